@@ -1,0 +1,90 @@
+"""A runbook as data: what the loader makes of a file, and what an execution runs.
+
+Every duration is in milliseconds. A `Runbook` is immutable and knows nothing of storage or time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Json = Any
+"""A plain JSON value: None, bool, int, float, str, list or dict with string keys."""
+
+Risk = Literal["low", "medium", "high"]
+
+DEFAULT_RUN_TIMEOUT_MS = 3_600_000
+DEFAULT_WEBHOOK_TIMEOUT_MS = 300_000
+DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000
+DEFAULT_CONCURRENT_STEPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how soon a step is tried again.
+
+    `max_attempts` counts the first try. The pause before attempt n+1 is `delay_ms * backoff ** (n - 1)`,
+    at most `max_delay_ms`, with jitter added by whoever schedules it.
+    """
+
+    max_attempts: int = 4
+    delay_ms: int = 1_000
+    backoff: float = 2.0
+    max_delay_ms: int = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of the runbook's graph.
+
+    `needs` holds the ids of the steps that must end first, already resolved: a step written without
+    `needs` has the id of the step above it here. `condition` is the bare expression of `if`, or None.
+    `timeout_ms` is per attempt for http and for the whole step for an approval; None means the kind's default.
+    `retry` is None where the file says nothing: the settings' default applies.
+    `idempotent` is resolved: what the file says, else what the step's kind and method imply.
+    """
+
+    id: str
+    kind: str
+    needs: tuple[str, ...]
+    with_: dict[str, Json]
+    condition: str | None = None
+    timeout_ms: int | None = None
+    retry: Retry | None = None
+    idempotent: bool = False
+    on_timeout: str = "fail"
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """One version of a runbook, whole and valid. `parameters` is its JSON Schema (an object schema, possibly empty)."""
+
+    id: str
+    name: str
+    description: str
+    team: str | None
+    tags: tuple[str, ...]
+    risk: Risk
+    timeout_ms: int
+    parameters: dict[str, Json]
+    steps: tuple[Step, ...]
+    max_concurrent_steps: int = DEFAULT_CONCURRENT_STEPS
+    is_webhook: bool = False
+    by_id: dict[str, Step] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_id", {step.id: step for step in self.steps})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong with a file, where, and what to do. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"

@@ -1,0 +1,74 @@
+"""What the engine refuses, as exceptions that every door shows in the same words.
+
+EngineError
+├── NotFound            there is no such runbook, version, execution, step or approval
+├── NotAllowed          this person may not do this; the message says which role may
+├── NotApproved         the version is not APPROVED, so it does not run
+├── InvalidDefinition   a runbook file is wrong; `problems` lists every place
+├── InvalidParameters   parameters do not fit the schema; `fields` says which and why
+├── ReasonRequired      the action needs a reason
+├── Conflict            the thing is no longer in a state in which this can be done
+└── BadSettings         the environment is wrong; `problems` lists every setting
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.definition.model import Problem
+
+
+class EngineError(Exception):
+    """Base of all refusals. `str(error)` is a sentence for the person who asked; `code` is for programs."""
+
+    code = "error"
+
+
+class NotFound(EngineError):
+    code = "not_found"
+
+
+class NotAllowed(EngineError):
+    code = "not_allowed"
+
+
+class NotApproved(EngineError):
+    code = "not_approved"
+
+
+class ReasonRequired(EngineError):
+    code = "reason_required"
+
+
+class Conflict(EngineError):
+    code = "conflict"
+
+
+class InvalidDefinition(EngineError):
+    """`problems` is never empty and is ordered by place."""
+
+    code = "invalid_definition"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class InvalidParameters(EngineError):
+    """`fields` maps a parameter's name to what is wrong with it; the name "" is for the whole set."""
+
+    code = "invalid_parameters"
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = dict(fields)
+        super().__init__("; ".join(f"{name}: {why}" if name else why for name, why in self.fields.items()))
+
+
+class BadSettings(EngineError):
+    code = "bad_settings"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))

@@ -1,0 +1,76 @@
+"""What one attempt at a step came to. A step kind returns exactly one of these; the runner records it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was sent and what came back, already redacted and bounded: safe to store and to show.
+
+    `request` and `response` are small JSON objects (for http: method, url, headers, body and status, headers, body).
+    """
+
+    request: Json = None
+    response: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    outputs: dict[str, Json]
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt is known to have failed.
+
+    `code` is a word for programs (`not_sent`, `http_status`, `template`, `egress_refused`, `timeout` …), `message` a
+    sentence for people. `retryable` says that another attempt is allowed by the promises (nothing was sent, the server
+    asked to come back, or the step is idempotent); whether attempts are left is the runner's to know.
+    `retry_after_ms` is the server's wish, already bounded, or None.
+    """
+
+    code: str
+    message: str
+    retryable: bool = False
+    retry_after_ms: int | None = None
+    outputs: dict[str, Json] | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The call was sent, the step is not idempotent, and nobody saw the outcome: a person must decide."""
+
+    code: str
+    message: str
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The call was dropped because the execution was cancelled; whether it took effect is not known."""
+
+    message: str
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A gate was rendered and waits for people from here on. `preview` is what would happen next, secrets masked."""
+
+    min_approvals: int
+    approvers: dict[str, list[str]]
+    message: str
+    preview: list[Json]
+    timeout_ms: int
+    on_timeout: str
+    allow_self: bool = False
+
+
+Outcome = Succeeded | Failed | Unknown | Abandoned | Opened
