@@ -1,0 +1,75 @@
+"""Gates and votes. Always changed under the execution's lock, so two last votes can't both be the deciding one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storage.moves import APPROVAL_MOVES, check_move
+from storage.records import ApprovalRecord, ApprovalStatus, Decision, VoteRecord
+from storage.tables import Approval, Vote, dicts
+
+
+def _record(row: dict[str, Any]) -> ApprovalRecord:
+    row.pop("workspace_id")
+    row["status"] = ApprovalStatus(row["status"])
+    return ApprovalRecord(**row)
+
+
+def create(workspace_id: int, approval: ApprovalRecord) -> int:
+    """Open a gate and return its id."""
+    row = {name: getattr(approval, name) for name in ApprovalRecord.__slots__ if name != "id"}
+    return int(Approval.insert(workspace_id=workspace_id, **row).execute())
+
+
+def of_execution(execution_id: str) -> list[ApprovalRecord]:
+    """All gates of an execution, oldest first."""
+    query = Approval.select().where(Approval.execution_id == execution_id).order_by(Approval.id)
+    return [_record(row) for row in dicts(query)]
+
+
+def expired(at: int, limit: int) -> list[ApprovalRecord]:
+    """Open gates whose time is up."""
+    query = (
+        Approval.select()
+        .where((Approval.status == ApprovalStatus.PENDING) & (Approval.expires_at <= at))
+        .order_by(Approval.expires_at)
+        .limit(limit)
+    )
+    return [_record(row) for row in dicts(query)]
+
+
+def all_open(workspace_id: int) -> list[ApprovalRecord]:
+    query = Approval.select().where(
+        (Approval.workspace_id == workspace_id) & (Approval.status == ApprovalStatus.PENDING)
+    )
+    return [_record(row) for row in dicts(query)]
+
+
+def decide(approval: ApprovalRecord, status: ApprovalStatus, at: int) -> bool:
+    """Close an open gate; False when it was closed already."""
+    check_move(APPROVAL_MOVES, approval.status, status)
+    query = Approval.update(status=status, decided_at=at)
+    return bool(query.where((Approval.id == approval.id) & (Approval.status == approval.status)).execute() == 1)
+
+
+def cancel_open(execution_id: str, at: int) -> None:
+    """Close every open gate of an execution that is ending."""
+    Approval.update(status=ApprovalStatus.CANCELLED, decided_at=at).where(
+        (Approval.execution_id == execution_id) & (Approval.status == ApprovalStatus.PENDING)
+    ).execute()
+
+
+def record_vote(workspace_id: int, vote: VoteRecord) -> bool:
+    """Keep a person's one vote; False when this person has voted here before."""
+    row = {name: getattr(vote, name) for name in VoteRecord.__slots__}
+    return bool(Vote.insert(workspace_id=workspace_id, **row).on_conflict_ignore().execute())
+
+
+def votes(approval_id: int) -> list[VoteRecord]:
+    """The votes on a gate in the order they were given."""
+    query = Vote.select(*[getattr(Vote, name) for name in VoteRecord.__slots__]).where(Vote.approval_id == approval_id)
+    found = []
+    for row in dicts(query.order_by(Vote.id)):
+        row["decision"] = Decision(row["decision"])
+        found.append(VoteRecord(**row))
+    return found

@@ -1,0 +1,70 @@
+"""Where executions are shown in Slack and how much of each has been told there."""
+
+from __future__ import annotations
+
+from storage.database import now
+from storage.records import CardRecord, PostRecord
+from storage.tables import Card, Execution, Post, columns, tuples
+
+
+def stale(workspace_id: int, limit: int) -> list[CardRecord]:
+    """Cards whose execution has moved on since they were last shown or told; longest unshown first."""
+    query = (
+        Card.select(Card.execution_id, Card.channel, Card.ts, Card.shown_seq, Card.told_seq)
+        .join(Execution, on=(Execution.id == Card.execution_id))
+        .where((Card.workspace_id == workspace_id) & (~Card.settled))
+        .where((Execution.event_seq > Card.shown_seq) | (Execution.event_seq > Card.told_seq))
+        .order_by(Card.shown_at)
+        .limit(limit)
+    )
+    return [CardRecord(*row) for row in tuples(query)]
+
+
+def find(execution_id: str) -> CardRecord | None:
+    found = tuples(Card.select(*columns(Card, CardRecord)).where(Card.execution_id == execution_id))
+    return CardRecord(*found[0]) if found else None
+
+
+def set_ts(execution_id: str, ts: str) -> None:
+    Card.update(ts=ts).where(Card.execution_id == execution_id).execute()
+
+
+def shown(execution_id: str, seq: int) -> None:
+    Card.update(shown_seq=seq, shown_at=now()).where(Card.execution_id == execution_id).execute()
+    _settle(execution_id)
+
+
+def told(execution_id: str, seq: int) -> None:
+    Card.update(told_seq=seq).where(Card.execution_id == execution_id).execute()
+    _settle(execution_id)
+
+
+def give_up(execution_id: str, trouble: str) -> None:
+    """Stop showing an execution whose channel can't be written to."""
+    Card.update(settled=True, trouble=trouble).where(Card.execution_id == execution_id).execute()
+
+
+def _settle(execution_id: str) -> None:
+    """A card whose execution has ended and that shows and tells all of it needs no more looking at."""
+    done = Execution.select(Execution.event_seq).where(
+        (Execution.id == execution_id) & Execution.ended_at.is_null(False)
+    )
+    Card.update(settled=True).where(
+        (Card.execution_id == execution_id) & (Card.shown_seq >= done) & (Card.told_seq >= done)
+    ).execute()
+
+
+def posts(execution_id: str) -> list[PostRecord]:
+    query = Post.select(*columns(Post, PostRecord)).where(Post.execution_id == execution_id).order_by(Post.id)
+    return [PostRecord(*row) for row in tuples(query)]
+
+
+def add_post(workspace_id: int, post: PostRecord) -> None:
+    row = {name: getattr(post, name) for name in PostRecord.__slots__}
+    Post.insert(workspace_id=workspace_id, **row).on_conflict(
+        conflict_target=[Post.execution_id, Post.key], update={"channel": post.channel, "ts": post.ts}
+    ).execute()
+
+
+def settle_post(execution_id: str, key: str) -> None:
+    Post.update(settled=True).where((Post.execution_id == execution_id) & (Post.key == key)).execute()

@@ -1,0 +1,27 @@
+"""What happened in an execution, in order. Written in the transaction of the change it tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from storage.records import EventRecord
+from storage.tables import Event, dicts
+
+
+def append(workspace_id: int, events: Sequence[EventRecord]) -> None:
+    """Write events whose `seq` continues the execution's `event_seq`; needs the execution's lock."""
+    if events:
+        names = EventRecord.__slots__
+        rows = [{"workspace_id": workspace_id, **{name: getattr(event, name) for name in names}} for event in events]
+        Event.insert_many(rows).execute()
+
+
+def after(execution_id: str, seq: int, limit: int) -> list[EventRecord]:
+    """The events of an execution that follow number `seq`."""
+    query = (
+        Event.select(*[getattr(Event, name) for name in EventRecord.__slots__])
+        .where((Event.execution_id == execution_id) & (Event.seq > seq))
+        .order_by(Event.seq)
+        .limit(limit)
+    )
+    return [EventRecord(**row) for row in dicts(query)]

@@ -1,0 +1,144 @@
+"""Executions: one row each, always changed under its lock, so that whatever decides sees everything decided before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from storage.database import locked
+from storage.moves import EXECUTION_MOVES, check_move
+from storage.records import ExecutionRecord, ExecutionStatus
+from storage.tables import Card, Execution, RunbookVersion, StepRun, dicts, first, tuples
+
+
+def _record(row: dict[str, Any]) -> ExecutionRecord:
+    row.pop("channel", None)
+    row["status"] = ExecutionStatus(row["status"])
+    row["ending"] = ExecutionStatus(row["ending"]) if row["ending"] else None
+    return ExecutionRecord(**row)
+
+
+def create(execution: ExecutionRecord) -> None:
+    """Write a new execution, and the card that will show it where its incident has a channel.
+
+    Raises `database.IntegrityError` when the id is taken: draw another and try again in a new transaction.
+    """
+    row = {name: getattr(execution, name) for name in ExecutionRecord.__slots__}
+    channel = (execution.incident or {}).get("channel")
+    Execution.insert(**row, channel=channel).execute()
+    if channel:
+        Card.insert(
+            execution_id=execution.id, workspace_id=execution.workspace_id, channel=channel, ts=None,
+            shown_seq=0, told_seq=0, shown_at=0, settled=False, trouble="",
+        ).execute()  # fmt: skip
+
+
+def find(workspace_id: int, execution_id: str) -> ExecutionRecord | None:
+    query = Execution.select().where((Execution.id == execution_id) & (Execution.workspace_id == workspace_id))
+    row = first(query)
+    return _record(row) if row else None
+
+
+def lock(execution_id: str) -> ExecutionRecord | None:
+    """The execution, held until this transaction ends; None when there is none of this id."""
+    row = first(locked(Execution.select().where(Execution.id == execution_id)))
+    return _record(row) if row else None
+
+
+def lock_with_version(execution_id: str) -> tuple[ExecutionRecord, str] | None:
+    """The execution, held until this transaction ends, and the status of the version it runs."""
+    execution = lock(execution_id)
+    if execution is None:
+        return None
+    status = RunbookVersion.select(RunbookVersion.status).where(RunbookVersion.id == execution.version_id).scalar()
+    return execution, str(status)
+
+
+def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
+    """Write what changed between two states of a locked execution, in one UPDATE.
+
+    Raises `ForbiddenMove` for a status that may not follow.
+    """
+    changed = {
+        name: getattr(after, name)
+        for name in ExecutionRecord.__slots__
+        if getattr(before, name) != getattr(after, name)
+    }
+    if "status" in changed:
+        check_move(EXECUTION_MOVES, before.status, after.status)
+    if changed:
+        Execution.update(**changed).where(Execution.id == before.id).execute()
+
+
+def recent(
+    workspace_id: int, *, channel: str | None = None, requester: str | None = None, open_only: bool = False, limit: int
+) -> list[ExecutionRecord]:
+    """The newest executions first."""
+    query = Execution.select().where(Execution.workspace_id == workspace_id)
+    if channel is not None:
+        query = query.where(Execution.channel == channel)
+    if requester is not None:
+        query = query.where(Execution.requester == requester)
+    if open_only:
+        query = query.where(Execution.ended_at.is_null())
+    return [_record(row) for row in dicts(query.order_by(Execution.created_at.desc()).limit(limit))]
+
+
+def due(fresh_before: int, at: int, limit: int) -> list[str]:
+    """Ids of executions with a READY step that should be running by now.
+
+    A step that was tried before (a retry, a poll round) counts from its due time `at`; a new one only when it is older
+    than `fresh_before`, because until then a hint for it is still on its way.
+    """
+    first_try = (StepRun.attempts == 0) & (StepRun.due_at <= fresh_before)
+    again = (StepRun.attempts > 0) & (StepRun.due_at <= at)
+    query = (
+        StepRun.select(StepRun.execution_id)
+        .join(Execution, on=(Execution.id == StepRun.execution_id))
+        .where((StepRun.status == "READY") & (first_try | again) & (Execution.running < Execution.max_concurrent))
+        .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]) & Execution.ending.is_null())
+        .order_by(StepRun.due_at)
+        .limit(limit)
+    )
+    return list(dict.fromkeys(row[0] for row in tuples(query)))
+
+
+def next_due_at() -> int | None:
+    """When the next READY step falls due; None when nothing is READY."""
+    value = StepRun.select(StepRun.due_at).where(StepRun.status == "READY").order_by(StepRun.due_at).limit(1).scalar()
+    return None if value is None else int(value)
+
+
+def overdue(at: int, limit: int) -> list[str]:
+    """Ids of executions whose running time is used up."""
+    query = Execution.select(Execution.id).where(Execution.deadline_at <= at)
+    return [row[0] for row in tuples(query.order_by(Execution.deadline_at).limit(limit))]
+
+
+def ending_by_cancel(execution_ids: Iterable[str]) -> set[str]:
+    """Those of `execution_ids` that were cancelled."""
+    ids = list(execution_ids)
+    query = (
+        Execution.select(Execution.id)
+        .where(Execution.id.in_(ids))
+        .where((Execution.ending == "CANCELLED") | (Execution.status == "CANCELLED"))
+    )
+    return {row[0] for row in tuples(query)} if ids else set()
+
+
+def open_count(workspace_id: int) -> int:
+    query = Execution.select().where((Execution.workspace_id == workspace_id) & Execution.ended_at.is_null())
+    return int(query.count())
+
+
+def oldest_ready_age(at: int) -> int:
+    """How long the oldest due step of a running execution has been waiting for a worker, in milliseconds."""
+    query = (
+        StepRun.select(StepRun.due_at)
+        .join(Execution, on=(Execution.id == StepRun.execution_id))
+        .where((StepRun.status == "READY") & Execution.status.in_(["PENDING", "RUNNING", "WAITING"]))
+        .order_by(StepRun.due_at)
+        .limit(1)
+    )
+    due_at = query.scalar()
+    return 0 if due_at is None else max(0, at - int(due_at))

@@ -1,0 +1,129 @@
+"""Bringing a database up to this code's schema, forwards only, one process at a time.
+
+`migrations/NNNN_name.sql` are applied in order, each in its own transaction with a row in `schema_history`. A file that
+was edited after it was applied, a gap, or a schema newer than this code is refused: guessing would lose data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage import database
+from storage.tables import proxy
+
+_FOLDER = Path(__file__).parent / "migrations"
+_PG_LOCK = 7_265_113
+
+
+class SchemaTrouble(Exception):
+    """The database's schema and this code do not fit; the message says how and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """All migrations of this code, in order."""
+    found = []
+    for path in sorted(_FOLDER.glob("*.sql")):
+        number, _, name = path.stem.partition("_")
+        found.append(Migration(int(number), name, path.read_text(encoding="utf-8")))
+    return found
+
+
+def pending() -> list[Migration]:
+    """The migrations that this database still lacks.
+
+    Raises `SchemaTrouble` when it was made by newer code or its history was tampered with.
+    """
+    with database.reading():
+        applied = _applied()
+    known = migrations()
+    if len(applied) > len(known):
+        raise SchemaTrouble(f"the schema is at {len(applied)}, this release knows {len(known)}: upgrade the bot")
+    for migration, (number, checksum) in zip(known, applied, strict=False):
+        if migration.number != number or migration.checksum != checksum:
+            raise SchemaTrouble(f"migration {number:04d} in the database is not this release's: restore a backup")
+    return known[len(applied) :]
+
+
+def migrate() -> list[Migration]:
+    """Apply what is pending and say what was applied. Safe to call from any number of processes at once."""
+    with _alone():
+        todo = pending()
+        if todo and todo[0].number > 1 and not database.is_postgresql():
+            _back_up()
+        for migration in todo:
+            _apply(migration)
+    return todo
+
+
+def _applied() -> list[tuple[int, str]]:
+    if not proxy.obj.table_exists("schema_history"):
+        return []
+    rows = proxy.obj.execute_sql("SELECT number, checksum FROM schema_history ORDER BY number").fetchall()
+    return [(int(number), str(checksum)) for number, checksum in rows]
+
+
+def _apply(migration: Migration) -> None:
+    with database.transaction():
+        run = proxy.obj.execute_sql
+        run("CREATE TABLE IF NOT EXISTS schema_history (number INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+            "checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)")  # fmt: skip
+        for statement in _statements(migration.sql):
+            run(statement)
+        mark = "%s" if database.is_postgresql() else "?"
+        run(f"INSERT INTO schema_history VALUES ({mark}, {mark}, {mark}, {mark})",  # noqa: S608 - only placeholders
+            (migration.number, migration.name, migration.checksum, database.now()))  # fmt: skip
+
+
+def _statements(sql: str) -> Iterator[str]:
+    postgresql = database.is_postgresql()
+    words = {
+        "{serial}": "BIGSERIAL PRIMARY KEY" if postgresql else "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "{bigint}": "BIGINT" if postgresql else "INTEGER",
+        "{bool}": "BOOLEAN" if postgresql else "INTEGER",
+    }
+    text = re.sub(r"--[^\n]*", "", sql)
+    for word, meaning in words.items():
+        text = text.replace(word, meaning)
+    return (part.strip() for part in text.split(";") if part.strip())
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One migrating process at a time: a session lock on PostgreSQL, a lock file beside an SQLite database."""
+    if database.is_postgresql():
+        with database.reading():
+            proxy.obj.execute_sql("SELECT pg_advisory_lock(%s)", (_PG_LOCK,))
+            try:
+                yield
+            finally:
+                proxy.obj.execute_sql("SELECT pg_advisory_unlock(%s)", (_PG_LOCK,))
+        return
+    import fcntl
+
+    with open(f"{proxy.obj.database}.migrate", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _back_up() -> None:
+    path = Path(proxy.obj.database)
+    with database.reading():
+        proxy.obj.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy2(path, path.with_suffix(f".before-{len(migrations()):04d}.db"))

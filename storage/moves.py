@@ -1,0 +1,63 @@
+"""The allowed moves of every state, as data. Anything not listed here raises `ForbiddenMove`.
+
+SUCCESS and CANCELLED are never left. FAILED is left only by an audited retry, which this table does not offer
+to anything that merely finishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from storage.records import ApprovalStatus, ExecutionStatus, StepStatus, VersionStatus
+
+State = TypeVar("State", bound=StrEnum)
+
+E, S, V, A = ExecutionStatus, StepStatus, VersionStatus, ApprovalStatus
+
+EXECUTION_MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
+    E.PENDING: frozenset({E.RUNNING, E.FAILED, E.CANCELLED}),
+    E.RUNNING: frozenset({E.WAITING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
+    E.WAITING: frozenset({E.RUNNING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
+    E.PAUSED: frozenset({E.RUNNING, E.WAITING, E.SUCCESS, E.FAILED, E.CANCELLED}),
+    E.SUCCESS: frozenset(),
+    E.FAILED: frozenset(),
+    E.CANCELLED: frozenset(),
+}
+
+STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
+    S.BLOCKED: frozenset({S.READY, S.SKIPPED, S.CANCELLED}),
+    S.READY: frozenset({S.RUNNING, S.BLOCKED, S.SKIPPED, S.FAILED, S.CANCELLED}),
+    S.RUNNING: frozenset({S.READY, S.WAITING, S.UNKNOWN, S.SUCCESS, S.FAILED, S.CANCELLED}),
+    S.WAITING: frozenset({S.READY, S.SUCCESS, S.FAILED, S.CANCELLED}),
+    S.UNKNOWN: frozenset({S.READY, S.SUCCESS, S.FAILED, S.CANCELLED}),
+    S.SUCCESS: frozenset(),
+    S.FAILED: frozenset(),
+    S.SKIPPED: frozenset(),
+    S.CANCELLED: frozenset(),
+}
+
+VERSION_MOVES: Mapping[VersionStatus, frozenset[VersionStatus]] = {
+    V.DRAFT: frozenset({V.APPROVED, V.DEPRECATED}),
+    V.APPROVED: frozenset({V.DEPRECATED}),
+    V.DEPRECATED: frozenset({V.DRAFT}),
+}
+
+APPROVAL_MOVES: Mapping[ApprovalStatus, frozenset[ApprovalStatus]] = {
+    A.PENDING: frozenset({A.APPROVED, A.REJECTED, A.EXPIRED, A.CANCELLED}),
+    A.APPROVED: frozenset(),
+    A.REJECTED: frozenset(),
+    A.EXPIRED: frozenset(),
+    A.CANCELLED: frozenset(),
+}
+
+
+class ForbiddenMove(Exception):
+    """A state was about to be changed in a way that its table does not allow: a bug, never a person's mistake."""
+
+
+def check_move(table: Mapping[State, frozenset[State]], old: State, new: State) -> None:
+    """Raise `ForbiddenMove` unless `table` lets `old` become `new`."""
+    if new not in table[old]:
+        raise ForbiddenMove(f"{type(old).__name__} {old} may not become {new}")

@@ -1,0 +1,76 @@
+"""Who is who: the workspace, what Slack told of people and groups, and the access file as last read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from storage.database import now
+from storage.records import GroupRecord, Json, PersonRecord, Workspace
+from storage.tables import AccessPolicy, Person, UserGroup, dicts, first
+from storage.tables import Workspace as WorkspaceTable
+
+
+def the_workspace() -> Workspace:
+    """The one workspace of this deployment, made at the first call."""
+    WorkspaceTable.insert(id=1, slack_team=None, name="", created_at=now()).on_conflict_ignore().execute()
+    row = WorkspaceTable.get_by_id(1)
+    return Workspace(id=row.id, slack_team=row.slack_team, name=row.name)
+
+
+def bind_workspace(workspace_id: int, slack_team: str, name: str) -> bool:
+    """Tie the workspace to a Slack team; False when it already belongs to another."""
+    query = WorkspaceTable.update(slack_team=slack_team, name=name).where(
+        (WorkspaceTable.id == workspace_id)
+        & (WorkspaceTable.slack_team.is_null() | (WorkspaceTable.slack_team == slack_team))
+    )
+    return bool(query.execute() == 1)
+
+
+def remember(workspace_id: int, person: PersonRecord) -> None:
+    row = {name: getattr(person, name) for name in PersonRecord.__slots__}
+    Person.insert(workspace_id=workspace_id, **row).on_conflict(
+        conflict_target=[Person.workspace_id, Person.user_id],
+        update={name: row[name] for name in row if name != "user_id"},
+    ).execute()
+
+
+def recall(workspace_id: int, user_id: str) -> PersonRecord | None:
+    query = Person.select().where((Person.workspace_id == workspace_id) & (Person.user_id == user_id))
+    row = first(query)
+    return PersonRecord(**{name: row[name] for name in PersonRecord.__slots__}) if row else None
+
+
+def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:
+    """Replace all that is known of groups."""
+    UserGroup.delete().where(UserGroup.workspace_id == workspace_id).execute()
+    for group in groups:
+        UserGroup.insert(
+            workspace_id=workspace_id, group_id=group.group_id, handle=group.handle, members=sorted(group.members),
+            fetched_at=group.fetched_at,
+        ).execute()  # fmt: skip
+
+
+def groups(workspace_id: int) -> list[GroupRecord]:
+    query = UserGroup.select().where(UserGroup.workspace_id == workspace_id)
+    return [
+        GroupRecord(row["group_id"], row["handle"], frozenset(row["members"]), row["fetched_at"])
+        for row in dicts(query)
+    ]
+
+
+def save_policy(workspace_id: int, digest: str, content: Json) -> bool:
+    """Keep the access file's content; False when it is what was kept before."""
+    known = AccessPolicy.get_or_none(AccessPolicy.workspace_id == workspace_id)
+    if known is not None and known.digest == digest:
+        return False
+    AccessPolicy.insert(workspace_id=workspace_id, digest=digest, content=content, loaded_at=now()).on_conflict(
+        conflict_target=[AccessPolicy.workspace_id],
+        update={"digest": digest, "content": content, "loaded_at": now()},
+    ).execute()
+    return True
+
+
+def policy(workspace_id: int) -> Json:
+    """The access file's content as last synced, or None before the first sync."""
+    row = AccessPolicy.get_or_none(AccessPolicy.workspace_id == workspace_id)
+    return None if row is None else row.content

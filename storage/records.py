@@ -1,0 +1,328 @@
+"""What storage hands out: frozen values, never Peewee rows, and the words for every state.
+
+All times are epoch milliseconds on the database's clock; all durations are milliseconds.
+`Json` is a plain JSON value. An id that a person sees (`R-7K2M9Q`) is a string, all others are integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Json = Any
+
+
+class VersionStatus(StrEnum):
+    DRAFT = "DRAFT"
+    APPROVED = "APPROVED"
+    DEPRECATED = "DEPRECATED"
+
+
+class ExecutionStatus(StrEnum):
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    WAITING = "WAITING"
+    PAUSED = "PAUSED"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        return self in _ENDED
+
+
+class StepStatus(StrEnum):
+    BLOCKED = "BLOCKED"
+    READY = "READY"
+    RUNNING = "RUNNING"
+    WAITING = "WAITING"
+    UNKNOWN = "UNKNOWN"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    CANCELLED = "CANCELLED"
+
+
+_ENDED = {ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
+
+
+class AttemptStatus(StrEnum):
+    """`LOST` is an attempt whose worker died; `ABANDONED` one that a cancel dropped."""
+
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    ABANDONED = "ABANDONED"
+    LOST = "LOST"
+
+
+class ApprovalStatus(StrEnum):
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    CANCELLED = "CANCELLED"
+
+
+class Decision(StrEnum):
+    APPROVE = "APPROVE"
+    REJECT = "REJECT"
+
+
+class Severity(StrEnum):
+    """How loudly an audit row speaks: `WARNING` is what a reviewer should look at."""
+
+    INFO = "INFO"
+    NOTICE = "NOTICE"
+    WARNING = "WARNING"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The tenant. `slack_team` is None until the first Slack connection binds it."""
+
+    id: int
+    slack_team: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunbookRecord:
+    """A runbook's identity. `status` is that of version `current_number`."""
+
+    id: int
+    slug: str
+    name: str
+    description: str
+    team: str | None
+    tags: tuple[str, ...]
+    risk: str
+    source_path: str | None
+    current_number: int
+    status: VersionStatus
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """One immutable version. Only its status and who decided it ever change.
+
+    `author` is a Slack user id, or None when the last committer is not known here; `author_email` is the committer's.
+    """
+
+    id: int
+    runbook_id: int
+    slug: str
+    number: int
+    digest: str
+    definition: Json
+    source: str
+    author: str | None
+    author_email: str | None
+    source_commit: str | None
+    note: str
+    status: VersionStatus
+    created_at: int
+    decided_by: str | None
+    decided_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """One run of one version.
+
+    `ending` is the result that a failure or cancel has fixed while running steps still finish, else None.
+    `live` counts step runs that are READY or RUNNING, `running` those RUNNING, `parked` those WAITING or UNKNOWN,
+    `unfinished` all that have not ended. `running_ms` is the time spent RUNNING before `running_since`.
+    `deadline_at` is when the running time is used up, None while the clock stands.
+    `event_seq` is the number of the last event row: it grows with every change.
+    """
+
+    id: str
+    workspace_id: int
+    runbook_id: int
+    version_id: int
+    slug: str
+    number: int
+    digest: str
+    team: str | None
+    status: ExecutionStatus
+    ending: ExecutionStatus | None
+    parameters: Json
+    trigger: str
+    requester: str
+    reason: str
+    incident: Json
+    result: Json
+    error: Json
+    created_at: int
+    started_at: int | None
+    ended_at: int | None
+    timeout_ms: int
+    running_ms: int
+    running_since: int | None
+    deadline_at: int | None
+    max_concurrent: int
+    live: int
+    running: int
+    parked: int
+    unfinished: int
+    event_seq: int
+    paused_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRunRecord:
+    """A step in an execution.
+
+    `fence` grows with every claim and takeover; a result is taken only with the fence it was claimed under.
+    `blocked` counts needs that have not ended; `poisoned` says that one was skipped for a reason that skips this step
+    too. `attempts` counts tries, `failures` those that count against the retry limit, `recoveries` lost workers.
+    """
+
+    id: int
+    execution_id: str
+    path: str
+    step_id: str
+    position: int
+    kind: str
+    status: StepStatus
+    fence: int
+    blocked: int
+    poisoned: bool
+    due_at: int | None
+    deadline_at: int | None
+    attempts: int
+    failures: int
+    recoveries: int
+    idempotent: bool
+    worker_id: str | None
+    started_at: int | None
+    ended_at: int | None
+    outputs: Json
+    error: Json
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One try of a step run, on record before its first byte leaves. Requests and responses are stored redacted."""
+
+    id: int
+    step_run_id: int
+    number: int
+    status: AttemptStatus
+    worker_id: str
+    started_at: int
+    ended_at: int | None
+    request: Json
+    response: Json
+    error: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRecord:
+    """A gate in an execution. `digest` binds every vote to what was shown when the gate opened."""
+
+    id: int
+    execution_id: str
+    step_run_id: int
+    path: str
+    status: ApprovalStatus
+    min_approvals: int
+    approvers: Json
+    allow_self: bool
+    message: str
+    preview: Json
+    digest: str
+    on_timeout: str
+    opened_at: int
+    expires_at: int
+    decided_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRecord:
+    approval_id: int
+    person: str
+    decision: Decision
+    comment: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened in an execution. `seq` counts from 1 in each execution without gaps."""
+
+    execution_id: str
+    seq: int
+    at: int
+    kind: str
+    path: str | None
+    actor: str | None
+    data: Json
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    id: int
+    at: int
+    actor: str
+    action: str
+    thing: str
+    severity: Severity
+    detail: Json
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRecord:
+    """Who a Slack user is. `standing` is member, guest, bot, deleted or stranger (another workspace's)."""
+
+    user_id: str
+    name: str
+    email: str | None
+    standing: str
+    tz: str | None
+    fetched_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    group_id: str
+    handle: str
+    members: frozenset[str]
+    fetched_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardRecord:
+    """Where an execution is shown in Slack, and how much of it has been told there."""
+
+    execution_id: str
+    channel: str
+    ts: str | None
+    shown_seq: int
+    told_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class PostRecord:
+    """A message other than the card that is changed later: a gate's. `key` is `gate:<approval id>`."""
+
+    execution_id: str
+    key: str
+    channel: str
+    ts: str
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRecord:
+    """How the last reading of the runbooks folder went."""
+
+    at: int
+    ok: bool
+    summary: Json

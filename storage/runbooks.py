@@ -1,0 +1,129 @@
+"""The catalogue: runbooks and their immutable versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storage.database import locked, now
+from storage.moves import VERSION_MOVES, check_move
+from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord, VersionStatus
+from storage.tables import Runbook, RunbookVersion, SyncReport, dicts, first
+
+
+def _runbook(row: dict[str, Any]) -> RunbookRecord:
+    row.pop("workspace_id")
+    return RunbookRecord(**{**row, "tags": tuple(row["tags"]), "status": VersionStatus(row["status"])})
+
+
+def _version(row: dict[str, Any]) -> VersionRecord:
+    row.pop("workspace_id")
+    return VersionRecord(**{**row, "status": VersionStatus(row["status"])})
+
+
+def listing(workspace_id: int) -> list[RunbookRecord]:
+    query = Runbook.select().where(Runbook.workspace_id == workspace_id).order_by(Runbook.slug)
+    return [_runbook(row) for row in dicts(query)]
+
+
+def find(workspace_id: int, slug: str) -> RunbookRecord | None:
+    row = first(Runbook.select().where((Runbook.workspace_id == workspace_id) & (Runbook.slug == slug)))
+    return _runbook(row) if row else None
+
+
+def lock(workspace_id: int, slug: str) -> RunbookRecord | None:
+    """The runbook, held until this transaction ends: approving and starting see each other."""
+    query = Runbook.select().where((Runbook.workspace_id == workspace_id) & (Runbook.slug == slug))
+    row = first(locked(query))
+    return _runbook(row) if row else None
+
+
+def by_id(runbook_id: int) -> RunbookRecord | None:
+    row = first(Runbook.select().where(Runbook.id == runbook_id))
+    return _runbook(row) if row else None
+
+
+def version(runbook_id: int, number: int) -> VersionRecord | None:
+    query = RunbookVersion.select().where((RunbookVersion.runbook_id == runbook_id) & (RunbookVersion.number == number))
+    row = first(query)
+    return _version(row) if row else None
+
+
+def version_by_id(version_id: int) -> VersionRecord | None:
+    row = first(RunbookVersion.select().where(RunbookVersion.id == version_id))
+    return _version(row) if row else None
+
+
+def versions(runbook_id: int) -> list[VersionRecord]:
+    """All versions, newest first."""
+    query = RunbookVersion.select().where(RunbookVersion.runbook_id == runbook_id)
+    return [_version(row) for row in dicts(query.order_by(RunbookVersion.number.desc()))]
+
+
+def last_approved(runbook_id: int, up_to: int) -> VersionRecord | None:
+    """The newest APPROVED version whose number is at most `up_to`."""
+    query = RunbookVersion.select().where(
+        (RunbookVersion.runbook_id == runbook_id)
+        & (RunbookVersion.status == VersionStatus.APPROVED)
+        & (RunbookVersion.number <= up_to)
+    )
+    row = first(query.order_by(RunbookVersion.number.desc()).limit(1))
+    return _version(row) if row else None
+
+
+def add_version(workspace_id: int, about: Json, new: Json) -> VersionRecord:
+    """Add a DRAFT version and make it the runbook's current one, adding the runbook when it is new.
+
+    `about` holds slug, name, description, team, tags, risk and source_path; `new` holds digest, definition, source,
+    author, author_email, source_commit and note.
+    """
+    known = lock(workspace_id, about["slug"])
+    number = 1 if known is None else known.current_number + 1
+    fields = {**about, "current_number": number, "status": VersionStatus.DRAFT, "updated_at": now()}
+    if known is None:
+        runbook_id = int(Runbook.insert(workspace_id=workspace_id, **fields).execute())
+    else:
+        runbook_id = known.id
+        Runbook.update(**fields).where(Runbook.id == runbook_id).execute()
+    RunbookVersion.insert(
+        workspace_id=workspace_id, runbook_id=runbook_id, slug=about["slug"], number=number, status=VersionStatus.DRAFT,
+        created_at=now(), decided_by=None, decided_at=None, **new,
+    ).execute()  # fmt: skip
+    added = version(runbook_id, number)
+    assert added is not None
+    return added
+
+
+def move_version(found: VersionRecord, to: VersionStatus, actor: str, note: str = "") -> bool:
+    """Change a version's status from the one it was read with; False when somebody else was first.
+
+    The runbook's own status follows when this is its current version. Raises `ForbiddenMove`.
+    """
+    check_move(VERSION_MOVES, found.status, to)
+    changes: dict[str, Any] = {"status": to, "decided_by": actor, "decided_at": now()}
+    if note:
+        changes["note"] = note
+    query = RunbookVersion.update(**changes)
+    if query.where((RunbookVersion.id == found.id) & (RunbookVersion.status == found.status)).execute() != 1:
+        return False
+    Runbook.update(status=to, updated_at=now()).where(
+        (Runbook.id == found.runbook_id) & (Runbook.current_number == found.number)
+    ).execute()
+    return True
+
+
+def set_source_path(runbook_id: int, path: str) -> None:
+    """Note that the runbook's file was moved without being changed."""
+    Runbook.update(source_path=path).where(Runbook.id == runbook_id).execute()
+
+
+def save_sync(workspace_id: int, ok: bool, summary: Json) -> None:
+    row = {"at": now(), "ok": ok, "summary": summary}
+    SyncReport.insert(workspace_id=workspace_id, **row).on_conflict(
+        conflict_target=[SyncReport.workspace_id], update=row
+    ).execute()
+
+
+def last_sync(workspace_id: int) -> SyncRecord | None:
+    """How the last sync went; None before the first."""
+    row = SyncReport.get_or_none(SyncReport.workspace_id == workspace_id)
+    return None if row is None else SyncRecord(at=row.at, ok=row.ok, summary=row.summary)

@@ -1,0 +1,60 @@
+"""Workers and their leases, and the named leases that make one process the only one to do a thing."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from storage.database import now
+from storage.tables import Lease, Worker, tuples
+
+HEARTBEAT_MS = 3_000
+LEASE_MS = 15_000
+
+
+def register(workspace_id: int, worker_id: str) -> None:
+    """Announce a worker process; its lease runs from now."""
+    Worker.insert(
+        id=worker_id, workspace_id=workspace_id, host=socket.gethostname(), pid=os.getpid(), started_at=now(),
+        lease_until=now() + LEASE_MS, ended_at=None,
+    ).execute()  # fmt: skip
+
+
+def heartbeat(worker_id: str) -> bool:
+    """Renew the lease; False when it was already taken away, and the process must begin again under a new id."""
+    query = Worker.update(lease_until=now() + LEASE_MS)
+    return bool(query.where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute() == 1)
+
+
+def expired(at: int) -> list[str]:
+    """Ids of workers whose lease has run out and whose work nobody has taken over yet."""
+    query = Worker.select(Worker.id).where(Worker.ended_at.is_null() & (Worker.lease_until <= at))
+    return [row[0] for row in tuples(query)]
+
+
+def end(worker_id: str) -> bool:
+    """Take a worker's lease away for good; False when that was done before."""
+    query = Worker.update(ended_at=now()).where((Worker.id == worker_id) & Worker.ended_at.is_null())
+    return bool(query.execute() == 1)
+
+
+def declare_dead(worker_id: str) -> None:
+    """Let a worker that is proven dead expire at once, so that the next sweep takes its steps over."""
+    Worker.update(lease_until=0).where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute()
+
+
+def alive(at: int) -> int:
+    """How many workers hold a lease."""
+    return int(Worker.select().where(Worker.ended_at.is_null() & (Worker.lease_until > at)).count())
+
+
+def hold(name: str, holder: str, ms: int) -> bool:
+    """Take or renew the lease `name` for `ms`; False while somebody else holds it."""
+    at = now()
+    Lease.insert(name=name, holder=holder, until=0).on_conflict_ignore().execute()
+    query = Lease.update(holder=holder, until=at + ms)
+    return bool(query.where((Lease.name == name) & ((Lease.holder == holder) | (Lease.until <= at))).execute() == 1)
+
+
+def release(name: str, holder: str) -> None:
+    Lease.update(until=0).where((Lease.name == name) & (Lease.holder == holder)).execute()
