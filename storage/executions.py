@@ -103,9 +103,10 @@ def due(fresh_before: int, at: int, limit: int) -> list[str]:
     return list(dict.fromkeys(row[0] for row in tuples(query)))
 
 
-def next_due_at() -> int | None:
-    """When the next READY step falls due; None when nothing is READY."""
-    value = StepRun.select(StepRun.due_at).where(StepRun.status == "READY").order_by(StepRun.due_at).limit(1).scalar()
+def next_due_at(after: int) -> int | None:
+    """When the next READY step falls due after `after`; None when none will."""
+    query = StepRun.select(StepRun.due_at).where((StepRun.status == "READY") & (StepRun.due_at > after))
+    value = query.order_by(StepRun.due_at).limit(1).scalar()
     return None if value is None else int(value)
 
 

@@ -27,7 +27,7 @@ EXECUTION_MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
 }
 
 STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
-    S.BLOCKED: frozenset({S.READY, S.SKIPPED, S.CANCELLED}),
+    S.BLOCKED: frozenset({S.READY, S.SKIPPED, S.FAILED, S.CANCELLED}),
     S.READY: frozenset({S.RUNNING, S.BLOCKED, S.SKIPPED, S.FAILED, S.CANCELLED}),
     S.RUNNING: frozenset({S.READY, S.WAITING, S.UNKNOWN, S.SUCCESS, S.FAILED, S.CANCELLED}),
     S.WAITING: frozenset({S.READY, S.SUCCESS, S.FAILED, S.CANCELLED}),

@@ -12,8 +12,10 @@ from storage.tables import Workspace as WorkspaceTable
 
 def the_workspace() -> Workspace:
     """The one workspace of this deployment, made at the first call."""
-    WorkspaceTable.insert(id=1, slack_team=None, name="", created_at=now()).on_conflict_ignore().execute()
-    row = WorkspaceTable.get_by_id(1)
+    row = WorkspaceTable.get_or_none(WorkspaceTable.id == 1)
+    if row is None:
+        WorkspaceTable.insert(id=1, slack_team=None, name="", created_at=now()).on_conflict_ignore().execute()
+        row = WorkspaceTable.get_by_id(1)
     return Workspace(id=row.id, slack_team=row.slack_team, name=row.name)
 
 

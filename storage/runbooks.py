@@ -116,6 +116,11 @@ def set_source_path(runbook_id: int, path: str) -> None:
     Runbook.update(source_path=path).where(Runbook.id == runbook_id).execute()
 
 
+def forget_source(runbook_id: int) -> None:
+    """Note that the runbook's file is gone; if one comes back it starts as a new draft."""
+    Runbook.update(source_path=None).where(Runbook.id == runbook_id).execute()
+
+
 def save_sync(workspace_id: int, ok: bool, summary: Json) -> None:
     row = {"at": now(), "ok": ok, "summary": summary}
     SyncReport.insert(workspace_id=workspace_id, **row).on_conflict(

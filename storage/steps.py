@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from storage.moves import STEP_MOVES, check_move
 from storage.records import AttemptRecord, AttemptStatus, Json, StepRunRecord, StepStatus
-from storage.tables import Attempt, StepRun, dicts, first, tuples
+from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
 
 
 def _record(row: dict[str, Any]) -> StepRunRecord:
@@ -90,6 +90,12 @@ def hold_back(execution_id: str) -> int:
     return int(query.where((StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.READY)).execute())
 
 
+def cancel_waiting(execution_id: str, at: int) -> int:
+    """WAITING → CANCELLED for all: the execution has failed and asks nobody any more. How many there were."""
+    query = StepRun.update(status=StepStatus.CANCELLED, ended_at=at)
+    return int(query.where((StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.WAITING)).execute())
+
+
 def cancel_idle(execution_id: str, at: int) -> dict[StepStatus, int]:
     """End every step run that is not RUNNING and has not ended as CANCELLED. How many there were of each status."""
     counts: dict[StepStatus, int] = {}
@@ -99,11 +105,11 @@ def cancel_idle(execution_id: str, at: int) -> dict[StepStatus, int]:
     return counts
 
 
-def held_by(worker_ids: Iterable[str]) -> list[StepRunRecord]:
-    """The step runs that these workers are running."""
-    ids = list(worker_ids)
-    query = StepRun.select().where((StepRun.status == StepStatus.RUNNING) & StepRun.worker_id.in_(ids))
-    return [_record(row) for row in dicts(query)] if ids else []
+def orphaned(at: int) -> list[int]:
+    """Ids of step runs that are RUNNING under a worker that has ended or let its lease run out."""
+    gone = Worker.ended_at.is_null(False) | (Worker.lease_until <= at)
+    query = StepRun.select(StepRun.id).join(Worker, on=(Worker.id == StepRun.worker_id))
+    return [row[0] for row in tuples(query.where((StepRun.status == StepStatus.RUNNING) & gone))]
 
 
 def unknown(execution_id: str) -> list[StepRunRecord]:

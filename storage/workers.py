@@ -6,7 +6,7 @@ import os
 import socket
 
 from storage.database import now
-from storage.tables import Lease, Worker, tuples
+from storage.tables import Lease, Worker
 
 HEARTBEAT_MS = 3_000
 LEASE_MS = 15_000
@@ -26,14 +26,8 @@ def heartbeat(worker_id: str) -> bool:
     return bool(query.where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute() == 1)
 
 
-def expired(at: int) -> list[str]:
-    """Ids of workers whose lease has run out and whose work nobody has taken over yet."""
-    query = Worker.select(Worker.id).where(Worker.ended_at.is_null() & (Worker.lease_until <= at))
-    return [row[0] for row in tuples(query)]
-
-
 def end(worker_id: str) -> bool:
-    """Take a worker's lease away for good; False when that was done before."""
+    """End a worker's lease for good; False when that was done before. What it still runs is taken over."""
     query = Worker.update(ended_at=now()).where((Worker.id == worker_id) & Worker.ended_at.is_null())
     return bool(query.execute() == 1)
 

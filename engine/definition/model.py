@@ -38,8 +38,8 @@ class Step:
     """One node of the runbook's graph.
 
     `needs` holds the ids of the steps that must end first, already resolved: a step written without
-    `needs` has the id of the step above it here. `condition` is the bare expression of `if`, or None.
-    `timeout_ms` is per attempt for http and for the whole step for an approval; None means the kind's default.
+    `needs` has the id of the step above it here. `condition` is what `if` says (a bare expression, true or false, or a condition as data), or None.
+    `timeout_ms` is per attempt for http and for the whole step for other kinds; the loader fills the kind's default in.
     `retry` is None where the file says nothing: the settings' default applies.
     `idempotent` is resolved: what the file says, else what the step's kind and method imply.
     """
@@ -48,7 +48,7 @@ class Step:
     kind: str
     needs: tuple[str, ...]
     with_: dict[str, Json]
-    condition: str | None = None
+    condition: Json = None
     timeout_ms: int | None = None
     retry: Retry | None = None
     idempotent: bool = False
@@ -79,12 +79,14 @@ class Runbook:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong with a file, where, and what to do. Lines and columns count from 1."""
+    """One thing wrong with a file, where, and what to do. Lines and columns count from 1. A warning stops nothing."""
 
     file: str
     line: int
     column: int
     message: str
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        mark = "warning: " if self.severity == "warning" else ""
+        return f"{self.file}:{self.line}:{self.column}: {mark}{self.message}"

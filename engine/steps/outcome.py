@@ -73,4 +73,13 @@ class Opened:
     allow_self: bool = False
 
 
-Outcome = Succeeded | Failed | Unknown | Abandoned | Opened
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A poll's round ended and what it waits for is not there yet: ask again after `after_ms`."""
+
+    after_ms: int
+    message: str
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+Outcome = Succeeded | Failed | Unknown | Abandoned | Opened | Again

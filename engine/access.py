@@ -1,0 +1,240 @@
+"""Who may do what. One function decides, `verdict`; every door asks it, at the moment of the deed.
+
+Roles come from `_access.yaml` as last synced, group members from Slack as last heard. Groups whose members were not
+heard of for `GROUPS_FRESH_MS` count as empty: a stale list must not let anybody in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.errors import NotAllowed
+from engine.runtime import Runtime
+from storage import database, people
+from storage.records import ApprovalRecord, ExecutionRecord, Json, RunbookRecord, VersionRecord
+
+GROUPS_FRESH_MS = 15 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A gate together with the execution it stands in: who may decide depends on both."""
+
+    approval: ApprovalRecord
+    execution: ExecutionRecord
+
+
+Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | None
+
+
+class Action(StrEnum):
+    VIEW = "look at"
+    START = "run"
+    CANCEL = "cancel"
+    RESOLVE = "resolve"
+    VOTE = "decide"
+    SYNC = "sync"
+    APPROVE = "approve"
+    DEPRECATE = "deprecate"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks, and through which door (slack, cli, api, system). `standing` is as in `PersonRecord`, or unknown."""
+
+    user_id: str
+    name: str = ""
+    email: str | None = None
+    standing: str = "member"
+    door: str = "slack"
+
+
+SYSTEM = Actor(user_id="system", name="Runbook Bot", standing="member", door="system")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether it is allowed, and the sentence that says why or why not."""
+
+    allowed: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What one person is. `stale` says that a group which might have said more could not be asked."""
+
+    platform_admin: bool = False
+    responder: bool = False
+    admin_of: frozenset[str] = field(default_factory=frozenset)
+    member_of: frozenset[str] = field(default_factory=frozenset)
+    stale: bool = False
+
+
+def roles_of(rt: Runtime, user_id: str) -> Roles:
+    """The roles of a person by the access file and the groups as they are known now."""
+    with database.reading():
+        policy = people.policy(rt.workspace_id) or {}
+    named = _Members(rt, user_id)
+    teams: Mapping[str, Json] = policy.get("teams") or {}
+    return Roles(
+        platform_admin=named(policy.get("platform_admins")),
+        responder=named(policy.get("responders")),
+        admin_of=frozenset(team for team, who in teams.items() if named(who.get("admins"))),
+        member_of=frozenset(team for team, who in teams.items() if named(who.get("members"))),
+        stale=named.stale,
+    )
+
+
+class _Members:
+    """Asks whether one person is among ids of people and groups, remembering whether a stale group was met."""
+
+    def __init__(self, rt: Runtime, user_id: str) -> None:
+        self.user_id = user_id
+        self.stale = False
+        self._rt = rt
+        self._groups: dict[str, frozenset[str] | None] | None = None
+
+    def __call__(self, ids: Iterable[str] | None) -> bool:
+        wanted = list(ids or ())
+        return self.user_id in wanted or any(
+            self.in_group(each) for each in wanted if not each.startswith(("U", "W"))
+        )
+
+    def in_group(self, group: str) -> bool:
+        if self._groups is None:
+            self._groups = _fresh_groups(self._rt)
+        members = self._groups.get(group)
+        if members is None:
+            self.stale = True
+        return members is not None and self.user_id in members
+
+
+def _fresh_groups(rt: Runtime) -> dict[str, frozenset[str] | None]:
+    """Members by group id and by handle; None for a group that was last heard of too long ago."""
+    since = database.now() - GROUPS_FRESH_MS
+    found: dict[str, frozenset[str] | None] = {}
+    with database.reading():
+        for group in people.groups(rt.workspace_id):
+            members = group.members if group.fetched_at >= since else None
+            found[group.group_id] = members
+            found[group.handle] = members
+    return found
+
+
+def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> None:
+    """Raise `NotAllowed` with the verdict's sentence unless `actor` may do this."""
+    decided = verdict(rt, actor, action, thing)
+    if not decided.allowed:
+        raise NotAllowed(decided.why)
+
+
+def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
+    """Whether `actor` may do `action` to `thing`: the whole policy."""
+    if actor.door == "system":
+        return Verdict(action in (Action.SYNC, Action.VIEW), "The bot itself only reads and syncs.")
+    if actor.standing != "member":
+        return Verdict(False, _STANDING.get(actor.standing, _STANDING["unknown"]))
+    if action is Action.VIEW:
+        return Verdict(True, "Everyone in the workspace may look.")
+    return _RULES[action](rt, actor, action, thing)
+
+
+_STANDING = {
+    "bot": "Bots may not use runbooks: a person has to do this.",
+    "guest": "Guests may not use runbooks: ask a full member of this workspace.",
+    "deleted": "This account is deactivated.",
+    "stranger": "People of other workspaces may not use runbooks here.",
+    "unknown": "Slack could not say who you are just now, so this was refused. Try again in a minute.",
+}
+
+
+def _run_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    assert isinstance(thing, RunbookRecord | ExecutionRecord)
+    roles = roles_of(rt, actor.user_id)
+    if roles.platform_admin:
+        return Verdict(True, "Platform admins may.")
+    if thing.team is None:
+        return _said(roles.responder, roles, f"Only responders and platform admins may {action} a global runbook.")
+    needed = f"Only members and admins of team {thing.team} and platform admins may {action} {thing.slug}."
+    return _said(thing.team in roles.member_of | roles.admin_of, roles, needed)
+
+
+def _admin_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    roles = roles_of(rt, actor.user_id)
+    subject = "the runbooks" if thing is None else "a runbook"
+    decided = _said(roles.platform_admin, roles, f"Only a platform admin may {action} {subject}.")
+    if decided.allowed and action is Action.APPROVE and isinstance(thing, VersionRecord):
+        return _own_edit(rt, actor, thing)
+    return decided
+
+
+def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord) -> Verdict:
+    mine = version.author == actor.user_id or (
+        actor.email is not None and (version.author_email or "").casefold() == actor.email.casefold()
+    )
+    if mine and not rt.settings.allow_self_approval:
+        who = f"Version {version.number} of {version.slug} is your own edit"
+        return Verdict(False, f"{who}: another platform admin has to approve it.")
+    return Verdict(True, "Platform admins may approve.")
+
+
+def _vote_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verdict:
+    assert isinstance(thing, Gate)
+    approval, execution = thing.approval, thing.execution
+    if actor.user_id == execution.requester and not (approval.allow_self or rt.settings.allow_self_approval):
+        return Verdict(False, "You asked for this run, so others have to decide about it.")
+    roles = roles_of(rt, actor.user_id)
+    allowed, stale = _is_approver(rt, actor.user_id, roles, approval.approvers, execution.team)
+    needed = f"Only {describe_approvers(approval.approvers, execution.team)} may decide this."
+    return _said(allowed, Roles(stale=stale or roles.stale), needed)
+
+
+def _is_approver(rt: Runtime, user_id: str, roles: Roles, approvers: Json, team: str | None) -> tuple[bool, bool]:
+    has: Mapping[str, bool] = {
+        "platform_admin": roles.platform_admin,
+        "responder": roles.responder,
+        "team_admin": team in roles.admin_of,
+        "team_member": team in roles.member_of | roles.admin_of,
+    }
+    named = _Members(rt, user_id)
+    allowed = (
+        any(has.get(role, False) for role in approvers.get("roles", ()))
+        or user_id in approvers.get("users", ())
+        or any(named.in_group(group) for group in approvers.get("groups", ()))
+    )
+    return allowed, named.stale
+
+
+def describe_approvers(approvers: Json, team: str | None) -> str:
+    """Who may decide, in words: "platform admins, @U0ALICE01 and group oncall"."""
+    role_words = {
+        "platform_admin": "platform admins",
+        "responder": "responders",
+        "team_admin": f"admins of team {team}" if team else "team admins",
+        "team_member": f"members of team {team}" if team else "team members",
+    }
+    parts = [role_words.get(role, role) for role in approvers.get("roles", ())]
+    parts += [f"@{user}" for user in approvers.get("users", ())]
+    parts += [f"group {group}" for group in approvers.get("groups", ())]
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "nobody"
+
+
+def _said(allowed: bool, roles: Roles, needed: str) -> Verdict:
+    if allowed:
+        return Verdict(True, "Your role allows it.")
+    doubt = " Slack could not be asked who is in a group this depends on; try again in a minute." if roles.stale else ""
+    return Verdict(False, f"{needed} You have no such role.{doubt} Roles are kept in _access.yaml.")
+
+
+_RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
+    Action.START: _run_rule,
+    Action.CANCEL: _run_rule,
+    Action.RESOLVE: _run_rule,
+    Action.SYNC: _admin_rule,
+    Action.APPROVE: _admin_rule,
+    Action.DEPRECATE: _admin_rule,
+    Action.VOTE: _vote_rule,
+}

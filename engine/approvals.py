@@ -1,0 +1,141 @@
+"""Gates as people use them: voting, and what a vote decides."""
+
+from __future__ import annotations
+
+from engine.access import Action, Actor, Gate, authorise, verdict
+from engine.errors import Conflict
+from engine.executions import GateView, find, gate_view
+from engine.runtime import Runtime
+from engine.transition import Transition, change
+from storage import approvals, audit, database, people, steps
+from storage.records import (
+    ApprovalRecord,
+    ApprovalStatus,
+    Decision,
+    ExecutionRecord,
+    Severity,
+    StepRunRecord,
+    VoteRecord,
+)
+
+
+def vote(
+    rt: Runtime,
+    actor: Actor,
+    execution_id: str,
+    path: str | None,
+    decision: Decision,
+    comment: str = "",
+    digest: str | None = None,
+) -> GateView:
+    """Give one person's vote on a gate. One reject decides at once; enough approvals of distinct people do.
+
+    `path` may be left out while only one gate is open; `digest` is that of what the person was shown. Raises
+    `NotAllowed`, and `Conflict` when the gate is decided, has expired, shows something else, or this person has voted.
+    """
+    found = find(rt, execution_id)
+    with database.reading():
+        shown = _the_gate(found, path)
+    authorise(rt, actor, Action.VOTE, Gate(shown, found))
+    with change(rt, found.id) as transition:
+        gate = _still_open(transition, shown, digest)
+        given = VoteRecord(gate.id, actor.user_id, decision, comment.strip(), transition.at)
+        if not approvals.record_vote(rt.workspace_id, given):
+            raise Conflict(f"You have voted on {gate.path} of {found.id} already.")
+        _count(rt, transition, gate, given)
+        detail = {
+            "step": gate.path,
+            "decision": decision,
+            "comment": comment,
+            "digest": gate.digest,
+            "door": actor.door,
+        }
+        thing = f"execution:{found.id}"
+        audit.write(rt.workspace_id, actor.user_id, "approval.vote", thing, Severity.NOTICE, detail)
+    rt.hint([found.id])
+    with database.reading():
+        return next(gate_view(each) for each in approvals.of_execution(found.id) if each.id == gate.id)
+
+
+def expire(rt: Runtime, gate: ApprovalRecord) -> None:
+    """End a gate whose time is up, as its step says: fail, count as a rejection, or approve."""
+    with change(rt, gate.execution_id) as transition:
+        status = ApprovalStatus.APPROVED if gate.on_timeout == "approve" else ApprovalStatus.EXPIRED
+        if gate.expires_at > transition.at or not approvals.decide(gate, status, transition.at):
+            return
+        step = _step(gate)
+        transition.tell("gate_expired", gate.path, on_timeout=gate.on_timeout)
+        if gate.on_timeout == "approve":
+            transition.succeed(step, {"approved_by": [], "on_timeout": "approve"}, "nobody decided in time")
+        elif gate.on_timeout == "reject":
+            transition.fail(step, "rejected", f"nobody decided {gate.path} in time, which counts as a rejection")
+        else:
+            transition.fail(step, "approval_timeout", f"nobody decided {gate.path} in time")
+        thing = f"execution:{gate.execution_id}"
+        detail = {"step": gate.path, "on_timeout": gate.on_timeout}
+        audit.write(rt.workspace_id, "system", "approval.expire", thing, Severity.WARNING, detail)
+    rt.hint([gate.execution_id])
+
+
+def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: VoteRecord) -> None:
+    """Decide the gate if this vote settles it."""
+    counted = _counted(rt, gate, transition.execution)
+    needed = gate.min_approvals
+    transition.tell(
+        "vote",
+        gate.path,
+        given.person,
+        decision=given.decision,
+        comment=given.comment,
+        approvals=len(counted),
+        needed=needed,
+    )
+    if given.decision is Decision.REJECT:
+        approvals.decide(gate, ApprovalStatus.REJECTED, transition.at)
+        transition.tell("gate_rejected", gate.path, given.person, comment=given.comment)
+        why = f": {given.comment}" if given.comment else ""
+        transition.fail(_step(gate), "rejected", f"{gate.path} was rejected{why}")
+    elif len(counted) >= needed:
+        approvals.decide(gate, ApprovalStatus.APPROVED, transition.at)
+        transition.tell("gate_approved", gate.path)
+        transition.succeed(_step(gate), {"approved_by": counted, "approvals": len(counted)})
+
+
+def _counted(rt: Runtime, gate: ApprovalRecord, execution: ExecutionRecord) -> list[str]:
+    """Who has approved and may still do so at this moment: somebody who lost the role no longer counts."""
+    counted = []
+    for each in approvals.votes(gate.id):
+        person = people.recall(rt.workspace_id, each.person)
+        actor = Actor(each.person, standing=person.standing if person else "member")
+        if each.decision is Decision.APPROVE and verdict(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
+            counted.append(each.person)
+    return counted
+
+
+def _the_gate(found: ExecutionRecord, path: str | None) -> ApprovalRecord:
+    gates = [gate for gate in approvals.of_execution(found.id) if path is None or gate.path == path]
+    waiting = [gate for gate in gates if gate.status is ApprovalStatus.PENDING]
+    if len(waiting) > 1:
+        raise Conflict(f"Several gates of {found.id} are open: {', '.join(g.path for g in waiting)}. Say which.")
+    if waiting:
+        return waiting[0]
+    if gates:
+        raise Conflict(f"{gates[-1].path} of {found.id} is {gates[-1].status.lower()} already.")
+    raise Conflict(f"{found.id} has no gate{f' {path}' if path else ''} waiting for a decision.")
+
+
+def _still_open(transition: Transition, shown: ApprovalRecord, digest: str | None) -> ApprovalRecord:
+    gate = next(each for each in approvals.of_execution(shown.execution_id) if each.id == shown.id)
+    if gate.status is not ApprovalStatus.PENDING:
+        raise Conflict(f"{gate.path} of {gate.execution_id} is {gate.status.lower()} already.")
+    if gate.expires_at <= transition.at:
+        raise Conflict(f"The time for deciding {gate.path} of {gate.execution_id} is up.")
+    if digest is not None and digest != gate.digest:
+        raise Conflict(f"{gate.path} of {gate.execution_id} is not what you were shown. Look again before you decide.")
+    return gate
+
+
+def _step(gate: ApprovalRecord) -> StepRunRecord:
+    step = steps.by_id(gate.step_run_id)
+    assert step is not None
+    return step

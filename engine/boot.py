@@ -1,0 +1,59 @@
+"""Opening the engine in a process: database, schema check, workspace, and the tools that steps act with."""
+
+from __future__ import annotations
+
+from engine.actors import Hints, make_broker
+from engine.egress import Egress, Policy
+from engine.errors import BadSettings
+from engine.redaction import Redactor
+from engine.runtime import Runtime
+from engine.secrets import SecretStore
+from engine.settings import Settings
+from engine.steps.perform import Tools
+from storage import database, migrate, people
+
+
+def open_database(settings: Settings) -> None:
+    """Say where this process's tables live. Raises `BadSettings` for a place that can't be used."""
+    url = settings.database_url
+    try:
+        database.open_database(sqlite=url.path, postgresql=url.url or None, max_connections=settings.db_pool_max)
+    except OSError as error:
+        raise BadSettings([f"DATABASE_URL: {url.path} cannot be used: {error.strerror}"]) from error
+
+
+def migrate_database(settings: Settings) -> list[str]:
+    """Bring the database up to this release's schema; the names of what was applied."""
+    open_database(settings)
+    try:
+        return [f"{migration.number:04d} {migration.name}" for migration in migrate.migrate()]
+    except migrate.SchemaTrouble as error:
+        raise BadSettings([f"DATABASE_URL: {error}"]) from error
+    except database.DatabaseTrouble as error:
+        raise BadSettings([f"DATABASE_URL: the database does not answer: {error}"]) from error
+
+
+def open_engine(settings: Settings, hints: Hints | None = None) -> Runtime:
+    """Everything a service needs. Raises `BadSettings` when the schema is not this release's."""
+    open_database(settings)
+    try:
+        behind = migrate.pending()
+    except migrate.SchemaTrouble as error:
+        raise BadSettings([f"DATABASE_URL: {error}"]) from error
+    except database.DatabaseTrouble as error:
+        raise BadSettings([f"DATABASE_URL: the database does not answer: {error}"]) from error
+    if behind:
+        raise BadSettings(["DATABASE_URL: the database's schema is older than this release: run `runbook migrate`"])
+    with database.transaction():
+        workspace = people.the_workspace()
+    return Runtime(settings, workspace.id, hints if hints is not None else open_hints(settings))
+
+
+def open_hints(settings: Settings) -> Hints:
+    return Hints(make_broker(settings.redis_url) if settings.redis_url else None)
+
+
+def make_tools(settings: Settings, redactor: Redactor) -> Tools:
+    """What this process's steps act with: guarded calls, secrets, and the redactor that knows them all."""
+    policy = Policy(allowed=settings.egress_allow, own=settings.own_endpoints)
+    return Tools(Egress(policy), SecretStore(settings.secret_variables, settings.secrets_dir, redactor), redactor)

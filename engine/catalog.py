@@ -1,0 +1,171 @@
+"""The catalogue as people use it: looking, approving, deprecating, and whether a version may run."""
+
+from __future__ import annotations
+
+import difflib
+from functools import lru_cache
+
+from engine.access import Action, Actor, authorise
+from engine.definition import codec, graph
+from engine.definition.model import Runbook
+from engine.errors import Conflict, NotApproved, NotFound
+from engine.runtime import Runtime
+from storage import audit, database, runbooks
+from storage.records import RunbookRecord, Severity, VersionRecord, VersionStatus
+
+
+def listing(rt: Runtime, text: str = "", tag: str | None = None) -> list[RunbookRecord]:
+    """All runbooks by id; `text` filters id, name and description, `tag` a tag."""
+    words = text.casefold().split()
+    with database.reading():
+        everything = runbooks.listing(rt.workspace_id)
+
+    def fits(runbook: RunbookRecord) -> bool:
+        haystack = f"{runbook.slug} {runbook.name} {runbook.description}".casefold()
+        return all(word in haystack for word in words) and (tag is None or tag in runbook.tags)
+
+    return [runbook for runbook in everything if fits(runbook)]
+
+
+def get(rt: Runtime, slug: str) -> RunbookRecord:
+    """The runbook of this id. Raises `NotFound`, naming the nearest."""
+    with database.reading():
+        found = runbooks.find(rt.workspace_id, slug.strip().lower())
+        if found is not None:
+            return found
+        known = [runbook.slug for runbook in runbooks.listing(rt.workspace_id)]
+    near = difflib.get_close_matches(slug, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else " `list` shows all there are."
+    raise NotFound(f"There is no runbook {slug!r}.{hint}")
+
+
+def version(rt: Runtime, slug: str, number: int | None = None) -> VersionRecord:
+    """One version, the current one when `number` is left out. Raises `NotFound`."""
+    runbook = get(rt, slug)
+    with database.reading():
+        found = runbooks.version(runbook.id, number or runbook.current_number)
+    if found is None:
+        raise NotFound(f"{runbook.slug} has no version {number}; its newest is {runbook.current_number}.")
+    return found
+
+
+def history(rt: Runtime, slug: str) -> list[VersionRecord]:
+    """All versions of a runbook, newest first."""
+    runbook = get(rt, slug)
+    with database.reading():
+        return runbooks.versions(runbook.id)
+
+
+def definition(record: VersionRecord) -> Runbook:
+    """What this version says."""
+    return definition_of(record.id)
+
+
+@lru_cache(maxsize=512)
+def definition_of(version_id: int) -> Runbook:
+    """The definition of a version by its id. Versions never change, so this is read once a process."""
+    with database.reading():
+        found = runbooks.version_by_id(version_id)
+    if found is None:
+        raise NotFound(f"There is no version with id {version_id}.")
+    return codec.from_canonical(found.definition)
+
+
+@lru_cache(maxsize=512)
+def successors_of(version_id: int) -> dict[str, tuple[str, ...]]:
+    """Which steps need which, in the definition of a version."""
+    return graph.successors(definition_of(version_id))
+
+
+def diff(rt: Runtime, slug: str, number: int) -> str:
+    """What approving this version would change: a unified diff of the file against the last approved version.
+
+    The whole text where nothing was approved before, and "" where nothing differs.
+    """
+    new = version(rt, slug, number)
+    with database.reading():
+        old = runbooks.last_approved(new.runbook_id, new.number - 1)
+    if old is None:
+        return new.source
+    lines = difflib.unified_diff(
+        old.source.splitlines(), new.source.splitlines(),
+        f"{new.slug}@{old.number}", f"{new.slug}@{new.number}", lineterm="",
+    )  # fmt: skip
+    return "\n".join(lines)
+
+
+def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | None = None) -> VersionRecord:
+    """DRAFT → APPROVED for the current version, by a platform admin who did not write it.
+
+    `digest` is that of what was shown. Raises `NotAllowed`, and `Conflict` when what was shown is not what is there.
+    """
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.APPROVE, shown)
+    with database.transaction():
+        runbook, found = _locked(rt, shown)
+        if digest is not None and digest != found.digest:
+            raise Conflict(f"{slug}@{number} is not what you were shown. Look at it again before you approve it.")
+        if found.status is not VersionStatus.DRAFT:
+            by = f" by <@{found.decided_by}>" if found.decided_by else ""
+            raise Conflict(f"{slug}@{number} is {found.status} already{by}.")
+        if number != runbook.current_number:
+            raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
+        runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
+        _audit(rt, actor, "runbook.approve", found, {"digest": found.digest, "author": found.author})
+    return version(rt, slug, number)
+
+
+def deprecate(rt: Runtime, actor: Actor, slug: str, number: int | None = None, reason: str = "") -> VersionRecord:
+    """Withdraw one version, or with no `number` the whole runbook. Running executions stop at their next step."""
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.DEPRECATE, shown)
+    with database.transaction():
+        _, found = _locked(rt, shown)
+        if found.status is VersionStatus.DEPRECATED:
+            raise Conflict(f"{shown.slug}@{shown.number} is DEPRECATED already.")
+        withdraw(rt, actor, found if number else None, shown.runbook_id, reason)
+    return version(rt, slug, shown.number)
+
+
+def withdraw(rt: Runtime, actor: Actor, only: VersionRecord | None, runbook_id: int, reason: str) -> None:
+    """Deprecate one version, or every version that is not deprecated yet; needs the runbook's lock."""
+    for found in [only] if only else runbooks.versions(runbook_id):
+        if found.status is not VersionStatus.DEPRECATED:
+            runbooks.move_version(found, VersionStatus.DEPRECATED, actor.user_id, reason)
+            _audit(rt, actor, "runbook.deprecate", found, {"reason": reason})
+
+
+def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> VersionRecord:
+    """The version that a run of `runbook` would run now. Needs an open connection; raises `NotApproved`.
+
+    Without `number` that is the current version, or with `ON_EDIT=keep` the last approved one before a newer draft.
+    """
+    keep = rt.settings.on_edit == "keep" and runbook.status is VersionStatus.DRAFT
+    current = runbooks.last_approved(runbook.id, runbook.current_number) if keep else None
+    current = current or runbooks.version(runbook.id, runbook.current_number)
+    assert current is not None
+    if number is not None and number != current.number:
+        raise NotApproved(f"Only version {current.number} of {runbook.slug} may run, not {number}.")
+    if current.status is not VersionStatus.APPROVED:
+        raise NotApproved(_why_not(current))
+    return current
+
+
+def _why_not(found: VersionRecord) -> str:
+    name = f"Version {found.number} of {found.slug}"
+    if found.status is VersionStatus.DRAFT:
+        return f"{name} is a DRAFT: a platform admin has to approve it first (`admin approve {found.slug}`)."
+    return f"{name} is DEPRECATED and does not run any more.{' ' + found.note if found.note else ''}"
+
+
+def _locked(rt: Runtime, shown: VersionRecord) -> tuple[RunbookRecord, VersionRecord]:
+    runbook = runbooks.lock(rt.workspace_id, shown.slug)
+    found = runbooks.version(shown.runbook_id, shown.number)
+    assert runbook is not None
+    assert found is not None
+    return runbook, found
+
+
+def _audit(rt: Runtime, actor: Actor, action: str, found: VersionRecord, detail: dict[str, object]) -> None:
+    thing = f"runbook:{found.slug}@{found.number}"
+    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.NOTICE, {**detail, "door": actor.door})

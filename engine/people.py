@@ -1,0 +1,63 @@
+"""What Slack tells about people and groups, kept so that every door judges by the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.errors import Conflict
+from engine.runtime import Runtime
+from storage import approvals, database, people
+from storage.records import GroupRecord, PersonRecord
+
+
+def remember(rt: Runtime, person: PersonRecord) -> None:
+    """Keep what Slack says of a person now."""
+    with database.transaction():
+        people.remember(rt.workspace_id, person)
+
+
+def recall(rt: Runtime, user_id: str) -> PersonRecord | None:
+    """What was last known of a person; see `fetched_at` for how old that is."""
+    with database.reading():
+        return people.recall(rt.workspace_id, user_id)
+
+
+def groups_named(rt: Runtime) -> set[str]:
+    """The group ids and handles that roles and open gates depend on."""
+    with database.reading():
+        policy = people.policy(rt.workspace_id) or {}
+        gates = approvals.all_open(rt.workspace_id)
+    ids = {*policy.get("platform_admins", ()), *policy.get("responders", ())}
+    for who in policy.get("teams", {}).values():
+        ids |= {*who.get("admins", ()), *who.get("members", ())}
+    groups = {each for each in ids if not each.startswith(("U", "W"))}
+    return groups.union(*(gate.approvers.get("groups", ()) for gate in gates))
+
+
+def remember_groups(rt: Runtime, groups: Iterable[GroupRecord]) -> None:
+    """Replace all that is known of groups."""
+    with database.transaction():
+        people.remember_groups(rt.workspace_id, groups)
+
+
+def groups_age_ms(rt: Runtime) -> int | None:
+    """How long ago groups were last heard of; None when never."""
+    with database.reading():
+        known = people.groups(rt.workspace_id)
+    return database.now() - min(group.fetched_at for group in known) if known else None
+
+
+def bind_workspace(rt: Runtime, slack_team: str, name: str) -> None:
+    """Tie this deployment to a Slack team. Raises `Conflict` when it belongs to another."""
+    with database.transaction():
+        if not people.bind_workspace(rt.workspace_id, slack_team, name):
+            known = people.the_workspace()
+            raise Conflict(
+                f"This database belongs to the Slack workspace {known.name or known.slack_team}, "
+                f"not to {name or slack_team}: use another DATABASE_URL or that workspace's token."
+            )
+
+
+def now() -> int:
+    """Epoch milliseconds by the database's clock, for `fetched_at`."""
+    return database.now()

@@ -1,0 +1,79 @@
+"""Where executions are shown: cards, gate messages, and how much of each has been told.
+
+Showing follows from events and never holds up a run. One process shows at a time, so every message has one writer.
+"""
+
+from __future__ import annotations
+
+from engine.runtime import Runtime
+from storage import audit, cards, database, workers
+from storage.records import CardRecord, PostRecord, Severity
+
+LEASE = "projector"
+LEASE_MS = 15_000
+
+
+def hold_lease(_rt: Runtime, holder: str) -> bool:
+    """Become or stay the one process that shows; ask every few seconds."""
+    with database.transaction():
+        return workers.hold(LEASE, holder, LEASE_MS)
+
+
+def release_lease(_rt: Runtime, holder: str) -> None:
+    with database.transaction():
+        workers.release(LEASE, holder)
+
+
+def stale_cards(rt: Runtime, limit: int = 50) -> list[CardRecord]:
+    """Cards that do not show or tell all of their execution yet; longest unshown first."""
+    with database.reading():
+        return cards.stale(rt.workspace_id, limit)
+
+
+def card_of(_rt: Runtime, execution_id: str) -> CardRecord | None:
+    """Where an execution is shown, or None when nowhere."""
+    with database.reading():
+        return cards.find(execution_id)
+
+
+def set_channel_ts(_rt: Runtime, execution_id: str, ts: str) -> None:
+    """Keep the message's `ts` that a card got when it was posted."""
+    with database.transaction():
+        cards.set_ts(execution_id, ts)
+
+
+def shown(_rt: Runtime, execution_id: str, seq: int) -> None:
+    """The card shows everything up to event `seq`."""
+    with database.transaction():
+        cards.shown(execution_id, seq)
+
+
+def told(_rt: Runtime, execution_id: str, seq: int) -> None:
+    """The thread tells everything up to event `seq`."""
+    with database.transaction():
+        cards.told(execution_id, seq)
+
+
+def posts(_rt: Runtime, execution_id: str) -> list[PostRecord]:
+    """The messages beside the card that may have to be changed."""
+    with database.reading():
+        return cards.posts(execution_id)
+
+
+def add_post(rt: Runtime, execution_id: str, key: str, channel: str, ts: str) -> None:
+    with database.transaction():
+        cards.add_post(rt.workspace_id, PostRecord(execution_id, key, channel, ts, settled=False))
+
+
+def settle_post(_rt: Runtime, execution_id: str, key: str) -> None:
+    """The message shows its end and is not changed again."""
+    with database.transaction():
+        cards.settle_post(execution_id, key)
+
+
+def give_up(rt: Runtime, execution_id: str, reason: str) -> None:
+    """The channel can't be written to: the run goes on unseen, and the audit says why."""
+    with database.transaction():
+        cards.give_up(execution_id, reason)
+        thing = f"execution:{execution_id}"
+        audit.write(rt.workspace_id, "system", "slack.give_up", thing, Severity.WARNING, {"reason": reason})

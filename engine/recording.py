@@ -1,0 +1,164 @@
+"""What an attempt's outcome does to its step and run. Every function works inside an open `Transition`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from engine import decide
+from engine.definition.model import Retry, Step
+from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Opened, Outcome, Succeeded, Unknown
+from engine.transition import Transition
+from storage import approvals, steps
+from storage.records import (
+    ApprovalRecord,
+    ApprovalStatus,
+    AttemptStatus,
+    ExecutionStatus,
+    StepRunRecord,
+    StepStatus,
+)
+
+
+def record(transition: Transition, step: StepRunRecord, outcome: Outcome) -> bool:
+    """Apply an outcome to the step run it was claimed as; False, changing nothing, when that was taken away meanwhile."""
+    if isinstance(outcome, Succeeded):
+        return _succeeded(transition, step, outcome)
+    if isinstance(outcome, Failed):
+        return _failed(transition, step, outcome)
+    if isinstance(outcome, Again):
+        return _again(transition, step, outcome)
+    if isinstance(outcome, Unknown):
+        return _unknown(transition, step, outcome)
+    if isinstance(outcome, Opened):
+        return _opened(transition, step, outcome)
+    return _abandoned(transition, step, outcome)
+
+
+def _succeeded(transition: Transition, step: StepRunRecord, outcome: Succeeded) -> bool:
+    if not transition.succeed(step, outcome.outputs):
+        return False
+    _end_attempt(transition, step, AttemptStatus.SUCCESS, outcome.evidence)
+    return True
+
+
+def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> bool:
+    failures = step.failures + 1
+    retry = _retry_of(transition, step)
+    error = {"code": outcome.code, "message": outcome.message}
+    if outcome.retryable and transition.execution.ending is None and decide.may_retry(retry, failures):
+        pause = decide.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
+        done = transition.move(
+            step, StepStatus.READY, due_at=transition.at + pause, failures=failures, error=error, worker_id=None
+        )
+        if done:
+            transition.tell("step_retrying", step.path, attempt=step.attempts, delay_ms=pause, message=outcome.message)
+    else:
+        done = transition.fail(step, outcome.code, outcome.message, outcome.outputs)
+    if done:
+        _end_attempt(transition, step, AttemptStatus.FAILED, outcome.evidence, error)
+    return done
+
+
+def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
+    due = transition.at + outcome.after_ms
+    if transition.execution.ending is not None or (step.deadline_at is not None and due > step.deadline_at):
+        why = f"it did not come true in time; last: {outcome.message}"
+        return _failed(transition, step, Failed("timeout", why, evidence=outcome.evidence))
+    error = {"code": "not_yet", "message": outcome.message}
+    if not transition.move(step, StepStatus.READY, due_at=due, failures=0, error=error, worker_id=None):
+        return False
+    _end_attempt(transition, step, AttemptStatus.FAILED, outcome.evidence, error)
+    return True
+
+
+def _unknown(transition: Transition, step: StepRunRecord, outcome: Unknown) -> bool:
+    error = {"code": outcome.code, "message": outcome.message}
+    if transition.execution.ending is ExecutionStatus.CANCELLED:
+        return _abandoned(transition, step, Abandoned(outcome.message, outcome.evidence))
+    if not transition.move(step, StepStatus.UNKNOWN, error=error, worker_id=None):
+        return False
+    transition.tell("step_unknown", step.path, message=outcome.message)
+    _end_attempt(transition, step, AttemptStatus.UNKNOWN, outcome.evidence, error)
+    return True
+
+
+def _abandoned(transition: Transition, step: StepRunRecord, outcome: Abandoned) -> bool:
+    error = {"code": "abandoned", "message": outcome.message}
+    if not transition.move(step, StepStatus.CANCELLED, error=error, ended_at=transition.at, worker_id=None):
+        return False
+    _end_attempt(transition, step, AttemptStatus.ABANDONED, outcome.evidence, error)
+    return True
+
+
+def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> bool:
+    if transition.execution.ending is not None:
+        return _abandoned(transition, step, Abandoned("the run ended before the gate opened"))
+    expires = transition.at + outcome.timeout_ms
+    if not transition.move(step, StepStatus.WAITING, deadline_at=expires, worker_id=None):
+        return False
+    _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
+    gate = ApprovalRecord(
+        id=0, execution_id=step.execution_id, step_run_id=step.id, path=step.path, status=ApprovalStatus.PENDING,
+        min_approvals=outcome.min_approvals, approvers=outcome.approvers, allow_self=outcome.allow_self,
+        message=outcome.message, preview=outcome.preview, digest=_digest(transition, step, outcome),
+        on_timeout=outcome.on_timeout, opened_at=transition.at, expires_at=expires, decided_at=None,
+    )  # fmt: skip
+    approval_id = approvals.create(transition.rt.workspace_id, gate)
+    transition.tell("gate_opened", step.path, approval_id=approval_id)
+    return True
+
+
+def _digest(transition: Transition, step: StepRunRecord, outcome: Opened) -> str:
+    """What every vote on this gate is bound to: the version, the parameters and what people were shown."""
+    shown: Mapping[str, Any] = {
+        "execution": step.execution_id,
+        "step": step.path,
+        "version": transition.execution.digest,
+        "parameters": transition.execution.parameters,
+        "message": outcome.message,
+        "preview": outcome.preview,
+        "approvers": outcome.approvers,
+        "min_approvals": outcome.min_approvals,
+    }
+    return "sha256:" + hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+
+
+def take_over(transition: Transition, step: StepRunRecord) -> bool:
+    """Settle a step run whose worker is gone: run it again if that is safe, else let a person decide."""
+    recoveries = step.recoveries + 1
+    error = {"code": "worker_lost", "message": "The worker that ran this step is gone."}
+    fresh = {"fence": step.fence + 1, "recoveries": recoveries, "worker_id": None}
+    if transition.execution.ending is ExecutionStatus.CANCELLED:
+        done = transition.move(step, StepStatus.CANCELLED, ended_at=transition.at, error=error, **fresh)
+    elif recoveries > decide.MAX_RECOVERIES:
+        done = transition.fail(step, "worker_lost", f"{recoveries} workers in a row were lost while running this step.")
+    elif step.idempotent and transition.execution.ending is None:
+        done = transition.move(step, StepStatus.READY, due_at=transition.at, error=error, **fresh)
+    elif step.idempotent:
+        done = transition.fail(step, "worker_lost", "The worker that ran this step is gone, and the run was ending.")
+    else:
+        message = "The worker that made this call is gone; whether the call took effect is not known."
+        done = transition.move(step, StepStatus.UNKNOWN, error={"code": "worker_lost", "message": message}, **fresh)
+        if done:
+            transition.tell("step_unknown", step.path, message=message)
+    if done:
+        transition.tell("step_taken_over", step.path)
+        steps.end_attempt(step, AttemptStatus.LOST, transition.at, error=error)
+    return done
+
+
+def _end_attempt(
+    transition: Transition, step: StepRunRecord, status: AttemptStatus, evidence: Evidence, error: Any = None
+) -> None:
+    steps.end_attempt(step, status, transition.at, evidence.request, evidence.response, error)
+
+
+def _retry_of(transition: Transition, step: StepRunRecord) -> Retry:
+    definition: Step = transition.runbook.by_id[step.step_id]
+    default = Retry(max_attempts=transition.rt.settings.default_max_attempts)
+    return definition.retry or (default if definition.kind in ("http", "poll") else replace(default, max_attempts=1))

@@ -1,0 +1,186 @@
+"""Running an execution: claim a step, make the attempt, record what came of it, and go straight on with the next.
+
+The record of one step and the claim of the next are one commit. What a process that dies leaves behind is taken over
+by the sweeper; a result that comes too late finds its fence gone and is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import replace
+from functools import partial
+
+from engine import catalog, context
+from engine.errors import NotApproved
+from engine.recording import record
+from engine.runtime import Runtime
+from engine.steps import approval
+from engine.steps.outcome import Outcome
+from engine.steps.perform import Claim, Tools, perform
+from engine.transition import Transition
+from storage import database, executions, runbooks, steps
+from storage.records import ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus, VersionStatus
+
+log = logging.getLogger(__name__)
+
+_CLAIMABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
+RECORD_PATIENCE_S = 60
+"""How long a result is held while the database is away. After that the lease is gone too, and the sweeper decides."""
+
+
+class Runner:
+    """A worker process's hands. Any number of threads may call `advance` at once."""
+
+    def __init__(self, rt: Runtime, worker_id: str, tools: Tools) -> None:
+        self.rt = rt
+        self.worker_id = worker_id
+        self._tools = tools
+        self._lock = threading.Lock()
+        self._running: dict[int, str] = {}
+        self._abandoned: set[int] = set()
+        self._draining = threading.Event()
+
+    def advance(self, execution_id: str) -> None:
+        """Run what is ready in an execution, one step after the other, until nothing is."""
+        claim = self._claim(execution_id)
+        while claim is not None:
+            step_run = claim.step_run
+            with self._lock:
+                self._running[step_run.id] = execution_id
+            try:
+                outcome = perform(claim, self._tools, partial(self._is_abandoned, step_run.id))
+                claim = self._record(step_run, outcome)
+            finally:
+                with self._lock:
+                    self._running.pop(step_run.id, None)
+                    self._abandoned.discard(step_run.id)
+
+    def drain(self) -> None:
+        """Finish the attempts under way and claim nothing more."""
+        self._draining.set()
+
+    def busy(self) -> int:
+        """How many attempts are under way."""
+        with self._lock:
+            return len(self._running)
+
+    def abandon_cancelled(self) -> None:
+        """Drop the calls of executions that were cancelled meanwhile."""
+        with self._lock:
+            held = dict(self._running)
+        if not held:
+            return
+        with database.reading():
+            cancelled = executions.ending_by_cancel(set(held.values()))
+        with self._lock:
+            self._abandoned |= {step_run for step_run, execution in held.items() if execution in cancelled}
+
+    def _is_abandoned(self, step_run_id: int) -> bool:
+        return step_run_id in self._abandoned
+
+    def _claim(self, execution_id: str) -> Claim | None:
+        if self._draining.is_set():
+            return None
+        with database.transaction():
+            execution = executions.lock(execution_id)
+            if execution is None or execution.workspace_id != self.rt.workspace_id:
+                return None
+            transition = Transition(self.rt, execution)
+            claim = self._claim_next(transition)
+            if transition.changed:
+                execution = transition.save()
+        return replace(claim, execution=execution) if claim else None
+
+    def _record(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
+        """Record an outcome and claim what follows, in one commit; patient while the database is away."""
+        deadline = time.monotonic() + RECORD_PATIENCE_S
+        while True:
+            try:
+                return self._record_once(step_run, outcome)
+            except database.DatabaseTrouble:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("the database did not take the result of %s: trying again", step_run.path, exc_info=True)
+                time.sleep(0.5)
+
+    def _record_once(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
+        claim: Claim | None = None
+        with database.transaction():
+            execution = executions.lock(step_run.execution_id)
+            assert execution is not None
+            transition = Transition(self.rt, execution)
+            if not record(transition, step_run, outcome):
+                kind = type(outcome).__name__.lower()
+                message = f"a late result ({kind}) of attempt {step_run.attempts} was dropped"
+                transition.tell("late_result", step_run.path, message=message)
+                log.warning("%s of %s: %s", step_run.path, execution.id, message)
+            elif not self._draining.is_set():
+                claim = self._claim_next(transition)
+            execution = transition.save()
+        others = min(execution.live - execution.running, execution.max_concurrent - execution.running)
+        if others > 0 and not execution.status.ended:
+            self.rt.hint([execution.id] * others)
+        return replace(claim, execution=execution) if claim else None
+
+    def _claim_next(self, transition: Transition) -> Claim | None:
+        """Take the step that has been ready longest, if the run may go on; needs the execution's lock."""
+        execution = transition.execution
+        if execution.status not in _CLAIMABLE or execution.ending is not None:
+            return None
+        if execution.running >= execution.max_concurrent:
+            return None
+        step = steps.next_ready(execution.id, transition.at)
+        if step is None or not self._still_approved(transition):
+            return None
+        return self._take(transition, step)
+
+    def _take(self, transition: Transition, step: StepRunRecord) -> Claim | None:
+        definition = transition.runbook.by_id[step.step_id]
+        whole_step = definition.kind == "poll" and step.deadline_at is None
+        deadline = transition.at + (definition.timeout_ms or 0) if whole_step else step.deadline_at
+        taken = replace(
+            step, status=StepStatus.RUNNING, fence=step.fence + 1, attempts=step.attempts + 1, worker_id=self.worker_id,
+            started_at=step.started_at or transition.at, deadline_at=deadline, due_at=None,
+        )  # fmt: skip
+        changed = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at")
+        if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in changed}):
+            return None
+        steps.begin_attempt(self.rt.workspace_id, taken, taken.attempts, self.worker_id, transition.at)
+        transition.begin()
+        if taken.attempts == 1:
+            transition.tell("step_started", taken.path, attempt=1)
+        runbook = transition.runbook
+        chains = context.chains_in(definition.with_)
+        if definition.kind == "poll":
+            chains |= context.chains_in_condition(definition.with_["until"])
+        if definition.kind == "approval":
+            chains |= approval.chains_of(definition, runbook)
+        execution = transition.execution
+        visible = context.of(execution, runbook, chains)
+        return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at))
+
+    def _still_approved(self, transition: Transition) -> bool:
+        """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked."""
+        execution = transition.execution
+        version = runbooks.version_by_id(execution.version_id)
+        assert version is not None
+        if execution.started_at is None:
+            runbook = runbooks.by_id(execution.runbook_id)
+            assert runbook is not None
+            try:
+                catalog.runnable(self.rt, runbook, execution.number)
+            except NotApproved as error:
+                transition.fail_run("not_approved", str(error))
+                return False
+        elif version.status is not VersionStatus.APPROVED:
+            transition.pause(f"{version.slug}@{version.number} was deprecated. {version.note}".strip())
+            return False
+        return True
+
+
+def _time_left(execution: ExecutionRecord, at: int) -> int:
+    """How much running time is left, at least a second: the sweeper ends a run that is over its time."""
+    since = at - execution.running_since if execution.running_since is not None else 0
+    return max(1_000, execution.timeout_ms - execution.running_ms - since)

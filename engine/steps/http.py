@@ -1,0 +1,169 @@
+"""The `http` step: one guarded call, and what its answer means by promise G3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.egress import CallFailed, Egress, Response
+from engine.steps import http_request, http_response
+from engine.steps.http_request import BadRequest, Redact, Request, cut
+from engine.steps.http_response import Answer
+from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
+from engine.storable import TooLarge
+
+Json = Any
+
+MAX_FAILED_TEXT = 16 * 1024
+_FINAL = frozenset({"egress_refused", "bad_request"})  # another attempt would end the same way
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One call that was answered, with the evidence of it."""
+
+    answer: Answer
+    truncated: bool
+    evidence: Evidence
+
+
+def run(
+    with_: dict[str, Json],
+    *,
+    idempotent: bool,
+    timeout_ms: int,
+    idempotency_key: str,
+    egress: Egress,
+    redact: Redact,
+    abandoned: Callable[[], bool],
+) -> Outcome:
+    """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret.
+
+    `redact` masks secrets in any JSON value; `abandoned` turns True when the execution was cancelled.
+    """
+    result = exchange(
+        with_,
+        idempotent=idempotent,
+        timeout_ms=timeout_ms,
+        idempotency_key=idempotency_key,
+        egress=egress,
+        redact=redact,
+        abandoned=abandoned,
+    )
+    if not isinstance(result, Exchange):
+        return result
+    if result.answer.ok:
+        return succeeded(result, redact)
+    return _answered_badly(result, redact, idempotent)
+
+
+def exchange(
+    with_: dict[str, Json],
+    *,
+    idempotent: bool,
+    timeout_ms: int,
+    idempotency_key: str,
+    egress: Egress,
+    redact: Redact,
+    abandoned: Callable[[], bool],
+) -> Exchange | Failed | Unknown | Abandoned:
+    """Send and read the answer, whatever its status; without an answer, the outcome that follows."""
+    try:
+        request = http_request.build(with_, idempotency_key)
+    except BadRequest as error:
+        return Failed("bad_request", str(redact(f"Nothing was sent: {error}.")))
+    sent = http_request.request_evidence(request, redact)
+    try:
+        response = egress.send(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.body,
+            deadline_ms=timeout_ms,
+            fresh=not idempotent,
+            abandoned=abandoned,
+        )
+    except CallFailed as error:
+        return _no_answer(error, Evidence(sent), redact, idempotent)
+    return _read(request, response, sent, redact)
+
+
+def succeeded(result: Exchange, redact: Redact) -> Succeeded | Failed:
+    """The outputs of an answer that counts as success; Failed when they cannot be kept."""
+    answer = result.answer
+    made = f"The call was made and the server answered {http_response.status_name(answer.status)}"
+    if answer.encoding not in ("", "identity"):
+        message = f"{made}, but encoded as {answer.encoding}, although an unencoded answer was asked for."
+        return Failed("protocol", str(redact(message)), evidence=result.evidence)
+    try:
+        if result.truncated:
+            raise TooLarge(answer.size, answer.size)
+        return Succeeded(redact(answer.outputs()), result.evidence)
+    except TooLarge:
+        message = f"{made}, but the response is too large: a step keeps at most 256 KiB of it."
+        return Failed("too_large", message, evidence=result.evidence)
+
+
+def _read(request: Request, response: Response, sent: Json, redact: Redact) -> Exchange:
+    answer = http_response.read(response)
+    body = json.dumps(redact(answer.json), ensure_ascii=False) if answer.has_json else str(redact(answer.text))
+    received = {
+        "status": answer.status,
+        "headers": http_request.headers_evidence(answer.headers, redact, request.credential),
+        "body": cut(body),
+        "bytes": answer.size,
+        "elapsed_ms": response.elapsed_ms,
+    }
+    return Exchange(answer, response.truncated, Evidence(sent, received))
+
+
+def _no_answer(error: CallFailed, evidence: Evidence, redact: Redact, idempotent: bool) -> Failed | Unknown | Abandoned:
+    message = str(redact(error.message))
+    if error.code == "abandoned":
+        return Abandoned(message, evidence)
+    if error.sent and not idempotent:
+        return Unknown(error.code, f"{message} Whether it took effect is not known.", evidence)
+    return Failed(error.code, message, retryable=error.code not in _FINAL, evidence=evidence)
+
+
+def _answered_badly(result: Exchange, redact: Redact, idempotent: bool) -> Failed:
+    answer = result.answer
+    wait = http_response.retry_after_ms(answer.headers.get("retry-after"), datetime.now(UTC))
+    return Failed(
+        "http_status",
+        describe(answer, redact),
+        retryable=may_retry(answer.status, wait, idempotent),
+        retry_after_ms=wait,
+        outputs=_failed_outputs(answer, redact),
+        evidence=result.evidence,
+    )
+
+
+def may_retry(status: int, retry_after_ms: int | None, idempotent: bool) -> bool:
+    """Promise G3 for an answered call that did not succeed."""
+    asked_to_come_back = status == 429 or (status == 503 and retry_after_ms is not None)
+    return asked_to_come_back or (idempotent and (status >= 500 or status in (408, 425)))
+
+
+def describe(answer: Answer, redact: Redact) -> str:
+    """One sentence on an answer, with the telling part of its body."""
+    start = f"The server answered {http_response.status_name(answer.status)}"
+    if 300 <= answer.status < 400 and "location" in answer.headers:
+        target = cut(str(redact(answer.headers["location"])), http_response.MAX_TELLING_CHARS)
+        return f"{start} and pointed to {target}. Redirects are not followed: write the final address in the runbook."
+    # Masked before it is cut, so that no half of a secret stays.
+    told = cut(str(redact(http_response.telling_part(answer))), http_response.MAX_TELLING_CHARS)
+    return f"{start}: {told}" if told else f"{start}."
+
+
+def _failed_outputs(answer: Answer, redact: Redact) -> dict[str, Json]:
+    try:
+        kept: dict[str, Json] = redact(answer.outputs())
+    except TooLarge:
+        return {"status": answer.status, "headers": redact(answer.headers), "bytes": answer.size}
+    if "text" in kept:
+        kept["text"] = cut(kept["text"], MAX_FAILED_TEXT)
+    return kept

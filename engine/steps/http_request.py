@@ -1,0 +1,141 @@
+"""From a step's rendered `with` to a request, and to the evidence of it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+Json = Any
+Redact = Callable[[Json], Json]
+
+MAX_EVIDENCE_BYTES = 4096
+"""How much of a body, or of one header, the evidence keeps."""
+
+MASKED = "‹masked›"
+_ALWAYS_MASKED = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+
+
+class BadRequest(ValueError):
+    """The rendered values do not make a request; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be sent. `credential` is the lower-case name of the header that `auth` set, if any."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    credential: str = ""
+
+
+def build(with_: Mapping[str, Json], idempotency_key: str) -> Request:
+    """Raises `BadRequest`. A header the runbook sets wins over the one the bot would set."""
+    body, content_type = _body(with_)
+    credential = _credential(with_.get("auth") or {})
+    headers = {"User-Agent": "runbook-bot", "Accept": "*/*", "Idempotency-Key": idempotency_key}
+    if content_type:
+        headers["Content-Type"] = content_type
+    given = {name: _scalar(f"header {name}", value) for name, value in _mapping(with_, "headers").items()}
+    written = {name.lower() for name in given}
+    merged = {name: value for name, value in headers.items() if name.lower() not in written} | given | credential
+    url = _with_query(_scalar("url", with_.get("url")), _mapping(with_, "query"))
+    method = _scalar("method", with_.get("method") or "GET").upper()
+    return Request(method, url, merged, body, next(iter(credential), "").lower())
+
+
+def request_evidence(request: Request, redact: Redact) -> dict[str, Json]:
+    """The request as it may be stored and shown: secrets masked first, then cut."""
+    return {
+        "method": request.method,
+        "url": cut(str(redact(request.url))),
+        "headers": headers_evidence(request.headers, redact, request.credential),
+        "body": cut(str(redact(request.body.decode("utf-8", "replace")))),
+    }
+
+
+def headers_evidence(headers: Mapping[str, str], redact: Redact, credential: str = "") -> dict[str, str]:
+    masked = _ALWAYS_MASKED | {credential}
+    return {
+        str(redact(name)): MASKED if name.lower() in masked else cut(str(redact(value)))
+        for name, value in headers.items()
+    }
+
+
+def cut(text: str, limit: int = MAX_EVIDENCE_BYTES) -> str:
+    """At most `limit` bytes of the text, with a mark where it was cut."""
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore") + "… (cut)"
+
+
+def _body(with_: Mapping[str, Json]) -> tuple[bytes, str]:
+    if (given := [key for key in ("json", "text", "payload") if with_.get(key) is not None])[1:]:
+        raise BadRequest(f"give one of {' and '.join(given)}, not both")
+    try:
+        if "text" in given:
+            return _scalar("text", with_["text"]).encode(), "text/plain; charset=utf-8"
+        if "payload" in given and isinstance(with_["payload"], str):
+            return with_["payload"].encode(), "application/json"
+        if given or "json" in with_:  # `json: null` is a body too
+            value = with_[given[0] if given else "json"]
+            return json.dumps(value, ensure_ascii=False, allow_nan=False).encode(), "application/json"
+    except (ValueError, TypeError) as error:
+        raise BadRequest(f"the body cannot be sent ({error})") from error
+    return b"", ""
+
+
+def _credential(auth: Mapping[str, Json]) -> dict[str, str]:
+    match auth.get("type", "none"):
+        case "none":
+            return {}
+        case "bearer":
+            return {"Authorization": f"Bearer {_scalar('auth.token', auth.get('token'))}"}
+        case "basic":
+            pair = f"{_scalar('auth.username', auth.get('username'))}:{_scalar('auth.password', auth.get('password'))}"
+            return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+        case "header":
+            return {_scalar("auth.name", auth.get("name")): _scalar("auth.value", auth.get("value"))}
+        case other:
+            raise BadRequest(f"auth.type {other!r} is not one of none, basic, bearer, header")
+
+
+def _with_query(url: str, query: Mapping[str, Json]) -> str:
+    """The URL with `query` after whatever query it has. A list gives its name several times, None leaves it out."""
+    pairs = [
+        (name, _scalar(f"query {name}", item))
+        for name, value in query.items()
+        for item in (value if isinstance(value, list) else [value])
+        if item is not None
+    ]
+    if not pairs:
+        return url
+    try:
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(query="&".join(filter(None, [parts.query, urlencode(pairs)]))))
+    except ValueError as error:
+        raise BadRequest(f"the url or query is not valid ({error})") from error
+
+
+def _mapping(with_: Mapping[str, Json], key: str) -> dict[str, Json]:
+    value = with_.get(key) or {}
+    if not isinstance(value, dict):
+        raise BadRequest(f"{key} must be names with values")
+    return value
+
+
+def _scalar(what: str, value: Json) -> str:
+    """Text as it is; numbers and booleans as JSON writes them, since a typed parameter renders as such."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise BadRequest(f"{what} must be text, not {_kind(value)}")
+
+
+def _kind(value: Json) -> str:
+    return "missing" if value is None else "a list" if isinstance(value, list) else "an object"

@@ -1,0 +1,68 @@
+"""The `poll` step: one round of asking. The runner calls it again until the step's own time is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.egress import Egress
+from engine.errors import EngineError
+from engine.steps import http_response
+from engine.steps.http import Exchange, describe, exchange, succeeded
+from engine.steps.http_request import Redact
+from engine.steps.outcome import Again, Failed, Outcome
+
+Json = Any
+
+_NEVER_ANSWERED = frozenset({"egress_refused", "bad_request"})
+_NO_ACCESS = frozenset({401, 403})
+
+
+def run(
+    with_: dict[str, Json],
+    until: Callable[[dict[str, Json]], bool],
+    *,
+    interval_ms: int,
+    idempotent: bool,
+    timeout_ms: int,
+    idempotency_key: str,
+    egress: Egress,
+    redact: Redact,
+    abandoned: Callable[[], bool],
+) -> Outcome:
+    """Ask once. `until` gets {status, headers, json, text} and may raise an `EngineError`, which counts as not yet.
+
+    True gives Succeeded with the outputs of an http step, whatever the status. Otherwise Again after `interval_ms` (or
+    the server's longer Retry-After), also when no answer came, except that a refused address, a request that cannot
+    be sent and 401 or 403 fail at once: asking again would not change them. `timeout_ms` is for this round.
+    """
+    result = exchange(
+        with_,
+        idempotent=idempotent,
+        timeout_ms=timeout_ms,
+        idempotency_key=idempotency_key,
+        egress=egress,
+        redact=redact,
+        abandoned=abandoned,
+    )
+    if isinstance(result, Failed) and result.code not in _NEVER_ANSWERED:
+        return Again(interval_ms, result.message, result.evidence)
+    if not isinstance(result, Exchange):
+        return result
+    return _judge(result, until, interval_ms, redact)
+
+
+def _judge(result: Exchange, until: Callable[[dict[str, Json]], bool], interval_ms: int, redact: Redact) -> Outcome:
+    answer = result.answer
+    reason = ""
+    try:
+        if until(answer.view()):
+            return succeeded(result, redact)
+    except EngineError as error:
+        reason = f" ({redact(str(error))})"
+    if answer.status in _NO_ACCESS:
+        return Failed("http_status", describe(answer, redact), evidence=result.evidence)
+    wait = http_response.retry_after_ms(answer.headers.get("retry-after"), datetime.now(UTC)) or 0
+    shown = describe(answer, redact) if not answer.ok else f"{http_response.status_name(answer.status)}."
+    return Again(max(interval_ms, wait), f"Not yet{reason}. {shown}", result.evidence)

@@ -1,0 +1,147 @@
+"""What keeps everything moving when nobody calls: due work, gates and runs out of time, and workers that are gone.
+
+Every worker process has a sweeper; any number is safe, because each thing it does is a compare-and-set.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from engine import approvals as gates
+from engine import recording
+from engine.runtime import Runtime
+from engine.transition import change
+from storage import approvals, database, executions, requests, steps, workers
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+HINT_GRACE_MS = 2_000
+"""How long a hint for a new step may take before a sweep takes it to be lost."""
+
+REPEAT_HINT_S = 5.0
+BATCH = 200
+HOURLY_S = 3_600.0
+
+
+class Sweeper:
+    """`run_due` is called with the ids of executions that have work now; it decides how it gets done.
+
+    `grace_ms` is how long new work is left to its hint: 0 where there is no Redis to carry one.
+    """
+
+    def __init__(self, rt: Runtime, run_due: Callable[[Iterable[str]], None], grace_ms: int = HINT_GRACE_MS) -> None:
+        self._rt = rt
+        self._run_due = run_due
+        self._grace_ms = grace_ms
+        self._hinted: dict[str, float] = {}
+        self._forget_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Sweep until `stop`, at least every second and as soon as the next step falls due."""
+        while not stop.is_set():
+            pause = TICK_S
+            try:
+                self.sweep()
+                pause = self._until_next()
+            except database.DatabaseTrouble:
+                log.warning("the sweep could not reach the database; trying again", exc_info=True)
+            except Exception:
+                log.exception("a sweep failed; trying again")
+            stop.wait(pause)
+
+    def sweep(self) -> None:
+        """One round of everything. A thing that fails is logged and does not keep the others from being done."""
+        at = database.now()
+        self._each("take over", self._orphans(at), self._take_over)
+        self._each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
+        self._each("time out", self._overdue(at), self._time_out)
+        self._wake(at)
+        self._forget_requests()
+
+    def _each(self, what: str, things: Iterable[object], act: Callable[..., None]) -> None:
+        for thing in things:
+            try:
+                act(thing)
+            except database.DatabaseTrouble:
+                raise
+            except Exception:
+                log.exception("the sweep could not %s %r", what, thing)
+
+    def _orphans(self, at: int) -> list[int]:
+        with database.reading():
+            return steps.orphaned(at)
+
+    def _expired(self, at: int) -> list[object]:
+        with database.reading():
+            return list(approvals.expired(at, BATCH))
+
+    def _overdue(self, at: int) -> list[str]:
+        with database.reading():
+            return executions.overdue(at, BATCH)
+
+    def _take_over(self, step_run_id: int) -> None:
+        with database.reading():
+            found = steps.by_id(step_run_id)
+        assert found is not None
+        with change(self._rt, found.execution_id) as transition:
+            step = steps.by_id(step_run_id)
+            if step is not None and step.id in steps.orphaned(transition.at):
+                log.warning("taking over %s of %s from %s", step.path, step.execution_id, step.worker_id)
+                recording.take_over(transition, step)
+        self._rt.hint([found.execution_id])
+
+    def _time_out(self, execution_id: str) -> None:
+        with change(self._rt, execution_id) as transition:
+            deadline = transition.execution.deadline_at
+            if deadline is not None and deadline <= transition.at:
+                limit = transition.execution.timeout_ms / 1000
+                transition.fail_run("timeout", f"The run used up its running time of {limit:g} s.")
+
+    def _wake(self, at: int) -> None:
+        with database.reading():
+            due = executions.due(at - self._grace_ms, at, BATCH)
+        now = time.monotonic()
+        self._hinted = {key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S}
+        fresh = [execution_id for execution_id in due if execution_id not in self._hinted]
+        self._hinted |= dict.fromkeys(fresh, now)
+        if fresh:
+            self._run_due(fresh)
+
+    def _until_next(self) -> float:
+        with database.reading():
+            due = executions.next_due_at(database.now())
+        if due is None:
+            return TICK_S
+        return min(TICK_S, max(0.02, (due - database.now()) / 1000))
+
+    def _forget_requests(self) -> None:
+        if time.monotonic() >= self._forget_at:
+            with database.transaction():
+                requests.forget_old()
+            self._forget_at = time.monotonic() + HOURLY_S
+
+
+class Heartbeat:
+    """Keeps a worker's lease. `lost` is set when the lease was taken away: the process must end and begin anew."""
+
+    def __init__(self, worker_id: str) -> None:
+        self._worker_id = worker_id
+        self.lost = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.wait(workers.HEARTBEAT_MS / 1000):
+            try:
+                database.refresh_clock()
+                with database.transaction():
+                    kept = workers.heartbeat(self._worker_id)
+            except Exception:
+                log.warning("the heartbeat could not reach the database", exc_info=True)
+                continue
+            if not kept:
+                log.error("this worker's lease was taken away: it was silent for too long")
+                self.lost.set()
+                return

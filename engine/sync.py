@@ -1,0 +1,187 @@
+"""Reading `runbooks.d` into the catalogue: every changed definition becomes a new DRAFT version.
+
+A broken file changes nothing of the runbook it held; an empty or unreadable folder changes nothing at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import access_file, catalog, source_control
+from engine.access import Action, Actor, authorise
+from engine.definition import codec
+from engine.definition.load import MAX_BYTES, load
+from engine.definition.model import Problem, Runbook
+from engine.errors import InvalidDefinition
+from engine.runtime import Runtime
+from storage import audit, database, people, runbooks
+from storage.records import RunbookRecord, Severity, VersionStatus
+
+FindAuthor = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncChange:
+    """What happened to one runbook. `kind` is new, changed or deprecated; `number` its current version after it."""
+
+    slug: str
+    kind: str
+    number: int
+    author: str | None = None
+    source_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    changes: tuple[SyncChange, ...]
+    problems: tuple[Problem, ...]
+    unchanged: int
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A runbook file that was read whole and is valid."""
+
+    path: str
+    source: str
+    runbook: Runbook
+    author_email: str | None
+    commit: str | None
+
+
+def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> SyncReport:
+    """Bring the catalogue and the roles up to the folder. Raises `NotAllowed`; what is wrong with files is reported.
+
+    `find_author` turns a committer's e-mail address into a Slack user id, or None where nobody is known by it.
+    """
+    authorise(rt, actor, Action.SYNC)
+    folder = rt.settings.runbooks_dir
+    files, broken, problems = _read_folder(folder)
+    policy, policy_problems = access_file.read(folder)
+    problems += policy_problems
+    authors = {each.author_email: find_author(each.author_email) for each in files if each.author_email and find_author}
+    with database.transaction():
+        database.one_at_a_time("sync")
+        changes = _apply(rt, actor, files, broken, authors) if files or broken else []
+        if policy is not None:
+            _apply_policy(rt, actor, policy)
+        report = SyncReport(tuple(changes), tuple(sorted(problems)), max(0, len(files) - len(changes)))
+        runbooks.save_sync(rt.workspace_id, report.ok, {"problems": [str(problem) for problem in report.problems]})
+    return report
+
+
+def _read_folder(folder: Path) -> tuple[list[_File], set[str], list[Problem]]:
+    """The valid files, the paths of the others, and what is wrong with those."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    except OSError as error:
+        return (
+            [],
+            set(),
+            [Problem(str(folder), 1, 1, f"the folder cannot be read ({error.strerror}): nothing was changed")],
+        )
+    paths = [path for path in paths if not path.name.startswith(("_", "."))]
+    if not paths:
+        return [], set(), [Problem(str(folder), 1, 1, "there is no runbook in this folder: nothing was changed")]
+    files: list[_File] = []
+    broken: set[str] = set()
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            files.append(_read_file(path))
+        except InvalidDefinition as error:
+            broken.add(path.name)
+            problems += error.problems
+    return _without_doubles(files, broken, problems)
+
+
+def _read_file(path: Path) -> _File:
+    try:
+        with path.open("rb") as opened:
+            source = opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidDefinition([Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from error
+    runbook = load(source, str(path))
+    commit = source_control.last_commit(path)
+    email, commit_id = (commit.email, commit.id) if commit else (None, None)
+    return _File(path.name, source.decode("utf-8"), runbook, email, commit_id)
+
+
+def _without_doubles(
+    files: list[_File], broken: set[str], problems: list[Problem]
+) -> tuple[list[_File], set[str], list[Problem]]:
+    by_id: dict[str, list[_File]] = {}
+    for each in files:
+        by_id.setdefault(each.runbook.id, []).append(each)
+    for runbook_id, same in by_id.items():
+        if len(same) > 1:
+            names = " and ".join(each.path for each in same)
+            broken |= {each.path for each in same}
+            problems += [Problem(each.path, 1, 1, f"the id {runbook_id} is used by {names}") for each in same]
+    return [each for each in files if each.path not in broken], broken, problems
+
+
+def _apply(
+    rt: Runtime, actor: Actor, files: list[_File], broken: set[str], authors: dict[str, str | None]
+) -> list[SyncChange]:
+    known = {runbook.slug: runbook for runbook in runbooks.listing(rt.workspace_id)}
+    changes = []
+    for each in files:
+        change = _apply_file(rt, actor, each, known.get(each.runbook.id), authors.get(each.author_email or ""))
+        if change is not None:
+            changes.append(change)
+    present = {each.runbook.id for each in files}
+    for runbook in known.values():
+        gone = runbook.slug not in present and runbook.source_path is not None and runbook.source_path not in broken
+        if gone:
+            changes.append(_remove(rt, actor, runbook))
+    return changes
+
+
+def _apply_file(
+    rt: Runtime, actor: Actor, each: _File, known: RunbookRecord | None, author: str | None
+) -> SyncChange | None:
+    canonical = codec.canonical(each.runbook)
+    digest = codec.digest(canonical)
+    if known is not None and known.source_path is not None:
+        current = runbooks.version(known.id, known.current_number)
+        if current is not None and current.digest == digest:
+            if known.source_path != each.path:
+                runbooks.set_source_path(known.id, each.path)
+            return None
+    runbook = each.runbook
+    about = {
+        "slug": runbook.id, "name": runbook.name, "description": runbook.description, "team": runbook.team,
+        "tags": list(runbook.tags), "risk": runbook.risk, "source_path": each.path,
+    }  # fmt: skip
+    new = {
+        "digest": digest, "definition": canonical, "source": each.source, "author": author,
+        "author_email": each.author_email, "source_commit": each.commit, "note": "",
+    }  # fmt: skip
+    added = runbooks.add_version(rt.workspace_id, about, new)
+    detail = {"digest": digest, "file": each.path, "author": author, "commit": each.commit, "door": actor.door}
+    thing = f"runbook:{added.slug}@{added.number}"
+    audit.write(rt.workspace_id, actor.user_id, "runbook.draft", thing, Severity.INFO, detail)
+    return SyncChange(added.slug, "new" if known is None else "changed", added.number, author, each.commit)
+
+
+def _remove(rt: Runtime, actor: Actor, runbook: RunbookRecord) -> SyncChange:
+    if runbook.status is not VersionStatus.DEPRECATED:
+        catalog.withdraw(rt, actor, None, runbook.id, f"Its file {runbook.source_path} was removed.")
+    runbooks.forget_source(runbook.id)
+    return SyncChange(runbook.slug, "deprecated", runbook.current_number)
+
+
+def _apply_policy(rt: Runtime, actor: Actor, policy: access_file.Policy) -> None:
+    content = policy.as_json()
+    digest = "sha256:" + hashlib.sha256(repr(content).encode()).hexdigest()
+    if people.save_policy(rt.workspace_id, digest, content):
+        detail = {"digest": digest, "policy": content, "door": actor.door}
+        audit.write(rt.workspace_id, actor.user_id, "access.change", "access", Severity.WARNING, detail)
