@@ -25,7 +25,7 @@ from storage.records import (
 
 
 def record(transition: Transition, step: StepRunRecord, outcome: Outcome) -> bool:
-    """Apply an outcome to the step run it was claimed as; False, changing nothing, when that was taken away meanwhile."""
+    """Apply an outcome to the step run it was claimed as; False, changing nothing, when it was taken away."""
     if isinstance(outcome, Succeeded):
         return _succeeded(transition, step, outcome)
     if isinstance(outcome, Failed):

@@ -37,7 +37,7 @@ class Sweeper:
         self._rt = rt
         self._run_due = run_due
         self._grace_ms = grace_ms
-        self._hinted: dict[str, float] = {}
+        self._hinted: dict[tuple[str, int], float] = {}
         self._forget_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -106,10 +106,10 @@ class Sweeper:
             due = executions.due(at - self._grace_ms, at, BATCH)
         now = time.monotonic()
         self._hinted = {key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S}
-        fresh = [execution_id for execution_id in due if execution_id not in self._hinted]
+        fresh = [each for each in due.items() if each not in self._hinted]
         self._hinted |= dict.fromkeys(fresh, now)
         if fresh:
-            self._run_due(fresh)
+            self._run_due([execution_id for execution_id, _ in fresh])
 
     def _until_next(self) -> float:
         with database.reading():

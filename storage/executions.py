@@ -84,8 +84,8 @@ def recent(
     return [_record(row) for row in dicts(query.order_by(Execution.created_at.desc()).limit(limit))]
 
 
-def due(fresh_before: int, at: int, limit: int) -> list[str]:
-    """Ids of executions with a READY step that should be running by now.
+def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:
+    """Ids of executions with a READY step that should be running by now, and since when.
 
     A step that was tried before (a retry, a poll round) counts from its due time `at`; a new one only when it is older
     than `fresh_before`, because until then a hint for it is still on its way.
@@ -93,14 +93,17 @@ def due(fresh_before: int, at: int, limit: int) -> list[str]:
     first_try = (StepRun.attempts == 0) & (StepRun.due_at <= fresh_before)
     again = (StepRun.attempts > 0) & (StepRun.due_at <= at)
     query = (
-        StepRun.select(StepRun.execution_id)
+        StepRun.select(StepRun.execution_id, StepRun.due_at)
         .join(Execution, on=(Execution.id == StepRun.execution_id))
         .where((StepRun.status == "READY") & (first_try | again) & (Execution.running < Execution.max_concurrent))
         .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]) & Execution.ending.is_null())
         .order_by(StepRun.due_at)
         .limit(limit)
     )
-    return list(dict.fromkeys(row[0] for row in tuples(query)))
+    found: dict[str, int] = {}
+    for execution_id, since in tuples(query):
+        found.setdefault(execution_id, since)
+    return found
 
 
 def next_due_at(after: int) -> int | None:

@@ -105,9 +105,9 @@ def _poll(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
         return conditions.holds(with_["until"], {**claim.visible, "response": response}, missing_is_false=True)
 
     return poll.run(
-        {key: value for key, value in with_.items() if key not in ("until", "interval")},
+        {key: value for key, value in with_.items() if key not in ("until", "interval_ms")},
         until,
-        interval_ms=with_["interval"],
+        interval_ms=with_["interval_ms"],
         idempotent=claim.step.idempotent,
         timeout_ms=min(POLL_ROUND_MS, claim.time_left_ms),
         idempotency_key=claim.idempotency_key,

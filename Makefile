@@ -1,0 +1,44 @@
+# Everything from a bare checkout with Python 3.11 or newer: `make demo` to try it, `make test` to prove it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: setup demo check test test-all lock clean
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Runbook Bot needs Python 3.11 or newer; this is %d.%d. Name another one: make PYTHON=python3.11" % sys.version_info[:2])'
+	@echo "Setting up .venv (once; half a minute or so)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.ready requirements-dev.lock
+	@echo "Adding what the tests need"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: .venv/.ready
+	@$(BIN)/python -P -m bot.demo $(if $(ONCE),--once)
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: .venv/.dev
+	$(BIN)/pytest -m "not slow"
+
+test-all: .venv/.dev
+	$(BIN)/pytest
+
+# Needs uv. The lock files name packages, versions and hashes, and no place to fetch them from.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev --group test pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

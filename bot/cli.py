@@ -1,0 +1,117 @@
+"""The command line: operator's verbs.
+
+Exit codes: 0 done, 1 something is wrong with what was checked, 2 usage or settings."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine import boot, settings
+from engine.access import SYSTEM
+from engine.definition.load import check_file
+from engine.errors import BadSettings
+from engine.logs import install_logging
+from engine.redaction import Redactor
+from engine.settings import Settings
+from engine.sync import sync
+
+log = logging.getLogger("runbook")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what was asked and return the exit code."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        code: int = chosen.act(chosen)
+    except BadSettings as error:
+        for problem in error.problems:
+            print(f"runbook: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="runbook", description="Runs approved, versioned runbooks from the incident channel."
+    )
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    check = verbs.add_parser("check", help="say everything that is wrong with runbook files; needs no settings")
+    check.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    check.set_defaults(act=_check)
+    for name, act, words in (
+        ("up", _up, "run the whole bot: migrate, Redis, web and worker"),
+        ("web", _web, "run the web process alone"),
+        ("worker", _worker, "run a worker process alone"),
+        ("migrate", _migrate, "bring the database up to this release"),
+        ("sync", _sync, "read the runbooks folder into the catalogue"),
+    ):
+        verbs.add_parser(name, help=words, description=words.capitalize() + ".").set_defaults(act=act)
+    return parser
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    problems = [problem for path in chosen.files for problem in check_file(path)]
+    for problem in problems:
+        print(problem)
+    if not problems:
+        print(f"{len(chosen.files)} file{'s are' if len(chosen.files) > 1 else ' is'} fine")
+    return 1 if problems else 0
+
+
+def _up(_chosen: argparse.Namespace) -> int:
+    from bot import up
+
+    read, _ = _load()
+    return up.run(read)
+
+
+def _web(_chosen: argparse.Namespace) -> int:
+    from bot import web
+
+    return web.run(*_load())
+
+
+def _worker(_chosen: argparse.Namespace) -> int:
+    from bot import worker
+
+    return worker.run(*_load())
+
+
+def _migrate(_chosen: argparse.Namespace) -> int:
+    read, _ = _load()
+    applied = boot.migrate_database(read)
+    print("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
+    return 0
+
+
+def _sync(_chosen: argparse.Namespace) -> int:
+    read, _ = _load()
+    report = sync(boot.open_engine(read), SYSTEM)
+    for change in report.changes:
+        print(f"{change.slug}@{change.number}: {change.kind}")
+    for problem in report.problems:
+        print(problem, file=sys.stderr)
+    print(f"{len(report.changes)} changed, {report.unchanged} unchanged, {len(report.problems)} problems")
+    return 1 if report.problems else 0
+
+
+def _load() -> tuple[Settings, Redactor]:
+    """The settings, with logging set up so that nothing secret in them can be shown."""
+    redactor = Redactor()
+    read = settings.load(os.environ, Path.cwd())
+    redactor.add_all(read.secret_values())
+    install_logging(read.log_level, redactor)
+    for warning in read.warnings:
+        log.warning("%s", warning)
+    return read, redactor
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""`runbook up`: the whole bot from one command. Migrates, starts Redis, web and worker, and starts again what dies."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot import embedded_redis, web
+from bot.worker import WORKER_ID_VARIABLE
+from engine import boot
+from engine.errors import BadSettings
+from engine.settings import Settings
+from engine.working import declare_dead
+
+log = logging.getLogger(__name__)
+
+BAD_SETTINGS = 2
+STOP_S = 15.0
+"""How long children get to finish; with Redis after them the whole stops within 20 s."""
+
+QUICK_S = 5.0
+MAX_PAUSE_S = 10.0
+
+
+@dataclass
+class Child:
+    """One process that has to be there. `begin` starts it; `pause` grows while it keeps dying young."""
+
+    name: str
+    begin: Callable[[], subprocess.Popen[bytes]]
+    ended: Callable[[], None] = lambda: None
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause: float = 0.0
+    due: float = field(default=0.0)
+
+    def start(self) -> None:
+        self.process = self.begin()
+        self.started = time.monotonic()
+
+    def look(self) -> int | None:
+        """Start it when it is due; when it has ended say its exit code, once, and set when it starts again."""
+        if self.process is None:
+            if time.monotonic() >= self.due:
+                self.start()
+            return None
+        code = self.process.poll()
+        if code is None:
+            return None
+        lived = time.monotonic() - self.started
+        self.pause = 0.1 if lived > QUICK_S else min(MAX_PAUSE_S, max(0.2, self.pause * 2))
+        self.process, self.due = None, time.monotonic() + self.pause
+        self.ended()
+        return code
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, then stop everything. Raises `BadSettings`."""
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stopping.append(received))
+    with _alone(settings.home):
+        for applied in boot.migrate_database(settings):
+            log.info("database migrated: %s", applied)
+        listening = web.bind(settings)
+        environment, children = _children(settings, listening.fileno())
+        for child in children:
+            child.start()
+        host, port = listening.getsockname()[:2]
+        log.info("runbook is up on http://%s:%d (Slack: %s, Redis: %s)", host, port, settings.slack_mode, environment)
+        try:
+            return _supervise(children, stopping)
+        finally:
+            _stop(children)
+
+
+def _children(settings: Settings, listening: int) -> tuple[str, list[Child]]:
+    """What kind of Redis there is, and the processes to keep alive; Redis first."""
+    environment = dict(os.environ)
+    children = []
+    kind = "yours"
+    if settings.redis_url is None:
+        server = embedded_redis.find()
+        kind = "embedded" if server else "none; sweeps carry the work"
+        if server is None:
+            log.warning("there is no Redis server on this machine: the bot works without, a little slower")
+        else:
+            redis = embedded_redis.Embedded(server, settings.home / "var")
+            environment["REDIS_URL"] = redis.url
+            children.append(Child("redis", redis.start))
+    web_environment = {**environment, web.SOCKET_VARIABLE: str(listening)}
+    children.append(Child("web", lambda: _python("web", web_environment, (listening,))))
+    children.append(_worker(environment))
+    return kind, children
+
+
+def _worker(environment: dict[str, str]) -> Child:
+    worker_ids: list[str] = []
+
+    def begin() -> subprocess.Popen[bytes]:
+        worker_ids.append(f"w-{secrets.token_hex(6)}")
+        return _python("worker", {**environment, WORKER_ID_VARIABLE: worker_ids[-1]}, ())
+
+    def ended() -> None:
+        try:
+            declare_dead(worker_ids[-1])
+        except Exception:
+            log.exception("could not say that the worker is gone; its lease will run out instead")
+
+    return Child("worker", begin, ended)
+
+
+def _python(verb: str, environment: dict[str, str], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    """A process of ours. `-P` keeps the folder that the bot is started in from shadowing its packages."""
+    command = [sys.executable, "-P", "-m", "bot.cli", verb]
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        command, env=environment, pass_fds=descriptors, preexec_fn=embedded_redis.die_with_parent
+    )
+
+
+def _supervise(children: list[Child], stopping: list[int]) -> int:
+    while not stopping:
+        for child in children:
+            code = child.look()
+            if code == BAD_SETTINGS and child.name != "redis":
+                return BAD_SETTINGS
+            if code is not None:
+                log.warning("%s has ended (%s); starting it again", child.name, _said(code))
+        time.sleep(0.05)
+    return 0
+
+
+def _said(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+def _stop(children: list[Child]) -> None:
+    """Web and worker first, so that they can finish with Redis still there."""
+    log.info("stopping")
+    own = [child for child in children if child.name != "redis"]
+    _end(own, STOP_S)
+    _end([child for child in children if child.name == "redis"], 3.0)
+
+
+def _end(children: list[Child], patience: float) -> None:
+    running = [child.process for child in children if child.process is not None]
+    for process in running:
+        process.terminate()
+    until = time.monotonic() + patience
+    for process in running:
+        try:
+            process.wait(timeout=max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One `runbook up` a folder; the lock is the kernel's and goes with the process."""
+    folder = home / "var"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "up.lock"
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise BadSettings([f"The bot is already running in {home} (process {lock.read().strip()})."]) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+        path.unlink(missing_ok=True)

@@ -1,0 +1,172 @@
+"""The web process: Slack's requests, health pages, and the watch over the runbooks folder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from bot.slack.app import Door
+from bot.slack.client import web_client
+from bot.slack.desk import Desk
+from bot.slack.directory import SLACK_TROUBLE, Directory
+from bot.slack.http import MAX_BODY, Receiver
+from bot.slack.socket import SocketDoor
+from engine import boot, health
+from engine.errors import BadSettings, Conflict
+from engine.folder import Watch
+from engine.redaction import Redactor
+from engine.runtime import Runtime
+from engine.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 10
+SOCKET_VARIABLE = "RUNBOOK_WEB_SOCKET"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def run(settings: Settings, redactor: Redactor) -> int:
+    """Serve until told to stop.
+
+    Raises `BadSettings` where the address is taken, the schema is not this release's, or the Slack workspace is another
+    than the database's.
+    """
+    listening = inherited() or bind(settings)
+    rt = boot.open_engine(settings)
+    for problem in boot.make_tools(settings, redactor).secrets.register_all():
+        log.warning("%s", problem)
+    stop = threading.Event()
+    door = Door(Desk(rt, web_client(settings))) if settings.slack_mode != "none" else None
+    threads = _start(_duties(rt, door), stop)
+    slack = SocketDoor(door, settings) if door and settings.slack_mode == "socket" else None
+    if slack is not None:
+        slack.start()
+    try:
+        asyncio.run(_serve(application(rt, door), listening))
+    finally:
+        stop.set()
+        if slack is not None:
+            slack.close()
+        if door is not None:
+            door.close()
+        for thread in threads:
+            thread.join(timeout=5)
+    return 0
+
+
+def _duties(rt: Runtime, door: Door | None) -> list[Callable[[threading.Event], None]]:
+    """What this process does beside serving; each runs in a thread of its own until it is told to stop."""
+    if door is None:
+        return [Watch(rt).run]
+    directory = door.desk.directory
+    _greet(directory)
+    return [Watch(rt, directory.user_by_email).run, directory.watch]
+
+
+def _greet(directory: Directory) -> None:
+    """Learn who the bot is in Slack. A Slack that is away now is asked again later."""
+    try:
+        me = directory.me()
+        log.info("connected to Slack as %s", me.name)
+    except Conflict as error:
+        raise BadSettings([f"SLACK_BOT_TOKEN: {error}"]) from error
+    except SLACK_TROUBLE as error:
+        log.warning("Slack did not say who this bot is (%s); asking again later", type(error).__name__)
+
+
+def _start(duties: list[Callable[[threading.Event], None]], stop: threading.Event) -> list[threading.Thread]:
+    threads = [threading.Thread(target=duty, args=(stop,), daemon=True) for duty in duties]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def inherited() -> socket.socket | None:
+    """The listening socket that `runbook up` has opened for this process, so that a restart refuses nobody."""
+    number = os.environ.get(SOCKET_VARIABLE)
+    return socket.socket(fileno=int(number)) if number else None
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Take the address to listen on. Raises `BadSettings` with a sentence when it can't be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+        listening.listen(256)
+    except OSError as error:
+        listening.close()
+        where = f"{settings.host}:{settings.port}"
+        why = "is taken by another program" if error.errno == 98 else f"cannot be used: {error.strerror}"
+        raise BadSettings([f"PORT: {where} {why}. Set PORT to a free one, or 0 to have one picked."]) from error
+    return listening
+
+
+def application(rt: Runtime, door: Door | None) -> Starlette:
+    """All routes. Everything that touches the database or Slack runs in threads, never on the event loop."""
+    routes = [
+        Route("/livez", _livez),
+        Route("/readyz", _ready(rt)),
+        Route("/healthz", _ready(rt)),
+    ]
+    if door is not None and rt.settings.slack_signing_secret:
+        receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
+        routes.append(Route("/slack/events", _slack(receiver), methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+async def _livez(_request: Request) -> Response:
+    return PlainTextResponse("alive")
+
+
+def _ready(rt: Runtime) -> Handler:
+    async def ready(_request: Request) -> Response:
+        found = await run_in_threadpool(health.checks, rt)
+        ok = all(check.ok for check in found)
+        body = {"ready": ok, "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in found}}
+        return JSONResponse(body, status_code=200 if ok else 503)
+
+    return ready
+
+
+def _slack(receiver: Receiver) -> Handler:
+    async def events(request: Request) -> Response:
+        body = await _read(request)
+        status, headers, answer = await run_in_threadpool(receiver.receive, dict(request.headers), body)
+        return Response(answer, status_code=status, headers=headers)
+
+    return events
+
+
+async def _read(request: Request) -> bytes:
+    """The body, but no more of it than shows that it is too long."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        parts.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY:
+            break
+    return b"".join(parts)
+
+
+async def _serve(app: Starlette, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S, server_header=False
+    )
+    host, port = listening.getsockname()[:2]
+    log.info("web ready on http://%s:%d", host, port)
+    await uvicorn.Server(config).serve(sockets=[listening])

@@ -1,0 +1,61 @@
+"""The worker process: the engine's worker, and the projector that shows executions in Slack."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import threading
+
+from bot.slack.client import web_client
+from bot.slack.progress import Projector
+from engine import boot
+from engine.redaction import Redactor
+from engine.runtime import Runtime
+from engine.settings import Settings
+from engine.working import Worker
+
+log = logging.getLogger(__name__)
+
+WORKER_ID_VARIABLE = "RUNBOOK_WORKER_ID"
+"""Set by `runbook up`, which can then prove this process's death by its id."""
+
+
+def run(settings: Settings, redactor: Redactor) -> int:
+    """Work until told to stop. Returns the process's exit code: 0, or 1 when it has to be started anew."""
+    rt = boot.open_engine(settings)
+    tools = boot.make_tools(settings, redactor)
+    for problem in tools.secrets.register_all():
+        log.warning("%s", problem)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    worker = Worker(rt, os.environ.get(WORKER_ID_VARIABLE) or f"w-{secrets.token_hex(6)}", tools)
+    worker.start()
+    projector = _start_projector(settings, rt, stop)
+    log.info("worker ready")
+    code = _watch(worker, stop)
+    stop.set()
+    worker.stop()
+    if projector is not None:
+        projector.join(timeout=5)
+    return code
+
+
+def _start_projector(settings: Settings, rt: Runtime, stop: threading.Event) -> threading.Thread | None:
+    if settings.slack_mode == "none":
+        return None
+    projector = Projector(rt, web_client(settings))
+    thread = threading.Thread(target=projector.run, args=(stop,), name="projector", daemon=True)
+    thread.start()
+    return thread
+
+
+def _watch(worker: Worker, stop: threading.Event) -> int:
+    while not stop.wait(0.5):
+        trouble = worker.failed()
+        if trouble is not None:
+            log.error("this worker ends, because %s", trouble)
+            return 1
+    return 0

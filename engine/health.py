@@ -1,0 +1,37 @@
+"""Is the bot able to do its work? Each thing that must be so is asked by itself and named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.runtime import Runtime
+from storage import database, executions, runbooks, workers
+
+MAX_READY_AGE_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must be so; `detail` says what was found."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def checks(rt: Runtime) -> list[Check]:
+    """Everything that readiness depends on. A database that is away is one failed check, not an exception."""
+    try:
+        at = database.now()
+        with database.reading():
+            alive = workers.alive(at)
+            synced = runbooks.last_sync(rt.workspace_id)
+            waiting = executions.oldest_ready_age(at)
+    except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
+        return [Check("database", False, f"does not answer: {type(error).__name__}")]
+    return [
+        Check("database", True, "answers"),
+        Check("sync", synced is not None, "the runbooks were read" if synced else "the runbooks were not read yet"),
+        Check("worker", alive > 0, f"{alive} alive"),
+        Check("queue", waiting < MAX_READY_AGE_MS, f"the oldest ready step has waited {waiting} ms"),
+    ]

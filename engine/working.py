@@ -1,0 +1,105 @@
+"""A worker process from its first heartbeat to its last: threads for hints, a sweeper, and a lease on it all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import dramatiq
+
+from engine.actors import Hints, make_actor, make_broker, make_worker
+from engine.runner import Runner
+from engine.runtime import Runtime
+from engine.steps.perform import Tools
+from engine.sweeper import HINT_GRACE_MS, Heartbeat, Sweeper
+from storage import database, workers
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 12.0
+"""How long attempts under way may take to finish when the process is told to stop; what is left is taken over."""
+
+
+class Worker:
+    """Everything that runs steps in this process. `start`, then watch `failed`, then `stop`."""
+
+    def __init__(self, rt: Runtime, worker_id: str, tools: Tools) -> None:
+        settings = rt.settings
+        self._worker_id = worker_id
+        self._broker = make_broker(settings.redis_url) if settings.redis_url else None
+        self._hints = Hints(self._broker)
+        self._pool = ThreadPoolExecutor(settings.worker_threads, "local")
+        self._rt = Runtime(settings, rt.workspace_id, self._hint)
+        self.runner = Runner(self._rt, worker_id, tools)
+        self._sweeper = Sweeper(self._rt, self._hint, HINT_GRACE_MS if self._broker else 0)
+        self._heartbeat = Heartbeat(worker_id)
+        self._dramatiq: dramatiq.Worker | None = None
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Take the lease, then work."""
+        with database.transaction():
+            workers.register(self._rt.workspace_id, self._worker_id)
+        for name, run in (("heartbeat", self._heartbeat.run), ("sweeper", self._sweeper.run), ("watch", self._watch)):
+            thread = threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        if self._broker is not None:
+            make_actor(self._broker, self.runner.advance)
+            self._dramatiq = make_worker(self._broker, self._rt.settings.worker_threads)
+            self._dramatiq.start()
+
+    def failed(self) -> str | None:
+        """Why this process can't go on and has to be started anew, or None while all is well."""
+        if self._heartbeat.lost.is_set():
+            return "its lease was taken away"
+        if self._dramatiq is not None and not all(each.is_alive() for each in self._dramatiq.consumers.values()):
+            return "its Redis consumer has died"
+        return None
+
+    def stop(self) -> None:
+        """Finish what is under way, for a while, and give the rest back."""
+        self.runner.drain()
+        until = time.monotonic() + DRAIN_S
+        if self._dramatiq is not None:
+            self._dramatiq.stop(timeout=int(DRAIN_S * 1000))
+        while self.runner.busy() and time.monotonic() < until:
+            time.sleep(0.05)
+        self._stop.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads:
+            thread.join(timeout=2)
+        with database.transaction():
+            workers.end(self._worker_id)
+
+    def _hint(self, execution_ids: Iterable[str]) -> None:
+        """Send hints, or where Redis takes none do the work here."""
+        ids = list(execution_ids)
+        if self._hints.send(ids) or self._stop.is_set():
+            return
+        for execution_id in ids:
+            self._pool.submit(self._advance, execution_id)
+
+    def _advance(self, execution_id: str) -> None:
+        try:
+            self.runner.advance(execution_id)
+        except Exception:
+            log.exception("advancing %s failed; the sweeper will come back to it", execution_id)
+
+    def _watch(self, stop: threading.Event) -> None:
+        """Notice cancels of what is being called right now."""
+        while not stop.wait(0.5):
+            try:
+                self.runner.abandon_cancelled()
+            except database.DatabaseTrouble:
+                log.warning("could not look for cancelled executions", exc_info=True)
+
+
+def declare_dead(worker_id: str) -> None:
+    """Have a worker's steps taken over at once; for whoever has seen its process end."""
+    with database.transaction():
+        workers.declare_dead(worker_id)
