@@ -14,6 +14,9 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _COMMAND = re.compile(r"/[a-z0-9][a-z0-9_-]{0,30}")
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
+# The library's own words would quote a part of the address, which may be a part of its password.
+_INVALID = "it is not a valid address; in a password, write special characters as %XX"
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
@@ -171,8 +174,8 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text)
         if "," not in parts.netloc:
             _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"it is not a valid address ({error})") from None
+    except ValueError:
+        raise ValueError(_INVALID) from None
     return parts
 
 
@@ -185,8 +188,13 @@ def _endpoints(url: str, default_port: int) -> tuple[tuple[str, int], ...]:
     ports = query.get("port", [str(default_port)])[0]
     found = []
     for name in names:
-        if name.startswith(("/", "%2F", "%2f")):
+        if name.startswith(("/", "%2F", "%2f")):  # a unix socket
             continue
-        host_part, colon, port = name.rpartition(":") if not name.endswith("]") else (name, "", "")
-        found.append(((host_part if colon else name).strip("[]"), int(port or ports.split(",")[0] or default_port)))
+        match = _HOST_AND_PORT.fullmatch(name)
+        if match is None:
+            raise ValueError(_INVALID)
+        port = match[2] or ports.split(",")[0]
+        if not port.isascii() or not port.isdigit():
+            raise ValueError(_INVALID)
+        found.append((match[1].strip("[]"), int(port)))
     return tuple(found)

@@ -1,0 +1,205 @@
+"""The client: builds a request that cannot smuggle, sends it under guard, reads a bounded answer.
+
+httpcore is used directly, without `httpx.Client`: a shared client keeps one cookie jar, and the cookies of one
+runbook's server must not travel with another's calls. httpx lends its URL parser.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+import httpcore
+import httpx
+
+from engine.egress.call import Call
+from engine.egress.failure import CallFailed
+from engine.egress.network import GuardedBackend
+from engine.egress.policy import Address, Policy
+from engine.egress.resolver import Resolver
+
+DEFAULT_MAX_BYTES = 1024 * 1024
+KEEPALIVE_SECONDS = 4.0
+"""Shorter than the 5 s after which common servers (uvicorn, Node.js) close an idle connection."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OWN_HEADERS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "keep-alive", "proxy-connection"}
+    | {"te", "trailer", "upgrade", "expect"}
+)
+"""Headers that decide where a message goes or where it ends: the client alone sets them."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A complete answer. Header names are in lower case, in the order received, repeated ones kept apart.
+
+    `body` is as it came, never decompressed. `truncated` says that the server had more than `max_bytes`.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    elapsed_ms: int
+    truncated: bool = False
+
+
+class Egress:
+    """The process's one way out. Thread-safe. Calls with `fresh` never share a connection; others are kept alive.
+
+    Redirects are not followed, the proxy environment is not read and unix sockets are not used.
+    """
+
+    def __init__(
+        self, policy: Policy, *, resolver: Resolver | None = None, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        self._resolver = resolver or Resolver()
+        self._backend = GuardedBackend(policy, self._resolver)
+        self._ssl_context = ssl_context or _default_tls()
+        self._pool = self._new_pool(keepalive=True)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        deadline_ms: int,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        fresh: bool,
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> Response:
+        """Send one request and read its answer, all within `deadline_ms`. Raises `CallFailed`."""
+        started = time.monotonic()
+        call = Call(deadline_ms, abandoned)
+        request = _request(method, url, headers or {}, content, fresh)
+        pool = self._new_pool(keepalive=False) if fresh else self._pool
+        try:
+            with self._backend.serving(call):
+                status, received, body, truncated = _exchange(pool, request, call, max_bytes)
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+            raise _failure(error, call) from error
+        finally:
+            if fresh:
+                pool.close()
+        return Response(status, received, body, round((time.monotonic() - started) * 1000), truncated)
+
+    def addresses(
+        self, host: str, port: int, *, deadline_ms: int, abandoned: Callable[[], bool] = lambda: False
+    ) -> tuple[Address, ...]:
+        """The host's addresses, resolved once and all allowed, for a client that connects by itself.
+
+        Raises `CallFailed` (egress_refused, dns, timeout, abandoned).
+        """
+        with self._backend.serving(Call(deadline_ms, abandoned)):
+            return self._backend.checked_addresses(host, port)
+
+    def close(self) -> None:
+        self._pool.close()
+        self._resolver.close()
+
+    def __enter__(self) -> Egress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _new_pool(self, *, keepalive: bool) -> httpcore.ConnectionPool:
+        return httpcore.ConnectionPool(
+            ssl_context=self._ssl_context,
+            max_connections=None,  # the number of worker threads bounds it
+            max_keepalive_connections=32 if keepalive else 0,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+            network_backend=self._backend,
+        )
+
+
+def _default_tls() -> ssl.SSLContext:
+    """The bundled public authorities and those that the operating system trusts, for services inside."""
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context
+
+
+def _request(method: str, url: str, headers: Mapping[str, str], content: bytes, fresh: bool) -> httpcore.Request:
+    if method not in METHODS:
+        raise _unsendable(f"{method!r} is not a method that steps use.")
+    target = _parse_url(url)
+    lines = [(b"Host", target.netloc), (b"Accept-Encoding", b"identity"), *_header_lines(headers)]
+    if content or method in ("POST", "PUT", "PATCH"):
+        lines.append((b"Content-Length", str(len(content)).encode()))
+    if fresh:
+        lines.append((b"Connection", b"close"))
+    address = httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
+    return httpcore.Request(method.encode(), address, headers=lines, content=content)
+
+
+def _parse_url(url: str) -> httpx.URL:
+    try:
+        target = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise _unsendable(f"the address is not a valid URL ({error}).") from error
+    if target.scheme not in ("http", "https") or not target.host:
+        raise _unsendable("the address must begin with https:// or http:// and a host.")
+    if target.port is not None and not 1 <= target.port <= 65535:
+        raise _unsendable("the port must be a number from 1 to 65535.")
+    if target.userinfo:
+        raise _unsendable("put user and password in `auth`, not in the address.")
+    return target
+
+
+def _header_lines(headers: Mapping[str, str]) -> Iterable[tuple[bytes, bytes]]:
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise _unsendable(f"{name!r} is not a header name.")
+        if name.lower() in OWN_HEADERS:
+            raise _unsendable(f"the header {name} is set by the bot; leave it out.")
+        if _FORBIDDEN_IN_VALUE.search(value):
+            raise _unsendable(f"the header {name} holds a line break or another control character.")
+        try:
+            yield name.encode("ascii"), value.strip().encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise _unsendable(f"the header {name} holds an invalid character.") from error
+
+
+def _unsendable(why: str) -> CallFailed:
+    return CallFailed("bad_request", f"Nothing was sent: {why}")
+
+
+def _exchange(
+    pool: httpcore.ConnectionPool, request: httpcore.Request, call: Call, max_bytes: int
+) -> tuple[int, tuple[tuple[str, str], ...], bytes, bool]:
+    call.patience()  # an abandoned call does not even start
+    response = pool.handle_request(request)
+    try:
+        call.head_complete()
+        headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
+        body = bytearray()
+        for chunk in response.iter_stream():
+            call.patience()
+            body += chunk
+            if len(body) > max_bytes:
+                return response.status, headers, bytes(body[:max_bytes]), True
+        return response.status, headers, bytes(body), False
+    finally:
+        response.close()
+
+
+def _failure(error: Exception, call: Call) -> CallFailed:
+    if isinstance(error, httpcore.LocalProtocolError):
+        return CallFailed("bad_request", f"The request cannot be sent as it is ({error}).", sent=call.wrote)
+    # httpcore tells an early end from garbage only in words.
+    if isinstance(error, httpcore.NetworkError) or re.search("disconnected|closed connection", str(error)):
+        lost = f"The connection was lost before the answer was complete ({error})."
+        return CallFailed("connection_lost", lost, sent=call.wrote)
+    return CallFailed("protocol", f"The server's answer is not valid HTTP ({error}).", sent=call.wrote)
