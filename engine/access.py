@@ -99,9 +99,7 @@ class _Members:
 
     def __call__(self, ids: Iterable[str] | None) -> bool:
         wanted = list(ids or ())
-        return self.user_id in wanted or any(
-            self.in_group(each) for each in wanted if not each.startswith(("U", "W"))
-        )
+        return self.user_id in wanted or any(self.in_group(each) for each in wanted if not each.startswith(("U", "W")))
 
     def in_group(self, group: str) -> bool:
         if self._groups is None:

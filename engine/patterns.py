@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Protocol, cast
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 LONGEST_PATTERN = 256
 """Characters in a pattern."""

@@ -38,7 +38,8 @@ class Step:
     """One node of the runbook's graph.
 
     `needs` holds the ids of the steps that must end first, already resolved: a step written without
-    `needs` has the id of the step above it here. `condition` is what `if` says (a bare expression, true or false, or a condition as data), or None.
+    `needs` has the id of the step above it here. `condition` is what `if` says (a bare expression, true or false,
+    or a condition as data), or None.
     `timeout_ms` is per attempt for http and for the whole step for other kinds; the loader fills the kind's default in.
     `retry` is None where the file says nothing: the settings' default applies.
     `idempotent` is resolved: what the file says, else what the step's kind and method imply.

@@ -1,0 +1,304 @@
+"""One grammar for `/runbook`, mentions and the command line: a line of text in, a `Command` out.
+
+A command is a verb, then words, then `key=value` options in any order. Phones and Slack bend what people type, so the
+grammar also takes `--key value`, `-key value`, long dashes, curly quotes, `<@U…|name>`, `<#C…|name>` and `<url|text>`.
+Nothing here knows which runbooks exist or who may do what.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+
+class GrammarError(Exception):
+    """What was typed cannot be understood.
+
+    `str(error)` says why; `usage` is what to type instead, without the command's name.
+    """
+
+    def __init__(self, sentence: str, usage: str = "help") -> None:
+        self.usage = usage
+        super().__init__(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that can be asked for. `words` is how few and how many words may follow it, options not counted.
+
+    `options` are the keys it takes; None means any key (they are a runbook's parameters).
+    """
+
+    name: str
+    usage: str
+    help: str
+    words: tuple[int, int]
+    options: frozenset[str] | None = frozenset()
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb("help", "help [VERB]", "What can be typed, in one list or for one verb.", (0, 2)),
+    Verb("list", "list [TEXT] [tag=TAG]", "The runbooks there are.", (0, 8), frozenset({"tag"})),
+    Verb("show", "show ID[@VERSION]", "What a runbook does, its parameters and its versions.", (1, 1)),
+    Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
+    Verb(
+        "run",
+        'run ID[@VERSION] [KEY=VALUE …] [reason="…"]',
+        "Run a runbook; a form asks for what is missing.",
+        (1, 1),
+        None,
+    ),
+    Verb("status", "status [RUN]", "Where a run stands; without RUN, the one that is open in this channel.", (0, 1)),
+    Verb("runs", "runs [here|mine|open|all]", "The latest runs.", (0, 1)),
+    Verb("cancel", 'cancel [RUN] [reason="…"]', "Stop a run.", (0, 1), frozenset({"reason"})),
+    Verb(
+        "resolve",
+        'resolve [RUN] [STEP] retry|done|failed note="…"',
+        "Decide about a step whose outcome nobody saw.",
+        (1, 3),
+        frozenset({"note"}),
+    ),
+    Verb(
+        "approve", 'approve [RUN] [STEP] [comment="…"]', "Approve what a run waits for.", (0, 2), frozenset({"comment"})
+    ),
+    Verb("reject", 'reject [RUN] [STEP] comment="…"', "Reject what a run waits for.", (0, 2), frozenset({"comment"})),
+    Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
+    Verb(
+        "admin approve",
+        "admin approve ID[@VERSION]",
+        "Show what changed and approve it; with @VERSION, at once.",
+        (1, 1),
+    ),
+    Verb(
+        "admin deprecate",
+        'admin deprecate ID[@VERSION] [reason="…"]',
+        "Withdraw a version: it no longer runs.",
+        (1, 1),
+        frozenset({"reason"}),
+    ),
+)
+"""Every verb there is. The help view, the command line and the README's table are made from this."""
+
+ALIASES = {
+    "start": "run",
+    "execute": "run",
+    "stop": "cancel",
+    "abort": "cancel",
+    "deny": "reject",
+    "ls": "list",
+    "?": "help",
+}
+CHOICES = ("retry", "done", "failed")
+"""What can be said about a step whose outcome nobody saw."""
+
+_BY_NAME = {verb.name: verb for verb in VERBS}
+_SLACK = re.compile(r"<([@#!]?)([^<>|\s]+)(?:\|([^<>]*))?>")
+_RUN = re.compile(r"R-[0-9A-Z]{2,}", re.IGNORECASE)
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_OPTION = re.compile(r"(?:--?|[—–−])?([A-Za-z_][\w.-]*)=", re.ASCII)
+_FLAG = re.compile(r"(?:--?|[—–−])([A-Za-z_][\w.-]*)", re.ASCII)
+_DOUBLE, _SINGLE = '"“”„‟', "'‘’‚‛"
+_STRAIGHT = str.maketrans(dict.fromkeys(_DOUBLE, '"'))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What was asked for: `verb` is a name of VERBS, `words` what followed it, `options` its key=value pairs."""
+
+    verb: str
+    words: tuple[str, ...] = ()
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def target(self) -> tuple[str, int | None]:
+        """The first word as a runbook's id and version: `ID`, `ID@3` or `ID@v3`. Raises GrammarError."""
+        slug, at, number = self.words[0].partition("@")
+        digits = number.removeprefix("v")
+        if at and not _NUMBER.fullmatch(digits):
+            raise GrammarError(f"“{number[:40]}” is no version: they are counted 1, 2, 3 …", _BY_NAME[self.verb].usage)
+        return slug.lower(), int(digits) if at else None
+
+    @property
+    def run(self) -> tuple[str | None, tuple[str, ...]]:
+        """The words as a run's id, None where it was left out, and the words after it."""
+        if self.words and _RUN.fullmatch(self.words[0]):
+            return self.words[0].upper(), self.words[1:]
+        return None, self.words
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A word without its quotes, or an option where `key` is given. `bare` says that nothing of it was quoted."""
+
+    text: str
+    key: str | None = None
+    bare: bool = True
+
+
+def verb(name: str) -> Verb:
+    """The verb of that name. Raises KeyError."""
+    return _BY_NAME[name]
+
+
+def parse(text: str) -> Command:
+    """Understand a line as Slack sends it, entities and `<…>` forms; nothing asks for help. Raises GrammarError."""
+    return _command(_paired(_tokens(decode(text))))
+
+
+def parse_words(words: Sequence[str]) -> Command:
+    """Understand words that a shell has split already: quotes and entities in them are text. Raises GrammarError."""
+    return _command(_paired(_shell_token(word) for word in words))
+
+
+def quote(value: str) -> str:
+    """Write a value so that `parse` reads it back, whatever is in it."""
+    return '"' + re.sub(rf"([\\{_DOUBLE}])", r"\\\1", value) + '"'
+
+
+def decode(text: str) -> str:
+    """Undo Slack's writing once: mentions become ids, links become what was typed, entities become & < >."""
+    plain = _SLACK.sub(_unlinked, text)
+    return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _unlinked(match: re.Match[str]) -> str:
+    sigil, target, label = match.group(1), match.group(2), match.group(3)
+    if sigil == "!":
+        return target.removeprefix("subteam^") if target.startswith("subteam^") else f"@{target.partition('^')[0]}"
+    if sigil:
+        return target
+    scheme, colon, rest = target.partition(":")
+    if colon and scheme in ("mailto", "tel"):
+        return rest
+    return label if label and target in (f"http://{label}", f"https://{label}") else target
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    at = 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+            continue
+        option = _OPTION.match(text, at)
+        start = option.end() if option else at
+        value, bare, at = _value(text, start, json_allowed=option is not None)
+        yield _Token(value, option.group(1) if option else None, bare)
+
+
+def _value(text: str, start: int, *, json_allowed: bool) -> tuple[str, bool, int]:
+    """Read one value at `start`: quoted, a JSON list or object, or up to the next space."""
+    for quotes in (_DOUBLE, _SINGLE):
+        if text[start : start + 1] and text[start] in quotes:
+            value, end = _quoted(text, start, quotes)
+            return value, False, end
+    if json_allowed and text[start : start + 1] in ("[", "{"):
+        json_end = _json_end(text, start)
+        if json_end is not None:
+            return text[start:json_end].translate(_STRAIGHT), False, json_end
+    end = start
+    while end < len(text) and not text[end].isspace():
+        end += 1
+    return text[start:end], True, end
+
+
+def _quoted(text: str, start: int, quotes: str) -> tuple[str, int]:
+    """A quote closes before a space or at the end, so that the apostrophe of `don't` closes nothing."""
+    taken, at = [], start + 1
+    while at < len(text):
+        char = text[at]
+        if char == "\\" and at + 1 < len(text) and text[at + 1] in quotes + "\\":
+            taken.append(text[at + 1])
+            at += 2
+            continue
+        if char in quotes and (at + 1 == len(text) or text[at + 1].isspace()):
+            return "".join(taken), at + 1
+        taken.append(char)
+        at += 1
+    raise GrammarError(f"The quote that opens at {text[start : start + 20]} is never closed.")
+
+
+def _json_end(text: str, start: int) -> int | None:
+    """Where the JSON value at `start` ends, or None when it is not JSON that stands by itself."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.translate(_STRAIGHT), start)
+    except (ValueError, RecursionError):
+        return None
+    return end if end == len(text) or text[end].isspace() else None
+
+
+def _shell_token(word: str) -> _Token:
+    option = _OPTION.match(word)
+    return _Token(word[option.end() :], option.group(1)) if option else _Token(word)
+
+
+def _paired(tokens: Iterable[_Token]) -> Iterator[_Token]:
+    """Join `--key` with the value after it; a `--key` with no value is a yes."""
+    waiting: str | None = None
+    for token in tokens:
+        flag = _FLAG.fullmatch(token.text) if token.bare and token.key is None else None
+        if waiting is not None and (flag or token.key is not None):
+            yield _Token("true", waiting)
+            waiting = None
+        if flag:
+            waiting = flag.group(1)
+        elif waiting is not None:
+            yield _Token(token.text, waiting)
+            waiting = None
+        else:
+            yield token
+    if waiting is not None:
+        yield _Token("true", waiting)
+
+
+def _command(tokens: Iterable[_Token]) -> Command:
+    words: list[str] = []
+    options: dict[str, str] = {}
+    for token in tokens:
+        if token.key is None:
+            words.append(token.text)
+        elif token.key in options:
+            raise GrammarError(f"“{token.key}” is given twice.")
+        else:
+            options[token.key] = token.text
+    if not words:
+        if options:
+            raise GrammarError("Begin with what to do.")
+        return Command("help")
+    found, rest = _verb(words)
+    return _checked(found, rest, options)
+
+
+def _verb(words: list[str]) -> tuple[Verb, list[str]]:
+    first = words[0].lower()
+    if first == "admin" and len(words) > 1:
+        first, rest = f"admin {words[1].lower()}", words[2:]
+    else:
+        first, rest = ALIASES.get(first, first), words[1:]
+    if first in _BY_NAME:
+        return _BY_NAME[first], rest
+    if first == "admin":
+        raise GrammarError("Say what to do as an admin: sync, approve or deprecate.", "help admin")
+    near = difflib.get_close_matches(first, [*_BY_NAME, *ALIASES], n=1)
+    if not near:
+        raise GrammarError(f"There is no “{first[:40]}” here.")
+    meant = _BY_NAME[ALIASES.get(near[0], near[0])]
+    raise GrammarError(f"There is no “{first[:40]}”. Did you mean “{near[0]}”?", meant.usage)
+
+
+def _checked(found: Verb, words: list[str], options: dict[str, str]) -> Command:
+    if found.name == "cancel" and len(words) > 1 and _RUN.fullmatch(words[0]) and "reason" not in options:
+        words, options = words[:1], {**options, "reason": " ".join(words[1:])}
+    fewest, most = found.words
+    if len(words) < fewest:
+        raise GrammarError(f"“{found.name}” needs something more.", found.usage)
+    if len(words) > most:
+        raise GrammarError(f"“{words[most][:40]}” is one word too many; put longer text in quotes.", found.usage)
+    unknown = sorted(set(options) - found.options) if found.options is not None else []
+    if unknown:
+        raise GrammarError(f"“{found.name}” takes no “{unknown[0][:40]}”.", found.usage)
+    if found.name == "resolve" and words[-1].lower() not in CHOICES:
+        raise GrammarError("Say retry, done or failed as the last word.", found.usage)
+    return Command(found.name, tuple(words), options)

@@ -1,0 +1,1 @@
+"""How payloads reach the bot: signed requests, or Socket Mode."""

@@ -1,0 +1,123 @@
+"""What each button does. Rights are the engine's to check, now, not when the button was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bot.slack import running
+from bot.slack.commands import voted
+from bot.slack.desk import Desk
+from bot.slack.ids import (
+    RESOLVE_CHOICES,
+    Action,
+    GateRef,
+    RejectForm,
+    ResolveForm,
+    RunForm,
+    RunRef,
+    StepRef,
+    VersionRef,
+    decode,
+)
+from bot.slack.reply import Reply
+from bot.slack.views import admin, form, gate
+from bot.slack.views.parts import said
+from bot.slack.views.text import code, escape
+from engine import approvals, catalog, executions, projection
+from engine.errors import Conflict
+from storage.records import ApprovalStatus, Decision
+
+
+def click(desk: Desk, action: str, value: str, reply: Reply) -> None:
+    """Do what a button says. Raises EngineError, BadValue for a button that is not ours."""
+    desk.directory.refresh_groups()
+    _CLICKS[Action(action)](desk, Action(action), value, reply)
+
+
+def _cancel(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    ref = decode(RunRef, value)
+    execution = executions.cancel(desk.rt, desk.directory.identify(reply.place.user), ref.execution_id)
+    reply.privately(said(f"{code(execution.id)} is being cancelled."))
+
+
+def _approve(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    ref = decode(GateRef, value)
+    actor = desk.directory.identify(reply.place.user)
+    try:
+        done = approvals.vote(desk.rt, actor, ref.execution_id, ref.path, Decision.APPROVE, digest=ref.digest)
+    except Conflict:
+        show_decided(desk, ref, reply)
+        raise
+    reply.privately(voted(done, Decision.APPROVE))
+
+
+def _reject(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    ref = decode(GateRef, value)
+    gate_now = _gate(desk, ref)
+    if gate_now is not None and gate_now.approval.status is not ApprovalStatus.PENDING:
+        show_decided(desk, ref, reply)
+        raise Conflict(f"{ref.path} of {ref.execution_id} is {gate_now.approval.status.lower()} already.")
+    running.open_modal(
+        desk, reply.place, form.reject_form(RejectForm(ref.execution_id, ref.path, ref.digest, reply.place.channel))
+    )
+
+
+def _resolve(desk: Desk, action: Action, value: str, reply: Reply) -> None:
+    ref = decode(StepRef, value)
+    metadata = ResolveForm(ref.execution_id, ref.path, RESOLVE_CHOICES[action], reply.place.channel)
+    running.open_modal(desk, reply.place, form.resolve_form(metadata))
+
+
+def _approve_version(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    ref = decode(VersionRef, value)
+    actor = desk.directory.identify(reply.place.user)
+    try:
+        version = catalog.approve(desk.rt, actor, ref.slug, ref.number, ref.digest)
+    except Conflict as conflict:
+        reply.instead(said(escape(str(conflict))))
+        return
+    reply.instead(admin.approved_view(version))
+
+
+def _open_form(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    ref = decode(VersionRef, value)
+    actor = desk.directory.identify(reply.place.user)
+    version, runbook = executions.prepare(desk.rt, actor, ref.slug, ref.number)
+    running.must_be_heard(desk, reply.place)
+    metadata = RunForm(version.slug, version.number, reply.place.channel, reply.place.channel_name)
+    running.open_form(desk, reply.place, runbook, metadata, {}, "", {})
+
+
+def show_decided(desk: Desk, ref: GateRef, reply: Reply) -> None:
+    """Replace the buttons of a decided gate's own message by what happened, in case that was missed.
+
+    Only a settled gate is drawn here, which looks the same whoever draws it: the projector stays the one writer of
+    everything that still moves.
+    """
+    found = _gate(desk, ref)
+    if found is None or found.approval.status is ApprovalStatus.PENDING:
+        return
+    key = f"gate:{found.approval.id}"
+    post = next((each for each in projection.posts(desk.rt, ref.execution_id) if each.key == key), None)
+    if post is not None and post.ts == reply.place.message_ts:
+        shown = gate.gate_post(found)
+        desk.client.chat_update(
+            channel=post.channel, ts=post.ts, text=shown.text, blocks=list(shown.blocks), parse="none", link_names=False
+        )
+
+
+def _gate(desk: Desk, ref: GateRef) -> executions.GateView | None:
+    gates = executions.view(desk.rt, ref.execution_id).gates
+    return next((each for each in gates if each.approval.path == ref.path and each.approval.digest == ref.digest), None)
+
+
+_CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
+    Action.CANCEL: _cancel,
+    Action.APPROVE: _approve,
+    Action.REJECT: _reject,
+    Action.RETRY: _resolve,
+    Action.MARK_DONE: _resolve,
+    Action.MARK_FAILED: _resolve,
+    Action.APPROVE_VERSION: _approve_version,
+    Action.OPEN_FORM: _open_form,
+}

@@ -1,0 +1,74 @@
+"""Where the work behind every ack is done: our own threads, and one place that turns trouble into an answer.
+
+Bolt's listeners only ack and hand over. An exception inside a listener would take its ack back, and five slow ones
+would stop the sixth from being acked at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from slack_sdk import WebClient
+
+from bot.grammar import GrammarError
+from bot.slack.directory import Directory
+from bot.slack.ids import BadValue
+from bot.slack.reply import Reply
+from bot.slack.views import errors as views
+from bot.slack.views.parts import said
+from engine import requests
+from engine.errors import EngineError
+from engine.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+THREADS = 16
+Work = Callable[[Reply], None]
+
+
+class Desk:
+    """What every handler holds: the runtime, Slack, who is who, and threads to work in."""
+
+    def __init__(self, rt: Runtime, client: WebClient, directory: Directory | None = None) -> None:
+        self.rt = rt
+        self.client = client
+        self.directory = directory or Directory(rt, client)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="slack")
+
+    @property
+    def command(self) -> str:
+        """What people type to reach this bot."""
+        return self.rt.settings.slack_command
+
+    def hand_over(self, key: str | None, reply: Reply, work: Work) -> None:
+        """Do `work` in a thread, once for a `key`. Returns at once and never raises."""
+        try:
+            self._pool.submit(self._do, key, reply, work)
+        except RuntimeError:
+            log.warning("Something was asked while stopping, and is not done.")
+
+    def once(self, key: str | None) -> bool:
+        """Whether a request with this key comes for the first time; without a key always."""
+        return key is None or requests.first_time(self.rt, key)
+
+    def close(self) -> None:
+        """Finish what was handed over and take nothing more."""
+        self._pool.shutdown(wait=True, cancel_futures=False)
+
+    def _do(self, key: str | None, reply: Reply, work: Work) -> None:
+        try:
+            if self.once(key):
+                work(reply)
+        except EngineError as error:
+            reply.privately(views.refusal(error))
+        except GrammarError as error:
+            reply.privately(views.misunderstood(error, self.command))
+        except BadValue:
+            reply.privately(said("This button is from an older version of the bot. Ask for the message again."))
+        except Exception:
+            error_id = secrets.token_hex(4)
+            log.exception("A request from Slack failed (id %s)", error_id)
+            reply.privately(views.accident(error_id))

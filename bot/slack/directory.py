@@ -1,0 +1,183 @@
+"""Who is who in Slack: people, the user groups that roles and gates name, and this bot itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.slack.client import error_code
+from engine import people
+from engine.access import Actor
+from engine.runtime import Runtime
+from storage.records import GroupRecord, PersonRecord
+
+log = logging.getLogger(__name__)
+
+PERSON_FRESH_S = 60
+"""How long what users.info said is taken for true."""
+PERSON_STALE_MS = 10 * 60_000
+"""How long it may stand in while Slack cannot be asked; after that nobody is let in."""
+GROUPS_EVERY_S = 300
+GROUPS_STALE_S = 600
+"""Groups older than this are asked for again before a decision."""
+SLACK_TROUBLE = (SlackClientError, OSError)
+"""What a call to Slack raises: a refusal by Slack, or no answer at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """This bot as Slack knows it."""
+
+    user_id: str
+    name: str
+    team_id: str
+
+
+class Directory:
+    """Asks Slack and remembers for a short time; safe to use from many threads."""
+
+    def __init__(self, rt: Runtime, client: WebClient) -> None:
+        self._rt = rt
+        self._client = client
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, PersonRecord]] = {}
+        self._me: Me | None = None
+        self._groups_at: float | None = None
+
+    def me(self) -> Me:
+        """This bot; the first call binds the workspace to its Slack team.
+
+        Raises as Slack does, and Conflict when this deployment belongs to another team.
+        """
+        if self._me is None:
+            answer = self._client.auth_test()
+            me = Me(str(answer.get("user_id", "")), str(answer.get("user", "runbook")), str(answer.get("team_id", "")))
+            people.bind_workspace(self._rt, me.team_id, str(answer.get("team", "")))
+            self._me = me
+        return self._me
+
+    def my_name(self) -> str:
+        """This bot's handle, without asking."""
+        return self._me.name if self._me is not None else "runbook"
+
+    def my_user_id(self) -> str | None:
+        return self._me.user_id if self._me is not None else None
+
+    def identify(self, user_id: str) -> Actor:
+        """Who this is. With Slack away and nothing recent known the standing is unknown, which may do nothing."""
+        person = self._recent(user_id) or self._asked(user_id) or self._remembered(user_id)
+        if person is None:
+            return Actor(user_id, user_id, None, "unknown", "slack")
+        return Actor(person.user_id, person.name, person.email, person.standing, "slack")
+
+    def user_by_email(self, email: str) -> str | None:
+        """The user id behind an e-mail address, or None where there is none or Slack cannot say."""
+        try:
+            user = self._client.users_lookupByEmail(email=email).get("user") or {}
+        except SLACK_TROUBLE as trouble:
+            log.info("users.lookupByEmail: %s", type(trouble).__name__)
+            return None
+        return str(user["id"]) if isinstance(user, dict) and user.get("id") else None
+
+    def refresh_groups(self, older_than_s: float = GROUPS_STALE_S) -> None:
+        """Ask for the groups that roles and gates name, unless that was done lately.
+
+        Trouble is only logged: the engine knows how old they are, and lets nobody in by a stale group.
+        """
+        if self._groups_at is not None and time.monotonic() - self._groups_at < older_than_s:
+            return
+        named = people.groups_named(self._rt)
+        if not named:
+            return
+        try:
+            answer = self._client.usergroups_list(include_users=True)
+        except SLACK_TROUBLE as trouble:
+            log.warning("The user groups could not be read: %s", _said(trouble))
+            return
+        found = [_group(group, people.now()) for group in answer.get("usergroups") or []]
+        people.remember_groups(self._rt, [each for each in found if {each.group_id, each.handle} & named])
+        self._groups_at = time.monotonic()
+
+    def watch(self, stop: threading.Event) -> None:
+        """Keep groups fresh until `stop`; run it in a thread of its own. Never raises."""
+        while not stop.is_set():
+            try:
+                self.me()
+                self.refresh_groups(older_than_s=GROUPS_EVERY_S - 1)
+            except Exception:
+                log.exception("Keeping the user groups fresh failed; trying again")
+            stop.wait(30 if self._groups_at is None else GROUPS_EVERY_S)
+
+    def _recent(self, user_id: str) -> PersonRecord | None:
+        with self._lock:
+            at, person = self._known.get(user_id, (0.0, None))
+        return person if person is not None and time.monotonic() - at < PERSON_FRESH_S else None
+
+    def _asked(self, user_id: str) -> PersonRecord | None:
+        try:
+            team_id = self.me().team_id
+            user = self._client.users_info(user=user_id).get("user") or {}
+        except SlackApiError as trouble:
+            if error_code(trouble) in ("user_not_found", "user_not_visible"):
+                return PersonRecord(user_id, user_id, None, "stranger", None, people.now())
+            log.warning("users.info: %s", _said(trouble))
+            return None
+        except SLACK_TROUBLE as trouble:
+            log.warning("users.info: %s", _said(trouble))
+            return None
+        person = read_person(user_id, user, team_id)
+        people.remember(self._rt, person)
+        with self._lock:
+            if len(self._known) > 10_000:
+                self._known.clear()
+            self._known[user_id] = (time.monotonic(), person)
+        return person
+
+    def _remembered(self, user_id: str) -> PersonRecord | None:
+        person = people.recall(self._rt, user_id)
+        if person is None or people.now() - person.fetched_at > PERSON_STALE_MS:
+            return None
+        return person
+
+
+def read_person(user_id: str, user: Mapping[str, Any], team_id: str) -> PersonRecord:
+    """What users.info says about somebody; `team_id` is our own team."""
+    profile = user.get("profile") or {}
+    name = profile.get("display_name") or user.get("real_name") or user.get("name") or user_id
+    return PersonRecord(
+        user_id=user_id,
+        name=str(name),
+        email=profile.get("email"),
+        standing=_standing(user, team_id),
+        tz=user.get("tz"),
+        fetched_at=people.now(),
+    )
+
+
+def _standing(user: Mapping[str, Any], team_id: str) -> str:
+    if user.get("deleted"):
+        return "deleted"
+    if user.get("is_bot") or user.get("id") == "USLACKBOT":
+        return "bot"
+    theirs = user.get("team_id")
+    if user.get("is_stranger") or (theirs and theirs != team_id):
+        return "stranger"
+    if user.get("is_restricted") or user.get("is_ultra_restricted"):
+        return "guest"
+    return "member"
+
+
+def _group(group: Mapping[str, Any], now: int) -> GroupRecord:
+    members = group.get("users") or []
+    return GroupRecord(str(group.get("id", "")), str(group.get("handle", "")), frozenset(map(str, members)), now)
+
+
+def _said(trouble: Exception) -> str:
+    return error_code(trouble) if isinstance(trouble, SlackApiError) else type(trouble).__name__

@@ -1,0 +1,134 @@
+"""Every action and form that Slack can send back, and the typed values they carry.
+
+A value travels through the person's client, so it holds ids and what was shown, never a right or a decision: those are
+checked when the click arrives.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, dataclass, fields
+from enum import StrEnum
+from typing import TypeVar
+
+
+class Action(StrEnum):
+    """The action_id of each button."""
+
+    CANCEL = "run.cancel"
+    APPROVE = "gate.approve"
+    REJECT = "gate.reject"
+    RETRY = "step.retry"
+    MARK_DONE = "step.done"
+    MARK_FAILED = "step.failed"
+    APPROVE_VERSION = "version.approve"
+    OPEN_FORM = "runbook.form"
+
+
+class Form(StrEnum):
+    """The callback_id of each modal."""
+
+    RUN = "form.run"
+    REJECT = "form.reject"
+    RESOLVE = "form.resolve"
+
+
+RESOLVE_CHOICES = {Action.RETRY: "retry", Action.MARK_DONE: "done", Action.MARK_FAILED: "failed"}
+"""What each button under a step of unknown outcome says to the engine."""
+
+REASON_BLOCK = "reason"
+INPUT = "value"
+"""The action_id of every input; a view's inputs are told apart by their block_id."""
+
+
+def parameter_block(name: str) -> str:
+    """The block_id of a parameter's input; at most 255 characters, as Slack wants."""
+    return f"param:{name}"[:255]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """A run."""
+
+    execution_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateRef:
+    """A gate as it was shown: `digest` says what the person saw."""
+
+    execution_id: str
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRef:
+    """A step whose outcome nobody saw."""
+
+    execution_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRef:
+    """A version; `digest` is of what was shown, "" where nothing was."""
+
+    slug: str
+    number: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunForm:
+    """The version a form was made from and where it was asked for."""
+
+    slug: str
+    number: int
+    channel: str
+    channel_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectForm:
+    """The gate to be rejected and where to answer."""
+
+    execution_id: str
+    path: str
+    digest: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveForm:
+    """The step to be decided about, what was chosen, and where to answer."""
+
+    execution_id: str
+    path: str
+    choice: str
+    channel: str
+
+
+Ref = RunRef | GateRef | StepRef | VersionRef | RunForm | RejectForm | ResolveForm
+R = TypeVar("R", bound=Ref)
+
+
+class BadValue(Exception):
+    """A value that this version of the bot did not write."""
+
+
+def encode(ref: Ref) -> str:
+    """The text that goes into a button's value or a view's private_metadata."""
+    return json.dumps(astuple(ref), ensure_ascii=False, separators=(",", ":"))
+
+
+def decode(kind: type[R], text: str) -> R:
+    """Read back what `encode` wrote. Raises BadValue."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadValue("not JSON") from error
+    expected = [int if field.type == "int" else str for field in fields(kind)]
+    if not isinstance(values, list) or [type(value) for value in values] != expected:
+        raise BadValue(f"not a {kind.__name__}")
+    return kind(*values)

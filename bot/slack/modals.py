@@ -1,0 +1,106 @@
+"""Forms that were filled in. What can be judged at once is answered in the form; the rest happens after it closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.slack import running
+from bot.slack.commands import voted
+from bot.slack.desk import Desk, Work
+from bot.slack.form_values import read_parameters, read_reason
+from bot.slack.ids import REASON_BLOCK, Form, RejectForm, ResolveForm, RunForm, decode, parameter_block
+from bot.slack.reply import Place, Reply
+from bot.slack.views.parts import said
+from bot.slack.views.text import code
+from engine import approvals, catalog, executions
+from engine.definition import parameters
+from engine.errors import InvalidParameters
+from storage.records import Decision
+
+MISSING = "Please say why: it goes into the record."
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What came of reading a form: `errors` by block_id keep it open, else `work` is to be done at `place`."""
+
+    errors: Mapping[str, str]
+    place: Place
+    work: Work | None = None
+
+
+def read(desk: Desk, user: str, view: Mapping[str, Any]) -> Submission:
+    """Read a submitted view; quick enough to be done before the ack. Raises EngineError and BadValue."""
+    state = view.get("state", {}).get("values", {})
+    return _FORMS[Form(view["callback_id"])](desk, user, str(view.get("private_metadata", "")), state)
+
+
+def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+    ref = decode(RunForm, metadata)
+    place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
+    runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
+    reason = read_reason(state)
+    errors: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    try:
+        values = parameters.validate(runbook.parameters, read_parameters(runbook, state))
+    except InvalidParameters as wrong:
+        errors = _by_block(wrong, state)
+    if runbook.risk == "high" and not reason:
+        errors[REASON_BLOCK] = MISSING
+    if errors:
+        return Submission(errors, place)
+
+    def work(reply: Reply) -> None:
+        actor = desk.directory.identify(user)
+        desk.directory.refresh_groups()
+        reply.privately(running.started(running.start(desk, actor, ref, values, reason), ref.channel))
+
+    return Submission({}, place, work)
+
+
+def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, str]:
+    """Every complaint under an input that exists: Slack takes no other keys. The first one takes those without."""
+    first = next(iter(state), REASON_BLOCK)
+    errors: dict[str, str] = {}
+    for name, why in wrong.fields.items():
+        block, text = parameter_block(name), why[:1].upper() + why[1:]
+        if block not in state:
+            block, text = first, f"{name}: {why}" if name else text
+        errors[block] = f"{errors[block]} {text}" if block in errors else text
+    return errors
+
+
+def _reject(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+    ref, why = decode(RejectForm, metadata), read_reason(state)
+    place = Place(user=user, channel=ref.channel)
+
+    def work(reply: Reply) -> None:
+        actor = desk.directory.identify(user)
+        desk.directory.refresh_groups()
+        done = approvals.vote(desk.rt, actor, ref.execution_id, ref.path, Decision.REJECT, why, ref.digest)
+        reply.privately(voted(done, Decision.REJECT))
+
+    return Submission({}, place, work) if why else Submission({REASON_BLOCK: MISSING}, place)
+
+
+def _resolve(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+    ref, note = decode(ResolveForm, metadata), read_reason(state)
+    place = Place(user=user, channel=ref.channel)
+
+    def work(reply: Reply) -> None:
+        actor = desk.directory.identify(user)
+        desk.directory.refresh_groups()
+        executions.resolve(desk.rt, actor, ref.execution_id, ref.path, ref.choice, note)
+        reply.privately(said(f"Noted: {code(ref.path, 120)} of {code(ref.execution_id)}."))
+
+    return Submission({}, place, work) if note else Submission({REASON_BLOCK: MISSING}, place)
+
+
+_FORMS: Mapping[Form, Callable[[Desk, str, str, Mapping[str, Any]], Submission]] = {
+    Form.RUN: _run,
+    Form.REJECT: _reject,
+    Form.RESOLVE: _resolve,
+}

@@ -1,0 +1,255 @@
+"""The projector: what happened in runs, shown in Slack. It follows; nothing waits for it.
+
+Every message has one writer: only the process that holds the projector lease shows anything, in one thread. What was
+shown and told is kept in the database after Slack took it, so a crash in between
+shows something twice, never not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from bot.slack.client import error_code, retry_after
+from bot.slack.directory import SLACK_TROUBLE
+from bot.slack.pacing import Pace
+from bot.slack.reply import SAFE
+from bot.slack.views import card as cards
+from bot.slack.views import thread
+from bot.slack.views.gate import gate_post
+from bot.slack.views.parts import Message, said
+from engine import events, executions, projection
+from engine.executions import ExecutionView, GateView
+from engine.runtime import Runtime
+from storage.records import ApprovalStatus, CardRecord, EventRecord, PostRecord
+
+log = logging.getLogger(__name__)
+
+Draw = Callable[[int], Message]
+"""Draws a message: 0 as it should be, 1 with blocks that every workspace knows, 2 as short as can be."""
+
+LEASE_EVERY_S = 3.0
+BUSY_WAIT_S = 0.2
+IDLE_WAIT_S = 0.5
+CARDS = 200
+
+CHANNEL_GONE = {
+    "channel_not_found",
+    "is_archived",
+    "not_in_channel",
+    "restricted_action",
+    "restricted_action_read_only_channel",
+}
+MESSAGE_GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"}
+TOO_LONG = {"msg_too_long", "msg_blocks_too_long"}
+REFUSED_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "unsupported_block_type"}
+NO_ACCESS = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive", "missing_scope"}
+
+
+class NotNow(Exception):
+    """The budget or Slack says: later."""
+
+
+class Projector:
+    """Shows runs until it is told to stop."""
+
+    def __init__(self, rt: Runtime, client: WebClient, pace: Pace | None = None) -> None:
+        self._rt = rt
+        self._client = client
+        self._pace = pace or Pace()
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._plan_refused = False
+        self._later: dict[str, tuple[float, float]] = {}
+        self._gates_shown: dict[str, int] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Show what there is to show until `stop`. Never raises: trouble is logged and tried again."""
+        asked, mine = 0.0, False
+        while not stop.is_set():
+            busy = False
+            try:
+                if time.monotonic() - asked >= LEASE_EVERY_S or not mine:
+                    asked, mine = time.monotonic(), projection.hold_lease(self._rt, self._holder)
+                busy = mine and self.round() > 0
+            except Exception:
+                log.exception("Showing runs in Slack failed; trying again")
+                mine = False
+            stop.wait(BUSY_WAIT_S if busy else IDLE_WAIT_S)
+        self._release()
+
+    def round(self) -> int:
+        """Bring every card that lags as far as budgets allow now; says how many lag."""
+        lagging = projection.stale_cards(self._rt, CARDS)
+        now = time.monotonic()
+        for card in lagging:
+            if self._later.get(card.execution_id, (0.0, 0.0))[0] <= now:
+                self._advance(card)
+        return len(lagging)
+
+    def _advance(self, card: CardRecord) -> None:
+        try:
+            view = executions.view(self._rt, card.execution_id)
+            ts = card.ts or self._post_card(card, view)
+            self._update_card(card, ts, view)
+            self._settle_posts(card, view)
+            self._tell(card, ts, view)
+            self._later.pop(card.execution_id, None)
+        except NotNow:
+            return
+        except SlackApiError as trouble:
+            self._refused(card, trouble)
+        except SLACK_TROUBLE as trouble:
+            log.warning("Slack cannot be reached: %s", type(trouble).__name__)
+            self._pace.pause("*", 2.0)
+
+    # The card
+
+    def _post_card(self, card: CardRecord, view: ExecutionView) -> str:
+        ts = self._post(card.channel, lambda level: draw_card(view, level))
+        projection.set_channel_ts(self._rt, card.execution_id, ts)
+        projection.shown(self._rt, card.execution_id, view.execution.event_seq)
+        return ts
+
+    def _update_card(self, card: CardRecord, ts: str, view: ExecutionView) -> None:
+        """Skipped when the budget is used up: the thread goes on, the card catches up."""
+        seq = view.execution.event_seq
+        if card.ts is None or card.shown_seq >= seq or not self._pace.may_update(f"{card.channel}:{ts}"):
+            return
+        try:
+            self._update(card.channel, ts, lambda level: draw_card(view, level))
+        except SlackApiError as trouble:
+            if error_code(trouble) not in MESSAGE_GONE:
+                raise
+            self._post_card(card, view)
+            return
+        projection.shown(self._rt, card.execution_id, seq)
+
+    # Gates' own messages
+
+    def _settle_posts(self, card: CardRecord, view: ExecutionView) -> None:
+        """Redraw gates whose votes or state have changed; a decided one for the last time."""
+        for post in projection.posts(self._rt, card.execution_id):
+            gate = _gate_of(view, post)
+            if post.settled or gate is None:
+                continue
+            decided = gate.approval.status is not ApprovalStatus.PENDING
+            if decided or self._gates_shown.get(post.key, 0) != len(gate.votes):
+                self._redraw_gate(post, gate)
+            if decided:
+                projection.settle_post(self._rt, card.execution_id, post.key)
+                self._gates_shown.pop(post.key, None)
+
+    def _redraw_gate(self, post: PostRecord, gate: GateView) -> None:
+        if not self._pace.may_update(f"{post.channel}:{post.ts}"):
+            raise NotNow
+        try:
+            self._update(post.channel, post.ts, _same(gate_post(gate)))
+        except SlackApiError as trouble:
+            if error_code(trouble) not in MESSAGE_GONE:
+                raise
+        self._gates_shown[post.key] = len(gate.votes)
+
+    # The thread
+
+    def _tell(self, card: CardRecord, ts: str, view: ExecutionView) -> None:
+        """Tell what happened, in order; stops where a budget is used up and goes on from there."""
+        for event in events.after(self._rt, card.execution_id, card.told_seq):
+            if event.kind == "gate_opened":
+                self._post_gate(card, ts, view, event)
+            else:
+                text = thread.line(event, view)
+                if text is not None:
+                    self._post(card.channel, _same(said(text)), thread_ts=ts)
+            projection.told(self._rt, card.execution_id, event.seq)
+
+    def _post_gate(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
+        wanted = event.data.get("approval_id") if isinstance(event.data, dict) else None
+        gate = next((each for each in view.gates if each.approval.id == wanted), None)
+        key = f"gate:{wanted}"
+        if gate is None or any(post.key == key for post in projection.posts(self._rt, card.execution_id)):
+            return
+        gate_ts = self._post(card.channel, _same(gate_post(gate)), thread_ts=ts)
+        projection.add_post(self._rt, card.execution_id, key, card.channel, gate_ts)
+        self._gates_shown[key] = len(gate.votes)
+        if gate.approval.status is not ApprovalStatus.PENDING:
+            projection.settle_post(self._rt, card.execution_id, key)
+
+    # Calls
+
+    def _post(self, channel: str, draw: Draw, thread_ts: str | None = None) -> str:
+        if not self._pace.may_post(channel):
+            raise NotNow
+        answer = self._drawn("chat.postMessage", draw, channel=channel, thread_ts=thread_ts, **SAFE)
+        return str(answer["ts"])
+
+    def _update(self, channel: str, ts: str, draw: Draw) -> None:
+        self._drawn("chat.update", draw, channel=channel, ts=ts, parse="none", link_names=False)
+
+    def _drawn(self, method: str, draw: Draw, **arguments: Any) -> Any:
+        """Make the call; where Slack refuses the blocks, again with a plainer drawing, at last with text alone."""
+        call = self._client.chat_update if method == "chat.update" else self._client.chat_postMessage
+        tried: Message | None = None
+        for level in range(1 if self._plan_refused else 0, 4):
+            drawn = Message(draw(2).text) if level == 3 else draw(level)
+            if drawn == tried:
+                continue
+            tried = drawn
+            try:
+                return call(text=drawn.text, blocks=list(drawn.blocks), **arguments)
+            except SlackApiError as trouble:
+                self._plainer(method, trouble, level)
+        raise NotNow
+
+    def _plainer(self, method: str, trouble: SlackApiError, level: int) -> None:
+        """Return when a plainer drawing may help; else raise what is the matter."""
+        wait, code = retry_after(trouble), error_code(trouble)
+        if wait is not None:
+            self._pace.pause(method, wait)
+            raise NotNow from trouble
+        if code not in REFUSED_BLOCKS | TOO_LONG or level == 3:
+            raise trouble
+        log.warning("Slack refuses a message (%s); trying a plainer one.", code)
+        self._plan_refused = self._plan_refused or (code in REFUSED_BLOCKS and level == 0)
+
+    def _refused(self, card: CardRecord, trouble: SlackApiError) -> None:
+        code = error_code(trouble)
+        if code in CHANNEL_GONE:
+            log.warning("%s is no longer shown: %s", card.execution_id, code)
+            projection.give_up(self._rt, card.execution_id, code)
+            return
+        if code in NO_ACCESS:
+            log.error("Slack does not let this bot write (%s); trying again in a minute.", code)
+            self._pace.pause("*", 60.0)
+            return
+        _, last = self._later.get(card.execution_id, (0.0, 1.0))
+        wait = min(last * 2, 60.0)
+        log.warning("%s could not be shown (%s); trying again in %.0f s.", card.execution_id, code, wait)
+        self._later[card.execution_id] = (time.monotonic() + wait, wait)
+
+    def _release(self) -> None:
+        try:
+            projection.release_lease(self._rt, self._holder)
+        except Exception:  # noqa: BLE001 the lease runs out by itself
+            log.info("The projector lease was not given back; it runs out by itself.")
+
+
+def draw_card(view: ExecutionView, level: int) -> Message:
+    """The card at one of the levels of `Draw`."""
+    return cards.short_card(view) if level == 2 else cards.card(view, plan=level == 0)
+
+
+def _same(message: Message) -> Draw:
+    return lambda _: message
+
+
+def _gate_of(view: ExecutionView, post: PostRecord) -> GateView | None:
+    return next((gate for gate in view.gates if post.key == f"gate:{gate.approval.id}"), None)

@@ -1,0 +1,106 @@
+"""Answering one person about one thing they typed or clicked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from bot.slack.client import error_code, webhook
+from bot.slack.directory import SLACK_TROUBLE
+from bot.slack.views.parts import Message
+
+log = logging.getLogger(__name__)
+
+SAFE: Mapping[str, Any] = {"parse": "none", "link_names": False, "unfurl_links": False, "unfurl_media": False}
+"""How everything is posted: Slack turns no text into mentions or links, and fetches nothing that is linked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was asked. `in_thread` says that the answer belongs into a thread, for all to read."""
+
+    user: str
+    channel: str = ""
+    channel_name: str = ""
+    thread_ts: str | None = None
+    message_ts: str | None = None
+    response_url: str | None = None
+    trigger_id: str | None = None
+    ephemeral: bool = False
+    in_thread: bool = False
+
+
+class Reply:
+    """Ways to answer at a place. None of them raises: an answer that cannot be given is logged."""
+
+    def __init__(self, client: WebClient, place: Place) -> None:
+        self._client = client
+        self.place = place
+
+    def answer(self, message: Message) -> None:
+        """Into the thread where the words were a mention, else to the person alone."""
+        place = self.place
+        if not place.in_thread:
+            return self.privately(message)
+        try:
+            self._client.chat_postMessage(
+                channel=place.channel, thread_ts=place.thread_ts, text=message.text, blocks=list(message.blocks), **SAFE
+            )
+        except SLACK_TROUBLE as trouble:
+            log.info("Answering in the thread failed: %s", _said(trouble))
+            self.privately(message)
+
+    def privately(self, message: Message) -> None:
+        """To the person alone: where they asked, else as a direct message."""
+        for way in (self._by_url, self._ephemeral, self._direct):
+            try:
+                if way(message):
+                    return
+            except SLACK_TROUBLE as trouble:
+                log.info("Answering by %s failed: %s", way.__name__, _said(trouble))
+        log.warning("An answer to %s in %s could not be given.", self.place.user, self.place.channel or "no channel")
+
+    def instead(self, message: Message) -> None:
+        """In place of the private message whose button was clicked."""
+        try:
+            if self.place.ephemeral and self._by_url(message, replace=True):
+                return
+        except SLACK_TROUBLE as trouble:
+            log.info("Replacing a message failed: %s", _said(trouble))
+        self.privately(message)
+
+    def _by_url(self, message: Message, *, replace: bool = False) -> bool:
+        if not self.place.response_url:
+            return False
+        answer = webhook(self.place.response_url, self._client).send(
+            text=message.text, blocks=list(message.blocks), response_type="ephemeral", replace_original=replace
+        )
+        return answer.status_code == 200
+
+    def _ephemeral(self, message: Message) -> bool:
+        place = self.place
+        if not place.channel:
+            return False
+        self._client.chat_postEphemeral(
+            channel=place.channel,
+            user=place.user,
+            thread_ts=place.thread_ts,
+            text=message.text,
+            blocks=list(message.blocks),
+            parse="none",
+            link_names=False,
+        )
+        return True
+
+    def _direct(self, message: Message) -> bool:
+        self._client.chat_postMessage(channel=self.place.user, text=message.text, blocks=list(message.blocks), **SAFE)
+        return True
+
+
+def _said(trouble: Exception) -> str:
+    return error_code(trouble) if isinstance(trouble, SlackApiError) else type(trouble).__name__

@@ -1,0 +1,78 @@
+"""What platform admins see: a version's change with its Approve button, and how a sync went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from slack_sdk.models.blocks import Block
+
+from bot.slack.ids import Action, VersionRef
+from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, said, section, sections
+from bot.slack.views.text import code, code_block, inline, person, pieces, when
+from bot.slack.views.words import version_words
+from storage.records import VersionRecord, VersionStatus
+
+if TYPE_CHECKING:
+    from engine.sync import SyncReport
+
+_PIECE, _PIECES = 2800, 3
+"""Characters in one block of a diff, escaped, and blocks in one message: Slack refuses messages of about 13,000."""
+_CHANGES = {"new": "new", "changed": "changed", "deprecated": "gone from the folder, so deprecated"}
+
+
+def change_view(version: VersionRecord, diff: str, warnings: Sequence[str], *, offer: bool) -> Message:
+    """What a version changes. With `offer`, a button that approves exactly what is shown, by its digest."""
+    title = f"{version.slug}@{version.number}, {version_words(version.status)}"
+    author = person(version.author) if version.author else inline(version.author_email or "unknown", 80)
+    facts = [f"author {author}", f"commit {code((version.source_commit or 'none')[:12])}", when(version.created_at)]
+    blocks: list[Block] = [header(title), context(" · ".join(facts), inline(version.note, 500))]
+    blocks += _diff_blocks(diff)
+    blocks += (
+        [section("\n".join(["⚠️ *Worth a second look*", *(f"• {inline(text, 300)}" for text in warnings[:8])]))]
+        if warnings
+        else []
+    )
+    if offer and version.status is VersionStatus.DRAFT:
+        ref = VersionRef(version.slug, version.number, version.digest)
+        ask = confirm("Approve this version?", f"{version.slug}@{version.number} may then be run.", "Approve it")
+        blocks += actions(
+            [button(f"Approve version {version.number}", Action.APPROVE_VERSION, ref, style="primary", confirm=ask)]
+        )
+    return message(inline(title), blocks)
+
+
+def _diff_blocks(diff: str) -> list[Block]:
+    if not diff.strip():
+        return [section("Nothing changed against the last approved version.")]
+    shown, rest = [], 0
+    for piece in pieces(diff, _PIECE):
+        if len(shown) < _PIECES:
+            shown.append(section(code_block(piece)))
+        else:
+            rest += len(piece)
+    warning = f"⚠️ *{rest:,} more characters are not shown here.* Read the whole file before you decide."
+    return [*shown, section(warning)] if rest else [*shown]
+
+
+def approved_view(version: VersionRecord) -> Message:
+    """What took the place of an Approve button."""
+    return said(f"✅ {code(f'{version.slug}@{version.number}')} is approved by {person(version.decided_by)}.")
+
+
+def deprecated_view(version: VersionRecord) -> Message:
+    return said(f"⛔ {code(f'{version.slug}@{version.number}')} is deprecated and no longer runs.")
+
+
+def sync_view(report: SyncReport, command: str) -> Message:
+    """What reading the folder changed, and what is wrong in it."""
+    lines = [
+        f"Read the runbooks: {len(report.changes)} changed, {report.unchanged} as before, "
+        f"{len(report.problems)} problems."
+    ]
+    for change in report.changes[:20]:
+        ref = f"{change.slug}@{change.number}"
+        todo = "" if change.kind == "deprecated" else f" · to approve: {code(f'{command} admin approve {change.slug}')}"
+        lines.append(f"• {code(ref)} {_CHANGES.get(change.kind, inline(change.kind, 40))}{todo}")
+    lines += [f"• {code(str(problem), 400)}" for problem in report.problems[:10]]
+    return message(lines[0], sections(lines))

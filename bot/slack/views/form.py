@@ -1,0 +1,255 @@
+"""Modals: a runbook's parameters as a form made from its JSON Schema, and the short ones that ask for a reason."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from slack_sdk.models.blocks import (
+    Block,
+    DatePickerElement,
+    DateTimePickerElement,
+    EmailInputElement,
+    InputBlock,
+    InputInteractiveElement,
+    NumberInputElement,
+    Option,
+    PlainTextInputElement,
+    PlainTextObject,
+    StaticMultiSelectElement,
+    StaticSelectElement,
+    TimePickerElement,
+    UrlInputElement,
+)
+
+from bot.slack.ids import INPUT, REASON_BLOCK, Form, Ref, RejectForm, ResolveForm, RunForm, encode, parameter_block
+from bot.slack.views.parts import context
+from bot.slack.views.text import as_json, channel, code, inline, plain
+from engine.definition.model import Runbook
+from engine.definition.parameter_schema import resolved
+
+Json = Any
+FIELDS = 90
+"""Inputs in one form; Slack takes 100 blocks in a modal."""
+_OPTIONS = 100
+_LONG_TEXT = 150
+_DATE, _TIME = re.compile(r"\d{4}-\d\d-\d\d"), re.compile(r"\d\d:\d\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a closed set of values and how it is called."""
+
+    value: Json
+    label: str
+
+
+def run_form(
+    runbook: Runbook, ref: RunForm, values: Mapping[str, Json], reason: str, problems: Mapping[str, str]
+) -> dict[str, Any]:
+    """The form for a run, filled with what is known; `problems` stand above it."""
+    required = set(runbook.parameters.get("required", []))
+    where = f" in {channel(ref.channel)}" if ref.channel else ""
+    blocks: list[Block] = [
+        context(f"{code(f'{ref.slug}@{ref.number}')} will run{where}.", inline(runbook.description, 500))
+    ]
+    told = [f"⚠️ {code(name, 80)}: {inline(why, 300)}" if name else f"⚠️ {inline(why)}" for name, why in problems.items()]
+    blocks += [context(*told[:10])] if told else []
+    for name, schema in list(properties(runbook).items())[:FIELDS]:
+        blocks.append(_input(name, schema, name in required, values.get(name, schema.get("default"))))
+    if runbook.risk == "high":
+        blocks.append(_reason("Reason", "This runbook is high risk: why now?", reason))
+    return _modal(Form.RUN, runbook.name, "Run", blocks, ref)
+
+
+def reject_form(ref: RejectForm) -> dict[str, Any]:
+    """Asks why a gate is rejected."""
+    blocks: list[Block] = [context(f"Reject {code(ref.path, 120)} in {code(ref.execution_id)}: the run fails.")]
+    return _modal(Form.REJECT, "Reject", "Reject", [*blocks, _reason("Reason", "What should the others know?")], ref)
+
+
+def resolve_form(ref: ResolveForm) -> dict[str, Any]:
+    """Asks what was seen before a step of unknown outcome is decided about."""
+    does = {"retry": "Try it again", "done": "Mark as done", "failed": "Mark as failed"}[ref.choice]
+    blocks: list[Block] = [context(f"{does}: {code(ref.path, 120)} in {code(ref.execution_id)}.")]
+    return _modal(
+        Form.RESOLVE, does, "Confirm", [*blocks, _reason("What did you see?", "It goes into the record.")], ref
+    )
+
+
+def refused_view(title: str, text: str) -> dict[str, Any]:
+    """What takes the place of a form when nothing can be done with it any more; `text` is mrkdwn."""
+    view = {"type": "modal", "title": _plain(title, 24), "close": _plain("Close", 24)}
+    return {**view, "blocks": [context(text).to_dict()]}
+
+
+def choices(schema: Mapping[str, Json]) -> list[Choice]:
+    """The closed set of values that a schema allows, or nothing. Booleans are Yes and No."""
+    if "enum" in schema:
+        return [Choice(value, as_json(value, 300)) for value in schema["enum"]]
+    if "const" in schema:
+        return [Choice(schema["const"], as_json(schema["const"], 300))]
+    alternatives = schema.get("oneOf", [])
+    if alternatives and all(isinstance(one, dict) and "const" in one for one in alternatives):
+        return [Choice(one["const"], str(one.get("title", as_json(one["const"], 300)))) for one in alternatives]
+    return [Choice(True, "Yes"), Choice(False, "No")] if kind(schema) == "boolean" else []
+
+
+def kind(schema: Mapping[str, Json]) -> str:
+    """The JSON type of a schema; of several the first that is not null; "" where it names none."""
+    named = schema.get("type", "")
+    if isinstance(named, list):
+        return next((str(one) for one in named if one != "null"), "")
+    return str(named)
+
+
+def many(schema: Mapping[str, Json]) -> list[Choice]:
+    """The closed set that a list's items come from, or nothing."""
+    items = schema.get("items")
+    return choices(items) if kind(schema) == "array" and isinstance(items, dict) else []
+
+
+def pickable(found: list[Choice]) -> bool:
+    """Whether a select can hold these choices."""
+    return 0 < len(found) <= _OPTIONS
+
+
+def properties(runbook: Runbook) -> dict[str, dict[str, Json]]:
+    """The schema of each parameter, references followed."""
+    named = runbook.parameters.get("properties", {})
+    return {name: resolved(runbook.parameters, schema) for name, schema in named.items()}
+
+
+def _input(name: str, schema: dict[str, Json], required: bool, value: Json) -> InputBlock:
+    label, hint = str(schema.get("title") or name), _hint(schema)
+    return InputBlock(
+        block_id=parameter_block(name),
+        label=_plain(label, 200),
+        element=_element(schema, value),
+        hint=_plain(hint, 500) if hint else None,
+        optional=not required,
+    )
+
+
+def _hint(schema: dict[str, Json]) -> str:
+    parts = [str(schema.get("description", ""))]
+    found = choices(schema) or many(schema)
+    if len(found) > _OPTIONS:
+        parts.append(f"One of {len(found)} values, such as {', '.join(as_json(one.value, 30) for one in found[:5])}.")
+    elif kind(schema) in ("array", "object") and not found:
+        parts.append("Written as a JSON list." if kind(schema) == "array" else "Written as a JSON object.")
+    if schema.get("format") == "date-time":
+        parts.append("In your own time zone.")
+    return " ".join(part for part in parts if part)
+
+
+def _element(schema: dict[str, Json], value: Json) -> InputInteractiveElement:
+    one, several = choices(schema), many(schema)
+    if pickable(one):
+        options = _options(one)
+        picked = _picked(one, options, [value])
+        return StaticSelectElement(action_id=INPUT, options=options, initial_option=picked[0] if picked else None)
+    if pickable(several):
+        options = _options(several)
+        picked = _picked(several, options, value if isinstance(value, list) else [])
+        return StaticMultiSelectElement(
+            action_id=INPUT, options=options, initial_options=picked or None, max_selected_items=schema.get("maxItems")
+        )
+    if kind(schema) in ("integer", "number"):
+        return _number(schema, value)
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _dated(schema, text) or _text(schema, text)
+
+
+def _options(found: list[Choice]) -> list[Option]:
+    return [Option(text=_plain(one.label, 75), value=str(index)) for index, one in enumerate(found)]
+
+
+def _picked(found: list[Choice], options: list[Option], values: list[Json]) -> list[Option]:
+    wanted = [as_json(value, 300).lower() for value in values if value is not None]
+    return [option for one, option in zip(found, options, strict=True) if as_json(one.value, 300).lower() in wanted]
+
+
+def _number(schema: dict[str, Json], value: Json) -> NumberInputElement:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    return NumberInputElement(
+        action_id=INPUT,
+        is_decimal_allowed=kind(schema) == "number",
+        min_value=None if low is None else str(low),
+        max_value=None if high is None else str(high),
+        initial_value=_within(value, low, high, whole=kind(schema) == "integer"),
+    )
+
+
+def _within(value: Json, low: float | None, high: float | None, *, whole: bool) -> str | None:
+    """A number as text if it may be prefilled: Slack refuses a form whose number does not fit its own input."""
+    try:
+        number = int(str(value)) if whole else float(str(value))
+    except ValueError:
+        return None
+    fits = math.isfinite(number) and (low is None or number >= low) and (high is None or number <= high)
+    return str(number) if fits else None
+
+
+def _dated(schema: dict[str, Json], text: str) -> InputInteractiveElement | None:
+    match schema.get("format"):
+        case "date":
+            return DatePickerElement(action_id=INPUT, initial_date=text if _DATE.fullmatch(text) else None)
+        case "time":
+            return TimePickerElement(action_id=INPUT, initial_time=text[:5] if _TIME.fullmatch(text[:5]) else None)
+        case "date-time":
+            return DateTimePickerElement(action_id=INPUT, initial_date_time=_epoch(text))
+        case "email":
+            return EmailInputElement(action_id=INPUT, initial_value=text or None)
+        case "uri":
+            return UrlInputElement(action_id=INPUT, initial_value=text or None)
+    return None
+
+
+def _epoch(text: str) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _text(schema: dict[str, Json], text: str) -> PlainTextInputElement:
+    longest = min(int(schema.get("maxLength", 3000)), 3000)
+    roomy = "maxLength" in schema and longest > _LONG_TEXT
+    long = roomy or schema.get("format") == "multiline" or kind(schema) == "object"
+    return PlainTextInputElement(
+        action_id=INPUT,
+        multiline=long,
+        min_length=min(int(schema["minLength"]), 3000) if schema.get("minLength") else None,
+        max_length=max(longest, 1) if "maxLength" in schema else None,
+        initial_value=text[:longest] or None,
+    )
+
+
+def _reason(label: str, hint: str, value: str = "") -> InputBlock:
+    element = PlainTextInputElement(
+        action_id=INPUT, multiline=True, max_length=1000, initial_value=value[:1000] or None
+    )
+    return InputBlock(block_id=REASON_BLOCK, label=_plain(label, 200), hint=_plain(hint, 500), element=element)
+
+
+def _modal(form: Form, title: str, submit: str, blocks: list[Block], ref: Ref) -> dict[str, Any]:
+    return {
+        "type": "modal",
+        "callback_id": form.value,
+        "title": _plain(title, 24),
+        "submit": _plain(submit, 24),
+        "close": _plain("Close", 24),
+        "private_metadata": encode(ref),
+        "blocks": [block.to_dict() for block in blocks],
+    }
+
+
+def _plain(text: str, limit: int) -> dict[str, Any]:
+    return PlainTextObject(text=plain(text, limit)).to_dict()

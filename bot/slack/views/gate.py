@@ -1,0 +1,84 @@
+"""A gate: what is asked, what would happen next, who may decide, and, once decided, who did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slack_sdk.models.blocks import Block
+
+from bot.slack.ids import Action, GateRef
+from bot.slack.views.parts import Message, actions, button, context, message, section
+from bot.slack.views.text import as_json, code_block, escape, inline, person, when
+from bot.slack.views.words import approver_words, gate_words
+from storage.records import ApprovalStatus, Decision, Json, VoteRecord
+
+if TYPE_CHECKING:
+    from engine.executions import GateView
+
+_PREVIEW_LINES = 12
+
+
+def gate_post(gate: GateView) -> Message:
+    """The gate's own message in the thread; the buttons give way to what happened."""
+    approval = gate.approval
+    icon, words = gate_words(approval)
+    text = f"{icon} {words}: {inline(approval.path, 120)} in {inline(approval.execution_id, 40)}"
+    return message(text, gate_blocks(gate))
+
+
+def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
+    """The gate as blocks; `brief` leaves the preview to the thread."""
+    approval = gate.approval
+    icon, words = gate_words(approval)
+    asked = f"{icon} *{words}: {inline(approval.path, 120)}*"
+    blocks: list[Block] = [section(f"{asked}\n{escape(approval.message, 800)}" if approval.message else asked)]
+    if approval.preview and not brief:
+        blocks.append(section(f"What happens next:\n{_preview(approval.preview)}"))
+    if approval.status is not ApprovalStatus.PENDING:
+        decided = f"{words} {when(approval.decided_at)}" if approval.decided_at else words
+        return [*blocks, context(" · ".join([decided, *(_vote(vote) for vote in gate.votes[:10])]))]
+    ref = GateRef(approval.execution_id, approval.path, approval.digest)
+    blocks += actions(
+        [
+            button("Approve", Action.APPROVE, ref, style="primary"),
+            button("Reject", Action.REJECT, ref, style="danger"),
+        ]
+    )
+    return [*blocks, context(*_terms(gate))]
+
+
+def _terms(gate: GateView) -> list[str]:
+    approval = gate.approval
+    left = f"{gate.missing} of {approval.min_approvals} approvals missing"
+    end = {"approve": "approved", "reject": "rejected"}.get(approval.on_timeout, "failed")
+    own = "" if approval.allow_self else "; not whoever asked for the run"
+    return [
+        f"{left} · may decide: {approver_words(approval.approvers)}{own}",
+        f"open until {when(approval.expires_at)}, then {end}",
+        " · ".join(_vote(vote) for vote in gate.votes[:10]),
+    ]
+
+
+def _vote(vote: VoteRecord) -> str:
+    did = "approved" if vote.decision is Decision.APPROVE else "rejected"
+    return f"{person(vote.person)} {did}" + (f": “{inline(vote.comment, 200)}”" if vote.comment else "")
+
+
+def _preview(preview: Json) -> str:
+    items = preview if isinstance(preview, list) else [preview]
+    lines = [preview_line(item) for item in items[:_PREVIEW_LINES]]
+    if len(items) > _PREVIEW_LINES:
+        lines.append(f"… and {len(items) - _PREVIEW_LINES} more")
+    return code_block("\n".join(lines), 2500)
+
+
+def preview_line(item: Json) -> str:
+    """One thing that would happen, on one line: `restart: POST https://…` with what else is known after it."""
+    if not isinstance(item, dict):
+        return as_json(item, 400)
+    rest = dict(item)
+    name = next((str(rest.pop(key)) for key in ("step", "path", "id") if key in rest), "")
+    call = " ".join(str(rest.pop(key)) for key in ("method", "url") if rest.get(key))
+    known = {key: value for key, value in rest.items() if value not in (None, "", [], {})}
+    parts = [as_json(call, 300), as_json(known, 300) if known else ""]
+    return f"{as_json(name, 100)}: " * bool(name) + " ".join(part for part in parts if part)

@@ -1,0 +1,117 @@
+"""Answers to questions: help, the runbooks, one runbook, the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from slack_sdk.models.blocks import Block
+
+from bot.grammar import VERBS, Verb
+from bot.slack.ids import Action, VersionRef
+from bot.slack.views.parts import Message, button, context, header, message, section, sections
+from bot.slack.views.text import as_json, code, duration, escape, inline, person, when
+from bot.slack.views.words import execution_words, version_words
+from storage.records import ExecutionRecord, Json, RunbookRecord, VersionRecord, VersionStatus
+
+if TYPE_CHECKING:
+    from engine.definition.model import Runbook
+
+_SHOWN = 20
+
+
+def help_view(command: str, about: str = "") -> Message:
+    """All verbs, or those whose name begins with `about`."""
+    verbs = [verb for verb in VERBS if verb.name.startswith(about)] or list(VERBS)
+    lines = [_help_line(command, verb) for verb in verbs]
+    hint = (
+        f"The same words work after a mention of this bot, in threads too. A RUN is an id such as {code('R-7K2M9Q')}."
+    )
+    return message("What can be typed", [*sections(lines), context(hint)])
+
+
+def _help_line(command: str, verb: Verb) -> str:
+    return f"{code(f'{command} {verb.usage}')}\n{inline(verb.help)}"
+
+
+def runbooks_view(runbooks: Sequence[RunbookRecord], command: str) -> Message:
+    """The runbooks, each with a button where it may run."""
+    if not runbooks:
+        return message("No runbook fits.", [section(f"No runbook fits. {code(f'{command} list')} shows them all.")])
+    blocks = [runbook_line(runbook) for runbook in runbooks[:_SHOWN]]
+    if len(runbooks) > _SHOWN:
+        narrower = f"{code(f'{command} list TEXT')} or {code(f'{command} list tag=TAG')}"
+        more = f"{len(runbooks) - _SHOWN} more. Narrow it: {narrower}."
+        blocks.append(context(more))
+    return message(f"{len(runbooks)} runbooks", blocks)
+
+
+def runbook_line(runbook: RunbookRecord) -> Block:
+    """One runbook in a list."""
+    facts = [version_words(runbook.status), f"risk {inline(runbook.risk, 20)}"]
+    facts += [inline(f"team {runbook.team}", 80)] if runbook.team else []
+    facts += [code(tag, 40) for tag in runbook.tags[:6]]
+    title = f"*{inline(runbook.name, 150)}* {code(runbook.slug, 100)}"
+    text = f"{title}\n{inline(runbook.description, 300)}\n{' · '.join(facts)}"
+    ref = VersionRef(runbook.slug, runbook.current_number, "")
+    runs = runbook.status is VersionStatus.APPROVED
+    return section(text, button("Run…", Action.OPEN_FORM, ref) if runs else None)
+
+
+def runbook_view(
+    runbook: RunbookRecord, version: VersionRecord, definition: Runbook, history: Sequence[VersionRecord], command: str
+) -> Message:
+    """One runbook: what it is, what it does, what it wants, and its versions."""
+    blocks: list[Block] = [header(f"{definition.name} · version {version.number}, {version_words(version.status)}")]
+    if definition.description:
+        blocks.append(section(escape(definition.description, 1500)))
+    steps = [
+        f"{index}. {code(step.id, 80)} {inline(step.name or step.kind, 120)}"
+        for index, step in enumerate(definition.steps, 1)
+    ]
+    blocks += sections(["*Steps*", *_bounded(steps)])
+    wanted = _parameters(definition.parameters)
+    blocks += sections(["*Parameters*", *_bounded(wanted)]) if wanted else []
+    blocks += sections(["*Versions*", *(_version_line(old) for old in history[:6])])
+    facts = [f"risk {inline(definition.risk, 20)}", f"stops after {duration(definition.timeout_ms)} of running"]
+    facts += [inline(f"team {definition.team}", 80)] if definition.team else []
+    blocks.append(context(" · ".join(facts), f"To run it: {code(f'{command} run {runbook.slug}')}"))
+    return message(f"{inline(definition.name)} {inline(runbook.slug)}", blocks)
+
+
+def _bounded(lines: list[str], limit: int = 40) -> list[str]:
+    return lines if len(lines) <= limit else [*lines[:limit], f"… and {len(lines) - limit} more"]
+
+
+def _parameters(schema: dict[str, Json]) -> list[str]:
+    required = schema.get("required", [])
+    lines = []
+    for name, one in schema.get("properties", {}).items():
+        told = one if isinstance(one, dict) else {}
+        words = [str(told.get("type", "any"))] + ["required"] * (name in required)
+        words += [f"default {as_json(told['default'], 60)}"] if "default" in told else []
+        words += [f"one of {', '.join(as_json(choice, 40) for choice in told['enum'][:12])}"] if "enum" in told else []
+        lines.append(
+            f"{code(name, 80)} {inline(', '.join(words), 400)} {inline(str(told.get('description', '')), 200)}".rstrip()
+        )
+    return lines
+
+
+def _version_line(version: VersionRecord) -> str:
+    author = person(version.author) if version.author else inline(version.author_email or "an unknown author", 80)
+    decided = f", decided by {person(version.decided_by)}" if version.decided_by else ""
+    return f"{version.number} · {version_words(version.status)} · {author} · {when(version.created_at)}{decided}"
+
+
+def runs_view(executions: Sequence[ExecutionRecord]) -> Message:
+    """Runs, the latest first."""
+    if not executions:
+        return message("No runs.", [section("No runs.")])
+    return message(f"{len(executions)} runs", sections(run_line(execution) for execution in executions))
+
+
+def run_line(execution: ExecutionRecord) -> str:
+    """One run in a list."""
+    icon, words = execution_words(execution)
+    what = code(f"{execution.slug}@{execution.number}", 120)
+    return f"{icon} {code(execution.id)} {words} · {what} · {person(execution.requester)} {when(execution.created_at)}"

@@ -1,0 +1,103 @@
+"""The few building blocks that all views share. Every mrkdwn is verbatim: Slack turns no text into links by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slack_sdk.models.blocks import (
+    ActionsBlock,
+    Block,
+    ButtonElement,
+    ConfirmObject,
+    ContextBlock,
+    HeaderBlock,
+    MarkdownTextObject,
+    PlainTextObject,
+    SectionBlock,
+)
+
+from bot.slack.ids import Action, Ref, encode
+from bot.slack.views.text import cut, plain
+
+SECTION_LIMIT = 2900
+"""Characters in a section's text; Slack refuses more than 3000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: `text` stands in where blocks cannot be shown (notifications, screen readers)."""
+
+    text: str
+    blocks: tuple[dict[str, Any], ...] = ()
+
+
+def message(text: str, blocks: Iterable[Block]) -> Message:
+    """Put a message together; raises SlackObjectFormationError when a block breaks a limit, which is a bug."""
+    return Message(cut(text, 1000), tuple(block.to_dict() for block in blocks))
+
+
+def said(text: str) -> Message:
+    """One paragraph of mrkdwn."""
+    return message(text, [section(text)])
+
+
+def section(text: str, button: ButtonElement | None = None) -> SectionBlock:
+    return SectionBlock(text=MarkdownTextObject(text=cut(text, 3000) or " ", verbatim=True), accessory=button)
+
+
+def sections(lines: Iterable[str]) -> list[Block]:
+    """Lines of mrkdwn in as few sections as hold them; no line is torn."""
+    texts: list[str] = []
+    for line in lines:
+        if texts and len(texts[-1]) + len(line) < SECTION_LIMIT:
+            texts[-1] += f"\n{line}"
+        else:
+            texts.append(line)
+    return [section(text) for text in texts]
+
+
+def context(*texts: str) -> ContextBlock:
+    """Small print. At most ten texts."""
+    return ContextBlock(elements=[MarkdownTextObject(text=cut(text, 2000), verbatim=True) for text in texts if text])
+
+
+def header(text: str) -> HeaderBlock:
+    return HeaderBlock(text=PlainTextObject(text=plain(text, 150)))
+
+
+def button(
+    label: str, action: Action, ref: Ref, style: str | None = None, confirm: ConfirmObject | None = None
+) -> ButtonElement:
+    return ButtonElement(
+        text=PlainTextObject(text=plain(label, 75)),
+        action_id=action.value,
+        value=encode(ref),
+        style=style,
+        confirm=confirm,
+    )
+
+
+def confirm(title: str, text: str, yes: str, no: str = "Go back") -> ConfirmObject:
+    """A dialog before a click counts."""
+    return ConfirmObject(
+        title=PlainTextObject(text=plain(title, 100)),
+        text=PlainTextObject(text=plain(text, 300)),
+        confirm=PlainTextObject(text=plain(yes, 30)),
+        deny=PlainTextObject(text=plain(no, 30)),
+        style="danger",
+    )
+
+
+def actions(buttons: Sequence[ButtonElement]) -> list[Block]:
+    """The buttons in a row, or nothing where there are none."""
+    return [ActionsBlock(elements=list(buttons[:25]))] if buttons else []
+
+
+def rich(text: str) -> dict[str, Any]:
+    """Plain words as a rich_text entity, as a task card wants them."""
+    return {
+        "type": "rich_text",
+        "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}],
+    }

@@ -1,0 +1,113 @@
+"""What the thread of a run is told: only what somebody would want to have been told. Healthy steps pass in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bot.slack.views.text import duration, escape, inline, person
+from storage.records import Decision, EventRecord, ExecutionRecord, ExecutionStatus
+
+if TYPE_CHECKING:
+    from engine.executions import ExecutionView
+
+_TOLD_BY_OTHERS = {"rejected", "approval_timeout", "marked_failed"}
+"""Failures that a person's vote, a gate's end or a person's word has told of already."""
+_LONG_RETRY_MS = 30_000
+"""A retry is worth a line from the second failure on, or when the wait is at least this long."""
+
+
+def line(event: EventRecord, view: ExecutionView) -> str | None:
+    """One event as mrkdwn, or None where the card says enough. A gate's opening is a message of its own."""
+    told = _LINES.get(event.kind)
+    return told(event, view.execution) if told is not None else None
+
+
+def _text(event: EventRecord, name: str, limit: int = 1200) -> str:
+    value = event.data.get(name) if isinstance(event.data, dict) else None
+    return escape(value, limit) if isinstance(value, str) else ""
+
+
+def _number(event: EventRecord, name: str) -> int:
+    value = event.data.get(name) if isinstance(event.data, dict) else None
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _step(event: EventRecord) -> str:
+    return f"*{inline(event.path or 'a step', 120)}*"
+
+
+def _because(text: str) -> str:
+    return f": {text}" if text else "."
+
+
+def _started(event: EventRecord, execution: ExecutionRecord) -> str:
+    return f"▶️ {person(event.actor or execution.requester)} started this run{_because(_text(event, 'reason'))}"
+
+
+def _retrying(event: EventRecord, _: ExecutionRecord) -> str | None:
+    attempt, delay = _number(event, "attempt"), _number(event, "delay_ms")
+    if attempt < 2 and delay < _LONG_RETRY_MS:
+        return None
+    why = _because(_text(event, "message", 400))
+    times = "once" if attempt == 1 else f"{attempt} times"
+    return f"🔁 {_step(event)} failed {times}; next try in {duration(delay)}{why}"
+
+
+def _failed(event: EventRecord, _: ExecutionRecord) -> str | None:
+    if _text(event, "code") in _TOLD_BY_OTHERS:
+        return None
+    tries = f" after {_number(event, 'attempt')} tries" if _number(event, "attempt") > 1 else ""
+    return f"❌ {_step(event)} failed{tries}{_because(_text(event, 'message'))}"
+
+
+def _unknown(event: EventRecord, _: ExecutionRecord) -> str:
+    return f"❓ {_step(event)} was sent and nobody saw how it ended. The card has the choice.{_tail(event, 'message')}"
+
+
+def _resolved(event: EventRecord, _: ExecutionRecord) -> str:
+    did = {"retry": "had it tried again", "done": "marked it done", "failed": "marked it failed"}
+    choice = did.get(_text(event, "choice"), "decided")
+    return f"🧭 {_step(event)}: {person(event.actor)} {choice}{_because(_text(event, 'note', 600))}"
+
+
+def _vote(event: EventRecord, _: ExecutionRecord) -> str:
+    approved = _text(event, "decision").upper() == Decision.APPROVE
+    count = f" ({_number(event, 'approvals')} of {_number(event, 'needed')})" if approved else ""
+    icon, did = ("👍", "approved") if approved else ("👎", "rejected")
+    return f"{icon} {person(event.actor)} {did} {_step(event)}{count}{_because(_text(event, 'comment', 600))}"
+
+
+def _ended(event: EventRecord, execution: ExecutionRecord) -> str:
+    took = duration((execution.ended_at or event.at) - execution.created_at)
+    status = _text(event, "status")
+    if status == ExecutionStatus.SUCCESS:
+        return f"✅ Succeeded after {took}."
+    if status == ExecutionStatus.CANCELLED:
+        return f"⛔ Cancelled after {took}."
+    error = execution.error if isinstance(execution.error, dict) else {}
+    if error.get("step"):
+        return f"❌ Failed after {took}, at *{inline(str(error['step']), 120)}*."
+    return f"❌ Failed after {took}{_because(escape(str(error.get('message', '')), 800))}"
+
+
+def _tail(event: EventRecord, name: str) -> str:
+    text = _text(event, name, 600)
+    return f"\n{text}" if text else ""
+
+
+_LINES: dict[str, Callable[[EventRecord, ExecutionRecord], str | None]] = {
+    "started": _started,
+    "step_retrying": _retrying,
+    "step_failed": _failed,
+    "step_unknown": _unknown,
+    "step_resolved": _resolved,
+    "step_taken_over": lambda event, _: f"🔧 The worker that ran {_step(event)} is gone; another one took over.",
+    "vote": _vote,
+    "gate_expired": lambda event, _: f"⌛ Nobody decided {_step(event)} in time.",
+    "late_result": lambda event, _: f"📨 A late answer came for {_step(event)}{_because(_text(event, 'message'))}",
+    "paused": lambda event, _: f"⏸️ Paused{_because(_text(event, 'reason'))}",
+    "resumed": lambda event, _: f"▶️ {person(event.actor)} resumed this run.",
+    "cancel_requested": lambda event, _: f"⛔ {person(event.actor)} asked to cancel{_because(_text(event, 'reason'))}",
+    "ended": _ended,
+}

@@ -1,0 +1,244 @@
+"""The JSON Schema of a runbook file, and its verdicts in people's words.
+
+`schema.json` beside this file is what editors use and what the loader uses. `errorMessage` in it (an annotation that
+editors know too) replaces our own words, for all of a subschema or for one keyword.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+from referencing import Registry
+
+from engine.definition.model import Json
+from engine.definition.words import did_you_mean, listed, nearest, shortened
+from engine.patterns import matches
+
+Path = tuple[str | int, ...]
+
+MAX_SHOWN_WORDS = 20
+"""Allowed values named in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong at a path of the data. `at_key` means the key itself rather than what it holds."""
+
+    path: Path
+    message: str
+    at_key: bool = False
+
+
+def subject(path: Path) -> str:
+    """How a sentence names a path: `with.headers.Host`, `items[2].port`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{shortened(part, 40)}" for part in path)
+    return f"`{text.lstrip('.')}`" if path else "the file"
+
+
+@cache
+def document() -> dict[str, Json]:
+    """The published JSON Schema of a runbook file."""
+    loaded: dict[str, Json] = json.loads(resources.files(__package__).joinpath("schema.json").read_text("utf-8"))
+    return loaded
+
+
+@cache
+def file_validator() -> Any:
+    return checker(document())
+
+
+@cache
+def parameters_validator() -> Any:
+    """Checks a `parameters` schema by itself."""
+    return checker({"$ref": "#/$defs/parameters", "$defs": document()["$defs"]})
+
+
+def checker(schema: dict[str, Json], formats: FormatChecker | None = None) -> Any:
+    """A validator for `schema` that fetches nothing, runs patterns by RE2 and takes time in proportion to the data."""
+    return _Validator(schema, registry=Registry(), format_checker=formats)
+
+
+def _pattern(validator: Any, pattern: str, instance: Json, _schema: Json) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "string"):
+        try:
+            fits = matches(pattern, instance)
+        except ValueError as error:
+            yield ValidationError(str(error))
+            return
+        if not fits:
+            yield ValidationError("")
+
+
+def _unique_items(validator: Any, unique: bool, instance: Json, _schema: Json) -> Iterator[ValidationError]:
+    """jsonschema's own compares every pair of mappings: 3.8 s for 2,000 of them."""
+    if unique and validator.is_type(instance, "array"):
+        written = [json.dumps(item, sort_keys=True) for item in instance]
+        if len(set(written)) < len(written):
+            yield ValidationError("")
+
+
+def _required(validator: Any, required: list[str], instance: Json, _schema: Json) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "object"):
+        yield from (ValidationError("", path=[key]) for key in required if key not in instance)
+
+
+def _additional(validator: Any, additional: Json, instance: Json, schema: dict[str, Json]) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "object") or len(instance) > schema.get("maxProperties", len(instance)):
+        return
+    for key in instance:
+        if key in schema.get("properties", {}):
+            continue
+        if additional is False:
+            yield ValidationError("", path=[key])
+        else:
+            yield from validator.descend(instance[key], additional, path=key)
+
+
+def _property_names(validator: Any, rules: Json, instance: Json, schema: dict[str, Json]) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "object") and len(instance) <= schema.get("maxProperties", len(instance)):
+        for key in instance:
+            yield from validator.descend(key, rules)
+
+
+def _items(validator: Any, items: Json, instance: Json, schema: dict[str, Json]) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "array") and len(instance) <= schema.get("maxItems", len(instance)):
+        for index, item in enumerate(instance):
+            yield from validator.descend(item, items, path=index)
+
+
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {
+        "pattern": _pattern,
+        "uniqueItems": _unique_items,
+        "required": _required,
+        "additionalProperties": _additional,
+        "propertyNames": _property_names,
+        "items": _items,
+    },
+)
+
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+_FORMATS = {
+    "date": "a date such as 2026-01-31",
+    "time": "a time such as 14:30:00",
+    "date-time": "a time with its zone, such as 2026-01-31T14:30:00Z",
+    "email": "an e-mail address",
+    "uri": "a full address such as https://example.com/x",
+}
+
+
+def findings(validator: Any, data: Json) -> Iterator[Finding]:
+    """Every verdict on `data`, in words."""
+    for error in validator.iter_errors(data):
+        yield _finding(error, data)
+
+
+def _finding(error: ValidationError, data: Json) -> Finding:
+    path: Path = tuple(error.absolute_path)
+    at_key = error.validator == "additionalProperties"
+    excluded: Json = error.validator_value
+    if error.validator == "not" and excluded:
+        path, at_key = (*path, excluded["required"][-1]), True
+    elif "propertyNames" in error.absolute_schema_path:
+        path, at_key = (*path, str(error.instance)), True
+    misplaced = error.validator == "additionalProperties" and _misplaced(path, data)
+    return Finding(path, f"{subject(path_in_step(path))} {misplaced or predicate(error)}", at_key)
+
+
+def _misplaced(path: Path, data: Json) -> str | None:
+    """Where a key that is unknown here does belong, if it is one of ours."""
+    definitions = document()["$defs"]
+    match path:
+        case ("steps", int(), "with", str(key)) if key in definitions["step"]["properties"]:
+            return "belongs on the step, beside `with`"
+        case ("steps", int(index), str(key)):
+            kind = definitions.get(str(data["steps"][index].get("type")), {})
+            return "belongs inside `with`" if key in kind.get("properties", {}) else None
+        case ("parameters", str(key)) if isinstance(data["parameters"][key], dict):
+            return "belongs under `properties`: `parameters` is a JSON Schema"
+    return None
+
+
+def path_in_step(path: Path) -> Path:
+    """The path without the part that says which step, unless that is all of it."""
+    return path[2:] if len(path) > 2 and path[0] == "steps" else path
+
+
+def predicate(error: ValidationError) -> str:
+    """What is wrong, without the subject: "must be one of api, web"."""
+    own = error.schema.get("errorMessage") if isinstance(error.schema, dict) else None
+    message = own.get(error.validator) if isinstance(own, dict) else own
+    if error.validator == "additionalProperties":
+        return _unknown_key(error)
+    if message:
+        return str(message)
+    say = _PREDICATES.get(str(error.validator))
+    return say(error.validator_value, error.instance) if say else shortened(error.message, 200)
+
+
+def _unknown_key(error: ValidationError) -> str:
+    key = str(error.path[-1])
+    keys = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    if nearest(key, keys):
+        return f"is not known here{did_you_mean(key, keys)}"
+    return f"is not known here; there is {listed(keys)}" if keys else "is not known here"
+
+
+def of_type(value: Json) -> str:
+    """What a value is, in words: "text", "a whole number", "null" …"""
+    tests: list[tuple[type, str]] = [(bool, "boolean"), (int, "integer"), (float, "number"), (str, "string")]
+    tests += [(list, "array"), (dict, "object")]
+    return _TYPES[next((name for kind, name in tests if isinstance(value, kind)), "null")]
+
+
+def _type(wanted: str | list[str], value: Json) -> str:
+    names = [wanted] if isinstance(wanted, str) else wanted
+    found = "nothing" if value is None else of_type(value)
+    return f"must be {' or '.join(_TYPES[name] for name in names)}, not {found}"
+
+
+def _enum(allowed: Iterable[Json], value: Json) -> str:
+    words = [item if isinstance(item, str) else json.dumps(item) for item in allowed]
+    shown = listed(words[:MAX_SHOWN_WORDS]) + (" …" if len(words) > MAX_SHOWN_WORDS else "")
+    return f"must be one of {shown}{did_you_mean(value, words) if isinstance(value, str) else ''}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+_PREDICATES: dict[str, Callable[[Any, Json], str]] = {
+    "type": _type,
+    "enum": _enum,
+    "const": lambda wanted, _: f"must be {wanted if isinstance(wanted, str) else json.dumps(wanted)}",
+    "required": lambda *_: "is required",
+    "pattern": lambda pattern, _: f"must fit the pattern {pattern}",
+    "format": lambda name, _: f"must be {_FORMATS.get(name, name)}",
+    "minLength": lambda n, value: "must not be empty" if not value else f"must have at least {_count(n, 'character')}",
+    "maxLength": lambda n, _: f"must have at most {_count(n, 'character')}",
+    "minimum": lambda n, _: f"must be at least {n}",
+    "maximum": lambda n, _: f"must be at most {n}",
+    "exclusiveMinimum": lambda n, _: f"must be more than {n}",
+    "exclusiveMaximum": lambda n, _: f"must be less than {n}",
+    "multipleOf": lambda n, _: f"must be a multiple of {n}",
+    "minItems": lambda n, value: "must not be empty" if not value else f"must have at least {_count(n, 'item')}",
+    "maxItems": lambda n, _: f"must have at most {_count(n, 'item')}",
+    "uniqueItems": lambda *_: "must not hold the same thing twice",
+    "minProperties": lambda n, _: f"must have at least {_count(n, 'key')}",
+    "maxProperties": lambda n, _: f"must have at most {_count(n, 'key')}",
+}

@@ -1,0 +1,31 @@
+"""Expressions in runbooks: sandboxed Jinja over plain JSON.
+
+`{{ … }}` inside values, bare in `if` and `until`. What may be written is a short list (`grammar`), what runs sees JSON
+and nothing else (`sandbox`), and everything is bounded. Text is what comes out; it is never parsed back into values.
+"""
+
+from engine.expressions.conditions import OPERATORS, evaluate, holds
+from engine.expressions.templates import (
+    ExpressionError,
+    MissingValue,
+    check,
+    has_template,
+    references,
+    render,
+    render_text,
+)
+from engine.expressions.urls import render_url
+
+__all__ = [
+    "OPERATORS",
+    "ExpressionError",
+    "MissingValue",
+    "check",
+    "evaluate",
+    "has_template",
+    "holds",
+    "references",
+    "render",
+    "render_text",
+    "render_url",
+]

@@ -1,0 +1,105 @@
+"""Conditions: a bare expression, true or false, `{field, operator, value}`, or `all`, `any` and `not` of conditions."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from engine.definition.model import Json
+from engine.definition.words import shortened
+from engine.expressions.templates import ExpressionError, MissingValue, Variables, evaluate_expression, render
+from engine.expressions.values import describe
+from engine.patterns import compile_pattern, matches
+
+Place = tuple[str | int, ...]
+
+
+def _matches(field: Json, pattern: Json) -> bool:
+    if not isinstance(field, str) or not isinstance(pattern, str):
+        raise TypeError(f"`matches` needs text and a pattern, not {describe(field)} and {describe(pattern)}")
+    return matches(pattern, field)
+
+
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "in": lambda field, value: field in value,
+    "contains": lambda field, value: value in field,
+    "exists": lambda field, value: (field is not None) is value,
+    "matches": _matches,
+}
+"""What stands between a condition's field and its value. `exists` takes true (the default) or false."""
+
+
+def evaluate(condition: Json, context: Variables) -> Json:
+    """The value of a bare expression, or true or false for a condition written as data.
+
+    Raises MissingValue when something it uses is not there, ExpressionError for everything else that goes wrong.
+    """
+    if isinstance(condition, str):
+        return evaluate_expression(condition, context)
+    if isinstance(condition, bool):
+        return condition
+    if "all" in condition:
+        return all(evaluate(part, context) for part in condition["all"])
+    if "any" in condition:
+        return any(evaluate(part, context) for part in condition["any"])
+    if "not" in condition:
+        return not evaluate(condition["not"], context)
+    return _compare(condition, context)
+
+
+def holds(condition: Json, context: Variables, *, missing_is_false: bool = False) -> bool:
+    """Whether a condition is fulfilled. A poll sets `missing_is_false`: what has not come yet is no mistake."""
+    try:
+        return bool(evaluate(condition, context))
+    except MissingValue:
+        if missing_is_false:
+            return False
+        raise
+
+
+def _compare(condition: dict[str, Json], context: Variables) -> bool:
+    field, name = condition["field"], condition["operator"]
+    try:
+        found = evaluate_expression(field, context)
+    except MissingValue:
+        if name != "exists":
+            raise
+        found = None
+    value = render(condition.get("value", True), context)
+    try:
+        return bool(OPERATORS[name](found, value))
+    except (TypeError, ValueError) as error:
+        raise ExpressionError(f"`{shortened(field)} {name} …`: {error}") from None
+
+
+def sources(condition: Json, place: Place = ()) -> Iterator[tuple[Place, Json, bool]]:
+    """Every text in a condition: its place, the text (or template value), and whether it is a bare expression."""
+    if isinstance(condition, str):
+        yield place, condition, True
+    elif isinstance(condition, dict):
+        for word in ("all", "any"):
+            for index, part in enumerate(condition.get(word, ())):
+                yield from sources(part, (*place, word, index))
+        if "not" in condition:
+            yield from sources(condition["not"], (*place, "not"))
+        if "field" in condition:
+            yield (*place, "field"), condition["field"], True
+            yield (*place, "value"), condition.get("value"), False
+
+
+def pattern_fault(condition: dict[str, Json]) -> str | None:
+    """What is wrong with a `matches` condition's pattern, found when the runbook is loaded."""
+    if condition.get("operator") != "matches":
+        return None
+    try:
+        compile_pattern(str(condition.get("value", "")))
+    except ValueError as error:
+        return str(error)
+    return None

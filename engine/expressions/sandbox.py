@@ -1,0 +1,106 @@
+"""The environment that runs expressions: Jinja's sandbox over JSON and nothing else.
+
+Two walls. The first is the grammar, checked before anything is compiled. The second is this environment: every lookup
+is replaced, so that `a.b` reads a key of a mapping and never an attribute of a Python object (there is nothing to
+escape to), no global is defined, and sums, joins and loops are bounded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from jinja2 import Undefined, nodes, pass_context
+from jinja2.runtime import Context, LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+from engine.expressions.values import FILTERS, MAX_TEXT, TESTS, Missing, as_text, describe, known
+
+MAX_ROUNDS = 10_000
+"""Loop rounds in one rendering, all loops together."""
+MAX_CPU_S = 0.5
+"""Seconds of the thread's own processor time that loops may take, whatever else the machine does."""
+LOOP_FACTS = ("index", "index0", "first", "last")
+
+
+class Budget:
+    """How many loop rounds and how much processor time one rendering may still take."""
+
+    __slots__ = ("rounds", "until")
+
+    def __init__(self) -> None:
+        self.rounds = MAX_ROUNDS
+        self.until = time.thread_time() + MAX_CPU_S
+
+    def take(self) -> None:
+        self.rounds -= 1
+        if self.rounds < 0:
+            raise ValueError(f"the loops take more than {MAX_ROUNDS} rounds")
+        if time.thread_time() > self.until:
+            raise ValueError(f"the loops take more than {MAX_CPU_S} s")
+
+
+@pass_context
+def _rounds(context: Context, items: Any) -> Iterator[Any]:
+    """What a `for` loops over: the items of a list or the keys of a mapping, counted against the rendering's budget."""
+    if not isinstance(known(items), (list, dict)):
+        raise TypeError(f"`for` needs a list or a mapping, not {describe(items)}")
+    budget: Budget = context["_budget"]
+    for item in items:
+        budget.take()
+        yield item
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja that sees JSON and nothing else."""
+
+    intercepted_binops = frozenset({"+", "-", "/"})
+
+    def __init__(self) -> None:
+        super().__init__(undefined=Missing, finalize=as_text, keep_trailing_newline=True, cache_size=0)
+        self.globals.clear()
+        self.filters = {**FILTERS, "_rounds": _rounds}
+        self.tests = dict(TESTS)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """A key of a mapping or a place in a list or text; never an attribute of a Python object."""
+        if isinstance(obj, Undefined):
+            return obj
+        if isinstance(obj, dict) and isinstance(argument, str) and argument in obj:
+            return obj[argument]
+        if isinstance(obj, (list, str)) and type(argument) is int and -len(obj) <= argument < len(obj):
+            return obj[argument]
+        if isinstance(obj, LoopContext) and argument in LOOP_FACTS:
+            return getattr(obj, argument)
+        return self.undefined(obj=obj, name=known(argument))
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if all(isinstance(known(side), (int, float)) for side in (left, right)):
+            return super().call_binop(context, operator, left, right)
+        if operator == "+" and type(left) is type(right) and isinstance(left, (str, list)):
+            if len(left) + len(right) > MAX_TEXT:
+                raise ValueError(f"the sum grows beyond {MAX_TEXT} characters or items")
+            return left + right
+        raise TypeError(f"`{operator}` does not go between {describe(left)} and {describe(right)}; `~` joins texts")
+
+
+SANDBOX = Sandbox()
+
+
+class _JoinedTexts(NodeTransformer):
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return nodes.Filter(nodes.List(node.nodes), "join", [], [], None, None)
+
+
+def hardened(tree: nodes.Node) -> nodes.Node:
+    """The tree with `~` as our bounded join and every loop counted. Call it once, after `faults` found nothing."""
+    for loop in tree.find_all(nodes.For):
+        loop.iter = nodes.Filter(loop.iter, "_rounds", [], [], None, None)
+    changed: nodes.Node = _JoinedTexts().visit(tree)
+    return changed.set_environment(SANDBOX)

@@ -1,0 +1,154 @@
+"""People and the bot, through Slack as it is: commands, forms, cards, gates."""
+
+from __future__ import annotations
+
+from conftest import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, UNHEARD, Stage, shown, wait_for
+
+
+def test_a_run_from_a_command_is_shown_to_its_end(bot: Stage) -> None:
+    """A command with everything in it starts a run, whose card and thread tell of its end."""
+    run = bot.start("run drain service=checkout")
+    card = wait_for(lambda: (c := bot.card(run)) and "Succeeded" in shown(c) and c)
+    assert "Drain a service" in shown(card)
+    assert "drain · Take it out" in shown(card)
+    told = wait_for(lambda: (t := bot.in_thread(card["ts"])) and any("Succeeded" in line for line in t) and t)
+    assert "started this run" in told[0]
+    assert len(told) == 2
+
+
+def test_missing_parameters_open_a_form(bot: Stage) -> None:
+    """What is missing is asked for; what is wrong is said under its field; then the run starts."""
+    assert bot.command("run drain grace=500")["ok"]
+    form = bot.form()
+    assert "must be at most 300" in str(form["blocks"])
+    wrong = bot.post("submit", user=CAROL, view_id=form["id"], values={"Service": "basket", "grace": "900"})
+    assert set(wrong["errors"]) == {"param:grace"}
+    before = len(bot.private())
+    right = bot.post("submit", user=CAROL, view_id=form["id"], values={"Service": "basket", "grace": "9"})
+    assert not right.get("errors"), right
+    told = shown(wait_for(lambda: bot.private()[before:])[0])
+    assert "Started" in told
+    run = "R-" + told.split("R-")[1][:6]
+    assert "grace=9 service=basket" in shown(bot.card(run))
+
+
+def test_a_gate_takes_two_admins_and_nobody_else(bot: Stage) -> None:
+    """Rights are checked at the click, votes count once, and the decided gate says who decided."""
+    run = bot.start('run careful reason="it hangs <!here>"')
+    card = bot.card(run)
+    gate = bot.gate(card["ts"])
+    assert "&lt;!channel&gt;" in shown(gate)
+    for user, word in ((OSCAR, "Only platform admins"), (CAROL, "others have to decide"), (GUEST, "Guests may not")):
+        before = len(bot.private(user))
+        bot.click("gate.approve", user, gate["ts"])
+        assert word in shown(wait_for(lambda user=user, before=before: bot.private(user)[before:])[0])
+    bot.click("gate.approve", ALICE, gate["ts"])
+    wait_for(lambda: "1 of 2 approvals missing" in shown(bot.find(lambda m: m["ts"] == gate["ts"])))
+    before = len(bot.private(ALICE))
+    bot.click("gate.approve", ALICE, gate["ts"])
+    assert "voted" in shown(wait_for(lambda: bot.private(ALICE)[before:])[0])
+    bot.click("gate.approve", DAVE, gate["ts"])
+    settled = wait_for(lambda: bot.find(lambda m: m["ts"] == gate["ts"] and "✅" in shown(m)))
+    assert "<@U0ALICE01> approved" in shown(settled)
+    assert "<@U0DAVE001> approved" in shown(settled)
+    assert not [block for block in settled["blocks"] if block["type"] == "actions"]
+    wait_for(lambda: "Succeeded" in shown(bot.card(run)))
+
+
+def test_a_late_click_is_told_what_happened(bot: Stage) -> None:
+    """A gate that was decided elsewhere refuses a click from an old message and keeps no buttons."""
+    run = bot.start("run careful reason=late")
+    card = bot.card(run)
+    gate = bot.gate(card["ts"])
+    assert "You rejected" in bot.say(f"reject {run} comment='not now'", DAVE)
+    wait_for(lambda: "Rejected" in shown(bot.find(lambda m: m["ts"] == gate["ts"])))
+    before = len(bot.private(ALICE))
+    bot.click("gate.approve", ALICE, gate["ts"], stale=True)
+    assert "rejected already" in shown(wait_for(lambda: bot.private(ALICE)[before:])[0])
+    wait_for(lambda: "Failed" in shown(bot.card(run)))
+
+
+def test_reject_by_button_asks_why(bot: Stage) -> None:
+    """The Reject button opens a form; without a reason it stays open, with one the run fails."""
+    run = bot.start("run careful reason=no")
+    card = bot.card(run)
+    wait_for(lambda: "Waiting for approval" in shown(bot.card(run)))
+    bot.click("gate.reject", ALICE, card["ts"])
+    form = bot.form(ALICE)
+    assert form["callback_id"] == "form.reject"
+    assert bot.post("submit", user=ALICE, view_id=form["id"], values={"reason": "   "})["errors"].keys() == {"reason"}
+    bot.post("submit", user=ALICE, view_id=form["id"], values={"reason": "too risky"})
+    wait_for(lambda: "Failed" in shown(bot.card(run)))
+    assert any("too risky" in line for line in bot.in_thread(card["ts"]))
+
+
+def test_cancel_by_button_and_by_word(bot: Stage) -> None:
+    """Both ways end a run as cancelled; a second cancel is told so."""
+    run = bot.start("run careful reason=x")
+    card = bot.card(run)
+    bot.click("run.cancel", CAROL, card["ts"])
+    wait_for(lambda: "Cancelled" in shown(bot.card(run)))
+    assert "ended already" in bot.say(f"cancel {run}")
+    again = bot.start("run careful reason=y")
+    assert "is being cancelled" in bot.say("cancel reason='wrong one'")
+    wait_for(lambda: "Cancelled" in shown(bot.card(again)))
+
+
+def test_refusals_are_private_sentences(bot: Stage) -> None:
+    """Outsiders, unknown names, unheard channels and mistyped words each get a sentence that helps."""
+    assert "Only members" in bot.say("run drain service=checkout", OSCAR)
+    assert "Did you mean drain" in bot.say("run drian")
+    assert "/invite" in bot.say("run drain service=checkout", ALICE, UNHEARD)
+    assert "Did you mean “start”" in bot.say("strat drain")
+    assert "Type `/runbook run ID" in bot.say("run")
+    assert "Only a platform admin" in bot.say("admin sync", BOB)
+    assert "Guests may not" in bot.say("list", GUEST)
+
+
+def test_questions_are_answered(bot: Stage) -> None:
+    """help, list, show, diff, runs and status say what they promise."""
+    assert "/runbook run ID" in bot.say("help")
+    assert "Drain a service" in bot.say("list drain")
+    assert "No runbook fits" in bot.say("list nothing-like-this")
+    assert "one of checkout, basket" in bot.say("show drain")
+    assert "Nothing changed" in bot.say("diff drain@1") or "apiVersion" in bot.say("diff drain@1")
+    run = bot.start("run drain service=checkout")
+    wait_for(lambda: "Succeeded" in shown(bot.card(run)))
+    assert run in bot.say("runs")
+    assert run in bot.say(f"status {run}")
+
+
+def test_a_mention_takes_the_same_words(bot: Stage) -> None:
+    """A mention is answered in its thread, for all to read, and its trouble privately."""
+    said = bot.post("mention", user=CAROL, channel=CHANNEL, text="@runbook list drain")
+    ts = said.get("ts") or said["message"]["ts"]
+    wait_for(lambda: any("Drain a service" in line for line in bot.in_thread(ts)))
+
+
+def test_home_shows_runs_and_runbooks(bot: Stage) -> None:
+    """Opening the Home tab draws it."""
+    bot.post("home", user=CAROL)
+    home = wait_for(lambda: bot.http.get("views", params={"user": CAROL}).json()["home"])
+    assert "Drain a service" in str(home)
+
+
+def test_an_admin_sees_the_change_and_approves_it(bot: Stage) -> None:
+    """An edited file becomes a draft that does not run until an admin has seen its diff and clicked Approve."""
+    path = bot.rt.settings.runbooks_dir / "drain.yaml"
+    path.write_text(path.read_text().replace("Drain a service", "Drain one service"))
+    assert "drain@2" in bot.say("admin sync", ALICE)
+    assert "DRAFT" in bot.say("run drain service=checkout")
+    before = len(bot.private(ALICE))
+    told = bot.say("admin approve drain", ALICE)
+    assert "-name: Drain a service" in told
+    assert "+name: Drain one service" in told
+    message = bot.private(ALICE)[before]
+    bot.post("click", user=ALICE, channel=CHANNEL, ephemeral_id=message["ephemeral_id"], action_id="version.approve")
+    wait_for(lambda: "is approved by" in shown(bot.private(ALICE)[before]))
+    bot.start("run drain service=checkout")
+
+
+def test_slack_found_nothing_to_complain_about(bot: Stage) -> None:
+    """Over all that was done here, Slack refused no call and missed no ack."""
+    problems = [each for each in bot.get("problems") if "not_in_channel" not in str(each)]
+    assert problems == []

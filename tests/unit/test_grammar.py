@@ -1,0 +1,149 @@
+"""The words people type, as Slack and shells deliver them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.grammar import ALIASES, VERBS, Command, GrammarError, parse, parse_words, quote
+
+
+def slack(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("", Command("help")),
+        ("   ", Command("help")),
+        ("help admin approve", Command("help", ("admin", "approve"))),
+        ("LIST web tag=linux", Command("list", ("web",), {"tag": "linux"})),
+        ("run restart service=api grace=5", Command("run", ("restart",), {"service": "api", "grace": "5"})),
+        ("Start restart", Command("run", ("restart",))),
+        ("stop r-7k2m9q", Command("cancel", ("r-7k2m9q",))),
+        ("cancel R-7K2M9Q wrong service", Command("cancel", ("R-7K2M9Q",), {"reason": "wrong service"})),
+        ('run x reason="two words"', Command("run", ("x",), {"reason": "two words"})),
+        ("run x reason=“two words”", Command("run", ("x",), {"reason": "two words"})),
+        ("run x reason=‘two words’", Command("run", ("x",), {"reason": "two words"})),
+        ("run x reason='don't stop'", Command("run", ("x",), {"reason": "don't stop"})),
+        ("run x note=don't", Command("run", ("x",), {"note": "don't"})),
+        ('run x a="say \\"hi\\""', Command("run", ("x",), {"a": 'say "hi"'})),
+        ("run x --service api", Command("run", ("x",), {"service": "api"})),
+        ("run x --service=api", Command("run", ("x",), {"service": "api"})),
+        ("run x -service api", Command("run", ("x",), {"service": "api"})),
+        ("run x —service api –grace 5", Command("run", ("x",), {"service": "api", "grace": "5"})),
+        ("run x --grace -5 --force", Command("run", ("x",), {"grace": "-5", "force": "true"})),
+        ("run x --force --service api", Command("run", ("x",), {"force": "true", "service": "api"})),
+        ("run x a=", Command("run", ("x",), {"a": ""})),
+        ("run x a=b=c", Command("run", ("x",), {"a": "b=c"})),
+        ("run x hosts=[“a”, “b”] n=1", Command("run", ("x",), {"hosts": '["a", "b"]', "n": "1"})),
+        ("run x o=[not json", None),
+        ("run x a=<@U012AB3CD|ann> b=<#C012AB3CD|ops>", Command("run", ("x",), {"a": "U012AB3CD", "b": "C012AB3CD"})),
+        ("run x g=<!subteam^S0123|@ops>", Command("run", ("x",), {"g": "S0123"})),
+        ("run x g=<!here>", Command("run", ("x",), {"g": "@here"})),
+        ("run x url=<https://a.example/x|a page>", Command("run", ("x",), {"url": "https://a.example/x"})),
+        ("run x host=<http://a.example|a.example>", Command("run", ("x",), {"host": "a.example"})),
+        ("run x to=<mailto:a@b.example|a@b.example>", Command("run", ("x",), {"to": "a@b.example"})),
+        ("run x a=&lt;b&gt;&amp;amp;", Command("run", ("x",), {"a": "<b>&amp;"})),
+        ("run send-payload payload=1", Command("run", ("send-payload",), {"payload": "1"})),
+        ("resolve R-7K a DONE note='seen it'", Command("resolve", ("R-7K", "a", "DONE"), {"note": "seen it"})),
+        ("approve", Command("approve")),
+        ("admin sync", Command("admin sync")),
+        ("Admin Approve x@3", Command("admin approve", ("x@3",))),
+        ("run\nx\na=1", Command("run", ("x",), {"a": "1"})),
+    ],
+)
+def test_what_is_typed_is_understood(text: str, command: Command | None) -> None:
+    """Each spelling gives the command it means."""
+    if command is None:
+        with pytest.raises(GrammarError):
+            parse(text)
+    else:
+        assert parse(text) == command
+
+
+@pytest.mark.parametrize(
+    ("text", "needle", "usage"),
+    [
+        ("strat x", "Did you mean “start”?", "run ID"),
+        ("xyzzy", "There is no “xyzzy” here.", "help"),
+        ("run", "needs something more", "run ID"),
+        ("show a b", "one word too many", "show ID"),
+        ("run x a=1 a=2", "given twice", ""),
+        ('run x a="b', "never closed", ""),
+        ("list colour=red", "takes no “colour”", "list"),
+        ("admin", "sync, approve or deprecate", "help admin"),
+        ("admin aprove x", "Did you mean “admin approve”?", "admin approve"),
+        ("resolve R-7K2M9Q maybe", "retry, done or failed", "resolve"),
+        ("a=b", "Begin with what to do", ""),
+    ],
+)
+def test_what_cannot_be_understood_says_what_to_type(text: str, needle: str, usage: str) -> None:
+    """A refusal names the trouble and carries the usage of what was probably meant."""
+    with pytest.raises(GrammarError) as caught:
+        parse(text)
+    assert needle in str(caught.value)
+    assert caught.value.usage.startswith(usage)
+
+
+def test_a_target_is_an_id_and_a_version() -> None:
+    """`ID`, `ID@3` and `ID@v3` are read; other versions are refused."""
+    assert parse("show Restart").target == ("restart", None)
+    assert parse("show restart@3").target == ("restart", 3)
+    assert parse("show restart@v3").target == ("restart", 3)
+    for text in ("show a@", "show a@0", "show a@x", "show a@1.5", "show a@٣", "show a@99999999999"):
+        with pytest.raises(GrammarError):
+            _ = parse(text).target
+
+
+def test_a_run_may_be_left_out() -> None:
+    """A word that looks like a run's id is the run; otherwise the words are about something else."""
+    assert parse("approve r-7k2m9q sign-off").run == ("R-7K2M9Q", ("sign-off",))
+    assert parse("approve sign-off").run == (None, ("sign-off",))
+
+
+def understood(text: str) -> str:
+    """The first word of the verb that was understood, or of the usage that the refusal carries."""
+    try:
+        return parse(text).verb.split()[0]
+    except GrammarError as refused:
+        return refused.usage.split()[0]
+
+
+KNOWN = {verb.name.split()[0] for verb in VERBS}
+
+
+@given(st.text())
+def test_any_text_is_understood_or_refused(text: str) -> None:
+    """No text makes the grammar fail in any other way than GrammarError."""
+    assert understood(text) in KNOWN
+
+
+@given(st.text(alphabet=st.sampled_from(list("ab =\"'“”‘’\\—-<>&|;@[]{}\n,:1")), max_size=30))
+def test_any_punctuation_is_understood_or_refused(tail: str) -> None:
+    """The characters that mean something never combine into a crash."""
+    assert understood(f"run x {tail}") in KNOWN
+
+
+@given(st.text())
+def test_a_quoted_value_comes_back(value: str) -> None:
+    """What `quote` writes and Slack escapes is read back unchanged."""
+    assert parse(slack(f"run x k={quote(value)} z=1")).options == {"k": value, "z": "1"}
+    assert parse(slack(f"run x --k {quote(value)}")).options == {"k": value}
+
+
+@given(st.text().filter(lambda value: not value.startswith(("-", "—", "–", "−"))))
+def test_shell_words_are_taken_as_they_are(value: str) -> None:
+    """On the command line the shell has unquoted already: nothing is decoded twice."""
+    assert parse_words(["run", "x", f"k={value}"]).options == {"k": value}
+
+
+def test_every_verb_is_reachable_and_explained() -> None:
+    """Each verb has a usage that begins with its name and a sentence of help, and aliases point at verbs."""
+    for verb in VERBS:
+        assert verb.usage.startswith(verb.name)
+        assert verb.help.endswith(".")
+    assert set(ALIASES.values()) <= {verb.name for verb in VERBS}
+    assert not set(ALIASES) & {verb.name for verb in VERBS}

@@ -1,0 +1,254 @@
+"""Parameters: which schemas a runbook may have, and what people give checked and converted by them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.definition.parameters import check_schema, coerce, validate
+from engine.errors import InvalidParameters
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["service"],
+    "properties": {
+        "service": {"type": "string", "enum": ["api", "web"]},
+        "grace": {"type": "integer", "minimum": 0, "maximum": 300, "default": 30},
+        "ratio": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        "force": {"type": "boolean", "default": False},
+        "hosts": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]+$"}, "minItems": 1, "uniqueItems": True},
+        "ports": {"type": "array", "items": {"type": "integer"}, "maxItems": 2},
+        "extra": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "target": {"$ref": "#/$defs/target"},
+        "day": {"type": "string", "format": "date"},
+        "at": {"type": "string", "format": "date-time"},
+        "mail": {"type": "string", "format": "email"},
+        "link": {"type": "string", "format": "uri"},
+        "note": {"type": "string", "minLength": 3, "maxLength": 5},
+        "maybe": {"type": ["integer", "null"]},
+        "step": {"type": "integer", "multipleOf": 5},
+        "level": {"enum": [1, "two", None]},
+    },
+    "$defs": {
+        "target": {
+            "type": "object",
+            "required": ["host"],
+            "properties": {"host": {"type": "string"}, "port": {"type": "integer", "default": 443}},
+            "additionalProperties": False,
+        }
+    },
+}  # fmt: skip
+
+
+def test_the_schema_used_here_is_one_that_runbooks_may_have() -> None:
+    """The schema of these tests passes."""
+    assert check_schema(SCHEMA) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "fields"),
+    [
+        ({}, {"service": "is required"}),
+        ({"service": "wep"}, {"service": "must be one of api, web; did you mean `web`?"}),
+        ({"service": 5}, {"service": "must be text, not a whole number"}),
+        ({"grace": -1}, {"grace": "must be at least 0"}),
+        ({"grace": 301}, {"grace": "must be at most 300"}),
+        ({"grace": "soon"}, {"grace": "must be a whole number, not text"}),
+        ({"grace": True}, {"grace": "must be a whole number, not true or false"}),
+        ({"grace": None}, {"grace": "must be a whole number, not nothing"}),
+        ({"ratio": 0}, {"ratio": "must be more than 0"}),
+        ({"ratio": 1}, {"ratio": "must be less than 1"}),
+        ({"force": "yes"}, {"force": "must be true or false, not text"}),
+        ({"hosts": []}, {"hosts": "must not be empty"}),
+        ({"hosts": ["a", "B"]}, {"hosts": "`[1]` must fit the pattern ^[a-z]+$"}),
+        ({"hosts": ["a\n"]}, {"hosts": "`[0]` must fit the pattern ^[a-z]+$"}),
+        ({"hosts": ["a", "a"]}, {"hosts": "must not hold the same thing twice"}),
+        ({"ports": [1, 2, 3]}, {"ports": "must have at most 2 items"}),
+        ({"extra": {"a": "b"}}, {"extra": "`a` must be a whole number, not text"}),
+        ({"target": {}}, {"target": "`host` is required"}),
+        ({"target": {"host": "h", "prot": 1}}, {"target": "`prot` is not known here; did you mean `port`?"}),
+        ({"day": "2026-02-30"}, {"day": "must be a date such as 2026-01-31"}),
+        ({"day": "tomorrow"}, {"day": "must be a date such as 2026-01-31"}),
+        ({"at": "2026-01-31 14:30"}, {"at": "must be a time with its zone, such as 2026-01-31T14:30:00Z"}),
+        ({"mail": "a@b"}, {"mail": "must be an e-mail address"}),
+        ({"link": "example.com"}, {"link": "must be a full address such as https://example.com/x"}),
+        ({"note": "ab"}, {"note": "must have at least 3 characters"}),
+        ({"note": "abcdef"}, {"note": "must have at most 5 characters"}),
+        ({"step": 7}, {"step": "must be a multiple of 5"}),
+        ({"level": 2}, {"level": 'must be one of 1, two, null'}),
+        ({"servce": "api"}, {"servce": "is not a parameter of this runbook; did you mean `service`?"}),
+        ({"grace": -1, "force": 1}, {"grace": "must be at least 0", "force": "must be true or false, not a whole number"}),
+        ({"ratio": float("nan")}, {"": "numbers must be finite"}),
+        ({"note": "x" * 70_000}, {"": "the values are too large, too many or nested too deeply"}),
+        ({"ports": list(range(2_000))}, {"": "the values are too large, too many or nested too deeply"}),
+    ],
+)  # fmt: skip
+def test_every_wrong_parameter_is_named(given: dict[str, Any], fields: dict[str, str]) -> None:
+    """What does not fit is said in people's words, for each parameter."""
+    values = given if given == {} or "service" in given else {"service": "api", **given}
+    with pytest.raises(InvalidParameters) as caught:
+        validate(SCHEMA, values)
+    assert caught.value.fields == fields
+
+
+def test_a_runbook_without_parameters_takes_none() -> None:
+    """The empty schema refuses any name."""
+    assert validate({"type": "object", "properties": {}}, {}) == {}
+    with pytest.raises(InvalidParameters):
+        validate({"type": "object"}, {"a": 1})
+
+
+def test_defaults_are_filled_in() -> None:
+    """What is left out gets its default, inside mappings too, and what was given is not changed."""
+    values = {"service": "api", "target": {"host": "h"}}
+    filled = validate(SCHEMA, values)
+    assert filled == {"service": "api", "grace": 30, "force": False, "target": {"host": "h", "port": 443}}
+    assert values == {"service": "api", "target": {"host": "h"}}
+
+
+def test_other_names_only_where_the_schema_says_so() -> None:
+    """additionalProperties opens a runbook to names that it does not list."""
+    schema = {"type": "object", "properties": {}, "additionalProperties": {"type": "integer"}}
+    assert validate(schema, {"x": 1}) == {"x": 1}
+    with pytest.raises(InvalidParameters) as caught:
+        validate(schema, {"x": "y"})
+    assert caught.value.fields == {"x": "must be a whole number, not text"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ({"grace": "12"}, 12),
+        ({"grace": " -12 "}, -12),
+        ({"grace": "1e3"}, "1e3"),
+        ({"grace": "9" * 5_000}, "9" * 5_000),
+        ({"grace": "soon"}, "soon"),
+        ({"ratio": "0.5"}, 0.5),
+        ({"ratio": "1"}, 1),
+        ({"ratio": "1e999"}, "1e999"),
+        ({"ratio": "nan"}, "nan"),
+        ({"force": "yes"}, True),
+        ({"force": "ON"}, True),
+        ({"force": "False"}, False),
+        ({"force": "maybe"}, "maybe"),
+        ({"hosts": "a, b"}, ["a", "b"]),
+        ({"hosts": '["a,b"]'}, ["a,b"]),
+        ({"hosts": ""}, []),
+        ({"hosts": "[" * 5_000}, "[" * 5_000),
+        ({"ports": "1,x"}, [1, "x"]),
+        ({"extra": '{"a": 1}'}, {"a": 1}),
+        ({"extra": '{"a": NaN}'}, '{"a": NaN}'),
+        ({"extra": "[1]"}, "[1]"),
+        ({"target": '{"host": "h"}'}, {"host": "h"}),
+        ({"service": "12"}, "12"),
+        ({"note": "true"}, "true"),
+        ({"maybe": "null"}, None),
+        ({"maybe": "5"}, 5),
+        ({"level": "1"}, 1),
+        ({"level": "two"}, "two"),
+        ({"level": "null"}, None),
+        ({"unknown": "5"}, "5"),
+    ],
+)
+def test_text_becomes_what_the_schema_asks_for(text: dict[str, str], value: Any) -> None:
+    """Words from a command line are converted by the schema; what does not convert stays text."""
+    converted = coerce(SCHEMA, text)
+    assert list(converted.values()) == [value]
+    assert type(next(iter(converted.values()))) is type(value)
+
+
+@given(st.dictionaries(st.sampled_from([*SCHEMA["properties"], "other"]), st.text(max_size=40), max_size=5))
+def test_any_text_is_converted_or_refused_by_name(texts: dict[str, str]) -> None:
+    """Whatever is typed, validation names parameters that were typed or are required, and nothing else happens."""
+    try:
+        validate(SCHEMA, coerce(SCHEMA, texts))
+    except InvalidParameters as error:
+        assert set(error.fields) <= {*texts, "service"}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+def of(**rules: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": rules}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "path", "message"),
+    [
+        ([], (), "the file must be a mapping, not a list"),
+        ({}, ("type",), "`type` is required"),
+        ({"type": "string"}, ("type",), "`type` must be object"),
+        (of(typ="string"), ("properties", "a", "typ"), "`properties.a.typ` is not known here; did you mean `type`?"),
+        (of(type="strnig"), ("properties", "a", "type"), "did you mean `string`?"),
+        (of(anyOf=[{}]), ("properties", "a", "anyOf"), "`properties.a.anyOf` is not known here"),
+        (of(patternProperties={}), ("properties", "a", "patternProperties"), "is not known here"),
+        (of(required=True), ("properties", "a", "required"), "must be a list of names, and stands beside `properties`"),
+        ({"type": "object", "properties": {"a-b": {}}}, ("properties", "a-b"), "must be letters, digits and underscores"),
+        (of(**{"$ref": "https://example.com/x"}), ("properties", "a", "$ref"), "must point to #/$defs/…"),
+        (of(**{"$ref": "#"}), ("properties", "a", "$ref"), "must point to #/$defs/…"),
+        (of(**{"$ref": "#/$defs/b"}), ("properties", "a", "$ref"), "there is no `#/$defs/b`"),
+        (
+            {"type": "object", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"items": {"$ref": "#/$defs/a"}}}},
+            ("$defs",),
+            "`$ref`s go round in a ring: ",
+        ),
+        (of(**{"$defs": {}}), ("properties", "a", "$defs"), "`$defs` stands at the top of `parameters` only"),
+        (of(type="string", pattern="(?=a)"), ("properties", "a", "pattern"), "it has no look-around"),
+        (of(type="string", pattern="("), ("properties", "a", "pattern"), "not one that RE2 takes"),
+        (of(type="string", pattern="a" * 257), ("properties", "a", "pattern"), "at most 256 characters"),
+        (of(type="string", format="ipv4"), ("properties", "a", "format"), "must be one of date, time, date-time"),
+        (of(type="integer", default="x"), ("properties", "a", "default"), "must be a whole number, not text"),
+        (of(type="string", enum=["a"], default="b"), ("properties", "a", "default"), "must be one of a"),
+        (of(type="string", enum=["a", 1]), ("properties", "a", "enum"), "`properties.a.enum[1]` must be text"),
+        ({"type": "object", "required": ["b"], "properties": {"bb": {}}}, ("required", 0), "`b` is required but not in"),
+        (nested(11), (), "nested more than 10 deep"),
+        ({"type": "object", "properties": {f"a{i}": {"items": {}} for i in range(100)}}, (), "more than 200 parts"),
+    ],
+)  # fmt: skip
+def test_schemas_that_runbooks_may_not_have(schema: Any, path: tuple[str | int, ...], message: str) -> None:
+    """A schema that could fetch, loop, take long or never be fulfilled is refused at its place."""
+    found = [each for each in check_schema(schema) if each.path == path]
+    assert found, check_schema(schema)
+    assert message in found[0].message
+
+
+def test_validation_takes_bounded_time() -> None:
+    """Patterns and unique lists that take others minutes are done at once."""
+    slow = of(type="string", pattern="(a+)+$")
+    slow["properties"]["b"] = {"type": "array", "uniqueItems": True}
+    assert check_schema(slow) == []
+    start = time.thread_time()
+    with pytest.raises(InvalidParameters):
+        validate(slow, {"a": "a" * 60_000 + "!"})
+    validate(slow, {"b": [{"k": i} for i in range(900)]})
+    assert time.thread_time() - start < 0.5
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from(["type", "properties", "items", "$ref", "enum", "required", "default", "pattern", "$defs", "a"])
+        | st.text(max_size=5), inner, max_size=5,
+    ),
+    max_leaves=25,
+)  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(ANY_JSON, st.dictionaries(st.text(max_size=3), ANY_JSON, max_size=3))
+def test_any_schema_is_refused_or_can_be_used(schema: Any, values: dict[str, Any]) -> None:
+    """No schema makes the check raise, and one that passes can be used with any values."""
+    if not check_schema(schema):
+        try:
+            validate(schema, values)
+        except InvalidParameters as error:
+            assert error.fields
