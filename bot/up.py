@@ -19,7 +19,7 @@ from bot import embedded_redis, web
 from bot.worker import WORKER_ID_VARIABLE
 from engine import boot
 from engine.errors import BadSettings
-from engine.settings import Settings
+from engine.settings import Settings, secret_key
 from engine.working import declare_dead
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: stopping.append(received))
     with _alone(settings.home):
+        secret_key(settings)
         for applied in boot.migrate_database(settings):
             log.info("database migrated: %s", applied)
         listening = web.bind(settings)

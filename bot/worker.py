@@ -31,9 +31,10 @@ def run(settings: Settings, redactor: Redactor) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    worker = Worker(rt, os.environ.get(WORKER_ID_VARIABLE) or f"w-{secrets.token_hex(6)}", tools)
+    worker_id = os.environ.get(WORKER_ID_VARIABLE) or f"w-{secrets.token_hex(6)}"
+    worker = Worker(rt, worker_id, tools)
     worker.start()
-    projector = _start_projector(settings, rt, stop)
+    projector = _start_projector(rt, worker_id, stop)
     log.info("worker ready")
     code = _watch(worker, stop)
     stop.set()
@@ -43,10 +44,11 @@ def run(settings: Settings, redactor: Redactor) -> int:
     return code
 
 
-def _start_projector(settings: Settings, rt: Runtime, stop: threading.Event) -> threading.Thread | None:
-    if settings.slack_mode == "none":
+def _start_projector(rt: Runtime, worker_id: str, stop: threading.Event) -> threading.Thread | None:
+    """Show executions from this process whenever no other one does. The lease bears the worker's id and dies with it."""
+    if rt.settings.slack_mode == "none":
         return None
-    projector = Projector(rt, web_client(settings))
+    projector = Projector(rt, web_client(rt.settings), holder=worker_id)
     thread = threading.Thread(target=projector.run, args=(stop,), name="projector", daemon=True)
     thread.start()
     return thread

@@ -138,7 +138,7 @@ def _new(
         parameters=values, trigger=trigger, requester=actor.user_id, reason=reason, incident=incident, result=None,
         error=None, created_at=database.now(), started_at=None, ended_at=None, timeout_ms=definition.timeout_ms,
         running_ms=0, running_since=None, deadline_at=None,
-        max_concurrent=min(definition.max_concurrent_steps, rt.settings.max_concurrent_steps), live=0, running=0,
+        max_concurrent=definition.max_concurrent_steps or rt.settings.max_concurrent_steps, live=0, running=0,
         parked=0, unfinished=len(definition.steps), event_seq=0, paused_reason=None,
     )  # fmt: skip
 
@@ -177,7 +177,8 @@ def gate_view(approval: ApprovalRecord) -> GateView:
     """A gate with its votes; needs an open connection."""
     votes = tuple(approvals.votes(approval.id))
     approving = sum(vote.decision == "APPROVE" for vote in votes)
-    missing = max(0, approval.min_approvals - approving) if approval.status == "PENDING" else 0
+    # At least one while the gate is open: somebody who approved may have lost the right to since.
+    missing = max(1, approval.min_approvals - approving) if approval.status == "PENDING" else 0
     return GateView(approval, votes, missing)
 
 
@@ -197,7 +198,10 @@ def recent(
 
 
 def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
-    """End an execution as CANCELLED. Once this returns no new attempt starts; what runs right now is abandoned."""
+    """End an execution. Once this returns no new attempt starts; what runs right now is abandoned.
+
+    The result is CANCELLED, but stays FAILED where a failure came first: then only what it still waits for is ended.
+    """
     found = find(rt, execution_id)
     authorise(rt, actor, Action.CANCEL, found)
     with change(rt, found.id) as transition:
@@ -233,7 +237,9 @@ def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choi
 
 
 def _settle(transition: Transition, step: StepRunRecord, choice: str, note: str) -> None:
-    if choice == "retry" and transition.execution.ending is None:
+    if choice == "retry" and transition.execution.ending is not None:
+        raise Conflict(f"{transition.execution.id} is ending and starts nothing more: choose done or failed.")
+    if choice == "retry":
         transition.move(step, StepStatus.READY, due_at=transition.at, note=note)
     elif choice == "done":
         transition.succeed(step, {}, note)

@@ -32,9 +32,8 @@ def compile_pattern(pattern: str) -> Pattern:
         return cast(Pattern, re2.compile(pattern, options))
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "not a regular expression"
-        raise ValueError(
-            f"the pattern is not one that RE2 takes ({reason}); look-around and back-references are not"
-        ) from None
+        message = f"the pattern is not one that RE2 takes ({reason}); it has no look-around and no back-references"
+        raise ValueError(message) from None
 
 
 def matches(pattern: str, text: str) -> bool:

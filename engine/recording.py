@@ -65,8 +65,10 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
 
 
 def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
+    if transition.execution.ending is not None:
+        return _abandoned(transition, step, Abandoned("the run ended before it came true", outcome.evidence))
     due = transition.at + outcome.after_ms
-    if transition.execution.ending is not None or (step.deadline_at is not None and due > step.deadline_at):
+    if step.deadline_at is not None and due > step.deadline_at:
         why = f"it did not come true in time; last: {outcome.message}"
         return _failed(transition, step, Failed("timeout", why, evidence=outcome.evidence))
     error = {"code": "not_yet", "message": outcome.message}
@@ -139,6 +141,8 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
         done = transition.fail(step, "worker_lost", f"{recoveries} workers in a row were lost while running this step.")
     elif step.idempotent and transition.execution.ending is None:
         done = transition.move(step, StepStatus.READY, due_at=transition.at, error=error, **fresh)
+        if done:
+            transition.tell("step_taken_over", step.path)
     elif step.idempotent:
         done = transition.fail(step, "worker_lost", "The worker that ran this step is gone, and the run was ending.")
     else:
@@ -147,7 +151,6 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
         if done:
             transition.tell("step_unknown", step.path, message=message)
     if done:
-        transition.tell("step_taken_over", step.path)
         steps.end_attempt(step, AttemptStatus.LOST, transition.at, error=error)
     return done
 

@@ -47,15 +47,11 @@ class Runner:
         claim = self._claim(execution_id)
         while claim is not None:
             step_run = claim.step_run
-            with self._lock:
-                self._running[step_run.id] = execution_id
             try:
                 outcome = perform(claim, self._tools, partial(self._is_abandoned, step_run.id))
                 claim = self._record(step_run, outcome)
             finally:
-                with self._lock:
-                    self._running.pop(step_run.id, None)
-                    self._abandoned.discard(step_run.id)
+                self._let_go(step_run.id)
 
     def drain(self) -> None:
         """Finish the attempts under way and claim nothing more."""
@@ -76,6 +72,42 @@ class Runner:
             cancelled = executions.ending_by_cancel(set(held.values()))
         with self._lock:
             self._abandoned |= {step_run for step_run, execution in held.items() if execution in cancelled}
+
+    def take_back_strays(self) -> None:
+        """Settle what the database says this worker runs although no thread of it does.
+
+        That is so after a commit whose answer was lost, and after a result that could not be recorded. The worker is
+        alive, so that nobody else would ever take these steps over.
+        """
+        with database.reading():
+            held = steps.held_by(self.worker_id)
+        for step in held:
+            if not self._holds(step.id):
+                self._take_back(step)
+
+    def _take_back(self, found: StepRunRecord) -> None:
+        with change(self.rt, found.execution_id) as transition:
+            step = steps.by_id(found.id)
+            # Asked again under the lock: a claim is held before its commit and let go of after its record's.
+            if step is not None and (step.status, step.fence) == (found.status, found.fence):
+                if self._holds(step.id):
+                    return
+                log.warning("%s of %s was lost on its way here: taking it back", step.path, step.execution_id)
+                take_over(transition, step)
+        self.rt.hint([found.execution_id])
+
+    def _holds(self, step_run_id: int) -> bool:
+        with self._lock:
+            return step_run_id in self._running
+
+    def _hold(self, claim: Claim) -> None:
+        with self._lock:
+            self._running[claim.step_run.id] = claim.execution.id
+
+    def _let_go(self, step_run_id: int) -> None:
+        with self._lock:
+            self._running.pop(step_run_id, None)
+            self._abandoned.discard(step_run_id)
 
     def _is_abandoned(self, step_run_id: int) -> bool:
         return step_run_id in self._abandoned

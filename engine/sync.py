@@ -72,7 +72,8 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
         changes = _apply(rt, actor, files, broken, authors) if files or broken else []
         if policy is not None:
             _apply_policy(rt, actor, policy)
-        report = SyncReport(tuple(changes), tuple(sorted(problems)), max(0, len(files) - len(changes)))
+        unchanged = len(files) - sum(each.kind != "deprecated" for each in changes)
+        report = SyncReport(tuple(changes), tuple(sorted(problems)), unchanged)
         runbooks.save_sync(rt.workspace_id, report.ok, {"problems": [str(problem) for problem in report.problems]})
     return report
 

@@ -93,10 +93,11 @@ class Transition:
         approvals.cancel_open(self.execution.id, self.at)
 
     def cancel(self, actor: str, reason: str) -> None:
-        """Fix the result as CANCELLED; everything that is not being run right now ends with it."""
+        """End everything that is not being run right now; the result is CANCELLED unless a failure has fixed it."""
         self.tell("cancel_requested", actor=actor, reason=reason)
-        error = {"code": "cancelled", "message": reason, "step": None}
-        self.execution = replace(self.execution, ending=ExecutionStatus.CANCELLED, error=error)
+        if self.execution.ending is None:
+            error = {"code": "cancelled", "message": reason, "step": None}
+            self.execution = replace(self.execution, ending=ExecutionStatus.CANCELLED, error=error)
         for status, count in steps.cancel_idle(self.execution.id, self.at).items():
             self.execution = decide.recount(self.execution, status, StepStatus.CANCELLED, count)
         approvals.cancel_open(self.execution.id, self.at)
@@ -113,11 +114,10 @@ class Transition:
 
     def let_on_roots(self) -> None:
         """Let on the steps that need nothing; for a new execution."""
-        skipped = [
-            ended
-            for step in steps.at_paths(self.execution.id, graph.roots(self.runbook))
-            for ended in self._let_on(step)
-        ]
+        skipped: list[tuple[str, bool]] = []
+        for step in steps.at_paths(self.execution.id, graph.roots(self.runbook)):
+            if self.execution.ending is None:
+                skipped.extend(self._let_on(step))
         for step_id, poisoned in skipped:
             self.release(step_id, poisoned=poisoned)
 
@@ -164,13 +164,20 @@ class Transition:
         self.tell("step_skipped", step.path, reason=reason)
         return [(step.step_id, poisoned)]
 
+    def _result(self) -> Json:
+        """What a finished run brought: the outputs of the steps that nothing else needed, by step."""
+        following = catalog.successors_of(self.execution.version_id)
+        last = [step.id for step in self.runbook.steps if not following[step.id]]
+        return {path: outputs for path, outputs in steps.outputs(self.execution.id, last).items() if outputs}
+
     def save(self) -> ExecutionRecord:
         """Write the execution and the events of this change."""
         status = decide.status_of(self.execution)
         execution = decide.keep_time(replace(self.execution, status=status), self.at)
         if status.ended and not self.before.status.ended:
             self.tell("ended", status=status, error=execution.error)
-            execution = replace(execution, ended_at=self.at, paused_reason=None)
+            result = self._result() if status is ExecutionStatus.SUCCESS else None
+            execution = replace(execution, ended_at=self.at, paused_reason=None, result=result)
         execution = replace(execution, event_seq=self.before.event_seq + len(self._told))
         executions.save(self.before, execution)
         events.append(self.rt.workspace_id, self._told)

@@ -8,7 +8,7 @@ from typing import Any
 from storage.database import locked
 from storage.moves import EXECUTION_MOVES, check_move
 from storage.records import ExecutionRecord, ExecutionStatus
-from storage.tables import Card, Execution, RunbookVersion, StepRun, dicts, first, tuples
+from storage.tables import Card, Execution, StepRun, dicts, first, tuples
 
 
 def _record(row: dict[str, Any]) -> ExecutionRecord:
@@ -43,15 +43,6 @@ def lock(execution_id: str) -> ExecutionRecord | None:
     """The execution, held until this transaction ends; None when there is none of this id."""
     row = first(locked(Execution.select().where(Execution.id == execution_id)))
     return _record(row) if row else None
-
-
-def lock_with_version(execution_id: str) -> tuple[ExecutionRecord, str] | None:
-    """The execution, held until this transaction ends, and the status of the version it runs."""
-    execution = lock(execution_id)
-    if execution is None:
-        return None
-    status = RunbookVersion.select(RunbookVersion.status).where(RunbookVersion.id == execution.version_id).scalar()
-    return execution, str(status)
 
 
 def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
@@ -136,11 +127,12 @@ def open_count(workspace_id: int) -> int:
 
 
 def oldest_ready_age(at: int) -> int:
-    """How long the oldest due step of a running execution has been waiting for a worker, in milliseconds."""
+    """How long the oldest due step that may run has been waiting for a worker, in milliseconds."""
     query = (
         StepRun.select(StepRun.due_at)
         .join(Execution, on=(Execution.id == StepRun.execution_id))
-        .where((StepRun.status == "READY") & Execution.status.in_(["PENDING", "RUNNING", "WAITING"]))
+        .where((StepRun.status == "READY") & (Execution.running < Execution.max_concurrent))
+        .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]) & Execution.ending.is_null())
         .order_by(StepRun.due_at)
         .limit(1)
     )

@@ -138,7 +138,8 @@ class ExecutionRecord:
     `live` counts step runs that are READY or RUNNING, `running` those RUNNING, `parked` those WAITING or UNKNOWN,
     `unfinished` all that have not ended. `running_ms` is the time spent RUNNING before `running_since`.
     `deadline_at` is when the running time is used up, None while the clock stands.
-    `event_seq` is the number of the last event row: it grows with every change.
+    `event_seq` is the number of the last event row: it grows with every change. `result` is what a SUCCESS brought, and
+    `error` ({code, message, step}) why it is none.
     """
 
     id: str

@@ -7,7 +7,7 @@ from typing import Any
 from storage.database import locked, now
 from storage.moves import VERSION_MOVES, check_move
 from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord, VersionStatus
-from storage.tables import Runbook, RunbookVersion, SyncReport, dicts, first
+from storage.tables import Runbook, RunbookVersion, SyncReport, dicts, first, tuples
 
 
 def _runbook(row: dict[str, Any]) -> RunbookRecord:
@@ -51,6 +51,13 @@ def version(runbook_id: int, number: int) -> VersionRecord | None:
 def version_by_id(version_id: int) -> VersionRecord | None:
     row = first(RunbookVersion.select().where(RunbookVersion.id == version_id))
     return _version(row) if row else None
+
+
+def version_state(version_id: int) -> tuple[VersionStatus, str]:
+    """A version's status and note, without its definition: asked at every claim, so it must not grow with that."""
+    query = RunbookVersion.select(RunbookVersion.status, RunbookVersion.note).where(RunbookVersion.id == version_id)
+    status, note = tuples(query)[0]
+    return VersionStatus(status), note
 
 
 def versions(runbook_id: int) -> list[VersionRecord]:

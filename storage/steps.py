@@ -112,6 +112,12 @@ def orphaned(at: int) -> list[int]:
     return [row[0] for row in tuples(query.where((StepRun.status == StepStatus.RUNNING) & gone))]
 
 
+def held_by(worker_id: str) -> list[StepRunRecord]:
+    """The step runs that are RUNNING under this worker."""
+    query = StepRun.select().where((StepRun.worker_id == worker_id) & (StepRun.status == StepStatus.RUNNING))
+    return [_record(row) for row in dicts(query)]
+
+
 def unknown(execution_id: str) -> list[StepRunRecord]:
     query = StepRun.select().where((StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.UNKNOWN))
     return [_record(row) for row in dicts(query.order_by(StepRun.position))]

@@ -33,7 +33,8 @@ def end(worker_id: str) -> bool:
 
 
 def declare_dead(worker_id: str) -> None:
-    """Let a worker that is proven dead expire at once, so that the next sweep takes its steps over."""
+    """Let a worker that is proven dead expire at once, with all it held: the next sweep takes its steps over."""
+    Lease.update(until=0).where(Lease.holder == worker_id).execute()
     Worker.update(lease_until=0).where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute()
 
 

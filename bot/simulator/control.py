@@ -50,6 +50,7 @@ class Control:
             "faults": self._add_fault,
             "disconnect": self._disconnect,
             "send_raw": self._send_raw,
+            "reset": self._reset,
         }
         looks: dict[str, Callable[[Request], Json]] = {
             "messages": self._messages,
@@ -129,6 +130,11 @@ class Control:
         kept = {name: value for name, value in headers.items() if value is not None}
         acks = [await self._delivery.post(raw, kept) for _ in range(int(body.get("times", 1)))]
         return {"ok": True, "answers": [commands.outcome(ack) | {"body": ack.body} for ack in acks]}
+
+    async def _reset(self, _body: dict[str, Json]) -> dict[str, Json]:
+        self._ws.reset()
+        self._faults.clear()
+        return {"ok": True}
 
     # What people see
 

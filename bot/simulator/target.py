@@ -19,7 +19,7 @@ Json = Any
 HEALTHY_AFTER = 2.0
 DELAY = (0.2, 0.8)
 """Seconds a restarted service needs, and seconds an answer takes, so that progress can be watched."""
-SERVICES = ("api", "web", "checkout", "payments")
+SERVICES = ("checkout", "basket", "api", "web", "payments")
 
 
 @dataclass(slots=True)

@@ -37,13 +37,18 @@ class Workspace:
         self.config = config
         self.url = ""
         self.feed = Feed()
+        self._socket_tickets: set[str] = set()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything that was said and done; connections stay."""
         self.journal = Journal()
         self.messages = Messages(self.feed)
         self.views = Views(self.feed)
-        self.tickets = Tickets(config.trigger_lifetime)
+        self.tickets = Tickets(self.config.trigger_lifetime)
         self.files: dict[str, dict[str, Json]] = {}
         self._direct: dict[str, Channel] = {}
-        self._socket_tickets: set[str] = set()
+        self.feed.publish("reset")
 
     def channel(self, channel_id: str) -> Channel | None:
         return CHANNELS.get(channel_id) or self._direct.get(channel_id)

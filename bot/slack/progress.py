@@ -62,14 +62,15 @@ class NotNow(Exception):
 class Projector:
     """Shows runs until it is told to stop."""
 
-    def __init__(self, rt: Runtime, client: WebClient, pace: Pace | None = None) -> None:
+    def __init__(self, rt: Runtime, client: WebClient, holder: str = "", pace: Pace | None = None) -> None:
         self._rt = rt
         self._client = client
         self._pace = pace or Pace()
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._plan_refused = False
         self._later: dict[str, tuple[float, float]] = {}
         self._gates_shown: dict[str, int] = {}
+        self._gone: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Show what there is to show until `stop`. Never raises: trouble is logged and tried again."""
@@ -98,8 +99,7 @@ class Projector:
     def _advance(self, card: CardRecord) -> None:
         try:
             view = executions.view(self._rt, card.execution_id)
-            ts = card.ts or self._post_card(card, view)
-            self._update_card(card, ts, view)
+            ts = self._updated_card(card, view)
             self._settle_posts(card, view)
             self._tell(card, ts, view)
             self._later.pop(card.execution_id, None)
@@ -117,21 +117,22 @@ class Projector:
         ts = self._post(card.channel, lambda level: draw_card(view, level))
         projection.set_channel_ts(self._rt, card.execution_id, ts)
         projection.shown(self._rt, card.execution_id, view.execution.event_seq)
+        self._gone.discard(card.execution_id)
         return ts
 
-    def _update_card(self, card: CardRecord, ts: str, view: ExecutionView) -> None:
-        """Skipped when the budget is used up: the thread goes on, the card catches up."""
+    def _updated_card(self, card: CardRecord, view: ExecutionView) -> str:
+        """The card's ts, the card posted, or posted anew where somebody deleted it, or updated if it lags.
+
+        An update is skipped when the budget is used up: the thread goes on, the card catches up.
+        """
+        if card.ts is None or card.execution_id in self._gone:
+            return self._post_card(card, view)
         seq = view.execution.event_seq
-        if card.ts is None or card.shown_seq >= seq or not self._pace.may_update(f"{card.channel}:{ts}"):
-            return
-        try:
-            self._update(card.channel, ts, lambda level: draw_card(view, level))
-        except SlackApiError as trouble:
-            if error_code(trouble) not in MESSAGE_GONE:
-                raise
-            self._post_card(card, view)
-            return
+        if card.shown_seq >= seq or not self._pace.may_update(f"{card.channel}:{card.ts}"):
+            return card.ts
+        self._update(card.channel, card.ts, lambda level: draw_card(view, level))
         projection.shown(self._rt, card.execution_id, seq)
+        return card.ts
 
     # Gates' own messages
 
@@ -229,6 +230,9 @@ class Projector:
         if code in NO_ACCESS:
             log.error("Slack does not let this bot write (%s); trying again in a minute.", code)
             self._pace.pause("*", 60.0)
+            return
+        if code in MESSAGE_GONE:
+            self._gone.add(card.execution_id)
             return
         _, last = self._later.get(card.execution_id, (0.0, 1.0))
         wait = min(last * 2, 60.0)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from engine.definition import references
 from engine.definition.durations import DAY_MS, HOUR_MS, SECOND_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
-from engine.definition.kinds import KINDS
+from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.model import Json
 from engine.definition.parameter_schema import check_schema, resolved
 from engine.definition.schema import Finding, Path, path_in_step, subject
@@ -61,7 +61,7 @@ def _resolved_safely(schema: dict[str, Json], rules: dict[str, Json]) -> dict[st
 
 
 def _webhook_findings(data: Mapping[str, Json], broken: Broken, scope: references.Scope) -> Iterator[Finding]:
-    call = {key: value for key, value in data["webhook"].items() if ("webhook", key) not in broken}
+    call = _sound_with(data["webhook"], KINDS["http"], ("webhook",), broken)
     yield from _header_findings(call, ("webhook",))
     yield from references.step_findings({"type": "http", "with": call}, (), ("webhook",), scope)
     yield from _retry_findings(data, ())
@@ -85,9 +85,18 @@ def _sound_part(step: dict[str, Json], path: Path, broken: Broken) -> dict[str, 
     """The step without the keys, and the keys of `with`, whose shape is wrong."""
     sound = {key: value for key, value in step.items() if key == "with" or (*path, key) not in broken}
     with_ = step.get("with")
-    if not isinstance(with_, dict) or step.get("type") not in KINDS:
+    if not isinstance(with_, dict) or str(step.get("type")) not in KINDS:
         return {key: value for key, value in sound.items() if key not in {"with", "type"}}
-    return {**sound, "with": {key: value for key, value in with_.items() if (*path, "with", key) not in broken}}
+    return {**sound, "with": _sound_with(with_, KINDS[step["type"]], (*path, "with"), broken)}
+
+
+def _sound_with(with_: dict[str, Json], kind: Kind, path: Path, broken: Broken) -> dict[str, Json]:
+    """Data may hold anything, so that what is wrong in one header does not hide what is wrong in the next."""
+    return {
+        key: value
+        for key, value in with_.items()
+        if (*path, key) not in broken or kind.treatment(key) is Treatment.DATA
+    }
 
 
 def needs_in(steps: list[dict[str, Json]]) -> dict[str, list[str]]:
@@ -138,10 +147,11 @@ def _retry_findings(holder: Mapping[str, Json], path: Path) -> Iterator[Finding]
 
 
 def _header_findings(with_: Mapping[str, Json], path: Path) -> Iterator[Finding]:
-    headers = with_.get("headers", {})
-    auth = with_.get("auth", {})
+    headers, auth = with_.get("headers"), with_.get("auth")
+    headers = headers if isinstance(headers, dict) else {}
+    auth = auth if isinstance(auth, dict) else {}
     taken = {"basic": "authorization", "bearer": "authorization", "header": str(auth.get("name", "")).lower()}.get(
-        auth.get("type", "")
+        str(auth.get("type"))
     )
     seen: set[str] = set()
     for name in headers:

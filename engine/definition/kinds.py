@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from engine.definition.durations import HOUR_MS, SECOND_MS
 from engine.definition.model import DEFAULT_ATTEMPT_TIMEOUT_MS, Json, Step
-from engine.expressions import render, render_text, render_url
+from engine.expressions import references, render, render_text, render_url
 
 SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""
@@ -98,3 +98,14 @@ def render_with(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
         key: render_as(value, context) if (render_as := _RENDER.get(kind.treatment(key))) else value
         for key, value in step.with_.items()
     }
+
+
+def references_in(step: Step) -> frozenset[tuple[str, ...]]:
+    """Everything that a step's `with` and `if` read, as chains of names; what the context must hold for it."""
+    kind = KINDS[step.kind]
+    found = [references(step.condition, "expression")]
+    for key, value in step.with_.items():
+        treatment = kind.treatment(key)
+        if treatment is not Treatment.FIXED:
+            found.append(references(value, "expression" if treatment is Treatment.CONDITION else "template"))
+    return frozenset().union(*found)

@@ -71,6 +71,8 @@ def _optional_findings(step: Step, with_path: Path, optional: frozenset[str]) ->
     for key, value in step.with_.items():
         place = (*with_path, key)
         for leaf in _texts(value if key != "until" else None):
+            if "params" not in leaf:
+                continue
             names = {chain[1] for chain in references(leaf) if chain[0] == "params" and len(chain) > 1} & optional
             if names and not _GUARDED.search(leaf):
                 name = min(names)

@@ -12,7 +12,6 @@ from engine.definition import checks, lint
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
-    DEFAULT_CONCURRENT_STEPS,
     DEFAULT_RUN_TIMEOUT_MS,
     DEFAULT_WEBHOOK_TIMEOUT_MS,
     Json,
@@ -87,7 +86,7 @@ def _problems(source: Source) -> Iterator[Problem]:
         found.append(Finding(("steps", MAX_STEPS), f"`steps` must have at most {MAX_STEPS} items"))
         data = {**data, "steps": data["steps"][:MAX_STEPS]}
     found += islice(schema_findings(file_validator(), data), MAX_PROBLEMS + 1)
-    if isinstance(data, dict):
+    if isinstance(data, dict) and len(found) <= MAX_PROBLEMS:
         broken = frozenset(each.path[:length] for each in found for length in range(len(each.path) + 1))
         found += islice((each for each in checks.findings(data, broken) if each.path not in broken), MAX_PROBLEMS + 1)
     return _located(source, found)
@@ -134,7 +133,7 @@ def build(data: Mapping[str, Json]) -> Runbook:
         timeout_ms=timeout_ms,
         parameters=data.get("parameters", EMPTY),
         steps=(_webhook_step(data, timeout_ms),) if is_webhook else tuple(_steps(data["steps"])),
-        max_concurrent_steps=int(data.get("max_concurrent_steps", DEFAULT_CONCURRENT_STEPS)),
+        max_concurrent_steps=data.get("max_concurrent_steps"),
         is_webhook=is_webhook,
     )
 

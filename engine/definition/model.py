@@ -16,7 +16,6 @@ Risk = Literal["low", "medium", "high"]
 DEFAULT_RUN_TIMEOUT_MS = 3_600_000
 DEFAULT_WEBHOOK_TIMEOUT_MS = 300_000
 DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000
-DEFAULT_CONCURRENT_STEPS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """One version of a runbook, whole and valid. `parameters` is its JSON Schema (an object schema, possibly empty)."""
+    """One version of a runbook, whole and valid. `parameters` is its JSON Schema (an object schema, possibly empty).
+
+    `max_concurrent_steps` is None where the file says nothing: the setting applies.
+    """
 
     id: str
     name: str
@@ -70,7 +72,7 @@ class Runbook:
     timeout_ms: int
     parameters: dict[str, Json]
     steps: tuple[Step, ...]
-    max_concurrent_steps: int = DEFAULT_CONCURRENT_STEPS
+    max_concurrent_steps: int | None = None
     is_webhook: bool = False
     by_id: dict[str, Step] = field(init=False, repr=False, compare=False)
 

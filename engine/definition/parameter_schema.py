@@ -27,7 +27,7 @@ def check_schema(schema: Json) -> list[Finding]:
         subschemas = list(_subschemas(schema))
     except ValueError as error:
         return [Finding((), f"`parameters` {error}")]
-    found = list(findings(parameters_validator(), schema))
+    found = list(findings(parameters_validator(), schema, ("parameters",)))
     return found or list(semantic_findings(schema, subschemas))
 
 
@@ -41,6 +41,10 @@ def semantic_findings(schema: dict[str, Json], subschemas: list[tuple[Path, dict
     if not broken:
         for path, node in subschemas:
             yield from _value_findings(schema, path, node)
+
+
+def _named(path: Path) -> str:
+    return subject(("parameters", *path))
 
 
 def _subschemas(schema: Json) -> Iterator[tuple[Path, dict[str, Json]]]:
@@ -92,7 +96,7 @@ def _pattern_findings(path: Path, node: dict[str, Json]) -> Iterator[Finding]:
     try:
         compile_pattern(node.get("pattern", ""))
     except ValueError as error:
-        yield Finding((*path, "pattern"), f"{subject((*path, 'pattern'))}: {error}")
+        yield Finding((*path, "pattern"), f"{_named((*path, 'pattern'))}: {error}")
 
 
 def _name_findings(path: Path, node: dict[str, Json]) -> Iterator[Finding]:
@@ -113,7 +117,7 @@ def _value_findings(schema: dict[str, Json], path: Path, node: dict[str, Json]) 
     validator = value_checker({**rules, "$defs": schema.get("$defs", {})})
     for key, value in given.items():
         for error in validator.iter_errors(value):
-            yield Finding((*path, key.partition("[")[0]), f"{subject((*path, key))} {predicate(error)}")
+            yield Finding((*path, key.partition("[")[0]), f"{_named((*path, key))} {predicate(error)}")
 
 
 def value_checker(schema: dict[str, Json]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from engine.definition.kinds import KINDS, Treatment
 from engine.definition.model import Json
@@ -41,7 +41,7 @@ class Scope:
     open_parameters: bool = False
     secrets: bool = False
     response: bool = False
-    itself: str = field(default="")
+    itself: str = ""
 
 
 def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: Scope) -> Iterator[Finding]:

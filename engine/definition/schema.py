@@ -142,13 +142,13 @@ _FORMATS = {
 }
 
 
-def findings(validator: Any, data: Json) -> Iterator[Finding]:
-    """Every verdict on `data`, in words."""
+def findings(validator: Any, data: Json, base: Path = ()) -> Iterator[Finding]:
+    """Every verdict on `data`, in words; `base` is put before the paths that sentences name."""
     for error in validator.iter_errors(data):
-        yield _finding(error, data)
+        yield _finding(error, data, base)
 
 
-def _finding(error: ValidationError, data: Json) -> Finding:
+def _finding(error: ValidationError, data: Json, base: Path) -> Finding:
     path: Path = tuple(error.absolute_path)
     at_key = error.validator == "additionalProperties"
     excluded: Json = error.validator_value
@@ -157,7 +157,8 @@ def _finding(error: ValidationError, data: Json) -> Finding:
     elif "propertyNames" in error.absolute_schema_path:
         path, at_key = (*path, str(error.instance)), True
     misplaced = error.validator == "additionalProperties" and _misplaced(path, data)
-    return Finding(path, f"{subject(path_in_step(path))} {misplaced or predicate(error)}", at_key)
+    named = subject(path_in_step((*base, *path)))
+    return Finding(path, f"{named} {misplaced or predicate(error)}", at_key)
 
 
 def _misplaced(path: Path, data: Json) -> str | None:

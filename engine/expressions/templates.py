@@ -41,10 +41,7 @@ def has_template(text: str) -> bool:
 
 def check(source: str, kind: Syntax = "template") -> list[str]:
     """What is wrong with a template or a bare expression, one sentence each; empty when it may run."""
-    try:
-        return faults(parse(source, kind))
-    except ValueError as error:
-        return [str(error)]
+    return list(_study(source, kind)[0])
 
 
 def references(source: Json, kind: Syntax = "template") -> frozenset[tuple[str, ...]]:
@@ -52,10 +49,16 @@ def references(source: Json, kind: Syntax = "template") -> frozenset[tuple[str, 
 
     `source` is any JSON value, and every text in it counts: as a template, or with kind "expression" as a condition
     (a bare expression, or a condition as data). A chain ends before the first index that is not a literal name, so
-    `params[x]` is `("params",)`; loop variables are not in it. Raises ExpressionError when a text cannot be parsed.
+    `params[x]` is `("params",)`; loop variables are not in it. Raises ExpressionError when a text
+    cannot be parsed; one that may not run reads nothing.
     """
     if isinstance(source, str):
-        return _references(source, kind) if kind == "expression" or has_template(source) else frozenset()
+        if kind == "template" and not has_template(source):
+            return frozenset()
+        problems, chains = _study(source, kind)
+        if chains is None:
+            raise ExpressionError(f"`{shortened(source)}`: {problems[0]}")
+        return chains
     if isinstance(source, dict) and kind == "expression":
         bare = [part for word in ("all", "any") for part in source.get(word, ())]
         bare += [source[word] for word in ("not", "field") if word in source]
@@ -66,11 +69,14 @@ def references(source: Json, kind: Syntax = "template") -> frozenset[tuple[str, 
 
 
 @lru_cache(maxsize=CACHED)
-def _references(source: str, kind: Syntax) -> frozenset[tuple[str, ...]]:
+def _study(source: str, kind: Syntax) -> tuple[tuple[str, ...], frozenset[tuple[str, ...]] | None]:
+    """What is wrong with a source, and what it reads: None when it cannot be parsed."""
     try:
-        return frozenset(_chains(parse(source, kind), frozenset()))
+        tree = parse(source, kind)
     except ValueError as error:
-        raise ExpressionError(f"`{shortened(source)}`: {error}") from None
+        return (str(error),), None
+    problems = tuple(faults(tree))
+    return problems, frozenset() if problems else frozenset(_chains(tree, frozenset()))
 
 
 def _chains(node: nodes.Node, local: frozenset[str]) -> Iterator[tuple[str, ...]]:

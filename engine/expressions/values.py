@@ -55,12 +55,6 @@ def known(value: Any) -> Any:
     return value
 
 
-def bounded(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"the text grows beyond {MAX_TEXT} characters")
-    return text
-
-
 def as_text(value: Any) -> str:
     """How a value stands inside a longer text: text as it is, everything else as JSON (`true`, `null`, `[1,2]`)."""
     return value if isinstance(value, str) else to_json(value)

@@ -19,11 +19,13 @@ from bot.simulator import Config, Simulator
 from bot.slack.app import Door
 from bot.slack.client import web_client
 from bot.slack.desk import Desk
+from bot.slack.pacing import Pace
 from bot.slack.progress import Projector
 from bot.slack.socket import SocketDoor
-from engine import boot, settings
+from engine import boot, catalog, settings
 from engine.redaction import Redactor
 from engine.runtime import Runtime
+from engine.steps.perform import Tools
 from engine.working import Worker
 from storage import database
 
@@ -184,31 +186,36 @@ def stage(folder: Path, *, socket_mode: bool) -> Iterator[Stage]:
     sim.start()
     stop = threading.Event()
     threads: list[threading.Thread] = []
-    rt, worker, door = _engine(folder, sim, base)
+    rt, tools, worker, door = _engine(folder, sim, base)
     connection = SocketDoor(door, rt.settings) if socket_mode else None
     server = _serve(rt, door, listening, threads)
-    projector = Projector(rt, web_client(rt.settings))
+    projector = Projector(rt, web_client(rt.settings), pace=Pace(updates_per_minute=1000))
     threads.append(threading.Thread(target=projector.run, args=(stop,), daemon=True))
     threads[-1].start()
     if connection is not None:
         connection.start()
         wait_for(lambda: connection.connected and sim.delivery.connections)
+    running = Stage(sim, rt, door)
     try:
-        yield Stage(sim, rt, door)
+        yield running
     finally:
         stop.set()
+        running.http.close()
         if connection is not None:
             connection.close()
         server.should_exit = True
         door.close()
         worker.stop()
+        tools.egress.close()
         for thread in threads:
             thread.join(10)
         sim.stop()
+        for cached in (catalog.definition_of, catalog.successors_of):
+            cached.cache_clear()  # versions of the next database have the same ids
         database.close_database()
 
 
-def _engine(folder: Path, sim: Simulator, base: settings.Settings) -> tuple[Runtime, Worker, Door]:
+def _engine(folder: Path, sim: Simulator, base: settings.Settings) -> tuple[Runtime, Tools, Worker, Door]:
     books = folder / "books"
     books.mkdir()
     target = str(sim.target_url)
@@ -228,11 +235,11 @@ def _engine(folder: Path, sim: Simulator, base: settings.Settings) -> tuple[Runt
     known = replace(settings.load(environ, folder), port=base.port)
     boot.migrate_database(known)
     opened = boot.open_engine(known)
-    redactor = Redactor()
-    worker = Worker(opened, "w-test", boot.make_tools(known, redactor))
+    tools = boot.make_tools(known, Redactor())
+    worker = Worker(opened, "w-test", tools)
     worker.start()
     rt = Runtime(known, opened.workspace_id, lambda ids: worker._hint(ids))
-    return rt, worker, Door(Desk(rt, web_client(known)))
+    return rt, tools, worker, Door(Desk(rt, web_client(known)))
 
 
 def _serve(rt: Runtime, door: Door, listening: Any, threads: list[threading.Thread]) -> uvicorn.Server:

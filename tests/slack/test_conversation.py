@@ -79,7 +79,7 @@ def test_reject_by_button_asks_why(bot: Stage) -> None:
     assert bot.post("submit", user=ALICE, view_id=form["id"], values={"reason": "   "})["errors"].keys() == {"reason"}
     bot.post("submit", user=ALICE, view_id=form["id"], values={"reason": "too risky"})
     wait_for(lambda: "Failed" in shown(bot.card(run)))
-    assert any("too risky" in line for line in bot.in_thread(card["ts"]))
+    wait_for(lambda: any("too risky" in line for line in bot.in_thread(card["ts"])))
 
 
 def test_cancel_by_button_and_by_word(bot: Stage) -> None:

@@ -1,5 +1,7 @@
 """Reading YAML: what it means, where it stands, and that hostile files cost nothing."""
 
+# ruff: noqa: E501 - the tables read better unwrapped
+
 from __future__ import annotations
 
 import json
@@ -8,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.definition.yaml_source import MAX_BYTES, read
@@ -131,6 +133,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_json_is_read_as_it_is(value: object) -> None:
     """JSON is YAML, and comes back as the same value."""
@@ -139,6 +142,7 @@ def test_json_is_read_as_it_is(value: object) -> None:
     assert source.data == {"value": value}
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=400) | st.text(alphabet="ab:-[]{}&*!|>'\"#%@`,?\n\t <~01.\u202e", max_size=400).map(str.encode)
 )

@@ -1,5 +1,7 @@
 """Expressions: what they mean, what they may not do, and that nothing they do takes long."""
 
+# ruff: noqa: E501 - the tables read better unwrapped
+
 from __future__ import annotations
 
 import json
@@ -248,7 +250,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(WORDS, max_size=40).map(" ".join) | st.text(max_size=60).map("{{{{ {} }}}}".format))
 def test_any_template_is_refused_or_renders_soon(source: str) -> None:
     """Whatever is written either is refused, fails with an ExpressionError, or gives plain JSON in no time."""
@@ -264,6 +266,7 @@ def test_any_template_is_refused_or_renders_soon(source: str) -> None:
     assert json.dumps(value, allow_nan=False)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_text_without_braces_is_untouched(text: str) -> None:
     """Text with nothing to render stays exactly as it is."""
@@ -271,6 +274,7 @@ def test_text_without_braces_is_untouched(text: str) -> None:
         assert render(text, {}) == text
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)

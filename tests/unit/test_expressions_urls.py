@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.expressions import ExpressionError, render_url
@@ -71,6 +71,7 @@ def test_what_a_url_may_not_be(template: str, value: object, why: str) -> None:
     assert why in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_no_value_changes_where_a_call_goes(value: str) -> None:
     """Any text in path and query leaves host and shape as written, and is read back whole."""
@@ -85,6 +86,7 @@ def test_no_value_changes_where_a_call_goes(value: str) -> None:
     assert parse_qs(parts.query, keep_blank_values=True) == {"q": [value], "end": ["1"]}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_value_breaks_out_of_the_host(value: str) -> None:
     """Any text inside a host name either is refused or stays a piece of the name."""

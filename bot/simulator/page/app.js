@@ -6,7 +6,7 @@ import { showViews } from "./dialogs.js";
 import { byId, directory, get, h, notify, post } from "./dom.js";
 import { renderMessage } from "./messages.js";
 
-const state = { user: null, channel: null, thread: null, tab: "home", messages: new Map(), home: null, stream: null };
+const state = { user: null, channel: null, thread: null, tab: "home", messages: new Map(), meanwhile: null, home: null, stream: null };
 
 const direct = () => directory.people.get(state.user)?.direct;
 const inApp = () => state.channel === direct();
@@ -69,10 +69,20 @@ async function openChannel(channel, thread = null) {
   byId("messages").scrollTop = byId("messages").scrollHeight;
 }
 
+/** Reads the channel anew. What the stream tells meanwhile is newer than the answer, and goes on top of it. */
 async function load() {
-  const wanted = state.channel;
-  const answer = await get("messages", { channel: wanted, user: state.user, thread_ts: "*" });
-  if (wanted === state.channel) state.messages = new Map(answer.messages.map((each) => [each.ts, each]));
+  const meanwhile = [];
+  state.meanwhile = meanwhile;
+  const answer = await get("messages", { channel: state.channel, user: state.user, thread_ts: "*" });
+  if (state.meanwhile !== meanwhile) return;
+  state.meanwhile = null;
+  state.messages = new Map(answer.messages.map((each) => [each.ts, each]));
+  meanwhile.forEach(keep);
+}
+
+function keep(event) {
+  if (event.type.endsWith("_deleted")) state.messages.delete(event.ts);
+  else state.messages.set(event.ts, event.message);
 }
 
 async function refreshViews() {
@@ -231,19 +241,20 @@ function listen() {
 }
 
 function hear(event) {
-  if (event.type === "views") showViews(event.stack, state.user);
+  if (event.type === "reset") location.reload();
+  else if (event.type === "views") showViews(event.stack, state.user);
   else if (event.type === "home") { state.home = event.view; drawHome(); }
   else if (event.type === "notice") notify(event.text);
   else if (event.channel === state.channel) hearMessage(event);
 }
 
 function hearMessage(event) {
+  state.meanwhile?.push(event);
+  keep(event);
   if (event.type.endsWith("_deleted")) {
-    state.messages.delete(event.ts);
     [byId("messages"), byId("replies")].forEach((list) => byTs(list, event.ts)?.remove());
     return;
   }
-  state.messages.set(event.ts, event.message);
   const message = event.message;
   if (!isReply(message)) put(byId("messages"), message, openThread);
   if (state.thread && (message.ts === state.thread || message.thread_ts === state.thread)) put(byId("replies"), message);

@@ -8,14 +8,16 @@ from slack_sdk.models.blocks import Block
 
 from bot.slack.ids import Action, GateRef
 from bot.slack.views.parts import Message, actions, button, context, message, section
-from bot.slack.views.text import as_json, code_block, escape, inline, person, when
+from bot.slack.views.text import as_json, code_block, escape, inline, person, pieces, when
 from bot.slack.views.words import approver_words, gate_words
 from storage.records import ApprovalStatus, Decision, Json, VoteRecord
 
 if TYPE_CHECKING:
     from engine.executions import GateView
 
-_PREVIEW_LINES = 12
+_PIECE, _PIECES = 2800, 2
+"""Characters in one block of a preview, escaped, and blocks of it in one message."""
+_SHORT = 600
 
 
 def gate_post(gate: GateView) -> Message:
@@ -33,7 +35,7 @@ def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
     asked = f"{icon} *{words}: {inline(approval.path, 120)}*"
     blocks: list[Block] = [section(f"{asked}\n{escape(approval.message, 800)}" if approval.message else asked)]
     if approval.preview and not brief:
-        blocks.append(section(f"What happens next:\n{_preview(approval.preview)}"))
+        blocks += _preview(approval.preview)
     if approval.status is not ApprovalStatus.PENDING:
         decided = f"{words} {when(approval.decided_at)}" if approval.decided_at else words
         return [*blocks, context(" · ".join([decided, *(_vote(vote) for vote in gate.votes[:10])]))]
@@ -64,21 +66,20 @@ def _vote(vote: VoteRecord) -> str:
     return f"{person(vote.person)} {did}" + (f": “{inline(vote.comment, 200)}”" if vote.comment else "")
 
 
-def _preview(preview: Json) -> str:
+def _preview(preview: Json) -> list[Block]:
     items = preview if isinstance(preview, list) else [preview]
-    lines = [preview_line(item) for item in items[:_PREVIEW_LINES]]
-    if len(items) > _PREVIEW_LINES:
-        lines.append(f"… and {len(items) - _PREVIEW_LINES} more")
-    return code_block("\n".join(lines), 2500)
+    text = "\n".join(line for item in items for line in preview_lines(item))
+    found = list(pieces(text, _PIECE))
+    rest = sum(len(piece) for piece in found[_PIECES:])
+    shown: list[Block] = [section("*What happens next:*"), *(section(code_block(piece)) for piece in found[:_PIECES])]
+    return [*shown, context(f"{rest:,} more characters are not shown here.")] if rest else shown
 
 
-def preview_line(item: Json) -> str:
-    """One thing that would happen, on one line: `restart: POST https://…` with what else is known after it."""
+def preview_lines(item: Json) -> list[str]:
+    """One thing that would happen: `restart: POST https://…`, and a line for everything else that would be sent."""
     if not isinstance(item, dict):
-        return as_json(item, 400)
-    rest = dict(item)
-    name = next((str(rest.pop(key)) for key in ("step", "path", "id") if key in rest), "")
-    call = " ".join(str(rest.pop(key)) for key in ("method", "url") if rest.get(key))
-    known = {key: value for key, value in rest.items() if value not in (None, "", [], {})}
-    parts = [as_json(call, 300), as_json(known, 300) if known else ""]
-    return f"{as_json(name, 100)}: " * bool(name) + " ".join(part for part in parts if part)
+        return [as_json(item, _SHORT)]
+    call = " ".join(str(item[key]) for key in ("method", "url") if item.get(key)) or str(item.get("kind", ""))
+    rest = {key: value for key, value in item.items() if key not in ("step", "kind", "method", "url")}
+    sent = [f"  {key}: {as_json(value, _SHORT)}" for key, value in rest.items() if value not in (None, "", [], {})]
+    return [f"{as_json(item.get('step', '?'), 100)}: {as_json(call, _SHORT)}", *sent]

@@ -84,6 +84,8 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
         words = "never started"
     elif step.status is StepStatus.RUNNING and step.attempts > 1:
         words = f"running, try {step.attempts}"
+    elif _polls(step):
+        words = f"checking, {step.attempts} times so far"
     elif step.status is StepStatus.READY and step.attempts > 0:
         words = f"about to be tried again, {step.attempts} so far"
     return icon, words
@@ -91,7 +93,12 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
 
 def task_status(step: StepRunRecord) -> str:
     """The state of a step in the four words that Slack's task card knows."""
-    return _TASK[step.status]
+    return "in_progress" if _polls(step) else _TASK[step.status]
+
+
+def _polls(step: StepRunRecord) -> bool:
+    """Whether this is a poll between two of its rounds."""
+    return step.kind == "poll" and step.status is StepStatus.READY and step.attempts > 0
 
 
 def gate_words(approval: ApprovalRecord) -> tuple[str, str]:

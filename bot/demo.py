@@ -1,0 +1,163 @@
+"""`make demo`: the bot and the practice workspace on this machine, and one incident played in its channel."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from bot.demo_incident import Incident
+
+HOME = Path(__file__).resolve().parents[1]
+TARGET_PORT = 3901
+"""The address that `runbooks.d/restart-checkout.yaml` names."""
+
+START_S = 60.0
+STOP_S = 20.0
+
+
+class CannotStart(Exception):
+    """The demo can't go on; the message is the sentence for the person."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="play the incident and exit")
+    once = parser.parse_args(arguments).once
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _demo(once)
+    except CannotStart as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 0 if not once else 130
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _demo(once: bool) -> int:
+    bot_port, page_port = _port("PORT", 3000), _port("PRACTICE_PORT", 3900)
+    for name, port in (("PORT", bot_port), ("PRACTICE_PORT", page_port), (None, TARGET_PORT)):
+        _must_be_free(name, port)
+    folder = HOME / "var" / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    print("Starting the practice workspace and the bot …", flush=True)
+    page = f"http://127.0.0.1:{page_port}"
+    with (
+        _process(folder, "workspace", _workspace(page_port), dict(os.environ)) as workspace,
+        _process(folder, "bot", [sys.executable, "-P", "-m", "bot.cli", "up"], _settings(page, bot_port)) as bot,
+    ):
+        _wait(lambda: _answers(f"{page}/control/people"), workspace, folder / "workspace.log")
+        _wait(lambda: _answers(f"http://127.0.0.1:{bot_port}/readyz"), bot, folder / "bot.log")
+        print(f"\n  Open {page}/?user=U0CAROL01&channel=C0INC0001\n", flush=True)
+        ended_well = Incident(page).play()
+        if once:
+            return 0 if ended_well else 1
+        _stay(page, bot, workspace, folder)
+    return 0
+
+
+def _settings(page: str, port: int) -> dict[str, str]:
+    """The bot's environment: this shell's without settings of a real bot, and the practice workspace's address."""
+    from engine.settings import SETTINGS
+
+    own = {setting.name for setting in SETTINGS}
+    environment = {name: value for name, value in os.environ.items() if name not in own}
+    return {
+        **environment,
+        "SLACK_BOT_TOKEN": "xoxb-practice",
+        "SLACK_APP_TOKEN": "xapp-practice",
+        "SLACK_API_URL": f"{page}/api/",
+        "PORT": str(port),
+        "RUNBOOKS_DIR": str(HOME / "runbooks.d"),
+        "EGRESS_ALLOW": f"127.0.0.1:{TARGET_PORT}",
+        "RUNBOOK_SECRET_LB_TOKEN": "demo-lb-token-5f1c",
+    }
+
+
+def _workspace(port: int) -> list[str]:
+    options = ["--port", str(port), "--target-port", str(TARGET_PORT), "--socket-mode"]
+    return [sys.executable, "-P", "-m", "bot.simulator", *options]
+
+
+@contextmanager
+def _process(
+    folder: Path, name: str, command: list[str], environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the demo, its words in `NAME.log`, stopped when the block ends however it ends."""
+    with (folder / f"{name}.log").open("wb") as log:
+        # A group of its own: Ctrl-C reaches the demo alone, which then stops everything in order.
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+            command, cwd=folder, env=environment, stdout=log, stderr=log, process_group=0
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + START_S
+    while not ready():
+        if process.poll() is not None or time.monotonic() > until:
+            last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            raise CannotStart(f"{log.stem} did not start: {last[0]} (all of it is in {log})")
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _port(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise CannotStart(f"{name}={text} is no port: give a number from 1 to 65535.")
+    return int(text)
+
+
+def _must_be_free(name: str | None, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            advice = f"Set {name} to another one" if name else "The sample runbook needs it; stop the other program"
+            raise CannotStart(f"port {port} is taken by another program. {advice}.") from error
+
+
+def _stay(page: str, bot: subprocess.Popen[bytes], workspace: subprocess.Popen[bytes], folder: Path) -> None:
+    print(f"\nYours now: {page}/?user=U0CAROL01&channel=C0INC0001   (Ctrl-C stops everything; logs are in {folder})")
+    stopped = threading.Event()
+    while not stopped.wait(0.5):
+        for name, process in (("bot", bot), ("workspace", workspace)):
+            if process.poll() is not None:
+                raise CannotStart(f"the {name} has ended by itself; its last words are in {folder / name}.log")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

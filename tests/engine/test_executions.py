@@ -1,0 +1,418 @@
+"""A run from its start to its end: order, conditions, failure, time and what each step costs."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from house import CAROL, HOUR, MINUTE, OSCAR, SECOND, House, Target, gate, http, runbook
+
+from engine import executions
+from engine.errors import InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
+from engine.steps.outcome import Failed, Unknown
+from storage import audit, database
+
+FAILED = Failed("http_status", "The server answered 500.")
+
+
+def test_a_linear_run_goes_through_its_steps_in_order(house: House, target: Target) -> None:
+    """Each step follows the one above it, and every event is there."""
+    run = house.begin(*(http(name, target.url(f"/{name}")) for name in ("a", "b", "c")))
+    house.advance(run)
+    assert house.status(run) == "SUCCESS"
+    assert target.paths() == ["/a", "/b", "/c"]
+    assert house.told(run) == ["started", *["step_started", "step_succeeded"] * 3, "ended"]
+    house.check_books(run)
+
+
+def test_joins_wait_for_every_need(house: House) -> None:
+    """A join starts when the last of its needs has ended, whichever that is."""
+    run = house.begin(http("a"), http("b", needs=[]), http("join", needs=["a", "b"]))
+    a, b = house.claim(run), house.claim(run)
+    assert {a.step.id, b.step.id} == {"a", "b"}
+    house.finish(b)
+    assert house.all_steps(run)["join"] == "BLOCKED"
+    house.finish(a)
+    assert house.all_steps(run)["join"] == "READY"
+    house.check_books(run)
+
+
+def test_a_claim_calls_others_for_the_roots_that_are_ready_beside_it(house: House) -> None:
+    """Parallel roots do not wait for each other's end or for a sweep: the claim of one hints for the next."""
+    run = house.begin(http("a"), http("b", needs=[]), http("c", needs=[]))
+    house.hinted.clear()
+    house.claim(run)
+    assert house.hinted
+    house.hinted.clear()
+    house.claim(run)
+    assert house.hinted
+    house.hinted.clear()
+    house.claim(run)
+    assert house.hinted == []
+
+
+def test_at_most_max_concurrent_steps_run(house: House) -> None:
+    """A step too many stays READY until one has ended."""
+    run = house.begin(*(http(name, needs=[]) for name in "abcd"), max_concurrent_steps=2)
+    first, _second = house.claim(run), house.claim(run)
+    assert house.try_claim(run) is None
+    house.finish(first)
+    assert house.claim(run).step.id == "c"
+    assert house.try_claim(run) is None
+
+
+def test_own_condition_skips_only_the_step_itself(house: House, target: Target) -> None:
+    """A step skipped by its own `if` lets its followers run."""
+    run = house.begin(
+        http("a", target.url("/a")), http("b", target.url("/b"), if_="steps.a.outputs.status == 500"),
+        http("c", target.url("/c")),
+    )  # fmt: skip
+    house.advance(run)
+    assert house.all_steps(run) == {"a": "SUCCESS", "b": "SKIPPED", "c": "SUCCESS"}
+    assert target.paths() == ["/a", "/c"]
+    assert house.status(run) == "SUCCESS"
+
+
+def test_a_run_whose_every_step_is_skipped_succeeds(house: House) -> None:
+    """Nothing to do is no error, and is known the moment the run starts."""
+    house.publish(runbook("demo", http("a", if_="false"), http("b", if_="false")))
+    run = house.start("demo")
+    assert house.status(run) == "SUCCESS"
+    assert house.told(run)[-1] == "ended"
+    house.check_books(run)
+
+
+def test_a_condition_that_cannot_be_asked_fails_the_run_before_anything_starts(house: House, target: Target) -> None:
+    """A root's broken condition fails the run, and its sibling roots are held back whichever came first."""
+    bad = "params.size.deep > 3"
+    for order in (["bad", "good"], ["good", "bad"]):
+        roots = {"bad": http("bad", target.url(), if_=bad, needs=[]), "good": http("good", target.url(), needs=[])}
+        run = house.begin(
+            *(roots[name] for name in order),
+            slug="-".join(order),
+            parameters={"type": "object", "properties": {"size": {"type": "integer", "default": 1}}},
+        )
+        assert house.status(run) == "FAILED"
+        assert house.all_steps(run) == {"bad": "FAILED", "good": "BLOCKED"}
+        house.advance(run)
+        house.check_books(run)
+    assert target.hits == []
+
+
+def test_a_failure_holds_back_what_is_ready_and_lets_what_runs_finish(house: House) -> None:
+    """After a failure nothing starts; the run ends when its last running step has."""
+    run = house.begin(
+        *(http(name, needs=[]) for name in ("a", "b", "c")), http("after", needs=["b"]), max_concurrent_steps=2
+    )
+    a, b = house.claim(run), house.claim(run)
+    house.finish(a, FAILED)
+    assert house.all_steps(run) == {"a": "FAILED", "b": "RUNNING", "c": "BLOCKED", "after": "BLOCKED"}
+    assert (house.status(run), house.execution(run).ending) == ("RUNNING", "FAILED")
+    assert house.try_claim(run) is None
+    house.check_books(run)
+    house.finish(b)
+    assert house.status(run) == "FAILED"
+    assert house.all_steps(run)["after"] == "BLOCKED"
+    assert house.execution(run).error["step"] == "a"
+    house.check_books(run)
+
+
+def test_a_failure_closes_open_gates(house: House) -> None:
+    """Nobody is asked about a run that has failed, and a gate that was about to open does not."""
+    run = house.begin(gate("ask"), http("bad", needs=[]), gate("late", needs=[]))
+    ask, bad, late = house.claim(run), house.claim(run), house.claim(run)
+    for each in (ask,):
+        house.finish(each, _perform(house, each))
+    assert house.all_steps(run)["ask"] == "WAITING"
+    house.finish(bad, FAILED)
+    assert house.all_steps(run)["ask"] == "CANCELLED"
+    house.finish(late, _perform(house, late))
+    assert house.all_steps(run)["late"] == "CANCELLED"
+    assert house.status(run) == "FAILED"
+    assert [each.approval.status for each in executions.view(house.rt, run).gates] == ["CANCELLED"]
+    house.check_books(run)
+
+
+def _perform(house: House, claim):
+    from engine.steps.perform import perform
+
+    return perform(claim, house.tools, lambda: False)
+
+
+def test_a_failed_run_waits_for_a_person_where_an_outcome_is_unknown(house: House) -> None:
+    """The result is fixed, but the run is not over while somebody has to say what happened."""
+    run = house.begin(http("a", method="POST"), http("b", needs=[]))
+    a, b = house.claim(run), house.claim(run)
+    house.finish(a, Unknown("timeout", "No answer."))
+    house.finish(b, FAILED)
+    assert (house.status(run), house.execution(run).ending) == ("WAITING", "FAILED")
+    house.check_books(run)
+    executions.resolve(house.rt, CAROL, run, None, "done", "I looked: it did.")
+    assert house.all_steps(run)["a"] == "SUCCESS"
+    assert house.status(run) == "FAILED"
+    house.check_books(run)
+
+
+def test_an_unknown_outcome_parks_its_branch_and_lets_others_go_on(house: House, target: Target) -> None:
+    """The run is WAITING only once nothing else can be done."""
+    run = house.begin(
+        http("a", method="POST"), http("after-a"), http("b", target.url("/b"), needs=[]), http("after-b", target.url("/c"))
+    )
+    a = house.claim(run)
+    house.finish(a, Unknown("timeout", "No answer."))
+    assert house.status(run) == "RUNNING"
+    house.advance(run)
+    assert house.status(run) == "WAITING"
+    assert house.all_steps(run) == {"a": "UNKNOWN", "after-a": "BLOCKED", "b": "SUCCESS", "after-b": "SUCCESS"}
+    house.check_books(run)
+
+
+@pytest.mark.parametrize(("choice", "step", "status"), [("done", "SUCCESS", "SUCCESS"), ("failed", "FAILED", "FAILED")])
+def test_a_person_settles_an_unknown_outcome(house: House, choice: str, step: str, status: str) -> None:
+    """Said to be done the run goes on, said to have failed it fails; both are on record with the reason."""
+    run = house.begin(http("a", method="POST"))
+    house.finish(house.claim(run), Unknown("timeout", "No answer."))
+    executions.resolve(house.rt, CAROL, run, "a", choice, "I looked.")
+    assert house.all_steps(run) == {"a": step}
+    assert house.status(run) == status
+    with database.reading():
+        rows = audit.of_thing(1, f"execution:{run}")
+    assert [(each.action, each.actor) for each in rows][-1] == ("step.resolve", CAROL.user_id)
+    house.check_books(run)
+
+
+def test_retrying_an_unknown_outcome_makes_another_attempt(house: House, target: Target) -> None:
+    """The same key is sent again, and the step's second attempt counts."""
+    run = house.begin(http("a", target.url(), method="POST"))
+    claim = house.claim(run)
+    house.finish(claim, Unknown("timeout", "No answer."))
+    executions.resolve(house.rt, CAROL, run, "a", "retry", "It never arrived.")
+    assert house.status(run) == "RUNNING"
+    house.advance(run)
+    assert house.status(run) == "SUCCESS"
+    assert target.keys() == {claim.idempotency_key: 1}
+    assert [each.status for each in house.attempts(run, "a")] == ["UNKNOWN", "SUCCESS"]
+
+
+def test_a_failing_run_offers_no_retry_of_an_unknown_outcome(house: House) -> None:
+    """Asking for what can't be done is refused in words, and changes nothing."""
+    from engine.errors import Conflict
+
+    run = house.begin(http("a", method="POST"), http("b", needs=[]))
+    a, b = house.claim(run), house.claim(run)
+    house.finish(a, Unknown("timeout", "No answer."))
+    house.finish(b, FAILED)
+    with pytest.raises(Conflict, match="done or failed"):
+        executions.resolve(house.rt, CAROL, run, "a", "retry", "again")
+    assert house.all_steps(run)["a"] == "UNKNOWN"
+
+
+def test_resolving_needs_a_note_a_right_and_an_unknown_step(house: House) -> None:
+    """Each refusal is its own error, and none changes the step."""
+    from engine.errors import Conflict
+
+    run = house.begin(http("a", method="POST"), http("b", needs=[], method="POST"))
+    with pytest.raises(Conflict, match="no step"):
+        executions.resolve(house.rt, CAROL, run, None, "done", "x")
+    for claim in (house.claim(run), house.claim(run)):
+        house.finish(claim, Unknown("timeout", "No answer."))
+    with pytest.raises(ReasonRequired):
+        executions.resolve(house.rt, CAROL, run, "a", "done", "  ")
+    with pytest.raises(NotAllowed):
+        executions.resolve(house.rt, OSCAR, run, "a", "done", "x")
+    with pytest.raises(Conflict, match="a, b"):
+        executions.resolve(house.rt, CAROL, run, None, "done", "x")
+    with pytest.raises(Conflict, match="Choose one"):
+        executions.resolve(house.rt, CAROL, run, "a", "maybe", "x")
+    assert set(house.all_steps(run).values()) == {"UNKNOWN"}
+
+
+def test_time_at_a_gate_does_not_count_against_the_runs_timeout(house: House, target: Target) -> None:
+    """Only RUNNING time is used up: an hour at a gate is free, a slow step after it is not."""
+    run = house.begin(http("a", target.url()), gate("ask", timeout="24h"), http("b", target.url()), timeout="10m")
+    claim = house.claim(run)
+    house.clock.tick(4 * MINUTE)
+    house.finish(claim)
+    house.advance(run)
+    assert house.status(run) == "WAITING"
+    assert house.execution(run).running_ms == 4 * MINUTE
+    house.clock.tick(5 * HOUR)
+    house.sweep()
+    assert house.status(run) == "WAITING"
+    from engine import approvals
+    from storage.records import Decision
+
+    house.know_groups()
+    from house import ALICE
+
+    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    claim = house.claim(run)
+    house.clock.tick(6 * MINUTE - SECOND)
+    house.sweep()
+    assert house.execution(run).ending is None
+    house.clock.tick(SECOND)
+    house.sweep()
+    assert (house.execution(run).ending, house.status(run)) == ("FAILED", "RUNNING")
+    assert house.execution(run).error["code"] == "timeout"
+    house.finish(claim)
+    assert house.status(run) == "FAILED"
+    house.check_books(run)
+
+
+def test_a_run_that_times_out_while_a_step_waits_to_be_retried_ends_at_once(house: House, target: Target) -> None:
+    """Back-off counts as running time, and a run out of time makes no further attempt."""
+    run = house.begin(
+        http("a", target.url(), retry={"max_attempts": 9, "delay": "10m", "max_delay": "10m"}), timeout="2m"
+    )
+    house.finish(house.claim(run), Failed("not_sent", "No route.", retryable=True))
+    assert house.status(run) == "RUNNING"
+    house.clock.tick(2 * MINUTE)
+    house.sweep()
+    assert house.status(run) == "FAILED"
+    house.clock.tick(HOUR)
+    house.sweep()
+    assert target.hits == []
+    house.check_books(run)
+
+
+def test_nothing_runs_that_is_a_draft(house: House) -> None:
+    """An unapproved runbook is refused with what to do about it."""
+    house.sync(demo=runbook("demo", http("a")))
+    with pytest.raises(NotApproved, match="admin approve demo"):
+        house.start("demo")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_newer_draft_before_the_first_claim_stops_the_run(house: House, target: Target, keep: bool) -> None:
+    """What was approved when asked for is asked again before anything is sent; ON_EDIT=keep lets it go on."""
+    run = house.begin(http("a", target.url()))
+    house.settle_for(on_edit="keep" if keep else "stop")
+    house.sync(demo=runbook("demo", http("a", target.url("/other"))))
+    house.advance(run)
+    assert house.status(run) == ("SUCCESS" if keep else "FAILED")
+    assert target.paths() == (["/"] if keep else [])
+    if not keep:
+        assert house.execution(run).error["code"] == "not_approved"
+    house.check_books(run)
+
+
+def test_deprecating_before_the_first_claim_fails_the_run_and_sends_nothing(house: House, target: Target) -> None:
+    """A withdrawn version that has not begun never does."""
+    from engine import catalog
+    from house import ALICE
+
+    run = house.begin(http("a", target.url()))
+    catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
+    house.advance(run)
+    assert house.status(run) == "FAILED"
+    assert house.execution(run).error["code"] == "not_approved"
+    assert "wrong host" in house.execution(run).error["message"]
+    assert target.hits == []
+
+
+def test_deprecating_a_running_version_parks_it_at_its_next_claim(house: House, target: Target) -> None:
+    """What runs finishes, what follows does not start, and the run can still be cancelled."""
+    from engine import catalog
+    from house import ALICE
+
+    run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
+    claim = house.claim(run)
+    catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
+    house.runner._record(claim.step_run, _perform(house, claim))
+    assert house.status(run) == "PAUSED"
+    assert "wrong host" in (house.execution(run).paused_reason or "")
+    house.clock.tick(2 * HOUR)
+    house.sweep()
+    assert house.status(run) == "PAUSED"
+    assert target.paths() == ["/a"]
+    executions.cancel(house.rt, CAROL, run, "withdrawn")
+    assert house.status(run) == "CANCELLED"
+    house.check_books(run)
+
+
+def test_a_newer_draft_leaves_a_running_execution_alone(house: House, target: Target) -> None:
+    """An execution goes on with the version it began with."""
+    run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
+    claim = house.claim(run)
+    house.sync(demo=runbook("demo", http("a", target.url("/new"))))
+    house.runner._record(claim.step_run, _perform(house, claim))
+    house.advance(run)
+    assert house.status(run) == "SUCCESS"
+    assert target.paths() == ["/a", "/b"]
+
+
+def test_starting_checks_rights_parameters_and_the_reason(house: House) -> None:
+    """Each refusal is its own error, and none leaves anything behind."""
+    schema = {"type": "object", "required": ["size"], "properties": {"size": {"type": "integer"}}}
+    house.publish(runbook("demo", http("a"), parameters=schema, risk="high"))
+    with pytest.raises(NotAllowed, match="team payments"):
+        house.start("demo", OSCAR, size=1)
+    with pytest.raises(InvalidParameters):
+        executions.start(house.rt, CAROL, "demo", {}, trigger="test", reason="why not")
+    with pytest.raises(ReasonRequired):
+        house.start("demo", size=1)
+    with pytest.raises(NotFound, match="Did you mean demo"):
+        house.start("demoo")
+    with pytest.raises(NotApproved, match="Only version 1"):
+        executions.prepare(house.rt, CAROL, "demo", 2)
+    assert executions.recent(house.rt) == []
+    assert executions.start(house.rt, CAROL, "demo", {"size": 1}, trigger="test", reason="now").reason == "now"
+
+
+def test_an_execution_is_found_in_whatever_case_it_was_typed(house: House) -> None:
+    """Ids are read aloud and typed by hand."""
+    run = house.begin(http("a"))
+    assert executions.find(house.rt, f" {run.lower()} ").id == run
+    with pytest.raises(NotFound):
+        executions.find(house.rt, "R-000000")
+
+
+class _Statements(logging.Handler):
+    """Counts what peewee sends."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.sent: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.sent.append(str(record.args[0] if isinstance(record.args, tuple) else record.msg[0]))
+
+
+@pytest.fixture
+def statements():
+    logger, handler = logging.getLogger("peewee"), _Statements()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield handler.sent
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def test_a_step_costs_one_commit_and_the_same_in_a_small_and_a_large_run(
+    house: House, statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record of one step and the claim of the next share a transaction, whose statements do not grow with the run."""
+    from engine import runner
+    from engine.steps.outcome import Succeeded
+
+    monkeypatch.setattr(runner, "perform", lambda *_: Succeeded({"status": 200}))
+    commits = []
+    original = database.transaction
+
+    def counted():
+        commits.append(1)
+        return original()
+
+    monkeypatch.setattr(database, "transaction", counted)
+    cost = {}
+    for size in (5, 300):
+        run = house.begin(*(http(f"s{n}") for n in range(size)), slug=f"size-{size}", max_concurrent_steps=1)
+        statements.clear()
+        commits.clear()
+        house.advance(run)
+        assert house.status(run) == "SUCCESS"
+        assert len(commits) == size + 1
+        cost[size] = len(statements) / size
+    assert cost[300] <= cost[5]
+    assert cost[300] <= 16
