@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine import boot, settings
+from engine import access_file, boot, settings
 from engine.access import SYSTEM
 from engine.definition.load import check_file
+from engine.definition.model import Problem
 from engine.errors import BadSettings
 from engine.logs import install_logging
 from engine.redaction import Redactor
@@ -57,12 +58,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(chosen: argparse.Namespace) -> int:
-    problems = [problem for path in chosen.files for problem in check_file(path)]
-    for problem in problems:
+    found = [problem for path in chosen.files for problem in _check_one(path)]
+    for problem in found:
         print(problem)
-    if not problems:
+    wrong = any(problem.severity == "error" for problem in found)
+    if not wrong:
         print(f"{len(chosen.files)} file{'s are' if len(chosen.files) > 1 else ' is'} fine")
-    return 1 if problems else 0
+    return 1 if wrong else 0
+
+
+def _check_one(path: Path) -> list[Problem]:
+    """A runbook's problems or the access file's; other files that start with `_` are no runbooks."""
+    if path.name == access_file.NAME:
+        return access_file.read(path)[1]
+    return [] if path.name.startswith("_") and path.is_file() else check_file(path)
 
 
 def _up(_chosen: argparse.Namespace) -> int:

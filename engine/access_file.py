@@ -33,9 +33,8 @@ class Policy:
         return {"platform_admins": list(self.platform_admins), "responders": list(self.responders), "teams": teams}
 
 
-def read(folder: Path) -> tuple[Policy | None, list[Problem]]:
-    """The folder's policy and what is wrong with it. None means: keep the one that was there."""
-    path = folder / NAME
+def read(path: Path) -> tuple[Policy | None, list[Problem]]:
+    """The file's policy and what is wrong with it. None means: keep the one that was there."""
     try:
         with path.open("rb") as opened:
             source = opened.read(MAX_BYTES + 1)

@@ -14,12 +14,13 @@ from functools import partial
 
 from engine import catalog, context
 from engine.errors import NotApproved
-from engine.recording import record
+from engine.held import Held
+from engine.recording import record, take_over
 from engine.runtime import Runtime
 from engine.steps import approval
 from engine.steps.outcome import Outcome
 from engine.steps.perform import Claim, Tools, perform
-from engine.transition import Transition
+from engine.transition import Transition, change
 from storage import database, executions, runbooks, steps
 from storage.records import ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus, VersionStatus
 
@@ -37,9 +38,7 @@ class Runner:
         self.rt = rt
         self.worker_id = worker_id
         self._tools = tools
-        self._lock = threading.Lock()
-        self._running: dict[int, str] = {}
-        self._abandoned: set[int] = set()
+        self._held = Held()
         self._draining = threading.Event()
 
     def advance(self, execution_id: str) -> None:
@@ -48,10 +47,10 @@ class Runner:
         while claim is not None:
             step_run = claim.step_run
             try:
-                outcome = perform(claim, self._tools, partial(self._is_abandoned, step_run.id))
+                outcome = perform(claim, self._tools, partial(self._held.is_abandoned, step_run))
                 claim = self._record(step_run, outcome)
             finally:
-                self._let_go(step_run.id)
+                self._held.drop(step_run)
 
     def drain(self) -> None:
         """Finish the attempts under way and claim nothing more."""
@@ -59,71 +58,50 @@ class Runner:
 
     def busy(self) -> int:
         """How many attempts are under way."""
-        with self._lock:
-            return len(self._running)
+        return len(self._held)
 
     def abandon_cancelled(self) -> None:
         """Drop the calls of executions that were cancelled meanwhile."""
-        with self._lock:
-            held = dict(self._running)
-        if not held:
-            return
-        with database.reading():
-            cancelled = executions.ending_by_cancel(set(held.values()))
-        with self._lock:
-            self._abandoned |= {step_run for step_run, execution in held.items() if execution in cancelled}
+        held = self._held.executions()
+        if held:
+            with database.reading():
+                cancelled = executions.ending_by_cancel(held)
+            self._held.abandon(cancelled)
 
     def take_back_strays(self) -> None:
         """Settle what the database says this worker runs although no thread of it does.
 
         That is so after a commit whose answer was lost, and after a result that could not be recorded. The worker is
-        alive, so that nobody else would ever take these steps over.
+        alive, so nobody else would ever take these steps over.
         """
         with database.reading():
-            held = steps.held_by(self.worker_id)
-        for step in held:
-            if not self._holds(step.id):
-                self._take_back(step)
-
-    def _take_back(self, found: StepRunRecord) -> None:
-        with change(self.rt, found.execution_id) as transition:
-            step = steps.by_id(found.id)
-            # Asked again under the lock: a claim is held before its commit and let go of after its record's.
-            if step is not None and (step.status, step.fence) == (found.status, found.fence):
-                if self._holds(step.id):
-                    return
-                log.warning("%s of %s was lost on its way here: taking it back", step.path, step.execution_id)
-                take_over(transition, step)
-        self.rt.hint([found.execution_id])
-
-    def _holds(self, step_run_id: int) -> bool:
-        with self._lock:
-            return step_run_id in self._running
-
-    def _hold(self, claim: Claim) -> None:
-        with self._lock:
-            self._running[claim.step_run.id] = claim.execution.id
-
-    def _let_go(self, step_run_id: int) -> None:
-        with self._lock:
-            self._running.pop(step_run_id, None)
-            self._abandoned.discard(step_run_id)
-
-    def _is_abandoned(self, step_run_id: int) -> bool:
-        return step_run_id in self._abandoned
+            strays = [step for step in steps.held_by(self.worker_id) if step not in self._held]
+        for stray in strays:
+            with change(self.rt, stray.execution_id) as transition:
+                step = steps.by_id(stray.id)
+                # Asked again under the lock: a claim is held before its commit, and dropped after its record's.
+                still = step is not None and (step.status, step.fence) == (stray.status, stray.fence)
+                if step is not None and still and step not in self._held:
+                    log.warning("no thread runs %s of %s: taking it back", step.path, step.execution_id)
+                    take_over(transition, step)
+            self.rt.hint([stray.execution_id])
 
     def _claim(self, execution_id: str) -> Claim | None:
         if self._draining.is_set():
             return None
-        with database.transaction():
+        with self._held.unless_undone() as claimed, database.transaction():
             execution = executions.lock(execution_id)
             if execution is None or execution.workspace_id != self.rt.workspace_id:
                 return None
             transition = Transition(self.rt, execution)
-            claim = self._claim_next(transition)
+            claim = self._claim_next(transition, claimed)
             if transition.changed:
                 execution = transition.save()
-        return replace(claim, execution=execution) if claim else None
+        if claim is None:
+            return None
+        if _claimable_beside(execution):
+            self.rt.hint([execution.id])  # whoever takes it calls the next: what is ready together starts together
+        return replace(claim, execution=execution)
 
     def _record(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
         """Record an outcome and claim what follows, in one commit; patient while the database is away."""
@@ -139,7 +117,7 @@ class Runner:
 
     def _record_once(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
         claim: Claim | None = None
-        with database.transaction():
+        with self._held.unless_undone() as claimed, database.transaction():
             execution = executions.lock(step_run.execution_id)
             assert execution is not None
             transition = Transition(self.rt, execution)
@@ -149,14 +127,12 @@ class Runner:
                 transition.tell("late_result", step_run.path, message=message)
                 log.warning("%s of %s: %s", step_run.path, execution.id, message)
             elif not self._draining.is_set():
-                claim = self._claim_next(transition)
+                claim = self._claim_next(transition, claimed)
             execution = transition.save()
-        others = min(execution.live - execution.running, execution.max_concurrent - execution.running)
-        if others > 0 and not execution.status.ended:
-            self.rt.hint([execution.id] * others)
+        self.rt.hint([execution.id] * _claimable_beside(execution))
         return replace(claim, execution=execution) if claim else None
 
-    def _claim_next(self, transition: Transition) -> Claim | None:
+    def _claim_next(self, transition: Transition, claimed: list[StepRunRecord]) -> Claim | None:
         """Take the step that has been ready longest, if the run may go on; needs the execution's lock."""
         execution = transition.execution
         if execution.status not in _CLAIMABLE or execution.ending is not None:
@@ -166,7 +142,11 @@ class Runner:
         step = steps.next_ready(execution.id, transition.at)
         if step is None or not self._still_approved(transition):
             return None
-        return self._take(transition, step)
+        claim = self._take(transition, step)
+        if claim is not None:
+            self._held.add(claim.step_run)
+            claimed.append(claim.step_run)
+        return claim
 
     def _take(self, transition: Transition, step: StepRunRecord) -> Claim | None:
         definition = transition.runbook.by_id[step.step_id]
@@ -196,8 +176,6 @@ class Runner:
     def _still_approved(self, transition: Transition) -> bool:
         """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked."""
         execution = transition.execution
-        version = runbooks.version_by_id(execution.version_id)
-        assert version is not None
         if execution.started_at is None:
             runbook = runbooks.by_id(execution.runbook_id)
             assert runbook is not None
@@ -206,10 +184,19 @@ class Runner:
             except NotApproved as error:
                 transition.fail_run("not_approved", str(error))
                 return False
-        elif version.status is not VersionStatus.APPROVED:
-            transition.pause(f"{version.slug}@{version.number} was deprecated. {version.note}".strip())
+            return True
+        status, note = runbooks.version_state(execution.version_id)
+        if status is not VersionStatus.APPROVED:
+            transition.pause(f"{execution.slug}@{execution.number} was deprecated. {note}".strip())
             return False
         return True
+
+
+def _claimable_beside(execution: ExecutionRecord) -> int:
+    """How many more steps could be claimed now, if those that are READY are due."""
+    if execution.status not in _CLAIMABLE or execution.ending is not None:
+        return 0
+    return max(0, min(execution.live, execution.max_concurrent) - execution.running)
 
 
 def _time_left(execution: ExecutionRecord, at: int) -> int:

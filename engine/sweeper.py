@@ -91,7 +91,8 @@ class Sweeper:
             step = steps.by_id(step_run_id)
             if step is not None and step.id in steps.orphaned(transition.at):
                 log.warning("taking over %s of %s from %s", step.path, step.execution_id, step.worker_id)
-                recording.take_over(transition, step)
+                if recording.take_over(transition, step) and step.worker_id is not None:
+                    workers.end(step.worker_id)  # should it be alive after all, its next heartbeat tells it so
         self._rt.hint([found.execution_id])
 
     def _time_out(self, execution_id: str) -> None:

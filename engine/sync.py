@@ -64,7 +64,7 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     authorise(rt, actor, Action.SYNC)
     folder = rt.settings.runbooks_dir
     files, broken, problems = _read_folder(folder)
-    policy, policy_problems = access_file.read(folder)
+    policy, policy_problems = access_file.read(folder / access_file.NAME)
     problems += policy_problems
     authors = {each.author_email: find_author(each.author_email) for each in files if each.author_email and find_author}
     with database.transaction():

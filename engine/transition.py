@@ -65,7 +65,8 @@ class Transition:
 
     def succeed(self, step: StepRunRecord, outputs: Json, note: str = "") -> bool:
         """The step is done: its outputs are kept and what needs it is let on."""
-        if not self.move(step, StepStatus.SUCCESS, outputs=outputs, ended_at=self.at, due_at=None, note=note):
+        done = {"outputs": outputs, "error": None, "ended_at": self.at, "due_at": None, "note": note}
+        if not self.move(step, StepStatus.SUCCESS, **done):
             return False
         self.tell("step_succeeded", step.path)
         self.release(step.step_id, poisoned=False)

@@ -91,12 +91,15 @@ class Worker:
             log.exception("advancing %s failed; the sweeper will come back to it", execution_id)
 
     def _watch(self, stop: threading.Event) -> None:
-        """Notice cancels of what is being called right now."""
+        """Notice cancels of what is being called right now, and steps that fell between a commit and its answer."""
         while not stop.wait(0.5):
             try:
                 self.runner.abandon_cancelled()
+                self.runner.take_back_strays()
             except database.DatabaseTrouble:
-                log.warning("could not look for cancelled executions", exc_info=True)
+                log.warning("could not look after the steps under way", exc_info=True)
+            except Exception:
+                log.exception("looking after the steps under way failed; trying again")
 
 
 def declare_dead(worker_id: str) -> None:

@@ -24,17 +24,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bot-token", default=_env("BOT_TOKEN", default.bot_token))
     parser.add_argument("--app-token", default=_env("APP_TOKEN", default.app_token))
     parser.add_argument("--command", default=_env("COMMAND", default.command), help="the bot's slash command")
-    parser.add_argument("--socket-mode", action="store_true", default=bool(_env("SOCKET_MODE", "")))
+    parser.add_argument("--socket-mode", action="store_true", default=_flag("SOCKET_MODE"))
     parser.add_argument("--target-port", type=int, default=_env("TARGET_PORT", "") or None, help="the sample estate")
     parser.add_argument("--target-token", default=_env("TARGET_TOKEN", default.target_token))
-    parser.add_argument("--rate-limits", action="store_true", default=bool(_env("RATE_LIMITS", "")))
-    parser.add_argument("--lenient", action="store_true", help="ignore unknown Web API arguments, as Slack does")
-    parser.add_argument("--events", default=",".join(sorted(DEFAULT_EVENTS)), help="the bot's event subscriptions")
+    parser.add_argument("--rate-limits", action="store_true", default=_flag("RATE_LIMITS"))
+    parser.add_argument(
+        "--lenient",
+        action="store_true",
+        default=_flag("LENIENT"),
+        help="ignore unknown Web API arguments, as Slack does",
+    )
+    parser.add_argument(
+        "--events", default=_env("EVENTS", ",".join(sorted(DEFAULT_EVENTS))), help="the bot's event subscriptions"
+    )
     return parser
 
 
 def _env(name: str, default: str) -> str:
     return os.environ.get(f"PRACTICE_{name}", default)
+
+
+def _flag(name: str) -> bool:
+    return _env(name, "").lower() in ("1", "true", "yes", "on")
 
 
 def _config(options: argparse.Namespace) -> Config:

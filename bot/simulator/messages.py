@@ -70,6 +70,7 @@ class Messages:
         self._feed = feed
         self._by_key: dict[tuple[str, str], Posted] = {}
         self._ephemeral: dict[str, Posted] = {}
+        self._threads: dict[tuple[str, str], dict[str, Posted]] = {}
         self._last = 0
         self._numbers = itertools.count(1)
 
@@ -85,6 +86,8 @@ class Messages:
             posted.ephemeral_id = f"E{next(self._numbers):08d}"
             self._ephemeral[posted.ephemeral_id] = posted
         self._by_key[channel, ts] = posted
+        if posted.is_reply and not only:
+            self._threads.setdefault((channel, posted.thread_ts or ""), {})[ts] = posted
         self._tell("message", posted)
         if posted.is_reply and not only:
             self._tell_parent(posted)
@@ -105,6 +108,7 @@ class Messages:
             return
         del self._by_key[posted.channel, posted.ts]
         self._ephemeral.pop(posted.ephemeral_id or "", None)
+        self._threads.get((posted.channel, posted.thread_ts or ""), {}).pop(posted.ts, None)
         self._tell("message_deleted", posted)
         if posted.is_reply and not posted.only:
             self._tell_parent(posted)
@@ -126,11 +130,7 @@ class Messages:
 
     def replies(self, channel: str, thread_ts: str) -> list[Posted]:
         """The replies in a thread, the parent left out."""
-        return [
-            p
-            for p in self._by_key.values()
-            if p.channel == channel and p.thread_ts == thread_ts and p.is_reply and not p.only
-        ]
+        return list(self._threads.get((channel, thread_ts), {}).values())
 
     def seen_by(self, user: str | None, channel: str) -> list[Posted]:
         """All that a person sees in a channel, threads and their own ephemeral messages included."""

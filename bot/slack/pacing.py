@@ -40,12 +40,10 @@ class Bucket:
 class Pace:
     """Says whether a call may be made now. Used by one thread."""
 
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, updates_per_minute: int = UPDATES_PER_MINUTE
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         # A full burst and a minute's refill together stay within the budget of any minute.
-        self._updates = Bucket(UPDATE_BURST, (updates_per_minute - UPDATE_BURST) / 60, clock())
+        self._updates = Bucket(UPDATE_BURST, (UPDATES_PER_MINUTE - UPDATE_BURST) / 60, clock())
         self._posts: OrderedDict[str, Bucket] = OrderedDict()
         self._paused: dict[str, float] = {}
         self._updated: OrderedDict[str, float] = OrderedDict()

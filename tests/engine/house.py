@@ -23,7 +23,7 @@ from engine.runner import Runner
 from engine.runtime import Runtime
 from engine.secrets import SecretStore
 from engine.steps.outcome import Outcome, Succeeded
-from engine.steps.perform import Claim, Tools
+from engine.steps.perform import Claim, Tools, perform
 from engine.sweeper import Sweeper
 from storage import database, events, steps, workers
 from storage.records import (
@@ -36,7 +36,9 @@ from storage.records import (
     StepStatus,
 )
 
-ALICE, DAVE, BOB, CAROL, OSCAR = (Actor(user) for user in ("U0ALICE01", "U0DAVE001", "U0BOB0001", "U0CAROL01", "U0OSCAR01"))
+ALICE, DAVE, BOB, CAROL, OSCAR = (
+    Actor(user) for user in ("U0ALICE01", "U0DAVE001", "U0BOB0001", "U0CAROL01", "U0OSCAR01")
+)
 """Two platform admins, the admin of team payments, a member of it who is also on call, and somebody with no role."""
 
 ACCESS = """\
@@ -68,7 +70,14 @@ def gate(name: str, *, timeout: str = "15m", on_timeout: str = "fail", **with_: 
     with_.setdefault("approvers", {"roles": ["platform_admin"]})
     keys = {key: with_.pop(key) for key in ("needs", "if_") if key in with_}
     with_.setdefault("message", "Go on?")
-    return {"id": name, "type": "approval", "with": with_, "timeout": timeout, "on_timeout": on_timeout, **_renamed(keys)}
+    return {
+        "id": name,
+        "type": "approval",
+        "with": with_,
+        "timeout": timeout,
+        "on_timeout": on_timeout,
+        **_renamed(keys),
+    }
 
 
 def _renamed(keys: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +88,9 @@ def runbook(slug: str, *steps_: dict[str, Any], **top: Any) -> str:
     """A runbook's text; JSON is YAML too. It belongs to team payments unless `team` says otherwise."""
     top = {"team": "payments", **top}
     top = {key: value for key, value in top.items() if value is not None}
-    return json.dumps({"apiVersion": "runbook/v1", "id": slug, "name": slug.title(), **top, "steps": list(steps_)}, indent=1)
+    return json.dumps(
+        {"apiVersion": "runbook/v1", "id": slug, "name": slug.title(), **top, "steps": list(steps_)}, indent=1
+    )
 
 
 class Clock:
@@ -122,7 +133,9 @@ class Target:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         with self._lock:
             self.hits.append((method, path, headers.get("idempotency-key", "")))
-            planned = self.does.get(path.partition("?")[0], [answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")])
+            planned = self.does.get(
+                path.partition("?")[0], [answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")]
+            )
             behave = planned.pop(0) if len(planned) > 1 else planned[0]
         self.on_request(path)
         behave(conn, request)
@@ -145,9 +158,13 @@ class House:
         self.rt = replace(rt, hint=self.hinted.extend)
         self.clock = clock
         self.folder: Path = rt.settings.runbooks_dir
-        self.egress = Egress(Policy(rt.settings.egress_allow, rt.settings.own_endpoints), resolver=Resolver(threads=2), ssl_context=_TLS)
+        self.egress = Egress(
+            Policy(rt.settings.egress_allow, rt.settings.own_endpoints), resolver=Resolver(threads=2), ssl_context=_TLS
+        )
         redactor = Redactor()
         self.tools = Tools(self.egress, SecretStore(rt.settings.secret_variables, None, redactor), redactor)
+        self.alive: set[str] = set()
+        """The workers whose hearts beat when the clock is turned."""
         self.runner = self.worker("w1")
         self.write(_access_yaml=ACCESS)
         self.know_groups()
@@ -156,6 +173,7 @@ class House:
         """A registered worker of this name."""
         with database.transaction():
             workers.register(self.rt.workspace_id, worker_id)
+        self.alive.add(worker_id)
         return Runner(self.rt, worker_id, self.tools)
 
     def know_groups(self, groups: dict[str, tuple[str, set[str]]] = GROUPS) -> None:
@@ -219,10 +237,18 @@ class House:
             runner._record(claim.step_run, outcome or Succeeded({}))
         finally:
             runner._draining.clear()
+            runner._held.drop(claim.step_run)
+
+    def act(self, claim: Claim) -> Outcome:
+        """Only the second beat."""
+        return perform(claim, self.tools, lambda: False)
 
     def sweep(self) -> list[str]:
         """One round of a sweeper that does at once what is due; the executions that were."""
         due: list[str] = []
+        with database.transaction():
+            for worker_id in self.alive:
+                workers.heartbeat(worker_id)
         Sweeper(self.rt, due.extend, grace_ms=0).sweep()
         for execution_id in due:
             self.advance(execution_id)

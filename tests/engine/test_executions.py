@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 
 import pytest
-from house import CAROL, HOUR, MINUTE, OSCAR, SECOND, House, Target, gate, http, runbook
+from house import ALICE, CAROL, HOUR, MINUTE, OSCAR, SECOND, House, Target, gate, http, runbook
 
-from engine import executions
-from engine.errors import InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
-from engine.steps.outcome import Failed, Unknown
+from engine import approvals, catalog, executions, runner
+from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
+from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database
+from storage.records import Decision
 
 FAILED = Failed("http_status", "The server answered 500.")
 
@@ -121,22 +122,15 @@ def test_a_failure_closes_open_gates(house: House) -> None:
     """Nobody is asked about a run that has failed, and a gate that was about to open does not."""
     run = house.begin(gate("ask"), http("bad", needs=[]), gate("late", needs=[]))
     ask, bad, late = house.claim(run), house.claim(run), house.claim(run)
-    for each in (ask,):
-        house.finish(each, _perform(house, each))
+    house.finish(ask, house.act(ask))
     assert house.all_steps(run)["ask"] == "WAITING"
     house.finish(bad, FAILED)
     assert house.all_steps(run)["ask"] == "CANCELLED"
-    house.finish(late, _perform(house, late))
+    house.finish(late, house.act(late))
     assert house.all_steps(run)["late"] == "CANCELLED"
     assert house.status(run) == "FAILED"
     assert [each.approval.status for each in executions.view(house.rt, run).gates] == ["CANCELLED"]
     house.check_books(run)
-
-
-def _perform(house: House, claim):
-    from engine.steps.perform import perform
-
-    return perform(claim, house.tools, lambda: False)
 
 
 def test_a_failed_run_waits_for_a_person_where_an_outcome_is_unknown(house: House) -> None:
@@ -156,7 +150,10 @@ def test_a_failed_run_waits_for_a_person_where_an_outcome_is_unknown(house: Hous
 def test_an_unknown_outcome_parks_its_branch_and_lets_others_go_on(house: House, target: Target) -> None:
     """The run is WAITING only once nothing else can be done."""
     run = house.begin(
-        http("a", method="POST"), http("after-a"), http("b", target.url("/b"), needs=[]), http("after-b", target.url("/c"))
+        http("a", method="POST"),
+        http("after-a"),
+        http("b", target.url("/b"), needs=[]),
+        http("after-b", target.url("/c")),
     )
     a = house.claim(run)
     house.finish(a, Unknown("timeout", "No answer."))
@@ -196,8 +193,6 @@ def test_retrying_an_unknown_outcome_makes_another_attempt(house: House, target:
 
 def test_a_failing_run_offers_no_retry_of_an_unknown_outcome(house: House) -> None:
     """Asking for what can't be done is refused in words, and changes nothing."""
-    from engine.errors import Conflict
-
     run = house.begin(http("a", method="POST"), http("b", needs=[]))
     a, b = house.claim(run), house.claim(run)
     house.finish(a, Unknown("timeout", "No answer."))
@@ -209,8 +204,6 @@ def test_a_failing_run_offers_no_retry_of_an_unknown_outcome(house: House) -> No
 
 def test_resolving_needs_a_note_a_right_and_an_unknown_step(house: House) -> None:
     """Each refusal is its own error, and none changes the step."""
-    from engine.errors import Conflict
-
     run = house.begin(http("a", method="POST"), http("b", needs=[], method="POST"))
     with pytest.raises(Conflict, match="no step"):
         executions.resolve(house.rt, CAROL, run, None, "done", "x")
@@ -239,12 +232,7 @@ def test_time_at_a_gate_does_not_count_against_the_runs_timeout(house: House, ta
     house.clock.tick(5 * HOUR)
     house.sweep()
     assert house.status(run) == "WAITING"
-    from engine import approvals
-    from storage.records import Decision
-
     house.know_groups()
-    from house import ALICE
-
     approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
     claim = house.claim(run)
     house.clock.tick(6 * MINUTE - SECOND)
@@ -298,9 +286,6 @@ def test_a_newer_draft_before_the_first_claim_stops_the_run(house: House, target
 
 def test_deprecating_before_the_first_claim_fails_the_run_and_sends_nothing(house: House, target: Target) -> None:
     """A withdrawn version that has not begun never does."""
-    from engine import catalog
-    from house import ALICE
-
     run = house.begin(http("a", target.url()))
     catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
     house.advance(run)
@@ -312,19 +297,18 @@ def test_deprecating_before_the_first_claim_fails_the_run_and_sends_nothing(hous
 
 def test_deprecating_a_running_version_parks_it_at_its_next_claim(house: House, target: Target) -> None:
     """What runs finishes, what follows does not start, and the run can still be cancelled."""
-    from engine import catalog
-    from house import ALICE
-
     run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
     claim = house.claim(run)
     catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
-    house.runner._record(claim.step_run, _perform(house, claim))
+    house.finish(claim, house.act(claim))
+    house.advance(run)
     assert house.status(run) == "PAUSED"
     assert "wrong host" in (house.execution(run).paused_reason or "")
     house.clock.tick(2 * HOUR)
     house.sweep()
     assert house.status(run) == "PAUSED"
     assert target.paths() == ["/a"]
+    house.know_groups()
     executions.cancel(house.rt, CAROL, run, "withdrawn")
     assert house.status(run) == "CANCELLED"
     house.check_books(run)
@@ -335,7 +319,7 @@ def test_a_newer_draft_leaves_a_running_execution_alone(house: House, target: Ta
     run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
     claim = house.claim(run)
     house.sync(demo=runbook("demo", http("a", target.url("/new"))))
-    house.runner._record(claim.step_run, _perform(house, claim))
+    house.finish(claim, house.act(claim))
     house.advance(run)
     assert house.status(run) == "SUCCESS"
     assert target.paths() == ["/a", "/b"]
@@ -375,7 +359,7 @@ class _Statements(logging.Handler):
         self.sent: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.sent.append(str(record.args[0] if isinstance(record.args, tuple) else record.msg[0]))
+        self.sent.append(record.getMessage())
 
 
 @pytest.fixture
@@ -392,10 +376,7 @@ def statements():
 def test_a_step_costs_one_commit_and_the_same_in_a_small_and_a_large_run(
     house: House, statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The record of one step and the claim of the next share a transaction, whose statements do not grow with the run."""
-    from engine import runner
-    from engine.steps.outcome import Succeeded
-
+    """The record of one step and the claim of the next share a transaction, and none costs more in a long run."""
     monkeypatch.setattr(runner, "perform", lambda *_: Succeeded({"status": 200}))
     commits = []
     original = database.transaction

@@ -189,7 +189,7 @@ def stage(folder: Path, *, socket_mode: bool) -> Iterator[Stage]:
     rt, tools, worker, door = _engine(folder, sim, base)
     connection = SocketDoor(door, rt.settings) if socket_mode else None
     server = _serve(rt, door, listening, threads)
-    projector = Projector(rt, web_client(rt.settings), pace=Pace(updates_per_minute=1000))
+    projector = Projector(rt, web_client(rt.settings), pace=Pace(lambda: 30 * time.monotonic()))
     threads.append(threading.Thread(target=projector.run, args=(stop,), daemon=True))
     threads[-1].start()
     if connection is not None:

@@ -67,8 +67,12 @@ def check(args: Arguments, required: tuple[str, ...], optional: tuple[str, ...],
 
 
 def parsed(args: Arguments) -> Arguments:
-    """The arguments with their JSON values read, which a form carries as text."""
-    return {name: _structure(name, value) if name in _STRUCTURED else value for name, value in args.items()}
+    """The arguments with their JSON values read, which a form carries as text, and numbers as Slack reads them: text."""
+    return {name: _structure(name, value) if name in _STRUCTURED else _plain(value) for name, value in args.items()}
+
+
+def _plain(value: Json) -> Json:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _structure(name: str, value: Json) -> Json:

@@ -36,7 +36,7 @@ def content(args: Arguments, *, text_limit: int | None = None) -> dict[str, Json
     Raises SlackError with Slack's name for what is wrong.
     """
     blocks = _blocks(args)
-    text = args.get("text") or ""
+    text = str(args.get("text") or "")
     attachments = _attachments(args)
     if not (text or blocks or attachments):
         raise SlackError("no_text")
@@ -51,7 +51,7 @@ def content(args: Arguments, *, text_limit: int | None = None) -> dict[str, Json
 
 
 def _blocks(args: Arguments) -> list[dict[str, Json]]:
-    markdown = args.get("markdown_text")
+    markdown = str(args.get("markdown_text") or "")
     if markdown:
         if args.get("text") or args.get("blocks"):
             raise SlackError("markdown_text_conflict")

@@ -45,14 +45,15 @@ def change_view(version: VersionRecord, diff: str, warnings: Sequence[str], *, o
 def _diff_blocks(diff: str) -> list[Block]:
     if not diff.strip():
         return [section("Nothing changed against the last approved version.")]
-    shown, rest = [], 0
+    shown: list[Block] = []
+    rest = 0
     for piece in pieces(diff, _PIECE):
         if len(shown) < _PIECES:
             shown.append(section(code_block(piece)))
         else:
             rest += len(piece)
     warning = f"⚠️ *{rest:,} more characters are not shown here.* Read the whole file before you decide."
-    return [*shown, section(warning)] if rest else [*shown]
+    return [*shown, section(warning)] if rest else shown
 
 
 def approved_view(version: VersionRecord) -> Message:

@@ -1,0 +1,65 @@
+"""What a process is doing right now, known to all its threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from storage.records import StepRunRecord
+
+Key = tuple[int, int]
+
+
+class Held:
+    """The attempts under way in this process, each a step run under one fence. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executions: dict[Key, str] = {}
+        self._abandoned: set[Key] = set()
+
+    def add(self, step: StepRunRecord) -> None:
+        with self._lock:
+            self._executions[_key(step)] = step.execution_id
+
+    def drop(self, step: StepRunRecord) -> None:
+        with self._lock:
+            self._executions.pop(_key(step), None)
+            self._abandoned.discard(_key(step))
+
+    def __contains__(self, step: StepRunRecord) -> bool:
+        with self._lock:
+            return _key(step) in self._executions
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._executions)
+
+    def executions(self) -> set[str]:
+        """The executions that these attempts belong to."""
+        with self._lock:
+            return set(self._executions.values())
+
+    def abandon(self, execution_ids: set[str]) -> None:
+        """Have every attempt of these executions dropped."""
+        with self._lock:
+            self._abandoned |= {key for key, execution in self._executions.items() if execution in execution_ids}
+
+    def is_abandoned(self, step: StepRunRecord) -> bool:
+        return _key(step) in self._abandoned
+
+    @contextmanager
+    def unless_undone(self) -> Iterator[list[StepRunRecord]]:
+        """Around a commit: what is put into the list is held already before it, and no more if it fails."""
+        claimed: list[StepRunRecord] = []
+        try:
+            yield claimed
+        except BaseException:
+            for step in claimed:
+                self.drop(step)
+            raise
+
+
+def _key(step: StepRunRecord) -> Key:
+    return step.id, step.fence
