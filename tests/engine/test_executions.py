@@ -387,7 +387,7 @@ def test_a_step_costs_one_commit_and_the_same_in_a_small_and_a_large_run(
 
     monkeypatch.setattr(database, "transaction", counted)
     cost = {}
-    for size in (5, 300):
+    for size in (5, 150):
         run = house.begin(*(http(f"s{n}") for n in range(size)), slug=f"size-{size}", max_concurrent_steps=1)
         statements.clear()
         commits.clear()
@@ -395,5 +395,5 @@ def test_a_step_costs_one_commit_and_the_same_in_a_small_and_a_large_run(
         assert house.status(run) == "SUCCESS"
         assert len(commits) == size + 1
         cost[size] = len(statements) / size
-    assert cost[300] <= cost[5]
-    assert cost[300] <= 16
+    assert cost[150] <= cost[5]
+    assert cost[150] <= 16

@@ -67,7 +67,7 @@ def check(args: Arguments, required: tuple[str, ...], optional: tuple[str, ...],
 
 
 def parsed(args: Arguments) -> Arguments:
-    """The arguments with their JSON values read, which a form carries as text, and numbers as Slack reads them: text."""
+    """The arguments with the JSON that a form carries as text read, and numbers as the text Slack takes them for."""
     return {name: _structure(name, value) if name in _STRUCTURED else _plain(value) for name, value in args.items()}
 
 
