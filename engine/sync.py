@@ -66,7 +66,8 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     files, broken, problems = _read_folder(folder)
     policy, policy_problems = access_file.read(folder / access_file.NAME)
     problems += policy_problems
-    authors = {each.author_email: find_author(each.author_email) for each in files if each.author_email and find_author}
+    emails = {each.author_email for each in files if each.author_email}
+    authors = {email: find_author(email) for email in emails} if find_author else {}
     with database.transaction():
         database.one_at_a_time("sync")
         changes = _apply(rt, actor, files, broken, authors) if files or broken else []

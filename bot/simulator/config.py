@@ -8,7 +8,7 @@ DEFAULT_HINTS = (
     ("help", "What the bot can do"),
     ("list", "The runbooks you may run"),
     ("run ", "Start a runbook: run ID key=value"),
-    ("run restart-service service=checkout", "Drain it, restart it, see it healthy, put it back"),
+    ("run restart-checkout service=checkout", "Drain it, restart it, see it healthy, put it back"),
     ("status", "What is running"),
     ("admin sync", "Read the runbook files again"),
     ("admin approve ", "Look at a changed runbook and approve it"),

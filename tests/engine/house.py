@@ -53,6 +53,7 @@ GROUPS = {
     "S0PAYMENTS": ("payments", {"U0CAROL01"}),
 }
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+_FINE = answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")
 _TLS = ssl.create_default_context()  # building one takes longer than most tests
 
 
@@ -123,7 +124,7 @@ class Target:
     def paths(self) -> list[str]:
         return [path for _method, path, _key in self.hits]
 
-    def keys(self) -> Counter[str]:
+    def seen_keys(self) -> Counter[str]:
         """How often each Idempotency-Key was seen."""
         return Counter(key for _method, _path, key in self.hits)
 
@@ -133,9 +134,7 @@ class Target:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         with self._lock:
             self.hits.append((method, path, headers.get("idempotency-key", "")))
-            planned = self.does.get(
-                path.partition("?")[0], [answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")]
-            )
+            planned = self.does.get(path.partition("?")[0], [_FINE])
             behave = planned.pop(0) if len(planned) > 1 else planned[0]
         self.on_request(path)
         behave(conn, request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, UNHEARD, Stage, shown, wait_for
+from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, UNHEARD, Stage, shown, wait_for
 
 
 def test_a_run_from_a_command_is_shown_to_its_end(bot: Stage) -> None:

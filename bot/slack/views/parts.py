@@ -35,7 +35,7 @@ class Message:
 
 def message(text: str, blocks: Iterable[Block]) -> Message:
     """Put a message together; raises SlackObjectFormationError when a block breaks a limit, which is a bug."""
-    return Message(cut(text, 1000), tuple(block.to_dict() for block in blocks))
+    return Message(cut(text, 1000).strip() or "–", tuple(block.to_dict() for block in blocks))
 
 
 def said(text: str) -> Message:

@@ -1,0 +1,269 @@
+"""Gates: who may decide, how many it takes, what a rejection or the end of time does, and what a vote is bound to."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from house import ALICE, BOB, CAROL, DAVE, GROUPS, MINUTE, OSCAR, House, Target, gate, http, runbook
+
+from engine import approvals, executions, people
+from engine.access import GROUPS_FRESH_MS, Actor
+from engine.errors import Conflict, NotAllowed
+from engine.executions import GateView
+from storage import audit, database
+from storage.records import Decision, PersonRecord
+
+YES, NO = Decision.APPROVE, Decision.REJECT
+
+
+def at_gate(house: House, target: Target, **keys) -> str:
+    """A run that waits at `ask`, with one call behind it."""
+    keys.setdefault("min_approvals", 1)
+    run = house.begin(gate("ask", **keys), http("after", target.url("/after")))
+    house.advance(run)
+    assert house.status(run) == "WAITING"
+    return run
+
+
+def vote(house: House, run: str, who: Actor, decision: Decision = YES, **keys) -> GateView:
+    return approvals.vote(house.rt, who, run, None, decision, **keys)
+
+
+def test_it_takes_as_many_people_as_the_gate_says(house: House, target: Target) -> None:
+    """One of two changes nothing but the count; the second lets the run on."""
+    run = at_gate(house, target, min_approvals=2)
+    assert vote(house, run, ALICE).missing == 1
+    assert house.status(run) == "WAITING"
+    view = vote(house, run, DAVE)
+    assert (view.approval.status, view.missing) == ("APPROVED", 0)
+    house.advance(run)
+    assert house.status(run) == "SUCCESS"
+    assert house.step(run, "ask").outputs == {"approved_by": [ALICE.user_id, DAVE.user_id], "approvals": 2}
+    assert target.paths() == ["/after"]
+    with database.reading():
+        rows = audit.of_thing(1, f"execution:{run}")
+    assert [(each.actor, each.detail["decision"]) for each in rows if each.action == "approval.vote"] == [
+        (ALICE.user_id, "APPROVE"),
+        (DAVE.user_id, "APPROVE"),
+    ]
+    house.check_books(run)
+
+
+def test_one_person_counts_once(house: House, target: Target) -> None:
+    """A second vote of the same person is refused, also to change their mind."""
+    run = at_gate(house, target, min_approvals=2)
+    vote(house, run, ALICE)
+    for decision in (YES, NO):
+        with pytest.raises(Conflict, match="voted"):
+            vote(house, run, ALICE, decision)
+    assert house.status(run) == "WAITING"
+
+
+def test_one_rejection_decides(house: House, target: Target) -> None:
+    """Whoever says no stops the run, whatever was approved before, and nothing behind the gate is called."""
+    run = at_gate(house, target, min_approvals=3)
+    vote(house, run, ALICE)
+    view = vote(house, run, DAVE, NO, comment="Not before noon.")
+    assert view.approval.status == "REJECTED"
+    assert house.status(run) == "FAILED"
+    assert house.execution(run).error == {
+        "code": "rejected", "message": "ask was rejected: Not before noon.", "step": "ask",
+    }  # fmt: skip
+    house.advance(run)
+    assert target.hits == []
+    house.check_books(run)
+
+
+def test_who_asked_for_a_run_does_not_approve_it(house: House, target: Target) -> None:
+    """Four eyes means four: not even a platform admin decides about their own run, not even to reject it."""
+    house.begin(gate("ask"), http("after", target.url()))
+    run = house.start("demo", ALICE)
+    house.advance(run)
+    for decision in (YES, NO):
+        with pytest.raises(NotAllowed, match="others"):
+            vote(house, run, ALICE, decision)
+    vote(house, run, DAVE)
+    assert house.all_steps(run)["ask"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("by", ["gate", "setting"])
+def test_where_it_is_said_openly_who_asked_may_approve(house: House, target: Target, by: str) -> None:
+    """`allow_self` on the gate, or the deployment's own setting."""
+    house.settle_for(allow_self_approval=by == "setting")
+    house.begin(gate("ask", allow_self=by == "gate"), http("after", target.url()))
+    run = house.start("demo", ALICE)
+    house.advance(run)
+    assert vote(house, run, ALICE).approval.status == "APPROVED"
+
+
+@pytest.mark.parametrize(("on_timeout", "code"), [("fail", "approval_timeout"), ("reject", "rejected")])
+def test_a_gate_whose_time_is_up_fails_the_run(house: House, target: Target, on_timeout: str, code: str) -> None:
+    """Not a millisecond early; then the run fails and a vote is refused."""
+    run = at_gate(house, target, timeout="10m", on_timeout=on_timeout)
+    house.clock.tick(10 * MINUTE - 1)
+    house.sweep()
+    assert house.status(run) == "WAITING"
+    house.clock.tick(1)
+    house.sweep()
+    assert house.status(run) == "FAILED"
+    assert house.execution(run).error["code"] == code
+    with pytest.raises(Conflict, match="expired"):
+        vote(house, run, ALICE)
+    assert target.hits == []
+    house.check_books(run)
+
+
+def test_a_gate_can_let_the_run_on_when_nobody_objects(house: House, target: Target) -> None:
+    """`on_timeout: approve` goes on, names nobody as approver, and the audit log says so loudly."""
+    run = at_gate(house, target, timeout="10m", on_timeout="approve")
+    house.clock.tick(10 * MINUTE)
+    house.sweep()
+    house.advance(run)
+    assert house.status(run) == "SUCCESS"
+    assert house.step(run, "ask").outputs["approved_by"] == []
+    with database.reading():
+        row = next(each for each in audit.of_thing(1, f"execution:{run}") if each.action == "approval.expire")
+    assert (row.actor, row.severity) == ("system", "WARNING")
+
+
+def test_a_vote_after_time_is_refused_even_before_the_sweep(house: House, target: Target) -> None:
+    """The deadline decides, not who comes first after it."""
+    run = at_gate(house, target, timeout="10m")
+    house.clock.tick(10 * MINUTE)
+    with pytest.raises(Conflict, match="time"):
+        vote(house, run, ALICE)
+
+
+@pytest.mark.parametrize("first", [YES, NO])
+def test_a_decided_gate_takes_no_more_votes(house: House, target: Target, first: Decision) -> None:
+    """What was decided is named."""
+    run = at_gate(house, target)
+    vote(house, run, ALICE, first)
+    with pytest.raises(Conflict, match="approved" if first is YES else "rejected"):
+        vote(house, run, DAVE, NO if first is YES else YES)
+
+
+def test_a_vote_is_bound_to_what_was_shown(house: House, target: Target) -> None:
+    """Another digest is refused and not counted; the gate's own is taken."""
+    run = at_gate(house, target)
+    shown = executions.view(house.rt, run).gates[0].approval.digest
+    with pytest.raises(Conflict, match="not what you were shown"):
+        vote(house, run, ALICE, digest="sha256:" + "0" * 64)
+    assert executions.view(house.rt, run).gates[0].votes == ()
+    assert vote(house, run, ALICE, digest=shown).approval.status == "APPROVED"
+
+
+def test_the_digest_differs_with_what_is_shown(house: House, target: Target) -> None:
+    """Other parameters, another digest."""
+    schema = {"type": "object", "properties": {"host": {"type": "string"}}}
+    after = http("after", target.url("/{{ params.host }}"))
+    house.publish(runbook("demo", gate("ask"), after, parameters=schema))
+    digests = set()
+    for host in ("a", "b"):
+        run = house.start("demo", host=host)
+        house.advance(run)
+        found = executions.view(house.rt, run).gates[0].approval
+        assert found.preview[0]["url"].endswith(f"/{host}")
+        digests.add(found.digest)
+    assert len(digests) == 2
+
+
+def test_an_approver_who_lost_the_role_no_longer_counts(house: House, target: Target) -> None:
+    """Rights are asked at the deciding vote, for every vote given so far; what is missing is said truly."""
+    run = at_gate(house, target, min_approvals=2)
+    vote(house, run, ALICE)
+    demoted = {**GROUPS, "S0PLATFORM": ("platform", {"U0DAVE001", "U0BOB0001"})}
+    house.know_groups(demoted)
+    view = vote(house, run, DAVE)
+    assert view.approval.status == "PENDING"
+    assert view.missing == 1
+    assert vote(house, run, BOB).approval.status == "APPROVED"
+    assert house.step(run, "ask").outputs["approved_by"] == [DAVE.user_id, BOB.user_id]
+
+
+def test_an_approver_whose_account_was_closed_no_longer_counts(house: House, target: Target) -> None:
+    """What Slack last said of a person holds for the votes they gave before."""
+    run = at_gate(house, target, min_approvals=2)
+    vote(house, run, ALICE)
+    gone = PersonRecord(ALICE.user_id, "Alice", None, "deleted", None, house.clock.time)
+    people.remember(house.rt, gone)
+    assert vote(house, run, DAVE).approval.status == "PENDING"
+
+
+@pytest.mark.parametrize(
+    ("approvers", "allowed"),
+    [
+        ({"roles": ["platform_admin"]}, "alice dave"),
+        ({"roles": ["team_admin"]}, "bob"),
+        ({"roles": ["team_member"]}, "bob carol"),
+        ({"roles": ["responder"]}, "carol"),
+        ({"users": ["U0OSCAR01"]}, "oscar"),
+        ({"groups": ["S0PLATFORM"]}, "alice dave"),
+        ({"groups": ["oncall"]}, "carol"),
+        ({"roles": ["team_admin"], "users": ["U0OSCAR01"], "groups": ["platform"]}, "alice dave bob oscar"),
+    ],
+)
+def test_who_may_decide(house: House, target: Target, approvers, allowed: str) -> None:
+    """Roles, people, and groups by id and by handle."""
+    house.begin(gate("ask", approvers=approvers, min_approvals=5, allow_self=True), http("b", target.url()))
+    run = house.start("demo", BOB)
+    house.advance(run)
+    everybody = {"alice": ALICE, "dave": DAVE, "bob": BOB, "carol": CAROL, "oscar": OSCAR}
+    could = []
+    for name, who in everybody.items():
+        try:
+            vote(house, run, who)
+            could.append(name)
+        except NotAllowed as error:
+            assert "Only" in str(error)
+    assert could == allowed.split()
+
+
+@pytest.mark.parametrize(
+    "approvers", [{"groups": ["S0PLATFORM"]}, {"groups": ["platform"]}, {"roles": ["platform_admin"]}]
+)
+def test_groups_that_were_not_heard_of_lately_let_nobody_in(house: House, target: Target, approvers) -> None:
+    """Stale group data fails closed and says so; heard of again, it counts again."""
+    run = at_gate(house, target, approvers=approvers, timeout="2h")
+    house.clock.tick(GROUPS_FRESH_MS)
+    vote_ok = house.clock.time
+    house.clock.tick(1)
+    with pytest.raises(NotAllowed, match="could not be asked"):
+        vote(house, run, ALICE)
+    house.clock.time = vote_ok
+    assert vote(house, run, ALICE).approval.status == "APPROVED"
+
+
+def test_one_whose_standing_is_not_a_members_decides_nothing(house: House, target: Target) -> None:
+    """Guests, bots, strangers and people Slack can't name are refused, whatever list they are on."""
+    run = at_gate(house, target, approvers={"users": ["U0ALICE01"]})
+    for standing in ("guest", "bot", "deleted", "stranger", "unknown"):
+        with pytest.raises(NotAllowed):
+            vote(house, run, Actor("U0ALICE01", standing=standing))
+    assert house.status(run) == "WAITING"
+
+
+def test_with_several_gates_open_one_has_to_say_which(house: House, target: Target) -> None:
+    """Nothing is guessed about a decision."""
+    run = house.begin(gate("one"), gate("two", needs=[]))
+    house.advance(run)
+    with pytest.raises(Conflict, match="one, two"):
+        vote(house, run, ALICE)
+    approvals.vote(house.rt, ALICE, run, "two", YES)
+    assert house.all_steps(run) == {"one": "WAITING", "two": "SUCCESS"}
+    with pytest.raises(Conflict, match="no gate three"):
+        approvals.vote(house.rt, ALICE, run, "three", YES)
+    house.check_books(run)
+
+
+def test_a_gate_shows_what_comes_next_with_secrets_masked(house: House, target: Target) -> None:
+    """Up to the next gate, rendered as far as it can be."""
+    secret = http("b", target.url("/b"), method="POST", headers={"X-Key": "{{ secrets.canary }}"})
+    house.publish(runbook("demo", gate("ask"), secret, gate("again"), http("c", target.url("/c"))))
+    run = house.start("demo")
+    house.advance(run)
+    (shown,) = executions.view(house.rt, run).gates
+    assert [each["step"] for each in shown.approval.preview] == ["b", "again"]
+    assert "canary" in shown.approval.preview[0]["headers"]["X-Key"]
+    assert "c4nary" not in json.dumps(shown.approval.preview)

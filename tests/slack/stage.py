@@ -1,0 +1,258 @@
+"""The bot as it is, in a practice workspace: real engine, real database, real HTTP or Socket Mode."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from bot import web
+from bot.simulator import Config, Simulator
+from bot.slack.app import Door
+from bot.slack.client import web_client
+from bot.slack.desk import Desk
+from bot.slack.pacing import Pace
+from bot.slack.progress import Projector
+from bot.slack.socket import SocketDoor
+from engine import boot, catalog, settings
+from engine.redaction import Redactor
+from engine.runtime import Runtime
+from engine.steps.perform import Tools
+from engine.working import Worker
+from storage import database
+
+CHANNEL, OTHER_CHANNEL, UNHEARD = "C0INC0001", "C0GENERAL", "C0PRIVATE"
+ALICE, DAVE, BOB, CAROL, OSCAR, GUEST = "U0ALICE01", "U0DAVE001", "U0BOB0001", "U0CAROL01", "U0OSCAR01", "U0GUEST01"
+
+ACCESS = """
+platform_admins: [S0PLATFORM]
+responders: [S0ONCALL]
+teams:
+  payments: {admins: [U0BOB0001], members: [S0PAYMENTS]}
+"""
+DRAIN = """
+apiVersion: runbook/v1
+id: drain
+name: Drain a service
+team: payments
+parameters:
+  type: object
+  required: [service]
+  properties:
+    service: {type: string, enum: [checkout, basket], title: Service}
+    grace: {type: integer, minimum: 0, maximum: 300, default: 30}
+steps:
+  - id: drain
+    name: Take it out
+    type: http
+    with:
+      method: POST
+      url: "TARGET/lb/drain/{{ params.service }}"
+      auth: {type: bearer, token: "{{ secrets.lb_token }}"}
+      json: {grace: "{{ params.grace }}"}
+    idempotent: true
+"""
+CAREFUL = """
+apiVersion: runbook/v1
+id: careful
+name: Restart with care
+team: payments
+risk: high
+steps:
+  - id: sign-off
+    type: approval
+    with: {min_approvals: 2, approvers: {roles: [platform_admin]}, message: "Restart <!channel>?"}
+    timeout: 15m
+  - id: restart
+    type: http
+    with: {method: POST, url: "TARGET/hosts/restart/checkout"}
+"""
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """What `condition` returns once it is true, checked until the deadline."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+    return value
+
+
+class Stage:
+    """The bot and the workspace it is in; methods are what people do and see."""
+
+    def __init__(self, sim: Simulator, rt: Runtime, door: Door) -> None:
+        self.sim = sim
+        self.rt = rt
+        self.door = door
+        self.http = httpx.Client(base_url=f"{sim.url}/control/", trust_env=False, timeout=30.0)
+
+    def post(self, what: str, **body: Any) -> dict[str, Any]:
+        return self.http.post(what, json=body).json()
+
+    def get(self, what: str, **query: str) -> Any:
+        answer = self.http.get(what, params=query).json()
+        return answer.get(what, answer)
+
+    def command(self, text: str, user: str = CAROL, channel: str = CHANNEL) -> dict[str, Any]:
+        return self.post("command", user=user, channel=channel, text=text)
+
+    def say(self, text: str, user: str = CAROL, channel: str = CHANNEL) -> str:
+        """Type a command and return what the person is told in private."""
+        before = len(self.private(user, channel))
+        outcome = self.command(text, user, channel)
+        assert outcome["ok"], outcome
+        return shown(wait_for(lambda: self.private(user, channel)[before:])[0])
+
+    def messages(self, user: str = CAROL, channel: str = CHANNEL, thread_ts: str = "*") -> list[dict[str, Any]]:
+        return self.get("messages", channel=channel, user=user, thread_ts=thread_ts)
+
+    def private(self, user: str = CAROL, channel: str = CHANNEL) -> list[dict[str, Any]]:
+        return [message for message in self.messages(user, channel) if is_private(message)]
+
+    def card(self, run: str, channel: str = CHANNEL) -> dict[str, Any]:
+        """The card of a run, once it is there."""
+        return wait_for(
+            lambda: self.find(lambda m: not is_private(m) and not in_thread(m) and run in shown(m), channel)
+        )
+
+    def find(self, wanted: Callable[[dict[str, Any]], bool], channel: str = CHANNEL) -> dict[str, Any] | None:
+        return next((message for message in self.messages(channel=channel) if wanted(message)), None)
+
+    def gate(self, card_ts: str) -> dict[str, Any]:
+        """The message of the open gate in a card's thread, once it is there."""
+
+        def opened(message: dict[str, Any]) -> bool:
+            here = in_thread(message) and message["thread_ts"] == card_ts
+            return here and "Waiting for approval" in shown(message)
+
+        return wait_for(lambda: self.find(opened))
+
+    def in_thread(self, ts: str, channel: str = CHANNEL) -> list[str]:
+        """What the thread under a message says, the message itself left out."""
+        return [shown(m) for m in self.messages(channel=channel, thread_ts=ts) if m["ts"] != ts]
+
+    def click(self, action: str, user: str, message_ts: str, **more: Any) -> dict[str, Any]:
+        return self.post("click", user=user, channel=CHANNEL, message_ts=message_ts, action_id=action, **more)
+
+    def form(self, user: str = CAROL) -> dict[str, Any]:
+        """The modal that is open before somebody, once it is."""
+        return wait_for(lambda: self.get("views", user=user))[-1]
+
+    def start(self, text: str, user: str = CAROL) -> str:
+        """Start a run by command and return its id."""
+        told = self.say(text, user)
+        assert "Started" in told, told
+        return "R-" + told.split("R-")[1][:6]
+
+
+def is_private(message: dict[str, Any]) -> bool:
+    return bool(message.get("is_ephemeral") or message.get("ephemeral"))
+
+
+def in_thread(message: dict[str, Any]) -> bool:
+    return message.get("thread_ts") not in (None, message["ts"])
+
+
+def shown(message: dict[str, Any]) -> str:
+    """Every text in a message's blocks, in order."""
+    return "\n".join(texts(message.get("blocks") or [])) or message.get("text", "")
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value[key] for key in ("text", "title") if isinstance(value.get(key), str)]
+        return own + [text for part in value.values() if isinstance(part, dict | list) for text in texts(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in texts(part)]
+    return []
+
+
+@contextmanager
+def stage(folder: Path, *, socket_mode: bool) -> Iterator[Stage]:
+    """Everything of one deployment, the worker and the projector in threads of this process."""
+    base = settings.load({"HOST": "127.0.0.1", "PORT": "0", "DATABASE_URL": f"sqlite:///{folder}/test.db"}, folder)
+    listening = web.bind(base)
+    bot_url = f"http://127.0.0.1:{listening.getsockname()[1]}/slack/events"
+    sim = Simulator(Config(bot_url=bot_url, socket_mode=socket_mode, target_port=0, event_retry_delays=(0.0,)))
+    sim.start()
+    stop = threading.Event()
+    threads: list[threading.Thread] = []
+    rt, tools, worker, door = _engine(folder, sim, base)
+    connection = SocketDoor(door, rt.settings) if socket_mode else None
+    server = _serve(rt, door, listening, threads)
+    projector = Projector(rt, web_client(rt.settings), pace=Pace(lambda: 30 * time.monotonic()))
+    threads.append(threading.Thread(target=projector.run, args=(stop,), daemon=True))
+    threads[-1].start()
+    if connection is not None:
+        connection.start()
+        wait_for(lambda: connection.connected and sim.delivery.connections)
+    running = Stage(sim, rt, door)
+    try:
+        yield running
+    finally:
+        stop.set()
+        running.http.close()
+        if connection is not None:
+            connection.close()
+        server.should_exit = True
+        door.close()
+        worker.stop()
+        tools.egress.close()
+        for thread in threads:
+            thread.join(10)
+        sim.stop()
+        for cached in (catalog.definition_of, catalog.successors_of):
+            cached.cache_clear()  # versions of the next database have the same ids
+        database.close_database()
+
+
+def _engine(folder: Path, sim: Simulator, base: settings.Settings) -> tuple[Runtime, Tools, Worker, Door]:
+    books = folder / "books"
+    books.mkdir()
+    target = str(sim.target_url)
+    (books / "_access.yaml").write_text(ACCESS)
+    for name, text in (("drain", DRAIN), ("careful", CAREFUL)):
+        (books / f"{name}.yaml").write_text(text.replace("TARGET", target))
+    environ = {
+        "DATABASE_URL": f"sqlite:///{folder}/test.db",
+        "RUNBOOKS_DIR": str(books),
+        "SLACK_BOT_TOKEN": sim.config.bot_token,
+        "SLACK_SIGNING_SECRET": sim.config.signing_secret,
+        "SLACK_API_URL": sim.api_url,
+        "EGRESS_ALLOW": target.removeprefix("http://"),
+        "RUNBOOK_SECRET_LB_TOKEN": sim.config.target_token,
+        **({"SLACK_APP_TOKEN": sim.config.app_token} if sim.config.socket_mode else {}),
+    }
+    known = replace(settings.load(environ, folder), port=base.port)
+    boot.migrate_database(known)
+    opened = boot.open_engine(known)
+    tools = boot.make_tools(known, Redactor())
+    worker = Worker(opened, "w-test", tools)
+    worker.start()
+    rt = Runtime(known, opened.workspace_id, lambda ids: worker._hint(ids))
+    return rt, tools, worker, Door(Desk(rt, web_client(known)))
+
+
+def _serve(rt: Runtime, door: Door, listening: Any, threads: list[threading.Thread]) -> uvicorn.Server:
+    server = uvicorn.Server(uvicorn.Config(web.application(rt, door), log_config=None, lifespan="off", ws="none"))
+    threads.append(threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True))
+    threads[-1].start()
+    wait_for(lambda: server.started)
+    return server
+
+
+def ready(running: Stage) -> None:
+    """Read the folder as the bot itself does, then let an admin approve what is in it."""
+    from engine import access, sync
+
+    sync.sync(running.rt, access.SYSTEM)
+    for slug in ("drain", "careful"):
+        assert "is approved" in running.say(f"admin approve {slug}@1", ALICE)

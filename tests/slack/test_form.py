@@ -1,0 +1,205 @@
+"""A JSON Schema as a form, and what was filled in as parameters again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import runbook
+
+from bot.simulator.blocks import check_view
+from bot.slack import modals
+from bot.slack.form_values import read_parameters, read_reason
+from bot.slack.ids import RunForm, decode
+from bot.slack.views.form import run_form
+from engine.definition import parameters
+from engine.errors import InvalidParameters
+
+REF = RunForm("restart", 3, "C0INC0001", "inc-1")
+EVERYTHING = {
+    "type": "object",
+    "required": ["service", "count"],
+    "$defs": {"zone": {"type": "string", "enum": ["eu", "us"]}},
+    "properties": {
+        "service": {"type": "string", "enum": ["api", "web"], "title": "Which service", "description": "The one."},
+        "count": {"type": "integer", "minimum": 0, "maximum": 300},
+        "ratio": {"type": "number", "default": 0.5},
+        "force": {"type": "boolean", "default": False},
+        "zones": {"type": "array", "items": {"$ref": "#/$defs/zone"}, "maxItems": 2},
+        "hosts": {"type": "array", "items": {"type": "string"}},
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "note": {"type": "string", "maxLength": 20},
+        "text": {"type": "string", "maxLength": 2000},
+        "day": {"type": "string", "format": "date"},
+        "hour": {"type": "string", "format": "time"},
+        "at": {"type": "string", "format": "date-time"},
+        "mail": {"type": "string", "format": "email"},
+        "page": {"type": "string", "format": "uri"},
+        "many": {"type": "string", "enum": [f"v{n}" for n in range(150)]},
+        "level": {"type": "integer", "enum": [1, 2, 3]},
+    },
+}
+BOOK = runbook(EVERYTHING, risk="high", name="A very long runbook name that no title holds")
+
+
+def drawn(values: dict[str, Any] | None = None, problems: dict[str, str] | None = None) -> dict[str, Any]:
+    view = run_form(BOOK, REF, values or {}, "", problems or {})
+    assert check_view(view) == []
+    return view
+
+
+def inputs(view: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {block["block_id"].removeprefix("param:"): block for block in view["blocks"] if block["type"] == "input"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("service", "static_select"),
+        ("count", "number_input"),
+        ("ratio", "number_input"),
+        ("force", "static_select"),
+        ("zones", "multi_static_select"),
+        ("hosts", "plain_text_input"),
+        ("labels", "plain_text_input"),
+        ("note", "plain_text_input"),
+        ("text", "plain_text_input"),
+        ("day", "datepicker"),
+        ("hour", "timepicker"),
+        ("at", "datetimepicker"),
+        ("mail", "email_text_input"),
+        ("page", "url_text_input"),
+        ("many", "plain_text_input"),
+        ("level", "static_select"),
+        ("reason", "plain_text_input"),
+    ],
+)
+def test_each_kind_of_parameter_has_its_input(name: str, kind: str) -> None:
+    """The schema decides what a person gets to fill in."""
+    assert inputs(drawn())[name]["element"]["type"] == kind
+
+
+def test_labels_hints_and_what_is_required_come_from_the_schema() -> None:
+    """Titles, descriptions, bounds and `required` are all shown."""
+    found = inputs(drawn())
+    assert found["service"]["label"]["text"] == "Which service"
+    assert found["service"]["hint"]["text"] == "The one."
+    assert not found["service"].get("optional")
+    assert found["note"]["optional"]
+    assert found["note"]["element"]["max_length"] == 20
+    assert not found["note"]["element"].get("multiline")
+    assert found["text"]["element"]["multiline"]
+    assert found["count"]["element"]["min_value"] == "0"
+    assert not found["count"]["element"]["is_decimal_allowed"]
+    assert found["ratio"]["element"]["initial_value"] == "0.5"
+    assert found["force"]["element"]["initial_option"]["text"]["text"] == "No"
+    assert "150 values" in found["many"]["hint"]["text"]
+
+
+def test_what_is_known_is_filled_in() -> None:
+    """Values from the command, which are text, stand in the form; those that do not fit an input are left out."""
+    given_values = {
+        "service": "web",
+        "count": "7",
+        "force": "true",
+        "day": "2026-01-02",
+        "hour": "08:30",
+        "mail": "a@b.io",
+    }
+    found = inputs(
+        drawn({**given_values, "zones": ["us"], "at": "2026-01-02T03:04:05Z", "ratio": "x", "note": "n" * 90})
+    )
+    assert found["service"]["element"]["initial_option"]["text"]["text"] == "web"
+    assert found["count"]["element"]["initial_value"] == "7"
+    assert found["force"]["element"]["initial_option"]["text"]["text"] == "Yes"
+    assert found["day"]["element"]["initial_date"] == "2026-01-02"
+    assert found["hour"]["element"]["initial_time"] == "08:30"
+    assert found["mail"]["element"]["initial_value"] == "a@b.io"
+    assert found["zones"]["element"]["initial_options"][0]["text"]["text"] == "us"
+    assert found["at"]["element"]["initial_date_time"] == 1767323045
+    assert "initial_value" not in found["ratio"]["element"]
+    assert found["note"]["element"]["initial_value"] == "n" * 20
+    for number in ("900", "-1", "inf", "1e400", ""):
+        assert "initial_value" not in inputs(drawn({"count": number}))["count"]["element"]
+
+
+def test_the_form_carries_ids_only() -> None:
+    """What comes back with the form says which version and where, and nothing of what was typed."""
+    view = drawn({"note": "secret"})
+    assert decode(RunForm, view["private_metadata"]) == REF
+    assert len(view["title"]["text"]) <= 24
+
+
+def option(label: str, view: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in inputs(view)[name]["element"]["options"] if one["text"]["text"] == label)
+
+
+def test_what_was_filled_in_becomes_parameters() -> None:
+    """Every kind of input is read back as the value its schema asks for, and passes its check."""
+    view = drawn()
+    filled = {
+        "service": {"type": "static_select", "selected_option": option("api", view, "service")},
+        "count": {"type": "number_input", "value": "12"},
+        "ratio": {"type": "number_input", "value": "0.25"},
+        "force": {"type": "static_select", "selected_option": option("Yes", view, "force")},
+        "zones": {"type": "multi_static_select", "selected_options": [option("us", view, "zones")]},
+        "hosts": {"type": "plain_text_input", "value": '["a", "b"]'},
+        "labels": {"type": "plain_text_input", "value": '{"a": "b"}'},
+        "note": {"type": "plain_text_input", "value": None},
+        "text": {"type": "plain_text_input", "value": "42"},
+        "day": {"type": "datepicker", "selected_date": "2026-01-02"},
+        "hour": {"type": "timepicker", "selected_time": "08:30"},
+        "at": {"type": "datetimepicker", "selected_date_time": 1767323045},
+        "mail": {"type": "email_text_input", "value": "a@b.io"},
+        "page": {"type": "url_text_input", "value": "https://a.example/x"},
+        "many": {"type": "plain_text_input", "value": "v149"},
+        "level": {"type": "static_select", "selected_option": option("2", view, "level")},
+    }
+    state = {f"param:{name}": {"value": entry} for name, entry in filled.items()}
+    values = parameters.validate(EVERYTHING, read_parameters(BOOK, state))
+    assert values == {
+        "service": "api", "count": 12, "ratio": 0.25, "force": True, "zones": ["us"], "hosts": ["a", "b"],
+        "labels": {"a": "b"}, "text": "42", "day": "2026-01-02", "hour": "08:30", "at": "2026-01-02T03:04:05Z",
+        "mail": "a@b.io", "page": "https://a.example/x", "many": "v149", "level": 2,
+    }  # fmt: skip
+
+
+def test_the_reason_is_read() -> None:
+    """White space is no reason."""
+    assert read_reason({"reason": {"value": {"value": "  it hangs "}}}) == "it hangs"
+    assert read_reason({"reason": {"value": {"value": " "}}}) == ""
+    assert read_reason({"reason": {"value": {"value": None}}}) == ""
+    assert read_reason({}) == ""
+
+
+def test_complaints_stand_under_inputs_that_exist() -> None:
+    """Slack takes errors only under inputs of the form: what belongs nowhere goes under the first one."""
+    state: dict[str, Any] = {"param:service": {}, "param:count": {}}
+    wrong = InvalidParameters({"count": "must be a whole number", "": "too much", "gone": "is unknown"})
+    assert modals._by_block(wrong, state) == {
+        "param:count": "Must be a whole number",
+        "param:service": "Too much gone: is unknown",
+    }
+
+
+def test_too_many_choices_become_text_and_too_many_parameters_end() -> None:
+    """A hundred choices still make a menu, one more does not; a form never has more blocks than Slack takes."""
+    for count, kind in ((100, "static_select"), (101, "plain_text_input")):
+        schema = {"type": "object", "properties": {"a": {"enum": [f"v{n}" for n in range(count)]}}}
+        view = run_form(runbook(schema), REF, {}, "", {})
+        assert check_view(view) == []
+        assert inputs(view)["a"]["element"]["type"] == kind
+    schema = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(150)}}
+    assert check_view(run_form(runbook(schema, risk="high"), REF, {}, "", {str(n): "x" for n in range(20)})) == []
+
+
+ANY = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=4)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(EVERYTHING["properties"])), st.text() | ANY, max_size=6))
+def test_whatever_was_typed_the_form_opens(values: dict[str, Any]) -> None:
+    """No value from a command makes a form that Slack refuses."""
+    drawn(values, {name: str(value) for name, value in values.items()})

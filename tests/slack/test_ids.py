@@ -1,0 +1,43 @@
+"""What buttons and forms carry, there and back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.slack import actions, ids, modals
+from bot.slack.ids import BadValue, GateRef, RunForm, RunRef, VersionRef, decode, encode, parameter_block
+
+
+@given(st.text(), st.text(), st.text(), st.integers())
+def test_values_come_back(one: str, two: str, three: str, number: int) -> None:
+    """Whatever is in an id, the codec returns it."""
+    for ref in (
+        RunRef(one),
+        GateRef(one, two, three),
+        VersionRef(one, number, three),
+        RunForm(one, number, two, three),
+    ):
+        assert decode(type(ref), encode(ref)) == ref
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "1", '["a"]', '["a","b",1]', '["a","b","c","d"]', "[null,null,null]", "[" * 9999]
+)
+def test_foreign_values_are_refused(text: str) -> None:
+    """A value of another version of the bot, or of somebody's making, is told apart."""
+    with pytest.raises(BadValue):
+        decode(GateRef, text)
+
+
+def test_every_id_has_a_handler() -> None:
+    """No button or form is drawn that nobody answers."""
+    assert set(actions._CLICKS) == set(ids.Action)
+    assert set(modals._FORMS) == set(ids.Form)
+
+
+@given(st.text())
+def test_block_ids_fit(name: str) -> None:
+    """A parameter of any name has a block_id that Slack takes."""
+    assert len(parameter_block(name)) <= 255

@@ -1,0 +1,308 @@
+"""What Slack is shown: within its limits, safe whatever people wrote, and the same in words as in icons."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
+
+from bot.grammar import GrammarError
+from bot.simulator.blocks import check_blocks, check_view
+from bot.slack.ids import RejectForm, ResolveForm, RunForm
+from bot.slack.views import admin, card, errors, form, lists, thread
+from bot.slack.views.gate import gate_post
+from bot.slack.views.home import home_view
+from bot.slack.views.parts import Message, said
+from engine.definition.model import Problem
+from engine.errors import Conflict, InvalidDefinition, InvalidParameters
+from engine.sync import SyncChange, SyncReport
+from storage.records import ApprovalStatus, Decision, ExecutionStatus, StepStatus
+
+LIVE = re.compile(r"<(?!!date\^|@U0|#C0|!subteam\^S0)[^>]")
+"""Anything that Slack would make live, but for what views themselves write about ids and times."""
+ODD = st.text(
+    alphabet=st.one_of(st.sampled_from("<>&!@#|`*_~^\n\t\x00\u202e\ud800😀 U0C"), st.characters()), max_size=60
+) | st.sampled_from(
+    ["<!channel>", "<@U0EVIL01>", "<https://evil.example|safe>", "&lt;!here&gt;", "<!subteam^S0EVIL1>", ""]
+)
+
+
+def strings(value: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Every text object of a message with its text."""
+    if isinstance(value, dict):
+        if isinstance(value.get("text"), str):
+            yield value, value["text"]
+        for part in value.values():
+            yield from strings(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from strings(part)
+
+
+def words(message: Message) -> str:
+    return "\n".join(text for _, text in strings(message.blocks))
+
+
+def check(message: Message, surface: str = "message") -> Message:
+    """Slack takes it, whole; and every mrkdwn is verbatim, so that Slack turns no text into links."""
+    assert check_blocks(list(message.blocks), surface) == []
+    assert message.text
+    assert len(message.text) <= 4000
+    assert len(json.dumps(message.blocks, ensure_ascii=False)) < 30_000
+    assert all(found.get("verbatim") for found, _ in strings(message.blocks) if found.get("type") == "mrkdwn")
+    json.dumps(message.blocks, ensure_ascii=False).encode()
+    return message
+
+
+def all_views(text: str) -> list[Message]:
+    """Every message there is, with one text wherever people or machines can put one; ids are as long as ids get."""
+    name = text[:150] or "x"
+    error = {"code": text, "message": text, "step": text}
+    odd = step(path=name, step_id=text, status=StepStatus.UNKNOWN, error=error, note=text, outputs={"status": text})
+    ended = step(2, status=StepStatus.SUCCESS, outputs={"status": 200, "json": {text: text}}, ended_at=AT)
+    open_gate = gate(message=text, path=name, preview=[{"step": text, "url": text, "json": {text: text}}, text])
+    shut = gate(
+        ApprovalStatus.REJECTED, (vote(text, Decision.REJECT, text),), approvers={"users": [text], "roles": [text]}
+    )
+    whole = view(
+        (odd, ended), (open_gate, shut), reason=text, parameters={text: text}, error=error, requester=text, slug=text
+    )
+    whole = replace(whole, runbook=runbook(name=text, description=text))
+    shown = version(slug=name, author_email=text, note=text, source_commit=text)
+    listed = runbook_record(slug=name, name=text, description=text, team=text, tags=(text,), risk=text)
+    schema = {"type": "object", "properties": {text: {"type": "string", "description": text, "enum": [text or "x"]}}}
+    report = SyncReport((SyncChange(text, "new", 1), SyncChange(text, text, 1)), (Problem(text, 1, 1, text),), 3)
+    return [
+        card.card(whole),
+        card.card(whole, plan=False),
+        card.short_card(whole),
+        gate_post(open_gate),
+        gate_post(shut),
+        lists.runbooks_view([listed], "/runbook"),
+        lists.runbook_view(listed, shown, runbook(schema, name=text, description=text, team=text), [shown], "/runbook"),
+        lists.runs_view([execution(slug=text, requester=text)]),
+        admin.change_view(shown, text, [text], offer=True),
+        admin.approved_view(replace(shown, decided_by=text)),
+        admin.deprecated_view(shown),
+        admin.sync_view(report, "/runbook"),
+        errors.refusal(Conflict(text)),
+        errors.refusal(InvalidParameters({text: text, "": text})),
+        errors.refusal(InvalidDefinition([Problem(text, 1, 1, text)])),
+        errors.misunderstood(GrammarError(text, "run ID"), "/runbook"),
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(ODD)
+def test_nothing_that_people_write_comes_alive(text: str) -> None:
+    """Whatever is in a name, reason, comment, output or error, Slack takes the message and finds no mention or link."""
+    for message in all_views(text):
+        check(message)
+        for _, found in strings(message.blocks):
+            assert not LIVE.search(found), found
+            assert "<!channel>" not in found
+            assert "U0EVIL01>" not in found
+        assert not LIVE.search(message.text)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    ODD, st.sampled_from(["step_failed", "step_retrying", "step_unknown", "late_result", "vote", "paused", "started"])
+)
+def test_the_thread_is_safe_too(text: str, kind: str) -> None:
+    """The same holds for every line of the thread."""
+    data = {"message": text, "comment": text, "reason": text, "decision": text, "attempt": 3, "delay_ms": 5}
+    line = thread.line(event(kind, text, text, **data), view())
+    assert line is not None
+    assert not LIVE.search(check(said(line)).text)
+
+
+def test_long_texts_are_cut_not_refused() -> None:
+    """Ten thousand characters anywhere still make messages that Slack takes."""
+    for text in ("x" * 10_000, "&" * 10_000, "😀" * 5_000, "line\n" * 3_000):
+        for message in all_views(text):
+            check(message)
+
+
+@pytest.mark.parametrize("count", [1, 2, 49, 50, 51, 200])
+@pytest.mark.parametrize("plan", [True, False])
+def test_any_number_of_steps_fits(count: int, plan: bool) -> None:
+    """Up to 50 steps are all shown; of more, those that matter, and a line that counts the rest."""
+    steps = tuple(
+        step(n, status=StepStatus.SUCCESS, ended_at=AT, outputs={"status": 200, "text": "y" * 500})
+        for n in range(count)
+    )
+    steps = (*steps[:-1], replace(steps[-1], status=StepStatus.FAILED, error={"code": "x", "message": "z" * 900}))
+    message = check(card.card(view(steps), plan=plan))
+    assert f"step-{count - 1}" in json.dumps(message.blocks)
+    assert ("more steps" in json.dumps(message.blocks)) == (count > 50)
+    assert len(json.dumps(message.blocks, ensure_ascii=False)) < 26_000
+
+
+def test_the_states_of_steps_are_said_in_words() -> None:
+    """Every state has words of its own, and the task card's status fits it."""
+    statuses = {
+        StepStatus.BLOCKED: ("pending", "not started"),
+        StepStatus.READY: ("pending", "about to start"),
+        StepStatus.RUNNING: ("in_progress", "running"),
+        StepStatus.WAITING: ("in_progress", "waiting"),
+        StepStatus.UNKNOWN: ("error", "outcome unknown"),
+        StepStatus.SUCCESS: ("complete", "done"),
+        StepStatus.FAILED: ("error", "failed"),
+        StepStatus.SKIPPED: ("complete", "skipped"),
+        StepStatus.CANCELLED: ("error", "cancelled"),
+    }
+    assert set(statuses) == set(StepStatus)
+    for status, (task_status, said_as) in statuses.items():
+        block = card.card(view((step(status=status),))).blocks[1]
+        task = block["tasks"][0]
+        assert task["status"] == task_status
+        assert task["title"] == "step-1 · Drain it"
+        assert said_as in json.dumps(task["details"])
+
+
+@pytest.mark.parametrize(
+    ("given_step", "run", "said_as"),
+    [
+        ({"status": StepStatus.WAITING, "kind": "approval"}, {}, "waiting for approval"),
+        ({"status": StepStatus.RUNNING, "attempts": 3}, {}, "running, try 3"),
+        ({"status": StepStatus.READY, "attempts": 2}, {}, "about to be tried again, 2 so far"),
+        ({"status": StepStatus.READY, "attempts": 2, "kind": "poll"}, {}, "checking, 2 times so far"),
+        ({"status": StepStatus.FAILED, "error": {"code": "rejected", "message": "m"}}, {}, "rejected"),
+        ({"status": StepStatus.BLOCKED}, {"status": ExecutionStatus.FAILED}, "never started"),
+    ],
+)
+def test_the_finer_states_are_said_too(given_step: dict[str, Any], run: dict[str, Any], said_as: str) -> None:
+    """What a bare status does not tell is in the details."""
+    assert said_as in json.dumps(card.card(view((step(**given_step),), **run)).blocks[1])
+
+
+def test_buttons_are_there_while_they_can_do_something() -> None:
+    """A running card offers Cancel, an open gate and an unknown step their choices; an ended one nothing."""
+
+    def offered(message: Message) -> list[str]:
+        rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+        return [button["action_id"] for row in rows for button in row]
+
+    assert offered(card.card(view())) == ["run.cancel"]
+    assert offered(card.card(view(gates=(gate(),)))) == ["gate.approve", "gate.reject", "run.cancel"]
+    unknown = view((step(status=StepStatus.UNKNOWN),))
+    assert offered(card.card(unknown)) == ["step.retry", "step.done", "step.failed", "run.cancel"]
+    assert offered(card.card(unknown, live=False)) == []
+    for status in (ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):
+        assert offered(card.card(view(status=status, ended_at=AT + 5000))) == []
+    assert offered(card.card(view(ending=ExecutionStatus.CANCELLED))) == []
+    assert offered(gate_post(gate(ApprovalStatus.APPROVED, (vote(),)))) == []
+
+
+def test_a_card_says_who_why_and_how_long() -> None:
+    """The small print names the version, who asked, the reason and the time it took."""
+    told = words(card.card(view(status=ExecutionStatus.FAILED, ended_at=AT + 125_000, reason="it hangs")))
+    for part in ("Restart a service · R-7K2M9Q · Failed", "restart@3", "<@U0CAROL01>", "it hangs", "took 2 min 5 s"):
+        assert part in told
+    assert "<!date^1795000000^" in told
+
+
+def test_an_open_gate_says_all_that_is_needed_to_decide() -> None:
+    """What is asked, what follows, who may decide, how many are missing, until when."""
+    told = words(gate_post(gate(votes=(vote(comment="fine"),))))
+    for part in ("Restart?", "restart: POST https://a.example/restart", "2 of 2 approvals missing", "platform admins",
+                 "<!subteam^S0ONCALL>", "@oncall", "<@U0ALICE01> approved: “fine”", "open until", "then failed"):  # fmt: skip
+        assert part in told
+
+
+def test_a_diff_is_shown_whole_or_says_that_it_is_not() -> None:
+    """No line of a change hides behind a cut, however it is written."""
+    diff = "\n".join(f"+{'&' * 300}{n}" for n in range(8))
+    told = words(check(admin.change_view(version(), diff, [], offer=True)))
+    hidden = re.search(r"\*([\d,]+) more characters are not shown", told)
+    assert hidden is not None
+    shown = sum(told.count(mark) for mark in ("&amp;",))
+    assert shown + int(hidden.group(1).replace(",", "")) >= 8 * 300
+    whole = words(check(admin.change_view(version(), "+a <b>\n-c", ["careful"], offer=False)))
+    assert "+a &lt;b&gt;\n-c" in whole
+    assert "careful" in whole
+
+
+@pytest.mark.parametrize(
+    ("happened", "told"),
+    [
+        (event("started", None, reason="it hangs"), "▶️ <@U0ALICE01> started this run: it hangs"),
+        (event("step_started", attempt=1), None),
+        (event("step_succeeded"), None),
+        (event("step_skipped", reason="no"), None),
+        (event("gate_approved"), None),
+        (event("step_retrying", attempt=1, delay_ms=1000, message="m"), None),
+        (
+            event("step_retrying", attempt=1, delay_ms=60_000, message="m"),
+            "🔁 *restart* failed once; next try in 1 min: m",
+        ),
+        (
+            event("step_retrying", attempt=2, delay_ms=1000, message="m"),
+            "🔁 *restart* failed 2 times; next try in 1 s: m",
+        ),
+        (
+            event("step_failed", code="http_status", message="said 500", attempt=4),
+            "❌ *restart* failed after 4 tries: said 500",
+        ),
+        (event("step_failed", code="rejected", message="m", attempt=1), None),
+        (event("step_resolved", choice="done", note="saw it"), "🧭 *restart*: <@U0ALICE01> marked it done: saw it"),
+        (
+            event("vote", decision="APPROVE", comment="", approvals=1, needed=2),
+            "👍 <@U0ALICE01> approved *restart* (1 of 2).",
+        ),
+        (
+            event("vote", decision="REJECT", comment="no", approvals=0, needed=2),
+            "👎 <@U0ALICE01> rejected *restart*: no",
+        ),
+        (event("gate_expired"), "⌛ Nobody decided *restart* in time."),
+        (event("cancel_requested", None, reason=""), "⛔ <@U0ALICE01> asked to cancel."),
+        (event("ended", None, status="SUCCESS"), "✅ Succeeded after 1 min 5 s."),
+        (event("ended", None, status="CANCELLED"), "⛔ Cancelled after 1 min 5 s."),
+        (event("ended", None, status="FAILED"), "❌ Failed after 1 min 5 s: time is up"),
+        (event("something_new"), None),
+    ],
+)
+def test_the_thread_tells_what_matters(happened: Any, told: str | None) -> None:
+    """Each event has its line, and healthy steps have none."""
+    assert thread.line(happened, view(error={"code": "timeout", "message": "time is up"})) == told
+
+
+def test_a_failure_at_a_step_is_told_once() -> None:
+    """The end of a run names the step whose message stands above it already."""
+    line = thread.line(event("ended", None, status="FAILED"), view(error={"message": "m", "step": "restart"}))
+    assert line == "❌ Failed after 1 min 5 s, at *restart*."
+
+
+def test_lists_are_bounded() -> None:
+    """A hundred runbooks and runs still make messages and a Home tab that Slack takes."""
+    many = [runbook_record(slug=f"r{n}", description="d" * 400) for n in range(100)]
+    assert "80 more" in words(check(lists.runbooks_view(many, "/runbook")))
+    assert "No runbook fits" in words(check(lists.runbooks_view([], "/runbook")))
+    check(lists.runs_view([execution()] * 50))
+    assert check_view(home_view([execution()] * 20, many, "/runbook")) == []
+    check(lists.help_view("/runbook"))
+    assert "admin deprecate" not in words(lists.help_view("/runbook", "run"))
+
+
+def test_the_short_forms_are_valid() -> None:
+    """The two small modals, and what takes a form's place, are views that Slack takes."""
+    for shown in (
+        form.reject_form(RejectForm("R-7K2M9Q", "sign-off", "sha256:abc", "C0INC0001")),
+        form.resolve_form(ResolveForm("R-7K2M9Q", "restart", "done", "C0INC0001")),
+        form.refused_view("Not possible", "This is over."),
+        form.run_form(runbook(risk="high"), RunForm("restart", 3, "C0INC0001", "inc"), {}, "", {"": "odd", "a": "b"}),
+    ):
+        assert check_view(shown) == []
+
+
+def test_records_made_for_tests_are_whole() -> None:
+    """The helper fills every field, so that no view is tested with less than the engine gives."""
+    assert make(type(execution()), id="R-1").id == "R-1"
