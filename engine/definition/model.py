@@ -5,6 +5,7 @@ Every duration is in milliseconds. A `Runbook` is immutable and knows nothing of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -42,6 +43,9 @@ class Step:
     `timeout_ms` is per attempt for http and for the whole step for other kinds; the loader fills the kind's default in.
     `retry` is None where the file says nothing: the settings' default applies.
     `idempotent` is resolved: what the file says, else what the step's kind and method imply.
+    `outputs` maps names to templates over `response` or `outputs`; empty: the kind's own outputs are the step's.
+    `blocks` holds a container's inner steps: `then` and `else` of a branch, `steps` of a loop; their `needs` name
+    siblings only. `undo` is the step that reverses this one, with the id `<id>.undo` and no needs.
     """
 
     id: str
@@ -54,13 +58,28 @@ class Step:
     idempotent: bool = False
     on_timeout: str = "fail"
     name: str = ""
+    continue_on_error: bool = False
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    blocks: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    undo: Step | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most `limit` executions whose rendered `group` is the same are open at once; the next is queued or rejected."""
+
+    group: str
+    limit: int = 1
+    on_conflict: Literal["queue", "reject"] = "queue"
 
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
     """One version of a runbook, whole and valid. `parameters` is its JSON Schema (an object schema, possibly empty).
 
-    `max_concurrent_steps` is None where the file says nothing: the setting applies.
+    `max_concurrent_steps` is None where the file says nothing: the setting applies. `outputs` maps names to templates.
+    `by_id` holds every step of the file, inner ones, cleanup and undo included; ids are unique in a file.
+    `container_of` maps an inner step's id to its container's id and the block it stands in.
     """
 
     id: str
@@ -74,10 +93,30 @@ class Runbook:
     steps: tuple[Step, ...]
     max_concurrent_steps: int | None = None
     is_webhook: bool = False
+    on_failure: tuple[Step, ...] = ()
+    finally_: tuple[Step, ...] = ()
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    concurrency: Concurrency | None = None
     by_id: dict[str, Step] = field(init=False, repr=False, compare=False)
+    container_of: dict[str, tuple[str, str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "by_id", {step.id: step for step in self.steps})
+        by_id: dict[str, Step] = {}
+        container_of: dict[str, tuple[str, str]] = {}
+        for step in (*self.steps, *self.on_failure, *self.finally_):
+            _index(step, by_id, container_of)
+        object.__setattr__(self, "by_id", by_id)
+        object.__setattr__(self, "container_of", container_of)
+
+
+def _index(step: Step, by_id: dict[str, Step], container_of: dict[str, tuple[str, str]]) -> None:
+    by_id[step.id] = step
+    if step.undo is not None:
+        by_id[step.undo.id] = step.undo
+    for name, inner in step.blocks.items():
+        for each in inner:
+            container_of[each.id] = (step.id, name)
+            _index(each, by_id, container_of)
 
 
 @dataclass(frozen=True, slots=True, order=True)
