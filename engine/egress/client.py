@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 import httpcore
@@ -102,6 +103,10 @@ class Egress:
         with self._backend.serving(Call(deadline_ms, abandoned)):
             return self._backend.checked_addresses(host, port)
 
+    def trusted_authorities(self) -> bytes:
+        """The certificate authorities that calls trust, as PEM, for a client that connects by itself."""
+        return "".join(map(ssl.DER_cert_to_PEM_cert, self._ssl_context.get_ca_certs(binary_form=True))).encode()
+
     def close(self) -> None:
         self._pool.close()
         self._resolver.close()
@@ -128,6 +133,10 @@ def _default_tls() -> ssl.SSLContext:
     """The bundled public authorities and those that the operating system trusts, for services inside."""
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
+    bundle = Path(ssl.get_default_verify_paths().openssl_capath, "ca-certificates.crt")
+    if bundle.is_file():
+        # OpenSSL reads a folder only while it checks a certificate, which would hide it from `trusted_authorities`.
+        context.load_verify_locations(bundle)
     return context
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.egress import CallFailed, Egress, Response
-from engine.steps import http_request, http_response
+from engine.steps import http_call, http_request, http_response
+from engine.steps.http_call import Credential, Hop, Line
 from engine.steps.http_request import BadRequest, Redact, Request, cut
 from engine.steps.http_response import Answer
+from engine.steps.oauth2 import NoToken, Tokens
 from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
 from engine.storable import TooLarge
 
@@ -23,11 +25,16 @@ _FINAL = frozenset({"egress_refused", "bad_request"})  # another attempt would e
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One call that was answered, with the evidence of it."""
+    """One call that was answered, with the evidence of it.
+
+    `redirects` is how many the step allows; `redirected` says that the answer is not the first request's.
+    """
 
     answer: Answer
     truncated: bool
     evidence: Evidence
+    redirects: int = 0
+    redirected: bool = False
 
 
 def run(
@@ -37,6 +44,7 @@ def run(
     timeout_ms: int,
     idempotency_key: str,
     egress: Egress,
+    tokens: Tokens,
     redact: Redact,
     abandoned: Callable[[], bool],
 ) -> Outcome:
@@ -50,6 +58,7 @@ def run(
         timeout_ms=timeout_ms,
         idempotency_key=idempotency_key,
         egress=egress,
+        tokens=tokens,
         redact=redact,
         abandoned=abandoned,
     )
@@ -67,28 +76,28 @@ def exchange(
     timeout_ms: int,
     idempotency_key: str,
     egress: Egress,
+    tokens: Tokens,
     redact: Redact,
     abandoned: Callable[[], bool],
 ) -> Exchange | Failed | Unknown | Abandoned:
     """Send and read the answer, whatever its status; without an answer, the outcome that follows."""
+    line = Line(egress, timeout_ms, fresh=not idempotent, abandoned=abandoned)
     try:
         request = http_request.build(with_, idempotency_key)
+        credential = Credential(with_.get("auth") or {}, tokens, line)
     except BadRequest as error:
         return Failed("bad_request", str(redact(f"Nothing was sent: {error}.")))
-    sent = http_request.request_evidence(request, redact)
+    redirects = with_.get("redirects") or 0
     try:
-        response = egress.send(
-            request.method,
-            request.url,
-            headers=request.headers,
-            content=request.body,
-            deadline_ms=timeout_ms,
-            fresh=not idempotent,
-            abandoned=abandoned,
-        )
+        response, hops = http_call.send(request, credential, line, redirects)
+    except BadRequest as error:
+        return Failed("bad_request", str(redact(f"Nothing was sent: {error}.")))
+    except NoToken as error:
+        return Failed("no_token", str(redact(f"Nothing was sent: {error}")), retryable=error.retryable)
     except CallFailed as error:
+        sent = http_request.request_evidence(credential.first or request, redact)
         return _no_answer(error, Evidence(sent), redact, idempotent)
-    return _read(request, response, sent, redact)
+    return _read(credential.first or request, response, hops, redirects, line.elapsed_ms(), redact)
 
 
 def succeeded(result: Exchange, redact: Redact) -> Succeeded | Failed:
@@ -107,17 +116,22 @@ def succeeded(result: Exchange, redact: Redact) -> Succeeded | Failed:
         return Failed("too_large", message, evidence=result.evidence)
 
 
-def _read(request: Request, response: Response, sent: Json, redact: Redact) -> Exchange:
+def _read(
+    request: Request, response: Response, hops: Sequence[Hop], redirects: int, elapsed_ms: int, redact: Redact
+) -> Exchange:
     answer = http_response.read(response)
     body = json.dumps(redact(answer.json), ensure_ascii=False) if answer.has_json else str(redact(answer.text))
     received = {
         "status": answer.status,
-        "headers": http_request.headers_evidence(answer.headers, redact, request.credential),
+        "headers": http_request.headers_evidence(answer.headers, redact, request.credentials),
         "body": cut(body),
         "bytes": answer.size,
-        "elapsed_ms": response.elapsed_ms,
+        "elapsed_ms": elapsed_ms,
     }
-    return Exchange(answer, response.truncated, Evidence(sent, received))
+    if hops:
+        received["redirects"] = [{"status": hop.status, "to": cut(str(redact(hop.to)))} for hop in hops]
+    evidence = Evidence(http_request.request_evidence(request, redact), received)
+    return Exchange(answer, response.truncated, evidence, redirects, redirected=bool(hops))
 
 
 def _no_answer(error: CallFailed, evidence: Evidence, redact: Redact, idempotent: bool) -> Failed | Unknown | Abandoned:
@@ -134,8 +148,9 @@ def _answered_badly(result: Exchange, redact: Redact, idempotent: bool) -> Faile
     wait = http_response.retry_after_ms(answer.headers.get("retry-after"), datetime.now(UTC))
     return Failed(
         "http_status",
-        describe(answer, redact),
-        retryable=may_retry(answer.status, wait, idempotent),
+        describe(answer, redact, result.redirects),
+        # What was redirected has had its effect already: asking to come back does not undo that.
+        retryable=may_retry(answer.status, wait, idempotent) and (idempotent or not result.redirected),
         retry_after_ms=wait,
         outputs=_failed_outputs(answer, redact),
         evidence=result.evidence,
@@ -148,12 +163,17 @@ def may_retry(status: int, retry_after_ms: int | None, idempotent: bool) -> bool
     return asked_to_come_back or (idempotent and (status >= 500 or status in (408, 425)))
 
 
-def describe(answer: Answer, redact: Redact) -> str:
-    """One sentence on an answer, with the telling part of its body."""
+def describe(answer: Answer, redact: Redact, redirects: int = 0) -> str:
+    """One sentence on an answer, with the telling part of its body; `redirects` is how many the step allows."""
     start = f"The server answered {http_response.status_name(answer.status)}"
     if 300 <= answer.status < 400 and "location" in answer.headers:
         target = cut(str(redact(answer.headers["location"])), http_response.MAX_TELLING_CHARS)
-        return f"{start} and pointed to {target}. Redirects are not followed: write the final address in the runbook."
+        rule = (
+            f"At most {redirects} are followed, and only with GET and HEAD"
+            if redirects
+            else "Redirects are not followed"
+        )
+        return f"{start} and pointed to {target}. {rule}: write the final address in the runbook."
     # Masked before it is cut, so that no half of a secret stays.
     told = cut(str(redact(http_response.telling_part(answer))), http_response.MAX_TELLING_CHARS)
     return f"{start}: {told}" if told else f"{start}."

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -25,28 +24,27 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be sent. `credential` is the lower-case name of the header that `auth` set, if any."""
+    """What is to be sent. `credentials` are the lower-case names of the headers that `auth` set."""
 
     method: str
     url: str
     headers: dict[str, str]
     body: bytes
-    credential: str = ""
+    credentials: frozenset[str] = frozenset()
 
 
 def build(with_: Mapping[str, Json], idempotency_key: str) -> Request:
-    """Raises `BadRequest`. A header the runbook sets wins over the one the bot would set."""
+    """The request without its `auth`. A header the runbook sets wins over the bot's own. Raises `BadRequest`."""
     body, content_type = _body(with_)
-    credential = _credential(with_.get("auth") or {})
     headers = {"User-Agent": "runbook-bot", "Accept": "*/*", "Idempotency-Key": idempotency_key}
     if content_type:
         headers["Content-Type"] = content_type
-    given = {name: _scalar(f"header {name}", value) for name, value in _mapping(with_, "headers").items()}
+    given = {name: scalar(f"header {name}", value) for name, value in _mapping(with_, "headers").items()}
     written = {name.lower() for name in given}
-    merged = {name: value for name, value in headers.items() if name.lower() not in written} | given | credential
-    url = _with_query(_scalar("url", with_.get("url")), _mapping(with_, "query"))
-    method = _scalar("method", with_.get("method") or "GET").upper()
-    return Request(method, url, merged, body, next(iter(credential), "").lower())
+    merged = {name: value for name, value in headers.items() if name.lower() not in written} | given
+    url = _with_query(scalar("url", with_.get("url")), _mapping(with_, "query"))
+    method = scalar("method", with_.get("method") or "GET").upper()
+    return Request(method, url, merged, body)
 
 
 def request_evidence(request: Request, redact: Redact) -> dict[str, Json]:
@@ -54,13 +52,14 @@ def request_evidence(request: Request, redact: Redact) -> dict[str, Json]:
     return {
         "method": request.method,
         "url": cut(str(redact(request.url))),
-        "headers": headers_evidence(request.headers, redact, request.credential),
+        "headers": headers_evidence(request.headers, redact, request.credentials),
         "body": cut(str(redact(request.body.decode("utf-8", "replace")))),
     }
 
 
-def headers_evidence(headers: Mapping[str, str], redact: Redact, credential: str = "") -> dict[str, str]:
-    masked = _ALWAYS_MASKED | {credential}
+def headers_evidence(headers: Mapping[str, str], redact: Redact, masked: Collection[str] = ()) -> dict[str, str]:
+    """Headers as they may be stored and shown; of those in `masked` (lower case) only the names."""
+    masked = _ALWAYS_MASKED.union(masked)
     return {
         str(redact(name)): MASKED if name.lower() in masked else cut(str(redact(value)))
         for name, value in headers.items()
@@ -78,7 +77,7 @@ def _body(with_: Mapping[str, Json]) -> tuple[bytes, str]:
         raise BadRequest(f"give one of {' and '.join(given)}, not both")
     try:
         if "text" in given:
-            return _scalar("text", with_["text"]).encode(), "text/plain; charset=utf-8"
+            return scalar("text", with_["text"]).encode(), "text/plain; charset=utf-8"
         if "payload" in given and isinstance(with_["payload"], str):
             return with_["payload"].encode(), "application/json"
         if given or "json" in with_:  # `json: null` is a body too
@@ -89,25 +88,10 @@ def _body(with_: Mapping[str, Json]) -> tuple[bytes, str]:
     return b"", ""
 
 
-def _credential(auth: Mapping[str, Json]) -> dict[str, str]:
-    match auth.get("type", "none"):
-        case "none":
-            return {}
-        case "bearer":
-            return {"Authorization": f"Bearer {_scalar('auth.token', auth.get('token'))}"}
-        case "basic":
-            pair = f"{_scalar('auth.username', auth.get('username'))}:{_scalar('auth.password', auth.get('password'))}"
-            return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-        case "header":
-            return {_scalar("auth.name", auth.get("name")): _scalar("auth.value", auth.get("value"))}
-        case other:
-            raise BadRequest(f"auth.type {other!r} is not one of none, basic, bearer, header")
-
-
 def _with_query(url: str, query: Mapping[str, Json]) -> str:
     """The URL with `query` after whatever query it has. A list gives its name several times, None leaves it out."""
     pairs = [
-        (name, _scalar(f"query {name}", item))
+        (name, scalar(f"query {name}", item))
         for name, value in query.items()
         for item in (value if isinstance(value, list) else [value])
         if item is not None
@@ -128,7 +112,7 @@ def _mapping(with_: Mapping[str, Json], key: str) -> dict[str, Json]:
     return value
 
 
-def _scalar(what: str, value: Json) -> str:
+def scalar(what: str, value: Json) -> str:
     """Text as it is; numbers and booleans as JSON writes them, since a typed parameter renders as such."""
     if isinstance(value, str):
         return value

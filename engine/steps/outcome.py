@@ -82,4 +82,32 @@ class Again:
     evidence: Evidence = field(default_factory=Evidence)
 
 
-Outcome = Succeeded | Failed | Unknown | Abandoned | Opened | Again
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The step is done `after_ms` from now, with these outputs; nothing is to be called again."""
+
+    after_ms: int
+    outputs: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message to post, redacted and bounded. The engine keeps it as an event and whoever shows the run posts it.
+
+    `channel` is a Slack channel's id, or None for the run's own; `thread` asks for the run's thread there.
+    """
+
+    text: str
+    channel: str | None
+    thread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """From here on the step waits for the event with this correlation key, at most `timeout_ms`."""
+
+    key: str
+    timeout_ms: int
+
+
+Outcome = Succeeded | Failed | Unknown | Abandoned | Opened | Again | Later | Posted | Waiting

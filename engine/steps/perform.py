@@ -5,9 +5,10 @@ No transaction is open meanwhile.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine import context
@@ -15,11 +16,14 @@ from engine.definition.kinds import render_with
 from engine.definition.model import Runbook, Step
 from engine.egress import Egress
 from engine.errors import EngineError
-from engine.expressions import conditions
+from engine.expressions import conditions, render
 from engine.redaction import Redactor
 from engine.secrets import SecretStore
-from engine.steps import approval, http, poll
-from engine.steps.outcome import Failed, Outcome, Unknown
+from engine.steps import approval, delay, grpc, http, message, poll, wait
+from engine.steps.grpc_channel import Channels
+from engine.steps.oauth2 import Tokens
+from engine.steps.outcome import Evidence, Failed, Later, Outcome, Succeeded, Unknown
+from engine.storable import TooLarge, to_storable
 from storage.records import ExecutionRecord, StepRunRecord
 
 log = logging.getLogger(__name__)
@@ -29,11 +33,22 @@ POLL_ROUND_MS = 30_000
 
 @dataclass(frozen=True)
 class Tools:
-    """What steps act with; one set a process."""
+    """What steps act with; one set a process. `tokens` and `channels` are what it keeps between calls."""
 
     egress: Egress
     secrets: SecretStore
     redactor: Redactor
+    tokens: Tokens = field(init=False, repr=False)
+    channels: Channels = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", Tokens(self.redactor.add))
+        object.__setattr__(self, "channels", Channels(self.egress))
+
+    def close(self) -> None:
+        """Let go of every connection; calls under way on one fail."""
+        self.channels.close()
+        self.egress.close()
 
 
 @dataclass(frozen=True)
@@ -63,12 +78,49 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
     `abandoned` turns true when the execution was cancelled.
     """
     try:
-        return _ACTS[claim.step.kind](claim, tools, abandoned)
+        return _with_outputs(_ACTS[claim.step.kind](claim, tools, abandoned), claim, tools)
     except EngineError as error:
         return Failed(error.code, tools.redactor.redact(str(error)))
     except Exception as error:
         log.exception("step %s of %s broke", claim.step_run.path, claim.execution.id)
         return _broken(claim, tools.redactor.redact(f"{type(error).__name__}: {error}"))
+
+
+def _with_outputs(outcome: Outcome, claim: Claim, tools: Tools) -> Outcome:
+    """The outcome with what the step's own `outputs` make of its kind's, if it has any."""
+    if not isinstance(outcome, Succeeded | Later) or not claim.step.outputs:
+        return outcome
+    try:
+        return replace(outcome, outputs=mapped_outputs(claim.step, claim.visible, outcome.outputs))
+    except (EngineError, TooLarge) as error:
+        evidence = outcome.evidence if isinstance(outcome, Succeeded) else Evidence()
+        told = tools.redactor.redact(f"The step was done, but its outputs could not be worked out: {error}")
+        return Failed("outputs", told, evidence=evidence)
+
+
+def mapped_outputs(step: Step, visible: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The step's `outputs`, rendered over what its kind gave: `outputs`, and `response` for a call.
+
+    Without any the kind's own. Raises `ExpressionError` and `TooLarge`.
+    """
+    if not step.outputs:
+        return dict(outputs)
+    seen = {**visible, "outputs": outputs, "response": _response(outputs)}
+    mapped: dict[str, Any] = to_storable(render(dict(step.outputs), seen))
+    return mapped
+
+
+def _response(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A call's answer as templates know it: every name is always there, and JSON is also text."""
+    value = outputs.get("json")
+    text = outputs.get("text", json.dumps(value, ensure_ascii=False) if "json" in outputs else "")
+    status = outputs.get("status", outputs.get("code"))
+    return {
+        "status": status,
+        "headers": outputs.get("headers", outputs.get("metadata", {})),
+        "json": value,
+        "text": text,
+    }
 
 
 def _broken(claim: Claim, message: str) -> Outcome:
@@ -93,6 +145,7 @@ def _http(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
         timeout_ms=min(claim.step.timeout_ms or 0, claim.time_left_ms),
         idempotency_key=claim.idempotency_key,
         egress=tools.egress,
+        tokens=tools.tokens,
         redact=tools.redactor.redact_json,
         abandoned=abandoned,
     )
@@ -112,9 +165,35 @@ def _poll(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
         timeout_ms=min(POLL_ROUND_MS, claim.time_left_ms),
         idempotency_key=claim.idempotency_key,
         egress=tools.egress,
+        tokens=tools.tokens,
         redact=tools.redactor.redact_json,
         abandoned=abandoned,
     )
+
+
+def _grpc(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
+    with_, _ = _call(claim, tools)
+    return grpc.run(
+        with_,
+        idempotent=claim.step.idempotent,
+        timeout_ms=min(claim.step.timeout_ms or 0, claim.time_left_ms),
+        idempotency_key=claim.idempotency_key,
+        channels=tools.channels,
+        redact=tools.redactor.redact_json,
+        abandoned=abandoned,
+    )
+
+
+def _delay(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return delay.run(render_with(claim.step, claim.visible))
+
+
+def _message(claim: Claim, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return message.run(render_with(claim.step, claim.visible), redact=tools.redactor.redact_json)
+
+
+def _wait(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return wait.run(render_with(claim.step, claim.visible), timeout_ms=claim.step.timeout_ms or 0)
 
 
 def _approval(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
@@ -125,4 +204,8 @@ _ACTS: Mapping[str, Callable[[Claim, Tools, Callable[[], bool]], Outcome]] = {
     "http": _http,
     "poll": _poll,
     "approval": _approval,
+    "grpc": _grpc,
+    "delay": _delay,
+    "message": _message,
+    "wait": _wait,
 }

@@ -11,6 +11,7 @@ from engine.errors import EngineError
 from engine.steps import http_response
 from engine.steps.http import Exchange, describe, exchange, succeeded
 from engine.steps.http_request import Redact
+from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Again, Failed, Outcome
 
 Json = Any
@@ -28,6 +29,7 @@ def run(
     timeout_ms: int,
     idempotency_key: str,
     egress: Egress,
+    tokens: Tokens,
     redact: Redact,
     abandoned: Callable[[], bool],
 ) -> Outcome:
@@ -43,6 +45,7 @@ def run(
         timeout_ms=timeout_ms,
         idempotency_key=idempotency_key,
         egress=egress,
+        tokens=tokens,
         redact=redact,
         abandoned=abandoned,
     )
@@ -62,7 +65,9 @@ def _judge(result: Exchange, until: Callable[[dict[str, Json]], bool], interval_
     except EngineError as error:
         reason = f" ({redact(str(error))})"
     if answer.status in _NO_ACCESS:
-        return Failed("http_status", describe(answer, redact), evidence=result.evidence)
+        return Failed("http_status", describe(answer, redact, result.redirects), evidence=result.evidence)
     wait = http_response.retry_after_ms(answer.headers.get("retry-after"), datetime.now(UTC)) or 0
-    shown = describe(answer, redact) if not answer.ok else f"{http_response.status_name(answer.status)}."
+    shown = (
+        describe(answer, redact, result.redirects) if not answer.ok else f"{http_response.status_name(answer.status)}."
+    )
     return Again(max(interval_ms, wait), f"Not yet{reason}. {shown}", result.evidence)

@@ -18,6 +18,7 @@ from local_server import Behaviour, LocalServer, answer, egress_to, raw, serving
 from engine.redaction import Redactor
 from engine.steps import http
 from engine.steps.http_response import retry_after_ms
+from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Abandoned, Failed, Outcome, Succeeded, Unknown
 from engine.storable import MAX_DEPTH, TooLarge, json_size, to_storable
 
@@ -41,6 +42,7 @@ def step(
             timeout_ms=timeout_ms,
             idempotency_key="rb-1-drain-0",
             egress=egress,
+            tokens=Tokens(lambda _name, _token: None),
             redact=(redactor or Redactor()).redact_json,
             abandoned=abandoned,
         )

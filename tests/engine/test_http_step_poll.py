@@ -12,6 +12,7 @@ from local_server import Behaviour, answer, egress_to, raw, serving, silence
 from engine.errors import EngineError
 from engine.redaction import Redactor
 from engine.steps import poll
+from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Abandoned, Again, Failed, Outcome, Succeeded
 
 Until = Callable[[dict[str, Any]], bool]
@@ -37,6 +38,7 @@ def ask(behave: Behaviour, until: Until, with_: dict[str, Any] | None = None, **
             idempotent=True,
             idempotency_key="rb-1-healthy-3",
             egress=egress,
+            tokens=Tokens(lambda _name, _token: None),
             redact=redactor.redact_json,
             **options,
         )

@@ -1,0 +1,235 @@
+"""The `grpc` step: one guarded unary call, JSON in and out, and what its answer means by promise G3."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from engine.egress import CallFailed
+from engine.steps import grpc_channel, grpc_schema, grpc_status, http_response
+from engine.steps.grpc_channel import Call, Channels, Connection, Target
+from engine.steps.grpc_schema import Method, Schema, SchemaProblem
+from engine.steps.http_request import BadRequest, Redact, cut, headers_evidence, scalar
+from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
+from engine.storable import TooLarge, to_storable
+
+Json = Any
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_KEY = re.compile(r"[0-9a-z_.-]+")
+_VALUE = re.compile(r"[\x20-\x7e]*")
+_FINAL = frozenset({"egress_refused", "bad_request"})
+_TOO_LARGE = re.compile(r"(Received|Sent) message larger than max")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A rendered step, read."""
+
+    target: Target
+    service: str
+    method: str
+    message: Json
+    metadata: tuple[tuple[str, str | bytes], ...]
+
+
+class NotSent(Exception):
+    """The call did not begin: no connection, or the server could not say what the method looks like."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+
+
+def run(
+    with_: dict[str, Json],
+    *,
+    idempotent: bool,
+    timeout_ms: int,
+    idempotency_key: str,
+    channels: Channels,
+    redact: Redact,
+    abandoned: Callable[[], bool],
+) -> Outcome:
+    """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret.
+
+    A call that is not idempotent gets a connection of its own, proven by asking for the method's types on it just
+    before, so that a stale one cannot make its outcome unknown.
+    """
+    try:
+        request = build(with_, idempotency_key)
+    except BadRequest as error:
+        return Failed("bad_request", str(redact(f"Nothing was sent: {error}.")))
+    call = Call(timeout_ms, abandoned)
+    evidence = Evidence(_request_evidence(request, redact))
+    try:
+        with channels.connection(request.target, call, fresh=not idempotent) as connection:
+            return _call(connection, channels, request, call, evidence, redact, idempotent)
+    except grpc_channel.Abandoned:
+        return Abandoned("The call was dropped because it is no longer wanted.", evidence)
+    except CallFailed as error:
+        message = str(redact(error.message))
+        if error.code == "abandoned":
+            return Abandoned(message, evidence)
+        return Failed(error.code, message, retryable=error.code not in _FINAL, evidence=evidence)
+    except NotSent as error:
+        message = str(redact(f"Nothing was sent: {error}."))
+        return Failed(error.code, message, retryable=error.retryable, evidence=evidence)
+
+
+def build(with_: Mapping[str, Json], idempotency_key: str) -> Request:
+    """Raises `BadRequest`. Metadata that the runbook sets wins over the bot's own."""
+    try:
+        target = grpc_channel.parse_target(str(with_.get("target")), with_.get("tls", True))
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    service, method = scalar("service", with_.get("service")), scalar("method", with_.get("method"))
+    if not _NAME.fullmatch(service) or not _NAME.fullmatch(method) or "." in method:
+        raise BadRequest(f"{service}/{method} is not a service and a method, such as shop.v1.Orders and Cancel")
+    given = with_.get("metadata") or {}
+    if not isinstance(given, dict):
+        raise BadRequest("metadata must be names with values")
+    pairs = dict(_pair(str(name).lower(), value) for name, value in given.items())
+    message = {} if with_.get("message") is None else with_["message"]
+    return Request(target, service, method, message, tuple(({"idempotency-key": idempotency_key} | pairs).items()))
+
+
+def _pair(name: str, value: Json) -> tuple[str, str | bytes]:
+    if not _KEY.fullmatch(name) or name.startswith("grpc-"):
+        raise BadRequest(f"{name!r} is not a name for metadata")
+    text = scalar(f"metadata {name}", value)
+    if name.endswith("-bin"):
+        try:
+            return name, base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise BadRequest(f"metadata {name} must be base64") from error
+    if not _VALUE.fullmatch(text):
+        raise BadRequest(f"metadata {name} must be plain ASCII text")
+    return name, text.strip()
+
+
+def _call(
+    connection: Connection,
+    channels: Channels,
+    request: Request,
+    call: Call,
+    evidence: Evidence,
+    redact: Redact,
+    idempotent: bool,
+) -> Outcome:
+    try:
+        method, message = _prepared(connection, request, call)
+    except NotSent:
+        channels.retire(request.target)
+        raise
+    try:
+        data, answered = connection.unary(method.path, message, request.metadata, call)
+    except grpc.RpcError as error:
+        if error.code() in grpc_status.NOBODY_KNOWS | {grpc.StatusCode.UNIMPLEMENTED}:
+            channels.retire(request.target)
+        return _failed(error, request, call, evidence, redact, idempotent)
+    return _succeeded(method, data, answered, call, evidence, redact)
+
+
+def _prepared(connection: Connection, request: Request, call: Call) -> tuple[Method, bytes]:
+    """The method and the encoded message. Raises `NotSent`."""
+    try:
+        method = _schema(connection, request, call).method(request.method)
+        message = method.encode(request.message)
+    except SchemaProblem as error:
+        raise NotSent("bad_request", str(error), retryable=False) from error
+    if len(message) > grpc_channel.MAX_MESSAGE_BYTES:
+        raise NotSent("too_large", "the message is larger than 4 MiB", retryable=False)
+    return method, message
+
+
+def _schema(connection: Connection, request: Request, call: Call) -> Schema:
+    if request.service not in connection.schemas:
+        metadata = [pair for pair in request.metadata if pair[0] != "idempotency-key"]
+
+        def ask(question: bytes) -> bytes:
+            for path in grpc_schema.REFLECTION_PATHS:
+                try:
+                    return connection.unary(path, question, metadata, call)[0]
+                except grpc.RpcError as error:
+                    if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                        raise _unreachable(error, request) from error
+            raise NotSent("no_reflection", f"{request.target} does not offer server reflection", retryable=False)
+
+        connection.schemas[request.service] = grpc_schema.fetch(request.service, ask)
+    return connection.schemas[request.service]
+
+
+def _unreachable(error: grpc.RpcError, request: Request) -> NotSent:
+    """Why the types could not be asked for; the step's own call had not begun."""
+    code = error.code()
+    told = cut(" ".join((error.details() or "").split()), http_response.MAX_TELLING_CHARS)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return NotSent("timeout", f"{request.target} did not answer in time", retryable=True)
+    passing = code in grpc_status.NOBODY_KNOWS | grpc_status.WORTH_A_RETRY
+    word = "connect" if code is grpc.StatusCode.UNAVAILABLE else "grpc_status"
+    return NotSent(word, f"{request.target} could not be asked ({code.name}: {told})", retryable=passing)
+
+
+def _succeeded(
+    method: Method, data: bytes, answered: grpc.Call, call: Call, evidence: Evidence, redact: Redact
+) -> Succeeded | Failed:
+    trailing = redact(grpc_status.metadata_json(answered.trailing_metadata() or ()))
+    received = {"code": "OK", "metadata": headers_evidence(trailing, redact), "elapsed_ms": call.elapsed_ms()}
+    try:
+        answer = redact(to_storable(method.decode(data)))
+        received |= {"message": cut(json.dumps(answer, ensure_ascii=False)), "bytes": len(data)}
+        outputs = to_storable({"code": "OK", "json": answer, "metadata": trailing})
+        return Succeeded(outputs, Evidence(evidence.request, received))
+    except SchemaProblem as error:
+        told = str(redact(f"The call was made, but {error}."))
+        return Failed("protocol", told, evidence=Evidence(evidence.request, received))
+    except TooLarge:
+        message = "The call was made, but the answer is too large: a step keeps at most 256 KiB of it."
+        return Failed("too_large", message, evidence=Evidence(evidence.request, received))
+
+
+def _failed(
+    error: grpc.RpcError, request: Request, call: Call, evidence: Evidence, redact: Redact, idempotent: bool
+) -> Failed | Unknown:
+    code, details = error.code(), error.details() or ""
+    trailing = list(error.trailing_metadata() or ())
+    told = cut(str(redact(" ".join(details.split()))), http_response.MAX_TELLING_CHARS)
+    received = {
+        "code": code.name,
+        "details": cut(str(redact(details))),
+        "metadata": headers_evidence(redact(grpc_status.metadata_json(trailing)), redact),
+        "elapsed_ms": call.elapsed_ms(),
+    }
+    seen = Evidence(evidence.request, received)
+    message = f"{request.target} answered {code.name}{f': {told}' if told else ''}."
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(details):
+        return Failed("too_large", str(redact(message)), evidence=seen)
+    wait = grpc_status.retry_after_ms(code, trailing)
+    if code in grpc_status.NOBODY_KNOWS and wait is None and not idempotent:
+        return Unknown(_word(code), str(redact(f"{message} Whether it took effect is not known.")), seen)
+    retryable = grpc_status.may_retry(code, wait, idempotent)
+    return Failed(_word(code), str(redact(message)), retryable=retryable, retry_after_ms=wait, evidence=seen)
+
+
+def _word(code: grpc.StatusCode) -> str:
+    return "timeout" if code is grpc.StatusCode.DEADLINE_EXCEEDED else "grpc_status"
+
+
+def _request_evidence(request: Request, redact: Redact) -> dict[str, Json]:
+    return {
+        "target": str(redact(str(request.target))),
+        "tls": request.target.tls,
+        "service": request.service,
+        "method": request.method,
+        "metadata": headers_evidence(grpc_status.metadata_json(request.metadata), redact),
+        "message": cut(json.dumps(redact(request.message), ensure_ascii=False)),
+    }

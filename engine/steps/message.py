@@ -1,0 +1,29 @@
+"""The `message` step: something to tell people. It is kept with the run, and whoever shows the run posts it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from engine.steps.http_request import Redact
+from engine.steps.outcome import Failed, Posted
+from engine.storable import clean_text
+
+Json = Any
+
+MAX_CHARS = 3_000
+"""What one Slack section block holds."""
+
+_CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,20}")
+
+
+def run(with_: dict[str, Json], *, redact: Redact) -> Posted | Failed:
+    """The message, secrets masked first and then cut. `channel` left out is the run's own, `thread` is true."""
+    text = clean_text(str(redact(str(with_.get("text") or "")))).strip()
+    channel = with_.get("channel") or None
+    if not text:
+        return Failed("bad_request", "There is nothing to say: the text is empty.")
+    if channel is not None and not (isinstance(channel, str) and _CHANNEL.fullmatch(channel)):
+        shown = redact(str(channel))
+        return Failed("bad_request", f"{shown} is not a channel's id: write it like C0123456789.")
+    return Posted(text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…", channel, with_.get("thread", True))

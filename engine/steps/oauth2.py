@@ -1,0 +1,144 @@
+"""Access tokens of the OAuth 2 client credentials grant (RFC 6749, 4.4), kept in memory until shortly before they end.
+
+oauthlib writes the request and reads the answer; the call itself goes through the guarded client like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote_plus
+
+from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
+
+from engine.egress import CallFailed, Response
+from engine.steps import http_auth
+from engine.steps.http_auth import Auth
+from engine.steps.http_request import Request
+
+Json = Any
+Send = Callable[[Request], Response]
+
+EARLY_SECONDS = 30.0
+"""A token is not used in its last moments: it must still be good when it arrives."""
+
+UNSAID_SECONDS = 300.0
+"""How long a token is kept whose server does not say how long it lasts."""
+
+MAX_KEPT = 256
+SECRET_NAME = "oauth2_token"  # noqa: S105 - the name it is masked under
+
+
+class NoToken(Exception):
+    """The token endpoint gave no token; nothing was sent to the step's own address. The message is not yet redacted."""
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks for a token, where and for what. Two with different secrets never share a token."""
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = ""
+    audience: str = ""
+
+
+def client_of(auth: Auth) -> Client:
+    """Raises `BadRequest` when something is missing."""
+    needed = (http_auth.field(auth, name) for name in ("token_url", "client_id", "client_secret"))
+    optional = (http_auth.field(auth, name) if auth.get(name) else "" for name in ("scope", "audience"))
+    return Client(*needed, *optional)
+
+
+class Tokens:
+    """The process's tokens. Thread-safe.
+
+    `remember_secret(name, value)` has every new token masked wherever text leaves the process; it raises ValueError for
+    one too short to mask.
+    """
+
+    def __init__(
+        self, remember_secret: Callable[[str, str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._remember = remember_secret
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: dict[Client, tuple[str, float]] = {}
+
+    def cached(self, client: Client) -> str | None:
+        """A token that is still good for a while, or None."""
+        with self._lock:
+            token, until = self._kept.get(client, ("", 0.0))
+        return token if token and self._clock() < until else None
+
+    def fetch(self, client: Client, send: Send) -> str:
+        """A new token. Raises `NoToken`, and `CallFailed` with `sent` False: the step's own call has not begun."""
+        token, seconds = _ask(client, send)
+        try:
+            self._remember(SECRET_NAME, token)
+        except ValueError as error:
+            raise NoToken(f"{client.token_url} gave a token too short to be masked.", retryable=False) from error
+        with self._lock:
+            self._kept.pop(client, None)
+            if len(self._kept) >= MAX_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[client] = token, self._clock() + seconds - EARLY_SECONDS
+        return token
+
+
+def _ask(client: Client, send: Send) -> tuple[str, float]:
+    """Ask with the client's name in a header, as RFC 6749 wants it; servers that do not know it there get a body."""
+    problem = ""
+    for in_body in (False, True):
+        response = _sent(client, in_body, send)
+        text = response.body.decode("utf-8", "replace")
+        if response.status == 200:
+            return _read(client, text)
+        problem = f"{client.token_url} answered {response.status} when asked for a token: {_told(text)}"
+        if response.status not in (400, 401) or "invalid_client" not in text:
+            raise NoToken(problem, retryable=response.status >= 500 or response.status == 429)
+    raise NoToken(problem, retryable=False)
+
+
+def _sent(client: Client, in_body: bool, send: Send) -> Response:
+    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+    extra = {name: value for name in ("scope", "audience") if (value := getattr(client, name))}
+    if in_body:
+        extra["client_secret"] = client.client_secret
+    else:
+        headers["Authorization"] = http_auth.basic(quote_plus(client.client_id), quote_plus(client.client_secret))
+    body = BackendApplicationClient(client.client_id).prepare_request_body(include_client_id=in_body, **extra)
+    try:
+        return send(Request("POST", client.token_url, headers, body.encode()))
+    except CallFailed as error:
+        raise CallFailed(error.code, f"No token came from {client.token_url}: {error.message}") from error
+
+
+def _read(client: Client, text: str) -> tuple[str, float]:
+    try:
+        answer = BackendApplicationClient(client.client_id).parse_request_body_response(text)
+        token, kind = answer["access_token"], str(answer.get("token_type") or "bearer")
+        seconds = float(answer.get("expires_in") or UNSAID_SECONDS)
+    except (OAuth2Error, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise NoToken(f"What {client.token_url} answered is no token ({error}).", retryable=False) from error
+    if not isinstance(token, str) or kind.lower() != "bearer":
+        raise NoToken(f"{client.token_url} gave no bearer token.", retryable=False)
+    return token, seconds
+
+
+def _told(text: str) -> str:
+    try:
+        value = json.loads(text)
+        told = ": ".join(str(value[key]) for key in ("error", "error_description") if value.get(key))
+    except (ValueError, AttributeError, RecursionError):
+        told = ""
+    return f"{(told or ' '.join(text.split()))[:300] or 'nothing more'}."
