@@ -34,6 +34,11 @@ class Action(StrEnum):
     START = "run"
     CANCEL = "cancel"
     RESOLVE = "resolve"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+    SKIP = "skip a step of"
+    REPLAY = "replay"
     VOTE = "decide"
     SYNC = "sync"
     APPROVE = "approve"
@@ -231,6 +236,11 @@ _RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     Action.START: _run_rule,
     Action.CANCEL: _run_rule,
     Action.RESOLVE: _run_rule,
+    Action.PAUSE: _run_rule,
+    Action.RESUME: _run_rule,
+    Action.RETRY: _run_rule,
+    Action.SKIP: _run_rule,
+    Action.REPLAY: _run_rule,
     Action.SYNC: _admin_rule,
     Action.APPROVE: _admin_rule,
     Action.DEPRECATE: _admin_rule,

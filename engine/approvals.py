@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from engine import flow
 from engine.access import Action, Actor, Gate, authorise, verdict
 from engine.errors import Conflict
 from engine.executions import GateView, find, gate_view
+from engine.lifecycle import change
 from engine.runtime import Runtime
-from engine.transition import Transition, change
+from engine.transition import Transition
 from storage import approvals, audit, database, people, steps
 from storage.records import (
     ApprovalRecord,
@@ -66,11 +68,11 @@ def expire(rt: Runtime, gate: ApprovalRecord) -> None:
         step = _step(gate)
         transition.tell("gate_expired", gate.path, on_timeout=gate.on_timeout)
         if gate.on_timeout == "approve":
-            transition.succeed(step, {"approved_by": [], "on_timeout": "approve"}, "nobody decided in time")
+            flow.succeed(transition, step, {"approved_by": [], "on_timeout": "approve"}, "nobody decided in time")
         elif gate.on_timeout == "reject":
-            transition.fail(step, "rejected", f"nobody decided {gate.path} in time, which counts as a rejection")
+            flow.fail(transition, step, "rejected", f"nobody decided {gate.path} in time, which counts as a rejection")
         else:
-            transition.fail(step, "approval_timeout", f"nobody decided {gate.path} in time")
+            flow.fail(transition, step, "approval_timeout", f"nobody decided {gate.path} in time")
         thing = f"execution:{gate.execution_id}"
         detail = {"step": gate.path, "on_timeout": gate.on_timeout}
         audit.write(rt.workspace_id, "system", "approval.expire", thing, Severity.WARNING, detail)
@@ -94,11 +96,11 @@ def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: Vot
         approvals.decide(gate, ApprovalStatus.REJECTED, transition.at)
         transition.tell("gate_rejected", gate.path, given.person, comment=given.comment)
         why = f": {given.comment}" if given.comment else ""
-        transition.fail(_step(gate), "rejected", f"{gate.path} was rejected{why}")
+        flow.fail(transition, _step(gate), "rejected", f"{gate.path} was rejected{why}")
     elif len(counted) >= needed:
         approvals.decide(gate, ApprovalStatus.APPROVED, transition.at)
         transition.tell("gate_approved", gate.path)
-        transition.succeed(_step(gate), {"approved_by": counted, "approvals": len(counted)})
+        flow.succeed(transition, _step(gate), {"approved_by": counted, "approvals": len(counted)})
 
 
 def _counted(rt: Runtime, gate: ApprovalRecord, execution: ExecutionRecord) -> list[str]:

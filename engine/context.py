@@ -14,17 +14,68 @@ from storage.records import ExecutionRecord, Json
 SECRET_MARK = "‹secret {}›"  # noqa: S105 - how a secret is shown, not one
 
 
-def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]]) -> dict[str, Any]:
-    """The context for what reads `chains`; only the step outputs that they name are fetched. Needs a connection."""
-    named = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1}
-    outputs = steps.outputs(execution.id, sorted(named))
+def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]], scope: str = "") -> dict[str, Any]:
+    """The context for what reads `chains` in `scope`; only the step outputs that they name are fetched.
+
+    Inside a loop `item` and `index` are the innermost round's. Needs a connection.
+    """
+    named = {chain[1]: path_of(runbook, chain[1], scope) for chain in chains if chain[0] == "steps" and len(chain) > 1}
+    outputs = steps.outputs(execution.id, sorted(named.values()))
+    roots = {chain[0] for chain in chains}
     return {
         "params": execution.parameters,
-        "steps": {step_id: {"outputs": value} for step_id, value in outputs.items()},
+        "steps": {step_id: {"outputs": outputs[path]} for step_id, path in named.items() if path in outputs},
         "incident": execution.incident or {},
-        "execution": _execution(execution) if any(chain[0] == "execution" for chain in chains) else {},
+        "execution": _execution(execution) if "execution" in roots else {},
         "runbook": {"id": runbook.id, "name": runbook.name, "version": execution.number, "team": runbook.team},
+        **(_round(execution, scope) if roots & {"item", "index"} else {}),
     }
+
+
+def join(scope: str, step_id: str) -> str:
+    """The path of a step in a scope."""
+    return f"{scope}.{step_id}" if scope else step_id
+
+
+def scopes_of(scope: str) -> list[str]:
+    """The scope itself and all around it, innermost first, without the outermost "".
+
+    `each[3].route` gives itself and `each[3]`.
+    """
+    parts = scope.split(".") if scope else []
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
+def container_path(scope: str) -> tuple[str, int | None]:
+    """The path of the step that a scope belongs to, and the round's number if that is a loop."""
+    if scope.endswith("]"):
+        path, _, number = scope[:-1].rpartition("[")
+        return path, int(number)
+    return scope, None
+
+
+def parent_scope(path: str) -> str:
+    """The scope in which the step at `path` stands."""
+    return path.rpartition(".")[0]
+
+
+def path_of(runbook: Runbook, step_id: str, scope: str) -> str:
+    """Where a step that is visible from `scope` runs: in the scope around it as many containers deep as the step is."""
+    depth, container = 0, runbook.container_of.get(step_id)
+    while container is not None:
+        depth += 1
+        container = runbook.container_of.get(container[0])
+    return join(".".join(scope.split(".")[:depth]) if depth else "", step_id)
+
+
+def _round(execution: ExecutionRecord, scope: str) -> dict[str, Json]:
+    for each in scopes_of(scope):
+        path, number = container_path(each)
+        if number is not None:
+            (loop,) = steps.at_paths(execution.id, [path])
+            item = loop.items[number] if isinstance(loop.items, list) else None
+            return {"item": item, "index": number}
+    return {}
 
 
 def _execution(execution: ExecutionRecord) -> dict[str, Json]:

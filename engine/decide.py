@@ -2,67 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from engine.definition.model import Retry
-from storage.records import ExecutionRecord, ExecutionStatus, StepStatus
+from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepStatus
 
 LIVE = frozenset({StepStatus.READY, StepStatus.RUNNING})
 PARKED = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})
 UNFINISHED = LIVE | PARKED | {StepStatus.BLOCKED}
 
+CONTAINERS = ("branch", "loop")
+"""Kinds that only hold other steps."""
+
+CLEANUP_MS = 3_600_000
+"""How long undo, on_failure and finally may take together before the run ends without them."""
+
+MAX_ROUNDS = 1_000
+"""A loop that wants more has gone wrong."""
+
 MAX_RECOVERIES = 5
 """How often a step may lose its worker before it is taken to be what kills workers."""
 
 
-def recount(execution: ExecutionRecord, old: StepStatus, new: StepStatus, count: int = 1) -> ExecutionRecord:
-    """The execution's counters after `count` of its step runs went from `old` to `new`."""
+def recount(
+    execution: ExecutionRecord, old: StepStatus, new: StepStatus, count: int = 1, *, container: bool = False
+) -> ExecutionRecord:
+    """The execution's counters after `count` of its step runs went from `old` to `new`.
+
+    A waiting `container` waits for its own steps, not for a person or an event, so it is not parked.
+    """
+    parked = (not container) * count * ((new in PARKED) - (old in PARKED))
     return replace(
         execution,
         live=execution.live + count * ((new in LIVE) - (old in LIVE)),
         running=execution.running + count * ((new is StepStatus.RUNNING) - (old is StepStatus.RUNNING)),
-        parked=execution.parked + count * ((new in PARKED) - (old in PARKED)),
+        parked=execution.parked + parked,
         unfinished=execution.unfinished + count * ((new in UNFINISHED) - (old in UNFINISHED)),
     )
 
 
-def status_of(execution: ExecutionRecord) -> ExecutionStatus:
-    """The status that an execution's counters and fixed result amount to.
+def counted(execution: ExecutionRecord, census: Iterable[tuple[StepStatus, str, int]]) -> ExecutionRecord:
+    """The execution with its counters made anew from how many step runs have which status and kind."""
+    execution = replace(execution, live=0, running=0, parked=0, unfinished=0)
+    for status, kind, count in census:
+        execution = recount(execution, StepStatus.SUCCESS, status, count, container=kind in CONTAINERS)
+    return execution
 
-    A failing run waits for its running steps and for people to settle what is UNKNOWN; a cancelled one only for what
-    still runs. PENDING ends with the first claim and PAUSED with a resume, so neither is left here except by ending.
+
+def phase_over(execution: ExecutionRecord, *, failing: bool = False) -> bool:
+    """Whether nothing of the phase that runs now is left to run or to be settled by a person.
+
+    A failing main phase waits for its running steps and for what is UNKNOWN, a cancelled one only for what runs.
+    `failing` says that a cleanup phase has failed and starts nothing more.
     """
-    if execution.ending is not None:
-        return _ending_status(execution)
     if execution.unfinished == 0:
-        return ExecutionStatus.SUCCESS
+        return True
+    stopped = failing if execution.phase is not Phase.MAIN else execution.ending is not None
+    patient = execution.ending is not ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
+    return stopped and execution.running == 0 and not (patient and execution.parked)
+
+
+def status_of(execution: ExecutionRecord, *, over: bool) -> ExecutionStatus:
+    """The status that an execution's counters and fixed result amount to; `over` says that no phase is left.
+
+    PENDING ends with the first claim and PAUSED with a resume, so neither is left here except by ending.
+    """
+    if over:
+        assert execution.ending is not None
+        return execution.ending
     if execution.status in (ExecutionStatus.PENDING, ExecutionStatus.PAUSED):
         return execution.status
     waits = execution.live == 0 and execution.parked > 0
     return ExecutionStatus.WAITING if waits else ExecutionStatus.RUNNING
 
 
-def _ending_status(execution: ExecutionRecord) -> ExecutionStatus:
-    assert execution.ending is not None
-    if execution.running:
-        return ExecutionStatus.RUNNING
-    if execution.ending is ExecutionStatus.FAILED and execution.parked:
-        return ExecutionStatus.WAITING
-    return execution.ending
+def keep_time(execution: ExecutionRecord, before: ExecutionStatus, at: int) -> ExecutionRecord:
+    """Add the time since the last change to what the status `before` was spent in, and set the run's deadline.
 
-
-def keep_time(execution: ExecutionRecord, at: int) -> ExecutionRecord:
-    """Start, stop or leave the run's clock as its status says: only RUNNING counts against the run's timeout."""
+    Only RUNNING counts against the run's timeout, and only while the main phase may still succeed.
+    """
+    spent = max(0, at - (execution.status_since or at))
+    if execution.status is not before or not execution.status_since:
+        field = _CLOCKS.get(before)
+        if field is not None:
+            execution = replace(execution, **{field: getattr(execution, field) + spent})
+        execution = replace(execution, status_since=at)
     runs = execution.status is ExecutionStatus.RUNNING
-    if runs and execution.running_since is None:
-        deadline = at + max(0, execution.timeout_ms - execution.running_ms)
-        return replace(execution, running_since=at, deadline_at=deadline if execution.ending is None else None)
-    if not runs and execution.running_since is not None:
-        spent = execution.running_ms + max(0, at - execution.running_since)
-        return replace(execution, running_ms=spent, running_since=None, deadline_at=None)
-    if execution.ending is not None and execution.deadline_at is not None:
-        return replace(execution, deadline_at=None)
-    return execution
+    since = (execution.running_since or at) if runs else None
+    left = max(0, execution.timeout_ms - execution.running_ms)
+    deadline = since + left if since is not None and execution.ending is None else None
+    return replace(execution, running_since=since, deadline_at=deadline)
+
+
+_CLOCKS = {
+    ExecutionStatus.RUNNING: "running_ms",
+    ExecutionStatus.WAITING: "waiting_ms",
+    ExecutionStatus.PAUSED: "paused_ms",
+}
 
 
 def backoff_ms(retry: Retry, failures: int, jitter: float, retry_after_ms: int | None = None) -> int:

@@ -1,34 +1,25 @@
-"""Executions as people use them: starting, looking, cancelling, and settling what nobody saw the end of."""
+"""Executions as people use them: asking for a run, and looking at one."""
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from engine import catalog
+from engine import accepting, catalog
+from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise
-from engine.definition.model import Runbook, Step
-from engine.definition.parameters import validate
+from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.runtime import Runtime
-from engine.transition import Transition, change
-from storage import approvals, audit, database, executions, runbooks, steps
+from storage import approvals, database, executions, requests, steps
 from storage.records import (
     ApprovalRecord,
     ExecutionRecord,
     ExecutionStatus,
-    Severity,
     StepRunRecord,
-    StepStatus,
     VersionRecord,
     VoteRecord,
 )
-
-_ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
-"""No 0, 1, I, O or U: an id is read aloud at night and never spells a word."""
-
-CHOICES = ("retry", "done", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +39,14 @@ class ExecutionView:
     runbook: Runbook
     steps: tuple[StepRunRecord, ...]
     gates: tuple[GateView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What came of asking for a run. `how` is started, open (the same run is under way) or reused (it ended lately)."""
+
+    execution: ExecutionRecord
+    how: str
 
 
 def prepare(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> tuple[VersionRecord, Runbook]:
@@ -70,86 +69,73 @@ def start(
     reason: str = "",
     incident: dict[str, Any] | None = None,
 ) -> ExecutionRecord:
+    """`request` without its finer points: the execution that was started or that is the same and open."""
+    wanted = Wanted(slug, parameters, trigger, number=number, reason=reason, incident=incident or {})
+    return request(rt, actor, wanted).execution
+
+
+def request(
+    rt: Runtime, actor: Actor, wanted: Wanted, *, force: bool = False, reuse_within_ms: int = 0, key: str | None = None
+) -> Accepted:
     """Accept a run: when this returns it is committed, and it will be run.
 
-    `incident` may hold channel, channel_name and permalink; with a channel the run gets a card there.
-    Raises as `prepare` does, and `InvalidParameters` and `ReasonRequired`.
+    The same version, parameters and incident run once at a time: while such a run is open it is returned instead, and
+    one that succeeded within `reuse_within_ms` as well; `force` starts another and needs a reason. The same `key` of
+    the same person gives the same answer again, and raises `Conflict` for a different request. `incident` may hold
+    channel, channel_name and permalink; with a channel the run gets a card there. Raises as `accepting.check`.
     """
-    version, definition = prepare(rt, actor, slug, number)
-    values = validate(definition.parameters, parameters)
-    if definition.risk == "high" and not reason.strip():
-        raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
+    checked = accepting.check(rt, actor, wanted)
+    if force and not checked.wanted.reason:
+        raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     while True:
         try:
-            execution = _accept(rt, actor, version, definition, values, trigger, reason.strip(), incident or {})
+            accepted = _accept_once(rt, actor, checked, force=force, reuse_within_ms=reuse_within_ms, key=key)
             break
         except database.IntegrityError:
             continue
-    rt.hint([execution.id])
-    return execution
+    if accepted.how == "started":
+        rt.hint([accepted.execution.id])
+    return accepted
 
 
-def _accept(
-    rt: Runtime,
-    actor: Actor,
-    version: VersionRecord,
-    definition: Runbook,
-    values: dict[str, Any],
-    trigger: str,
-    reason: str,
-    incident: dict[str, Any],
-) -> ExecutionRecord:
+def _accept_once(
+    rt: Runtime, actor: Actor, checked: Checked, *, force: bool, reuse_within_ms: int, key: str | None
+) -> Accepted:
+    wanted = checked.wanted
+    same = accepting.same_as(checked.version, wanted.parameters, wanted.incident)
     with database.transaction():
-        runbook = runbooks.lock(rt.workspace_id, version.slug)
-        assert runbook is not None
-        catalog.runnable(rt, runbook, version.number)
-        execution = _new(rt, actor, version, definition, values, trigger, reason, incident)
-        executions.create(execution)
-        steps.create(rt.workspace_id, [_blocked(execution.id, n, step) for n, step in enumerate(definition.steps)])
-        transition = Transition(rt, execution)
-        transition.tell("started", actor=actor.user_id, reason=reason)
-        transition.let_on_roots()
-        detail = {
-            "parameters": values,
-            "reason": reason,
-            "digest": version.digest,
-            "door": actor.door,
-            "from": incident,
-        }
-        thing = f"execution:{execution.id}"
-        audit.write(rt.workspace_id, actor.user_id, "execution.start", thing, Severity.INFO, detail)
-        return transition.save()
+        database.one_at_a_time(f"same:{same}")
+        if key is not None:
+            answered = _answered_before(rt, actor, key, same)
+            if answered is not None:
+                return answered
+        found = None if force or wanted.parent_step else _the_same(rt, same, reuse_within_ms)
+        accepted = found or Accepted(accepting.accept(rt, actor, checked), "started")
+        if key is not None:
+            requests.remember(rt.workspace_id, actor.user_id, key, same, accepted.execution.id)
+        return accepted
 
 
-def _new(
-    rt: Runtime,
-    actor: Actor,
-    version: VersionRecord,
-    definition: Runbook,
-    values: dict[str, Any],
-    trigger: str,
-    reason: str,
-    incident: dict[str, Any],
-) -> ExecutionRecord:
-    return ExecutionRecord(
-        id="R-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(6)),
-        workspace_id=rt.workspace_id, runbook_id=version.runbook_id, version_id=version.id, slug=version.slug,
-        number=version.number, digest=version.digest, team=definition.team, status=ExecutionStatus.PENDING, ending=None,
-        parameters=values, trigger=trigger, requester=actor.user_id, reason=reason, incident=incident, result=None,
-        error=None, created_at=database.now(), started_at=None, ended_at=None, timeout_ms=definition.timeout_ms,
-        running_ms=0, running_since=None, deadline_at=None,
-        max_concurrent=definition.max_concurrent_steps or rt.settings.max_concurrent_steps, live=0, running=0,
-        parked=0, unfinished=len(definition.steps), event_seq=0, paused_reason=None,
-    )  # fmt: skip
+def _answered_before(rt: Runtime, actor: Actor, key: str, same: str) -> Accepted | None:
+    before = requests.recall(rt.workspace_id, actor.user_id, key)
+    if before is None:
+        return None
+    request_digest, execution_id = before
+    if request_digest != same:
+        raise Conflict(f"The idempotency key {key!r} was used for another request. Use a new key for a new request.")
+    execution = executions.find(rt.workspace_id, execution_id)
+    assert execution is not None
+    return Accepted(execution, "started")
 
 
-def _blocked(execution_id: str, position: int, step: Step) -> StepRunRecord:
-    return StepRunRecord(
-        id=0, execution_id=execution_id, path=step.id, step_id=step.id, position=position, kind=step.kind,
-        status=StepStatus.BLOCKED, fence=0, blocked=len(step.needs), poisoned=False, due_at=None, deadline_at=None,
-        attempts=0, failures=0, recoveries=0, idempotent=step.idempotent, worker_id=None, started_at=None,
-        ended_at=None, outputs=None, error=None, note="",
-    )  # fmt: skip
+def _the_same(rt: Runtime, same: str, reuse_within_ms: int) -> Accepted | None:
+    for each in executions.same(rt.workspace_id, same):
+        if not each.status.ended:
+            return Accepted(each, "open")
+        lately = (each.ended_at or 0) >= database.now() - reuse_within_ms
+        if reuse_within_ms and each.status is ExecutionStatus.SUCCESS and lately:
+            return Accepted(each, "reused")
+    return None
 
 
 def find(rt: Runtime, execution_id: str) -> ExecutionRecord:
@@ -195,70 +181,3 @@ def recent(
         return executions.recent(
             rt.workspace_id, channel=channel, requester=requester, open_only=open_only, limit=limit
         )
-
-
-def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
-    """End an execution. Once this returns no new attempt starts; what runs right now is abandoned.
-
-    The result is CANCELLED, but stays FAILED where a failure came first: then only what it still waits for is ended.
-    """
-    found = find(rt, execution_id)
-    authorise(rt, actor, Action.CANCEL, found)
-    with change(rt, found.id) as transition:
-        now = transition.execution
-        if now.status.ended:
-            raise Conflict(f"{now.id} has ended already: {now.status}.")
-        if now.ending is ExecutionStatus.CANCELLED:
-            raise Conflict(f"{now.id} is being cancelled already.")
-        transition.cancel(actor.user_id, reason.strip())
-        _audit(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status})
-    rt.hint([found.id])
-    return transition.execution
-
-
-def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choice: str, note: str) -> ExecutionRecord:
-    """Settle a step whose outcome nobody saw: run it again, take it as done, or take it as failed.
-
-    `path` may be left out while only one step is UNKNOWN. Raises `ReasonRequired` without a note.
-    """
-    if choice not in CHOICES:
-        raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
-    found = find(rt, execution_id)
-    authorise(rt, actor, Action.RESOLVE, found)
-    if not note.strip():
-        raise ReasonRequired('Say what you know about the outcome: note="…".')
-    with change(rt, found.id) as transition:
-        step = _the_unknown(found.id, path)
-        transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
-        _settle(transition, step, choice, f"{choice}, said by {actor.user_id}: {note.strip()}")
-        _audit(rt, actor, "step.resolve", found, {"step": step.path, "choice": choice, "note": note})
-    rt.hint([found.id])
-    return transition.execution
-
-
-def _settle(transition: Transition, step: StepRunRecord, choice: str, note: str) -> None:
-    if choice == "retry" and transition.execution.ending is not None:
-        raise Conflict(f"{transition.execution.id} is ending and starts nothing more: choose done or failed.")
-    if choice == "retry":
-        transition.move(step, StepStatus.READY, due_at=transition.at, note=note)
-    elif choice == "done":
-        transition.succeed(step, {}, note)
-    else:
-        transition.fail(step, "marked_failed", note)
-
-
-def _the_unknown(execution_id: str, path: str | None) -> StepRunRecord:
-    waiting = steps.unknown(execution_id)
-    if path is not None:
-        waiting = [step for step in waiting if step.path == path]
-    if not waiting:
-        raise Conflict(f"{execution_id} has no step{f' {path}' if path else ''} whose outcome is unknown.")
-    if len(waiting) > 1:
-        names = ", ".join(step.path for step in waiting)
-        raise Conflict(f"Several steps of {execution_id} have an unknown outcome: {names}. Say which.")
-    return waiting[0]
-
-
-def _audit(rt: Runtime, actor: Actor, action: str, found: ExecutionRecord, detail: dict[str, Any]) -> None:
-    thing = f"execution:{found.id}"
-    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.NOTICE, {**detail, "door": actor.door})

@@ -5,13 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from engine import decide
+from engine import children, decide, flow, waiting
 from engine.definition.model import Retry, Step
-from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Opened, Outcome, Succeeded, Unknown
+from engine.steps.outcome import (
+    Abandoned,
+    Again,
+    Begun,
+    Evidence,
+    Failed,
+    Later,
+    Opened,
+    Outcome,
+    Posted,
+    Succeeded,
+    Unknown,
+    Waiting,
+)
 from engine.transition import Transition
 from storage import approvals, steps
 from storage.records import (
@@ -26,21 +39,11 @@ from storage.records import (
 
 def record(transition: Transition, step: StepRunRecord, outcome: Outcome) -> bool:
     """Apply an outcome to the step run it was claimed as; False, changing nothing, when it was taken away."""
-    if isinstance(outcome, Succeeded):
-        return _succeeded(transition, step, outcome)
-    if isinstance(outcome, Failed):
-        return _failed(transition, step, outcome)
-    if isinstance(outcome, Again):
-        return _again(transition, step, outcome)
-    if isinstance(outcome, Unknown):
-        return _unknown(transition, step, outcome)
-    if isinstance(outcome, Opened):
-        return _opened(transition, step, outcome)
-    return _abandoned(transition, step, outcome)
+    return _RECORDERS[type(outcome)](transition, step, outcome)
 
 
 def _succeeded(transition: Transition, step: StepRunRecord, outcome: Succeeded) -> bool:
-    if not transition.succeed(step, outcome.outputs):
+    if not flow.succeed(transition, step, outcome.outputs):
         return False
     _end_attempt(transition, step, AttemptStatus.SUCCESS, outcome.evidence)
     return True
@@ -50,7 +53,7 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
     failures = step.failures + 1
     retry = _retry_of(transition, step)
     error = {"code": outcome.code, "message": outcome.message}
-    if outcome.retryable and transition.execution.ending is None and decide.may_retry(retry, failures):
+    if outcome.retryable and transition.may_start and decide.may_retry(retry, failures):
         pause = decide.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
         done = transition.move(
             step, StepStatus.READY, due_at=transition.at + pause, failures=failures, error=error, worker_id=None
@@ -58,14 +61,14 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
         if done:
             transition.tell("step_retrying", step.path, attempt=step.attempts, delay_ms=pause, message=outcome.message)
     else:
-        done = transition.fail(step, outcome.code, outcome.message, outcome.outputs)
+        done = flow.fail(transition, step, outcome.code, outcome.message, outcome.outputs)
     if done:
         _end_attempt(transition, step, AttemptStatus.FAILED, outcome.evidence, error)
     return done
 
 
 def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
-    if transition.execution.ending is not None:
+    if not transition.may_start:
         return _abandoned(transition, step, Abandoned("the run ended before it came true", outcome.evidence))
     due = transition.at + outcome.after_ms
     if step.deadline_at is not None and due > step.deadline_at:
@@ -80,7 +83,7 @@ def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
 
 def _unknown(transition: Transition, step: StepRunRecord, outcome: Unknown) -> bool:
     error = {"code": outcome.code, "message": outcome.message}
-    if transition.execution.ending is ExecutionStatus.CANCELLED:
+    if _cancelled(transition):
         return _abandoned(transition, step, Abandoned(outcome.message, outcome.evidence))
     if not transition.move(step, StepStatus.UNKNOWN, error=error, worker_id=None):
         return False
@@ -98,7 +101,7 @@ def _abandoned(transition: Transition, step: StepRunRecord, outcome: Abandoned) 
 
 
 def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> bool:
-    if transition.execution.ending is not None:
+    if not transition.may_start:
         return _abandoned(transition, step, Abandoned("the run ended before the gate opened"))
     expires = transition.at + outcome.timeout_ms
     if not transition.move(step, StepStatus.WAITING, deadline_at=expires, worker_id=None):
@@ -135,16 +138,20 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
     recoveries = step.recoveries + 1
     error = {"code": "worker_lost", "message": "The worker that ran this step is gone."}
     fresh = {"fence": step.fence + 1, "recoveries": recoveries, "worker_id": None}
-    if transition.execution.ending is ExecutionStatus.CANCELLED:
+    if _cancelled(transition):
         done = transition.move(step, StepStatus.CANCELLED, ended_at=transition.at, error=error, **fresh)
     elif recoveries > decide.MAX_RECOVERIES:
-        done = transition.fail(step, "worker_lost", f"{recoveries} workers in a row were lost while running this step.")
-    elif step.idempotent and transition.execution.ending is None:
+        done = flow.fail(
+            transition, step, "worker_lost", f"{recoveries} workers in a row were lost while running this step."
+        )
+    elif step.idempotent and transition.may_start:
         done = transition.move(step, StepStatus.READY, due_at=transition.at, error=error, **fresh)
         if done:
             transition.tell("step_taken_over", step.path)
     elif step.idempotent:
-        done = transition.fail(step, "worker_lost", "The worker that ran this step is gone, and the run was ending.")
+        done = flow.fail(
+            transition, step, "worker_lost", "The worker that ran this step is gone, and the run was ending."
+        )
     else:
         message = "The worker that made this call is gone; whether the call took effect is not known."
         done = transition.move(step, StepStatus.UNKNOWN, error={"code": "worker_lost", "message": message}, **fresh)
@@ -153,6 +160,11 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
     if done:
         steps.end_attempt(step, AttemptStatus.LOST, transition.at, error=error)
     return done
+
+
+def _cancelled(transition: Transition) -> bool:
+    """Whether what runs now runs only because a cancel has not reached it yet."""
+    return transition.execution.ending is ExecutionStatus.CANCELLED and not transition.may_start
 
 
 def _end_attempt(
@@ -164,4 +176,54 @@ def _end_attempt(
 def _retry_of(transition: Transition, step: StepRunRecord) -> Retry:
     definition: Step = transition.runbook.by_id[step.step_id]
     default = Retry(max_attempts=transition.rt.settings.default_max_attempts)
-    return definition.retry or (default if definition.kind in ("http", "poll") else replace(default, max_attempts=1))
+    return definition.retry or (
+        default if definition.kind in ("http", "poll", "grpc") else replace(default, max_attempts=1)
+    )
+
+
+def _later(transition: Transition, step: StepRunRecord, outcome: Later) -> bool:
+    """A delay: one row with a due time. When it is claimed again it is over."""
+    if not transition.may_start:
+        return _abandoned(transition, step, Abandoned("the run ended before the delay was over"))
+    due = transition.at + outcome.after_ms
+    if not transition.move(step, StepStatus.READY, due_at=due, outputs=outcome.outputs, worker_id=None):
+        return False
+    _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
+    return True
+
+
+def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> bool:
+    """A message: an event that whoever shows executions posts, once this is committed."""
+    text, channel = outcome.text, outcome.channel
+    if not flow.succeed(transition, step, {"text": text}):
+        return False
+    transition.tell("message", step.path, text=text, channel=channel, thread=outcome.thread)
+    _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
+    return True
+
+
+def _waiting(transition: Transition, step: StepRunRecord, outcome: Waiting) -> bool:
+    if not transition.may_start:
+        return _abandoned(transition, step, Abandoned("the run ended before the wait began"))
+    until = transition.at + outcome.timeout_ms
+    changes = {"wait_key": outcome.key, "deadline_at": until, "worker_id": None}
+    if not transition.move(step, StepStatus.WAITING, **changes):
+        return False
+    _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
+    transition.tell("wait_started", step.path, key=outcome.key, until=until)
+    waiting.take_kept(transition, step, outcome.key)
+    return True
+
+
+_RECORDERS: Mapping[type, Callable[[Transition, StepRunRecord, Any], bool]] = {
+    Succeeded: _succeeded,
+    Failed: _failed,
+    Again: _again,
+    Unknown: _unknown,
+    Abandoned: _abandoned,
+    Opened: _opened,
+    Later: _later,
+    Posted: _posted,
+    Waiting: _waiting,
+    Begun: children.record,
+}

@@ -12,17 +12,18 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from engine import catalog, context
+from engine import catalog, containers, context, decide, flow, lifecycle
 from engine.errors import NotApproved
 from engine.held import Held
+from engine.lifecycle import change
 from engine.recording import record, take_over
 from engine.runtime import Runtime
 from engine.steps import approval
 from engine.steps.outcome import Outcome
 from engine.steps.perform import Claim, Tools, perform
-from engine.transition import Transition, change
+from engine.transition import Transition
 from storage import database, executions, runbooks, steps
-from storage.records import ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus, VersionStatus
+from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepRunRecord, StepStatus, VersionStatus
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,8 @@ class Runner:
             transition = Transition(self.rt, execution)
             claim = self._claim_next(transition, claimed)
             if transition.changed:
-                execution = transition.save()
+                execution = lifecycle.save(transition)
+        self.rt.hint(transition.wake)
         if claim is None:
             return None
         if _claimable_beside(execution):
@@ -128,25 +130,38 @@ class Runner:
                 log.warning("%s of %s: %s", step_run.path, execution.id, message)
             elif not self._draining.is_set():
                 claim = self._claim_next(transition, claimed)
-            execution = transition.save()
-        self.rt.hint([execution.id] * _claimable_beside(execution))
+            execution = lifecycle.save(transition)
+        self.rt.hint([*transition.wake, *[execution.id] * _claimable_beside(execution)])
         return replace(claim, execution=execution) if claim else None
 
     def _claim_next(self, transition: Transition, claimed: list[StepRunRecord]) -> Claim | None:
-        """Take the step that has been ready longest, if the run may go on; needs the execution's lock."""
-        execution = transition.execution
-        if execution.status not in _CLAIMABLE or execution.ending is not None:
-            return None
-        if execution.running >= execution.max_concurrent:
-            return None
-        step = steps.next_ready(execution.id, transition.at)
-        if step is None or not self._still_approved(transition):
-            return None
-        claim = self._take(transition, step)
-        if claim is not None:
-            self._held.add(claim.step_run)
-            claimed.append(claim.step_run)
-        return claim
+        """Take the step that has been ready longest, if the run may go on; needs the execution's lock.
+
+        What needs no attempt is done on the way: a container begins its inner steps, a delay that is over ends.
+        """
+        while True:
+            execution = transition.execution
+            if execution.status not in _CLAIMABLE or not transition.may_start or execution.slot == "queued":
+                return None
+            if lifecycle.cleanup_ended(execution, transition.at):
+                return None
+            asked = ("approval",) if execution.asking else ()
+            step = steps.next_ready(execution.id, transition.at, asked)
+            if step is None or not self._still_approved(transition):
+                return None
+            if step.kind in decide.CONTAINERS:
+                transition.begin()
+                containers.begin(transition, step)
+            elif step.kind == "delay" and step.attempts:
+                flow.succeed(transition, step, step.outputs)
+            elif execution.running >= execution.max_concurrent:
+                return None
+            else:
+                claim = self._take(transition, step)
+                if claim is not None:
+                    self._held.add(claim.step_run)
+                    claimed.append(claim.step_run)
+                return claim
 
     def _take(self, transition: Transition, step: StepRunRecord) -> Claim | None:
         definition = transition.runbook.by_id[step.step_id]
@@ -169,13 +184,16 @@ class Runner:
             chains |= context.chains_in_condition(definition.with_["until"])
         if definition.kind == "approval":
             chains |= approval.chains_of(definition, runbook)
+        chains |= context.chains_in(dict(definition.outputs))
         execution = transition.execution
-        visible = context.of(execution, runbook, chains)
+        visible = context.of(execution, runbook, chains, step.scope)
         return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at))
 
     def _still_approved(self, transition: Transition) -> bool:
         """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked."""
         execution = transition.execution
+        if execution.ending is not None:
+            return True
         if execution.started_at is None:
             runbook = runbooks.by_id(execution.runbook_id)
             assert runbook is not None
@@ -194,7 +212,9 @@ class Runner:
 
 def _claimable_beside(execution: ExecutionRecord) -> int:
     """How many more steps could be claimed now, if those that are READY are due."""
-    if execution.status not in _CLAIMABLE or execution.ending is not None:
+    if execution.status not in _CLAIMABLE or execution.asking or execution.slot == "queued":
+        return 0
+    if execution.ending is not None and execution.phase is Phase.MAIN:
         return 0
     return max(0, min(execution.live, execution.max_concurrent) - execution.running)
 

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterable
 
 from engine import approvals as gates
-from engine import recording
+from engine import lifecycle, recording, waiting
+from engine.lifecycle import change
 from engine.runtime import Runtime
-from engine.transition import change
-from storage import approvals, database, executions, requests, steps, workers
+from storage import approvals, database, executions, requests, steps, waits, workers
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,9 @@ class Sweeper:
         at = database.now()
         self._each("take over", self._orphans(at), self._take_over)
         self._each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
+        self._each("end", self._waits(at), self._expire_wait)
         self._each("time out", self._overdue(at), self._time_out)
+        self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
         self._wake(at)
         self._forget_requests()
 
@@ -78,6 +80,25 @@ class Sweeper:
     def _expired(self, at: int) -> list[object]:
         with database.reading():
             return list(approvals.expired(at, BATCH))
+
+    def _waits(self, at: int) -> list[tuple[str, int]]:
+        with database.reading():
+            return waits.overdue(at, BATCH)
+
+    def _cleanups(self, at: int) -> list[str]:
+        with database.reading():
+            return executions.cleanup_overdue(at, BATCH)
+
+    def _expire_wait(self, found: tuple[str, int]) -> None:
+        execution_id, step_run_id = found
+        with change(self._rt, execution_id) as transition:
+            waiting.expire(transition, step_run_id)
+        self._rt.hint([execution_id])
+
+    def _end_cleanup(self, execution_id: str) -> None:
+        with change(self._rt, execution_id) as transition:
+            if lifecycle.cleanup_ended(transition.execution, transition.at):
+                lifecycle.force_end(transition, None, "the cleanup used up its time")
 
     def _overdue(self, at: int) -> list[str]:
         with database.reading():
@@ -123,6 +144,7 @@ class Sweeper:
         if time.monotonic() >= self._forget_at:
             with database.transaction():
                 requests.forget_old()
+                waits.forget_old(database.now())
             self._forget_at = time.monotonic() + HOURLY_S
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from storage.moves import APPROVAL_MOVES, check_move
-from storage.records import ApprovalRecord, ApprovalStatus, Decision, VoteRecord
-from storage.tables import Approval, Vote, dicts
+from storage.records import ApprovalRecord, ApprovalStatus, Decision, StepStatus, VoteRecord
+from storage.tables import Approval, StepRun, Vote, dicts
 
 
 def _record(row: dict[str, Any]) -> ApprovalRecord:
@@ -56,6 +56,18 @@ def cancel_open(execution_id: str, at: int) -> None:
     """Close every open gate of an execution that is ending."""
     Approval.update(status=ApprovalStatus.CANCELLED, decided_at=at).where(
         (Approval.execution_id == execution_id) & (Approval.status == ApprovalStatus.PENDING)
+    ).execute()
+
+
+def cancel_orphaned(execution_id: str, at: int) -> None:
+    """Close every open gate whose step no longer waits for it."""
+    waiting = StepRun.select(StepRun.id).where(
+        (StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.WAITING)
+    )
+    Approval.update(status=ApprovalStatus.CANCELLED, decided_at=at).where(
+        (Approval.execution_id == execution_id)
+        & (Approval.status == ApprovalStatus.PENDING)
+        & Approval.step_run_id.not_in(waiting)
     ).execute()
 
 

@@ -68,3 +68,8 @@ def add_post(workspace_id: int, post: PostRecord) -> None:
 
 def settle_post(execution_id: str, key: str) -> None:
     Post.update(settled=True).where((Post.execution_id == execution_id) & (Post.key == key)).execute()
+
+
+def reopen(execution_id: str) -> None:
+    """Show an execution again that goes on after its end."""
+    Card.update(settled=False).where((Card.execution_id == execution_id) & (Card.trouble == "")).execute()

@@ -7,13 +7,14 @@ from typing import Any
 
 from storage.database import locked
 from storage.moves import EXECUTION_MOVES, check_move
-from storage.records import ExecutionRecord, ExecutionStatus
+from storage.records import ExecutionRecord, ExecutionStatus, Phase
 from storage.tables import Card, Execution, StepRun, dicts, first, tuples
 
 
 def _record(row: dict[str, Any]) -> ExecutionRecord:
     row.pop("channel", None)
     row["status"] = ExecutionStatus(row["status"])
+    row["phase"] = Phase(row["phase"])
     row["ending"] = ExecutionStatus(row["ending"]) if row["ending"] else None
     return ExecutionRecord(**row)
 
@@ -36,6 +37,11 @@ def create(execution: ExecutionRecord) -> None:
 def find(workspace_id: int, execution_id: str) -> ExecutionRecord | None:
     query = Execution.select().where((Execution.id == execution_id) & (Execution.workspace_id == workspace_id))
     row = first(query)
+    return _record(row) if row else None
+
+
+def by_id(execution_id: str) -> ExecutionRecord | None:
+    row = first(Execution.select().where(Execution.id == execution_id))
     return _record(row) if row else None
 
 
@@ -87,7 +93,9 @@ def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:
         StepRun.select(StepRun.execution_id, StepRun.due_at)
         .join(Execution, on=(Execution.id == StepRun.execution_id))
         .where((StepRun.status == "READY") & (first_try | again) & (Execution.running < Execution.max_concurrent))
-        .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]) & Execution.ending.is_null())
+        .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]))
+        .where(Execution.ending.is_null() | (Execution.phase != "main"))
+        .where(Execution.slot.is_null() | (Execution.slot != "queued"))
         .order_by(StepRun.due_at)
         .limit(limit)
     )
@@ -132,9 +140,60 @@ def oldest_ready_age(at: int) -> int:
         StepRun.select(StepRun.due_at)
         .join(Execution, on=(Execution.id == StepRun.execution_id))
         .where((StepRun.status == "READY") & (Execution.running < Execution.max_concurrent))
-        .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]) & Execution.ending.is_null())
+        .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]))
+        .where(Execution.ending.is_null() | (Execution.phase != "main"))
+        .where(Execution.slot.is_null() | (Execution.slot != "queued"))
         .order_by(StepRun.due_at)
         .limit(1)
     )
     due_at = query.scalar()
     return 0 if due_at is None else max(0, at - int(due_at))
+
+
+def holders(workspace_id: int, group: str) -> list[str]:
+    """Ids of the executions that hold a slot of a concurrency group; needs the group's lock to stay true."""
+    query = Execution.select(Execution.id).where(
+        (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "held")
+    )
+    return [row[0] for row in tuples(query.order_by(Execution.created_at))]
+
+
+def admit_next(workspace_id: int, group: str, at: int) -> str | None:
+    """Give a freed slot to the execution that has been queued longest; its id, or None when none is queued."""
+    query = Execution.select(Execution.id).where(
+        (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "queued")
+    )
+    row = first(query.order_by(Execution.created_at, Execution.id).limit(1))
+    if row is None:
+        return None
+    Execution.update(slot="held").where(Execution.id == row["id"]).execute()
+    StepRun.update(due_at=at).where((StepRun.execution_id == row["id"]) & (StepRun.status == "READY")).execute()
+    return str(row["id"])
+
+
+def same(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
+    """The newest executions of the same version, parameters and incident, newest first."""
+    query = Execution.select().where((Execution.workspace_id == workspace_id) & (Execution.same_as == same_as))
+    return [_record(row) for row in dicts(query.order_by(Execution.created_at.desc()).limit(20))]
+
+
+def child_of(step_run_id: int) -> ExecutionRecord | None:
+    """The execution that a `runbook` step has started."""
+    row = first(Execution.select().where(Execution.parent_step == step_run_id))
+    return _record(row) if row else None
+
+
+def open_children(execution_id: str) -> list[str]:
+    """Ids of the open executions that steps of this one have started."""
+    query = (
+        Execution.select(Execution.id)
+        .join(StepRun, on=(StepRun.id == Execution.parent_step))
+        .where((StepRun.execution_id == execution_id) & Execution.ended_at.is_null())
+    )
+    return [row[0] for row in tuples(query)]
+
+
+def cleanup_overdue(at: int, limit: int) -> list[str]:
+    """Ids of executions whose cleanup has used up its time."""
+    query = Execution.select(Execution.id).where((Execution.cleanup_until <= at) & Execution.ended_at.is_null())
+    return [row[0] for row in tuples(query.order_by(Execution.cleanup_until).limit(limit))]

@@ -97,6 +97,7 @@ def _statements(sql: str) -> Iterator[str]:
         "{serial}": "BIGSERIAL PRIMARY KEY" if postgresql else "INTEGER PRIMARY KEY AUTOINCREMENT",
         "{bigint}": "BIGINT" if postgresql else "INTEGER",
         "{bool}": "BOOLEAN" if postgresql else "INTEGER",
+        "{false}": "FALSE" if postgresql else "0",
     }
     text = re.sub(r"--[^\n]*", "", sql)
     for word, meaning in words.items():

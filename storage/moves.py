@@ -1,7 +1,8 @@
 """The allowed moves of every state, as data. Anything not listed here raises `ForbiddenMove`.
 
-SUCCESS and CANCELLED are never left. FAILED is left only by an audited retry, which this table does not offer
-to anything that merely finishes.
+An execution never leaves SUCCESS or CANCELLED, and FAILED only by an audited retry. A step run leaves FAILED by that
+retry (its container goes on WAITING) or when a person skips it, and SUCCESS only as a gate that is asked again.
+Containers go from READY to WAITING for their inner steps.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ EXECUTION_MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     E.PENDING: frozenset({E.RUNNING, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.RUNNING: frozenset({E.WAITING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.WAITING: frozenset({E.RUNNING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
-    E.PAUSED: frozenset({E.RUNNING, E.WAITING, E.SUCCESS, E.FAILED, E.CANCELLED}),
+    E.PAUSED: frozenset({E.PENDING, E.RUNNING, E.WAITING, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.SUCCESS: frozenset(),
-    E.FAILED: frozenset(),
+    E.FAILED: frozenset({E.RUNNING, E.WAITING}),
     E.CANCELLED: frozenset(),
 }
 
 STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
-    S.BLOCKED: frozenset({S.READY, S.SKIPPED, S.FAILED, S.CANCELLED}),
-    S.READY: frozenset({S.RUNNING, S.BLOCKED, S.SKIPPED, S.FAILED, S.CANCELLED}),
+    S.BLOCKED: frozenset({S.READY, S.SUCCESS, S.SKIPPED, S.FAILED, S.CANCELLED}),
+    S.READY: frozenset({S.RUNNING, S.WAITING, S.BLOCKED, S.SUCCESS, S.SKIPPED, S.FAILED, S.CANCELLED}),
     S.RUNNING: frozenset({S.READY, S.WAITING, S.UNKNOWN, S.SUCCESS, S.FAILED, S.CANCELLED}),
-    S.WAITING: frozenset({S.READY, S.SUCCESS, S.FAILED, S.CANCELLED}),
-    S.UNKNOWN: frozenset({S.READY, S.SUCCESS, S.FAILED, S.CANCELLED}),
-    S.SUCCESS: frozenset(),
-    S.FAILED: frozenset(),
+    S.WAITING: frozenset({S.READY, S.SUCCESS, S.FAILED, S.SKIPPED, S.CANCELLED}),
+    S.UNKNOWN: frozenset({S.READY, S.SUCCESS, S.FAILED, S.SKIPPED, S.CANCELLED}),
+    S.SUCCESS: frozenset({S.READY}),
+    S.FAILED: frozenset({S.READY, S.WAITING, S.SKIPPED}),
     S.SKIPPED: frozenset(),
     S.CANCELLED: frozenset(),
 }

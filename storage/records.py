@@ -48,6 +48,13 @@ class StepStatus(StrEnum):
 _ENDED = {ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
 
 
+class Phase(StrEnum):
+    MAIN = "main"
+    UNDO = "undo"
+    ON_FAILURE = "on_failure"
+    FINALLY = "finally"
+
+
 class AttemptStatus(StrEnum):
     """`LOST` is an attempt whose worker died; `ABANDONED` one that a cancel dropped."""
 
@@ -138,6 +145,11 @@ class ExecutionRecord:
     `live` counts step runs that are READY or RUNNING, `running` those RUNNING, `parked` those WAITING or UNKNOWN,
     `unfinished` all that have not ended. `running_ms` is the time spent RUNNING before `running_since`.
     `deadline_at` is when the running time is used up, None while the clock stands.
+    `phase` is what runs now: main, or after its end undo, on_failure and finally; `cleanup_until` is when those have to
+    be done. `asking` counts gates that are asked again before anything else goes on. `status_since` is when `status`
+    began; `waiting_ms` and `paused_ms` add up time spent so. `same_as` is the digest by which the same run is found.
+    `slot_group` is the rendered concurrency group and `slot` `held` or `queued`, None without a group or after the end.
+    `parent_step` is the step run that started this execution, `replay_of` the execution that it replays.
     `event_seq` is the number of the last event row: it grows with every change. `result` is what a SUCCESS brought, and
     `error` ({code, message, step}) why it is none.
     """
@@ -173,6 +185,17 @@ class ExecutionRecord:
     unfinished: int
     event_seq: int
     paused_reason: str | None
+    phase: Phase = Phase.MAIN
+    cleanup_until: int | None = None
+    asking: int = 0
+    status_since: int = 0
+    waiting_ms: int = 0
+    paused_ms: int = 0
+    same_as: str | None = None
+    slot_group: str | None = None
+    slot: str | None = None
+    parent_step: int | None = None
+    replay_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +204,11 @@ class StepRunRecord:
 
     `fence` grows with every claim and takeover; a result is taken only with the fence it was claimed under.
     `blocked` counts needs that have not ended; `poisoned` says that one was skipped for a reason that skips this step
-    too. `attempts` counts tries, `failures` those that count against the retry limit, `recoveries` lost workers.
+    too.
+    `attempts` counts tries, `failures` those that count against the retry limit (for a loop: failed rounds), and
+    `recoveries` lost workers. `scope` is the path of the branch or loop round that it is in, "" outside. A loop keeps
+    its `items` and how many `rounds` it began, a branch which one was taken, a wait its `wait_key`. `reopened` marks a
+    gate that is asked again. `ended_seq` is the execution's event number when it ended, for undoing in reverse.
     """
 
     id: int
@@ -206,6 +233,13 @@ class StepRunRecord:
     outputs: Json
     error: Json
     note: str
+    scope: str = ""
+    phase: Phase = Phase.MAIN
+    ended_seq: int = 0
+    items: Json = None
+    rounds: int = 0
+    wait_key: str | None = None
+    reopened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +310,19 @@ class AuditRecord:
     thing: str
     severity: Severity
     detail: Json
+
+
+@dataclass(frozen=True, slots=True)
+class WaitEventRecord:
+    """An event from outside. `taken_by` is the step run that it satisfied; one event satisfies one."""
+
+    id: int
+    key: str
+    event_id: str
+    sender: str
+    data: Json
+    received_at: int
+    taken_by: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import peewee as pw
+
 from storage.moves import STEP_MOVES, check_move
-from storage.records import AttemptRecord, AttemptStatus, Json, StepRunRecord, StepStatus
+from storage.records import AttemptRecord, AttemptStatus, Json, Phase, StepRunRecord, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
+
+UNFINISHED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.UNKNOWN)
 
 
 def _record(row: dict[str, Any]) -> StepRunRecord:
     row.pop("workspace_id")
     row["status"] = StepStatus(row["status"])
+    row["phase"] = Phase(row["phase"])
     return StepRunRecord(**row)
 
 
@@ -48,11 +53,12 @@ def by_id(step_run_id: int) -> StepRunRecord | None:
     return _record(row) if row else None
 
 
-def next_ready(execution_id: str, at: int) -> StepRunRecord | None:
-    """The READY step run of this execution that has been due longest, or None."""
+def next_ready(execution_id: str, at: int, kinds: Collection[str] = ()) -> StepRunRecord | None:
+    """The READY step run of this execution, of one of `kinds` if given, that has been due longest, or None."""
     query = (
         StepRun.select()
         .where((StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.READY) & (StepRun.due_at <= at))
+        .where(StepRun.kind.in_(kinds) if kinds else StepRun.kind != "")
         .order_by(StepRun.due_at, StepRun.position)
         .limit(1)
     )
@@ -84,25 +90,148 @@ def count_down(execution_id: str, finished: Mapping[str, bool]) -> None:
         StepRun.update(change).where((StepRun.execution_id == execution_id) & StepRun.path.in_(paths)).execute()
 
 
-def hold_back(execution_id: str) -> int:
-    """READY → BLOCKED for all: the execution has failed and starts nothing more. How many there were."""
-    query = StepRun.update(status=StepStatus.BLOCKED, due_at=None)
-    return int(query.where((StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.READY)).execute())
+CONTAINERS = ("branch", "loop")
+"""Kinds that only hold other steps: while those run they are WAITING."""
 
 
-def cancel_waiting(execution_id: str, at: int) -> int:
-    """WAITING → CANCELLED for all: the execution has failed and asks nobody any more. How many there were."""
-    query = StepRun.update(status=StepStatus.CANCELLED, ended_at=at)
-    return int(query.where((StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.WAITING)).execute())
+def inside(scope: str) -> Any:
+    """Whether a step run stands in `scope`, however deep; all do in ""."""
+    if scope == "":
+        return StepRun.scope.is_null(False)
+    direct = StepRun.scope == scope
+    return (
+        direct
+        | (pw.fn.substr(StepRun.scope, 1, len(scope) + 1) == scope + ".")
+        | (pw.fn.substr(StepRun.scope, 1, len(scope) + 1) == scope + "[")
+    )
 
 
-def cancel_idle(execution_id: str, at: int) -> dict[StepStatus, int]:
-    """End every step run that is not RUNNING and has not ended as CANCELLED. How many there were of each status."""
+def hold_back(execution_id: str, phase: Phase, scope: str = "") -> int:
+    """READY → BLOCKED for all in `scope`: something there has failed and nothing more starts. How many there were."""
+    query = StepRun.update(status=StepStatus.BLOCKED, due_at=None).where(
+        (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.status == StepStatus.READY)
+    )
+    return int(query.where(inside(scope)).execute())
+
+
+def cancel_waiting(execution_id: str, phase: Phase, at: int, scope: str = "") -> int:
+    """WAITING → CANCELLED for gates and waits in `scope`: nobody is asked any more. How many there were."""
+    query = StepRun.update(status=StepStatus.CANCELLED, ended_at=at).where(
+        (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.status == StepStatus.WAITING)
+    )
+    return int(query.where(StepRun.kind.not_in(CONTAINERS) & inside(scope)).execute())
+
+
+def cancel_idle(execution_id: str, phase: Phase, at: int) -> dict[StepStatus, int]:
+    """End every step run of the phase that is not RUNNING and has not ended as CANCELLED.
+
+    How many there were of each status; waiting containers are told under BLOCKED, as which they count.
+    """
     counts: dict[StepStatus, int] = {}
-    for status in (StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN):
-        query = StepRun.update(status=StepStatus.CANCELLED, ended_at=at, due_at=None)
-        counts[status] = query.where((StepRun.execution_id == execution_id) & (StepRun.status == status)).execute()
+    for status in (StepStatus.BLOCKED, StepStatus.READY, StepStatus.UNKNOWN, StepStatus.WAITING):
+        query = StepRun.update(status=StepStatus.CANCELLED, ended_at=at, due_at=None).where(
+            (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.status == status)
+        )
+        if status is StepStatus.WAITING:
+            counts[StepStatus.BLOCKED] += query.where(StepRun.kind.in_(CONTAINERS)).execute()
+        counts[status] = query.execute()
     return counts
+
+
+def skip_rest(execution_id: str, scope: str, at: int, note: str) -> dict[StepStatus, int]:
+    """End what was held back in a round or branch that failed, where that failure is put up with.
+
+    How many there were of each status; waiting containers are told under BLOCKED, as which they count.
+    """
+    counts: dict[StepStatus, int] = {}
+    for status, kinds in ((StepStatus.BLOCKED, None), (StepStatus.READY, None), (StepStatus.WAITING, CONTAINERS)):
+        query = StepRun.update(status=StepStatus.SKIPPED, ended_at=at, due_at=None, note=note).where(
+            (StepRun.execution_id == execution_id) & (StepRun.status == status) & inside(scope)
+        )
+        if kinds:
+            counts[StepStatus.BLOCKED] += query.where(StepRun.kind.in_(kinds)).execute()
+        else:
+            counts[status] = query.execute()
+    return counts
+
+
+def in_scope(execution_id: str, scope: str, phase: Phase, *statuses: StepStatus) -> list[tuple[str, str]]:
+    """Id and path of the step runs that stand directly in `scope` with one of `statuses`."""
+    query = StepRun.select(StepRun.step_id, StepRun.path).where(
+        (StepRun.execution_id == execution_id)
+        & (StepRun.scope == scope)
+        & (StepRun.phase == phase)
+        & StepRun.status.in_(statuses)
+    )
+    return [(step_id, path) for step_id, path in tuples(query.order_by(StepRun.position, StepRun.id))]
+
+
+def busy_inside(execution_id: str, scope: str) -> bool:
+    """Whether anything in `scope`, however deep, is RUNNING or UNKNOWN."""
+    query = StepRun.select(StepRun.id).where(
+        (StepRun.execution_id == execution_id)
+        & StepRun.status.in_([StepStatus.RUNNING, StepStatus.UNKNOWN])
+        & inside(scope)
+    )
+    return query.first() is not None
+
+
+def open_scopes(execution_id: str, prefix: str) -> set[str]:
+    """The scopes beginning with `prefix` in which something has not ended yet."""
+    query = StepRun.select(StepRun.scope).where(
+        (StepRun.execution_id == execution_id)
+        & (pw.fn.substr(StepRun.scope, 1, len(prefix)) == prefix)
+        & StepRun.status.in_(UNFINISHED)
+    )
+    return {row[0] for row in tuples(query.distinct())}
+
+
+def outputs_inside(execution_id: str, scopes: str) -> list[tuple[str, str, Json]]:
+    """Scope, id and outputs of the SUCCESS step runs directly in the scopes that begin with `scopes`, in order."""
+    query = StepRun.select(StepRun.scope, StepRun.step_id, StepRun.outputs).where(
+        (StepRun.execution_id == execution_id)
+        & (pw.fn.substr(StepRun.scope, 1, len(scopes)) == scopes)
+        & (StepRun.status == StepStatus.SUCCESS)
+    )
+    return [(scope, step_id, outputs) for scope, step_id, outputs in tuples(query.order_by(StepRun.id))]
+
+
+def succeeded(execution_id: str, step_ids: Collection[str]) -> list[StepRunRecord]:
+    """The main step runs of these steps that ended as SUCCESS, the last first."""
+    query = StepRun.select().where(
+        (StepRun.execution_id == execution_id)
+        & (StepRun.phase == Phase.MAIN)
+        & (StepRun.status == StepStatus.SUCCESS)
+        & StepRun.step_id.in_(list(step_ids))
+    )
+    return [_record(row) for row in dicts(query.order_by(StepRun.ended_seq.desc(), StepRun.id.desc()))]
+
+
+def of_phase(execution_id: str, phase: Phase) -> list[StepRunRecord]:
+    """All step runs of a phase in order."""
+    query = StepRun.select().where((StepRun.execution_id == execution_id) & (StepRun.phase == phase))
+    return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
+
+
+def reset(step: StepRunRecord, **fields: Any) -> None:
+    """Make a cleanup step run that has ended ready to run again, for a run that fails once more."""
+    StepRun.update(
+        status=StepStatus.BLOCKED, fence=step.fence + 1, poisoned=False, due_at=None, deadline_at=None, failures=0,
+        recoveries=0, worker_id=None, started_at=None, ended_at=None, outputs=None, error=None, note="", **fields,
+    ).where(StepRun.id == step.id).execute()  # fmt: skip
+
+
+def edit(step: StepRunRecord, **fields: Any) -> None:
+    """Change what is no state: a loop's items, rounds and failures, a gate's mark. Needs the execution's lock."""
+    StepRun.update(**fields).where(StepRun.id == step.id).execute()
+
+
+def census(execution_id: str, phase: Phase) -> list[tuple[StepStatus, str, int]]:
+    """How many step runs of a phase have which status and kind."""
+    query = StepRun.select(StepRun.status, StepRun.kind, pw.fn.count(StepRun.id)).where(
+        (StepRun.execution_id == execution_id) & (StepRun.phase == phase)
+    )
+    return [(StepStatus(status), kind, n) for status, kind, n in tuples(query.group_by(StepRun.status, StepRun.kind))]
 
 
 def orphaned(at: int) -> list[int]:
@@ -147,3 +276,26 @@ def attempts(step_run_id: int) -> list[AttemptRecord]:
         row["status"] = AttemptStatus(row["status"])
         found.append(AttemptRecord(**row))
     return found
+
+
+def nudge(step_run_id: int, at: int) -> str | None:
+    """Let a READY step run fall due now, without its execution's lock; that one's id, or None when it is not READY."""
+    query = StepRun.update(due_at=at).where((StepRun.id == step_run_id) & (StepRun.status == StepStatus.READY))
+    row = first(StepRun.select(StepRun.execution_id).where(StepRun.id == step_run_id))
+    return str(row["execution_id"]) if query.execute() == 1 and row else None
+
+
+def reopen(step: StepRunRecord) -> None:
+    """FAILED → BLOCKED with fresh tries, for a run that goes on from this step. Needs the execution's lock."""
+    check_move(STEP_MOVES, step.status, StepStatus.READY)
+    StepRun.update(
+        status=StepStatus.BLOCKED, failures=0, recoveries=0, deadline_at=None, ended_at=None, error=None, outputs=None,
+        due_at=None,
+    ).where((StepRun.id == step.id) & (StepRun.status == StepStatus.FAILED)).execute()  # fmt: skip
+
+
+def reopen_container(execution_id: str, path: str) -> None:
+    """FAILED → WAITING for a branch or loop that goes on because a step in it does; one failed round is forgiven."""
+    StepRun.update(status=StepStatus.WAITING, ended_at=None, error=None, failures=0).where(
+        (StepRun.execution_id == execution_id) & (StepRun.path == path) & (StepRun.status == StepStatus.FAILED)
+    ).execute()

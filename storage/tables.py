@@ -168,6 +168,17 @@ class Execution(Table):
     unfinished = pw.BigIntegerField()
     event_seq = pw.BigIntegerField()
     paused_reason = pw.TextField(null=True)
+    phase = pw.TextField()
+    cleanup_until = pw.BigIntegerField(null=True)
+    asking = pw.BigIntegerField()
+    status_since = pw.BigIntegerField()
+    waiting_ms = pw.BigIntegerField()
+    paused_ms = pw.BigIntegerField()
+    same_as = pw.TextField(null=True)
+    slot_group = pw.TextField(null=True)
+    slot = pw.TextField(null=True)
+    parent_step = pw.BigIntegerField(null=True)
+    replay_of = pw.TextField(null=True)
 
 
 class StepRun(Table):
@@ -194,6 +205,13 @@ class StepRun(Table):
     outputs = JsonText()
     error = JsonText()
     note = pw.TextField()
+    scope = pw.TextField()
+    phase = pw.TextField()
+    ended_seq = pw.BigIntegerField()
+    items = JsonText()
+    rounds = pw.BigIntegerField()
+    wait_key = pw.TextField(null=True)
+    reopened = pw.BooleanField()
 
 
 class Attempt(Table):
@@ -290,6 +308,27 @@ class Lease(Table):
     until = pw.BigIntegerField()
 
 
+class WaitEvent(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    key = pw.TextField()
+    event_id = pw.TextField()
+    sender = pw.TextField()
+    data = JsonText()
+    received_at = pw.BigIntegerField()
+    taken_by = pw.BigIntegerField(null=True)
+
+
+class Idempotency(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    actor = pw.TextField()
+    key = pw.TextField()
+    request = pw.TextField()
+    execution_id = pw.TextField()
+    at = pw.BigIntegerField()
+
+
 class RequestSeen(Table):
     key = pw.TextField(primary_key=True)
     at = pw.BigIntegerField()
@@ -297,5 +336,5 @@ class RequestSeen(Table):
 
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
-    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, RequestSeen,
+    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen,
 )  # fmt: skip

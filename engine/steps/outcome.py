@@ -110,4 +110,12 @@ class Waiting:
     timeout_ms: int
 
 
-Outcome = Succeeded | Failed | Unknown | Abandoned | Opened | Again | Later | Posted | Waiting
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """This runbook is to run with these parameters; the step ends as that execution does."""
+
+    slug: str
+    parameters: dict[str, Json]
+
+
+Outcome = Succeeded | Failed | Unknown | Abandoned | Opened | Again | Later | Posted | Waiting | Begun

@@ -22,7 +22,7 @@ from engine.secrets import SecretStore
 from engine.steps import approval, delay, grpc, http, message, poll, wait
 from engine.steps.grpc_channel import Channels
 from engine.steps.oauth2 import Tokens
-from engine.steps.outcome import Evidence, Failed, Later, Outcome, Succeeded, Unknown
+from engine.steps.outcome import Begun, Evidence, Failed, Later, Outcome, Succeeded, Unknown
 from engine.storable import TooLarge, to_storable
 from storage.records import ExecutionRecord, StepRunRecord
 
@@ -200,6 +200,11 @@ def _approval(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Ou
     return approval.run(claim.step, claim.runbook, claim.visible)
 
 
+def _runbook(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    with_ = render_with(claim.step, claim.visible)
+    return Begun(with_["id"], with_.get("params") or {})
+
+
 _ACTS: Mapping[str, Callable[[Claim, Tools, Callable[[], bool]], Outcome]] = {
     "http": _http,
     "poll": _poll,
@@ -208,4 +213,5 @@ _ACTS: Mapping[str, Callable[[Claim, Tools, Callable[[], bool]], Outcome]] = {
     "delay": _delay,
     "message": _message,
     "wait": _wait,
+    "runbook": _runbook,
 }

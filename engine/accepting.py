@@ -1,0 +1,113 @@
+"""Accepting a run: who may, which version, whether the parameters fit, and its concurrency slot.
+
+What `accept` writes is committed with the caller's transaction; from then on the run is never lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine import catalog, flow, rows, slots
+from engine.access import Action, Actor, authorise
+from engine.definition.model import Runbook
+from engine.definition.parameters import validate
+from engine.errors import ReasonRequired
+from engine.runtime import Runtime
+from engine.transition import Transition
+from storage import audit, database, executions, runbooks, steps
+from storage.records import ExecutionRecord, ExecutionStatus, Severity, VersionRecord
+
+_ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
+"""No 0, 1, I, O or U: an id is read aloud at night and never spells a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now."""
+
+    slug: str
+    parameters: dict[str, Any]
+    trigger: str
+    number: int | None = None
+    reason: str = ""
+    incident: dict[str, Any] = field(default_factory=dict)
+    parent_step: int | None = None
+    replay_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A run that may be accepted: `wanted` with its parameters completed, and the version that it will run."""
+
+    wanted: Wanted
+    version: VersionRecord
+    runbook: Runbook
+
+
+def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
+    """Raises `NotFound`, `NotAllowed`, `NotApproved`, `InvalidParameters` or `ReasonRequired`."""
+    runbook = catalog.get(rt, wanted.slug)
+    authorise(rt, actor, Action.START, runbook)
+    with database.reading():
+        version = catalog.runnable(rt, runbook, wanted.number)
+    definition = catalog.definition(version)
+    values = validate(definition.parameters, wanted.parameters)
+    reason = wanted.reason.strip()
+    if definition.risk == "high" and not reason:
+        raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
+    return Checked(replace(wanted, parameters=values, reason=reason), version, definition)
+
+
+def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
+    """Write the run; needs a transaction.
+
+    Raises `NotApproved`, `Conflict` for its slot, `IntegrityError` for its id.
+    """
+    version, wanted = checked.version, checked.wanted
+    runbook = runbooks.lock(rt.workspace_id, version.slug)
+    assert runbook is not None
+    catalog.runnable(rt, runbook, version.number)
+    execution = _new(rt, actor, checked)
+    group, slot = slots.take(execution, checked.runbook)
+    execution = replace(execution, slot_group=group, slot=slot)
+    executions.create(execution)
+    steps.create(rt.workspace_id, [rows.blocked(execution.id, n, each) for n, each in enumerate(checked.runbook.steps)])
+    transition = Transition(rt, execution)
+    transition.tell("started", actor=actor.user_id, reason=wanted.reason)
+    if slot == "queued":
+        transition.tell("queued", group=group, behind=executions.holders(rt.workspace_id, str(group)))
+    flow.let_on_all(transition, [step for step in steps.of_execution(execution.id) if step.blocked == 0])
+    detail = {
+        "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest, "door": actor.door,
+        "from": wanted.incident, "replay_of": wanted.replay_of,
+    }  # fmt: skip
+    thing = f"execution:{execution.id}"
+    audit.write(rt.workspace_id, actor.user_id, "execution.start", thing, Severity.INFO, detail)
+    return transition.write(over=False)
+
+
+def same_as(version: VersionRecord, parameters: dict[str, Any], incident: dict[str, Any]) -> str:
+    """What makes two runs the same: version, parameters and incident."""
+    about = [version.digest, parameters, incident.get("channel"), incident.get("case")]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _new(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
+    version, wanted, definition = checked.version, checked.wanted, checked.runbook
+    at = database.now()
+    return ExecutionRecord(
+        id="R-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(6)),
+        workspace_id=rt.workspace_id, runbook_id=version.runbook_id, version_id=version.id, slug=version.slug,
+        number=version.number, digest=version.digest, team=definition.team, status=ExecutionStatus.PENDING, ending=None,
+        parameters=wanted.parameters, trigger=wanted.trigger, requester=actor.user_id, reason=wanted.reason,
+        incident=wanted.incident, result=None, error=None, created_at=at, started_at=None, ended_at=None,
+        timeout_ms=definition.timeout_ms, running_ms=0, running_since=None, deadline_at=None,
+        max_concurrent=definition.max_concurrent_steps or rt.settings.max_concurrent_steps, live=0, running=0, parked=0,
+        unfinished=len(definition.steps), event_seq=0, paused_reason=None, status_since=at,
+        same_as=None if wanted.parent_step else same_as(version, wanted.parameters, wanted.incident),
+        parent_step=wanted.parent_step, replay_of=wanted.replay_of,
+    )  # fmt: skip

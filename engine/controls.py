@@ -1,0 +1,259 @@
+"""What people do to a run under way: pause, resume, cancel, retry, skip, settle. Each with who, why and from where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import context, flow, lifecycle, slots
+from engine.access import Action, Actor, authorise
+from engine.definition.parameters import validate
+from engine.errors import Conflict, ReasonRequired
+from engine.executions import find
+from engine.lifecycle import change
+from engine.runtime import Runtime
+from engine.transition import Transition
+from storage import audit, database, executions, runbooks, steps
+from storage.records import (
+    ExecutionRecord,
+    ExecutionStatus,
+    Phase,
+    Severity,
+    StepRunRecord,
+    StepStatus,
+    VersionStatus,
+)
+
+CHOICES = ("retry", "done", "failed")
+
+
+def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
+    """Start nothing more until a resume; what runs now finishes. Raises `Conflict` when it has ended or is paused."""
+    found = _allowed(rt, actor, Action.PAUSE, execution_id)
+    with change(rt, found.id) as transition:
+        _must_be_open(transition)
+        if transition.execution.status is ExecutionStatus.PAUSED:
+            raise Conflict(f"{found.id} is paused already.")
+        transition.pause(reason.strip() or "paused by hand", actor.user_id)
+        _audit(rt, actor, "execution.pause", found, {"reason": reason, "was": found.status})
+    return transition.execution
+
+
+def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
+    """Go on with a paused run. Raises `Conflict` when it is not paused or its version was deprecated."""
+    found = _allowed(rt, actor, Action.RESUME, execution_id)
+    with change(rt, found.id) as transition:
+        now = transition.execution
+        if now.status is not ExecutionStatus.PAUSED:
+            raise Conflict(f"{now.id} is not paused: it is {now.status}.")
+        _must_be_approved(now)
+        begun = ExecutionStatus.RUNNING if now.started_at else ExecutionStatus.PENDING
+        transition.edit(status=begun, paused_reason=None)
+        transition.tell("resumed", actor=actor.user_id, reason=reason.strip())
+        _audit(rt, actor, "execution.resume", found, {"reason": reason})
+    rt.hint([found.id])
+    return transition.execution
+
+
+def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, force: bool = False) -> ExecutionRecord:
+    """End an execution as CANCELLED. Once this returns no new attempt of main starts; what runs now is abandoned.
+
+    Cleanup follows; `force` ends that too. Raises `Conflict` when it has ended, or is cleaning up without `force`.
+    """
+    found = _allowed(rt, actor, Action.CANCEL, execution_id)
+    with change(rt, found.id) as transition:
+        _must_be_open(transition)
+        now = transition.execution
+        if force:
+            lifecycle.force_end(transition, actor.user_id, reason.strip())
+        elif now.phase is not Phase.MAIN:
+            raise Conflict(f"{now.id} is cleaning up after it {_past(now)}. `cancel {now.id} force=yes` ends that too.")
+        elif now.ending is ExecutionStatus.CANCELLED:
+            raise Conflict(f"{now.id} is being cancelled already.")
+        else:
+            lifecycle.cancel(transition, actor.user_id, reason.strip())
+        _audit(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status, "force": force})
+    cancel_children(rt, found.id, actor, reason)
+    rt.hint([found.id])
+    return transition.execution
+
+
+def cancel_children(rt: Runtime, execution_id: str, actor: Actor, reason: str) -> None:
+    """Cancel what the steps of a cancelled execution have started."""
+    with database.reading():
+        children = executions.open_children(execution_id)
+    for child in children:
+        with change(rt, child) as transition:
+            now = transition.execution
+            if not now.status.ended and now.ending is None:
+                lifecycle.cancel(transition, actor.user_id, f"{execution_id} was cancelled. {reason}".strip())
+                _audit(rt, actor, "execution.cancel", now, {"reason": reason, "parent": execution_id})
+        cancel_children(rt, child, actor, reason)
+        rt.hint([child])
+
+
+def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -> ExecutionRecord:
+    """Skip a step that has not ended, or that failed the run; what needs it goes on. Raises `ReasonRequired`."""
+    found = _allowed(rt, actor, Action.SKIP, execution_id)
+    _needs_reason(reason, "Skipping a step needs a reason")
+    with change(rt, found.id) as transition:
+        step = _step(found, path)
+        if step.status is StepStatus.FAILED:
+            _reopen(transition, step)
+            (step,) = steps.at_paths(found.id, [path])
+        elif step.status not in (StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN):
+            raise Conflict(f"{path} of {found.id} is {step.status}: only a step that has not ended can be skipped.")
+        if step.status is StepStatus.WAITING and step.kind in ("branch", "loop"):
+            raise Conflict(f"{path} of {found.id} has begun: skip the steps in it.")
+        flow.skip(transition, step, f"skipped by {actor.user_id}: {reason.strip()}", actor.user_id)
+        transition.close_gates()
+        _audit(rt, actor, "step.skip", found, {"step": path, "reason": reason})
+    rt.hint([found.id])
+    return transition.execution
+
+
+def retry(
+    rt: Runtime, actor: Actor, execution_id: str, path: str | None = None, parameters: dict[str, Any] | None = None,
+    reason: str = "",
+) -> ExecutionRecord:  # fmt: skip
+    """Run the failed step of a FAILED run again, with fresh tries; the run goes on from there.
+
+    With changed `parameters` every gate is asked again before anything else runs. `path` may be left out when one step
+    has failed. Raises `Conflict` once undo has begun, `NotApproved`, `InvalidParameters`.
+    """
+    found = _allowed(rt, actor, Action.RETRY, execution_id)
+    with change(rt, found.id) as transition:
+        step = _the_failed(found, path)
+        if parameters is not None:
+            values = {**found.parameters, **parameters}
+            transition.edit(parameters=validate(transition.runbook.parameters, values))
+        changed = transition.execution.parameters != found.parameters
+        _reopen(transition, step)
+        if changed:
+            _ask_again(transition)
+        transition.tell("step_retried", step.path, actor.user_id, reason=reason.strip(), changed=changed)
+        detail = {"step": step.path, "parameters": parameters, "reason": reason}
+        _audit(rt, actor, "step.retry", found, detail)
+    rt.hint([found.id])
+    return transition.execution
+
+
+def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choice: str, note: str) -> ExecutionRecord:
+    """Settle a step whose outcome nobody saw: run it again, take it as done, or take it as failed.
+
+    `path` may be left out while only one step is UNKNOWN. Raises `ReasonRequired` without a note.
+    """
+    if choice not in CHOICES:
+        raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
+    found = _allowed(rt, actor, Action.RESOLVE, execution_id)
+    _needs_reason(note, "Say what you know about the outcome", "note")
+    with change(rt, found.id) as transition:
+        step = _the_unknown(found.id, path)
+        transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
+        said = f"{choice}, said by {actor.user_id}: {note.strip()}"
+        if choice == "retry" and transition.may_start:
+            transition.move(step, StepStatus.READY, due_at=transition.at, failures=0, note=said)
+        elif choice == "done":
+            flow.succeed(transition, step, {}, said)
+        else:
+            flow.fail(transition, step, "marked_failed", said)
+        _audit(rt, actor, "step.resolve", found, {"step": step.path, "choice": choice, "note": note})
+    rt.hint([found.id])
+    return transition.execution
+
+
+def _reopen(transition: Transition, step: StepRunRecord) -> None:
+    """Make a FAILED run go on: its failed step is READY, its containers wait again, what was held back may start."""
+    execution = transition.execution
+    if execution.status is not ExecutionStatus.FAILED:
+        raise Conflict(
+            f"{execution.id} is {execution.status}: only a run that has FAILED can go on from its failed step."
+        )
+    if steps.of_phase(execution.id, Phase.UNDO):
+        raise Conflict(f"{execution.id} has begun to undo what it did: replay it instead.")
+    _must_be_approved(execution)
+    group, slot = slots.take(execution, transition.runbook)
+    if slot == "queued":
+        raise Conflict(f"{execution.id} needs a slot of {group}, and all are taken. Try again when one is free.")
+    steps.reopen(step)
+    for path in _containers_of(step):
+        steps.reopen_container(execution.id, path)
+    census = steps.census(execution.id, Phase.MAIN)
+    transition.reopen(census, slot_group=group, slot=slot)
+    held = [each for each in steps.of_phase(execution.id, Phase.MAIN) if each.status is StepStatus.BLOCKED]
+    flow.let_on_all(transition, [each for each in held if each.blocked == 0])
+
+
+def _containers_of(step: StepRunRecord) -> list[str]:
+    return [context.container_path(scope)[0] for scope in context.scopes_of(step.scope)]
+
+
+def _ask_again(transition: Transition) -> None:
+    """Have every gate that was passed before decided anew, before anything else runs."""
+    gates = [each for each in steps.of_phase(transition.execution.id, Phase.MAIN) if each.kind == "approval"]
+    passed = [each for each in gates if each.status is StepStatus.SUCCESS]
+    for gate in passed:
+        transition.move(gate, StepStatus.READY, due_at=transition.at, reopened=True)
+    transition.edit(asking=len(passed))
+
+
+def _allowed(rt: Runtime, actor: Actor, action: Action, execution_id: str) -> ExecutionRecord:
+    found = find(rt, execution_id)
+    authorise(rt, actor, action, found)
+    return found
+
+
+def _must_be_open(transition: Transition) -> None:
+    now = transition.execution
+    if now.status.ended:
+        raise Conflict(f"{now.id} has ended already: {now.status}.")
+
+
+def _must_be_approved(execution: ExecutionRecord) -> None:
+    version = runbooks.version_by_id(execution.version_id)
+    assert version is not None
+    if version.status is not VersionStatus.APPROVED:
+        raise Conflict(f"{version.slug}@{version.number} is {version.status}: {execution.id} can only be cancelled.")
+
+
+def _past(execution: ExecutionRecord) -> str:
+    return {"SUCCESS": "succeeded", "FAILED": "failed", "CANCELLED": "was cancelled"}[str(execution.ending)]
+
+
+def _needs_reason(text: str, sentence: str, word: str = "reason") -> None:
+    if not text.strip():
+        raise ReasonRequired(f'{sentence}: {word}="…".')
+
+
+def _step(found: ExecutionRecord, path: str) -> StepRunRecord:
+    for step in steps.at_paths(found.id, [path]):
+        return step
+    raise Conflict(f"{found.id} has no step {path}.")
+
+
+def _the_failed(found: ExecutionRecord, path: str | None) -> StepRunRecord:
+    named = [step for step in steps.of_phase(found.id, Phase.MAIN) if step.status is StepStatus.FAILED]
+    leaves = [step for step in named if path == step.path or (path is None and step.kind not in ("branch", "loop"))]
+    if not leaves:
+        raise Conflict(f"{found.id} has no failed step{f' {path}' if path else ''}.")
+    if len(leaves) > 1:
+        raise Conflict(
+            f"Several steps of {found.id} have failed: {', '.join(each.path for each in leaves)}. Say which."
+        )
+    return leaves[0]
+
+
+def _the_unknown(execution_id: str, path: str | None) -> StepRunRecord:
+    waiting = steps.unknown(execution_id)
+    if path is not None:
+        waiting = [step for step in waiting if step.path == path]
+    if not waiting:
+        raise Conflict(f"{execution_id} has no step{f' {path}' if path else ''} whose outcome is unknown.")
+    if len(waiting) > 1:
+        names = ", ".join(step.path for step in waiting)
+        raise Conflict(f"Several steps of {execution_id} have an unknown outcome: {names}. Say which.")
+    return waiting[0]
+
+
+def _audit(rt: Runtime, actor: Actor, action: str, found: ExecutionRecord, detail: dict[str, Any]) -> None:
+    thing = f"execution:{found.id}"
+    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.NOTICE, {**detail, "door": actor.door})

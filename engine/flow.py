@@ -1,0 +1,158 @@
+"""What follows when a step ends: its successors are let on, its branch or loop round ends, or the run fails.
+
+A step costs the same however many steps the execution has: only its successors and its own scope are looked at.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from engine import catalog, containers, context, undoing
+from engine.expressions import ExpressionError, evaluate, render
+from engine.storable import to_storable
+from engine.transition import Transition
+from storage import steps
+from storage.records import Json, Phase, StepRunRecord, StepStatus
+
+CONDITION_NOT_MET = "its condition was not met"
+NEED_SKIPPED = "a step it needs was skipped"
+
+
+def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: str = "") -> bool:
+    """The step is done: its outputs are kept and what needs it is let on. False when it was changed meanwhile."""
+    done = {"outputs": outputs, "error": None, "note": note, **_ended(transition)}
+    if not transition.move(step, StepStatus.SUCCESS, **done):
+        return False
+    transition.tell("step_succeeded", step.path)
+    if step.reopened:
+        transition.edit(asking=transition.execution.asking - 1)
+        steps.edit(step, reopened=False)
+    _after(transition, step)
+    return True
+
+
+def fail(transition: Transition, step: StepRunRecord, code: str, message: str, outputs: Json = None) -> bool:
+    """The step has failed for good, and with it its round, branch or run, unless the runbook puts up with that."""
+    error = {"code": code, "message": message}
+    if not transition.move(step, StepStatus.FAILED, outputs=outputs, error=error, **_ended(transition)):
+        return False
+    transition.tell("step_failed", step.path, code=code, message=message, attempt=step.attempts)
+    if tolerated(transition, step.step_id) or step.phase is Phase.UNDO:
+        _after(transition, step)
+    elif step.scope:
+        transition.stop_phase(step.scope)
+        containers.look(transition, step.scope, step.phase)
+    elif step.phase is Phase.MAIN:
+        transition.fail_run(code, message, step.path)
+    else:
+        transition.stop_phase()
+    return True
+
+
+def skip(transition: Transition, step: StepRunRecord, reason: str, actor: str | None = None) -> bool:
+    """Skip a step by its own condition or by a person's word; what needs it goes on."""
+    if not transition.move(step, StepStatus.SKIPPED, note=reason, **_ended(transition)):
+        return False
+    transition.tell("step_skipped", step.path, actor, reason=reason)
+    _after(transition, step)
+    return True
+
+
+def mapped(transition: Transition, step: StepRunRecord, outputs: dict[str, Json]) -> Json:
+    """What the step's own `outputs` make of its kind's; those themselves where it has none.
+
+    Raises `ExpressionError` and `TooLarge`.
+    """
+    wanted = dict(transition.runbook.by_id[step.step_id].outputs)
+    if not wanted:
+        return to_storable(outputs)
+    seen = context.of(transition.execution, transition.runbook, context.chains_in(wanted), step.scope)
+    return to_storable(render(wanted, {**seen, "outputs": outputs}))
+
+
+def tolerated(transition: Transition, step_id: str) -> bool:
+    """Whether the runbook puts up with a failure of this step."""
+    return transition.runbook.by_id[step_id].continue_on_error
+
+
+def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
+    """Let on steps that need nothing more, and whatever their skipping lets on in turn."""
+    for step in ready:
+        for ended, poisoned in _let_on(transition, step):
+            _release(transition, ended, poisoned=poisoned)
+
+
+def failing(transition: Transition, scope: str, phase: Phase) -> bool:
+    """Whether something directly in `scope` has failed that the runbook does not put up with."""
+    failed = steps.in_scope(transition.execution.id, scope, phase, StepStatus.FAILED)
+    return any(not tolerated(transition, step_id) for step_id, _ in failed)
+
+
+def _after(transition: Transition, step: StepRunRecord) -> None:
+    if step.phase is Phase.UNDO:
+        undoing.next_one(transition, step)
+        return
+    _release(transition, step, poisoned=False)
+    if step.scope:
+        containers.look(transition, step.scope, step.phase)
+
+
+def _release(transition: Transition, step: StepRunRecord, *, poisoned: bool) -> None:
+    """Take one need off every step that needs `step`, and let on those that need nothing more."""
+    ended = deque([(step, poisoned)])
+    while ended:
+        step, poisoned = ended.popleft()
+        after = catalog.successors_of(transition.execution.version_id).get(step.step_id, ())
+        if not after:
+            continue
+        paths = [context.join(step.scope, each) for each in after]
+        steps.count_down(transition.execution.id, dict.fromkeys(paths, poisoned))
+        if not _may_start_in(transition, step.scope, step.phase):
+            continue
+        for each in steps.at_paths(transition.execution.id, paths):
+            if each.blocked == 0 and each.status is StepStatus.BLOCKED:
+                ended.extend(_let_on(transition, each))
+
+
+def _may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
+    if not transition.may_start:
+        return False
+    inner = (phase is not Phase.MAIN and failing(transition, "", phase)) if scope == "" else False
+    return not inner and not any(failing(transition, each, phase) for each in context.scopes_of(scope))
+
+
+def _let_on(transition: Transition, step: StepRunRecord) -> list[tuple[StepRunRecord, bool]]:
+    """Make a step READY or skip it; what was skipped is returned with whether that skips its successors too."""
+    if step.poisoned:
+        return _skipped(transition, step, NEED_SKIPPED, poisoned=True)
+    try:
+        wanted = _condition_holds(transition, step)
+    except ExpressionError as error:
+        fail(transition, step, "condition", str(error))
+        return []
+    if not wanted:
+        return _skipped(transition, step, CONDITION_NOT_MET, poisoned=False)
+    transition.move(step, StepStatus.READY, due_at=transition.at)
+    return []
+
+
+def _condition_holds(transition: Transition, step: StepRunRecord) -> bool:
+    condition = transition.runbook.by_id[step.step_id].condition
+    if condition is None:
+        return True
+    chains = context.chains_in_condition(condition)
+    return bool(evaluate(condition, context.of(transition.execution, transition.runbook, chains, step.scope)))
+
+
+def _skipped(
+    transition: Transition, step: StepRunRecord, reason: str, *, poisoned: bool
+) -> list[tuple[StepRunRecord, bool]]:
+    if not transition.move(step, StepStatus.SKIPPED, note=reason, **_ended(transition)):
+        return []
+    transition.tell("step_skipped", step.path, reason=reason)
+    return [(step, poisoned)]
+
+
+def _ended(transition: Transition) -> dict[str, Any]:
+    return {"ended_at": transition.at, "due_at": None, "ended_seq": transition.seq + 1, "worker_id": None}

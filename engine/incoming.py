@@ -1,0 +1,55 @@
+"""Taking in events from outside."""
+
+from __future__ import annotations
+
+from engine import waiting
+from engine.errors import InvalidParameters
+from engine.lifecycle import change
+from engine.runtime import Runtime
+from engine.storable import TooLarge, to_storable
+from storage import database, steps, waits
+from storage.records import Json, StepStatus
+
+MAX_KEY = 256
+MAX_DATA_BYTES = 64 * 1024
+
+
+def deliver(rt: Runtime, key: str, event_id: str, sender: str, data: Json) -> bool:
+    """Keep an event and let it end the wait that has waited longest for its key, if there is one.
+
+    An event that comes before its wait is kept for an hour. False when this sender's event of this id came before: then
+    nothing changes. Raises `InvalidParameters`.
+    """
+    _check(key, event_id)
+    try:
+        kept = to_storable(data, MAX_DATA_BYTES)
+    except TooLarge as error:
+        raise InvalidParameters({"data": str(error)}) from error
+    with database.transaction():
+        waits.lock_key(rt.workspace_id, key)
+        if waits.receive(rt.workspace_id, key, event_id, sender, kept) is None:
+            return False
+        found = waits.waiting(rt.workspace_id, key)
+    for execution_id, step_run_id in found:
+        if _give(rt, execution_id, step_run_id, key):
+            break
+    return True
+
+
+def _give(rt: Runtime, execution_id: str, step_run_id: int, key: str) -> bool:
+    with change(rt, execution_id) as transition:
+        step = steps.by_id(step_run_id)
+        taken = step is not None and step.status is StepStatus.WAITING and waiting.take_kept(transition, step, key)
+    if taken:
+        rt.hint([execution_id])
+    return taken
+
+
+def _check(key: str, event_id: str) -> None:
+    wrong = {
+        name: f"must be a text of 1 to {MAX_KEY} characters"
+        for name, value in (("key", key), ("event_id", event_id))
+        if not isinstance(value, str) or not 0 < len(value) <= MAX_KEY
+    }
+    if wrong:
+        raise InvalidParameters(wrong)

@@ -1,0 +1,138 @@
+"""An execution's phases: main, then on failure or cancel undo and on_failure, and always finally.
+
+Failure or cancel fixes the result and ends main; cleanup never changes the result and has a time limit of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from engine import catalog, children, context, decide, flow, rows, slots, undoing
+from engine.errors import NotFound
+from engine.expressions import ExpressionError, render
+from engine.runtime import Runtime
+from engine.storable import TooLarge, to_storable
+from engine.transition import Transition
+from storage import database, executions, steps
+from storage.records import ExecutionRecord, ExecutionStatus, Json, Phase, StepRunRecord
+
+_AFTER_SUCCESS = (Phase.MAIN, Phase.FINALLY)
+_AFTER_FAILURE = (Phase.MAIN, Phase.UNDO, Phase.ON_FAILURE, Phase.FINALLY)
+
+
+@contextmanager
+def change(rt: Runtime, execution_id: str) -> Iterator[Transition]:
+    """Lock an execution, let the caller change it, and write all of it or nothing. Raises `NotFound`."""
+    with database.transaction():
+        execution = executions.lock(execution_id)
+        if execution is None or execution.workspace_id != rt.workspace_id:
+            raise NotFound(f"There is no execution {execution_id}.")
+        transition = Transition(rt, execution)
+        yield transition
+        save(transition)
+    if transition.wake:
+        rt.hint(transition.wake)
+
+
+def save(transition: Transition) -> ExecutionRecord:
+    """Go on to the phases that follow, if this change has ended one, and write everything."""
+    if transition.execution.status.ended:
+        return transition.write_ended()
+    over = False
+    while not over and _phase_over(transition):
+        over = not _next_phase(transition)
+    result = _result(transition) if over and transition.execution.ending is ExecutionStatus.SUCCESS else None
+    if over:
+        slots.free(transition)
+        children.tell_parent(transition)
+    return transition.write(over=over, result=result)
+
+
+def cancel(transition: Transition, actor: str, reason: str) -> None:
+    """Fix the result as CANCELLED, unless it is fixed already; what is not being run right now ends with it."""
+    transition.tell("cancel_requested", actor=actor, reason=reason)
+    if transition.execution.ending is None:
+        error = {"code": "cancelled", "message": reason, "step": None}
+        transition.edit(ending=ExecutionStatus.CANCELLED, error=error)
+    transition.end_idle()
+
+
+def force_end(transition: Transition, actor: str | None, reason: str) -> None:
+    """End the run without cleanup, or without the rest of it; what runs right now is abandoned."""
+    if transition.execution.phase is Phase.MAIN:
+        cancel(transition, actor or "system", reason)
+    else:
+        transition.tell("cleanup_ended", actor=actor, reason=reason)
+        transition.end_idle()
+    transition.edit(cleanup_until=transition.at)
+
+
+def cleanup_ended(execution: ExecutionRecord, at: int) -> bool:
+    """Whether the cleanup's time is up, by the clock or by a person's word."""
+    return execution.cleanup_until is not None and execution.cleanup_until <= at
+
+
+def _phase_over(transition: Transition) -> bool:
+    execution = transition.execution
+    failing = execution.phase is not Phase.MAIN and (
+        cleanup_ended(execution, transition.at)
+        or (execution.unfinished > 0 and flow.failing(transition, "", execution.phase))
+    )
+    return decide.phase_over(execution, failing=failing and execution.phase is not Phase.UNDO)
+
+
+def _next_phase(transition: Transition) -> bool:
+    """Begin the next phase that has anything to do; False when there is none."""
+    execution = transition.execution
+    if execution.ending is None:
+        transition.edit(ending=ExecutionStatus.SUCCESS)
+    if cleanup_ended(execution, transition.at):
+        return False
+    order = _AFTER_SUCCESS if transition.execution.ending is ExecutionStatus.SUCCESS else _AFTER_FAILURE
+    following = order[order.index(execution.phase) + 1 :]
+    return any(_begin(transition, phase) for phase in following)
+
+
+def _begin(transition: Transition, phase: Phase) -> bool:
+    """Make the phase's step runs and let on the first; False when it has none."""
+    execution = transition.execution
+    if phase is Phase.UNDO:
+        planned = undoing.plan(transition)
+    else:
+        listed = transition.runbook.on_failure if phase is Phase.ON_FAILURE else transition.runbook.finally_
+        planned = [rows.blocked(execution.id, n, step, phase=phase) for n, step in enumerate(listed)]
+    if not planned:
+        return False
+    until = execution.cleanup_until or transition.at + decide.CLEANUP_MS
+    transition.edit(phase=phase, cleanup_until=until, live=0, running=0, parked=0, unfinished=len(planned))
+    transition.tell("phase_started", phase=phase)
+    flow.let_on_all(transition, [step for step in _written(transition, planned) if step.blocked == 0])
+    return True
+
+
+def _written(transition: Transition, planned: list[StepRunRecord]) -> list[StepRunRecord]:
+    """The planned step runs in the table: new ones, or those of an earlier cleanup made ready once more."""
+    paths = [step.path for step in planned]
+    known = {step.path: step for step in steps.at_paths(transition.execution.id, paths)}
+    for step in planned:
+        if step.path in known:
+            steps.reset(known[step.path], blocked=step.blocked, position=step.position)
+    steps.create(transition.rt.workspace_id, [step for step in planned if step.path not in known])
+    return steps.at_paths(transition.execution.id, paths)
+
+
+def _result(transition: Transition) -> Json:
+    """What a finished run brought: the runbook's `outputs`, else the outputs of the steps that nothing else needed."""
+    runbook, execution = transition.runbook, transition.execution
+    if runbook.outputs:
+        wanted: dict[str, Any] = dict(runbook.outputs)
+        seen = context.of(execution, runbook, context.chains_in(wanted))
+        try:
+            return to_storable(render(wanted, seen))
+        except (ExpressionError, TooLarge) as error:
+            return {"error": f"The outputs cannot be kept: {error}"}
+    following = catalog.successors_of(execution.version_id)
+    last = [step.id for step in runbook.steps if not following[step.id]]
+    return {path: outputs for path, outputs in steps.outputs(execution.id, last).items() if outputs}

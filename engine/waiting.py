@@ -1,0 +1,34 @@
+"""A wait takes the oldest event of its key that nothing else has taken. Needs the execution's lock."""
+
+from __future__ import annotations
+
+from engine import flow
+from engine.expressions import ExpressionError
+from engine.storable import TooLarge
+from engine.transition import Transition
+from storage import steps, waits
+from storage.records import StepRunRecord, StepStatus
+
+
+def take_kept(transition: Transition, step: StepRunRecord, key: str) -> bool:
+    """Let a kept event end this wait, if there is one; False when it goes on waiting."""
+    waits.lock_key(transition.rt.workspace_id, key)
+    event = waits.oldest_free(transition.rt.workspace_id, key, transition.at)
+    (now,) = steps.at_paths(step.execution_id, [step.path])
+    if event is None or now.status is not StepStatus.WAITING or not waits.take(event, now.id):
+        return False
+    transition.tell("event_received", step.path, key=key, event_id=event.event_id)
+    try:
+        outputs = flow.mapped(transition, now, {"data": event.data, "event_id": event.event_id})
+    except (ExpressionError, TooLarge) as error:
+        return flow.fail(transition, now, "outputs", str(error))
+    return flow.succeed(transition, now, outputs)
+
+
+def expire(transition: Transition, step_run_id: int) -> None:
+    """End a wait whose time is up."""
+    step = steps.by_id(step_run_id)
+    if step is None or step.status is not StepStatus.WAITING or step.deadline_at is None:
+        return
+    if step.deadline_at <= transition.at:
+        flow.fail(transition, step, "wait_timeout", f"no event with the key {step.wait_key} came in time")
