@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import catalog, flow, rows, slots
+from engine import catalog, flow, lifecycle, rows, slots
 from engine.access import Action, Actor, authorise
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
@@ -87,7 +87,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     }  # fmt: skip
     thing = f"execution:{execution.id}"
     audit.write(rt.workspace_id, actor.user_id, "execution.start", thing, Severity.INFO, detail)
-    return transition.write(over=False)
+    return lifecycle.save(transition)
 
 
 def same_as(version: VersionRecord, parameters: dict[str, Any], incident: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import difflib
 from functools import lru_cache
 
 from engine.access import Action, Actor, authorise
-from engine.definition import codec
+from engine.definition import codec, graph
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotApproved, NotFound
 from engine.runtime import Runtime
@@ -74,16 +74,7 @@ def definition_of(version_id: int) -> Runbook:
 @lru_cache(maxsize=512)
 def successors_of(version_id: int) -> dict[str, tuple[str, ...]]:
     """Which steps need which, in every list of a version's definition: main, cleanup, branches and loops."""
-    runbook = definition_of(version_id)
-    lists = [runbook.steps, runbook.on_failure, runbook.finally_]
-    lists += [inner for step in runbook.by_id.values() for inner in step.blocks.values()]
-    found: dict[str, list[str]] = {}
-    for siblings in lists:
-        for step in siblings:
-            found.setdefault(step.id, [])
-            for need in step.needs:
-                found.setdefault(need, []).append(step.id)
-    return {step_id: tuple(following) for step_id, following in found.items()}
+    return graph.all_successors(definition_of(version_id))
 
 
 def diff(rt: Runtime, slug: str, number: int) -> str:

@@ -36,14 +36,6 @@ def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
     return done
 
 
-def tell_parent(transition: Transition) -> None:
-    """Let the parent's step fall due, now that this execution has ended."""
-    if transition.execution.parent_step is not None:
-        parent = steps.nudge(transition.execution.parent_step, transition.at)
-        if parent is not None:
-            transition.wake.append(parent)
-
-
 def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
     rt, parent = transition.rt, transition.execution
     (ready,) = steps.at_paths(parent.id, [step.path])

@@ -145,7 +145,7 @@ def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, faile
         _skip_rest(transition, scope)
         steps.edit(step, failures=failures)
         (step,) = steps.at_paths(transition.execution.id, [step.path])
-    if not transition.may_start:
+    if not transition.goes_on:
         return
     more = not isinstance(step.items, list) or step.rounds < len(step.items)
     if more and step.status is StepStatus.WAITING:

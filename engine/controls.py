@@ -150,7 +150,9 @@ def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choi
         step = _the_unknown(found.id, path)
         transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
         said = f"{choice}, said by {actor.user_id}: {note.strip()}"
-        if choice == "retry" and transition.may_start:
+        if choice == "retry" and not transition.goes_on:
+            raise Conflict(f"{found.id} is ending and starts nothing more: choose done or failed.")
+        if choice == "retry":
             transition.move(step, StepStatus.READY, due_at=transition.at, failures=0, note=said)
         elif choice == "done":
             flow.succeed(transition, step, {}, said)
@@ -179,8 +181,7 @@ def _reopen(transition: Transition, step: StepRunRecord) -> None:
         steps.reopen_container(execution.id, path)
     census = steps.census(execution.id, Phase.MAIN)
     transition.reopen(census, slot_group=group, slot=slot)
-    held = [each for each in steps.of_phase(execution.id, Phase.MAIN) if each.status is StepStatus.BLOCKED]
-    flow.let_on_all(transition, [each for each in held if each.blocked == 0])
+    flow.let_on_held(transition)
 
 
 def _containers_of(step: StepRunRecord) -> list[str]:
@@ -191,6 +192,8 @@ def _ask_again(transition: Transition) -> None:
     """Have every gate that was passed before decided anew, before anything else runs."""
     gates = [each for each in steps.of_phase(transition.execution.id, Phase.MAIN) if each.kind == "approval"]
     passed = [each for each in gates if each.status is StepStatus.SUCCESS]
+    if passed:
+        transition.stop_phase()
     for gate in passed:
         transition.move(gate, StepStatus.READY, due_at=transition.at, reopened=True)
     transition.edit(asking=len(passed))

@@ -26,9 +26,11 @@ def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: st
         return False
     transition.tell("step_succeeded", step.path)
     if step.reopened:
-        transition.edit(asking=transition.execution.asking - 1)
         steps.edit(step, reopened=False)
-    _after(transition, step)
+        transition.edit(asking=transition.execution.asking - 1)
+        let_on_held(transition)
+    else:
+        _after(transition, step)
     return True
 
 
@@ -79,8 +81,15 @@ def tolerated(transition: Transition, step_id: str) -> bool:
 def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
     """Let on steps that need nothing more, and whatever their skipping lets on in turn."""
     for step in ready:
-        for ended, poisoned in _let_on(transition, step):
-            _release(transition, ended, poisoned=poisoned)
+        if _may_start_in(transition, step.scope, step.phase):
+            for ended, poisoned in _let_on(transition, step):
+                _release(transition, ended, poisoned=poisoned)
+
+
+def let_on_held(transition: Transition) -> None:
+    """Let on what was held back while the run could not go on, now that it can."""
+    held = [each for each in steps.of_phase(transition.execution.id, Phase.MAIN) if each.status is StepStatus.BLOCKED]
+    let_on_all(transition, [each for each in held if each.blocked == 0])
 
 
 def failing(transition: Transition, scope: str, phase: Phase) -> bool:
@@ -116,7 +125,7 @@ def _release(transition: Transition, step: StepRunRecord, *, poisoned: bool) -> 
 
 
 def _may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
-    if not transition.may_start:
+    if not transition.goes_on or transition.execution.asking:
         return False
     inner = (phase is not Phase.MAIN and failing(transition, "", phase)) if scope == "" else False
     return not inner and not any(failing(transition, each, phase) for each in context.scopes_of(scope))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from engine import catalog, children, context, decide, flow, rows, slots, undoing
+from engine import catalog, context, decide, flow, rows, slots, undoing
 from engine.errors import NotFound
 from engine.expressions import ExpressionError, render
 from engine.runtime import Runtime
@@ -46,7 +46,7 @@ def save(transition: Transition) -> ExecutionRecord:
     result = _result(transition) if over and transition.execution.ending is ExecutionStatus.SUCCESS else None
     if over:
         slots.free(transition)
-        children.tell_parent(transition)
+        _tell_parent(transition)
     return transition.write(over=over, result=result)
 
 
@@ -72,6 +72,14 @@ def force_end(transition: Transition, actor: str | None, reason: str) -> None:
 def cleanup_ended(execution: ExecutionRecord, at: int) -> bool:
     """Whether the cleanup's time is up, by the clock or by a person's word."""
     return execution.cleanup_until is not None and execution.cleanup_until <= at
+
+
+def _tell_parent(transition: Transition) -> None:
+    """Let the step that started this execution fall due, now that it has ended."""
+    if transition.execution.parent_step is not None:
+        parent = steps.nudge(transition.execution.parent_step, transition.at)
+        if parent is not None:
+            transition.wake.append(parent)
 
 
 def _phase_over(transition: Transition) -> bool:

@@ -53,7 +53,7 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
     failures = step.failures + 1
     retry = _retry_of(transition, step)
     error = {"code": outcome.code, "message": outcome.message}
-    if outcome.retryable and transition.may_start and decide.may_retry(retry, failures):
+    if outcome.retryable and transition.goes_on and decide.may_retry(retry, failures):
         pause = decide.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
         done = transition.move(
             step, StepStatus.READY, due_at=transition.at + pause, failures=failures, error=error, worker_id=None
@@ -68,7 +68,7 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
 
 
 def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
-    if not transition.may_start:
+    if not transition.goes_on:
         return _abandoned(transition, step, Abandoned("the run ended before it came true", outcome.evidence))
     due = transition.at + outcome.after_ms
     if step.deadline_at is not None and due > step.deadline_at:
@@ -101,7 +101,7 @@ def _abandoned(transition: Transition, step: StepRunRecord, outcome: Abandoned) 
 
 
 def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> bool:
-    if not transition.may_start:
+    if not transition.goes_on:
         return _abandoned(transition, step, Abandoned("the run ended before the gate opened"))
     expires = transition.at + outcome.timeout_ms
     if not transition.move(step, StepStatus.WAITING, deadline_at=expires, worker_id=None):
@@ -144,7 +144,7 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
         done = flow.fail(
             transition, step, "worker_lost", f"{recoveries} workers in a row were lost while running this step."
         )
-    elif step.idempotent and transition.may_start:
+    elif step.idempotent and transition.goes_on:
         done = transition.move(step, StepStatus.READY, due_at=transition.at, error=error, **fresh)
         if done:
             transition.tell("step_taken_over", step.path)
@@ -164,7 +164,7 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
 
 def _cancelled(transition: Transition) -> bool:
     """Whether what runs now runs only because a cancel has not reached it yet."""
-    return transition.execution.ending is ExecutionStatus.CANCELLED and not transition.may_start
+    return transition.execution.ending is ExecutionStatus.CANCELLED and not transition.goes_on
 
 
 def _end_attempt(
@@ -183,7 +183,7 @@ def _retry_of(transition: Transition, step: StepRunRecord) -> Retry:
 
 def _later(transition: Transition, step: StepRunRecord, outcome: Later) -> bool:
     """A delay: one row with a due time. When it is claimed again it is over."""
-    if not transition.may_start:
+    if not transition.goes_on:
         return _abandoned(transition, step, Abandoned("the run ended before the delay was over"))
     due = transition.at + outcome.after_ms
     if not transition.move(step, StepStatus.READY, due_at=due, outputs=outcome.outputs, worker_id=None):
@@ -203,7 +203,7 @@ def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> boo
 
 
 def _waiting(transition: Transition, step: StepRunRecord, outcome: Waiting) -> bool:
-    if not transition.may_start:
+    if not transition.goes_on:
         return _abandoned(transition, step, Abandoned("the run ended before the wait began"))
     until = transition.at + outcome.timeout_ms
     changes = {"wait_key": outcome.key, "deadline_at": until, "worker_id": None}

@@ -141,12 +141,11 @@ class Runner:
         """
         while True:
             execution = transition.execution
-            if execution.status not in _CLAIMABLE or not transition.may_start or execution.slot == "queued":
+            if execution.status not in _CLAIMABLE or not transition.goes_on or execution.slot == "queued":
                 return None
             if lifecycle.cleanup_ended(execution, transition.at):
                 return None
-            asked = ("approval",) if execution.asking else ()
-            step = steps.next_ready(execution.id, transition.at, asked)
+            step = steps.next_ready(execution.id, transition.at)
             if step is None or not self._still_approved(transition):
                 return None
             if step.kind in decide.CONTAINERS:
@@ -212,7 +211,7 @@ class Runner:
 
 def _claimable_beside(execution: ExecutionRecord) -> int:
     """How many more steps could be claimed now, if those that are READY are due."""
-    if execution.status not in _CLAIMABLE or execution.asking or execution.slot == "queued":
+    if execution.status not in _CLAIMABLE or execution.slot == "queued":
         return 0
     if execution.ending is not None and execution.phase is Phase.MAIN:
         return 0

@@ -46,8 +46,8 @@ class Transition:
         return bool(self._told) or self.execution != self.before
 
     @property
-    def may_start(self) -> bool:
-        """Whether steps of the phase that runs now may still become READY."""
+    def goes_on(self) -> bool:
+        """Whether the phase that runs now still starts steps: main does until a failure or cancel has ended it."""
         return self.execution.ending is None or self.execution.phase is not Phase.MAIN
 
     def tell(self, kind: str, path: str | None = None, actor: str | None = None, **data: Json) -> None:

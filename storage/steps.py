@@ -53,12 +53,11 @@ def by_id(step_run_id: int) -> StepRunRecord | None:
     return _record(row) if row else None
 
 
-def next_ready(execution_id: str, at: int, kinds: Collection[str] = ()) -> StepRunRecord | None:
-    """The READY step run of this execution, of one of `kinds` if given, that has been due longest, or None."""
+def next_ready(execution_id: str, at: int) -> StepRunRecord | None:
+    """The READY step run of this execution that has been due longest, or None."""
     query = (
         StepRun.select()
         .where((StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.READY) & (StepRun.due_at <= at))
-        .where(StepRun.kind.in_(kinds) if kinds else StepRun.kind != "")
         .order_by(StepRun.due_at, StepRun.position)
         .limit(1)
     )

@@ -23,7 +23,7 @@ from bot.slack.reply import Reply
 from bot.slack.views import admin, form, gate
 from bot.slack.views.parts import said
 from bot.slack.views.text import code, escape
-from engine import approvals, catalog, executions, projection
+from engine import approvals, catalog, controls, executions, projection
 from engine.errors import Conflict
 from storage.records import ApprovalStatus, Decision
 
@@ -36,7 +36,7 @@ def click(desk: Desk, action: str, value: str, reply: Reply) -> None:
 
 def _cancel(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(RunRef, value)
-    execution = executions.cancel(desk.rt, desk.directory.identify(reply.place.user), ref.execution_id)
+    execution = controls.cancel(desk.rt, desk.directory.identify(reply.place.user), ref.execution_id)
     reply.privately(said(f"{code(execution.id)} is being cancelled."))
 
 

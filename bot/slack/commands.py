@@ -13,7 +13,7 @@ from bot.slack.reply import Place, Reply
 from bot.slack.views import admin, card, lists
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline
-from engine import approvals, catalog, executions, sync
+from engine import approvals, catalog, controls, executions, sync
 from engine.access import Action, Actor, authorise, verdict
 from engine.definition import lint
 from engine.errors import Conflict, NotAllowed
@@ -131,14 +131,14 @@ def _cancel(ask: Ask) -> Message:
     run, rest = ask.command.run
     if rest:
         raise GrammarError(f"“{rest[0][:40]}” is not a run's id, such as R-7K2M9Q.", verb("cancel").usage)
-    execution = executions.cancel(ask.desk.rt, ask.actor, the_run(ask, run), ask.option("reason"))
+    execution = controls.cancel(ask.desk.rt, ask.actor, the_run(ask, run), ask.option("reason"))
     return said(f"{code(execution.id)} is being cancelled.")
 
 
 def _resolve(ask: Ask) -> Message:
     run, rest = ask.command.run
     path, choice = (rest[0] if len(rest) > 1 else None), rest[-1].lower()
-    execution = executions.resolve(
+    execution = controls.resolve(
         ask.desk.rt, ask.actor, the_run(ask, run, waiting=True), path, choice, ask.option("note")
     )
     return said(f"Noted for {code(execution.id)}: {inline(choice)}.")

@@ -14,7 +14,7 @@ from bot.slack.ids import REASON_BLOCK, Form, RejectForm, ResolveForm, RunForm, 
 from bot.slack.reply import Place, Reply
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
-from engine import approvals, catalog, executions
+from engine import approvals, catalog, controls
 from engine.definition import parameters
 from engine.errors import InvalidParameters
 from storage.records import Decision
@@ -93,7 +93,7 @@ def _resolve(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> 
     def work(reply: Reply) -> None:
         actor = desk.directory.identify(user)
         desk.directory.refresh_groups()
-        executions.resolve(desk.rt, actor, ref.execution_id, ref.path, ref.choice, note)
+        controls.resolve(desk.rt, actor, ref.execution_id, ref.path, ref.choice, note)
         reply.privately(said(f"Noted: {code(ref.path, 120)} of {code(ref.execution_id)}."))
 
     return Submission({}, place, work) if note else Submission({REASON_BLOCK: MISSING}, place)

@@ -1,13 +1,46 @@
-"""The graph of a runbook's steps: who follows whom. Pure functions over `needs`."""
+"""The graph of a runbook's steps: who follows whom. Pure functions over `needs`, which name siblings only.
+
+A scope is one list of steps: the main steps, a cleanup section, or a block of a container. Each is a graph by itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from engine.definition.model import Runbook
+from engine.definition.model import Runbook, Step
 
 Needs = Mapping[str, Iterable[str]]
+
+
+def scope_steps(runbook: Runbook, container_id: str | None = None, block: str = "steps") -> tuple[Step, ...]:
+    """The steps of one scope, in the file's order.
+
+    `block` is `then`, `else` or `steps` of the container, or without one a section: `steps`, `on_failure` or `finally`.
+    Raises KeyError for a container or block that is not there.
+    """
+    if container_id is not None:
+        return runbook.by_id[container_id].blocks[block]
+    return {"steps": runbook.steps, "on_failure": runbook.on_failure, "finally": runbook.finally_}[block]
+
+
+def roots_in(steps: Sequence[Step]) -> tuple[str, ...]:
+    """The steps of a scope that start as soon as it does."""
+    return tuple(step.id for step in steps if not step.needs)
+
+
+def successors_in(steps: Sequence[Step]) -> dict[str, tuple[str, ...]]:
+    """For every step of a scope, the steps that wait for it, in the file's order."""
+    found: dict[str, list[str]] = {step.id: [] for step in steps}
+    for step in steps:
+        for need in step.needs:
+            found[need].append(step.id)
+    return {step_id: tuple(following) for step_id, following in found.items()}
+
+
+def ancestors_in(steps: Sequence[Step]) -> dict[str, frozenset[str]]:
+    """For every step of a scope, all its siblings that end before it starts."""
+    return ancestors_of({step.id: step.needs for step in steps})
 
 
 def needs_of(runbook: Runbook) -> dict[str, tuple[str, ...]]:
@@ -15,26 +48,22 @@ def needs_of(runbook: Runbook) -> dict[str, tuple[str, ...]]:
 
 
 def roots(runbook: Runbook) -> tuple[str, ...]:
-    """The steps that start at once."""
-    return tuple(step.id for step in runbook.steps if not step.needs)
+    """The main steps that start at once."""
+    return roots_in(runbook.steps)
 
 
 def successors(runbook: Runbook) -> dict[str, tuple[str, ...]]:
-    """For every step, the steps that wait for it, in the file's order."""
-    found: dict[str, list[str]] = {step.id: [] for step in runbook.steps}
-    for step in runbook.steps:
-        for need in step.needs:
-            found[need].append(step.id)
-    return {step_id: tuple(following) for step_id, following in found.items()}
+    """As `successors_in`, for the main steps."""
+    return successors_in(runbook.steps)
 
 
 def ancestors(runbook: Runbook) -> dict[str, frozenset[str]]:
-    """For every step, all the steps that end before it starts."""
-    return ancestors_of(needs_of(runbook))
+    """As `ancestors_in`, for the main steps."""
+    return ancestors_in(runbook.steps)
 
 
 def topological_order(runbook: Runbook) -> tuple[str, ...]:
-    """Every step after all that it needs."""
+    """Every main step after all that it needs."""
     return tuple(TopologicalSorter(needs_of(runbook)).static_order())
 
 
@@ -49,9 +78,16 @@ def cycle(needs: Needs) -> list[str] | None:
 
 
 def ancestors_of(needs: Needs) -> dict[str, frozenset[str]]:
-    """As `ancestors`, over any `needs` without a cycle."""
+    """As `ancestors_in`, over any `needs` without a cycle."""
     found: dict[str, frozenset[str]] = {}
     for step_id in TopologicalSorter(needs).static_order():
         direct = frozenset(needs.get(step_id, ()))
         found[step_id] = direct.union(*(found[need] for need in direct))
     return found
+
+
+def all_successors(runbook: Runbook) -> dict[str, tuple[str, ...]]:
+    """For every step of the file, the steps beside it that wait for it: main, cleanup, branches and loops."""
+    lists = [runbook.steps, runbook.on_failure, runbook.finally_]
+    lists += [inner for step in runbook.by_id.values() for inner in step.blocks.values()]
+    return {step_id: following for siblings in lists for step_id, following in successors_in(siblings).items()}

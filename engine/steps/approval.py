@@ -36,7 +36,7 @@ def run(step: Step, runbook: Runbook, visible: Mapping[str, Json]) -> Outcome:
 
 def behind(gate: Step, runbook: Runbook) -> list[Step]:
     """The steps that this gate lets on, in the file's order: all that follow, up to the next gate on each way."""
-    successors = graph.successors(runbook)
+    successors = graph.all_successors(runbook)
     seen: set[str] = set()
     waiting = [gate.id]
     while waiting:
@@ -45,7 +45,7 @@ def behind(gate: Step, runbook: Runbook) -> list[Step]:
                 seen.add(each)
                 if runbook.by_id[each].kind != "approval":
                     waiting.append(each)
-    return [step for step in runbook.steps if step.id in seen]
+    return [step for step in runbook.by_id.values() if step.id in seen]
 
 
 def preview(step: Step, visible: Mapping[str, Json]) -> Json:

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from engine.egress import CallFailed
-from engine.steps import grpc_channel, grpc_schema, grpc_status, http_response
+from engine.steps import grpc_channel, grpc_schema, grpc_status
 from engine.steps.grpc_channel import Call, Channels, Connection, Target
 from engine.steps.grpc_schema import Method, Schema, SchemaProblem
 from engine.steps.http_request import BadRequest, Redact, cut, headers_evidence, scalar
@@ -21,6 +21,9 @@ from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded
 from engine.storable import TooLarge, to_storable
 
 Json = Any
+
+MAX_TOLD_BYTES = 600
+"""Of what a server or a library says about a failure, in a sentence for people."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _KEY = re.compile(r"[0-9a-z_.-]+")
@@ -81,7 +84,7 @@ def run(
             return Abandoned(message, evidence)
         return Failed(error.code, message, retryable=error.code not in _FINAL, evidence=evidence)
     except NotSent as error:
-        message = str(redact(f"Nothing was sent: {error}."))
+        message = cut(str(redact(" ".join(f"Nothing was sent: {error}.".split()))), MAX_TOLD_BYTES)
         return Failed(error.code, message, retryable=error.retryable, evidence=evidence)
 
 
@@ -171,12 +174,11 @@ def _schema(connection: Connection, request: Request, call: Call) -> Schema:
 def _unreachable(error: grpc.RpcError, request: Request) -> NotSent:
     """Why the types could not be asked for; the step's own call had not begun."""
     code = error.code()
-    told = cut(" ".join((error.details() or "").split()), http_response.MAX_TELLING_CHARS)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return NotSent("timeout", f"{request.target} did not answer in time", retryable=True)
     passing = code in grpc_status.NOBODY_KNOWS | grpc_status.WORTH_A_RETRY
     word = "connect" if code is grpc.StatusCode.UNAVAILABLE else "grpc_status"
-    return NotSent(word, f"{request.target} could not be asked ({code.name}: {told})", retryable=passing)
+    return NotSent(word, f"{request.target} could not be asked ({code.name}: {error.details()})", retryable=passing)
 
 
 def _succeeded(
@@ -190,7 +192,7 @@ def _succeeded(
         outputs = to_storable({"code": "OK", "json": answer, "metadata": trailing})
         return Succeeded(outputs, Evidence(evidence.request, received))
     except SchemaProblem as error:
-        told = str(redact(f"The call was made, but {error}."))
+        told = cut(str(redact(f"The call was made, but {error}.")), MAX_TOLD_BYTES)
         return Failed("protocol", told, evidence=Evidence(evidence.request, received))
     except TooLarge:
         message = "The call was made, but the answer is too large: a step keeps at most 256 KiB of it."
@@ -202,22 +204,28 @@ def _failed(
 ) -> Failed | Unknown:
     code, details = error.code(), error.details() or ""
     trailing = list(error.trailing_metadata() or ())
-    told = cut(str(redact(" ".join(details.split()))), http_response.MAX_TELLING_CHARS)
+    told = cut(str(redact(" ".join(details.split()))), MAX_TOLD_BYTES)
+    metadata = redact(grpc_status.metadata_json(trailing))
     received = {
         "code": code.name,
         "details": cut(str(redact(details))),
-        "metadata": headers_evidence(redact(grpc_status.metadata_json(trailing)), redact),
+        "metadata": headers_evidence(metadata, redact),
         "elapsed_ms": call.elapsed_ms(),
     }
     seen = Evidence(evidence.request, received)
-    message = f"{request.target} answered {code.name}{f': {told}' if told else ''}."
+    message = f"{redact(str(request.target))} answered {code.name}{f': {told}' if told else ''}."
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        message = (
+            f"The call was sent, but no full answer came in time (DEADLINE_EXCEEDED{f': {told}' if told else ''})."
+        )
+    outputs = {"code": code.name, "message": told, "metadata": metadata}
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(details):
-        return Failed("too_large", str(redact(message)), evidence=seen)
+        return Failed("too_large", message, outputs=outputs, evidence=seen)
     wait = grpc_status.retry_after_ms(code, trailing)
     if code in grpc_status.NOBODY_KNOWS and wait is None and not idempotent:
-        return Unknown(_word(code), str(redact(f"{message} Whether it took effect is not known.")), seen)
+        return Unknown(_word(code), f"{message} Whether it took effect is not known.", seen)
     retryable = grpc_status.may_retry(code, wait, idempotent)
-    return Failed(_word(code), str(redact(message)), retryable=retryable, retry_after_ms=wait, evidence=seen)
+    return Failed(_word(code), message, retryable=retryable, retry_after_ms=wait, outputs=outputs, evidence=seen)
 
 
 def _word(code: grpc.StatusCode) -> str:

@@ -122,7 +122,7 @@ class Channels:
     @contextmanager
     def connection(self, target: Target, call: Call, *, fresh: bool) -> Iterator[Connection]:
         """A connection for one call; a `fresh` one is shared with nobody. Raises `CallFailed`, nothing sent."""
-        connection = self._new(target, call, fresh) if fresh else self._borrow(target, call)
+        connection = self._new(target, call) if fresh else self._borrow(target, call)
         try:
             yield connection
         finally:
@@ -145,7 +145,7 @@ class Channels:
             if kept is not None and time.monotonic() - kept.made < MAX_AGE_SECONDS:
                 kept.users += 1
                 return kept
-        made = self._new(target, call, fresh=False)
+        made = self._new(target, call)
         with self._lock:
             replaced = [self._kept.pop(target)] if target in self._kept else []
             while len(self._kept) >= MAX_KEPT:
@@ -155,12 +155,12 @@ class Channels:
             self._kept[target] = made
         return made
 
-    def _new(self, target: Target, call: Call, fresh: bool) -> Connection:
+    def _new(self, target: Target, call: Call) -> Connection:
         addresses = self._egress.addresses(
             target.host, target.port, deadline_ms=round(call.remaining() * 1000), abandoned=call.abandoned
         )
         trusted = target.authorities.encode() or (self._egress.trusted_authorities() if target.tls else b"")
-        return Connection(_open(target, addresses, trusted, fresh), users=1)
+        return Connection(_open(target, addresses, trusted), users=1)
 
     def _give_back(self, connection: Connection, *, done: bool) -> None:
         with self._lock:
@@ -175,13 +175,13 @@ class Channels:
             connection.channel.close()
 
 
-def _open(target: Target, addresses: Sequence[Address], trusted: bytes, fresh: bool) -> grpc.Channel:
+def _open(target: Target, addresses: Sequence[Address], trusted: bytes) -> grpc.Channel:
     options: list[tuple[str, str | int]] = [
-        ("grpc.default_authority", str(target)),
+        ("grpc.default_authority", f"{target.server_name}:{target.port}" if target.server_name else str(target)),
         ("grpc.enable_http_proxy", 0),
         ("grpc.enable_retries", 0),
         ("grpc.service_config_disable_resolution", 1),
-        ("grpc.use_local_subchannel_pool", int(fresh)),
+        ("grpc.use_local_subchannel_pool", 1),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_metadata_size", 64 * 1024),

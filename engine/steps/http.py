@@ -20,6 +20,7 @@ from engine.storable import TooLarge
 Json = Any
 
 MAX_FAILED_TEXT = 16 * 1024
+MAX_TOLD_BYTES = 600
 _FINAL = frozenset({"egress_refused", "bad_request"})  # another attempt would end the same way
 
 
@@ -93,7 +94,8 @@ def exchange(
     except BadRequest as error:
         return Failed("bad_request", str(redact(f"Nothing was sent: {error}.")))
     except NoToken as error:
-        return Failed("no_token", str(redact(f"Nothing was sent: {error}")), retryable=error.retryable)
+        message = cut(str(redact(f"Nothing was sent: {error}")), MAX_TOLD_BYTES)
+        return Failed("no_token", message, retryable=error.retryable)
     except CallFailed as error:
         sent = http_request.request_evidence(credential.first or request, redact)
         return _no_answer(error, Evidence(sent), redact, idempotent)

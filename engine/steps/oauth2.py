@@ -130,15 +130,16 @@ def _read(client: Client, text: str) -> tuple[str, float]:
         seconds = float(answer.get("expires_in") or UNSAID_SECONDS)
     except (OAuth2Error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise NoToken(f"What {client.token_url} answered is no token ({error}).", retryable=False) from error
-    if not isinstance(token, str) or kind.lower() != "bearer":
+    if not isinstance(token, str) or not token or kind.lower() != "bearer":
         raise NoToken(f"{client.token_url} gave no bearer token.", retryable=False)
     return token, seconds
 
 
 def _told(text: str) -> str:
+    """The telling words of an answer, whole: they are masked before they are cut."""
     try:
         value = json.loads(text)
         told = ": ".join(str(value[key]) for key in ("error", "error_description") if value.get(key))
     except (ValueError, AttributeError, RecursionError):
         told = ""
-    return f"{(told or ' '.join(text.split()))[:300] or 'nothing more'}."
+    return f"{told or ' '.join(text.split()) or 'nothing more'}."

@@ -1,0 +1,290 @@
+"""Containers, tolerated failures, cleanup and child runs, driven by hand on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
+from local_server import answer
+
+from engine import approvals, controls, executions, incoming, lifecycle
+from storage.records import Decision, StepStatus
+
+BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
+
+
+def loop(name: str, *inner: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    with_ = {key.rstrip("_"): keys.pop(key) for key in ("items", "while_", "max_parallel", "max_failures") if key in keys}
+    return {"id": name, "type": "loop", "with": {**with_, "steps": list(inner)}, **keys}
+
+
+def branch(name: str, condition: str, then: list[Any], else_: list[Any] | None = None, **keys: Any) -> dict[str, Any]:
+    with_: dict[str, Any] = {"if": condition, "then": then}
+    return {"id": name, "type": "branch", "with": {**with_, "else": else_} if else_ else with_, **keys}
+
+
+def outputs(house: House, run: str, path: str) -> Any:
+    return next(step.outputs for step in executions.view(house.rt, run).steps if step.path == path)
+
+
+def test_a_loop_goes_over_its_items_one_by_one(house: House, target: Target) -> None:
+    """Each round sees its item and its own steps; the loop's outputs hold every round's."""
+    body = [
+        http("ask", target.url("/{{ item }}")),
+        http("tell", target.url("/told"), query={"index": "{{ index }}", "was": "{{ steps.ask.outputs.status }}"}),
+    ]
+    run = house.begin(loop("each", *body, items=["a", "b", "c"]), http("after", target.url("/after")))
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/a", "/told?index=0&was=200", "/b", "/told?index=1&was=200", "/c", "/told?index=2&was=200", "/after"]
+    found = outputs(house, run, "each")
+    assert (found["rounds"], found["failures"], len(found["results"])) == (3, 0, 3)
+    assert found["results"][1]["ask"]["status"] == 200
+
+
+def test_an_empty_loop_is_done_at_once(house: House, target: Target) -> None:
+    """Nothing to go over is no failure."""
+    run = house.begin(loop("each", http("ask", target.url("/x")), items=[]), http("after", target.url("/after")))
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/after"]
+
+
+def test_a_failing_round_fails_the_loop_unless_that_is_put_up_with(house: House, target: Target) -> None:
+    """`max_failures` counts failed rounds; one more fails the step and the run."""
+    target.does["/b"] = [BROKEN]
+    one = loop("each", http("ask", target.url("/{{ item }}")), http("tell", target.url("/told")), items=["a", "b", "c"])
+    run = house.begin(one, slug="strict")
+    assert house.run(run) == "FAILED"
+    assert target.paths() == ["/a", "/told", "/b"]
+    one["with"]["max_failures"] = 1
+    again = house.begin(one, slug="lenient")
+    assert house.run(again) == "SUCCESS"
+    assert outputs(house, again, "each")["failures"] == 1
+    assert target.paths()[3:] == ["/a", "/told", "/b", "/c", "/told"]
+
+
+def test_rounds_run_beside_each_other(house: House, target: Target) -> None:
+    """`max_parallel` rounds are open at once, and the next begins when one ends."""
+    run = house.begin(loop("each", gate("ask"), items=[1, 2, 3], max_parallel=2))
+    house.run(run)
+    open_now = [step.path for step in executions.view(house.rt, run).steps if step.status is StepStatus.WAITING]
+    assert open_now == ["each", "each[0].ask", "each[1].ask"]
+    for path in ("each[1].ask", "each[2].ask", "each[0].ask"):
+        approvals.vote(house.rt, ALICE, run, path, Decision.APPROVE)
+        house.run(run)
+    assert house.status(run) == "SUCCESS"
+
+
+def test_a_while_loop_ends_when_its_condition_does(house: House, target: Target) -> None:
+    """The condition sees the round before."""
+    run = house.begin(loop("again", http("ask", target.url("/x")), while_="index < 3"))
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/x"] * 3
+
+
+def test_a_branch_takes_one_way(house: House, target: Target) -> None:
+    """Only the taken branch runs, and the outside sees which it was."""
+    ways = branch("way", "params.big == true", [http("a", target.url("/a"))], [http("b", target.url("/b"))])
+    schema = {"type": "object", "properties": {"big": {"type": "boolean"}}}
+    house.publish(runbook("demo", ways, http("after", target.url("/{{ steps.way.outputs.taken }}")), parameters=schema))
+    for big, way in ((True, "then"), (False, "else")):
+        run = house.start("demo", big=big)
+        assert house.run(run) == "SUCCESS"
+        assert target.paths()[-1] == f"/{way}"
+    assert target.paths() == ["/a", "/then", "/b", "/else"]
+
+
+def test_a_branch_inside_a_loop_inside_a_loop(house: House, target: Target) -> None:
+    """Containers nest, and `item` is the innermost round's."""
+    inner = loop("inner", branch("way", "item == 'x'", [http("a", target.url("/{{ item }}"))]), items=["x", "y"])
+    run = house.begin(loop("outer", inner, items=[1, 2]))
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/x", "/x"]
+    assert "outer[1].inner[0].way.a" in {step.path for step in executions.view(house.rt, run).steps}
+
+
+def test_a_failure_that_is_put_up_with_lets_the_run_go_on(house: House, target: Target) -> None:
+    """`continue_on_error` keeps the failure on record and the run going."""
+    target.does["/bad"] = [BROKEN]
+    run = house.begin(http("bad", target.url("/bad"), continue_on_error=True), http("after", target.url("/after")))
+    assert house.run(run) == "SUCCESS"
+    assert house.all_steps(run) == {"bad": "FAILED", "after": "SUCCESS"}
+
+
+def test_undo_on_failure_and_finally_follow_a_failure(house: House, target: Target) -> None:
+    """What succeeded is undone, the last first; then on_failure, then finally; the result stays FAILED."""
+    target.does["/c"] = [BROKEN]
+
+    def undoable(name: str) -> dict[str, Any]:
+        undo = {"type": "http", "with": {"method": "DELETE", "url": target.url(f"/undo-{name}")}}
+        return {**http(name, target.url(f"/{name}")), "undo": undo}
+
+    run = house.begin(
+        undoable("a"), undoable("b"), undoable("c"), http("never", target.url("/never")),
+        on_failure=[http("warn", target.url("/warn"))], **{"finally": [http("tidy", target.url("/tidy"))]},
+    )  # fmt: skip
+    assert house.run(run) == "FAILED"
+    assert target.paths() == ["/a", "/b", "/c", "/undo-b", "/undo-a", "/warn", "/tidy"]
+    assert house.all_steps(run)["b.undo"] == "SUCCESS"
+
+
+def test_finally_follows_a_success_and_changes_no_result(house: House, target: Target) -> None:
+    """A finally step that fails leaves the run a success."""
+    target.does["/tidy"] = [BROKEN]
+    run = house.begin(http("a", target.url("/a")), **{"finally": [http("tidy", target.url("/tidy"))]})
+    assert house.run(run) == "SUCCESS"
+    assert house.all_steps(run) == {"a": "SUCCESS", "tidy": "FAILED"}
+
+
+def test_a_cancelled_run_cleans_up_and_force_ends_that(house: House, target: Target) -> None:
+    """Cancel goes through cleanup; a cancel with force ends cleanup at once."""
+    undo = {"type": "http", "with": {"method": "DELETE", "url": target.url("/undo")}}
+    cleanup = {"finally": [gate("really")]}
+    run = house.begin({**http("a", target.url("/a")), "undo": undo}, gate("ask"), **cleanup)
+    house.run(run)
+    controls.cancel(house.rt, CAROL, run, "enough")
+    house.run(run)
+    assert target.paths() == ["/a", "/undo"]
+    assert house.status(run) == "WAITING"
+    controls.cancel(house.rt, CAROL, run, "now", force=True)
+    assert house.status(run) == "CANCELLED"
+
+
+def test_pause_starts_nothing_and_resume_goes_on(house: House, target: Target) -> None:
+    """A decided gate waits for the resume."""
+    run = house.begin(gate("ask"), http("after", target.url("/after")))
+    house.run(run)
+    controls.pause(house.rt, CAROL, run, "hold on")
+    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    house.run(run)
+    assert (house.status(run), target.paths()) == ("PAUSED", [])
+    controls.resume(house.rt, CAROL, run)
+    assert house.run(run) == "SUCCESS"
+
+
+def test_retry_goes_on_from_the_failed_step(house: House, target: Target) -> None:
+    """The failed step runs again with fresh tries, and what was held back follows."""
+    target.does["/b"] = [BROKEN, answer(b"{}", "200 OK")]
+    run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")), http("c", target.url("/c")))
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run)
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/a", "/b", "/b", "/c"]
+
+
+def test_retry_inside_a_loop_goes_on_with_the_round(house: House, target: Target) -> None:
+    """A loop that failed goes on from the failed round, and its earlier rounds stay done."""
+    target.does["/b"] = [BROKEN, answer(b"{}", "200 OK")]
+    each = loop("each", http("ask", target.url("/{{ item }}")), http("tell", target.url("/told")), items=["a", "b", "c"])
+    run = house.begin(each, http("after", target.url("/after")))
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run)
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/a", "/told", "/b", "/b", "/told", "/c", "/told", "/after"]
+
+
+def test_retry_with_changed_parameters_asks_every_gate_again(house: House, target: Target) -> None:
+    """No vote is carried over to other parameters."""
+    schema = {"type": "object", "properties": {"host": {"type": "string", "default": "a"}}}
+    target.does["/a"] = [BROKEN]
+    house.publish(runbook("demo", gate("ask"), http("call", target.url("/{{ params.host }}")), parameters=schema))
+    run = house.start("demo")
+    house.run(run)
+    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, parameters={"host": "b"})
+    house.run(run)
+    assert (house.status(run), target.paths()) == ("WAITING", ["/a"])
+    approvals.vote(house.rt, DAVE, run, None, Decision.APPROVE)
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/a", "/b"]
+
+
+def test_skip_lets_the_run_go_on_without_a_step(house: House, target: Target) -> None:
+    """A person skips the step that failed the run."""
+    target.does["/b"] = [BROKEN]
+    run = house.begin(http("b", target.url("/b")), http("c", target.url("/c")))
+    assert house.run(run) == "FAILED"
+    controls.skip(house.rt, CAROL, run, "b", "done by hand")
+    assert house.run(run) == "SUCCESS"
+    assert house.all_steps(run) == {"b": "SKIPPED", "c": "SUCCESS"}
+
+
+def test_an_event_ends_a_wait_whichever_comes_first(house: House, target: Target) -> None:
+    """Event first or wait first, both work; the same event twice changes nothing; one event satisfies one wait."""
+    wait = {"id": "hear", "type": "wait", "with": {"key": "deploy-{{ execution.id }}"}}
+    run = house.begin(wait, http("after", target.url("/{{ steps.hear.outputs.data.tag }}")))
+    house.run(run)
+    assert house.status(run) == "WAITING"
+    assert incoming.deliver(house.rt, f"deploy-{run}", "e1", "ci", {"tag": "v2"})
+    assert not incoming.deliver(house.rt, f"deploy-{run}", "e1", "ci", {"tag": "v3"})
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/v2"]
+    house.publish(runbook("early", {"id": "hear", "type": "wait", "with": {"key": "k"}}))
+    incoming.deliver(house.rt, "k", "e2", "ci", {})
+    assert house.run(house.start("early")) == "SUCCESS"
+
+
+def test_a_wait_that_hears_nothing_fails(house: House, target: Target) -> None:
+    """The wait's own timeout, not the run's, ends it."""
+    run = house.begin({"id": "hear", "type": "wait", "with": {"key": "k"}, "timeout": "10m"})
+    house.run(run)
+    house.clock.tick(10 * 60_000)
+    house.sweep()
+    assert house.status(run) == "FAILED"
+
+
+def test_a_runbook_step_runs_another_runbook(house: House, target: Target) -> None:
+    """The child is an execution of its own; its result is the step's outputs."""
+    house.publish(runbook("child", http("call", target.url("/child"))))
+    run = house.begin({"id": "sub", "type": "runbook", "with": {"id": "child"}}, http("after", target.url("/after")))
+    for _ in range(5):
+        for each in executions.recent(house.rt, open_only=True):
+            house.run(each.id, patience_ms=20_000)
+    assert house.status(run) == "SUCCESS"
+    assert target.paths() == ["/child", "/after"]
+    assert outputs(house, run, "sub")["outputs"]["call"]["status"] == 200
+
+
+def test_a_delay_takes_its_time_and_holds_nothing(house: House, target: Target) -> None:
+    """The step after a delay starts when it is over, not before."""
+    run = house.begin({"id": "pause", "type": "delay", "with": {"for": "5m"}}, http("after", target.url("/after")))
+    began = house.clock.time
+    assert house.run(run, step_ms=10_000) == "SUCCESS"
+    assert house.clock.time - began >= 5 * 60_000
+
+
+def test_a_concurrency_group_queues_and_admits(house: House, target: Target) -> None:
+    """The second run waits until the first has ended, through its gate too."""
+    house.publish(runbook("demo", gate("ask"), concurrency={"group": "g", "limit": 1}, parameters={"type": "object", "properties": {"n": {"type": "integer"}}}))
+    first, second = house.start("demo", n=1), house.start("demo", n=2)
+    house.run(first)
+    house.run(second, patience_ms=5_000)
+    assert (house.status(first), house.status(second)) == ("WAITING", "PENDING")
+    approvals.vote(house.rt, ALICE, first, None, Decision.APPROVE)
+    assert house.run(first) == "SUCCESS"
+    house.run(second)
+    assert house.status(second) == "WAITING"
+
+
+def test_the_same_run_is_started_once(house: House, target: Target) -> None:
+    """An identical run that is still open is shown instead of started twice; force needs a reason."""
+    house.publish(runbook("demo", gate("ask")))
+    assert house.start("demo") == house.start("demo")
+
+
+def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -> None:
+    """After loops, branches and failures the execution's counters equal a recount."""
+    from engine import decide
+    from storage import database, steps
+
+    target.does["/b"] = [BROKEN]
+    run = house.begin(
+        loop("each", branch("way", "item != 'c'", [http("ask", target.url("/{{ item }}"))]), items=["a", "b", "c"], max_failures=1),
+        gate("ask-people"),
+    )
+    house.run(run)
+    found = executions.find(house.rt, run)
+    with database.reading():
+        again = decide.counted(found, steps.census(run, found.phase))
+    assert (found.live, found.running, found.parked, found.unfinished) == (again.live, again.running, again.parked, again.unfinished)
+    assert lifecycle.cleanup_ended(found, 0) is False
