@@ -7,7 +7,7 @@ from typing import Any
 from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import approvals, controls, executions, incoming, lifecycle
+from engine import approvals, controls, executions, incoming, lifecycle, replaying
 from storage.records import Decision, StepStatus
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -288,3 +288,31 @@ def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -
         again = decide.counted(found, steps.census(run, found.phase))
     assert (found.live, found.running, found.parked, found.unfinished) == (again.live, again.running, again.parked, again.unfinished)
     assert lifecycle.cleanup_ended(found, 0) is False
+
+
+def test_a_replay_reuses_what_was_done_and_asks_gates_first(house: House, target: Target) -> None:
+    """From a step on, outputs before it are taken over, no vote is, and the old execution stays as it was."""
+    target.does["/c"] = [BROKEN, answer(b"{}", "200 OK")]
+    old = house.begin(
+        http("a", target.url("/a")), gate("ask"), http("b", target.url("/b")),
+        http("c", target.url("/c"), query={"was": "{{ steps.a.outputs.status }}"}),
+    )  # fmt: skip
+    house.run(old)
+    approvals.vote(house.rt, ALICE, old, None, Decision.APPROVE)
+    assert house.run(old) == "FAILED"
+    new = replaying.replay(house.rt, CAROL, old, start_from="c", reason="the target is back").id
+    house.run(new)
+    assert (house.status(new), target.paths()) == ("WAITING", ["/a", "/b", "/c?was=200"])
+    approvals.vote(house.rt, DAVE, new, None, Decision.APPROVE)
+    assert house.run(new) == "SUCCESS"
+    assert target.paths()[3:] == ["/c?was=200"]
+    assert house.status(old) == "FAILED"
+
+
+def test_a_replay_from_the_start_does_everything_anew(house: House, target: Target) -> None:
+    """Same parameters, new execution, every step again."""
+    old = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
+    assert house.run(old) == "SUCCESS"
+    new = replaying.replay(house.rt, CAROL, old).id
+    assert house.run(new) == "SUCCESS"
+    assert (new != old, target.paths()) == (True, ["/a", "/b", "/a", "/b"])
