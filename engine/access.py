@@ -196,33 +196,63 @@ def _vote_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verd
 
 
 def _is_approver(rt: Runtime, user_id: str, roles: Roles, approvers: Json, team: str | None) -> tuple[bool, bool]:
+    named = _Members(rt, user_id)
+    wanted = [
+        (kind.removesuffix("s"), name) for kind in ("roles", "users", "groups") for name in approvers.get(kind, ())
+    ]
+    wanted += [_criterion(each) for each in approvers.get("minima", ())]
+    return any([_fits(named, roles, kind, name, team) for kind, name in wanted]), named.stale  # noqa: C419 - ask all
+
+
+def unmet(rt: Runtime, approvers: Json, people_: Iterable[str], team: str | None) -> list[str]:
+    """Which of a gate's minima these people do not meet yet, in words: "1 of group db-owners"."""
+    voters = [(_Members(rt, each), roles_of(rt, each)) for each in people_]
+    missing = []
+    for minimum in approvers.get("minima", ()):
+        kind, name = _criterion(minimum)
+        met = sum(_fits(named, roles, kind, name, team) for named, roles in voters)
+        if met < minimum["count"]:
+            missing.append(f"{minimum['count'] - met} of {_in_words(kind, name, team)}")
+    return missing
+
+
+def _criterion(minimum: Mapping[str, Json]) -> tuple[str, str]:
+    return next((kind, str(minimum[kind])) for kind in ("role", "user", "group") if kind in minimum)
+
+
+def _fits(named: _Members, roles: Roles, kind: str, name: str, team: str | None) -> bool:
+    if kind == "group":
+        return named.in_group(name)
+    if kind == "user":
+        return named.user_id == name
     has: Mapping[str, bool] = {
         "platform_admin": roles.platform_admin,
         "responder": roles.responder,
         "team_admin": team in roles.admin_of,
         "team_member": team in roles.member_of | roles.admin_of,
     }
-    named = _Members(rt, user_id)
-    allowed = (
-        any(has.get(role, False) for role in approvers.get("roles", ()))
-        or user_id in approvers.get("users", ())
-        or any(named.in_group(group) for group in approvers.get("groups", ()))
-    )
-    return allowed, named.stale
+    return has.get(name, False)
 
 
 def describe_approvers(approvers: Json, team: str | None) -> str:
     """Who may decide, in words: "platform admins, @U0ALICE01 and group oncall"."""
-    role_words = {
+    kinds = (("roles", "role"), ("users", "user"), ("groups", "group"))
+    parts = [_in_words(one, name, team) for many, one in kinds for name in approvers.get(many, ())]
+    parts += [_in_words(*_criterion(each), team) for each in approvers.get("minima", ())]
+    parts = list(dict.fromkeys(parts))
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "nobody"
+
+
+def _in_words(kind: str, name: str, team: str | None) -> str:
+    if kind != "role":
+        return f"@{name}" if kind == "user" else f"group {name}"
+    words = {
         "platform_admin": "platform admins",
         "responder": "responders",
         "team_admin": f"admins of team {team}" if team else "team admins",
         "team_member": f"members of team {team}" if team else "team members",
     }
-    parts = [role_words.get(role, role) for role in approvers.get("roles", ())]
-    parts += [f"@{user}" for user in approvers.get("users", ())]
-    parts += [f"group {group}" for group in approvers.get("groups", ())]
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "nobody"
+    return words.get(name, name)
 
 
 def _said(allowed: bool, roles: Roles, needed: str) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import flow
-from engine.access import Action, Actor, Gate, authorise, verdict
+from engine.access import Action, Actor, Gate, authorise, unmet, verdict
 from engine.errors import Conflict
 from engine.executions import GateView, find, gate_view
 from engine.lifecycle import change
@@ -59,6 +59,23 @@ def vote(
         return next(gate_view(each) for each in approvals.of_execution(found.id) if each.id == gate.id)
 
 
+def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> GateView:
+    """Take one's vote back while the gate is not decided. Raises `Conflict` when there is none to take back."""
+    found = find(rt, execution_id)
+    with database.reading():
+        shown = _the_gate(found, path)
+    with change(rt, found.id) as transition:
+        gate = _still_open(transition, shown, None)
+        if not approvals.withdraw_vote(gate.id, actor.user_id):
+            raise Conflict(f"You have not voted on {gate.path} of {found.id}.")
+        transition.tell("vote_withdrawn", gate.path, actor.user_id)
+        thing = f"execution:{found.id}"
+        detail = {"step": gate.path, "door": actor.door}
+        audit.write(rt.workspace_id, actor.user_id, "approval.withdraw", thing, Severity.NOTICE, detail)
+    with database.reading():
+        return next(gate_view(each) for each in approvals.of_execution(found.id) if each.id == gate.id)
+
+
 def expire(rt: Runtime, gate: ApprovalRecord) -> None:
     """End a gate whose time is up, as its step says: fail, count as a rejection, or approve."""
     with change(rt, gate.execution_id) as transition:
@@ -97,7 +114,7 @@ def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: Vot
         transition.tell("gate_rejected", gate.path, given.person, comment=given.comment)
         why = f": {given.comment}" if given.comment else ""
         flow.fail(transition, _step(gate), "rejected", f"{gate.path} was rejected{why}")
-    elif len(counted) >= needed:
+    elif len(counted) >= needed and not unmet(rt, gate.approvers, counted, transition.execution.team):
         approvals.decide(gate, ApprovalStatus.APPROVED, transition.at)
         transition.tell("gate_approved", gate.path)
         flow.succeed(transition, _step(gate), {"approved_by": counted, "approvals": len(counted)})

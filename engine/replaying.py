@@ -27,7 +27,7 @@ def replay(
     latest: bool = False,
     reason: str = "",
 ) -> ExecutionRecord:
-    """Start a new execution with the old one's parameters, at the old version or with `latest` at the one that runs now.
+    """Start a new execution with the old parameters, at the old version or with `latest` at the one that runs now.
 
     With `start_from`, a main step, everything that is not that step or behind it is taken over from the old execution,
     which must have done it; that needs a reason. Raises as `executions.request`, and `Conflict`.

@@ -77,6 +77,11 @@ def record_vote(workspace_id: int, vote: VoteRecord) -> bool:
     return bool(Vote.insert(workspace_id=workspace_id, **row).on_conflict_ignore().execute())
 
 
+def withdraw_vote(approval_id: int, person: str) -> bool:
+    """Forget a person's vote; False when there was none. The audit keeps that it was given."""
+    return bool(Vote.delete().where((Vote.approval_id == approval_id) & (Vote.person == person)).execute())
+
+
 def votes(approval_id: int) -> list[VoteRecord]:
     """The votes on a gate in the order they were given."""
     query = Vote.select(*[getattr(Vote, name) for name in VoteRecord.__slots__]).where(Vote.approval_id == approval_id)

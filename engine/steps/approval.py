@@ -25,7 +25,7 @@ def run(step: Step, runbook: Runbook, visible: Mapping[str, Json]) -> Outcome:
     approvers = with_["approvers"]
     return Opened(
         min_approvals=with_["min_approvals"],
-        approvers={kind: list(approvers.get(kind, ())) for kind in ("roles", "users", "groups")},
+        approvers={kind: list(approvers.get(kind, ())) for kind in ("roles", "users", "groups", "minima")},
         message=with_["message"],
         preview=[preview(each, visible) for each in behind(step, runbook)],
         timeout_ms=step.timeout_ms or 0,

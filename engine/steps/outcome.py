@@ -65,7 +65,7 @@ class Opened:
     """A gate was rendered and waits for people from here on. `preview` is what would happen next, secrets masked."""
 
     min_approvals: int
-    approvers: dict[str, list[str]]
+    approvers: dict[str, list[Json]]
     message: str
     preview: list[Json]
     timeout_ms: int
