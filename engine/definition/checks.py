@@ -1,34 +1,37 @@
-"""The rules of a runbook that a schema cannot say: the graph, the durations, the approvals, the headers."""
+"""The rules of a runbook that a schema cannot say: the steps, their durations and approvals, and what they may read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from engine.definition import references
+from engine.definition import calls, references, structure
 from engine.definition.durations import DAY_MS, HOUR_MS, SECOND_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.model import Json
 from engine.definition.parameter_schema import check_schema, resolved
 from engine.definition.schema import Finding, Path, path_in_step, subject
-from engine.definition.words import did_you_mean
+from engine.definition.tree import SECTIONS, Block, needs_in
+from engine.expressions import has_template
 
 MAX_RUN_MS = 7 * DAY_MS
 MAX_STEP_MS = DAY_MS
 MIN_INTERVAL_MS = SECOND_MS
 MAX_PAUSE_MS = HOUR_MS
 
-OUR_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key"})
-"""Headers that the bot sets itself, and that would break or fool the call otherwise."""
-
+LONG_KINDS = frozenset({"branch", "loop", "runbook"})
+"""Kinds whose steps hold other steps, and may take as long as a run."""
 
 Broken = frozenset[Path]
 """The paths under which the shape itself is wrong, and every path above them."""
 
 
-def findings(data: Mapping[str, Json], broken: Broken) -> Iterator[Finding]:
-    """Everything wrong with a file that its schema cannot say; what is broken is left alone."""
+def findings(data: Mapping[str, Json], blocks: Sequence[Block], broken: Broken) -> Iterator[Finding]:
+    """Everything wrong with a file that its schema cannot say; what is broken is left alone.
+
+    `blocks` are the lists of steps in `data`.
+    """
     yield from _duration("timeout", data, (), MAX_RUN_MS)
     schema = data.get("parameters", {})
     scope = _scope(schema)
@@ -37,10 +40,12 @@ def findings(data: Mapping[str, Json], broken: Broken) -> Iterator[Finding]:
     else:
         for each in check_schema(schema) if schema else ():
             yield Finding(("parameters", *each.path), each.message, each.at_key)
+    scope = replace(scope, homes=structure.homes_of(blocks), outputs=references.known_outputs(blocks))
+    yield from structure.findings(blocks)
+    yield from _steps_findings(data, blocks, broken, scope)
     if isinstance(data.get("webhook"), dict):
         yield from _webhook_findings(data, broken, scope)
-    if isinstance(data.get("steps"), list):
-        yield from _steps_findings(data, broken, scope)
+    yield from _whole_findings(data, blocks, scope)
 
 
 def _scope(schema: Json) -> references.Scope:
@@ -62,28 +67,58 @@ def _resolved_safely(schema: dict[str, Json], rules: dict[str, Json]) -> dict[st
 
 def _webhook_findings(data: Mapping[str, Json], broken: Broken, scope: references.Scope) -> Iterator[Finding]:
     call = _sound_with(data["webhook"], KINDS["http"], ("webhook",), broken)
-    yield from _header_findings(call, ("webhook",))
+    yield from calls.findings(call, ("webhook",))
     yield from references.step_findings({"type": "http", "with": call}, (), ("webhook",), scope)
     yield from _retry_findings(data, ())
 
 
-def _steps_findings(data: Mapping[str, Json], broken: Broken, scope: references.Scope) -> Iterator[Finding]:
-    steps = [step if isinstance(step, dict) else {} for step in data["steps"]]
-    ids = [str(step.get("id", "")) for step in steps]
-    needs = needs_in(steps)
-    yield from _id_findings(ids)
-    yield from _needs_findings(steps, ids, needs)
-    known = {step_id: [need for need in wanted if need in ids] for step_id, wanted in needs.items()}
-    upstream = ancestors_of(known) if cycle(known) is None else {step_id: frozenset(ids) for step_id in ids}
-    for index, step in enumerate(steps):
-        path: Path = ("steps", index)
-        here = replace(scope, steps=frozenset(ids), upstream=upstream[ids[index]], itself=ids[index])
-        yield from _step_findings(data, _sound_part(step, path, broken), path, here)
+def _whole_findings(data: Mapping[str, Json], blocks: Sequence[Block], scope: references.Scope) -> Iterator[Finding]:
+    """What belongs to the execution and not to one step: its outputs and its place in the queue."""
+    main = frozenset(step_id for block in blocks if block.path == ("steps",) for step_id in block.ids)
+    if "webhook" in data:
+        main = frozenset({"webhook"})
+        scope = replace(scope, homes={"webhook": Block(("steps",), ({"id": "webhook"},))})
+    yield from references.template_findings(data.get("outputs"), ("outputs",), replace(scope, upstream=main))
+    concurrency = data.get("concurrency")
+    if isinstance(concurrency, dict):
+        place = ("concurrency", "group")
+        yield from references.template_findings(concurrency.get("group"), place, replace(scope, started=False))
+
+
+def _steps_findings(
+    data: Mapping[str, Json], blocks: Sequence[Block], broken: Broken, scope: references.Scope
+) -> Iterator[Finding]:
+    seen_from: dict[Path, frozenset[str]] = {}
+    """What each step may read; the steps inside it may read that too."""
+    for block in blocks:
+        around = seen_from[block.holder] if block.within else _before(block.section, blocks)
+        upstream = _upstream(block)
+        for index, (step_id, step) in enumerate(zip(block.ids, block.steps, strict=True)):
+            path: Path = (*block.path, index)
+            seen_from[path] = around | upstream[step_id]
+            here = replace(scope, upstream=seen_from[path], itself=step_id, within=block.within)
+            yield from _step_findings(data, _sound_part(step, path, broken), path, here)
+            if isinstance(step.get("undo"), dict):
+                undo = _sound_part(step["undo"], (*path, "undo"), broken)
+                after = replace(here, upstream=here.upstream | {step_id}, itself="")
+                yield from _step_findings(data, undo, (*path, "undo"), after)
+
+
+def _before(section: str, blocks: Sequence[Block]) -> frozenset[str]:
+    """The steps of the sections that come first: cleanup may read what ran, though none of it needs to have run."""
+    earlier = {(each,) for each in SECTIONS[: SECTIONS.index(section)]}
+    return frozenset(step_id for block in blocks if block.path in earlier for step_id in block.ids)
+
+
+def _upstream(block: Block) -> dict[str, frozenset[str]]:
+    ids = block.ids
+    known = {step_id: [need for need in wanted if need in ids] for step_id, wanted in needs_in(block.steps).items()}
+    return ancestors_of(known) if cycle(known) is None else {step_id: frozenset(ids) for step_id in ids}
 
 
 def _sound_part(step: dict[str, Json], path: Path, broken: Broken) -> dict[str, Json]:
-    """The step without the keys, and the keys of `with`, whose shape is wrong."""
-    sound = {key: value for key, value in step.items() if key == "with" or (*path, key) not in broken}
+    """The step without the keys, and the keys of `with`, whose shape is wrong; `outputs` may hold anything."""
+    sound = {key: value for key, value in step.items() if key in {"with", "outputs"} or (*path, key) not in broken}
     with_ = step.get("with")
     if not isinstance(with_, dict) or str(step.get("type")) not in KINDS:
         return {key: value for key, value in sound.items() if key not in {"with", "type"}}
@@ -99,29 +134,25 @@ def _sound_with(with_: dict[str, Json], kind: Kind, path: Path, broken: Broken) 
     }
 
 
-def needs_in(steps: list[dict[str, Json]]) -> dict[str, list[str]]:
-    """Each step's needs by its id; a step that does not say follows the one above it."""
-    found: dict[str, list[str]] = {}
-    above: list[str] = []
-    for step in steps:
-        step_id, wanted = str(step.get("id", "")), step.get("needs", above)
-        found.setdefault(step_id, [str(need) for need in wanted] if isinstance(wanted, list) else above)
-        above = [step_id]
-    return found
-
-
 def _step_findings(
     data: Mapping[str, Json], step: dict[str, Json], path: Path, scope: references.Scope
 ) -> Iterator[Finding]:
-    yield from _duration("timeout", step, path, MAX_STEP_MS)
+    kind, with_ = step.get("type"), step.get("with", {})
+    with_path: Path = (*path, "with")
+    yield from _duration("timeout", step, path, MAX_RUN_MS if kind in LONG_KINDS else MAX_STEP_MS)
     yield from _retry_findings(step, path)
-    with_ = step.get("with", {})
-    yield from _duration("interval", with_, (*path, "with"), MAX_STEP_MS, MIN_INTERVAL_MS)
-    yield from _header_findings(with_, (*path, "with"))
-    if step.get("type") == "approval" and "approvers" in with_:
+    yield from _duration("interval", with_, with_path, MAX_STEP_MS, MIN_INTERVAL_MS)
+    if kind == "delay" and not has_template(str(with_.get("for"))):
+        yield from _duration("for", with_, with_path, MAX_RUN_MS)
+    yield from calls.findings(with_, with_path)
+    if kind == "approval" and "approvers" in with_:
         yield from _approval_findings(data, step, path)
+    if kind == "runbook" and with_.get("id") == data.get("id"):
+        yield Finding((*with_path, "id"), "a runbook cannot start itself")
+    if "undo" in step and path[0] != "steps":
+        yield Finding((*path, "undo"), f"`undo` is for the main steps: what runs in `{path[0]}` stays", at_key=True)
     if "type" in step:
-        yield from references.step_findings(step, path, (*path, "with"), scope)
+        yield from references.step_findings(step, path, with_path, scope)
 
 
 def _duration(key: str, holder: Mapping[str, Json], path: Path, most: int, least: int = 1) -> Iterator[Finding]:
@@ -146,66 +177,41 @@ def _retry_findings(holder: Mapping[str, Json], path: Path) -> Iterator[Finding]
             yield from _duration(key, retry, (*path, "retry"), MAX_PAUSE_MS)
 
 
-def _header_findings(with_: Mapping[str, Json], path: Path) -> Iterator[Finding]:
-    headers, auth = with_.get("headers"), with_.get("auth")
-    headers = headers if isinstance(headers, dict) else {}
-    auth = auth if isinstance(auth, dict) else {}
-    taken = {"basic": "authorization", "bearer": "authorization", "header": str(auth.get("name", "")).lower()}.get(
-        str(auth.get("type"))
-    )
-    seen: set[str] = set()
-    for name in headers:
-        place, lower = (*path, "headers", name), name.lower()
-        named = subject(path_in_step(place))
-        if lower in OUR_HEADERS:
-            yield Finding(place, f"{named} is set by the bot itself; leave it out", at_key=True)
-        elif lower == taken:
-            yield Finding(place, f"{named} cannot stand beside `auth`, which sets it", at_key=True)
-        elif lower in seen:
-            yield Finding(place, f"{named} is here twice", at_key=True)
-        seen.add(lower)
-    if taken in OUR_HEADERS:
-        place = (*path, "auth", "name")
-        yield Finding(place, f"{subject(path_in_step(place))} cannot be a header that the bot sets itself")
-
-
-def _id_findings(ids: list[str]) -> Iterator[Finding]:
-    first: dict[str, int] = {}
-    for index, step_id in enumerate(ids):
-        if step_id and first.setdefault(step_id, index) != index:
-            place: Path = ("steps", index, "id")
-            yield Finding(place, f"the id `{step_id}` is taken by step number {first[step_id] + 1}")
-
-
-def _needs_findings(steps: list[dict[str, Json]], ids: list[str], needs: Mapping[str, list[str]]) -> Iterator[Finding]:
-    for index, step in enumerate(steps):
-        wanted = step.get("needs", [])
-        for position, need in enumerate(wanted if isinstance(wanted, list) else ()):
-            place: Path = ("steps", index, "needs", position)
-            if need == ids[index]:
-                yield Finding(place, f"step `{need}` cannot need itself")
-            elif need not in ids:
-                yield Finding(place, f"there is no step `{need}`{did_you_mean(str(need), [i for i in ids if i])}")
-            elif need in wanted[:position]:
-                yield Finding(place, f"`{need}` is named twice in `needs`")
-    known = {step_id: [need for need in each if need in ids and need != step_id] for step_id, each in needs.items()}
-    ring = cycle(known)
-    if ring:
-        shown = " needs ".join(f"`{step_id}`" for step_id in reversed(ring))
-        yield Finding(("steps", ids.index(ring[0]), "needs"), f"steps wait for each other in a ring: {shown}")
-
-
 def _approval_findings(data: Mapping[str, Json], step: Mapping[str, Json], path: Path) -> Iterator[Finding]:
     if step.get("on_timeout") == "approve" and data.get("risk") == "high":
         yield Finding((*path, "on_timeout"), "`on_timeout`: approve is not allowed where `risk` is high")
-    with_ = step["with"]
-    roles, users = with_["approvers"].get("roles", []), with_["approvers"].get("users", [])
+    elif step.get("on_timeout") == "approve" and path[0] != "steps":
+        yield Finding((*path, "on_timeout"), f"`on_timeout`: approve is not allowed in `{path[0]}`")
+    with_, place = step["with"], (*path, "with", "approvers")
+    approvers = with_["approvers"]
+    minima = approvers.get("minima", [])
+    yield from _minima_findings(minima, place)
     if not data.get("team"):
-        for index, role in enumerate(roles):
-            if role.startswith("team_"):
-                place = (*path, "with", "approvers", "roles", index)
-                yield Finding(place, f"`{role}` has nobody in it here: the runbook belongs to no `team`")
+        yield from _team_role_findings(approvers, place)
+    users = {*approvers.get("users", []), *(each["user"] for each in minima if "user" in each)}
     least = with_.get("min_approvals", 1)
-    if set(with_["approvers"]) == {"users"} and least > len(users):
-        place = (*path, "with", "min_approvals")
-        yield Finding(place, f"{least} must approve, and only {len(users)} may: nobody could ever start what follows")
+    only_users = set(approvers) <= {"users", "minima"} and all("user" in each for each in minima)
+    if only_users and least > len(users):
+        message = f"{least} must approve, and only {len(users)} may: nobody could ever start what follows"
+        yield Finding((*path, "with", "min_approvals"), message)
+
+
+def _team_role_findings(approvers: Mapping[str, Json], place: Path) -> Iterator[Finding]:
+    named: list[tuple[Path, str]] = [(("roles", i), role) for i, role in enumerate(approvers.get("roles", []))]
+    named += [(("minima", i, "role"), each.get("role", "")) for i, each in enumerate(approvers.get("minima", []))]
+    for where, role in named:
+        if role.startswith("team_"):
+            message = f"`{role}` has nobody in it here: the runbook belongs to no `team`"
+            yield Finding((*place, *where), message)
+
+
+def _minima_findings(minima: Sequence[Mapping[str, Json]], place: Path) -> Iterator[Finding]:
+    seen: set[tuple[str, Json]] = set()
+    for index, each in enumerate(minima):
+        word = next(word for word in ("role", "group", "user") if word in each)
+        here: Path = (*place, "minima", index)
+        if (word, each[word]) in seen:
+            yield Finding((*here, word), f"the {word} `{each[word]}` has a minimum already")
+        seen.add((word, each[word]))
+        if word == "user" and each.get("count", 1) > 1:
+            yield Finding((*here, "count"), "one person approves once: for a `user` the `count` is 1")

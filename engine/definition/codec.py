@@ -1,15 +1,18 @@
 """A runbook as plain JSON and back: what is stored, compared and pinned by its digest.
 
 Two files that differ in comments, quotes, the order of keys or in what they leave to the defaults have one digest.
+What only some runbooks have (containers, cleanup, undo …) is left out where it is not used, so that a runbook without
+it keeps the digest under which it was once approved.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from engine.definition.model import Json, Retry, Runbook, Step
+from engine.definition.model import Concurrency, Json, Retry, Runbook, Step
 
 FORMAT = "runbook/v1"
 
@@ -28,7 +31,8 @@ def canonical(runbook: Runbook) -> dict[str, Json]:
         "max_concurrent_steps": runbook.max_concurrent_steps,
         "is_webhook": runbook.is_webhook,
         "parameters": runbook.parameters,
-        "steps": [_step_data(step) for step in runbook.steps],
+        "steps": _steps_data(runbook.steps),
+        **dict(_runbook_extras(runbook)),
     }
 
 
@@ -53,8 +57,31 @@ def from_canonical(data: dict[str, Json]) -> Runbook:
         max_concurrent_steps=data["max_concurrent_steps"],
         is_webhook=data["is_webhook"],
         parameters=data["parameters"],
-        steps=tuple(_step(item) for item in data["steps"]),
+        steps=_steps(data["steps"]),
+        on_failure=_steps(data.get("on_failure", ())),
+        finally_=_steps(data.get("finally", ())),
+        outputs=data.get("outputs", {}),
+        concurrency=Concurrency(**data["concurrency"]) if "concurrency" in data else None,
     )
+
+
+def _runbook_extras(runbook: Runbook) -> Iterator[tuple[str, Json]]:
+    if runbook.on_failure:
+        yield "on_failure", _steps_data(runbook.on_failure)
+    if runbook.finally_:
+        yield "finally", _steps_data(runbook.finally_)
+    if runbook.outputs:
+        yield "outputs", dict(runbook.outputs)
+    if runbook.concurrency:
+        yield "concurrency", asdict(runbook.concurrency)
+
+
+def _steps_data(steps: Sequence[Step]) -> list[dict[str, Json]]:
+    return [_step_data(step) for step in steps]
+
+
+def _steps(items: Sequence[dict[str, Json]]) -> tuple[Step, ...]:
+    return tuple(_step(item) for item in items)
 
 
 def _step_data(step: Step) -> dict[str, Json]:
@@ -69,7 +96,19 @@ def _step_data(step: Step) -> dict[str, Json]:
         "retry": asdict(step.retry) if step.retry else None,
         "idempotent": step.idempotent,
         "on_timeout": step.on_timeout,
+        **dict(_step_extras(step)),
     }
+
+
+def _step_extras(step: Step) -> Iterator[tuple[str, Json]]:
+    if step.continue_on_error:
+        yield "continue_on_error", True
+    if step.outputs:
+        yield "outputs", dict(step.outputs)
+    if step.blocks:
+        yield "blocks", {name: _steps_data(inner) for name, inner in step.blocks.items()}
+    if step.undo:
+        yield "undo", _step_data(step.undo)
 
 
 def _step(data: dict[str, Json]) -> Step:
@@ -84,4 +123,8 @@ def _step(data: dict[str, Json]) -> Step:
         retry=Retry(**data["retry"]) if data["retry"] else None,
         idempotent=data["idempotent"],
         on_timeout=data["on_timeout"],
+        continue_on_error=data.get("continue_on_error", False),
+        outputs=data.get("outputs", {}),
+        blocks={name: _steps(inner) for name, inner in data.get("blocks", {}).items()},
+        undo=_step(data["undo"]) if "undo" in data else None,
     )

@@ -1,8 +1,8 @@
 """The kinds of steps, one table entry each.
 
-An entry says what a runbook's file may leave out, and how each key of `with` is treated: rendered as a URL, as text or
-as data, kept as it is, or a condition that the step itself asks. Secrets may stand in data and text that the call
-carries, and nowhere else. What a kind's `with` may hold is `$defs/<kind>` of schema.json.
+An entry says what a runbook's file may leave out, and how each key of `with` is treated: rendered as a URL, as the
+target of a gRPC call, as text or as data, kept as it is, or a condition that the step itself asks. Secrets may stand in
+data and text that the call carries, and nowhere else. What a kind's `with` may hold is `$defs/<kind>` of schema.json.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.definition.durations import HOUR_MS, SECOND_MS
+from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration, show_duration
 from engine.definition.model import DEFAULT_ATTEMPT_TIMEOUT_MS, Json, Step
-from engine.expressions import references, render, render_text, render_url
+from engine.expressions import has_template, references, render, render_text, render_url
 
 SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""
 
 DEFAULT_POLL_TIMEOUT_MS = 300 * SECOND_MS
 DEFAULT_APPROVAL_TIMEOUT_MS = HOUR_MS
+DEFAULT_WAIT_TIMEOUT_MS = HOUR_MS
 
 
 class Treatment(StrEnum):
     URL = "url"
+    TARGET = "target"
     TEXT = "text"
     DATA = "data"
     CONDITION = "condition"
@@ -32,14 +34,25 @@ class Treatment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`treatments` of keys that it does not name is FIXED: no templates there."""
+    """What is known of a kind.
+
+    A key of `with` that `treatments` does not name is FIXED: no templates there. `timeout_ms` is None where only the
+    run's own limit holds. `durations` are keys that the model has in milliseconds, as `<key>_ms`; `normalised` gives a
+    `with` the one form that the model has of it. `blocks` are the keys of `with` that hold steps: a kind that has any
+    is a container, and `outputs` names all that it hands on. `answers` says that there is a `response` to map outputs
+    from.
+    """
 
     defaults: Mapping[str, Json]
     treatments: Mapping[str, Treatment]
-    secret_keys: frozenset[str]
-    timeout_ms: int
-    idempotent: Callable[[Mapping[str, Json]], bool]
+    timeout_ms: int | None
+    secret_keys: frozenset[str] = frozenset()
+    idempotent: Callable[[Mapping[str, Json]], bool] = lambda _: True
     durations: frozenset[str] = frozenset()
+    normalised: Callable[[dict[str, Json]], dict[str, Json]] = dict
+    blocks: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    answers: bool = False
 
     def treatment(self, key: str) -> Treatment:
         return self.treatments.get(key, Treatment.FIXED)
@@ -56,6 +69,29 @@ _CALL = {
 }
 _CALL_SECRETS = frozenset({"headers", "query", "auth", "json", "text", "payload"})
 
+
+def _with_minima(with_: dict[str, Json]) -> dict[str, Json]:
+    """Whoever a minimum asks for may approve too, and a minimum is one when not said."""
+    approvers = with_["approvers"]
+    if "minima" not in approvers:
+        return with_
+    minima = [{**each, "count": each.get("count", 1)} for each in approvers["minima"]]
+    found: dict[str, Json] = {**approvers, "minima": minima}
+    for each in minima:
+        for word, names in (("role", "roles"), ("user", "users"), ("group", "groups")):
+            if word in each and each[word] not in found.get(names, ()):
+                found[names] = [*found.get(names, ()), each[word]]
+    return {**with_, "approvers": found}
+
+
+def _with_length(with_: dict[str, Json]) -> dict[str, Json]:
+    """However a length is written, one text stands for it; a template stays."""
+    length = with_["for"]
+    if isinstance(length, str) and has_template(length):
+        return with_
+    return {**with_, "for": show_duration(parse_duration(length))}
+
+
 KINDS: Mapping[str, Kind] = {
     "http": Kind(
         defaults={"method": "GET"},
@@ -63,26 +99,73 @@ KINDS: Mapping[str, Kind] = {
         secret_keys=_CALL_SECRETS,
         timeout_ms=DEFAULT_ATTEMPT_TIMEOUT_MS,
         idempotent=lambda with_: with_["method"] in SAFE_TWICE,
+        answers=True,
+    ),
+    "grpc": Kind(
+        defaults={"message": {}, "metadata": {}, "tls": True},
+        treatments={
+            "target": Treatment.TARGET,
+            "message": Treatment.DATA,
+            "metadata": Treatment.DATA,
+        },
+        secret_keys=frozenset({"message", "metadata"}),
+        timeout_ms=DEFAULT_ATTEMPT_TIMEOUT_MS,
+        idempotent=lambda _: False,
+        answers=True,
     ),
     "poll": Kind(
         defaults={"method": "GET", "interval": "5s"},
         treatments={**_CALL, "until": Treatment.CONDITION},
         secret_keys=_CALL_SECRETS,
         timeout_ms=DEFAULT_POLL_TIMEOUT_MS,
-        idempotent=lambda _: True,
         durations=frozenset({"interval"}),
+        answers=True,
     ),
     "approval": Kind(
         defaults={"min_approvals": 1, "allow_self": False, "message": ""},
         treatments={"message": Treatment.TEXT},
-        secret_keys=frozenset(),
         timeout_ms=DEFAULT_APPROVAL_TIMEOUT_MS,
-        idempotent=lambda _: True,
+        normalised=_with_minima,
+    ),
+    "wait": Kind(defaults={}, treatments={"key": Treatment.TEXT}, timeout_ms=DEFAULT_WAIT_TIMEOUT_MS),
+    "branch": Kind(
+        defaults={},
+        treatments={"if": Treatment.CONDITION},
+        timeout_ms=None,
+        blocks=("then", "else"),
+        outputs=("taken", "steps"),
+    ),
+    "loop": Kind(
+        defaults={"max_parallel": 1, "max_failures": 0},
+        treatments={"items": Treatment.DATA, "while": Treatment.CONDITION},
+        timeout_ms=None,
+        blocks=("steps",),
+        outputs=("rounds", "failures", "results"),
+    ),
+    "runbook": Kind(defaults={"params": {}}, treatments={"params": Treatment.DATA}, timeout_ms=None),
+    "delay": Kind(defaults={}, treatments={"for": Treatment.DATA}, timeout_ms=None, normalised=_with_length),
+    "message": Kind(
+        defaults={"thread": True},
+        treatments={"text": Treatment.TEXT, "channel": Treatment.TEXT},
+        timeout_ms=None,
     ),
 }
 
+_TARGET_SCHEME = "https://"
+"""What makes a URL of a target, so that one set of rules says what may stand in a host."""
+
+
+def target_as_url(target: str) -> str:
+    return _TARGET_SCHEME + target
+
+
+def _render_target(target: str, context: Mapping[str, Json]) -> str:
+    return render_url(target_as_url(target), context).removeprefix(_TARGET_SCHEME)
+
+
 _RENDER: Mapping[Treatment, Callable[..., Json]] = {
     Treatment.URL: render_url,
+    Treatment.TARGET: _render_target,
     Treatment.TEXT: render_text,
     Treatment.DATA: render,
 }
@@ -101,9 +184,9 @@ def render_with(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def references_in(step: Step) -> frozenset[tuple[str, ...]]:
-    """Everything that a step's `with` and `if` read, as chains of names; what the context must hold for it."""
+    """Everything that a step's `with`, `if` and `outputs` read, as chains of names: what the context must hold."""
     kind = KINDS[step.kind]
-    found = [references(step.condition, "expression")]
+    found = [references(step.condition, "expression"), references(dict(step.outputs))]
     for key, value in step.with_.items():
         treatment = kind.treatment(key)
         if treatment is not Treatment.FIXED:

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from engine.definition.model import Json, Problem, Runbook, Step
+from engine.definition.kinds import KINDS, Treatment
+from engine.definition.model import Concurrency, Json, Problem, Runbook, Step
 from engine.definition.schema import Finding, Path
 from engine.expressions import references
+from engine.expressions.conditions import sources
+from engine.expressions.grammar import Syntax
 
 _GUARDED = re.compile(r"\bdefault\b|\bis (not )?(un)?defined\b")
 _BODIES = ("text", "payload")
+_FOR_PEOPLE = frozenset({"approval", "wait"})
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A step with its paths in the file. `in_loop` says that it may run more than once."""
+
+    step: Step
+    path: Path
+    with_path: Path
+    is_undo: bool = False
+    in_loop: bool = False
 
 
 def warnings(runbook: Runbook, file: str = "") -> list[Problem]:
@@ -22,14 +38,41 @@ def warnings(runbook: Runbook, file: str = "") -> list[Problem]:
 def findings(runbook: Runbook) -> Iterator[Finding]:
     """Every warning, with its path in the runbook's file."""
     optional = _optional(runbook.parameters)
-    for index, step in enumerate(runbook.steps):
-        path: Path = () if runbook.is_webhook else ("steps", index)
-        with_path: Path = ("webhook",) if runbook.is_webhook else (*path, "with")
-        yield from _step_findings(step, path, with_path)
-        yield from _optional_findings(step, with_path, optional)
+    for placed in _every_step(runbook):
+        yield from _step_findings(placed)
+        yield from _optional_findings(placed, optional)
+        yield from _unsure_findings(placed, runbook)
+        if placed.step.kind in _FOR_PEOPLE and _others_queue(runbook.concurrency):
+            message = (
+                "while this waits, its execution holds the only place of its `concurrency` group, and others queue"
+            )
+            yield Finding(placed.path, message)
 
 
-def _step_findings(step: Step, path: Path, with_path: Path) -> Iterator[Finding]:
+def _others_queue(concurrency: Concurrency | None) -> bool:
+    return concurrency is not None and concurrency.limit == 1 and concurrency.on_conflict == "queue"
+
+
+def _every_step(runbook: Runbook) -> Iterator[Placed]:
+    if runbook.is_webhook:
+        yield Placed(runbook.steps[0], (), ("webhook",))
+        return
+    for section, steps in (("steps", runbook.steps), ("on_failure", runbook.on_failure), ("finally", runbook.finally_)):
+        yield from _placed(steps, (section,), in_loop=False)
+
+
+def _placed(steps: Sequence[Step], path: Path, *, in_loop: bool) -> Iterator[Placed]:
+    for index, step in enumerate(steps):
+        here: Path = (*path, index)
+        yield Placed(step, here, (*here, "with"), in_loop=in_loop)
+        if step.undo:
+            yield Placed(step.undo, (*here, "undo"), (*here, "undo", "with"), is_undo=True)
+        for block, inner in step.blocks.items():
+            yield from _placed(inner, (*here, "with", block), in_loop=in_loop or step.kind == "loop")
+
+
+def _step_findings(placed: Placed) -> Iterator[Finding]:
+    step, path, with_path = placed.step, placed.path, placed.with_path
     if step.on_timeout == "approve":
         yield Finding((*path, "on_timeout"), "`on_timeout: approve` lets the steps behind it run when nobody looked")
     if step.retry and step.retry.max_attempts > 1 and not step.idempotent:
@@ -37,11 +80,18 @@ def _step_findings(step: Step, path: Path, with_path: Path) -> Iterator[Finding]
             "`retry` does little here: a call that is not `idempotent` is tried again only when it surely never "
             "arrived or the server asked for it; say `idempotent: true` if the target may safely get it twice"
         )
-        yield Finding((*path, "retry"), message)
+        in_rounds = "; each round that stops at an unknown outcome waits for a person" if placed.in_loop else ""
+        yield Finding((*path, "retry"), message + in_rounds)
+    if placed.is_undo and not step.idempotent:
+        message = (
+            "an undo whose call is not `idempotent` stops for a person when its outcome is not seen; say "
+            "`idempotent: true` if the target may safely get it twice"
+        )
+        yield Finding(path, message)
     url = step.with_.get("url", "")
     if url.startswith("http://") and not _is_loopback(url):
         yield Finding((*with_path, "url"), "`url` is plain http: what is sent, secrets too, can be read on the way")
-    for key in _BODIES:
+    for key in _BODIES if step.kind == "http" else ():
         body = step.with_.get(key)
         if isinstance(body, str) and body.lstrip().startswith(("{", "[")) and _has_bare_value(body):
             message = (
@@ -67,17 +117,57 @@ def _optional(schema: dict[str, Json]) -> frozenset[str]:
     return frozenset(properties) - certain - set(schema.get("required", ()))
 
 
-def _optional_findings(step: Step, with_path: Path, optional: frozenset[str]) -> Iterator[Finding]:
-    for key, value in step.with_.items():
-        place = (*with_path, key)
-        for leaf in _texts(value if key != "until" else None):
+def _optional_findings(placed: Placed, optional: frozenset[str]) -> Iterator[Finding]:
+    kind = KINDS[placed.step.kind]
+    for key, value in placed.step.with_.items():
+        if kind.treatment(key) is Treatment.CONDITION:
+            continue
+        for leaf in _texts(value):
             if "params" not in leaf:
                 continue
             names = {chain[1] for chain in references(leaf) if chain[0] == "params" and len(chain) > 1} & optional
             if names and not _GUARDED.search(leaf):
                 name = min(names)
                 message = f"`params.{name}` may be missing, which fails the step: give it a `default`, or require it"
-                yield Finding(place, message)
+                yield Finding((*placed.with_path, key), message)
+
+
+def _unsure_findings(placed: Placed, runbook: Runbook) -> Iterator[Finding]:
+    """Outputs that need not be there yet: of main steps in cleanup, of the round before in a loop's `while`."""
+    step, cleanup = placed.step, placed.path[:1] in {("on_failure",), ("finally",)}
+    earlier = (*runbook.steps, *(runbook.on_failure if placed.path[:1] == ("finally",) else ()))
+    main = frozenset(each.id for each in earlier)
+    for place, value, is_condition in _readers(placed) if cleanup else ():
+        yield from _unguarded(place, value, is_condition, main, "need not have run")
+    if "while" in step.with_:
+        place, inner = (*placed.with_path, "while"), frozenset(each.id for each in step.blocks["steps"])
+        yield from _unguarded(place, step.with_["while"], True, inner, "has not run before the first round")
+
+
+def _readers(placed: Placed) -> Iterator[tuple[Path, Json, bool]]:
+    """Every place of a step that reads something, with what it says and whether that is a condition."""
+    kind = KINDS[placed.step.kind]
+    yield (*placed.path, "if"), placed.step.condition, True
+    yield (*placed.path, "outputs"), dict(placed.step.outputs), False
+    for key, value in placed.step.with_.items():
+        if kind.treatment(key) is not Treatment.FIXED:
+            yield (*placed.with_path, key), value, kind.treatment(key) is Treatment.CONDITION
+
+
+def _unguarded(place: Path, value: Json, is_condition: bool, steps: frozenset[str], why: str) -> Iterator[Finding]:
+    for text, syntax in _sources(value, is_condition):
+        chains = frozenset() if _GUARDED.search(text) else references(text, syntax)
+        names = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1} & steps
+        if names:
+            yield Finding(place, f"`steps.{min(names)}` {why}: give what is read of it a `default`")
+
+
+def _sources(value: Json, is_condition: bool) -> Iterator[tuple[str, Syntax]]:
+    if not is_condition:
+        yield from ((text, "template") for text in _texts(value))
+        return
+    for _, part, is_expression in sources(value):
+        yield from ((text, "expression" if is_expression else "template") for text in _texts(part))
 
 
 def _texts(value: Json) -> Iterator[str]:

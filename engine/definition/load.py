@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
 
-from engine.definition import checks, lint
+from engine.definition import checks, lint, structure, tree
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
     DEFAULT_RUN_TIMEOUT_MS,
     DEFAULT_WEBHOOK_TIMEOUT_MS,
+    Concurrency,
     Json,
     Problem,
     Retry,
@@ -21,7 +22,7 @@ from engine.definition.model import (
     Step,
 )
 from engine.definition.parameters import EMPTY
-from engine.definition.schema import Finding, Path, file_validator
+from engine.definition.schema import Finding, Path, file_validator, split, value_at
 from engine.definition.schema import findings as schema_findings
 from engine.definition.yaml_source import MAX_BYTES, Source, read
 from engine.errors import InvalidDefinition
@@ -30,7 +31,6 @@ __all__ = ["MAX_BYTES", "check_file", "examine", "load"]
 
 MAX_PROBLEMS = 50
 """Problems shown for one file; one more says that there are others."""
-MAX_STEPS = 200
 WEBHOOK_STEP = "webhook"
 """The id of the one step that a `webhook:` runbook has."""
 
@@ -81,14 +81,15 @@ def check_file(path: FilePath) -> list[Problem]:
 
 def _problems(source: Source) -> Iterator[Problem]:
     data = source.data
-    found: list[Finding] = []
-    if isinstance(data, dict) and isinstance(data.get("steps"), list) and len(data["steps"]) > MAX_STEPS:
-        found.append(Finding(("steps", MAX_STEPS), f"`steps` must have at most {MAX_STEPS} items"))
-        data = {**data, "steps": data["steps"][:MAX_STEPS]}
-    found += islice(schema_findings(file_validator(), data), MAX_PROBLEMS + 1)
+    blocks = tuple(tree.blocks(data)) if isinstance(data, dict) else ()
+    excess = structure.too_many(blocks)
+    if excess:
+        return _located(source, [excess])
+    found = list(islice(schema_findings(file_validator(), data), MAX_PROBLEMS + 1))
     if isinstance(data, dict) and len(found) <= MAX_PROBLEMS:
         broken = frozenset(each.path[:length] for each in found for length in range(len(each.path) + 1))
-        found += islice((each for each in checks.findings(data, broken) if each.path not in broken), MAX_PROBLEMS + 1)
+        more = (each for each in checks.findings(data, blocks, broken) if each.path not in broken)
+        found += islice(more, MAX_PROBLEMS + 1)
     return _located(source, found)
 
 
@@ -101,12 +102,15 @@ def _located(source: Source, found: Iterable[Finding], severity: str = "error") 
 
 def _step_label(data: Json, path: Path) -> str:
     """Which step a problem is in, for people who do not count lines."""
-    match path:
-        case ("steps", int(index), *_) if isinstance(data, dict) and index < len(data["steps"]):
-            step = data["steps"][index]
-            step_id = step.get("id") if isinstance(step, dict) else None
-            return f"step `{step_id}`: " if isinstance(step_id, str) and len(step_id) <= 63 else f"step {index + 1}: "
-    return ""
+    at, _ = split(path)
+    if not at:
+        return ""
+    step = value_at(data, at)
+    step_id = step.get("id") if isinstance(step, dict) else None
+    if isinstance(step_id, str) and len(step_id) <= 63:
+        return f"step `{step_id}`: "
+    around = "" if at[-2] == at[0] == "steps" else f" of `{at[-2]}`"
+    return f"step {int(at[-1]) + 1}{around}: "
 
 
 def _tidy(problems: list[Problem]) -> list[Problem]:
@@ -132,31 +136,55 @@ def build(data: Mapping[str, Json]) -> Runbook:
         risk=data.get("risk", "low"),
         timeout_ms=timeout_ms,
         parameters=data.get("parameters", EMPTY),
-        steps=(_webhook_step(data, timeout_ms),) if is_webhook else tuple(_steps(data["steps"])),
+        steps=(_webhook_step(data, timeout_ms),) if is_webhook else _steps(data["steps"]),
         max_concurrent_steps=data.get("max_concurrent_steps"),
         is_webhook=is_webhook,
+        on_failure=_steps(data.get("on_failure", ())),
+        finally_=_steps(data.get("finally", ())),
+        outputs=data.get("outputs", {}),
+        concurrency=_concurrency(data.get("concurrency")),
     )
 
 
-def _steps(items: list[dict[str, Json]]) -> Iterator[Step]:
-    needs = checks.needs_in(items)
-    for item in items:
-        kind = KINDS[item["type"]]
-        with_ = {**kind.defaults, **item.get("with", {})}
-        for key in kind.durations:
-            with_[f"{key}_ms"] = parse_duration(with_.pop(key))
-        yield Step(
-            id=item["id"],
-            name=str(item.get("name", item["id"])),
-            kind=item["type"],
-            needs=tuple(needs[item["id"]]),
-            with_=with_,
-            condition=item.get("if"),
-            timeout_ms=parse_duration(item["timeout"]) if "timeout" in item else kind.timeout_ms,
-            retry=_retry(item.get("retry")),
-            idempotent=item.get("idempotent", kind.idempotent(with_)),
-            on_timeout=item.get("on_timeout", "fail"),
-        )
+def _steps(items: Sequence[dict[str, Json]]) -> tuple[Step, ...]:
+    needs = tree.needs_in(items)
+    return tuple(_step(item, tuple(needs[item["id"]])) for item in items)
+
+
+def _step(item: dict[str, Json], needs: tuple[str, ...] = ()) -> Step:
+    kind = KINDS[item["type"]]
+    written = kind.normalised({**kind.defaults, **item["with"]})
+    with_ = {key: value for key, value in written.items() if key not in kind.durations and key not in kind.blocks}
+    with_ |= {f"{key}_ms": parse_duration(written[key]) for key in kind.durations}
+    return Step(
+        id=item["id"],
+        name=str(item.get("name", item["id"])),
+        kind=item["type"],
+        needs=needs,
+        with_=with_,
+        condition=item.get("if"),
+        timeout_ms=parse_duration(item["timeout"]) if "timeout" in item else kind.timeout_ms,
+        retry=_retry(item.get("retry")),
+        idempotent=item.get("idempotent", kind.idempotent(with_)),
+        on_timeout=item.get("on_timeout", "fail"),
+        continue_on_error=item.get("continue_on_error", False),
+        outputs=item.get("outputs", {}),
+        blocks={block: _steps(written.get(block, ())) for block in kind.blocks},
+        undo=_undo(item),
+    )
+
+
+def _undo(item: dict[str, Json]) -> Step | None:
+    """The step that takes `item` back; it starts when the run's undo comes to it and needs nothing else."""
+    if "undo" not in item:
+        return None
+    return _step({"name": f"Undo: {item.get('name', item['id'])}", **item["undo"], "id": f"{item['id']}.undo"})
+
+
+def _concurrency(data: dict[str, Json] | None) -> Concurrency | None:
+    if data is None:
+        return None
+    return Concurrency(data["group"], int(data.get("limit", 1)), data.get("on_conflict", "queue"))
 
 
 def _webhook_step(data: Mapping[str, Json], timeout_ms: int) -> Step:

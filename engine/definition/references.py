@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from engine.definition.kinds import KINDS, Treatment
+from engine.definition.kinds import KINDS, Treatment, target_as_url
 from engine.definition.model import Json
 from engine.definition.schema import Finding, Path, path_in_step, subject
+from engine.definition.tree import Block, Container
 from engine.definition.words import did_you_mean, listed, nearest
 from engine.expressions import check, has_template, references
 from engine.expressions.conditions import pattern_fault, sources
@@ -21,56 +22,93 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "runbook": ("id", "name", "version", "team"),
     "response": ("status", "headers", "json", "text"),
 }
-"""What a template may read of the execution around it, and `until` of the answer."""
+"""What a template may read of the execution around it, and `until` and `outputs` of the answer."""
 
-_ROOTS = ("params", "steps", "incident", "execution", "runbook", "secrets", "response")
+_ROOTS = ("params", "steps", "incident", "execution", "runbook", "secrets", "response", "outputs", "item", "index")
+_BEFORE_START = ("workspace", "team", "requester", "reason")
+"""What is known of an execution before it starts."""
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _HOST_VALUE = re.compile(r"[a-z0-9.-]+")
+_TARGET = re.compile(r"[^/?]+:\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What may be named at one place. `parameters` is None when the schema is broken, and is then not checked against.
 
-    `upstream` holds the steps that have ended before this one starts, `steps` all of the file.
+    `homes` holds every step of the file with the list in which it stands, `upstream` those whose outputs may be read
+    here, and `outputs` the names of a step's outputs where they are all known. `within` holds the containers around.
+    `started` is False for what is asked before the execution starts; `itself` is the step whose words these are.
     """
 
     parameters: Mapping[str, Mapping[str, Json]] | None
-    steps: frozenset[str] = frozenset()
+    homes: Mapping[str, Block] = field(default_factory=dict)
     upstream: frozenset[str] = frozenset()
+    outputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    within: tuple[Container, ...] = ()
     open_parameters: bool = False
     secrets: bool = False
     response: bool = False
+    own_outputs: bool = False
+    started: bool = True
     itself: str = ""
 
 
+def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
+    """The names of all outputs of each step that maps its own or is a container."""
+    found: dict[str, tuple[str, ...]] = {}
+    for block in blocks:
+        for step in block.steps:
+            mapped, kind = step.get("outputs"), KINDS.get(str(step.get("type")))
+            names = tuple(mapped) if isinstance(mapped, dict) and mapped else kind.outputs if kind else ()
+            if names:
+                found[str(step.get("id", ""))] = names
+    return found
+
+
 def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: Scope) -> Iterator[Finding]:
-    """Everything wrong with what a step of sound shape says in its `with` and `if`."""
+    """Everything wrong with what a step of sound shape says in its `with`, `if` and `outputs`."""
     kind = KINDS[step["type"]]
     for key, value in step.get("with", {}).items():
         place, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys)
         match kind.treatment(key):
             case Treatment.URL:
                 yield from _url_findings(value, place, inner)
+            case Treatment.TARGET:
+                yield from _target_findings(value, place, inner)
             case Treatment.TEXT | Treatment.DATA:
-                yield from _template_findings(value, place, inner)
+                yield from template_findings(value, place, inner)
             case Treatment.CONDITION:
-                yield from _condition_findings(value, place, replace(scope, response=True))
+                yield from _condition_findings(value, place, _asked(key, scope))
     if "if" in step:
         yield from _condition_findings(step["if"], (*path, "if"), scope)
+    mapped = replace(scope, response=kind.answers, own_outputs=True)
+    yield from template_findings(step.get("outputs"), (*path, "outputs"), mapped)
 
 
-def _template_findings(value: Json, path: Path, scope: Scope) -> Iterator[Finding]:
+def _asked(key: str, scope: Scope) -> Scope:
+    """What a condition inside `with` may read: `until` of the answer, `while` of the round before."""
+    if key == "until":
+        return replace(scope, response=True)
+    if key == "while":
+        itself = Container(scope.itself, "loop", each=False)
+        inner = {step for step, home in scope.homes.items() if home.within and home.within[-1].id == scope.itself}
+        return replace(scope, upstream=scope.upstream | inner, within=(*scope.within, itself))
+    return scope
+
+
+def template_findings(value: Json, path: Path, scope: Scope) -> Iterator[Finding]:
+    """Everything wrong with the templates in a JSON value."""
     if isinstance(value, str) and has_template(value):
         yield from _source_findings(value, path, scope)
     elif isinstance(value, dict):
         for key, item in value.items():
             if has_template(key):
                 yield Finding((*path, key), f"{_named((*path, key))}: keys are not rendered, only values", at_key=True)
-            yield from _template_findings(item, (*path, key), scope)
+            yield from template_findings(item, (*path, key), scope)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _template_findings(item, (*path, index), scope)
+            yield from template_findings(item, (*path, index), scope)
 
 
 def _source_findings(source: str, path: Path, scope: Scope, *, bare: bool = False) -> Iterator[Finding]:
@@ -88,7 +126,7 @@ def _condition_findings(condition: Json, path: Path, scope: Scope) -> Iterator[F
         if bare:
             yield from _source_findings(source, place, scope, bare=True)
         else:
-            yield from _template_findings(source, place, scope)
+            yield from template_findings(source, place, scope)
     yield from _operator_findings(condition, path)
 
 
@@ -109,6 +147,14 @@ def _operator_findings(condition: Json, path: Path) -> Iterator[Finding]:
         yield Finding(path, f"{_named(path)}: `{operator}` needs a `value`")
     elif operator == "in" and not isinstance(value, (list, str)):
         yield Finding((*path, "value"), f"{_named((*path, 'value'))} must be a list for `in`")
+
+
+def _target_findings(template: str, path: Path, scope: Scope) -> Iterator[Finding]:
+    """A target is the host and port of a URL, and the same values may stand in it."""
+    if _TARGET.fullmatch(template) and not has_template(template[template.rindex(":") :]):
+        yield from _url_findings(target_as_url(template), path, scope)
+    else:
+        yield Finding(path, f"{_named(path)} must be a host and a port, as in orders.internal:443")
 
 
 def _url_findings(template: str, path: Path, scope: Scope) -> Iterator[Finding]:
@@ -145,16 +191,38 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
                 yield from _parameter_faults(chain, scope)
             case "steps":
                 yield from _step_faults(chain, scope)
+            case "execution" if not scope.started and chain[1:2] and chain[1] not in _BEFORE_START:
+                yield f"`execution.{chain[1]}` is not there before the execution starts"
             case "secrets":
                 yield from _secret_faults(chain, scope)
             case "response" if not scope.response:
-                yield "`response` is there in a poll's `until` only"
+                yield "`response` is there in a poll's `until` and in the `outputs` of a call only"
             case root if root in FACTS:
                 yield from _fact_faults(chain)
-            case "item":
-                yield "`item` is not there outside a loop"
+            case "outputs" if scope.own_outputs:
+                yield from _own_output_faults(chain, scope)
+            case "outputs":
+                yield "`outputs` alone is there in a step's `outputs` only; name the step, as in `steps.drain.outputs`"
+            case "item" | "index" as root:
+                yield from _loop_faults(root, scope)
             case root:
                 yield f"unknown name `{root}`{did_you_mean(root, _ROOTS)}"
+
+
+def _loop_faults(name: str, scope: Scope) -> Iterator[str]:
+    around = [container for container in scope.within if container.kind == "loop"]
+    if not around:
+        yield f"`{name}` is not there outside a loop"
+    elif name == "item" and not around[-1].each:
+        yield "`item` is there in a loop over `items` only; a `while` has `index`"
+
+
+def _own_output_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
+    home = scope.homes.get(scope.itself)
+    step = next((each for each in home.steps if each.get("id") == scope.itself), {}) if home else {}
+    kind = KINDS.get(str(step.get("type")))
+    if kind and kind.outputs and len(chain) > 1 and chain[1] not in kind.outputs:
+        yield f"there is no `outputs.{chain[1]}`{_hint(chain[1], kind.outputs)}"
 
 
 def _parameter_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
@@ -164,16 +232,43 @@ def _parameter_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
 
 
 def _step_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
-    if len(chain) < 2:
+    if not scope.started:
+        yield "`steps` is not there before the execution starts"
+    elif len(chain) < 2:
         yield "name the step that is meant, as in `steps.drain.outputs.status`"
-    elif chain[1] == scope.itself:
-        yield f"`steps.{chain[1]}` is this step itself, which has not ended yet"
-    elif chain[1] not in scope.steps:
-        yield f"there is no step `{chain[1]}`{_hint(chain[1], scope.steps)}"
     elif chain[1] not in scope.upstream:
-        yield f"`steps.{chain[1]}` has not ended when this step starts; add it to `needs`"
+        yield _out_of_sight(chain[1], scope)
     elif len(chain) > 2 and chain[2] != "outputs":
         yield f"`steps.{chain[1]}` has `outputs` and nothing else, not `{chain[2]}`"
+    elif len(chain) > 3 and chain[3] not in scope.outputs.get(chain[1], (chain[3],)):
+        yield f"`steps.{chain[1]}` has no output `{chain[3]}`{_hint(chain[3], scope.outputs[chain[1]])}"
+
+
+def _out_of_sight(step_id: str, scope: Scope) -> str:
+    """Why a step's outputs cannot be read here, and what to do."""
+    named = f"`steps.{step_id}`"
+    if step_id == scope.itself:
+        return f"{named} is this step itself, which has not ended yet"
+    if any(container.id == step_id for container in scope.within):
+        return f"{named} is around this step and has not ended yet"
+    home = scope.homes.get(step_id)
+    if home is None:
+        return f"there is no step `{step_id}`{_hint(step_id, scope.homes)}"
+    hidden = [container for container in home.within if container not in scope.within]
+    if hidden and hidden[0].id == scope.itself:
+        return f"{named} stands inside this step and has not ended yet"
+    if hidden:
+        return f"{named} stands inside `{hidden[0].id}`: from here read {_seen_as(step_id, hidden)}"
+    if home is scope.homes.get(scope.itself):
+        return f"{named} has not ended when this step starts; add it to `needs`"
+    return f"{named} has not ended when this step starts"
+
+
+def _seen_as(step_id: str, hidden: Sequence[Container]) -> str:
+    outside = f"steps.{hidden[0].id}.outputs"
+    if hidden[0].kind == "loop":
+        return f"`{outside}.results`"
+    return f"`{outside}.steps.{step_id if len(hidden) == 1 else hidden[1].id}`"
 
 
 def _secret_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:

@@ -25,6 +25,9 @@ Path = tuple[str | int, ...]
 MAX_SHOWN_WORDS = 20
 """Allowed values named in one sentence."""
 
+_LISTS = frozenset({"steps", "on_failure", "finally"})
+_INNER_LISTS = frozenset({"then", "else", "steps"})
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -164,20 +167,41 @@ def _finding(error: ValidationError, data: Json, base: Path) -> Finding:
 def _misplaced(path: Path, data: Json) -> str | None:
     """Where a key that is unknown here does belong, if it is one of ours."""
     definitions = document()["$defs"]
-    match path:
-        case ("steps", int(), "with", str(key)) if key in definitions["step"]["properties"]:
+    at, rest = split(path)
+    if rest[:1] == ("undo",):
+        at, rest = (*at, "undo"), rest[1:]
+    match rest:
+        case ("with", str(key)) if at and key in definitions["step"]["properties"]:
             return "belongs on the step, beside `with`"
-        case ("steps", int(index), str(key)):
-            kind = definitions.get(str(data["steps"][index].get("type")), {})
+        case (str(key),) if at:
+            kind = definitions.get(str(value_at(data, at).get("type")), {})
             return "belongs inside `with`" if key in kind.get("properties", {}) else None
         case ("parameters", str(key)) if isinstance(data["parameters"][key], dict):
             return "belongs under `properties`: `parameters` is a JSON Schema"
     return None
 
 
+def split(path: Path) -> tuple[Path, Path]:
+    """A path as the part that leads to the innermost step, () when it leads to none, and the rest."""
+    end = 2 if len(path) > 1 and path[0] in _LISTS and isinstance(path[1], int) else 0
+    while end and path[end : end + 1] == ("with",) and path[end + 1 : end + 2] and path[end + 1] in _INNER_LISTS:
+        if not path[end + 2 : end + 3] or not isinstance(path[end + 2], int):
+            break
+        end += 3
+    return path[:end], path[end:]
+
+
 def path_in_step(path: Path) -> Path:
     """The path without the part that says which step, unless that is all of it."""
-    return path[2:] if len(path) > 2 and path[0] == "steps" else path
+    at, rest = split(path)
+    return rest or at[-3:] or path
+
+
+def value_at(data: Json, path: Path) -> Json:
+    """What stands at a path of the data."""
+    for part in path:
+        data = data[part]
+    return data
 
 
 def predicate(error: ValidationError) -> str:
