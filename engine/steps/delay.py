@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from engine.definition.durations import DAY_MS, SECOND_MS, parse_duration, show_duration
@@ -25,7 +26,7 @@ def run(with_: dict[str, Json]) -> Later | Failed:
 
 def milliseconds(value: Json) -> int:
     """Raises ValueError with a sentence."""
-    if isinstance(value, float) and value == value and abs(value) != float("inf"):
+    if isinstance(value, float) and math.isfinite(value * SECOND_MS):
         return round(value * SECOND_MS)
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value.strip()[:12]) * SECOND_MS

@@ -245,6 +245,17 @@ def test_a_kept_token_that_is_refused_is_renewed_once() -> None:
         assert (len(issuer.requests), len(early.requests)) == (3, 3)
 
 
+def test_a_new_token_that_is_refused_is_the_answer() -> None:
+    """Nothing newer can be had, so nothing is sent a second time."""
+    with (
+        serving(giving("t0ken-one")) as issuer,
+        serving(wanting("other")) as service,
+        egress_to(issuer, service) as egress,
+    ):
+        assert isinstance(call(egress, {"url": service.url(), "auth": oauth(issuer)}), Failed)
+        assert (len(issuer.requests), len(service.requests)) == (1, 1)
+
+
 def test_a_server_that_wants_the_client_in_the_body() -> None:
     """After invalid_client the same is asked with the credentials in the body (RFC 6749, 2.3.1)."""
 

@@ -118,11 +118,10 @@ def test_another_origin_gets_no_credentials(auth: dict[str, Any]) -> None:
 def test_credentials_do_not_come_back() -> None:
     """Once a call has left its origin, returning there does not bring the credentials back."""
     with serving(to("")) as first, serving(to("")) as other:
-        first._behave = routes({"/a": to(other.url("/b")), "/c": answer(b"")})
+        first._behave = routes({"/a": to(other.url("/b")), "/c": to("/d"), "/d": answer(b"")})
         other._behave = to(first.url("/c"))
         get(first, other, with_={"redirects": 3, "auth": {"type": "bearer", "token": "c4nary"}})
-        assert b"c4nary" in first.requests[0]
-        assert b"c4nary" not in first.requests[1]
+        assert [b"c4nary" in request for request in first.requests] == [True, False, False]
 
 
 @pytest.mark.parametrize(

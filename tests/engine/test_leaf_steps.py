@@ -42,7 +42,7 @@ def test_a_delay_in_any_spelling(given_: Any, after_ms: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [-1, "31d", 31 * 86_400, "soon", "", None, True, [], float("nan"), float("inf"), "9" * 50]
+    "wrong", [-1, "31d", 31 * 86_400, "soon", "", None, True, [], float("nan"), float("inf"), 1e308, "9" * 50]
 )
 def test_a_delay_that_is_none(wrong: Any) -> None:
     """It fails with a sentence; another attempt would not help."""
