@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """At most `limit` executions whose rendered `group` is the same are open at once; the next is queued or rejected."""
+    """At most `limit` executions with the same rendered `group` are open at once; the next is queued or rejected."""
 
     group: str
     limit: int = 1

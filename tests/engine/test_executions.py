@@ -7,7 +7,7 @@ import logging
 import pytest
 from house import ALICE, CAROL, HOUR, MINUTE, OSCAR, SECOND, House, Target, gate, http, runbook
 
-from engine import approvals, catalog, executions, runner
+from engine import approvals, catalog, controls, executions, runner
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database
@@ -141,7 +141,7 @@ def test_a_failed_run_waits_for_a_person_where_an_outcome_is_unknown(house: Hous
     house.finish(b, FAILED)
     assert (house.status(run), house.execution(run).ending) == ("WAITING", "FAILED")
     house.check_books(run)
-    executions.resolve(house.rt, CAROL, run, None, "done", "I looked: it did.")
+    controls.resolve(house.rt, CAROL, run, None, "done", "I looked: it did.")
     assert house.all_steps(run)["a"] == "SUCCESS"
     assert house.status(run) == "FAILED"
     house.check_books(run)
@@ -169,7 +169,7 @@ def test_a_person_settles_an_unknown_outcome(house: House, choice: str, step: st
     """Said to be done the run goes on, said to have failed it fails; both are on record with the reason."""
     run = house.begin(http("a", method="POST"))
     house.finish(house.claim(run), Unknown("timeout", "No answer."))
-    executions.resolve(house.rt, CAROL, run, "a", choice, "I looked.")
+    controls.resolve(house.rt, CAROL, run, "a", choice, "I looked.")
     assert house.all_steps(run) == {"a": step}
     assert house.status(run) == status
     with database.reading():
@@ -183,7 +183,7 @@ def test_retrying_an_unknown_outcome_makes_another_attempt(house: House, target:
     run = house.begin(http("a", target.url(), method="POST"))
     claim = house.claim(run)
     house.finish(claim, Unknown("timeout", "No answer."))
-    executions.resolve(house.rt, CAROL, run, "a", "retry", "It never arrived.")
+    controls.resolve(house.rt, CAROL, run, "a", "retry", "It never arrived.")
     assert house.status(run) == "RUNNING"
     house.advance(run)
     assert house.status(run) == "SUCCESS"
@@ -198,7 +198,7 @@ def test_a_failing_run_offers_no_retry_of_an_unknown_outcome(house: House) -> No
     house.finish(a, Unknown("timeout", "No answer."))
     house.finish(b, FAILED)
     with pytest.raises(Conflict, match="done or failed"):
-        executions.resolve(house.rt, CAROL, run, "a", "retry", "again")
+        controls.resolve(house.rt, CAROL, run, "a", "retry", "again")
     assert house.all_steps(run)["a"] == "UNKNOWN"
 
 
@@ -206,17 +206,17 @@ def test_resolving_needs_a_note_a_right_and_an_unknown_step(house: House) -> Non
     """Each refusal is its own error, and none changes the step."""
     run = house.begin(http("a", method="POST"), http("b", needs=[], method="POST"))
     with pytest.raises(Conflict, match="no step"):
-        executions.resolve(house.rt, CAROL, run, None, "done", "x")
+        controls.resolve(house.rt, CAROL, run, None, "done", "x")
     for claim in (house.claim(run), house.claim(run)):
         house.finish(claim, Unknown("timeout", "No answer."))
     with pytest.raises(ReasonRequired):
-        executions.resolve(house.rt, CAROL, run, "a", "done", "  ")
+        controls.resolve(house.rt, CAROL, run, "a", "done", "  ")
     with pytest.raises(NotAllowed):
-        executions.resolve(house.rt, OSCAR, run, "a", "done", "x")
+        controls.resolve(house.rt, OSCAR, run, "a", "done", "x")
     with pytest.raises(Conflict, match="a, b"):
-        executions.resolve(house.rt, CAROL, run, None, "done", "x")
+        controls.resolve(house.rt, CAROL, run, None, "done", "x")
     with pytest.raises(Conflict, match="Choose one"):
-        executions.resolve(house.rt, CAROL, run, "a", "maybe", "x")
+        controls.resolve(house.rt, CAROL, run, "a", "maybe", "x")
     assert set(house.all_steps(run).values()) == {"UNKNOWN"}
 
 
@@ -309,7 +309,7 @@ def test_deprecating_a_running_version_parks_it_at_its_next_claim(house: House, 
     assert house.status(run) == "PAUSED"
     assert target.paths() == ["/a"]
     house.know_groups()
-    executions.cancel(house.rt, CAROL, run, "withdrawn")
+    controls.cancel(house.rt, CAROL, run, "withdrawn")
     assert house.status(run) == "CANCELLED"
     house.check_books(run)
 

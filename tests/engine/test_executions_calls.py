@@ -8,7 +8,7 @@ import pytest
 from house import CAROL, HOUR, MINUTE, SECOND, House, Target, hang_up, http, poll, runbook
 from local_server import answer, silence
 
-from engine import executions
+from engine import controls
 from engine.steps.outcome import Failed
 from storage import database, steps
 from storage.tables import ALL, dicts
@@ -176,7 +176,7 @@ def test_a_poll_asks_no_more_once_its_run_is_ending(house: House, target: Target
     if ending == "failure":
         house.finish(bad, Failed("http_status", "500"))
     else:
-        executions.cancel(house.rt, CAROL, run)
+        controls.cancel(house.rt, CAROL, run)
         house.finish(bad)
     house.finish(wait, house.act(wait))
     assert house.all_steps(run)["wait"] == "CANCELLED"

@@ -8,7 +8,7 @@ import pytest
 from house import ALICE, CAROL, OSCAR, SECOND, House, Target, gate, http
 from local_server import silence
 
-from engine import approvals, catalog, executions
+from engine import approvals, catalog, controls
 from engine.errors import Conflict, NotAllowed
 from engine.steps.outcome import Again, Failed, Succeeded, Unknown
 from storage import audit, database
@@ -64,7 +64,7 @@ def test_a_run_is_cancelled_from_every_state_it_can_be_in(house: House, target: 
     """It ends at once, nothing of it starts afterwards, and who did it and why is on record."""
     run = reach(house)
     assert house.status(run) == STATES[reach]
-    executions.cancel(house.rt, CAROL, run, "wrong host")
+    controls.cancel(house.rt, CAROL, run, "wrong host")
     assert house.status(run) == "CANCELLED"
     house.clock.tick(60 * SECOND)
     assert house.sweep() == []
@@ -84,7 +84,7 @@ def test_only_who_may_run_it_may_cancel(house: House, reach) -> None:
     run = reach(house)
     before = house.execution(run)
     with pytest.raises(NotAllowed):
-        executions.cancel(house.rt, OSCAR, run)
+        controls.cancel(house.rt, OSCAR, run)
     assert house.execution(run) == before
 
 
@@ -93,7 +93,7 @@ def test_a_run_that_has_ended_cannot_be_cancelled(house: House, target: Target) 
     run = house.begin(http("a", target.url()))
     house.advance(run)
     with pytest.raises(Conflict, match="SUCCESS"):
-        executions.cancel(house.rt, CAROL, run)
+        controls.cancel(house.rt, CAROL, run)
     assert house.status(run) == "SUCCESS"
 
 
@@ -110,10 +110,10 @@ def test_a_cancel_waits_for_what_is_being_called(house: House, outcome, step: st
     """The running step's result is kept as it was; then the run ends as CANCELLED."""
     run = house.begin(http("a", method="POST"), http("b"))
     claim = house.claim(run)
-    executions.cancel(house.rt, CAROL, run)
+    controls.cancel(house.rt, CAROL, run)
     assert (house.status(run), house.execution(run).ending) == ("RUNNING", "CANCELLED")
     with pytest.raises(Conflict, match="already"):
-        executions.cancel(house.rt, CAROL, run)
+        controls.cancel(house.rt, CAROL, run)
     house.finish(claim, outcome)
     assert house.status(run) == "CANCELLED"
     assert house.all_steps(run) == {"a": step, "b": "CANCELLED"}
@@ -127,7 +127,7 @@ def test_a_cancel_never_changes_a_result_that_a_failure_has_fixed(house: House) 
     house.finish(a, Unknown("timeout", "No answer."))
     house.finish(bad, FAILED)
     assert house.status(run) == "WAITING"
-    executions.cancel(house.rt, CAROL, run, "enough")
+    controls.cancel(house.rt, CAROL, run, "enough")
     assert house.status(run) == "FAILED"
     assert house.execution(run).error["step"] == "bad"
     assert house.all_steps(run)["a"] == "CANCELLED"
@@ -143,7 +143,7 @@ def test_a_call_under_way_is_abandoned(house: House, target: Target) -> None:
     worker = threading.Thread(target=house.advance, args=(run,))
     worker.start()
     assert arrived.wait(10)
-    executions.cancel(house.rt, CAROL, run)
+    controls.cancel(house.rt, CAROL, run)
     house.runner.abandon_cancelled()
     worker.join(10)
     assert not worker.is_alive()
@@ -155,6 +155,6 @@ def test_a_call_under_way_is_abandoned(house: House, target: Target) -> None:
 def test_a_vote_after_a_cancel_is_refused(house: House) -> None:
     """The gate went with the run."""
     run = at_a_gate(house)
-    executions.cancel(house.rt, CAROL, run)
+    controls.cancel(house.rt, CAROL, run)
     with pytest.raises(Conflict, match="cancelled"):
         approvals.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from house import CAROL, House, Target, gate, http
 
-from engine import decide, executions, runner, working
+from engine import controls, decide, executions, runner, working
 from engine.steps.outcome import Failed, Succeeded
 from engine.sweeper import Heartbeat, Sweeper
 from storage import database, workers
@@ -71,7 +71,7 @@ def test_a_step_that_is_not_idempotent_is_not_sent_again(house: House, target: T
     assert house.all_steps(run) == {"a": "UNKNOWN"}
     assert house.status(run) == "WAITING"
     assert target.hits == []
-    executions.resolve(house.rt, CAROL, run, None, "retry", "It never left.")
+    controls.resolve(house.rt, CAROL, run, None, "retry", "It never left.")
     house.advance(run)
     assert house.status(run) == "SUCCESS"
     assert len(target.hits) == 1
@@ -129,7 +129,7 @@ def test_a_dead_workers_step_of_a_cancelled_run_ends_as_cancelled(house: House, 
     """Nothing is run again, and nobody is asked, for a run that was given up."""
     run = house.begin(http("a", method=method), http("b"))
     house.claim(run, house.worker("w2"))
-    executions.cancel(house.rt, CAROL, run)
+    controls.cancel(house.rt, CAROL, run)
     assert house.status(run) == "RUNNING"
     lose(house)
     house.sweep()
