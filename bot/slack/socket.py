@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import threading
 import time
 from typing import Any
@@ -57,7 +58,7 @@ class SocketDoor:
 
     def _run(self) -> None:
         """Connect whenever there is no connection; a moment's patience lets the SDK replace one by itself."""
-        missing_since: float | None = 0.0
+        missing_since: float | None = -math.inf
         while not self._stop.is_set():
             if self.connected:
                 missing_since = None
