@@ -11,6 +11,9 @@ from engine.expressions import conditions, references
 from storage import people, steps
 from storage.records import ExecutionRecord, Json
 
+INCIDENT_FACTS = ("channel", "channel_name")
+"""Known for a run from Slack; empty text for any other."""
+
 SECRET_MARK = "‹secret {}›"  # noqa: S105 - how a secret is shown, not one
 
 
@@ -21,7 +24,7 @@ def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]
     return {
         "params": execution.parameters,
         "steps": {step_id: {"outputs": value} for step_id, value in outputs.items()},
-        "incident": execution.incident or {},
+        "incident": {**dict.fromkeys(INCIDENT_FACTS, ""), **(execution.incident or {})},
         "execution": _execution(execution) if any(chain[0] == "execution" for chain in chains) else {},
         "runbook": {"id": runbook.id, "name": runbook.name, "version": execution.number, "team": runbook.team},
     }
