@@ -28,6 +28,7 @@ from storage.records import (
 _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 """No 0, 1, I, O or U: an id is read aloud at night and never spells a word."""
 
+_ID_TRIES = 5
 CHOICES = ("retry", "done", "failed")
 
 
@@ -79,12 +80,13 @@ def start(
     values = validate(definition.parameters, parameters)
     if definition.risk == "high" and not reason.strip():
         raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
-    while True:
+    for left in reversed(range(_ID_TRIES)):
         try:
             execution = _accept(rt, actor, version, definition, values, trigger, reason.strip(), incident or {})
             break
-        except database.IntegrityError:
-            continue
+        except database.IntegrityError:  # the id is taken: draw another
+            if not left:
+                raise
     rt.hint([execution.id])
     return execution
 

