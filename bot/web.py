@@ -54,7 +54,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     if slack is not None:
         slack.start()
     try:
-        asyncio.run(_serve(application(rt, door), listening))
+        asyncio.run(_serve(application(rt, door, slack), listening))
     finally:
         stop.set()
         if slack is not None:
@@ -115,12 +115,12 @@ def bind(settings: Settings) -> socket.socket:
     return listening
 
 
-def application(rt: Runtime, door: Door | None) -> Starlette:
+def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None) -> Starlette:
     """All routes. Everything that touches the database or Slack runs in threads, never on the event loop."""
     routes = [
         Route("/livez", _livez),
-        Route("/readyz", _ready(rt)),
-        Route("/healthz", _ready(rt)),
+        Route("/readyz", _ready(rt, slack)),
+        Route("/healthz", _ready(rt, slack)),
     ]
     if door is not None and rt.settings.slack_signing_secret:
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
@@ -132,14 +132,22 @@ async def _livez(_request: Request) -> Response:
     return PlainTextResponse("alive")
 
 
-def _ready(rt: Runtime) -> Handler:
+def _ready(rt: Runtime, slack: SocketDoor | None) -> Handler:
     async def ready(_request: Request) -> Response:
         found = await run_in_threadpool(health.checks, rt)
+        if slack is not None:
+            found.append(_slack_check(slack))
         ok = all(check.ok for check in found)
         body = {"ready": ok, "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in found}}
         return JSONResponse(body, status_code=200 if ok else 503)
 
     return ready
+
+
+def _slack_check(slack: SocketDoor) -> health.Check:
+    """A Slack that is away keeps nobody from being ready; a first connection that is still being made does."""
+    said = "connected" if slack.connected else "not connected" if slack.tried else "connecting"
+    return health.Check("slack", slack.tried, said)
 
 
 def _slack(receiver: Receiver) -> Handler:

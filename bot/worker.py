@@ -45,7 +45,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
 
 
 def _start_projector(rt: Runtime, worker_id: str, stop: threading.Event) -> threading.Thread | None:
-    """Show executions from this process whenever no other one does. The lease bears the worker's id and dies with it."""
+    """Show executions from this process whenever no other does. The lease bears the worker's id and dies with it."""
     if rt.settings.slack_mode == "none":
         return None
     projector = Projector(rt, web_client(rt.settings), holder=worker_id)

@@ -106,7 +106,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
         if digest is not None and digest != found.digest:
             raise Conflict(f"{slug}@{number} is not what you were shown. Look at it again before you approve it.")
         if found.status is not VersionStatus.DRAFT:
-            by = f" by <@{found.decided_by}>" if found.decided_by else ""
+            by = f", decided by {found.decided_by}" if found.decided_by else ""
             raise Conflict(f"{slug}@{number} is {found.status} already{by}.")
         if number != runbook.current_number:
             raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
@@ -121,7 +121,8 @@ def deprecate(rt: Runtime, actor: Actor, slug: str, number: int | None = None, r
     authorise(rt, actor, Action.DEPRECATE, shown)
     with database.transaction():
         _, found = _locked(rt, shown)
-        if found.status is VersionStatus.DEPRECATED:
+        wanted = [found] if number else runbooks.versions(shown.runbook_id)
+        if all(each.status is VersionStatus.DEPRECATED for each in wanted):
             raise Conflict(f"{shown.slug}@{shown.number} is DEPRECATED already.")
         withdraw(rt, actor, found if number else None, shown.runbook_id, reason)
     return version(rt, slug, shown.number)

@@ -11,6 +11,9 @@ from engine.expressions import conditions, references
 from storage import people, steps
 from storage.records import ExecutionRecord, Json
 
+INCIDENT_FACTS = ("channel", "channel_name")
+"""Known for a run from Slack; empty text for any other."""
+
 SECRET_MARK = "‹secret {}›"  # noqa: S105 - how a secret is shown, not one
 
 
@@ -25,7 +28,7 @@ def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]
     return {
         "params": execution.parameters,
         "steps": {step_id: {"outputs": outputs[path]} for step_id, path in named.items() if path in outputs},
-        "incident": execution.incident or {},
+        "incident": {**dict.fromkeys(INCIDENT_FACTS, ""), **(execution.incident or {})},
         "execution": _execution(execution) if "execution" in roots else {},
         "runbook": {"id": runbook.id, "name": runbook.name, "version": execution.number, "team": runbook.team},
         **(_round(execution, scope) if roots & {"item", "index"} else {}),

@@ -21,6 +21,8 @@ from storage.records import (
     VoteRecord,
 )
 
+_ID_TRIES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class GateView:
@@ -87,12 +89,13 @@ def request(
     checked = accepting.check(rt, actor, wanted)
     if force and not checked.wanted.reason:
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
-    while True:
+    for left in reversed(range(_ID_TRIES)):
         try:
             accepted = _accept_once(rt, actor, checked, force=force, reuse_within_ms=reuse_within_ms, key=key)
             break
-        except database.IntegrityError:
-            continue
+        except database.IntegrityError:  # the id is taken: draw another
+            if not left:
+                raise
     if accepted.how == "started":
         rt.hint([accepted.execution.id])
     return accepted

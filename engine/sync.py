@@ -56,6 +56,16 @@ class _File:
     commit: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What was found: the valid files, the paths of the others, the ids that several files claim, and what is wrong."""
+
+    files: list[_File]
+    broken: set[str]
+    doubled: set[str]
+    problems: list[Problem]
+
+
 def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> SyncReport:
     """Bring the catalogue and the roles up to the folder. Raises `NotAllowed`; what is wrong with files is reported.
 
@@ -63,35 +73,30 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     """
     authorise(rt, actor, Action.SYNC)
     folder = rt.settings.runbooks_dir
-    files, broken, problems = _read_folder(folder)
+    found = _read_folder(folder)
     policy, policy_problems = access_file.read(folder / access_file.NAME)
-    problems += policy_problems
-    emails = {each.author_email for each in files if each.author_email}
+    problems = [*found.problems, *policy_problems]
+    emails = {each.author_email for each in found.files if each.author_email}
     authors = {email: find_author(email) for email in emails} if find_author else {}
     with database.transaction():
         database.one_at_a_time("sync")
-        changes = _apply(rt, actor, files, broken, authors) if files or broken else []
+        changes = _apply(rt, actor, found, authors)
         if policy is not None:
             _apply_policy(rt, actor, policy)
-        unchanged = len(files) - sum(each.kind != "deprecated" for each in changes)
+        unchanged = len(found.files) - sum(each.kind != "deprecated" for each in changes)
         report = SyncReport(tuple(changes), tuple(sorted(problems)), unchanged)
         runbooks.save_sync(rt.workspace_id, report.ok, {"problems": [str(problem) for problem in report.problems]})
     return report
 
 
-def _read_folder(folder: Path) -> tuple[list[_File], set[str], list[Problem]]:
-    """The valid files, the paths of the others, and what is wrong with those."""
+def _read_folder(folder: Path) -> _Folder:
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
     except OSError as error:
-        return (
-            [],
-            set(),
-            [Problem(str(folder), 1, 1, f"the folder cannot be read ({error.strerror}): nothing was changed")],
-        )
+        return _nothing(folder, f"the folder cannot be read ({error.strerror}): nothing was changed")
     paths = [path for path in paths if not path.name.startswith(("_", "."))]
     if not paths:
-        return [], set(), [Problem(str(folder), 1, 1, "there is no runbook in this folder: nothing was changed")]
+        return _nothing(folder, "there is no runbook in this folder: nothing was changed")
     files: list[_File] = []
     broken: set[str] = set()
     problems: list[Problem] = []
@@ -102,6 +107,10 @@ def _read_folder(folder: Path) -> tuple[list[_File], set[str], list[Problem]]:
             broken.add(path.name)
             problems += error.problems
     return _without_doubles(files, broken, problems)
+
+
+def _nothing(folder: Path, message: str) -> _Folder:
+    return _Folder([], set(), set(), [Problem(str(folder), 1, 1, message)])
 
 
 def _read_file(path: Path) -> _File:
@@ -116,33 +125,31 @@ def _read_file(path: Path) -> _File:
     return _File(path.name, source.decode("utf-8"), runbook, email, commit_id)
 
 
-def _without_doubles(
-    files: list[_File], broken: set[str], problems: list[Problem]
-) -> tuple[list[_File], set[str], list[Problem]]:
+def _without_doubles(files: list[_File], broken: set[str], problems: list[Problem]) -> _Folder:
     by_id: dict[str, list[_File]] = {}
     for each in files:
         by_id.setdefault(each.runbook.id, []).append(each)
-    for runbook_id, same in by_id.items():
-        if len(same) > 1:
-            names = " and ".join(each.path for each in same)
-            broken |= {each.path for each in same}
-            problems += [Problem(each.path, 1, 1, f"the id {runbook_id} is used by {names}") for each in same]
-    return [each for each in files if each.path not in broken], broken, problems
+    doubled = {runbook_id for runbook_id, same in by_id.items() if len(same) > 1}
+    for runbook_id in doubled:
+        names = " and ".join(each.path for each in by_id[runbook_id])
+        problems += [Problem(each.path, 1, 1, f"the id {runbook_id} is used by {names}") for each in by_id[runbook_id]]
+    broken |= {each.path for each in files if each.runbook.id in doubled}
+    return _Folder([each for each in files if each.path not in broken], broken, doubled, problems)
 
 
-def _apply(
-    rt: Runtime, actor: Actor, files: list[_File], broken: set[str], authors: dict[str, str | None]
-) -> list[SyncChange]:
+def _apply(rt: Runtime, actor: Actor, found: _Folder, authors: dict[str, str | None]) -> list[SyncChange]:
+    if not (found.files or found.broken):
+        return []
     known = {runbook.slug: runbook for runbook in runbooks.listing(rt.workspace_id)}
     changes = []
-    for each in files:
+    for each in found.files:
         change = _apply_file(rt, actor, each, known.get(each.runbook.id), authors.get(each.author_email or ""))
         if change is not None:
             changes.append(change)
-    present = {each.runbook.id for each in files}
+    present = {each.runbook.id for each in found.files} | found.doubled
     for runbook in known.values():
-        gone = runbook.slug not in present and runbook.source_path is not None and runbook.source_path not in broken
-        if gone:
+        gone = runbook.slug not in present and runbook.source_path is not None
+        if gone and runbook.source_path not in found.broken:
             changes.append(_remove(rt, actor, runbook))
     return changes
 

@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import peewee as pw
-from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
+from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
 
 from storage.tables import proxy
 
 OperationalError = pw.OperationalError
 IntegrityError = pw.IntegrityError
-DatabaseTrouble = (pw.OperationalError, pw.InterfaceError, pw.InternalError)
-"""What a lost, full or locked database raises. It may or may not have happened: read again, then decide."""
+DatabaseTrouble = (pw.OperationalError, pw.InterfaceError, pw.InternalError, MaxConnectionsExceeded)
+"""What a lost, full or locked database raises, and a pool with no connection to spare.
+
+The change may or may not have happened: read again, then decide.
+"""
 
 _PRAGMAS = {"journal_mode": "wal", "synchronous": "full", "foreign_keys": 1, "temp_store": "memory"}
 _PG_OPTIONS = "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
@@ -31,8 +34,9 @@ _PG_OPTIONS = "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transa
 def open_database(*, sqlite: Path | None = None, postgresql: str | None = None, max_connections: int = 20) -> None:
     """Decide where the tables live. Give exactly one of `sqlite` (a file) and `postgresql` (a URL).
 
-    Opens no connection yet, except that the clock is read at the first use of `now`.
+    Closes what was open before. Opens no connection yet, except that the clock is read at the first use of `now`.
     """
+    close_database()
     db: Any
     if sqlite is not None:
         sqlite.parent.mkdir(parents=True, exist_ok=True)

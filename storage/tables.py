@@ -6,11 +6,23 @@ Only storage's own modules import this. Which database they live in is decided o
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import peewee as pw
 
 proxy = pw.DatabaseProxy()
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Text(pw.TextField):
+    """Text from anywhere. What no database takes, NUL and lone surrogates, becomes U+FFFD, also in what is looked for."""
+
+    def db_value(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return super().db_value(value)
+        return _UNSTORABLE.sub("\ufffd", value)
 
 
 class JsonText(pw.TextField):
@@ -52,23 +64,23 @@ class Table(pw.Model):
 
 class Workspace(Table):
     id = pw.BigAutoField()
-    slack_team = pw.TextField(null=True, unique=True)
-    name = pw.TextField()
+    slack_team = Text(null=True, unique=True)
+    name = Text()
     created_at = pw.BigIntegerField()
 
 
 class Runbook(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
-    slug = pw.TextField()
-    name = pw.TextField()
-    description = pw.TextField()
-    team = pw.TextField(null=True)
+    slug = Text()
+    name = Text()
+    description = Text()
+    team = Text(null=True)
     tags = JsonText()
-    risk = pw.TextField()
-    source_path = pw.TextField(null=True)
+    risk = Text()
+    source_path = Text(null=True)
     current_number = pw.BigIntegerField()
-    status = pw.TextField()
+    status = Text()
     updated_at = pw.BigIntegerField()
 
 
@@ -76,24 +88,24 @@ class RunbookVersion(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     runbook_id = pw.BigIntegerField()
-    slug = pw.TextField()
+    slug = Text()
     number = pw.BigIntegerField()
-    digest = pw.TextField()
+    digest = Text()
     definition = JsonText()
-    source = pw.TextField()
-    author = pw.TextField(null=True)
-    author_email = pw.TextField(null=True)
-    source_commit = pw.TextField(null=True)
-    note = pw.TextField()
-    status = pw.TextField()
+    source = Text()
+    author = Text(null=True)
+    author_email = Text(null=True)
+    source_commit = Text(null=True)
+    note = Text()
+    status = Text()
     created_at = pw.BigIntegerField()
-    decided_by = pw.TextField(null=True)
+    decided_by = Text(null=True)
     decided_at = pw.BigIntegerField(null=True)
 
 
 class AccessPolicy(Table):
     workspace_id = pw.BigIntegerField(primary_key=True)
-    digest = pw.TextField()
+    digest = Text()
     content = JsonText()
     loaded_at = pw.BigIntegerField()
 
@@ -108,27 +120,27 @@ class SyncReport(Table):
 class Person(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
-    user_id = pw.TextField()
-    name = pw.TextField()
-    email = pw.TextField(null=True)
-    standing = pw.TextField()
-    tz = pw.TextField(null=True)
+    user_id = Text()
+    name = Text()
+    email = Text(null=True)
+    standing = Text()
+    tz = Text(null=True)
     fetched_at = pw.BigIntegerField()
 
 
 class UserGroup(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
-    group_id = pw.TextField()
-    handle = pw.TextField()
+    group_id = Text()
+    handle = Text()
     members = JsonText()
     fetched_at = pw.BigIntegerField()
 
 
 class Worker(Table):
-    id = pw.TextField(primary_key=True)
+    id = Text(primary_key=True)
     workspace_id = pw.BigIntegerField()
-    host = pw.TextField()
+    host = Text()
     pid = pw.BigIntegerField()
     started_at = pw.BigIntegerField()
     lease_until = pw.BigIntegerField()
@@ -136,22 +148,22 @@ class Worker(Table):
 
 
 class Execution(Table):
-    id = pw.TextField(primary_key=True)
+    id = Text(primary_key=True)
     workspace_id = pw.BigIntegerField()
     runbook_id = pw.BigIntegerField()
     version_id = pw.BigIntegerField()
-    slug = pw.TextField()
+    slug = Text()
     number = pw.BigIntegerField()
-    digest = pw.TextField()
-    team = pw.TextField(null=True)
-    status = pw.TextField()
-    ending = pw.TextField(null=True)
+    digest = Text()
+    team = Text(null=True)
+    status = Text()
+    ending = Text(null=True)
     parameters = JsonText()
-    trigger = pw.TextField()
-    requester = pw.TextField()
-    reason = pw.TextField()
+    trigger = Text()
+    requester = Text()
+    reason = Text()
     incident = JsonText()
-    channel = pw.TextField(null=True)
+    channel = Text(null=True)
     result = JsonText()
     error = JsonText()
     created_at = pw.BigIntegerField()
@@ -167,29 +179,29 @@ class Execution(Table):
     parked = pw.BigIntegerField()
     unfinished = pw.BigIntegerField()
     event_seq = pw.BigIntegerField()
-    paused_reason = pw.TextField(null=True)
-    phase = pw.TextField()
+    paused_reason = Text(null=True)
+    phase = Text()
     cleanup_until = pw.BigIntegerField(null=True)
     asking = pw.BigIntegerField()
     status_since = pw.BigIntegerField()
     waiting_ms = pw.BigIntegerField()
     paused_ms = pw.BigIntegerField()
-    same_as = pw.TextField(null=True)
-    slot_group = pw.TextField(null=True)
-    slot = pw.TextField(null=True)
+    same_as = Text(null=True)
+    slot_group = Text(null=True)
+    slot = Text(null=True)
     parent_step = pw.BigIntegerField(null=True)
-    replay_of = pw.TextField(null=True)
+    replay_of = Text(null=True)
 
 
 class StepRun(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
-    execution_id = pw.TextField()
-    path = pw.TextField()
-    step_id = pw.TextField()
+    execution_id = Text()
+    path = Text()
+    step_id = Text()
     position = pw.BigIntegerField()
-    kind = pw.TextField()
-    status = pw.TextField()
+    kind = Text()
+    status = Text()
     fence = pw.BigIntegerField()
     blocked = pw.BigIntegerField()
     poisoned = pw.BooleanField()
@@ -199,18 +211,18 @@ class StepRun(Table):
     failures = pw.BigIntegerField()
     recoveries = pw.BigIntegerField()
     idempotent = pw.BooleanField()
-    worker_id = pw.TextField(null=True)
+    worker_id = Text(null=True)
     started_at = pw.BigIntegerField(null=True)
     ended_at = pw.BigIntegerField(null=True)
     outputs = JsonText()
     error = JsonText()
-    note = pw.TextField()
-    scope = pw.TextField()
-    phase = pw.TextField()
+    note = Text()
+    scope = Text()
+    phase = Text()
     ended_seq = pw.BigIntegerField()
     items = JsonText()
     rounds = pw.BigIntegerField()
-    wait_key = pw.TextField(null=True)
+    wait_key = Text(null=True)
     reopened = pw.BooleanField()
 
 
@@ -219,8 +231,8 @@ class Attempt(Table):
     workspace_id = pw.BigIntegerField()
     step_run_id = pw.BigIntegerField()
     number = pw.BigIntegerField()
-    status = pw.TextField()
-    worker_id = pw.TextField()
+    status = Text()
+    worker_id = Text()
     started_at = pw.BigIntegerField()
     ended_at = pw.BigIntegerField(null=True)
     request = JsonText()
@@ -231,17 +243,17 @@ class Attempt(Table):
 class Approval(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
-    execution_id = pw.TextField()
+    execution_id = Text()
     step_run_id = pw.BigIntegerField()
-    path = pw.TextField()
-    status = pw.TextField()
+    path = Text()
+    status = Text()
     min_approvals = pw.BigIntegerField()
     approvers = JsonText()
     allow_self = pw.BooleanField()
-    message = pw.TextField()
+    message = Text()
     preview = JsonText()
-    digest = pw.TextField()
-    on_timeout = pw.TextField()
+    digest = Text()
+    on_timeout = Text()
     opened_at = pw.BigIntegerField()
     expires_at = pw.BigIntegerField()
     decided_at = pw.BigIntegerField(null=True)
@@ -251,21 +263,21 @@ class Vote(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     approval_id = pw.BigIntegerField()
-    person = pw.TextField()
-    decision = pw.TextField()
-    comment = pw.TextField()
+    person = Text()
+    decision = Text()
+    comment = Text()
     at = pw.BigIntegerField()
 
 
 class Event(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
-    execution_id = pw.TextField()
+    execution_id = Text()
     seq = pw.BigIntegerField()
     at = pw.BigIntegerField()
-    kind = pw.TextField()
-    path = pw.TextField(null=True)
-    actor = pw.TextField(null=True)
+    kind = Text()
+    path = Text(null=True)
+    actor = Text(null=True)
     data = JsonText()
 
 
@@ -273,47 +285,47 @@ class Audit(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     at = pw.BigIntegerField()
-    actor = pw.TextField()
-    action = pw.TextField()
-    thing = pw.TextField()
-    severity = pw.TextField()
+    actor = Text()
+    action = Text()
+    thing = Text()
+    severity = Text()
     detail = JsonText()
 
 
 class Card(Table):
-    execution_id = pw.TextField(primary_key=True)
+    execution_id = Text(primary_key=True)
     workspace_id = pw.BigIntegerField()
-    channel = pw.TextField()
-    ts = pw.TextField(null=True)
+    channel = Text()
+    ts = Text(null=True)
     shown_seq = pw.BigIntegerField()
     told_seq = pw.BigIntegerField()
     shown_at = pw.BigIntegerField()
     settled = pw.BooleanField()
-    trouble = pw.TextField()
+    trouble = Text()
 
 
 class Post(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
-    execution_id = pw.TextField()
-    key = pw.TextField()
-    channel = pw.TextField()
-    ts = pw.TextField()
+    execution_id = Text()
+    key = Text()
+    channel = Text()
+    ts = Text()
     settled = pw.BooleanField()
 
 
 class Lease(Table):
-    name = pw.TextField(primary_key=True)
-    holder = pw.TextField()
+    name = Text(primary_key=True)
+    holder = Text()
     until = pw.BigIntegerField()
 
 
 class WaitEvent(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
-    key = pw.TextField()
-    event_id = pw.TextField()
-    sender = pw.TextField()
+    key = Text()
+    event_id = Text()
+    sender = Text()
     data = JsonText()
     received_at = pw.BigIntegerField()
     taken_by = pw.BigIntegerField(null=True)
@@ -322,15 +334,15 @@ class WaitEvent(Table):
 class Idempotency(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
-    actor = pw.TextField()
-    key = pw.TextField()
-    request = pw.TextField()
-    execution_id = pw.TextField()
+    actor = Text()
+    key = Text()
+    request = Text()
+    execution_id = Text()
     at = pw.BigIntegerField()
 
 
 class RequestSeen(Table):
-    key = pw.TextField(primary_key=True)
+    key = Text(primary_key=True)
     at = pw.BigIntegerField()
 
 

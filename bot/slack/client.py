@@ -49,7 +49,7 @@ def error_code(error: SlackApiError) -> str:
     """Slack's word for what went wrong, `http_<status>` where the answer was not JSON."""
     response = error.response
     code = response.get("error") if isinstance(response.data, dict) else None
-    return code if isinstance(code, str) and code else f"http_{response.status_code}"
+    return code if isinstance(code, str) and code and " " not in code else f"http_{response.status_code}"
 
 
 def retry_after(error: SlackApiError) -> float | None:

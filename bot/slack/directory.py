@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
 from slack_sdk import WebClient
@@ -27,7 +28,7 @@ PERSON_STALE_MS = 10 * 60_000
 GROUPS_EVERY_S = 300
 GROUPS_STALE_S = 600
 """Groups older than this are asked for again before a decision."""
-SLACK_TROUBLE = (SlackClientError, OSError)
+SLACK_TROUBLE = (SlackClientError, OSError, HTTPException)
 """What a call to Slack raises: a refusal by Slack, or no answer at all."""
 
 

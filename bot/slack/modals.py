@@ -56,6 +56,7 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
     def work(reply: Reply) -> None:
         actor = desk.directory.identify(user)
         desk.directory.refresh_groups()
+        running.must_be_heard(desk, place)
         reply.privately(running.started(running.start(desk, actor, ref, values, reason), ref.channel))
 
     return Submission({}, place, work)

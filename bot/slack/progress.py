@@ -110,6 +110,9 @@ class Projector:
         except SLACK_TROUBLE as trouble:
             log.warning("Slack cannot be reached: %s", type(trouble).__name__)
             self._pace.pause("*", 2.0)
+        except Exception:
+            log.exception("%s could not be shown", card.execution_id)
+            self._back_off(card)
 
     # The card
 
@@ -234,10 +237,15 @@ class Projector:
         if code in MESSAGE_GONE:
             self._gone.add(card.execution_id)
             return
+        wait = self._back_off(card)
+        log.warning("%s could not be shown (%s); trying again in %.0f s.", card.execution_id, code, wait)
+
+    def _back_off(self, card: CardRecord) -> float:
+        """Leave a card alone for a while, twice as long each time; says how long."""
         _, last = self._later.get(card.execution_id, (0.0, 1.0))
         wait = min(last * 2, 60.0)
-        log.warning("%s could not be shown (%s); trying again in %.0f s.", card.execution_id, code, wait)
         self._later[card.execution_id] = (time.monotonic() + wait, wait)
+        return wait
 
     def _release(self) -> None:
         try:

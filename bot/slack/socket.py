@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import threading
 import time
 from typing import Any
@@ -38,6 +39,7 @@ class SocketDoor:
         self._door = door
         self._settings = settings
         self._client: SocketModeClient | None = None
+        self._tried = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="socket-mode", daemon=True)
 
@@ -45,6 +47,11 @@ class SocketDoor:
     def connected(self) -> bool:
         """Whether messages can come in now."""
         return self._client is not None and self._client.is_connected()
+
+    @property
+    def tried(self) -> bool:
+        """Whether the first attempt to connect is over, well or not: until then what people type would be lost."""
+        return self._tried.is_set()
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -57,7 +64,7 @@ class SocketDoor:
 
     def _run(self) -> None:
         """Connect whenever there is no connection; a moment's patience lets the SDK replace one by itself."""
-        missing_since: float | None = 0.0
+        missing_since: float | None = -math.inf
         while not self._stop.is_set():
             if self.connected:
                 missing_since = None
@@ -81,6 +88,7 @@ class SocketDoor:
         except Exception:
             log.exception("The Socket Mode connection failed; trying again.")
         self._client = client
+        self._tried.set()
 
     def _new_client(self) -> SocketModeClient:
         api: WebClient = web_client(self._settings, self._settings.slack_app_token)

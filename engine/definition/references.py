@@ -17,8 +17,8 @@ from engine.expressions.grammar import Syntax
 from engine.expressions.urls import parse_url
 
 FACTS: Mapping[str, tuple[str, ...]] = {
-    "execution": ("id", "workspace", "team", "requester", "reason", "started_at", "url"),
-    "incident": ("id", "channel", "channel_name", "permalink"),
+    "execution": ("id", "workspace", "team", "requester", "reason", "started_at"),
+    "incident": ("channel", "channel_name"),
     "runbook": ("id", "name", "version", "team"),
     "response": ("status", "headers", "json", "text"),
 }

@@ -26,6 +26,7 @@ from engine.steps.outcome import Outcome, Succeeded
 from engine.steps.perform import Claim, Tools, perform
 from engine.sweeper import Sweeper
 from storage import database, events, steps, workers
+from storage.executions import next_due_at
 from storage.records import (
     AttemptRecord,
     EventRecord,
@@ -243,7 +244,7 @@ class House:
         return perform(claim, self.tools, lambda: False)
 
     def sweep(self, *, work: bool = True) -> list[str]:
-        """One round of a sweeper that does at once what is due, unless it is not to `work`; the executions that were."""
+        """One round of a sweeper that does at once what is due, unless it is not to `work`; what was due."""
         due: list[str] = []
         with database.transaction():
             for worker_id in self.alive:
@@ -253,12 +254,14 @@ class House:
             self.advance(execution_id)
         return due
 
-    def run(self, execution_id: str, step_ms: int = 500, patience_ms: int = HOUR) -> ExecutionStatus:
-        """Advance, sweep and turn the clock until the run has ended or waits for somebody."""
-        until = self.clock.time + patience_ms
+    def run(self, execution_id: str) -> ExecutionStatus:
+        """Advance, and turn the clock to whatever falls due next, until the run has ended or waits for somebody."""
+        until = self.clock.time + HOUR
         self.advance(execution_id)
         while self.status(execution_id) in ("PENDING", "RUNNING") and self.clock.time < until:
-            self.clock.tick(step_ms)
+            with database.reading():
+                due = next_due_at(self.clock.time)
+            self.clock.time = min(due or until, until)
             self.sweep()
         return self.status(execution_id)
 

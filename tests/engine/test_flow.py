@@ -14,7 +14,9 @@ BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
 
 
 def loop(name: str, *inner: dict[str, Any], **keys: Any) -> dict[str, Any]:
-    with_ = {key.rstrip("_"): keys.pop(key) for key in ("items", "while_", "max_parallel", "max_failures") if key in keys}
+    with_ = {
+        key.rstrip("_"): keys.pop(key) for key in ("items", "while_", "max_parallel", "max_failures") if key in keys
+    }
     return {"id": name, "type": "loop", "with": {**with_, "steps": list(inner)}, **keys}
 
 
@@ -35,7 +37,15 @@ def test_a_loop_goes_over_its_items_one_by_one(house: House, target: Target) -> 
     ]
     run = house.begin(loop("each", *body, items=["a", "b", "c"]), http("after", target.url("/after")))
     assert house.run(run) == "SUCCESS"
-    assert target.paths() == ["/a", "/told?index=0&was=200", "/b", "/told?index=1&was=200", "/c", "/told?index=2&was=200", "/after"]
+    assert target.paths() == [
+        "/a",
+        "/told?index=0&was=200",
+        "/b",
+        "/told?index=1&was=200",
+        "/c",
+        "/told?index=2&was=200",
+        "/after",
+    ]
     found = outputs(house, run, "each")
     assert (found["rounds"], found["failures"], len(found["results"])) == (3, 0, 3)
     assert found["results"][1]["ask"]["status"] == 200
@@ -174,7 +184,9 @@ def test_retry_goes_on_from_the_failed_step(house: House, target: Target) -> Non
 def test_retry_inside_a_loop_goes_on_with_the_round(house: House, target: Target) -> None:
     """A loop that failed goes on from the failed round, and its earlier rounds stay done."""
     target.does["/b"] = [BROKEN, answer(b"{}", "200 OK")]
-    each = loop("each", http("ask", target.url("/{{ item }}")), http("tell", target.url("/told")), items=["a", "b", "c"])
+    each = loop(
+        "each", http("ask", target.url("/{{ item }}")), http("tell", target.url("/told")), items=["a", "b", "c"]
+    )
     run = house.begin(each, http("after", target.url("/after")))
     assert house.run(run) == "FAILED"
     controls.retry(house.rt, CAROL, run)
@@ -255,7 +267,14 @@ def test_a_delay_takes_its_time_and_holds_nothing(house: House, target: Target) 
 
 def test_a_concurrency_group_queues_and_admits(house: House, target: Target) -> None:
     """The second run waits until the first has ended, through its gate too."""
-    house.publish(runbook("demo", gate("ask"), concurrency={"group": "g", "limit": 1}, parameters={"type": "object", "properties": {"n": {"type": "integer"}}}))
+    house.publish(
+        runbook(
+            "demo",
+            gate("ask"),
+            concurrency={"group": "g", "limit": 1},
+            parameters={"type": "object", "properties": {"n": {"type": "integer"}}},
+        )
+    )
     first, second = house.start("demo", n=1), house.start("demo", n=2)
     house.run(first)
     house.run(second, patience_ms=5_000)
@@ -279,14 +298,24 @@ def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -
 
     target.does["/b"] = [BROKEN]
     run = house.begin(
-        loop("each", branch("way", "item != 'c'", [http("ask", target.url("/{{ item }}"))]), items=["a", "b", "c"], max_failures=1),
+        loop(
+            "each",
+            branch("way", "item != 'c'", [http("ask", target.url("/{{ item }}"))]),
+            items=["a", "b", "c"],
+            max_failures=1,
+        ),
         gate("ask-people"),
     )
     house.run(run)
     found = executions.find(house.rt, run)
     with database.reading():
         again = decide.counted(found, steps.census(run, found.phase))
-    assert (found.live, found.running, found.parked, found.unfinished) == (again.live, again.running, again.parked, again.unfinished)
+    assert (found.live, found.running, found.parked, found.unfinished) == (
+        again.live,
+        again.running,
+        again.parked,
+        again.unfinished,
+    )
     assert lifecycle.cleanup_ended(found, 0) is False
 
 

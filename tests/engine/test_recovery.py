@@ -101,7 +101,7 @@ def test_a_late_result_does_not_end_the_attempt_that_replaced_it(house: House) -
     first = house.claim(run, zombie)
     lose(house)
     with_lease = house.worker("w3")
-    Sweeper(house.rt, lambda _ids: None, grace_ms=0).sweep()
+    house.sweep(work=False)
     second = house.claim(run, with_lease)
     house.finish(first, Succeeded({"who": "zombie"}), runner=zombie)
     assert house.all_steps(run) == {"a": "RUNNING"}
@@ -118,7 +118,7 @@ def test_a_step_that_keeps_killing_workers_fails(house: House) -> None:
         house.claim(run, house.worker(f"victim-{number}"))
         house.alive.discard(f"victim-{number}")
         working.declare_dead(f"victim-{number}")
-        Sweeper(house.rt, lambda _ids: None, grace_ms=0).sweep()
+        house.sweep(work=False)
     assert house.status(run) == "FAILED"
     assert house.execution(run).error["code"] == "worker_lost"
     house.check_books(run)
@@ -248,3 +248,16 @@ def test_a_draining_worker_finishes_its_step_and_claims_no_other(house: House, t
     assert target.paths() == ["/a"]
     house.worker("w2").advance(run)
     assert house.status(run) == "SUCCESS"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_a_sweep_saw_is_looked_at_again_under_the_lock(house: House, ended: bool) -> None:
+    """Another sweeper was faster, and a living worker has the step by now or has even finished it."""
+    run = house.begin(http("a", method="POST"))
+    claim = house.claim(run)
+    if ended:
+        house.finish(claim)
+    before = house.step_runs(run)
+    sweeper = Sweeper(house.rt, lambda _ids: None)
+    sweeper._take_over(claim.step_run.id)
+    assert house.step_runs(run) == before

@@ -92,6 +92,7 @@ def test_labels_hints_and_what_is_required_come_from_the_schema() -> None:
     assert not found["note"]["element"].get("multiline")
     assert found["text"]["element"]["multiline"]
     assert found["count"]["element"]["min_value"] == "0"
+    assert found["count"]["hint"]["text"] == "From 0 to 300."
     assert not found["count"]["element"]["is_decimal_allowed"]
     assert found["ratio"]["element"]["initial_value"] == "0.5"
     assert found["force"]["element"]["initial_option"]["text"]["text"] == "No"

@@ -11,9 +11,9 @@ from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, PlanBloc
 from bot.slack.ids import Action, RunRef, StepRef
 from bot.slack.views import gate as gates
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, rich, section, sections
-from bot.slack.views.text import as_json, code, duration, escape, inline, person, plain, when
+from bot.slack.views.text import as_json, code, cut, duration, escape, inline, person, plain, when
 from bot.slack.views.words import error_field, execution_words, step_words, task_status
-from storage.records import ApprovalStatus, ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus
+from storage.records import ApprovalStatus, ExecutionRecord, ExecutionStatus, Json, StepRunRecord, StepStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook
@@ -122,8 +122,14 @@ def _output(step: StepRunRecord) -> str:
         return ""
     if "status" in step.outputs:
         body = step.outputs.get("json", step.outputs.get("text"))
-        return as_json(step.outputs["status"], 20) + (f" · {as_json(body, 120)}" if body not in (None, "") else "")
-    return as_json(step.outputs, 140)
+        return as_json(step.outputs["status"], 20) + (f" · {_told(body, 120)}" if body not in (None, "") else "")
+    return _told(step.outputs, 140)
+
+
+def _told(value: Json, limit: int) -> str:
+    """A value without the brackets that only programs need."""
+    pairs = value.items() if isinstance(value, dict) else ()
+    return cut(", ".join(f"{key}: {as_json(part, 40)}" for key, part in pairs), limit) or as_json(value, limit)
 
 
 def _progress(view: ExecutionView) -> str:
@@ -186,9 +192,8 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
 def _buttons(execution: ExecutionRecord) -> list[ButtonElement]:
     if execution.status.ended or execution.ending is not None:
         return []
-    ask = confirm(
-        "Cancel this run?", f"{execution.slug}, {execution.id}: steps that run now are dropped.", "Cancel the run"
-    )
+    what = f"{execution.slug}, {execution.id}: steps that run now are dropped."
+    ask = confirm("Cancel this run?", what, "Cancel the run", style="danger")
     return [button("Cancel the run", Action.CANCEL, RunRef(execution.id), style="danger", confirm=ask)]
 
 

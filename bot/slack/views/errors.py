@@ -8,17 +8,18 @@ from bot.slack.views.text import code, escape
 from engine.errors import EngineError, InvalidDefinition, InvalidParameters
 
 
-def refusal(error: EngineError, hint: str = "") -> Message:
+def refusal(error: EngineError) -> Message:
     """The engine's sentence; parameters and problems one a line."""
     if isinstance(error, InvalidParameters):
         lines = [
             f"• {code(name, 100)}: {escape(why, 300)}" if name else f"• {escape(why, 300)}"
             for name, why in error.fields.items()
         ]
-        return said("\n".join(["The parameters do not fit:", *lines[:20], hint]).strip())
+        hint = f"Write each as {code('name=value')}, the value in quotes where it has spaces."
+        return said("\n".join(["The parameters do not fit:", *lines[:20], hint]))
     if isinstance(error, InvalidDefinition):
         return said("\n".join(code(str(problem), 300) for problem in error.problems[:8]))
-    return said(f"{escape(str(error), 2500)} {hint}".strip())
+    return said(escape(str(error), 2500))
 
 
 def misunderstood(error: GrammarError, command: str) -> Message:

@@ -120,9 +120,13 @@ def pickable(found: list[Choice]) -> bool:
 
 
 def properties(runbook: Runbook) -> dict[str, dict[str, Json]]:
-    """The schema of each parameter, references followed."""
-    named = runbook.parameters.get("properties", {})
-    return {name: resolved(runbook.parameters, schema) for name, schema in named.items()}
+    """The schema of each parameter, references followed, those of a list's items too."""
+
+    def whole(schema: dict[str, Json]) -> dict[str, Json]:
+        known = resolved(runbook.parameters, schema)
+        return {**known, "items": whole(known["items"])} if isinstance(known.get("items"), dict) else known
+
+    return {name: whole(schema) for name, schema in runbook.parameters.get("properties", {}).items()}
 
 
 def _input(name: str, schema: dict[str, Json], required: bool, value: Json) -> InputBlock:
@@ -143,9 +147,17 @@ def _hint(schema: dict[str, Json]) -> str:
         parts.append(f"One of {len(found)} values, such as {', '.join(as_json(one.value, 30) for one in found[:5])}.")
     elif kind(schema) in ("array", "object") and not found:
         parts.append("Written as a JSON list." if kind(schema) == "array" else "Written as a JSON object.")
+    if kind(schema) in ("integer", "number") and not found:
+        parts.append(_bounds(schema.get("minimum"), schema.get("maximum")))
     if schema.get("format") == "date-time":
         parts.append("In your own time zone.")
     return " ".join(part for part in parts if part)
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"From {low} to {high}."
+    return f"At least {low}." if low is not None else f"At most {high}." if high is not None else ""
 
 
 def _element(schema: dict[str, Json], value: Json) -> InputInteractiveElement:

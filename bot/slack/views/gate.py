@@ -52,8 +52,10 @@ def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
 def _terms(gate: GateView) -> list[str]:
     approval = gate.approval
     left = f"{gate.missing} of {approval.min_approvals} approvals missing"
-    end = {"approve": "approved", "reject": "rejected"}.get(approval.on_timeout, "failed")
-    own = "" if approval.allow_self else "; not whoever asked for the run"
+    end = {"approve": "it counts as approved", "reject": "it counts as rejected"}.get(
+        approval.on_timeout, "the run fails"
+    )
+    own = "" if approval.allow_self else "; not who asked for the run"
     return [
         f"{left} · may decide: {approver_words(approval.approvers)}{own}",
         f"open until {when(approval.expires_at)}, then {end}",

@@ -46,15 +46,15 @@ def runbooks_view(runbooks: Sequence[RunbookRecord], command: str) -> Message:
     return message(f"{len(runbooks)} runbooks", blocks)
 
 
-def runbook_line(runbook: RunbookRecord) -> Block:
-    """One runbook in a list."""
+def runbook_line(runbook: RunbookRecord, *, offer: bool = True) -> Block:
+    """One runbook in a list; `offer` puts a button beside it where it may run."""
     facts = [version_words(runbook.status), f"risk {inline(runbook.risk, 20)}"]
     facts += [inline(f"team {runbook.team}", 80)] if runbook.team else []
     facts += [code(tag, 40) for tag in runbook.tags[:6]]
     title = f"*{inline(runbook.name, 150)}* {code(runbook.slug, 100)}"
-    text = f"{title}\n{inline(runbook.description, 300)}\n{' · '.join(facts)}"
+    text = "\n".join(line for line in (title, inline(runbook.description, 300), " · ".join(facts)) if line)
     ref = VersionRef(runbook.slug, runbook.current_number, "")
-    runs = runbook.status is VersionStatus.APPROVED
+    runs = offer and runbook.status is VersionStatus.APPROVED
     return section(text, button("Run…", Action.OPEN_FORM, ref) if runs else None)
 
 

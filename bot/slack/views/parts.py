@@ -79,14 +79,14 @@ def button(
     )
 
 
-def confirm(title: str, text: str, yes: str, no: str = "Go back") -> ConfirmObject:
+def confirm(title: str, text: str, yes: str, style: str = "primary") -> ConfirmObject:
     """A dialog before a click counts."""
     return ConfirmObject(
         title=PlainTextObject(text=plain(title, 100)),
         text=PlainTextObject(text=plain(text, 300)),
         confirm=PlainTextObject(text=plain(yes, 30)),
-        deny=PlainTextObject(text=plain(no, 30)),
-        style="danger",
+        deny=PlainTextObject(text="Go back"),
+        style=style,
     )
 
 

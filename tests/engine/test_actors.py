@@ -1,0 +1,299 @@
+"""Hints over a real Redis: carried while it is there, missed by nobody when it is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from house import House, Target, http, runbook
+
+from bot import embedded_redis
+from engine import actors
+from engine.actors import Hints, make_actor, make_broker, make_worker
+from engine.working import Worker
+from storage import database, steps
+from storage.records import ExecutionStatus
+
+PROGRAM = embedded_redis.find()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Redis server's program here")
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 15) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    return pytest.fail("it did not come true in time")
+
+
+class Redis:
+    """One server that can be killed, stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        assert PROGRAM is not None
+        self._server = embedded_redis.Embedded(PROGRAM, folder)
+        self.url = self._server.url
+        self.start()
+
+    def start(self) -> None:
+        self._process = self._server.start()
+        with redis.Redis.from_url(self.url) as client:
+            wait_for(lambda: _answers(client))
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+    def signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
+    def flush(self) -> None:
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Redis]:
+    made = Redis(tmp_path)
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def house(house: House) -> House:
+    """By the real clock: threads are at work here."""
+    database.use_clock(None)
+    house.know_groups()
+    return house
+
+
+@pytest.fixture
+def at_work(house: House) -> Iterator[Callable[[str | None], Worker]]:
+    """Start a real worker with this Redis, or none."""
+    started: list[Worker] = []
+
+    def start(url: str | None) -> Worker:
+        settings = replace(house.rt.settings, redis_url=url, worker_threads=4)
+        worker = Worker(replace(house.rt, settings=settings), f"real-{len(started)}", house.tools)
+        worker.start()
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.stop()
+
+
+def send_with(house: House, hints: Hints) -> None:
+    """What services hint from here on goes through these."""
+    house.rt = replace(house.rt, hint=hints)
+
+
+def ended(house: House, run: str) -> Callable[[], bool]:
+    return lambda: house.status(run) == ExecutionStatus.SUCCESS
+
+
+def test_a_hint_starts_a_run_at_once(house: House, target: Target, server: Redis, at_work) -> None:
+    """Well before a sweep would have: from here to the end in a fraction of a second."""
+    at_work(server.url)
+    send_with(house, Hints(make_broker(server.url)))
+    house.publish(runbook("demo", http("a", target.url()), http("b", target.url())))
+    began = time.monotonic()
+    wait_for(ended(house, house.start("demo")))
+    assert time.monotonic() - began < 1.8
+
+
+def test_without_redis_the_sweeper_carries_the_work(house: House, target: Target, at_work) -> None:
+    """No hint, no server: a second or so, and it runs."""
+    worker = at_work(None)
+    run = house.begin(http("a", target.url()), http("b", target.url()))
+    wait_for(ended(house, run), 5)
+    assert worker.failed() is None
+
+
+def test_hints_that_were_flushed_are_sent_again(house: House, target: Target, server: Redis, at_work) -> None:
+    """Redis forgot everything before a worker came: at most five seconds more."""
+    send_with(house, Hints(make_broker(server.url)))
+    house.publish(runbook("demo", http("a", target.url())))
+    runs = [house.start("demo") for _ in range(5)]
+    server.flush()
+    at_work(server.url)
+    for run in runs:
+        wait_for(ended(house, run), 8)
+    assert len(target.hits) == 5
+
+
+def test_a_redis_that_is_killed_midway_stops_nothing(house: House, target: Target, server: Redis, at_work) -> None:
+    """What runs goes on, what starts meanwhile runs too, and nothing is done twice."""
+    at_work(server.url)
+    send_with(house, Hints(make_broker(server.url)))
+    house.publish(runbook("demo", *(http(name, target.url(), method="POST") for name in "abcdef")))
+    kill = threading.Event()
+    target.on_request = lambda _path: kill.set()
+    first = house.start("demo")
+    assert kill.wait(5)
+    server.kill()
+    second = house.start("demo")
+    wait_for(ended(house, first), 10)
+    wait_for(ended(house, second), 10)
+    assert set(target.seen_keys().values()) == {1}
+    server.start()
+
+
+@pytest.mark.slow
+def test_a_hint_never_raises_and_costs_bounded_time(server: Redis) -> None:
+    """A server that is gone costs no time worth naming; one that hangs, one wait, and then none for a while."""
+    hints = Hints(make_broker(server.url))
+    assert hints.send(["R-AAAAAA"])
+    server.signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        assert not hints.send(["R-AAAAAA"])
+        assert time.monotonic() - began < 8
+        began = time.monotonic()
+        assert not any(hints.send(["R-AAAAAA"]) for _ in range(100))
+        assert time.monotonic() - began < 0.5
+    finally:
+        server.signal(signal.SIGCONT)
+    wait_for(lambda: hints.send(["R-AAAAAA"]), 10)
+    server.kill()
+    began = time.monotonic()
+    assert not hints.send(["R-AAAAAA"])
+    assert time.monotonic() - began < 3
+
+
+def test_a_redis_that_is_not_there_at_the_start_is_used_when_it_comes(
+    house: House, target: Target, server: Redis, at_work
+) -> None:
+    """The sweeper carries the work until then, and the process lives."""
+    server.kill()
+    worker = at_work(server.url)
+    send_with(house, Hints(make_broker(server.url)))
+    house.publish(runbook("demo", http("a", target.url())))
+    wait_for(ended(house, house.start("demo")), 8)
+    server.start()
+
+    def hinted() -> bool:
+        began = time.monotonic()
+        run = house.start("demo")
+        wait_for(ended(house, run), 8)
+        return time.monotonic() - began < 0.5
+
+    wait_for(hinted, 20)
+    assert worker.failed() is None
+
+
+@pytest.mark.slow
+def test_a_worker_stops_in_time_although_redis_hangs(house: House, server: Redis, at_work) -> None:
+    """`runbook up` gives it 20 seconds in all."""
+    worker = at_work(server.url)
+    wait_for(lambda: worker._dramatiq is not None and worker._dramatiq.consumers)
+    server.signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        worker.stop()
+        assert time.monotonic() - began < 18
+    finally:
+        server.signal(signal.SIGCONT)
+
+
+def test_without_a_broker_no_hint_is_taken() -> None:
+    """And that is no error."""
+    assert not Hints(None).send(["R-AAAAAA"])
+
+
+def test_hints_that_come_five_times_make_one_attempt(house: House, target: Target, server: Redis, at_work) -> None:
+    """Doubled and reordered messages change nothing."""
+    hints = Hints(make_broker(server.url))
+    house.publish(runbook("demo", *(http(name, target.url(), method="POST") for name in "abc")))
+    runs = [house.start("demo") for _ in range(3)]
+    hints.send([*runs, *reversed(runs)] * 5)
+    at_work(server.url)
+    for run in runs:
+        wait_for(ended(house, run), 10)
+    assert len(target.hits) == 9
+    assert set(target.seen_keys().values()) == {1}
+    with database.reading():
+        assert all(len(steps.attempts(step.id)) == 1 for run in runs for step in steps.of_execution(run))
+
+
+def test_what_an_actor_raises_is_logged_and_the_worker_lives(server: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """The next hint is taken as if nothing had been."""
+    broker, seen = make_broker(server.url), []
+
+    def advance(execution_id: str) -> None:
+        seen.append(execution_id)
+        if execution_id == "R-BAD":
+            raise ZeroDivisionError
+
+    make_actor(broker, advance)
+    worker = make_worker(broker, 1)
+    worker.start()
+    try:
+        Hints(broker).send(["R-BAD", "R-GOOD"])
+        wait_for(lambda: "R-GOOD" in seen)
+    finally:
+        worker.stop()
+    assert seen == ["R-BAD", "R-GOOD"]
+    assert "advancing R-BAD failed" in caplog.text
+
+
+def test_a_message_is_an_id_and_nothing_else(server: Redis) -> None:
+    """No parameter, secret or state ever lies in Redis."""
+    message = actors._message("R-AAAAAA").asdict()
+    assert (message["args"], message["kwargs"], message["options"]) == (("R-AAAAAA",), {}, {})
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_consumer_that_died_is_noticed(house: House, server: Redis, at_work) -> None:
+    """A worker that listens to nobody says so, and can be started anew."""
+    worker = at_work(server.url)
+    wait_for(lambda: worker._dramatiq is not None and worker._dramatiq.consumers)
+    assert worker.failed() is None
+    dramatiq_worker = worker._dramatiq
+    assert dramatiq_worker is not None
+    for consumer in dramatiq_worker.consumers.values():
+        consumer.running = False
+    wait_for(worker.failed)
+    assert worker.failed() == "its Redis consumer has died"
+
+
+def test_a_lost_lease_is_noticed(house: House, at_work) -> None:
+    """The process has to begin anew."""
+    worker = at_work(None)
+    assert worker.failed() is None
+    worker._heartbeat.lost.set()
+    assert worker.failed() == "its lease was taken away"
+
+
+def test_a_worker_that_stops_gives_back_what_it_did_not_finish(house: House, target: Target, at_work) -> None:
+    """It finishes its step, its lease ends, and the next worker goes on at once."""
+    arrived = threading.Event()
+    target.on_request = lambda _path: (arrived.set(), time.sleep(0.1))
+    worker = at_work(None)
+    run = house.begin(*(http(name, target.url(), method="POST") for name in "abcd"))
+    assert arrived.wait(10)
+    worker.stop()
+    assert worker.runner.busy() == 0
+    assert "RUNNING" not in house.all_steps(run).values()
+    assert "READY" in house.all_steps(run).values()
+    at_work(None)
+    wait_for(ended(house, run), 10)
+    assert set(target.seen_keys().values()) == {1}

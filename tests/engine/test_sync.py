@@ -1,0 +1,321 @@
+"""Bringing the catalogue up to the folder, and what a broken folder does not do."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from house import ACCESS, ALICE, CAROL, OSCAR, House, at_once, errors, http, runbook
+
+from engine import access, catalog, controls, executions, sync
+from engine.errors import NotAllowed
+from storage import audit, database, runbooks
+from storage.records import AuditRecord
+from storage.tables import ALL, dicts
+
+DEMO = """\
+apiVersion: runbook/v1
+id: demo
+name: Demo
+team: payments
+steps:
+  - id: a
+    type: http
+    with: {url: "http://127.0.0.1:9/a"}
+"""
+CHANGED = DEMO.replace("9/a", "9/b")
+
+
+def kinds(report: sync.SyncReport) -> list[tuple[str, str, int]]:
+    return [(each.slug, each.kind, each.number) for each in report.changes]
+
+
+def audit_rows(house: House) -> list[AuditRecord]:
+    with database.reading():
+        return list(reversed(audit.recent(house.rt.workspace_id)))
+
+
+def test_a_new_file_becomes_a_draft(house: House) -> None:
+    """Its text is kept, and that it came is on record."""
+    report = house.sync(demo=DEMO)
+    assert kinds(report) == [("demo", "new", 1)]
+    assert report.ok
+    version = catalog.version(house.rt, "demo")
+    assert (version.status, version.source, version.author) == ("DRAFT", DEMO, None)
+    assert ("runbook.draft", "runbook:demo@1") in [(each.action, each.thing) for each in audit_rows(house)]
+
+
+def test_a_changed_definition_becomes_a_new_draft_and_stops_the_runbook(house: House) -> None:
+    """The old version stays as it was."""
+    house.sync(demo=DEMO)
+    house.approve("demo")
+    assert kinds(house.sync(demo=CHANGED)) == [("demo", "changed", 2)]
+    assert catalog.get(house.rt, "demo").status == "DRAFT"
+    assert [(each.number, each.status) for each in catalog.history(house.rt, "demo")] == [(2, "DRAFT"), (1, "APPROVED")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DEMO,
+        "# Reviewed.\n" + DEMO,
+        DEMO.replace("Demo", '"Demo"'),
+        DEMO.replace("team: payments\n", "") + "team: payments\n",
+    ],
+)
+def test_what_means_the_same_is_unchanged(house: House, text: str) -> None:
+    """Comments, quotes and the order of keys make no new version, and the approval stays."""
+    house.sync(demo=DEMO)
+    house.approve("demo")
+    report = house.sync(demo=text)
+    assert (kinds(report), report.unchanged) == ([], 1)
+    assert catalog.get(house.rt, "demo").status == "APPROVED"
+
+
+def test_a_removed_file_withdraws_its_runbook(house: House) -> None:
+    """Every version of it; what is left is counted as unchanged."""
+    house.sync(demo=DEMO, other=DEMO.replace("id: demo", "id: other"))
+    house.approve("demo")
+    house.sync(demo=CHANGED)
+    (house.folder / "demo.yaml").unlink()
+    report = house.sync()
+    assert kinds(report) == [("demo", "deprecated", 2)]
+    assert report.unchanged == 1
+    assert {each.status for each in catalog.history(house.rt, "demo")} == {"DEPRECATED"}
+    assert kinds(house.sync()) == []
+
+
+def test_a_file_that_comes_back_is_a_new_draft(house: House) -> None:
+    """Even with the same content: what was withdrawn is approved anew."""
+    house.sync(demo=DEMO, other=DEMO.replace("id: demo", "id: other"))
+    house.approve("demo")
+    (house.folder / "demo.yaml").unlink()
+    house.sync()
+    assert kinds(house.sync(demo=DEMO)) == [("demo", "changed", 2)]
+    assert catalog.get(house.rt, "demo").status == "DRAFT"
+
+
+def test_a_renamed_file_changes_nothing(house: House) -> None:
+    """A runbook is known by its id; its later removal is noticed under the new name."""
+    house.sync(demo=DEMO, other=DEMO.replace("id: demo", "id: other"))
+    house.approve("demo")
+    (house.folder / "demo.yaml").rename(house.folder / "renamed.yaml")
+    assert kinds(house.sync()) == []
+    found = catalog.get(house.rt, "demo")
+    assert (found.status, found.source_path) == ("APPROVED", "renamed.yaml")
+    (house.folder / "renamed.yaml").unlink()
+    assert kinds(house.sync()) == [("demo", "deprecated", 1)]
+
+
+@pytest.mark.parametrize("text", ["{", "apiVersion: runbook/v1\nid: demo\n", "\x00", DEMO + "stps: []\n"])
+def test_a_broken_file_changes_nothing_and_is_reported(house: House, text: str) -> None:
+    """The version from before it broke goes on running; the other files are synced."""
+    house.sync(demo=DEMO)
+    house.approve("demo")
+    report = house.sync(demo=text, other=DEMO.replace("id: demo", "id: other"))
+    assert kinds(report) == [("other", "new", 1)]
+    assert not report.ok
+    assert "demo.yaml" in report.problems[0].file
+    assert catalog.get(house.rt, "demo").status == "APPROVED"
+    with database.reading():
+        kept = runbooks.last_sync(house.rt.workspace_id)
+    assert kept is not None
+    assert not kept.ok
+    assert kept.summary["problems"]
+
+
+def test_a_file_that_cannot_be_read_is_broken(house: House) -> None:
+    """It is not taken for removed."""
+    house.sync(demo=DEMO)
+    house.approve("demo")
+    (house.folder / "demo.yaml").unlink()
+    (house.folder / "demo.yaml").mkdir()
+    report = house.sync(other=DEMO.replace("id: demo", "id: other"))
+    assert "cannot be read" in report.problems[0].message
+    assert catalog.get(house.rt, "demo").status == "APPROVED"
+
+
+@pytest.mark.parametrize("how", ["empty", "gone", "a file"])
+def test_a_folder_without_runbooks_changes_nothing(house: House, how: str) -> None:
+    """A wrong mount must not withdraw everything."""
+    house.sync(demo=DEMO)
+    house.approve("demo")
+    for path in house.folder.iterdir():
+        path.unlink()
+    if how != "empty":
+        house.folder.rmdir()
+    if how == "a file":
+        house.folder.write_text("")
+    report = sync.sync(house.rt, access.SYSTEM)
+    assert report.problems
+    assert kinds(report) == []
+    assert catalog.get(house.rt, "demo").status == "APPROVED"
+    assert access.roles_of(house.rt, ALICE.user_id).platform_admin
+
+
+def test_two_files_with_one_id_are_both_refused(house: House) -> None:
+    """Neither wins, and the runbook stays what it was."""
+    house.sync(demo=DEMO)
+    house.approve("demo")
+    report = house.sync(copy=CHANGED)
+    assert kinds(report) == []
+    assert len(report.problems) == 2
+    assert "copy.yaml and demo.yaml" in report.problems[0].message
+    assert catalog.get(house.rt, "demo").status == "APPROVED"
+
+
+def test_a_file_renamed_and_copied_does_not_withdraw_its_runbook(house: House) -> None:
+    """Two files of one id are a mistake to be reported, not a removal."""
+    house.sync(demo=DEMO)
+    house.approve("demo")
+    (house.folder / "demo.yaml").rename(house.folder / "one.yaml")
+    report = house.sync(two=CHANGED)
+    assert (kinds(report), len(report.problems)) == ([], 2)
+    assert catalog.get(house.rt, "demo").status == "APPROVED"
+
+
+def test_files_with_an_underscore_or_a_dot_are_no_runbooks(house: House) -> None:
+    """They are not read at all."""
+    house.write(_draft="{", demo=DEMO)
+    (house.folder / ".hidden.yaml").write_text("{")
+    (house.folder / "notes.txt").write_text("{")
+    assert house.sync().ok
+
+
+def test_a_broken_access_file_keeps_the_old_policy(house: House) -> None:
+    """Nobody loses or gets a role through a typing mistake."""
+    house.sync(demo=DEMO)
+    for text in (
+        "",
+        "{",
+        "platform_admins: U0OSCAR01\n",
+        "platform_admin: [U0OSCAR01]\n",
+        "platform_admins: [oscar]\n",
+    ):
+        report = house.sync(_access_yaml=text)
+        assert report.problems
+        assert access.roles_of(house.rt, ALICE.user_id).platform_admin
+        assert not access.roles_of(house.rt, OSCAR.user_id).platform_admin
+    (house.folder / "_access.yaml").unlink()
+    assert "is missing" in house.sync().problems[0].message
+    assert access.roles_of(house.rt, ALICE.user_id).platform_admin
+
+
+def test_a_changed_access_file_counts_at_once_and_is_audited(house: House) -> None:
+    """Who may do what is the loudest change there is; the same content again is none."""
+    house.sync(demo=DEMO)
+    house.sync(_access_yaml=ACCESS + "# a comment\n")
+    house.sync(_access_yaml=ACCESS.replace("[S0ONCALL]", "[S0ONCALL, U0OSCAR01]"))
+    assert access.roles_of(house.rt, OSCAR.user_id).responder
+    rows = [each for each in audit_rows(house) if each.action == "access.change"]
+    assert [each.severity for each in rows] == ["WARNING", "WARNING"]
+
+
+def test_a_sync_and_its_audit_rows_commit_together_or_not_at_all(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the audit row can't be written, nothing of the sync happened."""
+    house.sync(demo=DEMO)
+    before = (catalog.history(house.rt, "demo"), audit_rows(house))
+
+    def refuse(*_args: object, **_keys: object) -> None:
+        raise database.OperationalError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "write", refuse)
+        with pytest.raises(database.OperationalError):
+            house.sync(demo=CHANGED, _access_yaml=ACCESS.replace("S0ONCALL", "S0OTHERS"))
+    assert (catalog.history(house.rt, "demo"), audit_rows(house)) == before
+    assert access.roles_of(house.rt, CAROL.user_id).responder
+    assert kinds(house.sync()) == [("demo", "changed", 2)]
+
+
+@pytest.mark.parametrize("act", ["approve", "deprecate", "start", "cancel"])
+def test_no_act_of_a_person_takes_place_without_its_audit_row(
+    house: House, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """The same for everything that people do."""
+    house.publish(runbook("ready", http("a")))
+    run = house.start("ready")
+    house.sync(demo=DEMO)
+    acts = {
+        "approve": lambda: catalog.approve(house.rt, ALICE, "demo", 1),
+        "deprecate": lambda: catalog.deprecate(house.rt, ALICE, "ready"),
+        "start": lambda: house.start("ready"),
+        "cancel": lambda: controls.cancel(house.rt, CAROL, run),
+    }
+
+    def refuse(*_args: object, **_keys: object) -> None:
+        raise database.OperationalError("disk full")
+
+    before = _everything(house)
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "write", refuse)
+        with pytest.raises(database.OperationalError):
+            acts[act]()
+    assert _everything(house) == before
+
+
+def _everything(house: House) -> list[object]:
+    with database.reading():
+        return [dicts(table.select()) for table in ALL]
+
+
+def test_only_a_platform_admin_or_the_bot_syncs(house: House) -> None:
+    """A refusal reads nothing."""
+    house.write(demo=DEMO)
+    with pytest.raises(NotAllowed, match="platform admin"):
+        sync.sync(house.rt, CAROL)
+    assert catalog.listing(house.rt) == []
+    house.sync()
+    sync.sync(house.rt, ALICE)
+
+
+def test_syncs_at_once_make_one_version(house: House) -> None:
+    """Web and command line may both notice the change."""
+    house.write(demo=DEMO)
+    results = at_once(*[lambda: sync.sync(house.rt, access.SYSTEM)] * 3)
+    assert errors(results) == []
+    assert sorted(len(each.changes) for each in results) == [0, 0, 1]
+    assert len(catalog.history(house.rt, "demo")) == 1
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=Carol", "-c", "user.email=carol@example.com", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", "-C", str(folder), *who, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_author_and_commit_come_from_git(house: House) -> None:
+    """The last committer by e-mail, as far as somebody is known by it; a file with local changes has no author."""
+    _git(house.folder, "init", "-q")
+    house.write(demo=DEMO)
+    _git(house.folder, "add", ".")
+    _git(house.folder, "commit", "-q", "-m", "Add demo")
+    head = _git(house.folder, "rev-parse", "HEAD")
+    known = {"carol@example.com": CAROL.user_id}
+    sync.sync(house.rt, access.SYSTEM, known.get)
+    first = catalog.version(house.rt, "demo")
+    assert (first.author, first.author_email, first.source_commit) == (CAROL.user_id, "carol@example.com", head)
+
+    house.write(demo=CHANGED)
+    sync.sync(house.rt, access.SYSTEM, known.get)
+    dirty = catalog.version(house.rt, "demo")
+    assert (dirty.number, dirty.author, dirty.author_email, dirty.source_commit) == (2, None, None, None)
+
+
+def test_a_committer_whom_nobody_knows_is_kept_by_address(house: House) -> None:
+    """So that approving one's own edit can still be refused."""
+    _git(house.folder, "init", "-q")
+    house.write(demo=DEMO)
+    _git(house.folder, "add", ".")
+    _git(house.folder, "commit", "-q", "-m", "Add demo")
+    sync.sync(house.rt, access.SYSTEM, lambda _email: None)
+    version = catalog.version(house.rt, "demo")
+    assert (version.author, version.author_email) == (None, "carol@example.com")
+
+
+def test_a_file_git_does_not_know_has_no_author(house: House) -> None:
+    """Untracked, or in no repository at all."""
+    _git(house.folder, "init", "-q")
+    house.sync(demo=DEMO)
+    assert catalog.version(house.rt, "demo").source_commit is None

@@ -1,0 +1,89 @@
+"""The folder is watched: a change is synced once it has settled, and trouble is tried again."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+from house import House, http, runbook
+
+from engine import catalog, folder
+from engine.folder import Watch
+
+
+def touch(house: House, name: str, text: str) -> None:
+    """Write a file with a time of its own: two writes within a clock tick of the file system are two changes."""
+    path = house.folder / name
+    path.write_text(text)
+    stamp = time.time_ns() + len(text) * 1_000_000_000
+    os.utime(path, ns=(stamp, stamp))
+
+
+def test_a_watch_syncs_at_once_and_then_only_changes(house: House) -> None:
+    """An unchanged folder is not read again."""
+    house.write(demo=runbook("demo", http("a")))
+    watch = Watch(house.rt)
+    first = watch.look()
+    assert first is not None
+    assert [each.kind for each in first.changes] == ["new"]
+    assert [watch.look(), watch.look()] == [None, None]
+
+
+def test_a_change_is_synced_when_it_has_been_still_for_a_round(house: House) -> None:
+    """A file that is still being written is left alone."""
+    watch = Watch(house.rt)
+    touch(house, "demo.yaml", runbook("demo", http("a")))
+    watch.look()
+    touch(house, "demo.yaml", runbook("demo", http("ab")))
+    assert watch.look() is None
+    touch(house, "demo.yaml", runbook("demo", http("abc")))
+    assert watch.look() is None
+    report = watch.look()
+    assert report is not None
+    assert [(each.kind, each.number) for each in report.changes] == [("changed", 2)]
+
+
+def test_other_files_are_not_looked_at(house: House) -> None:
+    """A README beside the runbooks is no change."""
+    house.write(demo=runbook("demo", http("a")))
+    watch = Watch(house.rt)
+    watch.look()
+    (house.folder / "README.md").write_text("x")
+    assert [watch.look(), watch.look()] == [None, None]
+
+
+def test_a_sync_that_failed_is_tried_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database was away: nothing is taken for synced."""
+    house.write(demo=runbook("demo", http("a")))
+    monkeypatch.setattr(folder, "EVERY_S", 0.01)
+    original, failures = folder.sync, [1, 1]
+
+    def sometimes(*arguments):
+        if failures:
+            failures.pop()
+            raise ZeroDivisionError
+        return original(*arguments)
+
+    monkeypatch.setattr(folder, "sync", sometimes)
+    stop = threading.Event()
+    thread = threading.Thread(target=Watch(house.rt).run, args=(stop,))
+    thread.start()
+    try:
+        deadline = time.monotonic() + 10
+        while not catalog.listing(house.rt) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        thread.join(10)
+    assert [each.slug for each in catalog.listing(house.rt)] == ["demo"]
+
+
+def test_a_folder_that_is_gone_is_told_from_an_empty_one(house: House) -> None:
+    """So that its coming back is a change."""
+    for path in house.folder.iterdir():
+        path.unlink()
+    assert folder.signature(house.folder) == ()
+    house.folder.rmdir()
+    assert folder.signature(house.folder)[0][0] == "unreadable"

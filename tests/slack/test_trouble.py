@@ -1,0 +1,218 @@
+"""Slack in trouble: the run goes on, the card catches up, nobody is let in by mistake."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from stage import CAROL, CHANNEL, GUEST, UNHEARD, Stage, in_thread, is_private, ready, shown, stage, wait_for
+
+from bot.slack import directory
+from bot.slack.client import web_client
+from bot.slack.directory import Directory, read_person
+from bot.slack.http import Receiver
+from engine import people, projection
+
+
+@pytest.fixture(scope="module")
+def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The bot in HTTP mode."""
+    with stage(tmp_path_factory.mktemp("trouble"), socket_mode=False) as running:
+        ready(running)
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _no_faults_left(bot: Stage) -> Iterator[None]:
+    yield
+    bot.http.delete("faults")
+
+
+def fault(bot: Stage, method: str, kind: str, times: int = 1, **more: Any) -> None:
+    answer = bot.post("faults", method=method, kind=kind, times=times, **more)
+    assert answer["ok"], answer
+
+
+def finished(bot: Stage, run: str) -> dict[str, Any]:
+    return wait_for(lambda: (card := bot.card(run)) and "Succeeded" in shown(card) and card)
+
+
+def test_a_busy_slack_is_left_alone_for_as_long_as_it_asks(bot: Stage) -> None:
+    """After a 429 the method rests for its Retry-After, and then the card is posted, once."""
+    fault(bot, "chat.postMessage", "429", retry_after=1)
+    finished(bot, run := bot.start("run drain service=checkout"))
+    cards = [m for m in bot.messages() if run in shown(m) and not is_private(m) and not in_thread(m)]
+    assert len(cards) == 1
+
+
+@pytest.mark.parametrize("kind", ["500", "error:internal_error", "reset", "reset_after_commit"])
+def test_a_failing_update_is_tried_again(bot: Stage, kind: str) -> None:
+    """An update that fails, or whose answer is lost, leaves the card behind for a while, not for good."""
+    fault(bot, "chat.update", kind)
+    finished(bot, bot.start("run drain service=checkout"))
+
+
+def test_plan_blocks_that_are_refused_become_sections(bot: Stage) -> None:
+    """Where Slack does not take plan blocks, the card says the same in sections."""
+    fault(bot, "chat.postMessage", "error:invalid_blocks")
+    card = finished(bot, bot.start("run drain service=checkout"))
+    assert "plan" not in [block["type"] for block in card["blocks"]]
+    assert "`drain · Take it out` done" in shown(card)
+
+
+def test_a_card_that_was_deleted_comes_back(bot: Stage) -> None:
+    """When an update finds no message, the card is posted anew."""
+    run = bot.start("run careful reason=x")
+    first = bot.card(run)
+    wait_for(lambda: "Waiting for approval" in shown(bot.card(run)))
+    fault(bot, "chat.update", "error:message_not_found")
+    bot.say(f"cancel {run}")
+    again = wait_for(
+        lambda: bot.find(lambda m: m["ts"] != first["ts"] and not in_thread(m) and f"{run} · Cancelled" in shown(m))
+    )
+    assert again["ts"] > first["ts"]
+
+
+def test_a_channel_that_is_gone_does_not_stop_the_run(bot: Stage) -> None:
+    """The run ends as it would; showing it is given up, and that is on record."""
+    fault(bot, "chat.postMessage", "error:is_archived")
+    run = bot.start("run drain service=checkout")
+    wait_for(lambda: "Succeeded" in bot.say(f"status {run}"))
+    wait_for(lambda: run not in [card.execution_id for card in projection.stale_cards(bot.rt, 200)])
+    card = projection.card_of(bot.rt, run)
+    assert card is not None
+    assert card.ts is None
+
+
+def test_an_answer_that_cannot_be_given_here_comes_as_a_direct_message(bot: Stage) -> None:
+    """Without a response_url, in a channel where the bot is not, the person still hears."""
+    body = {"command": "/runbook", "text": "help", "user_id": CAROL, "channel_id": UNHEARD}
+    assert bot.door.dispatch(body, None).status == 200
+
+    def heard() -> bool:
+        return any(call["args"].get("channel") == CAROL for call in bot.get("calls", method="chat.postMessage"))
+
+    wait_for(heard)
+
+
+def test_nobody_is_let_in_while_slack_cannot_say_who_they_are(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With users.info failing and nothing recent known, the standing is unknown; with it recent, it holds."""
+    fresh = Directory(bot.rt, web_client(bot.rt.settings))
+    fault(bot, "users.info", "500", times=50)
+    assert fresh.identify(CAROL).standing == "member"
+    monkeypatch.setattr(directory, "PERSON_STALE_MS", -1)
+    assert fresh.identify(CAROL).standing == "unknown"
+    bot.http.delete("faults")
+    assert fresh.identify(CAROL).standing == "member"
+    assert fresh.identify("U0NOBODY99").standing == "stranger"
+
+
+@pytest.mark.parametrize(
+    ("user", "standing"),
+    [
+        ({}, "member"),
+        ({"deleted": True, "is_bot": True}, "deleted"),
+        ({"is_bot": True}, "bot"),
+        ({"is_restricted": True}, "guest"),
+        ({"is_ultra_restricted": True, "is_restricted": True}, "guest"),
+        ({"is_stranger": True}, "stranger"),
+        ({"team_id": "T0OTHER"}, "stranger"),
+    ],
+)
+def test_standing_is_read_from_what_slack_says(user: dict[str, Any], standing: str) -> None:
+    """Guests, bots, strangers and the deactivated are told from members."""
+    assert read_person("U0X", {"id": "U0X", "team_id": "T0PRACTICE", **user}, "T0PRACTICE").standing == standing
+
+
+def test_groups_are_asked_for_when_they_are_old(bot: Stage) -> None:
+    """Only groups that roles name are kept; a failing Slack leaves what is known as it is."""
+    fresh = Directory(bot.rt, web_client(bot.rt.settings))
+    fresh.refresh_groups()
+    assert people.groups_age_ms(bot.rt) < 5_000
+    before = len(bot.get("calls", method="usergroups.list"))
+    fresh.refresh_groups()
+    assert len(bot.get("calls", method="usergroups.list")) == before
+    fault(bot, "usergroups.list", "error:fatal_error", times=2)
+    fresh.refresh_groups(older_than_s=0)
+    assert people.groups_age_ms(bot.rt) < 60_000
+
+
+def test_a_replayed_command_runs_once(bot: Stage) -> None:
+    """The same signed bytes, sent five times, are answered five times and done once."""
+    body = (
+        "command=%2Frunbook&text=run+drain+service%3Dcheckout+grace%3D77&user_id=U0CAROL01"
+        f"&channel_id={CHANNEL}&team_id=T0PRACTICE"
+    )
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    answers = bot.post("send_raw", body=body, times=5, headers=kind)["answers"]
+    assert [answer["status"] for answer in answers] == [200] * 5
+
+    def cards() -> list[dict[str, Any]]:
+        return [m for m in bot.messages() if "grace=77" in shown(m) and not is_private(m) and not in_thread(m)]
+
+    wait_for(cards)
+    finished(bot, "grace=77")
+    assert len(cards()) == 1
+
+
+def test_an_event_that_comes_again_is_answered_once(bot: Stage) -> None:
+    """A retried event has a new signature and the same event_id."""
+    event = {"type": "app_mention", "user": CAROL, "text": "<@U0BOT0001> list drain", "channel": CHANNEL}
+    said = bot.post("say", user=CAROL, channel=CHANNEL, text="hello")
+    ts = said.get("ts") or said["message"]["ts"]
+    body = {"type": "event_callback", "event_id": "EvTwice", "team_id": "T0PRACTICE", "event": {**event, "ts": ts}}
+    for attempt in range(3):
+        headers = {"Content-Type": "application/json", "X-Slack-Retry-Num": str(attempt)}
+        padded = json.dumps(body) + " " * attempt
+        assert bot.post("send_raw", body=padded, headers=headers)["answers"][0]["status"] == 200
+    wait_for(lambda: bot.in_thread(ts))
+    bot.start("run drain service=checkout")
+    assert len(bot.in_thread(ts)) == 1
+
+
+def test_twenty_commands_at_once_are_all_acked(bot: Stage) -> None:
+    """Slow work behind some commands keeps no other from its ack."""
+    fault(bot, "conversations.info", "500", times=20)
+    outcomes: list[dict[str, Any]] = []
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(bot.command("run drain service=checkout", GUEST)))
+        for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [outcome["ok"] for outcome in outcomes] == [True] * 20
+
+
+def test_an_unknown_button_or_form_is_acked(bot: Stage) -> None:
+    """What an older version of the bot drew gets an answer, not an error sign."""
+    dispatch = bot.door.dispatch
+    click = {"type": "block_actions", "actions": [{"action_id": "old.button", "value": "x"}], "user": {"id": CAROL}}
+    assert dispatch(click, None).status == 200
+    stale = {
+        "type": "block_actions",
+        "user": {"id": CAROL},
+        "channel": {"id": CHANNEL},
+        "container": {"channel_id": CHANNEL},
+        "actions": [{"action_id": "gate.approve", "value": "[1]", "block_id": "b", "type": "button"}],
+    }
+    before = len(bot.private())
+    assert dispatch(stale, None).status == 200
+    assert "older version" in shown(wait_for(lambda: bot.private()[before:])[0])
+    form = {
+        "type": "view_submission",
+        "user": {"id": CAROL},
+        "view": {"type": "modal", "callback_id": "form.old"},
+    }
+    answer = dispatch(form, None)
+    assert json.loads(answer.body)["response_action"] == "update"
+
+
+def test_the_receiver_and_the_door_fit(bot: Stage) -> None:
+    """A signed request travels through the receiver into the door and comes back as HTTP."""
+    receiver = Receiver(bot.door.dispatch, "secret", clock=lambda: 1_795_000_000.0)
+    assert receiver.receive({}, b"x")[0] == 401

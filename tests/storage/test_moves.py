@@ -1,0 +1,61 @@
+"""Every state, every other state: what is not in its table raises."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage.moves import (
+    APPROVAL_MOVES,
+    EXECUTION_MOVES,
+    STEP_MOVES,
+    VERSION_MOVES,
+    ForbiddenMove,
+    check_move,
+)
+from storage.records import ApprovalStatus, ExecutionStatus, StepStatus, VersionStatus
+
+TABLES = {
+    ExecutionStatus: EXECUTION_MOVES,
+    StepStatus: STEP_MOVES,
+    VersionStatus: VERSION_MOVES,
+    ApprovalStatus: APPROVAL_MOVES,
+}
+PAIRS = [(kind, old, new) for kind in TABLES for old in kind for new in kind]
+FINAL = [
+    *((ExecutionStatus, each) for each in ("SUCCESS", "FAILED", "CANCELLED")),
+    *((StepStatus, each) for each in ("SUCCESS", "FAILED", "SKIPPED", "CANCELLED")),
+    *((ApprovalStatus, each) for each in ("APPROVED", "REJECTED", "EXPIRED", "CANCELLED")),
+]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_state_has_its_row(kind) -> None:
+    """Also the ones that are never left."""
+    assert set(TABLES[kind]) == set(kind)
+
+
+def test_every_pair_that_is_not_listed_raises() -> None:
+    """And every listed one does not."""
+    for kind, old, new in PAIRS:
+        if new in TABLES[kind][old]:
+            check_move(TABLES[kind], old, new)
+        else:
+            with pytest.raises(ForbiddenMove, match=f"{old} may not become {new}"):
+                check_move(TABLES[kind], old, new)
+
+
+@pytest.mark.parametrize(("kind", "state"), FINAL)
+def test_an_end_is_never_left(kind, state: str) -> None:
+    """What is over is over."""
+    assert TABLES[kind][kind(state)] == frozenset()
+
+
+def test_nothing_moves_to_where_it_is() -> None:
+    """A move that is none would hide a lost race."""
+    assert not [each for each in PAIRS if each[1] is each[2] and each[2] in TABLES[each[0]][each[1]]]
+
+
+def test_nothing_is_approved_but_a_draft() -> None:
+    """Neither versions nor gates come back from the dead."""
+    assert [old for old in VersionStatus if VersionStatus.APPROVED in VERSION_MOVES[old]] == [VersionStatus.DRAFT]
+    assert [old for old in ApprovalStatus if ApprovalStatus.APPROVED in APPROVAL_MOVES[old]] == [ApprovalStatus.PENDING]

@@ -1,0 +1,140 @@
+"""The pure rules: counters, status, time and pauses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import decide
+from engine.definition.model import Retry
+from storage.records import ExecutionRecord, ExecutionStatus, StepStatus
+
+S = StepStatus
+RUN = ExecutionRecord(
+    id="R-AAAAAA", workspace_id=1, runbook_id=1, version_id=1, slug="demo", number=1, digest="", team=None,
+    status=ExecutionStatus.PENDING, ending=None, parameters={}, trigger="test", requester="U0CAROL01", reason="",
+    incident={}, result=None, error=None, created_at=0, started_at=None, ended_at=None, timeout_ms=60_000,
+    running_ms=0, running_since=None, deadline_at=None, max_concurrent=5, live=0, running=0, parked=0, unfinished=0,
+    event_seq=0, paused_reason=None,
+)  # fmt: skip
+
+retries = st.builds(
+    Retry,
+    max_attempts=st.integers(1, 20),
+    delay_ms=st.integers(1, 60_000),
+    backoff=st.floats(1, 10),
+    max_delay_ms=st.integers(1, 600_000),
+)
+
+
+def counted(steps: list[StepStatus]) -> tuple[int, int, int, int]:
+    live = sum(each in (S.READY, S.RUNNING) for each in steps)
+    parked = sum(each in (S.WAITING, S.UNKNOWN) for each in steps)
+    return live, steps.count(S.RUNNING), parked, live + parked + steps.count(S.BLOCKED)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(S)), max_size=30))
+def test_counters_follow_every_move(moves: list[tuple[int, StepStatus]]) -> None:
+    """Whatever moves where, the counters are what counting anew gives."""
+    steps = [S.BLOCKED] * 5
+    run = replace(RUN, unfinished=5)
+    for number, to in moves:
+        run = decide.recount(run, steps[number], to)
+        steps[number] = to
+        assert (run.live, run.running, run.parked, run.unfinished) == counted(steps)
+
+
+def test_many_may_move_at_once() -> None:
+    """`count` of them, from one state to another."""
+    run = decide.recount(replace(RUN, live=3, unfinished=4), S.READY, S.CANCELLED, 3)
+    assert (run.live, run.unfinished) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "live", "running", "parked", "unfinished", "expected"),
+    [
+        ("PENDING", 1, 0, 0, 2, "PENDING"),
+        ("PENDING", 0, 0, 0, 0, "SUCCESS"),
+        ("RUNNING", 1, 1, 0, 1, "RUNNING"),
+        ("RUNNING", 1, 0, 1, 2, "RUNNING"),
+        ("RUNNING", 0, 0, 1, 2, "WAITING"),
+        ("WAITING", 1, 0, 0, 1, "RUNNING"),
+        ("RUNNING", 0, 0, 0, 0, "SUCCESS"),
+        ("PAUSED", 1, 0, 1, 3, "PAUSED"),
+        ("PAUSED", 0, 0, 0, 0, "SUCCESS"),
+    ],
+)
+def test_the_status_of_a_run_that_goes_on(
+    status: str, live: int, running: int, parked: int, unfinished: int, expected: str
+) -> None:
+    """It waits when all that lives waits for somebody, and is over when nothing is unfinished."""
+    run = replace(RUN, status=ExecutionStatus(status), live=live, running=running, parked=parked, unfinished=unfinished)
+    assert decide.status_of(run) == expected
+
+
+@pytest.mark.parametrize(
+    ("ending", "running", "parked", "expected"),
+    [
+        ("FAILED", 1, 1, "RUNNING"),
+        ("FAILED", 0, 1, "WAITING"),
+        ("FAILED", 0, 0, "FAILED"),
+        ("CANCELLED", 1, 0, "RUNNING"),
+        ("CANCELLED", 0, 0, "CANCELLED"),
+    ],
+)
+@pytest.mark.parametrize("status", ["PENDING", "RUNNING", "WAITING", "PAUSED"])
+def test_the_status_of_a_run_that_is_ending(status: str, ending: str, running: int, parked: int, expected: str) -> None:
+    """It keeps on while something runs; a failed one also while an outcome is unknown."""
+    run = replace(
+        RUN, status=ExecutionStatus(status), ending=ExecutionStatus(ending), running=running, live=running,
+        parked=parked, unfinished=9,
+    )  # fmt: skip
+    assert decide.status_of(run) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 4_999), st.sampled_from(["RUNNING", "WAITING", "PAUSED"])), max_size=12))
+def test_only_running_time_is_counted(spells: list[tuple[int, str]]) -> None:
+    """The deadline is always as far away as running time is left, and none stands while the clock does."""
+    run, at, spent = RUN, 1_000, 0
+    for length, status in spells:
+        run = decide.keep_time(replace(run, status=ExecutionStatus(status)), at)
+        if status == "RUNNING":
+            assert run.deadline_at == at + run.timeout_ms - spent
+            spent += length
+        else:
+            assert (run.running_since, run.deadline_at, run.running_ms) == (None, None, spent)
+        at += length
+    run = decide.keep_time(replace(run, status=ExecutionStatus.WAITING), at)
+    assert run.running_ms == spent
+
+
+def test_a_run_that_is_ending_has_no_deadline() -> None:
+    """It can't time out of its own end."""
+    run = decide.keep_time(replace(RUN, status=ExecutionStatus.RUNNING), 1_000)
+    assert run.deadline_at == 61_000
+    assert decide.keep_time(replace(run, ending=ExecutionStatus.FAILED), 2_000).deadline_at is None
+
+
+@given(retries, st.integers(1, 25), st.floats(0, 1, exclude_max=True), st.integers(0, 900_000))
+def test_a_pause_has_its_bounds(retry: Retry, failures: int, jitter: float, wish: int) -> None:
+    """At least what the runbook says, at most half as much again, and never less than the server asked for."""
+    base = min(retry.delay_ms * retry.backoff ** (failures - 1), retry.max_delay_ms)
+    pause = decide.backoff_ms(retry, failures, jitter)
+    assert int(base) <= pause <= base * 1.5
+    assert decide.backoff_ms(retry, failures, jitter, wish) == max(pause, wish)
+
+
+@pytest.mark.parametrize(("failures", "pause"), [(1, 1_000), (2, 2_000), (3, 4_000), (6, 30_000), (500, 30_000)])
+def test_pauses_grow_up_to_their_limit(failures: int, pause: int) -> None:
+    """As the model says: `delay * backoff ** (n - 1)`, at most `max_delay`."""
+    assert decide.backoff_ms(Retry(), failures, 0.0) == pause
+
+
+@given(retries)
+def test_the_first_try_counts(retry: Retry) -> None:
+    """Exactly `max_attempts` tries are made."""
+    tries = next(failures for failures in range(1, 30) if not decide.may_retry(retry, failures))
+    assert tries == retry.max_attempts

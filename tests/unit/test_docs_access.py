@@ -1,0 +1,136 @@
+"""The matrix of who may do what, cell by cell, against the one function that decides."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import read, rows, section, words
+
+from engine import access, access_file, boot, catalog, executions, settings, sync
+from engine.access import Action, Actor, Gate
+from engine.definition.schema import file_validator
+from engine.runtime import Runtime
+from storage import database
+from storage.records import ApprovalRecord, ApprovalStatus, ExecutionRecord
+
+TEAM, OTHERS, EVERYONES = "payments", "search", "everyones"
+COLUMNS = {
+    "platform admin": "U0ADMIN",
+    "responder": "U0RESPONDER",
+    "team admin": "U0TEAMADMIN",
+    "team member": "U0MEMBER",
+    "anyone else": "U0NOBODY",
+}
+ACCESS = f"""\
+platform_admins: [U0ADMIN, U0OTHERADMIN]
+responders: [U0RESPONDER]
+teams:
+  {TEAM}: {{admins: [U0TEAMADMIN], members: [U0MEMBER]}}
+  {OTHERS}: {{admins: [U0ELSEWHERE]}}
+"""
+
+
+@pytest.fixture
+def deployment(sqlite_template: Path, tmp_path: Path) -> Iterator[Runtime]:
+    """A deployment with a runbook of one team, of another, and of everyone, all of them approved."""
+    shutil.copy(sqlite_template, tmp_path / "docs.db")
+    folder = tmp_path / "runbooks"
+    folder.mkdir()
+    (folder / access_file.NAME).write_text(ACCESS, encoding="utf-8")
+    for name, team in ((TEAM, f"team: {TEAM}"), (OTHERS, f"team: {OTHERS}"), (EVERYONES, "")):
+        text = f"apiVersion: runbook/v1\nid: {name}\nname: {name}\n{team}\nwebhook: {{url: 'https://example.com/'}}\n"
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path / 'docs.db'}", "RUNBOOKS_DIR": str(folder)}
+    rt = boot.open_engine(settings.load(environment, tmp_path))
+    sync.sync(rt, access.SYSTEM)
+    for name in (TEAM, OTHERS, EVERYONES):
+        catalog.approve(rt, Actor("U0OTHERADMIN"), name, 1)
+    yield rt
+    database.close_database()
+    catalog.definition_of.cache_clear()
+    catalog.successors_of.cache_clear()
+
+
+def started(rt: Runtime, name: str) -> ExecutionRecord:
+    return executions.start(rt, Actor("U0OTHERADMIN"), name, {}, trigger="test")
+
+
+def asked(rt: Runtime, action: Action, thing: Any = None) -> Callable[[str], bool]:
+    return lambda user: access.verdict(rt, Actor(user), action, thing).allowed
+
+
+def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
+    """Whether a user may do what a row of the matrix says, as the engine decides it."""
+    found = re.fullmatch(r"(run|cancel or resolve a run of) (?:a|the) ?(.*)", label)
+    if label.startswith("look"):
+        return asked(rt, Action.VIEW)
+    if label == "admin sync":
+        return asked(rt, Action.SYNC)
+    if label == "deprecate":
+        return asked(rt, Action.DEPRECATE, catalog.version(rt, TEAM))
+    if label == "approve somebody else's version":
+        return asked(rt, Action.APPROVE, catalog.version(rt, TEAM))
+    if label == "approve a version of one's own":
+        version = catalog.version(rt, TEAM)
+        return lambda user: asked(rt, Action.APPROVE, replace(version, author=user))(user)
+    assert found is not None, label
+    names = {"global runbook": EVERYONES, "runbook of another team": OTHERS}
+    name = names.get(found[2].removeprefix("a "), TEAM)
+    if found[1] == "run":
+        return asked(rt, Action.START, catalog.get(rt, name))
+    execution = started(rt, name)
+    decided = [asked(rt, action, execution) for action in (Action.CANCEL, Action.RESOLVE)]
+    return lambda user: _agreed([each(user) for each in decided])
+
+
+def _agreed(answers: list[bool]) -> bool:
+    assert len(set(answers)) == 1
+    return answers[0]
+
+
+def matrices() -> tuple[list[list[str]], list[list[str]]]:
+    """The two tables of who may do what: the deeds, and the gates."""
+    text = section(read("docs/operations.md"), "## Who may do what")
+    heads = re.findall(r"^\|(.*)\|\n\| ---", text, re.MULTILINE)
+    assert [[cell.strip() for cell in head.split("|")[1:]] for head in heads] == [list(COLUMNS)] * 2
+    deeds, gates = text.split("At a gate", 1)
+    return rows(deeds), rows(gates)
+
+
+def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
+    """Every cell of who may do what is the verdict of the one function that decides."""
+    deeds, _ = matrices()
+    assert {"yes", "no"} == {cell for _, *cells in deeds for cell in cells}
+    for label, *cells in deeds:
+        may = ruling(deployment, label)
+        assert {who: cell == "yes" for who, cell in zip(COLUMNS, cells, strict=True)} == {
+            who: may(user) for who, user in COLUMNS.items()
+        }, label
+
+
+def test_the_matrix_of_gates_is_the_engines(deployment: Runtime) -> None:
+    """Who may decide at a gate that names a role, and that whoever started the run may not."""
+    _, gates = matrices()
+    execution = started(deployment, TEAM)
+    approvers = file_validator().schema["$defs"]["approval"]["properties"]["approvers"]["properties"]
+    assert {words(label)[0] for label, *_ in gates} == set(approvers["roles"]["items"]["enum"])
+    for label, *cells in gates:
+        gate = Gate(opened(execution, words(label)[0]), execution)
+        may = asked(deployment, Action.VOTE, gate)
+        assert [cell == "yes" for cell in cells] == [may(user) for user in COLUMNS.values()], label
+        assert not may(execution.requester)
+
+
+def opened(execution: ExecutionRecord, role: str) -> ApprovalRecord:
+    """An open gate of this execution that names one role."""
+    return ApprovalRecord(
+        id=1, execution_id=execution.id, step_run_id=1, path="ask", status=ApprovalStatus.PENDING, min_approvals=1,
+        approvers={"roles": [role], "users": [], "groups": []}, allow_self=False, message="", preview=[], digest="",
+        on_timeout="fail", opened_at=0, expires_at=1, decided_at=None,
+    )  # fmt: skip

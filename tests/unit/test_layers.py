@@ -1,0 +1,97 @@
+"""The direction of imports: bot → engine → storage, and nothing points back, not even from inside a function."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("storage", "engine", "bot")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports anywhere in it, by its full name."""
+    package = list(path.relative_to(ROOT).with_suffix("").parts)[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and _name(node.func) in ("import_module", "__import__"):
+            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
+
+
+def _name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def within(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def offences(where: str, *forbidden: str, allowed: tuple[str, ...] = ()) -> list[str]:
+    """What files below `where` import of `forbidden`, as "file: module"."""
+    return [
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in FILES
+        if path.is_relative_to(ROOT / where)
+        for module in imports(path)
+        if within(module, *forbidden) and not within(module, *allowed)
+    ]
+
+
+def test_there_is_something_to_look_at() -> None:
+    """A test that reads no file proves nothing."""
+    assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(PACKAGES)
+    assert len(FILES) > 50
+
+
+def test_storage_imports_nothing_of_the_house() -> None:
+    """It is the ground floor."""
+    assert offences("storage", "engine", "bot") == []
+
+
+def test_the_engine_knows_no_door() -> None:
+    """Nothing of bot, and no Slack or web library."""
+    assert offences("engine", "bot", "slack_sdk", "slack_bolt", "starlette", "uvicorn") == []
+
+
+@pytest.mark.parametrize("where", ["engine", "bot"])
+def test_sql_and_peewee_are_in_storage_only(where: str) -> None:
+    """Nobody else knows how things are kept."""
+    assert offences(where, "peewee", "playhouse", "psycopg", "sqlite3", "storage.tables") == []
+
+
+def test_the_doors_see_of_storage_only_its_nouns() -> None:
+    """What they want done, they ask the engine for."""
+    assert offences("bot", "storage", allowed=("storage.records",)) == []
+
+
+def test_the_practice_workspace_knows_nothing_of_the_rest() -> None:
+    """It speaks HTTP, like Slack."""
+    found = offences("bot/simulator", "storage", "engine", "bot", allowed=("bot.simulator",))
+    assert found == []
+
+
+def test_the_rules_of_a_run_are_pure() -> None:
+    """`decide` imports definitions and nouns, and nothing else of the house."""
+    decide = [module for module in imports(ROOT / "engine/decide.py") if within(module, *PACKAGES)]
+    assert all(within(module, "engine.definition.model", "storage.records") for module in decide)
+    assert decide
+
+
+def test_late_and_relative_imports_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reading itself: imports in functions, relative ones and those by name."""
+    folder = tmp_path / "engine" / "steps"
+    folder.mkdir(parents=True)
+    lines = ["import bot.web", "from ..x import y", "from . import z", "importlib.import_module('bot.cli')"]
+    (folder / "late.py").write_text("def f():\n" + "".join(f"    {line}\n" for line in lines))
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    found = set(imports(folder / "late.py"))
+    assert {"bot.web", "engine.x.y", "engine.steps.z", "bot.cli"} <= found
