@@ -39,7 +39,7 @@ def vote(
     with database.reading():
         shown = _the_gate(found, path)
     authorise(rt, actor, Action.VOTE, Gate(shown, found))
-    with change(rt, found.id) as transition:
+    with change(rt, found.id, "vote") as transition:
         gate = _still_open(transition, shown, digest)
         given = VoteRecord(gate.id, actor.user_id, decision, comment.strip(), transition.at)
         if not approvals.record_vote(rt.workspace_id, given):
@@ -64,7 +64,7 @@ def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> 
     found = find(rt, execution_id)
     with database.reading():
         shown = _the_gate(found, path)
-    with change(rt, found.id) as transition:
+    with change(rt, found.id, "withdraw") as transition:
         gate = _still_open(transition, shown, None)
         if not approvals.withdraw_vote(gate.id, actor.user_id):
             raise Conflict(f"You have not voted on {gate.path} of {found.id}.")
@@ -78,7 +78,7 @@ def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> 
 
 def expire(rt: Runtime, gate: ApprovalRecord) -> None:
     """End a gate whose time is up, as its step says: fail, count as a rejection, or approve."""
-    with change(rt, gate.execution_id) as transition:
+    with change(rt, gate.execution_id, "expire") as transition:
         status = ApprovalStatus.APPROVED if gate.on_timeout == "approve" else ApprovalStatus.EXPIRED
         if gate.expires_at > transition.at or not approvals.decide(gate, status, transition.at):
             return

@@ -29,7 +29,7 @@ CHOICES = ("retry", "done", "failed")
 def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Start nothing more until a resume; what runs now finishes. Raises `Conflict` when it has ended or is paused."""
     found = _allowed(rt, actor, Action.PAUSE, execution_id)
-    with change(rt, found.id) as transition:
+    with change(rt, found.id, "pause") as transition:
         _must_be_open(transition)
         if transition.execution.status is ExecutionStatus.PAUSED:
             raise Conflict(f"{found.id} is paused already.")
@@ -41,7 +41,7 @@ def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Exe
 def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Go on with a paused run. Raises `Conflict` when it is not paused or its version was deprecated."""
     found = _allowed(rt, actor, Action.RESUME, execution_id)
-    with change(rt, found.id) as transition:
+    with change(rt, found.id, "resume") as transition:
         now = transition.execution
         if now.status is not ExecutionStatus.PAUSED:
             raise Conflict(f"{now.id} is not paused: it is {now.status}.")
@@ -60,7 +60,7 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
     Cleanup follows; `force` ends that too. Raises `Conflict` when it has ended, or is cleaning up without `force`.
     """
     found = _allowed(rt, actor, Action.CANCEL, execution_id)
-    with change(rt, found.id) as transition:
+    with change(rt, found.id, "cancel") as transition:
         _must_be_open(transition)
         now = transition.execution
         if force:
@@ -82,7 +82,7 @@ def cancel_children(rt: Runtime, execution_id: str, actor: Actor, reason: str) -
     with database.reading():
         children = executions.open_children(execution_id)
     for child in children:
-        with change(rt, child) as transition:
+        with change(rt, child, "cancel_child") as transition:
             now = transition.execution
             if not now.status.ended and now.ending is None:
                 lifecycle.cancel(transition, actor.user_id, f"{execution_id} was cancelled. {reason}".strip())
@@ -95,7 +95,7 @@ def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -
     """Skip a step that has not ended, or that failed the run; what needs it goes on. Raises `ReasonRequired`."""
     found = _allowed(rt, actor, Action.SKIP, execution_id)
     _needs_reason(reason, "Skipping a step needs a reason")
-    with change(rt, found.id) as transition:
+    with change(rt, found.id, "skip") as transition:
         step = _step(found, path)
         if step.status is StepStatus.FAILED:
             _reopen(transition, step)
@@ -121,7 +121,7 @@ def retry(
     has failed. Raises `Conflict` once undo has begun, `NotApproved`, `InvalidParameters`.
     """
     found = _allowed(rt, actor, Action.RETRY, execution_id)
-    with change(rt, found.id) as transition:
+    with change(rt, found.id, "retry") as transition:
         step = _the_failed(found, path)
         if parameters is not None:
             values = {**found.parameters, **parameters}
@@ -146,7 +146,7 @@ def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choi
         raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
     found = _allowed(rt, actor, Action.RESOLVE, execution_id)
     _needs_reason(note, "Say what you know about the outcome", "note")
-    with change(rt, found.id) as transition:
+    with change(rt, found.id, "resolve") as transition:
         step = _the_unknown(found.id, path)
         transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
         said = f"{choice}, said by {actor.user_id}: {note.strip()}"

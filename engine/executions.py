@@ -10,6 +10,7 @@ from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
+from engine.failpoints import committing
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, steps
 from storage.records import (
@@ -106,7 +107,7 @@ def _accept_once(
 ) -> Accepted:
     wanted = checked.wanted
     same = accepting.same_as(checked.version, wanted.parameters, wanted.incident)
-    with database.transaction():
+    with committing("accept"):
         database.one_at_a_time(f"same:{same}")
         if key is not None:
             answered = _answered_before(rt, actor, key, same)

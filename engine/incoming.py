@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from engine import waiting
 from engine.errors import InvalidParameters
+from engine.failpoints import committing
 from engine.lifecycle import change
 from engine.runtime import Runtime
 from engine.storable import TooLarge, to_storable
-from storage import database, steps, waits
+from storage import steps, waits
 from storage.records import Json, StepStatus
 
 MAX_KEY = 256
@@ -25,7 +26,7 @@ def deliver(rt: Runtime, key: str, event_id: str, sender: str, data: Json) -> bo
         kept = to_storable(data, MAX_DATA_BYTES)
     except TooLarge as error:
         raise InvalidParameters({"data": str(error)}) from error
-    with database.transaction():
+    with committing("deliver"):
         waits.lock_key(rt.workspace_id, key)
         if waits.receive(rt.workspace_id, key, event_id, sender, kept) is None:
             return False
@@ -37,7 +38,7 @@ def deliver(rt: Runtime, key: str, event_id: str, sender: str, data: Json) -> bo
 
 
 def _give(rt: Runtime, execution_id: str, step_run_id: int, key: str) -> bool:
-    with change(rt, execution_id) as transition:
+    with change(rt, execution_id, "give") as transition:
         step = steps.by_id(step_run_id)
         taken = step is not None and step.status is StepStatus.WAITING and waiting.take_kept(transition, step, key)
     if taken:

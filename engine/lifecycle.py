@@ -12,10 +12,11 @@ from typing import Any
 from engine import catalog, context, decide, flow, rows, slots, undoing
 from engine.errors import NotFound
 from engine.expressions import ExpressionError, render
+from engine.failpoints import committing
 from engine.runtime import Runtime
 from engine.storable import TooLarge, to_storable
 from engine.transition import Transition
-from storage import database, executions, steps
+from storage import executions, steps
 from storage.records import ExecutionRecord, ExecutionStatus, Json, Phase, StepRunRecord
 
 _AFTER_SUCCESS = (Phase.MAIN, Phase.FINALLY)
@@ -23,9 +24,12 @@ _AFTER_FAILURE = (Phase.MAIN, Phase.UNDO, Phase.ON_FAILURE, Phase.FINALLY)
 
 
 @contextmanager
-def change(rt: Runtime, execution_id: str) -> Iterator[Transition]:
-    """Lock an execution, let the caller change it, and write all of it or nothing. Raises `NotFound`."""
-    with database.transaction():
+def change(rt: Runtime, execution_id: str, what: str) -> Iterator[Transition]:
+    """Lock an execution, let the caller change it, and write all of it or nothing. Raises `NotFound`.
+
+    `what` names the change's failpoints.
+    """
+    with committing(what):
         execution = executions.lock(execution_id)
         if execution is None or execution.workspace_id != rt.workspace_id:
             raise NotFound(f"There is no execution {execution_id}.")

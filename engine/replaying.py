@@ -12,6 +12,7 @@ from engine.definition import graph
 from engine.definition.model import Runbook
 from engine.errors import Conflict, ReasonRequired
 from engine.executions import find
+from engine.failpoints import committing
 from engine.runtime import Runtime
 from engine.transition import Transition
 from storage import database, executions, steps
@@ -46,7 +47,7 @@ def replay(
     reused = _reused(old, checked, start_from) if start_from else {}
     while True:
         try:
-            with database.transaction():
+            with committing("replay"):
                 execution = accepting.accept(rt, actor, checked)
                 if reused:
                     execution = _take_over(rt, execution, reused)

@@ -14,6 +14,7 @@ from functools import partial
 
 from engine import catalog, containers, context, decide, flow, lifecycle
 from engine.errors import NotApproved
+from engine.failpoints import committing, failpoint
 from engine.held import Held
 from engine.lifecycle import change
 from engine.recording import record, take_over
@@ -48,7 +49,9 @@ class Runner:
         while claim is not None:
             step_run = claim.step_run
             try:
+                failpoint("effect.before")
                 outcome = perform(claim, self._tools, partial(self._held.is_abandoned, step_run))
+                failpoint("effect.after")
                 claim = self._record(step_run, outcome)
             finally:
                 self._held.drop(step_run)
@@ -78,7 +81,7 @@ class Runner:
         with database.reading():
             strays = [step for step in steps.held_by(self.worker_id) if step not in self._held]
         for stray in strays:
-            with change(self.rt, stray.execution_id) as transition:
+            with change(self.rt, stray.execution_id, "take_back") as transition:
                 step = steps.by_id(stray.id)
                 # Asked again under the lock: a claim is held before its commit, and dropped after its record's.
                 still = step is not None and (step.status, step.fence) == (stray.status, stray.fence)
@@ -90,7 +93,7 @@ class Runner:
     def _claim(self, execution_id: str) -> Claim | None:
         if self._draining.is_set():
             return None
-        with self._held.unless_undone() as claimed, database.transaction():
+        with self._held.unless_undone() as claimed, committing("claim"):
             execution = executions.lock(execution_id)
             if execution is None or execution.workspace_id != self.rt.workspace_id:
                 return None
@@ -119,7 +122,7 @@ class Runner:
 
     def _record_once(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
         claim: Claim | None = None
-        with self._held.unless_undone() as claimed, database.transaction():
+        with self._held.unless_undone() as claimed, committing("record"):
             execution = executions.lock(step_run.execution_id)
             assert execution is not None
             transition = Transition(self.rt, execution)

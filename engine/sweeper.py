@@ -91,12 +91,12 @@ class Sweeper:
 
     def _expire_wait(self, found: tuple[str, int]) -> None:
         execution_id, step_run_id = found
-        with change(self._rt, execution_id) as transition:
+        with change(self._rt, execution_id, "expire_wait") as transition:
             waiting.expire(transition, step_run_id)
         self._rt.hint([execution_id])
 
     def _end_cleanup(self, execution_id: str) -> None:
-        with change(self._rt, execution_id) as transition:
+        with change(self._rt, execution_id, "end_cleanup") as transition:
             if lifecycle.cleanup_ended(transition.execution, transition.at):
                 lifecycle.force_end(transition, None, "the cleanup used up its time")
 
@@ -108,7 +108,7 @@ class Sweeper:
         with database.reading():
             found = steps.by_id(step_run_id)
         assert found is not None
-        with change(self._rt, found.execution_id) as transition:
+        with change(self._rt, found.execution_id, "take_over") as transition:
             step = steps.by_id(step_run_id)
             if step is not None and step.id in steps.orphaned(transition.at):
                 log.warning("taking over %s of %s from %s", step.path, step.execution_id, step.worker_id)
@@ -117,7 +117,7 @@ class Sweeper:
         self._rt.hint([found.execution_id])
 
     def _time_out(self, execution_id: str) -> None:
-        with change(self._rt, execution_id) as transition:
+        with change(self._rt, execution_id, "time_out") as transition:
             deadline = transition.execution.deadline_at
             if deadline is not None and deadline <= transition.at:
                 limit = transition.execution.timeout_ms / 1000
