@@ -1,0 +1,101 @@
+"""The runbooks that are run, and one measurement of each."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from bench.rig import THREADS, Rig, wait_for
+from engine import catalog, executions, sync
+from engine.access import SYSTEM, Actor
+from storage import database
+from storage.tables import proxy
+
+STEPS = 5
+ADMIN = Actor("U0BENCH01")
+_ACCESS = "platform_admins: [U0BENCH01]\nresponders: [U0BENCH01]\n"
+_numbers = itertools.count()
+
+
+def publish(rig: Rig, fan: int, sizes: Iterable[int] = ()) -> None:
+    """Sync and approve every runbook that is measured."""
+    folder = rig.folder / "runbooks"
+    (folder / "_access.yaml").write_text(_ACCESS)
+    chains = [("linear", STEPS), *((f"linear-{size}", size) for size in sizes)]
+    books = [_book(slug, [_message(n) for n in range(size)]) for slug, size in chains]
+    books += [
+        _book("calls", [_call(n, rig.target) for n in range(STEPS)]),
+        _book("gate", [_gate()]),
+        _book("fan", [*[_message(n, needs=[]) for n in range(fan)], _join(fan)], max_concurrent_steps=fan),
+    ]
+    for book in books:
+        (folder / f"{book['id']}.yaml").write_text(json.dumps(book))
+    report = sync.sync(rig.rt, SYSTEM)
+    assert report.ok, report.problems
+    for book in books:
+        catalog.approve(rig.rt, ADMIN, book["id"], 1)
+
+
+def start(rig: Rig, slug: str) -> str:
+    """Ask for one run; each has a parameter of its own, for the same run twice would be one."""
+    return executions.start(rig.rt, ADMIN, slug, {"n": next(_numbers)}, trigger="bench").id
+
+
+def many(rig: Rig, slug: str, count: int) -> float:
+    """Seconds from asking for `count` runs, in 8 threads, to all of them having ended as SUCCESS."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(lambda _: start(rig, slug), range(count)))
+    wait_for(lambda: open_runs() == 0, f"{count} runs of {slug} to end", every=0.005)
+    spent = time.perf_counter() - began
+    assert failures() == 0, "a run did not succeed"
+    return spent
+
+
+def one(rig: Rig, slug: str) -> float:
+    """Seconds from asking for one run to its end."""
+    began = time.perf_counter()
+    run = start(rig, slug)
+    wait_for(lambda: _scalar(f"SELECT status FROM execution WHERE id = '{run}'") == "SUCCESS", run, every=0.001)
+    return time.perf_counter() - began
+
+
+def open_runs() -> int:
+    return int(_scalar("SELECT count(*) FROM execution WHERE ended_at IS NULL"))
+
+
+def failures() -> int:
+    return int(_scalar("SELECT count(*) FROM execution WHERE status NOT IN ('SUCCESS', 'CANCELLED')"))
+
+
+def _scalar(sql: str) -> Any:
+    with database.reading():
+        return proxy.obj.execute_sql(sql).fetchone()[0]
+
+
+def _book(slug: str, steps: list[dict[str, Any]], **top: Any) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    about = {"apiVersion": "runbook/v1", "id": slug, "name": slug.title()}
+    return {**about, "parameters": parameters, "steps": steps, **top}
+
+
+def _message(number: int, **keys: Any) -> dict[str, Any]:
+    return {"id": f"s{number}", "type": "message", "with": {"text": f"step {number}"}, **keys}
+
+
+def _call(number: int, port: str) -> dict[str, Any]:
+    with_ = {"method": "POST", "url": f"http://127.0.0.1:{port}/step", "json": {"a": 1}}
+    return {"id": f"s{number}", "type": "http", "with": with_, "idempotent": True}
+
+
+def _join(fan: int) -> dict[str, Any]:
+    return {**_message(fan), "id": "join", "needs": [f"s{number}" for number in range(fan)]}
+
+
+def _gate() -> dict[str, Any]:
+    with_ = {"approvers": {"roles": ["platform_admin"]}, "message": "Go on?"}
+    return {"id": "sign-off", "type": "approval", "with": with_, "timeout": "1h"}
