@@ -39,6 +39,8 @@ class Verb:
     options: frozenset[str] | None = frozenset()
 
 
+_REASON = frozenset({"reason"})
+
 VERBS: tuple[Verb, ...] = (
     Verb("help", "help [VERB]", "What can be typed, in one list or for one verb.", (0, 2)),
     Verb("list", "list [TEXT] [tag=TAG]", "The runbooks there are.", (0, 8), frozenset({"tag"})),
@@ -46,14 +48,37 @@ VERBS: tuple[Verb, ...] = (
     Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
     Verb(
         "run",
-        'run ID[@VERSION] [KEY=VALUE …] [reason="…"]',
-        "Run a runbook; a form asks for what is missing.",
+        'run ID[@VERSION] [KEY=VALUE …] [reason="…"] [force=yes]',
+        "Run a runbook; a form asks for what is missing. With force=yes and a reason even while the same run is open.",
         (1, 1),
         None,
     ),
     Verb("status", "status [RUN]", "Where a run stands; without RUN, the one that is open in this channel.", (0, 1)),
     Verb("runs", "runs [here|mine|open|all]", "The latest runs.", (0, 1)),
-    Verb("cancel", 'cancel [RUN] [reason="…"]', "Stop a run.", (0, 1), frozenset({"reason"})),
+    Verb("pause", 'pause [RUN] [reason="…"]', "Start nothing more in a run until it is resumed.", (0, 1), _REASON),
+    Verb("resume", 'resume [RUN] [reason="…"]', "Let a paused run go on.", (0, 1), _REASON),
+    Verb(
+        "cancel",
+        'cancel [RUN] [reason="…"] [force=yes]',
+        "Stop a run; its cleanup follows. With force=yes that ends too.",
+        (0, 1),
+        frozenset({"reason", "force"}),
+    ),
+    Verb(
+        "retry",
+        'retry RUN [STEP] [KEY=VALUE …] [reason="…"]',
+        "Let a failed run go on from its failed step, with other parameters where some are given.",
+        (1, 2),
+        None,
+    ),
+    Verb("skip", 'skip RUN STEP reason="…"', "Leave out a step; what needs it goes on.", (2, 2), _REASON),
+    Verb(
+        "replay",
+        'replay RUN [from=STEP] [version=latest] [reason="…"]',
+        "Run it once more with the same parameters, from the start or from a step.",
+        (1, 1),
+        frozenset({"from", "version", "reason"}),
+    ),
     Verb(
         "resolve",
         'resolve [RUN] [STEP] retry|done|failed note="…"',
@@ -65,6 +90,7 @@ VERBS: tuple[Verb, ...] = (
         "approve", 'approve [RUN] [STEP] [comment="…"]', "Approve what a run waits for.", (0, 2), frozenset({"comment"})
     ),
     Verb("reject", 'reject [RUN] [STEP] comment="…"', "Reject what a run waits for.", (0, 2), frozenset({"comment"})),
+    Verb("withdraw", "withdraw [RUN] [STEP]", "Take your vote back while the gate is open.", (0, 2)),
     Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
     Verb(
         "admin approve",
@@ -87,12 +113,16 @@ ALIASES = {
     "execute": "run",
     "stop": "cancel",
     "abort": "cancel",
+    "rerun": "replay",
     "deny": "reject",
     "ls": "list",
     "?": "help",
 }
 CHOICES = ("retry", "done", "failed")
 """What can be said about a step whose outcome nobody saw."""
+_RUN_FIRST = frozenset({"retry", "skip", "replay"})
+"""Verbs about a run that may have ended, which has to be named."""
+_YES, _NO = frozenset({"yes", "true", "y", "1"}), frozenset({"no", "false", "n", "0"})
 
 _BY_NAME = {verb.name: verb for verb in VERBS}
 _SLACK = re.compile(r"<([@#!]?)([^<>|\s]+)(?:\|([^<>]*))?>")
@@ -127,6 +157,13 @@ class Command:
         if self.words and _RUN.fullmatch(self.words[0]):
             return self.words[0].upper(), self.words[1:]
         return None, self.words
+
+    def says_yes(self, name: str) -> bool:
+        """Whether the option of this name was given and says yes. Raises GrammarError where it says neither."""
+        said = self.options.get(name, "no").strip().lower()
+        if said not in _YES | _NO:
+            raise GrammarError(f"{name}=yes or {name}=no, not “{said[:40]}”.", _BY_NAME[self.verb].usage)
+        return said in _YES
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +336,8 @@ def _checked(found: Verb, words: list[str], options: dict[str, str]) -> Command:
     unknown = sorted(set(options) - found.options) if found.options is not None else []
     if unknown:
         raise GrammarError(f"“{found.name}” takes no “{unknown[0][:40]}”.", found.usage)
+    if found.name in _RUN_FIRST and not _RUN.fullmatch(words[0]):
+        raise GrammarError(f"Name the run first, by its id such as R-7K2M9Q: “{words[0][:40]}” is none.", found.usage)
     if found.name == "resolve" and words[-1].lower() not in CHOICES:
         raise GrammarError("Say retry, done or failed as the last word.", found.usage)
     return Command(found.name, tuple(words), options)

@@ -56,7 +56,7 @@ def vote(
         audit.write(rt.workspace_id, actor.user_id, "approval.vote", thing, Severity.NOTICE, detail)
     rt.hint([found.id])
     with database.reading():
-        return next(gate_view(each) for each in approvals.of_execution(found.id) if each.id == gate.id)
+        return next(gate_view(rt, each, found.team) for each in approvals.of_execution(found.id) if each.id == gate.id)
 
 
 def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> GateView:
@@ -73,7 +73,7 @@ def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> 
         detail = {"step": gate.path, "door": actor.door}
         audit.write(rt.workspace_id, actor.user_id, "approval.withdraw", thing, Severity.NOTICE, detail)
     with database.reading():
-        return next(gate_view(each) for each in approvals.of_execution(found.id) if each.id == gate.id)
+        return next(gate_view(rt, each, found.team) for each in approvals.of_execution(found.id) if each.id == gate.id)
 
 
 def expire(rt: Runtime, gate: ApprovalRecord) -> None:

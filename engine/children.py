@@ -1,7 +1,7 @@
 """The `runbook` step: another execution, begun in the transaction that records it, and looked at until it has ended.
 
-A child is an execution of its own, with its own gates and audit; whoever asked for the parent asks for
-the child and needs the right to. Its end lets the parent's step fall due at once.
+A child is an execution of its own, with its own gates, audit and card beside the parent's; whoever asked for the
+parent asks for the child and needs the right to. Its end lets the parent's step fall due at once.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
             raise EngineError(f"runbooks call runbooks more than {MAX_DEPTH} deep")
         wanted = accepting.Wanted(
             outcome.slug, outcome.parameters, trigger=f"step:{parent.id}", reason=parent.reason, parent_step=step.id,
-            incident={key: value for key, value in (parent.incident or {}).items() if key != "channel"},
+            incident=dict(parent.incident or {}),
         )  # fmt: skip
         child = accepting.accept(rt, actor, accepting.check(rt, actor, wanted))
     except EngineError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine import context, flow, lifecycle, slots
 from engine.access import Action, Actor, authorise
+from engine.definition import graph
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
 from engine.executions import find
@@ -92,11 +93,15 @@ def cancel_children(rt: Runtime, execution_id: str, actor: Actor, reason: str) -
 
 
 def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -> ExecutionRecord:
-    """Skip a step that has not ended, or that failed the run; what needs it goes on. Raises `ReasonRequired`."""
+    """Skip a step that has not ended, or that failed the run; what needs it goes on. Raises `ReasonRequired`.
+
+    Raises `Conflict` for a gate and for what holds one: only its approvers let a run pass it.
+    """
     found = _allowed(rt, actor, Action.SKIP, execution_id)
     _needs_reason(reason, "Skipping a step needs a reason")
     with change(rt, found.id, "skip") as transition:
         step = _step(found, path)
+        _must_hold_no_gate(transition, step)
         if step.status is StepStatus.FAILED:
             _reopen(transition, step)
             (step,) = steps.at_paths(found.id, [path])
@@ -209,6 +214,11 @@ def _must_be_open(transition: Transition) -> None:
     now = transition.execution
     if now.status.ended:
         raise Conflict(f"{now.id} has ended already: {now.status}.")
+
+
+def _must_hold_no_gate(transition: Transition, step: StepRunRecord) -> None:
+    if graph.holds_gate(transition.runbook.by_id[step.step_id]):
+        raise Conflict(f"{step.path} is or holds a gate, which is decided by its approvers: nobody skips it.")
 
 
 def _must_be_approved(execution: ExecutionRecord) -> None:

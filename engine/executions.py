@@ -7,7 +7,7 @@ from typing import Any
 
 from engine import accepting, catalog
 from engine.accepting import Checked, Wanted
-from engine.access import Action, Actor, authorise
+from engine.access import Action, Actor, authorise, unmet
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import committing
@@ -15,6 +15,8 @@ from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, steps
 from storage.records import (
     ApprovalRecord,
+    ApprovalStatus,
+    Decision,
     ExecutionRecord,
     ExecutionStatus,
     StepRunRecord,
@@ -27,21 +29,27 @@ _ID_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class GateView:
-    """A gate with its votes; `missing` is how many more approvals it needs, 0 once it is decided."""
+    """A gate with its votes.
+
+    `missing` is how many more approvals it needs, 0 once it is decided; `unmet` says in words which of its minima those
+    who have approved do not meet yet ("1 of group db-owners").
+    """
 
     approval: ApprovalRecord
     votes: tuple[VoteRecord, ...]
     missing: int
+    unmet: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionView:
-    """An execution with all that is shown of it."""
+    """An execution with all that is shown of it; `ahead` are those that hold the slots it is queued for."""
 
     execution: ExecutionRecord
     runbook: Runbook
     steps: tuple[StepRunRecord, ...]
     gates: tuple[GateView, ...]
+    ahead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,21 +163,25 @@ def view(rt: Runtime, execution_id: str) -> ExecutionView:
     """Everything that is shown of an execution. Raises `NotFound`."""
     with database.reading():
         execution = find(rt, execution_id)
+        queued = execution.slot == "queued" and execution.slot_group is not None
         return ExecutionView(
             execution=execution,
             runbook=catalog.definition_of(execution.version_id),
             steps=tuple(steps.of_execution(execution.id)),
-            gates=tuple(gate_view(gate) for gate in approvals.of_execution(execution.id)),
+            gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
+            ahead=tuple(executions.holders(rt.workspace_id, str(execution.slot_group))) if queued else (),
         )
 
 
-def gate_view(approval: ApprovalRecord) -> GateView:
-    """A gate with its votes; needs an open connection."""
+def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateView:
+    """A gate of a run of `team` with its votes; needs an open connection."""
     votes = tuple(approvals.votes(approval.id))
-    approving = sum(vote.decision == "APPROVE" for vote in votes)
+    if approval.status is not ApprovalStatus.PENDING:
+        return GateView(approval, votes, 0)
+    approving = [vote.person for vote in votes if vote.decision is Decision.APPROVE]
+    lacking = tuple(unmet(rt, approval.approvers, approving, team))
     # At least one while the gate is open: somebody who approved may have lost the right to since.
-    missing = max(1, approval.min_approvals - approving) if approval.status == "PENDING" else 0
-    return GateView(approval, votes, missing)
+    return GateView(approval, votes, max(1, approval.min_approvals - len(approving)), lacking)
 
 
 def recent(

@@ -15,12 +15,14 @@ from bot.slack.ids import (
     ResolveForm,
     RunForm,
     RunRef,
+    SkipForm,
     StepRef,
     VersionRef,
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.views import admin, form, gate
+from bot.slack.steering import CANCELLING, ENDED_NOW
+from bot.slack.views import admin, form, gate, possible
 from bot.slack.views.parts import said
 from bot.slack.views.text import code, escape
 from engine import approvals, catalog, controls, executions, projection
@@ -34,10 +36,35 @@ def click(desk: Desk, action: str, value: str, reply: Reply) -> None:
     _CLICKS[Action(action)](desk, Action(action), value, reply)
 
 
-def _cancel(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def _pause(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    done = controls.pause(desk.rt, desk.directory.identify(reply.place.user), decode(RunRef, value).execution_id)
+    reply.privately(said(f"{code(done.id)} is paused."))
+
+
+def _resume(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    done = controls.resume(desk.rt, desk.directory.identify(reply.place.user), decode(RunRef, value).execution_id)
+    reply.privately(said(f"{code(done.id)} goes on."))
+
+
+def _cancel(desk: Desk, action: Action, value: str, reply: Reply) -> None:
+    ref, force = decode(RunRef, value), action is Action.END_NOW
+    done = controls.cancel(desk.rt, desk.directory.identify(reply.place.user), ref.execution_id, force=force)
+    reply.privately(said((ENDED_NOW if force else CANCELLING).format(code(done.id))))
+
+
+def _retry_failed(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    ref = decode(StepRef, value)
+    actor = desk.directory.identify(reply.place.user)
+    done = controls.retry(desk.rt, actor, ref.execution_id, ref.path)
+    reply.privately(said(f"{code(done.id)} goes on from {code(ref.path, 120)}."))
+
+
+def _skip(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(RunRef, value)
-    execution = controls.cancel(desk.rt, desk.directory.identify(reply.place.user), ref.execution_id)
-    reply.privately(said(f"{code(execution.id)} is being cancelled."))
+    paths = [step.path for step in possible.skippable(executions.view(desk.rt, ref.execution_id))]
+    if not paths:
+        raise Conflict(f"{ref.execution_id} has no step that can be skipped now.")
+    running.open_modal(desk, reply.place, form.skip_form(SkipForm(ref.execution_id, reply.place.channel), paths))
 
 
 def _approve(desk: Desk, _: Action, value: str, reply: Reply) -> None:
@@ -112,7 +139,12 @@ def _gate(desk: Desk, ref: GateRef) -> executions.GateView | None:
 
 
 _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
+    Action.PAUSE: _pause,
+    Action.RESUME: _resume,
     Action.CANCEL: _cancel,
+    Action.END_NOW: _cancel,
+    Action.RETRY_FAILED: _retry_failed,
+    Action.SKIP: _skip,
     Action.APPROVE: _approve,
     Action.REJECT: _reject,
     Action.RETRY: _resolve,

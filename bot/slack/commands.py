@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from bot.grammar import Command, GrammarError, verb
-from bot.slack import running
+from bot.slack import running, steering
+from bot.slack.ask import Ask, only_run, the_run
 from bot.slack.desk import Desk
-from bot.slack.reply import Place, Reply
+from bot.slack.reply import Reply
 from bot.slack.views import admin, card, lists
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline
-from engine import approvals, catalog, controls, executions, sync
-from engine.access import Action, Actor, authorise, verdict
+from engine import approvals, catalog, executions, sync
+from engine.access import Action, authorise, verdict
 from engine.definition import lint
-from engine.errors import Conflict, NotAllowed
+from engine.errors import NotAllowed
 from storage.records import Decision, ExecutionStatus, VersionRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One command, who gave it, and where."""
-
-    desk: Desk
-    actor: Actor
-    place: Place
-    command: Command
-
-    def option(self, name: str) -> str:
-        """What was given as `name=…`, "" where it was not."""
-        return self.command.options.get(name, "")
 
 
 def answer(desk: Desk, command: Command, reply: Reply) -> None:
@@ -80,15 +66,11 @@ def warnings_of(version: VersionRecord) -> list[str]:
 
 
 def _run(ask: Ask) -> Message | None:
-    slug, number = ask.command.target
-    return running.run(ask.desk, ask.actor, ask.place, slug, number, ask.command.options)
+    return running.run(ask.desk, ask.actor, ask.place, ask.command)
 
 
 def _status(ask: Ask) -> Message:
-    run, rest = ask.command.run
-    if rest:
-        raise GrammarError(f"“{rest[0][:40]}” is not a run's id, such as R-7K2M9Q.", verb("status").usage)
-    rt = ask.desk.rt
+    run, rt = only_run(ask), ask.desk.rt
     if run is not None:
         return card.card(executions.view(rt, run), live=False)
     found = executions.recent(rt, channel=ask.place.channel, open_only=True)
@@ -111,39 +93,6 @@ def _runs(ask: Ask) -> Message:
     return lists.runs_view(executions.recent(ask.desk.rt, **narrowed[which]))
 
 
-def the_run(ask: Ask, run: str | None, *, waiting: bool = False) -> str:
-    """The run that was named, else the only open one of the channel. Raises Conflict where that is not clear."""
-    if run is not None:
-        return run
-    found = executions.recent(ask.desk.rt, channel=ask.place.channel, open_only=True, limit=20)
-    fitting = [each for each in found if each.status is ExecutionStatus.WAITING] if waiting else found
-    fitting = fitting or found
-    if len(fitting) == 1:
-        return fitting[0].id
-    if not fitting:
-        raise Conflict(
-            "No run is open in this channel. Name one by its id, such as R-7K2M9Q; `runs all` lists the latest."
-        )
-    raise Conflict(f"Several runs are open in this channel: {', '.join(each.id for each in fitting)}. Say which.")
-
-
-def _cancel(ask: Ask) -> Message:
-    run, rest = ask.command.run
-    if rest:
-        raise GrammarError(f"“{rest[0][:40]}” is not a run's id, such as R-7K2M9Q.", verb("cancel").usage)
-    execution = controls.cancel(ask.desk.rt, ask.actor, the_run(ask, run), ask.option("reason"))
-    return said(f"{code(execution.id)} is being cancelled.")
-
-
-def _resolve(ask: Ask) -> Message:
-    run, rest = ask.command.run
-    path, choice = (rest[0] if len(rest) > 1 else None), rest[-1].lower()
-    execution = controls.resolve(
-        ask.desk.rt, ask.actor, the_run(ask, run, waiting=True), path, choice, ask.option("note")
-    )
-    return said(f"Noted for {code(execution.id)}: {inline(choice)}.")
-
-
 def _approve(ask: Ask) -> Message:
     return _vote(ask, Decision.APPROVE)
 
@@ -159,7 +108,7 @@ def _vote(ask: Ask, decision: Decision) -> Message:
     gate = approvals.vote(
         ask.desk.rt,
         ask.actor,
-        the_run(ask, run, waiting=True),
+        the_run(ask, run, ExecutionStatus.WAITING),
         rest[0] if rest else None,
         decision,
         ask.option("comment"),
@@ -167,11 +116,27 @@ def _vote(ask: Ask, decision: Decision) -> Message:
     return voted(gate, decision)
 
 
+def _withdraw(ask: Ask) -> Message:
+    run, rest = ask.command.run
+    open_run = the_run(ask, run, ExecutionStatus.WAITING)
+    gate = approvals.withdraw(ask.desk.rt, ask.actor, open_run, rest[0] if rest else None)
+    at = f"{code(gate.approval.path)} of {code(gate.approval.execution_id)}"
+    return said(f"Your vote on {at} is withdrawn.{more_needed(gate)}")
+
+
 def voted(gate: executions.GateView, decision: Decision) -> Message:
     """The word that a vote counts."""
     did = "approved" if decision is Decision.APPROVE else "rejected"
-    more = f" {gate.missing} more needed." if gate.missing and decision is Decision.APPROVE else ""
+    more = more_needed(gate) if decision is Decision.APPROVE else ""
     return said(f"You {did} {code(gate.approval.path)} of {code(gate.approval.execution_id)}.{more}")
+
+
+def more_needed(gate: executions.GateView) -> str:
+    """What an open gate still lacks, as a sentence; "" for one that is decided."""
+    if not gate.missing:
+        return ""
+    among = f", among them {inline(', '.join(gate.unmet), 300)}" if gate.unmet else ""
+    return f" {gate.missing} more needed{among}."
 
 
 def _sync(ask: Ask) -> Message:
@@ -202,10 +167,16 @@ _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
     "run": _run,
     "status": _status,
     "runs": _runs,
-    "cancel": _cancel,
-    "resolve": _resolve,
+    "pause": steering.pause,
+    "resume": steering.resume,
+    "cancel": steering.cancel,
+    "retry": steering.retry,
+    "skip": steering.skip,
+    "resolve": steering.resolve,
+    "replay": steering.replay,
     "approve": _approve,
     "reject": _reject,
+    "withdraw": _withdraw,
     "admin sync": _sync,
     "admin approve": _admin_approve,
     "admin deprecate": _admin_deprecate,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.slack.ids import INPUT, REASON_BLOCK, parameter_block
+from bot.slack.ids import INPUT, REASON_BLOCK, STEP_BLOCK, parameter_block
 from bot.slack.views.form import Choice, choices, many, pickable, properties
 from engine.definition import parameters
 from engine.definition.model import Runbook
@@ -37,6 +37,12 @@ def read_reason(state: Mapping[str, Any]) -> str:
     """What was written as the reason, "" where nothing was."""
     value = (state.get(REASON_BLOCK, {}).get(INPUT) or {}).get("value")
     return value.strip() if isinstance(value, str) else ""
+
+
+def read_step(state: Mapping[str, Any]) -> str:
+    """The step that was chosen, "" where none was."""
+    chosen = (state.get(STEP_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
+    return str(chosen.get("value", ""))
 
 
 def _is_typed(schema: Mapping[str, Json]) -> bool:

@@ -15,7 +15,12 @@ from typing import TypeVar
 class Action(StrEnum):
     """The action_id of each button."""
 
+    PAUSE = "run.pause"
+    RESUME = "run.resume"
     CANCEL = "run.cancel"
+    END_NOW = "run.end"
+    RETRY_FAILED = "run.retry"
+    SKIP = "run.skip"
     APPROVE = "gate.approve"
     REJECT = "gate.reject"
     RETRY = "step.retry"
@@ -31,12 +36,14 @@ class Form(StrEnum):
     RUN = "form.run"
     REJECT = "form.reject"
     RESOLVE = "form.resolve"
+    SKIP = "form.skip"
 
 
 RESOLVE_CHOICES = {Action.RETRY: "retry", Action.MARK_DONE: "done", Action.MARK_FAILED: "failed"}
 """What each button under a step of unknown outcome says to the engine."""
 
 REASON_BLOCK = "reason"
+STEP_BLOCK = "step"
 INPUT = "value"
 """The action_id of every input; a view's inputs are told apart by their block_id."""
 
@@ -64,7 +71,7 @@ class GateRef:
 
 @dataclass(frozen=True, slots=True)
 class StepRef:
-    """A step whose outcome nobody saw."""
+    """A step of a run."""
 
     execution_id: str
     path: str
@@ -81,12 +88,16 @@ class VersionRef:
 
 @dataclass(frozen=True, slots=True)
 class RunForm:
-    """The version a form was made from and where it was asked for."""
+    """The version a form was made from and where it was asked for.
+
+    `force` is 1 where the run is wanted even while the same one is open, else 0.
+    """
 
     slug: str
     number: int
     channel: str
     channel_name: str
+    force: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +120,15 @@ class ResolveForm:
     channel: str
 
 
-Ref = RunRef | GateRef | StepRef | VersionRef | RunForm | RejectForm | ResolveForm
+@dataclass(frozen=True, slots=True)
+class SkipForm:
+    """The run in which a step is to be skipped and where to answer."""
+
+    execution_id: str
+    channel: str
+
+
+Ref = RunRef | GateRef | StepRef | VersionRef | RunForm | RejectForm | ResolveForm | SkipForm
 R = TypeVar("R", bound=Ref)
 
 

@@ -9,9 +9,20 @@ from typing import Any
 from bot.slack import running
 from bot.slack.commands import voted
 from bot.slack.desk import Desk, Work
-from bot.slack.form_values import read_parameters, read_reason
-from bot.slack.ids import REASON_BLOCK, Form, RejectForm, ResolveForm, RunForm, decode, parameter_block
+from bot.slack.form_values import read_parameters, read_reason, read_step
+from bot.slack.ids import (
+    REASON_BLOCK,
+    STEP_BLOCK,
+    Form,
+    RejectForm,
+    ResolveForm,
+    RunForm,
+    SkipForm,
+    decode,
+    parameter_block,
+)
 from bot.slack.reply import Place, Reply
+from bot.slack.views.form import wants_reason
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
 from engine import approvals, catalog, controls
@@ -48,7 +59,7 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
         values = parameters.validate(runbook.parameters, read_parameters(runbook, state))
     except InvalidParameters as wrong:
         errors = _by_block(wrong, state)
-    if runbook.risk == "high" and not reason:
+    if wants_reason(runbook, ref) and not reason:
         errors[REASON_BLOCK] = MISSING
     if errors:
         return Submission(errors, place)
@@ -100,8 +111,24 @@ def _resolve(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> 
     return Submission({}, place, work) if note else Submission({REASON_BLOCK: MISSING}, place)
 
 
+def _skip(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+    ref, path, why = decode(SkipForm, metadata), read_step(state), read_reason(state)
+    place = Place(user=user, channel=ref.channel)
+
+    def work(reply: Reply) -> None:
+        actor = desk.directory.identify(user)
+        desk.directory.refresh_groups()
+        controls.skip(desk.rt, actor, ref.execution_id, path, why)
+        reply.privately(said(f"{code(path, 120)} of {code(ref.execution_id)} is skipped."))
+
+    errors = {} if path else {STEP_BLOCK: "Please choose a step."}
+    errors |= {} if why else {REASON_BLOCK: MISSING}
+    return Submission(errors, place, None if errors else work)
+
+
 _FORMS: Mapping[Form, Callable[[Desk, str, str, Mapping[str, Any]], Submission]] = {
     Form.RUN: _run,
     Form.REJECT: _reject,
     Form.RESOLVE: _resolve,
+    Form.SKIP: _skip,
 }

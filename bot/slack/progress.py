@@ -30,7 +30,7 @@ from bot.slack.views.parts import Message, said
 from engine import events, executions, projection
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
-from storage.records import ApprovalStatus, CardRecord, EventRecord, PostRecord
+from storage.records import ApprovalStatus, CardRecord, EventRecord, PostRecord, VoteRecord
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Projector:
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._plan_refused = False
         self._later: dict[str, tuple[float, float]] = {}
-        self._gates_shown: dict[str, int] = {}
+        self._gates_shown: dict[str, tuple[VoteRecord, ...]] = {}
         self._gone: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
@@ -146,7 +146,7 @@ class Projector:
             if post.settled or gate is None:
                 continue
             decided = gate.approval.status is not ApprovalStatus.PENDING
-            if decided or self._gates_shown.get(post.key, 0) != len(gate.votes):
+            if decided or self._gates_shown.get(post.key) != gate.votes:
                 self._redraw_gate(post, gate)
             if decided:
                 projection.settle_post(self._rt, card.execution_id, post.key)
@@ -160,7 +160,7 @@ class Projector:
         except SlackApiError as trouble:
             if error_code(trouble) not in MESSAGE_GONE:
                 raise
-        self._gates_shown[post.key] = len(gate.votes)
+        self._gates_shown[post.key] = gate.votes
 
     # The thread
 
@@ -169,6 +169,8 @@ class Projector:
         for event in events.after(self._rt, card.execution_id, card.told_seq):
             if event.kind == "gate_opened":
                 self._post_gate(card, ts, view, event)
+            elif event.kind == "message":
+                self._post_message(card, ts, event)
             else:
                 text = thread.line(event, view)
                 if text is not None:
@@ -183,9 +185,25 @@ class Projector:
             return
         gate_ts = self._post(card.channel, _same(gate_post(gate)), thread_ts=ts)
         projection.add_post(self._rt, card.execution_id, key, card.channel, gate_ts)
-        self._gates_shown[key] = len(gate.votes)
+        self._gates_shown[key] = gate.votes
         if gate.approval.status is not ApprovalStatus.PENDING:
             projection.settle_post(self._rt, card.execution_id, key)
+
+    def _post_message(self, card: CardRecord, ts: str, event: EventRecord) -> None:
+        """What a `message` step says: in the run's thread, or by itself in its channel.
+
+        Another channel that cannot be written to is said in the thread, and the run's own card goes on.
+        """
+        channel = event.data.get("channel") or card.channel
+        if channel == card.channel and event.data.get("thread", True):
+            self._post(channel, _same(thread.message(event)), thread_ts=ts)
+            return
+        try:
+            self._post(channel, _same(thread.message(event)))
+        except SlackApiError as trouble:
+            if channel == card.channel or error_code(trouble) not in CHANNEL_GONE:
+                raise
+            self._post(card.channel, _same(thread.unposted(event, channel)), thread_ts=ts)
 
     # Calls
 

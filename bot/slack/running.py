@@ -7,6 +7,7 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
+from bot.grammar import Command
 from bot.slack.client import error_code
 from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE
@@ -14,26 +15,29 @@ from bot.slack.ids import RunForm
 from bot.slack.reply import Place
 from bot.slack.views import form
 from bot.slack.views.parts import Message, said
-from bot.slack.views.text import code
+from bot.slack.views.text import code, person
 from engine import executions
+from engine.accepting import Wanted
 from engine.access import Actor
 from engine.definition import parameters
 from engine.definition.model import Runbook
 from engine.errors import Conflict, InvalidParameters, NotAllowed
-from storage.records import ExecutionRecord
+from engine.executions import Accepted
 
 
-def run(
-    desk: Desk, actor: Actor, place: Place, slug: str, number: int | None, options: Mapping[str, str]
-) -> Message | None:
+def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | None:
     """Start a run, or open the form for what is missing and say nothing. Raises EngineError.
 
     Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
     """
-    version, runbook = executions.prepare(desk.rt, actor, slug, number)
+    version, runbook = executions.prepare(desk.rt, actor, *command.target)
     must_be_heard(desk, place)
-    given, reason = _split(runbook, options)
-    ref = RunForm(version.slug, version.number, place.channel, place.channel_name)
+    given, reason = as_given(runbook, command.options)
+    force = "force" in given and "force" not in runbook.parameters.get("properties", {})
+    if force:
+        given.pop("force")
+        force = command.says_yes("force")
+    ref = RunForm(version.slug, version.number, place.channel, place.channel_name, int(force))
     try:
         values = parameters.validate(runbook.parameters, parameters.coerce(runbook.parameters, given))
     except InvalidParameters as wrong:
@@ -42,7 +46,7 @@ def run(
         worth_saying = {name: why for name, why in wrong.fields.items() if name in given or not name}
         open_form(desk, place, runbook, ref, given, reason, worth_saying)
         return None
-    if runbook.risk == "high" and not reason and place.trigger_id is not None:
+    if form.wants_reason(runbook, ref) and not reason and place.trigger_id is not None:
         open_form(desk, place, runbook, ref, given, reason, {})
         return None
     return started(start(desk, actor, ref, values, reason), place.channel)
@@ -89,21 +93,25 @@ def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:
         raise Conflict("Slack took too long to open the form. Please try again.") from trouble
 
 
-def start(desk: Desk, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> ExecutionRecord:
-    """Start a run whose card belongs into the channel where it was asked for."""
-    incident = {"channel": ref.channel, "channel_name": ref.channel_name} if ref.channel else None
-    return executions.start(
-        desk.rt, actor, ref.slug, values, number=ref.number, trigger="slack", reason=reason, incident=incident
-    )
+def start(desk: Desk, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Accepted:
+    """Ask for a run whose card belongs into the channel where it was asked for."""
+    incident = {"channel": ref.channel, "channel_name": ref.channel_name} if ref.channel else {}
+    wanted = Wanted(ref.slug, values, trigger="slack", number=ref.number, reason=reason, incident=incident)
+    return executions.request(desk.rt, actor, wanted, force=bool(ref.force))
 
 
-def started(execution: ExecutionRecord, channel: str) -> Message:
-    """The word that a run was accepted; its card follows."""
+def started(accepted: Accepted, channel: str) -> Message:
+    """The word that a run was accepted, whose card follows; or that the very same run is open already."""
+    execution = accepted.execution
+    what = f"{code(execution.id)} ({code(f'{execution.slug}@{execution.number}')})"
+    if accepted.how == "open":
+        more = code('force=yes reason="…"')
+        return said(f"It is running already: {what}, asked for by {person(execution.requester)}. {more} runs it twice.")
     where = " Its card is in this channel." if channel else ""
-    return said(f"Started {code(execution.id)} ({code(f'{execution.slug}@{execution.number}')}).{where}")
+    return said(f"Started {what}.{where}")
 
 
-def _split(runbook: Runbook, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
+def as_given(runbook: Runbook, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
     """The parameters and the reason; a parameter that is itself called reason gets the same text."""
     named = runbook.parameters.get("properties", {})
     given = {name: value for name, value in options.items() if name != "reason" or name in named}

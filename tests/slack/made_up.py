@@ -13,6 +13,7 @@ from storage.records import (
     EventRecord,
     ExecutionRecord,
     ExecutionStatus,
+    Phase,
     RunbookRecord,
     StepRunRecord,
     StepStatus,
@@ -42,6 +43,11 @@ def execution(**given: Any) -> ExecutionRecord:
         "parameters": {"service": "api"},
         "created_at": AT,
         "event_seq": 5,
+        "phase": Phase.MAIN,
+        "slot": None,
+        "running_ms": 0,
+        "waiting_ms": 0,
+        "paused_ms": 0,
     }
     return make(ExecutionRecord, **{**known, **given})
 
@@ -57,11 +63,18 @@ def step(number: int = 1, **given: Any) -> StepRunRecord:
         "status": StepStatus.BLOCKED,
         "attempts": 0,
         "note": "",
+        "phase": Phase.MAIN,
+        "scope": "",
     }
     return make(StepRunRecord, **{**known, **given})
 
 
-def gate(status: ApprovalStatus = ApprovalStatus.PENDING, votes: tuple[VoteRecord, ...] = (), **given: Any) -> GateView:
+def gate(
+    status: ApprovalStatus = ApprovalStatus.PENDING,
+    votes: tuple[VoteRecord, ...] = (),
+    unmet: tuple[str, ...] = (),
+    **given: Any,
+) -> GateView:
     known = {
         "execution_id": "R-7K2M9Q",
         "path": "sign-off",
@@ -75,7 +88,7 @@ def gate(status: ApprovalStatus = ApprovalStatus.PENDING, votes: tuple[VoteRecor
         "expires_at": AT + 900_000,
         "decided_at": AT if status is not ApprovalStatus.PENDING else None,
     }
-    return GateView(make(ApprovalRecord, **{**known, **given}), votes, 2)
+    return GateView(make(ApprovalRecord, **{**known, **given}), votes, 2, unmet)
 
 
 def vote(person: str = "U0ALICE01", decision: Decision = Decision.APPROVE, comment: str = "") -> VoteRecord:
@@ -98,7 +111,9 @@ def runbook(parameters: dict[str, Any] | None = None, **given: Any) -> Runbook:
 
 
 def view(steps: tuple[StepRunRecord, ...] = (), gates: tuple[GateView, ...] = (), **given: Any) -> ExecutionView:
-    return ExecutionView(execution(**given), runbook(), steps or (step(),), gates)
+    steps = steps or (step(),)
+    known = tuple({each.step_id: Step(each.step_id, each.kind, (), {}, name="Drain it") for each in steps}.values())
+    return ExecutionView(execution(**given), runbook(steps=known), steps, gates)
 
 
 def version(**given: Any) -> VersionRecord:

@@ -15,7 +15,7 @@ from made_up import AT, event, execution, gate, make, runbook, runbook_record, s
 
 from bot.grammar import GrammarError
 from bot.simulator.blocks import check_blocks, check_view
-from bot.slack.ids import RejectForm, ResolveForm, RunForm
+from bot.slack.ids import RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, thread
 from bot.slack.views.gate import gate_post
 from bot.slack.views.home import home_view
@@ -23,7 +23,7 @@ from bot.slack.views.parts import Message, said
 from engine.definition.model import Problem
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters
 from engine.sync import SyncChange, SyncReport
-from storage.records import ApprovalStatus, Decision, ExecutionStatus, StepStatus
+from storage.records import ApprovalStatus, Decision, ExecutionStatus, Phase, StepStatus
 
 LIVE = re.compile(r"<(?!!date\^|@U0|#C0|!subteam\^S0)[^>]")
 """Anything that Slack would make live, but for what views themselves write about ids and times."""
@@ -191,15 +191,121 @@ def test_buttons_are_there_while_they_can_do_something() -> None:
         rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
         return [button["action_id"] for row in rows for button in row]
 
-    assert offered(card.card(view())) == ["run.cancel"]
-    assert offered(card.card(view(gates=(gate(),)))) == ["gate.approve", "gate.reject", "run.cancel"]
+    running = ["run.pause", "run.skip", "run.cancel"]
+    assert offered(card.card(view())) == running
+    assert offered(card.card(view(gates=(gate(),)))) == ["gate.approve", "gate.reject", *running]
     unknown = view((step(status=StepStatus.UNKNOWN),))
-    assert offered(card.card(unknown)) == ["step.retry", "step.done", "step.failed", "run.cancel"]
+    assert offered(card.card(unknown)) == ["step.retry", "step.done", "step.failed", *running]
     assert offered(card.card(unknown, live=False)) == []
     for status in (ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):
         assert offered(card.card(view(status=status, ended_at=AT + 5000))) == []
-    assert offered(card.card(view(ending=ExecutionStatus.CANCELLED))) == []
     assert offered(gate_post(gate(ApprovalStatus.APPROVED, (vote(),)))) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "steps", "possible"),
+    [
+        ({"status": ExecutionStatus.PAUSED}, (step(),), ["run.resume", "run.skip", "run.cancel"]),
+        ({}, (step(status=StepStatus.RUNNING),), ["run.pause", "run.cancel"]),
+        ({}, (step(kind="approval", status=StepStatus.WAITING),), ["run.pause", "run.cancel"]),
+        ({}, (step(kind="loop", status=StepStatus.WAITING),), ["run.pause", "run.cancel"]),
+        ({"ending": ExecutionStatus.FAILED}, (step(),), ["run.pause", "run.cancel"]),
+        ({"ending": ExecutionStatus.CANCELLED}, (step(),), ["run.pause", "run.end"]),
+        (
+            {"ending": ExecutionStatus.FAILED, "phase": Phase.FINALLY},
+            (step(phase=Phase.FINALLY),),
+            ["run.pause", "run.skip", "run.end"],
+        ),
+        ({"status": ExecutionStatus.FAILED}, (step(status=StepStatus.FAILED),), ["run.retry", "run.skip"]),
+        ({"status": ExecutionStatus.FAILED}, (step(status=StepStatus.FAILED, kind="approval"),), ["run.retry"]),
+        (
+            {"status": ExecutionStatus.FAILED},
+            (step(status=StepStatus.FAILED), step(2, phase=Phase.UNDO, status=StepStatus.SUCCESS)),
+            [],
+        ),
+    ],
+)
+def test_the_card_offers_what_is_possible_now(run: dict[str, Any], steps: tuple[Any, ...], possible: list[str]) -> None:
+    """Each state has its own buttons; a gate is never to be skipped, and nothing goes on once undo has begun."""
+    message = check(card.card(view(steps, **run)))
+    rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+    assert [button["action_id"] for row in rows for button in row] == possible
+
+
+def test_inner_steps_stand_behind_what_holds_them() -> None:
+    """Rounds are in order of number, not of spelling; cleanup comes last and is named."""
+    steps = (
+        step(1, path="after", position=1),
+        step(2, path="each", position=0, kind="loop", status=StepStatus.WAITING, items=list("abcdefghijkl"), rounds=11),
+        step(3, path="each[10].check", scope="each[10]", position=0),
+        step(4, path="each[2].route", scope="each[2]", position=1, kind="branch"),
+        step(5, path="each[2].check", scope="each[2]", position=0),
+        step(6, path="each[2].route.go", scope="each[2].route", position=0),
+        step(7, path="after.undo", scope="", position=0, phase=Phase.UNDO),
+    )
+    tasks = card.card(view(steps)).blocks[1]["tasks"]
+    assert [task["title"].partition(" · ")[0] for task in tasks] == [
+        "each",
+        "each[2].check",
+        "each[2].route",
+        "each[2].route.go",
+        "each[10].check",
+        "after",
+        "Undo: after.undo",
+    ]
+    assert "under way, 11 of 12 rounds begun" in json.dumps(tasks[0])
+
+
+@pytest.mark.parametrize(
+    ("run", "steps", "said_as"),
+    [
+        ({"status": ExecutionStatus.PENDING}, (), "About to start"),
+        ({"status": ExecutionStatus.PENDING, "slot": "queued"}, (), "Queued"),
+        ({"status": ExecutionStatus.WAITING}, (step(kind="approval", status=StepStatus.WAITING),), "for a decision"),
+        ({"status": ExecutionStatus.WAITING}, (step(kind="wait", status=StepStatus.WAITING),), "Waiting for an event"),
+        ({"ending": ExecutionStatus.FAILED, "phase": Phase.UNDO}, (), "Failing, undoing"),
+        ({"ending": ExecutionStatus.CANCELLED}, (), "Cancelling"),
+        ({"ending": ExecutionStatus.SUCCESS, "phase": Phase.FINALLY}, (), "Finishing"),
+        (
+            {"ending": ExecutionStatus.FAILED, "phase": Phase.ON_FAILURE, "status": ExecutionStatus.PAUSED},
+            (),
+            "Failing, handling the failure, paused",
+        ),
+    ],
+)
+def test_the_state_of_a_run_is_said_truly(run: dict[str, Any], steps: tuple[Any, ...], said_as: str) -> None:
+    """What it waits for, and what it still does while its result is fixed already."""
+    assert card.card(view(steps, **run)).blocks[0]["text"]["text"].endswith(said_as)
+
+
+def test_a_queued_run_says_behind_whom() -> None:
+    """The group and who holds its slots are on the card; so is why a run is paused."""
+    queued = view(status=ExecutionStatus.PENDING, slot="queued", slot_group="restart-api")
+    told = words(check(card.card(replace(queued, ahead=("R-AAAAAA", "R-BBBBBB")))))
+    assert "*Queued* for `restart-api`, behind `R-AAAAAA`, `R-BBBBBB`." in told
+    assert "*Paused:* look" in words(card.card(view(status=ExecutionStatus.PAUSED, paused_reason="look")))
+
+
+def test_time_is_told_apart() -> None:
+    """An ended run says how long it ran, waited and was paused."""
+    spent = {"running_ms": 5_000, "waiting_ms": 60_000, "paused_ms": 0}
+    told = words(card.card(view(status=ExecutionStatus.SUCCESS, ended_at=AT + 65_000, **spent)))
+    assert "took 1 min 5 s (5 s running, 1 min waiting)" in told
+
+
+def test_a_gate_names_the_minima_it_lacks() -> None:
+    """Who has to be among the approvers, and who of them is still missing."""
+    approvers = {"minima": [{"group": "db-owners", "count": 1}, {"role": "responder", "count": 2}]}
+    told = words(check(gate_post(gate(approvers=approvers, unmet=("1 of group db-owners",)))))
+    assert "2 of 2 approvals missing, among them 1 of group db-owners" in told
+    assert "at least 1 of @db-owners, at least 2 of responders" in told
+
+
+def test_what_a_message_step_says_is_text() -> None:
+    """It mentions nobody; and where its channel is closed to the bot, the thread says so."""
+    happened = event("message", text="*Done* <!channel>", channel="C0GENERAL", thread=False)
+    assert words(check(thread.message(happened))) == "*Done* &lt;!channel&gt;"
+    assert "could not be posted in <#C0GENERAL>" in words(check(thread.unposted(happened, "C0GENERAL")))
 
 
 def test_a_card_says_who_why_and_how_long() -> None:
@@ -244,7 +350,23 @@ def test_a_diff_is_shown_whole_or_says_that_it_is_not() -> None:
         (event("started", None, reason="it hangs"), "▶️ <@U0ALICE01> started this run: it hangs"),
         (event("step_started", attempt=1), None),
         (event("step_succeeded"), None),
-        (event("step_skipped", reason="no"), None),
+        (event("step_skipped", actor=None, reason="no"), None),
+        (event("step_skipped", reason="skipped by U0ALICE01: by hand"), "⏭️ <@U0ALICE01> skipped *restart*: by hand"),
+        (event("step_retried", reason="", changed=False), "🔁 <@U0ALICE01> had *restart* tried again."),
+        (
+            event("step_retried", reason="typo", changed=True),
+            "🔁 <@U0ALICE01> had *restart* tried again with other parameters; its gates are asked again: typo",
+        ),
+        (event("paused", None, reason="paused by hand"), "⏸️ <@U0ALICE01> paused this run."),
+        (event("paused", None, None, reason="deprecated"), "⏸️ Paused: deprecated"),
+        (event("resumed", None, reason="fine now"), "▶️ <@U0ALICE01> resumed this run: fine now"),
+        (event("phase_started", None, None, phase="undo"), "↩️ Undoing what was done."),
+        (event("phase_started", None, None, phase="finally"), "🧹 Running the steps that always run."),
+        (event("child_started", actor=None, execution="R-AB", runbook="b"), "🧩 *restart* started `R-AB` (`b`)."),
+        (event("queued", None, None, group="g", behind=["R-AB"]), "⏳ Queued for `g`, behind `R-AB`."),
+        (event("vote_withdrawn"), "↩️ <@U0ALICE01> took their vote on *restart* back."),
+        (event("event_received", actor=None), "📨 The event came that *restart* waited for."),
+        (event("cleanup_ended", None, reason="enough"), "⛔ <@U0ALICE01> ended the cleanup: enough"),
         (event("gate_approved"), None),
         (event("step_retrying", attempt=1, delay_ms=1000, message="m"), None),
         (
@@ -304,6 +426,8 @@ def test_the_short_forms_are_valid() -> None:
     for shown in (
         form.reject_form(RejectForm("R-7K2M9Q", "sign-off", "sha256:abc", "C0INC0001")),
         form.resolve_form(ResolveForm("R-7K2M9Q", "restart", "done", "C0INC0001")),
+        form.skip_form(SkipForm("R-7K2M9Q", "C0INC0001"), [f"each[{n}].check" for n in range(200)] + ["x" * 200]),
+        form.skip_form(SkipForm("R-7K2M9Q", "C0INC0001"), ["restart"]),
         form.refused_view("Not possible", "This is over."),
         form.run_form(runbook(risk="high"), RunForm("restart", 3, "C0INC0001", "inc"), {}, "", {"": "odd", "a": "b"}),
     ):

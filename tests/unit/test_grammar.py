@@ -50,6 +50,15 @@ def slack(text: str) -> str:
         ("run send-payload payload=1", Command("run", ("send-payload",), {"payload": "1"})),
         ("resolve R-7K a DONE note='seen it'", Command("resolve", ("R-7K", "a", "DONE"), {"note": "seen it"})),
         ("approve", Command("approve")),
+        ("pause", Command("pause")),
+        ("pause r-7k reason=look", Command("pause", ("r-7k",), {"reason": "look"})),
+        ("resume R-7K", Command("resume", ("R-7K",))),
+        ("retry R-7K call host=b", Command("retry", ("R-7K", "call"), {"host": "b"})),
+        ("skip R-7K each[3].check reason=x", Command("skip", ("R-7K", "each[3].check"), {"reason": "x"})),
+        ("rerun R-7K from=b version=latest", Command("replay", ("R-7K",), {"from": "b", "version": "latest"})),
+        ("withdraw R-7K ask", Command("withdraw", ("R-7K", "ask"))),
+        ("cancel R-7K force=yes", Command("cancel", ("R-7K",), {"force": "yes"})),
+        ("cancel R-7K --force", Command("cancel", ("R-7K",), {"force": "true"})),
         ("admin sync", Command("admin sync")),
         ("Admin Approve x@3", Command("admin approve", ("x@3",))),
         ("run\nx\na=1", Command("run", ("x",), {"a": "1"})),
@@ -77,6 +86,10 @@ def test_what_is_typed_is_understood(text: str, command: Command | None) -> None
         ("admin", "sync, approve or deprecate", "help admin"),
         ("admin aprove x", "Did you mean “admin approve”?", "admin approve"),
         ("resolve R-7K2M9Q maybe", "retry, done or failed", "resolve"),
+        ("retry call", "Name the run first", "retry RUN"),
+        ("skip a b", "Name the run first", "skip RUN"),
+        ("skip R-7K2M9Q", "needs something more", "skip RUN"),
+        ("replay x", "Name the run first", "replay RUN"),
         ("a=b", "Begin with what to do", ""),
     ],
 )
@@ -102,6 +115,14 @@ def test_a_run_may_be_left_out() -> None:
     """A word that looks like a run's id is the run; otherwise the words are about something else."""
     assert parse("approve r-7k2m9q sign-off").run == ("R-7K2M9Q", ("sign-off",))
     assert parse("approve sign-off").run == (None, ("sign-off",))
+
+
+def test_an_option_says_yes_or_no() -> None:
+    """Left out is no, a bare flag is yes, and anything else is refused."""
+    answers = [parse(f"cancel R-7K {text}").says_yes("force") for text in ("", "force=YES", "--force", "force=no")]
+    assert answers == [False, True, True, False]
+    with pytest.raises(GrammarError):
+        parse("cancel R-7K force=perhaps").says_yes("force")
 
 
 def understood(text: str) -> str:

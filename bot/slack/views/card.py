@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, PlanBlock, TaskCardBlock
+from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, ConfirmObject
 
 from bot.slack.ids import Action, RunRef, StepRef
 from bot.slack.views import gate as gates
-from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, rich, section, sections
-from bot.slack.views.text import as_json, code, cut, duration, escape, inline, person, plain, when
-from bot.slack.views.words import error_field, execution_words, step_words, task_status
-from storage.records import ApprovalStatus, ExecutionRecord, ExecutionStatus, Json, StepRunRecord, StepStatus
+from bot.slack.views import possible, steps
+from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
+from bot.slack.views.text import as_json, code, duration, escape, inline, person, when
+from bot.slack.views.words import error_field, execution_words
+from storage.records import ApprovalStatus, ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook
     from engine.executions import ExecutionView
 
-TASK_LIMIT = 50
-"""Task cards in a plan block, by Slack's reference."""
-_ROOM = 6000
-"""Characters for the details of all steps together: Slack refuses messages of about 13,000."""
-_SETTLED = {StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.BLOCKED}
+_WORTH_TELLING_MS = 1_000
+_RETRIES = 3
+"""Buttons for failed steps in one card."""
 
 
 def card(view: ExecutionView, *, plan: bool = True, live: bool = True) -> Message:
@@ -32,14 +29,14 @@ def card(view: ExecutionView, *, plan: bool = True, live: bool = True) -> Messag
     `live=False` leaves the buttons out: a copy that is not kept up to date must not offer anything.
     """
     execution = view.execution
-    icon, words = execution_words(execution)
+    icon, words = execution_words(execution, view.steps)
     title = f"{view.runbook.name} · {execution.id} · {words}"
     blocks: list[Block] = [header(f"{icon} {title}")]
-    blocks += [_plan(view)] if plan and view.steps else _step_lines(view)
-    blocks += _trouble(execution)
+    blocks += [steps.plan(view)] if plan and view.steps else steps.lines(view)
+    blocks += _trouble(view)
     blocks += _open_gates(view)
     blocks += _unknown_steps(view)
-    blocks += actions(_buttons(execution))
+    blocks += actions(_buttons(view))
     blocks.append(context(*_small_print(execution)))
     return message(f"{icon} {inline(title)}", blocks if live else [b for b in blocks if b.type != ActionsBlock.type])
 
@@ -47,107 +44,25 @@ def card(view: ExecutionView, *, plan: bool = True, live: bool = True) -> Messag
 def short_card(view: ExecutionView) -> Message:
     """The least that still tells the truth, for when Slack finds the card too long."""
     execution = view.execution
-    icon, words = execution_words(execution)
+    icon, words = execution_words(execution, view.steps)
     title = f"{view.runbook.name} · {execution.id} · {words}"
-    blocks = [header(f"{icon} {title}"), section(inline(_progress(view))), *actions(_buttons(execution))]
+    blocks = [header(f"{icon} {title}"), section(inline(steps.progress(view))), *actions(_buttons(view))]
     return message(f"{icon} {inline(title)}", [*blocks, context(*_small_print(execution))])
 
 
-def folded(steps: Sequence[StepRunRecord], limit: int) -> tuple[list[StepRunRecord], Counter[str]]:
-    """At most `limit` steps, those worth looking at, in the runbook's order; and how many others are in which state.
-
-    When some are left out, one place is kept free for the line that says so.
-    """
-    if len(steps) <= limit:
-        return list(steps), Counter()
-    ranked = sorted(
-        steps, key=lambda step: (step.status in _SETTLED, step.status is not StepStatus.BLOCKED, step.position)
-    )
-    kept = {step.id for step in ranked[: limit - 1]}
-    shown = [step for step in steps if step.id in kept]
-    return shown, Counter(step_words(step)[1] for step in steps if step.id not in kept)
-
-
-def _plan(view: ExecutionView) -> PlanBlock:
-    shown, rest = folded(view.steps, TASK_LIMIT)
-    room = _ROOM // max(len(shown), 1)
-    tasks = [_task(view, step, room) for step in shown]
-    if rest:
-        left_out = f"and {sum(rest.values())} more steps: {_counted(rest)}"
-        tasks.append(TaskCardBlock(task_id="rest", title=plain(left_out, 150), status="pending"))
-    return PlanBlock(title=plain(_progress(view), 150), tasks=tasks)
-
-
-def _task(view: ExecutionView, step: StepRunRecord, room: int) -> TaskCardBlock:
-    _, words = step_words(step, run_ended=view.execution.status.ended)
-    details = plain(" · ".join(part for part in (words, _note(step)) if part), min(200, room))
-    output = _output(step)
-    return TaskCardBlock(
-        task_id=f"step-{step.id}",
-        title=plain(step_title(view.runbook, step), 120),
-        status=task_status(step),
-        details=rich(details),
-        output=rich(plain(output, min(150, room))) if output else None,
-    )
-
-
-def _step_lines(view: ExecutionView) -> list[Block]:
-    shown, rest = folded(view.steps, TASK_LIMIT)
-    room = min(200, _ROOM // max(len(shown), 1))
-    lines = [f"*{inline(_progress(view))}*"]
-    for step in shown:
-        icon, words = step_words(step, run_ended=view.execution.status.ended)
-        note = _note(step) or _output(step)
-        tail = f" · {inline(note, room)}" if note else ""
-        lines.append(f"{icon} {code(step_title(view.runbook, step), 120)} {words}{tail}")
-    if rest:
-        lines.append(f"and {sum(rest.values())} more steps: {_counted(rest)}")
-    return sections(lines)
-
-
-def step_title(runbook: Runbook, step: StepRunRecord) -> str:
-    """The step's path, and its name where the runbook gives one."""
-    known = runbook.by_id.get(step.step_id)
-    name = known.name if known is not None else ""
-    return f"{step.path} · {name}" if name and name != step.path else step.path
-
-
-def _note(step: StepRunRecord) -> str:
-    return error_field(step.error, "message") or step.note
-
-
-def _output(step: StepRunRecord) -> str:
-    """The telling part of what a step gave back."""
-    if step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict) or not step.outputs:
-        return ""
-    if "status" in step.outputs:
-        body = step.outputs.get("json", step.outputs.get("text"))
-        return as_json(step.outputs["status"], 20) + (f" · {_told(body, 120)}" if body not in (None, "") else "")
-    return _told(step.outputs, 140)
-
-
-def _told(value: Json, limit: int) -> str:
-    """A value without the brackets that only programs need."""
-    pairs = value.items() if isinstance(value, dict) else ()
-    return cut(", ".join(f"{key}: {as_json(part, 40)}" for key, part in pairs), limit) or as_json(value, limit)
-
-
-def _progress(view: ExecutionView) -> str:
-    ended = sum(1 for step in view.steps if step.ended_at is not None)
-    return f"{ended} of {len(view.steps)} steps ended" if view.steps else "No steps yet"
-
-
-def _counted(rest: Counter[str]) -> str:
-    return ", ".join(f"{count} {words}" for words, count in rest.most_common())
-
-
-def _trouble(execution: ExecutionRecord) -> list[Block]:
+def _trouble(view: ExecutionView) -> list[Block]:
+    execution = view.execution
     why = error_field(execution.error, "message")
+    found: list[Block] = []
+    if execution.slot == "queued":
+        behind = ", ".join(code(each) for each in view.ahead) or "nobody any more"
+        found.append(section(f"*Queued* for {code(execution.slot_group or '')}, behind {behind}."))
     if execution.status is ExecutionStatus.PAUSED and execution.paused_reason:
-        return [section(f"*Paused:* {escape(execution.paused_reason, 600)}")]
-    if execution.status is ExecutionStatus.CANCELLED:
-        return [section(f"*Cancelled:* {escape(why, 600)}")] if why else []
-    return [section(f"*What went wrong:* {escape(why, 600)}")] if why else []
+        found.append(section(f"*Paused:* {escape(execution.paused_reason, 600)}"))
+    if why:
+        cancelled = execution.ending is ExecutionStatus.CANCELLED or execution.status is ExecutionStatus.CANCELLED
+        found.append(section(f"*{'Cancelled' if cancelled else 'What went wrong'}:* {escape(why, 600)}"))
+    return found
 
 
 def _open_gates(view: ExecutionView) -> list[Block]:
@@ -173,10 +88,10 @@ def _unknown_steps(view: ExecutionView) -> list[Block]:
 def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
     """The question that only a person can answer: did the call take effect?"""
     ref = StepRef(step.execution_id, step.path)
-    why = _note(step) or "The call was sent and nobody saw how it ended."
+    why = steps.note_of(step) or "The call was sent and nobody saw how it ended."
     return [
         section(
-            f"❓ *{inline(step_title(runbook, step), 120)}: outcome unknown.* {escape(why, 500)}\n"
+            f"❓ *{inline(steps.step_title(runbook, step), 120)}: outcome unknown.* {escape(why, 500)}\n"
             "Look at the target, then say:"
         ),
         *actions(
@@ -189,22 +104,57 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
     ]
 
 
-def _buttons(execution: ExecutionRecord) -> list[ButtonElement]:
-    if execution.status.ended or execution.ending is not None:
-        return []
-    what = f"{execution.slug}, {execution.id}: steps that run now are dropped."
-    ask = confirm("Cancel this run?", what, "Cancel the run", style="danger")
-    return [button("Cancel the run", Action.CANCEL, RunRef(execution.id), style="danger", confirm=ask)]
+def _buttons(view: ExecutionView) -> list[ButtonElement]:
+    execution = view.execution
+    return [_retry(step) for step in possible.retryable(view)[:_RETRIES]] + [
+        _button(execution, action) for action in possible.actions(view)
+    ]
+
+
+def _retry(step: StepRunRecord) -> ButtonElement:
+    ref = StepRef(step.execution_id, step.path)
+    sure = confirm("Run this step again?", f"{step.path} is tried again, and the run goes on from there.", "Retry")
+    return button(f"Retry {step.path}", Action.RETRY_FAILED, ref, confirm=sure)
+
+
+def _button(execution: ExecutionRecord, action: Action) -> ButtonElement:
+    what = f"{execution.slug}, {execution.id}: "
+    sure: ConfirmObject | None = None
+    if action is Action.CANCEL:
+        asked = f"{what}steps that run now are dropped; then its cleanup runs."
+        sure = confirm("Cancel this run?", asked, "Cancel the run", style="danger")
+    elif action is Action.END_NOW:
+        sure = confirm("End without cleanup?", f"{what}the rest of its cleanup is left out.", "End it", style="danger")
+    style = "danger" if sure is not None else None
+    return button(_LABELS[action], action, RunRef(execution.id), style=style, confirm=sure)
+
+
+_LABELS = {
+    Action.PAUSE: "Pause",
+    Action.RESUME: "Resume",
+    Action.SKIP: "Skip a step…",
+    Action.CANCEL: "Cancel the run",
+    Action.END_NOW: "End without cleanup",
+}
 
 
 def _small_print(execution: ExecutionRecord) -> list[str]:
     version = code(f"{execution.slug}@{execution.number}", 120)
     parts = [f"{version} started by {person(execution.requester)} {when(execution.created_at)}"]
     if execution.status.ended and execution.ended_at is not None:
-        parts.append(f"took {duration(execution.ended_at - execution.created_at)}")
+        parts.append(f"took {duration(execution.ended_at - execution.created_at)}{_clocks(execution)}")
+    if execution.replay_of:
+        parts.append(f"replays {code(execution.replay_of)}")
     if execution.reason:
         parts.append(f"because: {inline(execution.reason, 300)}")
     if isinstance(execution.parameters, dict) and execution.parameters:
         pairs = " ".join(f"{name}={as_json(value, 60)}" for name, value in execution.parameters.items())
         parts.append(code(pairs, 400))
     return parts
+
+
+def _clocks(execution: ExecutionRecord) -> str:
+    """Time spent waiting and paused, told apart from time running."""
+    spent = ((execution.running_ms, "running"), (execution.waiting_ms, "waiting"), (execution.paused_ms, "paused"))
+    told = [f"{duration(ms)} {word}" for ms, word in spent if ms >= _WORTH_TELLING_MS]
+    return f" ({', '.join(told)})" if len(told) > 1 else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +27,19 @@ from slack_sdk.models.blocks import (
     UrlInputElement,
 )
 
-from bot.slack.ids import INPUT, REASON_BLOCK, Form, Ref, RejectForm, ResolveForm, RunForm, encode, parameter_block
+from bot.slack.ids import (
+    INPUT,
+    REASON_BLOCK,
+    STEP_BLOCK,
+    Form,
+    Ref,
+    RejectForm,
+    ResolveForm,
+    RunForm,
+    SkipForm,
+    encode,
+    parameter_block,
+)
 from bot.slack.views.parts import context
 from bot.slack.views.text import as_json, channel, code, inline, plain
 from engine.definition.model import Runbook
@@ -36,7 +48,8 @@ from engine.definition.parameter_schema import resolved
 Json = Any
 FIELDS = 90
 """Inputs in one form; Slack takes 100 blocks in a modal."""
-_OPTIONS = 100
+_OPTIONS, _VALUE = 100, 150
+"""Options in a select, and characters in an option's value."""
 _LONG_TEXT = 150
 _DATE, _TIME = re.compile(r"\d{4}-\d\d-\d\d"), re.compile(r"\d\d:\d\d")
 
@@ -62,9 +75,15 @@ def run_form(
     blocks += [context(*told[:10])] if told else []
     for name, schema in list(properties(runbook).items())[:FIELDS]:
         blocks.append(_input(name, schema, name in required, values.get(name, schema.get("default"))))
-    if runbook.risk == "high":
-        blocks.append(_reason("Reason", "This runbook is high risk: why now?", reason))
+    if wants_reason(runbook, ref):
+        why = "This runbook is high risk: why now?" if runbook.risk == "high" else "Why run it twice at the same time?"
+        blocks.append(_reason("Reason", why, reason))
     return _modal(Form.RUN, runbook.name, "Run", blocks, ref)
+
+
+def wants_reason(runbook: Runbook, ref: RunForm) -> bool:
+    """Whether a run asked for in this way needs a reason."""
+    return runbook.risk == "high" or bool(ref.force)
 
 
 def reject_form(ref: RejectForm) -> dict[str, Any]:
@@ -80,6 +99,16 @@ def resolve_form(ref: ResolveForm) -> dict[str, Any]:
     return _modal(
         Form.RESOLVE, does, "Confirm", [*blocks, _reason("What did you see?", "It goes into the record.")], ref
     )
+
+
+def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
+    """Asks which one of these steps is skipped, one or more to choose from, and why."""
+    options = [Option(text=_plain(path, 75), value=path) for path in paths if len(path) <= _VALUE][:_OPTIONS]
+    only = options[0] if len(options) == 1 else None
+    select = StaticSelectElement(action_id=INPUT, options=options, initial_option=only)
+    step = InputBlock(block_id=STEP_BLOCK, label=_plain("Step", 200), element=select)
+    blocks: list[Block] = [context(f"Skip a step of {code(ref.execution_id)}: what needs it goes on."), step]
+    return _modal(Form.SKIP, "Skip a step", "Skip", [*blocks, _reason("Reason", "It goes into the record.")], ref)
 
 
 def refused_view(title: str, text: str) -> dict[str, Any]:

@@ -52,6 +52,8 @@ def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
 def _terms(gate: GateView) -> list[str]:
     approval = gate.approval
     left = f"{gate.missing} of {approval.min_approvals} approvals missing"
+    if gate.unmet:
+        left += f", among them {inline(', '.join(gate.unmet), 300)}"
     end = {"approve": "it counts as approved", "reject": "it counts as rejected"}.get(
         approval.on_timeout, "the run fails"
     )

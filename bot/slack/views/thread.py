@@ -5,22 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bot.slack.views.text import duration, escape, inline, person
-from storage.records import Decision, EventRecord, ExecutionRecord, ExecutionStatus
+from bot.slack.views.parts import Message, said
+from bot.slack.views.text import channel, code, duration, escape, inline, person
+from storage.records import Decision, EventRecord, ExecutionRecord, ExecutionStatus, Phase
 
 if TYPE_CHECKING:
     from engine.executions import ExecutionView
 
 _TOLD_BY_OTHERS = {"rejected", "approval_timeout", "marked_failed"}
 """Failures that a person's vote, a gate's end or a person's word has told of already."""
+_BY_HAND = "paused by hand"
+"""What the engine notes where nobody gave a reason."""
 _LONG_RETRY_MS = 30_000
 """A retry is worth a line from the second failure on, or when the wait is at least this long."""
 
 
 def line(event: EventRecord, view: ExecutionView) -> str | None:
-    """One event as mrkdwn, or None where the card says enough. A gate's opening is a message of its own."""
+    """One event as mrkdwn, or None where the card says enough.
+
+    A gate's opening and a `message` step are messages of their own.
+    """
     told = _LINES.get(event.kind)
     return told(event, view.execution) if told is not None else None
+
+
+def message(event: EventRecord) -> Message:
+    """What a `message` step says."""
+    return said(_text(event, "text", 3000) or "–")
+
+
+def unposted(event: EventRecord, where: str) -> Message:
+    """The same, where it could not be posted in its channel."""
+    trouble = f"⚠️ {_step(event)} could not be posted in {channel(where)}: this bot is not there. It says:"
+    return said(f"{trouble}\n{_text(event, 'text', 2800)}")
 
 
 def _text(event: EventRecord, name: str, limit: int = 1200) -> str:
@@ -96,6 +113,50 @@ def _tail(event: EventRecord, name: str) -> str:
     return f"\n{text}" if text else ""
 
 
+def _skipped(event: EventRecord, _: ExecutionRecord) -> str | None:
+    """A step that its own condition skipped is no news; one that a person skipped is."""
+    if event.actor is None:
+        return None
+    why = _text(event, "reason").partition(": ")[2]
+    return f"⏭️ {person(event.actor)} skipped {_step(event)}{_because(why)}"
+
+
+def _retried(event: EventRecord, _: ExecutionRecord) -> str:
+    changed = isinstance(event.data, dict) and event.data.get("changed")
+    how = " with other parameters; its gates are asked again" if changed else ""
+    return f"🔁 {person(event.actor)} had {_step(event)} tried again{how}{_because(_text(event, 'reason', 600))}"
+
+
+def _paused(event: EventRecord, _: ExecutionRecord) -> str:
+    who = f"{person(event.actor)} paused this run" if event.actor else "Paused"
+    why = _text(event, "reason")
+    return f"⏸️ {who}{_because('' if why == _BY_HAND else why)}"
+
+
+def _resumed(event: EventRecord, _: ExecutionRecord) -> str:
+    return f"▶️ {person(event.actor)} resumed this run{_because(_text(event, 'reason'))}"
+
+
+def _phase(event: EventRecord, _: ExecutionRecord) -> str | None:
+    phase = _text(event, "phase")
+    return _PHASES[Phase(phase)] if phase in set(_PHASES) else None
+
+
+def _queued(event: EventRecord, _: ExecutionRecord) -> str:
+    behind = event.data.get("behind") if isinstance(event.data, dict) else None
+    ahead = ", ".join(code(str(each), 40) for each in behind) if isinstance(behind, list) else ""
+    return f"⏳ Queued for {code(_text(event, 'group', 200))}{f', behind {ahead}' if ahead else ''}."
+
+
+def _child(event: EventRecord, _: ExecutionRecord) -> str:
+    return f"🧩 {_step(event)} started {code(_text(event, 'execution', 40))} ({code(_text(event, 'runbook', 100))})."
+
+
+_PHASES = {
+    Phase.UNDO: "↩️ Undoing what was done.",
+    Phase.ON_FAILURE: "🧯 Running the steps for a failure.",
+    Phase.FINALLY: "🧹 Running the steps that always run.",
+}
 _LINES: dict[str, Callable[[EventRecord, ExecutionRecord], str | None]] = {
     "started": _started,
     "step_retrying": _retrying,
@@ -106,8 +167,17 @@ _LINES: dict[str, Callable[[EventRecord, ExecutionRecord], str | None]] = {
     "vote": _vote,
     "gate_expired": lambda event, _: f"⌛ Nobody decided {_step(event)} in time.",
     "late_result": lambda event, _: f"📨 A late answer came for {_step(event)}{_because(_text(event, 'message'))}",
-    "paused": lambda event, _: f"⏸️ Paused{_because(_text(event, 'reason'))}",
-    "resumed": lambda event, _: f"▶️ {person(event.actor)} resumed this run.",
+    "vote_withdrawn": lambda event, _: f"↩️ {person(event.actor)} took their vote on {_step(event)} back.",
+    "step_retried": _retried,
+    "step_skipped": _skipped,
+    "paused": _paused,
+    "resumed": _resumed,
+    "queued": _queued,
+    "phase_started": _phase,
+    "child_started": _child,
+    "event_received": lambda event, _: f"📨 The event came that {_step(event)} waited for.",
+    "timed_out": lambda *_: "⌛ The time for running is used up.",
+    "cleanup_ended": lambda event, _: f"⛔ {person(event.actor)} ended the cleanup{_because(_text(event, 'reason'))}",
     "cancel_requested": lambda event, _: f"⛔ {person(event.actor)} asked to cancel{_because(_text(event, 'reason'))}",
     "ended": _ended,
 }

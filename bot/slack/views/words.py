@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.slack.views.text import group, inline, person
 from storage.records import (
     ApprovalRecord,
@@ -9,13 +11,14 @@ from storage.records import (
     ExecutionRecord,
     ExecutionStatus,
     Json,
+    Phase,
     StepRunRecord,
     StepStatus,
     VersionStatus,
 )
 
 _EXECUTION = {
-    ExecutionStatus.PENDING: ("⏳", "Queued"),
+    ExecutionStatus.PENDING: ("⏳", "About to start"),
     ExecutionStatus.RUNNING: ("▶️", "Running"),
     ExecutionStatus.WAITING: ("✋", "Waiting for a decision"),
     ExecutionStatus.PAUSED: ("⏸️", "Paused"),
@@ -45,6 +48,26 @@ _TASK = {
     StepStatus.SKIPPED: "complete",
     StepStatus.CANCELLED: "error",
 }
+_ENDING = {ExecutionStatus.FAILED: "Failing", ExecutionStatus.CANCELLED: "Cancelling"}
+PHASES = {
+    Phase.MAIN: "",
+    Phase.UNDO: "Undo",
+    Phase.ON_FAILURE: "On failure",
+    Phase.FINALLY: "Finally",
+}
+"""What the parts of a run are called; the main one needs no name."""
+_DOING = {
+    Phase.MAIN: "",
+    Phase.UNDO: "undoing",
+    Phase.ON_FAILURE: "handling the failure",
+    Phase.FINALLY: "finishing",
+}
+CONTAINERS = ("branch", "loop")
+_BETWEEN = {
+    "poll": "checking, {} times so far",
+    "delay": "waiting until its time is up",
+    "runbook": "its run is under way",
+}
 _GATE = {
     ApprovalStatus.PENDING: ("✋", "Waiting for approval"),
     ApprovalStatus.APPROVED: ("✅", "Approved"),
@@ -65,40 +88,73 @@ _ROLES = {
 }
 
 
-def execution_words(execution: ExecutionRecord) -> tuple[str, str]:
-    """An icon and the state of a run. While cleanup still runs, the result that is already fixed is named too."""
+def execution_words(execution: ExecutionRecord, steps: Sequence[StepRunRecord] = ()) -> tuple[str, str]:
+    """An icon and the state of a run. While cleanup still runs, the result that is already fixed is named too.
+
+    With its `steps` known, what a WAITING run waits for is named.
+    """
     icon, words = _EXECUTION[execution.status]
-    if execution.ending is not None and not execution.status.ended:
-        words = "Cancelling" if execution.ending is ExecutionStatus.CANCELLED else "Failing"
-    return icon, words
+    if execution.status is ExecutionStatus.PENDING and execution.slot == "queued":
+        words = "Queued"
+    elif execution.status is ExecutionStatus.WAITING and steps and not any(_asks(step) for step in steps):
+        words = "Waiting for an event"
+    if execution.ending is None or execution.status.ended:
+        return icon, words
+    paused = "paused" if execution.status is ExecutionStatus.PAUSED else ""
+    told = ", ".join(part for part in (_ENDING.get(execution.ending), _DOING[execution.phase], paused) if part)
+    return icon, told[:1].upper() + told[1:]
+
+
+def _asks(step: StepRunRecord) -> bool:
+    """Whether a person is asked something by this step."""
+    return step.status is StepStatus.UNKNOWN or (step.status is StepStatus.WAITING and step.kind == "approval")
 
 
 def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, str]:
     """An icon and the state of a step."""
     icon, words = _STEP[step.status]
-    if step.status is StepStatus.WAITING and step.kind == "approval":
-        words = "waiting for approval"
+    if step.status is StepStatus.WAITING:
+        icon, words = _waiting(step)
     elif step.status is StepStatus.FAILED and "reject" in str(error_field(step.error, "code")):
         words = "rejected"
     elif run_ended and step.status in (StepStatus.BLOCKED, StepStatus.READY):
         words = "never started"
-    elif step.status is StepStatus.RUNNING and step.attempts > 1:
+    elif step.status is StepStatus.RUNNING and step.attempts > 1 and step.kind not in _BETWEEN:
         words = f"running, try {step.attempts}"
-    elif _polls(step):
-        words = f"checking, {step.attempts} times so far"
+    elif step.status is StepStatus.READY and step.kind in CONTAINERS and step.started_at is not None:
+        icon, words = _waiting(step)
+    elif _between(step):
+        words = _BETWEEN[step.kind].format(step.attempts)
     elif step.status is StepStatus.READY and step.attempts > 0:
         words = f"about to be tried again, {step.attempts} so far"
     return icon, words
 
 
+def _waiting(step: StepRunRecord) -> tuple[str, str]:
+    """What a step waits for."""
+    icon, words = _STEP[StepStatus.WAITING]
+    if step.kind == "approval":
+        return icon, "waiting for approval"
+    if step.kind == "wait":
+        return icon, f"waiting for the event {step.wait_key}" if step.wait_key else words
+    if step.kind == "loop":
+        of = f" of {len(step.items)}" if isinstance(step.items, list) else ""
+        return "▶️", f"under way, {step.rounds}{of} rounds begun"
+    if step.kind == "branch":
+        taken = step.items.get("taken") if isinstance(step.items, dict) else None
+        return "▶️", f"under way, took {taken}" if taken else "under way"
+    return icon, words
+
+
 def task_status(step: StepRunRecord) -> str:
     """The state of a step in the four words that Slack's task card knows."""
-    return "in_progress" if _polls(step) else _TASK[step.status]
+    begun = step.status is StepStatus.READY and step.kind in CONTAINERS and step.started_at is not None
+    return "in_progress" if begun or _between(step) else _TASK[step.status]
 
 
-def _polls(step: StepRunRecord) -> bool:
-    """Whether this is a poll between two of its rounds."""
-    return step.kind == "poll" and step.status is StepStatus.READY and step.attempts > 0
+def _between(step: StepRunRecord) -> bool:
+    """Whether this step is only between two looks at what it waits for."""
+    return step.kind in _BETWEEN and step.status is StepStatus.READY and step.attempts > 0
 
 
 def gate_words(approval: ApprovalRecord) -> tuple[str, str]:
@@ -123,4 +179,12 @@ def approver_words(approvers: Json) -> str:
     who = [_ROLES.get(role, inline(str(role), 80)) for role in named.get("roles", [])]
     who += [group(str(name)) for name in named.get("groups", [])]
     who += [person(str(name)) for name in named.get("users", [])]
+    who += [f"at least {each.get('count', 1)} of {_whom(each)}" for each in named.get("minima", [])]
     return ", ".join(who) or "platform admins"
+
+
+def _whom(minimum: dict[str, Json]) -> str:
+    """Whom a minimum is about, as mrkdwn."""
+    if "role" in minimum:
+        return _ROLES.get(minimum["role"], inline(str(minimum["role"]), 80))
+    return group(str(minimum["group"])) if "group" in minimum else person(str(minimum.get("user", "?")))

@@ -1,0 +1,62 @@
+"""What can be done with a run as it stands: pure rules that the card's buttons and the skip form are made from.
+
+They mirror what `engine.controls` refuses, so that nothing is offered in vain; the engine has the last word.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.slack.ids import Action
+from bot.slack.views.words import CONTAINERS
+from engine.definition.graph import holds_gate
+from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepRunRecord, StepStatus
+
+if TYPE_CHECKING:
+    from engine.executions import ExecutionView
+
+_SKIPPABLE = {StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN}
+
+
+def actions(view: ExecutionView) -> list[Action]:
+    """The acts on the whole run that are possible now, in the order in which they are shown."""
+    execution = view.execution
+    if execution.status.ended:
+        return [Action.SKIP] if skippable(view) else []
+    paused = execution.status is ExecutionStatus.PAUSED
+    found = [Action.RESUME if paused else Action.PAUSE]
+    found += [Action.SKIP] if skippable(view) else []
+    return [*found, Action.CANCEL if _in_main(execution) else Action.END_NOW]
+
+
+def retryable(view: ExecutionView) -> list[StepRunRecord]:
+    """The failed steps from which a FAILED run can go on; none once its undo has begun."""
+    if view.execution.status is not ExecutionStatus.FAILED or any(step.phase is Phase.UNDO for step in view.steps):
+        return []
+    main = [step for step in view.steps if step.phase is Phase.MAIN]
+    return [step for step in main if step.status is StepStatus.FAILED and step.kind not in CONTAINERS]
+
+
+def skippable(view: ExecutionView) -> list[StepRunRecord]:
+    """The steps that can be skipped now; never a gate or what holds one, since that would pass it unasked."""
+    execution = view.execution
+    if execution.status.ended:
+        return [step for step in retryable(view) if not _gated(view, step)]
+    if not _starts_steps(execution):
+        return []
+    here = [step for step in view.steps if step.phase is execution.phase and step.status in _SKIPPABLE]
+    begun = [step for step in here if step.kind in CONTAINERS and step.status is StepStatus.WAITING]
+    return [step for step in here if step not in begun and not _gated(view, step)]
+
+
+def _gated(view: ExecutionView, step: StepRunRecord) -> bool:
+    known = view.runbook.by_id.get(step.step_id)
+    return known is None or holds_gate(known)
+
+
+def _in_main(execution: ExecutionRecord) -> bool:
+    return execution.phase is Phase.MAIN and execution.ending is not ExecutionStatus.CANCELLED
+
+
+def _starts_steps(execution: ExecutionRecord) -> bool:
+    return execution.ending is None or execution.phase is not Phase.MAIN

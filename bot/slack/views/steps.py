@@ -1,0 +1,139 @@
+"""The steps of a run as lines or as the task cards of a plan block: inner steps follow the one that holds them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
+
+from bot.slack.views.parts import rich, sections
+from bot.slack.views.text import as_json, code, cut, inline, plain
+from bot.slack.views.words import PHASES, error_field, step_words, task_status
+from storage.records import Json, Phase, StepRunRecord, StepStatus
+
+if TYPE_CHECKING:
+    from engine.definition.model import Runbook
+    from engine.executions import ExecutionView
+
+LIMIT = 50
+"""Task cards in a plan block, by Slack's reference."""
+_ROOM = 6000
+"""Characters for the details of all steps together: Slack refuses messages of about 13,000."""
+_SETTLED = {StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.BLOCKED}
+_ORDER = tuple(Phase)
+Place = tuple[int, ...]
+
+
+def ordered(steps: Iterable[StepRunRecord]) -> list[StepRunRecord]:
+    """Phase by phase in the runbook's order, each inner step behind the branch or loop round that it is in."""
+    steps = list(steps)
+    known = {step.path: step for step in steps}
+    return sorted(steps, key=lambda step: (_ORDER.index(step.phase), _place(step, known)))
+
+
+def _place(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Place:
+    """Positions from the outermost container inwards, with the round's number after each loop's."""
+    if not step.scope or step.phase is Phase.UNDO:
+        return (step.position,)
+    path, _, number = (
+        step.scope.removesuffix("]").rpartition("[") if step.scope.endswith("]") else (step.scope, "", "0")
+    )
+    container = known.get(path)
+    around = _place(container, known) if container is not None else ()
+    return (*around, int(number), step.position)
+
+
+def folded(steps: Sequence[StepRunRecord], limit: int) -> tuple[list[StepRunRecord], Counter[str]]:
+    """At most `limit` steps, those worth looking at, in the order given; and how many others are in which state.
+
+    When some are left out, one place is kept free for the line that says so.
+    """
+    if len(steps) <= limit:
+        return list(steps), Counter()
+    places = {step.id: place for place, step in enumerate(steps)}
+    ranked = sorted(
+        steps, key=lambda step: (step.status in _SETTLED, step.status is not StepStatus.BLOCKED, places[step.id])
+    )
+    kept = {step.id for step in ranked[: limit - 1]}
+    shown = [step for step in steps if step.id in kept]
+    return shown, Counter(step_words(step)[1] for step in steps if step.id not in kept)
+
+
+def plan(view: ExecutionView) -> PlanBlock:
+    """The steps as task cards."""
+    shown, rest = folded(ordered(view.steps), LIMIT)
+    room = _ROOM // max(len(shown), 1)
+    tasks = [_task(view, step, room) for step in shown]
+    if rest:
+        tasks.append(TaskCardBlock(task_id="rest", title=plain(_left_out(rest), 150), status="pending"))
+    return PlanBlock(title=plain(progress(view), 150), tasks=tasks)
+
+
+def _task(view: ExecutionView, step: StepRunRecord, room: int) -> TaskCardBlock:
+    _, words = step_words(step, run_ended=view.execution.status.ended)
+    details = plain(" · ".join(part for part in (words, note_of(step)) if part), min(200, room))
+    output = _output(step)
+    return TaskCardBlock(
+        task_id=f"step-{step.id}",
+        title=plain(step_title(view.runbook, step), 120),
+        status=task_status(step),
+        details=rich(details),
+        output=rich(plain(output, min(150, room))) if output else None,
+    )
+
+
+def lines(view: ExecutionView) -> list[Block]:
+    """The steps as text that every client and workspace knows."""
+    shown, rest = folded(ordered(view.steps), LIMIT)
+    room = min(200, _ROOM // max(len(shown), 1))
+    found = [f"*{inline(progress(view))}*"]
+    for step in shown:
+        icon, words = step_words(step, run_ended=view.execution.status.ended)
+        note = note_of(step) or _output(step)
+        tail = f" · {inline(note, room)}" if note else ""
+        found.append(f"{icon} {code(step_title(view.runbook, step), 120)} {words}{tail}")
+    if rest:
+        found.append(_left_out(rest))
+    return sections(found)
+
+
+def step_title(runbook: Runbook, step: StepRunRecord) -> str:
+    """The step's path, its name where the runbook gives one, and what it is part of where that is not the main part."""
+    known = runbook.by_id.get(step.step_id)
+    name = known.name if known is not None and step.phase is not Phase.UNDO else ""
+    title = f"{step.path} · {name}" if name and name != step.path else step.path
+    return title if step.phase is Phase.MAIN else f"{PHASES[step.phase]}: {title}"
+
+
+def progress(view: ExecutionView) -> str:
+    """How far it is, in one line."""
+    ended = sum(1 for step in view.steps if step.ended_at is not None)
+    return f"{ended} of {len(view.steps)} steps ended" if view.steps else "No steps yet"
+
+
+def note_of(step: StepRunRecord) -> str:
+    """What is said of a step beside its state."""
+    return error_field(step.error, "message") or step.note
+
+
+def _output(step: StepRunRecord) -> str:
+    """The telling part of what a step gave back."""
+    if step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict) or not step.outputs:
+        return ""
+    if "status" in step.outputs:
+        body = step.outputs.get("json", step.outputs.get("text"))
+        return as_json(step.outputs["status"], 20) + (f" · {_told(body, 120)}" if body not in (None, "") else "")
+    return _told(step.outputs, 140)
+
+
+def _told(value: Json, limit: int) -> str:
+    """A value without the brackets that only programs need."""
+    pairs = value.items() if isinstance(value, dict) else ()
+    return cut(", ".join(f"{key}: {as_json(part, 40)}" for key, part in pairs), limit) or as_json(value, limit)
+
+
+def _left_out(rest: Counter[str]) -> str:
+    counted = ", ".join(f"{count} {words}" for words, count in rest.most_common())
+    return f"and {sum(rest.values())} more steps: {counted}"
