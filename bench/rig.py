@@ -1,4 +1,4 @@
-"""What is measured stands here: a real database and Redis, worker processes as `runbook worker`, and a trivial server."""
+"""What is measured: the engine over a real database and Redis, `runbook worker` processes, and a server to call."""
 
 from __future__ import annotations
 
@@ -153,9 +153,7 @@ def _postgresql() -> Iterator[str]:
 
 @contextmanager
 def _target() -> Iterator[int]:
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("target.py"))], stdout=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("target.py"))], stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
         yield int(process.stdout.readline())

@@ -116,10 +116,10 @@ def _release(transition: Transition, step: StepRunRecord, *, poisoned: bool) -> 
         if not after:
             continue
         paths = [context.join(step.scope, each) for each in after]
-        steps.count_down(transition.execution.id, dict.fromkeys(paths, poisoned))
+        following = steps.count_down(transition.execution.id, paths, poisoned=poisoned)
         if not _may_start_in(transition, step.scope, step.phase):
             continue
-        for each in steps.at_paths(transition.execution.id, paths):
+        for each in following:
             if each.blocked == 0 and each.status is StepStatus.BLOCKED:
                 ended.extend(_let_on(transition, each))
 

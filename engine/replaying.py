@@ -105,4 +105,4 @@ def _count_needs(transition: Transition, reused: dict[str, StepRunRecord]) -> No
     for step_id, old in reused.items():
         poisoned = old.status is StepStatus.SKIPPED and old.note == flow.NEED_SKIPPED
         after = [each for each in successors[step_id] if each not in reused]
-        steps.count_down(transition.execution.id, dict.fromkeys(after, poisoned))
+        steps.count_down(transition.execution.id, after, poisoned=poisoned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from storage import sql
 from storage.database import now
 from storage.records import AuditRecord, Json, Severity
 from storage.tables import Audit, dicts
@@ -14,9 +15,8 @@ def write(
 
     `actor` is a Slack user id or `system`; `thing` reads like `runbook:restart@3` or `execution:R-7K2M9Q`.
     """
-    Audit.insert(
-        workspace_id=workspace_id, at=now(), actor=actor, action=action, thing=thing, severity=severity, detail=detail
-    ).execute()
+    row = {"workspace_id": workspace_id, "at": now(), "actor": actor, "action": action, "thing": thing}
+    sql.insert(Audit, [{**row, "severity": severity, "detail": detail}])
 
 
 def of_thing(workspace_id: int, thing: str, limit: int = 100) -> list[AuditRecord]:

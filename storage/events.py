@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from storage import sql
 from storage.records import EventRecord
 from storage.tables import Event, dicts
 
@@ -13,7 +14,7 @@ def append(workspace_id: int, events: Sequence[EventRecord]) -> None:
     if events:
         names = EventRecord.__slots__
         rows = [{"workspace_id": workspace_id, **{name: getattr(event, name) for name in names}} for event in events]
-        Event.insert_many(rows).execute()
+        sql.insert(Event, rows)
 
 
 def after(execution_id: str, seq: int, limit: int) -> list[EventRecord]:

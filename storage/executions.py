@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from storage.database import locked
+from storage import sql
+from storage.database import is_postgresql
 from storage.moves import EXECUTION_MOVES, check_move
 from storage.records import ExecutionRecord, ExecutionStatus, Phase
 from storage.tables import Card, Execution, StepRun, dicts, first, tuples
+
+_NAMES = ExecutionRecord.__slots__
 
 
 def _record(row: dict[str, Any]) -> ExecutionRecord:
@@ -19,14 +22,21 @@ def _record(row: dict[str, Any]) -> ExecutionRecord:
     return ExecutionRecord(**row)
 
 
+def _first(where: str, *values: Any) -> ExecutionRecord | None:
+    for row in sql.select(Execution, _NAMES, where, *values):
+        found = dict(zip(_NAMES, row, strict=True))
+        return _record(found)
+    return None
+
+
 def create(execution: ExecutionRecord) -> None:
     """Write a new execution, and the card that will show it where its incident has a channel.
 
     Raises `database.IntegrityError` when the id is taken: draw another and try again in a new transaction.
     """
-    row = {name: getattr(execution, name) for name in ExecutionRecord.__slots__}
+    row = {name: getattr(execution, name) for name in _NAMES}
     channel = (execution.incident or {}).get("channel")
-    Execution.insert(**row, channel=channel).execute()
+    sql.insert(Execution, [{**row, "channel": channel}])
     if channel:
         Card.insert(
             execution_id=execution.id, workspace_id=execution.workspace_id, channel=channel, ts=None,
@@ -35,20 +45,16 @@ def create(execution: ExecutionRecord) -> None:
 
 
 def find(workspace_id: int, execution_id: str) -> ExecutionRecord | None:
-    query = Execution.select().where((Execution.id == execution_id) & (Execution.workspace_id == workspace_id))
-    row = first(query)
-    return _record(row) if row else None
+    return _first("id = ? AND workspace_id = ?", execution_id, workspace_id)
 
 
 def by_id(execution_id: str) -> ExecutionRecord | None:
-    row = first(Execution.select().where(Execution.id == execution_id))
-    return _record(row) if row else None
+    return _first("id = ?", execution_id)
 
 
 def lock(execution_id: str) -> ExecutionRecord | None:
     """The execution, held until this transaction ends; None when there is none of this id."""
-    row = first(locked(Execution.select().where(Execution.id == execution_id)))
-    return _record(row) if row else None
+    return _first("id = ? FOR UPDATE" if is_postgresql() else "id = ?", execution_id)
 
 
 def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
@@ -56,15 +62,11 @@ def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
 
     Raises `ForbiddenMove` for a status that may not follow.
     """
-    changed = {
-        name: getattr(after, name)
-        for name in ExecutionRecord.__slots__
-        if getattr(before, name) != getattr(after, name)
-    }
+    changed = {name: getattr(after, name) for name in _NAMES if getattr(before, name) != getattr(after, name)}
     if "status" in changed:
         check_move(EXECUTION_MOVES, before.status, after.status)
     if changed:
-        Execution.update(**changed).where(Execution.id == before.id).execute()
+        sql.update(Execution, changed, "id = ?", before.id)
 
 
 def recent(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from storage import sql
 from storage.database import locked, now
 from storage.moves import VERSION_MOVES, check_move
 from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord, VersionStatus
-from storage.tables import Runbook, RunbookVersion, SyncReport, dicts, first, tuples
+from storage.tables import Runbook, RunbookVersion, SyncReport, dicts, first
 
 
 def _runbook(row: dict[str, Any]) -> RunbookRecord:
@@ -55,8 +56,7 @@ def version_by_id(version_id: int) -> VersionRecord | None:
 
 def version_state(version_id: int) -> tuple[VersionStatus, str]:
     """A version's status and note, without its definition: asked at every claim, so it must not grow with that."""
-    query = RunbookVersion.select(RunbookVersion.status, RunbookVersion.note).where(RunbookVersion.id == version_id)
-    status, note = tuples(query)[0]
+    ((status, note),) = sql.select(RunbookVersion, ("status", "note"), "id = ?", version_id)
     return VersionStatus(status), note
 
 

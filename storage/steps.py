@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import peewee as pw
 
+from storage import sql
 from storage.moves import STEP_MOVES, check_move
 from storage.records import AttemptRecord, AttemptStatus, Json, Phase, StepRunRecord, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
 
 UNFINISHED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.UNKNOWN)
+
+
+_NAMES = StepRunRecord.__slots__
+_STATUS, _PHASE = _NAMES.index("status"), _NAMES.index("phase")
 
 
 def _record(row: dict[str, Any]) -> StepRunRecord:
@@ -21,48 +26,50 @@ def _record(row: dict[str, Any]) -> StepRunRecord:
     return StepRunRecord(**row)
 
 
+def _found(rows: list[list[Any]]) -> list[StepRunRecord]:
+    for row in rows:
+        row[_STATUS] = StepStatus(row[_STATUS])
+        row[_PHASE] = Phase(row[_PHASE])
+    return [StepRunRecord(*row) for row in rows]
+
+
+def _select(where: str, *values: Any) -> list[StepRunRecord]:
+    return _found(sql.select(StepRun, _NAMES, where, *values))
+
+
 def create(workspace_id: int, steps: Sequence[StepRunRecord]) -> None:
     """Write the step runs of a new execution; their `id` is given by the database."""
-    names = [name for name in StepRunRecord.__slots__ if name != "id"]
-    rows = [{"workspace_id": workspace_id, **{name: getattr(step, name) for name in names}} for step in steps]
-    for start in range(0, len(rows), 100):
-        StepRun.insert_many(rows[start : start + 100]).execute()
+    names = [name for name in _NAMES if name != "id"]
+    sql.insert(
+        StepRun, [{"workspace_id": workspace_id, **{name: getattr(step, name) for name in names}} for step in steps]
+    )
 
 
 def of_execution(execution_id: str) -> list[StepRunRecord]:
     """All step runs of an execution in the order of the runbook."""
-    query = StepRun.select().where(StepRun.execution_id == execution_id).order_by(StepRun.position, StepRun.id)
-    return [_record(row) for row in dicts(query)]
+    return _select("execution_id = ? ORDER BY position, id", execution_id)
 
 
 def at_paths(execution_id: str, paths: Collection[str]) -> list[StepRunRecord]:
-    query = StepRun.select().where((StepRun.execution_id == execution_id) & StepRun.path.in_(list(paths)))
-    return [_record(row) for row in dicts(query)] if paths else []
+    return _select(f"execution_id = ? AND path IN ({sql.marks(paths)})", execution_id, *paths) if paths else []
 
 
 def outputs(execution_id: str, paths: Collection[str]) -> dict[str, Json]:
     """The outputs of the named step runs that have any, by path."""
-    query = StepRun.select(StepRun.path, StepRun.outputs).where(
-        (StepRun.execution_id == execution_id) & StepRun.path.in_(list(paths))
-    )
-    return dict(tuples(query)) if paths else {}
+    if not paths:
+        return {}
+    where = f"execution_id = ? AND path IN ({sql.marks(paths)})"
+    return dict(sql.select(StepRun, ("path", "outputs"), where, execution_id, *paths))
 
 
 def by_id(step_run_id: int) -> StepRunRecord | None:
-    row = first(StepRun.select().where(StepRun.id == step_run_id))
-    return _record(row) if row else None
+    return next(iter(_select("id = ?", step_run_id)), None)
 
 
 def next_ready(execution_id: str, at: int) -> StepRunRecord | None:
     """The READY step run of this execution that has been due longest, or None."""
-    query = (
-        StepRun.select()
-        .where((StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.READY) & (StepRun.due_at <= at))
-        .order_by(StepRun.due_at, StepRun.position)
-        .limit(1)
-    )
-    row = first(query)
-    return _record(row) if row else None
+    where = "execution_id = ? AND status = 'READY' AND due_at <= ? ORDER BY due_at, position LIMIT 1"
+    return next(iter(_select(where, execution_id, at)), None)
 
 
 def move(step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
@@ -71,22 +78,21 @@ def move(step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
     Raises `ForbiddenMove` for a status that may not follow.
     """
     check_move(STEP_MOVES, step.status, to)
-    query = StepRun.update(status=to, **fields).where(
-        (StepRun.id == step.id) & (StepRun.status == step.status) & (StepRun.fence == step.fence)
+    where = "id = ? AND status = ? AND fence = ?"
+    return sql.update(StepRun, {"status": to, **fields}, where, step.id, step.status.value, step.fence) == 1
+
+
+def count_down(execution_id: str, paths: Collection[str], *, poisoned: bool) -> list[StepRunRecord]:
+    """Take one need off each step at `paths`, and return them; `poisoned` says that the need's skipping skips them."""
+    if not paths:
+        return []
+    mark = ", poisoned = ?" if poisoned else ""
+    statement = (
+        f"UPDATE step_run SET blocked = blocked - 1{mark} WHERE execution_id = ? AND path IN ({sql.marks(paths)}) "  # noqa: S608
+        f"RETURNING {sql.quoted(_NAMES)}"
     )
-    return bool(query.execute() == 1)
-
-
-def count_down(execution_id: str, finished: Mapping[str, bool]) -> None:
-    """Take one need off each step in `finished` (path → whether the need's skipping skips that step too)."""
-    for poisoned in (False, True):
-        paths = [path for path, value in finished.items() if value is poisoned]
-        if not paths:
-            continue
-        change: dict[Any, Any] = {StepRun.blocked: StepRun.blocked - 1}
-        if poisoned:
-            change[StepRun.poisoned] = True
-        StepRun.update(change).where((StepRun.execution_id == execution_id) & StepRun.path.in_(paths)).execute()
+    values = [*([True] if poisoned else []), execution_id, *paths]
+    return _found(sql.read(StepRun, _NAMES, sql.run(statement, values).fetchall()))
 
 
 CONTAINERS = ("branch", "loop")
@@ -253,19 +259,19 @@ def unknown(execution_id: str) -> list[StepRunRecord]:
 
 def begin_attempt(workspace_id: int, step: StepRunRecord, number: int, worker_id: str, at: int) -> None:
     """Put an attempt on record. Raises `database.IntegrityError` when this number was used before."""
-    Attempt.insert(
-        workspace_id=workspace_id, step_run_id=step.id, number=number, status=AttemptStatus.RUNNING,
-        worker_id=worker_id, started_at=at, ended_at=None, request=None, response=None, error=None,
-    ).execute()  # fmt: skip
+    row = {"workspace_id": workspace_id, "step_run_id": step.id, "number": number, "status": AttemptStatus.RUNNING}
+    row |= {"worker_id": worker_id, "started_at": at, "ended_at": None}
+    row |= {"request": None, "response": None, "error": None}
+    sql.insert(Attempt, [row])
 
 
 def end_attempt(
     step: StepRunRecord, status: AttemptStatus, at: int, request: Json = None, response: Json = None, error: Json = None
 ) -> None:
     """Close the step run's last attempt, if it is still open."""
-    Attempt.update(status=status, ended_at=at, request=request, response=response, error=error).where(
-        (Attempt.step_run_id == step.id) & (Attempt.number == step.attempts) & (Attempt.status == AttemptStatus.RUNNING)
-    ).execute()
+    changes = {"status": status, "ended_at": at, "request": request, "response": response, "error": error}
+    where = "step_run_id = ? AND number = ? AND status = 'RUNNING'"
+    sql.update(Attempt, changes, where, step.id, step.attempts)
 
 
 def attempts(step_run_id: int) -> list[AttemptRecord]:

@@ -16,13 +16,16 @@ proxy = pw.DatabaseProxy()
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+def storable(text: str) -> str:
+    """The text with what no database takes made U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 class Text(pw.TextField):
-    """Text from anywhere. What no database takes, NUL and lone surrogates, becomes U+FFFD, also in what is looked for."""
+    """Text from anywhere. What no database takes, NUL and lone surrogates, becomes U+FFFD, also where it is looked for."""
 
     def db_value(self, value: Any) -> Any:
-        if not isinstance(value, str):
-            return super().db_value(value)
-        return _UNSTORABLE.sub("\ufffd", value)
+        return storable(value) if isinstance(value, str) else super().db_value(value)  # type: ignore[no-untyped-call]
 
 
 class JsonText(pw.TextField):
