@@ -27,6 +27,8 @@ def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
     child = executions.child_of(step.id)
     if child is not None and child.status.ended:
         done = _ended(transition, step, child)
+    elif not transition.goes_on:
+        return _dropped(transition, step)
     else:
         done = transition.move(step, StepStatus.READY, due_at=transition.at + LOOK_EVERY_MS, worker_id=None)
         if done and child is None:
@@ -54,6 +56,14 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
         return
     transition.tell("child_started", step.path, execution=child.id, runbook=child.slug)
     transition.wake.append(child.id)
+
+
+def _dropped(transition: Transition, step: StepRunRecord) -> bool:
+    error = {"code": "abandoned", "message": "the run ended before the other runbook did"}
+    done = transition.move(step, StepStatus.CANCELLED, error=error, ended_at=transition.at, worker_id=None)
+    if done:
+        steps.end_attempt(step, AttemptStatus.ABANDONED, transition.at, error=error)
+    return done
 
 
 def _depth(execution: ExecutionRecord) -> int:

@@ -142,7 +142,7 @@ def _let_on(transition: Transition, step: StepRunRecord) -> list[tuple[StepRunRe
         return []
     if not wanted:
         return _skipped(transition, step, CONDITION_NOT_MET, poisoned=False)
-    transition.move(step, StepStatus.READY, due_at=transition.at)
+    transition.move(step, StepStatus.READY, due_at=max(step.due_at or 0, transition.at))
     return []
 
 

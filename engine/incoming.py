@@ -32,12 +32,13 @@ def deliver(rt: Runtime, key: str, event_id: str, sender: str, data: Json) -> bo
             return False
         found = waits.waiting(rt.workspace_id, key)
     for execution_id, step_run_id in found:
-        if _give(rt, execution_id, step_run_id, key):
+        if give(rt, execution_id, step_run_id, key):
             break
     return True
 
 
-def _give(rt: Runtime, execution_id: str, step_run_id: int, key: str) -> bool:
+def give(rt: Runtime, execution_id: str, step_run_id: int, key: str) -> bool:
+    """Let a kept event end this wait; False when there is none or the wait is over."""
     with change(rt, execution_id, "give") as transition:
         step = steps.by_id(step_run_id)
         taken = step is not None and step.status is StepStatus.WAITING and waiting.take_kept(transition, step, key)
@@ -48,9 +49,9 @@ def _give(rt: Runtime, execution_id: str, step_run_id: int, key: str) -> bool:
 
 def _check(key: str, event_id: str) -> None:
     wrong = {
-        name: f"must be a text of 1 to {MAX_KEY} characters"
+        name: f"must be a text of 1 to {MAX_KEY} characters that can be seen"
         for name, value in (("key", key), ("event_id", event_id))
-        if not isinstance(value, str) or not 0 < len(value) <= MAX_KEY
+        if not isinstance(value, str) or not 0 < len(value) <= MAX_KEY or not value.isprintable()
     }
     if wrong:
         raise InvalidParameters(wrong)

@@ -60,6 +60,9 @@ def cancel(transition: Transition, actor: str, reason: str) -> None:
     if transition.execution.ending is None:
         error = {"code": "cancelled", "message": reason, "step": None}
         transition.edit(ending=ExecutionStatus.CANCELLED, error=error)
+    if transition.execution.status is ExecutionStatus.PAUSED:  # its cleanup runs
+        begun = ExecutionStatus.RUNNING if transition.execution.started_at else ExecutionStatus.PENDING
+        transition.edit(status=begun, paused_reason=None)
     transition.end_idle()
 
 

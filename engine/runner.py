@@ -65,11 +65,11 @@ class Runner:
         return len(self._held)
 
     def abandon_cancelled(self) -> None:
-        """Drop the calls of executions that were cancelled meanwhile."""
+        """Drop the calls of executions that were cancelled meanwhile; those of their cleanup go on."""
         held = self._held.executions()
         if held:
             with database.reading():
-                cancelled = executions.ending_by_cancel(held)
+                cancelled = executions.to_abandon(held, database.now())
             self._held.abandon(cancelled)
 
     def take_back_strays(self) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from engine import approvals as gates
-from engine import lifecycle, recording, waiting
+from engine import incoming, lifecycle, recording, waiting
 from engine.lifecycle import change
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, steps, waits, workers
@@ -58,6 +58,7 @@ class Sweeper:
         at = database.now()
         self._each("take over", self._orphans(at), self._take_over)
         self._each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
+        self._each("give an event to", self._served(at), lambda wait: incoming.give(self._rt, *wait))
         self._each("end", self._waits(at), self._expire_wait)
         self._each("time out", self._overdue(at), self._time_out)
         self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
@@ -84,6 +85,10 @@ class Sweeper:
     def _waits(self, at: int) -> list[tuple[str, int]]:
         with database.reading():
             return waits.overdue(at, BATCH)
+
+    def _served(self, at: int) -> list[tuple[str, int, str]]:
+        with database.reading():
+            return waits.served(at, BATCH)
 
     def _cleanups(self, at: int) -> list[str]:
         with database.reading():

@@ -23,10 +23,12 @@ def _record(row: dict[str, Any]) -> ExecutionRecord:
 
 
 def _first(where: str, *values: Any) -> ExecutionRecord | None:
-    for row in sql.select(Execution, _NAMES, where, *values):
-        found = dict(zip(_NAMES, row, strict=True))
-        return _record(found)
-    return None
+    return next(iter(_select(where, *values)), None)
+
+
+def _select(where: str, *values: Any) -> list[ExecutionRecord]:
+    rows = sql.select(Execution, _NAMES, where, *values)
+    return [_record(dict(zip(_NAMES, row, strict=True))) for row in rows]
 
 
 def create(execution: ExecutionRecord) -> None:
@@ -120,13 +122,17 @@ def overdue(at: int, limit: int) -> list[str]:
     return [row[0] for row in tuples(query.order_by(Execution.deadline_at).limit(limit))]
 
 
-def ending_by_cancel(execution_ids: Iterable[str]) -> set[str]:
-    """Those of `execution_ids` that were cancelled."""
+def to_abandon(execution_ids: Iterable[str], at: int) -> set[str]:
+    """Those of `execution_ids` whose attempts under way nobody wants any more.
+
+    Those are main's of a cancelled run, and a cleanup's whose time is up.
+    """
     ids = list(execution_ids)
+    cancelled = (Execution.ending == "CANCELLED") & (Execution.phase == "main")
     query = (
         Execution.select(Execution.id)
         .where(Execution.id.in_(ids))
-        .where((Execution.ending == "CANCELLED") | (Execution.status == "CANCELLED"))
+        .where(cancelled | (Execution.cleanup_until <= at) | Execution.ended_at.is_null(False))
     )
     return {row[0] for row in tuples(query)} if ids else set()
 
@@ -175,8 +181,7 @@ def admit_next(workspace_id: int, group: str, at: int) -> str | None:
 
 def same(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
     """The newest executions of the same version, parameters and incident, newest first."""
-    query = Execution.select().where((Execution.workspace_id == workspace_id) & (Execution.same_as == same_as))
-    return [_record(row) for row in dicts(query.order_by(Execution.created_at.desc()).limit(20))]
+    return _select("workspace_id = ? AND same_as = ? ORDER BY created_at DESC LIMIT 20", workspace_id, same_as)
 
 
 def child_of(step_run_id: int) -> ExecutionRecord | None:

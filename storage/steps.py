@@ -112,8 +112,11 @@ def inside(scope: str) -> Any:
 
 
 def hold_back(execution_id: str, phase: Phase, scope: str = "") -> int:
-    """READY → BLOCKED for all in `scope`: something there has failed and nothing more starts. How many there were."""
-    query = StepRun.update(status=StepStatus.BLOCKED, due_at=None).where(
+    """READY → BLOCKED for all in `scope`: something there has failed and nothing more starts. How many there were.
+
+    Their due times stay: should the run go on, a delay is not over sooner for it.
+    """
+    query = StepRun.update(status=StepStatus.BLOCKED).where(
         (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.status == StepStatus.READY)
     )
     return int(query.where(inside(scope)).execute())

@@ -58,6 +58,23 @@ def waiting(workspace_id: int, key: str) -> list[tuple[str, int]]:
     return [(execution_id, step_id) for execution_id, step_id in tuples(query)]
 
 
+def served(at: int, limit: int) -> list[tuple[str, int, str]]:
+    """Execution, step run and key of the waits whose event is kept although nothing gave it to them.
+
+    That is what a process leaves behind that dies between keeping an event and giving it.
+    """
+    kept = (WaitEvent.workspace_id == StepRun.workspace_id) & (WaitEvent.key == StepRun.wait_key)
+    query = (
+        StepRun.select(StepRun.execution_id, StepRun.id, StepRun.wait_key)
+        .join(WaitEvent, on=kept)
+        .where((StepRun.status == StepStatus.WAITING) & StepRun.wait_key.is_null(False))
+        .where(WaitEvent.taken_by.is_null() & (WaitEvent.received_at >= at - KEEP_MS))
+        .order_by(StepRun.started_at, StepRun.id)
+        .limit(limit)
+    )
+    return [(execution_id, step_id, key) for execution_id, step_id, key in tuples(query)]
+
+
 def overdue(at: int, limit: int) -> list[tuple[str, int]]:
     """Execution and step run of the waits whose time is up."""
     query = (

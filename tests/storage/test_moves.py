@@ -22,8 +22,8 @@ TABLES = {
 }
 PAIRS = [(kind, old, new) for kind in TABLES for old in kind for new in kind]
 FINAL = [
-    *((ExecutionStatus, each) for each in ("SUCCESS", "FAILED", "CANCELLED")),
-    *((StepStatus, each) for each in ("SUCCESS", "FAILED", "SKIPPED", "CANCELLED")),
+    *((ExecutionStatus, each) for each in ("SUCCESS", "CANCELLED")),
+    *((StepStatus, each) for each in ("SKIPPED", "CANCELLED")),
     *((ApprovalStatus, each) for each in ("APPROVED", "REJECTED", "EXPIRED", "CANCELLED")),
 ]
 
@@ -48,6 +48,13 @@ def test_every_pair_that_is_not_listed_raises() -> None:
 def test_an_end_is_never_left(kind, state: str) -> None:
     """What is over is over."""
     assert TABLES[kind][kind(state)] == frozenset()
+
+
+def test_a_failure_is_left_only_by_a_retry_or_a_skip() -> None:
+    """A failed run goes on, never straight to another end; a step that succeeded only as a gate that is asked again."""
+    assert EXECUTION_MOVES[ExecutionStatus.FAILED] == {ExecutionStatus.RUNNING, ExecutionStatus.WAITING}
+    assert STEP_MOVES[StepStatus.FAILED] == {StepStatus.READY, StepStatus.WAITING, StepStatus.SKIPPED}
+    assert STEP_MOVES[StepStatus.SUCCESS] == {StepStatus.READY}
 
 
 def test_nothing_moves_to_where_it_is() -> None:

@@ -1,0 +1,82 @@
+"""Any runbook at all: graphs of leaves, branches and loops, with undo, cleanup and tolerated failures."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from house import gate, http
+from hypothesis import strategies as st
+
+Steps = list[dict[str, Any]]
+LEAVES = ("http", "http", "http", "http", "approval", "wait", "delay", "message", "runbook")
+
+
+@st.composite
+def runbooks(draw: st.DrawFn) -> dict[str, Any]:
+    """The keys of a runbook other than its name; `steps` is one of them."""
+    names = count(1)
+    found: dict[str, Any] = {"steps": draw(_blocks(names, depth=2, most=4))}
+    for phase in ("on_failure", "finally"):
+        if draw(st.integers(0, 3)) == 0:
+            found[phase] = [_http(draw, f"s{next(names)}", main=False) for _ in range(draw(st.integers(1, 2)))]
+    if draw(st.integers(0, 3)) == 0:
+        found["concurrency"] = {"group": "g", "limit": 1}
+    found["max_concurrent_steps"] = draw(st.integers(1, 3))
+    return found
+
+
+@st.composite
+def _blocks(draw: st.DrawFn, names: Any, depth: int, most: int) -> Steps:
+    made: Steps = []
+    for _ in range(draw(st.integers(1, most))):
+        step = _step(draw, names, depth)
+        earlier = [each["id"] for each in made]
+        if earlier and draw(st.booleans()):
+            step["needs"] = sorted(draw(st.sets(st.sampled_from(earlier), max_size=2)))
+        if draw(st.integers(0, 5)) == 0:
+            step["if"] = "false"
+        made.append(step)
+    return made
+
+
+def _step(draw: st.DrawFn, names: Any, depth: int) -> dict[str, Any]:
+    name = f"s{next(names)}"
+    if depth and draw(st.integers(0, 3)) == 0:
+        inner = draw(_blocks(names, depth - 1, 2))
+        return _branch(draw, name, inner) if draw(st.booleans()) else _loop(draw, name, inner)
+    kind = draw(st.sampled_from(LEAVES))
+    if kind == "http":
+        return _http(draw, name)
+    if kind == "approval":
+        return gate(name, timeout="10m", on_timeout=draw(st.sampled_from(["fail", "reject", "approve"])))
+    with_: dict[str, Any] = {
+        "wait": {"key": "k"}, "delay": {"for": "5s"}, "message": {"text": "Hello"}, "runbook": {"id": "child"},
+    }[kind]  # fmt: skip
+    return {"id": name, "type": kind, "with": with_, **({"timeout": "10m"} if kind == "wait" else {})}
+
+
+def _http(draw: st.DrawFn, name: str, *, main: bool = True) -> dict[str, Any]:
+    step = http(name, method="POST", idempotent=draw(st.booleans()))
+    if draw(st.integers(0, 3)) == 0:
+        step["continue_on_error"] = True
+    if main and draw(st.integers(0, 3)) == 0:
+        step["undo"] = {"type": "http", "with": {"method": "DELETE", "url": "http://127.0.0.1:9/"}}
+    step["retry"] = {"max_attempts": draw(st.integers(1, 2)), "delay": "1s"}
+    return step
+
+
+def _branch(draw: st.DrawFn, name: str, inner: Steps) -> dict[str, Any]:
+    taken = draw(st.sampled_from(["true", "false"]))
+    step: dict[str, Any] = {"id": name, "type": "branch", "with": {"if": taken, "then": inner}}
+    return {**step, "continue_on_error": True} if draw(st.integers(0, 3)) == 0 else step
+
+
+def _loop(draw: st.DrawFn, name: str, inner: Steps) -> dict[str, Any]:
+    rounds = draw(st.integers(0, 3))
+    over: dict[str, Any] = {"while": f"index < {rounds}"}
+    if draw(st.booleans()):
+        over = {"items": list(range(rounds)), "max_parallel": draw(st.integers(1, 2))}
+    over["max_failures"] = draw(st.integers(0, 1))
+    step: dict[str, Any] = {"id": name, "type": "loop", "with": {**over, "steps": inner}}
+    return {**step, "continue_on_error": True} if draw(st.integers(0, 3)) == 0 else step

@@ -1,0 +1,267 @@
+"""The engine as a state machine: whatever workers, people, events, crashes and time do in whatever order."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import books
+from anyrunbook import runbooks
+from house import ALICE, CAROL, DAVE, Clock, House, http, runbook
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from engine import approvals, boot, catalog, controls, executions, incoming, settings, working
+from engine.accepting import Wanted
+from engine.errors import EngineError
+from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
+from engine.steps.perform import Claim
+from storage import database
+from storage.records import Decision, ExecutionRecord, StepRunRecord
+
+MOST_RUNS = 3
+OUTCOMES: dict[str, Outcome] = {
+    "ok": Succeeded({"status": 200}),
+    "bad": Failed("http_status", "The server answered 400."),
+    "again": Failed("not_sent", "Nobody listens there.", retryable=True),
+    "lost": Unknown("timeout", "No answer."),
+}
+PICK = st.integers(0, 1_000)
+
+
+class EngineMachine(RuleBasedStateMachine):
+    """One SQLite file an example. `held` are the attempts of living workers, `zombies` those of dead ones."""
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        super().__init__()
+        self.file = folder / "machine.db"
+        self.folder = folder
+        shutil.copy(template, self.file)
+        (folder / "runbooks").mkdir(exist_ok=True)
+        loaded = settings.load(
+            {"DATABASE_URL": f"sqlite:///{self.file}", "RUNBOOKS_DIR": str(folder / "runbooks")}, folder
+        )
+        clock = Clock()
+        rt = boot.open_engine(loaded)
+        database.use_clock(clock)
+        self.house = House(rt, clock)
+        self.names = ["w1"]
+        self.held: list[Claim] = []
+        self.zombies: list[Claim] = []
+        self.fences: dict[int, int] = {}
+        self.fixed: dict[str, ExecutionRecord] = {}
+
+    @initialize(body=runbooks())
+    def publish(self, body: dict[str, Any]) -> None:
+        text = json.loads(runbook("any", **{**body, "steps": None}, team="payments"))
+        self.house.publish(json.dumps({**text, "steps": body["steps"]}), runbook("child", http("only", method="POST")))
+        self.start()
+
+    # Workers
+
+    @rule(pick=PICK)
+    def claim(self, pick: int) -> None:
+        for run in self.some(self.open_runs(), pick):
+            claim = self.house.try_claim(run.id)
+            if claim is not None:
+                self.held.append(claim)
+
+    @precondition(lambda self: self.held)
+    @rule(pick=PICK, outcome=st.sampled_from(["ok", "ok", "ok", "bad", "again", "lost"]), straight_on=st.booleans())
+    def finish(self, pick: int, outcome: str, straight_on: bool) -> None:
+        claim = self.held.pop(pick % len(self.held))
+        came = self.outcome_of(claim, outcome)
+        if not straight_on:
+            self.house.finish(claim, came)
+            return
+        following = self.house.runner._record(claim.step_run, came)
+        self.house.runner._held.drop(claim.step_run)
+        if following is not None:
+            self.held.append(following)
+
+    @rule()
+    def crash(self) -> None:
+        """The worker dies, and another takes its place; what it held is nobody's until a sweep."""
+        dead = self.names[-1]
+        self.house.alive.discard(dead)
+        working.declare_dead(dead)
+        self.zombies += self.held
+        self.held = []
+        self.names.append(f"w{len(self.names) + 1}")
+        self.house.runner = self.house.worker(self.names[-1])
+
+    @precondition(lambda self: self.zombies)
+    @rule(pick=PICK, outcome=st.sampled_from(["ok", "bad", "lost"]))
+    def late_result(self, pick: int, outcome: str) -> None:
+        """A worker that was taken for dead comes back with a result: it may count only if nothing was taken over."""
+        claim = self.zombies.pop(pick % len(self.zombies))
+        self.house.finish(claim, self.outcome_of(claim, outcome))
+
+    @rule()
+    def sweep(self) -> None:
+        self.house.sweep(work=False)
+
+    @rule(seconds=st.sampled_from([1, 5, 30, 660, 3_700]))
+    def time_passes(self, seconds: int) -> None:
+        self.later(seconds * 1_000)
+
+    # People and events
+
+    @precondition(lambda self: len(self.runs()) < MOST_RUNS)
+    @rule()
+    def start(self) -> None:
+        wanted = Wanted("any", {}, "test", reason="because")
+        with suppress(EngineError):
+            executions.request(self.house.rt, CAROL, wanted, force=True)
+
+    @rule(pick=PICK)
+    def pause(self, pick: int) -> None:
+        self.control(pick, lambda run: controls.pause(self.house.rt, CAROL, run))
+
+    @rule(pick=PICK)
+    def resume(self, pick: int) -> None:
+        self.control(pick, lambda run: controls.resume(self.house.rt, CAROL, run))
+
+    @rule(pick=PICK, force=st.booleans())
+    def cancel(self, pick: int, force: bool) -> None:
+        self.control(pick, lambda run: controls.cancel(self.house.rt, CAROL, run, "enough", force=force))
+
+    @rule(pick=PICK)
+    def retry(self, pick: int) -> None:
+        failed = [run for run in self.runs() if run.status == "FAILED"]
+        for run in self.some(failed, pick):
+            paths = [each.path for each in self.house.step_runs(run.id) if each.status == "FAILED"]
+            for path in self.some(paths, pick):
+                with suppress(EngineError):
+                    controls.retry(self.house.rt, CAROL, run.id, path)
+                    self.fixed.pop(run.id, None)
+
+    @rule(pick=PICK)
+    def skip(self, pick: int) -> None:
+        for run in self.some(self.runs(), pick):
+            for path in self.some([each.path for each in self.house.step_runs(run.id)], pick):
+                with suppress(EngineError):
+                    controls.skip(self.house.rt, CAROL, run.id, path, "not today")
+                    self.fixed.pop(run.id, None)
+
+    @rule(pick=PICK, choice=st.sampled_from(controls.CHOICES))
+    def resolve(self, pick: int, choice: str) -> None:
+        for run, path in self.some(self.steps_that(status="UNKNOWN"), pick):
+            with suppress(EngineError):
+                controls.resolve(self.house.rt, CAROL, run, path, choice, "I looked.")
+
+    @rule(pick=PICK, who=st.sampled_from([ALICE, DAVE]), decision=st.sampled_from(list(Decision)))
+    def vote(self, pick: int, who: Any, decision: Decision) -> None:
+        for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
+            with suppress(EngineError):
+                approvals.vote(self.house.rt, who, run, path, decision)
+
+    @rule(pick=PICK, who=st.sampled_from([ALICE, DAVE]))
+    def withdraw(self, pick: int, who: Any) -> None:
+        for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
+            with suppress(EngineError):
+                approvals.withdraw(self.house.rt, who, run, path)
+
+    @rule(number=st.integers(1, 5))
+    def event(self, number: int) -> None:
+        """Sometimes one that came before."""
+        incoming.deliver(self.house.rt, "k", f"e{number}", "ci", {"n": number})
+
+    # What must hold
+
+    @invariant()
+    def books_are_right(self) -> None:
+        for run in self.runs():
+            books.check(run.id)
+            for step in self.house.step_runs(run.id):
+                assert step.fence >= self.fences.get(step.id, 0), f"the fence of {step.path} went back"
+                self.fences[step.id] = step.fence
+
+    @invariant()
+    def what_has_ended_stays_so(self) -> None:
+        for run in self.runs():
+            if run.status.ended:
+                before = self.fixed.setdefault(run.id, run)
+                assert (run.status, run.ended_at, run.result) == (before.status, before.ended_at, before.result)
+            else:
+                assert run.id not in self.fixed, f"{run.id} was {self.fixed[run.id].status} and is {run.status}"
+
+    def teardown(self) -> None:
+        try:
+            if self.runs():
+                self.drain()
+        finally:
+            self.house.close()
+            database.use_clock(None)
+            database.close_database()
+            catalog.definition_of.cache_clear()
+            catalog.successors_of.cache_clear()
+            for each in self.folder.glob("machine.db*"):
+                each.unlink()
+
+    def drain(self) -> None:
+        """With workers alive, people who say yes, and events that come, everything ends."""
+        self.crash()
+        for number in range(400):
+            if not self.open_runs():
+                return
+            for run in self.open_runs():
+                self.kindly(run, number)
+            self.later(2_000)
+            self.books_are_right()
+        stuck = {run.id: (run.status, run.phase, run.ending, self.house.all_steps(run.id)) for run in self.open_runs()}
+        raise AssertionError(f"these never ended: {stuck}")
+
+    def kindly(self, run: ExecutionRecord, number: int) -> None:
+        if run.status == "PAUSED":
+            controls.resume(self.house.rt, CAROL, run.id)
+        while (claim := self.house.try_claim(run.id)) is not None:
+            self.house.finish(claim, self.outcome_of(claim, "ok"))
+        for step in self.house.step_runs(run.id):
+            if step.status == "UNKNOWN":
+                controls.resolve(self.house.rt, CAROL, run.id, step.path, "done", "I looked.")
+            elif step.status == "WAITING" and step.kind == "approval":
+                with suppress(EngineError):  # a vote before it, or the time, has decided it
+                    approvals.vote(self.house.rt, DAVE if number % 2 else ALICE, run.id, step.path, Decision.APPROVE)
+            elif step.status == "WAITING" and step.kind == "wait":
+                incoming.deliver(self.house.rt, "k", f"drain-{run.id}-{step.path}", "ci", {})
+
+    def later(self, ms: int) -> None:
+        self.house.clock.tick(ms)
+        self.house.know_groups()  # what is known of groups would go stale
+        self.house.sweep(work=False)
+
+    # Looking
+
+    def runs(self) -> list[ExecutionRecord]:
+        return executions.recent(self.house.rt, limit=100)
+
+    def open_runs(self) -> list[ExecutionRecord]:
+        return executions.recent(self.house.rt, open_only=True, limit=100)
+
+    def steps_that(self, **wanted: str) -> list[tuple[str, str]]:
+        def fits(step: StepRunRecord) -> bool:
+            return all(getattr(step, name) == value for name, value in wanted.items())
+
+        return [(run.id, each.path) for run in self.open_runs() for each in self.house.step_runs(run.id) if fits(each)]
+
+    def control(self, pick: int, act: Any) -> None:
+        for run in self.some(self.open_runs(), pick):
+            with suppress(EngineError):
+                act(run.id)
+
+    def outcome_of(self, claim: Claim, wanted: str) -> Outcome:
+        """Calls come to what is wanted; what needs nobody outside does what it does."""
+        if claim.step.kind != "http":
+            return self.house.act(claim)
+        return OUTCOMES["again" if wanted == "lost" and claim.step.idempotent else wanted]
+
+    @staticmethod
+    def some(things: Iterable[Any], pick: int) -> list[Any]:
+        """One of them, or none where there is none."""
+        found = list(things)
+        return [found[pick % len(found)]] if found else []

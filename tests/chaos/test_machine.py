@@ -1,0 +1,32 @@
+"""Any runbook, under anything that can happen to it: its books are right after every move, and it comes to an end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from machine import EngineMachine
+
+RELAXED = list(HealthCheck)
+
+
+def run(template: Path, folder: Path, examples: int, steps: int) -> None:
+    phases = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # to explain as well takes far too long
+    wanted = settings(
+        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=RELAXED, phases=phases
+    )
+    run_state_machine_as_test(lambda: EngineMachine(template, folder), settings=wanted)
+
+
+def test_anything_may_happen(sqlite_template: Path, tmp_path: Path) -> None:
+    """A few seconds' worth of it."""
+    run(sqlite_template, tmp_path, examples=25, steps=25)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_anything_may_happen_for_longer(sqlite_template: Path, tmp_path: Path) -> None:
+    """A few minutes' worth of it."""
+    run(sqlite_template, tmp_path, examples=400, steps=50)
