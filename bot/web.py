@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from bot.hooks import MAX_BODY as MAX_EVENT
+from bot.hooks import Receiver as EventReceiver
 from bot.slack.app import Door
 from bot.slack.client import web_client
 from bot.slack.desk import Desk
@@ -27,6 +29,7 @@ from engine.errors import BadSettings, Conflict
 from engine.folder import Watch
 from engine.redaction import Redactor
 from engine.runtime import Runtime
+from engine.secrets import SecretStore
 from engine.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -117,7 +120,11 @@ def bind(settings: Settings) -> socket.socket:
 
 def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None) -> Starlette:
     """All routes. Everything that touches the database or Slack runs in threads, never on the event loop."""
+    hooks = EventReceiver(rt, SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, Redactor()))
+    for problem in hooks.problems():
+        log.warning("%s", problem)
     routes = [
+        Route("/hooks/events", _events(hooks), methods=["POST"]),
         Route("/livez", _livez),
         Route("/readyz", _ready(rt, slack)),
         Route("/healthz", _ready(rt, slack)),
@@ -159,14 +166,23 @@ def _slack(receiver: Receiver) -> Handler:
     return events
 
 
-async def _read(request: Request) -> bytes:
-    """The body, but no more of it than shows that it is too long."""
+def _events(receiver: EventReceiver) -> Handler:
+    async def events(request: Request) -> Response:
+        body = await _read(request, MAX_EVENT)
+        status, answer = await run_in_threadpool(receiver.receive, dict(request.headers), body)
+        return JSONResponse(answer, status_code=status)
+
+    return events
+
+
+async def _read(request: Request, longest: int = MAX_BODY) -> bytes:
+    """The body, but no more of it than shows that it is longer than `longest` bytes."""
     parts: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         parts.append(chunk)
         size += len(chunk)
-        if size > MAX_BODY:
+        if size > longest:
             break
     return b"".join(parts)
 

@@ -14,6 +14,8 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _COMMAND = re.compile(r"/[a-z0-9][a-z0-9_-]{0,30}")
+_SENDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
 # The library's own words would quote a part of the address, which may be a part of its password.
 _INVALID = "it is not a valid address; in a password, write special characters as %XX"
@@ -167,6 +169,20 @@ def origins(text: str) -> tuple[str, ...]:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
             raise ValueError(f"{origin!r} is not an origin such as https://console.example.com")
     return found
+
+
+def hook_senders(text: str) -> tuple[tuple[str, str], ...]:
+    """Who may send events and the name of each one's secret, as in `ci:ci_hook,grafana:grafana_hook`."""
+    found: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, secret = part.partition(":")
+        secret = secret.lower().removeprefix("runbook_secret_")
+        if not _SENDER.fullmatch(name) or not _SECRET_NAME.fullmatch(secret):
+            raise ValueError(f"{part!r} is not a name and a secret's name, as in ci:ci_hook")
+        if name in found:
+            raise ValueError(f"{name} is named twice")
+        found[name] = secret
+    return tuple(found.items())
 
 
 def _split(text: str) -> SplitResult:

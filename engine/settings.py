@@ -101,6 +101,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("CORS_ORIGINS", "Origins of web pages that may call the REST API, separated by commas.", values.origins),
     Setting(
+        "HOOK_SENDERS",
+        "Who may post events to /hooks/events: name:secret, separated by commas; the secret as in secrets.NAME.",
+        values.hook_senders,
+    ),
+    Setting(
         "ON_EDIT",
         "What an edited runbook does until it is approved: stop, or keep running the last approved version.",
         values.one_of("stop", "keep"),
@@ -134,6 +139,7 @@ class Settings:
     allow_self_approval: bool
     egress_allow: tuple[Allowed, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    hook_senders: tuple[tuple[str, str], ...] = ()
     public_url: str | None = None
     secrets_dir: Path | None = None
     redis_url: str | None = field(default=None, repr=False)
@@ -244,7 +250,7 @@ def _read_dotenv(cwd: Path, problems: list[str]) -> dict[str, str]:
 
 def _parse(setting: Setting, text: str, cwd: Path, problems: list[str]) -> Any:
     if not text:
-        return setting.parse("") if setting.parse in (parse_allow, values.origins) else None
+        return setting.parse("") if setting.parse in (parse_allow, values.origins, values.hook_senders) else None
     try:
         if setting.name == "DATABASE_URL":
             return values.database(text, cwd)

@@ -35,12 +35,22 @@ MATRIX = {
     ("payments", Action.START): "yyy----",
     ("payments", Action.CANCEL): "yyy----",
     ("payments", Action.RESOLVE): "yyy----",
+    ("payments", Action.PAUSE): "yyy----",
+    ("payments", Action.RESUME): "yyy----",
+    ("payments", Action.RETRY): "yyy----",
+    ("payments", Action.SKIP): "yyy----",
+    ("payments", Action.REPLAY): "yyy----",
     ("payments", Action.APPROVE): "y------",
     ("payments", Action.DEPRECATE): "y------",
     (None, Action.VIEW): "yyyyyyy",
     (None, Action.START): "y---y--",
     (None, Action.CANCEL): "y---y--",
     (None, Action.RESOLVE): "y---y--",
+    (None, Action.PAUSE): "y---y--",
+    (None, Action.RESUME): "y---y--",
+    (None, Action.RETRY): "y---y--",
+    (None, Action.SKIP): "y---y--",
+    (None, Action.REPLAY): "y---y--",
     (None, Action.APPROVE): "y------",
     (None, Action.DEPRECATE): "y------",
     ("no thing", Action.SYNC): "y-----y",
@@ -69,7 +79,7 @@ def things(house: House, team: str | None, action: Action) -> list[Thing]:
     if found.status == "DRAFT":
         house.approve(slug)
     run = executions.start(house.rt, ALICE, slug, {}, trigger="test")
-    return [run] if action in (Action.CANCEL, Action.RESOLVE) else [found, run]
+    return [found, run] if action is Action.VIEW else [run]
 
 
 @pytest.mark.parametrize(("team", "action"), MATRIX)

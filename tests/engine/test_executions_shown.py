@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from house import CAROL, House, Target, http, runbook
 
-from engine import events, executions, projection
+from engine import accepting, events, executions, projection
 from storage import audit, database
 
 CHANNEL = {"channel": "C0INC0001"}
+CASES = itertools.count(1)
 
 
 def start(house: House, incident: dict[str, str] | None = CHANNEL) -> str:
-    return executions.start(house.rt, CAROL, "demo", {}, trigger="test", incident=incident).id
+    about = {**incident, "case": next(CASES)} if incident else None
+    return executions.start(house.rt, CAROL, "demo", {}, trigger="test", incident=about).id
 
 
 @pytest.fixture
@@ -131,10 +135,10 @@ def test_ids_are_drawn_again_when_taken_and_trouble_ends(house: House, monkeypat
     taken = start(house)
     letters = iter(taken.removeprefix("R-") + "ABCDEF")
     with monkeypatch.context() as patch:
-        patch.setattr(executions.secrets, "choice", lambda _letters: next(letters))
+        patch.setattr(accepting.secrets, "choice", lambda _letters: next(letters))
         assert start(house) == "R-ABCDEF"
     with monkeypatch.context() as patch:
         endless = iter(taken.removeprefix("R-") * 50)
-        patch.setattr(executions.secrets, "choice", lambda _letters: next(endless))
+        patch.setattr(accepting.secrets, "choice", lambda _letters: next(endless))
         with pytest.raises(database.IntegrityError):
             start(house)

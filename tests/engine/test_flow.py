@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import approvals, controls, executions, incoming, lifecycle, replaying
+from engine import accepting, approvals, controls, executions, incoming, lifecycle, replaying
+from engine.errors import Conflict, ReasonRequired
 from storage.records import Decision, StepStatus
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -261,7 +264,7 @@ def test_a_delay_takes_its_time_and_holds_nothing(house: House, target: Target) 
     """The step after a delay starts when it is over, not before."""
     run = house.begin({"id": "pause", "type": "delay", "with": {"for": "5m"}}, http("after", target.url("/after")))
     began = house.clock.time
-    assert house.run(run, step_ms=10_000) == "SUCCESS"
+    assert house.run(run) == "SUCCESS"
     assert house.clock.time - began >= 5 * 60_000
 
 
@@ -288,7 +291,52 @@ def test_a_concurrency_group_queues_and_admits(house: House, target: Target) -> 
 def test_the_same_run_is_started_once(house: House, target: Target) -> None:
     """An identical run that is still open is shown instead of started twice; force needs a reason."""
     house.publish(runbook("demo", gate("ask")))
-    assert house.start("demo") == house.start("demo")
+    wanted = accepting.Wanted("demo", {}, trigger="test")
+    first = executions.request(house.rt, CAROL, wanted)
+    again = executions.request(house.rt, CAROL, wanted)
+    assert (first.how, again.how, again.execution.id) == ("started", "open", first.execution.id)
+    with pytest.raises(ReasonRequired):
+        executions.request(house.rt, CAROL, wanted, force=True)
+    forced = executions.request(house.rt, CAROL, replace(wanted, reason="both hosts hang"), force=True)
+    assert (forced.how, forced.execution.id != first.execution.id) == ("started", True)
+
+
+def test_a_run_that_succeeded_lately_is_reused_only_when_asked(house: House, target: Target) -> None:
+    """Within the time given it is the answer; later, or without a time, another starts."""
+    house.publish(runbook("demo", http("a", target.url("/a"))))
+    wanted = accepting.Wanted("demo", {}, trigger="test")
+    first = executions.request(house.rt, CAROL, wanted).execution.id
+    assert house.run(first) == "SUCCESS"
+    reused = executions.request(house.rt, CAROL, wanted, reuse_within_ms=60_000)
+    assert (reused.how, reused.execution.id) == ("reused", first)
+    house.clock.tick(61_000)
+    assert executions.request(house.rt, CAROL, wanted, reuse_within_ms=60_000).how == "started"
+
+
+def test_an_idempotency_key_gives_the_same_answer(house: House, target: Target) -> None:
+    """For the same request the same run, even after its end; for another request a clear refusal."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    house.publish(runbook("demo", http("a", target.url("/a")), parameters=schema))
+    wanted = accepting.Wanted("demo", {"n": 1}, trigger="test")
+    first = executions.request(house.rt, CAROL, wanted, key="k").execution.id
+    house.run(first)
+    assert executions.request(house.rt, CAROL, wanted, key="k").execution.id == first
+    with pytest.raises(Conflict, match="used for another request"):
+        executions.request(house.rt, CAROL, replace(wanted, parameters={"n": 2}), key="k")
+    assert executions.request(house.rt, ALICE, wanted, key="k").execution.id != first
+
+
+def test_a_gate_is_never_skipped(house: House, target: Target) -> None:
+    """Neither open nor to come nor inside a branch: only its approvers let a run pass it."""
+    run = house.begin(gate("ask"), branch("way", "true", [gate("inner")]), http("after", target.url("/after")))
+    house.run(run)
+    for path in ("ask", "way"):
+        with pytest.raises(Conflict, match="nobody skips it"):
+            controls.skip(house.rt, CAROL, run, path, "in a hurry")
+    approvals.vote(house.rt, ALICE, run, "ask", Decision.REJECT)
+    assert house.run(run) == "FAILED"
+    with pytest.raises(Conflict, match="nobody skips it"):
+        controls.skip(house.rt, CAROL, run, "ask", "in a hurry")
 
 
 def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from house import ALICE, CAROL, DAVE, MINUTE, House, at_once, errors, gate, http, runbook
 
-from engine import approvals, catalog, controls, executions
+from engine import approvals, catalog, controls
 from engine.approvals import expire
 from engine.errors import Conflict, EngineError
 from engine.steps.outcome import Failed, Succeeded

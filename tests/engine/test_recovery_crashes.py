@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from house import ALICE, CAROL, House, Target, gate, http, runbook
 
-from engine import approvals, controls, executions, working
+from engine import approvals, controls, working
 from storage import database
 from storage.records import Decision
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 from house import ALICE, CAROL, MINUTE, SECOND, House, Target, gate, http, runbook
 
-from engine import catalog, controls, executions, health
+from engine import catalog, controls, health
 from engine import sweeper as sweeping
 from engine.steps.outcome import Failed
 from engine.sweeper import HINT_GRACE_MS, Sweeper

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from house import ACCESS, ALICE, CAROL, OSCAR, House, at_once, errors, http, runbook
 
-from engine import access, catalog, controls, executions, sync
+from engine import access, catalog, controls, sync
 from engine.errors import NotAllowed
 from storage import audit, database, runbooks
 from storage.records import AuditRecord

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine import decide
 from engine.definition.model import Retry
-from storage.records import ExecutionRecord, ExecutionStatus, StepStatus
+from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepStatus
 
 S = StepStatus
 RUN = ExecutionRecord(
@@ -21,6 +21,7 @@ RUN = ExecutionRecord(
     event_seq=0, paused_reason=None,
 )  # fmt: skip
 
+ENDINGS = [ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED]
 retries = st.builds(
     Retry,
     max_attempts=st.integers(1, 20),
@@ -54,68 +55,81 @@ def test_many_may_move_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "live", "running", "parked", "unfinished", "expected"),
+    ("status", "live", "running", "parked", "expected"),
     [
-        ("PENDING", 1, 0, 0, 2, "PENDING"),
-        ("PENDING", 0, 0, 0, 0, "SUCCESS"),
-        ("RUNNING", 1, 1, 0, 1, "RUNNING"),
-        ("RUNNING", 1, 0, 1, 2, "RUNNING"),
-        ("RUNNING", 0, 0, 1, 2, "WAITING"),
-        ("WAITING", 1, 0, 0, 1, "RUNNING"),
-        ("RUNNING", 0, 0, 0, 0, "SUCCESS"),
-        ("PAUSED", 1, 0, 1, 3, "PAUSED"),
-        ("PAUSED", 0, 0, 0, 0, "SUCCESS"),
+        ("PENDING", 1, 0, 0, "PENDING"),
+        ("RUNNING", 1, 1, 0, "RUNNING"),
+        ("RUNNING", 1, 0, 1, "RUNNING"),
+        ("RUNNING", 0, 0, 1, "WAITING"),
+        ("WAITING", 1, 0, 0, "RUNNING"),
+        ("PAUSED", 1, 0, 1, "PAUSED"),
     ],
 )
-def test_the_status_of_a_run_that_goes_on(
-    status: str, live: int, running: int, parked: int, unfinished: int, expected: str
+@pytest.mark.parametrize("ending", [None, *ENDINGS])
+def test_the_status_while_a_phase_is_left(
+    ending: str | None, status: str, live: int, running: int, parked: int, expected: str
 ) -> None:
-    """It waits when all that lives waits for somebody, and is over when nothing is unfinished."""
-    run = replace(RUN, status=ExecutionStatus(status), live=live, running=running, parked=parked, unfinished=unfinished)
-    assert decide.status_of(run) == expected
+    """It waits when all that lives waits for somebody; a result that is fixed is its status only at the end."""
+    run = replace(RUN, status=ExecutionStatus(status), ending=ending, live=live, running=running, parked=parked)
+    assert decide.status_of(run, over=False) == expected
+
+
+@pytest.mark.parametrize("status", ["PENDING", "RUNNING", "WAITING", "PAUSED"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_status_at_the_end(status: str, ending: ExecutionStatus) -> None:
+    """Whatever it was, it is what was fixed."""
+    run = replace(RUN, status=ExecutionStatus(status), ending=ending, live=1, parked=1)
+    assert decide.status_of(run, over=True) is ending
 
 
 @pytest.mark.parametrize(
-    ("ending", "running", "parked", "expected"),
+    ("phase", "ending", "running", "parked", "failing", "over"),
     [
-        ("FAILED", 1, 1, "RUNNING"),
-        ("FAILED", 0, 1, "WAITING"),
-        ("FAILED", 0, 0, "FAILED"),
-        ("CANCELLED", 1, 0, "RUNNING"),
-        ("CANCELLED", 0, 0, "CANCELLED"),
+        ("main", None, 0, 0, False, False),
+        ("main", "FAILED", 1, 0, False, False),
+        ("main", "FAILED", 0, 1, False, False),
+        ("main", "FAILED", 0, 0, False, True),
+        ("main", "CANCELLED", 1, 0, False, False),
+        ("main", "CANCELLED", 0, 1, False, True),
+        ("finally", "CANCELLED", 0, 0, False, False),
+        ("finally", "CANCELLED", 1, 0, True, False),
+        ("finally", "CANCELLED", 0, 1, True, False),
+        ("finally", "SUCCESS", 0, 0, True, True),
     ],
 )
-@pytest.mark.parametrize("status", ["PENDING", "RUNNING", "WAITING", "PAUSED"])
-def test_the_status_of_a_run_that_is_ending(status: str, ending: str, running: int, parked: int, expected: str) -> None:
-    """It keeps on while something runs; a failed one also while an outcome is unknown."""
-    run = replace(
-        RUN, status=ExecutionStatus(status), ending=ExecutionStatus(ending), running=running, live=running,
-        parked=parked, unfinished=9,
-    )  # fmt: skip
-    assert decide.status_of(run) == expected
+def test_when_a_phase_is_over(phase: str, ending: str, running: int, parked: int, failing: bool, over: bool) -> None:
+    """A failing one waits for what runs and what is unknown, a cancelled main only for what runs."""
+    fixed = ExecutionStatus(ending) if ending else None
+    run = replace(RUN, phase=Phase(phase), ending=fixed, running=running, parked=parked, unfinished=9)
+    assert decide.phase_over(run, failing=failing) is over
+    assert decide.phase_over(replace(run, unfinished=0), failing=failing)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4_999), st.sampled_from(["RUNNING", "WAITING", "PAUSED"])), max_size=12))
-def test_only_running_time_is_counted(spells: list[tuple[int, str]]) -> None:
-    """The deadline is always as far away as running time is left, and none stands while the clock does."""
-    run, at, spent = RUN, 1_000, 0
+def test_time_is_counted_by_what_it_was_spent_in(spells: list[tuple[int, str]]) -> None:
+    """The deadline is as far away as running time is left, and none stands while the clock does."""
+    run, at = replace(RUN, status_since=1_000), 1_000
+    spent = {"PENDING": 0, "RUNNING": 0, "WAITING": 0, "PAUSED": 0}
     for length, status in spells:
-        run = decide.keep_time(replace(run, status=ExecutionStatus(status)), at)
+        run = decide.keep_time(replace(run, status=ExecutionStatus(status)), run.status, at)
         if status == "RUNNING":
-            assert run.deadline_at == at + run.timeout_ms - spent
-            spent += length
+            assert run.deadline_at is not None
+            assert run.running_since is not None
+            assert run.deadline_at == run.running_since + run.timeout_ms - run.running_ms
+            assert run.deadline_at == at + run.timeout_ms - spent["RUNNING"]
         else:
-            assert (run.running_since, run.deadline_at, run.running_ms) == (None, None, spent)
+            assert (run.running_since, run.deadline_at) == (None, None)
+        spent[status] += length
         at += length
-    run = decide.keep_time(replace(run, status=ExecutionStatus.WAITING), at)
-    assert run.running_ms == spent
+    run = decide.keep_time(replace(run, status=ExecutionStatus.PENDING), run.status, at)
+    assert (run.running_ms, run.waiting_ms, run.paused_ms) == (spent["RUNNING"], spent["WAITING"], spent["PAUSED"])
 
 
 def test_a_run_that_is_ending_has_no_deadline() -> None:
     """It can't time out of its own end."""
-    run = decide.keep_time(replace(RUN, status=ExecutionStatus.RUNNING), 1_000)
+    run = decide.keep_time(replace(RUN, status=ExecutionStatus.RUNNING), ExecutionStatus.PENDING, 1_000)
     assert run.deadline_at == 61_000
-    assert decide.keep_time(replace(run, ending=ExecutionStatus.FAILED), 2_000).deadline_at is None
+    assert decide.keep_time(replace(run, ending=ExecutionStatus.FAILED), run.status, 2_000).deadline_at is None
 
 
 @given(retries, st.integers(1, 25), st.floats(0, 1, exclude_max=True), st.integers(0, 900_000))

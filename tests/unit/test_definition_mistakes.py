@@ -284,7 +284,7 @@ MISTAKES = {
     "auth": (
         steps(
             "{id: a, type: http, with: {url: 'https://h', redirects: 6, auth: {type: hmac, token: t, header: Host}}}",
-            "{id: b, type: http, with: {url: 'https://h', headers: {authorization: x}, auth: {type: oauth2, token_url: 'https://{{ incident.id }}/t', client_id: a, client_secret: b}}}",
+            "{id: b, type: http, with: {url: 'https://h', headers: {authorization: x}, auth: {type: oauth2, token_url: 'https://{{ incident.channel }}/t', client_id: a, client_secret: b}}}",
             "{id: c, type: http, with: {url: 'https://h', auth: {type: oauth2, token_url: 'ftp://x', client_id: a, client_secret: b}}}",
             "{id: d, type: http, with: {url: 'https://h', auth: {type: aws_sigv4, access_key: a, secret_key: b, prefix: x}}}",
             "{id: e, type: http, with: {url: 'https://h', headers: {x-signature: x}, auth: {type: hmac, secret: t}}}",
