@@ -142,6 +142,25 @@ def test_every_key_of_the_format_has_a_row(heading: str, keys: set[str]) -> None
     assert found == keys
 
 
+def test_every_kind_of_step_is_told() -> None:
+    """Each kind has its heading; those of the second page have each key of their `with` in its table."""
+    schema: dict[str, Any] = file_validator().schema["$defs"]
+    first, second = read("docs/runbooks.md"), read("docs/kinds.md")
+    told = {words(kind)[0]: set(words(keys)) for kind, _, keys, _, _ in rows(section(second, "## Kinds"))}
+    kinds = set(schema["step"]["properties"]["type"]["enum"])
+    assert {kind for kind in kinds if f"\n### {kind}\n" in first} == kinds - set(told)
+    assert all(f"\n### {kind}\n" in second for kind in told)
+    assert told == {kind: set(schema[kind]["properties"]) for kind in told}
+
+
+def test_every_way_to_prove_who_calls_is_told() -> None:
+    """Each type of `auth` has a row, and each key of it is named."""
+    auth = file_validator().schema["$defs"]["auth"]["properties"]
+    table = rows(section(read("docs/kinds.md"), "## How a call proves who it is"))
+    assert {words(kind)[0] for kind, _, _ in table} == set(auth["type"]["enum"]) - {"none"}
+    assert set(auth) - {"type"} <= {word for _, keys, _ in table for word in words(keys)}
+
+
 def test_every_keyword_of_parameters_is_named() -> None:
     """The guide names exactly the keywords of JSON Schema that are allowed."""
     allowed = set(file_validator().schema["$defs"]["parameterSchema"]["properties"])

@@ -27,6 +27,9 @@ COLUMNS = {
     "team member": "U0MEMBER",
     "anyone else": "U0NOBODY",
 }
+STEERING = (
+    Action.PAUSE, Action.RESUME, Action.CANCEL, Action.RETRY, Action.SKIP, Action.RESOLVE, Action.REPLAY,
+)  # fmt: skip
 ACCESS = f"""\
 platform_admins: [U0ADMIN, U0OTHERADMIN]
 responders: [U0RESPONDER]
@@ -67,7 +70,7 @@ def asked(rt: Runtime, action: Action, thing: Any = None) -> Callable[[str], boo
 
 def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
     """Whether a user may do what a row of the matrix says, as the engine decides it."""
-    found = re.fullmatch(r"(run|cancel or resolve a run of) (?:a|the) ?(.*)", label)
+    found = re.fullmatch(r"(run|steer a run of) (?:a|the) ?(.*)", label)
     if label.startswith("look"):
         return asked(rt, Action.VIEW)
     if label == "admin sync":
@@ -85,7 +88,7 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
     if found[1] == "run":
         return asked(rt, Action.START, catalog.get(rt, name))
     execution = started(rt, name)
-    decided = [asked(rt, action, execution) for action in (Action.CANCEL, Action.RESOLVE)]
+    decided = [asked(rt, action, execution) for action in STEERING]
     return lambda user: _agreed([each(user) for each in decided])
 
 
@@ -112,6 +115,15 @@ def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
         assert {who: cell == "yes" for who, cell in zip(COLUMNS, cells, strict=True)} == {
             who: may(user) for who, user in COLUMNS.items()
         }, label
+
+
+def test_every_action_is_in_the_matrix() -> None:
+    """A new one needs its row, or its word where it is told what steering is."""
+    rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.SYNC, Action.APPROVE, Action.DEPRECATE}
+    assert rows_of_their_own | set(STEERING) == set(Action)
+    told = re.search(r"To steer a run is to (.*?) it\.", section(read("docs/operations.md"), "## Who may do what"))
+    assert told is not None
+    assert set(re.findall(r"\w+", told[1])) - {"or"} == {action.name.lower() for action in STEERING}
 
 
 def test_the_matrix_of_gates_is_the_engines(deployment: Runtime) -> None:
