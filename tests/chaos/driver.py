@@ -1,0 +1,85 @@
+"""A process that runs everything of one case and can be told where to die. It forks one for every line it is given.
+
+Run as a program: reads a JSON object a line ({url, folder, port, case, slugs, worker, dead, failpoint}) and answers
+each with {"code": the exit code, "said": what the process wrote}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1] / "engine"))
+
+import scenes
+
+from engine import boot, decide, failpoints, settings, working
+from engine.egress import Egress, Policy
+from engine.redaction import Redactor
+from engine.runner import Runner
+from engine.secrets import SecretStore
+from engine.steps.perform import Tools
+from engine.sweeper import Sweeper
+from storage import database, workers
+
+PATIENCE_S = 30
+SHORT_CLEANUP_MS = 300
+_TLS = ssl.create_default_context()  # building one takes longer than all the rest
+
+
+def run(spec: dict[str, Any]) -> None:
+    """Everything of a case, from wherever the one before left it to its end; dies at `failpoint`."""
+    environment = {
+        "DATABASE_URL": spec["url"], "RUNBOOKS_DIR": spec["folder"], "EGRESS_ALLOW": f"127.0.0.1:{spec['port']}",
+    }  # fmt: skip
+    loaded = settings.load(environment, Path(spec["folder"]))
+    rt = boot.open_engine(loaded)
+    if "late-cleanup" in spec["slugs"]:
+        decide.CLEANUP_MS = SHORT_CLEANUP_MS
+    redactor = Redactor()
+    egress = Egress(Policy(loaded.egress_allow, loaded.own_endpoints), ssl_context=_TLS)
+    with database.transaction():
+        workers.register(rt.workspace_id, spec["worker"])
+    for each in spec["dead"]:
+        working.declare_dead(each)
+    failpoints.arm(spec["failpoint"])
+    runner = Runner(rt, spec["worker"], Tools(egress, SecretStore({}, None, redactor), redactor))
+    sweeper = Sweeper(rt, lambda due: [runner.advance(each) for each in due], grace_ms=0)
+    runs = [scenes.ask(rt, slug, spec["case"]).id for slug in spec["slugs"]]
+    until = time.monotonic() + PATIENCE_S
+    while not all(scenes.is_over(scenes.executions.find(rt, each)) for each in runs):
+        assert time.monotonic() < until, [scenes.executions.view(rt, each) for each in runs]
+        for each in runs:
+            runner.advance(each)
+            scenes.act(rt, each)
+        sweeper._hinted.clear()  # a hint it gave is not on its way: it was acted on
+        sweeper.sweep()
+
+
+def _fork(spec: dict[str, Any]) -> dict[str, Any]:
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(sink, 2)
+        os.close(source)
+        try:
+            run(spec)
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+            os._exit(1)
+        os._exit(0)
+    os.close(sink)
+    with os.fdopen(source, "rb") as pipe:
+        said = pipe.read().decode(errors="replace")
+    return {"code": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), "said": said}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(_fork(json.loads(line))), flush=True)

@@ -1,0 +1,152 @@
+"""A process that dies at any commit or effect, before it or after it; the next one brings everything to its end.
+
+The promises are checked on what the database says and on what the server has really received (G1, G2, G3, G5, G6, G9
+and G10 of docs/durability.md).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import books
+import pytest
+import scenes
+from counting import CountingServer
+from house import Clock, House
+
+from engine import executions, failpoints
+from engine.runtime import Runtime
+from storage import database, events
+
+DRIVER = Path(__file__).with_name("driver.py")
+COMMITS = (
+    "accept", "claim", "record", "vote", "withdraw", "pause", "resume", "cancel", "skip", "retry", "deliver", "give",
+)  # fmt: skip
+AFTER_A_CRASH = {"take_over": "effect.before:1", "resolve": "effect.after:2"}
+"""What only happens after a crash elsewhere, and where."""
+
+TIMERS = ("expire", "expire_wait", "time_out", "end_cleanup")
+NAMES = (*COMMITS, "effect")
+
+
+class Stage:
+    """A database with the runbooks in it, the server they call, and the process that runs them."""
+
+    def __init__(self, rt: Runtime, server: CountingServer) -> None:
+        self.rt = rt
+        self.server = server
+        House(rt, Clock()).publish(*scenes.texts(server.url))
+        self.process = subprocess.Popen([sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def run(self, case: str, slugs: Sequence[str], *points: str) -> list[str]:
+        """Run a case, dying at each of `points` in turn; where it died. A point that was never hit ends the case."""
+        died: list[str] = []
+        for number, point in enumerate([*points, None]):
+            workers = [f"{case}-w{each}" for each in range(number + 1)]
+            answer = self._process_of(case, slugs, workers, point)
+            if answer["code"] == 0:
+                break
+            assert answer["code"] == failpoints.EXIT_CODE, answer["said"]
+            died.append(answer["said"].rpartition("died at ")[2].strip())
+        else:
+            raise AssertionError("the last process was told of no point to die at, and died")
+        for slug in slugs:
+            self.check(scenes.ask(self.rt, slug, case).id)
+        return died
+
+    def _process_of(self, case: str, slugs: Sequence[str], workers: list[str], point: str | None) -> dict[str, Any]:
+        spec = {
+            "url": self.rt.settings.database_url.url or f"sqlite:///{self.rt.settings.database_url.path}",
+            "folder": str(self.rt.settings.runbooks_dir), "port": self.server.server.port, "case": case,
+            "slugs": list(slugs), "worker": workers[-1], "dead": workers[:-1], "failpoint": point,
+        }  # fmt: skip
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(spec).encode() + b"\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def check(self, run_id: str) -> None:
+        """One run has kept every promise."""
+        seen = executions.view(self.rt, run_id)
+        run = seen.execution
+        assert run.status == scenes.ENDS[run.slug], (run.slug, run.status, run.error)
+        books.check(run.id)
+        books.check_audit(self.rt.workspace_id, run.id)
+        with database.reading():
+            story = events.after(run.id, 0, 10_000)
+        resolved = {each.path for each in story if each.kind == "step_resolved"}
+        for step in seen.steps:
+            if step.kind != "http":
+                continue
+            times = {
+                method: self.server.arrived[method, f"rb-{run.id}-{step.path}"] for method in ("GET", "PUT", "POST")
+            }
+            assert times["POST"] <= 1, f"{step.path} of {run.id} took effect {times['POST']} times"
+            if step.status == "SUCCESS" and step.path not in resolved:
+                assert sum(times.values()) >= 1, f"{step.path} of {run.id} is done and never arrived"
+        if run.slug == scenes.CONTROLLED:
+            assert not any(each.kind == "step_started" and each.path == "never" for each in story)
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def stage(rt: Runtime) -> Iterator[Stage]:
+    server = CountingServer()
+    made = Stage(rt, server)
+    yield made
+    made.close()
+    server.close()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_crash_at_every_kind_of_commit(stage: Stage) -> None:
+    """Once before each of them and then once after it, on SQLite; each comes up, so none of the names is a mistake."""
+    assert stage.run("calm", scenes.MAIN) == []
+    for name in NAMES:
+        died = stage.run(name, scenes.MAIN, f"{name}.before:1", f"{name}.after:1")
+        assert died == [f"{name}.before", f"{name}.after"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_crash_at_every_single_point(stage: Stage) -> None:
+    """At the first commit or effect, at the second, and so on until there is none left to die at; on both databases."""
+    names: set[str] = set()
+    for number in range(1, 1_000):
+        died = stage.run(f"k{number}", scenes.MAIN, f"*:{number}")
+        if not died:
+            break
+        names.update(died)
+    assert names >= {f"{name}.{side}" for name in NAMES for side in ("before", "after")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_crash_while_cleaning_up_after_a_crash(stage: Stage) -> None:
+    """Taking over, and a person's word on what nobody saw, are commits like any other."""
+    for name, first in AFTER_A_CRASH.items():
+        for side in ("before", "after"):
+            died = stage.run(f"{name}.{side}", [scenes.MIXED], first, f"{name}.{side}:1")
+            assert died == [first.partition(":")[0], f"{name}.{side}"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_crash_when_a_time_is_up(stage: Stage) -> None:
+    """Gates, waits, runs and cleanups that are over their time end once, whoever ends them."""
+    for name in TIMERS:
+        for side in ("before", "after"):
+            assert stage.run(f"{name}.{side}", scenes.LATE, f"{name}.{side}:1") == [f"{name}.{side}"]
