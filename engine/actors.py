@@ -19,17 +19,20 @@ from dramatiq.middleware import AgeLimit
 log = logging.getLogger(__name__)
 
 QUEUE = "advance"
-POLL_MS = 50
-"""How long an idle worker may leave a hint lying; Dramatiq's default of 1,000 would be felt in the channel."""
+POLL_MS = 250
+"""How long an idle worker may leave a hint lying for which it heard no bell."""
+
+BELL = "runbook:bell"
+"""The channel on which a sender says that there is a hint. Dramatiq alone would look for one less and less often."""
 
 BREAK_S = 2.0
 """How long no hint is tried after one failed, so that a stalled Redis costs one wait and not one a step."""
 
 
-def make_broker(redis_url: str) -> RedisBroker:
+def make_broker(redis_url: str) -> BelledBroker:
     """The broker for this Redis; connects when first used. A stalled server holds a caller 2 to 5 s, not for ever."""
     client = redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
-    broker = RedisBroker(  # type: ignore[no-untyped-call]
+    broker = BelledBroker(  # type: ignore[no-untyped-call]
         client=client,
         namespace="runbook",
         middleware=[AgeLimit(max_age=600_000)],
@@ -41,7 +44,7 @@ def make_broker(redis_url: str) -> RedisBroker:
     return broker
 
 
-def make_actor(broker: RedisBroker, advance: Callable[[str], None]) -> None:
+def make_actor(broker: BelledBroker, advance: Callable[[str], None]) -> None:
     """Have workers of `broker` call `advance` for every hint. What it raises is logged: the sweeper comes back."""
 
     def run(execution_id: str) -> None:
@@ -53,7 +56,7 @@ def make_actor(broker: RedisBroker, advance: Callable[[str], None]) -> None:
     dramatiq.actor(broker=broker, actor_name=QUEUE, queue_name=QUEUE)(run)
 
 
-def make_worker(broker: RedisBroker, threads: int) -> dramatiq.Worker:
+def make_worker(broker: BelledBroker, threads: int) -> dramatiq.Worker:
     """A worker that takes no more hints than it has threads for."""
     worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=POLL_MS, worker_threads=threads)
     worker.queue_prefetch = threads
@@ -61,10 +64,88 @@ def make_worker(broker: RedisBroker, threads: int) -> dramatiq.Worker:
     return worker
 
 
+class Bell:
+    """Rings when a hint was sent or a place for one came free; `wait` is what an idle consumer does."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._rung = threading.Event()
+        self._listening: threading.Thread | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        self._closed = True
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def wait(self, ms: int) -> None:
+        """Until the next ring, one since the last wait included, or until the time is up."""
+        if self._listening is None or not self._listening.is_alive():
+            self._listening = threading.Thread(target=self._listen, name="bell", daemon=True)
+            self._listening.start()
+        self._rung.wait(ms / 1000)
+        self._rung.clear()
+
+    def _listen(self) -> None:
+        """Hear what senders ring, until Redis goes away; the next `wait` begins again."""
+        try:
+            with self._client.pubsub(ignore_subscribe_messages=True) as heard:  # type: ignore[no-untyped-call]
+                heard.subscribe(BELL)
+                self._rung.set()  # what was sent before is not heard any more: look once
+                while not self._closed:
+                    if heard.get_message(timeout=1) is not None:
+                        self._rung.set()
+        except (redis.RedisError, OSError) as error:
+            log.info("the bell is out of order (%s); hints are looked for every %d ms", error, POLL_MS)
+
+
+class _Consumer(dramatiq.Consumer):
+    """Dramatiq's consumer, but one that waits for the bell instead of sleeping longer and longer."""
+
+    def __init__(self, inner: dramatiq.Consumer, bell: Bell, idle_ms: int) -> None:
+        self._inner = inner
+        self._bell = bell
+        self._idle_ms = idle_ms
+
+    def __next__(self) -> dramatiq.MessageProxy | None:
+        message: dramatiq.MessageProxy | None = next(self._inner)
+        if message is None:
+            self._bell.wait(self._idle_ms)
+        return message
+
+    def ack(self, message: dramatiq.MessageProxy) -> None:
+        self._inner.ack(message)
+        self._bell.ring()
+
+    def nack(self, message: dramatiq.MessageProxy) -> None:
+        self._inner.nack(message)
+        self._bell.ring()
+
+    def requeue(self, messages: Iterable[dramatiq.MessageProxy]) -> None:
+        self._inner.requeue(messages)
+
+    def close(self) -> None:
+        self._inner.close()
+        self._bell.close()
+
+
+class BelledBroker(RedisBroker):
+    """A Redis broker whose idle consumers wake at once."""
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
+        inner = super().consume(queue_name, prefetch, 1)
+        return _Consumer(inner, Bell(self.client), timeout)
+
+    def ring(self) -> None:
+        """Wake the consumers of every process."""
+        self.client.publish(BELL, "")
+
+
 class Hints:
     """Sends hints. Never raises; `send` says whether Redis took them."""
 
-    def __init__(self, broker: RedisBroker | None) -> None:
+    def __init__(self, broker: BelledBroker | None) -> None:
         self._broker = broker
         self._quiet_until = 0.0
         self._lock = threading.Lock()
@@ -75,9 +156,13 @@ class Hints:
     def send(self, execution_ids: Iterable[str]) -> bool:
         if self._broker is None or time.monotonic() < self._quiet_until:
             return False
+        sent = False
         try:
             for execution_id in execution_ids:
                 self._broker.enqueue(_message(execution_id))
+                sent = True
+            if sent:
+                self._broker.ring()
         except (dramatiq.errors.BrokerError, redis.RedisError) as error:
             with self._lock:
                 self._quiet_until = time.monotonic() + BREAK_S

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from storage import database
+from storage import database, together
+
+T = TypeVar("T")
 
 VARIABLE = "RUNBOOK_FAILPOINT"
 EXIT_CODE = 137
@@ -46,6 +49,19 @@ def committing(name: str) -> Iterator[None]:
         yield
         failpoint(f"{name}.before")
     failpoint(f"{name}.after")
+
+
+def commit(name: str, key: str, act: Callable[[], T]) -> T:
+    """`together.commit` with the same two points as `committing`."""
+
+    def reaching() -> T:
+        result = act()
+        failpoint(f"{name}.before")
+        return result
+
+    result = together.commit(key, reaching)
+    failpoint(f"{name}.after")
+    return result
 
 
 def _hit(name: str) -> None:

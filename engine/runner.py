@@ -14,7 +14,7 @@ from functools import partial
 
 from engine import catalog, containers, context, decide, flow, lifecycle
 from engine.errors import NotApproved
-from engine.failpoints import committing, failpoint
+from engine.failpoints import commit, failpoint
 from engine.held import Held
 from engine.lifecycle import change
 from engine.recording import record, take_over
@@ -93,20 +93,35 @@ class Runner:
     def _claim(self, execution_id: str) -> Claim | None:
         if self._draining.is_set():
             return None
-        with self._held.unless_undone() as claimed, committing("claim"):
-            execution = executions.lock(execution_id)
-            if execution is None or execution.workspace_id != self.rt.workspace_id:
-                return None
-            transition = Transition(self.rt, execution)
-            claim = self._claim_next(transition, claimed)
-            if transition.changed:
-                execution = lifecycle.save(transition)
-        self.rt.hint(transition.wake)
-        if claim is None:
+        with self._held.unless_undone() as claimed:
+            done = commit("claim", execution_id, partial(self._claim_first, execution_id, claimed))
+        if done is None:
             return None
-        if _claimable_beside(execution):
-            self.rt.hint([execution.id])  # whoever takes it calls the next: what is ready together starts together
-        return replace(claim, execution=execution)
+        claim, execution, wake = done
+        return self._go_on(claim, execution, wake, beside=claim is not None)
+
+    def _claim_first(
+        self, execution_id: str, claimed: list[StepRunRecord]
+    ) -> tuple[Claim | None, ExecutionRecord, list[str]] | None:
+        execution = executions.lock(execution_id)
+        if execution is None or execution.workspace_id != self.rt.workspace_id:
+            return None
+        transition = Transition(self.rt, execution)
+        claim = self._claim_next(transition, claimed)
+        if transition.changed:
+            execution = lifecycle.save(transition)
+        return claim, execution, transition.wake
+
+    def _go_on(
+        self, claim: Claim | None, execution: ExecutionRecord, wake: list[str], *, beside: bool = True
+    ) -> Claim | None:
+        """After a commit: wake whoever has work now, and go on with the claim that was part of it.
+
+        One hint for what is ready beside it: whoever takes that claims one and calls the next, so that what is ready
+        together starts together.
+        """
+        self.rt.hint([*wake, execution.id] if beside and _claimable_beside(execution) else wake)
+        return replace(claim, execution=execution) if claim else None
 
     def _record(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
         """Record an outcome and claim what follows, in one commit; patient while the database is away."""
@@ -121,21 +136,25 @@ class Runner:
                 time.sleep(0.5)
 
     def _record_once(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
+        with self._held.unless_undone() as claimed:
+            done = commit("record", step_run.execution_id, partial(self._record_one, step_run, outcome, claimed))
+        return self._go_on(*done)
+
+    def _record_one(
+        self, step_run: StepRunRecord, outcome: Outcome, claimed: list[StepRunRecord]
+    ) -> tuple[Claim | None, ExecutionRecord, list[str]]:
+        execution = executions.lock(step_run.execution_id)
+        assert execution is not None
+        transition = Transition(self.rt, execution)
         claim: Claim | None = None
-        with self._held.unless_undone() as claimed, committing("record"):
-            execution = executions.lock(step_run.execution_id)
-            assert execution is not None
-            transition = Transition(self.rt, execution)
-            if not record(transition, step_run, outcome):
-                kind = type(outcome).__name__.lower()
-                message = f"a late result ({kind}) of attempt {step_run.attempts} was dropped"
-                transition.tell("late_result", step_run.path, message=message)
-                log.warning("%s of %s: %s", step_run.path, execution.id, message)
-            elif not self._draining.is_set():
-                claim = self._claim_next(transition, claimed)
-            execution = lifecycle.save(transition)
-        self.rt.hint([*transition.wake, *[execution.id] * _claimable_beside(execution)])
-        return replace(claim, execution=execution) if claim else None
+        if not record(transition, step_run, outcome):
+            kind = type(outcome).__name__.lower()
+            message = f"a late result ({kind}) of attempt {step_run.attempts} was dropped"
+            transition.tell("late_result", step_run.path, message=message)
+            log.warning("%s of %s: %s", step_run.path, execution.id, message)
+        elif not self._draining.is_set():
+            claim = self._claim_next(transition, claimed)
+        return claim, lifecycle.save(transition), transition.wake
 
     def _claim_next(self, transition: Transition, claimed: list[StepRunRecord]) -> Claim | None:
         """Take the step that has been ready longest, if the run may go on; needs the execution's lock.

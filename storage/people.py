@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from storage import sql
 from storage.database import now
 from storage.records import GroupRecord, Json, PersonRecord, Workspace
 from storage.tables import AccessPolicy, Person, UserGroup, dicts, first
@@ -74,5 +75,5 @@ def save_policy(workspace_id: int, digest: str, content: Json) -> bool:
 
 def policy(workspace_id: int) -> Json:
     """The access file's content as last synced, or None before the first sync."""
-    row = AccessPolicy.get_or_none(AccessPolicy.workspace_id == workspace_id)
-    return None if row is None else row.content
+    rows = sql.select(AccessPolicy, ("content",), "workspace_id = ?", workspace_id)
+    return rows[0][0] if rows else None

@@ -5,10 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from storage import sql
-from storage.database import locked, now
+from storage.database import is_postgresql, now
 from storage.moves import VERSION_MOVES, check_move
 from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord, VersionStatus
 from storage.tables import Runbook, RunbookVersion, SyncReport, dicts, first
+
+_RUNBOOK, _VERSION = RunbookRecord.__slots__, VersionRecord.__slots__
+
+
+def _find_runbook(where: str, *values: Any) -> RunbookRecord | None:
+    for row in sql.select(Runbook, ("workspace_id", *_RUNBOOK), where, *values):
+        return _runbook(dict(zip(("workspace_id", *_RUNBOOK), row, strict=True)))
+    return None
+
+
+def _find_version(where: str, *values: Any) -> VersionRecord | None:
+    for row in sql.select(RunbookVersion, ("workspace_id", *_VERSION), where, *values):
+        return _version(dict(zip(("workspace_id", *_VERSION), row, strict=True)))
+    return None
 
 
 def _runbook(row: dict[str, Any]) -> RunbookRecord:
@@ -27,31 +41,25 @@ def listing(workspace_id: int) -> list[RunbookRecord]:
 
 
 def find(workspace_id: int, slug: str) -> RunbookRecord | None:
-    row = first(Runbook.select().where((Runbook.workspace_id == workspace_id) & (Runbook.slug == slug)))
-    return _runbook(row) if row else None
+    return _find_runbook("workspace_id = ? AND slug = ?", workspace_id, slug)
 
 
 def lock(workspace_id: int, slug: str) -> RunbookRecord | None:
     """The runbook, held until this transaction ends: approving and starting see each other."""
-    query = Runbook.select().where((Runbook.workspace_id == workspace_id) & (Runbook.slug == slug))
-    row = first(locked(query))
-    return _runbook(row) if row else None
+    lock = " FOR UPDATE" if is_postgresql() else ""
+    return _find_runbook(f"workspace_id = ? AND slug = ?{lock}", workspace_id, slug)
 
 
 def by_id(runbook_id: int) -> RunbookRecord | None:
-    row = first(Runbook.select().where(Runbook.id == runbook_id))
-    return _runbook(row) if row else None
+    return _find_runbook("id = ?", runbook_id)
 
 
 def version(runbook_id: int, number: int) -> VersionRecord | None:
-    query = RunbookVersion.select().where((RunbookVersion.runbook_id == runbook_id) & (RunbookVersion.number == number))
-    row = first(query)
-    return _version(row) if row else None
+    return _find_version("runbook_id = ? AND number = ?", runbook_id, number)
 
 
 def version_by_id(version_id: int) -> VersionRecord | None:
-    row = first(RunbookVersion.select().where(RunbookVersion.id == version_id))
-    return _version(row) if row else None
+    return _find_version("id = ?", version_id)
 
 
 def version_state(version_id: int) -> tuple[VersionStatus, str]:

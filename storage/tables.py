@@ -22,7 +22,7 @@ def storable(text: str) -> str:
 
 
 class Text(pw.TextField):
-    """Text from anywhere. What no database takes, NUL and lone surrogates, becomes U+FFFD, also where it is looked for."""
+    """Text from anywhere: what no database takes becomes U+FFFD, also in what is looked for."""
 
     def db_value(self, value: Any) -> Any:
         return storable(value) if isinstance(value, str) else super().db_value(value)  # type: ignore[no-untyped-call]
