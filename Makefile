@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: setup demo check test test-all lock clean
+.PHONY: setup demo check test test-all chaos lock clean
 
 setup: .venv/.ready
 
@@ -34,6 +34,10 @@ test: .venv/.dev
 
 test-all: .venv/.dev
 	$(BIN)/pytest
+
+# Both take a minute: SECONDS=300 for longer, SEED=7 for what happened then.
+chaos: .venv/.dev
+	CHAOS_SECONDS=$(or $(SECONDS),60) CHAOS_SEED=$(SEED) $(BIN)/pytest tests/chaos/test_chaos.py
 
 # Needs uv. The lock files name packages, versions and hashes, and no place to fetch them from.
 lock:

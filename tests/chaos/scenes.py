@@ -15,6 +15,7 @@ from engine.accepting import Wanted
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
 from storage import database, events
+from storage.executions import open_children
 from storage.records import Decision, ExecutionRecord, StepRunRecord
 
 MIXED, FAILING, CONTROLLED, RETRIED = MAIN = ("mixed", "failing", "controlled", "retried")
@@ -68,9 +69,13 @@ def is_over(run: ExecutionRecord) -> bool:
 
 
 def act(rt: Runtime, run_id: str) -> None:
-    """What people do about this run now, if anything."""
+    """What people do about this run now, if anything, and about those that it has started."""
     seen = executions.view(rt, run_id)
     run = seen.execution
+    with database.reading():
+        children = open_children(run.id)
+    for child in children:
+        act(rt, child)
     for step in seen.steps:
         if step.status == "UNKNOWN":
             controls.resolve(rt, CAROL, run.id, step.path, "done", "I looked.")

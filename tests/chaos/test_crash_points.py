@@ -13,15 +13,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import books
+import promises
 import pytest
 import scenes
 from counting import CountingServer
 from house import Clock, House
 
-from engine import executions, failpoints
+from engine import failpoints
 from engine.runtime import Runtime
-from storage import database, events
 
 DRIVER = Path(__file__).with_name("driver.py")
 COMMITS = (
@@ -56,7 +55,7 @@ class Stage:
         else:
             raise AssertionError("the last process was told of no point to die at, and died")
         for slug in slugs:
-            self.check(scenes.ask(self.rt, slug, case).id)
+            promises.check(self.rt, self.server, scenes.ask(self.rt, slug, case).id)
         return died
 
     def _process_of(self, case: str, slugs: Sequence[str], workers: list[str], point: str | None) -> dict[str, Any]:
@@ -71,28 +70,6 @@ class Stage:
         self.process.stdin.flush()
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
         return answer
-
-    def check(self, run_id: str) -> None:
-        """One run has kept every promise."""
-        seen = executions.view(self.rt, run_id)
-        run = seen.execution
-        assert run.status == scenes.ENDS[run.slug], (run.slug, run.status, run.error)
-        books.check(run.id)
-        books.check_audit(self.rt.workspace_id, run.id)
-        with database.reading():
-            story = events.after(run.id, 0, 10_000)
-        resolved = {each.path for each in story if each.kind == "step_resolved"}
-        for step in seen.steps:
-            if step.kind != "http":
-                continue
-            times = {
-                method: self.server.arrived[method, f"rb-{run.id}-{step.path}"] for method in ("GET", "PUT", "POST")
-            }
-            assert times["POST"] <= 1, f"{step.path} of {run.id} took effect {times['POST']} times"
-            if step.status == "SUCCESS" and step.path not in resolved:
-                assert sum(times.values()) >= 1, f"{step.path} of {run.id} is done and never arrived"
-        if run.slug == scenes.CONTROLLED:
-            assert not any(each.kind == "step_started" and each.path == "never" for each in story)
 
     def close(self) -> None:
         assert self.process.stdin is not None

@@ -1,0 +1,34 @@
+"""What was promised of a run that has ended, held against its rows and against what the server really received."""
+
+from __future__ import annotations
+
+import books
+import scenes
+from counting import CountingServer
+
+from engine import executions
+from engine.runtime import Runtime
+from storage import database, events
+
+METHODS = ("GET", "PUT", "POST")
+
+
+def check(rt: Runtime, server: CountingServer, run_id: str) -> None:
+    """Raise `AssertionError` for the first promise that was not kept."""
+    seen = executions.view(rt, run_id)
+    run = seen.execution
+    assert run.status == scenes.ENDS[run.slug], (run.id, run.slug, run.status, run.error)
+    books.check(run.id)
+    books.check_audit(rt.workspace_id, run.id)
+    with database.reading():
+        story = events.after(run.id, 0, 10_000)
+    resolved = {each.path for each in story if each.kind == "step_resolved"}
+    for step in seen.steps:
+        if step.kind != "http":
+            continue
+        times = {method: server.arrived[method, f"rb-{run.id}-{step.path}"] for method in METHODS}
+        assert times["POST"] <= 1, f"{step.path} of {run.id} took effect {times['POST']} times"
+        if step.status == "SUCCESS" and step.path not in resolved:
+            assert sum(times.values()) >= 1, f"{step.path} of {run.id} is done and never arrived"
+    if run.slug == scenes.CONTROLLED:
+        assert not any(each.kind == "step_started" and each.path == "never" for each in story)
