@@ -278,6 +278,11 @@ def test_the_state_of_a_run_is_said_truly(run: dict[str, Any], steps: tuple[Any,
     assert card.card(view(steps, **run)).blocks[0]["text"]["text"].endswith(said_as)
 
 
+def test_a_list_does_not_say_what_it_does_not_know() -> None:
+    """Without its steps nobody can tell what a run waits for."""
+    assert "✋ `R-7K2M9Q` Waiting · " in words(lists.runs_view([execution(status=ExecutionStatus.WAITING)]))
+
+
 def test_a_queued_run_says_behind_whom() -> None:
     """The group and who holds its slots are on the card; so is why a run is paused."""
     queued = view(status=ExecutionStatus.PENDING, slot="queued", slot_group="restart-api")

@@ -20,7 +20,7 @@ from storage.records import (
 _EXECUTION = {
     ExecutionStatus.PENDING: ("⏳", "About to start"),
     ExecutionStatus.RUNNING: ("▶️", "Running"),
-    ExecutionStatus.WAITING: ("✋", "Waiting for a decision"),
+    ExecutionStatus.WAITING: ("✋", "Waiting"),
     ExecutionStatus.PAUSED: ("⏸️", "Paused"),
     ExecutionStatus.SUCCESS: ("✅", "Succeeded"),
     ExecutionStatus.FAILED: ("❌", "Failed"),
@@ -96,8 +96,8 @@ def execution_words(execution: ExecutionRecord, steps: Sequence[StepRunRecord] =
     icon, words = _EXECUTION[execution.status]
     if execution.status is ExecutionStatus.PENDING and execution.slot == "queued":
         words = "Queued"
-    elif execution.status is ExecutionStatus.WAITING and steps and not any(_asks(step) for step in steps):
-        words = "Waiting for an event"
+    elif execution.status is ExecutionStatus.WAITING and steps:
+        words = "Waiting for a decision" if any(_asks(step) for step in steps) else "Waiting for an event"
     if execution.ending is None or execution.status.ended:
         return icon, words
     paused = "paused" if execution.status is ExecutionStatus.PAUSED else ""
