@@ -65,7 +65,7 @@ class Sweeper:
         self._wake(at)
         self._forget_requests()
 
-    def _each(self, what: str, things: Iterable[object], act: Callable[..., None]) -> None:
+    def _each(self, what: str, things: Iterable[object], act: Callable[..., object]) -> None:
         for thing in things:
             try:
                 act(thing)
