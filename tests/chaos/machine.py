@@ -78,7 +78,7 @@ class EngineMachine(RuleBasedStateMachine):
         if not straight_on:
             self.house.finish(claim, came)
             return
-        following = self.house.runner._record(claim.step_run, came)
+        following = self.house.record(claim.step_run, came)
         self.house.runner._held.drop(claim.step_run)
         if following is not None:
             self.held.append(following)

@@ -1,0 +1,177 @@
+"""The suite tests itself: each bug that is planted here makes a test that is named beside it fail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import test_approvals
+import test_executions
+import test_machine
+import test_recovery
+import test_sweeper
+from house import House, Target, http
+
+from engine import accepting, decide, executions, recording
+from engine import approvals as gates
+from engine.errors import NotFound
+from engine.steps.outcome import Failed, Unknown
+from engine.sweeper import Sweeper
+from storage import database, steps
+from storage.moves import ForbiddenMove
+from storage.records import Decision
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
+
+RED = (AssertionError, ForbiddenMove, database.IntegrityError)
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def no_fence(patch: pytest.MonkeyPatch) -> None:
+    """A result is taken whatever it was claimed as."""
+    move = steps.move
+
+    def careless(step: Any, to: Any, **fields: Any) -> bool:
+        now = steps.by_id(step.id)
+        assert now is not None
+        return move(replace(step, status=now.status, fence=now.fence), to, **fields)
+
+    patch.setattr(steps, "move", careless)
+
+
+def no_join_guard(patch: pytest.MonkeyPatch) -> None:
+    """Any need that ends lets a join on."""
+    count_down = steps.count_down
+
+    def twice(*given: Any, **named: Any) -> Any:
+        count_down(*given, **named)
+        return count_down(*given, **named)
+
+    patch.setattr(steps, "count_down", twice)
+
+
+def no_sweeper(patch: pytest.MonkeyPatch) -> None:
+    """Work whose hint was lost is never looked for."""
+    patch.setattr(Sweeper, "_wake", lambda *_: None)
+
+
+def no_take_over(patch: pytest.MonkeyPatch) -> None:
+    """What a dead worker held stays its own."""
+    patch.setattr(steps, "orphaned", lambda _at: [])
+
+
+def unknown_sent_again(patch: pytest.MonkeyPatch) -> None:
+    """A call whose outcome nobody saw is made again without asking anybody."""
+    take_over = recording.take_over
+    patch.setattr(recording, "take_over", lambda change, step: take_over(change, replace(step, idempotent=True)))
+
+    def forgetful(change: Any, step: Any, outcome: Unknown) -> bool:
+        again = Failed(outcome.code, outcome.message, retryable=True)
+        return recording._RECORDERS[Failed](change, step, again)
+
+    patch.setitem(recording._RECORDERS, Unknown, forgetful)
+
+
+def reject_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Only approvals count."""
+    count = gates._count
+
+    def deaf(rt: Any, change: Any, gate: Any, given: Any) -> None:
+        if given.decision is not Decision.REJECT:
+            count(rt, change, gate, given)
+
+    patch.setattr(gates, "_count", deaf)
+
+
+def hint_before_commit(patch: pytest.MonkeyPatch) -> None:
+    """Workers hear of a run before it is there."""
+    accept = accepting.accept
+
+    def hasty(rt: Any, *given: Any) -> Any:
+        execution = accept(rt, *given)
+        rt.hint([execution.id])
+        return execution
+
+    patch.setattr(accepting, "accept", hasty)
+
+
+def running_not_counted(patch: pytest.MonkeyPatch) -> None:
+    """A step that is claimed is not counted as running."""
+    recount = decide.recount
+
+    def wrong(execution: Any, *given: Any, **named: Any) -> Any:
+        return replace(recount(execution, *given, **named), running=execution.running)
+
+    patch.setattr(decide, "recount", wrong)
+
+
+def hints_follow_commits(house: House, target: Target) -> None:
+    """Whatever is hinted is there for everybody else already."""
+
+    def look(hinted: Iterable[str]) -> None:
+        for each in hinted:
+            found: list[str] = []
+            thread = threading.Thread(target=lambda each=each, found=found: found.append(visible(house, each)))
+            thread.start()
+            thread.join(10)
+            assert found == [each], f"{each} was hinted before it was there"
+
+    house.rt = replace(house.rt, hint=look)
+    house.begin(http("a", target.url()))
+
+
+def visible(house: House, execution_id: str) -> str:
+    try:
+        return executions.find(house.rt, execution_id).id
+    except NotFound:
+        return "nothing"
+
+
+def late_result(house: House, target: Target) -> None:
+    test_recovery.test_a_late_result_does_not_end_the_attempt_that_replaced_it(house)
+
+
+def join(house: House, target: Target) -> None:
+    test_executions.test_joins_wait_for_every_need(house)
+
+
+PLANTED: list[tuple[Plant, Callable[[House, Target], None]]] = [
+    (no_fence, late_result),
+    (no_join_guard, join),
+    (no_sweeper, test_sweeper.test_without_redis_new_work_is_done_at_once),
+    (no_take_over, test_recovery.test_an_idempotent_step_of_a_dead_worker_runs_again),
+    (unknown_sent_again, test_recovery.test_a_step_that_is_not_idempotent_is_not_sent_again),
+    (reject_ignored, test_approvals.test_one_rejection_decides),
+    (hint_before_commit, hints_follow_commits),
+]
+
+
+@pytest.mark.parametrize(("plant", "check"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
+def test_a_planted_bug_is_found(
+    house: House, target: Target, monkeypatch: pytest.MonkeyPatch, plant: Plant, check: Callable[[House, Target], None]
+) -> None:
+    """With the bug its test fails."""
+    with monkeypatch.context() as patch:
+        plant(patch)
+        with pytest.raises(RED):
+            check(house, target)
+
+
+def test_hints_follow_commits(house: House, target: Target) -> None:
+    """The one check that is only here holds without the bug."""
+    hints_follow_commits(house, target)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("plant", [no_fence, no_join_guard, running_not_counted])
+def test_the_state_machine_finds_it_too(
+    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, database_kind: str
+) -> None:
+    """Without being told where to look."""
+    plant(monkeypatch)
+    with pytest.raises(RED):
+        test_machine.run(sqlite_template, tmp_path, examples=300, steps=30, shrink=False)
