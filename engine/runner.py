@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import replace
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from engine import catalog, containers, context, decide, flow, lifecycle
@@ -33,6 +35,21 @@ RECORD_PATIENCE_S = 60
 """How long a result is held while the database is away. After that the lease is gone too, and the sweeper decides."""
 
 
+BATCH = 32
+"""How many steps that act on nothing outside are claimed in one commit and recorded in the next."""
+
+_QUIET = frozenset({"message", "delay", "wait", "approval"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a commit did: what it claimed, the execution as it left it, and other executions that have work now."""
+
+    claims: list[Claim]
+    execution: ExecutionRecord
+    wake: list[str]
+
+
 class Runner:
     """A worker process's hands. Any number of threads may call `advance` at once."""
 
@@ -44,17 +61,21 @@ class Runner:
         self._draining = threading.Event()
 
     def advance(self, execution_id: str) -> None:
-        """Run what is ready in an execution, one step after the other, until nothing is."""
-        claim = self._claim(execution_id)
-        while claim is not None:
-            step_run = claim.step_run
+        """Run what is ready in an execution, one step or batch after the other, until nothing is."""
+        claims = self._claim(execution_id)
+        while claims:
+            under_way = [claim.step_run for claim in claims]
             try:
-                failpoint("effect.before")
-                outcome = perform(claim, self._tools, partial(self._held.is_abandoned, step_run))
-                failpoint("effect.after")
-                claim = self._record(step_run, outcome)
+                claims = self._record([(claim.step_run, self._act(claim)) for claim in claims])
             finally:
-                self._held.drop(step_run)
+                for step_run in under_way:
+                    self._held.drop(step_run)
+
+    def _act(self, claim: Claim) -> Outcome:
+        failpoint("effect.before")
+        outcome = perform(claim, self._tools, partial(self._held.is_abandoned, claim.step_run))
+        failpoint("effect.after")
+        return outcome
 
     def drain(self) -> None:
         """Finish the attempts under way and claim nothing more."""
@@ -90,99 +111,120 @@ class Runner:
                     take_over(transition, step)
             self.rt.hint([stray.execution_id])
 
-    def _claim(self, execution_id: str) -> Claim | None:
+    def _claim(self, execution_id: str, most: int = BATCH) -> list[Claim]:
         if self._draining.is_set():
-            return None
+            return []
         with self._held.unless_undone() as claimed:
-            done = commit("claim", execution_id, partial(self._claim_first, execution_id, claimed))
+            done = commit("claim", execution_id, partial(self._claim_first, execution_id, claimed, most))
         if done is None:
-            return None
-        claim, execution, wake = done
-        return self._go_on(claim, execution, wake, beside=claim is not None)
+            return []
+        if not done.claims:  # what is ready but not due is left to the sweeper: a hint for it would come back for ever
+            self.rt.hint(done.wake)
+            return []
+        return self._go_on(done)
 
-    def _claim_first(
-        self, execution_id: str, claimed: list[StepRunRecord]
-    ) -> tuple[Claim | None, ExecutionRecord, list[str]] | None:
+    def _claim_first(self, execution_id: str, claimed: list[StepRunRecord], most: int) -> _Done | None:
         execution = executions.lock(execution_id)
         if execution is None or execution.workspace_id != self.rt.workspace_id:
             return None
         transition = Transition(self.rt, execution)
-        claim = self._claim_next(transition, claimed)
+        claims = self._claim_some(transition, claimed, most)
         if transition.changed:
             execution = lifecycle.save(transition)
-        return claim, execution, transition.wake
+        return _Done(claims, execution, transition.wake)
 
-    def _go_on(
-        self, claim: Claim | None, execution: ExecutionRecord, wake: list[str], *, beside: bool = True
-    ) -> Claim | None:
-        """After a commit: wake whoever has work now, and go on with the claim that was part of it.
+    def _go_on(self, done: _Done) -> list[Claim]:
+        """After a commit: wake whoever has work now, and go on with what was claimed in it.
 
-        One hint for what is ready beside it: whoever takes that claims one and calls the next, so that what is ready
+        One hint for what is ready beside it: whoever takes that claims some and calls the next, so that what is ready
         together starts together.
         """
-        self.rt.hint([*wake, execution.id] if beside and _claimable_beside(execution) else wake)
-        return replace(claim, execution=execution) if claim else None
+        beside = [done.execution.id] if _claimable_beside(done.execution) else []
+        self.rt.hint([*done.wake, *beside])
+        return [replace(claim, execution=done.execution) for claim in done.claims]
 
-    def _record(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
-        """Record an outcome and claim what follows, in one commit; patient while the database is away."""
+    def _record(self, results: Sequence[tuple[StepRunRecord, Outcome]], most: int = BATCH) -> list[Claim]:
+        """Record outcomes of one execution and claim what follows in one commit; patient while the database is away."""
         deadline = time.monotonic() + RECORD_PATIENCE_S
+        first = results[0][0]
         while True:
             try:
-                return self._record_once(step_run, outcome)
+                with self._held.unless_undone() as claimed:
+                    done = commit("record", first.execution_id, partial(self._record_all, results, claimed, most))
+                return self._go_on(done)
             except database.DatabaseTrouble:
                 if time.monotonic() > deadline:
                     raise
-                log.warning("the database did not take the result of %s: trying again", step_run.path, exc_info=True)
+                log.warning("the database did not take the result of %s: trying again", first.path, exc_info=True)
                 time.sleep(0.5)
 
-    def _record_once(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
-        with self._held.unless_undone() as claimed:
-            done = commit("record", step_run.execution_id, partial(self._record_one, step_run, outcome, claimed))
-        return self._go_on(*done)
-
-    def _record_one(
-        self, step_run: StepRunRecord, outcome: Outcome, claimed: list[StepRunRecord]
-    ) -> tuple[Claim | None, ExecutionRecord, list[str]]:
-        execution = executions.lock(step_run.execution_id)
+    def _record_all(
+        self, results: Sequence[tuple[StepRunRecord, Outcome]], claimed: list[StepRunRecord], most: int
+    ) -> _Done:
+        execution = executions.lock(results[0][0].execution_id)
         assert execution is not None
         transition = Transition(self.rt, execution)
-        claim: Claim | None = None
-        if not record(transition, step_run, outcome):
-            kind = type(outcome).__name__.lower()
-            message = f"a late result ({kind}) of attempt {step_run.attempts} was dropped"
-            transition.tell("late_result", step_run.path, message=message)
-            log.warning("%s of %s: %s", step_run.path, execution.id, message)
-        elif not self._draining.is_set():
-            claim = self._claim_next(transition, claimed)
-        return claim, lifecycle.save(transition), transition.wake
+        taken = [self._record_one(transition, *result) for result in results]
+        go_on = any(taken) and not self._draining.is_set()
+        claims = self._claim_some(transition, claimed, most) if go_on else []
+        return _Done(claims, lifecycle.save(transition), transition.wake)
 
-    def _claim_next(self, transition: Transition, claimed: list[StepRunRecord]) -> Claim | None:
-        """Take the step that has been ready longest, if the run may go on; needs the execution's lock.
+    def _record_one(self, transition: Transition, step_run: StepRunRecord, outcome: Outcome) -> bool:
+        if record(transition, step_run, outcome):
+            return True
+        kind = type(outcome).__name__.lower()
+        message = f"a late result ({kind}) of attempt {step_run.attempts} was dropped"
+        transition.tell("late_result", step_run.path, message=message)
+        log.warning("%s of %s: %s", step_run.path, step_run.execution_id, message)
+        return False
 
-        What needs no attempt is done on the way: a container begins its inner steps, a delay that is over ends.
+    def _claim_some(self, transition: Transition, claimed: list[StepRunRecord], most: int) -> list[Claim]:
+        """Take the next step, and with one that acts on nothing outside up to `most` others like it.
+
+        A call is always claimed alone, by the thread that makes it now.
         """
-        while True:
+        claims: list[Claim] = []
+        ready: deque[StepRunRecord] = deque()
+        while len(claims) < most and transition.execution.live > transition.execution.running:
+            ready = ready or deque(steps.ready(transition.execution.id, transition.at, most))
+            if not ready or not self._may_claim(transition, checked=bool(claims)):
+                break
+            step = ready.popleft()
+            if self._is_no_attempt(transition, step):
+                ready.clear()  # what was ready before that may not be any more
+                continue
             execution = transition.execution
-            if execution.status not in _CLAIMABLE or not transition.goes_on or execution.slot == "queued":
-                return None
-            if lifecycle.cleanup_ended(execution, transition.at):
-                return None
-            step = steps.next_ready(execution.id, transition.at)
-            if step is None or not self._still_approved(transition):
-                return None
-            if step.kind in decide.CONTAINERS:
-                transition.begin()
-                containers.begin(transition, step)
-            elif step.kind == "delay" and step.attempts:
-                flow.succeed(transition, step, step.outputs)
-            elif execution.running >= execution.max_concurrent:
-                return None
-            else:
-                claim = self._take(transition, step)
-                if claim is not None:
-                    self._held.add(claim.step_run)
-                    claimed.append(claim.step_run)
-                return claim
+            if execution.running >= execution.max_concurrent or (claims and not _quiet(step)):
+                break
+            claim = self._take(transition, step)
+            if claim is None:
+                break
+            self._held.add(claim.step_run)
+            claimed.append(claim.step_run)
+            claims.append(claim)
+            if not _quiet(step):
+                break
+        return claims
+
+    def _may_claim(self, transition: Transition, *, checked: bool) -> bool:
+        """Whether the run may go on; needs its lock. `checked` says that its approval was asked in this change."""
+        execution = transition.execution
+        if execution.status not in _CLAIMABLE or not transition.goes_on or execution.slot == "queued":
+            return False
+        if lifecycle.cleanup_ended(execution, transition.at):
+            return False
+        return checked or self._still_approved(transition)
+
+    def _is_no_attempt(self, transition: Transition, step: StepRunRecord) -> bool:
+        """Do at once what needs no attempt: a container begins its inner steps, a delay that is over ends."""
+        if step.kind in decide.CONTAINERS:
+            transition.begin()
+            containers.begin(transition, step)
+            return True
+        if step.kind == "delay" and step.attempts:
+            flow.succeed(transition, step, step.outputs)
+            return True
+        return False
 
     def _take(self, transition: Transition, step: StepRunRecord) -> Claim | None:
         definition = transition.runbook.by_id[step.step_id]
@@ -195,7 +237,7 @@ class Runner:
         changed = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at")
         if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in changed}):
             return None
-        steps.begin_attempt(self.rt.workspace_id, taken, taken.attempts, self.worker_id, transition.at)
+        transition.attempt(taken)
         transition.begin()
         if taken.attempts == 1:
             transition.tell("step_started", taken.path, attempt=1)
@@ -229,6 +271,11 @@ class Runner:
             transition.pause(f"{execution.slug}@{execution.number} was deprecated. {note}".strip())
             return False
         return True
+
+
+def _quiet(step: StepRunRecord) -> bool:
+    """Whether trying this step reaches nothing outside the database, so that many may be tried in one go."""
+    return step.kind in _QUIET and step.idempotent
 
 
 def _claimable_beside(execution: ExecutionRecord) -> int:

@@ -30,6 +30,7 @@ class Transition:
         self.execution = execution
         self.wake: list[str] = []
         self._told: list[EventRecord] = []
+        self._attempted: list[StepRunRecord] = []
 
     @property
     def runbook(self) -> Runbook:
@@ -110,6 +111,10 @@ class Transition:
         self.edit(status=ExecutionStatus.PAUSED, paused_reason=reason)
         self.tell("paused", actor=actor, reason=reason)
 
+    def attempt(self, step: StepRunRecord) -> None:
+        """Put an attempt of this step run, as its claim leaves it, on record with this change."""
+        self._attempted.append(step)
+
     def begin(self) -> None:
         """The first claim: the run has started."""
         if self.execution.started_at is None:
@@ -117,7 +122,7 @@ class Transition:
 
     def write_ended(self) -> ExecutionRecord:
         """Write the events of a change to an execution that has ended and stays so."""
-        events.append(self.rt.workspace_id, self._told)
+        self._write_lists()
         executions.save(self.before, replace(self.execution, event_seq=self.seq))
         return self.execution
 
@@ -132,6 +137,10 @@ class Transition:
             )
         execution = replace(execution, event_seq=self.seq)
         executions.save(self.before, execution)
-        events.append(self.rt.workspace_id, self._told)
+        self._write_lists()
         self.execution = execution
         return execution
+
+    def _write_lists(self) -> None:
+        steps.begin_attempts(self.rt.workspace_id, self._attempted, self.at)
+        events.append(self.rt.workspace_id, self._told)

@@ -66,10 +66,10 @@ def by_id(step_run_id: int) -> StepRunRecord | None:
     return next(iter(_select("id = ?", step_run_id)), None)
 
 
-def next_ready(execution_id: str, at: int) -> StepRunRecord | None:
-    """The READY step run of this execution that has been due longest, or None."""
-    where = "execution_id = ? AND status = 'READY' AND due_at <= ? ORDER BY due_at, position LIMIT 1"
-    return next(iter(_select(where, execution_id, at)), None)
+def ready(execution_id: str, at: int, limit: int) -> list[StepRunRecord]:
+    """The READY step runs of this execution that have been due longest."""
+    where = "execution_id = ? AND status = 'READY' AND due_at <= ? ORDER BY due_at, position LIMIT ?"
+    return _select(where, execution_id, at, limit)
 
 
 def move(step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
@@ -260,12 +260,17 @@ def unknown(execution_id: str) -> list[StepRunRecord]:
     return [_record(row) for row in dicts(query.order_by(StepRun.position))]
 
 
-def begin_attempt(workspace_id: int, step: StepRunRecord, number: int, worker_id: str, at: int) -> None:
-    """Put an attempt on record. Raises `database.IntegrityError` when this number was used before."""
-    row = {"workspace_id": workspace_id, "step_run_id": step.id, "number": number, "status": AttemptStatus.RUNNING}
-    row |= {"worker_id": worker_id, "started_at": at, "ended_at": None}
-    row |= {"request": None, "response": None, "error": None}
-    sql.insert(Attempt, [row])
+def begin_attempts(workspace_id: int, started: Sequence[StepRunRecord], at: int) -> None:
+    """Put the attempts of step runs that were just claimed on record.
+
+    Raises `database.IntegrityError` when an attempt's number was used before.
+    """
+    about = {"workspace_id": workspace_id, "status": AttemptStatus.RUNNING, "started_at": at, "ended_at": None}
+    about |= {"request": None, "response": None, "error": None}
+    sql.insert(
+        Attempt,
+        [{**about, "step_run_id": step.id, "number": step.attempts, "worker_id": step.worker_id} for step in started],
+    )
 
 
 def end_attempt(

@@ -16,6 +16,9 @@ proxy = pw.DatabaseProxy()
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 def storable(text: str) -> str:
     """The text with what no database takes made U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
@@ -32,10 +35,10 @@ class JsonText(pw.TextField):
     """JSON as ASCII text: the same on every database, and able to hold any string that Python can."""
 
     def db_value(self, value: Any) -> str:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return "null" if value is None else _encode(value)
 
     def python_value(self, value: str | None) -> Any:
-        return None if value is None else json.loads(value)
+        return None if value is None or value == "null" else json.loads(value)
 
 
 def dicts(query: Any) -> list[dict[str, Any]]:

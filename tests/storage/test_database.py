@@ -302,9 +302,9 @@ def test_an_attempts_number_is_used_once(rt: Runtime, run: ExecutionRecord) -> N
     """Two attempts of one number would be one call on record for two."""
     with database.transaction():
         (step,) = steps.of_execution(run.id)
-        steps.begin_attempt(rt.workspace_id, step, 1, "w1", 1)
+        steps.begin_attempts(rt.workspace_id, [replace(step, attempts=1, worker_id="w1")], 1)
     with pytest.raises(database.IntegrityError), database.transaction():
-        steps.begin_attempt(rt.workspace_id, step, 1, "w2", 2)
+        steps.begin_attempts(rt.workspace_id, [replace(step, attempts=1, worker_id="w2")], 2)
 
 
 def test_an_execution_is_saved_only_along_its_moves(rt: Runtime, run: ExecutionRecord) -> None:
