@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from engine import approvals as gates
-from engine import incoming, lifecycle, recording, waiting
+from engine import controls, incoming, lifecycle, recording, waiting
+from engine.access import SYSTEM
 from engine.lifecycle import change
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, steps, waits, workers
@@ -61,6 +62,7 @@ class Sweeper:
         self._each("give an event to", self._served(at), lambda wait: incoming.give(self._rt, *wait))
         self._each("end", self._waits(at), self._expire_wait)
         self._each("time out", self._overdue(at), self._time_out)
+        self._each("cancel the children of", self._bereft(), self._cancel_children)
         self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
         self._wake(at)
         self._forget_requests()
@@ -93,6 +95,13 @@ class Sweeper:
     def _cleanups(self, at: int) -> list[str]:
         with database.reading():
             return executions.cleanup_overdue(at, BATCH)
+
+    def _bereft(self) -> list[str]:
+        with database.reading():
+            return executions.cancelled_with_children(BATCH)
+
+    def _cancel_children(self, execution_id: str) -> None:
+        controls.cancel_children(self._rt, execution_id, SYSTEM, "")
 
     def _expire_wait(self, found: tuple[str, int]) -> None:
         execution_id, step_run_id = found

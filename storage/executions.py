@@ -200,6 +200,23 @@ def open_children(execution_id: str) -> list[str]:
     return [row[0] for row in tuples(query)]
 
 
+def cancelled_with_children(limit: int) -> list[str]:
+    """Ids of cancelled executions with a child that goes on as if nothing had happened.
+
+    That is what a process leaves behind that dies between cancelling an execution and cancelling its children.
+    """
+    parent = Execution.alias()
+    query = (
+        Execution.select(parent.id)
+        .join(StepRun, on=(StepRun.id == Execution.parent_step))
+        .join(parent, on=(parent.id == StepRun.execution_id))
+        .where(Execution.parent_step.is_null(False) & Execution.ended_at.is_null() & Execution.ending.is_null())
+        .where(parent.ending == "CANCELLED")
+        .limit(limit)
+    )
+    return [row[0] for row in tuples(query)]
+
+
 def cleanup_overdue(at: int, limit: int) -> list[str]:
     """Ids of executions whose cleanup has used up its time."""
     query = Execution.select(Execution.id).where((Execution.cleanup_until <= at) & Execution.ended_at.is_null())

@@ -15,6 +15,8 @@ CREATE INDEX execution_same ON execution (workspace_id, same_as, created_at) WHE
 CREATE INDEX execution_slot ON execution (workspace_id, slot_group, created_at) WHERE slot IS NOT NULL;
 CREATE INDEX execution_cleanup ON execution (cleanup_until) WHERE cleanup_until IS NOT NULL;
 CREATE UNIQUE INDEX execution_parent ON execution (parent_step) WHERE parent_step IS NOT NULL;
+CREATE INDEX execution_child_open ON execution (parent_step)
+    WHERE parent_step IS NOT NULL AND ended_at IS NULL AND ending IS NULL;
 
 ALTER TABLE step_run ADD COLUMN scope TEXT NOT NULL DEFAULT '';
 ALTER TABLE step_run ADD COLUMN phase TEXT NOT NULL DEFAULT 'main';

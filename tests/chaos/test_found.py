@@ -6,7 +6,7 @@ import books
 import pytest
 from house import CAROL, House, Target, gate, http, runbook
 
-from engine import controls, incoming
+from engine import controls, executions, incoming
 from engine.steps.outcome import Failed, Succeeded
 
 
@@ -93,3 +93,26 @@ def test_a_run_that_times_out_does_not_go_on_with_another_runbook(house: House) 
     assert (house.status(run), house.all_steps(run)) == ("FAILED", {"sub": "CANCELLED"})
     assert "child_started" not in house.told(run)
     books.check(run)
+
+
+def test_a_child_is_cancelled_although_whoever_cancelled_its_parent_died(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep does it."""
+    house.publish(runbook("child", gate("ask")))
+    run = house.begin({"id": "sub", "type": "runbook", "with": {"id": "child"}})
+    house.advance(run)
+    (child,) = [each.id for each in executions.recent(house.rt) if each.id != run]
+    house.advance(child)
+
+    def die(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(controls, "cancel_children", die)
+        with pytest.raises(Crash):
+            controls.cancel(house.rt, CAROL, run, "enough")
+    assert (house.status(run), house.status(child)) == ("CANCELLED", "WAITING")
+    house.sweep()
+    assert house.status(child) == "CANCELLED"
+    books.check_audit(house.rt.workspace_id, child)
