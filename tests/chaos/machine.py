@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,10 @@ class EngineMachine(RuleBasedStateMachine):
 
     # Workers
 
-    @rule(pick=PICK)
-    def claim(self, pick: int) -> None:
+    @rule(pick=PICK, most=st.sampled_from([1, 1, 8]))
+    def claim(self, pick: int, most: int) -> None:
         for run in self.some(self.open_runs(), pick):
-            claim = self.house.try_claim(run.id)
-            if claim is not None:
-                self.held.append(claim)
+            self.held += self.house.runner._claim(run.id, most)
 
     @precondition(lambda self: self.held)
     @rule(pick=PICK, outcome=st.sampled_from(["ok", "ok", "ok", "bad", "again", "lost"]), straight_on=st.booleans())
@@ -80,8 +79,20 @@ class EngineMachine(RuleBasedStateMachine):
             return
         following = self.house.record(claim.step_run, came)
         self.house.runner._held.drop(claim.step_run)
-        if following is not None:
-            self.held.append(following)
+        self.held += [following] if following else []
+
+    @precondition(lambda self: len(self.held) > 1)
+    @rule(pick=PICK, outcomes=st.lists(st.sampled_from(["ok", "ok", "bad", "lost"]), min_size=9, max_size=9))
+    def finish_together(self, pick: int, outcomes: list[str]) -> None:
+        """Everything held of one run, in one commit with what it claims next."""
+        run = self.held[pick % len(self.held)].execution.id
+        ended = [claim for claim in self.held if claim.execution.id == run]
+        self.held = [claim for claim in self.held if claim.execution.id != run]
+        pairs = zip(ended, cycle(outcomes), strict=False)
+        came = [(claim.step_run, self.outcome_of(claim, outcome)) for claim, outcome in pairs]
+        self.held += self.house.runner._record(came)
+        for claim in ended:
+            self.house.runner._held.drop(claim.step_run)
 
     @rule()
     def crash(self) -> None:
