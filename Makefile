@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: setup demo check test test-all chaos lock clean
+.PHONY: setup demo check test test-all chaos bench lock clean
 
 setup: .venv/.ready
 
@@ -38,6 +38,10 @@ test-all: .venv/.dev
 # Both take a minute: SECONDS=300 for longer, SEED=7 for what happened then.
 chaos: .venv/.dev
 	CHAOS_SECONDS=$(or $(SECONDS),60) CHAOS_SEED=$(SEED) $(BIN)/pytest tests/chaos/test_chaos.py
+
+# N=50 makes it shorter; docs/performance.md says what the figures mean.
+bench: .venv/.dev
+	$(BIN)/python -m bench.run -n $(or $(N),200)
 
 # Needs uv. The lock files name packages, versions and hashes, and no place to fetch them from.
 lock:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from bench import workloads
+from bench import costs, limits, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -51,26 +52,70 @@ def w3i(rig: Rig, chosen: argparse.Namespace) -> str:
     return percentiles(times)
 
 
-MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {"W1": w1, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i}
+def two(rig: Rig, chosen: argparse.Namespace) -> str:
+    """W1 by two worker processes, and how that compares with one."""
+    rig.start_workers(1)
+    one = [workloads.many(rig, "linear", chosen.n) for _ in range(chosen.rounds)]
+    rig.start_workers(2)
+    both = [workloads.many(rig, "linear", chosen.n) for _ in range(chosen.rounds)]
+    rig.start_workers(1)
+    return f"{statistics.median(one) / statistics.median(both):.2f} × one worker process"
+
+
+def flat(rig: Rig, chosen: argparse.Namespace) -> str:
+    """What a step of a long run costs, over what a step of a short one does."""
+    short, long = ([workloads.one(rig, f"linear-{size}") / size for _ in range(chosen.rounds)] for size in SIZES)
+    return f"a step of {SIZES[1]} costs {statistics.median(long) / statistics.median(short):.2f} × a step of {SIZES[0]}"
+
+
+def costs_of_a_step(rig: Rig, _chosen: argparse.Namespace) -> str:
+    return costs.of_a_step(rig)
+
+
+def idle(rig: Rig, chosen: argparse.Namespace) -> str:
+    return costs.of_waiting(rig, chosen.gates)
+
+
+def recovery(rig: Rig, _chosen: argparse.Namespace) -> str:
+    rig.start_workers(0)
+    seconds = costs.of_a_death(rig)
+    return f"{seconds:.1f} s from kill -9 to the next attempt"
+
+
+SIZES = (10, 190)
+MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
+    "W1": w1, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
+    "idle": idle, "recovery": recovery,
+}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the engine.")
     parser.add_argument("-n", type=int, default=200, help="executions of W1 and W1h")
-    parser.add_argument("--fan", type=int, default=199, help="parallel steps of W2; a runbook has at most 200")
+    parser.add_argument("--fan", type=int, default=199, help="parallel steps of W2; a runbook has at most 200 steps")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=60, help="runs of W3")
     parser.add_argument("--idle-runs", type=int, default=12, help="runs of W3i")
+    parser.add_argument("--gates", type=int, default=1000, help="runs that wait at a gate")
     parser.add_argument("--only", nargs="*", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--on", nargs="*", choices=DATABASES, default=DATABASES)
     chosen = parser.parse_args()
+    print(
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}"
+    )
     for kind in chosen.on:
         with built(kind) as rig:
-            workloads.publish(rig, chosen.fan)
-            rig.start_workers(1)
-            workloads.one(rig, "linear")
-            for name in chosen.only:
-                print(f"{kind:11} {name:4} {MEASURES[name](rig, chosen)}", flush=True)
+            measure(rig, chosen)
+
+
+def measure(rig: Rig, chosen: argparse.Namespace) -> None:
+    """Everything that was chosen, on one database."""
+    workloads.publish(rig, chosen.fan, SIZES)
+    print(f"{rig.kind:11} limits   {limits.commits(rig.folder):.0f} SQLite commits/s, {limits.posts(rig):.0f} POSTs/s")
+    rig.start_workers(1)
+    workloads.one(rig, "linear")
+    for name in chosen.only:
+        print(f"{rig.kind:11} {name:8} {MEASURES[name](rig, chosen)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""The trivial server that http steps call: 200 and `{"ok":true}` to everything. Prints its port first."""
+"""The trivial server that http steps call: 200 and `{"ok":true}` to everything, but late for /slow.
+
+It prints its port first.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
 _ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'
+_SLOW_S = 20
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -14,6 +18,8 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             for line in head.lower().split(b"\r\n"):
                 if line.startswith(b"content-length:"):
                     await reader.readexactly(int(line.partition(b":")[2]))
+            if b" /slow " in head:
+                await asyncio.sleep(_SLOW_S)
             writer.write(_ANSWER)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from bench.rig import THREADS, Rig, wait_for
@@ -30,6 +31,7 @@ def publish(rig: Rig, fan: int, sizes: Iterable[int] = ()) -> None:
     books += [
         _book("calls", [_call(n, rig.target) for n in range(STEPS)]),
         _book("gate", [_gate()]),
+        _book("slow", [{"id": "slow", "type": "http", "with": {"url": f"http://127.0.0.1:{rig.target}/slow"}}]),
         _book("fan", [*[_message(n, needs=[]) for n in range(fan)], _join(fan)], max_concurrent_steps=fan),
     ]
     for book in books:
@@ -70,6 +72,26 @@ def open_runs() -> int:
 
 def failures() -> int:
     return int(_scalar("SELECT count(*) FROM execution WHERE status NOT IN ('SUCCESS', 'CANCELLED')"))
+
+
+def waiting_runs() -> int:
+    return int(_scalar("SELECT count(*) FROM execution WHERE status = 'WAITING'"))
+
+
+def attempts(run: str) -> int:
+    """How many attempts the run's steps have had."""
+    return int(_scalar(f"SELECT coalesce(sum(attempts), 0) FROM step_run WHERE execution_id = '{run}'"))
+
+
+def live_worker(parent: int) -> int | None:
+    """The process id of a worker that this process started, once it works."""
+    with database.reading():
+        rows = proxy.obj.execute_sql("SELECT pid FROM worker WHERE ended_at IS NULL AND lease_until > 0").fetchall()
+    for (pid,) in rows:
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.exists() and int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+            return int(pid)
+    return None
 
 
 def _scalar(sql: str) -> Any:
