@@ -17,12 +17,10 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Text(pw.TextField):
-    """Text from anywhere. What no database takes, NUL and lone surrogates, becomes U+FFFD, also in what is looked for."""
+    """Text from anywhere: what no database takes, NUL and lone surrogates, is U+FFFD here, also when looked for."""
 
-    def db_value(self, value: Any) -> Any:
-        if not isinstance(value, str):
-            return super().db_value(value)
-        return _UNSTORABLE.sub("\ufffd", value)
+    def db_value(self, value: Any) -> str | None:
+        return None if value is None else _UNSTORABLE.sub("\ufffd", str(value))
 
 
 class JsonText(pw.TextField):
