@@ -167,6 +167,8 @@ class Projector:
     def _tell(self, card: CardRecord, ts: str, view: ExecutionView) -> None:
         """Tell what happened, in order; stops where a budget is used up and goes on from there."""
         for event in events.after(self._rt, card.execution_id, card.told_seq):
+            if event.seq > view.execution.event_seq:
+                return  # it came after the view was read, which therefore does not know what it tells of
             if event.kind == "gate_opened":
                 self._post_gate(card, ts, view, event)
             else:
