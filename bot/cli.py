@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine import access_file, boot, settings
 from engine.access import SYSTEM
-from engine.definition.load import check_file
+from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.definition.model import Problem
 from engine.errors import BadSettings
 from engine.logs import install_logging
@@ -58,13 +58,29 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(chosen: argparse.Namespace) -> int:
-    found = [problem for path in chosen.files for problem in _check_one(path)]
+    found = [problem for path in chosen.files for problem in _check_one(path)] + _same_ids(chosen.files)
     for problem in found:
         print(problem)
     wrong = any(problem.severity == "error" for problem in found)
     if not wrong:
         print(f"{len(chosen.files)} file{'s are' if len(chosen.files) > 1 else ' is'} fine")
     return 1 if wrong else 0
+
+
+def _same_ids(paths: Sequence[Path]) -> list[Problem]:
+    """A problem for each file whose runbook's id another of the files has too."""
+    named: dict[str, list[Path]] = {}
+    for path in paths:
+        if path.is_file() and not path.name.startswith("_") and path.stat().st_size <= MAX_BYTES:
+            runbook = examine(path.read_bytes(), str(path)).runbook
+            named.setdefault(runbook.id if runbook else "", []).append(path)
+    named.pop("", None)
+    return [
+        Problem(str(path), 1, 1, f"the id {runbook_id} is used by {' and '.join(each.name for each in same)}")
+        for runbook_id, same in named.items()
+        for path in same
+        if len(same) > 1
+    ]
 
 
 def _check_one(path: Path) -> list[Problem]:

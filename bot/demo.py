@@ -53,6 +53,8 @@ def _interrupt(*_: object) -> None:
 
 def _demo(once: bool) -> int:
     bot_port, page_port = _port("PORT", 3000), _port("PRACTICE_PORT", 3900)
+    if len({bot_port, page_port, TARGET_PORT}) < 3:
+        raise CannotStart(f"PORT, PRACTICE_PORT and {TARGET_PORT} must be three different ports.")
     for name, port in (("PORT", bot_port), ("PRACTICE_PORT", page_port), (None, TARGET_PORT)):
         _must_be_free(name, port)
     folder = HOME / "var" / "demo"
@@ -67,11 +69,23 @@ def _demo(once: bool) -> int:
         _wait(lambda: _answers(f"{page}/control/people"), workspace, folder / "workspace.log")
         _wait(lambda: _answers(f"http://127.0.0.1:{bot_port}/readyz"), bot, folder / "bot.log")
         print(f"\n  Open {page}/?user=U0CAROL01&channel=C0INC0001\n", flush=True)
-        ended_well = Incident(page).play()
+        ended_well = _played(page, folder)
         if once:
             return 0 if ended_well else 1
         _stay(page, bot, workspace, folder)
     return 0
+
+
+def _played(page: str, folder: Path) -> bool:
+    """Play the incident; False when it did not end as it should, with the sentence that says why."""
+    try:
+        return Incident(page).play()
+    except (TimeoutError, httpx.HTTPError) as error:
+        print(f"demo: the incident could not be played: {error}", file=sys.stderr)
+        for line in (folder / "bot.log").read_text(errors="replace").splitlines():
+            if " WARNING " in line or " ERROR " in line:
+                print(f"      the bot said: {line.partition(': ')[2]}", file=sys.stderr)
+        return False
 
 
 def _settings(page: str, port: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 CHANNEL = "C0INC0001"
 CAROL, ALICE, DAVE = "U0CAROL01", "U0ALICE01", "U0DAVE001"
 RUNBOOK = "restart-checkout"
-LIMIT_S = 90.0
+LIMIT_S = 30.0
 _MARKS = re.compile(r"<!date\^[^|>]*\|([^>]*)>|<([^|>]*\|)?([^>]*)>")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
 
@@ -82,7 +82,7 @@ class Incident:
             if found is not None:
                 return found
             time.sleep(0.2)
-        raise TimeoutError("the incident did not go on as it should; see the logs in var/demo")
+        raise TimeoutError("it did not go on as it should; the logs are in var/demo")
 
     def _button(self, user: str, action: str) -> Json | None:
         for message in reversed(self._messages(user)):

@@ -71,6 +71,8 @@ def run(settings: Settings) -> int:
         signal.signal(number, lambda received, _frame: stopping.append(received))
     with _alone(settings.home):
         secret_key(settings)
+        if settings.slack_mode == "none":
+            log.warning("%s", _without_slack(settings))
         for applied in boot.migrate_database(settings):
             log.info("database migrated: %s", applied)
         listening = web.bind(settings)
@@ -83,6 +85,12 @@ def run(settings: Settings) -> int:
             return _supervise(children, stopping)
         finally:
             _stop(children)
+
+
+def _without_slack(settings: Settings) -> str:
+    dotenv = settings.home / ".env"
+    found = "was read" if dotenv.is_file() else "is not there"
+    return f"SLACK_BOT_TOKEN is not set, so nobody reaches the bot through Slack ({dotenv} {found})"
 
 
 def _children(settings: Settings, listening: int) -> tuple[str, list[Child]]:

@@ -25,10 +25,10 @@ def storable(text: str) -> str:
 
 
 class Text(pw.TextField):
-    """Text from anywhere: what no database takes becomes U+FFFD, also in what is looked for."""
+    """Text from anywhere: what no database takes, NUL and lone surrogates, is U+FFFD here, also when looked for."""
 
-    def db_value(self, value: Any) -> Any:
-        return storable(value) if isinstance(value, str) else super().db_value(value)  # type: ignore[no-untyped-call]
+    def db_value(self, value: Any) -> str | None:
+        return None if value is None else storable(str(value))
 
 
 class JsonText(pw.TextField):

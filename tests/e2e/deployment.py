@@ -120,7 +120,7 @@ class Deployment:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment(), stdout=log, stderr=log, start_new_session=True
             )
-        wait_for(self.ready, seconds, f"ready; log:\n{self.log()}")
+        wait_for(self.ready, seconds, "readiness")
 
     def ready(self) -> bool:
         assert self.process is not None

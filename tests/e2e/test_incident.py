@@ -84,7 +84,7 @@ def test_an_incident_from_command_to_finished_thread(mode: str, tmp_path: Path, 
 
 
 def test_kill_9_of_every_process_in_turn(tmp_path: Path, database: str) -> None:
-    """kill -9 of the worker mid-step, of Redis and of the web process: the run ends, and nothing is done twice."""
+    """kill -9 of worker, Redis and web process each end in a finished run, with nothing done twice."""
     with Deployment(tmp_path / "bot", database=database) as deployment:
         deployment.slow("/lb/drain/checkout", 1500)
         started(deployment)
@@ -175,8 +175,8 @@ def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
         )
         assert done.returncode == 2
         last = done.stderr.strip().splitlines()[-1]
-        taken = f"127.0.0.1:{deployment.port} is taken by another program."
-        assert last == f"runbook: PORT: {taken} Set PORT to a free one, or 0 to have one picked."
+        taken = f"runbook: PORT: 127.0.0.1:{deployment.port} is taken by another program. "
+        assert last == taken + "Set PORT to a free one, or 0 to have one picked."
 
 
 def test_a_secret_shows_nowhere(tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ def test_a_hint_never_raises_and_costs_bounded_time(server: Redis) -> None:
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_not_there_at_the_start_is_used_when_it_comes(
     house: House, target: Target, server: Redis, at_work
 ) -> None:

@@ -8,8 +8,8 @@ import pytest
 from house import CAROL, HOUR, MINUTE, SECOND, House, Target, hang_up, http, poll, runbook
 from local_server import answer, silence
 
-from engine import controls
-from engine.steps.outcome import Failed
+from engine import controls, runner
+from engine.steps.outcome import Failed, Succeeded
 from storage import database, steps
 from storage.tables import ALL, dicts
 
@@ -234,3 +234,35 @@ def test_no_secret_is_in_the_database(house: House, target: Target) -> None:
 def _dump() -> str:
     with database.reading():
         return "\n".join(str(row) for table in ALL for row in dicts(table.select()))
+
+
+@pytest.mark.parametrize(("method", "after"), [("GET", "READY"), ("POST", "UNKNOWN")])
+def test_a_fault_of_ours_in_a_call_is_an_outcome_like_any_other(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: str, after: str
+) -> None:
+    """Whether the call was sent is not known: it is repeated only if that is safe, and the log has the traceback."""
+
+    def broken(*_args: object, **_keys: object) -> None:
+        raise ZeroDivisionError("in our own code")
+
+    monkeypatch.setattr(house.egress, "send", broken)
+    run = house.begin(http("a", method=method))
+    house.advance(run)
+    assert house.all_steps(run) == {"a": after}
+    assert "ZeroDivisionError" in caplog.text
+    house.check_books(run)
+
+
+@pytest.mark.parametrize(("method", "after"), [("GET", "READY"), ("POST", "UNKNOWN")])
+def test_a_result_that_can_not_be_kept_holds_up_nothing_for_ever(
+    house: House, monkeypatch: pytest.MonkeyPatch, method: str, after: str
+) -> None:
+    """The step is taken back by the worker's own watch, as if the worker had been lost."""
+    run = house.begin(http("a", method=method))
+    monkeypatch.setattr(runner, "perform", lambda *_: Succeeded({"size": float("nan")}))
+    with pytest.raises(ValueError, match="JSON"):
+        house.advance(run)
+    assert house.all_steps(run) == {"a": "RUNNING"}
+    house.runner.take_back_strays()
+    assert house.all_steps(run) == {"a": after}
+    house.check_books(run)

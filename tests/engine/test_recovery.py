@@ -65,10 +65,11 @@ def test_a_worker_that_is_proven_dead_is_not_waited_for(house: House, target: Ta
 def test_a_step_that_is_not_idempotent_is_not_sent_again(house: House, target: Target) -> None:
     """Whether the dead worker's call took effect nobody knows: a person decides."""
     run = house.begin(http("a", target.url(), method="POST"))
-    house.claim(run, house.worker("w2"))
+    claim = house.claim(run, house.worker("w2"))
     lose(house)
     house.sweep()
     assert house.all_steps(run) == {"a": "UNKNOWN"}
+    assert house.step(run, "a").fence == claim.step_run.fence + 1
     assert house.status(run) == "WAITING"
     assert target.hits == []
     controls.resolve(house.rt, CAROL, run, None, "retry", "It never left.")

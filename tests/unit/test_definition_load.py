@@ -470,7 +470,7 @@ def test_the_demo_renders_its_calls() -> None:
         "until": "response.status == 200 and response.json.ok",
         "interval_ms": 2_000,
     }
-    assert render_with(loaded.by_id["sign-off"], context)["message"].startswith("Restart basket? ")
+    assert render_with(loaded.by_id["sign-off"], context)["message"].startswith("Take basket out of")
 
 
 def test_what_a_step_reads_is_known_before_it_runs() -> None:

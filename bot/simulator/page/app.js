@@ -6,7 +6,7 @@ import { showViews } from "./dialogs.js";
 import { byId, directory, get, h, notify, post } from "./dom.js";
 import { renderMessage } from "./messages.js";
 
-const state = { user: null, channel: null, thread: null, tab: "home", messages: new Map(), meanwhile: null, home: null, stream: null };
+const state = { user: null, channel: null, thread: null, tab: "home", messages: new Map(), meanwhile: null, home: null, stream: null, viewsHeard: 0 };
 
 const direct = () => directory.people.get(state.user)?.direct;
 const inApp = () => state.channel === direct();
@@ -86,9 +86,11 @@ function keep(event) {
 }
 
 async function refreshViews() {
+  const heard = state.viewsHeard;
   const { views, home } = await get("views", { user: state.user });
   state.home = home;
-  showViews(views, state.user);
+  // A form that opened while this was on its way is newer than the answer.
+  if (state.viewsHeard === heard) showViews(views, state.user);
   drawHome();
 }
 
@@ -242,7 +244,10 @@ function listen() {
 
 function hear(event) {
   if (event.type === "reset") location.reload();
-  else if (event.type === "views") showViews(event.stack, state.user);
+  else if (event.type === "views") {
+    state.viewsHeard += 1;
+    showViews(event.stack, state.user);
+  }
   else if (event.type === "home") { state.home = event.view; drawHome(); }
   else if (event.type === "notice") notify(event.text);
   else if (event.channel === state.channel) hearMessage(event);
