@@ -16,7 +16,7 @@ from engine.egress import CallFailed
 from engine.steps import grpc_channel, grpc_schema, grpc_status
 from engine.steps.grpc_channel import Call, Channels, Connection, Target
 from engine.steps.grpc_schema import Method, Schema, SchemaProblem
-from engine.steps.http_request import BadRequest, Redact, cut, headers_evidence, scalar
+from engine.steps.http_request import BadRequest, Redact, cut, digest, headers_evidence, scalar
 from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
 from engine.storable import TooLarge, to_storable
 
@@ -188,7 +188,7 @@ def _succeeded(
     received = {"code": "OK", "metadata": headers_evidence(trailing, redact), "elapsed_ms": call.elapsed_ms()}
     try:
         answer = redact(to_storable(method.decode(data)))
-        received |= {"message": cut(json.dumps(answer, ensure_ascii=False)), "bytes": len(data)}
+        received |= {**_message_evidence(answer), "bytes": len(data)}
         outputs = to_storable({"code": "OK", "json": answer, "metadata": trailing})
         return Succeeded(outputs, Evidence(evidence.request, received))
     except SchemaProblem as error:
@@ -239,5 +239,10 @@ def _request_evidence(request: Request, redact: Redact) -> dict[str, Json]:
         "service": request.service,
         "method": request.method,
         "metadata": headers_evidence(grpc_status.metadata_json(request.metadata), redact),
-        "message": cut(json.dumps(redact(request.message), ensure_ascii=False)),
+        **_message_evidence(redact(request.message)),
     }
+
+
+def _message_evidence(masked: Json) -> dict[str, Json]:
+    shown = json.dumps(masked, ensure_ascii=False)
+    return {"message": cut(shown), "digest": digest(shown)}

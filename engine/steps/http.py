@@ -126,7 +126,7 @@ def _read(
     received = {
         "status": answer.status,
         "headers": http_request.headers_evidence(answer.headers, redact, request.credentials),
-        "body": cut(body),
+        **http_request.body_evidence(body),
         "bytes": answer.size,
         "elapsed_ms": elapsed_ms,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -53,8 +54,18 @@ def request_evidence(request: Request, redact: Redact) -> dict[str, Json]:
         "method": request.method,
         "url": cut(str(redact(request.url))),
         "headers": headers_evidence(request.headers, redact, request.credentials),
-        "body": cut(str(redact(request.body.decode("utf-8", "replace")))),
+        **body_evidence(str(redact(request.body.decode("utf-8", "replace")))),
     }
+
+
+def body_evidence(shown: str) -> dict[str, Json]:
+    """A body, masked already, as evidence: cut, and with the digest of the whole of it."""
+    return {"body": cut(shown), "digest": digest(shown)}
+
+
+def digest(shown: str) -> str:
+    """The SHA-256 of a text that is masked already."""
+    return "sha256:" + hashlib.sha256(shown.encode("utf-8", "replace")).hexdigest()
 
 
 def headers_evidence(headers: Mapping[str, str], redact: Redact, masked: Collection[str] = ()) -> dict[str, str]:

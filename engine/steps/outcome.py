@@ -13,6 +13,7 @@ class Evidence:
     """What was sent and what came back, already redacted and bounded: safe to store and to show.
 
     `request` and `response` are small JSON objects (for http: method, url, headers, body and status, headers, body).
+    Each holds the `digest` of the whole masked body, of which `body` is the beginning.
     """
 
     request: Json = None

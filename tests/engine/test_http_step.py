@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import socket
 import threading
@@ -60,6 +61,15 @@ def sent_by(with_: dict[str, Any], **more: Any) -> tuple[str, dict[str, str], by
         head, _, body = server.requests[0].partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     return first, {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}, body
+
+
+def test_evidence_holds_the_digests_of_whole_bodies() -> None:
+    """A body is kept only in part, its digest is of all of it."""
+    long = b"x" * 10_000
+    outcome = outcome_of(answer(long, "200 OK", "Content-Type: text/plain"), {"method": "POST", "text": "y" * 9_000})
+    assert len(outcome.evidence.response["body"]) < len(long)
+    assert outcome.evidence.response["digest"] == "sha256:" + hashlib.sha256(long).hexdigest()
+    assert outcome.evidence.request["digest"] == "sha256:" + hashlib.sha256(b"y" * 9_000).hexdigest()
 
 
 def test_a_json_answer_becomes_outputs() -> None:
