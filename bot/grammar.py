@@ -101,10 +101,11 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "admin deprecate",
         'admin deprecate ID[@VERSION] [reason="…"]',
-        "Withdraw a version: it no longer runs.",
+        "Withdraw one version, or without VERSION all of them: they no longer run.",
         (1, 1),
-        frozenset({"reason"}),
+        _REASON,
     ),
+    Verb("admin rollback", "admin rollback ID", "Make a deprecated version a draft again, to be approved.", (1, 1)),
 )
 """Every verb there is. The help view, the command line and the README's table are made from this."""
 
@@ -131,6 +132,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _OPTION = re.compile(r"(?:--?|[—–−])?([A-Za-z_][\w.-]*)=", re.ASCII)
 _FLAG = re.compile(r"(?:--?|[—–−])([A-Za-z_][\w.-]*)", re.ASCII)
 _DOUBLE, _SINGLE = '"“”„‟', "'‘’‚‛"
+"""The straight one first: it closes what it opened, and any curly one closes a curly one, as phones mix those."""
 _STRAIGHT = str.maketrans(dict.fromkeys(_DOUBLE, '"'))
 
 
@@ -242,7 +244,8 @@ def _value(text: str, start: int, *, json_allowed: bool) -> tuple[str, bool, int
 
 
 def _quoted(text: str, start: int, quotes: str) -> tuple[str, int]:
-    """A quote closes before a space or at the end, so that the apostrophe of `don't` closes nothing."""
+    """A quote closes with its own kind, before a space or at the end: the apostrophe of `don't` closes nothing."""
+    closing = quotes[0] if text[start] == quotes[0] else quotes[1:]
     taken, at = [], start + 1
     while at < len(text):
         char = text[at]
@@ -250,7 +253,7 @@ def _quoted(text: str, start: int, quotes: str) -> tuple[str, int]:
             taken.append(text[at + 1])
             at += 2
             continue
-        if char in quotes and (at + 1 == len(text) or text[at + 1].isspace()):
+        if char in closing and (at + 1 == len(text) or text[at + 1].isspace()):
             return "".join(taken), at + 1
         taken.append(char)
         at += 1
@@ -316,8 +319,10 @@ def _verb(words: list[str]) -> tuple[Verb, list[str]]:
         first, rest = ALIASES.get(first, first), words[1:]
     if first in _BY_NAME:
         return _BY_NAME[first], rest
-    if first == "admin":
-        raise GrammarError("Say what to do as an admin: sync, approve or deprecate.", "help admin")
+    if first.partition(" ")[0] == "admin":
+        known = ", ".join(name.removeprefix("admin ") for name in _BY_NAME if name.startswith("admin "))
+        wrong = f"There is no “{first[:40]}”. " if " " in first else ""
+        raise GrammarError(f"{wrong}What admins can do: {known}.", "help admin")
     near = difflib.get_close_matches(first, [*_BY_NAME, *ALIASES], n=1)
     if not near:
         raise GrammarError(f"There is no “{first[:40]}” here.")

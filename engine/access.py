@@ -43,6 +43,7 @@ class Action(StrEnum):
     SYNC = "sync"
     APPROVE = "approve"
     DEPRECATE = "deprecate"
+    ROLLBACK = "roll back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,5 +275,6 @@ _RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     Action.SYNC: _admin_rule,
     Action.APPROVE: _admin_rule,
     Action.DEPRECATE: _admin_rule,
+    Action.ROLLBACK: _admin_rule,
     Action.VOTE: _vote_rule,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from functools import lru_cache
 
 from engine.access import Action, Actor, authorise
@@ -10,7 +11,7 @@ from engine.definition import codec, graph
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotApproved, NotFound
 from engine.runtime import Runtime
-from storage import audit, database, runbooks
+from storage import audit, database, executions, runbooks
 from storage.records import RunbookRecord, Severity, VersionRecord, VersionStatus
 
 
@@ -105,14 +106,49 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
         runbook, found = _locked(rt, shown)
         if digest is not None and digest != found.digest:
             raise Conflict(f"{slug}@{number} is not what you were shown. Look at it again before you approve it.")
-        if found.status is not VersionStatus.DRAFT:
-            by = f", decided by {found.decided_by}" if found.decided_by else ""
-            raise Conflict(f"{slug}@{number} is {found.status} already{by}.")
+        must_be_draft(found)
         if number != runbook.current_number:
             raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
         runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
         _audit(rt, actor, "runbook.approve", found, {"digest": found.digest, "author": found.author})
     return version(rt, slug, number)
+
+
+def must_be_draft(found: VersionRecord) -> None:
+    """Raise `Conflict`, saying what to do instead, unless this version waits for approval."""
+    name = f"{found.slug}@{found.number}"
+    if found.status is VersionStatus.APPROVED:
+        raise Conflict(f"{name} is already approved.")
+    if found.status is VersionStatus.DEPRECATED:
+        why = f" ({found.note.rstrip('.')})" if found.note else ""
+        back = f"`admin rollback {found.slug}` makes it a draft again, which can be approved."
+        raise Conflict(f"{name} is deprecated{why}. {back}")
+
+
+def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> VersionRecord:
+    """DEPRECATED → DRAFT for the current version, by a platform admin: it needs an approval before it runs again.
+
+    Raises `NotAllowed`, and `Conflict` for a version that is not deprecated or not the newest.
+    """
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.ROLLBACK, shown)
+    with database.transaction():
+        runbook, found = _locked(rt, shown)
+        name = f"{found.slug}@{found.number}"
+        if found.number != runbook.current_number:
+            raise Conflict(f"{name} is not the newest version: that is {runbook.current_number}.")
+        if found.status is not VersionStatus.DEPRECATED:
+            raise Conflict(f"{name} is {found.status.lower()}, not deprecated: there is nothing to roll back.")
+        runbooks.move_version(found, VersionStatus.DRAFT, actor.user_id)
+        _audit(rt, actor, "runbook.rollback", found, {"digest": found.digest, "was": found.note})
+    return version(rt, slug, shown.number)
+
+
+def open_runs(rt: Runtime, slug: str, numbers: Collection[int], limit: int = 1000) -> list[str]:
+    """Ids of the open executions of these versions of a runbook, the newest first, among the `limit` latest open."""
+    with database.reading():
+        found = executions.recent(rt.workspace_id, open_only=True, limit=limit)
+    return [each.id for each in found if each.slug == slug and each.number in numbers]
 
 
 def deprecate(rt: Runtime, actor: Actor, slug: str, number: int | None = None, reason: str = "") -> VersionRecord:

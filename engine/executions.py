@@ -155,7 +155,7 @@ def find(rt: Runtime, execution_id: str) -> ExecutionRecord:
     with database.reading():
         found = executions.find(rt.workspace_id, execution_id.strip().upper())
     if found is None:
-        raise NotFound(f"There is no execution {execution_id!r}. `runs` lists the latest.")
+        raise NotFound(f"There is no run {execution_id!r}. `runs all` lists the latest.")
     return found
 
 

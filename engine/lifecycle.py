@@ -32,7 +32,7 @@ def change(rt: Runtime, execution_id: str, what: str) -> Iterator[Transition]:
     with committing(what):
         execution = executions.lock(execution_id)
         if execution is None or execution.workspace_id != rt.workspace_id:
-            raise NotFound(f"There is no execution {execution_id}.")
+            raise NotFound(f"There is no run {execution_id}.")
         transition = Transition(rt, execution)
         yield transition
         save(transition)

@@ -108,7 +108,7 @@ def _listen(app: App, desk: Desk) -> None:
     def on_mention(event: dict[str, Any], context: BoltContext) -> None:
         if event.get("bot_id") or not event.get("user"):
             return
-        text = _LEADING_MENTION.sub("", str(event.get("text") or ""))
+        text = _behind_mention(str(event.get("text") or ""), desk.directory.my_user_id())
         reply = Reply(desk.client, mention_place(event))
         desk.hand_over(context.get(KEY), reply, lambda reply: commands.answer(desk, parse(text), reply))
 
@@ -121,6 +121,12 @@ def _listen(app: App, desk: Desk) -> None:
     @app.event(_ANY)
     def on_other_event() -> None:
         """An event that nobody asked for is acked, so that Slack does not send it again."""
+
+
+def _behind_mention(text: str, bot: str | None) -> str:
+    """What follows the first mention of the bot: the words before it are for people. Without one, all but mentions."""
+    mention = re.search(rf"<@{re.escape(bot)}(?:\|[^>]*)?>", text) if bot else None
+    return _LEADING_MENTION.sub("", text[mention.start() :] if mention else text)
 
 
 def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, Any]:

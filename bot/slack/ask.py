@@ -22,6 +22,11 @@ class Ask:
     place: Place
     command: Command
 
+    @property
+    def spoken(self) -> str:
+        """What people type to reach this bot where they asked."""
+        return self.desk.spoken(self.place)
+
     def option(self, name: str) -> str:
         """What was given as `name=…`, "" where it was not."""
         return self.command.options.get(name, "")

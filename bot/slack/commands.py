@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bot.grammar import Command, GrammarError, verb
+from bot.manual import verbs_about
 from bot.slack import running, steering
 from bot.slack.ask import Ask, only_run, the_run
 from bot.slack.desk import Desk
@@ -16,8 +17,7 @@ from bot.slack.views.text import code, inline
 from engine import approvals, catalog, executions, sync
 from engine.access import Action, authorise, verdict
 from engine.definition import lint
-from engine.errors import NotAllowed
-from storage.records import Decision, ExecutionStatus, VersionRecord
+from storage.records import Decision, ExecutionStatus, RunbookRecord, VersionRecord, VersionStatus
 
 
 def answer(desk: Desk, command: Command, reply: Reply) -> None:
@@ -32,12 +32,21 @@ def answer(desk: Desk, command: Command, reply: Reply) -> None:
 
 
 def _help(ask: Ask) -> Message:
-    return lists.help_view(ask.desk.command, " ".join(ask.command.words).lower())
+    return lists.help_view(ask.spoken, verbs_about(" ".join(ask.command.words).lower()))
 
 
 def _list(ask: Ask) -> Message:
     found = catalog.listing(ask.desk.rt, " ".join(ask.command.words), ask.option("tag") or None)
-    return lists.runbooks_view(found, ask.desk.command)
+    return lists.runbooks_view(found, ask.spoken, _may_run(ask, found))
+
+
+def _may_run(ask: Ask, found: Iterable[RunbookRecord]) -> set[str]:
+    """The ids of those that are approved and that this person may run; who may depends on a runbook's team alone."""
+    approved = [runbook for runbook in found if runbook.status is VersionStatus.APPROVED]
+    one_each = {runbook.team: runbook for runbook in approved}
+    rt = ask.desk.rt
+    teams = {team for team, runbook in one_each.items() if verdict(rt, ask.actor, Action.START, runbook).allowed}
+    return {runbook.slug for runbook in approved if runbook.team in teams}
 
 
 def _show(ask: Ask) -> Message:
@@ -45,7 +54,7 @@ def _show(ask: Ask) -> Message:
     rt = ask.desk.rt
     version = catalog.version(rt, slug, number)
     return lists.runbook_view(
-        catalog.get(rt, slug), version, catalog.definition(version), catalog.history(rt, slug), ask.desk.command
+        catalog.get(rt, slug), version, catalog.definition(version), catalog.history(rt, slug), ask.spoken
     )
 
 
@@ -56,8 +65,10 @@ def _diff(ask: Ask) -> Message:
 def _change(ask: Ask, *, offer: bool) -> Message:
     slug, number = ask.command.target
     version = catalog.version(ask.desk.rt, slug, number)
+    history = catalog.history(ask.desk.rt, slug)
     diff = catalog.diff(ask.desk.rt, slug, version.number)
-    return admin.change_view(version, diff, warnings_of(version), offer=offer)
+    first = not any(old.number < version.number and old.status is VersionStatus.APPROVED for old in history)
+    return admin.change_view(version, diff, warnings_of(version), offer=offer, first=first)
 
 
 def warnings_of(version: VersionRecord) -> list[str]:
@@ -141,22 +152,32 @@ def more_needed(gate: executions.GateView) -> str:
 
 def _sync(ask: Ask) -> Message:
     report = sync.sync(ask.desk.rt, ask.actor, ask.desk.directory.user_by_email)
-    return admin.sync_view(report, ask.desk.command)
+    return admin.sync_view(report, ask.spoken)
 
 
 def _admin_approve(ask: Ask) -> Message:
     slug, number = ask.command.target
     if number is not None:
         return admin.approved_view(catalog.approve(ask.desk.rt, ask.actor, slug, number))
-    shown = verdict(ask.desk.rt, ask.actor, Action.APPROVE, catalog.version(ask.desk.rt, slug))
-    if not shown.allowed:
-        raise NotAllowed(shown.why)
+    current = catalog.version(ask.desk.rt, slug)
+    authorise(ask.desk.rt, ask.actor, Action.APPROVE, current)
+    catalog.must_be_draft(current)
     return _change(ask, offer=True)
 
 
 def _admin_deprecate(ask: Ask) -> Message:
+    (slug, number), rt, reason = ask.command.target, ask.desk.rt, ask.option("reason")
+    before = catalog.history(rt, slug)
+    shown = catalog.deprecate(rt, ask.actor, slug, number, reason)
+    gone = [old for old in before if number in (None, old.number) and old.status is not VersionStatus.DEPRECATED]
+    stopped = catalog.open_runs(rt, slug, [old.number for old in gone])
+    back = shown.number == before[0].number
+    return admin.deprecated_view(shown.slug, gone, stopped, reason, ask.spoken if back else None)
+
+
+def _admin_rollback(ask: Ask) -> Message:
     slug, number = ask.command.target
-    return admin.deprecated_view(catalog.deprecate(ask.desk.rt, ask.actor, slug, number, ask.option("reason")))
+    return admin.rolled_back_view(catalog.rollback(ask.desk.rt, ask.actor, slug, number), ask.spoken)
 
 
 _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
@@ -180,6 +201,7 @@ _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
     "admin sync": _sync,
     "admin approve": _admin_approve,
     "admin deprecate": _admin_deprecate,
+    "admin rollback": _admin_rollback,
 }
 _DECISIONS = frozenset(_VERBS) - {"help", "list", "show", "diff", "status", "runs"}
 """Verbs whose right may hang on a user group."""

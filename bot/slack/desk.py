@@ -16,7 +16,7 @@ from slack_sdk import WebClient
 from bot.grammar import GrammarError
 from bot.slack.directory import Directory
 from bot.slack.ids import BadValue
-from bot.slack.reply import Reply
+from bot.slack.reply import Place, Reply
 from bot.slack.views import errors as views
 from bot.slack.views.parts import said
 from engine import requests
@@ -43,6 +43,10 @@ class Desk:
         """What people type to reach this bot."""
         return self.rt.settings.slack_command
 
+    def spoken(self, place: Place) -> str:
+        """What people type to reach this bot there: in a thread only a mention works."""
+        return f"@{self.directory.my_name()}" if place.in_thread else self.command
+
     def hand_over(self, key: str | None, reply: Reply, work: Work) -> None:
         """Do `work` in a thread, once for a `key`. Returns at once and never raises."""
         try:
@@ -63,9 +67,9 @@ class Desk:
             if self.once(key):
                 work(reply)
         except EngineError as error:
-            reply.privately(views.refusal(error))
+            reply.privately(views.refusal(error, self.spoken(reply.place)))
         except GrammarError as error:
-            reply.privately(views.misunderstood(error, self.command))
+            reply.privately(views.misunderstood(error, self.spoken(reply.place)))
         except BadValue:
             reply.privately(said("This button is from an older version of the bot. Ask for the message again."))
         except Exception:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from engine.definition.model import Json
 from engine.definition.parameter_schema import check_schema, resolved, value_checker
 from engine.definition.schema import Path, predicate, subject
-from engine.definition.words import did_you_mean, listed, nearest
+from engine.definition.words import did_you_mean, listed, nearest, shortened
 from engine.errors import InvalidParameters
 
 __all__ = ["EMPTY", "check_schema", "coerce", "validate"]
@@ -89,7 +89,16 @@ def _in_words(error: Any, schema: dict[str, Json]) -> tuple[str, str]:
         hint = did_you_mean(name, names) if nearest(name, names) else ""
         known = f"; there is {listed(names)}" if names and not hint else ""
         return name, f"is not a parameter of this runbook{hint or known}"
-    return name, f"{subject(rest)} {predicate(error)}" if rest else predicate(error)
+    return name, f"{_place(rest, error.instance)} {predicate(error)}" if rest else predicate(error)
+
+
+def _place(path: Path, value: Json) -> str:
+    """How a sentence names what is inside a parameter; items of a list count from 1 and are told with their value."""
+    if not isinstance(path[0], int):
+        return subject(path)
+    inside = f", {subject(path[1:])}" if path[1:] else ""
+    told = f" (“{shortened(_written(value), 40)}”)" if isinstance(value, str | int | float | None) else ""
+    return f"item {path[0] + 1}{inside}{told}"
 
 
 _BOOLEANS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}

@@ -1,13 +1,14 @@
 """The JSON Schema of a runbook file, and its verdicts in people's words.
 
 `schema.json` beside this file is what editors use and what the loader uses. `errorMessage` in it (an annotation that
-editors know too) replaces our own words, for all of a subschema or for one keyword.
+editors know too) replaces our own words, for all of a subschema or for one keyword; `missing` is for a
+`oneOf` of required keys none of which is there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -147,8 +148,35 @@ _FORMATS = {
 
 def findings(validator: Any, data: Json, base: Path = ()) -> Iterator[Finding]:
     """Every verdict on `data`, in words; `base` is put before the paths that sentences name."""
-    for error in validator.iter_errors(data):
-        yield _finding(error, data, base)
+    errors = list(validator.iter_errors(data))
+    meant = _meant(errors)
+    for error in errors:
+        if not _missing(error) & meant:
+            yield _finding(error, data, base)
+
+
+def _meant(errors: Sequence[ValidationError]) -> set[Path]:
+    """The keys that unknown keys were most likely meant to be: to call those missing as well would say it twice."""
+    found: set[Path] = set()
+    for error in errors:
+        if error.validator == "additionalProperties":
+            path: Path = tuple(error.absolute_path)
+            keys = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+            word = nearest(str(path[-1]), keys)
+            found |= {(*path[:-1], word)} if word else set()
+    return found
+
+
+def _missing(error: ValidationError) -> set[Path]:
+    """The keys that an error says are missing, any one of which would settle it."""
+    path: Path = tuple(error.absolute_path)
+    if error.validator == "required":
+        return {path}
+    if error.validator == "oneOf" and isinstance(error.instance, dict):
+        choices: Json = error.validator_value
+        keys = {key for one in choices for key in one.get("required", ())}
+        return set() if keys & set(error.instance) else {(*path, key) for key in keys}
+    return set()
 
 
 def _finding(error: ValidationError, data: Json, base: Path) -> Finding:
@@ -207,7 +235,8 @@ def value_at(data: Json, path: Path) -> Json:
 def predicate(error: ValidationError) -> str:
     """What is wrong, without the subject: "must be one of api, web"."""
     own = error.schema.get("errorMessage") if isinstance(error.schema, dict) else None
-    message = own.get(error.validator) if isinstance(own, dict) else own
+    about = "missing" if error.validator == "oneOf" and _missing(error) else error.validator
+    message = own.get(about) if isinstance(own, dict) else own
     if error.validator == "additionalProperties":
         return _unknown_key(error)
     if message:

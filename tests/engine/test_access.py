@@ -42,6 +42,7 @@ MATRIX = {
     ("payments", Action.REPLAY): "yyy----",
     ("payments", Action.APPROVE): "y------",
     ("payments", Action.DEPRECATE): "y------",
+    ("payments", Action.ROLLBACK): "y------",
     (None, Action.VIEW): "yyyyyyy",
     (None, Action.START): "y---y--",
     (None, Action.CANCEL): "y---y--",
@@ -53,6 +54,7 @@ MATRIX = {
     (None, Action.REPLAY): "y---y--",
     (None, Action.APPROVE): "y------",
     (None, Action.DEPRECATE): "y------",
+    (None, Action.ROLLBACK): "y------",
     ("no thing", Action.SYNC): "y-----y",
 }
 
@@ -72,7 +74,7 @@ def things(house: House, team: str | None, action: Action) -> list[Thing]:
         return [None]
     slug = "team" if team else "everybody"
     found = catalog.get(house.rt, slug)
-    if action in (Action.APPROVE, Action.DEPRECATE):
+    if action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK):
         return [catalog.version(house.rt, slug)]
     if action is Action.START:
         return [found]

@@ -73,7 +73,7 @@ def test_an_approval_is_bound_to_what_was_shown(house: House) -> None:
     with pytest.raises(Conflict, match="not the newest"):
         catalog.approve(house.rt, ALICE, "demo", first, shown)
     catalog.approve(house.rt, ALICE, "demo", second)
-    with pytest.raises(Conflict, match="APPROVED already"):
+    with pytest.raises(Conflict, match="already approved"):
         catalog.approve(house.rt, DAVE, "demo", second)
     with pytest.raises(NotFound, match="no version 9"):
         catalog.approve(house.rt, ALICE, "demo", 9)
@@ -100,6 +100,30 @@ def test_a_withdrawn_version_says_why_it_does_not_run(house: House) -> None:
     catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
     with pytest.raises(NotApproved, match=r"DEPRECATED.*wrong host"):
         house.start("demo")
+
+
+def test_a_withdrawn_version_comes_back_as_a_draft(house: House) -> None:
+    """Only the newest, only a deprecated one, only by a platform admin, and it needs its approval again."""
+    first = draft(house)
+    with pytest.raises(Conflict, match="nothing to roll back"):
+        catalog.rollback(house.rt, ALICE, "demo")
+    catalog.approve(house.rt, ALICE, "demo", first)
+    run = house.start("demo")
+    catalog.deprecate(house.rt, ALICE, "demo", reason="wrong host")
+    assert catalog.open_runs(house.rt, "demo", [first]) == [run]
+    assert catalog.open_runs(house.rt, "demo", [first + 1]) == []
+    with pytest.raises(Conflict, match=r"deprecated \(wrong host\).*`admin rollback demo`"):
+        catalog.approve(house.rt, ALICE, "demo", first)
+    with pytest.raises(NotAllowed, match="Only a platform admin may roll back"):
+        catalog.rollback(house.rt, BOB, "demo")
+    assert catalog.rollback(house.rt, ALICE, "demo").status == "DRAFT"
+    with database.reading():
+        row = audit.of_thing(1, "runbook:demo@1")[-1]
+    assert (row.action, row.actor, row.detail["was"]) == ("runbook.rollback", ALICE.user_id, "wrong host")
+    assert catalog.approve(house.rt, ALICE, "demo", first).status == "APPROVED"
+    draft(house, "b")
+    with pytest.raises(Conflict, match="not the newest"):
+        catalog.rollback(house.rt, ALICE, "demo", first)
 
 
 def test_a_draft_stops_the_runbook_or_keeps_the_last_approved_version(house: House) -> None:

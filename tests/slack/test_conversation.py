@@ -29,7 +29,7 @@ def test_missing_parameters_open_a_form(bot: Stage) -> None:
     told = shown(wait_for(lambda: bot.private()[before:])[0])
     assert "Started" in told
     run = "R-" + told.split("R-")[1][:6]
-    assert "grace=9 service=basket" in shown(bot.card(run))
+    assert "service=basket grace=9" in shown(bot.card(run))
 
 
 def test_a_gate_takes_two_admins_and_nobody_else(bot: Stage) -> None:
@@ -43,7 +43,7 @@ def test_a_gate_takes_two_admins_and_nobody_else(bot: Stage) -> None:
         bot.click("gate.approve", user, gate["ts"])
         assert word in shown(wait_for(lambda user=user, before=before: bot.private(user)[before:])[0])
     bot.click("gate.approve", ALICE, gate["ts"])
-    wait_for(lambda: "1 of 2 approvals missing" in shown(bot.find(lambda m: m["ts"] == gate["ts"])))
+    wait_for(lambda: "needs 2 approvals, has 1" in shown(bot.find(lambda m: m["ts"] == gate["ts"])))
     before = len(bot.private(ALICE))
     bot.click("gate.approve", ALICE, gate["ts"])
     assert "voted" in shown(wait_for(lambda: bot.private(ALICE)[before:])[0])
@@ -123,6 +123,50 @@ def test_a_mention_takes_the_same_words(bot: Stage) -> None:
     said = bot.post("mention", user=CAROL, channel=CHANNEL, text="@runbook list drain")
     ts = said.get("ts") or said["message"]["ts"]
     wait_for(lambda: any("Drain a service" in line for line in bot.in_thread(ts)))
+
+
+def test_words_before_a_mention_are_for_people(bot: Stage) -> None:
+    """They are ignored, and what is hinted at begins with the mention, since a thread takes no slash command."""
+    said = bot.post("mention", user=CAROL, channel=CHANNEL, text="please look, run this: @runbook list drain")
+    ts = said.get("ts") or said["message"]["ts"]
+    wait_for(lambda: any("Drain a service" in line for line in bot.in_thread(ts)))
+    before = len(bot.private())
+    bot.post("mention", user=CAROL, channel=CHANNEL, text="and @runbook show")
+    assert "Type `@runbook show ID" in shown(wait_for(lambda: bot.private()[before:])[0])
+
+
+def test_a_list_offers_only_what_this_person_may_run(bot: Stage) -> None:
+    """A button for those who may run it, none for the others."""
+    for user, offered in ((CAROL, True), (OSCAR, False)):
+        before = len(bot.private(user))
+        bot.say("list drain", user)
+        assert ("run.form" in str(bot.private(user)[before]) or "Run…" in str(bot.private(user)[before])) == offered
+
+
+def test_a_withdrawn_runbook_comes_back(bot: Stage) -> None:
+    """What was withdrawn and stopped is named, `show` says why, and a rollback and an approval bring it back."""
+    run = bot.start('run careful reason="it hangs"')
+    wait_for(lambda: "Waiting for approval" in shown(bot.card(run)))
+    told = bot.say('admin deprecate careful reason="wrong host"', ALICE)
+    for part in ("`careful@1`", run, "wrong host", "`/runbook admin rollback careful`"):
+        assert part in told
+    assert "wrong host" in bot.say("show careful")
+    assert "`/runbook admin rollback careful`" in bot.say("admin approve careful", ALICE)
+    bot.say(f"cancel {run}", ALICE)
+    card = wait_for(lambda: (c := bot.card(run)) and "never started" in str(c) and c)
+    assert "Failed" not in shown(card)
+    assert "is a draft again" in bot.say("admin rollback careful", ALICE)
+    assert "First version: the whole file" in bot.say("admin approve careful", ALICE)
+    assert "is approved" in bot.say("admin approve careful@1", ALICE)
+    assert "already approved" in bot.say("admin approve careful", ALICE)
+
+
+def test_help_is_about_one_verb(bot: Stage) -> None:
+    """Its usage, its parts and an example; other words are answered with the nearest verb."""
+    told = bot.say("help run")
+    assert "For example: `/runbook run restart-checkout" in told
+    assert "/runbook runs" not in told
+    assert "no verb “resolv”. Did you mean “resolve”" in bot.say("help resolv")
 
 
 def test_home_shows_runs_and_runbooks(bot: Stage) -> None:

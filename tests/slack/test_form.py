@@ -126,6 +126,24 @@ def test_what_is_known_is_filled_in() -> None:
         assert "initial_value" not in inputs(drawn({"count": number}))["count"]["element"]
 
 
+def test_what_does_not_fit_stays_in_sight() -> None:
+    """An input that cannot hold what was given says so in its hint, and names the default; one that can, holds it."""
+    given_values = {"count": "900", "service": "wep", "zones": "us,mars", "day": "soon", "ratio": "x", "mail": "a@b"}
+    found = inputs(drawn({**given_values, "note": "n" * 90, "hosts": "a,b"}))
+    hints = {name: block.get("hint", {}).get("text", "") for name, block in found.items()}
+    assert hints["count"] == "“900” was given. From 0 to 300."
+    assert hints["service"] == "“wep” was given. The one."
+    assert hints["zones"] == "“us,mars” was given."
+    assert hints["day"] == "“soon” was given."
+    assert hints["ratio"] == "“x” was given. Default: 0.5."
+    assert hints["note"].startswith("“nnn")
+    assert hints["force"] == "Default: No."
+    assert hints["hosts"] == "Written with commas between them, or as a JSON list."
+    assert found["zones"]["element"]["initial_options"][0]["text"]["text"] == "us"
+    assert found["mail"]["element"]["initial_value"] == "a@b"
+    assert not any("given" in hint for hint in (hints["mail"], hints["hosts"], hints["level"]))
+
+
 def test_the_form_carries_ids_only() -> None:
     """What comes back with the form says which version and where, and nothing of what was typed."""
     view = drawn({"note": "secret"})

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
 
+from bot import grammar
 from bot.grammar import GrammarError
 from bot.simulator.blocks import check_blocks, check_view
 from bot.slack.ids import RejectForm, ResolveForm, RunForm, SkipForm
@@ -63,7 +64,7 @@ def check(message: Message, surface: str = "message") -> Message:
 
 def all_views(text: str) -> list[Message]:
     """Every message there is, with one text wherever people or machines can put one; ids are as long as ids get."""
-    name = text[:150] or "x"
+    name = text[:150].encode(errors="replace").decode() or "x"
     error = {"code": text, "message": text, "step": text}
     odd = step(path=name, step_id=text, status=StepStatus.UNKNOWN, error=error, note=text, outputs={"status": text})
     ended = step(2, status=StepStatus.SUCCESS, outputs={"status": 200, "json": {text: text}}, ended_at=AT)
@@ -90,11 +91,12 @@ def all_views(text: str) -> list[Message]:
         lists.runs_view([execution(slug=text, requester=text)]),
         admin.change_view(shown, text, [text], offer=True),
         admin.approved_view(replace(shown, decided_by=text)),
-        admin.deprecated_view(shown),
+        admin.deprecated_view(name, [shown], [text], text, "/runbook"),
+        admin.rolled_back_view(shown, "/runbook"),
         admin.sync_view(report, "/runbook"),
-        errors.refusal(Conflict(text)),
-        errors.refusal(InvalidParameters({text: text, "": text})),
-        errors.refusal(InvalidDefinition([Problem(text, 1, 1, text)])),
+        errors.refusal(Conflict(text), "/runbook"),
+        errors.refusal(InvalidParameters({text: text, "": text}), "/runbook"),
+        errors.refusal(InvalidDefinition([Problem(text, 1, 1, text)]), "/runbook"),
         errors.misunderstood(GrammarError(text, "run ID"), "/runbook"),
     ]
 
@@ -154,18 +156,19 @@ def test_the_states_of_steps_are_said_in_words() -> None:
         StepStatus.RUNNING: ("in_progress", "running"),
         StepStatus.WAITING: ("in_progress", "waiting"),
         StepStatus.UNKNOWN: ("error", "outcome unknown"),
-        StepStatus.SUCCESS: ("complete", "done"),
+        StepStatus.SUCCESS: ("complete", ""),
         StepStatus.FAILED: ("error", "failed"),
         StepStatus.SKIPPED: ("complete", "skipped"),
-        StepStatus.CANCELLED: ("error", "cancelled"),
+        StepStatus.CANCELLED: ("pending", "cancelled while it ran"),
     }
     assert set(statuses) == set(StepStatus)
     for status, (task_status, said_as) in statuses.items():
-        block = card.card(view((step(status=status),))).blocks[1]
+        block = card.card(view((step(status=status, started_at=AT),))).blocks[1]
         task = block["tasks"][0]
         assert task["status"] == task_status
         assert task["title"] == "step-1 · Drain it"
-        assert said_as in json.dumps(task["details"])
+        assert said_as in json.dumps(task.get("details", ""))
+        assert ("details" in task) == bool(said_as)
 
 
 @pytest.mark.parametrize(
@@ -177,11 +180,78 @@ def test_the_states_of_steps_are_said_in_words() -> None:
         ({"status": StepStatus.READY, "attempts": 2, "kind": "poll"}, {}, "checking, 2 times so far"),
         ({"status": StepStatus.FAILED, "error": {"code": "rejected", "message": "m"}}, {}, "rejected"),
         ({"status": StepStatus.BLOCKED}, {"status": ExecutionStatus.FAILED}, "never started"),
+        ({"status": StepStatus.CANCELLED, "ended_at": AT}, {"status": ExecutionStatus.CANCELLED}, "never started"),
+        ({"status": StepStatus.CANCELLED, "ended_at": AT}, {"status": ExecutionStatus.CANCELLED}, "0 of 1 steps ended"),
     ],
 )
 def test_the_finer_states_are_said_too(given_step: dict[str, Any], run: dict[str, Any], said_as: str) -> None:
     """What a bare status does not tell is in the details."""
     assert said_as in json.dumps(card.card(view((step(**given_step),), **run)).blocks[1])
+
+
+def test_a_gate_that_passed_names_who_approved() -> None:
+    """People stand in a task card as people, and in lines as mentions; no JSON and no second "done"."""
+    passed = step(
+        kind="approval", status=StepStatus.SUCCESS, ended_at=AT, outputs={"approved_by": ["U0ALICE01", "U0DAVE001"]}
+    )
+    task = check(card.card(view((passed,)))).blocks[1]["tasks"][0]
+    assert "details" not in task
+    assert task["output"]["elements"][0]["elements"] == [
+        {"type": "text", "text": "approved by "},
+        {"type": "user", "user_id": "U0ALICE01"},
+        {"type": "text", "text": ", "},
+        {"type": "user", "user_id": "U0DAVE001"},
+    ]
+    assert "approved by <@U0ALICE01>, <@U0DAVE001>" in words(check(card.card(view((passed,)), plan=False)))
+
+
+def test_parameters_stand_in_the_runbooks_order() -> None:
+    """Not in the order in which somebody typed them."""
+    whole = view(parameters={"z": 1, "grace": 2, "service": "api"})
+    book = runbook({"type": "object", "properties": {"service": {}, "grace": {}}})
+    assert "`service=api grace=2 z=1`" in words(card.card(replace(whole, runbook=book)))
+
+
+def test_a_list_begins_with_what_this_person_may_run() -> None:
+    """Only those have a button; each says one sentence, cut between words."""
+    first = runbook_record(slug="a", description="Stops it. And then much more.")
+    second = runbook_record(slug="b", description="word " * 60)
+    blocks = check(lists.runbooks_view([first, second], "/runbook", {"b"})).blocks
+    assert ["accessory" in block for block in blocks] == [True, False]
+    assert "word…" in blocks[0]["text"]["text"]
+    assert "Stops it.\n" in blocks[1]["text"]["text"]
+
+
+def test_a_withdrawal_says_all_that_it_did() -> None:
+    """Every version, every run it stops, why, and the way back."""
+    gone = [version(number=2), version(number=1)]
+    told = words(check(admin.deprecated_view("restart", gone, ["R-AB"], "wrong host", "/runbook")))
+    for part in (
+        "`restart@1`, `restart@2` are deprecated",
+        "wrong host",
+        "`R-AB`",
+        "`/runbook admin rollback restart`",
+    ):
+        assert part in told
+    assert "rollback" not in words(admin.deprecated_view("restart", gone, [], "", None))
+
+
+def test_a_sync_names_files_without_their_folder() -> None:
+    """The bare name is code, the rest plain text."""
+    report = SyncReport((), (Problem("/srv/books/a.yaml", 3, 5, "`stpes` is not known here"),), 0)
+    assert "`a.yaml` line 3, column 5: `stpes` is not known here" in words(admin.sync_view(report, "/runbook"))
+
+
+def test_a_refusal_says_what_to_type_here() -> None:
+    """The engine names the verb, and the view puts in front of it what reaches this bot; other code stays."""
+    refused = Conflict("demo@1 is deprecated. `admin rollback demo` brings `demo` back, `runs all` lists runs.")
+    told = words(errors.refusal(refused, "@runbook"))
+    assert "`@runbook admin rollback demo` brings `demo` back, `@runbook runs all` lists" in told
+
+
+def test_a_first_version_says_that_it_is_the_whole_file() -> None:
+    """Without a version to compare with there is no change to show."""
+    assert "First version: the whole file" in words(admin.change_view(version(), "a", [], offer=True, first=True))
 
 
 def test_buttons_are_there_while_they_can_do_something() -> None:
@@ -302,7 +372,7 @@ def test_a_gate_names_the_minima_it_lacks() -> None:
     """Who has to be among the approvers, and who of them is still missing."""
     approvers = {"minima": [{"group": "db-owners", "count": 1}, {"role": "responder", "count": 2}]}
     told = words(check(gate_post(gate(approvers=approvers, unmet=("1 of group db-owners",)))))
-    assert "2 of 2 approvals missing, among them 1 of group db-owners" in told
+    assert "needs 2 approvals, has 0; still missing 1 of group db-owners" in told
     assert "at least 1 of @db-owners, at least 2 of responders" in told
 
 
@@ -327,7 +397,7 @@ def test_an_open_gate_says_all_that_is_needed_to_decide() -> None:
     for part in (
         "Restart?",
         "restart: POST https://a.example/restart",
-        "2 of 2 approvals missing",
+        "needs 2 approvals, has 1",
         "platform admins, <!subteam^S0ONCALL>, @oncall, <@U0ALICE01>",
         "<@U0ALICE01> approved: “fine”",
         "open until",
@@ -423,7 +493,9 @@ def test_lists_are_bounded() -> None:
     check(lists.runs_view([execution()] * 50))
     assert check_view(home_view([execution()] * 20, many, "/runbook")) == []
     check(lists.help_view("/runbook"))
-    assert "admin deprecate" not in words(lists.help_view("/runbook", "run"))
+    told = words(check(lists.help_view("/runbook", (grammar.verb("run"),))))
+    assert "admin deprecate" not in told
+    assert 'For example: `/runbook run restart-checkout service=checkout reason="hangs since 9:12"`' in told
 
 
 def test_the_short_forms_are_valid() -> None:

@@ -152,7 +152,6 @@ MISTAKES = {
     "other tools' words": (
         steps("{id: a, kind: http, depends_on: [], when: x, args: {}, retries: 3, timeout-minutes: 5}"),
         [
-            "5:5 step `a`: `type` is required",
             "5:13 step `a`: `kind` is not known here; did you mean `type`?",
             "5:25 step `a`: `depends_on` is not known here; did you mean `needs`?",
             "5:41 step `a`: `when` is not known here; did you mean `if`?",
@@ -165,7 +164,8 @@ MISTAKES = {
         steps("{id: a, type: htpp}"),
         [f"5:19 step `a`: `type` must be one of {', '.join(KINDS)}; did you mean `http`?"],
     ),
-    "no steps": ("", ["1:1 the file needs either `steps` or `webhook`, and not both"]),
+    "no steps": ("", ["1:1 the file needs `steps` or a `webhook`"]),
+    "steps misspelt": ("stpes: []\n", ["4:1 `stpes` is not known here; did you mean `steps`?"]),
     "steps and webhook": (
         steps(OK) + "webhook: {url: 'https://h'}\n",
         ["1:1 the file needs either `steps` or `webhook`, and not both"],

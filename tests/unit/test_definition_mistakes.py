@@ -25,8 +25,6 @@ MISTAKES = {
     "other tools' words": (
         steps(f"{{id: a, type: loop, with: {{for_each: [1], tasks: [{IN}], parallel: 2}}, ignore_errors: true, rollback: {{}}}}") + "on_error: []\nalways: []\n",
         [
-            "5:31 step `a`: `with.steps` is required",
-            "5:31 step `a`: `with` needs either `items` or `while`, and not both",
             "5:32 step `a`: `with.for_each` is not known here; did you mean `items`?",
             "5:47 step `a`: `with.tasks` is not known here; did you mean `steps`?",
             "5:104 step `a`: `with.parallel` is not known here; did you mean `max_parallel`?",
@@ -58,7 +56,6 @@ MISTAKES = {
             "6:27 step `b`: `then` belongs inside `with`",
             "6:63 step 1 of `then`: `with.then[0]` must be a mapping, not a whole number",
             "6:66 step 2 of `then`: `id` is required",
-            "6:85 step 2 of `then`: `with.url` is required",
             "6:86 step 2 of `then`: `with.uri` is not known here; did you mean `url`?",
         ],
     ),
@@ -198,11 +195,9 @@ MISTAKES = {
             "7:38 step `c`: `with.for`: `soon` is not a duration; write it like 30s, 15m, 1h30m or 500ms",
             "8:28 step `d`: `timeout` is not for a message, which is handed over at once",
             "8:41 step `d`: `idempotent` is for http and grpc steps only",
-            "8:65 step `d`: `with.text` is required",
             "8:66 step `d`: `with.message` is not known here; did you mean `text`?",
             "8:88 step `d`: `with.channel` must be a Slack channel's id, such as C0INCIDENT",
             "9:41 step `e`: `with.text`: secrets may stand in a call's headers, query, auth and body only",
-            "10:32 step `f`: `with.for` is required",
             "10:33 step `f`: `with.seconds` is not known here; did you mean `for`?",
         ],
     ),
@@ -276,7 +271,6 @@ MISTAKES = {
     "concurrency's words": (
         "concurrency: {key: a, limit: 1001}\n" + steps(f"{{id: a, {H}}}"),
         [
-            "4:14 `concurrency.group` is required",
             "4:15 `concurrency.key` is not known here; did you mean `group`?",
             "4:30 `concurrency.limit` must be at most 1000",
         ],

@@ -77,6 +77,8 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
         return asked(rt, Action.SYNC)
     if label == "deprecate":
         return asked(rt, Action.DEPRECATE, catalog.version(rt, TEAM))
+    if label == "roll back a deprecated version":
+        return asked(rt, Action.ROLLBACK, catalog.version(rt, TEAM))
     if label == "approve somebody else's version":
         return asked(rt, Action.APPROVE, catalog.version(rt, TEAM))
     if label == "approve a version of one's own":
@@ -119,7 +121,8 @@ def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
 
 def test_every_action_is_in_the_matrix() -> None:
     """A new one needs its row, or its word where it is told what steering is."""
-    rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.SYNC, Action.APPROVE, Action.DEPRECATE}
+    administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
+    rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)
     told = re.search(r"To steer a run is to (.*?) it\.", section(read("docs/operations.md"), "## Who may do what"))
     assert told is not None

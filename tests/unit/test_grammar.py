@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.grammar import ALIASES, VERBS, Command, GrammarError, parse, parse_words, quote
+from bot import manual
+from bot.grammar import ALIASES, VERBS, Command, GrammarError, Verb, parse, parse_words, quote
 
 
 def slack(text: str) -> str:
@@ -27,6 +28,10 @@ def slack(text: str) -> str:
         ('run x reason="two words"', Command("run", ("x",), {"reason": "two words"})),
         ("run x reason=“two words”", Command("run", ("x",), {"reason": "two words"})),
         ("run x reason=‘two words’", Command("run", ("x",), {"reason": "two words"})),
+        ("run x reason=„two words‟", Command("run", ("x",), {"reason": "two words"})),
+        ("run x reason=”two words”", Command("run", ("x",), {"reason": "two words"})),
+        ('run x reason="it said “go” twice"', Command("run", ("x",), {"reason": "it said “go” twice"})),
+        ('run x reason=“say "no" now”', Command("run", ("x",), {"reason": 'say "no" now'})),
         ("run x reason='don't stop'", Command("run", ("x",), {"reason": "don't stop"})),
         ("run x note=don't", Command("run", ("x",), {"note": "don't"})),
         ('run x a="say \\"hi\\""', Command("run", ("x",), {"a": 'say "hi"'})),
@@ -60,6 +65,7 @@ def slack(text: str) -> str:
         ("cancel R-7K force=yes", Command("cancel", ("R-7K",), {"force": "yes"})),
         ("cancel R-7K --force", Command("cancel", ("R-7K",), {"force": "true"})),
         ("admin sync", Command("admin sync")),
+        ("admin rollback x", Command("admin rollback", ("x",))),
         ("Admin Approve x@3", Command("admin approve", ("x@3",))),
         ("run\nx\na=1", Command("run", ("x",), {"a": "1"})),
     ],
@@ -83,8 +89,11 @@ def test_what_is_typed_is_understood(text: str, command: Command | None) -> None
         ("run x a=1 a=2", "given twice", ""),
         ('run x a="b', "never closed", ""),
         ("list colour=red", "takes no “colour”", "list"),
-        ("admin", "sync, approve or deprecate", "help admin"),
-        ("admin aprove x", "Did you mean “admin approve”?", "admin approve"),
+        ("admin", "sync, approve, deprecate, rollback", "help admin"),
+        ("admin aprove x", "There is no “admin aprove”. What admins can do: sync, approve", "help admin"),
+        ("admin foo", "There is no “admin foo”. What admins can do: sync, approve", "help admin"),
+        ('run x a=“b"', "never closed", ""),
+        ("run x a='b’", "never closed", ""),
         ("resolve R-7K2M9Q maybe", "retry, done or failed", "resolve"),
         ("retry call", "Name the run first", "retry RUN"),
         ("skip a b", "Name the run first", "skip RUN"),
@@ -168,3 +177,26 @@ def test_every_verb_is_reachable_and_explained() -> None:
         assert verb.help.endswith(".")
     assert set(ALIASES.values()) <= {verb.name for verb in VERBS}
     assert not set(ALIASES) & {verb.name for verb in VERBS}
+
+
+def test_help_is_about_one_verb_or_says_that_there_is_none() -> None:
+    """Only the whole name counts, aliases too; other words are answered with the nearest verb."""
+    assert manual.verbs_about("") == VERBS
+    assert [verb.name for verb in manual.verbs_about("run")] == ["run"]
+    assert [verb.name for verb in manual.verbs_about("stop")] == ["cancel"]
+    assert {verb.name.split()[0] for verb in manual.verbs_about("admin")} == {"admin"}
+    with pytest.raises(GrammarError, match=r"no verb “resolv”\. Did you mean “resolve”"):
+        manual.verbs_about("resolv")
+    with pytest.raises(GrammarError, match="no verb “nonsense”") as caught:
+        manual.verbs_about("nonsense")
+    assert caught.value.usage == "help"
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_each_verb_is_explained_whole(verb: Verb) -> None:
+    """Its example is understood as that verb, and every option it takes has words of its own."""
+    assert parse(manual.example_of(verb)).verb == verb.name
+    parts = dict(manual.parts_of(verb))
+    assert all(parts.values())
+    assert (verb.options or frozenset()) <= set(parts)
+    assert bool(parts) == (verb.name != verb.usage)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from slack_sdk.models.blocks import Block
 
 from bot.slack.ids import Action, VersionRef
+from bot.slack.views.errors import problem_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, said, section, sections
 from bot.slack.views.text import code, code_block, inline, person, pieces, when
 from bot.slack.views.words import version_words
@@ -18,15 +19,23 @@ if TYPE_CHECKING:
 
 _PIECE, _PIECES = 2800, 3
 """Characters in one block of a diff, escaped, and blocks in one message: Slack refuses messages of about 13,000."""
+_RUNS = 20
+"""Open runs that are named."""
 _CHANGES = {"new": "new", "changed": "changed", "deprecated": "gone from the folder, so deprecated"}
 
 
-def change_view(version: VersionRecord, diff: str, warnings: Sequence[str], *, offer: bool) -> Message:
-    """What a version changes. With `offer`, a button that approves exactly what is shown, by its digest."""
+def change_view(
+    version: VersionRecord, diff: str, warnings: Sequence[str], *, offer: bool, first: bool = False
+) -> Message:
+    """What a version changes. With `offer`, a button that approves exactly what is shown, by its digest.
+
+    `first` says that nothing was approved before, so that `diff` is the whole file.
+    """
     title = f"{version.slug}@{version.number}, {version_words(version.status)}"
     author = person(version.author) if version.author else inline(version.author_email or "unknown", 80)
     facts = [f"author {author}", f"commit {code((version.source_commit or 'none')[:12])}", when(version.created_at)]
     blocks: list[Block] = [header(title), context(" · ".join(facts), inline(version.note, 500))]
+    blocks += [section("*First version: the whole file*")] if first else []
     blocks += _diff_blocks(diff)
     blocks += (
         [section("\n".join(["⚠️ *Worth a second look*", *(f"• {inline(text, 300)}" for text in warnings[:8])]))]
@@ -61,8 +70,25 @@ def approved_view(version: VersionRecord) -> Message:
     return said(f"✅ {code(f'{version.slug}@{version.number}')} is approved by {person(version.decided_by)}.")
 
 
-def deprecated_view(version: VersionRecord) -> Message:
-    return said(f"⛔ {code(f'{version.slug}@{version.number}')} is deprecated and no longer runs.")
+def deprecated_view(
+    slug: str, versions: Sequence[VersionRecord], runs: Sequence[str], reason: str, command: str | None
+) -> Message:
+    """Which versions were withdrawn and why, and the open runs that stop; with a `command`, how to bring it back."""
+    names = ", ".join(code(f"{slug}@{version.number}") for version in sorted(versions, key=lambda each: each.number))
+    are = "is" if len(versions) == 1 else "are"
+    told = [f"⛔ {names} {are} deprecated and no longer {'runs' if are == 'is' else 'run'}."]
+    told += [f"Reason: {inline(reason, 500)}"] if reason else []
+    shown = ", ".join(code(run) for run in runs[:_RUNS]) + (" …" if len(runs) > _RUNS else "")
+    told += [f"Open runs that stop before their next step: {shown}."] if runs else ["No open run is stopped by this."]
+    if command is not None:
+        told.append(f"To bring it back as a draft: {code(f'{command} admin rollback {slug}')}.")
+    return message(told[0], sections(told))
+
+
+def rolled_back_view(version: VersionRecord, command: str) -> Message:
+    """What was brought back, and what it still needs before it runs."""
+    again = code(f"{command} admin approve {version.slug}")
+    return said(f"↩️ {code(f'{version.slug}@{version.number}')} is a draft again. To let it run: {again}.")
 
 
 def sync_view(report: SyncReport, command: str) -> Message:
@@ -75,5 +101,5 @@ def sync_view(report: SyncReport, command: str) -> Message:
         ref = f"{change.slug}@{change.number}"
         todo = "" if change.kind == "deprecated" else f" · to approve: {code(f'{command} admin approve {change.slug}')}"
         lines.append(f"• {code(ref)} {_CHANGES.get(change.kind, inline(change.kind, 40))}{todo}")
-    lines += [f"• {code(str(problem), 400)}" for problem in report.problems[:10]]
+    lines += [f"• {problem_line(problem)}" for problem in report.problems[:10]]
     return message(lines[0], sections(lines))

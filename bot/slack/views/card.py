@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, ConfirmObject
@@ -37,7 +38,7 @@ def card(view: ExecutionView, *, plan: bool = True, live: bool = True) -> Messag
     blocks += _open_gates(view)
     blocks += _unknown_steps(view)
     blocks += actions(_buttons(view))
-    blocks.append(context(*_small_print(execution)))
+    blocks.append(context(*_small_print(view)))
     return message(f"{icon} {inline(title)}", blocks if live else [b for b in blocks if b.type != ActionsBlock.type])
 
 
@@ -47,7 +48,7 @@ def short_card(view: ExecutionView) -> Message:
     icon, words = execution_words(execution, view.steps)
     title = f"{view.runbook.name} · {execution.id} · {words}"
     blocks = [header(f"{icon} {title}"), section(inline(steps.progress(view))), *actions(_buttons(view))]
-    return message(f"{icon} {inline(title)}", [*blocks, context(*_small_print(execution))])
+    return message(f"{icon} {inline(title)}", [*blocks, context(*_small_print(view))])
 
 
 def _trouble(view: ExecutionView) -> list[Block]:
@@ -138,7 +139,8 @@ _LABELS = {
 }
 
 
-def _small_print(execution: ExecutionRecord) -> list[str]:
+def _small_print(view: ExecutionView) -> list[str]:
+    execution = view.execution
     version = code(f"{execution.slug}@{execution.number}", 120)
     parts = [f"{version} started by {person(execution.requester)} {when(execution.created_at)}"]
     if execution.status.ended and execution.ended_at is not None:
@@ -148,9 +150,16 @@ def _small_print(execution: ExecutionRecord) -> list[str]:
     if execution.reason:
         parts.append(f"because: {inline(execution.reason, 300)}")
     if isinstance(execution.parameters, dict) and execution.parameters:
-        pairs = " ".join(f"{name}={as_json(value, 60)}" for name, value in execution.parameters.items())
+        named = _in_order(execution.parameters, view.runbook)
+        pairs = " ".join(f"{name}={as_json(execution.parameters[name], 60)}" for name in named)
         parts.append(code(pairs, 400))
     return parts
+
+
+def _in_order(names: Iterable[str], runbook: Runbook) -> list[str]:
+    """The parameters in the order in which the runbook has them, others behind."""
+    order = list(runbook.parameters.get("properties", {}))
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def _clocks(execution: ExecutionRecord) -> str:

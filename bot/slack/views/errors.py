@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from bot.grammar import GrammarError
+import re
+from pathlib import PurePath
+
+from bot.grammar import VERBS, GrammarError
 from bot.slack.views.parts import Message, said
-from bot.slack.views.text import code, escape
+from bot.slack.views.text import code, escape, inline
+from engine.definition.model import Problem
 from engine.errors import EngineError, InvalidDefinition, InvalidParameters
 
+_HINT = re.compile(rf"`((?:{'|'.join(verb.name for verb in VERBS)})(?: [^`]*)?)`")
+"""A verb in code, as the engine writes what could be typed: it does not know what reaches this bot."""
 
-def refusal(error: EngineError) -> Message:
-    """The engine's sentence; parameters and problems one a line."""
+
+def refusal(error: EngineError, command: str) -> Message:
+    """The engine's sentence; parameters and problems one a line. `command` is put before a verb that is hinted at."""
     if isinstance(error, InvalidParameters):
         lines = [
             f"• {code(name, 100)}: {escape(why, 300)}" if name else f"• {escape(why, 300)}"
@@ -18,8 +25,15 @@ def refusal(error: EngineError) -> Message:
         hint = f"Write each as {code('name=value')}, the value in quotes where it has spaces."
         return said("\n".join(["The parameters do not fit:", *lines[:20], hint]))
     if isinstance(error, InvalidDefinition):
-        return said("\n".join(code(str(problem), 300) for problem in error.problems[:8]))
-    return said(escape(str(error), 2500))
+        return said("\n".join(problem_line(problem) for problem in error.problems[:8]))
+    return said(escape(_HINT.sub(lambda hint: f"`{command} {hint[1]}`", str(error)), 2500))
+
+
+def problem_line(problem: Problem) -> str:
+    """One thing wrong with a file, as mrkdwn: the file by its bare name, where in it, and what."""
+    mark = "warning: " if problem.severity == "warning" else ""
+    name = code(PurePath(problem.file).name, 100)
+    return f"{name} line {problem.line}, column {problem.column}: {mark}{inline(problem.message, 400)}"
 
 
 def misunderstood(error: GrammarError, command: str) -> Message:

@@ -44,6 +44,7 @@ from bot.slack.views.parts import context
 from bot.slack.views.text import as_json, channel, code, inline, plain
 from engine.definition.model import Runbook
 from engine.definition.parameter_schema import resolved
+from engine.definition.parameters import coerce
 
 Json = Any
 FIELDS = 90
@@ -159,27 +160,55 @@ def properties(runbook: Runbook) -> dict[str, dict[str, Json]]:
 
 
 def _input(name: str, schema: dict[str, Json], required: bool, value: Json) -> InputBlock:
-    label, hint = str(schema.get("title") or name), _hint(schema)
+    label, element = str(schema.get("title") or name), _element(schema, value)
+    hint = " ".join(part for part in (_not_held(element, value), _hint(schema)) if part)
     return InputBlock(
         block_id=parameter_block(name),
         label=_plain(label, 200),
-        element=_element(schema, value),
+        element=element,
         hint=_plain(hint, 500) if hint else None,
         optional=not required,
     )
 
 
+def _not_held(element: InputInteractiveElement, value: Json) -> str:
+    """What was given, in words, where the input cannot hold all of it: a mistake is not to vanish unseen."""
+    if value in (None, "", []):
+        return ""
+    told = element.to_dict()
+    held = next((told[key] for key in told if key.startswith("initial_")), None)
+    cut_off = isinstance(element, PlainTextInputElement) and isinstance(value, str) and len(held or "") < len(value)
+    wanted = len(value) if isinstance(value, list) else len(_items_of(value)) if isinstance(held, list) else 1
+    if held is None or cut_off or (isinstance(held, list) and len(held) < wanted):
+        return f"“{as_json(value, 80)}” was given."
+    return ""
+
+
+def _items_of(text: Json) -> list[Json]:
+    """A list as people type it, as its items: JSON, or with commas between them."""
+    typed = coerce({"properties": {"typed": {"type": "array"}}}, {"typed": str(text)})["typed"]
+    return typed if isinstance(typed, list) else []
+
+
 def _hint(schema: dict[str, Json]) -> str:
     parts = [str(schema.get("description", ""))]
     found = choices(schema) or many(schema)
+    listed = kind(schema) == "array"
     if len(found) > _OPTIONS:
-        parts.append(f"One of {len(found)} values, such as {', '.join(as_json(one.value, 30) for one in found[:5])}.")
-    elif kind(schema) in ("array", "object") and not found:
-        parts.append("Written as a JSON list." if kind(schema) == "array" else "Written as a JSON object.")
+        of = "Of" if listed else "One of"
+        parts.append(f"{of} {len(found)} values, such as {', '.join(as_json(one.value, 30) for one in found[:5])}.")
+    if listed and not pickable(found):
+        parts.append("Written with commas between them, or as a JSON list.")
+    elif kind(schema) == "object" and not found:
+        parts.append("Written as a JSON object.")
     if kind(schema) in ("integer", "number") and not found:
         parts.append(_bounds(schema.get("minimum"), schema.get("maximum")))
     if schema.get("format") == "date-time":
         parts.append("In your own time zone.")
+    if schema.get("default") not in (None, ""):
+        default = schema["default"]
+        label = next((one.label for one in choices(schema) if one.value == default), as_json(default, 60))
+        parts.append(f"Default: {label}.")
     return " ".join(part for part in parts if part)
 
 
@@ -197,7 +226,8 @@ def _element(schema: dict[str, Json], value: Json) -> InputInteractiveElement:
         return StaticSelectElement(action_id=INPUT, options=options, initial_option=picked[0] if picked else None)
     if pickable(several):
         options = _options(several)
-        picked = _picked(several, options, value if isinstance(value, list) else [])
+        picked = _picked(several, options, value if isinstance(value, list) else _items_of(value or ""))
+        picked = picked[: schema.get("maxItems")]
         return StaticMultiSelectElement(
             action_id=INPUT, options=options, initial_options=picked or None, max_selected_items=schema.get("maxItems")
         )

@@ -51,9 +51,11 @@ def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
 
 def _terms(gate: GateView) -> list[str]:
     approval = gate.approval
-    left = f"{gate.missing} of {approval.min_approvals} approvals missing"
+    needed = approval.min_approvals
+    approved = sum(vote.decision is Decision.APPROVE for vote in gate.votes)
+    left = f"needs {needed} approval{'' if needed == 1 else 's'}, has {approved}"
     if gate.unmet:
-        left += f", among them {inline(', '.join(gate.unmet), 300)}"
+        left += f"; still missing {inline(', '.join(gate.unmet), 300)}"
     end = {"approve": "it counts as approved", "reject": "it counts as rejected"}.get(
         approval.on_timeout, "the run fails"
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
+from bot import manual
 from bot.grammar import VERBS, Verb
 from bot.slack.ids import Action, VersionRef
 from bot.slack.views.parts import Message, button, context, header, message, section, sections
-from bot.slack.views.text import as_json, code, duration, escape, inline, person, when
+from bot.slack.views.text import as_json, code, duration, escape, first_sentence, inline, person, when
 from bot.slack.views.words import execution_words, version_words
 from storage.records import ExecutionRecord, Json, RunbookRecord, VersionRecord, VersionStatus
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def help_view(command: str, about: str = "") -> Message:
-    """All verbs, or those whose name begins with `about`."""
-    verbs = [verb for verb in VERBS if verb.name.startswith(about)] or list(VERBS)
+def help_view(command: str, verbs: Sequence[Verb] = VERBS) -> Message:
+    """What can be typed: these verbs in a list, or one with words on each part and an example."""
+    if len(verbs) == 1:
+        return _verb_view(command, verbs[0])
     lines = [_help_line(command, verb) for verb in verbs]
     hint = (
         f"The same words work after a mention of this bot, in threads too. A RUN is an id such as {code('R-7K2M9Q')}."
@@ -30,15 +32,22 @@ def help_view(command: str, about: str = "") -> Message:
     return message("What can be typed", [*sections(lines), context(hint)])
 
 
+def _verb_view(command: str, verb: Verb) -> Message:
+    parts = [f"• {code(part)} {inline(words)}" for part, words in manual.parts_of(verb)]
+    example = f"For example: {code(f'{command} {manual.example_of(verb)}')}"
+    return message(f"How to use {inline(verb.name)}", sections([_help_line(command, verb), *parts, example]))
+
+
 def _help_line(command: str, verb: Verb) -> str:
     return f"{code(f'{command} {verb.usage}')}\n{inline(verb.help)}"
 
 
-def runbooks_view(runbooks: Sequence[RunbookRecord], command: str) -> Message:
-    """The runbooks, each with a button where it may run."""
+def runbooks_view(runbooks: Sequence[RunbookRecord], command: str, may_run: Collection[str] = ()) -> Message:
+    """The runbooks, those first that this person may run now; `may_run` holds their ids, and each has a button."""
     if not runbooks:
         return message("No runbook fits.", [section(f"No runbook fits. {code(f'{command} list')} shows them all.")])
-    blocks = [runbook_line(runbook) for runbook in runbooks[:_SHOWN]]
+    first = sorted(runbooks, key=lambda runbook: runbook.slug not in may_run)
+    blocks = [runbook_line(runbook, offer=runbook.slug in may_run) for runbook in first[:_SHOWN]]
     if len(runbooks) > _SHOWN:
         narrower = f"{code(f'{command} list TEXT')} or {code(f'{command} list tag=TAG')}"
         more = f"{len(runbooks) - _SHOWN} more. Narrow it: {narrower}."
@@ -46,16 +55,16 @@ def runbooks_view(runbooks: Sequence[RunbookRecord], command: str) -> Message:
     return message(f"{len(runbooks)} runbooks", blocks)
 
 
-def runbook_line(runbook: RunbookRecord, *, offer: bool = True) -> Block:
-    """One runbook in a list; `offer` puts a button beside it where it may run."""
+def runbook_line(runbook: RunbookRecord, *, offer: bool) -> Block:
+    """One runbook in a list, with one sentence of what it is; `offer` puts a button beside it."""
     facts = [version_words(runbook.status), f"risk {inline(runbook.risk, 20)}"]
     facts += [inline(f"team {runbook.team}", 80)] if runbook.team else []
     facts += [code(tag, 40) for tag in runbook.tags[:6]]
     title = f"*{inline(runbook.name, 150)}* {code(runbook.slug, 100)}"
-    text = "\n".join(line for line in (title, inline(runbook.description, 300), " · ".join(facts)) if line)
+    lines = (title, inline(first_sentence(runbook.description, 160)), " · ".join(facts))
+    text = "\n".join(line for line in lines if line)
     ref = VersionRef(runbook.slug, runbook.current_number, "")
-    runs = offer and runbook.status is VersionStatus.APPROVED
-    return section(text, button("Run…", Action.OPEN_FORM, ref) if runs else None)
+    return section(text, button("Run…", Action.OPEN_FORM, ref) if offer else None)
 
 
 def runbook_view(
@@ -100,7 +109,8 @@ def _parameters(schema: dict[str, Json]) -> list[str]:
 def _version_line(version: VersionRecord) -> str:
     author = person(version.author) if version.author else inline(version.author_email or "an unknown author", 80)
     decided = f", decided by {person(version.decided_by)}" if version.decided_by else ""
-    return f"{version.number} · {version_words(version.status)} · {author} · {when(version.created_at)}{decided}"
+    note = f": {inline(version.note, 300)}" if version.note and version.status is VersionStatus.DEPRECATED else ""
+    return f"{version.number} · {version_words(version.status)} · {author} · {when(version.created_at)}{decided}{note}"
 
 
 def runs_view(executions: Sequence[ExecutionRecord]) -> Message:

@@ -26,6 +26,13 @@ SECTION_LIMIT = 2900
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in a rich text, whom Slack shows by name; `user_id` is a Slack user's."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What is sent: `text` stands in where blocks cannot be shown (notifications, screen readers)."""
 
@@ -95,9 +102,10 @@ def actions(buttons: Sequence[ButtonElement]) -> list[Block]:
     return [ActionsBlock(elements=list(buttons[:25]))] if buttons else []
 
 
-def rich(text: str) -> dict[str, Any]:
-    """Plain words as a rich_text entity, as a task card wants them."""
-    return {
-        "type": "rich_text",
-        "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}],
-    }
+def rich(*texts: str | Person) -> dict[str, Any]:
+    """Plain words and people as a rich_text entity, as a task card wants them."""
+    elements = [
+        {"type": "user", "user_id": text.user_id} if isinstance(text, Person) else {"type": "text", "text": text}
+        for text in texts
+    ]
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}

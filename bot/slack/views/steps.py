@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
 
-from bot.slack.views.parts import rich, sections
-from bot.slack.views.text import as_json, code, cut, inline, plain
-from bot.slack.views.words import PHASES, error_field, step_words, task_status
+from bot.slack.views.parts import Person, rich, sections
+from bot.slack.views.text import as_json, code, cut, inline, is_person, person, plain
+from bot.slack.views.words import PHASES, error_field, never_started, step_words, task_status
 from storage.records import Json, Phase, StepRunRecord, StepStatus
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ LIMIT = 50
 """Task cards in a plan block, by Slack's reference."""
 _ROOM = 6000
 """Characters for the details of all steps together: Slack refuses messages of about 13,000."""
+_PEOPLE = 5
+"""Approvers named on one step."""
 _SETTLED = {StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.BLOCKED}
 _ORDER = tuple(Phase)
 Place = tuple[int, ...]
@@ -73,14 +75,15 @@ def plan(view: ExecutionView) -> PlanBlock:
 
 def _task(view: ExecutionView, step: StepRunRecord, room: int) -> TaskCardBlock:
     _, words = step_words(step, run_ended=view.execution.status.ended)
-    details = plain(" · ".join(part for part in (words, note_of(step)) if part), min(200, room))
-    output = _output(step)
+    told = "" if step.status is StepStatus.SUCCESS else words
+    details = " · ".join(part for part in (told, note_of(step)) if part)
+    output = _rich_output(step, min(150, room))
     return TaskCardBlock(
         task_id=f"step-{step.id}",
         title=plain(step_title(view.runbook, step), 120),
         status=task_status(step),
-        details=rich(details),
-        output=rich(plain(output, min(150, room))) if output else None,
+        details=rich(plain(details, min(200, room))) if details else None,
+        output=rich(*output) if output else None,
     )
 
 
@@ -91,8 +94,9 @@ def lines(view: ExecutionView) -> list[Block]:
     found = [f"*{inline(progress(view))}*"]
     for step in shown:
         icon, words = step_words(step, run_ended=view.execution.status.ended)
-        note = note_of(step) or _output(step)
-        tail = f" · {inline(note, room)}" if note else ""
+        approved = ", ".join(person(user) for user in _approvers(step)[:_PEOPLE])
+        note = inline(note_of(step) or _output(step), room) if not approved else f"approved by {approved}"
+        tail = f" · {note}" if note else ""
         found.append(f"{icon} {code(step_title(view.runbook, step), 120)} {words}{tail}")
     if rest:
         found.append(_left_out(rest))
@@ -109,7 +113,7 @@ def step_title(runbook: Runbook, step: StepRunRecord) -> str:
 
 def progress(view: ExecutionView) -> str:
     """How far it is, in one line."""
-    ended = sum(1 for step in view.steps if step.ended_at is not None)
+    ended = sum(1 for step in view.steps if step.ended_at is not None and not never_started(step))
     return f"{ended} of {len(view.steps)} steps ended" if view.steps else "No steps yet"
 
 
@@ -122,10 +126,30 @@ def _output(step: StepRunRecord) -> str:
     """The telling part of what a step gave back."""
     if step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict) or not step.outputs:
         return ""
+    if step.kind == "approval":
+        return ""
     if "status" in step.outputs:
         body = step.outputs.get("json", step.outputs.get("text"))
         return as_json(step.outputs["status"], 20) + (f" · {_told(body, 120)}" if body not in (None, "") else "")
-    return _told(step.outputs, 140)
+    return _told(step.outputs, 120)
+
+
+def _approvers(step: StepRunRecord) -> list[str]:
+    """Who approved, where this step is a gate that people approved."""
+    if step.kind != "approval" or step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict):
+        return []
+    return [str(user) for user in step.outputs.get("approved_by", [])]
+
+
+def _rich_output(step: StepRunRecord, limit: int) -> list[str | Person]:
+    """The telling part of what a step gave back, with people by name."""
+    approved = _approvers(step)[:_PEOPLE]
+    if not approved:
+        return [plain(output, limit)] if (output := _output(step)) else []
+    parts: list[str | Person] = []
+    for user in approved:
+        parts += [", " if parts else "approved by ", Person(user) if is_person(user) else plain(user, 80)]
+    return parts
 
 
 def _told(value: Json, limit: int) -> str:

@@ -18,6 +18,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _TYPOGRAPHIC = str.maketrans({"<": "‹", ">": "›"})
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _USER = re.compile(r"[UW][A-Z0-9]{5,20}")
 _GROUP = re.compile(r"S[A-Z0-9]{5,20}")
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{5,20}")
@@ -31,6 +32,16 @@ def clean(text: str) -> str:
 def cut(text: str, limit: int) -> str:
     """At most `limit` code points; an ellipsis says that something is missing."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def first_sentence(text: str, limit: int) -> str:
+    """The first sentence of a text on one line; one that is longer than `limit` is cut between two words."""
+    text = one_line(text)
+    end = _SENTENCE_END.search(text)
+    sentence = text[: end.end()] if end else text
+    if len(sentence) <= limit:
+        return sentence
+    return f"{sentence[: limit - 1].rpartition(' ')[0] or sentence[: limit - 1]}…"
 
 
 def one_line(text: str) -> str:
@@ -117,11 +128,16 @@ def duration(ms: int) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount)
 
 
+def is_person(user: str) -> bool:
+    """Whether this looks like a Slack user's id."""
+    return _USER.fullmatch(user) is not None
+
+
 def person(user: str | None) -> str:
     """A person as a mention where this is a Slack user id, else as text."""
     if user is None:
         return "nobody known"
-    return f"<@{user}>" if _USER.fullmatch(user) else inline(user, 80)
+    return f"<@{user}>" if is_person(user) else inline(user, 80)
 
 
 def group(name: str) -> str:

@@ -35,7 +35,7 @@ _STEP = {
     StepStatus.SUCCESS: ("✅", "done"),
     StepStatus.FAILED: ("❌", "failed"),
     StepStatus.SKIPPED: ("⏭️", "skipped"),
-    StepStatus.CANCELLED: ("⛔", "cancelled"),
+    StepStatus.CANCELLED: ("⛔", "cancelled while it ran"),
 }
 _TASK = {
     StepStatus.BLOCKED: "pending",
@@ -46,8 +46,9 @@ _TASK = {
     StepStatus.SUCCESS: "complete",
     StepStatus.FAILED: "error",
     StepStatus.SKIPPED: "complete",
-    StepStatus.CANCELLED: "error",
+    StepStatus.CANCELLED: "pending",
 }
+"""Slack's four words have none for cancelled; "pending" is the one that claims neither a failure nor a success."""
 _ENDING = {ExecutionStatus.FAILED: "Failing", ExecutionStatus.CANCELLED: "Cancelling"}
 PHASES = {
     Phase.MAIN: "",
@@ -117,8 +118,8 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
         icon, words = _waiting(step)
     elif step.status is StepStatus.FAILED and "reject" in str(error_field(step.error, "code")):
         words = "rejected"
-    elif run_ended and step.status in (StepStatus.BLOCKED, StepStatus.READY):
-        words = "never started"
+    elif never_started(step) or (run_ended and step.status in (StepStatus.BLOCKED, StepStatus.READY)):
+        icon, words = _STEP[StepStatus.BLOCKED][0], "never started"
     elif step.status is StepStatus.RUNNING and step.attempts > 1 and step.kind not in _BETWEEN:
         words = f"running, try {step.attempts}"
     elif step.status is StepStatus.READY and step.kind in CONTAINERS and step.started_at is not None:
@@ -128,6 +129,11 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
     elif step.status is StepStatus.READY and step.attempts > 0:
         words = f"about to be tried again, {step.attempts} so far"
     return icon, words
+
+
+def never_started(step: StepRunRecord) -> bool:
+    """Whether a cancel came before this step began."""
+    return step.status is StepStatus.CANCELLED and step.started_at is None
 
 
 def _waiting(step: StepRunRecord) -> tuple[str, str]:

@@ -1,0 +1,83 @@
+"""What help says of one verb: its usage, words on each part of that, and an example."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from bot.grammar import ALIASES, VERBS, GrammarError, Verb
+
+_PART = re.compile(r"[A-Z]+=[A-Z]+|[a-z]+(?:\|[a-z]+)+|[a-z]+(?==)|[A-Z]{2,}")
+_PARTS = {
+    "VERB": "one of the verbs, such as `run` or `admin approve`",
+    "TEXT": "words that the id, the name or the description has to hold",
+    "tag": "only runbooks with this tag",
+    "ID": "a runbook's id, as `list` shows it",
+    "VERSION": "the number of a version; left out, the newest",
+    "KEY=VALUE": "a parameter and its value, in quotes where it has spaces",
+    "RUN": "a run's id such as R-7K2M9Q; where it may be left out, the open one of this channel",
+    "STEP": "a step as the card writes it, such as restart or each[3].check",
+    "here|mine|open|all": "runs of this channel, your own, those still open, or all",
+    "retry|done|failed": "call again, take it as done, or take it as failed",
+    "reason": "why; it goes into the record",
+    "comment": "what the others should know; it goes into the record",
+    "note": "what you saw; it goes into the record",
+    "from": "the step to start at; what comes before is taken over",
+    "version": "latest runs the version that runs now, not the one of then",
+}
+_FORCE = {"run": "yes runs it although the same run is open", "cancel": "yes ends the cleanup too"}
+_EXAMPLES = {
+    "help": "help resolve",
+    "list": "list restart tag=checkout",
+    "show": "show restart-checkout",
+    "diff": "diff restart-checkout@3",
+    "run": 'run restart-checkout service=checkout reason="hangs since 9:12"',
+    "status": "status R-7K2M9Q",
+    "runs": "runs mine",
+    "pause": 'pause R-7K2M9Q reason="let me look"',
+    "resume": "resume R-7K2M9Q",
+    "cancel": 'cancel R-7K2M9Q reason="wrong service"',
+    "retry": "retry R-7K2M9Q restart host=web2",
+    "skip": 'skip R-7K2M9Q restart reason="done by hand"',
+    "replay": 'replay R-7K2M9Q from=restart reason="the host is back"',
+    "resolve": 'resolve R-7K2M9Q restart done note="uptime is 2 minutes"',
+    "approve": "approve R-7K2M9Q",
+    "reject": 'reject R-7K2M9Q comment="traffic peak"',
+    "withdraw": "withdraw R-7K2M9Q",
+    "admin sync": "admin sync",
+    "admin approve": "admin approve restart-checkout",
+    "admin deprecate": 'admin deprecate restart-checkout@2 reason="wrong host"',
+    "admin rollback": "admin rollback restart-checkout",
+}
+
+
+def verbs_about(words: str) -> tuple[Verb, ...]:
+    """The verbs that help is asked about: all for "", those of admins for "admin", else the one of that name.
+
+    Raises GrammarError for any other words, naming the nearest verb.
+    """
+    name = ALIASES.get(words, words)
+    if not name:
+        return VERBS
+    found = tuple(verb for verb in VERBS if verb.name == name or (name == "admin" and verb.name.startswith("admin ")))
+    if found:
+        return found
+    near = difflib.get_close_matches(name, [verb.name for verb in VERBS], n=1)
+    hint = f" Did you mean “{near[0]}”?" if near else ""
+    raise GrammarError(f"There is no verb “{words[:40]}”.{hint}", f"help {near[0]}" if near else "help")
+
+
+def parts_of(verb: Verb) -> list[tuple[str, str]]:
+    """The parts of a verb's usage behind its name, in order, each with words on it."""
+    known = {**_PARTS, "force": _FORCE.get(verb.name, "")}
+    found = dict.fromkeys(_PART.findall(verb.usage.removeprefix(verb.name)))
+    return [(part, known[part]) for part in found if part in known and part not in _VALUES.get(verb.name, ())]
+
+
+_VALUES = {"list": ("TAG",), "replay": ("STEP",)}
+"""Parts of a usage that only stand for the value of the option before them."""
+
+
+def example_of(verb: Verb) -> str:
+    """One whole line that could be typed, without the command's name."""
+    return _EXAMPLES[verb.name]
