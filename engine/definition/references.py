@@ -192,7 +192,7 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
             case "steps":
                 yield from _step_faults(chain, scope)
             case "execution" if not scope.started and chain[1:2] and chain[1] not in _BEFORE_START:
-                yield f"`execution.{chain[1]}` is not there before the execution starts"
+                yield f"`execution.{chain[1]}` is not there before the run starts"
             case "secrets":
                 yield from _secret_faults(chain, scope)
             case "response" if not scope.response:
@@ -233,7 +233,7 @@ def _parameter_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
 
 def _step_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
     if not scope.started:
-        yield "`steps` is not there before the execution starts"
+        yield "`steps` is not there before the run starts"
     elif len(chain) < 2:
         yield "name the step that is meant, as in `steps.drain.outputs.status`"
     elif chain[1] not in scope.upstream:

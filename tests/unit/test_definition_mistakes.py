@@ -260,9 +260,9 @@ MISTAKES = {
     "concurrency": (
         "concurrency: {group: '{{ steps.a.outputs.x }}{{ secrets.s }}{{ execution.id }}{{ item }}', limit: 0, on_conflict: cancel}\n" + steps(f"{{id: a, {H}}}"),
         [
-            "4:22 `concurrency.group`: `execution.id` is not there before the execution starts",
+            "4:22 `concurrency.group`: `execution.id` is not there before the run starts",
             "4:22 `concurrency.group`: `item` is not there outside a loop",
-            "4:22 `concurrency.group`: `steps` is not there before the execution starts",
+            "4:22 `concurrency.group`: `steps` is not there before the run starts",
             "4:22 `concurrency.group`: secrets may stand in a call's headers, query, auth and body only",
             "4:99 `concurrency.limit` must be at least 1",
             "4:115 `concurrency.on_conflict` must be one of queue, reject",
