@@ -68,7 +68,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     Raises `NotApproved`, `Conflict` for its slot, `IntegrityError` for its id.
     """
     version, wanted = checked.version, checked.wanted
-    runbook = runbooks.lock(rt.workspace_id, version.slug)
+    runbook = runbooks.lock(rt.workspace_id, version.slug, shared=True)
     assert runbook is not None
     catalog.runnable(rt, runbook, version.number)
     execution = _new(rt, actor, checked)

@@ -10,7 +10,7 @@ from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise, unmet
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
-from engine.failpoints import committing
+from engine.failpoints import commit
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, steps
 from storage.records import (
@@ -115,7 +115,8 @@ def _accept_once(
 ) -> Accepted:
     wanted = checked.wanted
     same = accepting.same_as(checked.version, wanted.parameters, wanted.incident)
-    with committing("accept"):
+
+    def act() -> Accepted:
         database.one_at_a_time(f"same:{same}")
         if key is not None:
             answered = _answered_before(rt, actor, key, same)
@@ -126,6 +127,8 @@ def _accept_once(
         if key is not None:
             requests.remember(rt.workspace_id, actor.user_id, key, same, accepted.execution.id)
         return accepted
+
+    return commit("accept", same, act)
 
 
 def _answered_before(rt: Runtime, actor: Actor, key: str, same: str) -> Accepted | None:

@@ -26,12 +26,13 @@ from engine.steps.outcome import (
     Waiting,
 )
 from engine.transition import Transition
-from storage import approvals, steps
+from storage import approvals
 from storage.records import (
     ApprovalRecord,
     ApprovalStatus,
     AttemptStatus,
     ExecutionStatus,
+    Phase,
     StepRunRecord,
     StepStatus,
 )
@@ -158,19 +159,21 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
         if done:
             transition.tell("step_unknown", step.path, message=message)
     if done:
-        steps.end_attempt(step, AttemptStatus.LOST, transition.at, error=error)
+        transition.end_attempt(step, AttemptStatus.LOST, error=error)
     return done
 
 
 def _cancelled(transition: Transition) -> bool:
-    """Whether what runs now runs only because a cancel has not reached it yet."""
-    return transition.execution.ending is ExecutionStatus.CANCELLED and not transition.goes_on
+    """Whether what runs now runs only because a cancel, or the end of the cleanup, has not reached it yet."""
+    execution = transition.execution
+    unwanted = execution.ending is ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
+    return unwanted and not transition.goes_on
 
 
 def _end_attempt(
     transition: Transition, step: StepRunRecord, status: AttemptStatus, evidence: Evidence, error: Any = None
 ) -> None:
-    steps.end_attempt(step, status, transition.at, evidence.request, evidence.response, error)
+    transition.end_attempt(step, status, request=evidence.request, response=evidence.response, error=error)
 
 
 def _retry_of(transition: Transition, step: StepRunRecord) -> Retry:

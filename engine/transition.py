@@ -6,15 +6,25 @@ What follows from a step's end is `flow`, what follows from a phase's end is `li
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from engine import catalog, decide
 from engine.definition.model import Runbook
 from engine.runtime import Runtime
-from storage import approvals, cards, database, events, executions, steps
-from storage.records import EventRecord, ExecutionRecord, ExecutionStatus, Json, Phase, StepRunRecord, StepStatus
+from storage import approvals, cards, database, events, executions, sql, steps
+from storage.records import (
+    AttemptStatus,
+    EventRecord,
+    ExecutionRecord,
+    ExecutionStatus,
+    Json,
+    Phase,
+    StepRunRecord,
+    StepStatus,
+)
 
 
 class Transition:
@@ -31,6 +41,7 @@ class Transition:
         self.wake: list[str] = []
         self._told: list[EventRecord] = []
         self._attempted: list[StepRunRecord] = []
+        self._ended_attempts: list[Callable[[], None]] = []
 
     @property
     def runbook(self) -> Runbook:
@@ -48,8 +59,14 @@ class Transition:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the phase that runs now still starts steps: main does until a failure or cancel has ended it."""
-        return self.execution.ending is None or self.execution.phase is not Phase.MAIN
+        """Whether the phase that runs now still starts steps.
+
+        Main does until a failure or cancel has ended it, cleanup until its time is up or a person ends it by force.
+        """
+        execution = self.execution
+        if execution.cleanup_until is not None and execution.cleanup_until <= self.at:
+            return False
+        return execution.ending is None or execution.phase is not Phase.MAIN
 
     def tell(self, kind: str, path: str | None = None, actor: str | None = None, **data: Json) -> None:
         """Add an event to this change."""
@@ -115,6 +132,18 @@ class Transition:
         """Put an attempt of this step run, as its claim leaves it, on record with this change."""
         self._attempted.append(step)
 
+    def end_attempt(
+        self,
+        step: StepRunRecord,
+        status: AttemptStatus,
+        *,
+        request: Json = None,
+        response: Json = None,
+        error: Json = None,
+    ) -> None:
+        """Close the step run's last attempt with this change, if it is still open."""
+        self._ended_attempts.append(partial(steps.end_attempt, step, status, self.at, request, response, error))
+
     def begin(self) -> None:
         """The first claim: the run has started."""
         if self.execution.started_at is None:
@@ -122,8 +151,7 @@ class Transition:
 
     def write_ended(self) -> ExecutionRecord:
         """Write the events of a change to an execution that has ended and stays so."""
-        self._write_lists()
-        executions.save(self.before, replace(self.execution, event_seq=self.seq))
+        self._write(replace(self.execution, event_seq=self.seq))
         return self.execution
 
     def write(self, *, over: bool, result: Json = None) -> ExecutionRecord:
@@ -136,11 +164,14 @@ class Transition:
                 execution, ended_at=self.at, paused_reason=None, result=result, cleanup_until=None, slot=None
             )
         execution = replace(execution, event_seq=self.seq)
-        executions.save(self.before, execution)
-        self._write_lists()
+        self._write(execution)
         self.execution = execution
         return execution
 
-    def _write_lists(self) -> None:
-        steps.begin_attempts(self.rt.workspace_id, self._attempted, self.at)
-        events.append(self.rt.workspace_id, self._told)
+    def _write(self, execution: ExecutionRecord) -> None:
+        with sql.in_one_go():
+            for end in self._ended_attempts:
+                end()
+            steps.begin_attempts(self.rt.workspace_id, self._attempted, self.at)
+            executions.save(self.before, execution)
+            events.append(self.rt.workspace_id, self._told)

@@ -44,10 +44,13 @@ def find(workspace_id: int, slug: str) -> RunbookRecord | None:
     return _find_runbook("workspace_id = ? AND slug = ?", workspace_id, slug)
 
 
-def lock(workspace_id: int, slug: str) -> RunbookRecord | None:
-    """The runbook, held until this transaction ends: approving and starting see each other."""
-    lock = " FOR UPDATE" if is_postgresql() else ""
-    return _find_runbook(f"workspace_id = ? AND slug = ?{lock}", workspace_id, slug)
+def lock(workspace_id: int, slug: str, *, shared: bool = False) -> RunbookRecord | None:
+    """The runbook, held until this transaction ends: approving and starting see each other.
+
+    With `shared` others may hold it too who only need it to stay as it is: starts do not wait for each other.
+    """
+    how = (" FOR SHARE" if shared else " FOR UPDATE") if is_postgresql() else ""
+    return _find_runbook(f"workspace_id = ? AND slug = ?{how}", workspace_id, slug)
 
 
 def by_id(runbook_id: int) -> RunbookRecord | None:

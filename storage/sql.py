@@ -6,7 +6,8 @@ Building a query takes Peewee ten times as long as SQLite needs to run it. Value
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -56,6 +57,19 @@ def insert(table: type[Table], rows: Sequence[Mapping[str, Any]]) -> None:
     for start in range(0, len(rows), at_once):
         part = rows[start : start + at_once]
         run(_insert_text(table, names, len(part)), [write(row[name]) for row in part for name, write in writers])
+
+
+@contextmanager
+def in_one_go() -> Iterator[None]:
+    """Send the writes in this block together, where a statement costs a round trip; what fails raises at its end.
+
+    Nothing may be read in it, and how many rows a write changed is not known.
+    """
+    if not isinstance(proxy.obj, pw.PostgresqlDatabase):
+        yield
+        return
+    with pw.__exception_wrapper__, proxy.obj.connection().pipeline():  # type: ignore[attr-defined, no-untyped-call]
+        yield
 
 
 def marks(values: Iterable[Any]) -> str:

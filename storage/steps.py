@@ -67,8 +67,11 @@ def by_id(step_run_id: int) -> StepRunRecord | None:
 
 
 def ready(execution_id: str, at: int, limit: int) -> list[StepRunRecord]:
-    """The READY step runs of this execution that have been due longest."""
-    where = "execution_id = ? AND status = 'READY' AND due_at <= ? ORDER BY due_at, position LIMIT ?"
+    """The READY step runs of this execution that have been due longest.
+
+    One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
+    """
+    where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0) ORDER BY due_at, position LIMIT ?"
     return _select(where, execution_id, at, limit)
 
 

@@ -138,7 +138,7 @@ class BadValue(Exception):
 
 def encode(ref: Ref) -> str:
     """The text that goes into a button's value or a view's private_metadata."""
-    return json.dumps(astuple(ref), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(astuple(ref), separators=(",", ":"))
 
 
 def decode(kind: type[R], text: str) -> R:

@@ -16,7 +16,7 @@ from house import ALICE, CAROL, DAVE, Clock, House, http, runbook
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine import approvals, boot, catalog, controls, executions, incoming, settings, working
+from engine import approvals, boot, catalog, controls, executions, incoming, replaying, settings, working
 from engine.accepting import Wanted
 from engine.errors import EngineError
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
@@ -25,6 +25,7 @@ from storage import database
 from storage.records import Decision, ExecutionRecord, StepRunRecord
 
 MOST_RUNS = 3
+PARAMETERS = {"type": "object", "properties": {"n": {"type": "integer", "default": 0}}}
 OUTCOMES: dict[str, Outcome] = {
     "ok": Succeeded({"status": 200}),
     "bad": Failed("http_status", "The server answered 400."),
@@ -58,7 +59,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @initialize(body=runbooks())
     def publish(self, body: dict[str, Any]) -> None:
-        text = json.loads(runbook("any", **{**body, "steps": None}, team="payments"))
+        text = json.loads(runbook("any", **{**body, "steps": None}, parameters=PARAMETERS))
         self.house.publish(json.dumps({**text, "steps": body["steps"]}), runbook("child", http("only", method="POST")))
         self.start()
 
@@ -141,14 +142,23 @@ class EngineMachine(RuleBasedStateMachine):
     def cancel(self, pick: int, force: bool) -> None:
         self.control(pick, lambda run: controls.cancel(self.house.rt, CAROL, run, "enough", force=force))
 
-    @rule(pick=PICK)
-    def retry(self, pick: int) -> None:
+    @precondition(lambda self: len(self.runs()) < MOST_RUNS)
+    @rule(pick=PICK, in_the_middle=st.booleans())
+    def replay(self, pick: int, in_the_middle: bool) -> None:
+        for run in self.some([run for run in self.runs() if run.status.ended], pick):
+            steps = [each.path for each in self.house.step_runs(run.id) if each.scope == "" and each.phase == "main"]
+            start = steps[pick % len(steps)] if in_the_middle else None
+            with suppress(EngineError):
+                replaying.replay(self.house.rt, CAROL, run.id, start_from=start, reason="once more")
+
+    @rule(pick=PICK, number=st.integers(0, 2))
+    def retry(self, pick: int, number: int) -> None:
         failed = [run for run in self.runs() if run.status == "FAILED"]
         for run in self.some(failed, pick):
             paths = [each.path for each in self.house.step_runs(run.id) if each.status == "FAILED"]
             for path in self.some(paths, pick):
                 with suppress(EngineError):
-                    controls.retry(self.house.rt, CAROL, run.id, path)
+                    controls.retry(self.house.rt, CAROL, run.id, path, {"n": number} if number else None)
                     self.fixed.pop(run.id, None)
 
     @rule(pick=PICK)

@@ -6,7 +6,7 @@ import books
 import pytest
 from house import CAROL, House, Target, gate, http, runbook
 
-from engine import controls, executions, incoming
+from engine import controls, executions, incoming, working
 from engine.steps.outcome import Failed, Succeeded
 
 
@@ -116,3 +116,18 @@ def test_a_child_is_cancelled_although_whoever_cancelled_its_parent_died(
     house.sweep()
     assert house.status(child) == "CANCELLED"
     books.check_audit(house.rt.workspace_id, child)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_cleanup_that_was_ended_by_force_is_not_begun_again_by_a_takeover(house: House, method: str) -> None:
+    """What a dead worker ran of it ends with it, and the run does."""
+    run = house.begin(gate("ask"), **{"finally": [http("tidy", method=method)]})
+    house.advance(run)
+    controls.cancel(house.rt, CAROL, run, "enough")
+    house.claim(run)
+    controls.cancel(house.rt, CAROL, run, "now", force=True)
+    house.alive.clear()
+    working.declare_dead("w1")
+    house.sweep(work=False)
+    assert (house.status(run), house.all_steps(run)["tidy"]) == ("CANCELLED", "CANCELLED")
+    books.check(run)

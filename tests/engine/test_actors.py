@@ -298,3 +298,21 @@ def test_a_worker_that_stops_gives_back_what_it_did_not_finish(house: House, tar
     at_work(None)
     wait_for(ended(house, run), 10)
     assert set(target.seen_keys().values()) == {1}
+
+
+def test_an_idle_consumer_hears_of_a_hint_at_once(server: Redis) -> None:
+    """It waits for the bell, however long it may wait, and does not lie down before it listens."""
+    sender, listener = make_broker(server.url), make_broker(server.url)
+    bell = actors.Bell(listener.client)
+    bell.wait(1)
+    wait_for(lambda: sender.client.pubsub_numsub(actors.BELL)[0][1] == 1)
+    bell.wait(10_000)  # rung once when it began to listen
+    timer = threading.Timer(0.2, Hints(sender).send, [["R-ANY"]])
+    timer.start()
+    began = time.monotonic()
+    bell.wait(60_000)
+    assert 0.1 < time.monotonic() - began < 30
+    bell.close()
+    timer.join()
+    sender.close()
+    listener.close()

@@ -414,3 +414,12 @@ def test_a_step_costs_one_commit_and_the_same_in_a_small_and_a_large_run(
         cost[size] = len(statements) / size
     assert cost[60] <= cost[5]
     assert cost[60] <= 16
+
+
+def test_a_new_step_is_taken_by_a_worker_whose_clock_is_behind(house: House, target: Target) -> None:
+    """Processes' clocks differ by milliseconds, and a hint can be faster than that."""
+    run = house.begin(http("a", target.url()))
+    house.clock.tick(-5)
+    house.advance(run)
+    assert house.status(run) == "SUCCESS"
+    house.check_books(run)

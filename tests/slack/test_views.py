@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_up import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
 
@@ -103,6 +103,7 @@ def all_views(text: str) -> list[Message]:
 
 @settings(max_examples=60, deadline=None)
 @given(ODD)
+@example("\ud800")
 def test_nothing_that_people_write_comes_alive(text: str) -> None:
     """Whatever is in a name, reason, comment, output or error, Slack takes the message and finds no mention or link."""
     for message in all_views(text):

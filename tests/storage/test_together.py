@@ -12,6 +12,12 @@ from storage import database, together, workers
 from storage.tables import Lease
 
 
+@pytest.fixture
+def database_kind() -> str:
+    """PostgreSQL puts commits together by itself."""
+    return "sqlite"
+
+
 def _lease(name: str) -> str:
     assert workers.hold(name, "me", 1_000)
     return name

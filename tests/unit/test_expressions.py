@@ -214,7 +214,7 @@ def test_hostile_templates_are_refused(payload: str) -> None:
     """Escapes and bombs are refused by the grammar, quickly, and running them says the same."""
     start = time.thread_time()
     assert check(payload)
-    assert time.thread_time() - start < 0.2
+    assert time.thread_time() - start < 1
     with pytest.raises(ExpressionError):
         render(payload, CONTEXT)
 
