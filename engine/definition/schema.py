@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
@@ -146,9 +147,13 @@ _FORMATS = {
 }
 
 
+MAX_ERRORS = 200
+"""More than anyone is shown: a file of nothing but mistakes is not looked at to its end."""
+
+
 def findings(validator: Any, data: Json, base: Path = ()) -> Iterator[Finding]:
     """Every verdict on `data`, in words; `base` is put before the paths that sentences name."""
-    errors = list(validator.iter_errors(data))
+    errors = list(islice(validator.iter_errors(data), MAX_ERRORS))
     meant = _meant(errors)
     for error in errors:
         if not _missing(error) & meant:

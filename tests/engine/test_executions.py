@@ -7,7 +7,7 @@ import logging
 import pytest
 from house import ALICE, CAROL, HOUR, MINUTE, OSCAR, SECOND, House, Target, gate, http, runbook
 
-from engine import approvals, catalog, controls, executions, runner
+from engine import accepting, approvals, catalog, controls, executions, runner
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database
@@ -348,13 +348,13 @@ def test_a_version_withdrawn_while_it_is_being_asked_for_is_not_accepted(
 ) -> None:
     """Whether it may run is asked again in the transaction that accepts it."""
     house.publish(runbook("demo", http("a")))
-    validate = executions.validate
+    validate = accepting.validate
 
     def withdrawn_meanwhile(*arguments: object) -> object:
         catalog.deprecate(house.rt, ALICE, "demo")
         return validate(*arguments)
 
-    monkeypatch.setattr(executions, "validate", withdrawn_meanwhile)
+    monkeypatch.setattr(accepting, "validate", withdrawn_meanwhile)
     with pytest.raises(NotApproved):
         house.start("demo")
     assert executions.recent(house.rt) == []

@@ -50,11 +50,8 @@ const contextBlock = (block) =>
 
 function plan(block) {
   const tasks = block.tasks ?? [];
-  const done = tasks.filter((task) => task.status === "complete").length;
   return h("div", {},
-    h("div", { class: "plan-head" },
-      h("strong", {}, block.title),
-      tasks.length > 0 && h("span", { class: "plan-count" }, `${done} of ${tasks.length} done`)),
+    h("div", { class: "plan-head" }, h("strong", {}, block.title)),
     h("ol", { class: "tasks" }, tasks.map((task) => h("li", {}, taskCard(task)))));
 }
 
