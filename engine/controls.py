@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine import context, flow, lifecycle, slots
+from engine import context, decide, flow, lifecycle, slots
 from engine.access import Action, Actor, authorise
 from engine.definition import graph
 from engine.definition.parameters import validate
@@ -251,6 +251,10 @@ def _the_failed(found: ExecutionRecord, path: str | None) -> StepRunRecord:
     if len(leaves) > 1:
         raise Conflict(
             f"Several steps of {found.id} have failed: {', '.join(each.path for each in leaves)}. Say which."
+        )
+    if leaves[0].kind in decide.CONTAINERS and leaves[0].items is not None:
+        raise Conflict(
+            f"{leaves[0].path} of {found.id} has begun: retry the step in it that failed, or replay the run."
         )
     return leaves[0]
 

@@ -393,3 +393,12 @@ def test_a_replay_from_the_start_does_everything_anew(house: House, target: Targ
     new = replaying.replay(house.rt, CAROL, old).id
     assert house.run(new) == "SUCCESS"
     assert (new != old, target.paths()) == (True, ["/a", "/b", "/a", "/b"])
+
+
+def test_a_container_that_has_begun_is_not_begun_twice(house: House, target: Target) -> None:
+    """Retry of a failed branch names the step in it instead: its inner steps are there already."""
+    target.does["/a"] = [BROKEN]
+    run = house.begin(branch("way", "true", [http("a", target.url("/a"))]))
+    assert house.run(run) == "FAILED"
+    with pytest.raises(Conflict, match="retry the step in it"):
+        controls.retry(house.rt, CAROL, run, "way")
