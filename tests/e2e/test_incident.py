@@ -67,7 +67,16 @@ def decided(deployment: Deployment) -> None:
     deployment.click(DAVE, "gate.approve")
 
 
-@pytest.mark.parametrize("mode", ["socket", "http"])
+@pytest.mark.parametrize(
+    ("database", "mode"),
+    [
+        ("sqlite", "socket"),
+        ("postgresql", "http"),
+        pytest.param("sqlite", "http", marks=pytest.mark.slow),
+        pytest.param("postgresql", "socket", marks=pytest.mark.slow),
+    ],
+    indirect=["database"],
+)
 def test_an_incident_from_command_to_finished_thread(mode: str, tmp_path: Path, database: str) -> None:
     """A run goes from the slash command over two approvals to its end, and Slack has nothing to refuse."""
     with Deployment(tmp_path / "bot", mode=mode, database=database) as deployment:
