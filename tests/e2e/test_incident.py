@@ -113,6 +113,7 @@ def test_kill_9_of_every_process_in_turn(tmp_path: Path, database: str) -> None:
         assert done["restore checkout"] == 1
 
 
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_a_killed_worker_leaves_a_call_that_must_not_be_repeated_to_a_person(tmp_path: Path, database: str) -> None:
     """A worker killed during a call that is not idempotent leaves UNKNOWN; nobody repeats it; a person settles it."""
     with Deployment(tmp_path / "bot", database=database) as deployment:
