@@ -57,11 +57,6 @@ def container_path(scope: str) -> tuple[str, int | None]:
     return scope, None
 
 
-def parent_scope(path: str) -> str:
-    """The scope in which the step at `path` stands."""
-    return path.rpartition(".")[0]
-
-
 def path_of(runbook: Runbook, step_id: str, scope: str) -> str:
     """Where a step that is visible from `scope` runs: in the scope around it as many containers deep as the step is."""
     depth, container = 0, runbook.container_of.get(step_id)

@@ -137,11 +137,6 @@ def to_abandon(execution_ids: Iterable[str], at: int) -> set[str]:
     return {row[0] for row in tuples(query)} if ids else set()
 
 
-def open_count(workspace_id: int) -> int:
-    query = Execution.select().where((Execution.workspace_id == workspace_id) & Execution.ended_at.is_null())
-    return int(query.count())
-
-
 def oldest_ready_age(at: int) -> int:
     """How long the oldest due step that may run has been waiting for a worker, in milliseconds."""
     query = (

@@ -64,12 +64,12 @@ def pending() -> list[Migration]:
 def migrate() -> list[Migration]:
     """Apply what is pending and say what was applied. Safe to call from any number of processes at once."""
     with _alone():
-        todo = pending()
-        if todo and todo[0].number > 1 and not database.is_postgresql():
+        missing = pending()
+        if missing and missing[0].number > 1 and not database.is_postgresql():
             _back_up()
-        for migration in todo:
+        for migration in missing:
             _apply(migration)
-    return todo
+    return missing
 
 
 def _applied() -> list[tuple[int, str]]:

@@ -99,7 +99,9 @@ def sync_view(report: SyncReport, command: str) -> Message:
     ]
     for change in report.changes[:20]:
         ref = f"{change.slug}@{change.number}"
-        todo = "" if change.kind == "deprecated" else f" · to approve: {code(f'{command} admin approve {change.slug}')}"
-        lines.append(f"• {code(ref)} {_CHANGES.get(change.kind, inline(change.kind, 40))}{todo}")
+        next_step = (
+            "" if change.kind == "deprecated" else f" · to approve: {code(f'{command} admin approve {change.slug}')}"
+        )
+        lines.append(f"• {code(ref)} {_CHANGES.get(change.kind, inline(change.kind, 40))}{next_step}")
     lines += [f"• {problem_line(problem)}" for problem in report.problems[:10]]
     return message(lines[0], sections(lines))
