@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from storage import approvals, database, executions, requests, steps
 from storage.records import (
     ApprovalRecord,
     ApprovalStatus,
+    AttemptRecord,
     Decision,
     ExecutionRecord,
     ExecutionStatus,
@@ -174,6 +176,15 @@ def view(rt: Runtime, execution_id: str) -> ExecutionView:
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
             ahead=tuple(executions.holders(rt.workspace_id, str(execution.slot_group))) if queued else (),
         )
+
+
+def attempts(_rt: Runtime, step_run_ids: Collection[int]) -> dict[int, list[AttemptRecord]]:
+    """The attempts of these step runs by the step run's id, in order; a step run without any is left out."""
+    found: dict[int, list[AttemptRecord]] = {}
+    with database.reading():
+        for attempt in steps.attempts_of(step_run_ids):
+            found.setdefault(attempt.step_run_id, []).append(attempt)
+    return found
 
 
 def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateView:
