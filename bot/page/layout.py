@@ -85,7 +85,7 @@ def _net(needs: Mapping[str, Sequence[str]], sizes: Mapping[str, Size]) -> tuple
     depth: dict[str, int] = {}
     for node in TopologicalSorter(needs).static_order():
         depth[node] = 1 + max((depth[need] for need in needs[node]), default=-1)
-    net = _Net([[] for _ in range(max(depth.values()) + 1)], {node: size for node, size in sizes.items()})
+    net = _Net([[] for _ in range(max(depth.values()) + 1)], dict(sizes.items()))
     for node in needs:
         net.layers[depth[node]].append(node)
     ways: list[list[Node]] = []
