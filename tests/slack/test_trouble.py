@@ -100,6 +100,7 @@ def test_an_answer_that_cannot_be_given_here_comes_as_a_direct_message(bot: Stag
 
 def test_nobody_is_let_in_while_slack_cannot_say_who_they_are(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """With users.info failing and nothing recent known, the standing is unknown; with it recent, it holds."""
+    Directory(bot.rt, web_client(bot.rt.settings)).identify(CAROL)
     fresh = Directory(bot.rt, web_client(bot.rt.settings))
     fault(bot, "users.info", "500", times=50)
     assert fresh.identify(CAROL).standing == "member"
