@@ -127,9 +127,12 @@ def test_every_action_is_in_the_matrix() -> None:
     administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
     rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.INCIDENT} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)
-    told = re.search(r"To steer a run is to (.*?) it, or to hand it over\.", section(read("docs/operations.md"), "## Who may do what"))
+    told = re.search(
+        r"To steer a run is to (.*?) it, or to hand it over\.",
+        section(read("docs/operations.md"), "## Who may do what"),
+    )
     assert told is not None
-    assert set(re.findall(r"\w+", told[1])) - {"or"} | {"handover"} == {action.name.lower() for action in STEERING}
+    assert (set(re.findall(r"\w+", told[1])) - {"or"}) | {"handover"} == {action.name.lower() for action in STEERING}
 
 
 def test_the_matrix_of_gates_is_the_engines(deployment: Runtime) -> None:
