@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from engine import accepting, catalog
+from engine import accepting, catalog, incidents
 from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise, unmet
 from engine.definition.model import Runbook
@@ -97,7 +97,7 @@ def request(
     the same person gives the same answer again, and raises `Conflict` for a different request. `incident` may hold
     channel, channel_name and permalink; with a channel the run gets a card there. Raises as `accepting.check`.
     """
-    checked = accepting.check(rt, actor, wanted)
+    checked = accepting.check(rt, actor, replace(wanted, incident=incidents.bound(rt, wanted.incident)))
     if force and not checked.wanted.reason:
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     for left in reversed(range(_ID_TRIES)):
