@@ -54,7 +54,7 @@ class Action(StrEnum):
     ROLLBACK = "roll back"
     EDIT = "edit"
     AUDIT = "read the audit of"
-    TOKEN = "have tokens of one's own for"
+    TOKEN = "have tokens of one's own for"  # noqa: S105 - words
     TOKENS = "see the tokens of"
 
 

@@ -208,6 +208,18 @@ class ExecutionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """Which executions are asked for; what is None does not matter. `open` is whether they have not ended."""
+
+    slug: str | None = None
+    status: ExecutionStatus | None = None
+    team: str | None = None
+    requester: str | None = None
+    channel: str | None = None
+    open: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StepRunRecord:
     """A step in an execution.
 

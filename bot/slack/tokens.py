@@ -28,7 +28,7 @@ def token(ask: Ask) -> Message:
     )
     text = (
         f"Your token {code(made.id)} for {inline(made.name)}, until {when(made.expires_at)}, for {_scopes(made)}:\n"
-        f"{code(secret, len(secret))}\n"
+        f"{code(secret)}\n"
         "Copy it now: nobody can show it again. Whoever has it acts as you."
     )
     return message(f"Your token {made.id}", [section(text)])

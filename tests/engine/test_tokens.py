@@ -133,7 +133,7 @@ def test_a_scope_narrows_and_never_widens(house: House, scope: Scope) -> None:
             has = SCOPE_OF.get(action, Scope.RUN) in {scope, Scope.READ}
             seen = action is not Action.VIEW or who is ALICE
             assert narrowed.allowed == (alone.allowed and has and seen), (action, narrowed.why)
-            assert has or scope in ("read", "approve", "run", "admin") and "lacks the scope" in narrowed.why
+            assert has or (scope in ("read", "approve", "run", "admin") and "lacks the scope" in narrowed.why)
 
 
 def test_a_token_shows_what_its_person_has_a_part_in(house: House) -> None:
