@@ -146,18 +146,19 @@ def _ready(rt: Runtime, slack: SocketDoor | None) -> Handler:
     async def ready(_request: Request) -> Response:
         found = await run_in_threadpool(health.checks, rt)
         if slack is not None:
-            found.append(_slack_check(slack))
-        ok = all(check.ok for check in found)
+            found = [_connected(check, slack) if check.name == "slack" else check for check in found]
+        ok = all(check.ok or not check.vital for check in found)
         body = {"ready": ok, "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in found}}
         return JSONResponse(body, status_code=200 if ok else 503)
 
     return ready
 
 
-def _slack_check(slack: SocketDoor) -> health.Check:
+def _connected(check: health.Check, slack: SocketDoor) -> health.Check:
     """A Slack that is away keeps nobody from being ready; a first connection that is still being made does."""
     said = "connected" if slack.connected else "not connected" if slack.tried else "connecting"
-    return health.Check("slack", slack.tried, said)
+    ok = check.ok and slack.connected
+    return health.Check(check.name, ok, f"{said}; {check.detail}", vital=not slack.tried)
 
 
 def _slack(receiver: Receiver) -> Handler:

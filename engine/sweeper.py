@@ -59,6 +59,7 @@ class Sweeper:
         at = database.now()
         self._each("take over", self._orphans(at), self._take_over)
         self._each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
+        self._each("remind people of", self._unreminded(at), lambda gate: gates.remind(self._rt, gate))
         self._each("give an event to", self._served(at), lambda wait: incoming.give(self._rt, *wait))
         self._each("end", self._waits(at), self._expire_wait)
         self._each("time out", self._overdue(at), self._time_out)
@@ -83,6 +84,10 @@ class Sweeper:
     def _expired(self, at: int) -> list[object]:
         with database.reading():
             return list(approvals.expired(at, BATCH))
+
+    def _unreminded(self, at: int) -> list[object]:
+        with database.reading():
+            return list(approvals.to_remind(at, BATCH))
 
     def _waits(self, at: int) -> list[tuple[str, int]]:
         with database.reading():

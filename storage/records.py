@@ -281,7 +281,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRecord:
-    """A gate in an execution. `digest` binds every vote to what was shown when the gate opened."""
+    """A gate in an execution. `digest` binds every vote to what was shown when the gate opened.
+
+    `remind_at` is when people are next reminded of it, None when not again.
+    """
 
     id: int
     execution_id: str
@@ -298,6 +301,7 @@ class ApprovalRecord:
     opened_at: int
     expires_at: int
     decided_at: int | None
+    remind_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

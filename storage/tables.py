@@ -263,6 +263,7 @@ class Approval(Table):
     opened_at = pw.BigIntegerField()
     expires_at = pw.BigIntegerField()
     decided_at = pw.BigIntegerField(null=True)
+    remind_at = pw.BigIntegerField(null=True)
 
 
 class Vote(Table):

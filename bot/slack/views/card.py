@@ -12,14 +12,13 @@ from bot.slack.views import gate as gates
 from bot.slack.views import possible, steps
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
 from bot.slack.views.text import as_json, code, duration, escape, inline, person, when
-from bot.slack.views.words import error_field, execution_words
+from bot.slack.views.words import error_field, execution_words, spent_words
 from storage.records import ApprovalStatus, ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook
     from engine.executions import ExecutionView
 
-_WORTH_TELLING_MS = 1_000
 _RETRIES = 3
 """Buttons for failed steps in one card."""
 
@@ -144,7 +143,8 @@ def _small_print(view: ExecutionView) -> list[str]:
     version = code(f"{execution.slug}@{execution.number}", 120)
     parts = [f"{version} started by {person(execution.requester)} {when(execution.created_at)}"]
     if execution.status.ended and execution.ended_at is not None:
-        parts.append(f"took {duration(execution.ended_at - execution.created_at)}{_clocks(execution)}")
+        spent = spent_words(execution)
+        parts.append(f"took {duration(execution.ended_at - execution.created_at)}{f' ({spent})' if spent else ''}")
     if execution.replay_of:
         parts.append(f"replays {code(execution.replay_of)}")
     if execution.reason:
@@ -160,10 +160,3 @@ def _in_order(names: Iterable[str], runbook: Runbook) -> list[str]:
     """The parameters in the order in which the runbook has them, others behind."""
     order = list(runbook.parameters.get("properties", {}))
     return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
-
-
-def _clocks(execution: ExecutionRecord) -> str:
-    """Time spent waiting and paused, told apart from time running."""
-    spent = ((execution.running_ms, "running"), (execution.waiting_ms, "waiting"), (execution.paused_ms, "paused"))
-    told = [f"{duration(ms)} {word}" for ms, word in spent if ms >= _WORTH_TELLING_MS]
-    return f" ({', '.join(told)})" if len(told) > 1 else ""
