@@ -36,7 +36,13 @@ class NotAuthenticated(EngineError):
 
 
 class NotAllowed(EngineError):
+    """`ask` are the people and user groups that have what it takes, as ids; empty where nobody could help."""
+
     code = "not_allowed"
+
+    def __init__(self, why: str, ask: Sequence[str] = ()) -> None:
+        self.ask = tuple(ask)
+        super().__init__(why)
 
 
 class NotApproved(EngineError):

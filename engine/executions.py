@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
-from engine import accepting, catalog
+from engine import accepting, catalog, incidents
 from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise, teams_seen, unmet
 from engine.definition.model import Runbook
@@ -16,6 +17,7 @@ from storage import approvals, database, executions, requests, steps
 from storage.records import (
     ApprovalRecord,
     ApprovalStatus,
+    AttemptRecord,
     Decision,
     ExecutionRecord,
     ExecutionStatus,
@@ -96,7 +98,7 @@ def request(
     the same person gives the same answer again, and raises `Conflict` for a different request. `incident` may hold
     channel, channel_name and permalink; with a channel the run gets a card there. Raises as `accepting.check`.
     """
-    checked = accepting.check(rt, actor, wanted)
+    checked = accepting.check(rt, actor, replace(wanted, incident=incidents.bound(rt, wanted.incident)))
     if force and not checked.wanted.reason:
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     for left in reversed(range(_ID_TRIES)):
@@ -180,6 +182,15 @@ def view(rt: Runtime, execution_id: str) -> ExecutionView:
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
             ahead=tuple(executions.holders(rt.workspace_id, str(execution.slot_group))) if queued else (),
         )
+
+
+def attempts(_rt: Runtime, step_run_ids: Collection[int]) -> dict[int, list[AttemptRecord]]:
+    """The attempts of these step runs by the step run's id, in order; a step run without any is left out."""
+    found: dict[int, list[AttemptRecord]] = {}
+    with database.reading():
+        for attempt in steps.attempts_of(step_run_ids):
+            found.setdefault(attempt.step_run_id, []).append(attempt)
+    return found
 
 
 def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateView:

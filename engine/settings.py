@@ -112,6 +112,12 @@ SETTINGS: tuple[Setting, ...] = (
         values.one_of("stop", "keep"),
         "stop",
     ),
+    Setting(
+        "INCIDENT_CHANNELS",
+        "A regular expression (RE2): channels whose name or topic it is found in are incidents; none for none.",
+        values.pattern,
+        "^inc(ident)?[-_]",
+    ),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
 
@@ -139,6 +145,7 @@ class Settings:
     api_rate_limit: int
     on_edit: Literal["stop", "keep"]
     allow_self_approval: bool
+    incident_channels: str
     egress_allow: tuple[Allowed, ...] = ()
     cors_origins: tuple[str, ...] = ()
     hook_senders: tuple[tuple[str, str], ...] = ()

@@ -72,14 +72,28 @@ def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
 
 
 def recent(
-    workspace_id: int, *, channel: str | None = None, requester: str | None = None, open_only: bool = False, limit: int
+    workspace_id: int,
+    *,
+    channel: str | None = None,
+    requester: str | None = None,
+    open_only: bool = False,
+    slug: str | None = None,
+    statuses: Collection[ExecutionStatus] = (),
+    since: int | None = None,
+    limit: int,
 ) -> list[ExecutionRecord]:
-    """The newest executions first."""
+    """The newest executions first: of a channel, of who asked for or owns them, of a runbook, made since then."""
     query = Execution.select().where(Execution.workspace_id == workspace_id)
+    if slug is not None:
+        query = query.where(Execution.slug == slug)
+    if statuses:
+        query = query.where(Execution.status.in_([status.value for status in statuses]))
+    if since is not None:
+        query = query.where(Execution.created_at >= since)
     if channel is not None:
         query = query.where(Execution.channel == channel)
     if requester is not None:
-        query = query.where(Execution.requester == requester)
+        query = query.where((Execution.requester == requester) | (Execution.owner == requester))
     if open_only:
         query = query.where(Execution.ended_at.is_null())
     return [_record(row) for row in dicts(query.order_by(Execution.created_at.desc()).limit(limit))]
@@ -185,6 +199,15 @@ def holders(workspace_id: int, group: str) -> list[str]:
         (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "held")
     )
     return [row[0] for row in tuples(query.order_by(Execution.created_at))]
+
+
+def queued_before(workspace_id: int, group: str, execution_id: str) -> list[str]:
+    """Ids of the executions that are queued for a group and will be let in before this one."""
+    query = Execution.select(Execution.id).where(
+        (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "queued")
+    )
+    waiting = [row[0] for row in tuples(query.order_by(Execution.created_at, Execution.id))]
+    return waiting[: waiting.index(execution_id)] if execution_id in waiting else []
 
 
 def admit_next(workspace_id: int, group: str, at: int) -> str | None:

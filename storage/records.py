@@ -107,7 +107,10 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class RunbookRecord:
-    """A runbook's identity. `status` is that of version `current_number`."""
+    """A runbook's identity. `status` is that of version `current_number`.
+
+    `successor` is the id of the runbook that was named to take its place when it was deprecated.
+    """
 
     id: int
     slug: str
@@ -120,6 +123,7 @@ class RunbookRecord:
     current_number: int
     status: VersionStatus
     updated_at: int
+    successor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ class ExecutionRecord:
     `slot_group` is the rendered concurrency group and `slot` `held` or `queued`, None without a group or after the end.
     `parent_step` is the step run that started this execution, `replay_of` the execution that it replays.
     `event_seq` is the number of the last event row: it grows with every change. `result` is what a SUCCESS brought, and
-    `error` ({code, message, step}) why it is none.
+    `error` ({code, message, step}) why it is none. `owner` is who answers for it since it was handed over, else None.
     """
 
     id: str
@@ -205,6 +209,12 @@ class ExecutionRecord:
     slot: str | None = None
     parent_step: int | None = None
     replay_of: str | None = None
+    owner: str | None = None
+
+    @property
+    def responsible(self) -> str:
+        """Who answers for it now: whom it was handed to, else who asked for it."""
+        return self.owner or self.requester
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +338,8 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
+    """`seq` and `hash` are its place in the chain, None until it was sealed into that."""
+
     id: int
     at: int
     actor: str
@@ -335,6 +347,25 @@ class AuditRecord:
     thing: str
     severity: Severity
     detail: Json
+    seq: int | None = None
+    hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRecord:
+    """A channel bound to a case from `opened_at` until `closed_at`. `fields` are its own facts, text by name."""
+
+    id: int
+    channel: str
+    channel_name: str
+    title: str
+    severity: str
+    fields: dict[str, str]
+    opened_at: int
+    opened_by: str
+    closed_at: int | None
+    closed_by: str | None
+    close_reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ class Runbook(Table):
     current_number = pw.BigIntegerField()
     status = Text()
     updated_at = pw.BigIntegerField()
+    successor = Text(null=True)
 
 
 class RunbookVersion(Table):
@@ -197,6 +198,7 @@ class Execution(Table):
     slot = Text(null=True)
     parent_step = pw.BigIntegerField(null=True)
     replay_of = Text(null=True)
+    owner = Text(null=True)
 
 
 class StepRun(Table):
@@ -297,6 +299,23 @@ class Audit(Table):
     thing = Text()
     severity = Text()
     detail = JsonText()
+    seq = pw.BigIntegerField(null=True)
+    hash = Text(null=True)
+
+
+class Incident(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    channel = Text()
+    channel_name = Text()
+    title = Text()
+    severity = Text()
+    fields = JsonText()
+    opened_at = pw.BigIntegerField()
+    opened_by = Text()
+    closed_at = pw.BigIntegerField(null=True)
+    closed_by = Text(null=True)
+    close_reason = Text()
 
 
 class Card(Table):
@@ -383,5 +402,5 @@ class Answer(Table):
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen,
-    Token, Answer,
+    Incident, Token, Answer,
 )  # fmt: skip

@@ -40,6 +40,7 @@ MATRIX = {
     ("payments", Action.RETRY): "yyy----",
     ("payments", Action.SKIP): "yyy----",
     ("payments", Action.REPLAY): "yyy----",
+    ("payments", Action.HANDOVER): "yyy----",
     ("payments", Action.APPROVE): "y------",
     ("payments", Action.DEPRECATE): "y------",
     ("payments", Action.ROLLBACK): "y------",
@@ -53,6 +54,7 @@ MATRIX = {
     (None, Action.RETRY): "y---y--",
     (None, Action.SKIP): "y---y--",
     (None, Action.REPLAY): "y---y--",
+    (None, Action.HANDOVER): "y---y--",
     (None, Action.APPROVE): "y------",
     (None, Action.DEPRECATE): "y------",
     (None, Action.ROLLBACK): "y------",
@@ -61,6 +63,7 @@ MATRIX = {
     ("no thing", Action.AUDIT): "y------",
     ("no thing", Action.TOKEN): "yyyyyyy",
     ("no thing", Action.TOKENS): "y-----y",
+    ("no thing", Action.INCIDENT): "yyyyy--",
 }
 
 

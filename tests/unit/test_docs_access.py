@@ -29,6 +29,7 @@ COLUMNS = {
 }
 STEERING = (
     Action.PAUSE, Action.RESUME, Action.CANCEL, Action.RETRY, Action.SKIP, Action.RESOLVE, Action.REPLAY,
+    Action.HANDOVER,
 )  # fmt: skip
 ACCESS = f"""\
 platform_admins: [U0ADMIN, U0OTHERADMIN]
@@ -80,6 +81,8 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
         return asked(rt, plain[label])
     if label.startswith("look"):
         return asked(rt, Action.VIEW)
+    if label.startswith("open, set and close an incident"):
+        return asked(rt, Action.INCIDENT)
     if label == "admin sync":
         return asked(rt, Action.SYNC)
     if label == "deprecate":
@@ -132,11 +135,14 @@ def test_every_action_is_in_the_matrix() -> None:
     """A new one needs its row, or its word where it is told what steering is."""
     administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
     administering |= {Action.EDIT, Action.AUDIT, Action.TOKEN, Action.TOKENS}
-    rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE} | administering
+    rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.INCIDENT} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)
-    told = re.search(r"To steer a run is to (.*?) it\.", section(read("docs/operations.md"), "## Who may do what"))
+    told = re.search(
+        r"To steer a run is to (.*?) it, or to hand it over\.",
+        section(read("docs/operations.md"), "## Who may do what"),
+    )
     assert told is not None
-    assert set(re.findall(r"\w+", told[1])) - {"or"} == {action.name.lower() for action in STEERING}
+    assert (set(re.findall(r"\w+", told[1])) - {"or"}) | {"handover"} == {action.name.lower() for action in STEERING}
 
 
 def test_the_matrix_of_gates_is_the_engines(deployment: Runtime) -> None:
