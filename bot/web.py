@@ -15,8 +15,9 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
+from bot.api import app as api
 from bot.hooks import MAX_BODY as MAX_EVENT
 from bot.hooks import Receiver as EventReceiver
 from bot.page.door import Pages
@@ -126,7 +127,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     hooks = EventReceiver(rt, SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, Redactor()))
     for problem in hooks.problems():
         log.warning("%s", problem)
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/hooks/events", _events(hooks), methods=["POST"]),
         Route("/livez", _livez),
         Route("/readyz", _ready(rt, slack)),
@@ -136,6 +137,8 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     if door is not None and rt.settings.slack_signing_secret:
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
         routes.append(Route("/slack/events", _slack(receiver), methods=["POST"]))
+    refresh = door.desk.directory.identify if door is not None else None
+    routes.append(Mount(api.PREFIX, api.application(rt, refresh)))
     return Starlette(routes=routes)
 
 

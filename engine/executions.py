@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import accepting, catalog, incidents
 from engine.accepting import Checked, Wanted
-from engine.access import Action, Actor, authorise, unmet
+from engine.access import Action, Actor, authorise, teams_seen, unmet
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
@@ -21,6 +21,7 @@ from storage.records import (
     Decision,
     ExecutionRecord,
     ExecutionStatus,
+    Filter,
     StepRunRecord,
     VersionRecord,
     VoteRecord,
@@ -160,8 +161,13 @@ def find(rt: Runtime, execution_id: str) -> ExecutionRecord:
     with database.reading():
         found = executions.find(rt.workspace_id, execution_id.strip().upper())
     if found is None:
-        raise NotFound(f"There is no run {execution_id!r}. `runs all` lists the latest.")
+        raise no_such(execution_id)
     return found
+
+
+def no_such(execution_id: str) -> NotFound:
+    """What is said of a run that is not there."""
+    return NotFound(f"There is no run {execution_id!r}. `runs all` lists the latest.")
 
 
 def view(rt: Runtime, execution_id: str) -> ExecutionView:
@@ -196,6 +202,15 @@ def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateVi
     lacking = tuple(unmet(rt, approval.approvers, approving, team))
     # At least one while the gate is open: somebody who approved may have lost the right to since.
     return GateView(approval, votes, max(1, approval.min_approvals - len(approving)), lacking)
+
+
+def page(
+    rt: Runtime, actor: Actor, wanted: Filter, *, before: tuple[int, str] | None = None, limit: int = 50
+) -> list[ExecutionRecord]:  # fmt: skip
+    """The newest executions that fit and that the actor may see; `before` is the (created_at, id) to go on behind."""
+    seen = teams_seen(rt, actor)
+    with database.reading():
+        return executions.page(rt.workspace_id, wanted, seen=seen, or_of=actor.user_id, before=before, limit=limit)
 
 
 def recent(
