@@ -1,6 +1,6 @@
-"""The command line: operator's verbs.
+"""What operators do on the bot's own host: check, up, web, worker, migrate, sync, token, doctor, completion.
 
-Exit codes: 0 done, 1 something is wrong with what was checked, 2 usage or settings."""
+Exit codes: 0 done, 1 something is wrong with what was looked at, 2 usage or settings."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bot import token_verbs
+from bot.cli import completion
 from engine import access_file, boot, settings
 from engine.access import SYSTEM
 from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.definition.model import Problem
-from engine.errors import BadSettings
 from engine.logs import install_logging
 from engine.redaction import Redactor
 from engine.settings import Settings
@@ -25,17 +25,10 @@ from engine.sync import sync
 log = logging.getLogger("runbook")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what was asked and return the exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """Do what was asked and return the exit code. Raises `BadSettings`."""
     chosen = _parser().parse_args(arguments)
-    try:
-        code: int = chosen.act(chosen)
-    except BadSettings as error:
-        for problem in error.problems:
-            print(f"runbook: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    code: int = chosen.act(chosen)
     return code
 
 
@@ -44,21 +37,24 @@ def _parser() -> argparse.ArgumentParser:
         prog="runbook", description="Runs approved, versioned runbooks from the incident channel."
     )
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    check = verbs.add_parser("check", help="say everything that is wrong with runbook files; needs no settings")
-    check.add_argument("files", nargs="+", metavar="FILE", type=Path)
-    check.set_defaults(act=_check)
-    for name, act, words in (
-        ("up", _up, "run the whole bot: migrate, Redis, web and worker"),
-        ("web", _web, "run the web process alone"),
-        ("worker", _worker, "run a worker process alone"),
-        ("migrate", _migrate, "bring the database up to this release"),
-        ("sync", _sync, "read the runbooks folder into the catalogue"),
-    ):
-        verbs.add_parser(name, help=words, description=words.capitalize() + ".").set_defaults(act=act)
-    token = verbs.add_parser("token", help="make, list and end the tokens that programs act by")
-    token_verbs.add_arguments(token)
-    token.set_defaults(act=_token)
+    for name, words in VERBS.items():
+        verb = verbs.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        verb.set_defaults(act=_ACTS[name])
+        if name in _ARGUMENTS:
+            _ARGUMENTS[name](verb)
     return parser
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path)
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="say it as JSON")
+
+
+def _completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=completion.SHELLS, help="the shell to complete in")
 
 
 def _check(chosen: argparse.Namespace) -> int:
@@ -97,55 +93,97 @@ def _check_one(path: Path) -> list[Problem]:
 def _up(_chosen: argparse.Namespace) -> int:
     from bot import up
 
-    read, _ = _load()
+    read, _ = load()
     return up.run(read)
 
 
 def _web(_chosen: argparse.Namespace) -> int:
     from bot import web
 
-    return web.run(*_load())
+    return web.run(*load())
 
 
 def _worker(_chosen: argparse.Namespace) -> int:
     from bot import worker
 
-    return worker.run(*_load())
+    return worker.run(*load())
 
 
 def _migrate(_chosen: argparse.Namespace) -> int:
-    read, _ = _load()
+    read, _ = load()
     applied = boot.migrate_database(read)
     print("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
     return 0
 
 
 def _sync(_chosen: argparse.Namespace) -> int:
-    read, _ = _load()
+    read, _ = load()
     report = sync(boot.open_engine(read), SYSTEM)
     for change in report.changes:
         print(f"{change.slug}@{change.number}: {change.kind}")
     for problem in report.problems:
         print(problem, file=sys.stderr)
-    print(f"{len(report.changes)} changed, {report.unchanged} unchanged, {len(report.problems)} problems")
+    print(f"{len(report.changes)} changed, {report.unchanged} as before, {len(report.problems)} problems")
     return 1 if report.problems else 0
 
 
 def _token(chosen: argparse.Namespace) -> int:
-    read, _ = _load()
+    read, _ = load()
     return token_verbs.run(read, chosen)
 
 
-def _load() -> tuple[Settings, Redactor]:
-    """The settings, with logging set up so that nothing secret in them can be shown."""
+def _doctor(chosen: argparse.Namespace) -> int:
+    from bot.cli import doctor
+
+    return doctor.run(as_json=chosen.json)
+
+
+def _completion(chosen: argparse.Namespace) -> int:
+    print(completion.script(chosen.shell, tuple(VERBS)))
+    return 0
+
+
+def load(*, quietly: bool = False) -> tuple[Settings, Redactor]:
+    """The settings, with logging set up so that nothing secret in them can be shown.
+
+    `quietly` is for who asks for one thing and wants no log besides.
+    """
     redactor = Redactor()
     read = settings.load(os.environ, Path.cwd())
     redactor.add_all(read.secret_values())
-    install_logging(read.log_level, redactor)
+    install_logging("ERROR" if quietly else read.log_level, redactor)
     for warning in read.warnings:
         log.warning("%s", warning)
     return read, redactor
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+VERBS: Mapping[str, str] = {
+    "check": "say everything that is wrong with runbook files; needs no settings",
+    "up": "run the whole bot: migrate, Redis, web and worker",
+    "web": "run the web process alone",
+    "worker": "run a worker process alone",
+    "migrate": "bring the database up to this release",
+    "sync": "read the runbooks folder into the catalogue",
+    "token": "make, list and end the tokens that programs act by",
+    "doctor": "say what is well with this deployment and what is not, and what to do",
+    "completion": "print what your shell needs to complete commands",
+}
+"""What operators do, on the bot's own host."""
+
+_ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "check": _check,
+    "up": _up,
+    "web": _web,
+    "worker": _worker,
+    "migrate": _migrate,
+    "sync": _sync,
+    "token": _token,
+    "doctor": _doctor,
+    "completion": _completion,
+}
+_ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
+    "check": _check_arguments,
+    "token": token_verbs.add_arguments,
+    "doctor": _doctor_arguments,
+    "completion": _completion_arguments,
+}
