@@ -1,7 +1,8 @@
 """The allowed moves of every state, as data. Anything not listed here raises `ForbiddenMove`.
 
 An execution never leaves SUCCESS or CANCELLED, and FAILED only by an audited retry. A step run leaves FAILED by that
-retry (its container goes on WAITING) or when a person skips it, and SUCCESS only as a gate that is asked again.
+retry (its container goes on WAITING) or when a person skips it, CANCELLED by that retry where the failure had closed
+it, and SUCCESS only as a gate that is asked again.
 Containers go from READY to WAITING for their inner steps.
 """
 
@@ -36,7 +37,7 @@ STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
     S.SUCCESS: frozenset({S.READY}),
     S.FAILED: frozenset({S.READY, S.WAITING, S.SKIPPED}),
     S.SKIPPED: frozenset(),
-    S.CANCELLED: frozenset(),
+    S.CANCELLED: frozenset({S.READY}),
 }
 
 VERSION_MOVES: Mapping[VersionStatus, frozenset[VersionStatus]] = {
