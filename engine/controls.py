@@ -13,7 +13,7 @@ from engine.executions import find
 from engine.lifecycle import change
 from engine.runtime import Runtime
 from engine.transition import Transition
-from storage import audit, database, executions, runbooks, steps
+from storage import audit, runbooks, steps
 from storage.records import (
     ExecutionRecord,
     ExecutionStatus,

@@ -200,7 +200,7 @@ def bereft(limit: int, of: str | None = None) -> list[tuple[str, str]]:
 
 
 def hand_on(workspace_id: int, group: str, ending: str) -> str | None:
-    """Let an open child that shared the slot of `ending`, or of another parent that is gone, hold it; its id or None."""
+    """Let an open child that shared the slot of `ending`, or of a parent that is gone, hold it; its id, or None."""
     parent = Execution.alias()
     query = (
         Execution.select(Execution.id)

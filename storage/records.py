@@ -148,8 +148,8 @@ class ExecutionRecord:
     `phase` is what runs now: main, or after its end undo, on_failure and finally; `cleanup_until` is when those have to
     be done. `asking` counts gates that are asked again before anything else goes on. `status_since` is when `status`
     began; `waiting_ms` and `paused_ms` add up time spent so. `same_as` is the digest by which the same run is found.
-    `slot_group` is the rendered concurrency group and `slot` `held`, `queued` or `shared` (it runs in the slot of the run
-    that started it), None without a group or after the end.
+    `slot_group` is the rendered concurrency group and `slot` `held`, `queued` or `shared` (it runs in the slot of the
+    run that started it), None without a group or after the end.
     `parent_step` is the step run that started this execution, `replay_of` the execution that it replays.
     `event_seq` is the number of the last event row: it grows with every change. `result` is what a SUCCESS brought, and
     `error` ({code, message, step}) why it is none.

@@ -198,7 +198,7 @@ def open_scopes(execution_id: str, prefix: str) -> set[str]:
 
 
 def stopped(execution_id: str, paths: Collection[str]) -> list[str]:
-    """Those of the containers at `paths` that start nothing more and fail once nothing in them runs, the outer first."""
+    """Those of the containers at `paths` that start nothing more and fail once nothing in them runs; outer first."""
     where = f"execution_id = ? AND path IN ({sql.marks(paths)}) AND status IN ('READY', 'WAITING') AND error <> 'null'"
     return sorted((path for (path,) in sql.select(StepRun, ("path",), where, execution_id, *paths)), key=len)
 

@@ -87,7 +87,8 @@ def test_a_paused_parent_leaves_its_child_alone(house: House, target: Target) ->
 def test_a_child_in_its_parents_group_shares_the_slot(house: House, target: Target) -> None:
     """Else each would wait for the other for ever. Nobody else gets in meanwhile."""
     house.publish(
-        runbook("child", gate("ask"), concurrency=GROUP), runbook("other", http("o", target.url("/o")), concurrency=GROUP)
+        runbook("child", gate("ask"), concurrency=GROUP),
+        runbook("other", http("o", target.url("/o")), concurrency=GROUP),
     )
     run = house.begin(SUB, concurrency=GROUP)
     child = begun(house, run)

@@ -69,7 +69,9 @@ def test_a_failure_for_the_limit_is_put_up_with_like_any_other(house: House, tar
 @pytest.mark.parametrize("outcome", ["done", "unknown"])
 def test_what_runs_in_it_finishes_first(house: House, target: Target, outcome: str) -> None:
     """Nothing else starts meanwhile, in no round of it; an outcome that nobody saw is settled by a person first."""
-    each = loop("each", http("a", target.url("/a"), method="POST"), http("b", target.url("/b")), items=[1, 2, 3], max_parallel=2)
+    each = loop(
+        "each", http("a", target.url("/a"), method="POST"), http("b", target.url("/b")), items=[1, 2, 3], max_parallel=2
+    )
     run = house.begin({**each, "timeout": "1m"}, http("never", target.url("/never")))
     first, second = house.claim(run), house.claim(run)
     house.clock.tick(MINUTE)
