@@ -348,6 +348,14 @@ class Idempotency(Table):
     at = pw.BigIntegerField()
 
 
+class FormDraft(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    person = Text()
+    content = JsonText()
+    at = pw.BigIntegerField()
+
+
 class RequestSeen(Table):
     key = Text(primary_key=True)
     at = pw.BigIntegerField()
@@ -355,5 +363,5 @@ class RequestSeen(Table):
 
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
-    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen,
+    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, FormDraft, RequestSeen,
 )  # fmt: skip
