@@ -39,6 +39,14 @@ def find(execution_id: str) -> CardRecord | None:
     return CardRecord(*found[0]) if found else None
 
 
+def shown_at(workspace_id: int, channel: str, ts: str) -> str | None:
+    """The execution whose card this message is."""
+    query = Card.select(Card.execution_id).where(
+        (Card.workspace_id == workspace_id) & (Card.channel == channel) & (Card.ts == ts)
+    )
+    return next((str(row[0]) for row in tuples(query)), None)
+
+
 def set_ts(execution_id: str, ts: str) -> None:
     Card.update(ts=ts).where(Card.execution_id == execution_id).execute()
 
