@@ -65,6 +65,9 @@ class Api:
     def post(self, path: str, body: Json = None) -> Json:
         return self._ask("POST", path, json=body or {}, headers={"Idempotency-Key": str(uuid.uuid4())})
 
+    def patch(self, path: str, body: Json) -> Json:
+        return self._ask("PATCH", path, json=body)
+
     def delete(self, path: str) -> Json:
         return self._ask("DELETE", path)
 

@@ -125,24 +125,93 @@ def runbooks_lines(runbooks: list[Mapping[str, Json]]) -> list[str]:
     return lines or ["No runbooks."]
 
 
+def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> Iterator[str]:
+    """A runbook, one version of it in full, and what runs there were."""
+    yield f"{runbook['id']}  {one_line(runbook['name'])}"
+    yield f"  {runbook['status'].lower()}, version {runbook['version']}, {runbook['risk']} risk, " + (
+        f"team {runbook['team']}" if runbook["team"] else "global"
+    )
+    if runbook["description"]:
+        yield f"  {one_line(runbook['description'])}"
+    required = runbook["parameters"].get("required", ())
+    for name, schema in runbook["parameters"].get("properties", {}).items():
+        fits = "|".join(map(str, schema["enum"])) if "enum" in schema else schema.get("type", "anything")
+        default = f", {json.dumps(schema['default'])} when left out" if "default" in schema else ""
+        yield f"  {name}={fits}{' (required)' if name in required else ''}{default}"
+    for each in runbook["versions"]:
+        yield f"  {version_line(runbook['id'], each)}"
+    for run in runbook["executions"]:
+        yield f"  {headline(run)}"
+    yield ""
+    yield from version["source"].splitlines()
+
+
+def version_line(slug: str, version: Mapping[str, Json]) -> str:
+    by = version["author"] or "nobody known"
+    decided = f", decided by {version['decided_by']} {when(version['decided_at'])}" if version["decided_by"] else ""
+    note = f": {one_line(version['note'])}" if version["note"] else ""
+    made = when(version["created_at"])
+    return f"{slug}@{version['number']}  {version['status'].lower()}  {made} by {by}{decided}{note}"
+
+
 def reason_lines(explained: Mapping[str, Json]) -> Iterator[str]:
     """Why a run is where it is."""
+    run = explained["execution"]
     for reason in explained["reasons"]:
-        since = f" since {when(reason['since'])}" if reason.get("since") else ""
-        until = f", until {when(reason['until'])}" if reason.get("until") else ""
-        where = f"{reason['path']}: " if reason.get("path") else ""
-        said = f": {one_line(reason['message'])}" if reason.get("message") else ""
+        since = f" since {when(reason['since'])}" if reason["since"] else ""
+        until = f", until {when(reason['until'])}" if reason["until"] else ""
+        where = f"{reason['step']}: " if reason["step"] else ""
+        said = f": {one_line(reason['message'])}" if reason["message"] else ""
         yield f"{where}{reason['kind'].replace('_', ' ')}{since}{until}{said}"
-        if reason.get("who"):
-            yield f"    can act: {', '.join(reason['who'])}"
-        for verb in reason.get("verbs", ()):
-            yield f"    runbook {verb}"
+        if reason["verbs"]:
+            who = f" ({', '.join(reason['who'])})" if reason["who"] else ""
+            step = f" {reason['step']}" if reason["step"] else ""
+            yield f"  what can be done{who}: " + ", ".join(f"runbook {verb} {run}{step}" for verb in reason["verbs"])
+    if explained["more"]:
+        yield f"… and {explained['more']} more reasons"
+
+
+def log_lines(logs: Mapping[str, Json]) -> Iterator[str]:
+    """What is on record of a run's steps, each with its tries."""
+    for event in logs["events"]:
+        yield event_line(event)
+    for step in logs["steps"]:
+        yield _step(step, 0, None)
+        yield from (f"  {event_line(event)}" for event in step["events"])
+        for attempt in step["tries"]:
+            yield from try_lines(attempt)
+
+
+def incident_lines(incident: Mapping[str, Json]) -> Iterator[str]:
+    state = f"closed {when(incident['closed_at'])}" if incident["closed_at"] else "open"
+    severity = f", {incident['severity']}" if incident["severity"] else ""
+    yield f"incident {incident['id']} in {incident['channel_name'] or incident['channel']}: {state}{severity}"
+    if incident["title"]:
+        yield f"  {one_line(incident['title'])}"
+    yield from (f"  {name}={one_line(value)}" for name, value in incident["fields"].items())
+
+
+def story_lines(story: Mapping[str, Json]) -> Iterator[str]:
+    """What happened in a channel, for whoever comes late."""
+    yield f"since {when(story['since'])}:"
+    yield from (f"  {line}" for line in runs_lines(story["runs"]))
+    for title, explained in (("open", story["open"]), ("failed", story["failures"])):
+        for each in explained:
+            yield f"{title}: {each['execution']}"
+            yield from (f"  {line}" for line in reason_lines(each))
+    for deed in story["deeds"]:
+        yield f"{when(deed['at'])}  {deed['actor']}  {deed['action']}  {deed['thing']}"
+
+
+def token_line(token: Mapping[str, Json]) -> str:
+    state = "revoked" if token["revoked_at"] else f"until {when(token['expires_at'])}"
+    used = f"last used {when(token['last_used_at'])}" if token["last_used_at"] else "never used"
+    return f"{token['id']}  {token['person']}  {','.join(token['scopes'])}  {state}  {used}  {one_line(token['name'])}"
 
 
 def event_line(event: Mapping[str, Json]) -> str:
     """One event behind its time."""
-    data = event.get("data")
-    sentence = told(event["kind"], event.get("step") or event.get("path"), event.get("actor") or "", data)
+    sentence = told(event["kind"], event["step"], event["actor"] or "", event["data"])
     return f"{when(event['at'], seconds=True)}  {one_line(sentence)}"
 
 
