@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from bot.api import executions, problems, runbooks
+from bot.api import audit, events, executions, incidents, policy, problems, runbooks, steps, tokens
 from bot.api.caller import House
 from engine.runtime import Runtime
 
@@ -19,17 +19,25 @@ Send `Authorization: Bearer rbk_…`. A refusal is problem details (RFC 9457) wi
 """
 
 
-def application(rt: Runtime, refresh: Callable[[str], object] | None = None) -> FastAPI:
-    """The API, to be mounted at `PREFIX`. `refresh` asks Slack anew who somebody is."""
+def application(
+    rt: Runtime,
+    refresh: Callable[[str], object] | None = None,
+    find_author: Callable[[str], str | None] | None = None,
+) -> FastAPI:
+    """The API, to be mounted at `PREFIX`.
+
+    `refresh` asks Slack anew who somebody is, `find_author` whose an e-mail address is.
+    """
+    base = f"{rt.settings.public_url or ''}{PREFIX}"
     app = FastAPI(
         title="Runbook Bot", version="1", description=_ABOUT, openapi_url="/openapi.json", docs_url=None,
         redoc_url=None, redirect_slashes=False, separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
-        responses=problems.documented(401, 429, 500, 503), servers=[{"url": _base(rt)}],
+        responses=problems.documented(401, 429, 500, 503), servers=[{"url": base}],
     )  # fmt: skip
-    app.state.house = House(rt, _base(rt), refresh)
+    app.state.house = House(rt, base, refresh, find_author)
     problems.install(app)
-    for each in (runbooks, executions):
+    for each in (runbooks, executions, steps, events, incidents, tokens, audit, policy):
         app.include_router(each.router)
     if rt.settings.cors_origins:
         app.add_middleware(
@@ -38,7 +46,3 @@ def application(rt: Runtime, refresh: Callable[[str], object] | None = None) -> 
             expose_headers=["ETag", "Location", "Retry-After"], max_age=600,
         )  # fmt: skip
     return app
-
-
-def _base(rt: Runtime) -> str:
-    return f"{rt.settings.public_url or ''}{PREFIX}"
