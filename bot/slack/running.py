@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -16,11 +17,12 @@ from bot.slack.reply import Place
 from bot.slack.views import form
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, person
-from engine import executions
+from engine import drafts, executions
 from engine.accepting import Wanted
 from engine.access import Actor
 from engine.definition import parameters
 from engine.definition.model import Runbook
+from engine.drafts import Draft
 from engine.errors import Conflict, InvalidParameters, NotAllowed
 from engine.executions import Accepted
 
@@ -79,6 +81,8 @@ def open_form(
     problems: Mapping[str, str],
 ) -> None:
     """Ask for the parameters in a modal, which Slack allows for three seconds. Raises Conflict when those are over."""
+    if len(form.pages(runbook)) > 1:
+        ref = replace(ref, draft=drafts.keep(desk.rt, place.user, Draft(dict(given), reason)))
     open_modal(desk, place, form.run_form(runbook, ref, given, reason, problems))
 
 
