@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from bot.api import audit, events, executions, incidents, policy, problems, runbooks, steps, tokens
 from bot.api.caller import House
+from bot.api.reference import page
+from bot.page.door import HEADERS
 from engine.runtime import Runtime
 
 PREFIX = "/api/v1"
@@ -35,6 +38,7 @@ def application(
         generate_unique_id_function=lambda route: route.name,
         responses=problems.documented(401, 429, 500, 503), servers=[{"url": base}],
     )  # fmt: skip
+    app.add_api_route("/docs", _reference(app, base), include_in_schema=False)
     app.state.house = House(rt, base, refresh, find_author)
     problems.install(app)
     for each in (runbooks, executions, steps, events, incidents, tokens, audit, policy):
@@ -46,3 +50,10 @@ def application(
             expose_headers=["ETag", "Location", "Retry-After"], max_age=600,
         )  # fmt: skip
     return app
+
+
+def _reference(app: FastAPI, base: str) -> Callable[[], HTMLResponse]:
+    def reference() -> HTMLResponse:
+        return HTMLResponse(page(app.openapi(), base), headers=dict(HEADERS))
+
+    return reference
