@@ -23,6 +23,7 @@ STATUS: Mapping[type[errors.EngineError], int] = {
     errors.NotAllowed: 403,
     errors.NotFound: 404,
     errors.NotApproved: 409,
+    errors.Stale: 412,
     errors.Conflict: 409,
     errors.ReasonRequired: 422,
     errors.InvalidParameters: 422,

@@ -110,8 +110,6 @@ def _approve(ask: Ask) -> Message:
 
 
 def _reject(ask: Ask) -> Message:
-    if not ask.option("comment").strip():
-        raise GrammarError("Say why it is rejected.", verb("reject").usage)
     return _vote(ask, Decision.REJECT)
 
 
