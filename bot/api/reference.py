@@ -16,6 +16,7 @@ _PAGES = Environment(
     lstrip_blocks=True,
 )
 
+
 def page(document: Mapping[str, Any], base: str) -> str:
     """The page for an OpenAPI document; `base` is the address that its paths follow."""
     groups: dict[str, list[dict[str, Any]]] = {}

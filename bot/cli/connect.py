@@ -6,6 +6,8 @@ that the settings name. So each verb is written once, and both ways ask the same
 
 from __future__ import annotations
 
+import json
+import logging
 import tempfile
 import threading
 import time
@@ -137,8 +139,6 @@ def _refusal(answer: httpx.Response) -> Exception:
 
 def _happened(lines: Iterator[str]) -> Iterator[Happened]:
     """Server-sent events of which only those with a number and JSON are ours."""
-    import json
-
     fields: dict[str, str] = {}
     for line in lines:
         if line:
@@ -201,12 +201,14 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
     directory = None
     if settings.slack_mode != "none":
         directory = Directory(rt, web_client(settings))
-        if (people.groups_age_ms(rt) or 0) > _GROUPS_OLD_MS:
+        age = people.groups_age_ms(rt)
+        if age is None or age > _GROUPS_OLD_MS:
             directory.refresh_groups()
     served = Starlette(routes=[Mount(api.PREFIX, api.application(rt, directory.identify if directory else None))])
     config = uvicorn.Config(
         served, uds=str(path), log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it tells of streams that end with the process
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -218,5 +220,5 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True  # nothing is under way but streams that nobody reads any more
         thread.join(timeout=5)

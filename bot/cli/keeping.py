@@ -129,4 +129,6 @@ def token(ask: Ask) -> Answer:
         return Answer(found, map(show.token_line, found))
     if what == "revoke":
         raise ask.wrong("Name the token by its id: `runbook token list` has them.")
-    raise Usage("A token is made in Slack (`/runbook token create NAME`) or on the bot's host (`runbook token create`).")
+    raise Usage(
+        "A token is made in Slack (`/runbook token create NAME`) or on the bot's host (`runbook token create`)."
+    )

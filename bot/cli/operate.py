@@ -1,6 +1,8 @@
 """What operators do on the bot's own host: check, up, web, worker, migrate, sync, token, doctor, completion.
 
-Exit codes: 0 done, 1 something is wrong with what was looked at, 2 usage or settings."""
+Exit codes: 0 done, 1 something is wrong with what was looked at, 2 usage or settings. What only one verb needs is
+imported when that is asked for: a command line has to answer at once.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +13,24 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bot import token_verbs
 from bot.cli import completion
-from engine import access_file, boot, settings
-from engine.access import SYSTEM
-from engine.definition.load import MAX_BYTES, check_file, examine
-from engine.definition.model import Problem
+from engine import settings
 from engine.logs import install_logging
 from engine.redaction import Redactor
 from engine.settings import Settings
-from engine.sync import sync
 
 log = logging.getLogger("runbook")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do what was asked and return the exit code. Raises `BadSettings`."""
-    chosen = _parser().parse_args(arguments)
+    chosen = _parser(arguments[0].lower()).parse_args([arguments[0].lower(), *arguments[1:]])
     code: int = chosen.act(chosen)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """Every verb, and the arguments of the chosen one: those of another need not be known, nor what they import."""
     parser = argparse.ArgumentParser(
         prog="runbook", description="Runs approved, versioned runbooks from the incident channel."
     )
@@ -40,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, words in VERBS.items():
         verb = verbs.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
         verb.set_defaults(act=_ACTS[name])
-        if name in _ARGUMENTS:
+        if name == chosen and name in _ARGUMENTS:
             _ARGUMENTS[name](verb)
     return parser
 
@@ -53,41 +51,20 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="say it as JSON")
 
 
+def _token_arguments(parser: argparse.ArgumentParser) -> None:
+    from bot import token_verbs
+
+    token_verbs.add_arguments(parser)
+
+
 def _completion_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=completion.SHELLS, help="the shell to complete in")
 
 
 def _check(chosen: argparse.Namespace) -> int:
-    found = [problem for path in chosen.files for problem in _check_one(path)] + _same_ids(chosen.files)
-    for problem in found:
-        print(problem)
-    wrong = any(problem.severity == "error" for problem in found)
-    if not wrong:
-        print(f"{len(chosen.files)} file{'s are' if len(chosen.files) > 1 else ' is'} fine")
-    return 1 if wrong else 0
+    from bot.cli import check
 
-
-def _same_ids(paths: Sequence[Path]) -> list[Problem]:
-    """A problem for each file whose runbook's id another of the files has too."""
-    named: dict[str, list[Path]] = {}
-    for path in paths:
-        if path.is_file() and not path.name.startswith("_") and path.stat().st_size <= MAX_BYTES:
-            runbook = examine(path.read_bytes(), str(path)).runbook
-            named.setdefault(runbook.id if runbook else "", []).append(path)
-    named.pop("", None)
-    return [
-        Problem(str(path), 1, 1, f"the id {runbook_id} is used by {' and '.join(each.name for each in same)}")
-        for runbook_id, same in named.items()
-        for path in same
-        if len(same) > 1
-    ]
-
-
-def _check_one(path: Path) -> list[Problem]:
-    """A runbook's problems or the access file's; other files that start with `_` are no runbooks."""
-    if path.name == access_file.NAME:
-        return access_file.read(path)[1]
-    return [] if path.name.startswith("_") and path.is_file() else check_file(path)
+    return check.run(chosen.files)
 
 
 def _up(_chosen: argparse.Namespace) -> int:
@@ -110,6 +87,8 @@ def _worker(_chosen: argparse.Namespace) -> int:
 
 
 def _migrate(_chosen: argparse.Namespace) -> int:
+    from engine import boot
+
     read, _ = load()
     applied = boot.migrate_database(read)
     print("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
@@ -117,6 +96,10 @@ def _migrate(_chosen: argparse.Namespace) -> int:
 
 
 def _sync(_chosen: argparse.Namespace) -> int:
+    from engine import boot
+    from engine.access import SYSTEM
+    from engine.sync import sync
+
     read, _ = load()
     report = sync(boot.open_engine(read), SYSTEM)
     for change in report.changes:
@@ -128,6 +111,8 @@ def _sync(_chosen: argparse.Namespace) -> int:
 
 
 def _token(chosen: argparse.Namespace) -> int:
+    from bot import token_verbs
+
     read, _ = load()
     return token_verbs.run(read, chosen)
 
@@ -183,7 +168,7 @@ _ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
 }
 _ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "check": _check_arguments,
-    "token": token_verbs.add_arguments,
+    "token": _token_arguments,
     "doctor": _doctor_arguments,
     "completion": _completion_arguments,
 }

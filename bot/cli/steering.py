@@ -118,9 +118,7 @@ def gate(what: str) -> Callable[[Ask], Answer]:
     return act
 
 
-def _at_step(
-    ask: Ask, found: str, path: str | None, what: str, fits: Callable[[Json], bool], body: Json
-) -> Answer:
+def _at_step(ask: Ask, found: str, path: str | None, what: str, fits: Callable[[Json], bool], body: Json) -> Answer:
     """Do something to a step; where none was named, to the only one that fits."""
     path = path or _the_step(ask, found, what, fits)
     done = ask.api.post(f"executions/{found}/steps/{path}/{what}", body)
