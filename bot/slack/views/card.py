@@ -11,7 +11,7 @@ from bot.slack.ids import Action, RunRef, StepRef
 from bot.slack.views import gate as gates
 from bot.slack.views import possible, steps
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
-from bot.slack.views.text import as_json, code, duration, escape, inline, person, when
+from bot.slack.views.text import as_json, code, duration, escape, inline, is_permalink, link, person, when
 from bot.slack.views.words import error_field, execution_words, spent_words
 from storage.records import ApprovalStatus, ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus
 
@@ -149,6 +149,9 @@ def _small_print(view: ExecutionView) -> list[str]:
         parts.append(f"took {duration(execution.ended_at - execution.created_at)}{f' ({spent})' if spent else ''}")
     if execution.replay_of:
         parts.append(f"replays {code(execution.replay_of)}")
+    about = str((execution.incident or {}).get("permalink", ""))
+    if is_permalink(about):
+        parts.append(f"about {link(about, 'this message')}")
     if execution.reason:
         parts.append(f"because: {inline(execution.reason, 300)}")
     if isinstance(execution.parameters, dict) and execution.parameters:
