@@ -232,6 +232,7 @@ class StepRun(Table):
     rounds = pw.BigIntegerField()
     wait_key = Text(null=True)
     reopened = pw.BooleanField()
+    child = Text(null=True)
 
 
 class Attempt(Table):
