@@ -192,5 +192,6 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.HOME_TEAM: _look_for,
     Action.HOME_TAG: _look_for,
     Action.HOME_STATUS: _look_for,
+    Action.HOME_BACK: _look_for,
     Action.HOME_PAGE: _look_for,
 }

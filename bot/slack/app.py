@@ -91,7 +91,7 @@ def _listen(app: App, desk: Desk) -> None:
     def on_click(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         clicked = (body.get("actions") or [{}])[0]
-        action, value = str(clicked.get("action_id", "")), chosen_value(clicked)
+        action, value = str(clicked.get("action_id", "")).partition(":")[0], chosen_value(clicked)
         if action in set(Action):
             reply = Reply(desk.client, click_place(body))
             desk.hand_over(context.get(KEY), reply, lambda reply: actions.click(desk, action, value, reply))

@@ -41,7 +41,7 @@ def publish(desk: Desk, user: str, state: HomeState | None = None) -> None:
 
 def looked_for(action: Click, value: str, metadata: str) -> HomeState:
     """What somebody looks for after a filter or the page was changed; `metadata` says what it was before."""
-    if action is Click.HOME_PAGE:
+    if action in (Click.HOME_BACK, Click.HOME_PAGE):
         return decode(HomeState, value)
     try:
         before = decode(HomeState, metadata)

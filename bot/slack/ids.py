@@ -34,6 +34,7 @@ class Action(StrEnum):
     HOME_TEAM = "home.team"
     HOME_TAG = "home.tag"
     HOME_STATUS = "home.status"
+    HOME_BACK = "home.back"
     HOME_PAGE = "home.page"
 
 

@@ -107,15 +107,15 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
 
 def _buttons(view: ExecutionView, *, page: bool) -> list[ButtonElement]:
     execution = view.execution
-    found = [_retry(step) for step in possible.retryable(view)[:_RETRIES]]
+    found = [_retry(step, nth) for nth, step in enumerate(possible.retryable(view)[:_RETRIES])]
     found += [_button(execution, action) for action in possible.actions(view)]
     return [*found, _button(execution, Action.PAGE)] if page else found
 
 
-def _retry(step: StepRunRecord) -> ButtonElement:
+def _retry(step: StepRunRecord, nth: int) -> ButtonElement:
     ref = StepRef(step.execution_id, step.path)
     sure = confirm("Run this step again?", f"{step.path} is tried again, and the run goes on from there.", "Retry")
-    return button(f"Retry {step.path}", Action.RETRY_FAILED, ref, confirm=sure)
+    return button(f"Retry {step.path}", Action.RETRY_FAILED, ref, confirm=sure, nth=nth)
 
 
 def _button(execution: ExecutionRecord, action: Action) -> ButtonElement:

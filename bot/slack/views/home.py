@@ -99,7 +99,7 @@ def _filters(content: HomeContent, state: HomeState) -> list[Block]:
 
 def _select(action: Action, anything: str, choices: Iterable[str], chosen: str) -> StaticSelectElement:
     """A menu of filters, the first of which lets everything through."""
-    named = [choice for choice in choices if len(choice) <= 75][:_CHOICES]
+    named = [choice for choice in choices if 0 < len(choice) <= 75][:_CHOICES]
     options = [Option(text=_plain(anything, 75), value=ANY)]
     options += [Option(text=_plain(choice, 75), value=choice) for choice in named]
     picked = next((option for option in options if option.value == chosen), options[0])
@@ -116,10 +116,8 @@ def _catalogue(content: HomeContent, state: HomeState) -> list[Block]:
     if pages > 1:
         first = page * PAGE + 1
         blocks.append(context(f"{first} to {first + len(shown) - 1} of {len(found)} runbooks"))
-        turns = [("Back", page - 1), ("More", page + 1)]
-        blocks += actions(
-            [button(label, Action.HOME_PAGE, replace(state, page=to)) for label, to in turns if 0 <= to < pages]
-        )
+        turns = [("Back", Action.HOME_BACK, page - 1), ("More", Action.HOME_PAGE, page + 1)]
+        blocks += actions([button(label, act, replace(state, page=to)) for label, act, to in turns if 0 <= to < pages])
     return blocks
 
 
