@@ -1,4 +1,4 @@
-"""The API's description as a page: made of the OpenAPI document, without a script and without anything from elsewhere."""
+"""The API's description as a page: made of the OpenAPI document, without a script."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def page(document: Mapping[str, Any], base: str) -> str:
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, methods in document["paths"].items():
         for method, found in methods.items():
-            groups.setdefault(found["tags"][0], []).append(_operation(document, method, path, found))
-    models = {name: list(_fields(document, each)) for name, each in document["components"]["schemas"].items()}
+            groups.setdefault(found["tags"][0], []).append(_operation(method, path, found))
+    models = {name: list(_fields(each)) for name, each in document["components"]["schemas"].items()}
     about = document["info"]
     return _PAGES.get_template("reference.html").render(about=about, base=base, groups=groups, models=models)
 
 
-def _operation(document: Mapping[str, Any], method: str, path: str, found: Mapping[str, Any]) -> dict[str, Any]:
+def _operation(method: str, path: str, found: Mapping[str, Any]) -> dict[str, Any]:
     body = found.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     return {
         "id": found["operationId"],
@@ -51,7 +51,7 @@ def _content(content: Mapping[str, Any]) -> str:
     return next((_type(each.get("schema", {})) for each in content.values()), "")
 
 
-def _fields(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def _fields(schema: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     required = schema.get("required", ())
     for name, each in schema.get("properties", {}).items():
         must = "" if name in required else "may be left out"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-Json = Any
+from engine.storable import clean
+
+Json = Annotated[Any, BeforeValidator(clean)]
+"""Any JSON value, of which what JSON in UTF-8 cannot say was replaced."""
 T = TypeVar("T")
 Text = Annotated[str, Field(max_length=2000)]
 Reason = Annotated[str, Field(max_length=2000, description="Why; it goes into the record.")]
@@ -31,6 +34,15 @@ def fields_of(model: type[BaseModel], record: object, **more: Any) -> dict[str, 
     found = {name: getattr(record, name) for name in model.model_fields if name not in more}
     times = {name: moment(at) for name, at in found.items() if name.endswith("_at") and at is not None}
     return {**found, **times, **more}
+
+
+def _plain(value: Any) -> Any:
+    if clean(value) != value:
+        raise ValueError("a NUL, half a character, a number without end or more than 32 levels cannot be kept")
+    return value
+
+
+Values = Annotated[dict[str, Any], AfterValidator(_plain), Field(description="Values by the parameter's name.")]
 
 
 class Asked(BaseModel):

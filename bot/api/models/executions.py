@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from bot.api.models.base import Asked, Json, Number, Reason, Text, Why, fields_of, moment
+from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, Why, fields_of, moment
 from engine.access import describe_approvers
 from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
@@ -25,8 +25,6 @@ from storage.records import (
     StepStatus,
 )
 
-Values = Annotated[dict[str, Any], Field(description="Values by the parameter's name.")]
-
 
 class Execution(BaseModel):
     """One run of one version. `ending` is the result that is certain while the rest still finishes."""
@@ -42,6 +40,7 @@ class Execution(BaseModel):
     parameters: Json
     trigger: str
     requester: str
+    owner: Annotated[str, Field(description="Who answers for it: whom it was handed to, else who asked for it.")]
     reason: str
     incident: Json
     result: Json

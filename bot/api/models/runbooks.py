@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from bot.api.models.base import Asked, Json, Number, Reason, Text, fields_of
+from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, fields_of
 from bot.api.models.executions import Execution
 from storage.records import RunbookRecord, VersionRecord, VersionStatus
 
@@ -79,7 +79,7 @@ class Diff(BaseModel):
 class Written(Asked):
     """A runbook's definition: `definition` as JSON or `source` as YAML, one of them."""
 
-    definition: Annotated[dict[str, Any] | None, Field(description="A runbook of the format runbook/v1.")] = None
+    definition: Annotated[Values | None, Field(description="A runbook of the format runbook/v1.")] = None
     source: Annotated[str | None, Field(max_length=1_000_000, description="The same as the text of a file.")] = None
     note: Annotated[Text, Field(description="What was changed, and why.")] = ""
 
@@ -93,7 +93,7 @@ class Written(Asked):
 class Changes(Asked):
     """Changes to merge into the definition (RFC 7396): null takes a key away, lists are replaced whole."""
 
-    definition: dict[str, Any]
+    definition: Values
     note: Text = ""
 
 
