@@ -225,7 +225,7 @@ def test_command_line_verbs_are_told() -> None:
     """The table of the command line is what the parser takes."""
     text = section(read("docs/commands.md"), "## On the command line")
     told = {words(name)[0].split(" ")[0] for name, _ in rows(text)}
-    actions = next(each for each in operate._parser('')._actions if each.choices)
+    actions = next(each for each in operate._parser("")._actions if each.choices)
     assert told == set(actions.choices)
 
 
