@@ -46,7 +46,6 @@ class Execution(BaseModel):
     result: Json
     error: Json
     paused_reason: str | None
-    owner: str = Field(description="Who answers for it: whom it was handed to, else who asked for it.")
     replay_of: str | None
     queued_in: str | None = Field(description="The concurrency group whose slot it waits for.")
     last_event: int = Field(description="The number of its newest event.")
