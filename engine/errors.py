@@ -10,6 +10,7 @@ EngineError
 ├── ReasonRequired      the action needs a reason
 ├── Conflict            the thing is no longer in a state in which this can be done
 │   └── Stale           it was changed since the person who asks looked at it
+├── Undecodable         what is stored of a version cannot be read; a run of it ends as FAILED
 └── BadSettings         the environment is wrong; `problems` lists every setting
 """
 
@@ -60,6 +61,10 @@ class Conflict(EngineError):
 
 class Stale(Conflict):
     code = "changed"
+
+
+class Undecodable(EngineError):
+    code = "undecodable"
 
 
 class InvalidDefinition(EngineError):

@@ -179,7 +179,7 @@ def view(rt: Runtime, execution_id: str) -> ExecutionView:
         queued = execution.slot == "queued" and execution.slot_group is not None
         return ExecutionView(
             execution=execution,
-            runbook=catalog.definition_of(execution.version_id),
+            runbook=catalog.shown_definition(execution),
             steps=tuple(steps.of_execution(execution.id)),
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
             ahead=tuple(executions.holders(rt.workspace_id, str(execution.slot_group))) if queued else (),
