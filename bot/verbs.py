@@ -160,6 +160,13 @@ VERBS: tuple[Verb, ...] = (
         (0, 0),
         frozenset({"reason", "force"}),
     ),
+    Verb(
+        "token",
+        "token [list|create|revoke] [NAME] [scopes=read,run] [expires=30d]",
+        "Your tokens for the REST API and the command line: list them, make one, or end one by its id.",
+        (0, 2),
+        frozenset({"scopes", "expires"}),
+    ),
     Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
     Verb(
         "admin approve",

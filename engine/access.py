@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from engine.errors import NotAllowed
 from engine.runtime import Runtime
-from storage import database, people
-from storage.records import ApprovalRecord, ExecutionRecord, Json, RunbookRecord, VersionRecord
+from storage import approvals, database, people
+from storage.records import ApprovalRecord, ExecutionRecord, Json, RunbookRecord, Scope, VersionRecord
 
 GROUPS_FRESH_MS = 15 * 60_000
 
@@ -26,7 +26,15 @@ class Gate:
     execution: ExecutionRecord
 
 
-Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | None
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A runbook that somebody wants to write, of the team that it would belong to."""
+
+    slug: str
+    team: str | None
+
+
+Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | None
 
 
 class Action(StrEnum):
@@ -46,17 +54,25 @@ class Action(StrEnum):
     APPROVE = "approve"
     DEPRECATE = "deprecate"
     ROLLBACK = "roll back"
+    EDIT = "edit"
+    AUDIT = "read the audit of"
+    TOKEN = "have tokens of one's own for"  # noqa: S105 - words
+    TOKENS = "see the tokens of"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks, and through which door (slack, cli, api, system). `standing` is as in `PersonRecord`, or unknown."""
+    """Who asks, and through which door (slack, cli, api, system). `standing` is as in `PersonRecord`, or unknown.
+
+    `scopes` is what the token they came with is for, None where they came in person.
+    """
 
     user_id: str
     name: str = ""
     email: str | None = None
     standing: str = "member"
     door: str = "slack"
+    scopes: frozenset[Scope] | None = None
 
 
 SYSTEM = Actor(user_id="system", name="Runbook Bot", standing="member", door="system")
@@ -146,12 +162,21 @@ def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) ->
 def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
     """Whether `actor` may do `action` to `thing`: the whole policy."""
     if actor.door == "system":
-        return Verdict(action in (Action.SYNC, Action.VIEW), "The bot itself only reads and syncs.")
+        return Verdict(action in _SYSTEM, "The bot itself and its host only look, sync, and see to tokens.")
     if actor.standing != "member":
         return Verdict(False, _STANDING.get(actor.standing, _STANDING["unknown"]))
-    if action is Action.VIEW:
-        return Verdict(True, "Everyone in the workspace may look.")
+    needed = SCOPE_OF.get(action, Scope.RUN)
+    if actor.scopes is not None and needed not in actor.scopes:
+        return Verdict(False, f"This token is not for that: it lacks the scope {needed}.")
     return _RULES[action](rt, actor, action, thing)
+
+
+def teams_seen(rt: Runtime, actor: Actor) -> frozenset[str] | None:
+    """The teams whose runbooks and runs this person may look at; None for every team's. What is global, all may."""
+    if actor.scopes is None:
+        return None
+    roles = roles_of(rt, actor.user_id)
+    return None if roles.platform_admin or roles.responder else roles.member_of | roles.admin_of
 
 
 _STANDING = {
@@ -161,6 +186,40 @@ _STANDING = {
     "stranger": "People of other workspaces may not use runbooks here.",
     "unknown": "Slack could not say who you are just now, so this was refused. Try again in a minute.",
 }
+
+
+def _view_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verdict:
+    """In person everyone may look. A token, which may leak, shows what its person has a role for or a part in."""
+    if actor.scopes is None or not isinstance(thing, RunbookRecord | ExecutionRecord) or thing.team is None:
+        return Verdict(True, "Everyone in the workspace may look.")
+    seen = teams_seen(rt, actor)
+    allowed = seen is None or thing.team in seen
+    if not allowed and isinstance(thing, ExecutionRecord):
+        allowed = actor.user_id in (thing.requester, thing.owner) or _decides(rt, actor, thing)
+    return Verdict(allowed, f"By a token only team {thing.team}, responders and platform admins see {thing.slug}.")
+
+
+def _decides(rt: Runtime, actor: Actor, execution: ExecutionRecord) -> bool:
+    """Whether a gate of this execution asks for this person."""
+    with database.reading():
+        gates = approvals.of_execution(execution.id)
+    roles = roles_of(rt, actor.user_id)
+    return any(_is_approver(rt, actor.user_id, roles, gate.approvers, execution.team)[0] for gate in gates)
+
+
+def _edit_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    assert isinstance(thing, RunbookRecord | Draft)
+    roles, team = roles_of(rt, actor.user_id), thing.team
+    if team is None:
+        rule = f"Only platform admins may {action} {thing.slug}, a global runbook."
+        return _said("a platform admin" * roles.platform_admin, roles, rule, lambda: _named_in(rt, "platform_admins"))
+    rule = f"Only admins of team {team} and platform admins may {action} {thing.slug}."
+    has = _first("a platform admin" * roles.platform_admin, f"an admin of team {team}" * (team in roles.admin_of))
+    return _said(has, roles, rule, lambda: _named_in(rt, "platform_admins"))
+
+
+def _own_rule(_rt: Runtime, _actor: Actor, _action: Action, _thing: Thing) -> Verdict:
+    return Verdict(True, "Everyone may have tokens of their own.")
 
 
 def _run_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
@@ -192,7 +251,7 @@ def _incident_rule(rt: Runtime, actor: Actor, action: Action, _thing: Thing) -> 
 
 def _admin_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
     roles = roles_of(rt, actor.user_id)
-    subject = "the runbooks" if thing is None else "a runbook"
+    subject = _SUBJECTS.get(action, "a runbook")
     rule = f"Only a platform admin may {action} {subject}."
     has = "a platform admin" * roles.platform_admin
     decided = _said(has, roles, rule, lambda: _named_in(rt, "platform_admins"))
@@ -343,7 +402,27 @@ def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]])
     return Verdict(False, f"{rule} You have no such role.{doubt} Roles are kept in _access.yaml.", rule, "", ask())
 
 
+_SUBJECTS = {Action.SYNC: "the runbooks", Action.AUDIT: "everything", Action.TOKENS: "other people"}
+_SYSTEM = frozenset({Action.SYNC, Action.VIEW, Action.TOKEN, Action.TOKENS})
+SCOPE_OF: Mapping[Action, Scope] = {
+    Action.VIEW: Scope.READ,
+    Action.AUDIT: Scope.READ,
+    Action.TOKEN: Scope.READ,
+    Action.VOTE: Scope.APPROVE,
+    Action.SYNC: Scope.ADMIN,
+    Action.APPROVE: Scope.ADMIN,
+    Action.DEPRECATE: Scope.ADMIN,
+    Action.ROLLBACK: Scope.ADMIN,
+    Action.EDIT: Scope.ADMIN,
+    Action.TOKENS: Scope.ADMIN,
+}
+"""The scope that a token needs for an action; `run` for what is not named."""
 _RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
+    Action.VIEW: _view_rule,
+    Action.EDIT: _edit_rule,
+    Action.AUDIT: _admin_rule,
+    Action.TOKEN: _own_rule,
+    Action.TOKENS: _admin_rule,
     Action.START: _run_rule,
     Action.CANCEL: _run_rule,
     Action.RESOLVE: _run_rule,

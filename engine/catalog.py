@@ -15,29 +15,52 @@ from storage import audit, database, executions, runbooks
 from storage.records import RunbookRecord, Severity, VersionRecord, VersionStatus
 
 
-def listing(rt: Runtime, text: str = "", tag: str | None = None) -> list[RunbookRecord]:
-    """All runbooks by id; `text` filters id, name and description, `tag` a tag."""
+def listing(
+    rt: Runtime, text: str = "", tag: str | None = None, *, team: str | None = None, status: str | None = None,
+    seen: Collection[str] | None = None,
+) -> list[RunbookRecord]:  # fmt: skip
+    """All runbooks by id; `text` filters id, name and description, `tag`, `team` and `status` what they are called.
+
+    `seen` leaves only what belongs to these teams or to all; None leaves everything.
+    """
     words = text.casefold().split()
     with database.reading():
         everything = runbooks.listing(rt.workspace_id)
 
     def fits(runbook: RunbookRecord) -> bool:
         haystack = f"{runbook.slug} {runbook.name} {runbook.description}".casefold()
-        return all(word in haystack for word in words) and (tag is None or tag in runbook.tags)
+        return (
+            all(word in haystack for word in words)
+            and (tag is None or tag in runbook.tags)
+            and team in (None, runbook.team)
+            and status in (None, runbook.status)
+            and (seen is None or runbook.team is None or runbook.team in seen)
+        )
 
     return [runbook for runbook in everything if fits(runbook)]
 
 
+def find(rt: Runtime, slug: str) -> RunbookRecord | None:
+    """The runbook of this id, in whatever case it was typed."""
+    with database.reading():
+        return runbooks.find(rt.workspace_id, slug.strip().lower())
+
+
 def get(rt: Runtime, slug: str) -> RunbookRecord:
     """The runbook of this id. Raises `NotFound`, naming the nearest."""
+    found = find(rt, slug)
+    if found is not None:
+        return found
     with database.reading():
-        found = runbooks.find(rt.workspace_id, slug.strip().lower())
-        if found is not None:
-            return found
         known = [runbook.slug for runbook in runbooks.listing(rt.workspace_id)]
     near = difflib.get_close_matches(slug, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else " `list` shows all there are."
-    raise NotFound(f"There is no runbook {slug!r}.{hint}")
+    raise no_such(slug, near[0] if near else None)
+
+
+def no_such(slug: str, near: str | None = None) -> NotFound:
+    """What is said of a runbook that is not there."""
+    hint = f" Did you mean {near}?" if near else " `list` shows all there are."
+    return NotFound(f"There is no runbook {slug!r}.{hint}")
 
 
 def version(rt: Runtime, slug: str, number: int | None = None) -> VersionRecord:

@@ -2,6 +2,7 @@
 
 EngineError
 ├── NotFound            there is no such runbook, version, execution, step or approval
+├── NotAuthenticated    nobody knows who asks: the token is missing, unknown, expired or revoked
 ├── NotAllowed          this person may not do this; the message says which role may
 ├── NotApproved         the version is not APPROVED, so it does not run
 ├── InvalidDefinition   a runbook file is wrong; `problems` lists every place
@@ -28,6 +29,10 @@ class EngineError(Exception):
 
 class NotFound(EngineError):
     code = "not_found"
+
+
+class NotAuthenticated(EngineError):
+    code = "not_authenticated"
 
 
 class NotAllowed(EngineError):

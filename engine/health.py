@@ -24,6 +24,11 @@ class Check:
     vital: bool = True
 
 
+def is_away(error: Exception) -> bool:
+    """Whether this says that the database is lost, full or locked: whoever asked may ask again."""
+    return isinstance(error, database.DatabaseTrouble)
+
+
 def checks(rt: Runtime) -> list[Check]:
     """Everything that readiness depends on. A database that is away is one failed check, not an exception."""
     try:

@@ -99,6 +99,7 @@ SETTINGS: tuple[Setting, ...] = (
         values.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
         "INFO",
     ),
+    Setting("API_RATE_LIMIT", "Requests a minute that one token may make.", values.whole_number(1, 1_000_000), "1200"),
     Setting("CORS_ORIGINS", "Origins of web pages that may call the REST API, separated by commas.", values.origins),
     Setting(
         "HOOK_SENDERS",
@@ -141,6 +142,7 @@ class Settings:
     db_pool_max: int
     worker_threads: int
     log_level: str
+    api_rate_limit: int
     on_edit: Literal["stop", "keep"]
     allow_self_approval: bool
     incident_channels: str

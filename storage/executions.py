@@ -8,7 +8,7 @@ from typing import Any
 from storage import sql
 from storage.database import is_postgresql
 from storage.moves import EXECUTION_MOVES, check_move
-from storage.records import ExecutionRecord, ExecutionStatus, Phase
+from storage.records import ExecutionRecord, ExecutionStatus, Filter, Phase
 from storage.tables import Card, Execution, StepRun, dicts, first, tuples
 
 _NAMES = ExecutionRecord.__slots__
@@ -97,6 +97,32 @@ def recent(
     if open_only:
         query = query.where(Execution.ended_at.is_null())
     return [_record(row) for row in dicts(query.order_by(Execution.created_at.desc()).limit(limit))]
+
+
+def page(
+    workspace_id: int, wanted: Filter, *, seen: Collection[str] | None, or_of: str, before: tuple[int, str] | None,
+    limit: int,
+) -> list[ExecutionRecord]:  # fmt: skip
+    """The newest executions that fit, behind the one `before` (created_at, id).
+
+    `seen` leaves those of these teams, those of no team, and those that `or_of` has asked for.
+    """
+    query = Execution.select().where(Execution.workspace_id == workspace_id)
+    for name in ("slug", "status", "team", "requester", "channel"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(getattr(Execution, name) == value)
+    if wanted.open is not None:
+        query = query.where(Execution.ended_at.is_null(wanted.open))
+    if seen is not None:
+        query = query.where(Execution.team.is_null() | Execution.team.in_(list(seen)) | (Execution.requester == or_of))
+    if before is not None:
+        at, last = before
+        earlier = (Execution.created_at == at) & (Execution.id < last)
+        query = query.where((Execution.created_at <= at) & ((Execution.created_at < at) | earlier))
+    return [
+        _record(row) for row in dicts(query.order_by(Execution.created_at.desc(), Execution.id.desc()).limit(limit))
+    ]
 
 
 def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:

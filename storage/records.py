@@ -87,6 +87,15 @@ class Severity(StrEnum):
     WARNING = "WARNING"
 
 
+class Scope(StrEnum):
+    """What a token may be used for; it never allows more than its person may do."""
+
+    READ = "read"
+    RUN = "run"
+    APPROVE = "approve"
+    ADMIN = "admin"
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """The tenant. `slack_team` is None until the first Slack connection binds it."""
@@ -206,6 +215,18 @@ class ExecutionRecord:
     def responsible(self) -> str:
         """Who answers for it now: whom it was handed to, else who asked for it."""
         return self.owner or self.requester
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which executions are asked for; what is None does not matter. `open` is whether they have not ended."""
+
+    slug: str | None = None
+    status: ExecutionStatus | None = None
+    team: str | None = None
+    requester: str | None = None
+    channel: str | None = None
+    open: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +391,26 @@ class PersonRecord:
     standing: str
     tz: str | None
     fetched_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """A key by which programs act as `user_id`. Of its secret only the `digest` is kept: SHA-256 in hexadecimal.
+
+    `last_used_at` is exact to the minute. `created_by` and `revoked_by` are a user id, or `system` for the host.
+    """
+
+    id: str
+    user_id: str
+    name: str
+    digest: str
+    scopes: frozenset[Scope]
+    created_at: int
+    created_by: str
+    expires_at: int
+    last_used_at: int | None = None
+    revoked_at: int | None = None
+    revoked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

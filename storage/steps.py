@@ -286,8 +286,15 @@ def end_attempt(
 
 
 def attempts(step_run_id: int) -> list[AttemptRecord]:
+    """The attempts of a step run in order."""
+    return attempts_of([step_run_id])
+
+
+def attempts_of(step_run_ids: Collection[int]) -> list[AttemptRecord]:
+    """The attempts of these step runs, each one's in order."""
     found = []
-    for row in dicts(Attempt.select().where(Attempt.step_run_id == step_run_id).order_by(Attempt.number)):
+    query = Attempt.select().where(Attempt.step_run_id.in_(list(step_run_ids)))
+    for row in dicts(query.order_by(Attempt.step_run_id, Attempt.number)):
         row.pop("workspace_id")
         row["status"] = AttemptStatus(row["status"])
         found.append(AttemptRecord(**row))

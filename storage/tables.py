@@ -372,8 +372,35 @@ class RequestSeen(Table):
     at = pw.BigIntegerField()
 
 
+class Token(Table):
+    id = Text(primary_key=True)
+    workspace_id = pw.BigIntegerField()
+    user_id = Text()
+    name = Text()
+    digest = Text(unique=True)
+    scopes = JsonText()
+    created_at = pw.BigIntegerField()
+    created_by = Text()
+    expires_at = pw.BigIntegerField()
+    last_used_at = pw.BigIntegerField(null=True)
+    revoked_at = pw.BigIntegerField(null=True)
+    revoked_by = Text(null=True)
+
+
+class Answer(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    actor = Text()
+    key = Text()
+    request = Text()
+    status = pw.BigIntegerField(null=True)
+    headers = JsonText()
+    body = Text()
+    at = pw.BigIntegerField()
+
+
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen,
-    Incident,
+    Incident, Token, Answer,
 )  # fmt: skip

@@ -21,6 +21,7 @@ class Action(StrEnum):
     END_NOW = "run.end"
     RETRY_FAILED = "run.retry"
     SKIP = "run.skip"
+    PAGE = "run.page"
     APPROVE = "gate.approve"
     REJECT = "gate.reject"
     RETRY = "step.retry"
@@ -28,6 +29,10 @@ class Action(StrEnum):
     MARK_FAILED = "step.failed"
     APPROVE_VERSION = "version.approve"
     OPEN_FORM = "runbook.form"
+    WHY = "run.why"
+    LOGS = "run.logs"
+    PICK = "run.pick"
+    CLOSE_INCIDENT = "incident.close"
 
 
 class Form(StrEnum):
@@ -90,7 +95,8 @@ class VersionRef:
 class RunForm:
     """The version a form was made from and where it was asked for.
 
-    `force` is 1 where the run is wanted even while the same one is open, else 0.
+    `force` is 1 where the run is wanted even while the same one is open, else 0; `reuse_ms` is how long ago the same run
+    may have succeeded to be taken instead.
     """
 
     slug: str
@@ -98,6 +104,24 @@ class RunForm:
     channel: str
     channel_name: str
     force: int = 0
+    reuse_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The run that was chosen for a command in which none was named; `line` is the command, as Slack delivers one."""
+
+    execution_id: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRef:
+    """An incident in its channel, and why it is to be closed."""
+
+    channel: str
+    incident_id: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +152,7 @@ class SkipForm:
     channel: str
 
 
-Ref = RunRef | GateRef | StepRef | VersionRef | RunForm | RejectForm | ResolveForm | SkipForm
+Ref = RunRef | GateRef | StepRef | VersionRef | RunForm | RejectForm | ResolveForm | SkipForm | Pick | ChannelRef
 R = TypeVar("R", bound=Ref)
 
 

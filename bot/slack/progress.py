@@ -60,6 +60,7 @@ class Projector:
         self._callers = Callers(rt, client, self._poster)
         self._pictures = Pictures(rt, self._poster)
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._pages = rt.settings.public_url is not None
         self._later: dict[str, tuple[float, float]] = {}
         self._gates_shown: dict[str, tuple[VoteRecord, ...]] = {}
         self._gone: set[str] = set()
@@ -116,7 +117,9 @@ class Projector:
     # The card
 
     def _post_card(self, card: CardRecord, view: ExecutionView) -> str:
-        ts = self._poster.post(card.channel, lambda level: draw_card(view, level), _mark(view, "card"))
+        ts = self._poster.post(
+            card.channel, lambda level: draw_card(view, level, page=self._pages), _mark(view, "card")
+        )
         projection.set_channel_ts(self._rt, card.execution_id, ts)
         projection.shown(self._rt, card.execution_id, view.execution.event_seq)
         self._gone.discard(card.execution_id)
@@ -132,7 +135,7 @@ class Projector:
         seq = view.execution.event_seq
         if card.shown_seq >= seq or not self._poster.may_update(card.channel, card.ts):
             return card.ts
-        self._poster.update(card.channel, card.ts, lambda level: draw_card(view, level))
+        self._poster.update(card.channel, card.ts, lambda level: draw_card(view, level, page=self._pages))
         projection.shown(self._rt, card.execution_id, seq)
         return card.ts
 
@@ -273,9 +276,9 @@ class Projector:
             log.info("The projector lease was not given back; it runs out by itself.")
 
 
-def draw_card(view: ExecutionView, level: int) -> Message:
-    """The card at one of the levels of `Draw`."""
-    return cards.short_card(view) if level == 2 else cards.card(view, plan=level == 0)
+def draw_card(view: ExecutionView, level: int, *, page: bool = False) -> Message:
+    """The card at one of the levels of `Draw`; `page` says that runs have pages."""
+    return cards.short_card(view, page=page) if level == 2 else cards.card(view, plan=level == 0, page=page)
 
 
 def _same(message: Message) -> Draw:

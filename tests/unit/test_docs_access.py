@@ -71,7 +71,14 @@ def asked(rt: Runtime, action: Action, thing: Any = None) -> Callable[[str], boo
 
 def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
     """Whether a user may do what a row of the matrix says, as the engine decides it."""
-    found = re.fullmatch(r"(run|steer a run of) (?:a|the) ?(.*)", label)
+    found = re.fullmatch(r"(run|steer a run of|edit) (?:a|the) ?(.*)", label)
+    plain = {
+        "search the audit": Action.AUDIT,
+        "have tokens of one's own": Action.TOKEN,
+        "see and end other people's tokens": Action.TOKENS,
+    }
+    if label in plain:
+        return asked(rt, plain[label])
     if label.startswith("look"):
         return asked(rt, Action.VIEW)
     if label.startswith("open, set and close an incident"):
@@ -92,6 +99,8 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
     name = names.get(found[2].removeprefix("a "), TEAM)
     if found[1] == "run":
         return asked(rt, Action.START, catalog.get(rt, name))
+    if found[1] == "edit":
+        return asked(rt, Action.EDIT, catalog.get(rt, name))
     execution = started(rt, name)
     decided = [asked(rt, action, execution) for action in STEERING]
     return lambda user: _agreed([each(user) for each in decided])
@@ -125,6 +134,7 @@ def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
 def test_every_action_is_in_the_matrix() -> None:
     """A new one needs its row, or its word where it is told what steering is."""
     administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
+    administering |= {Action.EDIT, Action.AUDIT, Action.TOKEN, Action.TOKENS}
     rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.INCIDENT} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)
     told = re.search(

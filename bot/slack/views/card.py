@@ -23,10 +23,11 @@ _RETRIES = 3
 """Buttons for failed steps in one card."""
 
 
-def card(view: ExecutionView, *, plan: bool = True, live: bool = True) -> Message:
+def card(view: ExecutionView, *, plan: bool = True, live: bool = True, page: bool = False) -> Message:
     """The card of a run as it stands. `plan=False` uses only blocks that every client and workspace knows.
 
-    `live=False` leaves the buttons out: a copy that is not kept up to date must not offer anything.
+    `live=False` leaves the buttons out: a copy that is not kept up to date must not offer anything. `page` says that
+    the run has a page which people can open.
     """
     execution = view.execution
     icon, words = execution_words(execution, view.steps)
@@ -36,17 +37,17 @@ def card(view: ExecutionView, *, plan: bool = True, live: bool = True) -> Messag
     blocks += _trouble(view)
     blocks += _open_gates(view)
     blocks += _unknown_steps(view)
-    blocks += actions(_buttons(view))
+    blocks += actions(_buttons(view, page=page))
     blocks.append(context(*_small_print(view)))
     return message(f"{icon} {inline(title)}", blocks if live else [b for b in blocks if b.type != ActionsBlock.type])
 
 
-def short_card(view: ExecutionView) -> Message:
+def short_card(view: ExecutionView, *, page: bool = False) -> Message:
     """The least that still tells the truth, for when Slack finds the card too long."""
     execution = view.execution
     icon, words = execution_words(execution, view.steps)
     title = f"{view.runbook.name} · {execution.id} · {words}"
-    blocks = [header(f"{icon} {title}"), section(inline(steps.progress(view))), *actions(_buttons(view))]
+    blocks = [header(f"{icon} {title}"), section(inline(steps.progress(view))), *actions(_buttons(view, page=page))]
     return message(f"{icon} {inline(title)}", [*blocks, context(*_small_print(view))])
 
 
@@ -104,11 +105,11 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
     ]
 
 
-def _buttons(view: ExecutionView) -> list[ButtonElement]:
+def _buttons(view: ExecutionView, *, page: bool) -> list[ButtonElement]:
     execution = view.execution
-    return [_retry(step) for step in possible.retryable(view)[:_RETRIES]] + [
-        _button(execution, action) for action in possible.actions(view)
-    ]
+    found = [_retry(step) for step in possible.retryable(view)[:_RETRIES]]
+    found += [_button(execution, action) for action in possible.actions(view)]
+    return [*found, _button(execution, Action.PAGE)] if page else found
 
 
 def _retry(step: StepRunRecord) -> ButtonElement:
@@ -135,6 +136,7 @@ _LABELS = {
     Action.SKIP: "Skip a step…",
     Action.CANCEL: "Cancel the run",
     Action.END_NOW: "End without cleanup",
+    Action.PAGE: "Open its page",
 }
 
 
