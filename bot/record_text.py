@@ -52,7 +52,11 @@ def _message(part: Any) -> Iterator[str]:
     """A request or an answer: what it is in one line, its headers, its body."""
     if not isinstance(part, dict):
         return
-    yield " ".join(str(part[key]) for key in ("status", "code", "target", "service", "method", "url") if part.get(key) not in (None, ""))
+    yield " ".join(
+        str(part[key])
+        for key in ("status", "code", "target", "service", "method", "url")
+        if part.get(key) not in (None, "")
+    )
     for name, value in (part.get("headers") or part.get("metadata") or {}).items():
         yield f"{name}: {value}"
     body = part.get("body", part.get("message"))

@@ -102,5 +102,11 @@ def _recent(
 ) -> list[ExecutionRecord]:
     """The channel's runs; in a direct message, where no runs are shown, those of the person."""
     direct = ask.place.channel.startswith("D") or not ask.place.channel
-    whose = {"requester": ask.actor.user_id} if direct else {"channel": ask.place.channel}
-    return executions.recent(ask.desk.rt, **whose, statuses=statuses, within_ms=within_ms, limit=limit)
+    return executions.recent(
+        ask.desk.rt,
+        channel=None if direct else ask.place.channel,
+        requester=ask.actor.user_id if direct else None,
+        statuses=statuses,
+        within_ms=within_ms,
+        limit=limit,
+    )

@@ -95,8 +95,8 @@ class VersionRef:
 class RunForm:
     """The version a form was made from and where it was asked for.
 
-    `force` is 1 where the run is wanted even while the same one is open, else 0; `reuse_ms` is how long ago the same run
-    may have succeeded to be taken instead.
+    `force` is 1 where the run is wanted even while the same one is open, else 0. `reuse_ms` is how long ago the same
+    run may have succeeded to be taken instead.
     """
 
     slug: str

@@ -71,13 +71,18 @@ def close_view(incident: IncidentRecord, running: Sequence[ExecutionRecord], rea
     sure = confirm("Close the incident?", f"{are} still open and will go on.", "Close it", style="danger")
     ref = ChannelRef(incident.channel, incident.id, reason[:500])
     ask = button("Close it all the same", Action.CLOSE_INCIDENT, ref, style="danger", confirm=sure)
-    return message(lines[0], [*sections(lines), *actions([ask]), context(f"Or type {code(f'{command} incident close force=yes')}.")])
+    return message(
+        lines[0],
+        [*sections(lines), *actions([ask]), context(f"Or type {code(f'{command} incident close force=yes')}.")],
+    )
 
 
 def closed_view(incident: IncidentRecord, running: Sequence[ExecutionRecord]) -> Message:
     """The word that an incident is over, and what goes on in spite of it."""
     lasted = duration((incident.closed_at or incident.opened_at) - incident.opened_at)
-    lines = [f"✅ Incident {incident.id} ({inline(incident.title or incident.channel_name, 200)}) is closed after {lasted}."]
+    lines = [
+        f"✅ Incident {incident.id} ({inline(incident.title or incident.channel_name, 200)}) is closed after {lasted}."
+    ]
     lines += [f"Still open: {', '.join(code(run.id) for run in running[:20])}."] if running else []
     return message(lines[0], sections(lines))
 
@@ -86,7 +91,11 @@ def catchup_view(story: Story, command: str) -> Message:
     """The whole story in one message that fits Slack's limits."""
     blocks = _about(story.incident) if story.incident else [header("The last 24 hours here")]
     waiting = [(told.execution, each) for told in story.open for each in told.reasons]
-    blocks += sections(["*Open now*", *(f"• {code(run.id)} {reason_line(each)}" for run, each in waiting[:12])] if waiting else ["*Open now:* nothing."])
+    blocks += sections(
+        ["*Open now*", *(f"• {code(run.id)} {reason_line(each)}" for run, each in waiting[:12])]
+        if waiting
+        else ["*Open now:* nothing."]
+    )
     failed = [(told.execution, each) for told in story.failures for each in told.reasons[:1]]
     if failed:
         lines = [f"• {code(run.id)} {reason_line(each)} {inline(each.message, 200)}".rstrip() for run, each in failed]
@@ -94,17 +103,22 @@ def catchup_view(story: Story, command: str) -> Message:
     shown = story.runs[-_RUNS:]
     left = len(story.runs) - len(shown)
     more = [f"… {'more than ' if story.more else ''}{left} before these"] if left or story.more else []
-    blocks += sections(["*Runs in order*", *more, *(f"• {run_line(run)}" for run in shown)] if shown else ["*Runs:* none."])
+    blocks += sections(
+        ["*Runs in order*", *more, *(f"• {run_line(run)}" for run in shown)] if shown else ["*Runs:* none."]
+    )
     blocks += sections(["*Who did what*", *(_deed(row) for row in story.deeds[-12:])]) if story.deeds else []
-    hint = f"{code(f'{command} why RUN')} says more of one run, {code(f'{command} logs RUN')} what was sent and came back."
+    hint = (
+        f"{code(f'{command} why RUN')} says more of one run, {code(f'{command} logs RUN')} what was sent and came back."
+    )
     return message("What happened here", [*blocks[:48], context(hint)])
 
 
 def _deed(row: AuditRecord) -> str:
     thing = row.thing.partition(":")[2]
-    what = f"the incident" if row.thing.startswith("incident:") else code(thing, 40)
+    what = "the incident" if row.thing.startswith("incident:") else code(thing, 40)
     who = person(row.actor) if row.actor != "system" else "The bot"
     detail = row.detail if isinstance(row.detail, dict) else {}
     why = next((str(detail[key]) for key in ("reason", "comment", "note") if detail.get(key)), "")
     step = f" ({code(str(detail['step']), 80)})" if detail.get("step") else ""
-    return f"• {when(row.at)} {who} {_DEEDS.get(row.action, inline(row.action, 40))} {what}{step}{f': {inline(why, 150)}' if why else ''}"
+    did = _DEEDS.get(row.action, inline(row.action, 40))
+    return f"• {when(row.at)} {who} {did} {what}{step}" + (f": {inline(why, 150)}" if why else "")

@@ -26,7 +26,10 @@ def why_view(explained: Explanation, command: str) -> Message:
     """What the run does or waits for, one paragraph a thing, with who can act and what to type."""
     run = explained.execution
     title = f"{run.slug}@{run.number} · {run.id} · {execution_words(run)[1]}"
-    blocks: list[Block] = [header(title), *sections(paragraph for each in explained.reasons for paragraph in _told(each, run, command))]
+    blocks: list[Block] = [
+        header(title),
+        *sections(paragraph for each in explained.reasons for paragraph in _told(each, run, command)),
+    ]
     blocks += [context(f"{explained.more} more steps are under way.")] if explained.more else []
     facts = [f"started by {person(run.requester)} {when(run.created_at)}"]
     facts += [f"now with {person(run.owner)}"] if run.owner else []
@@ -50,7 +53,8 @@ def _told(reason: Reason, run: ExecutionRecord, command: str) -> list[str]:
         lines.append(f"> {inline(reason.message, 600)}")
     answer = reason.facts.get("response")
     if isinstance(answer, dict) and answer.get("body"):
-        lines.append(f"The answer was {code(str(answer.get('status', answer.get('code', ''))), 20)}:\n{code_block(str(answer['body']), 700)}")
+        status = code(str(answer.get("status", answer.get("code", ""))), 20)
+        lines.append(f"The answer was {status}:\n{code_block(str(answer['body']), 700)}")
     if reason.verbs:
         who = f"{people(reason.who)} can" if reason.who else "What can be done:"
         lines.append(f"{who} {', '.join(code(_spoken(verb, reason, run, command), 200) for verb in reason.verbs)}")
@@ -61,7 +65,9 @@ def _spoken(verb: str, reason: Reason, run: ExecutionRecord, command: str) -> st
     """The words to type, with what the verb needs."""
     step = f" {reason.path}" if reason.path and verb in ("approve", "reject", "retry", "skip", "resolve") else ""
     name, _, option = verb.partition(" ")
-    tail = {"resolve": ' done note="…"', "skip": ' reason="…"', "reject": ' comment="…"'}.get(name, f" {option}" if option else "")
+    tail = {"resolve": ' done note="…"', "skip": ' reason="…"', "reject": ' comment="…"'}.get(
+        name, f" {option}" if option else ""
+    )
     return f"{command} {name} {run.id}{step}{tail}"
 
 
@@ -90,7 +96,11 @@ def _queued(reason: Reason) -> str:
 
 def _gate(reason: Reason) -> str:
     facts = reason.facts
-    votes = ", ".join(f"{person(vote['person'])} {vote['decision'].lower()}d" for vote in facts["votes"] if vote["decision"] == "APPROVE")
+    votes = ", ".join(
+        f"{person(vote['person'])} {vote['decision'].lower()}d"
+        for vote in facts["votes"]
+        if vote["decision"] == "APPROVE"
+    )
     had = f" ({votes})" if votes else ""
     more = f"{facts['missing']} more approval{'' if facts['missing'] == 1 else 's'}"
     among = f", among them {inline(', '.join(facts['unmet']), 300)}" if facts["unmet"] else ""
@@ -105,17 +115,21 @@ def _event(reason: Reason) -> str:
 
 def _retrying(reason: Reason) -> str:
     tries = reason.facts["tries"]
-    return f"🔁 {_step(reason)} failed {'once' if tries == 1 else f'{tries} times'} and is tried again {when(reason.until)}."
+    times = "once" if tries == 1 else f"{tries} times"
+    return f"🔁 {_step(reason)} failed {times} and is tried again {when(reason.until)}."
 
 
 def _checking(reason: Reason) -> str:
     looks = f"looked {reason.facts['tries']} times, next look {when(reason.facts['next'])}"
-    return f"🔎 {_step(reason)} waits until what it polls comes true{_since(reason)}: {looks}{_until(reason, 'at the latest')}."
+    until = _until(reason, "at the latest")
+    return f"🔎 {_step(reason)} waits until what it polls comes true{_since(reason)}: {looks}{until}."
 
 
 def _running(reason: Reason) -> str:
     tries = reason.facts["tries"]
-    return f"▶️ {_step(reason)} is running{_since(reason)}{f', try {tries}' if tries > 1 else ''}{_until(reason, 'until')}."
+    return (
+        f"▶️ {_step(reason)} is running{_since(reason)}{f', try {tries}' if tries > 1 else ''}{_until(reason, 'until')}."
+    )
 
 
 def _paused(reason: Reason) -> str:
@@ -142,14 +156,20 @@ def _cancelled(reason: Reason) -> str:
 
 def _child(reason: Reason) -> str:
     child = reason.facts["execution"]
-    return f"🧩 {_step(reason)} waits for the run {code(str(child))}{_since(reason)}." if child else f"🧩 {_step(reason)} is about to start another run."
+    return (
+        f"🧩 {_step(reason)} waits for the run {code(str(child))}{_since(reason)}."
+        if child
+        else f"🧩 {_step(reason)} is about to start another run."
+    )
 
 
 _SAY_THEMSELVES = frozenset({"ending"})
 _SENTENCES: Mapping[str, Callable[[Reason], str]] = {
     "queued": _queued,
     "starting": lambda reason: f"◻️ {_step(reason)} is about to start{_since(reason)}: a worker takes it next.",
-    "no_worker": lambda reason: "⚠️ *No worker is alive*: nothing moves until one is started. That is for whoever runs this bot.",
+    "no_worker": lambda _: (
+        "⚠️ *No worker is alive*: nothing moves until one is started. That is for whoever runs this bot."
+    ),
     "running": _running,
     "checking": _checking,
     "delayed": lambda reason: f"⏱️ {_step(reason)} waits until {when(reason.until)}.",
@@ -169,7 +189,8 @@ _SENTENCES: Mapping[str, Callable[[Reason], str]] = {
 def can_view(ruling: Ruling, *, own: bool) -> Message:
     """Yes or no, the rule that says so, and whom to ask instead."""
     decided, who = ruling.verdict, "You" if own else person(ruling.person)
-    may = f"{who} may{'' if decided.allowed else ' not'} {inline(ruling.verb, 40)}{f' {inline(ruling.thing, 120)}' if ruling.thing else ''}."
+    thing = f" {inline(ruling.thing, 120)}" if ruling.thing else ""
+    may = f"{who} may{'' if decided.allowed else ' not'} {inline(ruling.verb, 40)}{thing}."
     lines = [f"{'✅ Yes' if decided.allowed else '⛔ No'}: {may}"]
     lines += [f"The rule: {escape(decided.rule or decided.why, 600)}"]
     if decided.role:
