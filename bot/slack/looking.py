@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from difflib import get_close_matches
 from typing import Any
 
 from bot.grammar import GrammarError, verb
@@ -21,7 +22,6 @@ from engine import can as policy
 from engine import catchup, evidence, executions, explain, incidents, projection
 from engine.access import Actor
 from engine.definition.durations import parse_duration
-from engine.definition.words import did_you_mean
 from storage.records import ExecutionStatus
 
 INLINE = 2_700
@@ -68,7 +68,8 @@ def _statuses(ask: Ask) -> tuple[ExecutionStatus, ...]:
     known: dict[str, tuple[ExecutionStatus, ...]] = {status.value.lower(): (status,) for status in ExecutionStatus}
     known |= {"open": OPEN, "succeeded": (ExecutionStatus.SUCCESS,), "queued": (ExecutionStatus.PENDING,)}
     if word not in known:
-        raise _wrong(ask, f"There is no status “{word[:40]}”{did_you_mean(word, known) or '.'}")
+        near = get_close_matches(word, known, n=1)
+        raise _wrong(ask, f"There is no status “{word[:40]}”." + (f" Did you mean “{near[0]}”?" if near else ""))
     return known[word]
 
 

@@ -190,7 +190,7 @@ def can_view(ruling: Ruling, *, own: bool) -> Message:
     """Yes or no, the rule that says so, and whom to ask instead."""
     decided, who = ruling.verdict, "You" if own else person(ruling.person)
     thing = f" {inline(ruling.thing, 120)}" if ruling.thing else ""
-    may = f"{who} may{'' if decided.allowed else ' not'} {inline(ruling.verb, 40)}{thing}."
+    may = f"{who} may{'' if decided.allowed else ' not'} {code(ruling.verb, 40)}{thing}."
     lines = [f"{'✅ Yes' if decided.allowed else '⛔ No'}: {may}"]
     lines += [f"The rule: {escape(decided.rule or decided.why, 600)}"]
     if decided.role:
