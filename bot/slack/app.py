@@ -101,6 +101,10 @@ def _listen(app: App, desk: Desk) -> None:
     def on_submit(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack(**_submitted(desk, body, context.get(KEY)))
 
+    @app.options(_ANY)
+    def on_options(ack: Ack, body: dict[str, Any]) -> None:
+        ack(options=_suggested(desk, body))
+
     @app.view_closed(_ANY)
     def on_close(ack: Ack) -> None:
         ack()
@@ -148,6 +152,8 @@ def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, A
         return _refused_form(f"Something went wrong, and it is not your doing. In the log it is {code(error_id)}.")
     if submission.errors:
         return {"response_action": "errors", "errors": dict(submission.errors)}
+    if submission.following is not None:
+        return {"response_action": "update", "view": dict(submission.following)}
     if submission.work is not None:
         desk.hand_over(None, Reply(desk.client, submission.place), submission.work)
     return {}
@@ -155,6 +161,17 @@ def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, A
 
 def _refused_form(text: str) -> dict[str, Any]:
     return {"response_action": "update", "view": refused_view("Not possible", text)}
+
+
+def _suggested(desk: Desk, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Options for a menu; none where the form is not understood, which its submission will say."""
+    try:
+        return modals.suggest(desk, body)
+    except (EngineError, BadValue, KeyError):
+        return []
+    except Exception:
+        log.exception("A menu could not be filled")
+        return []
 
 
 def command_place(body: Mapping[str, Any]) -> Place:

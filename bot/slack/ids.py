@@ -58,6 +58,12 @@ def parameter_block(name: str) -> str:
     return f"param:{name}"[:255]
 
 
+def parameter_of(block: str) -> str:
+    """The parameter whose input has this block_id, "" where it is no parameter's."""
+    kind, _, name = block.partition(":")
+    return name if kind == "param" else ""
+
+
 @dataclass(frozen=True, slots=True)
 class RunRef:
     """A run."""
@@ -95,8 +101,9 @@ class VersionRef:
 class RunForm:
     """The version a form was made from and where it was asked for.
 
-    `force` is 1 where the run is wanted even while the same one is open, else 0. `reuse_ms` is how long ago the same
-    run may have succeeded to be taken instead.
+    `force` is 1 where the run is wanted even while the same one is open, else 0. A form of several parts is at `page`,
+    counted from 0, and keeps what is known so far as `draft`, 0 where there is none. `reuse_ms` is how long ago the
+    same run may have succeeded to be taken instead.
     """
 
     slug: str
@@ -104,6 +111,8 @@ class RunForm:
     channel: str
     channel_name: str
     force: int = 0
+    page: int = 0
+    draft: int = 0
     reuse_ms: int = 0
 
 

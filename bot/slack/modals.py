@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.slack import running
@@ -20,13 +20,16 @@ from bot.slack.ids import (
     SkipForm,
     decode,
     parameter_block,
+    parameter_of,
 )
 from bot.slack.reply import Place, Reply
-from bot.slack.views.form import wants_reason
+from bot.slack.views import form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
-from engine import approvals, catalog, controls
+from engine import approvals, catalog, controls, drafts
 from engine.definition import parameters
+from engine.definition.model import Runbook
+from engine.drafts import Draft
 from engine.errors import InvalidParameters
 from storage.records import Decision
 
@@ -35,11 +38,15 @@ MISSING = "Please say why: it goes into the record."
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What came of reading a form: `errors` by block_id keep it open, else `work` is to be done at `place`."""
+    """What came of reading a form.
+
+    `errors` by block_id keep it open, `following` takes its place, else `work` is to be done at `place`.
+    """
 
     errors: Mapping[str, str]
     place: Place
     work: Work | None = None
+    following: Mapping[str, Any] | None = None
 
 
 def read(desk: Desk, user: str, view: Mapping[str, Any]) -> Submission:
@@ -52,14 +59,18 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
     ref = decode(RunForm, metadata)
     place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
     runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
+    parts = form.pages(runbook)
+    draft = drafts.find(desk.rt, user, ref.draft)
+    if ref.page < len(parts) - 1:
+        return _next_part(desk, place, runbook, ref, draft, state)
     reason = read_reason(state)
     errors: dict[str, str] = {}
     values: dict[str, Any] = {}
     try:
-        values = parameters.validate(runbook.parameters, read_parameters(runbook, state))
+        values = parameters.validate(runbook.parameters, _known(runbook, ref, draft, state))
     except InvalidParameters as wrong:
         errors = _by_block(wrong, state)
-    if wants_reason(runbook, ref) and not reason:
+    if form.wants_reason(runbook, ref) and not reason:
         errors[REASON_BLOCK] = MISSING
     if errors:
         return Submission(errors, place)
@@ -73,6 +84,32 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
     return Submission({}, place, work)
 
 
+def _next_part(
+    desk: Desk, place: Place, runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]
+) -> Submission:
+    """Keep what this part holds and show the next one, unless something in this part is wrong."""
+    known: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    try:
+        known = _known(runbook, ref, draft, state)
+        parameters.validate(runbook.parameters, known)
+    except InvalidParameters as wrong:
+        here = {parameter_of(block) for block in state}
+        errors = _by_block(InvalidParameters({name: why for name, why in wrong.fields.items() if name in here}), state)
+    if errors:
+        return Submission(errors, place)
+    kept = drafts.keep(desk.rt, place.user, Draft(known, draft.reason))
+    following = replace(ref, page=ref.page + 1, draft=kept)
+    return Submission({}, place, following=form.run_form(runbook, following, known, draft.reason, {}))
+
+
+def _known(runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What was kept of the other parts, and what this part holds now. Raises InvalidParameters."""
+    elsewhere = set(form.properties(runbook)) - set(form.pages(runbook)[ref.page])
+    others = {name: value for name, value in draft.values.items() if name in elsewhere}
+    return {**others, **read_parameters(runbook, state)}
+
+
 def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, str]:
     """Every complaint under an input that exists: Slack takes no other keys. The first one takes those without."""
     first = next(iter(state), REASON_BLOCK)
@@ -83,6 +120,15 @@ def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, s
             block, text = first, f"{name}: {why}" if name else text
         errors[block] = f"{errors[block]} {text}" if block in errors else text
     return errors
+
+
+def suggest(desk: Desk, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The options of a long select of a run's form that fit what was typed. Raises as `read`."""
+    view = body["view"]
+    ref = decode(RunForm, str(view.get("private_metadata", "")))
+    runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
+    schema = form.properties(runbook).get(parameter_of(str(body.get("block_id", ""))), {})
+    return form.suggestions(form.choices(schema) or form.many(schema), str(body.get("value", "")))
 
 
 def _reject(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:

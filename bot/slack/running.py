@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -16,12 +17,13 @@ from bot.slack.reply import Place
 from bot.slack.views import form
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, person, when
-from engine import executions, incidents
+from engine import drafts, executions, incidents
 from engine.accepting import Wanted
 from engine.access import Actor
 from engine.definition import parameters
 from engine.definition.durations import parse_duration
 from engine.definition.model import Runbook
+from engine.drafts import Draft
 from engine.errors import Conflict, InvalidParameters, NotAllowed
 from engine.executions import Accepted
 
@@ -39,7 +41,7 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
     if force:
         given.pop("force")
         force = command.says_yes("force")
-    ref = RunForm(version.slug, version.number, place.channel, name, int(force), reuse_ms)
+    ref = RunForm(version.slug, version.number, place.channel, name, int(force), reuse_ms=reuse_ms)
     filled = prefilled(desk, runbook, place.channel)
     try:
         values = parameters.validate(runbook.parameters, {**filled, **parameters.coerce(runbook.parameters, given)})
@@ -105,6 +107,8 @@ def open_form(
     problems: Mapping[str, str],
 ) -> None:
     """Ask for the parameters in a modal, which Slack allows for three seconds. Raises Conflict when those are over."""
+    if len(form.pages(runbook)) > 1:
+        ref = replace(ref, draft=drafts.keep(desk.rt, place.user, Draft(dict(given), reason)))
     open_modal(desk, place, form.run_form(runbook, ref, given, reason, problems))
 
 
