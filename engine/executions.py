@@ -178,7 +178,7 @@ def view(rt: Runtime, execution_id: str) -> ExecutionView:
         queued = execution.slot == "queued" and execution.slot_group is not None
         return ExecutionView(
             execution=execution,
-            runbook=catalog.definition_of(execution.version_id),
+            runbook=catalog.shown_definition(execution),
             steps=tuple(steps.of_execution(execution.id)),
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
             ahead=tuple(executions.holders(rt.workspace_id, str(execution.slot_group))) if queued else (),
@@ -226,8 +226,8 @@ def recent(
     limit: int = 10,
 ) -> list[ExecutionRecord]:
     """The newest executions first; `requester` is who asked for or owns them, `within_ms` how long ago at most."""
-    since = None if within_ms is None else database.now() - within_ms
     with database.reading():
+        since = None if within_ms is None else database.now() - within_ms
         return executions.recent(
             rt.workspace_id, channel=channel, requester=requester, open_only=open_only, slug=slug, statuses=statuses,
             since=since, limit=limit,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.slack.ids import INPUT, REASON_BLOCK, STEP_BLOCK, parameter_block
+from bot.slack.ids import CHANNEL_BLOCK, INPUT, REASON_BLOCK, RUNBOOK_BLOCK, STEP_BLOCK, parameter_block
 from bot.slack.views.form import Choice, choices, kind, many, properties
 from engine.definition import parameters
 from engine.definition.model import Runbook
@@ -57,6 +57,17 @@ def read_reason(state: Mapping[str, Any]) -> str:
     """What was written as the reason, "" where nothing was."""
     value = (state.get(REASON_BLOCK, {}).get(INPUT) or {}).get("value")
     return value.strip() if isinstance(value, str) else ""
+
+
+def read_channel(state: Mapping[str, Any]) -> str:
+    """The channel that was chosen, "" where none was."""
+    return str((state.get(CHANNEL_BLOCK, {}).get(INPUT) or {}).get("selected_conversation") or "")
+
+
+def read_runbook(state: Mapping[str, Any]) -> str:
+    """The id of the runbook that was chosen, "" where none was."""
+    chosen = (state.get(RUNBOOK_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
+    return str(chosen.get("value", ""))
 
 
 def read_step(state: Mapping[str, Any]) -> str:

@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.slack import running
+from bot.slack import running, shortcuts
 from bot.slack.commands import voted
 from bot.slack.desk import Desk, Work
-from bot.slack.form_values import read_parameters, read_reason, read_step
+from bot.slack.form_values import read_channel, read_parameters, read_reason, read_runbook, read_step
 from bot.slack.ids import (
+    CHANNEL_BLOCK,
     REASON_BLOCK,
+    RUNBOOK_BLOCK,
     STEP_BLOCK,
     Form,
+    PickForm,
     RejectForm,
     ResolveForm,
     RunForm,
@@ -26,7 +29,7 @@ from bot.slack.reply import Place, Reply
 from bot.slack.views import form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
-from engine import approvals, catalog, controls, drafts
+from engine import approvals, catalog, controls, drafts, executions
 from engine.definition import parameters
 from engine.definition.model import Runbook
 from engine.drafts import Draft
@@ -72,14 +75,19 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
         errors = _by_block(wrong, state)
     if form.wants_reason(runbook, ref) and not reason:
         errors[REASON_BLOCK] = MISSING
+    channel = ref.channel or read_channel(state)
+    if not channel:
+        errors[CHANNEL_BLOCK] = "Please choose a channel."
     if errors:
         return Submission(errors, place)
+    place = replace(place, channel=channel)
 
     def work(reply: Reply) -> None:
         actor = desk.directory.identify(user)
         desk.directory.refresh_groups()
-        running.must_be_heard(desk, place)
-        reply.privately(running.started(running.start(desk, actor, ref, values, reason), ref.channel))
+        name = running.must_be_heard(desk, place)
+        about = replace(ref, channel=channel, channel_name=ref.channel_name or name)
+        reply.privately(running.started(running.start(desk, actor, about, values, reason), channel))
 
     return Submission({}, place, work)
 
@@ -122,9 +130,23 @@ def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, s
     return errors
 
 
+def _pick(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+    """The form of the runbook that was chosen takes the place of the form in which it was."""
+    ref, slug = decode(PickForm, metadata), read_runbook(state)
+    place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
+    if not slug:
+        return Submission({RUNBOOK_BLOCK: "Please choose a runbook."}, place)
+    version, runbook = executions.prepare(desk.rt, desk.directory.identify(user), slug)
+    following = RunForm(version.slug, version.number, ref.channel, ref.channel_name, about=ref.about)
+    return Submission({}, place, following=form.run_form(runbook, following, {}, "", {}))
+
+
 def suggest(desk: Desk, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The options of a long select of a run's form that fit what was typed. Raises as `read`."""
+    """The options of a long select that fit what was typed: of a run's form, or of all runbooks. Raises as `read`."""
     view = body["view"]
+    if view.get("callback_id") == Form.PICK:
+        actor = desk.directory.identify(str(body["user"]["id"]))
+        return form.runbook_options(shortcuts.runnable(desk, actor, str(body.get("value", ""))))
     ref = decode(RunForm, str(view.get("private_metadata", "")))
     runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
     schema = form.properties(runbook).get(parameter_of(str(body.get("block_id", ""))), {})
@@ -177,4 +199,5 @@ _FORMS: Mapping[Form, Callable[[Desk, str, str, Mapping[str, Any]], Submission]]
     Form.REJECT: _reject,
     Form.RESOLVE: _resolve,
     Form.SKIP: _skip,
+    Form.PICK: _pick,
 }

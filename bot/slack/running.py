@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,8 @@ from engine.definition.model import Runbook
 from engine.drafts import Draft
 from engine.errors import Conflict, InvalidParameters, NotAllowed
 from engine.executions import Accepted
+
+log = logging.getLogger(__name__)
 
 
 def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | None:
@@ -87,11 +90,11 @@ def must_be_heard(desk: Desk, place: Place) -> str:
         info = {"is_member": False}
     except SLACK_TROUBLE:
         return place.channel_name
-    if isinstance(info, dict) and info.get("is_member") is False and not info.get("is_im"):
-        invite = f"Type /invite @{desk.directory.my_name()} and try again."
-        raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
     if not isinstance(info, dict):
         return place.channel_name
+    if info.get("is_member") is False and not info.get("is_im"):
+        invite = f"Type /invite @{desk.directory.my_name()} and try again."
+        raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
     name, topic = desk.directory.know_channel(place.channel, info)
     incidents.recognise(desk.rt, place.channel, name, topic)
     return name or place.channel_name
@@ -115,8 +118,9 @@ def open_form(
 def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:
     """Open a modal for who clicked or typed. Raises Conflict when Slack no longer allows it."""
     assert place.trigger_id is not None
+    opened = desk.client.views_push if place.in_modal else desk.client.views_open
     try:
-        desk.client.views_open(trigger_id=place.trigger_id, view=view)
+        opened(trigger_id=place.trigger_id, view=view)
     except SlackApiError as trouble:
         if error_code(trouble) not in ("expired_trigger_id", "trigger_expired", "exchanged_trigger_id"):
             raise
@@ -126,10 +130,21 @@ def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:
 def start(desk: Desk, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Accepted:
     """Ask for a run whose card belongs into the channel where it was asked for."""
     incident = {"channel": ref.channel, "channel_name": ref.channel_name} if ref.channel else {}
+    if ref.about:
+        incident["permalink"] = permalink(desk, ref.channel, ref.about)
     wanted = Wanted(
         ref.slug, values, trigger="slack", number=ref.number, reason=reason, incident=incident, prefill=False
     )
     return executions.request(desk.rt, actor, wanted, force=bool(ref.force), reuse_within_ms=ref.reuse_ms)
+
+
+def permalink(desk: Desk, channel: str, ts: str) -> str:
+    """The address of a message, "" where Slack does not say: a run is not held up by what it only links to."""
+    try:
+        return str(desk.client.chat_getPermalink(channel=channel, message_ts=ts).get("permalink") or "")
+    except SLACK_TROUBLE as trouble:
+        log.warning("A message has no address: %s", type(trouble).__name__)
+        return ""
 
 
 def started(accepted: Accepted, channel: str) -> Message:

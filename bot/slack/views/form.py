@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slack_sdk.models.blocks import (
     Block,
@@ -35,10 +35,13 @@ from slack_sdk.models.blocks import (
 )
 
 from bot.slack.ids import (
+    CHANNEL_BLOCK,
     INPUT,
     REASON_BLOCK,
+    RUNBOOK_BLOCK,
     STEP_BLOCK,
     Form,
+    PickForm,
     Ref,
     RejectForm,
     ResolveForm,
@@ -47,11 +50,16 @@ from bot.slack.ids import (
     encode,
     parameter_block,
 )
+from bot.slack.views.gate import gate_blocks
 from bot.slack.views.parts import context
-from bot.slack.views.text import as_json, channel, code, inline, plain
+from bot.slack.views.text import as_json, channel, code, inline, person, plain
 from engine.definition.model import Runbook
 from engine.definition.parameter_schema import resolved
 from engine.definition.parameters import coerce
+from storage.records import RunbookRecord
+
+if TYPE_CHECKING:
+    from engine.executions import GateView
 
 Json = Any
 FIELDS = 90
@@ -88,10 +96,40 @@ def run_form(
     known = properties(runbook)
     for name in parts[ref.page]:
         blocks.append(_input(name, known[name], name in required, values.get(name, known[name].get("default"))))
+    if last and not ref.channel:
+        blocks.append(_channel_input())
     if last and wants_reason(runbook, ref):
         why = "This runbook is high risk: why now?" if runbook.risk == "high" else "Why run it twice at the same time?"
         blocks.append(_reason("Reason", why, reason))
     return _modal(Form.RUN, runbook.name, "Run" if last else "Next", blocks, ref)
+
+
+def pick_form(ref: PickForm) -> dict[str, Any]:
+    """Asks which runbook is to be run; its own form follows."""
+    told = "Its run will link to the message." if ref.about else "Its form follows."
+    select = ExternalDataSelectElement(
+        action_id=INPUT, placeholder="Type to search", min_query_length=0, focus_on_load=True
+    )
+    picked = InputBlock(block_id=RUNBOOK_BLOCK, label=_plain("Runbook", 200), element=select)
+    return _modal(Form.PICK, "Run a runbook", "Next", [context(told), picked], ref)
+
+
+def runbook_options(runbooks: Sequence[RunbookRecord]) -> list[dict[str, Any]]:
+    """Runbooks as the options of a menu."""
+    return [
+        Option(text=_plain(f"{each.name} ({each.slug})", 75), value=each.slug, description=_plain(each.description, 75))
+        .to_dict()
+        for each in runbooks
+        if len(each.slug) <= _VALUE
+    ]  # fmt: skip
+
+
+def _channel_input() -> InputBlock:
+    """Asks in which channel the card of a run belongs."""
+    only = ConversationFilter(include=["public", "private"], exclude_bot_users=True)
+    select = ConversationSelectElement(action_id=INPUT, filter=only, default_to_current_conversation=True)
+    hint = _plain("Its card is shown there, and its thread tells what happens.", 200)
+    return InputBlock(block_id=CHANNEL_BLOCK, label=_plain("Channel", 200), element=select, hint=hint)
 
 
 def pages(runbook: Runbook) -> list[list[str]]:
@@ -130,6 +168,14 @@ def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     step = InputBlock(block_id=STEP_BLOCK, label=_plain("Step", 200), element=select)
     blocks: list[Block] = [context(f"Skip a step of {code(ref.execution_id)}: what needs it goes on."), step]
     return _modal(Form.SKIP, "Skip a step", "Skip", [*blocks, _reason("Reason", "It goes into the record.")], ref)
+
+
+def gate_form(gate: GateView, requester: str) -> dict[str, Any]:
+    """A gate to be decided away from its channel: all that its own message shows, with its buttons."""
+    approval = gate.approval
+    what = f"Run {code(approval.execution_id)}, asked for by {person(requester)}."
+    view = {"type": "modal", "title": _plain("A gate", 24), "close": _plain("Close", 24)}
+    return {**view, "blocks": [block.to_dict() for block in [context(what), *gate_blocks(gate)]]}
 
 
 def refused_view(title: str, text: str) -> dict[str, Any]:
