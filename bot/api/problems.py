@@ -25,6 +25,7 @@ STATUS: Mapping[type[errors.EngineError], int] = {
     errors.NotApproved: 409,
     errors.Stale: 412,
     errors.Conflict: 409,
+    errors.Undecodable: 409,
     errors.ReasonRequired: 422,
     errors.InvalidParameters: 422,
     errors.InvalidDefinition: 422,

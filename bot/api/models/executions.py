@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, Why, fields_of, moment
-from engine.access import describe_approvers
 from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
 from engine.explain import Explanation as Explained
+from engine.roles import describe_approvers
 from storage.records import (
     ApprovalStatus,
     AttemptRecord,
