@@ -78,8 +78,8 @@ def test_help_without_words_tells_everything(words: list[str], capsys: pytest.Ca
 def test_help_about_one_verb(verb: str) -> None:
     """Its usage and an example."""
     told = manual.page(verb)
-    assert f"runbook {verb}" in told
-    assert "For example:" in told or verb in ("incident", "token")
+    assert verb in told
+    assert "For example: runbook " in told or verb in ("incident", "token")  # one heads a family, one is an operator's
 
 
 def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
