@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,22 @@ class Happened:
     data: dict[str, Json]
 
 
+class Events:
+    """What happens in a run, as it happens, until the stream ends. `close` ends it from any thread."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[Happened]:
+        return _happened(self._answer.iter_lines())
+
+    def close(self) -> None:
+        """Whoever reads is at the end, or is told that the connection is lost."""
+        stream = self._answer.extensions["network_stream"]
+        with suppress(OSError):  # it is closed already
+            stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+
 class Api:
     """Asks and answers in JSON. A request that got no answer is made again, under the same idempotency key."""
 
@@ -86,11 +103,8 @@ class Api:
         return found[:most]
 
     @contextmanager
-    def events(self, run: str, after: int) -> Iterator[Iterator[Happened]]:
-        """The events of a run behind number `after`, as they happen, until the stream ends.
-
-        Raises `Refused`, and `Unreachable` when it breaks off.
-        """
+    def events(self, run: str, after: int) -> Iterator[Events]:
+        """The events of a run behind number `after`. Raises `Refused`, and `Unreachable` when it breaks off."""
         headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
         timeout = httpx.Timeout(60.0, connect=10.0)
         try:
@@ -98,7 +112,7 @@ class Api:
                 if answer.status_code >= 400:
                     answer.read()
                     raise _refusal(answer)
-                yield _happened(answer.iter_lines())
+                yield Events(answer)
         except httpx.TransportError as error:
             raise self._away(error) from error
 

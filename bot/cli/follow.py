@@ -12,9 +12,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TextIO
 
-from bot.cli.connect import Api, Happened, Refused, Unreachable
+from bot.cli.connect import Api, Events, Happened, Refused, Unreachable
 from bot.cli.show import ended, event_line, fitted, run_lines, safe
 
 Json = Any
@@ -28,35 +29,52 @@ _GIVE_UP_S = 60.0
 class Watcher:
     """Reads the events of a run in a thread, coming back where the stream breaks off, until the run has ended.
 
-    `trouble` is what ended it otherwise.
+    `heard` gets them, and None at the end; `trouble` is what ended it otherwise.
     """
 
     def __init__(self, api: Api, run: str, after: int) -> None:
         self._api, self._run, self._after = api, run, after
         self.heard: queue.Queue[Happened | None] = queue.Queue()
         self.trouble: Exception | None = None
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._stream: Events | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._over.set()
+        if self._stream is not None:
+            self._stream.close()
+        self._thread.join(timeout=5)
 
     def _listen(self) -> None:
-        silent_since = time.monotonic()
-        while True:
+        heard_at = time.monotonic()
+        while not self._over.is_set():
             try:
-                with self._api.events(self._run, self._after) as events:
-                    for event in events:
-                        self._after = event.seq
-                        silent_since = time.monotonic()
-                        self.heard.put(event)
+                if self._told():
+                    heard_at = time.monotonic()
                 if ended(self._api.get(f"executions/{self._run}")):
                     break
             except Refused as error:
                 self.trouble = error
                 break
             except Unreachable as error:
-                if time.monotonic() - silent_since > _GIVE_UP_S:
+                if time.monotonic() - heard_at > _GIVE_UP_S:
                     self.trouble = error
                     break
-            time.sleep(1.0)
+            self._over.wait(1.0)
         self.heard.put(None)
+
+    def _told(self) -> bool:
+        """Read one stream to its end; whether anything was in it."""
+        before = self._after
+        with self._api.events(self._run, before) as events:
+            self._stream = events
+            for event in events if not self._over.is_set() else ():
+                self._after = event.seq
+                self.heard.put(event)
+        return self._after > before
 
 
 def follow(api: Api, run: Json, timeout_s: float | None, *, quiet: bool, out: TextIO | None = None) -> Json:
@@ -67,11 +85,15 @@ def follow(api: Api, run: Json, timeout_s: float | None, *, quiet: bool, out: Te
     out = out or sys.stdout
     until = None if timeout_s is None else time.monotonic() + timeout_s
     watcher = Watcher(api, run["id"], 0 if quiet or not _redraws(out) else run["last_event"])
-    if quiet:
-        return _watched(api, run, watcher, until, lambda _event: None)
-    if _redraws(out):
-        return _redrawn(api, run, watcher, until, out)
-    return _watched(api, run, watcher, until, lambda event: print(safe([event_line(event.data)]), file=out, flush=True))
+    try:
+        if quiet:
+            return _watched(api, run, watcher, until, lambda _event: None)
+        if _redraws(out):
+            return _redrawn(api, run, watcher, until, out)
+        tell = partial(print, file=out, flush=True)
+        return _watched(api, run, watcher, until, lambda event: tell(safe([event_line(event.data)])))
+    finally:
+        watcher.close()
 
 
 def _watched(api: Api, run: Json, watcher: Watcher, until: float | None, tell: Callable[[Happened], None]) -> Json:

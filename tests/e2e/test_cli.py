@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -13,16 +14,31 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from fcntl import ioctl
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from deployment import ALICE, CAROL, DAVE, OSCAR, Deployment, wait_for
 from test_incident import RESTART
 
+from bot.cli import main, operate
+from storage import database
+
 RUNBOOK = str(Path(sys.executable).parent / "runbook")
 RUNS = re.compile(r"R-\w{6}")
 SCOPES = {ALICE: "read,run,approve,admin", DAVE: "read,run,approve", CAROL: "read,run", OSCAR: "read,run"}
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class Shell:
@@ -41,11 +57,20 @@ class Shell:
     def words(self, *words: str) -> list[str]:
         return [RUNBOOK, *words, *(["--url", self.deployment.base] if self.remote else [])]
 
-    def __call__(self, user: str | None, *words: str) -> subprocess.CompletedProcess[str]:
-        where = Path("/") if self.remote else self.deployment.folder
-        return subprocess.run(
-            self.words(*words), cwd=where, env=self.environment(user), capture_output=True, text=True, timeout=60
-        )
+    def __call__(self, user: str | None, *words: str) -> Done:
+        """What a process of its own would do, without the time that an interpreter takes to start."""
+        home = Path.cwd()
+        out, err = io.StringIO(), io.StringIO()
+        environment = mock.patch.dict(os.environ, self.environment(user), clear=True)
+        logging_ = mock.patch.object(operate, "install_logging")
+        os.chdir("/" if self.remote else self.deployment.folder)
+        try:
+            with environment, logging_, redirect_stdout(out), redirect_stderr(err):
+                code = main(self.words(*words)[1:])
+        finally:
+            os.chdir(home)
+            database.close_database()
+        return Done(code, out.getvalue(), err.getvalue())
 
     def said(self, user: str | None, *words: str, code: int = 0) -> str:
         """What it prints, once it has ended with this exit code."""
