@@ -134,7 +134,7 @@ def tokens(deployment: Deployment) -> dict[str, str]:
     return {user: each.stdout.strip() for user, each in made.items()}
 
 
-@pytest.fixture(params=["here", "server"])
+@pytest.fixture(params=["server", pytest.param("here", marks=pytest.mark.slow)])
 def shell(request: pytest.FixtureRequest, deployment: Deployment, tokens: dict[str, str]) -> Shell:
     return Shell(deployment, tokens, remote=request.param == "server")
 
@@ -152,6 +152,7 @@ def waiting(shell: Shell) -> str:
     return run
 
 
+@pytest.mark.parametrize("shell", ["here", "server"], indirect=True)
 def test_a_run_from_start_to_end_in_a_terminal(shell: Shell) -> None:
     """The step list is drawn over itself while two people decide in shells of their own; 0 at the end."""
     words = ["run", "restart", "service=checkout", "force=yes", "reason=errors since 9"]
