@@ -17,6 +17,7 @@ from typing import Any
 import peewee as pw
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
 
+from storage import hostclock
 from storage.tables import proxy
 
 OperationalError = pw.OperationalError
@@ -146,7 +147,7 @@ def locked(query: Any) -> Any:
 
 
 class _Clock:
-    """The database's time, carried on by this host's monotonic clock between readings.
+    """The database's time, SQLite's being its host's, carried on by the monotonic clock between readings.
 
     So a wall clock that jumps on one host neither fires a timer early nor lengthens a lease.
     """
@@ -183,7 +184,8 @@ class _Clock:
 
 def _database_time() -> float:
     if not is_postgresql():
-        return time.time()
+        with reading():
+            return hostclock.seconds()
     with reading():
         row = proxy.obj.execute_sql("SELECT extract(epoch FROM clock_timestamp())").fetchone()
     return float(row[0])
