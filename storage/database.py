@@ -65,8 +65,13 @@ def close_database() -> None:
 
 
 def another_connection() -> pw.PostgresqlDatabase:
-    """A way to the same PostgreSQL with one connection of its own, not connected yet; the caller closes it."""
-    return pw.PostgresqlDatabase(proxy.obj.database, prefer_psycopg3=True, **proxy.obj.connect_params)
+    """A way to the same PostgreSQL with one connection of its own, not connected yet; the caller closes it.
+
+    It is the same one in every thread, and may be used by one at a time.
+    """
+    return pw.PostgresqlDatabase(
+        proxy.obj.database, prefer_psycopg3=True, thread_safe=False, **proxy.obj.connect_params
+    )
 
 
 def is_postgresql() -> bool:
