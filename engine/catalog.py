@@ -13,7 +13,14 @@ from engine.definition.model import Runbook
 from engine.errors import Conflict, NotApproved, NotFound, Undecodable
 from engine.runtime import Runtime
 from storage import audit, database, executions, runbooks
-from storage.records import ExecutionRecord, RunbookRecord, Severity, VersionRecord, VersionStatus
+from storage.records import (
+    AuditRecord,
+    ExecutionRecord,
+    RunbookRecord,
+    Severity,
+    VersionRecord,
+    VersionStatus,
+)
 
 log = logging.getLogger(__name__)
 
@@ -195,6 +202,13 @@ def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None) ->
         runbooks.move_version(found, VersionStatus.DRAFT, actor.user_id)
         _audit(rt, actor, "runbook.rollback", found, {"digest": found.digest, "was": found.note})
     return version(rt, slug, shown.number)
+
+
+def deeds(rt: Runtime, slug: str, limit: int = 50) -> list[AuditRecord]:
+    """Who did what with the versions of a runbook, the newest first."""
+    things = [f"runbook:{each.slug}@{each.number}" for each in history(rt, slug)]
+    with database.reading():
+        return audit.of_things(rt.workspace_id, things, limit)
 
 
 def open_runs(rt: Runtime, slug: str, numbers: Collection[int], limit: int = 1000) -> list[str]:

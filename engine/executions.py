@@ -8,10 +8,11 @@ from typing import Any
 
 from engine import accepting, catalog, incidents
 from engine.accepting import Checked, Wanted
-from engine.access import Action, Actor, authorise, teams_seen, unmet
+from engine.access import Action, Actor, authorise, teams_seen
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
+from engine.roles import unmet
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, steps
 from storage.records import (
@@ -219,12 +220,15 @@ def recent(
     channel: str | None = None,
     requester: str | None = None,
     open_only: bool = False,
+    slug: str | None = None,
+    statuses: Collection[ExecutionStatus] = (),
     within_ms: int | None = None,
     limit: int = 10,
 ) -> list[ExecutionRecord]:
-    """The newest executions first; with `within_ms` those that were asked for in as many milliseconds."""
+    """The newest executions first; `requester` is who asked for or owns them, `within_ms` how long ago at most."""
     with database.reading():
         since = None if within_ms is None else database.now() - within_ms
         return executions.recent(
-            rt.workspace_id, channel=channel, requester=requester, open_only=open_only, since=since, limit=limit
-        )
+            rt.workspace_id, channel=channel, requester=requester, open_only=open_only, slug=slug, statuses=statuses,
+            since=since, limit=limit,
+        )  # fmt: skip
