@@ -324,7 +324,7 @@ def test_an_idle_consumer_hears_of_a_hint_at_once(server: Redis) -> None:
 
 
 def test_a_redis_that_is_full_stops_nothing(house: House, target: Target, server: Redis, at_work) -> None:
-    """It refuses every write (`maxmemory` with `noeviction`), before and while a run is under way, and has room again."""
+    """It refuses every write (`maxmemory` with `noeviction`), before and during a run, and has room again."""
     worker = at_work(server.url)
     send_with(house, Hints(make_broker(server.url)))
     house.publish(runbook("demo", http("a", target.url("/a")), http("b", target.url("/b"))))
