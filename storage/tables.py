@@ -89,6 +89,7 @@ class Runbook(Table):
     status = Text()
     updated_at = pw.BigIntegerField()
     successor = Text(null=True)
+    deleted_at = pw.BigIntegerField(null=True)
 
 
 class RunbookVersion(Table):
