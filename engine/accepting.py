@@ -89,7 +89,8 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     """
     version, wanted = checked.version, checked.wanted
     runbook = runbooks.lock(rt.workspace_id, version.slug, shared=True)
-    assert runbook is not None
+    if runbook is None:
+        raise catalog.no_such(version.slug)
     catalog.runnable(rt, runbook, version.number)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(execution, checked.runbook)

@@ -111,9 +111,15 @@ def open_form(
     problems: Mapping[str, str],
 ) -> None:
     """Ask for the parameters in a modal, which Slack allows for three seconds. Raises Conflict when those are over."""
-    if len(form.pages(runbook)) > 1:
-        ref = replace(ref, draft=drafts.keep(desk.rt, place.user, Draft(dict(given), reason)))
+    ref = kept(desk, place.user, runbook, ref, given, reason)
     open_modal(desk, place, form.run_form(runbook, ref, given, reason, problems))
+
+
+def kept(desk: Desk, user: str, runbook: Runbook, ref: RunForm, given: Mapping[str, Any], reason: str = "") -> RunForm:
+    """`ref` for a form whose later parts must not forget what is known now."""
+    if len(form.pages(runbook)) == 1:
+        return ref
+    return replace(ref, draft=drafts.keep(desk.rt, user, Draft(dict(given), reason)))
 
 
 def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:

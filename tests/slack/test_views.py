@@ -249,6 +249,30 @@ def test_any_number_of_steps_fits(count: int, plan: bool) -> None:
     assert len(json.dumps(message.blocks, ensure_ascii=False)) < 26_000
 
 
+@pytest.mark.parametrize("plan", [True, False])
+def test_rounds_that_are_done_are_only_counted(plan: bool) -> None:
+    """Of a long loop the card shows the rounds that still want looking at; of a short one all of them."""
+
+    def shown_of(rounds: int) -> str:
+        loop = step(
+            1, path="each", step_id="each", kind="loop", status=StepStatus.WAITING, items=["x"] * 30, rounds=rounds
+        )
+        inner = [
+            step(100 + n, path=f"each[{n}].call", step_id="call", scope=f"each[{n}]", status=StepStatus.SUCCESS)
+            for n in range(rounds)
+        ]
+        inner[2] = replace(inner[2], status=StepStatus.FAILED, error={"code": "x", "message": "gone"})
+        return json.dumps(check(card.card(view((loop, *inner)), plan=plan)).blocks)
+
+    long = shown_of(30)
+    assert "29 rounds done" in long
+    assert "each[2].call" in long
+    assert "each[7].call" not in long
+    short = shown_of(5)
+    assert "each[4].call" in short
+    assert "rounds done" not in short
+
+
 def test_the_states_of_steps_are_said_in_words() -> None:
     """Every state has words of its own, and the task card's status fits it."""
     statuses = {
