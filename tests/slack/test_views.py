@@ -393,30 +393,39 @@ def test_buttons_are_there_while_they_can_do_something() -> None:
     assert offered(card.card(unknown)) == ["step.retry", "step.done", "step.failed", *running]
     assert offered(card.card(unknown, live=False)) == []
     for status in (ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):
-        assert offered(card.card(view(status=status, ended_at=AT + 5000))) == []
+        why_not = [] if status is ExecutionStatus.SUCCESS else ["run.why"]
+        assert offered(card.card(view(status=status, ended_at=AT + 5000))) == why_not
     assert offered(gate_post(gate(ApprovalStatus.APPROVED, (vote(),)))) == []
 
 
 @pytest.mark.parametrize(
     ("run", "steps", "possible"),
     [
-        ({"status": ExecutionStatus.PAUSED}, (step(),), ["run.resume", "run.skip", "run.cancel"]),
+        ({"status": ExecutionStatus.PAUSED}, (step(),), ["run.resume", "run.skip", "run.cancel", "run.why"]),
         ({}, (step(status=StepStatus.RUNNING),), ["run.pause", "run.cancel"]),
         ({}, (step(kind="approval", status=StepStatus.WAITING),), ["run.pause", "run.cancel"]),
         ({}, (step(kind="loop", status=StepStatus.WAITING),), ["run.pause", "run.cancel"]),
-        ({"ending": ExecutionStatus.FAILED}, (step(),), ["run.pause", "run.cancel"]),
-        ({"ending": ExecutionStatus.CANCELLED}, (step(),), ["run.pause", "run.end"]),
+        ({"ending": ExecutionStatus.FAILED}, (step(),), ["run.pause", "run.cancel", "run.why"]),
+        ({"ending": ExecutionStatus.CANCELLED}, (step(),), ["run.pause", "run.end", "run.why"]),
         (
             {"ending": ExecutionStatus.FAILED, "phase": Phase.FINALLY},
             (step(phase=Phase.FINALLY),),
-            ["run.pause", "run.skip", "run.end"],
+            ["run.pause", "run.skip", "run.end", "run.why"],
         ),
-        ({"status": ExecutionStatus.FAILED}, (step(status=StepStatus.FAILED),), ["run.retry", "run.skip"]),
-        ({"status": ExecutionStatus.FAILED}, (step(status=StepStatus.FAILED, kind="approval"),), ["run.retry"]),
+        (
+            {"status": ExecutionStatus.FAILED},
+            (step(status=StepStatus.FAILED, attempts=1),),
+            ["run.retry", "run.skip", "run.why", "run.logs"],
+        ),
+        (
+            {"status": ExecutionStatus.FAILED},
+            (step(status=StepStatus.FAILED, kind="approval"),),
+            ["run.retry", "run.why"],
+        ),
         (
             {"status": ExecutionStatus.FAILED},
             (step(status=StepStatus.FAILED), step(2, phase=Phase.UNDO, status=StepStatus.SUCCESS)),
-            [],
+            ["run.why"],
         ),
     ],
 )

@@ -123,6 +123,16 @@ def test_why_says_what_a_run_waits_for_and_what_to_type(bot: Stage) -> None:
     assert f"`/runbook retry {failed} look`" in told
 
 
+def test_a_card_offers_why_and_logs(bot: Stage) -> None:
+    """Anybody may look, in private."""
+    failed = broken(bot, "run breaks n=7")
+    ts = bot.card(failed)["ts"]
+    for action, needle in (("run.why", "There is no service nothing"), ("run.logs", "try 1")):
+        before = len(bot.private(OSCAR))
+        bot.click(action, OSCAR, ts)
+        assert needle in shown(wait_for(lambda before=before: bot.private(OSCAR)[before:])[0])
+
+
 def test_can_says_the_rule_and_whom_to_ask(bot: Stage) -> None:
     """For oneself and for others."""
     assert "✅ Yes: You may `run` asks." in bot.say("can run asks")
