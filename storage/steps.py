@@ -16,6 +16,7 @@ UNFINISHED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.RUNNING, StepStat
 
 
 _NAMES = StepRunRecord.__slots__
+_ATTEMPT = [name for name in AttemptRecord.__slots__ if name != "id"]
 _STATUS, _PHASE = _NAMES.index("status"), _NAMES.index("phase")
 
 
@@ -263,17 +264,13 @@ def unknown(execution_id: str) -> list[StepRunRecord]:
     return [_record(row) for row in dicts(query.order_by(StepRun.position))]
 
 
-def begin_attempts(workspace_id: int, started: Sequence[StepRunRecord], at: int) -> None:
-    """Put the attempts of step runs that were just claimed on record.
+def add_attempts(workspace_id: int, made: Sequence[AttemptRecord]) -> None:
+    """Put attempts on record; their `id` is given by the database.
 
     Raises `database.IntegrityError` when an attempt's number was used before.
     """
-    about = {"workspace_id": workspace_id, "status": AttemptStatus.RUNNING, "started_at": at, "ended_at": None}
-    about |= {"request": None, "response": None, "error": None}
-    sql.insert(
-        Attempt,
-        [{**about, "step_run_id": step.id, "number": step.attempts, "worker_id": step.worker_id} for step in started],
-    )
+    rows = [{name: getattr(each, name) for name in _ATTEMPT} for each in made]
+    sql.insert(Attempt, [{"workspace_id": workspace_id, **row} for row in rows])
 
 
 def end_attempt(

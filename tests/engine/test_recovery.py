@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from house import CAROL, House, Target, gate, http
+from house import CAROL, House, Target, http
 
-from engine import controls, decide, executions, runner, working
+from engine import controls, decide, runner, working
 from engine.steps.outcome import Failed, Succeeded
 from engine.sweeper import Heartbeat, Sweeper
 from storage import database, workers
@@ -151,16 +151,6 @@ def test_a_dead_workers_step_of_a_failing_run_is_settled(house: House) -> None:
     assert house.all_steps(run) == {"safe": "FAILED", "unsafe": "UNKNOWN", "bad": "FAILED"}
     assert house.status(run) == "WAITING"
     house.check_books(run)
-
-
-def test_a_gate_that_was_being_opened_is_opened_by_somebody_else(house: House) -> None:
-    """One gate, not two."""
-    run = house.begin(gate("ask"))
-    house.claim(run, house.worker("w2"))
-    lose(house)
-    house.sweep()
-    assert house.all_steps(run) == {"ask": "WAITING"}
-    assert len(executions.view(house.rt, run).gates) == 1
 
 
 def test_a_worker_that_was_taken_over_from_learns_it_at_its_next_heartbeat(
