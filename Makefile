@@ -29,11 +29,14 @@ check: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Most tests wait for something, so there are more of pytest's workers than cores. The tests of one file stay together.
+AT_ONCE := -n 3 --dist loadfile
+
 test: .venv/.dev
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
 test-all: .venv/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest $(AT_ONCE)
 
 # Both take a minute: SECONDS=300 for longer, SEED=7 for what happened then.
 chaos: .venv/.dev

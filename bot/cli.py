@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bot import token_verbs
 from engine import access_file, boot, settings
 from engine.access import SYSTEM
 from engine.definition.load import MAX_BYTES, check_file, examine
@@ -54,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
         ("sync", _sync, "read the runbooks folder into the catalogue"),
     ):
         verbs.add_parser(name, help=words, description=words.capitalize() + ".").set_defaults(act=act)
+    token = verbs.add_parser("token", help="make, list and end the tokens that programs act by")
+    token_verbs.add_arguments(token)
+    token.set_defaults(act=_token)
     return parser
 
 
@@ -125,6 +129,11 @@ def _sync(_chosen: argparse.Namespace) -> int:
         print(problem, file=sys.stderr)
     print(f"{len(report.changes)} changed, {report.unchanged} unchanged, {len(report.problems)} problems")
     return 1 if report.problems else 0
+
+
+def _token(chosen: argparse.Namespace) -> int:
+    read, _ = _load()
+    return token_verbs.run(read, chosen)
 
 
 def _load() -> tuple[Settings, Redactor]:

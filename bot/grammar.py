@@ -91,6 +91,13 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb("reject", 'reject [RUN] [STEP] comment="…"', "Reject what a run waits for.", (0, 2), frozenset({"comment"})),
     Verb("withdraw", "withdraw [RUN] [STEP]", "Take your vote back while the gate is open.", (0, 2)),
+    Verb(
+        "token",
+        "token [list|create|revoke] [NAME] [scopes=read,run] [expires=30d]",
+        "Your tokens for the REST API and the command line: list them, make one, or end one by its id.",
+        (0, 2),
+        frozenset({"scopes", "expires"}),
+    ),
     Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
     Verb(
         "admin approve",

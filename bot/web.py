@@ -8,29 +8,33 @@ import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
+from bot.api import app as api
 from bot.hooks import MAX_BODY as MAX_EVENT
 from bot.hooks import Receiver as EventReceiver
+from bot.page.door import Pages
 from bot.slack.app import Door
 from bot.slack.client import web_client
 from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE, Directory
 from bot.slack.http import MAX_BODY, Receiver
 from bot.slack.socket import SocketDoor
-from engine import boot, health
+from engine import boot, health, people
+from engine.access import Actor
 from engine.errors import BadSettings, Conflict
 from engine.folder import Watch
 from engine.redaction import Redactor
 from engine.runtime import Runtime
 from engine.secrets import SecretStore
-from engine.settings import Settings
+from engine.settings import Settings, secret_key
 
 log = logging.getLogger(__name__)
 
@@ -123,16 +127,24 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     hooks = EventReceiver(rt, SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, Redactor()))
     for problem in hooks.problems():
         log.warning("%s", problem)
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/hooks/events", _events(hooks), methods=["POST"]),
         Route("/livez", _livez),
         Route("/readyz", _ready(rt, slack)),
         Route("/healthz", _ready(rt, slack)),
+        *Pages(rt, secret_key(rt.settings), _identifying(rt, door)).routes(),
     ]
     if door is not None and rt.settings.slack_signing_secret:
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
         routes.append(Route("/slack/events", _slack(receiver), methods=["POST"]))
+    refresh = door.desk.directory.identify if door is not None else None
+    routes.append(Mount(api.PREFIX, api.application(rt, refresh)))
     return Starlette(routes=routes)
+
+
+def _identifying(rt: Runtime, door: Door | None) -> Callable[[str], Actor]:
+    """Who somebody is now; without Slack, who they were when it was last heard."""
+    return door.desk.directory.identify if door is not None else partial(people.as_known, rt)
 
 
 async def _livez(_request: Request) -> Response:
@@ -143,18 +155,19 @@ def _ready(rt: Runtime, slack: SocketDoor | None) -> Handler:
     async def ready(_request: Request) -> Response:
         found = await run_in_threadpool(health.checks, rt)
         if slack is not None:
-            found.append(_slack_check(slack))
-        ok = all(check.ok for check in found)
+            found = [_connected(check, slack) if check.name == "slack" else check for check in found]
+        ok = all(check.ok or not check.vital for check in found)
         body = {"ready": ok, "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in found}}
         return JSONResponse(body, status_code=200 if ok else 503)
 
     return ready
 
 
-def _slack_check(slack: SocketDoor) -> health.Check:
+def _connected(check: health.Check, slack: SocketDoor) -> health.Check:
     """A Slack that is away keeps nobody from being ready; a first connection that is still being made does."""
     said = "connected" if slack.connected else "not connected" if slack.tried else "connecting"
-    return health.Check("slack", slack.tried, said)
+    ok = check.ok and slack.connected
+    return health.Check(check.name, ok, f"{said}; {check.detail}", vital=not slack.tried)
 
 
 def _slack(receiver: Receiver) -> Handler:

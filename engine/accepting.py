@@ -11,11 +11,11 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import catalog, flow, lifecycle, rows, slots
+from engine import catalog, flow, incidents, lifecycle, rows, slots
 from engine.access import Action, Actor, authorise
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
-from engine.errors import ReasonRequired
+from engine.errors import InvalidParameters, ReasonRequired
 from engine.runtime import Runtime
 from engine.transition import Transition
 from storage import audit, database, executions, runbooks, steps
@@ -27,7 +27,10 @@ _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now."""
+    """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now.
+
+    With `prefill` those that were not given are taken from the incident where the runbook says so.
+    """
 
     slug: str
     parameters: dict[str, Any]
@@ -37,6 +40,7 @@ class Wanted:
     incident: dict[str, Any] = field(default_factory=dict)
     parent_step: int | None = None
     replay_of: str | None = None
+    prefill: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,24 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     with database.reading():
         version = catalog.runnable(rt, runbook, wanted.number)
     definition = catalog.definition(version)
-    values = validate(definition.parameters, wanted.parameters)
+    values = _values(definition, wanted)
     reason = wanted.reason.strip()
     if definition.risk == "high" and not reason:
         raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
     return Checked(replace(wanted, parameters=values, reason=reason), version, definition)
+
+
+def _values(definition: Runbook, wanted: Wanted) -> dict[str, Any]:
+    """The parameters, completed and right. Raises `InvalidParameters`, saying which value came from the incident."""
+    filled = incidents.prefill(definition.parameters, wanted.incident) if wanted.prefill else {}
+    filled = {name: value for name, value in filled.items() if name not in wanted.parameters}
+    try:
+        return validate(definition.parameters, {**filled, **wanted.parameters})
+    except InvalidParameters as wrong:
+        came = " (it was filled in from the incident)"
+        raise InvalidParameters(
+            {name: f"{why}{came}" if name in filled else why for name, why in wrong.fields.items()}
+        ) from None
 
 
 def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:

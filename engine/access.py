@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from engine.errors import NotAllowed
 from engine.runtime import Runtime
-from storage import database, people
-from storage.records import ApprovalRecord, ExecutionRecord, Json, RunbookRecord, VersionRecord
+from storage import approvals, database, people
+from storage.records import ApprovalRecord, ExecutionRecord, Json, RunbookRecord, Scope, VersionRecord
 
 GROUPS_FRESH_MS = 15 * 60_000
 
@@ -26,7 +26,15 @@ class Gate:
     execution: ExecutionRecord
 
 
-Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | None
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A runbook that somebody wants to write, of the team that it would belong to."""
+
+    slug: str
+    team: str | None
+
+
+Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | None
 
 
 class Action(StrEnum):
@@ -39,22 +47,32 @@ class Action(StrEnum):
     RETRY = "retry"
     SKIP = "skip a step of"
     REPLAY = "replay"
+    HANDOVER = "hand over"
+    INCIDENT = "keep the incident of"
     VOTE = "decide"
     SYNC = "sync"
     APPROVE = "approve"
     DEPRECATE = "deprecate"
     ROLLBACK = "roll back"
+    EDIT = "edit"
+    AUDIT = "read the audit of"
+    TOKEN = "have tokens of one's own for"  # noqa: S105 - words
+    TOKENS = "see the tokens of"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks, and through which door (slack, cli, api, system). `standing` is as in `PersonRecord`, or unknown."""
+    """Who asks, and through which door (slack, cli, api, system). `standing` is as in `PersonRecord`, or unknown.
+
+    `scopes` is what the token they came with is for, None where they came in person.
+    """
 
     user_id: str
     name: str = ""
     email: str | None = None
     standing: str = "member"
     door: str = "slack"
+    scopes: frozenset[Scope] | None = None
 
 
 SYSTEM = Actor(user_id="system", name="Runbook Bot", standing="member", door="system")
@@ -62,10 +80,17 @@ SYSTEM = Actor(user_id="system", name="Runbook Bot", standing="member", door="sy
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether it is allowed, and the sentence that says why or why not."""
+    """Whether it is allowed, and the sentence that says so to whom it is about.
+
+    `rule` is the rule that decided, `role` what this person has of it ("an admin of team payments", "" for
+    nothing), and `ask` the people and user groups that have what it takes, as ids.
+    """
 
     allowed: bool
     why: str
+    rule: str = ""
+    role: str = ""
+    ask: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,8 +106,7 @@ class Roles:
 
 def roles_of(rt: Runtime, user_id: str) -> Roles:
     """The roles of a person by the access file and the groups as they are known now."""
-    with database.reading():
-        policy = people.policy(rt.workspace_id) or {}
+    policy = _policy(rt)
     named = _Members(rt, user_id)
     teams: Mapping[str, Json] = policy.get("teams") or {}
     return Roles(
@@ -132,18 +156,27 @@ def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) ->
     """Raise `NotAllowed` with the verdict's sentence unless `actor` may do this."""
     decided = verdict(rt, actor, action, thing)
     if not decided.allowed:
-        raise NotAllowed(decided.why)
+        raise NotAllowed(decided.why, decided.ask)
 
 
 def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
     """Whether `actor` may do `action` to `thing`: the whole policy."""
     if actor.door == "system":
-        return Verdict(action in (Action.SYNC, Action.VIEW), "The bot itself only reads and syncs.")
+        return Verdict(action in _SYSTEM, "The bot itself and its host only look, sync, and see to tokens.")
     if actor.standing != "member":
         return Verdict(False, _STANDING.get(actor.standing, _STANDING["unknown"]))
-    if action is Action.VIEW:
-        return Verdict(True, "Everyone in the workspace may look.")
+    needed = SCOPE_OF.get(action, Scope.RUN)
+    if actor.scopes is not None and needed not in actor.scopes:
+        return Verdict(False, f"This token is not for that: it lacks the scope {needed}.")
     return _RULES[action](rt, actor, action, thing)
+
+
+def teams_seen(rt: Runtime, actor: Actor) -> frozenset[str] | None:
+    """The teams whose runbooks and runs this person may look at; None for every team's. What is global, all may."""
+    if actor.scopes is None:
+        return None
+    roles = roles_of(rt, actor.user_id)
+    return None if roles.platform_admin or roles.responder else roles.member_of | roles.admin_of
 
 
 _STANDING = {
@@ -155,21 +188,73 @@ _STANDING = {
 }
 
 
+def _view_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verdict:
+    """In person everyone may look. A token, which may leak, shows what its person has a role for or a part in."""
+    if actor.scopes is None or not isinstance(thing, RunbookRecord | ExecutionRecord) or thing.team is None:
+        return Verdict(True, "Everyone in the workspace may look.")
+    seen = teams_seen(rt, actor)
+    allowed = seen is None or thing.team in seen
+    if not allowed and isinstance(thing, ExecutionRecord):
+        allowed = actor.user_id in (thing.requester, thing.owner) or _decides(rt, actor, thing)
+    return Verdict(allowed, f"By a token only team {thing.team}, responders and platform admins see {thing.slug}.")
+
+
+def _decides(rt: Runtime, actor: Actor, execution: ExecutionRecord) -> bool:
+    """Whether a gate of this execution asks for this person."""
+    with database.reading():
+        gates = approvals.of_execution(execution.id)
+    roles = roles_of(rt, actor.user_id)
+    return any(_is_approver(rt, actor.user_id, roles, gate.approvers, execution.team)[0] for gate in gates)
+
+
+def _edit_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    assert isinstance(thing, RunbookRecord | Draft)
+    roles, team = roles_of(rt, actor.user_id), thing.team
+    if team is None:
+        rule = f"Only platform admins may {action} {thing.slug}, a global runbook."
+        return _said("a platform admin" * roles.platform_admin, roles, rule, lambda: _named_in(rt, "platform_admins"))
+    rule = f"Only admins of team {team} and platform admins may {action} {thing.slug}."
+    has = _first("a platform admin" * roles.platform_admin, f"an admin of team {team}" * (team in roles.admin_of))
+    return _said(has, roles, rule, lambda: _named_in(rt, "platform_admins"))
+
+
+def _own_rule(_rt: Runtime, _actor: Actor, _action: Action, _thing: Thing) -> Verdict:
+    return Verdict(True, "Everyone may have tokens of their own.")
+
+
 def _run_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
     assert isinstance(thing, RunbookRecord | ExecutionRecord)
+    roles, team = roles_of(rt, actor.user_id), thing.team
+    if team is None:
+        rule = f"Only responders and platform admins may {action} {thing.slug}, a global runbook."
+        has = _first("a platform admin" * roles.platform_admin, "a responder" * roles.responder)
+        return _said(has, roles, rule, lambda: runners(rt, team))
+    rule = f"Only members and admins of team {team} and platform admins may {action} {thing.slug}."
+    has = _first(
+        "a platform admin" * roles.platform_admin,
+        f"an admin of team {team}" * (team in roles.admin_of),
+        f"a member of team {team}" * (team in roles.member_of),
+    )
+    return _said(has, roles, rule, lambda: runners(rt, team))
+
+
+def _incident_rule(rt: Runtime, actor: Actor, action: Action, _thing: Thing) -> Verdict:
     roles = roles_of(rt, actor.user_id)
-    if roles.platform_admin:
-        return Verdict(True, "Platform admins may.")
-    if thing.team is None:
-        return _said(roles.responder, roles, f"Only responders and platform admins may {action} a global runbook.")
-    needed = f"Only members and admins of team {thing.team} and platform admins may {action} {thing.slug}."
-    return _said(thing.team in roles.member_of | roles.admin_of, roles, needed)
+    has = _first(
+        "a platform admin" * roles.platform_admin,
+        "a responder" * roles.responder,
+        "in a team" * bool(roles.admin_of | roles.member_of),
+    )
+    rule = f"Only responders, platform admins and people in a team may {action} a channel."
+    return _said(has, roles, rule, lambda: runners(rt, None))
 
 
 def _admin_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
     roles = roles_of(rt, actor.user_id)
-    subject = "the runbooks" if thing is None else "a runbook"
-    decided = _said(roles.platform_admin, roles, f"Only a platform admin may {action} {subject}.")
+    subject = _SUBJECTS.get(action, "a runbook")
+    rule = f"Only a platform admin may {action} {subject}."
+    has = "a platform admin" * roles.platform_admin
+    decided = _said(has, roles, rule, lambda: _named_in(rt, "platform_admins"))
     if decided.allowed and action is Action.APPROVE and isinstance(thing, VersionRecord):
         return _own_edit(rt, actor, thing)
     return decided
@@ -181,19 +266,73 @@ def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord) -> Verdict:
     )
     if mine and not rt.settings.allow_self_approval:
         who = f"Version {version.number} of {version.slug} is your own edit"
-        return Verdict(False, f"{who}: another platform admin has to approve it.")
-    return Verdict(True, "Platform admins may approve.")
+        others = tuple(each for each in _named_in(rt, "platform_admins") if each != actor.user_id)
+        rule = "Nobody approves an edit of their own."
+        return Verdict(False, f"{who}: another platform admin has to approve it.", rule, "its author", others)
+    rule = "Only a platform admin may approve a runbook, and never an edit of their own."
+    return Verdict(True, f"{rule} You are a platform admin.", rule, "a platform admin")
 
 
 def _vote_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verdict:
     assert isinstance(thing, Gate)
     approval, execution = thing.approval, thing.execution
-    if actor.user_id == execution.requester and not (approval.allow_self or rt.settings.allow_self_approval):
-        return Verdict(False, "You asked for this run, so others have to decide about it.")
+    own = _own_run(actor, execution)
+    if own and not (approval.allow_self or rt.settings.allow_self_approval):
+        others = tuple(each for each in approver_ids(rt, approval.approvers, execution.team) if each != actor.user_id)
+        rule = "Nobody decides about a run of their own."
+        return Verdict(False, f"You {own}, so others have to decide about it.", rule, f"the one who {own}", others)
     roles = roles_of(rt, actor.user_id)
     allowed, stale = _is_approver(rt, actor.user_id, roles, approval.approvers, execution.team)
-    needed = f"Only {describe_approvers(approval.approvers, execution.team)} may decide this."
-    return _said(allowed, Roles(stale=stale or roles.stale), needed)
+    rule = f"Only {describe_approvers(approval.approvers, execution.team)} may decide this."
+    asked = Roles(stale=stale or roles.stale)
+    return _said("among them" * allowed, asked, rule, lambda: approver_ids(rt, approval.approvers, execution.team))
+
+
+def _own_run(actor: Actor, execution: ExecutionRecord) -> str:
+    """What makes this run somebody's own, "" for anybody else's."""
+    if actor.user_id == execution.requester:
+        return "asked for this run"
+    return "took this run over" if actor.user_id == execution.owner else ""
+
+
+def runners(rt: Runtime, team: str | None) -> tuple[str, ...]:
+    """The people and user groups nearest at hand who may run and steer a team's runbooks, or global ones, as ids."""
+    found = _with_role(rt, "team_member", team) if team is not None else _named_in(rt, "responders")
+    return found or _named_in(rt, "platform_admins")
+
+
+def approver_ids(rt: Runtime, approvers: Json, team: str | None) -> tuple[str, ...]:
+    """The people and user groups who may decide at a gate, as the access file and the runbook name them."""
+    wanted = [("role", each) for each in approvers.get("roles", ())]
+    wanted += [(kind, each) for kind in ("user", "group") for each in approvers.get(f"{kind}s", ())]
+    wanted += [_criterion(each) for each in approvers.get("minima", ())]
+    found = [ids for kind, name in wanted for ids in (_with_role(rt, name, team) if kind == "role" else (name,))]
+    return tuple(dict.fromkeys(found))
+
+
+def _with_role(rt: Runtime, role: str, team: str | None) -> tuple[str, ...]:
+    if role in ("platform_admin", "responder"):
+        return _named_in(rt, f"{role}s")
+    who = _team(rt, team)
+    return (*who.get("admins", ()), *(who.get("members", ()) if role == "team_member" else ()))
+
+
+def _team(rt: Runtime, team: str | None) -> Mapping[str, Json]:
+    found: Mapping[str, Json] = (_policy(rt).get("teams") or {}).get(team) or {}
+    return found
+
+
+def _named_in(rt: Runtime, key: str) -> tuple[str, ...]:
+    return tuple(_policy(rt).get(key) or ())
+
+
+def _policy(rt: Runtime) -> Mapping[str, Json]:
+    with database.reading():
+        return people.policy(rt.workspace_id) or {}
+
+
+def _first(*texts: str) -> str:
+    return next((text for text in texts if text), "")
 
 
 def _is_approver(rt: Runtime, user_id: str, roles: Roles, approvers: Json, team: str | None) -> tuple[bool, bool]:
@@ -256,14 +395,34 @@ def _in_words(kind: str, name: str, team: str | None) -> str:
     return words.get(name, name)
 
 
-def _said(allowed: bool, roles: Roles, needed: str) -> Verdict:
-    if allowed:
-        return Verdict(True, "Your role allows it.")
+def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]]) -> Verdict:
+    if has:
+        return Verdict(True, f"{rule} You are {has}.", rule, has)
     doubt = " Slack could not be asked who is in a group this depends on; try again in a minute." if roles.stale else ""
-    return Verdict(False, f"{needed} You have no such role.{doubt} Roles are kept in _access.yaml.")
+    return Verdict(False, f"{rule} You have no such role.{doubt} Roles are kept in _access.yaml.", rule, "", ask())
 
 
+_SUBJECTS = {Action.SYNC: "the runbooks", Action.AUDIT: "everything", Action.TOKENS: "other people"}
+_SYSTEM = frozenset({Action.SYNC, Action.VIEW, Action.TOKEN, Action.TOKENS})
+SCOPE_OF: Mapping[Action, Scope] = {
+    Action.VIEW: Scope.READ,
+    Action.AUDIT: Scope.READ,
+    Action.TOKEN: Scope.READ,
+    Action.VOTE: Scope.APPROVE,
+    Action.SYNC: Scope.ADMIN,
+    Action.APPROVE: Scope.ADMIN,
+    Action.DEPRECATE: Scope.ADMIN,
+    Action.ROLLBACK: Scope.ADMIN,
+    Action.EDIT: Scope.ADMIN,
+    Action.TOKENS: Scope.ADMIN,
+}
+"""The scope that a token needs for an action; `run` for what is not named."""
 _RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
+    Action.VIEW: _view_rule,
+    Action.EDIT: _edit_rule,
+    Action.AUDIT: _admin_rule,
+    Action.TOKEN: _own_rule,
+    Action.TOKENS: _admin_rule,
     Action.START: _run_rule,
     Action.CANCEL: _run_rule,
     Action.RESOLVE: _run_rule,
@@ -272,6 +431,8 @@ _RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     Action.RETRY: _run_rule,
     Action.SKIP: _run_rule,
     Action.REPLAY: _run_rule,
+    Action.HANDOVER: _run_rule,
+    Action.INCIDENT: _incident_rule,
     Action.SYNC: _admin_rule,
     Action.APPROVE: _admin_rule,
     Action.DEPRECATE: _admin_rule,

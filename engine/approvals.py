@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine import flow
+from engine import decide, flow
 from engine.access import Action, Actor, Gate, authorise, unmet, verdict
 from engine.errors import Conflict
 from engine.executions import GateView, find, gate_view
@@ -15,6 +15,7 @@ from storage.records import (
     ApprovalStatus,
     Decision,
     ExecutionRecord,
+    Json,
     Severity,
     StepRunRecord,
     VoteRecord,
@@ -94,6 +95,42 @@ def expire(rt: Runtime, gate: ApprovalRecord) -> None:
         detail = {"step": gate.path, "on_timeout": gate.on_timeout}
         audit.write(rt.workspace_id, "system", "approval.expire", thing, Severity.WARNING, detail)
     rt.hint([gate.execution_id])
+
+
+def remind(rt: Runtime, gate: ApprovalRecord) -> None:
+    """Tell once more that a gate is open, for whoever shows it; `decide.next_reminder` says when."""
+    with change(rt, gate.execution_id, "remind") as transition:
+        following = decide.next_reminder(gate.opened_at, gate.expires_at, transition.at)
+        due = gate.remind_at is not None and gate.remind_at <= transition.at < gate.expires_at
+        if due and approvals.reminded(gate, following):
+            left = gate.expires_at - transition.at
+            transition.tell("gate_reminder", gate.path, approval_id=gate.id, left_ms=left)
+
+
+def deciders(rt: Runtime, gate: GateView, limit: int) -> list[str]:
+    """User ids of at most `limit` people who may vote on an open gate and have not, those named one by one first."""
+    execution = find(rt, gate.approval.execution_id)
+    voted = {vote.person for vote in gate.votes}
+    found: list[str] = []
+    with database.reading():
+        policy = people.policy(rt.workspace_id) or {}
+        members = sorted({member for group in people.groups(rt.workspace_id) for member in group.members})
+        for user in dict.fromkeys([*_named_in(gate.approval.approvers), *_named_in(policy), *members]):
+            known = people.recall(rt.workspace_id, user)
+            actor = Actor(user, standing=known.standing if known else "member")
+            if user not in voted and verdict(rt, actor, Action.VOTE, Gate(gate.approval, execution)).allowed:
+                found.append(user)
+                if len(found) == limit:
+                    break
+    return found
+
+
+def _named_in(value: Json) -> list[str]:
+    """Every Slack user id in an access policy or a gate's approvers, in order."""
+    if isinstance(value, str):
+        return [value] if value.startswith(("U", "W")) else []
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [user for part in parts for user in _named_in(part)]
 
 
 def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: VoteRecord) -> None:

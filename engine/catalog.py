@@ -15,29 +15,52 @@ from storage import audit, database, executions, runbooks
 from storage.records import RunbookRecord, Severity, VersionRecord, VersionStatus
 
 
-def listing(rt: Runtime, text: str = "", tag: str | None = None) -> list[RunbookRecord]:
-    """All runbooks by id; `text` filters id, name and description, `tag` a tag."""
+def listing(
+    rt: Runtime, text: str = "", tag: str | None = None, *, team: str | None = None, status: str | None = None,
+    seen: Collection[str] | None = None,
+) -> list[RunbookRecord]:  # fmt: skip
+    """All runbooks by id; `text` filters id, name and description, `tag`, `team` and `status` what they are called.
+
+    `seen` leaves only what belongs to these teams or to all; None leaves everything.
+    """
     words = text.casefold().split()
     with database.reading():
         everything = runbooks.listing(rt.workspace_id)
 
     def fits(runbook: RunbookRecord) -> bool:
         haystack = f"{runbook.slug} {runbook.name} {runbook.description}".casefold()
-        return all(word in haystack for word in words) and (tag is None or tag in runbook.tags)
+        return (
+            all(word in haystack for word in words)
+            and (tag is None or tag in runbook.tags)
+            and team in (None, runbook.team)
+            and status in (None, runbook.status)
+            and (seen is None or runbook.team is None or runbook.team in seen)
+        )
 
     return [runbook for runbook in everything if fits(runbook)]
 
 
+def find(rt: Runtime, slug: str) -> RunbookRecord | None:
+    """The runbook of this id, in whatever case it was typed."""
+    with database.reading():
+        return runbooks.find(rt.workspace_id, slug.strip().lower())
+
+
 def get(rt: Runtime, slug: str) -> RunbookRecord:
     """The runbook of this id. Raises `NotFound`, naming the nearest."""
+    found = find(rt, slug)
+    if found is not None:
+        return found
     with database.reading():
-        found = runbooks.find(rt.workspace_id, slug.strip().lower())
-        if found is not None:
-            return found
         known = [runbook.slug for runbook in runbooks.listing(rt.workspace_id)]
     near = difflib.get_close_matches(slug, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else " `list` shows all there are."
-    raise NotFound(f"There is no runbook {slug!r}.{hint}")
+    raise no_such(slug, near[0] if near else None)
+
+
+def no_such(slug: str, near: str | None = None) -> NotFound:
+    """What is said of a runbook that is not there."""
+    hint = f" Did you mean {near}?" if near else " `list` shows all there are."
+    return NotFound(f"There is no runbook {slug!r}.{hint}")
 
 
 def version(rt: Runtime, slug: str, number: int | None = None) -> VersionRecord:
@@ -110,6 +133,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
         if number != runbook.current_number:
             raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
         runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
+        runbooks.name_successor(found.runbook_id, None)
         _audit(rt, actor, "runbook.approve", found, {"digest": found.digest, "author": found.author})
     return version(rt, slug, number)
 
@@ -151,25 +175,37 @@ def open_runs(rt: Runtime, slug: str, numbers: Collection[int], limit: int = 100
     return [each.id for each in found if each.slug == slug and each.number in numbers]
 
 
-def deprecate(rt: Runtime, actor: Actor, slug: str, number: int | None = None, reason: str = "") -> VersionRecord:
-    """Withdraw one version, or with no `number` the whole runbook. Running executions stop at their next step."""
+def deprecate(
+    rt: Runtime, actor: Actor, slug: str, number: int | None = None, reason: str = "", successor: str = ""
+) -> VersionRecord:
+    """Withdraw one version, or with no `number` the whole runbook. Running executions stop at their next step.
+
+    `successor` is the id of the runbook to be used instead, which `run` then names. Raises `NotFound` for it too.
+    """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.DEPRECATE, shown)
+    heir = get(rt, successor).slug if successor else None
+    if heir == shown.slug:
+        raise Conflict(f"{heir} cannot take its own place: name another runbook as its successor.")
     with database.transaction():
         _, found = _locked(rt, shown)
         wanted = [found] if number else runbooks.versions(shown.runbook_id)
         if all(each.status is VersionStatus.DEPRECATED for each in wanted):
             raise Conflict(f"{shown.slug}@{shown.number} is DEPRECATED already.")
-        withdraw(rt, actor, found if number else None, shown.runbook_id, reason)
+        withdraw(rt, actor, found if number else None, shown.runbook_id, reason, heir)
+        if heir is not None:
+            runbooks.name_successor(shown.runbook_id, heir)
     return version(rt, slug, shown.number)
 
 
-def withdraw(rt: Runtime, actor: Actor, only: VersionRecord | None, runbook_id: int, reason: str) -> None:
+def withdraw(
+    rt: Runtime, actor: Actor, only: VersionRecord | None, runbook_id: int, reason: str, successor: str | None = None
+) -> None:
     """Deprecate one version, or every version that is not deprecated yet; needs the runbook's lock."""
     for found in [only] if only else runbooks.versions(runbook_id):
         if found.status is not VersionStatus.DEPRECATED:
             runbooks.move_version(found, VersionStatus.DEPRECATED, actor.user_id, reason)
-            _audit(rt, actor, "runbook.deprecate", found, {"reason": reason})
+            _audit(rt, actor, "runbook.deprecate", found, {"reason": reason, "successor": successor})
 
 
 def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> VersionRecord:
@@ -184,15 +220,17 @@ def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> 
     if number is not None and number != current.number:
         raise NotApproved(f"Only version {current.number} of {runbook.slug} may run, not {number}.")
     if current.status is not VersionStatus.APPROVED:
-        raise NotApproved(_why_not(current))
+        raise NotApproved(_why_not(current, runbook.successor))
     return current
 
 
-def _why_not(found: VersionRecord) -> str:
+def _why_not(found: VersionRecord, successor: str | None) -> str:
     name = f"Version {found.number} of {found.slug}"
     if found.status is VersionStatus.DRAFT:
         return f"{name} is a DRAFT: a platform admin has to approve it first (`admin approve {found.slug}`)."
-    return f"{name} is DEPRECATED and does not run any more.{' ' + found.note if found.note else ''}"
+    why = f" {found.note}" if found.note else ""
+    instead = f" Use `run {successor}` instead." if successor else ""
+    return f"{name} is DEPRECATED and does not run any more.{why}{instead}"
 
 
 def _locked(rt: Runtime, shown: VersionRecord) -> tuple[RunbookRecord, VersionRecord]:

@@ -7,12 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 from engine.definition.model import Runbook
+from engine.definition.references import FACTS
 from engine.expressions import conditions, references
 from storage import people, steps
 from storage.records import ExecutionRecord, Json
 
-INCIDENT_FACTS = ("channel", "channel_name")
-"""Known for a run from Slack; empty text for any other."""
+INCIDENT_FACTS = FACTS["incident"]
+"""Known for a run in an incident's channel; empty text for any other."""
 
 SECRET_MARK = "‹secret {}›"  # noqa: S105 - how a secret is shown, not one
 

@@ -1,14 +1,14 @@
-"""What people do to a run under way: pause, resume, cancel, retry, skip, settle. Each with who, why and from where."""
+"""What people do to a run under way: pause, cancel, retry, skip, hand over … Each with who, why and from where."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from engine import context, decide, flow, lifecycle, slots
-from engine.access import Action, Actor, authorise
+from engine.access import Action, Actor, authorise, verdict
 from engine.definition import graph
 from engine.definition.parameters import validate
-from engine.errors import Conflict, ReasonRequired
+from engine.errors import Conflict, NotAllowed, ReasonRequired
 from engine.executions import find
 from engine.lifecycle import change
 from engine.runtime import Runtime
@@ -139,6 +139,27 @@ def retry(
         detail = {"step": step.path, "parameters": parameters, "reason": reason}
         _audit(rt, actor, "step.retry", found, detail)
     rt.hint([found.id])
+    return transition.execution
+
+
+def hand_over(rt: Runtime, actor: Actor, execution_id: str, to: Actor, reason: str = "") -> ExecutionRecord:
+    """Make somebody else answer for an open run. They must be allowed to run it: raises `NotAllowed` about them too.
+
+    Raises `Conflict` when it has ended or is theirs already.
+    """
+    found = _allowed(rt, actor, Action.HANDOVER, execution_id)
+    theirs = verdict(rt, to, Action.START, found)
+    if not theirs.allowed:
+        why = theirs.rule or "Only people of this workspace who may run it take a run over."
+        raise NotAllowed(f"{found.id} cannot be handed to @{to.user_id}. {why}", theirs.ask)
+    with change(rt, found.id, "hand_over") as transition:
+        _must_be_open(transition)
+        before = transition.execution.responsible
+        if before == to.user_id:
+            raise Conflict(f"{found.id} is @{to.user_id}'s already.")
+        transition.edit(owner=to.user_id)
+        transition.tell("handed_over", actor=actor.user_id, to=to.user_id, was=before, reason=reason.strip())
+        _audit(rt, actor, "execution.handover", found, {"to": to.user_id, "was": before, "reason": reason})
     return transition.execution
 
 

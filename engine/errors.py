@@ -2,6 +2,7 @@
 
 EngineError
 ├── NotFound            there is no such runbook, version, execution, step or approval
+├── NotAuthenticated    nobody knows who asks: the token is missing, unknown, expired or revoked
 ├── NotAllowed          this person may not do this; the message says which role may
 ├── NotApproved         the version is not APPROVED, so it does not run
 ├── InvalidDefinition   a runbook file is wrong; `problems` lists every place
@@ -30,8 +31,18 @@ class NotFound(EngineError):
     code = "not_found"
 
 
+class NotAuthenticated(EngineError):
+    code = "not_authenticated"
+
+
 class NotAllowed(EngineError):
+    """`ask` are the people and user groups that have what it takes, as ids; empty where nobody could help."""
+
     code = "not_allowed"
+
+    def __init__(self, why: str, ask: Sequence[str] = ()) -> None:
+        self.ask = tuple(ask)
+        super().__init__(why)
 
 
 class NotApproved(EngineError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
-from engine import accepting, catalog
+from engine import accepting, catalog, incidents
 from engine.accepting import Checked, Wanted
-from engine.access import Action, Actor, authorise, unmet
+from engine.access import Action, Actor, authorise, teams_seen, unmet
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
@@ -16,9 +17,11 @@ from storage import approvals, database, executions, requests, steps
 from storage.records import (
     ApprovalRecord,
     ApprovalStatus,
+    AttemptRecord,
     Decision,
     ExecutionRecord,
     ExecutionStatus,
+    Filter,
     StepRunRecord,
     VersionRecord,
     VoteRecord,
@@ -95,7 +98,7 @@ def request(
     the same person gives the same answer again, and raises `Conflict` for a different request. `incident` may hold
     channel, channel_name and permalink; with a channel the run gets a card there. Raises as `accepting.check`.
     """
-    checked = accepting.check(rt, actor, wanted)
+    checked = accepting.check(rt, actor, replace(wanted, incident=incidents.bound(rt, wanted.incident)))
     if force and not checked.wanted.reason:
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     for left in reversed(range(_ID_TRIES)):
@@ -158,8 +161,13 @@ def find(rt: Runtime, execution_id: str) -> ExecutionRecord:
     with database.reading():
         found = executions.find(rt.workspace_id, execution_id.strip().upper())
     if found is None:
-        raise NotFound(f"There is no run {execution_id!r}. `runs all` lists the latest.")
+        raise no_such(execution_id)
     return found
+
+
+def no_such(execution_id: str) -> NotFound:
+    """What is said of a run that is not there."""
+    return NotFound(f"There is no run {execution_id!r}. `runs all` lists the latest.")
 
 
 def view(rt: Runtime, execution_id: str) -> ExecutionView:
@@ -176,6 +184,15 @@ def view(rt: Runtime, execution_id: str) -> ExecutionView:
         )
 
 
+def attempts(_rt: Runtime, step_run_ids: Collection[int]) -> dict[int, list[AttemptRecord]]:
+    """The attempts of these step runs by the step run's id, in order; a step run without any is left out."""
+    found: dict[int, list[AttemptRecord]] = {}
+    with database.reading():
+        for attempt in steps.attempts_of(step_run_ids):
+            found.setdefault(attempt.step_run_id, []).append(attempt)
+    return found
+
+
 def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateView:
     """A gate of a run of `team` with its votes; needs an open connection."""
     votes = tuple(approvals.votes(approval.id))
@@ -185,6 +202,15 @@ def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateVi
     lacking = tuple(unmet(rt, approval.approvers, approving, team))
     # At least one while the gate is open: somebody who approved may have lost the right to since.
     return GateView(approval, votes, max(1, approval.min_approvals - len(approving)), lacking)
+
+
+def page(
+    rt: Runtime, actor: Actor, wanted: Filter, *, before: tuple[int, str] | None = None, limit: int = 50
+) -> list[ExecutionRecord]:  # fmt: skip
+    """The newest executions that fit and that the actor may see; `before` is the (created_at, id) to go on behind."""
+    seen = teams_seen(rt, actor)
+    with database.reading():
+        return executions.page(rt.workspace_id, wanted, seen=seen, or_of=actor.user_id, before=before, limit=limit)
 
 
 def recent(

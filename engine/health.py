@@ -5,18 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.runtime import Runtime
-from storage import database, executions, runbooks, workers
+from storage import cards, database, executions, runbooks, workers
 
 MAX_READY_AGE_MS = 30_000
+MAX_UNSHOWN_AGE_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be so; `detail` says what was found."""
+    """One thing that must be so; `detail` says what was found.
+
+    What is not `vital` is worth an alert and no reason to send the bot no work: runs go on without it.
+    """
 
     name: str
     ok: bool
     detail: str
+    vital: bool = True
+
+
+def is_away(error: Exception) -> bool:
+    """Whether this says that the database is lost, full or locked: whoever asked may ask again."""
+    return isinstance(error, database.DatabaseTrouble)
 
 
 def checks(rt: Runtime) -> list[Check]:
@@ -27,11 +37,21 @@ def checks(rt: Runtime) -> list[Check]:
             alive = workers.alive(at)
             synced = runbooks.last_sync(rt.workspace_id)
             waiting = executions.oldest_ready_age(at)
+            unshown = cards.oldest_unshown(rt.workspace_id)
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
         return [Check("database", False, f"does not answer: {type(error).__name__}")]
+    slack = [_slack(at - unshown if unshown is not None else 0)] if rt.settings.slack_mode != "none" else []
     return [
         Check("database", True, "answers"),
         Check("sync", synced is not None, "the runbooks were read" if synced else "the runbooks were not read yet"),
         Check("worker", alive > 0, f"{alive} alive"),
         Check("queue", waiting < MAX_READY_AGE_MS, f"the oldest ready step has waited {waiting} ms"),
+        *slack,
     ]
+
+
+def _slack(lag_ms: int) -> Check:
+    """How far Slack is behind: the age of the oldest event that no card or thread shows yet."""
+    late = lag_ms >= MAX_UNSHOWN_AGE_MS
+    detail = f"lags: the oldest event that is not shown is {max(lag_ms, 0) // 1000} s old" if late else "is up to date"
+    return Check("slack", not late, detail, vital=False)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import traceback
 from types import TracebackType
 
+from engine import tokens
 from engine.redaction import Redactor
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+_TOKEN = re.compile(rf"{tokens.PREFIX}[A-Za-z0-9_-]{{20,}}")
+"""What a token looks like: its secret is kept nowhere, so it is known by its looks."""
 
 FLOORS = {
     "httpx": logging.WARNING,  # logs whole URLs at INFO
@@ -34,7 +39,7 @@ class RedactingHandler(logging.StreamHandler):  # type: ignore[type-arg]
         self.setFormatter(logging.Formatter(FORMAT))
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.redact(super().format(record))
+        return _TOKEN.sub("‹token›", self._redactor.redact(super().format(record)))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         """A record that cannot be written is reported by its place only: its arguments may hold a secret."""

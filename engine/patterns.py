@@ -17,8 +17,12 @@ LONGEST_SUBJECT = 65_536
 """Characters of text that a pattern is run on."""
 
 
+class Match(Protocol):
+    def groupdict(self) -> dict[str, str | None]: ...
+
+
 class Pattern(Protocol):
-    def search(self, text: str) -> object | None: ...
+    def search(self, text: str) -> Match | None: ...
 
 
 @lru_cache(maxsize=1024)
@@ -34,6 +38,15 @@ def compile_pattern(pattern: str) -> Pattern:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "not a regular expression"
         message = f"the pattern is not one that RE2 takes ({reason}); it has no look-around and no back-references"
         raise ValueError(message) from None
+
+
+def found_in(pattern: str, text: str) -> dict[str, str] | None:
+    """What the named groups of `pattern` hold where it is found in `text`; None where it is not.
+
+    Raises ValueError as `compile_pattern`; only the first `LONGEST_SUBJECT` characters are looked at.
+    """
+    match = compile_pattern(pattern).search(text[:LONGEST_SUBJECT])
+    return None if match is None else {name: value for name, value in match.groupdict().items() if value}
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.access import Actor
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import approvals, database, people
@@ -20,6 +21,14 @@ def recall(rt: Runtime, user_id: str) -> PersonRecord | None:
     """What was last known of a person; see `fetched_at` for how old that is."""
     with database.reading():
         return people.recall(rt.workspace_id, user_id)
+
+
+def as_known(rt: Runtime, user_id: str) -> Actor:
+    """Who Slack last said that somebody is; of whom it said nothing, the standing is unknown."""
+    person = recall(rt, user_id)
+    if person is None:
+        return Actor(user_id, user_id, None, "unknown", "api")
+    return Actor(person.user_id, person.name, person.email, person.standing, "api")
 
 
 def groups_named(rt: Runtime) -> set[str]:

@@ -113,6 +113,7 @@ def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> boo
         min_approvals=outcome.min_approvals, approvers=outcome.approvers, allow_self=outcome.allow_self,
         message=outcome.message, preview=outcome.preview, digest=_digest(transition, step, outcome),
         on_timeout=outcome.on_timeout, opened_at=transition.at, expires_at=expires, decided_at=None,
+        remind_at=decide.next_reminder(transition.at, expires, transition.at),
     )  # fmt: skip
     approval_id = approvals.create(transition.rt.workspace_id, gate)
     transition.tell("gate_opened", step.path, approval_id=approval_id)

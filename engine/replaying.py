@@ -41,7 +41,7 @@ def replay(
         raise ReasonRequired('Starting in the middle needs a reason: reason="…".')
     wanted = Wanted(
         old.slug, old.parameters, trigger=f"replay:{old.id}", number=None if latest else old.number,
-        reason=reason or old.reason, incident=old.incident or {}, replay_of=old.id,
+        reason=reason or old.reason, incident=old.incident or {}, replay_of=old.id, prefill=False,
     )  # fmt: skip
     checked = accepting.check(rt, actor, wanted)
     reused = _reused(old, checked, start_from) if start_from else {}

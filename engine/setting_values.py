@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from engine.patterns import compile_pattern
+
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _COMMAND = re.compile(r"/[a-z0-9][a-z0-9_-]{0,30}")
 _SENDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -159,6 +161,14 @@ def secret_key(text: str) -> bytes:
     if len(key) != 32:
         raise ValueError("use 32 random bytes as URL-safe base64 (43 or 44 characters)")
     return key
+
+
+def pattern(text: str) -> str:
+    """A regular expression of RE2's, "" for `none`."""
+    if text == "none":
+        return ""
+    compile_pattern(text)
+    return text
 
 
 def origins(text: str) -> tuple[str, ...]:

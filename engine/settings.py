@@ -99,6 +99,7 @@ SETTINGS: tuple[Setting, ...] = (
         values.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
         "INFO",
     ),
+    Setting("API_RATE_LIMIT", "Requests a minute that one token may make.", values.whole_number(1, 1_000_000), "1200"),
     Setting("CORS_ORIGINS", "Origins of web pages that may call the REST API, separated by commas.", values.origins),
     Setting(
         "HOOK_SENDERS",
@@ -110,6 +111,12 @@ SETTINGS: tuple[Setting, ...] = (
         "What an edited runbook does until it is approved: stop, or keep running the last approved version.",
         values.one_of("stop", "keep"),
         "stop",
+    ),
+    Setting(
+        "INCIDENT_CHANNELS",
+        "A regular expression (RE2): channels whose name or topic it is found in are incidents; none for none.",
+        values.pattern,
+        "^inc(ident)?[-_]",
     ),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
@@ -135,8 +142,10 @@ class Settings:
     db_pool_max: int
     worker_threads: int
     log_level: str
+    api_rate_limit: int
     on_edit: Literal["stop", "keep"]
     allow_self_approval: bool
+    incident_channels: str
     egress_allow: tuple[Allowed, ...] = ()
     cors_origins: tuple[str, ...] = ()
     hook_senders: tuple[tuple[str, str], ...] = ()

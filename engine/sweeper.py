@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from engine import approvals as gates
-from engine import controls, incoming, lifecycle, recording, waiting
+from engine import chain, controls, incoming, lifecycle, recording, waiting
 from engine.access import SYSTEM
 from engine.lifecycle import change
 from engine.runtime import Runtime
@@ -26,6 +26,7 @@ HINT_GRACE_MS = 2_000
 REPEAT_HINT_S = 5.0
 BATCH = 200
 HOURLY_S = 3_600.0
+SEAL_EVERY_S = 1.0
 
 
 class Sweeper:
@@ -40,6 +41,7 @@ class Sweeper:
         self._grace_ms = grace_ms
         self._hinted: dict[tuple[str, int], float] = {}
         self._forget_at = 0.0
+        self._seal_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Sweep until `stop`, at least every second and as soon as the next step falls due."""
@@ -59,12 +61,14 @@ class Sweeper:
         at = database.now()
         self._each("take over", self._orphans(at), self._take_over)
         self._each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
+        self._each("remind people of", self._unreminded(at), lambda gate: gates.remind(self._rt, gate))
         self._each("give an event to", self._served(at), lambda wait: incoming.give(self._rt, *wait))
         self._each("end", self._waits(at), self._expire_wait)
         self._each("time out", self._overdue(at), self._time_out)
         self._each("cancel the children of", self._bereft(), self._cancel_children)
         self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
         self._wake(at)
+        self._seal_audit()
         self._forget_requests()
 
     def _each(self, what: str, things: Iterable[object], act: Callable[..., object]) -> None:
@@ -83,6 +87,10 @@ class Sweeper:
     def _expired(self, at: int) -> list[object]:
         with database.reading():
             return list(approvals.expired(at, BATCH))
+
+    def _unreminded(self, at: int) -> list[object]:
+        with database.reading():
+            return list(approvals.to_remind(at, BATCH))
 
     def _waits(self, at: int) -> list[tuple[str, int]]:
         with database.reading():
@@ -154,6 +162,11 @@ class Sweeper:
         if due is None:
             return TICK_S
         return min(TICK_S, max(0.02, (due - database.now()) / 1000))
+
+    def _seal_audit(self) -> None:
+        if time.monotonic() >= self._seal_at:
+            chain.seal(self._rt)
+            self._seal_at = time.monotonic() + SEAL_EVERY_S
 
     def _forget_requests(self) -> None:
         if time.monotonic() >= self._forget_at:

@@ -38,6 +38,27 @@ def expired(at: int, limit: int) -> list[ApprovalRecord]:
     return [_record(row) for row in dicts(query)]
 
 
+def to_remind(at: int, limit: int) -> list[ApprovalRecord]:
+    """Open gates of which people are to be reminded by now, and whose time is not up."""
+    query = (
+        Approval.select()
+        .where((Approval.status == ApprovalStatus.PENDING) & (Approval.remind_at <= at) & (Approval.expires_at > at))
+        .order_by(Approval.remind_at)
+        .limit(limit)
+    )
+    return [_record(row) for row in dicts(query)]
+
+
+def reminded(approval: ApprovalRecord, next_at: int | None) -> bool:
+    """Note that people were reminded, and when they are next; False when that was done or the gate is closed."""
+    query = Approval.update(remind_at=next_at).where(
+        (Approval.id == approval.id)
+        & (Approval.status == ApprovalStatus.PENDING)
+        & (Approval.remind_at == approval.remind_at)
+    )
+    return bool(query.execute() == 1)
+
+
 def all_open(workspace_id: int) -> list[ApprovalRecord]:
     query = Approval.select().where(
         (Approval.workspace_id == workspace_id) & (Approval.status == ApprovalStatus.PENDING)

@@ -1,11 +1,16 @@
-"""Who did what, and what policy decided. Rows are only ever added, in the transaction of the change they tell of."""
+"""Who did what, and what policy decided. Rows are only ever added, in the transaction of the change they tell of.
+
+A row gets its place in the chain (`seq` and `hash`) afterwards, when it is sealed; nothing else of it ever changes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from storage import sql
-from storage.database import now
+from storage.database import now, one_at_a_time
 from storage.records import AuditRecord, Json, Severity
-from storage.tables import Audit, dicts
+from storage.tables import Audit, dicts, tuples
 
 
 def write(
@@ -25,10 +30,48 @@ def of_thing(workspace_id: int, thing: str, limit: int = 100) -> list[AuditRecor
     return [_record(row) for row in dicts(query.order_by(Audit.id).limit(limit))]
 
 
+def of_things(workspace_id: int, things: Collection[str], limit: int = 100) -> list[AuditRecord]:
+    """The newest rows about any of these things, newest first."""
+    query = Audit.select().where((Audit.workspace_id == workspace_id) & Audit.thing.in_(list(things)))
+    return [_record(row) for row in dicts(query.order_by(Audit.id.desc()).limit(limit))] if things else []
+
+
 def recent(workspace_id: int, limit: int = 100) -> list[AuditRecord]:
     """The newest rows first."""
     query = Audit.select().where(Audit.workspace_id == workspace_id).order_by(Audit.id.desc()).limit(limit)
     return [_record(row) for row in dicts(query)]
+
+
+def lock_chain(workspace_id: int) -> None:
+    """Hold the chain's end until this transaction ends."""
+    one_at_a_time(f"audit-chain:{workspace_id}")
+
+
+def unsealed(workspace_id: int, limit: int) -> list[AuditRecord]:
+    """The rows that have no place in the chain yet, oldest first."""
+    query = Audit.select().where((Audit.workspace_id == workspace_id) & Audit.seq.is_null())
+    return [_record(row) for row in dicts(query.order_by(Audit.id).limit(limit))]
+
+
+def head(workspace_id: int) -> tuple[int, str] | None:
+    """The place and hash of the chain's last row; None while it has none."""
+    query = Audit.select(Audit.seq, Audit.hash).where((Audit.workspace_id == workspace_id) & Audit.seq.is_null(False))
+    found = tuples(query.order_by(Audit.seq.desc()).limit(1))
+    return (int(found[0][0]), str(found[0][1])) if found else None
+
+
+def seal(places: Sequence[tuple[int, int, str]]) -> None:
+    """Give rows their places: id, seq and hash of each. Needs the chain's lock."""
+    for row_id, seq, digest in places:
+        sql.update(Audit, {"seq": seq, "hash": digest}, "id = ? AND seq IS NULL", row_id)
+
+
+def sealed(workspace_id: int, after: int, up_to: int | None, limit: int) -> list[AuditRecord]:
+    """The chain's rows behind number `after`, in its order, at most up to number `up_to`."""
+    query = Audit.select().where((Audit.workspace_id == workspace_id) & (Audit.seq > after))
+    if up_to is not None:
+        query = query.where(Audit.seq <= up_to)
+    return [_record(row) for row in dicts(query.order_by(Audit.seq).limit(limit))]
 
 
 def _record(row: dict[str, Json]) -> AuditRecord:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import peewee as pw
+
 from storage.database import now
 from storage.records import CardRecord, PostRecord
-from storage.tables import Card, Execution, Post, columns, tuples
+from storage.tables import Card, Event, Execution, Post, columns, tuples
 
 
 def stale(workspace_id: int, limit: int) -> list[CardRecord]:
@@ -20,9 +22,29 @@ def stale(workspace_id: int, limit: int) -> list[CardRecord]:
     return [CardRecord(*row) for row in tuples(query)]
 
 
+def oldest_unshown(workspace_id: int) -> int | None:
+    """When the oldest event happened that a card does not show or a thread does not tell yet; None where none is."""
+    following = Event.seq.in_([Card.shown_seq + 1, Card.told_seq + 1])
+    query = (
+        Card.select(pw.fn.MIN(Event.at))
+        .join(Event, on=((Event.execution_id == Card.execution_id) & following))
+        .where((Card.workspace_id == workspace_id) & (~Card.settled))
+    )
+    oldest: int | None = query.scalar()
+    return oldest
+
+
 def find(execution_id: str) -> CardRecord | None:
     found = tuples(Card.select(*columns(Card, CardRecord)).where(Card.execution_id == execution_id))
     return CardRecord(*found[0]) if found else None
+
+
+def shown_at(workspace_id: int, channel: str, ts: str) -> str | None:
+    """The execution whose card this message is."""
+    query = Card.select(Card.execution_id).where(
+        (Card.workspace_id == workspace_id) & (Card.channel == channel) & (Card.ts == ts)
+    )
+    return next((str(row[0]) for row in tuples(query)), None)
 
 
 def set_ts(execution_id: str, ts: str) -> None:

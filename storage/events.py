@@ -17,6 +17,13 @@ def append(workspace_id: int, events: Sequence[EventRecord]) -> None:
         sql.insert(Event, rows)
 
 
+def last(execution_id: str, kind: str) -> EventRecord | None:
+    """The last event of this kind in an execution."""
+    query = Event.select(*[getattr(Event, name) for name in EventRecord.__slots__])
+    query = query.where((Event.execution_id == execution_id) & (Event.kind == kind)).order_by(Event.seq.desc()).limit(1)
+    return next((EventRecord(**row) for row in dicts(query)), None)
+
+
 def after(execution_id: str, seq: int, limit: int) -> list[EventRecord]:
     """The events of an execution that follow number `seq`."""
     query = (

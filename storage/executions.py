@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from storage import sql
 from storage.database import is_postgresql
 from storage.moves import EXECUTION_MOVES, check_move
-from storage.records import ExecutionRecord, ExecutionStatus, Phase
+from storage.records import ExecutionRecord, ExecutionStatus, Filter, Phase
 from storage.tables import Card, Execution, StepRun, dicts, first, tuples
 
 _NAMES = ExecutionRecord.__slots__
@@ -72,17 +72,57 @@ def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
 
 
 def recent(
-    workspace_id: int, *, channel: str | None = None, requester: str | None = None, open_only: bool = False, limit: int
+    workspace_id: int,
+    *,
+    channel: str | None = None,
+    requester: str | None = None,
+    open_only: bool = False,
+    slug: str | None = None,
+    statuses: Collection[ExecutionStatus] = (),
+    since: int | None = None,
+    limit: int,
 ) -> list[ExecutionRecord]:
-    """The newest executions first."""
+    """The newest executions first: of a channel, of who asked for or owns them, of a runbook, made since then."""
     query = Execution.select().where(Execution.workspace_id == workspace_id)
+    if slug is not None:
+        query = query.where(Execution.slug == slug)
+    if statuses:
+        query = query.where(Execution.status.in_([status.value for status in statuses]))
+    if since is not None:
+        query = query.where(Execution.created_at >= since)
     if channel is not None:
         query = query.where(Execution.channel == channel)
     if requester is not None:
-        query = query.where(Execution.requester == requester)
+        query = query.where((Execution.requester == requester) | (Execution.owner == requester))
     if open_only:
         query = query.where(Execution.ended_at.is_null())
     return [_record(row) for row in dicts(query.order_by(Execution.created_at.desc()).limit(limit))]
+
+
+def page(
+    workspace_id: int, wanted: Filter, *, seen: Collection[str] | None, or_of: str, before: tuple[int, str] | None,
+    limit: int,
+) -> list[ExecutionRecord]:  # fmt: skip
+    """The newest executions that fit, behind the one `before` (created_at, id).
+
+    `seen` leaves those of these teams, those of no team, and those that `or_of` has asked for.
+    """
+    query = Execution.select().where(Execution.workspace_id == workspace_id)
+    for name in ("slug", "status", "team", "requester", "channel"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(getattr(Execution, name) == value)
+    if wanted.open is not None:
+        query = query.where(Execution.ended_at.is_null(wanted.open))
+    if seen is not None:
+        query = query.where(Execution.team.is_null() | Execution.team.in_(list(seen)) | (Execution.requester == or_of))
+    if before is not None:
+        at, last = before
+        earlier = (Execution.created_at == at) & (Execution.id < last)
+        query = query.where((Execution.created_at <= at) & ((Execution.created_at < at) | earlier))
+    return [
+        _record(row) for row in dicts(query.order_by(Execution.created_at.desc(), Execution.id.desc()).limit(limit))
+    ]
 
 
 def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:
@@ -159,6 +199,15 @@ def holders(workspace_id: int, group: str) -> list[str]:
         (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "held")
     )
     return [row[0] for row in tuples(query.order_by(Execution.created_at))]
+
+
+def queued_before(workspace_id: int, group: str, execution_id: str) -> list[str]:
+    """Ids of the executions that are queued for a group and will be let in before this one."""
+    query = Execution.select(Execution.id).where(
+        (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "queued")
+    )
+    waiting = [row[0] for row in tuples(query.order_by(Execution.created_at, Execution.id))]
+    return waiting[: waiting.index(execution_id)] if execution_id in waiting else []
 
 
 def admit_next(workspace_id: int, group: str, at: int) -> str | None:

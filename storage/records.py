@@ -87,6 +87,15 @@ class Severity(StrEnum):
     WARNING = "WARNING"
 
 
+class Scope(StrEnum):
+    """What a token may be used for; it never allows more than its person may do."""
+
+    READ = "read"
+    RUN = "run"
+    APPROVE = "approve"
+    ADMIN = "admin"
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """The tenant. `slack_team` is None until the first Slack connection binds it."""
@@ -98,7 +107,10 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class RunbookRecord:
-    """A runbook's identity. `status` is that of version `current_number`."""
+    """A runbook's identity. `status` is that of version `current_number`.
+
+    `successor` is the id of the runbook that was named to take its place when it was deprecated.
+    """
 
     id: int
     slug: str
@@ -111,6 +123,7 @@ class RunbookRecord:
     current_number: int
     status: VersionStatus
     updated_at: int
+    successor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +164,7 @@ class ExecutionRecord:
     `slot_group` is the rendered concurrency group and `slot` `held` or `queued`, None without a group or after the end.
     `parent_step` is the step run that started this execution, `replay_of` the execution that it replays.
     `event_seq` is the number of the last event row: it grows with every change. `result` is what a SUCCESS brought, and
-    `error` ({code, message, step}) why it is none.
+    `error` ({code, message, step}) why it is none. `owner` is who answers for it since it was handed over, else None.
     """
 
     id: str
@@ -196,6 +209,24 @@ class ExecutionRecord:
     slot: str | None = None
     parent_step: int | None = None
     replay_of: str | None = None
+    owner: str | None = None
+
+    @property
+    def responsible(self) -> str:
+        """Who answers for it now: whom it was handed to, else who asked for it."""
+        return self.owner or self.requester
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which executions are asked for; what is None does not matter. `open` is whether they have not ended."""
+
+    slug: str | None = None
+    status: ExecutionStatus | None = None
+    team: str | None = None
+    requester: str | None = None
+    channel: str | None = None
+    open: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +291,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRecord:
-    """A gate in an execution. `digest` binds every vote to what was shown when the gate opened."""
+    """A gate in an execution. `digest` binds every vote to what was shown when the gate opened.
+
+    `remind_at` is when people are next reminded of it, None when not again.
+    """
 
     id: int
     execution_id: str
@@ -277,6 +311,7 @@ class ApprovalRecord:
     opened_at: int
     expires_at: int
     decided_at: int | None
+    remind_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +338,8 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
+    """`seq` and `hash` are its place in the chain, None until it was sealed into that."""
+
     id: int
     at: int
     actor: str
@@ -310,6 +347,25 @@ class AuditRecord:
     thing: str
     severity: Severity
     detail: Json
+    seq: int | None = None
+    hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRecord:
+    """A channel bound to a case from `opened_at` until `closed_at`. `fields` are its own facts, text by name."""
+
+    id: int
+    channel: str
+    channel_name: str
+    title: str
+    severity: str
+    fields: dict[str, str]
+    opened_at: int
+    opened_by: str
+    closed_at: int | None
+    closed_by: str | None
+    close_reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +391,26 @@ class PersonRecord:
     standing: str
     tz: str | None
     fetched_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """A key by which programs act as `user_id`. Of its secret only the `digest` is kept: SHA-256 in hexadecimal.
+
+    `last_used_at` is exact to the minute. `created_by` and `revoked_by` are a user id, or `system` for the host.
+    """
+
+    id: str
+    user_id: str
+    name: str
+    digest: str
+    scopes: frozenset[Scope]
+    created_at: int
+    created_by: str
+    expires_at: int
+    last_used_at: int | None = None
+    revoked_at: int | None = None
+    revoked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,11 @@ def move_version(found: VersionRecord, to: VersionStatus, actor: str, note: str 
     return True
 
 
+def name_successor(runbook_id: int, successor: str | None) -> None:
+    """Note which runbook takes this one's place, or that none does any more."""
+    Runbook.update(successor=successor).where(Runbook.id == runbook_id).execute()
+
+
 def set_source_path(runbook_id: int, path: str) -> None:
     """Note that the runbook's file was moved without being changed."""
     Runbook.update(source_path=path).where(Runbook.id == runbook_id).execute()

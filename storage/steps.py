@@ -283,11 +283,33 @@ def end_attempt(
 
 
 def attempts(step_run_id: int) -> list[AttemptRecord]:
+    """The attempts of a step run in order."""
+    return attempts_of([step_run_id])
+
+
+def attempts_of(step_run_ids: Collection[int]) -> list[AttemptRecord]:
+    """The attempts of these step runs, each one's in order."""
     found = []
-    for row in dicts(Attempt.select().where(Attempt.step_run_id == step_run_id).order_by(Attempt.number)):
+    query = Attempt.select().where(Attempt.step_run_id.in_(list(step_run_ids)))
+    for row in dicts(query.order_by(Attempt.step_run_id, Attempt.number)):
         row.pop("workspace_id")
         row["status"] = AttemptStatus(row["status"])
         found.append(AttemptRecord(**row))
+    return found
+
+
+def all_attempts(execution_id: str) -> dict[int, list[AttemptRecord]]:
+    """The attempts of every step run of an execution, by the step run's id, in their order."""
+    query = (
+        Attempt.select(*[getattr(Attempt, name) for name in AttemptRecord.__slots__])
+        .join(StepRun, on=(StepRun.id == Attempt.step_run_id))
+        .where(StepRun.execution_id == execution_id)
+        .order_by(Attempt.step_run_id, Attempt.number)
+    )
+    found: dict[int, list[AttemptRecord]] = {}
+    for row in dicts(query):
+        row["status"] = AttemptStatus(row["status"])
+        found.setdefault(row["step_run_id"], []).append(AttemptRecord(**row))
     return found
 
 

@@ -88,6 +88,7 @@ class Runbook(Table):
     current_number = pw.BigIntegerField()
     status = Text()
     updated_at = pw.BigIntegerField()
+    successor = Text(null=True)
 
 
 class RunbookVersion(Table):
@@ -197,6 +198,7 @@ class Execution(Table):
     slot = Text(null=True)
     parent_step = pw.BigIntegerField(null=True)
     replay_of = Text(null=True)
+    owner = Text(null=True)
 
 
 class StepRun(Table):
@@ -263,6 +265,7 @@ class Approval(Table):
     opened_at = pw.BigIntegerField()
     expires_at = pw.BigIntegerField()
     decided_at = pw.BigIntegerField(null=True)
+    remind_at = pw.BigIntegerField(null=True)
 
 
 class Vote(Table):
@@ -296,6 +299,23 @@ class Audit(Table):
     thing = Text()
     severity = Text()
     detail = JsonText()
+    seq = pw.BigIntegerField(null=True)
+    hash = Text(null=True)
+
+
+class Incident(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    channel = Text()
+    channel_name = Text()
+    title = Text()
+    severity = Text()
+    fields = JsonText()
+    opened_at = pw.BigIntegerField()
+    opened_by = Text()
+    closed_at = pw.BigIntegerField(null=True)
+    closed_by = Text(null=True)
+    close_reason = Text()
 
 
 class Card(Table):
@@ -352,7 +372,35 @@ class RequestSeen(Table):
     at = pw.BigIntegerField()
 
 
+class Token(Table):
+    id = Text(primary_key=True)
+    workspace_id = pw.BigIntegerField()
+    user_id = Text()
+    name = Text()
+    digest = Text(unique=True)
+    scopes = JsonText()
+    created_at = pw.BigIntegerField()
+    created_by = Text()
+    expires_at = pw.BigIntegerField()
+    last_used_at = pw.BigIntegerField(null=True)
+    revoked_at = pw.BigIntegerField(null=True)
+    revoked_by = Text(null=True)
+
+
+class Answer(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    actor = Text()
+    key = Text()
+    request = Text()
+    status = pw.BigIntegerField(null=True)
+    headers = JsonText()
+    body = Text()
+    at = pw.BigIntegerField()
+
+
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen,
+    Incident, Token, Answer,
 )  # fmt: skip

@@ -93,6 +93,7 @@ CHANNELS: dict[str, Channel] = {
             (*_HUMANS, BOT_USER_ID),
         ),
         Channel("C0GENERAL", "general", "Company-wide announcements", (*_STAFF, BOT_USER_ID)),
+        Channel("C0PAYMENTS", "team-payments", "The payments team", ("U0BOB0001", "U0CAROL01", BOT_USER_ID)),
         Channel("C0PRIVATE", "leadership", "The bot is not a member here", ("U0ALICE01", "U0DAVE001")),
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from bot.page import links
 from bot.slack import running
 from bot.slack.commands import voted
 from bot.slack.desk import Desk
@@ -25,8 +26,10 @@ from bot.slack.steering import CANCELLING, ENDED_NOW
 from bot.slack.views import admin, form, gate, possible
 from bot.slack.views.parts import said
 from bot.slack.views.text import code, escape
-from engine import approvals, catalog, controls, executions, projection
+from engine import access, approvals, catalog, controls, executions, projection
+from engine.access import authorise
 from engine.errors import Conflict
+from engine.settings import secret_key
 from storage.records import ApprovalStatus, Decision
 
 
@@ -65,6 +68,18 @@ def _skip(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     if not paths:
         raise Conflict(f"{ref.execution_id} has no step that can be skipped now.")
     running.open_modal(desk, reply.place, form.skip_form(SkipForm(ref.execution_id, reply.place.channel), paths))
+
+
+def _page(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    """A link for this person alone: the card is everybody's, what may be looked at is each one's."""
+    run = executions.find(desk.rt, decode(RunRef, value).execution_id)
+    actor = desk.directory.identify(reply.place.user)
+    authorise(desk.rt, actor, access.Action.VIEW, run)
+    settings = desk.rt.settings
+    if settings.public_url is None:
+        raise Conflict("Runs have no pages here: PUBLIC_URL is not set.")
+    address = links.link(settings.public_url, secret_key(settings), actor.user_id, run.id)
+    reply.privately(said(f"<{address}|Open the page of {run.id}>. This link is yours alone, and good for 15 minutes."))
 
 
 def _approve(desk: Desk, _: Action, value: str, reply: Reply) -> None:
@@ -145,6 +160,7 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.END_NOW: _cancel,
     Action.RETRY_FAILED: _retry_failed,
     Action.SKIP: _skip,
+    Action.PAGE: _page,
     Action.APPROVE: _approve,
     Action.REJECT: _reject,
     Action.RETRY: _resolve,

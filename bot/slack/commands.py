@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.grammar import Command, GrammarError, verb
 from bot.manual import verbs_about
-from bot.slack import running, steering
+from bot.slack import running, steering, tokens
 from bot.slack.ask import Ask, only_run, the_run
 from bot.slack.desk import Desk
 from bot.slack.reply import Reply
@@ -28,7 +28,8 @@ def answer(desk: Desk, command: Command, reply: Reply) -> None:
         desk.directory.refresh_groups()
     message = _VERBS[command.verb](ask)
     if message is not None:
-        reply.answer(message)
+        say = reply.privately if command.verb in _PRIVATE else reply.answer
+        say(message)
 
 
 def _help(ask: Ask) -> Message:
@@ -198,10 +199,13 @@ _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
     "approve": _approve,
     "reject": _reject,
     "withdraw": _withdraw,
+    "token": tokens.token,
     "admin sync": _sync,
     "admin approve": _admin_approve,
     "admin deprecate": _admin_deprecate,
     "admin rollback": _admin_rollback,
 }
+_PRIVATE = frozenset({"token"})
+"""Verbs whose answer nobody else may read, in a thread neither."""
 _DECISIONS = frozenset(_VERBS) - {"help", "list", "show", "diff", "status", "runs"}
 """Verbs whose right may hang on a user group."""

@@ -21,6 +21,7 @@ class Action(StrEnum):
     END_NOW = "run.end"
     RETRY_FAILED = "run.retry"
     SKIP = "run.skip"
+    PAGE = "run.page"
     APPROVE = "gate.approve"
     REJECT = "gate.reject"
     RETRY = "step.retry"

@@ -13,29 +13,27 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from bot.slack.client import error_code, retry_after
+from bot.slack.callers import Callers
+from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.pacing import Pace
-from bot.slack.reply import SAFE
+from bot.slack.pictures import Pictures
+from bot.slack.poster import Draw, Mark, NotNow, Poster
 from bot.slack.views import card as cards
 from bot.slack.views import thread
 from bot.slack.views.gate import gate_post
 from bot.slack.views.parts import Message, said
+from bot.slack.views.reminder import reminder
 from engine import events, executions, projection
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage.records import ApprovalStatus, CardRecord, EventRecord, PostRecord, VoteRecord
 
 log = logging.getLogger(__name__)
-
-Draw = Callable[[int], Message]
-"""Draws a message: 0 as it should be, 1 with blocks that every workspace knows, 2 as short as can be."""
 
 LEASE_EVERY_S = 3.0
 BUSY_WAIT_S = 0.2
@@ -50,13 +48,7 @@ CHANNEL_GONE = {
     "restricted_action_read_only_channel",
 }
 MESSAGE_GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"}
-TOO_LONG = {"msg_too_long", "msg_blocks_too_long"}
-REFUSED_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "unsupported_block_type"}
 NO_ACCESS = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive", "missing_scope"}
-
-
-class NotNow(Exception):
-    """The budget or Slack says: later."""
 
 
 class Projector:
@@ -64,10 +56,11 @@ class Projector:
 
     def __init__(self, rt: Runtime, client: WebClient, holder: str = "", pace: Pace | None = None) -> None:
         self._rt = rt
-        self._client = client
-        self._pace = pace or Pace()
+        self._poster = Poster(client, pace)
+        self._callers = Callers(rt, client, self._poster)
+        self._pictures = Pictures(rt, self._poster)
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._plan_refused = False
+        self._pages = rt.settings.public_url is not None
         self._later: dict[str, tuple[float, float]] = {}
         self._gates_shown: dict[str, tuple[VoteRecord, ...]] = {}
         self._gone: set[str] = set()
@@ -79,13 +72,20 @@ class Projector:
             busy = False
             try:
                 if time.monotonic() - asked >= LEASE_EVERY_S or not mine:
-                    asked, mine = time.monotonic(), projection.hold_lease(self._rt, self._holder)
+                    asked, mine = time.monotonic(), self._hold(mine)
                 busy = mine and self.round() > 0
             except Exception:
                 log.exception("Showing runs in Slack failed; trying again")
                 mine = False
             stop.wait(BUSY_WAIT_S if busy else IDLE_WAIT_S)
         self._release()
+
+    def _hold(self, mine: bool) -> bool:
+        """Whether this is the one process that shows now; where it has just become that, another one was before."""
+        held = projection.hold_lease(self._rt, self._holder)
+        if held and not mine:
+            self._poster.take_over()
+        return held
 
     def round(self) -> int:
         """Bring every card that lags as far as budgets allow now; says how many lag."""
@@ -109,7 +109,7 @@ class Projector:
             self._refused(card, trouble)
         except SLACK_TROUBLE as trouble:
             log.warning("Slack cannot be reached: %s", type(trouble).__name__)
-            self._pace.pause("*", 2.0)
+            self._poster.rest("*", 2.0)
         except Exception:
             log.exception("%s could not be shown", card.execution_id)
             self._back_off(card)
@@ -117,7 +117,9 @@ class Projector:
     # The card
 
     def _post_card(self, card: CardRecord, view: ExecutionView) -> str:
-        ts = self._post(card.channel, lambda level: draw_card(view, level))
+        ts = self._poster.post(
+            card.channel, lambda level: draw_card(view, level, page=self._pages), _mark(view, "card")
+        )
         projection.set_channel_ts(self._rt, card.execution_id, ts)
         projection.shown(self._rt, card.execution_id, view.execution.event_seq)
         self._gone.discard(card.execution_id)
@@ -131,19 +133,21 @@ class Projector:
         if card.ts is None or card.execution_id in self._gone:
             return self._post_card(card, view)
         seq = view.execution.event_seq
-        if card.shown_seq >= seq or not self._pace.may_update(f"{card.channel}:{card.ts}"):
+        if card.shown_seq >= seq or not self._poster.may_update(card.channel, card.ts):
             return card.ts
-        self._update(card.channel, card.ts, lambda level: draw_card(view, level))
+        self._poster.update(card.channel, card.ts, lambda level: draw_card(view, level, page=self._pages))
         projection.shown(self._rt, card.execution_id, seq)
         return card.ts
 
     # Gates' own messages
 
     def _settle_posts(self, card: CardRecord, view: ExecutionView) -> None:
-        """Redraw gates whose votes or state have changed; a decided one for the last time."""
+        """Redraw gates whose votes or state have changed; a decided one for the last time, wherever it was told."""
         for post in projection.posts(self._rt, card.execution_id):
             gate = _gate_of(view, post)
             if post.settled or gate is None:
+                if not post.settled:
+                    self._callers.settle(view, post)
                 continue
             decided = gate.approval.status is not ApprovalStatus.PENDING
             if decided or self._gates_shown.get(post.key) != gate.votes:
@@ -153,10 +157,10 @@ class Projector:
                 self._gates_shown.pop(post.key, None)
 
     def _redraw_gate(self, post: PostRecord, gate: GateView) -> None:
-        if not self._pace.may_update(f"{post.channel}:{post.ts}"):
+        if not self._poster.may_update(post.channel, post.ts):
             raise NotNow
         try:
-            self._update(post.channel, post.ts, _same(gate_post(gate)))
+            self._poster.update(post.channel, post.ts, _same(gate_post(gate)))
         except SlackApiError as trouble:
             if error_code(trouble) not in MESSAGE_GONE:
                 raise
@@ -169,80 +173,78 @@ class Projector:
         for event in events.after(self._rt, card.execution_id, card.told_seq):
             if event.seq > view.execution.event_seq:
                 return  # it came after the view was read, which therefore does not know what it tells of
-            if event.kind == "gate_opened":
-                self._post_gate(card, ts, view, event)
-            elif event.kind == "message":
-                self._post_message(card, ts, event)
-            else:
-                text = thread.line(event, view)
-                if text is not None:
-                    self._post(card.channel, _same(said(text)), thread_ts=ts)
+            self._tell_of(card, ts, view, event)
             projection.told(self._rt, card.execution_id, event.seq)
 
+    def _tell_of(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
+        if event.kind == "gate_opened":
+            self._post_gate(card, ts, view, event)
+        elif event.kind == "gate_reminder":
+            self._remind(card, ts, view, event)
+        elif event.kind == "message":
+            self._post_message(card, ts, view, event)
+        elif event.kind == "ended":
+            self._post_end(card, ts, view, event)
+        elif (text := thread.line(event, view)) is not None:
+            self._poster.post(card.channel, _same(said(text)), _mark(view, f"event:{event.seq}"), ts)
+
     def _post_gate(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
-        wanted = event.data.get("approval_id") if isinstance(event.data, dict) else None
-        gate = next((each for each in view.gates if each.approval.id == wanted), None)
-        key = f"gate:{wanted}"
-        if gate is None or any(post.key == key for post in projection.posts(self._rt, card.execution_id)):
+        gate = _gate_in(view, event)
+        if gate is None:
             return
-        gate_ts = self._post(card.channel, _same(gate_post(gate)), thread_ts=ts)
-        projection.add_post(self._rt, card.execution_id, key, card.channel, gate_ts)
-        self._gates_shown[key] = gate.votes
-        if gate.approval.status is not ApprovalStatus.PENDING:
+        key = f"gate:{gate.approval.id}"
+        gate_ts = self._posted(card, key)
+        if gate_ts is None:
+            gate_ts = self._poster.post(card.channel, _same(gate_post(gate)), _mark(view, key), ts)
+            projection.add_post(self._rt, card.execution_id, key, card.channel, gate_ts)
+            self._gates_shown[key] = gate.votes
+        if gate.approval.status is ApprovalStatus.PENDING:
+            self._callers.call(view, gate, card.channel, gate_ts)
+        else:
             projection.settle_post(self._rt, card.execution_id, key)
 
-    def _post_message(self, card: CardRecord, ts: str, event: EventRecord) -> None:
+    def _remind(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
+        """Say once more that a gate is open, unless it was decided meanwhile."""
+        gate = _gate_in(view, event)
+        if gate is None or gate.approval.status is not ApprovalStatus.PENDING:
+            return
+        left = int(event.data["left_ms"])
+        key = f"event:{event.seq}"
+        self._poster.post(card.channel, _same(reminder(gate, left)), _mark(view, key), ts)
+        self._callers.remind(view, gate, left, key)
+
+    def _post_message(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
         """What a `message` step says: in the run's thread, or by itself in its channel.
 
         Another channel that cannot be written to is said in the thread, and the run's own card goes on.
         """
         channel = event.data.get("channel") or card.channel
+        mark = _mark(view, f"event:{event.seq}")
         if channel == card.channel and event.data.get("thread", True):
-            self._post(channel, _same(thread.message(event)), thread_ts=ts)
+            self._poster.post(channel, _same(thread.message(event)), mark, ts)
             return
         try:
-            self._post(channel, _same(thread.message(event)))
+            self._poster.post(channel, _same(thread.message(event)), mark)
         except SlackApiError as trouble:
             if channel == card.channel or error_code(trouble) not in CHANNEL_GONE:
                 raise
-            self._post(card.channel, _same(thread.unposted(event, channel)), thread_ts=ts)
+            self._poster.post(card.channel, _same(thread.unposted(event, channel)), mark, ts)
 
-    # Calls
+    def _post_end(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
+        """The summary, and below it the picture. A picture that Slack does not take is no reason to say more."""
+        key = f"event:{event.seq}"
+        if self._posted(card, key) is None:
+            end_ts = self._poster.post(card.channel, _same(said(thread.ended(event, view))), _mark(view, key), ts)
+            projection.add_post(self._rt, card.execution_id, key, card.channel, end_ts)
+            projection.settle_post(self._rt, card.execution_id, key)
+        self._pictures.share(view, card.channel, ts, event.seq)
 
-    def _post(self, channel: str, draw: Draw, thread_ts: str | None = None) -> str:
-        if not self._pace.may_post(channel):
-            raise NotNow
-        answer = self._drawn("chat.postMessage", draw, channel=channel, thread_ts=thread_ts, **SAFE)
-        return str(answer["ts"])
+    def _posted(self, card: CardRecord, key: str) -> str | None:
+        """The ts of what was posted under a key before, or None."""
+        posts = projection.posts(self._rt, card.execution_id)
+        return next((post.ts for post in posts if post.key == key), None)
 
-    def _update(self, channel: str, ts: str, draw: Draw) -> None:
-        self._drawn("chat.update", draw, channel=channel, ts=ts, parse="none", link_names=False)
-
-    def _drawn(self, method: str, draw: Draw, **arguments: Any) -> Any:
-        """Make the call; where Slack refuses the blocks, again with a plainer drawing, at last with text alone."""
-        call = self._client.chat_update if method == "chat.update" else self._client.chat_postMessage
-        tried: Message | None = None
-        for level in range(1 if self._plan_refused else 0, 4):
-            drawn = Message(draw(2).text) if level == 3 else draw(level)
-            if drawn == tried:
-                continue
-            tried = drawn
-            try:
-                return call(text=drawn.text, blocks=list(drawn.blocks), **arguments)
-            except SlackApiError as trouble:
-                self._plainer(method, trouble, level)
-        raise NotNow
-
-    def _plainer(self, method: str, trouble: SlackApiError, level: int) -> None:
-        """Return when a plainer drawing may help; else raise what is the matter."""
-        wait, code = retry_after(trouble), error_code(trouble)
-        if wait is not None:
-            self._pace.pause(method, wait)
-            raise NotNow from trouble
-        if code not in REFUSED_BLOCKS | TOO_LONG or level == 3:
-            raise trouble
-        log.warning("Slack refuses a message (%s); trying a plainer one.", code)
-        self._plan_refused = self._plan_refused or (code in REFUSED_BLOCKS and level == 0)
+    # Trouble
 
     def _refused(self, card: CardRecord, trouble: SlackApiError) -> None:
         code = error_code(trouble)
@@ -252,7 +254,7 @@ class Projector:
             return
         if code in NO_ACCESS:
             log.error("Slack does not let this bot write (%s); trying again in a minute.", code)
-            self._pace.pause("*", 60.0)
+            self._poster.rest("*", 60.0)
             return
         if code in MESSAGE_GONE:
             self._gone.add(card.execution_id)
@@ -274,13 +276,23 @@ class Projector:
             log.info("The projector lease was not given back; it runs out by itself.")
 
 
-def draw_card(view: ExecutionView, level: int) -> Message:
-    """The card at one of the levels of `Draw`."""
-    return cards.short_card(view) if level == 2 else cards.card(view, plan=level == 0)
+def draw_card(view: ExecutionView, level: int, *, page: bool = False) -> Message:
+    """The card at one of the levels of `Draw`; `page` says that runs have pages."""
+    return cards.short_card(view, page=page) if level == 2 else cards.card(view, plan=level == 0, page=page)
 
 
 def _same(message: Message) -> Draw:
     return lambda _: message
+
+
+def _mark(view: ExecutionView, key: str) -> Mark:
+    return Mark(view.execution.id, key, view.execution.created_at)
+
+
+def _gate_in(view: ExecutionView, event: EventRecord) -> GateView | None:
+    """The gate that an event is about."""
+    wanted = event.data.get("approval_id") if isinstance(event.data, dict) else None
+    return next((each for each in view.gates if each.approval.id == wanted), None)
 
 
 def _gate_of(view: ExecutionView, post: PostRecord) -> GateView | None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from engine.definition.kinds import KINDS, Treatment
 from engine.definition.model import Concurrency, Json, Problem, Runbook, Step
+from engine.definition.references import FACTS
 from engine.definition.schema import Finding, Path
 from engine.expressions import references
 from engine.expressions.conditions import sources
@@ -43,6 +44,7 @@ def findings(runbook: Runbook) -> Iterator[Finding]:
         yield from _step_findings(placed)
         yield from _optional_findings(placed, optional)
         yield from _unsure_findings(placed, runbook)
+        yield from _incident_findings(placed)
         if placed.step.kind in _FOR_PEOPLE and _others_queue(runbook.concurrency):
             message = (
                 "while this waits, its execution holds the only place of its `concurrency` group, and others queue"
@@ -146,6 +148,17 @@ def _unsure_findings(placed: Placed, runbook: Runbook) -> Iterator[Finding]:
     if "while" in step.with_:
         place, inner = (*placed.with_path, "while"), frozenset(each.id for each in step.blocks["steps"])
         yield from _unguarded(place, step.with_["while"], True, inner, "has not run before the first round")
+
+
+def _incident_findings(placed: Placed) -> Iterator[Finding]:
+    """Fields that people give an incident, which the next one may not have."""
+    for place, value, is_condition in _readers(placed):
+        for text, syntax in _sources(value, is_condition):
+            chains = frozenset() if "incident" not in text or _GUARDED.search(text) else references(text, syntax)
+            names = {chain[1] for chain in chains if chain[0] == "incident" and len(chain) > 1} - set(FACTS["incident"])
+            if names:
+                message = f"`incident.{min(names)}` is there only where people gave the incident that field: "
+                yield Finding(place, f"{message}give it a `default`, or take it by a parameter's `x-prefill`")
 
 
 def _readers(placed: Placed) -> Iterator[tuple[Path, Json, bool]]:

@@ -36,6 +36,9 @@ def semantic_findings(schema: dict[str, Json], subschemas: list[tuple[Path, dict
     broken = list(_reference_findings(schema, subschemas))
     yield from broken
     for path, node in subschemas:
+        if "x-prefill" in node and (len(path) != 2 or path[0] != "properties"):
+            message = "`x-prefill` stands on a parameter itself, not deeper inside one"
+            yield Finding((*path, "x-prefill"), message, at_key=True)
         yield from _pattern_findings(path, node)
         yield from _name_findings(path, node)
     if not broken:

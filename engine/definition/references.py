@@ -18,7 +18,7 @@ from engine.expressions.urls import parse_url
 
 FACTS: Mapping[str, tuple[str, ...]] = {
     "execution": ("id", "workspace", "team", "requester", "reason", "started_at"),
-    "incident": ("channel", "channel_name"),
+    "incident": ("channel", "channel_name", "id", "title", "severity"),
     "runbook": ("id", "name", "version", "team"),
     "response": ("status", "headers", "json", "text"),
 }
@@ -282,7 +282,8 @@ def _secret_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
 
 def _fact_faults(chain: tuple[str, ...]) -> Iterator[str]:
     known = FACTS[chain[0]]
-    if len(chain) > 1 and chain[1] not in known:
+    own_field = chain[0] == "incident" and len(chain) > 1 and not nearest(chain[1], known)
+    if len(chain) > 1 and chain[1] not in known and not own_field:
         yield f"there is no `{chain[0]}.{chain[1]}`{_hint(chain[1], known)}"
 
 

@@ -40,9 +40,11 @@ MATRIX = {
     ("payments", Action.RETRY): "yyy----",
     ("payments", Action.SKIP): "yyy----",
     ("payments", Action.REPLAY): "yyy----",
+    ("payments", Action.HANDOVER): "yyy----",
     ("payments", Action.APPROVE): "y------",
     ("payments", Action.DEPRECATE): "y------",
     ("payments", Action.ROLLBACK): "y------",
+    ("payments", Action.EDIT): "yy-----",
     (None, Action.VIEW): "yyyyyyy",
     (None, Action.START): "y---y--",
     (None, Action.CANCEL): "y---y--",
@@ -52,10 +54,16 @@ MATRIX = {
     (None, Action.RETRY): "y---y--",
     (None, Action.SKIP): "y---y--",
     (None, Action.REPLAY): "y---y--",
+    (None, Action.HANDOVER): "y---y--",
     (None, Action.APPROVE): "y------",
     (None, Action.DEPRECATE): "y------",
     (None, Action.ROLLBACK): "y------",
+    (None, Action.EDIT): "y------",
     ("no thing", Action.SYNC): "y-----y",
+    ("no thing", Action.AUDIT): "y------",
+    ("no thing", Action.TOKEN): "yyyyyyy",
+    ("no thing", Action.TOKENS): "y-----y",
+    ("no thing", Action.INCIDENT): "yyyyy--",
 }
 
 
@@ -76,6 +84,8 @@ def things(house: House, team: str | None, action: Action) -> list[Thing]:
     found = catalog.get(house.rt, slug)
     if action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK):
         return [catalog.version(house.rt, slug)]
+    if action is Action.EDIT:
+        return [found, access.Draft(slug, found.team)]
     if action is Action.START:
         return [found]
     if found.status == "DRAFT":

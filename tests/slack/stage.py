@@ -176,8 +176,11 @@ def texts(value: Any) -> list[str]:
 
 
 @contextmanager
-def stage(folder: Path, *, socket_mode: bool) -> Iterator[Stage]:
-    """Everything of one deployment, the worker and the projector in threads of this process."""
+def stage(folder: Path, *, socket_mode: bool, pages: bool = False) -> Iterator[Stage]:
+    """Everything of one deployment, the worker and the projector in threads of this process.
+
+    `pages` says that people reach its pages: PUBLIC_URL is set.
+    """
     base = settings.load({"HOST": "127.0.0.1", "PORT": "0", "DATABASE_URL": f"sqlite:///{folder}/test.db"}, folder)
     listening = web.bind(base)
     bot_url = f"http://127.0.0.1:{listening.getsockname()[1]}/slack/events"
@@ -185,7 +188,7 @@ def stage(folder: Path, *, socket_mode: bool) -> Iterator[Stage]:
     sim.start()
     stop = threading.Event()
     threads: list[threading.Thread] = []
-    rt, tools, worker, door = _engine(folder, sim, base)
+    rt, tools, worker, door = _engine(folder, sim, base, bot_url.removesuffix("/slack/events") if pages else "")
     connection = SocketDoor(door, rt.settings) if socket_mode else None
     server = _serve(rt, door, listening, threads)
     projector = Projector(rt, web_client(rt.settings), pace=Pace(lambda: 30 * time.monotonic()))
@@ -214,7 +217,9 @@ def stage(folder: Path, *, socket_mode: bool) -> Iterator[Stage]:
         database.close_database()
 
 
-def _engine(folder: Path, sim: Simulator, base: settings.Settings) -> tuple[Runtime, Tools, Worker, Door]:
+def _engine(
+    folder: Path, sim: Simulator, base: settings.Settings, public_url: str
+) -> tuple[Runtime, Tools, Worker, Door]:
     books = folder / "books"
     books.mkdir()
     target = str(sim.target_url)
@@ -228,6 +233,7 @@ def _engine(folder: Path, sim: Simulator, base: settings.Settings) -> tuple[Runt
         "SLACK_SIGNING_SECRET": sim.config.signing_secret,
         "SLACK_API_URL": sim.api_url,
         "EGRESS_ALLOW": target.removeprefix("http://"),
+        "PUBLIC_URL": public_url,
         "RUNBOOK_SECRET_LB_TOKEN": sim.config.target_token,
         **({"SLACK_APP_TOKEN": sim.config.app_token} if sim.config.socket_mode else {}),
     }

@@ -17,7 +17,13 @@ SCOPE_OF = {
     "chat_postMessage": "chat:write",
     "chat_postEphemeral": "chat:write",
     "chat_update": "chat:write",
+    "chat_getPermalink": None,
+    "conversations_history": "channels:history",
     "conversations_info": "channels:read",
+    "conversations_members": "channels:read",
+    "conversations_open": "im:write",
+    "conversations_replies": "channels:history",
+    "files_upload_v2": "files:write",
     "users_info": "users:read",
     "users_lookupByEmail": "users:read.email",
     "usergroups_list": "usergroups:read",
@@ -44,13 +50,12 @@ def test_slack_would_take_it(manifest: dict[str, Any]) -> None:
 def test_the_scopes_are_those_that_are_used(manifest: dict[str, Any]) -> None:
     """Every Web API method that the code calls has its scope, and no scope is there for nothing."""
     source = "".join(path.read_text() for path in (ROOT / "bot" / "slack").rglob("*.py"))
-    called = set(re.findall(r"client\.([a-z]+_[A-Za-z_]+)\b(?=[(\s])", source)) - {"socket_mode_request_listeners"}
-    methods = {
-        name for name in called if name in SCOPE_OF or re.match(r"(chat|users|views|conversations|usergroups)_", name)
-    }
+    called = set(re.findall(r"client\.([a-z]+_[A-Za-z_0-9]+)\b(?=[(\s])", source)) - {"socket_mode_request_listeners"}
+    families = "chat|users|views|conversations|usergroups|files"
+    methods = {name for name in called if name in SCOPE_OF or re.match(rf"({families})_", name)}
     assert methods <= set(SCOPE_OF), "say in SCOPE_OF which scope the method needs"
     needed = {scope for name in methods if (scope := SCOPE_OF[name])}
-    kinds = {"groups:read", "im:read", "mpim:read"}  # conversations.info for the other kinds of channel
+    kinds = {f"{kind}:{what}" for kind in ("groups", "im", "mpim") for what in ("read", "history")}  # as channels:…
     by_feature = {"commands", "app_mentions:read"}
     assert set(manifest["oauth_config"]["scopes"]["bot"]) == needed | kinds | by_feature
 

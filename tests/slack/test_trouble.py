@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,10 @@ from bot.slack import directory
 from bot.slack.client import web_client
 from bot.slack.directory import Directory, read_person
 from bot.slack.http import Receiver
-from engine import people, projection
+from bot.slack.pacing import Pace
+from bot.slack.poster import Mark, Poster
+from bot.slack.views.parts import said
+from engine import executions, health, people, projection
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,58 @@ def test_a_failing_update_is_tried_again(bot: Stage, kind: str) -> None:
     """An update that fails, or whose answer is lost, leaves the card behind for a while, not for good."""
     fault(bot, "chat.update", kind)
     finished(bot, bot.start("run drain service=checkout"))
+
+
+def test_a_lost_answer_posts_nothing_twice(bot: Stage) -> None:
+    """Where Slack took a message and its answer was lost, the bot finds its own message and goes on behind it."""
+    fault(bot, "chat.postMessage", "reset_after_commit", times=2)
+    run = bot.start("run careful reason=lost")
+    card = wait_for(lambda: (found := bot.card(run)) and "Waiting for approval" in shown(found) and found)
+    bot.gate(card["ts"])
+    fault(bot, "chat.postMessage", "reset_after_commit")
+    bot.say(f"cancel {run}")
+    thread = wait_for(lambda: (told := bot.in_thread(card["ts"])) and "Cancelled" in told[-1] and told)
+    assert len(thread) == len(set(thread)), thread
+    assert len([m for m in bot.messages() if run in shown(m) and not is_private(m) and not in_thread(m)]) == 1
+
+
+def test_another_projector_repeats_nothing(bot: Stage) -> None:
+    """Whoever takes over finds what was posted and not noted: the card that this process does not know of."""
+    run = bot.start("run careful reason=handed-over")
+    card = bot.card(run)
+    wait_for(lambda: "Waiting for approval" in shown(bot.card(run)))
+    poster = Poster(web_client(bot.rt.settings), Pace(lambda: 30 * time.monotonic()))
+    begun = executions.find(bot.rt, run).created_at
+    assert poster.post(CHANNEL, lambda _: said("never"), Mark(run, "card", begun)) == card["ts"]
+    assert poster.post(CHANNEL, lambda _: said("another part"), Mark(run, "event:99", begun)) != card["ts"]
+    bot.say(f"cancel {run}")
+
+
+@pytest.mark.parametrize("kind", ["error:token_revoked", "error:not_in_channel", "slow"])
+def test_the_run_goes_on_whatever_slack_does(bot: Stage, kind: str) -> None:
+    """With a revoked token, outside the channel or while Slack takes its time, the run ends as it would."""
+    fault(bot, "chat.postMessage", kind, retry_after=1)
+    told = bot.say("run drain service=checkout reason=anyway")
+    run = "R-" + told.split("R-")[1][:6]
+    wait_for(lambda: executions.find(bot.rt, run).status.ended)
+    if kind == "error:not_in_channel":
+        wait_for(lambda: not [card for card in projection.stale_cards(bot.rt, 200) if card.execution_id == run])
+    else:
+        finished(bot, run)
+
+
+def test_readiness_says_that_slack_lags(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not shown for a while fails the check by name, and keeps nobody from sending work."""
+    fault(bot, "chat.postMessage", "429", times=50, retry_after=20)
+    run = bot.start("run drain service=basket")
+    wait_for(lambda: executions.find(bot.rt, run).status.ended)
+    monkeypatch.setattr(health, "MAX_UNSHOWN_AGE_MS", 1)
+    lagging = next(check for check in health.checks(bot.rt) if check.name == "slack")
+    assert (lagging.ok, lagging.vital) == (False, False)
+    assert "the oldest event that is not shown is 0 s old" in lagging.detail
+    bot.http.delete("faults")
+    finished(bot, run)
+    wait_for(lambda: next(check.ok for check in health.checks(bot.rt) if check.name == "slack"))
 
 
 def test_plan_blocks_that_are_refused_become_sections(bot: Stage) -> None:
@@ -100,6 +156,7 @@ def test_an_answer_that_cannot_be_given_here_comes_as_a_direct_message(bot: Stag
 
 def test_nobody_is_let_in_while_slack_cannot_say_who_they_are(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """With users.info failing and nothing recent known, the standing is unknown; with it recent, it holds."""
+    Directory(bot.rt, web_client(bot.rt.settings)).identify(CAROL)
     fresh = Directory(bot.rt, web_client(bot.rt.settings))
     fault(bot, "users.info", "500", times=50)
     assert fresh.identify(CAROL).standing == "member"

@@ -17,7 +17,7 @@ from bot import grammar
 from bot.grammar import GrammarError
 from bot.simulator.blocks import check_blocks, check_view
 from bot.slack.ids import RejectForm, ResolveForm, RunForm, SkipForm
-from bot.slack.views import admin, card, errors, form, lists, thread
+from bot.slack.views import admin, card, errors, form, lists, reminder, thread
 from bot.slack.views.gate import gate_post
 from bot.slack.views.home import home_view
 from bot.slack.views.parts import Message, said
@@ -86,6 +86,10 @@ def all_views(text: str) -> list[Message]:
         card.short_card(whole),
         gate_post(open_gate),
         gate_post(shut),
+        reminder.told_directly(open_gate, whole, "", "/runbook"),
+        reminder.told_directly(shut, whole, "", "/runbook"),
+        reminder.reminder(open_gate, 60_000),
+        reminder.reminded_directly(open_gate, 60_000, ""),
         lists.runbooks_view([listed], "/runbook"),
         lists.runbook_view(listed, shown, runbook(schema, name=text, description=text, team=text), [shown], "/runbook"),
         lists.runs_view([execution(slug=text, requester=text)]),
@@ -478,6 +482,17 @@ def test_a_diff_is_shown_whole_or_says_that_it_is_not() -> None:
 def test_the_thread_tells_what_matters(happened: Any, told: str | None) -> None:
     """Each event has its line, and healthy steps have none."""
     assert thread.line(happened, view(error={"code": "timeout", "message": "time is up"})) == told
+
+
+def test_the_end_is_summed_up() -> None:
+    """How it ended, how the time was spent, and the steps that took longest."""
+    done = {"status": StepStatus.SUCCESS, "started_at": AT}
+    steps = (step(1, ended_at=AT + 40_000, **done), step(2, ended_at=AT + 65_000, **done), step(3))
+    whole = view(steps, status=ExecutionStatus.SUCCESS, ended_at=AT + 65_000, running_ms=40_000, waiting_ms=25_000)
+    told = thread.line(event("ended", None, status="SUCCESS"), whole)
+    assert told == (
+        "✅ Succeeded after 1 min 5 s (40 s running, 25 s waiting).\nLongest: `step-2` 1 min 5 s, `step-1` 40 s."
+    )
 
 
 def test_a_failure_at_a_step_is_told_once() -> None:

@@ -29,6 +29,7 @@ COLUMNS = {
 }
 STEERING = (
     Action.PAUSE, Action.RESUME, Action.CANCEL, Action.RETRY, Action.SKIP, Action.RESOLVE, Action.REPLAY,
+    Action.HANDOVER,
 )  # fmt: skip
 ACCESS = f"""\
 platform_admins: [U0ADMIN, U0OTHERADMIN]
@@ -70,9 +71,18 @@ def asked(rt: Runtime, action: Action, thing: Any = None) -> Callable[[str], boo
 
 def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
     """Whether a user may do what a row of the matrix says, as the engine decides it."""
-    found = re.fullmatch(r"(run|steer a run of) (?:a|the) ?(.*)", label)
+    found = re.fullmatch(r"(run|steer a run of|edit) (?:a|the) ?(.*)", label)
+    plain = {
+        "search the audit": Action.AUDIT,
+        "have tokens of one's own": Action.TOKEN,
+        "see and end other people's tokens": Action.TOKENS,
+    }
+    if label in plain:
+        return asked(rt, plain[label])
     if label.startswith("look"):
         return asked(rt, Action.VIEW)
+    if label.startswith("open, set and close an incident"):
+        return asked(rt, Action.INCIDENT)
     if label == "admin sync":
         return asked(rt, Action.SYNC)
     if label == "deprecate":
@@ -89,6 +99,8 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
     name = names.get(found[2].removeprefix("a "), TEAM)
     if found[1] == "run":
         return asked(rt, Action.START, catalog.get(rt, name))
+    if found[1] == "edit":
+        return asked(rt, Action.EDIT, catalog.get(rt, name))
     execution = started(rt, name)
     decided = [asked(rt, action, execution) for action in STEERING]
     return lambda user: _agreed([each(user) for each in decided])
@@ -122,11 +134,15 @@ def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
 def test_every_action_is_in_the_matrix() -> None:
     """A new one needs its row, or its word where it is told what steering is."""
     administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
-    rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE} | administering
+    administering |= {Action.EDIT, Action.AUDIT, Action.TOKEN, Action.TOKENS}
+    rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.INCIDENT} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)
-    told = re.search(r"To steer a run is to (.*?) it\.", section(read("docs/operations.md"), "## Who may do what"))
+    told = re.search(
+        r"To steer a run is to (.*?) it, or to hand it over\.",
+        section(read("docs/operations.md"), "## Who may do what"),
+    )
     assert told is not None
-    assert set(re.findall(r"\w+", told[1])) - {"or"} == {action.name.lower() for action in STEERING}
+    assert (set(re.findall(r"\w+", told[1])) - {"or"}) | {"handover"} == {action.name.lower() for action in STEERING}
 
 
 def test_the_matrix_of_gates_is_the_engines(deployment: Runtime) -> None:

@@ -54,6 +54,9 @@ class WebApi:
         self, request: Request, name: str, method: Method, call: arguments.Request, entry: Entry
     ) -> Response:
         fault = self.faults.take(name)
+        if fault is not None and fault.kind == "slow":
+            await asyncio.sleep(fault.retry_after)
+            fault = None
         if fault is not None and fault.kind != "reset_after_commit":
             return await self._trouble(request, fault, entry)
         try:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-KINDS = ("429", "500", "hang", "reset", "reset_after_commit")
+KINDS = ("429", "500", "hang", "reset", "reset_after_commit", "slow")
 
 
 @dataclass(slots=True)
 class Fault:
     """One kind of trouble for one method ("*" for all), for the next `times` calls.
 
-    `429` and `500` are answers; `hang` never answers; `reset` drops the connection before anything happened and
-    `reset_after_commit` right after it did; `error:<name>` is an `ok: false` of that name. `retry_after` in seconds.
+    `429` and `500` are answers; `slow` answers after `retry_after` seconds, `hang` never; `reset` drops the connection
+    before anything happened and `reset_after_commit` right after it did; `error:<name>` is an `ok: false` of that name.
     """
 
     method: str

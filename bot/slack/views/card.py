@@ -12,22 +12,22 @@ from bot.slack.views import gate as gates
 from bot.slack.views import possible, steps
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
 from bot.slack.views.text import as_json, code, duration, escape, inline, person, when
-from bot.slack.views.words import error_field, execution_words
+from bot.slack.views.words import error_field, execution_words, spent_words
 from storage.records import ApprovalStatus, ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook
     from engine.executions import ExecutionView
 
-_WORTH_TELLING_MS = 1_000
 _RETRIES = 3
 """Buttons for failed steps in one card."""
 
 
-def card(view: ExecutionView, *, plan: bool = True, live: bool = True) -> Message:
+def card(view: ExecutionView, *, plan: bool = True, live: bool = True, page: bool = False) -> Message:
     """The card of a run as it stands. `plan=False` uses only blocks that every client and workspace knows.
 
-    `live=False` leaves the buttons out: a copy that is not kept up to date must not offer anything.
+    `live=False` leaves the buttons out: a copy that is not kept up to date must not offer anything. `page` says that
+    the run has a page which people can open.
     """
     execution = view.execution
     icon, words = execution_words(execution, view.steps)
@@ -37,17 +37,17 @@ def card(view: ExecutionView, *, plan: bool = True, live: bool = True) -> Messag
     blocks += _trouble(view)
     blocks += _open_gates(view)
     blocks += _unknown_steps(view)
-    blocks += actions(_buttons(view))
+    blocks += actions(_buttons(view, page=page))
     blocks.append(context(*_small_print(view)))
     return message(f"{icon} {inline(title)}", blocks if live else [b for b in blocks if b.type != ActionsBlock.type])
 
 
-def short_card(view: ExecutionView) -> Message:
+def short_card(view: ExecutionView, *, page: bool = False) -> Message:
     """The least that still tells the truth, for when Slack finds the card too long."""
     execution = view.execution
     icon, words = execution_words(execution, view.steps)
     title = f"{view.runbook.name} · {execution.id} · {words}"
-    blocks = [header(f"{icon} {title}"), section(inline(steps.progress(view))), *actions(_buttons(view))]
+    blocks = [header(f"{icon} {title}"), section(inline(steps.progress(view))), *actions(_buttons(view, page=page))]
     return message(f"{icon} {inline(title)}", [*blocks, context(*_small_print(view))])
 
 
@@ -105,11 +105,11 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
     ]
 
 
-def _buttons(view: ExecutionView) -> list[ButtonElement]:
+def _buttons(view: ExecutionView, *, page: bool) -> list[ButtonElement]:
     execution = view.execution
-    return [_retry(step) for step in possible.retryable(view)[:_RETRIES]] + [
-        _button(execution, action) for action in possible.actions(view)
-    ]
+    found = [_retry(step) for step in possible.retryable(view)[:_RETRIES]]
+    found += [_button(execution, action) for action in possible.actions(view)]
+    return [*found, _button(execution, Action.PAGE)] if page else found
 
 
 def _retry(step: StepRunRecord) -> ButtonElement:
@@ -136,6 +136,7 @@ _LABELS = {
     Action.SKIP: "Skip a step…",
     Action.CANCEL: "Cancel the run",
     Action.END_NOW: "End without cleanup",
+    Action.PAGE: "Open its page",
 }
 
 
@@ -144,7 +145,8 @@ def _small_print(view: ExecutionView) -> list[str]:
     version = code(f"{execution.slug}@{execution.number}", 120)
     parts = [f"{version} started by {person(execution.requester)} {when(execution.created_at)}"]
     if execution.status.ended and execution.ended_at is not None:
-        parts.append(f"took {duration(execution.ended_at - execution.created_at)}{_clocks(execution)}")
+        spent = spent_words(execution)
+        parts.append(f"took {duration(execution.ended_at - execution.created_at)}{f' ({spent})' if spent else ''}")
     if execution.replay_of:
         parts.append(f"replays {code(execution.replay_of)}")
     if execution.reason:
@@ -160,10 +162,3 @@ def _in_order(names: Iterable[str], runbook: Runbook) -> list[str]:
     """The parameters in the order in which the runbook has them, others behind."""
     order = list(runbook.parameters.get("properties", {}))
     return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
-
-
-def _clocks(execution: ExecutionRecord) -> str:
-    """Time spent waiting and paused, told apart from time running."""
-    spent = ((execution.running_ms, "running"), (execution.waiting_ms, "waiting"), (execution.paused_ms, "paused"))
-    told = [f"{duration(ms)} {word}" for ms, word in spent if ms >= _WORTH_TELLING_MS]
-    return f" ({', '.join(told)})" if len(told) > 1 else ""

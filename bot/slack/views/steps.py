@@ -107,7 +107,7 @@ def step_title(runbook: Runbook, step: StepRunRecord) -> str:
     """The step's path, its name where the runbook gives one, and what it is part of where that is not the main part."""
     known = runbook.by_id.get(step.step_id)
     name = known.name if known is not None and step.phase is not Phase.UNDO else ""
-    title = f"{step.path} · {name}" if name and name != step.path else step.path
+    title = f"{step.path} · {name}" if name not in ("", step.path, step.step_id) else step.path
     return title if step.phase is Phase.MAIN else f"{PHASES[step.phase]}: {title}"
 
 

@@ -145,6 +145,11 @@ def group(name: str) -> str:
     return f"<!subteam^{name}>" if _GROUP.fullmatch(name) else inline(f"@{name.removeprefix('@')}", 80)
 
 
+def link(url: str, label: str) -> str:
+    """A link to an address that Slack or this bot made; what people write is never one."""
+    return f"<{escape(url).replace('|', '%7C')}|{inline(label, 150)}>"
+
+
 def channel(channel_id: str) -> str:
     """A channel as a link where this is its id, else as text."""
     return f"<#{channel_id}>" if _CHANNEL.fullmatch(channel_id) else inline(channel_id, 80)

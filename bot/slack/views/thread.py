@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import channel, code, duration, escape, inline, person
+from bot.slack.views.words import CONTAINERS, spent_words
 from storage.records import Decision, EventRecord, ExecutionRecord, ExecutionStatus, Phase
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ _TOLD_BY_OTHERS = {"rejected", "approval_timeout", "marked_failed"}
 """Failures that a person's vote, a gate's end or a person's word has told of already."""
 _BY_HAND = "paused by hand"
 """What the engine notes where nobody gave a reason."""
+_WORTH_TELLING_MS = 1_000
 _LONG_RETRY_MS = 30_000
 """A retry is worth a line from the second failure on, or when the wait is at least this long."""
 
@@ -25,6 +27,8 @@ def line(event: EventRecord, view: ExecutionView) -> str | None:
 
     A gate's opening and a `message` step are messages of their own.
     """
+    if event.kind == "ended":
+        return ended(event, view)
     told = _LINES.get(event.kind)
     return told(event, view.execution) if told is not None else None
 
@@ -95,17 +99,39 @@ def _vote(event: EventRecord, _: ExecutionRecord) -> str:
     return f"{icon} {person(event.actor)} {did} {_step(event)}{count}{_because(_text(event, 'comment', 600))}"
 
 
-def _ended(event: EventRecord, execution: ExecutionRecord) -> str:
-    took = duration((execution.ended_at or event.at) - execution.created_at)
+def ended(event: EventRecord, view: ExecutionView) -> str:
+    """The summary: how it ended, how long it ran, waited and was paused, and which steps took longest."""
+    execution = view.execution
+    spent = spent_words(execution)
+    took = duration((execution.ended_at or event.at) - execution.created_at) + (f" ({spent})" if spent else "")
+    result, rest = _result(event, execution)
+    return "\n".join(part for part in (f"{result} after {took}{rest}", _longest(view)) if part)
+
+
+def _result(event: EventRecord, execution: ExecutionRecord) -> tuple[str, str]:
+    """How it ended, and what follows the duration."""
     status = _text(event, "status")
     if status == ExecutionStatus.SUCCESS:
-        return f"✅ Succeeded after {took}."
+        return "✅ Succeeded", "."
     if status == ExecutionStatus.CANCELLED:
-        return f"⛔ Cancelled after {took}."
+        return "⛔ Cancelled", "."
     error = execution.error if isinstance(execution.error, dict) else {}
     if error.get("step"):
-        return f"❌ Failed after {took}, at *{inline(str(error['step']), 120)}*."
-    return f"❌ Failed after {took}{_because(escape(str(error.get('message', '')), 800))}"
+        return "❌ Failed", f", at *{inline(str(error['step']), 120)}*."
+    return "❌ Failed", _because(escape(str(error.get("message", "")), 800))
+
+
+def _longest(view: ExecutionView) -> str:
+    """The steps that took longest, where there is something to choose from."""
+    took = [
+        (step.ended_at - step.started_at, step.path)
+        for step in view.steps
+        if step.started_at is not None and step.ended_at is not None and step.kind not in CONTAINERS
+    ]
+    slow = [each for each in sorted(took, reverse=True)[:3] if each[0] >= _WORTH_TELLING_MS]
+    if len(took) < 2 or not slow:
+        return ""
+    return f"Longest: {', '.join(f'{code(path, 120)} {duration(ms)}' for ms, path in slow)}."
 
 
 def _tail(event: EventRecord, name: str) -> str:
@@ -179,5 +205,4 @@ _LINES: dict[str, Callable[[EventRecord, ExecutionRecord], str | None]] = {
     "timed_out": lambda *_: "⌛ The time for running is used up.",
     "cleanup_ended": lambda event, _: f"⛔ {person(event.actor)} ended the cleanup{_because(_text(event, 'reason'))}",
     "cancel_requested": lambda event, _: f"⛔ {person(event.actor)} asked to cancel{_because(_text(event, 'reason'))}",
-    "ended": _ended,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.slack.views.text import group, inline, person
+from bot.slack.views.text import duration, group, inline, person
 from storage.records import (
     ApprovalRecord,
     ApprovalStatus,
@@ -64,6 +64,7 @@ _DOING = {
     Phase.FINALLY: "finishing",
 }
 CONTAINERS = ("branch", "loop")
+_WORTH_TELLING_MS = 1_000
 _BETWEEN = {
     "poll": "checking, {} times so far",
     "delay": "waiting until its time is up",
@@ -104,6 +105,13 @@ def execution_words(execution: ExecutionRecord, steps: Sequence[StepRunRecord] =
     paused = "paused" if execution.status is ExecutionStatus.PAUSED else ""
     told = ", ".join(part for part in (_ENDING.get(execution.ending), _DOING[execution.phase], paused) if part)
     return icon, told[:1].upper() + told[1:]
+
+
+def spent_words(execution: ExecutionRecord) -> str:
+    """Time spent running, waiting and paused, told apart; "" where there is only one of them to tell."""
+    spent = ((execution.running_ms, "running"), (execution.waiting_ms, "waiting"), (execution.paused_ms, "paused"))
+    told = [f"{duration(ms)} {word}" for ms, word in spent if ms >= _WORTH_TELLING_MS]
+    return ", ".join(told) if len(told) > 1 else ""
 
 
 def _asks(step: StepRunRecord) -> bool:

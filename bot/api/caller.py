@@ -1,0 +1,97 @@
+"""Who asks: a bearer token made the person that it acts as."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+
+from bot.api.limits import RateLimit
+from bot.api.problems import Refused
+from engine import tokens
+from engine.access import Actor
+from engine.errors import NotAuthenticated
+from engine.runtime import Runtime
+from storage.records import TokenRecord
+
+T = TypeVar("T")
+
+THREADS = 12
+"""What the API does at once; the rest waits. Slack's requests have threads of their own."""
+_ASK_SLACK_EVERY_S = 300.0
+
+scheme = HTTPBearer(auto_error=False, description="A token made by `/runbook token create` or `runbook token create`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The person who asks, and the token that says so."""
+
+    house: House
+    actor: Actor
+    token: TokenRecord
+
+    @property
+    def rt(self) -> Runtime:
+        return self.house.rt
+
+
+class House:
+    """What every request needs: the engine, threads, and how often who may ask.
+
+    `base` is the address of the API as its users write it. `refresh` asks Slack anew who somebody is; it may take
+    seconds and never raises. None without Slack.
+    """
+
+    def __init__(self, rt: Runtime, base: str, refresh: Callable[[str], object] | None = None) -> None:
+        self.rt = rt
+        self.base = base
+        self.rates = RateLimit(rt.settings.api_rate_limit)
+        self._refresh = refresh
+        self._asked: dict[str, float] = {}
+        self._threads = CapacityLimiter(THREADS)
+
+    async def in_thread(self, act: Callable[..., T], *args: Any, **keys: Any) -> T:
+        """Do something that waits for the database, off the event loop."""
+        return await run_sync(partial(act, *args, **keys), limiter=self._threads)
+
+    async def caller(self, request: Request) -> Caller:
+        """Raises `NotAuthenticated`, and `Refused` for a token that asks too often."""
+        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not secret.strip():
+            raise NotAuthenticated("Send a token along: `Authorization: Bearer rbk_…`. `token create` makes one.")
+        token, actor = await self.in_thread(self._known, secret.strip())
+        wait = self.rates.take(token.id)
+        if wait:
+            sentence = f"This token asks too often: at most {self.rt.settings.api_rate_limit} times a minute."
+            raise Refused(429, "too_many_requests", sentence, {"Retry-After": str(wait)})
+        return Caller(self, actor, token)
+
+    def _known(self, secret: str) -> tuple[TokenRecord, Actor]:
+        token = tokens.authenticate(self.rt, secret)
+        self._heard_of(token.user_id)
+        return token, tokens.actor_of(self.rt, token)
+
+    def _heard_of(self, user_id: str) -> None:
+        """Ask Slack who this is, now and then: somebody who left must not go on by a token."""
+        now = time.monotonic()
+        if self._refresh is None or now - self._asked.get(user_id, -_ASK_SLACK_EVERY_S) < _ASK_SLACK_EVERY_S:
+            return
+        self._asked[user_id] = now
+        self._refresh(user_id)
+
+
+async def _caller(request: Request, _bearer: Annotated[Any, Security(scheme)]) -> Caller:
+    found: Caller = request.state.caller
+    return found
+
+
+Asking = Annotated[Caller, Depends(_caller)]
+"""A parameter of every operation: who asks."""

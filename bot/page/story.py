@@ -1,0 +1,291 @@
+"""Everything that a run's page shows, read in a few queries and put into words; the templates only lay it out."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot.page.picture import Drawing, drawings
+from bot.page.states import ATTEMPT_WORDS, SIGNS, Look, attempt_look, execution_look, look_of
+from bot.page.timeline import Timeline, timeline
+from bot.slack.views.steps import folded, note_of, ordered, step_title
+from bot.slack.views.text import duration
+from bot.slack.views.words import approver_words, error_field, execution_words, gate_words, step_words
+from bot.telling import told
+from engine import events, executions, people
+from engine.executions import ExecutionView, GateView
+from engine.runtime import Runtime
+from storage.records import (
+    ApprovalStatus,
+    AttemptRecord,
+    Decision,
+    EventRecord,
+    ExecutionRecord,
+    Json,
+    StepRunRecord,
+)
+
+MAX_STEPS = 200
+"""Step runs that are told one by one; of a loop with more rounds those worth looking at."""
+MAX_EVENTS = 500
+_VOTED = {Decision.APPROVE: "approved", Decision.REJECT: "rejected"}
+_MENTION = re.compile(r"<@([UW][A-Z0-9]+)>")
+_GROUP = re.compile(r"<!subteam\^(\w+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time for people and for programs."""
+
+    iso: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request or a response as it was kept: masked, and cut where it was long."""
+
+    head: str
+    headers: tuple[tuple[str, str], ...]
+    body: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    number: int
+    look: Look
+    words: str
+    at: Moment
+    took: str
+    worker: str
+    error: str
+    request: Message | None
+    response: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepStory:
+    path: str
+    title: str
+    kind: str
+    look: Look
+    words: str
+    note: str
+    outputs: str
+    took: str
+    tries: tuple[Try, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VoteStory:
+    who: str
+    did: str
+    comment: str
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class GateStory:
+    path: str
+    look: Look
+    words: str
+    message: str
+    preview: str
+    who: str
+    needed: str
+    opened: Moment
+    expires: Moment | None
+    digest: str
+    votes: tuple[VoteStory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    seq: int
+    at: Moment
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One run as its page tells it."""
+
+    run: ExecutionRecord
+    name: str
+    look: Look
+    words: str
+    trouble: str
+    facts: tuple[tuple[str, str], ...]
+    parameters: str
+    result: str
+    pictures: tuple[Drawing, ...]
+    times: Timeline
+    steps: tuple[StepStory, ...]
+    steps_left_out: int
+    gates: tuple[GateStory, ...]
+    happenings: tuple[Happening, ...]
+    signs: dict[Look, str]
+
+
+class Names:
+    """People's names by their ids, each asked for once."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+        self._known: dict[str, str] = {}
+
+    def __call__(self, user_id: str | None) -> str:
+        if user_id is None:
+            return ""
+        if user_id not in self._known:
+            found = people.recall(self._rt, user_id)
+            self._known[user_id] = found.name if found is not None else user_id
+        return self._known[user_id]
+
+    def unmarked(self, text: str) -> str:
+        """Text made for Slack as plain text, with names for its mentions."""
+        named = _MENTION.sub(lambda found: self(found[1]), text)
+        return html.unescape(_GROUP.sub(lambda found: f"group {found[1]}", named))
+
+
+def story(rt: Runtime, execution_id: str) -> Story:
+    """Read a run. Raises `NotFound`."""
+    view = executions.view(rt, execution_id)
+    run, names = view.execution, Names(rt)
+    everything = ordered(view.steps)
+    shown, _ = folded(everything, MAX_STEPS)
+    attempts = executions.attempts(rt, [step.id for step in shown])
+    happened = events.after(rt, run.id, max(0, run.event_seq - MAX_EVENTS), MAX_EVENTS)
+    return Story(
+        run=run,
+        name=view.runbook.name,
+        look=execution_look(run.status),
+        words=execution_words(run, view.steps)[1],
+        trouble=names.unmarked(_trouble(view)),
+        facts=tuple(_facts(view, names)),
+        parameters=_pretty(run.parameters) if run.parameters else "",
+        result=_pretty(run.result) if run.result else "",
+        pictures=tuple(drawings(view.runbook, view.steps)),
+        times=timeline(run, shown, attempts, happened, people.now()),
+        steps=tuple(_step(view, step, attempts.get(step.id, [])) for step in shown),
+        steps_left_out=len(everything) - len(shown),
+        gates=tuple(_gate(gate, names) for gate in view.gates),
+        happenings=tuple(_happening(event, names) for event in reversed(happened)),
+        signs=SIGNS,
+    )
+
+
+def moment(at: int) -> Moment:
+    when = datetime.fromtimestamp(at / 1000, UTC)
+    return Moment(when.isoformat(timespec="milliseconds"), f"{when:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _trouble(view: ExecutionView) -> str:
+    run = view.execution
+    if run.slot == "queued":
+        return f"Queued for {run.slot_group}, behind {', '.join(view.ahead) or 'nobody any more'}."
+    return error_field(run.error, "message") or run.paused_reason or ""
+
+
+def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str]]:
+    run = view.execution
+    yield "Version", f"{run.slug}@{run.number}"
+    yield "Digest", run.digest
+    yield "Asked for by", names(run.requester)
+    if run.reason:
+        yield "Because", run.reason
+    yield "Door", run.trigger
+    if run.team:
+        yield "Team", run.team
+    channel = (run.incident or {}).get("channel_name") or (run.incident or {}).get("channel")
+    if channel:
+        yield "Channel", f"#{channel}"
+    if run.replay_of:
+        yield "Replays", run.replay_of
+    yield "Asked for at", moment(run.created_at).text
+    if run.ended_at is not None:
+        yield "Ended at", moment(run.ended_at).text
+        yield "Took", duration(run.ended_at - run.created_at)
+    for word, ms in (("Waiting", run.waiting_ms), ("Paused", run.paused_ms)):
+        if ms >= 1000:
+            yield f"{word} for", duration(ms)
+
+
+def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRecord]) -> StepStory:
+    took = duration(step.ended_at - step.started_at) if step.ended_at and step.started_at else ""
+    return StepStory(
+        path=step.path,
+        title=step_title(view.runbook, step),
+        kind=step.kind,
+        look=look_of(step),
+        words=step_words(step, run_ended=view.execution.status.ended)[1],
+        note=note_of(step),
+        outputs=_pretty(step.outputs) if step.outputs else "",
+        took=took,
+        tries=tuple(_try(each) for each in attempts),
+    )
+
+
+def _try(attempt: AttemptRecord) -> Try:
+    return Try(
+        number=attempt.number,
+        look=attempt_look(attempt.status),
+        words=ATTEMPT_WORDS[attempt.status],
+        at=moment(attempt.started_at),
+        took=duration(attempt.ended_at - attempt.started_at) if attempt.ended_at is not None else "",
+        worker=attempt.worker_id,
+        error=error_field(attempt.error, "message"),
+        request=_message(attempt.request),
+        response=_message(attempt.response),
+    )
+
+
+def _message(kept: Json) -> Message | None:
+    """What is kept of a call: its first line, its headers, its body; whatever else a kind keeps is shown as it is."""
+    if not isinstance(kept, dict) or not kept:
+        return None
+    rest = {name: value for name, value in kept.items() if name not in ("headers", "body", "digest")}
+    headers = kept.get("headers")
+    named = tuple((str(name), str(value)) for name, value in headers.items()) if isinstance(headers, dict) else ()
+    body = kept.get("body")
+    return Message(
+        head=" ".join(str(value) if not isinstance(value, dict | list) else _pretty(value) for value in rest.values()),
+        headers=named,
+        body=body if isinstance(body, str) else _pretty(body) if body is not None else "",
+        digest=str(kept.get("digest", "")),
+    )
+
+
+def _gate(gate: GateView, names: Names) -> GateStory:
+    approval = gate.approval
+    looks = {ApprovalStatus.PENDING: Look.WAIT, ApprovalStatus.APPROVED: Look.GOOD, ApprovalStatus.CANCELLED: Look.LEFT}
+    lacking = f"{gate.missing} more needed" if gate.missing else ""
+    among = f", among them {', '.join(gate.unmet)}" if gate.unmet else ""
+    return GateStory(
+        path=approval.path,
+        look=looks.get(approval.status, Look.BAD),
+        words=gate_words(approval)[1],
+        message=approval.message,
+        preview=_pretty(approval.preview) if approval.preview else "",
+        who=names.unmarked(approver_words(approval.approvers)),
+        needed=f"{approval.min_approvals} needed{'; ' + lacking + among if lacking else ''}",
+        opened=moment(approval.opened_at),
+        expires=moment(approval.expires_at) if approval.status is ApprovalStatus.PENDING else None,
+        digest=approval.digest,
+        votes=tuple(
+            VoteStory(names(vote.person), _VOTED[vote.decision], vote.comment, moment(vote.at)) for vote in gate.votes
+        ),
+    )
+
+
+def _happening(event: EventRecord, names: Names) -> Happening:
+    return Happening(event.seq, moment(event.at), told(event.kind, event.path, names(event.actor), event.data))
+
+
+def _pretty(value: Json) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

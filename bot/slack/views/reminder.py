@@ -1,0 +1,54 @@
+"""A gate as it is told to people who would otherwise miss it: by direct message, and again before its time is up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slack_sdk.models.blocks import ActionsBlock, Block
+
+from bot.slack.views.gate import gate_blocks
+from bot.slack.views.parts import Message, context, message, said, section
+from bot.slack.views.text import code, duration, inline, link, when
+from bot.slack.views.words import approver_words, gate_words
+from storage.records import ApprovalStatus
+
+if TYPE_CHECKING:
+    from engine.executions import ExecutionView, GateView
+
+
+def told_directly(gate: GateView, view: ExecutionView, permalink: str, command: str) -> Message:
+    """The gate for somebody who is not in its channel. It has no buttons: those are where everybody sees them.
+
+    `permalink` is "" where there is none; what can be typed instead begins with `command`. A decided gate says so.
+    """
+    approval, execution = gate.approval, view.execution
+    what = f"{inline(view.runbook.name, 150)}, {code(execution.id)}"
+    blocks: list[Block] = [section(f"*A decision is asked of you:* {what}")]
+    blocks += [block for block in gate_blocks(gate) if block.type != ActionsBlock.type]
+    if approval.status is ApprovalStatus.PENDING:
+        typed = code(f"{command} approve {execution.id} {approval.path}", 300)
+        where = f"{link(permalink, 'Go to the gate')}, or type {typed} here." if permalink else f"Type {typed} here."
+        blocks.append(section(where))
+    else:
+        blocks += [context(link(permalink, "Go to the gate"))] if permalink else []
+    _, words = gate_words(approval)
+    return message(f"{words}: {inline(approval.path, 120)} of {inline(execution.id, 40)}", blocks)
+
+
+def reminder(gate: GateView, left_ms: int) -> Message:
+    """A line in the thread that a gate still waits, which calls those it names."""
+    approval, needed = gate.approval, gate.missing
+    lack = f"{needed} more approval{'' if needed == 1 else 's'}"
+    end = {"approve": "counts as approved", "reject": "counts as rejected"}.get(approval.on_timeout, "fails the run")
+    return said(
+        f"⏰ *{inline(approval.path, 120)}* still needs {lack} of {approver_words(approval.approvers)}. "
+        f"{duration(left_ms)} left: without a decision by {when(approval.expires_at)} it {end}."
+    )
+
+
+def reminded_directly(gate: GateView, left_ms: int, permalink: str) -> Message:
+    """The same for one person."""
+    approval = gate.approval
+    where = f" {link(permalink, 'Go to the gate')}" if permalink else ""
+    what = f"*{inline(approval.path, 120)}* of {code(approval.execution_id)}"
+    return said(f"⏰ {what} still waits for you, {duration(left_ms)} left.{where}")

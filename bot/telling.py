@@ -1,0 +1,99 @@
+"""One event of a run in plain words, for pages and terminals. Slack's thread has words of its own, and fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bot.slack.views.text import duration
+from storage.records import Json
+
+Said = Callable[[str, str, Mapping[str, Json]], str]
+_DECIDED = {"APPROVE": "approved", "REJECT": "rejected"}
+_CHOSEN = {"retry": "had it tried again", "done": "marked it done", "failed": "marked it failed"}
+
+
+def told(kind: str, path: str | None, who: str, data: Json) -> str:
+    """A sentence without a full stop at the end. `who` is the name of the person who did it, "" where nobody did.
+
+    A kind that has no words here is told by its own name, so that nothing which happened is left out.
+    """
+    known = _SAID.get(kind)
+    facts = data if isinstance(data, dict) else {}
+    if known is None:
+        return " ".join(part for part in (path, kind.replace("_", " "), f"({who})" if who else "") if part)
+    return known(path or "the run", who or "the bot", facts)
+
+
+def _plain(sentence: str, *because: str) -> Said:
+    """`{path}` and `{who}` stand for those, the first of `because` that the event has follows behind a colon."""
+
+    def say(path: str, who: str, data: Mapping[str, Json]) -> str:
+        said = sentence.format(path=path, who=who)
+        why = next((str(data[name]) for name in because if data.get(name)), "")
+        return f"{said}: {why}" if why else said
+
+    return say
+
+
+def _retrying(path: str, _: str, data: Mapping[str, Json]) -> str:
+    return (
+        f"{path} failed at try {data.get('attempt')}; next one in {duration(int(data.get('delay_ms') or 0))}: "
+        + str(data.get("message", ""))
+    )
+
+
+def _vote(path: str, who: str, data: Mapping[str, Json]) -> str:
+    decided = _DECIDED.get(str(data.get("decision")), "voted on")
+    comment = f": {data['comment']}" if data.get("comment") else ""
+    return f"{who} {decided} {path} ({data.get('approvals')} of {data.get('needed')}){comment}"
+
+
+def _resolved(path: str, who: str, data: Mapping[str, Json]) -> str:
+    return f"{who} {_CHOSEN.get(str(data.get('choice')), 'decided')}: {path}: {data.get('note', '')}"
+
+
+def _queued(_: str, __: str, data: Mapping[str, Json]) -> str:
+    behind = data.get("behind")
+    ahead = f", behind {', '.join(map(str, behind))}" if isinstance(behind, list) and behind else ""
+    return f"queued for {data.get('group')}{ahead}"
+
+
+def _ended(_: str, __: str, data: Mapping[str, Json]) -> str:
+    error = data.get("error")
+    why = f": {error['message']}" if isinstance(error, dict) and error.get("message") else ""
+    return f"the run ended: {data.get('status')}{why}"
+
+
+_SAID: dict[str, Said] = {
+    "started": _plain("{who} started this run", "reason"),
+    "queued": _queued,
+    "step_started": _plain("{path} started"),
+    "step_succeeded": _plain("{path} is done"),
+    "step_retrying": _retrying,
+    "step_failed": _plain("{path} failed", "message"),
+    "step_unknown": _plain("{path} was sent and nobody saw how it ended", "message"),
+    "step_resolved": _resolved,
+    "step_retried": _plain("{who} had {path} tried again", "reason"),
+    "step_skipped": _plain("{path} is skipped", "reason"),
+    "step_reused": _plain("{path} is taken over from an earlier run", "execution"),
+    "step_taken_over": _plain("the worker that ran {path} is gone; another one took over"),
+    "late_result": _plain("a late answer came for {path}", "message"),
+    "branch_taken": _plain("{path} was decided", "taken"),
+    "child_started": _plain("{path} started another run", "execution"),
+    "message": _plain("{path} says", "text"),
+    "wait_started": _plain("{path} waits for an event", "key"),
+    "event_received": _plain("the event came that {path} waited for", "key"),
+    "gate_opened": _plain("{path} waits for approval"),
+    "gate_approved": _plain("{path} is approved"),
+    "gate_rejected": _plain("{path} is rejected", "comment"),
+    "gate_expired": _plain("nobody decided {path} in time"),
+    "vote": _vote,
+    "vote_withdrawn": _plain("{who} took a vote on {path} back"),
+    "paused": _plain("{who} paused the run", "reason"),
+    "resumed": _plain("{who} resumed the run", "reason"),
+    "cancel_requested": _plain("{who} asked to cancel the run", "reason"),
+    "cleanup_ended": _plain("{who} ended the cleanup", "reason"),
+    "timed_out": _plain("the time for running is used up"),
+    "phase_started": _plain("cleanup begins", "phase"),
+    "ended": _ended,
+}

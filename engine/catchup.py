@@ -1,0 +1,56 @@
+"""The story of an incident so far, for somebody who comes late: its runs in order, what is open, who did what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine import executions, explain, incidents
+from engine.access import Action, Actor, authorise
+from engine.explain import Explanation
+from engine.runtime import Runtime
+from storage import audit, database
+from storage import executions as stored
+from storage.records import AuditRecord, ExecutionRecord, ExecutionStatus, IncidentRecord
+
+WITHOUT_INCIDENT_MS = 24 * 3_600_000
+"""How far back a channel's story goes where it is no incident."""
+
+MOST_RUNS, MOST_EXPLAINED, MOST_DEEDS, MOST_FAILURES = 50, 12, 25, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What happened in a channel `since` then.
+
+    `runs` are in order, the newest ones where there were too many (`more` are left out); `open` explains those that are
+    under way, `failures` those that failed last. `deeds` are what people did, in order.
+    """
+
+    incident: IncidentRecord | None
+    since: int
+    runs: tuple[ExecutionRecord, ...]
+    more: bool
+    open: tuple[Explanation, ...]
+    failures: tuple[Explanation, ...]
+    deeds: tuple[AuditRecord, ...]
+
+
+def catch_up(rt: Runtime, actor: Actor, channel: str) -> Story:
+    """The story of the channel's incident, the last one where none is open, else of the last 24 hours."""
+    authorise(rt, actor, Action.VIEW, None)
+    incident = incidents.latest(rt, channel)
+    since = incident.opened_at if incident is not None else database.now() - WITHOUT_INCIDENT_MS
+    with database.reading():
+        newest = stored.recent(rt.workspace_id, channel=channel, since=since, limit=MOST_RUNS + 1)
+    runs = tuple(reversed(newest[:MOST_RUNS]))
+    under_way = [run for run in runs if not run.status.ended][-MOST_EXPLAINED:]
+    failed = [run for run in runs if run.status is ExecutionStatus.FAILED][-MOST_FAILURES:]
+    things = [f"execution:{run.id}" for run in runs] + ([f"incident:{incident.id}"] if incident else [])
+    with database.reading():
+        deeds = audit.of_things(rt.workspace_id, things, MOST_DEEDS)
+        return Story(
+            incident, since, runs, len(newest) > MOST_RUNS,
+            tuple(explain.explain_view(rt, executions.view(rt, run.id)) for run in under_way),
+            tuple(explain.explain_view(rt, executions.view(rt, run.id)) for run in failed),
+            tuple(reversed(deeds)),
+        )  # fmt: skip

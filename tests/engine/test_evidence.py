@@ -1,0 +1,193 @@
+"""The chain of audit rows, and what is on record of a run."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from house import ALICE, CAROL, OSCAR, SYSTEM, House, Target, at_once, errors, gate, http, runbook
+from hypothesis import given
+from hypothesis import strategies as st
+from local_server import answer
+
+from engine import access, approvals, chain, controls, evidence
+from engine.errors import Conflict, NotAllowed, NotFound
+from storage import audit, database, sql
+from storage.records import AuditRecord, Decision, Severity
+
+SECRET = "c4nary-b1rd-of-the-m1ne"
+
+
+def wrote(house: House, number: int) -> None:
+    with database.transaction():
+        for each in range(number):
+            detail = {"n": each, "text": "<!channel> ä\u2028"}
+            audit.write(house.rt.workspace_id, "U0ALICE01", "test.row", "thing", Severity.NOTICE, detail)
+
+
+def test_rows_are_sealed_in_order_by_the_sweep_and_the_chain_holds(house: House) -> None:
+    """Each hash covers its row and the hash before; nothing is sealed twice."""
+    wrote(house, 5)
+    house.sweep()
+    seen = chain.verify(house.rt)
+    assert seen.troubles == ()
+    assert seen.rows == seen.seq >= 5
+    wrote(house, 1)
+    again = chain.verify(house.rt, expected=(seen.seq, seen.hash))
+    assert (again.seq, again.troubles) == (seen.seq + 1, ())
+    assert chain.seal(house.rt) == 0
+
+
+@pytest.mark.parametrize(
+    ("tamper", "place"),
+    [
+        ("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3", 3),
+        ("UPDATE audit SET detail = '{}' WHERE seq = 3", 3),
+        ("UPDATE audit SET at = at + 1 WHERE seq = 3", 3),
+        ("DELETE FROM audit WHERE seq = 3", 4),
+        ("UPDATE audit SET hash = '00' WHERE seq = 3", 3),
+    ],
+)
+def test_a_row_that_was_changed_or_taken_out_is_found(house: House, tamper: str, place: int) -> None:
+    """And where."""
+    wrote(house, 6)
+    chain.seal(house.rt)
+    with database.transaction():
+        sql.run(tamper)
+    assert chain.verify(house.rt).troubles[0].seq == place
+
+
+def test_rows_cut_off_the_end_are_found_by_a_head_noted_elsewhere(house: House) -> None:
+    """The chain itself cannot know how long it was."""
+    wrote(house, 6)
+    seen = chain.verify(house.rt)
+    with database.transaction():
+        sql.run(f"DELETE FROM audit WHERE seq > {seen.seq - 2}")
+    assert chain.verify(house.rt).troubles == ()
+    assert chain.verify(house.rt, expected=(seen.seq, seen.hash)).troubles[0].seq == seen.seq
+
+
+def test_many_that_write_and_seal_at_once_make_one_chain(house: House) -> None:
+    """No row waits for another's place, and every place is given once."""
+
+    def work() -> None:
+        for _ in range(5):
+            wrote(house, 2)
+            chain.seal(house.rt)
+
+    assert errors(at_once(*[work] * 4)) == []
+    seen = chain.verify(house.rt)
+    assert seen.troubles == ()
+    assert seen.rows >= 40
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=10,
+    )
+)  # fmt: skip
+def test_a_rows_digest_survives_the_way_through_json(detail: Any) -> None:
+    """What was hashed as it was written is hashed the same when it is read."""
+    row = AuditRecord(1, 2, "U0", "a", "t", Severity.INFO, detail)
+    back = AuditRecord(1, 2, "U0", "a", "t", Severity.INFO, json.loads(json.dumps(detail)))
+    assert chain.content(row) == chain.content(back)
+
+
+@pytest.fixture
+def run(house: House, target: Target) -> str:
+    """A run with a gate, a call whose answer holds a secret, and rows of others in between."""
+    target.does["/x"] = [answer(f"the key is {SECRET}".encode(), "200 OK")]
+    auth = {"type": "bearer", "token": "{{ secrets.canary }}"}
+    made = house.begin(gate("ask"), http("call", target.url("/x"), auth=auth), slug="proved")
+    house.advance(made)
+    wrote(house, 3)
+    approvals.vote(house.rt, ALICE, made, None, Decision.APPROVE, "go")
+    house.run(made)
+    return made
+
+
+def test_logs_hold_every_try_and_no_secret(house: House, run: str) -> None:
+    """Requests and answers as they were kept, with the events of each step."""
+    found = evidence.logs(house.rt, OSCAR, run.lower())
+    assert [each.step.path for each in found.steps] == ["ask", "call"]
+    (call,) = [each for each in found.steps if each.step.path == "call"]
+    assert call.attempts[0].request["method"] == "GET"
+    assert SECRET not in str(found)
+    assert [each.kind for each in call.events] == ["step_started", "step_succeeded"]
+    assert "started" in [each.kind for each in found.events]
+
+
+def test_logs_of_one_step_are_those_in_it_too(house: House, target: Target) -> None:
+    """A loop's name stands for its rounds; another name is answered with the nearest."""
+    loop = {"id": "each", "type": "loop", "with": {"items": [1, 2], "steps": [http("look", target.url())]}}
+    run = house.begin(loop, http("eachother", target.url()))
+    house.run(run)
+    paths = [each.step.path for each in evidence.logs(house.rt, CAROL, run, "each").steps]
+    assert sorted(paths) == ["each", "each[0].look", "each[1].look"]
+    with pytest.raises(Conflict, match=r"Did you mean eachother\?"):
+        evidence.logs(house.rt, CAROL, run, "eachothr")
+
+
+def test_evidence_is_whole_and_can_be_checked_by_itself(house: House, run: str) -> None:
+    """Definition, votes, tries, events, audit rows and their proof; secrets masked; others' rows not told."""
+    found = json.loads(json.dumps(evidence.bundle(house.rt, OSCAR, run)))
+    assert evidence.check(found) == []
+    assert found["gates"][0]["votes"][0]["person"] == ALICE.user_id
+    assert found["steps"][1]["tries"][0]["response"]["status"] == 200
+    assert found["runbook"]["number"] == 1
+    assert [row["action"] for row in found["audit"]["rows"]][-1] == "execution.evidence"
+    assert SECRET not in json.dumps(found)
+    assert "test.row" not in json.dumps(found)
+    assert found["audit"]["proof"]["head"]["seq"] == chain.verify(house.rt).seq
+
+
+@pytest.mark.parametrize("part", ["vote", "row", "link", "lacking"])
+def test_evidence_that_was_changed_is_not_whole(house: House, run: str, part: str) -> None:
+    """Also where whoever changed it made the file's digest anew."""
+    found = json.loads(json.dumps(evidence.bundle(house.rt, OSCAR, run)))
+    changed = copy.deepcopy(found)
+    match part:
+        case "vote":
+            changed["gates"][0]["votes"][0]["person"] = "U0OTHER01"
+        case "row":
+            changed["audit"]["rows"][0]["actor"] = "U0OTHER01"
+            changed["digest"] = evidence.digest(changed)
+        case "link":
+            changed["audit"]["proof"]["links"][1]["content"] = "00"
+            changed["digest"] = evidence.digest(changed)
+        case "lacking":
+            del changed["audit"]["proof"]
+            changed["digest"] = evidence.digest(changed)
+    assert evidence.check(changed) != []
+    assert evidence.check([]) != []
+
+
+def test_a_secret_that_somebody_typed_is_masked_and_the_row_says_so(house: House, target: Target) -> None:
+    """The row keeps its place in the chain, which can still be checked."""
+    run = house.begin(gate("ask"))
+    house.advance(run)
+    controls.cancel(house.rt, CAROL, run, f"the key is {SECRET}")
+    found = json.loads(json.dumps(evidence.bundle(house.rt, ALICE, run)))
+    assert SECRET not in json.dumps(found)
+    assert [row["action"] for row in found["audit"]["rows"] if row.get("masked")] == ["execution.cancel"]
+    assert evidence.check(found) == []
+
+
+def test_evidence_is_for_people_of_the_workspace(house: House, run: str) -> None:
+    """And of runs that there are."""
+    with pytest.raises(NotAllowed):
+        evidence.bundle(house.rt, access.Actor("U0GUEST01", standing="guest"), run)
+    with pytest.raises(NotFound):
+        evidence.bundle(house.rt, OSCAR, "R-000000")
+    assert evidence.logs(house.rt, SYSTEM, run).execution.id == run
+
+
+def test_the_name_of_the_runbook_is_told(house: House, run: str) -> None:
+    """As it was in the version that ran."""
+    house.publish(runbook("proved", gate("ask"), name="Another name"))
+    assert evidence.bundle(house.rt, OSCAR, run)["runbook"]["name"] == "Proved"

@@ -1,0 +1,252 @@
+"""Incidents: which channel is one, what runs take of it, and how it ends; who answers for a run; what one may do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from house import ALICE, BOB, CAROL, DAVE, MINUTE, OSCAR, House, Target, at_once, gate, http, runbook
+from local_server import answer
+
+from engine import access, approvals, can, catalog, catchup, controls, executions, incidents, replaying
+from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
+from storage import audit, database
+from storage.records import Decision, ExecutionRecord
+
+HERE = {"channel": "C0INC0001", "channel_name": "inc-4711-checkout"}
+SCHEMA = {
+    "type": "object",
+    "required": ["service"],
+    "properties": {
+        "service": {"type": "string", "enum": ["api", "web"], "x-prefill": "incident.service"},
+        "hosts": {"type": "array", "items": {"type": "string"}, "x-prefill": "hosts"},
+        "count": {"type": "integer", "default": 1, "x-prefill": "incident.count"},
+        "title": {"type": "string", "x-prefill": "incident.title"},
+    },
+}
+
+
+@pytest.fixture
+def house(house: House, target: Target) -> House:
+    house.publish(runbook("demo", gate("ask"), parameters=SCHEMA))
+    return house
+
+
+def opened(house: House, **fields: str) -> Any:
+    return incidents.open_incident(house.rt, CAROL, HERE["channel"], HERE["channel_name"], "It is slow", "sev1", fields)
+
+
+def run(house: House, who: access.Actor = CAROL, **parameters: Any) -> ExecutionRecord:
+    return executions.start(house.rt, who, "demo", parameters, trigger="test", incident=dict(HERE))
+
+
+def test_a_channel_is_an_incident_by_its_name_or_topic(house: House) -> None:
+    """Once; named groups become its facts; a closed one is not opened again by its name."""
+    house.settle_for(incident_channels=r"^inc-(?P<number>[0-9]+)|INC-(?P<number2>[0-9]+)")
+    assert incidents.recognise(house.rt, "C0OTHER01", "general", "Talk") is None
+    found = incidents.recognise(house.rt, "C0INC0001", "inc-4711-checkout", "Checkout is slow")
+    assert found is not None
+    assert (found.title, found.fields, found.opened_by) == ("Checkout is slow", {"number": "4711"}, "system")
+    assert incidents.recognise(house.rt, "C0INC0001", "inc-4711-checkout", "") == found
+    by_topic = incidents.recognise(house.rt, "C0OTHER02", "war-room", "About INC-12")
+    assert by_topic is not None
+    assert by_topic.fields == {"number2": "12"}
+    incidents.close(house.rt, CAROL, "C0INC0001")
+    assert incidents.recognise(house.rt, "C0INC0001", "inc-4711-checkout", "Checkout is slow") is None
+    house.settle_for(incident_channels="")
+    assert incidents.recognise(house.rt, "C0INC0003", "inc-1", "") is None
+
+
+def test_one_incident_is_open_in_a_channel_whoever_comes_at_once(house: House) -> None:
+    """Both see the same one."""
+    found = at_once(*[lambda: incidents.recognise(house.rt, "C0INC0009", "inc-9", "")] * 6)
+    assert len({each.id for each in found}) == 1
+    with pytest.raises(Conflict, match="already"):
+        incidents.open_incident(house.rt, CAROL, "C0INC0009")
+
+
+def test_runs_take_their_parameters_from_the_incident_at_every_door(house: House) -> None:
+    """As values of their types; what is given wins; what does not fit is said to have come from there."""
+    opened(house, service="web", hosts="a,b", count="3")
+    taken = run(house).parameters
+    assert taken == {"service": "web", "hosts": ["a", "b"], "count": 3, "title": "It is slow"}
+    assert run(house, service="api", count=5).parameters["service"] == "api"
+    incidents.edit(house.rt, CAROL, HERE["channel"], fields={"service": "mail"})
+    with pytest.raises(InvalidParameters, match="filled in from the incident"):
+        run(house)
+    with pytest.raises(InvalidParameters, match="service"):
+        executions.start(house.rt, CAROL, "demo", {}, trigger="test", incident={"channel": "C0OTHER01"})
+
+
+def test_a_replay_takes_nothing_anew(house: House) -> None:
+    """Its parameters are those of then, and so is its incident."""
+    opened(house, service="web")
+    first = run(house)
+    controls.cancel(house.rt, CAROL, first.id)
+    house.advance(first.id)
+    incidents.edit(house.rt, CAROL, HERE["channel"], title="Another", fields={"service": "api", "count": "9"})
+    again = replaying.replay(house.rt, CAROL, first.id)
+    assert again.parameters == first.parameters
+    assert again.incident == first.incident
+
+
+def test_templates_see_the_incident(house: House, target: Target) -> None:
+    """Its facts always, its fields where it has them."""
+    url = target.url() + "?t={{ incident.title }}&s={{ incident.severity }}&f={{ incident.zone | default('none') }}"
+    house.publish(runbook("seen", http("call", url)))
+    executions.start(house.rt, CAROL, "seen", {}, trigger="test", incident={"channel": "C0NONE001"})
+    opened(house, zone="eu")
+    bound = executions.start(house.rt, CAROL, "seen", {}, trigger="test", incident=dict(HERE))
+    for each in executions.recent(house.rt):
+        house.run(each.id)
+    assert set(target.paths()) == {"/?t=&s=&f=none", "/?t=It%20is%20slow&s=sev1&f=eu"}
+    assert bound.incident["case"] == incidents.current(house.rt, HERE["channel"]).id
+
+
+def test_the_same_run_is_started_once_in_an_incident_and_anew_in_the_next(house: House) -> None:
+    """The incident is part of what makes two runs the same."""
+    opened(house, service="web")
+    first = run(house)
+    assert run(house).id == first.id
+    incidents.close(house.rt, CAROL, HERE["channel"], force=True)
+    opened(house, service="web")
+    assert run(house).id != first.id
+
+
+def test_closing_with_open_runs_asks_again(house: House) -> None:
+    """Nothing is closed until that is said on purpose."""
+    opened(house, service="web")
+    held = run(house)
+    asked = incidents.close(house.rt, CAROL, HERE["channel"], "over")
+    assert not asked.closed
+    assert [each.id for each in asked.open_runs] == [held.id]
+    assert incidents.current(house.rt, HERE["channel"]) is not None
+    done = incidents.close(house.rt, CAROL, HERE["channel"], "over", force=True)
+    assert done.closed
+    assert (done.incident.closed_by, done.incident.close_reason) == (CAROL.user_id, "over")
+    with pytest.raises(Conflict, match="no incident"):
+        incidents.close(house.rt, CAROL, HERE["channel"])
+    with database.reading():
+        rows = audit.of_thing(house.rt.workspace_id, f"incident:{done.incident.id}")
+    assert [row.action for row in rows] == ["incident.open", "incident.close"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "needle"),
+    [
+        ({"channel": "C1"}, "the incident's own"),
+        ({"ti tle": "x"}, "letters"),
+        ({"long": "x" * 1001}, "longer than"),
+        ({f"f{n}": "x" for n in range(51)}, "at most 50"),
+    ],
+)
+def test_fields_are_names_with_short_texts(house: House, fields: dict[str, str], needle: str) -> None:
+    """And none that an incident has of itself."""
+    with pytest.raises(InvalidParameters, match=needle):
+        opened(house, **fields)
+    opened(house)
+    with pytest.raises(InvalidParameters, match=needle):
+        incidents.edit(house.rt, CAROL, HERE["channel"], fields=fields)
+
+
+def test_a_field_is_dropped_by_an_empty_text(house: House) -> None:
+    """The others stay."""
+    opened(house, service="web", zone="eu")
+    assert incidents.edit(house.rt, CAROL, HERE["channel"], fields={"zone": ""}).fields == {"service": "web"}
+
+
+def test_an_incident_is_for_those_with_a_role(house: House) -> None:
+    """An outsider is told whom to ask."""
+    with pytest.raises(NotAllowed) as refused:
+        incidents.open_incident(house.rt, OSCAR, HERE["channel"])
+    assert refused.value.ask == ("S0ONCALL",)
+
+
+def test_a_run_is_handed_to_somebody_who_may_run_it(house: House) -> None:
+    """Who answers for it changes, is told and audited; neither of the two decides at its gates."""
+    held = run(house, service="web")
+    house.advance(held.id)
+    done = controls.hand_over(house.rt, CAROL, held.id, BOB, "end of shift")
+    assert (done.requester, done.owner, done.responsible) == (CAROL.user_id, BOB.user_id, BOB.user_id)
+    assert house.events(held.id)[-1].data == {"to": BOB.user_id, "was": CAROL.user_id, "reason": "end of shift"}
+    assert [each.id for each in executions.recent(house.rt, requester=BOB.user_id)] == [held.id]
+    with database.reading():
+        assert audit.of_thing(house.rt.workspace_id, f"execution:{held.id}")[-1].action == "execution.handover"
+    with pytest.raises(Conflict, match="already"):
+        controls.hand_over(house.rt, CAROL, held.id, BOB)
+    with pytest.raises(NotAllowed, match="Only members and admins"):
+        controls.hand_over(house.rt, CAROL, held.id, OSCAR)
+    with pytest.raises(NotAllowed):
+        controls.hand_over(house.rt, OSCAR, held.id, CAROL)
+    controls.hand_over(house.rt, BOB, held.id, ALICE)
+    with pytest.raises(NotAllowed, match="took this run over"):
+        approvals.vote(house.rt, ALICE, held.id, None, Decision.APPROVE)
+    approvals.vote(house.rt, DAVE, held.id, None, Decision.APPROVE)
+    house.advance(held.id)
+    with pytest.raises(Conflict, match="ended"):
+        controls.hand_over(house.rt, ALICE, held.id, BOB)
+
+
+def test_can_says_the_rule_for_anybody(house: House) -> None:
+    """And what is in the way although they may."""
+    may = can.can(house.rt, BOB, "run", "demo")
+    assert (may.verdict.allowed, may.verdict.role, may.but) == (True, "an admin of team payments", "")
+    not_ = can.can(house.rt, OSCAR, "run", "demo")
+    assert (not_.verdict.allowed, not_.verdict.ask) == (False, (BOB.user_id, "S0PAYMENTS"))
+    assert not_.verdict.rule == "Only members and admins of team payments and platform admins may run demo."
+    held = run(house, service="web")
+    house.advance(held.id)
+    assert not can.can(house.rt, CAROL, "approve", held.id).verdict.allowed
+    assert can.can(house.rt, ALICE, "approve", held.id).verdict.allowed
+    assert can.can(house.rt, CAROL, "cancel", held.id.lower()).verdict.allowed
+    assert can.can(house.rt, CAROL, "cancel", "demo").thing == "a run of demo"
+    assert not can.can(house.rt, BOB, "admin approve", "demo@1").verdict.allowed
+    assert can.can(house.rt, OSCAR, "why").verdict.allowed
+    house.publish(runbook("draft", http("a")))
+    catalog.deprecate(house.rt, ALICE, "draft")
+    assert "DEPRECATED" in can.can(house.rt, BOB, "run", "draft").but
+    for verb, target, error in (("fly", "demo", Conflict), ("run", "", Conflict), ("run", "nothing", NotFound)):
+        with pytest.raises(error):
+            can.can(house.rt, BOB, verb, target)
+
+
+def test_a_deprecated_runbook_names_its_successor(house: House) -> None:
+    """Until it is approved again."""
+    house.publish(runbook("better", http("a")))
+    with pytest.raises(NotFound):
+        catalog.deprecate(house.rt, ALICE, "demo", successor="nothing")
+    with pytest.raises(Conflict, match="its own place"):
+        catalog.deprecate(house.rt, ALICE, "demo", successor="demo")
+    catalog.deprecate(house.rt, ALICE, "demo", reason="slow", successor="better")
+    with pytest.raises(NotApproved, match="Use `run better` instead"):
+        run(house, service="web")
+    catalog.rollback(house.rt, ALICE, "demo")
+    house.approve("demo")
+    assert catalog.get(house.rt, "demo").successor is None
+
+
+def test_a_latecomer_gets_the_story(house: House, target: Target) -> None:
+    """The incident's runs in order, what is open, what failed and who did what; nothing from before it."""
+    before = run(house, service="api")
+    controls.cancel(house.rt, CAROL, before.id)
+    house.advance(before.id)
+    house.clock.tick(MINUTE)
+    opened(house)
+    target.does["/x"] = [answer(b"", "500 Broken")]
+    house.publish(runbook("fails", http("call", target.url("/x"), retry={"max_attempts": 1})))
+    failed = executions.start(house.rt, CAROL, "fails", {}, trigger="test", incident=dict(HERE))
+    house.run(failed.id)
+    house.clock.tick(MINUTE)
+    held = run(house, service="web")
+    house.advance(held.id)
+    story = catchup.catch_up(house.rt, OSCAR, HERE["channel"])
+    assert story.incident is not None
+    assert [each.id for each in story.runs] == [failed.id, held.id]
+    assert [each.execution.id for each in story.open] == [held.id]
+    assert [each.kind for each in story.open[0].reasons] == ["gate"]
+    assert [each.execution.id for each in story.failures] == [failed.id]
+    assert [(row.actor, row.action) for row in story.deeds] == [
+        (CAROL.user_id, "incident.open"), (CAROL.user_id, "execution.start"), (CAROL.user_id, "execution.start")
+    ]  # fmt: skip
+    elsewhere = catchup.catch_up(house.rt, OSCAR, "C0QUIET01")
+    assert (elsewhere.incident, elsewhere.runs, elsewhere.deeds) == (None, (), ())
