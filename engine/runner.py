@@ -71,7 +71,7 @@ class Runner:
         while claim is not None:
             under_way = claim.step_run
             try:
-                claim = self._record(under_way, self._act(claim))
+                claim = self._record(claim, self._act(claim))
             finally:
                 self._held.drop(under_way)
 
@@ -130,7 +130,7 @@ class Runner:
         return None
 
     def _claim_first(self, execution_id: str, claimed: list[StepRunRecord]) -> _Done | None:
-        execution = executions.lock(execution_id)
+        execution = executions.lock_to_run(execution_id)
         if execution is None or execution.workspace_id != self.rt.workspace_id:
             return None
         transition = Transition(self.rt, execution)
@@ -147,13 +147,14 @@ class Runner:
         self.rt.hint([*done.wake, *beside])
         return replace(done.claim, execution=done.execution) if done.claim is not None else None
 
-    def _record(self, step_run: StepRunRecord, outcome: Outcome) -> Claim | None:
+    def _record(self, claim: Claim, outcome: Outcome) -> Claim | None:
         """Record an outcome and claim what follows in one commit; patient while the database is away."""
         deadline = time.monotonic() + RECORD_PATIENCE_S
+        step_run = claim.step_run
         while True:
             try:
                 with self._held.unless_undone() as claimed:
-                    act = partial(self._record_and_claim, step_run, outcome, claimed)
+                    act = partial(self._record_and_claim, claim, outcome, claimed)
                     done = commit("record", step_run.execution_id, act)
                 break
             except database.DatabaseTrouble:
@@ -166,8 +167,9 @@ class Runner:
             return self._claim(step_run.execution_id)
         return self._go_on(done)
 
-    def _record_and_claim(self, step_run: StepRunRecord, outcome: Outcome, claimed: list[StepRunRecord]) -> _Done:
-        execution = executions.lock(step_run.execution_id)
+    def _record_and_claim(self, done: Claim, outcome: Outcome, claimed: list[StepRunRecord]) -> _Done:
+        step_run = done.step_run
+        execution = executions.lock_to_run(step_run.execution_id, flow.near(done.execution.version_id, step_run))
         assert execution is not None
         transition = Transition(self.rt, execution)
         taken = self._record_one(transition, step_run, outcome)
@@ -192,9 +194,11 @@ class Runner:
         """
         ready: deque[StepRunRecord] = deque()
         for number in range(AT_ONCE):
-            if transition.execution.live <= transition.execution.running:
+            execution = transition.execution
+            count = execution.live - execution.running
+            if count <= 0:
                 return None, False
-            ready = ready or deque(steps.ready(transition.execution.id, transition.at, AT_ONCE))
+            ready = ready or deque(steps.ready(execution.id, transition.at, AT_ONCE, count))
             if not ready or not self._may_claim(transition, checked=number > 0):
                 return None, False
             step = ready.popleft()

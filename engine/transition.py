@@ -14,7 +14,7 @@ from typing import Any
 from engine import catalog, decide
 from engine.definition.model import Runbook
 from engine.runtime import Runtime
-from storage import approvals, cards, database, events, executions, sql, steps
+from storage import approvals, cards, database, events, executions, steps
 from storage.records import (
     AttemptRecord,
     AttemptStatus,
@@ -179,9 +179,8 @@ class Transition:
         return execution
 
     def _write(self, execution: ExecutionRecord) -> None:
-        with sql.in_one_go():
-            for end in self._ended_attempts:
-                end()
-            steps.add_attempts(self.rt.workspace_id, list(self._begun.values()))
-            executions.save(self.before, execution)
-            events.append(self.rt.workspace_id, self._told)
+        for end in self._ended_attempts:
+            end()
+        steps.add_attempts(self.rt.workspace_id, list(self._begun.values()))
+        executions.save(self.before, execution)
+        events.append(self.rt.workspace_id, self._told)

@@ -78,7 +78,7 @@ class EngineMachine(RuleBasedStateMachine):
         if not straight_on:
             self.house.finish(claim, came)
             return
-        following = self.house.record(claim.step_run, came)
+        following = self.house.record(claim, came)
         self.house.runner._held.drop(claim.step_run)
         self.held += [following] if following else []
 

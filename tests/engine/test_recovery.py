@@ -208,7 +208,7 @@ def test_a_claim_made_with_a_record_whose_commit_was_not_answered_is_taken_back(
     run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
     claim = house.claim(run)
     with _answer_of_commit_lost(monkeypatch):
-        assert house.record(claim.step_run, Succeeded({})) is None
+        assert house.record(claim, Succeeded({})) is None
     house.runner._held.drop(claim.step_run)
     assert house.all_steps(run) == {"a": "SUCCESS", "b": "RUNNING"}
     house.runner.take_back_strays()
