@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from engine import decide, flow
 from engine.access import Action, Actor, Gate, authorise, unmet, verdict
 from engine.errors import Conflict
@@ -20,6 +22,17 @@ from storage.records import (
     StepRunRecord,
     VoteRecord,
 )
+
+_LOOKED_AT = 200
+"""Open gates that are looked at for one person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An open gate and the run that it is in."""
+
+    gate: GateView
+    execution: ExecutionRecord
 
 
 def vote(
@@ -105,6 +118,21 @@ def remind(rt: Runtime, gate: ApprovalRecord) -> None:
         if due and approvals.reminded(gate, following):
             left = gate.expires_at - transition.at
             transition.tell("gate_reminder", gate.path, approval_id=gate.id, left_ms=left)
+
+
+def waiting_for(rt: Runtime, actor: Actor, limit: int) -> list[Waiting]:
+    """At most `limit` open gates that this person may decide and has not voted on, the most urgent first."""
+    found: list[Waiting] = []
+    with database.reading():
+        for gate in approvals.soonest_open(rt.workspace_id, _LOOKED_AT):
+            execution = find(rt, gate.execution_id)
+            shown = gate_view(rt, gate, execution.team)
+            voted = any(vote.person == actor.user_id for vote in shown.votes)
+            if not voted and verdict(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
+                found.append(Waiting(shown, execution))
+                if len(found) == limit:
+                    break
+    return found
 
 
 def deciders(rt: Runtime, gate: GateView, limit: int) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
-from engine.access import Action, Actor, authorise
+from engine.access import Action, Actor, authorise, verdict
 from engine.definition import codec, graph
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotApproved, NotFound
@@ -44,6 +44,14 @@ def find(rt: Runtime, slug: str) -> RunbookRecord | None:
     """The runbook of this id, in whatever case it was typed."""
     with database.reading():
         return runbooks.find(rt.workspace_id, slug.strip().lower())
+
+
+def startable(rt: Runtime, actor: Actor, found: Iterable[RunbookRecord]) -> set[str]:
+    """The ids of those that are approved and that `actor` may run; who may depends on a runbook's team alone."""
+    approved = [runbook for runbook in found if runbook.status is VersionStatus.APPROVED]
+    one_each = {runbook.team: runbook for runbook in approved}
+    teams = {team for team, runbook in one_each.items() if verdict(rt, actor, Action.START, runbook).allowed}
+    return {runbook.slug for runbook in approved if runbook.team in teams}
 
 
 def get(rt: Runtime, slug: str) -> RunbookRecord:

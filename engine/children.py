@@ -1,20 +1,23 @@
 """The `runbook` step: another execution, begun in the transaction that records it, and looked at until it has ended.
 
 A child is an execution of its own, with its own gates, audit and card beside the parent's; whoever asked for the
-parent asks for the child and needs the right to. Its end lets the parent's step fall due at once.
+parent asks for the child and needs the right to. Its end lets the parent's step fall due at once. A child whose parent
+does not wait for it any more is cancelled.
 """
 
 from __future__ import annotations
 
-from engine import accepting, flow
-from engine.access import Actor
+from engine import accepting, flow, lifecycle
+from engine.access import SYSTEM, Actor
 from engine.errors import EngineError
 from engine.expressions import ExpressionError
+from engine.lifecycle import change
+from engine.runtime import Runtime
 from engine.steps.outcome import Begun
 from engine.storable import TooLarge
 from engine.transition import Transition
-from storage import executions, people, steps
-from storage.records import AttemptStatus, ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus
+from storage import audit, database, executions, people, steps
+from storage.records import AttemptStatus, ExecutionRecord, ExecutionStatus, Severity, StepRunRecord, StepStatus
 
 LOOK_EVERY_MS = 5_000
 """How long a child's end may go unnoticed where its nudge is lost."""
@@ -22,20 +25,74 @@ LOOK_EVERY_MS = 5_000
 MAX_DEPTH = 8
 
 
+MOST = 200
+"""How many children are looked at in one go."""
+
+
 def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
     """Begin the child if there is none yet, take its result if it has ended, else look again later."""
-    child = executions.child_of(step.id)
+    child = executions.by_id(step.child) if step.child else None
     if child is not None and child.status.ended:
         done = _ended(transition, step, child)
     elif not transition.goes_on:
         return _dropped(transition, step)
+    elif step.deadline_at is not None and step.deadline_at <= transition.at:
+        done = time_out(transition, step)
     else:
-        done = transition.move(step, StepStatus.READY, due_at=transition.at + LOOK_EVERY_MS, worker_id=None)
+        done = _look_later(transition, step)
         if done and child is None:
             _begin(transition, step, outcome)
     if done:
         steps.end_attempt(step, AttemptStatus.SUCCESS, transition.at)
     return done
+
+
+def time_out(transition: Transition, step: StepRunRecord) -> bool:
+    """The step has waited for its child for as long as it may."""
+    limit = (transition.runbook.by_id[step.step_id].timeout_ms or 0) / 1000
+    return flow.fail(transition, step, "timeout", f"{step.child} did not end within {limit:g} s")
+
+
+def cancel_bereft(rt: Runtime, execution_id: str, actor: Actor = SYSTEM) -> None:
+    """Cancel the children that this execution does not wait for any more, and theirs in turn."""
+    with database.reading():
+        found = executions.bereft(MOST, execution_id)
+    for child, parent in found:
+        with change(rt, child, "cancel_child") as transition:
+            why = _why_cancelled(transition.execution)
+            if why is None:
+                continue
+            lifecycle.cancel(transition, actor.user_id, why)
+            detail = {"reason": why, "parent": parent}
+            audit.write(
+                rt.workspace_id, actor.user_id, "execution.cancel", f"execution:{child}", Severity.NOTICE, detail
+            )
+        cancel_bereft(rt, child, actor)
+        rt.hint([child])
+
+
+def _why_cancelled(child: ExecutionRecord) -> str | None:
+    """Why this child is to be cancelled; None when it has ended, is ending, or is waited for after all."""
+    step = steps.by_id(child.parent_step) if child.parent_step is not None else None
+    parent = executions.by_id(step.execution_id) if step else None
+    if child.status.ended or child.ending is not None or step is None or parent is None:
+        return None
+    if step.child == child.id and step.status in (StepStatus.READY, StepStatus.RUNNING):
+        return None
+    reason = (parent.error or {}).get("message") or ""
+    if parent.ending is ExecutionStatus.CANCELLED:
+        return f"{parent.id} was cancelled. {reason}".strip()
+    if step.status is StepStatus.SKIPPED:
+        return f"{step.path} of {parent.id} was skipped"
+    if step.status is StepStatus.FAILED:
+        return f"{step.path} of {parent.id} has failed: {(step.error or {}).get('message')}"
+    return f"{parent.id} does not wait for it any more"
+
+
+def _look_later(transition: Transition, step: StepRunRecord) -> bool:
+    due, limit = transition.at + LOOK_EVERY_MS, step.deadline_at or transition.limit_of(step)
+    due = due if limit is None else min(due, limit)
+    return transition.move(step, StepStatus.READY, due_at=due, deadline_at=limit, worker_id=None)
 
 
 def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
@@ -54,6 +111,7 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
     except EngineError as error:
         flow.fail(transition, ready, error.code, f"{outcome.slug} could not be started: {error}")
         return
+    steps.edit(step, child=child.id)
     transition.tell("child_started", step.path, execution=child.id, runbook=child.slug)
     transition.wake.append(child.id)
 

@@ -28,19 +28,43 @@ def begin(transition: Transition, step: StepRunRecord) -> None:
         else:
             _begin_rounds(transition, step, definition)
     except ExpressionError as error:
-        flow.fail(transition, step, "template", str(error))
+        stop(transition, step, "template", str(error))
 
 
 def look(transition: Transition, scope: str, phase: Phase) -> None:
     """See whether the branch or round at `scope`, or one around it, has ended now."""
     for each in context.scopes_of(scope):
-        if flow.failing(transition, each, phase):
-            if not steps.busy_inside(transition.execution.id, each):
-                _end(transition, each, failed=True)
-                return
-        elif not steps.in_scope(transition.execution.id, each, phase, *steps.UNFINISHED):
-            _end(transition, each, failed=False)
-            return
+        failed = flow.failing(transition, each, phase)
+        if failed:
+            over = not steps.busy_inside(transition.execution.id, each)
+        else:
+            over = not steps.in_scope(transition.execution.id, each, phase, *steps.UNFINISHED)
+        if over:
+            _end(transition, each, failed=failed)
+            break
+    for path in stopped_around(transition, scope):
+        _end_stopped(transition, path)
+
+
+def stop(transition: Transition, step: StepRunRecord, code: str, message: str) -> None:
+    """Begin nothing more in a container; it fails with this once nothing in it runs any more."""
+    if step.status is StepStatus.READY:
+        transition.move(step, StepStatus.WAITING, due_at=None)
+    steps.edit(step, error={"code": code, "message": message}, deadline_at=None)
+    transition.stop_phase(step.path)
+    _end_stopped(transition, step.path)
+
+
+def stopped_around(transition: Transition, scope: str) -> list[str]:
+    """The paths of the containers around `scope` that are stopped, the outermost first."""
+    around = [context.container_path(each)[0] for each in context.scopes_of(scope)]
+    return steps.stopped(transition.execution.id, around) if around else []
+
+
+def skip_rest(transition: Transition, scope: str) -> None:
+    """End what was held back in a scope, because the run goes on without it."""
+    ended = steps.skip_rest(transition.execution.id, scope, transition.at, NOT_REACHED)
+    transition.count_all(ended, StepStatus.SKIPPED)
 
 
 def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step) -> None:
@@ -48,10 +72,8 @@ def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step)
     chains = context.chains_in_condition(condition)
     holds = evaluate(condition, context.of(transition.execution, transition.runbook, chains, step.scope))
     taken = "then" if holds else "else"
-    moved = transition.move(
-        step, StepStatus.WAITING, items={"taken": taken}, started_at=transition.at, due_at=None, deadline_at=None
-    )
-    if moved:
+    begun = {"started_at": transition.at, "due_at": None, "deadline_at": transition.limit_of(step)}
+    if transition.move(step, StepStatus.WAITING, items={"taken": taken}, **begun):
         transition.tell("branch_taken", step.path, taken=taken)
         _enter(transition, step, definition.blocks.get(taken, ()), step.path)
 
@@ -59,17 +81,19 @@ def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step)
 def _begin_rounds(transition: Transition, step: StepRunRecord, definition: Step) -> None:
     items = step.items if step.rounds or isinstance(step.items, list) else _items(transition, step, definition)
     if isinstance(items, list) and len(items) > decide.MAX_ROUNDS:
-        flow.fail(transition, step, "too_many_rounds", f"{len(items)} items are more than {decide.MAX_ROUNDS}.")
+        stop(transition, step, "too_many_rounds", f"{len(items)} items are more than {decide.MAX_ROUNDS}.")
         return
     room = definition.with_.get("max_parallel", 1) - _open_rounds(transition, step)
     first, number = step.rounds, step.rounds
     while number - first < room and _another(transition, step, definition, items, number):
         if number == decide.MAX_ROUNDS:
-            flow.fail(transition, step, "too_many_rounds", f"It wanted more than {decide.MAX_ROUNDS} rounds.")
+            stop(transition, step, "too_many_rounds", f"It wanted more than {decide.MAX_ROUNDS} rounds.")
             return
         number += 1
-    started = step.started_at or transition.at
-    if not transition.move(step, StepStatus.WAITING, items=items, rounds=number, started_at=started, due_at=None):
+    begun = {"started_at": step.started_at, "deadline_at": step.deadline_at}
+    if step.started_at is None:
+        begun = {"started_at": transition.at, "deadline_at": transition.limit_of(step)}
+    if not transition.move(step, StepStatus.WAITING, items=items, rounds=number, due_at=None, **begun):
         return
     for each in range(first, number):
         _enter(transition, step, definition.blocks["steps"], f"{step.path}[{each}]")
@@ -122,29 +146,30 @@ def _end(transition: Transition, scope: str, *, failed: bool) -> None:
     (step,) = steps.at_paths(transition.execution.id, [path])
     if step.status not in (StepStatus.WAITING, StepStatus.READY):
         return
-    if number is None:
-        if failed:
-            _give_up(transition, step, scope, f"a step of its {step.items['taken']} branch failed")
-        else:
-            _succeed(transition, step, {"taken": step.items["taken"], "steps": _outputs(transition, scope)[scope]})
-        return
-    _end_round(transition, step, scope, failed=failed)
+    if number is not None:
+        _end_round(transition, step, scope, failed=failed)
+    elif step.error is not None:
+        return  # it was stopped, and fails with that
+    elif failed:
+        stop(transition, step, "inner_step_failed", f"a step of its {step.items['taken']} branch failed")
+    else:
+        _succeed(transition, step, {"taken": step.items["taken"], "steps": _outputs(transition, scope)[scope]})
 
 
 def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, failed: bool) -> None:
     definition = transition.runbook.by_id[step.step_id]
     failures = step.failures + failed
-    if failed and failures > definition.with_.get("max_failures", 0):
+    if failed:
         steps.edit(step, failures=failures)
-        transition.stop_phase(step.path)
-        if not steps.busy_inside(transition.execution.id, step.path):
-            word = "round" if failures == 1 else "rounds"
-            _give_up(transition, step, step.path, f"{failures} {word} failed, the last was {scope}")
+    if step.error is not None:
+        return
+    if failures > definition.with_.get("max_failures", 0):
+        word = "round" if failures == 1 else "rounds"
+        stop(transition, step, "inner_step_failed", f"{failures} {word} failed, the last was {scope}")
         return
     if failed:
-        _skip_rest(transition, scope)
-        steps.edit(step, failures=failures)
-        (step,) = steps.at_paths(transition.execution.id, [step.path])
+        skip_rest(transition, scope)
+    (step,) = steps.at_paths(transition.execution.id, [step.path])
     if not transition.goes_on:
         return
     more = not isinstance(step.items, list) or step.rounds < len(step.items)
@@ -152,6 +177,19 @@ def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, faile
         transition.move(step, StepStatus.READY, due_at=transition.at)
     elif not more and not _open_rounds(transition, step):
         _finish(transition, step.path)
+
+
+def _end_stopped(transition: Transition, path: str) -> None:
+    """Fail a stopped container if nothing in it runs any more.
+
+    Where the runbook puts up with that, what it held back is over; else a retry may need it.
+    """
+    if steps.busy_inside(transition.execution.id, path):
+        return
+    (step,) = steps.at_paths(transition.execution.id, [path])
+    if flow.tolerated(transition, step.step_id):
+        skip_rest(transition, path)
+    flow.fail(transition, step, step.error["code"], step.error["message"])
 
 
 def _finish(transition: Transition, path: str) -> None:
@@ -175,15 +213,3 @@ def _succeed(transition: Transition, step: StepRunRecord, outputs: dict[str, Any
         flow.succeed(transition, step, flow.mapped(transition, step, outputs))
     except (ExpressionError, TooLarge) as error:
         flow.fail(transition, step, "outputs", f"its outputs cannot be kept: {error}")
-
-
-def _give_up(transition: Transition, step: StepRunRecord, scope: str, message: str) -> None:
-    """The container fails. Where the runbook puts up with that, what it held back is over; else a retry may need it."""
-    if flow.tolerated(transition, step.step_id):
-        _skip_rest(transition, scope)
-    flow.fail(transition, step, "inner_step_failed", message)
-
-
-def _skip_rest(transition: Transition, scope: str) -> None:
-    ended = steps.skip_rest(transition.execution.id, scope, transition.at, NOT_REACHED)
-    transition.count_all(ended, StepStatus.SKIPPED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine import context, decide, flow, lifecycle, slots
+from engine import children, containers, decide, flow, lifecycle, reopening
 from engine.access import Action, Actor, authorise, verdict
 from engine.definition import graph
 from engine.definition.parameters import validate
@@ -13,7 +13,7 @@ from engine.executions import find
 from engine.lifecycle import change
 from engine.runtime import Runtime
 from engine.transition import Transition
-from storage import audit, database, executions, runbooks, steps
+from storage import audit, runbooks, steps
 from storage.records import (
     ExecutionRecord,
     ExecutionStatus,
@@ -73,23 +73,9 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
         else:
             lifecycle.cancel(transition, actor.user_id, reason.strip())
         _audit(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status, "force": force})
-    cancel_children(rt, found.id, actor, reason)
+    children.cancel_bereft(rt, found.id, actor)
     rt.hint([found.id])
     return transition.execution
-
-
-def cancel_children(rt: Runtime, execution_id: str, actor: Actor, reason: str) -> None:
-    """Cancel what the steps of a cancelled execution have started."""
-    with database.reading():
-        children = executions.open_children(execution_id)
-    for child in children:
-        with change(rt, child, "cancel_child") as transition:
-            now = transition.execution
-            if not now.status.ended and now.ending is None:
-                lifecycle.cancel(transition, actor.user_id, f"{execution_id} was cancelled. {reason}".strip())
-                _audit(rt, actor, "execution.cancel", now, {"reason": reason, "parent": execution_id})
-        cancel_children(rt, child, actor, reason)
-        rt.hint([child])
 
 
 def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -> ExecutionRecord:
@@ -103,15 +89,15 @@ def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -
         step = _step(found, path)
         _must_hold_no_gate(transition, step)
         if step.status is StepStatus.FAILED:
-            _reopen(transition, step)
-            (step,) = steps.at_paths(found.id, [path])
+            step = _reopened(transition, step)
         elif step.status not in (StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN):
             raise Conflict(f"{path} of {found.id} is {step.status}: only a step that has not ended can be skipped.")
-        if step.status is StepStatus.WAITING and step.kind in ("branch", "loop"):
+        elif step.kind in decide.CONTAINERS and step.started_at is not None:
             raise Conflict(f"{path} of {found.id} has begun: skip the steps in it.")
         flow.skip(transition, step, f"skipped by {actor.user_id}: {reason.strip()}", actor.user_id)
         transition.close_gates()
         _audit(rt, actor, "step.skip", found, {"step": path, "reason": reason})
+    children.cancel_bereft(rt, found.id, actor)
     rt.hint([found.id])
     return transition.execution
 
@@ -127,14 +113,15 @@ def retry(
     """
     found = _allowed(rt, actor, Action.RETRY, execution_id)
     with change(rt, found.id, "retry") as transition:
-        step = _the_failed(found, path)
+        step = reopening.the_failed(transition, path)
         if parameters is not None:
             values = {**found.parameters, **parameters}
             transition.edit(parameters=validate(transition.runbook.parameters, values))
         changed = transition.execution.parameters != found.parameters
-        _reopen(transition, step)
+        _must_be_approved(transition.execution)
+        reopening.reopen(transition, step)
         if changed:
-            _ask_again(transition)
+            reopening.ask_again(transition)
         transition.tell("step_retried", step.path, actor.user_id, reason=reason.strip(), changed=changed)
         detail = {"step": step.path, "parameters": parameters, "reason": reason}
         _audit(rt, actor, "step.retry", found, detail)
@@ -189,40 +176,14 @@ def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choi
     return transition.execution
 
 
-def _reopen(transition: Transition, step: StepRunRecord) -> None:
-    """Make a FAILED run go on: its failed step is READY, its containers wait again, what was held back may start."""
-    execution = transition.execution
-    if execution.status is not ExecutionStatus.FAILED:
-        raise Conflict(
-            f"{execution.id} is {execution.status}: only a run that has FAILED can go on from its failed step."
-        )
-    if steps.of_phase(execution.id, Phase.UNDO):
-        raise Conflict(f"{execution.id} has begun to undo what it did: replay it instead.")
-    _must_be_approved(execution)
-    group, slot = slots.take(execution, transition.runbook)
-    if slot == "queued":
-        raise Conflict(f"{execution.id} needs a slot of {group}, and all are taken. Try again when one is free.")
-    steps.reopen(step)
-    for path in _containers_of(step):
-        steps.reopen_container(execution.id, path)
-    census = steps.census(execution.id, Phase.MAIN)
-    transition.reopen(census, slot_group=group, slot=slot)
-    flow.let_on_held(transition)
-
-
-def _containers_of(step: StepRunRecord) -> list[str]:
-    return [context.container_path(scope)[0] for scope in context.scopes_of(step.scope)]
-
-
-def _ask_again(transition: Transition) -> None:
-    """Have every gate that was passed before decided anew, before anything else runs."""
-    gates = [each for each in steps.of_phase(transition.execution.id, Phase.MAIN) if each.kind == "approval"]
-    passed = [each for each in gates if each.status is StepStatus.SUCCESS]
-    if passed:
-        transition.stop_phase()
-    for gate in passed:
-        transition.move(gate, StepStatus.READY, due_at=transition.at, reopened=True)
-    transition.edit(asking=len(passed))
+def _reopened(transition: Transition, step: StepRunRecord) -> StepRunRecord:
+    """A failed step of a run that goes on, ready to be skipped; what a failed branch or loop still held goes first."""
+    _must_be_approved(transition.execution)
+    reopening.reopen(transition, step)
+    if step.kind in decide.CONTAINERS:
+        containers.skip_rest(transition, f"{step.path}")
+    (now,) = steps.at_paths(step.execution_id, [step.path])
+    return now
 
 
 def _allowed(rt: Runtime, actor: Actor, action: Action, execution_id: str) -> ExecutionRecord:
@@ -262,22 +223,6 @@ def _step(found: ExecutionRecord, path: str) -> StepRunRecord:
     for step in steps.at_paths(found.id, [path]):
         return step
     raise Conflict(f"{found.id} has no step {path}.")
-
-
-def _the_failed(found: ExecutionRecord, path: str | None) -> StepRunRecord:
-    named = [step for step in steps.of_phase(found.id, Phase.MAIN) if step.status is StepStatus.FAILED]
-    leaves = [step for step in named if path == step.path or (path is None and step.kind not in ("branch", "loop"))]
-    if not leaves:
-        raise Conflict(f"{found.id} has no failed step{f' {path}' if path else ''}.")
-    if len(leaves) > 1:
-        raise Conflict(
-            f"Several steps of {found.id} have failed: {', '.join(each.path for each in leaves)}. Say which."
-        )
-    if leaves[0].kind in decide.CONTAINERS and leaves[0].items is not None:
-        raise Conflict(
-            f"{leaves[0].path} of {found.id} has begun: retry the step in it that failed, or replay the run."
-        )
-    return leaves[0]
 
 
 def _the_unknown(execution_id: str, path: str | None) -> StepRunRecord:

@@ -77,6 +77,12 @@ def phase_over(execution: ExecutionRecord, *, failing: bool = False) -> bool:
     return stopped and execution.running == 0 and not (patient and execution.parked)
 
 
+def at_dead_end(execution: ExecutionRecord) -> bool:
+    """Whether main has steps left that nothing will ever let on: after a retry, behind another step that failed."""
+    idle = execution.live == 0 and execution.parked == 0
+    return execution.phase is Phase.MAIN and execution.ending is None and idle and execution.unfinished > 0
+
+
 def status_of(execution: ExecutionRecord, *, over: bool) -> ExecutionStatus:
     """The status that an execution's counters and fixed result amount to; `over` says that no phase is left.
 

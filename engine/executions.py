@@ -219,10 +219,12 @@ def recent(
     channel: str | None = None,
     requester: str | None = None,
     open_only: bool = False,
+    within_ms: int | None = None,
     limit: int = 10,
 ) -> list[ExecutionRecord]:
-    """The newest executions first."""
+    """The newest executions first; with `within_ms` those that were asked for in as many milliseconds."""
     with database.reading():
+        since = None if within_ms is None else database.now() - within_ms
         return executions.recent(
-            rt.workspace_id, channel=channel, requester=requester, open_only=open_only, limit=limit
+            rt.workspace_id, channel=channel, requester=requester, open_only=open_only, since=since, limit=limit
         )

@@ -133,8 +133,7 @@ def _ready(step: StepRunRecord) -> Reason:
     kinds = {"poll": "checking", "delay": "delayed", "runbook": "child"}
     kind = kinds.get(step.kind, "retrying")
     if kind == "child":
-        child = stored.child_of(step.id)
-        return Reason("child", step.path, step.started_at, facts={"execution": child.id if child else None})
+        return Reason("child", step.path, step.started_at, step.deadline_at, facts={"execution": step.child})
     until = step.due_at if kind != "checking" else step.deadline_at
     facts = {**_tries(step), "next": step.due_at}
     return Reason(kind, step.path, step.started_at, until, _message(step.error), facts=facts)

@@ -6,6 +6,7 @@ A step costs the same however many steps the execution has: only its successors 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from engine import catalog, containers, context, undoing
@@ -87,7 +88,7 @@ def near(version_id: int, step: StepRunRecord) -> list[str]:
 def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
     """Let on steps that need nothing more, and whatever their skipping lets on in turn."""
     for step in ready:
-        if _may_start_in(transition, step.scope, step.phase):
+        if may_start_in(transition, step.scope, step.phase):
             for ended, poisoned in _let_on(transition, step):
                 _release(transition, ended, poisoned=poisoned)
 
@@ -102,6 +103,22 @@ def failing(transition: Transition, scope: str, phase: Phase) -> bool:
     """Whether something directly in `scope` has failed that the runbook does not put up with."""
     failed = steps.in_scope(transition.execution.id, scope, phase, StepStatus.FAILED)
     return any(not tolerated(transition, step_id) for step_id, _ in failed)
+
+
+def in_the_way(transition: Transition) -> list[StepRunRecord]:
+    """The failed steps of main, the latest first, that keep the run from its success: those not put up with."""
+    rows = {each.path: each for each in steps.of_phase(transition.execution.id, Phase.MAIN)}
+    failed = [each for each in rows.values() if each.status is StepStatus.FAILED and _matters(transition, each, rows)]
+    return sorted(failed, key=lambda each: each.ended_seq, reverse=True)
+
+
+def _matters(transition: Transition, step: StepRunRecord, rows: Mapping[str, StepRunRecord]) -> bool:
+    """Whether neither the step nor anything around it is put up with, or has ended in spite of it."""
+    around = [rows[context.container_path(each)[0]] for each in context.scopes_of(step.scope)]
+    ended = (StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.CANCELLED)
+    if any(tolerated(transition, each.step_id) and each.status is StepStatus.FAILED for each in (step, *around)):
+        return False
+    return not any(each.status in ended for each in around)
 
 
 def _after(transition: Transition, step: StepRunRecord) -> None:
@@ -123,18 +140,23 @@ def _release(transition: Transition, step: StepRunRecord, *, poisoned: bool) -> 
             continue
         paths = [context.join(step.scope, each) for each in after]
         following = steps.count_down(transition.execution.id, paths, poisoned=poisoned)
-        if not _may_start_in(transition, step.scope, step.phase):
+        if not may_start_in(transition, step.scope, step.phase):
             continue
         for each in following:
             if each.blocked == 0 and each.status is StepStatus.BLOCKED:
                 ended.extend(_let_on(transition, each))
 
 
-def _may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
+def may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
+    """Whether the run, and the branch or round at `scope`, still start steps."""
     if not transition.goes_on or transition.execution.asking:
         return False
-    inner = (phase is not Phase.MAIN and failing(transition, "", phase)) if scope == "" else False
-    return not inner and not any(failing(transition, each, phase) for each in context.scopes_of(scope))
+    if phase is not Phase.MAIN and failing(transition, "", phase):
+        return False
+    around = context.scopes_of(scope)
+    return not any(failing(transition, each, phase) for each in around) and not containers.stopped_around(
+        transition, scope
+    )
 
 
 def _let_on(transition: Transition, step: StepRunRecord) -> list[tuple[StepRunRecord, bool]]:

@@ -55,7 +55,10 @@ def save(transition: Transition) -> ExecutionRecord:
 
 
 def cancel(transition: Transition, actor: str, reason: str) -> None:
-    """Fix the result as CANCELLED, unless it is fixed already; what is not being run right now ends with it."""
+    """Fix the result as CANCELLED, unless it is fixed already; what is not being run right now ends with it.
+
+    Cleanup follows, except for a run that was never admitted to its concurrency group: that executes no step.
+    """
     transition.tell("cancel_requested", actor=actor, reason=reason)
     if transition.execution.ending is None:
         error = {"code": "cancelled", "message": reason, "step": None}
@@ -63,6 +66,8 @@ def cancel(transition: Transition, actor: str, reason: str) -> None:
     if transition.execution.status is ExecutionStatus.PAUSED:  # its cleanup runs
         begun = ExecutionStatus.RUNNING if transition.execution.started_at else ExecutionStatus.PENDING
         transition.edit(status=begun, paused_reason=None)
+    if transition.execution.slot == "queued":
+        transition.edit(cleanup_until=transition.at)
     transition.end_idle()
 
 
@@ -91,6 +96,8 @@ def _tell_parent(transition: Transition) -> None:
 
 def _phase_over(transition: Transition) -> bool:
     execution = transition.execution
+    if decide.at_dead_end(execution):
+        return bool(flow.in_the_way(transition))
     failing = execution.phase is not Phase.MAIN and (
         cleanup_ended(execution, transition.at)
         or (execution.unfinished > 0 and flow.failing(transition, "", execution.phase))
@@ -98,11 +105,20 @@ def _phase_over(transition: Transition) -> bool:
     return decide.phase_over(execution, failing=failing and execution.phase is not Phase.UNDO)
 
 
+def _fix_result(transition: Transition) -> None:
+    """Main has come to its end by itself: as a success, unless after a retry another failed step is still there."""
+    if transition.execution.unfinished == 0 and not flow.failing(transition, "", Phase.MAIN):
+        transition.edit(ending=ExecutionStatus.SUCCESS)
+        return
+    failed = flow.in_the_way(transition)[0]
+    transition.fail_run(failed.error["code"], failed.error["message"], failed.path)
+
+
 def _next_phase(transition: Transition) -> bool:
     """Begin the next phase that has anything to do; False when there is none."""
     execution = transition.execution
     if execution.ending is None:
-        transition.edit(ending=ExecutionStatus.SUCCESS)
+        _fix_result(transition)
     if cleanup_ended(execution, transition.at):
         return False
     order = _AFTER_SUCCESS if transition.execution.ending is ExecutionStatus.SUCCESS else _AFTER_FAILURE

@@ -7,13 +7,14 @@ from engine.definition.model import Runbook
 from engine.errors import Conflict
 from engine.expressions import render_text
 from engine.transition import Transition
-from storage import database, executions
+from storage import database, executions, steps
 from storage.records import ExecutionRecord
 
 
 def take(execution: ExecutionRecord, runbook: Runbook) -> tuple[str | None, str | None]:
-    """The group of a new or retried execution and what it gets there: a slot, or a place in the queue.
+    """The group of a new or retried execution and what it gets there: a slot, a share of one, or a place in the queue.
 
+    A run shares the slot of the run that started it: that waits for it, so for another slot it would wait for ever.
     Needs a transaction. Raises `Conflict` where the runbook says reject, naming who holds the slots.
     """
     wanted = runbook.concurrency
@@ -22,6 +23,8 @@ def take(execution: ExecutionRecord, runbook: Runbook) -> tuple[str | None, str 
     seen = context.of(execution, runbook, context.chains_in(wanted.group))
     group = render_text(wanted.group, seen)
     database.one_at_a_time(f"slot:{execution.workspace_id}:{group}")
+    if _parent_holds(execution, group):
+        return group, "shared"
     holders = executions.holders(execution.workspace_id, group)
     if len(holders) < wanted.limit:
         return group, "held"
@@ -33,11 +36,23 @@ def take(execution: ExecutionRecord, runbook: Runbook) -> tuple[str | None, str 
 
 
 def free(transition: Transition) -> None:
-    """Give the slot of an execution that ends to the one that has been queued longest."""
+    """Give the slot of an execution that ends to a child that shared it and goes on, else to the longest queued one."""
     execution = transition.execution
     if execution.slot != "held" or execution.slot_group is None:
         return
-    database.one_at_a_time(f"slot:{execution.workspace_id}:{execution.slot_group}")
-    admitted = executions.admit_next(execution.workspace_id, execution.slot_group, transition.at)
+    workspace, group = execution.workspace_id, execution.slot_group
+    database.one_at_a_time(f"slot:{workspace}:{group}")
+    if executions.hand_on(workspace, group, execution.id) is not None:
+        return
+    admitted = executions.admit_next(workspace, group, transition.at)
     if admitted is not None:
         transition.wake.append(admitted)
+
+
+def _parent_holds(execution: ExecutionRecord, group: str) -> bool:
+    """Whether a run that waits for this one, directly or through others, has a slot of the group."""
+    step = steps.by_id(execution.parent_step) if execution.parent_step is not None else None
+    parent = executions.by_id(step.execution_id) if step else None
+    if parent is None or parent.status.ended:
+        return False
+    return (parent.slot_group == group and parent.slot in ("held", "shared")) or _parent_holds(parent, group)

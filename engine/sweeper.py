@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from engine import approvals as gates
-from engine import chain, controls, incoming, lifecycle, recording, waiting
-from engine.access import SYSTEM
+from engine import chain, children, incoming, lifecycle, limits, recording, waiting
 from engine.lifecycle import change
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, steps, waits, workers
@@ -65,7 +64,8 @@ class Sweeper:
         self._each("give an event to", self._served(at), lambda wait: incoming.give(self._rt, *wait))
         self._each("end", self._waits(at), self._expire_wait)
         self._each("time out", self._overdue(at), self._time_out)
-        self._each("cancel the children of", self._bereft(), self._cancel_children)
+        self._each("end for its limit", self._over_limit(at), self._end_for_limit)
+        self._each("cancel the children of", self._bereaved(), lambda parent: children.cancel_bereft(self._rt, parent))
         self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
         self._wake(at)
         self._seal_audit()
@@ -104,12 +104,20 @@ class Sweeper:
         with database.reading():
             return executions.cleanup_overdue(at, BATCH)
 
-    def _bereft(self) -> list[str]:
+    def _over_limit(self, at: int) -> list[tuple[str, int]]:
         with database.reading():
-            return executions.cancelled_with_children(BATCH)
+            return steps.over_limit(at, BATCH)
 
-    def _cancel_children(self, execution_id: str) -> None:
-        controls.cancel_children(self._rt, execution_id, SYSTEM, "")
+    def _bereaved(self) -> list[str]:
+        with database.reading():
+            return sorted({parent for _child, parent in executions.bereft(BATCH)})
+
+    def _end_for_limit(self, found: tuple[str, int]) -> None:
+        execution_id, step_run_id = found
+        with change(self._rt, execution_id, "end_for_limit") as transition:
+            limits.end(transition, step_run_id)
+        children.cancel_bereft(self._rt, execution_id)
+        self._rt.hint([execution_id])
 
     def _expire_wait(self, found: tuple[str, int]) -> None:
         execution_id, step_run_id = found

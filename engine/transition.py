@@ -69,6 +69,11 @@ class Transition:
             return False
         return execution.ending is None or execution.phase is not Phase.MAIN
 
+    def limit_of(self, step: StepRunRecord) -> int | None:
+        """When the time of a step that begins now is up; None where only the run's own limit holds."""
+        timeout_ms = self.runbook.by_id[step.step_id].timeout_ms
+        return None if timeout_ms is None else self.at + timeout_ms
+
     def tell(self, kind: str, path: str | None = None, actor: str | None = None, **data: Json) -> None:
         """Add an event to this change."""
         self._told.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))

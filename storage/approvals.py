@@ -66,6 +66,14 @@ def all_open(workspace_id: int) -> list[ApprovalRecord]:
     return [_record(row) for row in dicts(query)]
 
 
+def soonest_open(workspace_id: int, limit: int) -> list[ApprovalRecord]:
+    """The open gates whose time is up first."""
+    query = Approval.select().where(
+        (Approval.workspace_id == workspace_id) & (Approval.status == ApprovalStatus.PENDING)
+    )
+    return [_record(row) for row in dicts(query.order_by(Approval.expires_at).limit(limit))]
+
+
 def decide(approval: ApprovalRecord, status: ApprovalStatus, at: int) -> bool:
     """Close an open gate; False when it was closed already."""
     check_move(APPROVAL_MOVES, approval.status, status)

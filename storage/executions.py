@@ -253,37 +253,41 @@ def same(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
     return _select("workspace_id = ? AND same_as = ? ORDER BY created_at DESC LIMIT 20", workspace_id, same_as)
 
 
-def child_of(step_run_id: int) -> ExecutionRecord | None:
-    """The execution that a `runbook` step has started."""
-    row = first(Execution.select().where(Execution.parent_step == step_run_id))
-    return _record(row) if row else None
+_WAITS = ("READY", "RUNNING")
+"""What a `runbook` step is while it waits for its child."""
 
 
-def open_children(execution_id: str) -> list[str]:
-    """Ids of the open executions that steps of this one have started."""
+def bereft(limit: int, of: str | None = None) -> list[tuple[str, str]]:
+    """Executions that go on although the step that started them no longer waits for them, each with its parent.
+
+    The step was skipped, failed, cancelled, held back by a failure, or goes on with another child. `of` asks for the
+    children of one execution only.
+    """
+    query = (
+        Execution.select(Execution.id, StepRun.execution_id)
+        .join(StepRun, on=(StepRun.id == Execution.parent_step))
+        .where(Execution.parent_step.is_null(False) & Execution.ended_at.is_null() & Execution.ending.is_null())
+        .where(StepRun.status.not_in(_WAITS) | StepRun.child.is_null() | (StepRun.child != Execution.id))
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in tuples(query.where(StepRun.execution_id == of) if of else query)]
+
+
+def hand_on(workspace_id: int, group: str, ending: str) -> str | None:
+    """Let an open child that shared the slot of `ending`, or of a parent that is gone, hold it; its id, or None."""
+    parent = Execution.alias()
     query = (
         Execution.select(Execution.id)
         .join(StepRun, on=(StepRun.id == Execution.parent_step))
-        .where((StepRun.execution_id == execution_id) & Execution.ended_at.is_null())
-    )
-    return [row[0] for row in tuples(query)]
-
-
-def cancelled_with_children(limit: int) -> list[str]:
-    """Ids of cancelled executions with a child that goes on as if nothing had happened.
-
-    That is what a process leaves behind that dies between cancelling an execution and cancelling its children.
-    """
-    parent = Execution.alias()
-    query = (
-        Execution.select(parent.id)
-        .join(StepRun, on=(StepRun.id == Execution.parent_step))
         .join(parent, on=(parent.id == StepRun.execution_id))
-        .where(Execution.parent_step.is_null(False) & Execution.ended_at.is_null() & Execution.ending.is_null())
-        .where(parent.ending == "CANCELLED")
-        .limit(limit)
+        .where((Execution.workspace_id == workspace_id) & (Execution.slot_group == group))
+        .where((Execution.slot == "shared") & ((parent.id == ending) | parent.ended_at.is_null(False)))
     )
-    return [row[0] for row in tuples(query)]
+    row = first(query.order_by(Execution.created_at, Execution.id).limit(1))
+    if row is None:
+        return None
+    heir = Execution.update(slot="held").where((Execution.id == row["id"]) & (Execution.slot == "shared"))
+    return str(row["id"]) if heir.execute() == 1 else None
 
 
 def cleanup_overdue(at: int, limit: int) -> list[str]:

@@ -1,7 +1,9 @@
 """The allowed moves of every state, as data. Anything not listed here raises `ForbiddenMove`.
 
-An execution never leaves SUCCESS or CANCELLED, and FAILED only by an audited retry. A step run leaves FAILED by that
-retry (its container goes on WAITING) or when a person skips it, and SUCCESS only as a gate that is asked again.
+An execution never leaves SUCCESS or CANCELLED, and FAILED only by an audited retry, or skip of what failed (which may
+be all that was left to do). A step run leaves FAILED by that
+retry (its container goes on WAITING) or when a person skips it, CANCELLED by that retry where the failure had closed
+it, and SUCCESS only as a gate that is asked again.
 Containers go from READY to WAITING for their inner steps.
 """
 
@@ -23,7 +25,7 @@ EXECUTION_MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     E.WAITING: frozenset({E.RUNNING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.PAUSED: frozenset({E.PENDING, E.RUNNING, E.WAITING, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.SUCCESS: frozenset(),
-    E.FAILED: frozenset({E.RUNNING, E.WAITING}),
+    E.FAILED: frozenset({E.RUNNING, E.WAITING, E.SUCCESS}),
     E.CANCELLED: frozenset(),
 }
 
@@ -36,7 +38,7 @@ STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
     S.SUCCESS: frozenset({S.READY}),
     S.FAILED: frozenset({S.READY, S.WAITING, S.SKIPPED}),
     S.SKIPPED: frozenset(),
-    S.CANCELLED: frozenset(),
+    S.CANCELLED: frozenset({S.READY}),
 }
 
 VERSION_MOVES: Mapping[VersionStatus, frozenset[VersionStatus]] = {

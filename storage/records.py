@@ -161,7 +161,8 @@ class ExecutionRecord:
     `phase` is what runs now: main, or after its end undo, on_failure and finally; `cleanup_until` is when those have to
     be done. `asking` counts gates that are asked again before anything else goes on. `status_since` is when `status`
     began; `waiting_ms` and `paused_ms` add up time spent so. `same_as` is the digest by which the same run is found.
-    `slot_group` is the rendered concurrency group and `slot` `held` or `queued`, None without a group or after the end.
+    `slot_group` is the rendered concurrency group and `slot` `held`, `queued` or `shared` (it runs in the slot of the
+    run that started it), None without a group or after the end.
     `parent_step` is the step run that started this execution, `replay_of` the execution that it replays.
     `event_seq` is the number of the last event row: it grows with every change. `result` is what a SUCCESS brought, and
     `error` ({code, message, step}) why it is none. `owner` is who answers for it since it was handed over, else None.
@@ -239,7 +240,9 @@ class StepRunRecord:
     `attempts` counts tries, `failures` those that count against the retry limit (for a loop: failed rounds), and
     `recoveries` lost workers. `scope` is the path of the branch or loop round that it is in, "" outside. A loop keeps
     its `items` and how many `rounds` it began, a branch which one was taken, a wait its `wait_key`. `reopened` marks a
-    gate that is asked again. `ended_seq` is the execution's event number when it ended, for undoing in reverse.
+    gate that is asked again. `child` is the execution that a runbook step has started last. A branch or loop that has
+    an `error` before its end starts nothing more and fails with it. `ended_seq` is the execution's event number when it
+    ended, for undoing in reverse.
     """
 
     id: int
@@ -271,6 +274,7 @@ class StepRunRecord:
     rounds: int = 0
     wait_key: str | None = None
     reopened: bool = False
+    child: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,22 @@ def open_scopes(execution_id: str, prefix: str) -> set[str]:
     return {row[0] for row in tuples(query.distinct())}
 
 
+def stopped(execution_id: str, paths: Collection[str]) -> list[str]:
+    """Those of the containers at `paths` that start nothing more and fail once nothing in them runs; outer first."""
+    where = f"execution_id = ? AND path IN ({sql.marks(paths)}) AND status IN ('READY', 'WAITING') AND error <> 'null'"
+    return sorted((path for (path,) in sql.select(StepRun, ("path",), where, execution_id, *paths)), key=len)
+
+
+def over_limit(at: int, most: int) -> list[tuple[str, int]]:
+    """Execution and step run of the branches, loops and runbook steps whose whole step's time is up."""
+    where = (
+        "deadline_at <= ? AND deadline_at IS NOT NULL AND ended_at IS NULL AND kind IN ('branch', 'loop', 'runbook') "
+        "AND status IN ('READY', 'WAITING') ORDER BY deadline_at LIMIT ?"
+    )
+    found = sql.select(StepRun, ("execution_id", "id"), where, at, most)
+    return [(execution_id, step_run_id) for execution_id, step_run_id in found]
+
+
 def outputs_inside(execution_id: str, scopes: str) -> list[tuple[str, str, Json]]:
     """Scope, id and outputs of the SUCCESS step runs directly in the scopes that begin with `scopes`, in order."""
     query = StepRun.select(StepRun.scope, StepRun.step_id, StepRun.outputs).where(
@@ -258,7 +274,8 @@ def reset(step: StepRunRecord, **fields: Any) -> None:
     """Make a cleanup step run that has ended ready to run again, for a run that fails once more."""
     StepRun.update(
         status=StepStatus.BLOCKED, fence=step.fence + 1, poisoned=False, due_at=None, deadline_at=None, failures=0,
-        recoveries=0, worker_id=None, started_at=None, ended_at=None, outputs=None, error=None, note="", **fields,
+        recoveries=0, worker_id=None, started_at=None, ended_at=None, outputs=None, error=None, note="", child=None,
+        **fields,
     ).where(StepRun.id == step.id).execute()  # fmt: skip
 
 
@@ -350,16 +367,24 @@ def nudge(step_run_id: int, at: int) -> str | None:
 
 
 def reopen(step: StepRunRecord) -> None:
-    """FAILED → BLOCKED with fresh tries, for a run that goes on from this step. Needs the execution's lock."""
+    """FAILED or CANCELLED → BLOCKED with fresh tries, for a run that goes on. Needs the execution's lock."""
     check_move(STEP_MOVES, step.status, StepStatus.READY)
     StepRun.update(
         status=StepStatus.BLOCKED, failures=0, recoveries=0, deadline_at=None, ended_at=None, error=None, outputs=None,
-        due_at=None,
-    ).where((StepRun.id == step.id) & (StepRun.status == StepStatus.FAILED)).execute()  # fmt: skip
+        due_at=None, wait_key=None, child=None,
+    ).where((StepRun.id == step.id) & (StepRun.status == step.status)).execute()  # fmt: skip
 
 
-def reopen_container(execution_id: str, path: str) -> None:
-    """FAILED → WAITING for a branch or loop that goes on because a step in it does; one failed round is forgiven."""
-    StepRun.update(status=StepStatus.WAITING, ended_at=None, error=None, failures=0).where(
-        (StepRun.execution_id == execution_id) & (StepRun.path == path) & (StepRun.status == StepStatus.FAILED)
+def reopen_container(step: StepRunRecord, deadline_at: int | None) -> None:
+    """Let a branch or loop go on: FAILED → WAITING, one failed round forgiven, nothing stopped, its time anew."""
+    StepRun.update(
+        status=StepStatus.WAITING if step.status is StepStatus.FAILED else step.status, ended_at=None, error=None,
+        failures=max(0, step.failures - 1), deadline_at=deadline_at,
+    ).where(StepRun.id == step.id).execute()  # fmt: skip
+
+
+def renew_time(execution_id: str, phase: Phase) -> None:
+    """Give what is held back its whole time again when it goes on."""
+    StepRun.update(deadline_at=None).where(
+        (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.status == StepStatus.BLOCKED)
     ).execute()

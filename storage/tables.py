@@ -232,6 +232,7 @@ class StepRun(Table):
     rounds = pw.BigIntegerField()
     wait_key = Text(null=True)
     reopened = pw.BooleanField()
+    child = Text(null=True)
 
 
 class Attempt(Table):
@@ -367,6 +368,14 @@ class Idempotency(Table):
     at = pw.BigIntegerField()
 
 
+class FormDraft(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    person = Text()
+    content = JsonText()
+    at = pw.BigIntegerField()
+
+
 class RequestSeen(Table):
     key = Text(primary_key=True)
     at = pw.BigIntegerField()
@@ -402,5 +411,5 @@ class Answer(Table):
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen,
-    Incident, Token, Answer,
+    Incident, Token, Answer, FormDraft,
 )  # fmt: skip

@@ -15,6 +15,12 @@ DEFAULT_HINTS = (
 )
 """What the page suggests behind the bot's command, with a word on each."""
 
+DEFAULT_SHORTCUTS = (
+    ("global", "run_runbook", "Run a runbook"),
+    ("message", "run_about_message", "Run a runbook about this"),
+)
+"""The app's shortcuts: where each is offered (everywhere, or on a message), its callback_id, and its name."""
+
 DEFAULT_EVENTS = frozenset({"app_mention", "message.im", "app_home_opened"})
 
 
@@ -40,6 +46,7 @@ class Config:
     rate_limits: bool = False
     events: frozenset[str] = DEFAULT_EVENTS
     hints: tuple[tuple[str, str], ...] = DEFAULT_HINTS
+    shortcuts: tuple[tuple[str, str, str], ...] = DEFAULT_SHORTCUTS
     ack_timeout: float = 3.0
     trigger_lifetime: float = 3.0
     event_retry_delays: tuple[float, ...] = (0.0, 60.0, 300.0)

@@ -17,7 +17,7 @@ from bot.simulator.delivery.signing import signed_headers
 from bot.simulator.delivery.socket import SocketDelivery
 from bot.simulator.directory import CHANNELS, GROUPS, PEOPLE, active_people, channel_json, direct_channel_id, group_json
 from bot.simulator.messages import Posted
-from bot.simulator.people import clicks, commands, modals
+from bot.simulator.people import clicks, commands, modals, shortcuts
 from bot.simulator.people.impossible import Impossible
 from bot.simulator.web_api.faults import Fault, Faults
 from bot.simulator.workspace import Workspace
@@ -42,6 +42,7 @@ class Control:
             "command": self._command,
             "click": self._click,
             "options": self._options,
+            "shortcut": self._shortcut,
             "submit": self._submit,
             "close": self._close,
             "mention": self._mention,
@@ -81,6 +82,9 @@ class Control:
 
     async def _options(self, body: dict[str, Json]) -> dict[str, Json]:
         return await clicks.options(self._ws, self._delivery, body["user"], body)
+
+    async def _shortcut(self, body: dict[str, Json]) -> dict[str, Json]:
+        return await shortcuts.choose(self._ws, self._delivery, body["user"], body)
 
     async def _submit(self, body: dict[str, Json]) -> dict[str, Json]:
         return await modals.submit(self._ws, self._delivery, body["user"], body["view_id"], body.get("values") or {})
@@ -174,7 +178,9 @@ class Control:
             for person in PEOPLE.values()
         ]
         groups = [group_json(group, users=True) for group in GROUPS.values()]
-        typing = {"command": self._ws.config.command, "hints": self._ws.config.hints}
+        config = self._ws.config
+        offered = [{"kind": kind, "callback_id": callback, "name": name} for kind, callback, name in config.shortcuts]
+        typing = {"command": config.command, "hints": config.hints, "shortcuts": offered}
         return {"ok": True, "people": people, "groups": groups, **typing}
 
     def _channels(self, _request: Request) -> Json:

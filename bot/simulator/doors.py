@@ -16,7 +16,7 @@ from bot.simulator.delivery.socket import SocketDelivery
 from bot.simulator.people.replies import answer
 from bot.simulator.tickets import TicketRefused
 from bot.simulator.web_api.errors import SlackError
-from bot.simulator.web_api.files import MOST_BYTES
+from bot.simulator.web_api.files import MOST_BYTES, mimetype
 from bot.simulator.workspace import Workspace
 
 Json = Any
@@ -80,7 +80,7 @@ class Doors:
             return JSONResponse({"ok": False, "error": "file_not_found"}, status_code=404)
         # Always a download and never a page of its own: what the bot uploads must not run as this site's script.
         headers = {"Content-Disposition": f'attachment; filename="{file["id"]}"', "X-Content-Type-Options": "nosniff"}
-        return Response(file["data"], media_type="application/octet-stream", headers=headers)
+        return Response(file["data"], media_type=mimetype(file["data"]), headers=headers)
 
     async def _permalink(self, request: Request) -> Response:
         digits = request.path_params["message"].removeprefix("p")

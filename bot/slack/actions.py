@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bot.page import links
-from bot.slack import running
+from bot.slack import home, running
 from bot.slack.commands import voted
 from bot.slack.desk import Desk
 from bot.slack.ids import (
@@ -90,6 +90,11 @@ def _approve(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     except Conflict:
         show_decided(desk, ref, reply)
         raise
+    if reply.place.in_modal and reply.place.view_id:
+        shown = form.gate_form(done, executions.find(desk.rt, ref.execution_id).requester)
+        desk.client.views_update(view_id=reply.place.view_id, view=shown)
+        home.publish(desk, reply.place.user)
+        return
     reply.privately(voted(done, Decision.APPROVE))
 
 
@@ -102,6 +107,20 @@ def _reject(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     running.open_modal(
         desk, reply.place, form.reject_form(RejectForm(ref.execution_id, ref.path, ref.digest, reply.place.channel))
     )
+
+
+def _review(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    """Show a gate where it can be read and decided without going to its channel."""
+    ref = decode(GateRef, value)
+    found = _gate(desk, ref)
+    if found is None:
+        raise Conflict(f"{ref.path} of {ref.execution_id} is not what it was. Open this tab again.")
+    requester = executions.find(desk.rt, ref.execution_id).requester
+    running.open_modal(desk, reply.place, form.gate_form(found, requester))
+
+
+def _look_for(desk: Desk, action: Action, value: str, reply: Reply) -> None:
+    home.publish(desk, reply.place.user, home.looked_for(action, value, reply.place.metadata))
 
 
 def _resolve(desk: Desk, action: Action, value: str, reply: Reply) -> None:
@@ -168,4 +187,11 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.MARK_FAILED: _resolve,
     Action.APPROVE_VERSION: _approve_version,
     Action.OPEN_FORM: _open_form,
+    Action.REVIEW: _review,
+    Action.HOME_TEXT: _look_for,
+    Action.HOME_TEAM: _look_for,
+    Action.HOME_TAG: _look_for,
+    Action.HOME_STATUS: _look_for,
+    Action.HOME_BACK: _look_for,
+    Action.HOME_PAGE: _look_for,
 }

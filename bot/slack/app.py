@@ -12,10 +12,10 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 
 from bot.grammar import parse
-from bot.slack import actions, commands, home, modals
+from bot.slack import actions, commands, home, modals, shortcuts
 from bot.slack.client import QUIET
 from bot.slack.desk import Desk
-from bot.slack.ids import Action, BadValue
+from bot.slack.ids import Action, BadValue, Shortcut
 from bot.slack.reply import Place, Reply
 from bot.slack.views.form import refused_view
 from bot.slack.views.text import escape
@@ -91,19 +91,36 @@ def _listen(app: App, desk: Desk) -> None:
     def on_click(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         clicked = (body.get("actions") or [{}])[0]
-        action, value = str(clicked.get("action_id", "")), str(clicked.get("value", ""))
+        action, value = str(clicked.get("action_id", "")).partition(":")[0], chosen_value(clicked)
         if action in set(Action):
             reply = Reply(desk.client, click_place(body))
             desk.hand_over(context.get(KEY), reply, lambda reply: actions.click(desk, action, value, reply))
+
+    @app.shortcut(_ANY)
+    def on_shortcut(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        chosen = str(body.get("callback_id", ""))
+        if chosen in set(Shortcut):
+            reply = Reply(desk.client, click_place(body))
+            about = str(body.get("message_ts") or "")
+            desk.hand_over(context.get(KEY), reply, lambda reply: shortcuts.choose(desk, about, reply))
 
     @app.view(_ANY)
     def on_submit(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack(**_submitted(desk, body, context.get(KEY)))
 
+    @app.options(_ANY)
+    def on_options(ack: Ack, body: dict[str, Any]) -> None:
+        ack(options=_suggested(desk, body))
+
     @app.view_closed(_ANY)
     def on_close(ack: Ack) -> None:
         ack()
 
+    _listen_to_events(app, desk)
+
+
+def _listen_to_events(app: App, desk: Desk) -> None:
     @app.event("app_mention")
     def on_mention(event: dict[str, Any], context: BoltContext) -> None:
         if event.get("bot_id") or not event.get("user"):
@@ -150,9 +167,22 @@ def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, A
         }
     if submission.errors:
         return {"response_action": "errors", "errors": dict(submission.errors)}
+    if submission.following is not None:
+        return {"response_action": "update", "view": dict(submission.following)}
     if submission.work is not None:
         desk.hand_over(None, Reply(desk.client, submission.place), submission.work)
-    return {}
+    return {"response_action": "clear"} if body["view"].get("previous_view_id") else {}
+
+
+def _suggested(desk: Desk, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Options for a menu; none where the form is not understood, which its submission will say."""
+    try:
+        return modals.suggest(desk, body)
+    except (EngineError, BadValue, KeyError):
+        return []
+    except Exception:
+        log.exception("A menu could not be filled")
+        return []
 
 
 def command_place(body: Mapping[str, Any]) -> Place:
@@ -167,9 +197,9 @@ def command_place(body: Mapping[str, Any]) -> Place:
 
 
 def click_place(body: Mapping[str, Any]) -> Place:
-    """Where a button was clicked."""
+    """Where a button was clicked or a shortcut chosen."""
     container, channel = body.get("container") or {}, body.get("channel") or {}
-    message = body.get("message") or {}
+    message, view = body.get("message") or {}, body.get("view") or {}
     return Place(
         user=str((body.get("user") or {}).get("id", "")),
         channel=str(channel.get("id") or container.get("channel_id") or ""),
@@ -179,7 +209,16 @@ def click_place(body: Mapping[str, Any]) -> Place:
         response_url=body.get("response_url"),
         trigger_id=body.get("trigger_id"),
         ephemeral=bool(container.get("is_ephemeral")),
+        view_id=view.get("id"),
+        metadata=str(view.get("private_metadata") or ""),
+        in_modal=view.get("type") == "modal",
     )
+
+
+def chosen_value(clicked: Mapping[str, Any]) -> str:
+    """What a button carries, or what was chosen or typed; "" for nothing."""
+    option = clicked.get("selected_option")
+    return str((option or {}).get("value") or "") if option else str(clicked.get("value") or "")
 
 
 def mention_place(event: Mapping[str, Any]) -> Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.grammar import Command, GrammarError, verb
@@ -15,9 +15,9 @@ from bot.slack.views import admin, card, lists
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline
 from engine import approvals, catalog, executions, sync
-from engine.access import Action, authorise, verdict
+from engine.access import Action, authorise
 from engine.definition import lint
-from storage.records import Decision, ExecutionStatus, RunbookRecord, VersionRecord, VersionStatus
+from storage.records import Decision, ExecutionStatus, VersionRecord, VersionStatus
 
 
 def answer(desk: Desk, command: Command, reply: Reply) -> None:
@@ -38,16 +38,7 @@ def _help(ask: Ask) -> Message:
 
 def _list(ask: Ask) -> Message:
     found = catalog.listing(ask.desk.rt, " ".join(ask.command.words), ask.option("tag") or None)
-    return lists.runbooks_view(found, ask.spoken, _may_run(ask, found))
-
-
-def _may_run(ask: Ask, found: Iterable[RunbookRecord]) -> set[str]:
-    """The ids of those that are approved and that this person may run; who may depends on a runbook's team alone."""
-    approved = [runbook for runbook in found if runbook.status is VersionStatus.APPROVED]
-    one_each = {runbook.team: runbook for runbook in approved}
-    rt = ask.desk.rt
-    teams = {team for team, runbook in one_each.items() if verdict(rt, ask.actor, Action.START, runbook).allowed}
-    return {runbook.slug for runbook in approved if runbook.team in teams}
+    return lists.runbooks_view(found, ask.spoken, catalog.startable(ask.desk.rt, ask.actor, found))
 
 
 def _show(ask: Ask) -> Message:

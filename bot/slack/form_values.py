@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.slack.ids import INPUT, REASON_BLOCK, STEP_BLOCK, parameter_block
-from bot.slack.views.form import Choice, choices, many, pickable, properties
+from bot.slack.ids import CHANNEL_BLOCK, INPUT, REASON_BLOCK, RUNBOOK_BLOCK, STEP_BLOCK, parameter_block
+from bot.slack.views.form import Choice, choices, kind, many, properties
 from engine.definition import parameters
 from engine.definition.model import Runbook
+from engine.errors import InvalidParameters
 
 Json = Any
 
@@ -26,11 +28,29 @@ def read_parameters(runbook: Runbook, state: Mapping[str, Any]) -> dict[str, Jso
         value = _value(schema, entry)
         if value is None:
             continue
-        if isinstance(value, str) and _is_typed(schema):
+        if isinstance(value, str) and not choices(schema):
             typed[name] = value
         else:
             picked[name] = value
-    return {**parameters.coerce(runbook.parameters, typed), **picked}
+    values = parameters.coerce(runbook.parameters, typed)
+    broken = {name: why for name, value in values.items() if (why := _broken_json(properties(runbook)[name], value))}
+    if broken:
+        raise InvalidParameters(broken)
+    return {**values, **picked}
+
+
+def _broken_json(schema: Mapping[str, Json], value: Json) -> str:
+    """Where a text that should be a mapping or a list stops being JSON, "" where nothing is wrong with it."""
+    expected = {"object": "{", "array": "["}.get(kind(schema), "")
+    if not expected or not isinstance(value, str):
+        return ""
+    try:
+        json.loads(value)
+    except json.JSONDecodeError as error:
+        return f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+    except (ValueError, RecursionError):
+        return "is not JSON that can be read"
+    return ""
 
 
 def read_reason(state: Mapping[str, Any]) -> str:
@@ -39,15 +59,21 @@ def read_reason(state: Mapping[str, Any]) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
+def read_channel(state: Mapping[str, Any]) -> str:
+    """The channel that was chosen, "" where none was."""
+    return str((state.get(CHANNEL_BLOCK, {}).get(INPUT) or {}).get("selected_conversation") or "")
+
+
+def read_runbook(state: Mapping[str, Any]) -> str:
+    """The id of the runbook that was chosen, "" where none was."""
+    chosen = (state.get(RUNBOOK_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
+    return str(chosen.get("value", ""))
+
+
 def read_step(state: Mapping[str, Any]) -> str:
     """The step that was chosen, "" where none was."""
     chosen = (state.get(STEP_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
     return str(chosen.get("value", ""))
-
-
-def _is_typed(schema: Mapping[str, Json]) -> bool:
-    """Whether the text of an input still has to become a value of the schema's type."""
-    return not pickable(choices(schema)) and not pickable(many(schema))
 
 
 def _value(schema: Mapping[str, Json], entry: Mapping[str, Any]) -> Json:
@@ -57,7 +83,11 @@ def _value(schema: Mapping[str, Json], entry: Mapping[str, Any]) -> Json:
         return _chosen(many(schema), entry["selected_options"])
     if entry.get("selected_date_time") is not None:
         return datetime.fromtimestamp(entry["selected_date_time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = entry.get("selected_date") or entry.get("selected_time") or entry.get("value")
+    several = entry.get("selected_users") or entry.get("selected_conversations")
+    if several:
+        return [str(each) for each in several]
+    one = entry.get("selected_user") or entry.get("selected_conversation")
+    text = one or entry.get("selected_date") or entry.get("selected_time") or entry.get("value")
     return text if isinstance(text, str) and text else None
 
 

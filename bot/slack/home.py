@@ -1,15 +1,50 @@
-"""The Home tab, drawn when somebody opens it."""
+"""The Home tab, drawn when somebody opens it, looks for something in it, or decides a gate from it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.slack.desk import Desk
-from bot.slack.views.home import home_view
-from engine import catalog, executions
+from bot.slack.ids import Action as Click
+from bot.slack.ids import BadValue, HomeState, decode
+from bot.slack.views.home import ANY, GATES, RUNS, HomeContent, home_view
+from engine import approvals, catalog, executions
 from engine.access import Action, authorise
 
+HOUR_MS = 3_600_000
+_FIELDS = {Click.HOME_TEXT: "text", Click.HOME_TEAM: "team", Click.HOME_TAG: "tag", Click.HOME_STATUS: "status"}
+_LONGEST = 100
 
-def publish(desk: Desk, user: str) -> None:
-    """Show somebody what is going on now. Raises EngineError, and as Slack does."""
-    authorise(desk.rt, desk.directory.identify(user), Action.VIEW, None)
-    open_runs = executions.recent(desk.rt, open_only=True, limit=20)
-    desk.client.views_publish(user_id=user, view=home_view(open_runs, catalog.listing(desk.rt), desk.command))
+
+def publish(desk: Desk, user: str, state: HomeState | None = None) -> None:
+    """Show somebody what waits for them, what runs, and what fits what they look for.
+
+    Raises EngineError, and as Slack does.
+    """
+    state, rt = state or HomeState(), desk.rt
+    actor = desk.directory.identify(user)
+    authorise(rt, actor, Action.VIEW, None)
+    everything = catalog.listing(rt)
+    found = catalog.listing(rt, state.text, state.tag or None, team=state.team or None, status=state.status or None)
+    may_run = catalog.startable(rt, actor, found)
+    content = HomeContent(
+        waiting=approvals.waiting_for(rt, actor, GATES + 1),
+        mine=executions.recent(rt, requester=user, limit=RUNS),
+        lately=executions.recent(rt, within_ms=HOUR_MS, limit=RUNS),
+        found=sorted(found, key=lambda runbook: runbook.slug not in may_run),
+        may_run=may_run,
+        teams=sorted({runbook.team for runbook in everything if runbook.team}),
+        tags=sorted({tag for runbook in everything for tag in runbook.tags}),
+    )
+    desk.client.views_publish(user_id=user, view=home_view(content, state, desk.command))
+
+
+def looked_for(action: Click, value: str, metadata: str) -> HomeState:
+    """What somebody looks for after a filter or the page was changed; `metadata` says what it was before."""
+    if action in (Click.HOME_BACK, Click.HOME_PAGE):
+        return decode(HomeState, value)
+    try:
+        before = decode(HomeState, metadata)
+    except BadValue:
+        before = HomeState()
+    return replace(before, page=0, **{_FIELDS[action]: "" if value == ANY else value[:_LONGEST]})

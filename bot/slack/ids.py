@@ -29,6 +29,13 @@ class Action(StrEnum):
     MARK_FAILED = "step.failed"
     APPROVE_VERSION = "version.approve"
     OPEN_FORM = "runbook.form"
+    REVIEW = "gate.review"
+    HOME_TEXT = "home.text"
+    HOME_TEAM = "home.team"
+    HOME_TAG = "home.tag"
+    HOME_STATUS = "home.status"
+    HOME_BACK = "home.back"
+    HOME_PAGE = "home.page"
 
 
 class Form(StrEnum):
@@ -38,6 +45,14 @@ class Form(StrEnum):
     REJECT = "form.reject"
     RESOLVE = "form.resolve"
     SKIP = "form.skip"
+    PICK = "form.pick"
+
+
+class Shortcut(StrEnum):
+    """The callback_id of each shortcut, as the app's manifest has them."""
+
+    RUN = "run_runbook"
+    RUN_ABOUT = "run_about_message"
 
 
 RESOLVE_CHOICES = {Action.RETRY: "retry", Action.MARK_DONE: "done", Action.MARK_FAILED: "failed"}
@@ -45,6 +60,8 @@ RESOLVE_CHOICES = {Action.RETRY: "retry", Action.MARK_DONE: "done", Action.MARK_
 
 REASON_BLOCK = "reason"
 STEP_BLOCK = "step"
+CHANNEL_BLOCK = "channel"
+RUNBOOK_BLOCK = "runbook"
 INPUT = "value"
 """The action_id of every input; a view's inputs are told apart by their block_id."""
 
@@ -52,6 +69,12 @@ INPUT = "value"
 def parameter_block(name: str) -> str:
     """The block_id of a parameter's input; at most 255 characters, as Slack wants."""
     return f"param:{name}"[:255]
+
+
+def parameter_of(block: str) -> str:
+    """The parameter whose input has this block_id, "" where it is no parameter's."""
+    kind, _, name = block.partition(":")
+    return name if kind == "param" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +114,9 @@ class VersionRef:
 class RunForm:
     """The version a form was made from and where it was asked for.
 
-    `force` is 1 where the run is wanted even while the same one is open, else 0.
+    `force` is 1 where the run is wanted even while the same one is open, else 0. A form of several parts is at `page`,
+    counted from 0, and keeps what is known so far as `draft`, 0 where there is none. `about` is the ts of the message
+    in `channel` that the run is about, "" where there is none. Without a channel the form asks for one.
     """
 
     slug: str
@@ -99,6 +124,9 @@ class RunForm:
     channel: str
     channel_name: str
     force: int = 0
+    page: int = 0
+    draft: int = 0
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +157,27 @@ class SkipForm:
     channel: str
 
 
-Ref = RunRef | GateRef | StepRef | VersionRef | RunForm | RejectForm | ResolveForm | SkipForm
+@dataclass(frozen=True, slots=True)
+class PickForm:
+    """Where a runbook is chosen, and the ts of the message that it will be about; both may be ""."""
+
+    channel: str
+    channel_name: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeState:
+    """What somebody looks for in the catalogue of the Home tab; `page` counts from 0, and "" is no filter."""
+
+    text: str = ""
+    team: str = ""
+    tag: str = ""
+    status: str = ""
+    page: int = 0
+
+
+Ref = PickForm | HomeState | RunRef | GateRef | StepRef | VersionRef | RunForm | RejectForm | ResolveForm | SkipForm
 R = TypeVar("R", bound=Ref)
 
 

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.slack import running
+from bot.slack import running, shortcuts
 from bot.slack.commands import voted
 from bot.slack.desk import Desk, Work
-from bot.slack.form_values import read_parameters, read_reason, read_step
+from bot.slack.form_values import read_channel, read_parameters, read_reason, read_runbook, read_step
 from bot.slack.ids import (
+    CHANNEL_BLOCK,
     REASON_BLOCK,
+    RUNBOOK_BLOCK,
     STEP_BLOCK,
     Form,
+    PickForm,
     RejectForm,
     ResolveForm,
     RunForm,
     SkipForm,
     decode,
     parameter_block,
+    parameter_of,
 )
 from bot.slack.reply import Place, Reply
-from bot.slack.views.form import wants_reason
+from bot.slack.views import form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
-from engine import approvals, catalog, controls
+from engine import approvals, catalog, controls, drafts, executions
 from engine.definition import parameters
+from engine.definition.model import Runbook
+from engine.drafts import Draft
 from engine.errors import InvalidParameters
 from storage.records import Decision
 
@@ -35,11 +41,15 @@ MISSING = "Please say why: it goes into the record."
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What came of reading a form: `errors` by block_id keep it open, else `work` is to be done at `place`."""
+    """What came of reading a form.
+
+    `errors` by block_id keep it open, `following` takes its place, else `work` is to be done at `place`.
+    """
 
     errors: Mapping[str, str]
     place: Place
     work: Work | None = None
+    following: Mapping[str, Any] | None = None
 
 
 def read(desk: Desk, user: str, view: Mapping[str, Any]) -> Submission:
@@ -52,25 +62,60 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
     ref = decode(RunForm, metadata)
     place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
     runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
+    parts = form.pages(runbook)
+    draft = drafts.find(desk.rt, user, ref.draft)
+    if ref.page < len(parts) - 1:
+        return _next_part(desk, place, runbook, ref, draft, state)
     reason = read_reason(state)
     errors: dict[str, str] = {}
     values: dict[str, Any] = {}
     try:
-        values = parameters.validate(runbook.parameters, read_parameters(runbook, state))
+        values = parameters.validate(runbook.parameters, _known(runbook, ref, draft, state))
     except InvalidParameters as wrong:
         errors = _by_block(wrong, state)
-    if wants_reason(runbook, ref) and not reason:
+    if form.wants_reason(runbook, ref) and not reason:
         errors[REASON_BLOCK] = MISSING
+    channel = ref.channel or read_channel(state)
+    if not channel:
+        errors[CHANNEL_BLOCK] = "Please choose a channel."
     if errors:
         return Submission(errors, place)
+    place = replace(place, channel=channel)
 
     def work(reply: Reply) -> None:
         actor = desk.directory.identify(user)
         desk.directory.refresh_groups()
-        running.must_be_heard(desk, place)
-        reply.privately(running.started(running.start(desk, actor, ref, values, reason), ref.channel))
+        name = running.must_be_heard(desk, place)
+        about = replace(ref, channel=channel, channel_name=ref.channel_name or name)
+        reply.privately(running.started(running.start(desk, actor, about, values, reason), channel))
 
     return Submission({}, place, work)
+
+
+def _next_part(
+    desk: Desk, place: Place, runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]
+) -> Submission:
+    """Keep what this part holds and show the next one, unless something in this part is wrong."""
+    known: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    try:
+        known = _known(runbook, ref, draft, state)
+        parameters.validate(runbook.parameters, known)
+    except InvalidParameters as wrong:
+        here = {parameter_of(block) for block in state}
+        errors = _by_block(InvalidParameters({name: why for name, why in wrong.fields.items() if name in here}), state)
+    if errors:
+        return Submission(errors, place)
+    kept = drafts.keep(desk.rt, place.user, Draft(known, draft.reason))
+    following = replace(ref, page=ref.page + 1, draft=kept)
+    return Submission({}, place, following=form.run_form(runbook, following, known, draft.reason, {}))
+
+
+def _known(runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What was kept of the other parts, and what this part holds now. Raises InvalidParameters."""
+    elsewhere = set(form.properties(runbook)) - set(form.pages(runbook)[ref.page])
+    others = {name: value for name, value in draft.values.items() if name in elsewhere}
+    return {**others, **read_parameters(runbook, state)}
 
 
 def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, str]:
@@ -83,6 +128,29 @@ def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, s
             block, text = first, f"{name}: {why}" if name else text
         errors[block] = f"{errors[block]} {text}" if block in errors else text
     return errors
+
+
+def _pick(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+    """The form of the runbook that was chosen takes the place of the form in which it was."""
+    ref, slug = decode(PickForm, metadata), read_runbook(state)
+    place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
+    if not slug:
+        return Submission({RUNBOOK_BLOCK: "Please choose a runbook."}, place)
+    version, runbook = executions.prepare(desk.rt, desk.directory.identify(user), slug)
+    following = RunForm(version.slug, version.number, ref.channel, ref.channel_name, about=ref.about)
+    return Submission({}, place, following=form.run_form(runbook, following, {}, "", {}))
+
+
+def suggest(desk: Desk, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The options of a long select that fit what was typed: of a run's form, or of all runbooks. Raises as `read`."""
+    view = body["view"]
+    if view.get("callback_id") == Form.PICK:
+        actor = desk.directory.identify(str(body["user"]["id"]))
+        return form.runbook_options(shortcuts.runnable(desk, actor, str(body.get("value", ""))))
+    ref = decode(RunForm, str(view.get("private_metadata", "")))
+    runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
+    schema = form.properties(runbook).get(parameter_of(str(body.get("block_id", ""))), {})
+    return form.suggestions(form.choices(schema) or form.many(schema), str(body.get("value", "")))
 
 
 def _reject(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
@@ -131,4 +199,5 @@ _FORMS: Mapping[Form, Callable[[Desk, str, str, Mapping[str, Any]], Submission]]
     Form.REJECT: _reject,
     Form.RESOLVE: _resolve,
     Form.SKIP: _skip,
+    Form.PICK: _pick,
 }

@@ -22,7 +22,10 @@ SAFE: Mapping[str, Any] = {"parse": "none", "link_names": False, "unfurl_links":
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something was asked. `in_thread` says that the answer belongs into a thread, for all to read."""
+    """Where something was asked. `in_thread` says that the answer belongs into a thread, for all to read.
+
+    What was clicked in a modal or in the Home tab has its `view_id`, and `metadata`, which that view carries.
+    """
 
     user: str
     channel: str = ""
@@ -33,6 +36,9 @@ class Place:
     trigger_id: str | None = None
     ephemeral: bool = False
     in_thread: bool = False
+    view_id: str | None = None
+    metadata: str = ""
+    in_modal: bool = False
 
 
 class Reply:

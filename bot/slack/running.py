@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -16,13 +18,16 @@ from bot.slack.reply import Place
 from bot.slack.views import form
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, person
-from engine import executions
+from engine import drafts, executions
 from engine.accepting import Wanted
 from engine.access import Actor
 from engine.definition import parameters
 from engine.definition.model import Runbook
+from engine.drafts import Draft
 from engine.errors import Conflict, InvalidParameters, NotAllowed
 from engine.executions import Accepted
+
+log = logging.getLogger(__name__)
 
 
 def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | None:
@@ -52,21 +57,24 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
     return started(start(desk, actor, ref, values, reason), place.channel)
 
 
-def must_be_heard(desk: Desk, place: Place) -> None:
-    """Refuse to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on."""
+def must_be_heard(desk: Desk, place: Place) -> str:
+    """The channel's name; refuses to start a run where the bot cannot post. When Slack cannot say, the run goes on."""
     if not place.channel:
-        return
+        return ""
     try:
         info = desk.client.conversations_info(channel=place.channel).get("channel") or {}
     except SlackApiError as trouble:
         if error_code(trouble) not in ("channel_not_found", "not_in_channel"):
-            return
+            return ""
         info = {"is_member": False}
     except SLACK_TROUBLE:
-        return
-    if isinstance(info, dict) and info.get("is_member") is False and not info.get("is_im"):
+        return ""
+    if not isinstance(info, dict):
+        return ""
+    if info.get("is_member") is False and not info.get("is_im"):
         invite = f"Type /invite @{desk.directory.my_name()} and try again."
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
+    return str(info.get("name") or "")
 
 
 def open_form(
@@ -79,14 +87,17 @@ def open_form(
     problems: Mapping[str, str],
 ) -> None:
     """Ask for the parameters in a modal, which Slack allows for three seconds. Raises Conflict when those are over."""
+    if len(form.pages(runbook)) > 1:
+        ref = replace(ref, draft=drafts.keep(desk.rt, place.user, Draft(dict(given), reason)))
     open_modal(desk, place, form.run_form(runbook, ref, given, reason, problems))
 
 
 def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:
     """Open a modal for who clicked or typed. Raises Conflict when Slack no longer allows it."""
     assert place.trigger_id is not None
+    opened = desk.client.views_push if place.in_modal else desk.client.views_open
     try:
-        desk.client.views_open(trigger_id=place.trigger_id, view=view)
+        opened(trigger_id=place.trigger_id, view=view)
     except SlackApiError as trouble:
         if error_code(trouble) not in ("expired_trigger_id", "trigger_expired", "exchanged_trigger_id"):
             raise
@@ -96,8 +107,19 @@ def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:
 def start(desk: Desk, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Accepted:
     """Ask for a run whose card belongs into the channel where it was asked for."""
     incident = {"channel": ref.channel, "channel_name": ref.channel_name} if ref.channel else {}
+    if ref.about:
+        incident["permalink"] = permalink(desk, ref.channel, ref.about)
     wanted = Wanted(ref.slug, values, trigger="slack", number=ref.number, reason=reason, incident=incident)
     return executions.request(desk.rt, actor, wanted, force=bool(ref.force))
+
+
+def permalink(desk: Desk, channel: str, ts: str) -> str:
+    """The address of a message, "" where Slack does not say: a run is not held up by what it only links to."""
+    try:
+        return str(desk.client.chat_getPermalink(channel=channel, message_ts=ts).get("permalink") or "")
+    except SLACK_TROUBLE as trouble:
+        log.warning("A message has no address: %s", type(trouble).__name__)
+        return ""
 
 
 def started(accepted: Accepted, channel: str) -> Message:

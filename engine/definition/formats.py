@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 from jsonschema import FormatChecker
 
 FORMATS = FormatChecker(formats=())
-"""date, time, date-time, email and uri. What is not text always passes: `type` is what refuses it."""
+"""date, time, date-time, email, uri, and user and channel, which are Slack's ids.
+
+What is not text always passes: `type` is what refuses it.
+"""
 
 
 @FORMATS.checks("date")
@@ -48,6 +51,16 @@ def _is_uri(value: object) -> bool:
     except ValueError:
         return False
     return bool(parts.scheme and (parts.netloc or parts.path)) and not re.search(r"[\s<>\"\\^`{|}]", value)
+
+
+@FORMATS.checks("user")
+def _is_user(value: object) -> bool:
+    return not isinstance(value, str) or re.fullmatch(r"[UW][A-Z0-9]{2,20}", value) is not None
+
+
+@FORMATS.checks("channel")
+def _is_channel(value: object) -> bool:
+    return not isinstance(value, str) or re.fullmatch(r"[CDG][A-Z0-9]{2,20}", value) is not None
 
 
 def _parses(shape: str, parse: Callable[[str], object], value: str) -> bool:

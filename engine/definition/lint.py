@@ -17,7 +17,6 @@ from engine.expressions.grammar import Syntax
 
 _GUARDED = re.compile(r"\bdefault\b|\bis (not )?(un)?defined\b")
 _BODIES = ("text", "payload")
-_HOLDERS = frozenset({"branch", "loop", "runbook"})
 _FOR_PEOPLE = frozenset({"approval", "wait"})
 
 
@@ -50,9 +49,6 @@ def findings(runbook: Runbook) -> Iterator[Finding]:
                 "while this waits, its execution holds the only place of its `concurrency` group, and others queue"
             )
             yield Finding(placed.path, message)
-        if placed.step.kind in _HOLDERS and placed.step.timeout_ms is not None:
-            message = f"`timeout` does not end a {placed.step.kind}: the steps in it and the run have their own"
-            yield Finding((*placed.path, "timeout"), message)
 
 
 def _others_queue(concurrency: Concurrency | None) -> bool:

@@ -108,6 +108,10 @@ def _name_findings(path: Path, node: dict[str, Json]) -> Iterator[Finding]:
         if name not in properties:
             hint = did_you_mean(name, properties)
             yield Finding((*path, "required", index), f"`{name}` is required but not in `properties`{hint}")
+    for name, needs in node.get("dependentRequired", {}).items():
+        for unknown in sorted({name, *needs} - set(properties)):
+            told = f"`dependentRequired` names `{unknown}`, which is not in `properties`"
+            yield Finding((*path, "dependentRequired", name), told + did_you_mean(unknown, properties))
 
 
 def _value_findings(schema: dict[str, Json], path: Path, node: dict[str, Json]) -> Iterator[Finding]:

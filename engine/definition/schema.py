@@ -93,6 +93,13 @@ def _required(validator: Any, required: list[str], instance: Json, _schema: Json
         yield from (ValidationError("", path=[key]) for key in required if key not in instance)
 
 
+def _dependent_required(validator: Any, needs: Json, instance: Json, _schema: Json) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "object"):
+        for name, wanted in needs.items():
+            lacking = [key for key in wanted if name in instance and key not in instance]
+            yield from (ValidationError(f"is required when {name} is given", path=[key]) for key in lacking)
+
+
 def _additional(validator: Any, additional: Json, instance: Json, schema: dict[str, Json]) -> Iterator[ValidationError]:
     if not validator.is_type(instance, "object") or len(instance) > schema.get("maxProperties", len(instance)):
         return
@@ -123,6 +130,7 @@ _Validator = validators.extend(  # type: ignore[no-untyped-call]
         "pattern": _pattern,
         "uniqueItems": _unique_items,
         "required": _required,
+        "dependentRequired": _dependent_required,
         "additionalProperties": _additional,
         "propertyNames": _property_names,
         "items": _items,
@@ -144,6 +152,8 @@ _FORMATS = {
     "date-time": "a time with its zone, such as 2026-01-31T14:30:00Z",
     "email": "an e-mail address",
     "uri": "a full address such as https://example.com/x",
+    "user": "a Slack user's id, such as U0CAROL01",
+    "channel": "a Slack channel's id, such as C0INC0001",
 }
 
 

@@ -53,7 +53,8 @@ def _step(draw: st.DrawFn, names: Any, depth: int) -> dict[str, Any]:
     with_: dict[str, Any] = {
         "wait": {"key": "k"}, "delay": {"for": "5s"}, "message": {"text": "Hello"}, "runbook": {"id": "child"},
     }[kind]  # fmt: skip
-    return {"id": name, "type": kind, "with": with_, **({"timeout": "10m"} if kind == "wait" else {})}
+    step = {"id": name, "type": kind, "with": with_, **({"timeout": "10m"} if kind == "wait" else {})}
+    return _limited(draw, step) if kind == "runbook" else step
 
 
 def _http(draw: st.DrawFn, name: str, *, main: bool = True) -> dict[str, Any]:
@@ -68,8 +69,7 @@ def _http(draw: st.DrawFn, name: str, *, main: bool = True) -> dict[str, Any]:
 
 def _branch(draw: st.DrawFn, name: str, inner: Steps) -> dict[str, Any]:
     taken = draw(st.sampled_from(["true", "false"]))
-    step: dict[str, Any] = {"id": name, "type": "branch", "with": {"if": taken, "then": inner}}
-    return {**step, "continue_on_error": True} if draw(st.integers(0, 3)) == 0 else step
+    return _limited(draw, {"id": name, "type": "branch", "with": {"if": taken, "then": inner}})
 
 
 def _loop(draw: st.DrawFn, name: str, inner: Steps) -> dict[str, Any]:
@@ -78,5 +78,13 @@ def _loop(draw: st.DrawFn, name: str, inner: Steps) -> dict[str, Any]:
     if draw(st.booleans()):
         over = {"items": list(range(rounds)), "max_parallel": draw(st.integers(1, 2))}
     over["max_failures"] = draw(st.integers(0, 1))
-    step: dict[str, Any] = {"id": name, "type": "loop", "with": {**over, "steps": inner}}
-    return {**step, "continue_on_error": True} if draw(st.integers(0, 3)) == 0 else step
+    return _limited(draw, {"id": name, "type": "loop", "with": {**over, "steps": inner}})
+
+
+def _limited(draw: st.DrawFn, step: dict[str, Any]) -> dict[str, Any]:
+    """Sometimes with a limit for the whole step, sometimes with its failure put up with."""
+    if draw(st.integers(0, 2)) == 0:
+        step["timeout"] = draw(st.sampled_from(["4s", "20s", "11m"]))
+    if draw(st.integers(0, 3)) == 0:
+        step["continue_on_error"] = True
+    return step

@@ -1,7 +1,7 @@
 """A process that runs everything of one case and can be told where to die. It forks one for every line it is given.
 
-Run as a program: reads a JSON object a line ({url, folder, port, case, slugs, worker, dead, failpoint}) and answers
-each with {"code": the exit code, "said": what the process wrote}.
+Run as a program: reads a JSON object a line ({url, folder, port, case, slugs, worker, known, dead, failpoint}) and
+answers each with {"code": the exit code, "said": what the process wrote}.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def run(spec: dict[str, Any]) -> None:
         decide.CLEANUP_MS = SHORT_CLEANUP_MS
     redactor = Redactor()
     egress = Egress(Policy(loaded.egress_allow, loaded.own_endpoints), ssl_context=_TLS)
-    with database.transaction():
-        workers.register(rt.workspace_id, spec["worker"])
+    if spec["worker"] not in spec["known"]:
+        with database.transaction():
+            workers.register(rt.workspace_id, spec["worker"])
     for each in spec["dead"]:
         working.declare_dead(each)
     failpoints.arm(spec["failpoint"])
@@ -53,11 +54,12 @@ def run(spec: dict[str, Any]) -> None:
     sweeper = Sweeper(rt, lambda due: [runner.advance(each) for each in due], grace_ms=0)
     runs = [scenes.ask(rt, slug, spec["case"]).id for slug in spec["slugs"]]
     until = time.monotonic() + PATIENCE_S
-    while not all(scenes.is_over(scenes.executions.find(rt, each)) for each in runs):
+    while not all(scenes.is_over(rt, scenes.executions.find(rt, each)) for each in runs):
         assert time.monotonic() < until, [scenes.executions.view(rt, each) for each in runs]
         for each in runs:
             runner.advance(each)
             scenes.act(rt, each)
+        runner.take_back_strays()
         sweeper._hinted.clear()  # a hint it gave is not on its way: it was acted on
         sweeper.sweep()
 

@@ -30,5 +30,7 @@ def check(rt: Runtime, server: CountingServer, run_id: str) -> None:
         assert times["POST"] <= 1, f"{step.path} of {run.id} took effect {times['POST']} times"
         if step.status == "SUCCESS" and step.path not in resolved:
             assert sum(times.values()) >= 1, f"{step.path} of {run.id} is done and never arrived"
+    for child in scenes.children(rt, run):
+        check(rt, server, child.id)
     if run.slug == scenes.CONTROLLED:
         assert not any(each.kind == "step_started" and each.path == "never" for each in story)

@@ -10,18 +10,22 @@ from typing import Any
 
 from house import ALICE, CAROL, DAVE, gate, http, runbook
 
-from engine import approvals, controls, executions, incoming
+from engine import approvals, controls, executions, incoming, replaying
 from engine.accepting import Wanted
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
 from storage import database, events
-from storage.executions import open_children
 from storage.records import Decision, ExecutionRecord, StepRunRecord
 
-MIXED, FAILING, CONTROLLED, RETRIED = MAIN = ("mixed", "failing", "controlled", "retried")
-LATE = ("late-gate", "late-wait", "late-run", "late-cleanup")
+MIXED, FAILING, CONTROLLED, RETRIED = FOUR = ("mixed", "failing", "controlled", "retried")
+PARENT = "parent"
+"""Its run is cancelled while it waits for its child, and replayed once."""
+
+MAIN = (*FOUR, PARENT)
+LATE = ("late-gate", "late-wait", "late-run", "late-cleanup", "late-loop", "late-child")
 ENDS = {MIXED: "SUCCESS", FAILING: "FAILED", CONTROLLED: "CANCELLED", RETRIED: "SUCCESS", "child": "SUCCESS"} | (
     {"late-gate": "FAILED", "late-wait": "FAILED", "late-run": "FAILED", "late-cleanup": "SUCCESS"}
+    | {"late-loop": "FAILED", "late-child": "FAILED", PARENT: "CANCELLED", "patient": "CANCELLED"}
 )
 
 
@@ -34,6 +38,7 @@ def texts(url: str) -> list[str]:
     wait = {"type": "wait", "with": {"key": "deploy-{{ execution.id }}"}}
     once = {"max_attempts": 1}
     undo = {"type": "http", "with": {"method": "POST", "url": f"{url}/unmade"}}
+    slow = {"items": [1], "steps": [gate("ask")]}
     each = {"items": [1, 2], "max_parallel": 2, "steps": [call("put", method="PUT"), call("each")]}
     mixed = [
         call("get", method="GET"), call("post"), {"id": "all", "type": "loop", "with": each},
@@ -54,6 +59,10 @@ def texts(url: str) -> list[str]:
         runbook("late-gate", gate("ask", timeout="1s")),
         runbook("late-wait", {"id": "hear", **wait, "timeout": "1s"}),
         runbook("late-run", {"id": "calm", "type": "delay", "with": {"for": "1h"}}, timeout="1s"),
+        runbook("patient", gate("ask"), **{"finally": [call("tidy")]}),
+        runbook(PARENT, {"id": "sub", "type": "runbook", "with": {"id": "patient"}}),
+        runbook("late-loop", {"id": "each", "type": "loop", "with": slow, "timeout": "1s"}),
+        runbook("late-child", {"id": "sub", "type": "runbook", "with": {"id": "patient"}, "timeout": "1s"}),
         runbook("late-cleanup", call("get", method="GET"), **{"finally": [gate("ask")]}),
     ]
 
@@ -64,18 +73,30 @@ def ask(rt: Runtime, slug: str, case: str) -> ExecutionRecord:
     return executions.request(rt, CAROL, wanted, key=f"{case}-{slug}").execution
 
 
-def is_over(run: ExecutionRecord) -> bool:
-    return run.status.ended and not (run.slug == RETRIED and run.status == "FAILED")
+def is_over(rt: Runtime, run: ExecutionRecord) -> bool:
+    """Whether this run, and whatever it started or follows from it, has come to its end."""
+    if not run.status.ended or (run.slug == RETRIED and run.status == "FAILED"):
+        return False
+    replays = _replays(rt, run)
+    wanted = run.slug == PARENT and run.replay_of is None
+    return bool(replays) == wanted and all(is_over(rt, each) for each in [*replays, *children(rt, run)])
+
+
+def _replays(rt: Runtime, run: ExecutionRecord) -> list[ExecutionRecord]:
+    return [each for each in executions.recent(rt, limit=100_000) if each.replay_of == run.id]
+
+
+def children(rt: Runtime, run: ExecutionRecord) -> list[ExecutionRecord]:
+    """The runs that its steps have started."""
+    return [executions.find(rt, step.child) for step in executions.view(rt, run.id).steps if step.child]
 
 
 def act(rt: Runtime, run_id: str) -> None:
     """What people do about this run now, if anything, and about those that it has started."""
     seen = executions.view(rt, run_id)
     run = seen.execution
-    with database.reading():
-        children = open_children(run.id)
-    for child in children:
-        act(rt, child)
+    for child in children(rt, run):
+        act(rt, child.id)
     for step in seen.steps:
         if step.status == "UNKNOWN":
             controls.resolve(rt, CAROL, run.id, step.path, "done", "I looked.")
@@ -83,6 +104,11 @@ def act(rt: Runtime, run_id: str) -> None:
             _attend(rt, seen, step)
     if run.slug == CONTROLLED and not run.status.ended and run.phase == "main" and run.ending is None:
         _control(rt, run)
+    elif run.slug == PARENT and any(step.child for step in seen.steps) and not run.status.ended:
+        controls.cancel(rt, CAROL, run.id, "Enough.")
+    elif run.slug == PARENT and run.status.ended and run.replay_of is None:
+        for each in _replays(rt, run) or [replaying.replay(rt, CAROL, run.id)]:
+            act(rt, each.id)
     elif run.slug == RETRIED and run.status == "FAILED":
         failed = [each.path for each in seen.steps if each.status == "FAILED" and each.kind == "http"]
         if failed == ["bad"]:

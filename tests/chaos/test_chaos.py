@@ -55,7 +55,7 @@ class Load:
         """Act on every open run once."""
         for run in sorted(self.open):
             with suppress(EngineError, database.DatabaseTrouble):  # somebody was first, or the database is away
-                if scenes.is_over(executions.find(self.rt, run)):
+                if scenes.is_over(self.rt, executions.find(self.rt, run)):
                     self.open.discard(run)
                 else:
                     scenes.act(self.rt, run)

@@ -25,11 +25,12 @@ from engine.runtime import Runtime
 DRIVER = Path(__file__).with_name("driver.py")
 COMMITS = (
     "accept", "claim", "record", "vote", "withdraw", "pause", "resume", "cancel", "skip", "retry", "deliver", "give",
+    "cancel_child", "replay",
 )  # fmt: skip
 AFTER_A_CRASH = {"take_over": "effect.before:1", "resolve": "effect.after:2"}
 """What only happens after a crash elsewhere, and where."""
 
-TIMERS = ("expire", "expire_wait", "time_out", "end_cleanup")
+TIMERS = ("expire", "expire_wait", "time_out", "end_cleanup", "end_for_limit")
 NAMES = (*COMMITS, "effect")
 
 
@@ -42,11 +43,14 @@ class Stage:
         House(rt, Clock()).publish(*scenes.texts(server.url))
         self.process = subprocess.Popen([sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    def run(self, case: str, slugs: Sequence[str], *points: str) -> list[str]:
-        """Run a case, dying at each of `points` in turn; where it died. A point that was never hit ends the case."""
+    def run(self, case: str, slugs: Sequence[str], *points: str, same_worker: bool = False) -> list[str]:
+        """Run a case, dying at each of `points` in turn; where it died. A point that was never hit ends the case.
+
+        `same_worker` has the next process go on as the worker that the dead one was.
+        """
         died: list[str] = []
         for number, point in enumerate([*points, None]):
-            workers = [f"{case}-w{each}" for each in range(number + 1)]
+            workers = [f"{case}-w{0 if same_worker else each}" for each in range(number + 1)]
             answer = self._process_of(case, slugs, workers, point)
             if answer["code"] == 0:
                 break
@@ -62,7 +66,8 @@ class Stage:
         spec = {
             "url": self.rt.settings.database_url.url or f"sqlite:///{self.rt.settings.database_url.path}",
             "folder": str(self.rt.settings.runbooks_dir), "port": self.server.server.port, "case": case,
-            "slugs": list(slugs), "worker": workers[-1], "dead": workers[:-1], "failpoint": point,
+            "slugs": list(slugs), "worker": workers[-1], "known": workers[:-1],
+            "dead": [each for each in workers[:-1] if each != workers[-1]], "failpoint": point,
         }  # fmt: skip
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -118,6 +123,15 @@ def test_a_crash_while_cleaning_up_after_a_crash(stage: Stage) -> None:
         for side in ("before", "after"):
             died = stage.run(f"{name}.{side}", [scenes.MIXED], first, f"{name}.{side}:1")
             assert died == [first.partition(":")[0], f"{name}.{side}"]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_crash_while_taking_back(stage: Stage) -> None:
+    """What no thread of a worker runs although the database says so is settled once, whoever dies over it."""
+    for side in ("before", "after"):
+        points = ("effect.before:1", f"take_back.{side}:1")
+        died = stage.run(f"take_back.{side}", [scenes.MIXED], *points, same_worker=True)
+        assert died == ["effect.before", f"take_back.{side}"]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import books
 import pytest
 from house import CAROL, House, Target, gate, http, runbook
 
-from engine import controls, executions, incoming, working
+from engine import children, controls, executions, incoming, working
 from engine.steps.outcome import Failed, Succeeded
 
 
@@ -107,7 +107,7 @@ def test_a_child_is_cancelled_although_whoever_cancelled_its_parent_died(
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(controls, "cancel_children", die)
+        patch.setattr(children, "cancel_bereft", die)
         with pytest.raises(Crash):
             controls.cancel(house.rt, CAROL, run, "enough")
     assert (house.status(run), house.status(child)) == ("CANCELLED", "WAITING")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from bot.simulator.blocks import check_view
 from bot.slack import modals
 from bot.slack.form_values import read_parameters, read_reason
 from bot.slack.ids import RunForm, decode
-from bot.slack.views.form import run_form
+from bot.slack.views.form import Choice, run_form, suggestions
 from engine.definition import parameters
 from engine.errors import InvalidParameters
 
@@ -39,6 +40,9 @@ EVERYTHING = {
         "page": {"type": "string", "format": "uri"},
         "many": {"type": "string", "enum": [f"v{n}" for n in range(150)]},
         "level": {"type": "integer", "enum": [1, 2, 3]},
+        "whom": {"type": "string", "format": "user"},
+        "where": {"type": "string", "format": "channel"},
+        "watchers": {"type": "array", "items": {"type": "string", "format": "user"}, "maxItems": 3},
     },
 }
 BOOK = runbook(EVERYTHING, risk="high", name="A very long runbook name that no title holds")
@@ -71,7 +75,10 @@ def inputs(view: dict[str, Any]) -> dict[str, dict[str, Any]]:
         ("at", "datetimepicker"),
         ("mail", "email_text_input"),
         ("page", "url_text_input"),
-        ("many", "plain_text_input"),
+        ("many", "external_select"),
+        ("whom", "users_select"),
+        ("where", "conversations_select"),
+        ("watchers", "multi_users_select"),
         ("level", "static_select"),
         ("reason", "plain_text_input"),
     ],
@@ -97,6 +104,7 @@ def test_labels_hints_and_what_is_required_come_from_the_schema() -> None:
     assert found["ratio"]["element"]["initial_value"] == "0.5"
     assert found["force"]["element"]["initial_option"]["text"]["text"] == "No"
     assert "150 values" in found["many"]["hint"]["text"]
+    assert found["where"]["element"]["filter"] == {"include": ["public", "private"]}
 
 
 def test_what_is_known_is_filled_in() -> None:
@@ -173,7 +181,10 @@ def test_what_was_filled_in_becomes_parameters() -> None:
         "at": {"type": "datetimepicker", "selected_date_time": 1767323045},
         "mail": {"type": "email_text_input", "value": "a@b.io"},
         "page": {"type": "url_text_input", "value": "https://a.example/x"},
-        "many": {"type": "plain_text_input", "value": "v149"},
+        "many": {"type": "external_select", "selected_option": {"text": {}, "value": "149"}},
+        "whom": {"type": "users_select", "selected_user": "U0CAROL01"},
+        "where": {"type": "conversations_select", "selected_conversation": "C0INC0001"},
+        "watchers": {"type": "multi_users_select", "selected_users": ["U0CAROL01", "U0BOB0001"]},
         "level": {"type": "static_select", "selected_option": option("2", view, "level")},
     }
     state = {f"param:{name}": {"value": entry} for name, entry in filled.items()}
@@ -182,6 +193,7 @@ def test_what_was_filled_in_becomes_parameters() -> None:
         "service": "api", "count": 12, "ratio": 0.25, "force": True, "zones": ["us"], "hosts": ["a", "b"],
         "labels": {"a": "b"}, "text": "42", "day": "2026-01-02", "hour": "08:30", "at": "2026-01-02T03:04:05Z",
         "mail": "a@b.io", "page": "https://a.example/x", "many": "v149", "level": 2,
+        "whom": "U0CAROL01", "where": "C0INC0001", "watchers": ["U0CAROL01", "U0BOB0001"],
     }  # fmt: skip
 
 
@@ -203,15 +215,54 @@ def test_complaints_stand_under_inputs_that_exist() -> None:
     }
 
 
-def test_too_many_choices_become_text_and_too_many_parameters_end() -> None:
-    """A hundred choices still make a menu, one more does not; a form never has more blocks than Slack takes."""
-    for count, kind in ((100, "static_select"), (101, "plain_text_input")):
-        schema = {"type": "object", "properties": {"a": {"enum": [f"v{n}" for n in range(count)]}}}
-        view = run_form(runbook(schema), REF, {}, "", {})
+def test_more_choices_than_a_menu_holds_are_searched() -> None:
+    """A hundred choices still make a plain menu, one more is searched; what was given stays chosen."""
+    for count, kind in ((100, "static_select"), (101, "external_select")):
+        several = {"type": "array", "items": {"enum": [f"v{n}" for n in range(count)]}}
+        schema = {"type": "object", "properties": {"a": several["items"], "b": several}}
+        view = run_form(runbook(schema), REF, {"a": "v7", "b": "v7,v9"}, "", {})
         assert check_view(view) == []
         assert inputs(view)["a"]["element"]["type"] == kind
-    schema = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(150)}}
-    assert check_view(run_form(runbook(schema, risk="high"), REF, {}, "", {str(n): "x" for n in range(20)})) == []
+        assert inputs(view)["b"]["element"]["type"] == f"multi_{kind}"
+        assert inputs(view)["a"]["element"]["initial_option"]["text"]["text"] == "v7"
+        assert len(inputs(view)["b"]["element"]["initial_options"]) == 2
+
+
+def test_suggestions_fit_what_was_typed() -> None:
+    """Every word has to be there, what begins so comes first, and there are never more than Slack shows."""
+    found = [Choice(name, name) for name in ("eu west api", "api eu", "us api", *(f"host {n}" for n in range(150)))]
+    assert [each["text"]["text"] for each in suggestions(found, "API")] == ["api eu", "eu west api", "us api"]
+    assert [each["value"] for each in suggestions(found, "eu api")] == ["0", "1"]
+    assert len(suggestions(found, "")) == 100
+    assert suggestions(found, "nothing") == []
+
+
+def test_a_long_form_comes_in_parts() -> None:
+    """No parameter is left out, no part is larger than Slack takes, and only the last one asks for the reason."""
+    names = [f"p{n}" for n in range(100)]
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+    book = runbook(schema, risk="high")
+    views = [run_form(book, replace(REF, page=page), {"p99": "x"}, "", {"p1": "no"}) for page in (0, 1)]
+    assert all(check_view(view) == [] for view in views)
+    assert [name for view in views for name in inputs(view)] == [*names, "reason"]
+    assert [view["submit"]["text"] for view in views] == ["Next", "Run"]
+    assert "Part 2 of 2" in str(views[1]["blocks"][0])
+    assert inputs(views[1])["p99"]["element"]["initial_value"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("labels", '{"a": }', "is not JSON: Expecting value in line 1, column 7"),
+        ("labels", "a=b", "is not JSON: Expecting value in line 1, column 1"),
+        ("hosts", '["a",', "is not JSON: Expecting value in line 1, column 6"),
+    ],
+)
+def test_broken_json_says_where(name: str, text: str, why: str) -> None:
+    """A mapping or list that is mistyped is answered with the place of the mistake."""
+    with pytest.raises(InvalidParameters) as found:
+        read_parameters(BOOK, {f"param:{name}": {"value": {"type": "plain_text_input", "value": text}}})
+    assert found.value.fields == {name: why}
 
 
 ANY = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=4)

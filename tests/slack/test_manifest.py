@@ -11,6 +11,9 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
+from bot.simulator.config import DEFAULT_SHORTCUTS
+from bot.slack.ids import Shortcut
+
 ROOT = Path(__file__).parents[2]
 SLACK_DATA = ROOT.parent / "shared" / "slack-data"
 SCOPE_OF = {
@@ -29,6 +32,8 @@ SCOPE_OF = {
     "usergroups_list": "usergroups:read",
     "auth_test": None,
     "views_open": None,
+    "views_push": None,
+    "views_update": None,
     "views_publish": None,
 }
 """Slack's method reference: the bot scope that each method needs, or none."""
@@ -68,3 +73,6 @@ def test_events_and_command_are_those_that_are_answered(manifest: dict[str, Any]
     )
     assert all(command["should_escape"] for command in manifest["features"]["slash_commands"])
     assert manifest["settings"]["socket_mode_enabled"]
+    offered = {(each["type"], each["callback_id"], each["name"]) for each in manifest["features"]["shortcuts"]}
+    assert offered == set(DEFAULT_SHORTCUTS), "the practice workspace offers what the manifest has"
+    assert {callback for _, callback, _ in offered} == set(Shortcut)

@@ -16,11 +16,12 @@ from made_up import AT, event, execution, gate, make, runbook, runbook_record, s
 from bot import grammar
 from bot.grammar import GrammarError
 from bot.simulator.blocks import check_blocks, check_view
-from bot.slack.ids import RejectForm, ResolveForm, RunForm, SkipForm
+from bot.slack.ids import HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, reminder, thread
 from bot.slack.views.gate import gate_post
-from bot.slack.views.home import home_view
+from bot.slack.views.home import HomeContent, home_view
 from bot.slack.views.parts import Message, said
+from engine.approvals import Waiting
 from engine.definition.model import Problem
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters
 from engine.sync import SyncChange, SyncReport
@@ -117,6 +118,42 @@ def test_nothing_that_people_write_comes_alive(text: str) -> None:
             assert "<!channel>" not in found
             assert "U0EVIL01>" not in found
         assert not LIVE.search(message.text)
+
+
+def all_forms(text: str) -> list[dict[str, Any]]:
+    """Every form and the Home tab, with one text wherever people or machines can put one."""
+    name = text[:150].encode(errors="replace").decode() or "x"
+    listed = runbook_record(slug=name, name=text, description=text, team=text, tags=(text,), risk=text)
+    schema = {
+        "type": "object",
+        "properties": {
+            name: {"type": "string", "title": text, "description": text, "default": text},
+            "b": {"enum": [text, *range(150)], "description": text},
+        },
+    }
+    shown_gate = gate(message=text, path=name, preview=[{"step": text, "url": text, "json": {text: text}}, text])
+    run = execution(slug=text, requester=text)
+    content = HomeContent([Waiting(shown_gate, run)], [run], [run], [listed], {name}, [text], [text])
+    book = runbook(schema, name=text, description=text, risk="high")
+    return [
+        home_view(content, HomeState(text=text[:100], team=text, tag=text), "/runbook"),
+        form.run_form(book, RunForm(name, 1, "", ""), {name: text, "b": text}, text, {name: text, "": text}),
+        form.pick_form(PickForm("C0INC0001", text, "1.2")),
+        form.gate_form(shown_gate, text),
+        form.skip_form(SkipForm("R-7K2M9Q", "C0INC0001"), [name]),
+        form.reject_form(RejectForm("R-7K2M9Q", name, "sha256:abc", "C0INC0001")),
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(ODD)
+def test_nothing_comes_alive_in_forms_either(text: str) -> None:
+    """Slack takes every form and the Home tab, and finds no mention or link in them."""
+    for shown in all_forms(text):
+        assert check_view(shown) == []
+        for found, words_ in strings(shown["blocks"]):
+            assert found.get("type") != "mrkdwn" or not LIVE.search(words_), words_
+            assert found.get("type") != "mrkdwn" or found.get("verbatim")
 
 
 @settings(max_examples=40, deadline=None)
@@ -305,6 +342,18 @@ def test_the_card_offers_what_is_possible_now(run: dict[str, Any], steps: tuple[
     message = check(card.card(view(steps, **run)))
     rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
     assert [button["action_id"] for row in rows for button in row] == possible
+
+
+def test_several_failed_steps_have_a_button_each() -> None:
+    """Slack takes no two elements of one action_id in a row."""
+    broken = tuple(step(n, status=StepStatus.FAILED, error={"code": "x", "message": "y"}) for n in (1, 2, 3))
+    shown = check(card.card(view(broken, status=ExecutionStatus.FAILED, ended_at=AT)))
+    row = next(block["elements"] for block in shown.blocks if block["type"] == "actions")
+    assert [each["action_id"] for each in row if "retry" in each["action_id"]] == [
+        "run.retry",
+        "run.retry:1",
+        "run.retry:2",
+    ]
 
 
 def test_inner_steps_stand_behind_what_holds_them() -> None:
@@ -507,7 +556,12 @@ def test_lists_are_bounded() -> None:
     assert "80 more" in words(check(lists.runbooks_view(many, "/runbook")))
     assert "No runbook fits" in words(check(lists.runbooks_view([], "/runbook")))
     check(lists.runs_view([execution()] * 50))
-    assert check_view(home_view([execution()] * 20, many, "/runbook")) == []
+    waiting = [Waiting(gate(), execution())] * 20
+    crowd = HomeContent(waiting, [execution()] * 50, [execution()] * 50, many, {"r1"}, ["t"] * 300, ["g" * 80] * 3)
+    for page in (0, 3, 99):
+        view_ = home_view(crowd, HomeState(page=page), "/runbook")
+        assert check_view(view_) == []
+        assert len(view_["blocks"]) < 60
     check(lists.help_view("/runbook"))
     told = words(check(lists.help_view("/runbook", (grammar.verb("run"),))))
     assert "admin deprecate" not in told

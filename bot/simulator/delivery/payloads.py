@@ -92,6 +92,22 @@ def view_closed(user: str, view: Payload, *, cleared: bool) -> Payload:
     return _interaction("view_closed", user) | {"view": view, "is_cleared": cleared}
 
 
+def global_shortcut(user: str, callback_id: str) -> Payload:
+    """A shortcut that was chosen anywhere, without its trigger. It has no channel and no response URL."""
+    return _interaction("shortcut", user) | {"callback_id": callback_id, "action_ts": f"{time.time():.6f}"}
+
+
+def message_shortcut(user: str, callback_id: str, channel: Channel, message: Payload) -> Payload:
+    """A shortcut that was chosen on a message, without its trigger and response URL."""
+    return _interaction("message_action", user) | {
+        "callback_id": callback_id,
+        "action_ts": f"{time.time():.6f}",
+        "message_ts": message["ts"],
+        "channel": {"id": channel.id, "name": channel.name},
+        "message": message,
+    }
+
+
 def suggestion(user: str, where: Payload, block_id: str, action_id: str, value: str) -> Payload:
     """What a person has typed so far into a menu whose options come from the bot."""
     asked = {"action_id": action_id, "block_id": block_id, "value": value}

@@ -17,7 +17,7 @@ async function start() {
   people.people.forEach((each) => directory.people.set(each.id, each));
   people.groups.forEach((each) => directory.groups.set(each.id, each));
   channels.channels.forEach((each) => directory.channels.set(each.id, each));
-  Object.assign(directory, { command: people.command, hints: people.hints });
+  Object.assign(directory, { command: people.command, hints: people.hints, shortcuts: people.shortcuts });
   const wanted = new URLSearchParams(location.search);
   const user = wanted.get("user") ?? sessionStorage.getItem("user");
   state.user = directory.people.get(user)?.can_act ? user : people.people.find((each) => each.can_act).id;
@@ -175,7 +175,7 @@ function drawThread() {
 function drawComposer() {
   composer(byId("composer"), {
     id: "composer-text", placeholder: `Message ${inApp() ? "Runbook Bot" : `#${place().name}`}, or type ${directory.command}`,
-    commands: true, send: (text) => send(text, null),
+    commands: true, send: (text) => send(text, null), user: state.user,
   });
 }
 

@@ -1,9 +1,9 @@
 // The box one types in, with suggestions for commands, people and channels.
 
-import { directory, h } from "./dom.js";
+import { chooseShortcut, directory, h } from "./dom.js";
 
-/** Builds a composer in `form`. `send` gets the text and resolves to whether it went out. */
-export function composer(form, { id, placeholder, commands, send }) {
+/** Builds a composer in `form`. `send` gets the text and resolves to whether it went out; `user` may choose shortcuts. */
+export function composer(form, { id, placeholder, commands, send, user }) {
   const listId = `${id}-suggestions`;
   const text = h("textarea", {
     id, rows: 1, placeholder, "aria-label": placeholder, role: "combobox", "aria-expanded": "false",
@@ -11,7 +11,10 @@ export function composer(form, { id, placeholder, commands, send }) {
   });
   const list = h("ul", { class: "suggestions", id: listId, role: "listbox", "aria-label": "Suggestions", hidden: true });
   const state = { text, list, commands, found: [], at: -1 };
-  form.replaceChildren(list, text, h("button", { class: "button primary", type: "submit", "aria-label": "Send" }, "Send"));
+  const shortcuts = user ? directory.shortcuts.filter((each) => each.kind === "global") : [];
+  const choices = shortcuts.map((each) =>
+    h("button", { class: "button shortcut", type: "button", title: "Shortcut", onclick: () => chooseShortcut(each, user) }, `⚡ ${each.name}`));
+  form.replaceChildren(list, text, ...choices, h("button", { class: "button primary", type: "submit", "aria-label": "Send" }, "Send"));
   text.addEventListener("input", () => { fit(text); suggest(state); });
   text.addEventListener("blur", () => setTimeout(() => hide(state), 150));
   text.addEventListener("keydown", (event) => onKey(event, state, form));

@@ -72,7 +72,7 @@ function inputBlock(state, block, typed, context) {
   const { element } = block;
   const key = `${block.block_id}\n${element.action_id}`;
   const entry = context.values[block.block_id]?.[element.action_id];
-  const built = field(element, entry, context);
+  const built = field(element, entry, { ...context, blockId: block.block_id });
   if (key in typed) restore(built, typed[key]);
   const id = `field-${state.fields.length}`;
   const error = h("p", { class: "field-error", id: `${id}-error`, role: "alert" });

@@ -32,7 +32,14 @@ export async function post(what, body) {
 }
 
 /** Who and what there is, filled once at the start. */
-export const directory = { people: new Map(), channels: new Map(), groups: new Map(), command: "/runbook", hints: [] };
+export const directory = { people: new Map(), channels: new Map(), groups: new Map(), command: "/runbook", hints: [], shortcuts: [] };
+
+/** Chooses one of the app's shortcuts; `message` is where one for messages was chosen. */
+export async function chooseShortcut(shortcut, user, message) {
+  const where = message ? { channel: message.channel, message_ts: message.ts } : {};
+  const answer = await post("shortcut", { user, callback_id: shortcut.callback_id, ...where });
+  if (answer.error && answer.ack_ms === undefined) notify(answer.error);
+}
 
 export function personName(id) {
   return directory.people.get(id)?.name ?? id;

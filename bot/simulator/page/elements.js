@@ -167,23 +167,25 @@ const picker = (type, name) => (element, entry) => {
   return { node: input, focusable: input, read: () => input.value || null };
 };
 
-/** A menu whose options come from the bot as the person types. */
-function externalSelect(element, entry, context) {
-  const chosen = entry.selected_option ?? element.initial_option;
-  const list = select(element, [{ options: chosen ? [asOption(chosen)] : [] }], chosen ? [chosen.value] : []);
+/** A menu whose options come from the bot as the person types; what was chosen of several stays while searching on. */
+const externalSelect = (multiple) => (element, entry, context) => {
+  const chosen = multiple ? entry.selected_options ?? element.initial_options ?? [] : one(entry.selected_option ?? element.initial_option);
+  const list = select(element, [{ options: chosen.map(asOption) }], values(chosen), { multiple });
   const search = h("input", { type: "search", placeholder: element.placeholder ? label(element.placeholder) : "Type to search…", "aria-label": "Search the options" });
   let timer;
   search.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(async () => {
       if (search.value.length < (element.min_query_length ?? 3)) return;
-      const found = await post("options", { user: context.user, view_id: context.viewId, action_id: element.action_id, value: search.value });
-      const fresh = (found.options ?? []).map(asOption);
-      list.node.replaceChildren(h("option", { value: "" }, `${fresh.length} found`), ...fresh.map((each) => h("option", { value: each.value }, each.label)));
+      const found = await post("options", { user: context.user, view_id: context.viewId, block_id: context.blockId, action_id: element.action_id, value: search.value });
+      const kept = multiple ? [...list.node.selectedOptions] : [];
+      const fresh = (found.options ?? []).map(asOption).filter((each) => !kept.some((old) => old.value === each.value));
+      const counted = multiple ? [] : [h("option", { value: "" }, `${fresh.length} found`)];
+      list.node.replaceChildren(...counted, ...kept, ...fresh.map((each) => h("option", { value: each.value }, each.label)));
     }, 200);
   });
   return { node: h("div", { class: "external" }, search, list.node), focusable: search, read: list.read };
-}
+};
 
 const FIELDS = {
   plain_text_input: textField,
@@ -193,8 +195,8 @@ const FIELDS = {
   rich_text_input: richInput,
   static_select: staticSelect,
   multi_static_select: staticMulti,
-  external_select: externalSelect,
-  multi_external_select: externalSelect,
+  external_select: externalSelect(false),
+  multi_external_select: externalSelect(true),
   users_select: listSelect(people, "user"),
   multi_users_select: listMulti(people, "users"),
   channels_select: listSelect(channels, "channel"),

@@ -1,7 +1,7 @@
 // One message as an element.
 
 import { renderBlocks } from "./blocks.js";
-import { directory, h, notify, personName, post } from "./dom.js";
+import { chooseShortcut, directory, h, notify, personName, post } from "./dom.js";
 import { emoji, link, mrkdwn } from "./mrkdwn.js";
 
 const SLACKBOT = "USLACKBOT";
@@ -25,7 +25,7 @@ export function renderMessage(message, user, openThread) {
       files(message),
       message.edited && !message.bot_id && h("span", { class: "faint" }, "(edited)"),
       reactions(message),
-      openThread && threadLine(message, openThread)));
+      h("div", { class: "message-foot" }, openThread && threadLine(message, openThread), shortcuts(message, user))));
 }
 
 function author(message) {
@@ -58,12 +58,20 @@ function content(message, context) {
 }
 
 function files(message) {
-  return (message.files ?? []).map((file) => h("p", { class: "file" }, "📄 ", link(file.url_private, file.title), ` (${file.size} bytes)`));
+  return (message.files ?? []).map((file) => h("p", { class: "file" }, "📄 ", link(file.url_private, file.title), ` (${file.size} bytes)`,
+    file.mimetype === "image/png" && h("img", { src: file.url_private, alt: file.alt_txt ?? "" })));
 }
 
 function reactions(message) {
   return message.reactions?.length > 0 && h("div", { class: "reactions" },
     message.reactions.map((each) => h("span", { class: "reaction" }, `${emoji(each.name)} ${each.count}`)));
+}
+
+/** What the app offers to do about a message. */
+function shortcuts(message, user) {
+  if (message.ephemeral || message.notice) return null;
+  return directory.shortcuts.filter((each) => each.kind === "message").map((each) =>
+    h("button", { type: "button", class: "thread-line when-hovered", onclick: () => chooseShortcut(each, user, message) }, `⚡ ${each.name}`));
 }
 
 function threadLine(message, openThread) {

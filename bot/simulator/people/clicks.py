@@ -30,9 +30,11 @@ async def click(ws: Workspace, delivery: Delivery, user: str, wish: dict[str, Js
 
 
 async def options(ws: Workspace, delivery: Delivery, user: str, wish: dict[str, Json]) -> dict[str, Json]:
-    """Asks the bot for the options of a menu that match what was typed so far."""
+    """Asks the bot for the options of a menu that match what was typed so far; `block_id` tells menus apart."""
     opened = find_view(ws, acting(user), str(wish.get("view_id")))
-    element = {e["action_id"]: (b, e) for b, e in stateful_elements(opened.view["blocks"])}.get(wish["action_id"])
+    wanted = wish.get("block_id")
+    menus = [(b, e) for b, e in stateful_elements(opened.view["blocks"]) if e["action_id"] == wish["action_id"]]
+    element = next(((b, e) for b, e in menus if wanted in (None, b["block_id"])), None)
     if element is None:
         raise Impossible(f"This view has no menu {wish['action_id']}.")
     view = opened.payload()

@@ -12,6 +12,12 @@ from bot.simulator.workspace import Workspace, bot_message
 
 Json = Any
 MOST_BYTES = 20_000_000
+_SHOWN = ("id", "name", "title", "size", "url_private", "mimetype", "alt_txt")
+
+
+def mimetype(data: bytes) -> str:
+    """A PNG is one; of everything else only the bytes are known."""
+    return "image/png" if data.startswith(b"\x89PNG\r\n") else "application/octet-stream"
 
 
 def get_upload_url(ws: Workspace, args: Arguments) -> dict[str, Json]:
@@ -22,14 +28,15 @@ def get_upload_url(ws: Workspace, args: Arguments) -> dict[str, Json]:
     if length > MOST_BYTES:
         raise SlackError("file_upload_size_restricted")
     file_id = f"F{secrets.token_hex(5).upper()}"
-    ws.files[file_id] = {"id": file_id, "name": str(args["filename"]), "size": length, "data": None, "shared": False}
+    described = {"name": str(args["filename"]), "size": length, "alt_txt": str(args.get("alt_txt") or "")}
+    ws.files[file_id] = {"id": file_id, **described, "data": None, "shared": False}
     return {"upload_url": f"{ws.url}/upload/{file_id}", "file_id": file_id}
 
 
 def complete_upload(ws: Workspace, args: Arguments) -> dict[str, Json]:
     """Shares uploaded files, in a channel or thread when one is named."""
     files = [_uploaded(ws, each) for each in args["files"]]
-    shown = [{name: each[name] for name in ("id", "name", "title", "size", "url_private")} for each in files]
+    shown = [{name: each[name] for name in _SHOWN} for each in files]
     if args.get("channel_id"):
         channel = channel_for(ws, str(args["channel_id"]))
         if not channel.bot_is_member:
@@ -48,5 +55,6 @@ def _uploaded(ws: Workspace, wanted: Json) -> dict[str, Json]:
         "shared": True,
         "title": wanted.get("title") or file["name"],
         "url_private": f"{ws.url}/files/{file['id']}",
+        "mimetype": mimetype(file["data"]),
     }
     return file

@@ -11,7 +11,7 @@ from bot.slack.ids import Action, RunRef, StepRef
 from bot.slack.views import gate as gates
 from bot.slack.views import possible, steps
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
-from bot.slack.views.text import as_json, code, duration, escape, inline, person, when
+from bot.slack.views.text import as_json, code, duration, escape, inline, is_permalink, link, person, when
 from bot.slack.views.words import error_field, execution_words, spent_words
 from storage.records import ApprovalStatus, ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus
 
@@ -107,15 +107,15 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
 
 def _buttons(view: ExecutionView, *, page: bool) -> list[ButtonElement]:
     execution = view.execution
-    found = [_retry(step) for step in possible.retryable(view)[:_RETRIES]]
+    found = [_retry(step, nth) for nth, step in enumerate(possible.retryable(view)[:_RETRIES])]
     found += [_button(execution, action) for action in possible.actions(view)]
     return [*found, _button(execution, Action.PAGE)] if page else found
 
 
-def _retry(step: StepRunRecord) -> ButtonElement:
+def _retry(step: StepRunRecord, nth: int) -> ButtonElement:
     ref = StepRef(step.execution_id, step.path)
     sure = confirm("Run this step again?", f"{step.path} is tried again, and the run goes on from there.", "Retry")
-    return button(f"Retry {step.path}", Action.RETRY_FAILED, ref, confirm=sure)
+    return button(f"Retry {step.path}", Action.RETRY_FAILED, ref, confirm=sure, nth=nth)
 
 
 def _button(execution: ExecutionRecord, action: Action) -> ButtonElement:
@@ -149,6 +149,9 @@ def _small_print(view: ExecutionView) -> list[str]:
         parts.append(f"took {duration(execution.ended_at - execution.created_at)}{f' ({spent})' if spent else ''}")
     if execution.replay_of:
         parts.append(f"replays {code(execution.replay_of)}")
+    about = str((execution.incident or {}).get("permalink", ""))
+    if is_permalink(about):
+        parts.append(f"about {link(about, 'this message')}")
     if execution.reason:
         parts.append(f"because: {inline(execution.reason, 300)}")
     if isinstance(execution.parameters, dict) and execution.parameters:

@@ -8,13 +8,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slack_sdk.models.blocks import (
     Block,
+    ConversationFilter,
+    ConversationMultiSelectElement,
+    ConversationSelectElement,
     DatePickerElement,
     DateTimePickerElement,
     EmailInputElement,
+    ExternalDataMultiSelectElement,
+    ExternalDataSelectElement,
     InputBlock,
     InputInteractiveElement,
     NumberInputElement,
@@ -25,13 +30,18 @@ from slack_sdk.models.blocks import (
     StaticSelectElement,
     TimePickerElement,
     UrlInputElement,
+    UserMultiSelectElement,
+    UserSelectElement,
 )
 
 from bot.slack.ids import (
+    CHANNEL_BLOCK,
     INPUT,
     REASON_BLOCK,
+    RUNBOOK_BLOCK,
     STEP_BLOCK,
     Form,
+    PickForm,
     Ref,
     RejectForm,
     ResolveForm,
@@ -40,18 +50,24 @@ from bot.slack.ids import (
     encode,
     parameter_block,
 )
+from bot.slack.views.gate import gate_blocks
 from bot.slack.views.parts import context
-from bot.slack.views.text import as_json, channel, code, inline, plain
+from bot.slack.views.text import as_json, channel, code, inline, person, plain
 from engine.definition.model import Runbook
 from engine.definition.parameter_schema import resolved
 from engine.definition.parameters import coerce
+from storage.records import RunbookRecord
+
+if TYPE_CHECKING:
+    from engine.executions import GateView
 
 Json = Any
 FIELDS = 90
-"""Inputs in one form; Slack takes 100 blocks in a modal."""
+"""Inputs in one form; Slack takes 100 blocks in a modal. More of them become a form of several parts."""
 _OPTIONS, _VALUE = 100, 150
 """Options in a select, and characters in an option's value."""
 _LONG_TEXT = 150
+_PICKERS = {"user": re.compile(r"[UW][A-Z0-9]{5,20}"), "channel": re.compile(r"[CG][A-Z0-9]{5,20}")}
 _DATE, _TIME = re.compile(r"\d{4}-\d\d-\d\d"), re.compile(r"\d\d:\d\d")
 
 
@@ -66,20 +82,62 @@ class Choice:
 def run_form(
     runbook: Runbook, ref: RunForm, values: Mapping[str, Json], reason: str, problems: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The form for a run, filled with what is known; `problems` stand above it."""
+    """Part `ref.page` of the form for a run, filled with what is known; `problems` stand above it."""
     required = set(runbook.parameters.get("required", []))
+    parts = pages(runbook)
+    last = ref.page == len(parts) - 1
     where = f" in {channel(ref.channel)}" if ref.channel else ""
+    part = f" Part {ref.page + 1} of {len(parts)}." if len(parts) > 1 else ""
     blocks: list[Block] = [
-        context(f"{code(f'{ref.slug}@{ref.number}')} will run{where}.", inline(runbook.description, 500))
+        context(f"{code(f'{ref.slug}@{ref.number}')} will run{where}.{part}", inline(runbook.description, 500))
     ]
     told = [f"⚠️ {code(name, 80)}: {inline(why, 300)}" if name else f"⚠️ {inline(why)}" for name, why in problems.items()]
     blocks += [context(*told[:10])] if told else []
-    for name, schema in list(properties(runbook).items())[:FIELDS]:
-        blocks.append(_input(name, schema, name in required, values.get(name, schema.get("default"))))
-    if wants_reason(runbook, ref):
+    known = properties(runbook)
+    for name in parts[ref.page]:
+        blocks.append(_input(name, known[name], name in required, values.get(name, known[name].get("default"))))
+    if last and not ref.channel:
+        blocks.append(_channel_input())
+    if last and wants_reason(runbook, ref):
         why = "This runbook is high risk: why now?" if runbook.risk == "high" else "Why run it twice at the same time?"
         blocks.append(_reason("Reason", why, reason))
-    return _modal(Form.RUN, runbook.name, "Run", blocks, ref)
+    return _modal(Form.RUN, runbook.name, "Run" if last else "Next", blocks, ref)
+
+
+def pick_form(ref: PickForm) -> dict[str, Any]:
+    """Asks which runbook is to be run; its own form follows."""
+    told = "Its run will link to the message." if ref.about else "Its form follows."
+    select = ExternalDataSelectElement(
+        action_id=INPUT, placeholder="Type to search", min_query_length=0, focus_on_load=True
+    )
+    picked = InputBlock(block_id=RUNBOOK_BLOCK, label=_plain("Runbook", 200), element=select)
+    return _modal(Form.PICK, "Run a runbook", "Next", [context(told), picked], ref)
+
+
+def runbook_options(runbooks: Sequence[RunbookRecord]) -> list[dict[str, Any]]:
+    """Runbooks as the options of a menu."""
+    return [
+        Option(text=_plain(f"{each.name} ({each.slug})", 75), value=each.slug, description=_plain(each.description, 75))
+        .to_dict()
+        for each in runbooks
+        if len(each.slug) <= _VALUE
+    ]  # fmt: skip
+
+
+def _channel_input() -> InputBlock:
+    """Asks in which channel the card of a run belongs."""
+    only = ConversationFilter(include=["public", "private"], exclude_bot_users=True)
+    select = ConversationSelectElement(action_id=INPUT, filter=only, default_to_current_conversation=True)
+    hint = _plain("Its card is shown there, and its thread tells what happens.", 200)
+    return InputBlock(block_id=CHANNEL_BLOCK, label=_plain("Channel", 200), element=select, hint=hint)
+
+
+def pages(runbook: Runbook) -> list[list[str]]:
+    """The names of the parameters in each part of the form, in parts of much the same length; at least one part."""
+    names = list(runbook.parameters.get("properties", {}))
+    parts = max(1, math.ceil(len(names) / FIELDS))
+    size = max(1, math.ceil(len(names) / parts))
+    return [names[part * size : (part + 1) * size] for part in range(parts)]
 
 
 def wants_reason(runbook: Runbook, ref: RunForm) -> bool:
@@ -110,6 +168,14 @@ def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     step = InputBlock(block_id=STEP_BLOCK, label=_plain("Step", 200), element=select)
     blocks: list[Block] = [context(f"Skip a step of {code(ref.execution_id)}: what needs it goes on."), step]
     return _modal(Form.SKIP, "Skip a step", "Skip", [*blocks, _reason("Reason", "It goes into the record.")], ref)
+
+
+def gate_form(gate: GateView, requester: str) -> dict[str, Any]:
+    """A gate to be decided away from its channel: all that its own message shows, with its buttons."""
+    approval = gate.approval
+    what = f"Run {code(approval.execution_id)}, asked for by {person(requester)}."
+    view = {"type": "modal", "title": _plain("A gate", 24), "close": _plain("Close", 24)}
+    return {**view, "blocks": [block.to_dict() for block in [context(what), *gate_blocks(gate)]]}
 
 
 def refused_view(title: str, text: str) -> dict[str, Any]:
@@ -144,9 +210,12 @@ def many(schema: Mapping[str, Json]) -> list[Choice]:
     return choices(items) if kind(schema) == "array" and isinstance(items, dict) else []
 
 
-def pickable(found: list[Choice]) -> bool:
-    """Whether a select can hold these choices."""
-    return 0 < len(found) <= _OPTIONS
+def suggestions(found: list[Choice], typed: str) -> list[dict[str, Any]]:
+    """The options of a long select that have all the words typed so far, those that begin so first."""
+    words = typed.casefold().split()
+    fitting = [(index, one) for index, one in enumerate(found) if all(word in one.label.casefold() for word in words)]
+    fitting.sort(key=lambda each: not each[1].label.casefold().startswith(typed.strip().casefold()))
+    return [_option(index, one).to_dict() for index, one in fitting[:_OPTIONS]]
 
 
 def properties(runbook: Runbook) -> dict[str, dict[str, Json]]:
@@ -196,8 +265,9 @@ def _hint(schema: dict[str, Json]) -> str:
     listed = kind(schema) == "array"
     if len(found) > _OPTIONS:
         of = "Of" if listed else "One of"
-        parts.append(f"{of} {len(found)} values, such as {', '.join(as_json(one.value, 30) for one in found[:5])}.")
-    if listed and not pickable(found):
+        parts.append(f"{of} {len(found)} values: type to find yours.")
+    picked = bool(found) or schema.get("items", {}).get("format") in _PICKERS
+    if listed and not picked:
         parts.append("Written with commas between them, or as a JSON list.")
     elif kind(schema) == "object" and not found:
         parts.append("Written as a JSON object.")
@@ -219,26 +289,60 @@ def _bounds(low: float | None, high: float | None) -> str:
 
 
 def _element(schema: dict[str, Json], value: Json) -> InputInteractiveElement:
-    one, several = choices(schema), many(schema)
-    if pickable(one):
-        options = _options(one)
-        picked = _picked(one, options, [value])
-        return StaticSelectElement(action_id=INPUT, options=options, initial_option=picked[0] if picked else None)
-    if pickable(several):
-        options = _options(several)
-        picked = _picked(several, options, value if isinstance(value, list) else _items_of(value or ""))
-        picked = picked[: schema.get("maxItems")]
-        return StaticMultiSelectElement(
-            action_id=INPUT, options=options, initial_options=picked or None, max_selected_items=schema.get("maxItems")
-        )
+    if one := choices(schema):
+        return _select(one, value)
+    if several := many(schema):
+        return _selects(several, value, schema.get("maxItems"))
+    picker = _picker(schema, value)
+    if picker is not None:
+        return picker
     if kind(schema) in ("integer", "number"):
         return _number(schema, value)
-    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
     return _dated(schema, text) or _text(schema, text)
 
 
-def _options(found: list[Choice]) -> list[Option]:
-    return [Option(text=_plain(one.label, 75), value=str(index)) for index, one in enumerate(found)]
+def _select(found: list[Choice], value: Json) -> InputInteractiveElement:
+    options = [_option(index, one) for index, one in enumerate(found)]
+    picked = next(iter(_picked(found, options, [value])), None)
+    if len(options) > _OPTIONS:
+        return ExternalDataSelectElement(action_id=INPUT, initial_option=picked, min_query_length=0)
+    return StaticSelectElement(action_id=INPUT, options=options, initial_option=picked)
+
+
+def _selects(found: list[Choice], value: Json, most: int | None) -> InputInteractiveElement:
+    options = [_option(index, one) for index, one in enumerate(found)]
+    picked = _picked(found, options, value if isinstance(value, list) else _items_of(value or ""))[:most] or None
+    if len(options) > _OPTIONS:
+        return ExternalDataMultiSelectElement(
+            action_id=INPUT, initial_options=picked, min_query_length=0, max_selected_items=most
+        )
+    return StaticMultiSelectElement(action_id=INPUT, options=options, initial_options=picked, max_selected_items=most)
+
+
+def _picker(schema: dict[str, Json], value: Json) -> InputInteractiveElement | None:
+    """Slack's own menu of people or channels, where a schema asks for one or several of them by `format`."""
+    several = kind(schema) == "array"
+    wanted = (schema.get("items") or {}).get("format") if several else schema.get("format")
+    if wanted not in _PICKERS:
+        return None
+    known = value if isinstance(value, list) else _items_of(value or "")
+    ids = [each for each in known if isinstance(each, str) and _PICKERS[wanted].fullmatch(each)]
+    most, first = schema.get("maxItems"), next(iter(ids), None)
+    if wanted == "user":
+        if several:
+            return UserMultiSelectElement(action_id=INPUT, initial_users=ids[:most] or None, max_selected_items=most)
+        return UserSelectElement(action_id=INPUT, initial_user=first)
+    only = ConversationFilter(include=["public", "private"])
+    if several:
+        return ConversationMultiSelectElement(
+            action_id=INPUT, initial_conversations=ids[:most] or None, max_selected_items=most, filter=only
+        )
+    return ConversationSelectElement(action_id=INPUT, initial_conversation=first, filter=only)
+
+
+def _option(index: int, one: Choice) -> Option:
+    return Option(text=_plain(one.label, 75), value=str(index))
 
 
 def _picked(found: list[Choice], options: list[Option], values: list[Json]) -> list[Option]:

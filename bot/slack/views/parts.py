@@ -75,11 +75,12 @@ def header(text: str) -> HeaderBlock:
 
 
 def button(
-    label: str, action: Action, ref: Ref, style: str | None = None, confirm: ConfirmObject | None = None
+    label: str, action: Action, ref: Ref, style: str | None = None, confirm: ConfirmObject | None = None, nth: int = 0
 ) -> ButtonElement:
+    """A button; `nth` tells those of one action apart that stand in one row, which Slack wants."""
     return ButtonElement(
         text=PlainTextObject(text=plain(label, 75)),
-        action_id=action.value,
+        action_id=f"{action.value}:{nth}" if nth else action.value,
         value=encode(ref),
         style=style,
         confirm=confirm,

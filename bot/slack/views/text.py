@@ -21,6 +21,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _USER = re.compile(r"[UW][A-Z0-9]{5,20}")
 _GROUP = re.compile(r"S[A-Z0-9]{5,20}")
+_PERMALINK = re.compile(r"https?://[\w.:-]+/archives/[A-Z0-9]+/p[0-9]{10,20}(\?[\w=&.-]*)?", re.ASCII)
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{5,20}")
 
 
@@ -148,6 +149,11 @@ def group(name: str) -> str:
 def link(url: str, label: str) -> str:
     """A link to an address that Slack or this bot made; what people write is never one."""
     return f"<{escape(url).replace('|', '%7C')}|{inline(label, 150)}>"
+
+
+def is_permalink(url: str) -> bool:
+    """Whether this is the address of a message in Slack; any other address is only text."""
+    return _PERMALINK.fullmatch(url) is not None
 
 
 def channel(channel_id: str) -> str:

@@ -1,0 +1,120 @@
+"""A FAILED run that goes on: its failed step runs again, what the failure closed is asked again, the rest is let on."""
+
+from __future__ import annotations
+
+from engine import containers, context, decide, flow, slots
+from engine.errors import Conflict
+from engine.transition import Transition
+from storage import executions, steps
+from storage.records import ExecutionStatus, Phase, StepRunRecord, StepStatus
+
+
+def the_failed(transition: Transition, path: str | None) -> StepRunRecord:
+    """The failed step that a retry means: the one at `path`, or the only one. Raises `Conflict`.
+
+    A branch or loop is one only when its own time was up: else it is the step in it that failed.
+    """
+    found = transition.execution
+    failed = flow.in_the_way(transition)
+    leaves = [step for step in failed if path == step.path or (path is None and _failed_itself(step))]
+    if not leaves:
+        raise Conflict(f"{found.id} has no failed step{f' {path}' if path else ''} that the run waits for.")
+    if len(leaves) > 1:
+        named = ", ".join(each.path for each in reversed(leaves))
+        raise Conflict(f"Several steps of {found.id} have failed: {named}. Say which.")
+    if not _failed_itself(leaves[0]):
+        raise Conflict(
+            f"{leaves[0].path} of {found.id} has begun: retry the step in it that failed, or replay the run."
+        )
+    return leaves[0]
+
+
+def reopen(transition: Transition, step: StepRunRecord) -> None:
+    """Make a FAILED run go on: its failed step is READY, its containers wait again, what was held back may start.
+
+    What failed beside it in the same branch or round runs again too. Raises `Conflict`.
+    """
+    execution = transition.execution
+    if execution.status is not ExecutionStatus.FAILED:
+        raise Conflict(
+            f"{execution.id} is {execution.status}: only a run that has FAILED can go on from its failed step."
+        )
+    if steps.of_phase(execution.id, Phase.UNDO):
+        raise Conflict(f"{execution.id} has begun to undo what it did: replay it instead.")
+    failed = flow.in_the_way(transition)
+    if step.path not in [each.path for each in failed]:
+        raise Conflict(f"{execution.id} went on in spite of {step.path}, which has failed: replay the run instead.")
+    group, slot = slots.take(execution, transition.runbook)
+    if slot == "queued":
+        raise Conflict(f"{execution.id} needs a slot of {group}, and all are taken. Try again when one is free.")
+    _revive(transition, step, _with_siblings(step, failed))
+    transition.reopen(steps.census(execution.id, Phase.MAIN), slot_group=group, slot=slot)
+    flow.let_on_held(transition)
+    _go_on(transition)
+
+
+def ask_again(transition: Transition) -> None:
+    """Have every gate that was passed before decided anew, before anything else runs."""
+    gates = [each for each in steps.of_phase(transition.execution.id, Phase.MAIN) if each.kind == "approval"]
+    passed = [each for each in gates if each.status is StepStatus.SUCCESS]
+    if passed:
+        transition.stop_phase()
+    for gate in passed:
+        transition.move(gate, StepStatus.READY, due_at=transition.at, reopened=True)
+    transition.edit(asking=len(passed))
+
+
+def _failed_itself(step: StepRunRecord) -> bool:
+    begun = step.kind in decide.CONTAINERS and step.started_at is not None
+    return not begun or step.error["code"] in _OF_ITS_OWN
+
+
+_OF_ITS_OWN = ("timeout", "template", "outputs", "too_many_rounds")
+"""Why a branch or loop fails although nothing in it has to."""
+
+
+def _holders(step: StepRunRecord) -> set[str]:
+    """The paths of the containers around a step."""
+    return {context.container_path(scope)[0] for scope in context.scopes_of(step.scope)}
+
+
+def _with_siblings(step: StepRunRecord, failed: list[StepRunRecord]) -> set[str]:
+    """The paths of the step and of what failed beside it in the branches and rounds around it, and inside that."""
+    around, holders = context.scopes_of(step.scope), _holders(step)
+    heads = {step.path, *(each.path for each in failed if each.scope in around and each.path not in holders)}
+    return heads | {each.path for each in failed if heads & _holders(each)}
+
+
+def _revive(transition: Transition, step: StepRunRecord, again: set[str]) -> None:
+    """Steps that failed or were closed by the failure may run again, in containers that go on."""
+    rows = steps.of_phase(transition.execution.id, Phase.MAIN)
+    open_again = set[str]()
+    for row in rows:
+        begun = row.kind in decide.CONTAINERS and row.started_at is not None
+        unfinished = row.status in (StepStatus.WAITING, StepStatus.READY)
+        if begun and (unfinished or row.path in again | _holders(step)):
+            steps.reopen_container(row, transition.limit_of(row))
+            open_again.add(row.path)
+    for row in rows:
+        meant = row.path in again or row.status is StepStatus.CANCELLED
+        if meant and row.path not in open_again and _holders(row) <= open_again:
+            steps.reopen(row)
+        elif row.status is StepStatus.BLOCKED and row.child and _is_over(row.child):
+            steps.edit(row, child=None)
+    steps.renew_time(transition.execution.id, Phase.MAIN)
+
+
+def _is_over(child_id: str) -> bool:
+    child = executions.by_id(child_id)
+    return child is None or child.status.ended or child.ending is not None
+
+
+def _go_on(transition: Transition) -> None:
+    """Have containers whose time was up between their steps or rounds seen to: nothing in them would do so."""
+    for row in steps.of_phase(transition.execution.id, Phase.MAIN):
+        if row.kind not in decide.CONTAINERS or row.status is not StepStatus.WAITING:
+            continue
+        if row.kind == "loop" and flow.may_start_in(transition, row.scope, Phase.MAIN):
+            transition.move(row, StepStatus.READY, due_at=transition.at)
+        elif row.kind == "branch":
+            containers.look(transition, row.path, Phase.MAIN)

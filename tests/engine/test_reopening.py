@@ -1,0 +1,182 @@
+"""A failed run that goes on: what else had failed, what the failure had closed, and loops with rounds side by side."""
+
+from __future__ import annotations
+
+import pytest
+from house import ALICE, CAROL, DAVE, House, Target, gate, http, poll, runbook
+from local_server import answer
+from test_flow import branch, loop
+
+from engine import approvals, controls, executions
+from engine.errors import Conflict
+from storage.records import Decision
+
+BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
+FINE = answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")
+
+
+def test_a_gate_that_the_failure_closed_is_asked_again(house: House, target: Target) -> None:
+    """Nothing behind it runs without its approvers, and the run does not stay open for ever."""
+    target.does["/b"] = [BROKEN, FINE]
+    run = house.begin(
+        gate("ask", needs=[]), http("b", target.url("/b"), needs=[]), http("c", target.url("/c"), needs=["ask"])
+    )
+    assert house.run(run) == "FAILED"
+    assert house.all_steps(run)["ask"] == "CANCELLED"
+    controls.retry(house.rt, CAROL, run)
+    house.run(run)
+    assert (house.status(run), target.paths()) == ("WAITING", ["/b", "/b"])
+    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/b", "/b", "/c"]
+    house.check_books(run)
+
+
+def test_a_poll_that_the_failure_ended_asks_again(house: House, target: Target) -> None:
+    """With its whole time."""
+    target.does["/b"] = [BROKEN, FINE]
+    run = house.begin(
+        poll("healthy", target.url("/health"), "response.json.ok", needs=[]), http("b", target.url("/b"), needs=[])
+    )
+    asking, call = house.claim(run), house.claim(run)
+    target.does["/health"] = [answer(b'{"ok":false}', "200 OK", "Content-Type: application/json"), FINE]
+    house.finish(call, house.act(call))
+    house.finish(asking, house.act(asking))
+    assert house.all_steps(run) == {"healthy": "CANCELLED", "b": "FAILED"}
+    controls.retry(house.rt, CAROL, run)
+    assert house.run(run) == "SUCCESS"
+
+
+def test_several_failed_steps_are_retried_one_after_the_other(house: House, target: Target) -> None:
+    """With the first the run goes on as far as it can, and fails for the second; it never counts as done without it."""
+    target.does |= {"/a": [BROKEN, FINE], "/b": [BROKEN, FINE]}
+    run = house.begin(
+        http("a", target.url("/a"), needs=[]), http("b", target.url("/b"), needs=[]),
+        http("c", target.url("/c"), needs=["b"]),
+    )  # fmt: skip
+    claims = [house.claim(run), house.claim(run)]
+    for claim in claims:
+        house.finish(claim, house.act(claim))
+    with pytest.raises(Conflict, match="a, b"):
+        controls.retry(house.rt, CAROL, run)
+    controls.retry(house.rt, CAROL, run, "a")
+    assert house.run(run) == "FAILED"
+    assert house.execution(run).error["step"] == "b"
+    controls.retry(house.rt, CAROL, run)
+    assert house.run(run) == "SUCCESS"
+    assert target.paths()[2:] == ["/a", "/b", "/c"]
+
+
+def test_a_last_step_that_failed_is_not_forgotten_by_the_retry_of_another(house: House, target: Target) -> None:
+    """Although nothing is held back by it."""
+    target.does |= {"/a": [BROKEN, FINE], "/b": [BROKEN]}
+    run = house.begin(http("a", target.url("/a"), needs=[]), http("b", target.url("/b"), needs=[]))
+    claims = [house.claim(run), house.claim(run)]
+    for claim in claims:
+        house.finish(claim, house.act(claim))
+    controls.retry(house.rt, CAROL, run, "a")
+    assert house.run(run) == "FAILED"
+
+
+def test_what_failed_beside_it_in_the_same_branch_runs_again_too(house: House, target: Target) -> None:
+    """The branch would start nothing while one of its steps stands as failed."""
+    target.does |= {"/a": [BROKEN, FINE], "/b": [BROKEN, FINE]}
+    inner = [http("a", target.url("/a"), needs=[]), http("b", target.url("/b"), needs=[])]
+    run = house.begin(branch("way", "true", inner))
+    claims = [house.claim(run), house.claim(run)]
+    for claim in claims:
+        house.finish(claim, house.act(claim))
+    controls.retry(house.rt, CAROL, run, "way.a")
+    assert house.run(run) == "SUCCESS"
+
+
+def test_a_failure_that_was_put_up_with_is_not_retried(house: House, target: Target) -> None:
+    """The run went on in spite of it: what needed the step has run, and must not be let on twice."""
+    target.does |= {"/a": [BROKEN], "/c": [BROKEN, FINE]}
+    run = house.begin(
+        http("a", target.url("/a"), continue_on_error=True, needs=[]), http("b", target.url("/b"), needs=["a"]),
+        http("c", target.url("/c"), needs=["b"]),
+    )  # fmt: skip
+    assert house.run(run) == "FAILED"
+    with pytest.raises(Conflict, match="no failed step a"):
+        controls.retry(house.rt, CAROL, run, "a")
+    with pytest.raises(Conflict, match="in spite of a"):
+        controls.skip(house.rt, CAROL, run, "a", "not needed")
+    controls.retry(house.rt, CAROL, run)
+    assert house.run(run) == "SUCCESS"
+
+
+def test_a_loop_that_fails_in_one_round_lets_the_others_finish_their_step_only(house: House, target: Target) -> None:
+    """With rounds side by side: the loop fails once nothing of it runs, and begins no round more."""
+    target.does["/0"] = [BROKEN, FINE]
+    each = loop(
+        "each", http("one", target.url("/{{ item }}")), http("two", target.url("/two")), items=[0, 1, 2], max_parallel=2
+    )
+    run = house.begin(each)
+    claims = {claim.step_run.path: claim for claim in (house.claim(run), house.claim(run))}
+    for path in ("each[0].one", "each[1].one"):
+        house.finish(claims[path], house.act(claims[path]))
+    assert house.status(run) == "FAILED"
+    assert target.paths() == ["/0", "/1"]
+    house.check_books(run)
+    controls.retry(house.rt, CAROL, run)
+    assert house.run(run) == "SUCCESS"
+    assert sorted(target.paths()) == ["/0", "/0", "/1", "/2", "/two", "/two", "/two"]
+
+
+def test_a_failed_branch_can_be_skipped_whole(house: House, target: Target) -> None:
+    """With what it still held."""
+    target.does["/a"] = [BROKEN]
+    run = house.begin(
+        branch("way", "true", [http("a", target.url("/a")), http("b", target.url("/b"))]),
+        http("after", target.url("/after")),
+    )
+    assert house.run(run) == "FAILED"
+    controls.skip(house.rt, CAROL, run, "way", "done by hand")
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/a", "/after"]
+    house.check_books(run)
+
+
+def test_a_retried_runbook_step_begins_another_run(house: House, target: Target) -> None:
+    """The one that failed stays as it is."""
+    target.does["/child"] = [BROKEN, FINE]
+    house.publish(runbook("child", http("call", target.url("/child"))))
+    run = house.begin({"id": "sub", "type": "runbook", "with": {"id": "child"}})
+    house.advance(run)
+    first = str(house.step(run, "sub").child)
+    assert house.run(first) == "FAILED"
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run)
+    house.advance(run)
+    second = str(house.step(run, "sub").child)
+    assert house.run(second) == "SUCCESS"
+    assert house.run(run) == "SUCCESS"
+    assert (first != second, executions.find(house.rt, first).status) == (True, "FAILED")
+
+
+def test_votes_of_a_gate_that_is_asked_again_count_anew(house: House, target: Target) -> None:
+    """A vote on the gate that the failure closed is worth nothing."""
+    target.does["/b"] = [BROKEN, FINE]
+    run = house.begin(gate("ask", min_approvals=2, needs=[]), http("b", target.url("/b"), needs=[]))
+    first, second = house.claim(run), house.claim(run)
+    house.finish(*((first, house.act(first)) if first.step.id == "ask" else (second, house.act(second))))
+    approvals.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
+    call = second if first.step.id == "ask" else first
+    house.finish(call, house.act(call))
+    assert house.status(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run)
+    house.run(run)
+    approvals.vote(house.rt, DAVE, run, "ask", Decision.APPROVE)
+    assert house.run(run) == "WAITING"
+    approvals.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
+    assert house.run(run) == "SUCCESS"
+
+
+def test_skipping_the_last_step_that_failed_makes_the_run_a_success(house: House, target: Target) -> None:
+    """Nothing else is left to do."""
+    target.does["/a"] = [BROKEN]
+    run = house.begin(http("a", target.url("/a")))
+    assert house.run(run) == "FAILED"
+    controls.skip(house.rt, CAROL, run, "a", "done by hand")
+    assert house.status(run) == "SUCCESS"
