@@ -11,7 +11,11 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from bot.verbs import ALIASES, FAMILIES, VERBS, Verb
+
+__all__ = ["ALIASES", "CHOICES", "VERBS", "Command", "GrammarError", "Verb", "parse", "parse_words", "quote", "spell"]
 
 
 class GrammarError(Exception):
@@ -25,111 +29,9 @@ class GrammarError(Exception):
         super().__init__(sentence)
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """One thing that can be asked for. `words` is how few and how many words may follow it, options not counted.
-
-    `options` are the keys it takes; None means any key (they are a runbook's parameters).
-    """
-
-    name: str
-    usage: str
-    help: str
-    words: tuple[int, int]
-    options: frozenset[str] | None = frozenset()
-
-
-_REASON = frozenset({"reason"})
-
-VERBS: tuple[Verb, ...] = (
-    Verb("help", "help [VERB]", "What can be typed, in one list or for one verb.", (0, 2)),
-    Verb("list", "list [TEXT] [tag=TAG]", "The runbooks there are.", (0, 8), frozenset({"tag"})),
-    Verb("show", "show ID[@VERSION]", "What a runbook does, its parameters and its versions.", (1, 1)),
-    Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
-    Verb(
-        "run",
-        'run ID[@VERSION] [KEY=VALUE …] [reason="…"] [force=yes]',
-        "Run a runbook; a form asks for what is missing. With force=yes and a reason even while the same run is open.",
-        (1, 1),
-        None,
-    ),
-    Verb("status", "status [RUN]", "Where a run stands; without RUN, the one that is open in this channel.", (0, 1)),
-    Verb("runs", "runs [here|mine|open|all]", "The latest runs.", (0, 1)),
-    Verb("pause", 'pause [RUN] [reason="…"]', "Start nothing more in a run until it is resumed.", (0, 1), _REASON),
-    Verb("resume", 'resume [RUN] [reason="…"]', "Let a paused run go on.", (0, 1), _REASON),
-    Verb(
-        "cancel",
-        'cancel [RUN] [reason="…"] [force=yes]',
-        "Stop a run; its cleanup follows. With force=yes that ends too.",
-        (0, 1),
-        frozenset({"reason", "force"}),
-    ),
-    Verb(
-        "retry",
-        'retry RUN [STEP] [KEY=VALUE …] [reason="…"]',
-        "Let a failed run go on from its failed step, with other parameters where some are given.",
-        (1, 2),
-        None,
-    ),
-    Verb("skip", 'skip RUN STEP reason="…"', "Leave out a step; what needs it goes on.", (2, 2), _REASON),
-    Verb(
-        "replay",
-        'replay RUN [from=STEP] [version=latest] [reason="…"]',
-        "Run it once more with the same parameters, from the start or from a step.",
-        (1, 1),
-        frozenset({"from", "version", "reason"}),
-    ),
-    Verb(
-        "resolve",
-        'resolve [RUN] [STEP] retry|done|failed note="…"',
-        "Decide about a step whose outcome nobody saw.",
-        (1, 3),
-        frozenset({"note"}),
-    ),
-    Verb(
-        "approve", 'approve [RUN] [STEP] [comment="…"]', "Approve what a run waits for.", (0, 2), frozenset({"comment"})
-    ),
-    Verb("reject", 'reject [RUN] [STEP] comment="…"', "Reject what a run waits for.", (0, 2), frozenset({"comment"})),
-    Verb("withdraw", "withdraw [RUN] [STEP]", "Take your vote back while the gate is open.", (0, 2)),
-    Verb(
-        "token",
-        "token [list|create|revoke] [NAME] [scopes=read,run] [expires=30d]",
-        "Your tokens for the REST API and the command line: list them, make one, or end one by its id.",
-        (0, 2),
-        frozenset({"scopes", "expires"}),
-    ),
-    Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
-    Verb(
-        "admin approve",
-        "admin approve ID[@VERSION]",
-        "Show what changed and approve it; with @VERSION, at once.",
-        (1, 1),
-    ),
-    Verb(
-        "admin deprecate",
-        'admin deprecate ID[@VERSION] [reason="…"]',
-        "Withdraw one version, or without VERSION all of them: they no longer run.",
-        (1, 1),
-        _REASON,
-    ),
-    Verb("admin rollback", "admin rollback ID", "Make a deprecated version a draft again, to be approved.", (1, 1)),
-)
-"""Every verb there is. The help view, the command line and the README's table are made from this."""
-
-ALIASES = {
-    "start": "run",
-    "execute": "run",
-    "stop": "cancel",
-    "abort": "cancel",
-    "rerun": "replay",
-    "deny": "reject",
-    "ls": "list",
-    "?": "help",
-}
+_FAMILY = {"admin": "What admins can do", "incident": "What can be done with an incident"}
 CHOICES = ("retry", "done", "failed")
 """What can be said about a step whose outcome nobody saw."""
-_RUN_FIRST = frozenset({"retry", "skip", "replay"})
-"""Verbs about a run that may have ended, which has to be named."""
 _YES, _NO = frozenset({"yes", "true", "y", "1"}), frozenset({"no", "false", "n", "0"})
 
 _BY_NAME = {verb.name: verb for verb in VERBS}
@@ -138,6 +40,8 @@ _RUN = re.compile(r"R-[0-9A-Z]{2,}", re.IGNORECASE)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _OPTION = re.compile(r"(?:--?|[—–−])?([A-Za-z_][\w.-]*)=", re.ASCII)
 _FLAG = re.compile(r"(?:--?|[—–−])([A-Za-z_][\w.-]*)", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.\[\]_-]*")
+"""A word that means itself without quotes."""
 _DOUBLE, _SINGLE = '"“”„‟', "'‘’‚‛"
 """The straight one first: it closes what it opened, and any curly one closes a curly one, as phones mix those."""
 _STRAIGHT = str.maketrans(dict.fromkeys(_DOUBLE, '"'))
@@ -159,6 +63,10 @@ class Command:
         if at and not _NUMBER.fullmatch(digits):
             raise GrammarError(f"“{number[:40]}” is no version: they are counted 1, 2, 3 …", _BY_NAME[self.verb].usage)
         return slug.lower(), int(digits) if at else None
+
+    def about(self, run: str) -> Command:
+        """The same of this run, where none was named."""
+        return replace(self, words=(run, *self.run[1]))
 
     @property
     def run(self) -> tuple[str | None, tuple[str, ...]]:
@@ -202,6 +110,14 @@ def parse_words(words: Sequence[str]) -> Command:
 def quote(value: str) -> str:
     """Write a value so that `parse` reads it back, whatever is in it."""
     return '"' + re.sub(rf"([\\{_DOUBLE}])", r"\\\1", value) + '"'
+
+
+def spell(command: Command) -> str:
+    """A command as a line that Slack would deliver and that `parse` reads back as the same command."""
+    words = [word if _PLAIN.fullmatch(word) else quote(word) for word in command.words]
+    options = [f"{key}={quote(value)}" for key, value in command.options.items()]
+    line = " ".join([command.verb, *words, *options])
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def decode(text: str) -> str:
@@ -320,16 +236,17 @@ def _command(tokens: Iterable[_Token]) -> Command:
 
 def _verb(words: list[str]) -> tuple[Verb, list[str]]:
     first = words[0].lower()
-    if first == "admin" and len(words) > 1:
-        first, rest = f"admin {words[1].lower()}", words[2:]
+    if first in FAMILIES and len(words) > 1:
+        first, rest = f"{first} {words[1].lower()}", words[2:]
     else:
         first, rest = ALIASES.get(first, first), words[1:]
     if first in _BY_NAME:
         return _BY_NAME[first], rest
-    if first.partition(" ")[0] == "admin":
-        known = ", ".join(name.removeprefix("admin ") for name in _BY_NAME if name.startswith("admin "))
+    family = first.partition(" ")[0]
+    if family in FAMILIES:
+        known = ", ".join(name.removeprefix(f"{family} ") for name in _BY_NAME if name.startswith(f"{family} "))
         wrong = f"There is no “{first[:40]}”. " if " " in first else ""
-        raise GrammarError(f"{wrong}What admins can do: {known}.", "help admin")
+        raise GrammarError(f"{wrong}{_FAMILY[family]}: {known}.", f"help {family}")
     near = difflib.get_close_matches(first, [*_BY_NAME, *ALIASES], n=1)
     if not near:
         raise GrammarError(f"There is no “{first[:40]}” here.")
@@ -341,15 +258,16 @@ def _checked(found: Verb, words: list[str], options: dict[str, str]) -> Command:
     if found.name == "cancel" and len(words) > 1 and _RUN.fullmatch(words[0]) and "reason" not in options:
         words, options = words[:1], {**options, "reason": " ".join(words[1:])}
     fewest, most = found.words
-    if len(words) < fewest:
+    named = found.about_run and words and _RUN.fullmatch(words[0])
+    if len(words) - bool(named) < fewest:
         raise GrammarError(f"“{found.name}” needs something more.", found.usage)
     if len(words) > most:
         raise GrammarError(f"“{words[most][:40]}” is one word too many; put longer text in quotes.", found.usage)
     unknown = sorted(set(options) - found.options) if found.options is not None else []
     if unknown:
         raise GrammarError(f"“{found.name}” takes no “{unknown[0][:40]}”.", found.usage)
-    if found.name in _RUN_FIRST and not _RUN.fullmatch(words[0]):
-        raise GrammarError(f"Name the run first, by its id such as R-7K2M9Q: “{words[0][:40]}” is none.", found.usage)
+    if found.about_run and len(words) == most and not named:
+        raise GrammarError(f"“{words[0][:40]}” is not a run's id, such as R-7K2M9Q.", found.usage)
     if found.name == "resolve" and words[-1].lower() not in CHOICES:
         raise GrammarError("Say retry, done or failed as the last word.", found.usage)
     return Command(found.name, tuple(words), options)

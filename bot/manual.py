@@ -5,20 +5,31 @@ from __future__ import annotations
 import difflib
 import re
 
-from bot.grammar import ALIASES, VERBS, GrammarError, Verb
+from bot.grammar import GrammarError
+from bot.verbs import ALIASES, FAMILIES, VERBS, Verb
 
-_PART = re.compile(r"[A-Z]+=[A-Z]+|[a-z]+(?:\|[a-z]+)+|[a-z]+(?==)|[A-Z]{2,}")
+_PART = re.compile(r"[A-Z]+=[A-Z]+|[a-z]+(?:\|[a-z]+)+|[a-z_]+(?==)|ID\|RUN|@?[A-Z]{2,}")
 _PARTS = {
     "VERB": "one of the verbs, such as `run` or `admin approve`",
+    "@USER": "somebody, by a mention",
     "TEXT": "words that the id, the name or the description has to hold",
     "tag": "only runbooks with this tag",
     "ID": "a runbook's id, as `list` shows it",
     "VERSION": "the number of a version; left out, the newest",
-    "KEY=VALUE": "a parameter and its value, in quotes where it has spaces",
-    "RUN": "a run's id such as R-7K2M9Q; where it may be left out, the open one of this channel",
+    "RUN": "a run's id such as R-7K2M9Q; left out, the run of this thread or the only one here that can be meant",
     "STEP": "a step as the card writes it, such as restart or each[3].check",
     "here|mine|open|all": "runs of this channel, your own, those still open, or all",
     "retry|done|failed": "call again, take it as done, or take it as failed",
+    "ID|RUN": "a runbook's id or a run's",
+    "status": "only runs in this state, such as failed or running",
+    "runbook": "only runs of this runbook",
+    "by": "only runs that this person asked for or answers for",
+    "since": "only runs since then: 2h, 30m or 1d",
+    "reuse_within": "such as 10m: takes the same run instead of a new one, if it succeeded that lately",
+    "TITLE": "what it is about, in a few words",
+    "title": "what it is about",
+    "severity": "how bad it is, in your own words, such as sev1",
+    "successor": "the id of the runbook to be used instead, which run then names",
     "list|create|revoke": "what to do; left out, list",
     "NAME": "what a new token is for, in quotes where it has spaces; for revoke the token's id",
     "scopes": "read, run, approve and admin, with commas between; left out, read,run",
@@ -29,7 +40,14 @@ _PARTS = {
     "from": "the step to start at; what comes before is taken over",
     "version": "latest runs the version that runs now, not the one of then",
 }
-_FORCE = {"run": "yes runs it although the same run is open", "cancel": "yes ends the cleanup too"}
+_FORCE = {
+    "run": "yes runs it although the same run is open",
+    "cancel": "yes ends the cleanup too",
+    "incident close": "yes closes it although runs are open",
+}
+_FACT = "a fact of the incident and its value, such as service=checkout; runbooks take parameters from it"
+_VALUE = {"incident open": _FACT, "incident set": _FACT}
+_ANY_VALUE = "a parameter and its value, in quotes where it has spaces"
 _EXAMPLES = {
     "help": "help resolve",
     "list": "list restart tag=checkout",
@@ -37,7 +55,12 @@ _EXAMPLES = {
     "diff": "diff restart-checkout@3",
     "run": 'run restart-checkout service=checkout reason="hangs since 9:12"',
     "status": "status R-7K2M9Q",
-    "runs": "runs mine",
+    "why": "why R-7K2M9Q",
+    "runs": "runs here status=failed since=2h",
+    "catchup": "catchup",
+    "logs": "logs R-7K2M9Q restart",
+    "evidence": "evidence R-7K2M9Q",
+    "can": "can <@U0BOB0001> run restart-checkout",
     "pause": 'pause R-7K2M9Q reason="let me look"',
     "resume": "resume R-7K2M9Q",
     "cancel": 'cancel R-7K2M9Q reason="wrong service"',
@@ -45,26 +68,34 @@ _EXAMPLES = {
     "skip": 'skip R-7K2M9Q restart reason="done by hand"',
     "replay": 'replay R-7K2M9Q from=restart reason="the host is back"',
     "resolve": 'resolve R-7K2M9Q restart done note="uptime is 2 minutes"',
+    "handover": 'handover R-7K2M9Q <@U0BOB0001> reason="end of my shift"',
     "approve": "approve R-7K2M9Q",
     "reject": 'reject R-7K2M9Q comment="traffic peak"',
     "withdraw": "withdraw R-7K2M9Q",
+    "incident": "incident",
+    "incident open": "incident open Checkout is slow severity=sev1 service=checkout",
+    "incident set": "incident set severity=sev2 service=basket",
+    "incident close": 'incident close reason="the cache is warm again"',
     "token": 'token create "deploy job" scopes=read,run expires=30d',
     "admin sync": "admin sync",
     "admin approve": "admin approve restart-checkout",
-    "admin deprecate": 'admin deprecate restart-checkout@2 reason="wrong host"',
+    "admin deprecate": 'admin deprecate restart-checkout successor=restart-service reason="one for all"',
     "admin rollback": "admin rollback restart-checkout",
+    "admin history": "admin history restart-checkout",
+    "admin verify": "admin verify",
 }
 
 
 def verbs_about(words: str) -> tuple[Verb, ...]:
-    """The verbs that help is asked about: all for "", those of admins for "admin", else the one of that name.
+    """The verbs that help is asked about: all for "", a family for "admin" or "incident", else the one of that name.
 
     Raises GrammarError for any other words, naming the nearest verb.
     """
     name = ALIASES.get(words, words)
-    if not name:
+    if not name or name == "all":
         return VERBS
-    found = tuple(verb for verb in VERBS if verb.name == name or (name == "admin" and verb.name.startswith("admin ")))
+    family = name in FAMILIES
+    found = tuple(verb for verb in VERBS if verb.name == name or (family and verb.name.startswith(f"{name} ")))
     if found:
         return found
     near = difflib.get_close_matches(name, [verb.name for verb in VERBS], n=1)
@@ -74,12 +105,19 @@ def verbs_about(words: str) -> tuple[Verb, ...]:
 
 def parts_of(verb: Verb) -> list[tuple[str, str]]:
     """The parts of a verb's usage behind its name, in order, each with words on it."""
-    known = {**_PARTS, "force": _FORCE.get(verb.name, "")}
+    known = {**_PARTS, "force": _FORCE.get(verb.name, ""), "KEY=VALUE": _VALUE.get(verb.name, _ANY_VALUE)}
     found = dict.fromkeys(_PART.findall(verb.usage.removeprefix(verb.name)))
     return [(part, known[part]) for part in found if part in known and part not in _VALUES.get(verb.name, ())]
 
 
-_VALUES = {"list": ("TAG",), "replay": ("STEP",)}
+_VALUES = {
+    "list": ("TAG",),
+    "replay": ("STEP",),
+    "run": ("TIME",),
+    "runs": ("STATUS", "ID", "TIME", "@USER"),
+    "incident open": ("SEVERITY",),
+    "incident set": ("SEVERITY",),
+}
 """Parts of a usage that only stand for the value of the option before them."""
 
 

@@ -1,21 +1,19 @@
 """Who may do what. One function decides, `verdict`; every door asks it, at the moment of the deed.
 
-Roles come from `_access.yaml` as last synced, group members from Slack as last heard. Groups whose members were not
-heard of for `GROUPS_FRESH_MS` count as empty: a stale list must not let anybody in.
+Who has which role is `engine.roles`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.errors import NotAllowed
+from engine.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.runtime import Runtime
-from storage import approvals, database, people
-from storage.records import ApprovalRecord, ExecutionRecord, Json, RunbookRecord, Scope, VersionRecord
-
-GROUPS_FRESH_MS = 15 * 60_000
+from storage import approvals, database, executions
+from storage.records import ApprovalRecord, ExecutionRecord, RunbookRecord, Scope, VersionRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,63 +91,31 @@ class Verdict:
     ask: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Roles:
-    """What one person is. `stale` says that a group which might have said more could not be asked."""
-
-    platform_admin: bool = False
-    responder: bool = False
-    admin_of: frozenset[str] = field(default_factory=frozenset)
-    member_of: frozenset[str] = field(default_factory=frozenset)
-    stale: bool = False
-
-
-def roles_of(rt: Runtime, user_id: str) -> Roles:
-    """The roles of a person by the access file and the groups as they are known now."""
-    policy = _policy(rt)
-    named = _Members(rt, user_id)
-    teams: Mapping[str, Json] = policy.get("teams") or {}
-    return Roles(
-        platform_admin=named(policy.get("platform_admins")),
-        responder=named(policy.get("responders")),
-        admin_of=frozenset(team for team, who in teams.items() if named(who.get("admins"))),
-        member_of=frozenset(team for team, who in teams.items() if named(who.get("members"))),
-        stale=named.stale,
-    )
+def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
+    """What this person may do to anything at all, as far as roles and open gates say so."""
+    if actor.standing != "member":
+        return frozenset()
+    roles = roles_of(rt, actor.user_id)
+    if roles.platform_admin:
+        return frozenset(Action)
+    found = {Action.VIEW, Action.TOKEN}
+    if roles.responder or roles.admin_of or roles.member_of:
+        found |= {action for action, rule in _RULES.items() if rule in (_run_rule, _incident_rule)} | {Action.VOTE}
+    if roles.admin_of:
+        found.add(Action.EDIT)
+    return frozenset(found | ({Action.VOTE} if _is_asked(rt, actor) else set()))
 
 
-class _Members:
-    """Asks whether one person is among ids of people and groups, remembering whether a stale group was met."""
-
-    def __init__(self, rt: Runtime, user_id: str) -> None:
-        self.user_id = user_id
-        self.stale = False
-        self._rt = rt
-        self._groups: dict[str, frozenset[str] | None] | None = None
-
-    def __call__(self, ids: Iterable[str] | None) -> bool:
-        wanted = list(ids or ())
-        return self.user_id in wanted or any(self.in_group(each) for each in wanted if not each.startswith(("U", "W")))
-
-    def in_group(self, group: str) -> bool:
-        if self._groups is None:
-            self._groups = _fresh_groups(self._rt)
-        members = self._groups.get(group)
-        if members is None:
-            self.stale = True
-        return members is not None and self.user_id in members
-
-
-def _fresh_groups(rt: Runtime) -> dict[str, frozenset[str] | None]:
-    """Members by group id and by handle; None for a group that was last heard of too long ago."""
-    since = database.now() - GROUPS_FRESH_MS
-    found: dict[str, frozenset[str] | None] = {}
+def _is_asked(rt: Runtime, actor: Actor) -> bool:
+    """Whether a gate that is open now names this person."""
     with database.reading():
-        for group in people.groups(rt.workspace_id):
-            members = group.members if group.fetched_at >= since else None
-            found[group.group_id] = members
-            found[group.handle] = members
-    return found
+        gates = approvals.all_open(rt.workspace_id)
+        runs = {gate.execution_id: executions.by_id(gate.execution_id) for gate in gates[:_GATES]}
+    return any(
+        run and verdict(rt, actor, Action.VOTE, Gate(gate, run)).allowed
+        for gate in gates
+        for run in [runs.get(gate.execution_id)]
+    )
 
 
 def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> None:
@@ -204,7 +170,7 @@ def _decides(rt: Runtime, actor: Actor, execution: ExecutionRecord) -> bool:
     with database.reading():
         gates = approvals.of_execution(execution.id)
     roles = roles_of(rt, actor.user_id)
-    return any(_is_approver(rt, actor.user_id, roles, gate.approvers, execution.team)[0] for gate in gates)
+    return any(is_approver(rt, actor.user_id, roles, gate.approvers, execution.team)[0] for gate in gates)
 
 
 def _edit_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
@@ -212,10 +178,10 @@ def _edit_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdi
     roles, team = roles_of(rt, actor.user_id), thing.team
     if team is None:
         rule = f"Only platform admins may {action} {thing.slug}, a global runbook."
-        return _said("a platform admin" * roles.platform_admin, roles, rule, lambda: _named_in(rt, "platform_admins"))
+        return _said("a platform admin" * roles.platform_admin, roles, rule, lambda: named_in(rt, "platform_admins"))
     rule = f"Only admins of team {team} and platform admins may {action} {thing.slug}."
     has = _first("a platform admin" * roles.platform_admin, f"an admin of team {team}" * (team in roles.admin_of))
-    return _said(has, roles, rule, lambda: _named_in(rt, "platform_admins"))
+    return _said(has, roles, rule, lambda: named_in(rt, "platform_admins"))
 
 
 def _own_rule(_rt: Runtime, _actor: Actor, _action: Action, _thing: Thing) -> Verdict:
@@ -254,7 +220,7 @@ def _admin_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verd
     subject = _SUBJECTS.get(action, "a runbook")
     rule = f"Only a platform admin may {action} {subject}."
     has = "a platform admin" * roles.platform_admin
-    decided = _said(has, roles, rule, lambda: _named_in(rt, "platform_admins"))
+    decided = _said(has, roles, rule, lambda: named_in(rt, "platform_admins"))
     if decided.allowed and action is Action.APPROVE and isinstance(thing, VersionRecord):
         return _own_edit(rt, actor, thing)
     return decided
@@ -266,7 +232,7 @@ def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord) -> Verdict:
     )
     if mine and not rt.settings.allow_self_approval:
         who = f"Version {version.number} of {version.slug} is your own edit"
-        others = tuple(each for each in _named_in(rt, "platform_admins") if each != actor.user_id)
+        others = tuple(each for each in named_in(rt, "platform_admins") if each != actor.user_id)
         rule = "Nobody approves an edit of their own."
         return Verdict(False, f"{who}: another platform admin has to approve it.", rule, "its author", others)
     rule = "Only a platform admin may approve a runbook, and never an edit of their own."
@@ -282,7 +248,7 @@ def _vote_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verd
         rule = "Nobody decides about a run of their own."
         return Verdict(False, f"You {own}, so others have to decide about it.", rule, f"the one who {own}", others)
     roles = roles_of(rt, actor.user_id)
-    allowed, stale = _is_approver(rt, actor.user_id, roles, approval.approvers, execution.team)
+    allowed, stale = is_approver(rt, actor.user_id, roles, approval.approvers, execution.team)
     rule = f"Only {describe_approvers(approval.approvers, execution.team)} may decide this."
     asked = Roles(stale=stale or roles.stale)
     return _said("among them" * allowed, asked, rule, lambda: approver_ids(rt, approval.approvers, execution.team))
@@ -295,104 +261,8 @@ def _own_run(actor: Actor, execution: ExecutionRecord) -> str:
     return "took this run over" if actor.user_id == execution.owner else ""
 
 
-def runners(rt: Runtime, team: str | None) -> tuple[str, ...]:
-    """The people and user groups nearest at hand who may run and steer a team's runbooks, or global ones, as ids."""
-    found = _with_role(rt, "team_member", team) if team is not None else _named_in(rt, "responders")
-    return found or _named_in(rt, "platform_admins")
-
-
-def approver_ids(rt: Runtime, approvers: Json, team: str | None) -> tuple[str, ...]:
-    """The people and user groups who may decide at a gate, as the access file and the runbook name them."""
-    wanted = [("role", each) for each in approvers.get("roles", ())]
-    wanted += [(kind, each) for kind in ("user", "group") for each in approvers.get(f"{kind}s", ())]
-    wanted += [_criterion(each) for each in approvers.get("minima", ())]
-    found = [ids for kind, name in wanted for ids in (_with_role(rt, name, team) if kind == "role" else (name,))]
-    return tuple(dict.fromkeys(found))
-
-
-def _with_role(rt: Runtime, role: str, team: str | None) -> tuple[str, ...]:
-    if role in ("platform_admin", "responder"):
-        return _named_in(rt, f"{role}s")
-    who = _team(rt, team)
-    return (*who.get("admins", ()), *(who.get("members", ()) if role == "team_member" else ()))
-
-
-def _team(rt: Runtime, team: str | None) -> Mapping[str, Json]:
-    found: Mapping[str, Json] = (_policy(rt).get("teams") or {}).get(team) or {}
-    return found
-
-
-def _named_in(rt: Runtime, key: str) -> tuple[str, ...]:
-    return tuple(_policy(rt).get(key) or ())
-
-
-def _policy(rt: Runtime) -> Mapping[str, Json]:
-    with database.reading():
-        return people.policy(rt.workspace_id) or {}
-
-
 def _first(*texts: str) -> str:
     return next((text for text in texts if text), "")
-
-
-def _is_approver(rt: Runtime, user_id: str, roles: Roles, approvers: Json, team: str | None) -> tuple[bool, bool]:
-    named = _Members(rt, user_id)
-    wanted = [
-        (kind.removesuffix("s"), name) for kind in ("roles", "users", "groups") for name in approvers.get(kind, ())
-    ]
-    wanted += [_criterion(each) for each in approvers.get("minima", ())]
-    return any([_fits(named, roles, kind, name, team) for kind, name in wanted]), named.stale  # noqa: C419 - ask all
-
-
-def unmet(rt: Runtime, approvers: Json, people_: Iterable[str], team: str | None) -> list[str]:
-    """Which of a gate's minima these people do not meet yet, in words: "1 of group db-owners"."""
-    voters = [(_Members(rt, each), roles_of(rt, each)) for each in people_]
-    missing = []
-    for minimum in approvers.get("minima", ()):
-        kind, name = _criterion(minimum)
-        met = sum(_fits(named, roles, kind, name, team) for named, roles in voters)
-        if met < minimum["count"]:
-            missing.append(f"{minimum['count'] - met} of {_in_words(kind, name, team)}")
-    return missing
-
-
-def _criterion(minimum: Mapping[str, Json]) -> tuple[str, str]:
-    return next((kind, str(minimum[kind])) for kind in ("role", "user", "group") if kind in minimum)
-
-
-def _fits(named: _Members, roles: Roles, kind: str, name: str, team: str | None) -> bool:
-    if kind == "group":
-        return named.in_group(name)
-    if kind == "user":
-        return named.user_id == name
-    has: Mapping[str, bool] = {
-        "platform_admin": roles.platform_admin,
-        "responder": roles.responder,
-        "team_admin": team in roles.admin_of,
-        "team_member": team in roles.member_of | roles.admin_of,
-    }
-    return has.get(name, False)
-
-
-def describe_approvers(approvers: Json, team: str | None) -> str:
-    """Who may decide, in words: "platform admins, @U0ALICE01 and group oncall"."""
-    kinds = (("roles", "role"), ("users", "user"), ("groups", "group"))
-    parts = [_in_words(one, name, team) for many, one in kinds for name in approvers.get(many, ())]
-    parts += [_in_words(*_criterion(each), team) for each in approvers.get("minima", ())]
-    parts = list(dict.fromkeys(parts))
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "nobody"
-
-
-def _in_words(kind: str, name: str, team: str | None) -> str:
-    if kind != "role":
-        return f"@{name}" if kind == "user" else f"group {name}"
-    words = {
-        "platform_admin": "platform admins",
-        "responder": "responders",
-        "team_admin": f"admins of team {team}" if team else "team admins",
-        "team_member": f"members of team {team}" if team else "team members",
-    }
-    return words.get(name, name)
 
 
 def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]]) -> Verdict:
@@ -402,6 +272,8 @@ def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]])
     return Verdict(False, f"{rule} You have no such role.{doubt} Roles are kept in _access.yaml.", rule, "", ask())
 
 
+_GATES = 50
+"""Open gates that are looked at when it is asked what somebody may do at all."""
 _SUBJECTS = {Action.SYNC: "the runbooks", Action.AUDIT: "everything", Action.TOKENS: "other people"}
 _SYSTEM = frozenset({Action.SYNC, Action.VIEW, Action.TOKEN, Action.TOKENS})
 SCOPE_OF: Mapping[Action, Scope] = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine import decide, flow
-from engine.access import Action, Actor, Gate, authorise, unmet, verdict
+from engine.access import Action, Actor, Gate, authorise, verdict
 from engine.errors import Conflict
 from engine.executions import GateView, find, gate_view
 from engine.lifecycle import change
+from engine.roles import unmet
 from engine.runtime import Runtime
 from engine.transition import Transition
 from storage import approvals, audit, database, people, steps

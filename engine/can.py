@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from engine import catalog, executions
 from engine.access import Action, Actor, Gate, Thing, Verdict, verdict
-from engine.definition.words import did_you_mean
 from engine.errors import Conflict, NotApproved
 from engine.runtime import Runtime
 from storage import approvals, database
@@ -59,7 +59,8 @@ def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
     """
     action = VERBS.get(verb)
     if action is None:
-        raise Conflict(f"Nobody can be asked about “{verb}”{did_you_mean(verb, VERBS) or '.'}")
+        near = get_close_matches(verb, VERBS, n=1)
+        raise Conflict(f"There is nothing to say about “{verb}”.{f' Did you mean “{near[0]}”?' if near else ''}")
     if action in _BARE:
         return Ruling(person.user_id, verb, "", verdict(rt, person, action, None))
     if not target:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from engine.access import Action, Actor, authorise, verdict
 from engine.definition import codec, graph
 from engine.definition.model import Runbook
-from engine.errors import Conflict, NotApproved, NotFound
+from engine.errors import Conflict, NotApproved, NotFound, Undecodable
 from engine.runtime import Runtime
 from storage import audit, database, executions, runbooks
-from storage.records import RunbookRecord, Severity, VersionRecord, VersionStatus
+from storage.records import (
+    AuditRecord,
+    ExecutionRecord,
+    RunbookRecord,
+    Severity,
+    VersionRecord,
+    VersionStatus,
+)
+
+log = logging.getLogger(__name__)
 
 
 def listing(
@@ -95,12 +105,30 @@ def definition(record: VersionRecord) -> Runbook:
 
 @lru_cache(maxsize=512)
 def definition_of(version_id: int) -> Runbook:
-    """The definition of a version by its id. Versions never change, so this is read once a process."""
-    with database.reading():
-        found = runbooks.version_by_id(version_id)
-    if found is None:
-        raise NotFound(f"There is no version with id {version_id}.")
-    return codec.from_canonical(found.definition)
+    """The definition of a version by its id. Versions never change, so this is read once a process.
+
+    Raises `NotFound`, and `Undecodable` where what is stored is damaged, or was written by a newer release.
+    """
+    try:
+        with database.reading():
+            found = runbooks.version_by_id(version_id)
+        if found is not None:
+            return codec.from_canonical(found.definition)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        log.exception("the stored definition of version %s cannot be read", version_id)
+        raise Undecodable(f"The stored definition of version {version_id} cannot be read: {error!r}.") from error
+    raise NotFound(f"There is no version with id {version_id}.")
+
+
+def shown_definition(execution: ExecutionRecord) -> Runbook:
+    """The definition that a run is shown with: no more than its name where what is stored cannot be read."""
+    try:
+        return definition_of(execution.version_id)
+    except Undecodable:
+        return Runbook(
+            id=execution.slug, name=execution.slug, description="", team=execution.team, tags=(), risk="low",
+            timeout_ms=execution.timeout_ms, parameters={}, steps=(),
+        )  # fmt: skip
 
 
 @lru_cache(maxsize=512)
@@ -174,6 +202,13 @@ def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None) ->
         runbooks.move_version(found, VersionStatus.DRAFT, actor.user_id)
         _audit(rt, actor, "runbook.rollback", found, {"digest": found.digest, "was": found.note})
     return version(rt, slug, shown.number)
+
+
+def deeds(rt: Runtime, slug: str, limit: int = 50) -> list[AuditRecord]:
+    """Who did what with the versions of a runbook, the newest first."""
+    things = [f"runbook:{each.slug}@{each.number}" for each in history(rt, slug)]
+    with database.reading():
+        return audit.of_things(rt.workspace_id, things, limit)
 
 
 def open_runs(rt: Runtime, slug: str, numbers: Collection[int], limit: int = 1000) -> list[str]:

@@ -9,6 +9,7 @@ EngineError
 ├── InvalidParameters   parameters do not fit the schema; `fields` says which and why
 ├── ReasonRequired      the action needs a reason
 ├── Conflict            the thing is no longer in a state in which this can be done
+├── Undecodable         what is stored of a version cannot be read; a run of it ends as FAILED
 └── BadSettings         the environment is wrong; `problems` lists every setting
 """
 
@@ -55,6 +56,10 @@ class ReasonRequired(EngineError):
 
 class Conflict(EngineError):
     code = "conflict"
+
+
+class Undecodable(EngineError):
+    code = "undecodable"
 
 
 class InvalidDefinition(EngineError):

@@ -8,10 +8,11 @@ from typing import Any
 
 from engine import accepting, catalog, incidents
 from engine.accepting import Checked, Wanted
-from engine.access import Action, Actor, authorise, teams_seen, unmet
+from engine.access import Action, Actor, authorise, teams_seen
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
+from engine.roles import unmet
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, steps
 from storage.records import (
@@ -177,7 +178,7 @@ def view(rt: Runtime, execution_id: str) -> ExecutionView:
         queued = execution.slot == "queued" and execution.slot_group is not None
         return ExecutionView(
             execution=execution,
-            runbook=catalog.definition_of(execution.version_id),
+            runbook=catalog.shown_definition(execution),
             steps=tuple(steps.of_execution(execution.id)),
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
             ahead=tuple(executions.holders(rt.workspace_id, str(execution.slot_group))) if queued else (),
@@ -219,12 +220,15 @@ def recent(
     channel: str | None = None,
     requester: str | None = None,
     open_only: bool = False,
+    slug: str | None = None,
+    statuses: Collection[ExecutionStatus] = (),
     within_ms: int | None = None,
     limit: int = 10,
 ) -> list[ExecutionRecord]:
-    """The newest executions first; with `within_ms` those that were asked for in as many milliseconds."""
+    """The newest executions first; `requester` is who asked for or owns them, `within_ms` how long ago at most."""
     with database.reading():
         since = None if within_ms is None else database.now() - within_ms
         return executions.recent(
-            rt.workspace_id, channel=channel, requester=requester, open_only=open_only, since=since, limit=limit
-        )
+            rt.workspace_id, channel=channel, requester=requester, open_only=open_only, slug=slug, statuses=statuses,
+            since=since, limit=limit,
+        )  # fmt: skip

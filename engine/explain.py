@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine import decide, executions
-from engine.access import approver_ids, runners
 from engine.executions import ExecutionView, GateView
+from engine.roles import approver_ids, runners
 from engine.runtime import Runtime
 from storage import database, events, steps, workers
 from storage import executions as stored

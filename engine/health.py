@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.runtime import Runtime
-from storage import cards, database, executions, runbooks, workers
+from storage import audit, cards, database, executions, runbooks, workers
 
 MAX_READY_AGE_MS = 30_000
 MAX_UNSHOWN_AGE_MS = 30_000
+QUARANTINE_TOLD_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ def checks(rt: Runtime) -> list[Check]:
             synced = runbooks.last_sync(rt.workspace_id)
             waiting = executions.oldest_ready_age(at)
             unshown = cards.oldest_unshown(rt.workspace_id)
+            quarantined = audit.quarantined(rt.workspace_id, at - QUARANTINE_TOLD_MS)
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
         return [Check("database", False, f"does not answer: {type(error).__name__}")]
     slack = [_slack(at - unshown if unshown is not None else 0)] if rt.settings.slack_mode != "none" else []
@@ -46,8 +48,16 @@ def checks(rt: Runtime) -> list[Check]:
         Check("sync", synced is not None, "the runbooks were read" if synced else "the runbooks were not read yet"),
         Check("worker", alive > 0, f"{alive} alive"),
         Check("queue", waiting < MAX_READY_AGE_MS, f"the oldest ready step has waited {waiting} ms"),
+        _definitions(quarantined),
         *slack,
     ]
+
+
+def _definitions(quarantined: list[str]) -> Check:
+    """Whether runs had to be ended lately because what is stored of their runbook cannot be read."""
+    names = ", ".join(each.removeprefix("execution:") for each in quarantined)
+    detail = f"could not be read; ended for that within a day: {names}" if names else "can be read"
+    return Check("definitions", not quarantined, detail, vital=False)
 
 
 def _slack(lag_ms: int) -> Check:

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from engine import catalog, context, decide, flow, rows, slots, undoing
-from engine.errors import NotFound
+from engine.errors import NotFound, Undecodable
 from engine.expressions import ExpressionError, render
 from engine.failpoints import committing
 from engine.runtime import Runtime
 from engine.storable import TooLarge, to_storable
 from engine.transition import Transition
-from storage import executions, steps
-from storage.records import ExecutionRecord, ExecutionStatus, Json, Phase, StepRunRecord
+from storage import audit, executions, steps
+from storage.records import ExecutionRecord, ExecutionStatus, Json, Phase, Severity, StepRunRecord
 
 _AFTER_SUCCESS = (Phase.MAIN, Phase.FINALLY)
 _AFTER_FAILURE = (Phase.MAIN, Phase.UNDO, Phase.ON_FAILURE, Phase.FINALLY)
@@ -27,15 +27,19 @@ _AFTER_FAILURE = (Phase.MAIN, Phase.UNDO, Phase.ON_FAILURE, Phase.FINALLY)
 def change(rt: Runtime, execution_id: str, what: str) -> Iterator[Transition]:
     """Lock an execution, let the caller change it, and write all of it or nothing. Raises `NotFound`.
 
-    `what` names the change's failpoints.
+    `what` names the change's failpoints. Raises `Undecodable` after the execution has been ended for it.
     """
-    with committing(what):
-        execution = executions.lock(execution_id)
-        if execution is None or execution.workspace_id != rt.workspace_id:
-            raise NotFound(f"There is no run {execution_id}.")
-        transition = Transition(rt, execution)
-        yield transition
-        save(transition)
+    try:
+        with committing(what):
+            execution = executions.lock(execution_id)
+            if execution is None or execution.workspace_id != rt.workspace_id:
+                raise NotFound(f"There is no run {execution_id}.")
+            transition = Transition(rt, execution)
+            yield transition
+            save(transition)
+    except Undecodable as error:
+        quarantine(rt, execution_id, error)
+        raise
     if transition.wake:
         rt.hint(transition.wake)
 
@@ -79,6 +83,27 @@ def force_end(transition: Transition, actor: str | None, reason: str) -> None:
         transition.tell("cleanup_ended", actor=actor, reason=reason)
         transition.end_idle()
     transition.edit(cleanup_until=transition.at)
+
+
+def quarantine(rt: Runtime, execution_id: str, error: Undecodable) -> None:
+    """End a run whose definition cannot be read, without cleanup: nothing can be known of its steps.
+
+    The result is FAILED, unless it was fixed as CANCELLED before. What runs right now is abandoned.
+    """
+    with committing("quarantine"):
+        execution = executions.lock(execution_id)
+        if execution is None or execution.status.ended:
+            return
+        transition = Transition(rt, execution)
+        transition.abandon_all(error.code, str(error))
+        transition.tell("quarantined", message=str(error))
+        detail = {"reason": str(error), "was": execution.status, "version": execution.number}
+        thing = f"execution:{execution_id}"
+        audit.write(rt.workspace_id, "system", "execution.quarantine", thing, Severity.WARNING, detail)
+        slots.free(transition)
+        _tell_parent(transition)
+        transition.write(over=True)
+    rt.hint(transition.wake)
 
 
 def cleanup_ended(execution: ExecutionRecord, at: int) -> bool:

@@ -36,6 +36,12 @@ def card_of(_rt: Runtime, execution_id: str) -> CardRecord | None:
         return cards.find(execution_id)
 
 
+def run_shown_at(rt: Runtime, channel: str, ts: str) -> str | None:
+    """The id of the execution whose card this message is, or None."""
+    with database.reading():
+        return cards.shown_at(rt.workspace_id, channel, ts)
+
+
 def set_channel_ts(_rt: Runtime, execution_id: str, ts: str) -> None:
     """Keep the message's `ts` that a card got when it was posted."""
     with database.transaction():

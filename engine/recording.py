@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -36,6 +37,10 @@ from storage.records import (
     StepRunRecord,
     StepStatus,
 )
+
+log = logging.getLogger(__name__)
+
+NOT_POSTED = "not posted: the run was not started in a channel"
 
 
 def record(transition: Transition, step: StepRunRecord, outcome: Outcome) -> bool:
@@ -197,11 +202,17 @@ def _later(transition: Transition, step: StepRunRecord, outcome: Later) -> bool:
 
 
 def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> bool:
-    """A message: an event that whoever shows executions posts, once this is committed."""
+    """A message: an event that whoever shows executions posts, once this is committed.
+
+    A run without a channel of its own is shown nowhere: its messages are kept with it, and are in the log.
+    """
     text, channel = outcome.text, outcome.channel
-    if not flow.succeed(transition, step, {"text": text}):
+    shown = bool((transition.execution.incident or {}).get("channel"))
+    if not flow.succeed(transition, step, {"text": text}, "" if shown else NOT_POSTED):
         return False
-    transition.tell("message", step.path, text=text, channel=channel, thread=outcome.thread)
+    transition.tell("message", step.path, text=text, channel=channel, thread=outcome.thread, posted=shown)
+    if not shown:
+        log.info("%s of %s says, with no channel to say it in: %s", step.path, step.execution_id, text)
     _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
     return True
 

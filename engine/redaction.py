@@ -86,12 +86,11 @@ def _grouped(forms: list[_Form]) -> list[list[_Form]]:
 
 
 class Redactor:
-    """What must never be shown, and the one way to mask it. Thread-safe; values are only ever added."""
+    """What must never be shown, and the one way to mask it. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: set[tuple[str, str]] = set()
-        self._forms: list[_Form] = []
+        self._values: dict[tuple[str, str], list[_Form]] = {}
         self._matcher = _Matcher([])
 
     def add(self, name: str, value: str) -> None:
@@ -105,11 +104,17 @@ class Redactor:
         if all(item in self._values for item in secrets.items()):
             return
         with self._lock:
-            for name, value in secrets.items():
-                if (name, value) not in self._values:
-                    self._forms.extend(_forms(name, value))
-            self._matcher = _Matcher(self._forms)
-            self._values.update(secrets.items())
+            fresh = [item for item in secrets.items() if item not in self._values]
+            self._know({**self._values, **{item: _forms(*item) for item in fresh}})
+
+    def forget(self, name: str, value: str) -> None:
+        """Mask this value no longer under this name, because it is worth nothing any more."""
+        with self._lock:
+            self._know({item: forms for item, forms in self._values.items() if item != (name, value)})
+
+    def _know(self, values: dict[tuple[str, str], list[_Form]]) -> None:
+        self._matcher = _Matcher(form for forms in values.values() for form in forms)
+        self._values = values
 
     def redact(self, text: str) -> str:
         raw = text.encode("utf-8", "surrogatepass")

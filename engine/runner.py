@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from engine import catalog, containers, context, decide, flow, lifecycle
-from engine.errors import NotApproved
+from engine.errors import NotApproved, Undecodable
 from engine.failpoints import commit, failpoint
 from engine.held import Held
 from engine.lifecycle import change
@@ -67,6 +67,13 @@ class Runner:
 
     def advance(self, execution_id: str) -> None:
         """Run what is ready in an execution, one call after the other, until nothing is."""
+        try:
+            self._advance(execution_id)
+        except Undecodable as error:
+            log.error("ending %s: %s", execution_id, error)
+            lifecycle.quarantine(self.rt, execution_id, error)
+
+    def _advance(self, execution_id: str) -> None:
         claim = self._claim(execution_id)
         while claim is not None:
             under_way = claim.step_run
@@ -133,6 +140,7 @@ class Runner:
         execution = executions.lock_to_run(execution_id)
         if execution is None or execution.workspace_id != self.rt.workspace_id:
             return None
+        catalog.definition_of(execution.version_id)  # one that cannot be read ends the run before anything is looked at
         transition = Transition(self.rt, execution)
         claim, more = self._next(transition, claimed)
         return _saved(transition, claim, more=more) if transition.changed else _Done(claim, execution, [], more)

@@ -14,13 +14,16 @@ from engine import approvals as gates
 from engine import chain, children, incoming, lifecycle, limits, recording, waiting
 from engine.lifecycle import change
 from engine.runtime import Runtime
-from storage import approvals, database, executions, requests, steps, waits, workers
+from storage import approvals, database, executions, presence, requests, steps, waits, workers
 
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 HINT_GRACE_MS = 2_000
 """How long a hint for a new step may take before a sweep takes it to be lost."""
+
+GONE_S = 0.7
+"""How long a worker's lock must be free before that proves its death: its connection may have been lost alone."""
 
 REPEAT_HINT_S = 5.0
 BATCH = 200
@@ -31,13 +34,22 @@ SEAL_EVERY_S = 1.0
 class Sweeper:
     """`run_due` is called with the ids of executions that have work now; it decides how it gets done.
 
-    `grace_ms` is how long new work is left to its hint: 0 where there is no Redis to carry one.
+    `grace_ms` is how long new work is left to its hint: 0 where there is no Redis to carry one. `worker_id` is whose
+    sweeper it is: that one is alive.
     """
 
-    def __init__(self, rt: Runtime, run_due: Callable[[Iterable[str]], None], grace_ms: int = HINT_GRACE_MS) -> None:
+    def __init__(
+        self,
+        rt: Runtime,
+        run_due: Callable[[Iterable[str]], None],
+        grace_ms: int = HINT_GRACE_MS,
+        worker_id: str = "",
+    ) -> None:
         self._rt = rt
         self._run_due = run_due
         self._grace_ms = grace_ms
+        self._worker_id = worker_id
+        self._gone: dict[str, float] = {}
         self._hinted: dict[tuple[str, int], float] = {}
         self._forget_at = 0.0
         self._seal_at = 0.0
@@ -58,7 +70,8 @@ class Sweeper:
     def sweep(self) -> None:
         """One round of everything. A thing that fails is logged and does not keep the others from being done."""
         at = database.now()
-        self._each("take over", self._orphans(at), self._take_over)
+        self._each("declare dead", self._dead(at), self._declare_dead)
+        self._each("take over", self._orphans(database.now()), self._take_over)
         self._each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
         self._each("remind people of", self._unreminded(at), lambda gate: gates.remind(self._rt, gate))
         self._each("give an event to", self._served(at), lambda wait: incoming.give(self._rt, *wait))
@@ -79,6 +92,19 @@ class Sweeper:
                 raise
             except Exception:
                 log.exception("the sweep could not %s %r", what, thing)
+
+    def _dead(self, at: int) -> list[str]:
+        """The workers whose lock was free for so long that they are not only taking it again on a new connection."""
+        with database.reading():
+            gone = presence.gone(at, self._worker_id)
+        now = time.monotonic()
+        self._gone = {each: self._gone.get(each, now) for each in gone}
+        return [each for each, since in self._gone.items() if now - since >= GONE_S]
+
+    def _declare_dead(self, worker_id: str) -> None:
+        log.warning("the process of worker %s is gone: nobody holds its lock", worker_id)
+        with database.transaction():
+            workers.declare_dead(worker_id)
 
     def _orphans(self, at: int) -> list[int]:
         with database.reading():

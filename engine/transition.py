@@ -118,6 +118,14 @@ class Transition:
         self.count_all(steps.cancel_idle(run, self.execution.phase, self.at), StepStatus.CANCELLED)
         approvals.cancel_open(run, self.at)
 
+    def abandon_all(self, code: str, message: str) -> None:
+        """End every step run of the execution, also what is being run right now, and fix the result as FAILED."""
+        error = {"code": code, "message": message}
+        steps.abandon_all(self.before.id, self.at, error)
+        approvals.cancel_open(self.before.id, self.at)
+        ending = self.execution.ending or ExecutionStatus.FAILED
+        self.edit(ending=ending, error={**error, "step": None}, live=0, running=0, parked=0, unfinished=0, asking=0)
+
     def close_gates(self) -> None:
         """Close the gates whose steps no longer wait."""
         approvals.cancel_orphaned(self.execution.id, self.at)

@@ -16,11 +16,17 @@ from engine.runtime import Runtime
 from engine.steps.perform import Tools
 from engine.sweeper import HINT_GRACE_MS, Heartbeat, Sweeper
 from storage import database, workers
+from storage.presence import Presence
 
 log = logging.getLogger(__name__)
 
 DRAIN_S = 12.0
 """How long attempts under way may take to finish when the process is told to stop; what is left is taken over."""
+
+
+LOOK_S = 1.0
+RECONNECT_S = 0.1
+"""Far less than the sweepers' patience with a lock that nobody holds."""
 
 
 class Worker:
@@ -34,17 +40,22 @@ class Worker:
         self._pool = ThreadPoolExecutor(settings.worker_threads, "local")
         self._rt = Runtime(settings, rt.workspace_id, self._hint)
         self.runner = Runner(self._rt, worker_id, tools)
-        self._sweeper = Sweeper(self._rt, self._hint, HINT_GRACE_MS if self._broker else 0)
+        self._sweeper = Sweeper(self._rt, self._hint, HINT_GRACE_MS if self._broker else 0, worker_id)
         self._heartbeat = Heartbeat(worker_id)
+        self._presence = Presence(worker_id)
         self._dramatiq: dramatiq.Worker | None = None
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Take the lease, then work."""
+        self._presence.hold()
         with database.transaction():
-            workers.register(self._rt.workspace_id, self._worker_id)
-        for name, run in (("heartbeat", self._heartbeat.run), ("sweeper", self._sweeper.run), ("watch", self._watch)):
+            workers.register(self._rt.workspace_id, self._worker_id, self._presence.key)
+        parts = {"heartbeat": self._heartbeat.run, "sweeper": self._sweeper.run, "watch": self._watch}
+        if self._presence.key is not None:
+            parts["presence"] = self._stay
+        for name, run in parts.items():
             thread = threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -75,6 +86,7 @@ class Worker:
             thread.join(timeout=2)
         with database.transaction():
             workers.end(self._worker_id)
+        self._presence.close()
 
     def _hint(self, execution_ids: Iterable[str]) -> None:
         """Send hints, or where Redis takes none do the work here."""
@@ -89,6 +101,19 @@ class Worker:
             self.runner.advance(execution_id)
         except Exception:
             log.exception("advancing %s failed; the sweeper will come back to it", execution_id)
+
+    def _stay(self, stop: threading.Event) -> None:
+        """Hold this worker's lock, and take it again at once where its connection was lost."""
+        while not stop.is_set():
+            try:
+                self._presence.hold()
+                self._presence.wait(LOOK_S)
+            except database.DatabaseTrouble:
+                log.warning("this worker's lock cannot be held; trying again", exc_info=True)
+                stop.wait(RECONNECT_S)
+            except Exception:
+                log.exception("holding this worker's lock failed; trying again")
+                stop.wait(LOOK_S)
 
     def _watch(self, stop: threading.Event) -> None:
         """Notice cancels of what is being called right now, and steps that fell between a commit and its answer."""

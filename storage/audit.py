@@ -42,6 +42,13 @@ def recent(workspace_id: int, limit: int = 100) -> list[AuditRecord]:
     return [_record(row) for row in dicts(query)]
 
 
+def quarantined(workspace_id: int, since: int) -> list[str]:
+    """What was quarantined since then, the latest first."""
+    query = Audit.select(Audit.thing).where((Audit.workspace_id == workspace_id) & (Audit.at >= since))
+    query = query.where(Audit.action == "execution.quarantine").order_by(Audit.at.desc()).limit(20)
+    return [row[0] for row in tuples(query)]
+
+
 def lock_chain(workspace_id: int) -> None:
     """Hold the chain's end until this transaction ends."""
     one_at_a_time(f"audit-chain:{workspace_id}")

@@ -64,6 +64,11 @@ def close_database() -> None:
         _clock.forget()
 
 
+def another_connection() -> pw.PostgresqlDatabase:
+    """A way to the same PostgreSQL with one connection of its own, not connected yet; the caller closes it."""
+    return pw.PostgresqlDatabase(proxy.obj.database, prefer_psycopg3=True, **proxy.obj.connect_params)
+
+
 def is_postgresql() -> bool:
     return isinstance(proxy.obj, pw.PostgresqlDatabase)
 

@@ -179,6 +179,18 @@ def cancel_idle(execution_id: str, phase: Phase, at: int) -> dict[StepStatus, in
     return counts
 
 
+def abandon_all(execution_id: str, at: int, error: Json) -> None:
+    """End everything that has not ended as CANCELLED, also what is RUNNING: its worker's result comes too late."""
+    unfinished = (StepRun.execution_id == execution_id) & StepRun.status.in_(UNFINISHED)
+    under_way = StepRun.select(StepRun.id).where(unfinished)
+    Attempt.update(status=AttemptStatus.ABANDONED, ended_at=at, error=error).where(
+        Attempt.step_run_id.in_(under_way) & (Attempt.status == AttemptStatus.RUNNING)
+    ).execute()
+    StepRun.update(
+        status=StepStatus.CANCELLED, fence=StepRun.fence + 1, ended_at=at, due_at=None, worker_id=None, error=error
+    ).where(unfinished).execute()
+
+
 def skip_rest(execution_id: str, scope: str, at: int, note: str) -> dict[StepStatus, int]:
     """End what was held back in a round or branch that failed, where that failure is put up with.
 

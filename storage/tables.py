@@ -152,6 +152,7 @@ class Worker(Table):
     started_at = pw.BigIntegerField()
     lease_until = pw.BigIntegerField()
     ended_at = pw.BigIntegerField(null=True)
+    lock_key = pw.BigIntegerField(null=True)
 
 
 class Execution(Table):

@@ -12,11 +12,11 @@ HEARTBEAT_MS = 3_000
 LEASE_MS = 15_000
 
 
-def register(workspace_id: int, worker_id: str) -> None:
-    """Announce a worker process; its lease runs from now."""
+def register(workspace_id: int, worker_id: str, lock_key: int | None = None) -> None:
+    """Announce a worker process; its lease runs from now. Whoever finds its lock free may take it for dead."""
     Worker.insert(
         id=worker_id, workspace_id=workspace_id, host=socket.gethostname(), pid=os.getpid(), started_at=now(),
-        lease_until=now() + LEASE_MS, ended_at=None,
+        lease_until=now() + LEASE_MS, ended_at=None, lock_key=lock_key,
     ).execute()  # fmt: skip
 
 

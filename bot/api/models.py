@@ -7,8 +7,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.access import describe_approvers
 from engine.executions import GateView
+from engine.roles import describe_approvers
 from storage.records import (
     ApprovalStatus,
     AttemptRecord,

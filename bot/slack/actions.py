@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from bot.grammar import parse
 from bot.page import links
-from bot.slack import home, running
-from bot.slack.commands import voted
+from bot.slack import home, looking, running
+from bot.slack.commands import answer, voted
 from bot.slack.desk import Desk
 from bot.slack.ids import (
     RESOLVE_CHOICES,
     Action,
+    ChannelRef,
     GateRef,
+    Pick,
     RejectForm,
     ResolveForm,
     RunForm,
@@ -23,10 +26,10 @@ from bot.slack.ids import (
 )
 from bot.slack.reply import Reply
 from bot.slack.steering import CANCELLING, ENDED_NOW
-from bot.slack.views import admin, form, gate, possible
+from bot.slack.views import admin, form, gate, possible, story, why
 from bot.slack.views.parts import said
 from bot.slack.views.text import code, escape
-from engine import access, approvals, catalog, controls, executions, projection
+from engine import access, approvals, catalog, controls, executions, explain, incidents, projection
 from engine.access import authorise
 from engine.errors import Conflict
 from engine.settings import secret_key
@@ -144,9 +147,35 @@ def _open_form(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
     actor = desk.directory.identify(reply.place.user)
     version, runbook = executions.prepare(desk.rt, actor, ref.slug, ref.number)
-    running.must_be_heard(desk, reply.place)
-    metadata = RunForm(version.slug, version.number, reply.place.channel, reply.place.channel_name)
-    running.open_form(desk, reply.place, runbook, metadata, {}, "", {})
+    name = running.must_be_heard(desk, reply.place)
+    metadata = RunForm(version.slug, version.number, reply.place.channel, name)
+    filled = running.prefilled(desk, runbook, reply.place.channel)
+    running.open_form(desk, reply.place, runbook, metadata, filled, "", {})
+
+
+def _why(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    authorise(desk.rt, desk.directory.identify(reply.place.user), access.Action.VIEW, None)
+    explained = explain.explain(desk.rt, decode(RunRef, value).execution_id)
+    reply.privately(why.why_view(explained, desk.spoken(reply.place)))
+
+
+def _logs(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    actor, run = desk.directory.identify(reply.place.user), decode(RunRef, value).execution_id
+    reply.privately(looking.show_logs(desk, actor, reply.place, run, None))
+
+
+def _pick(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    ref = decode(Pick, value)
+    answer(desk, parse(ref.line).about(ref.execution_id), reply, instead=True)
+
+
+def _close_incident(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    ref = decode(ChannelRef, value)
+    actor = desk.directory.identify(reply.place.user)
+    if incidents.get(desk.rt, ref.incident_id).closed_at is not None:
+        raise Conflict(f"Incident {ref.incident_id} is closed already.")
+    done = incidents.close(desk.rt, actor, ref.channel, ref.reason, force=True)
+    reply.instead(story.closed_view(done.incident, done.open_runs))
 
 
 def show_decided(desk: Desk, ref: GateRef, reply: Reply) -> None:
@@ -187,6 +216,10 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.MARK_FAILED: _resolve,
     Action.APPROVE_VERSION: _approve_version,
     Action.OPEN_FORM: _open_form,
+    Action.WHY: _why,
+    Action.LOGS: _logs,
+    Action.PICK: _pick,
+    Action.CLOSE_INCIDENT: _close_incident,
     Action.REVIEW: _review,
     Action.HOME_TEXT: _look_for,
     Action.HOME_TEAM: _look_for,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from bot.slack.desk import Desk
 from bot.slack.ids import Action, BadValue, Shortcut
 from bot.slack.reply import Place, Reply
 from bot.slack.views.form import refused_view
-from bot.slack.views.text import escape
+from bot.slack.views.text import code, escape
 from engine.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -153,18 +154,15 @@ def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, A
             return {}
         submission = modals.read(desk, str(body["user"]["id"]), body["view"])
     except EngineError as error:
-        return {"response_action": "update", "view": refused_view("Not possible", escape(str(error), 1500))}
+        error_id = secrets.token_hex(4)
+        log.info("A form was refused (id %s): %s", error_id, error)
+        return _refused_form(f"{escape(str(error), 1500)} In the log this is {code(error_id)}.")
     except (BadValue, ValueError, KeyError):
-        return {
-            "response_action": "update",
-            "view": refused_view("Not possible", "This form is from an older version."),
-        }
+        return _refused_form("This form is from an older version. Open it again.")
     except Exception:
-        log.exception("A form could not be read")
-        return {
-            "response_action": "update",
-            "view": refused_view("Not possible", "Something went wrong. Please try again."),
-        }
+        error_id = secrets.token_hex(4)
+        log.exception("A form could not be read (id %s)", error_id)
+        return _refused_form(f"Something went wrong, and it is not your doing. In the log it is {code(error_id)}.")
     if submission.errors:
         return {"response_action": "errors", "errors": dict(submission.errors)}
     if submission.following is not None:
@@ -172,6 +170,10 @@ def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, A
     if submission.work is not None:
         desk.hand_over(None, Reply(desk.client, submission.place), submission.work)
     return {"response_action": "clear"} if body["view"].get("previous_view_id") else {}
+
+
+def _refused_form(text: str) -> dict[str, Any]:
+    return {"response_action": "update", "view": refused_view("Not possible", text)}
 
 
 def _suggested(desk: Desk, body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from bot.grammar import Command, GrammarError, verb
+from bot.grammar import Command, GrammarError, spell, verb
 from bot.manual import verbs_about
-from bot.slack import running, steering, tokens
-from bot.slack.ask import Ask, only_run, the_run
+from bot.slack import incident, looking, running, steering, tokens
+from bot.slack.ask import Ask, Several, the_run
 from bot.slack.desk import Desk
 from bot.slack.reply import Reply
-from bot.slack.views import admin, card, lists
+from bot.slack.views import admin, lists
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline
-from engine import approvals, catalog, executions, sync
-from engine.access import Action, authorise
+from engine import approvals, catalog, chain, executions, sync
+from engine import can as policy
+from engine.access import Action, abilities, authorise
 from engine.definition import lint
 from storage.records import Decision, ExecutionStatus, VersionRecord, VersionStatus
 
 
-def answer(desk: Desk, command: Command, reply: Reply) -> None:
-    """Do what a command says and show the outcome. Raises EngineError and GrammarError."""
+def answer(desk: Desk, command: Command, reply: Reply, *, instead: bool = False) -> None:
+    """Do what a command says and show the outcome, or the runs to choose from where none was named.
+
+    With `instead` the outcome takes the place of the private message that was clicked. Raises EngineError and
+    GrammarError.
+    """
     ask = Ask(desk, desk.directory.identify(reply.place.user), reply.place, command)
     authorise(desk.rt, ask.actor, Action.VIEW, None)
     if command.verb in _DECISIONS:
         desk.directory.refresh_groups()
-    message = _VERBS[command.verb](ask)
+    try:
+        message = _VERBS[command.verb](ask)
+    except Several as several:
+        message = lists.pick_view(several.runs, spell(command), ask.spoken)
     if message is not None:
-        say = reply.privately if command.verb in _PRIVATE else reply.answer
+        say = reply.instead if instead else reply.privately if command.verb in _PRIVATE else reply.answer
         say(message)
 
 
 def _help(ask: Ask) -> Message:
-    return lists.help_view(ask.spoken, verbs_about(" ".join(ask.command.words).lower()))
+    about = " ".join(ask.command.words).lower()
+    verbs = verbs_about(about)
+    if about:
+        return lists.help_view(ask.spoken, verbs)
+    allowed = abilities(ask.desk.rt, ask.actor)
+    return lists.help_view(ask.spoken, [each for each in verbs if _NEEDS.get(each.name, Action.VIEW) in allowed])
 
 
 def _list(ask: Ask) -> Message:
@@ -72,30 +84,6 @@ def _run(ask: Ask) -> Message | None:
     return running.run(ask.desk, ask.actor, ask.place, ask.command)
 
 
-def _status(ask: Ask) -> Message:
-    run, rt = only_run(ask), ask.desk.rt
-    if run is not None:
-        return card.card(executions.view(rt, run), live=False)
-    found = executions.recent(rt, channel=ask.place.channel, open_only=True)
-    found = found or executions.recent(rt, channel=ask.place.channel, limit=1)
-    if len(found) == 1:
-        return card.card(executions.view(rt, found[0].id), live=False)
-    return lists.runs_view(found)
-
-
-def _runs(ask: Ask) -> Message:
-    which = (ask.command.words or ("here",))[0].lower()
-    narrowed: dict[str, dict[str, Any]] = {
-        "here": {"channel": ask.place.channel},
-        "mine": {"requester": ask.actor.user_id},
-        "open": {"open_only": True},
-        "all": {},
-    }
-    if which not in narrowed:
-        raise GrammarError(f"“{which[:40]}” is not one of here, mine, open, all.", verb("runs").usage)
-    return lists.runs_view(executions.recent(ask.desk.rt, **narrowed[which]))
-
-
 def _approve(ask: Ask) -> Message:
     return _vote(ask, Decision.APPROVE)
 
@@ -107,11 +95,11 @@ def _reject(ask: Ask) -> Message:
 
 
 def _vote(ask: Ask, decision: Decision) -> Message:
-    run, rest = ask.command.run
+    _, rest = ask.command.run
     gate = approvals.vote(
         ask.desk.rt,
         ask.actor,
-        the_run(ask, run, ExecutionStatus.WAITING),
+        the_run(ask, ExecutionStatus.WAITING),
         rest[0] if rest else None,
         decision,
         ask.option("comment"),
@@ -120,8 +108,8 @@ def _vote(ask: Ask, decision: Decision) -> Message:
 
 
 def _withdraw(ask: Ask) -> Message:
-    run, rest = ask.command.run
-    open_run = the_run(ask, run, ExecutionStatus.WAITING)
+    _, rest = ask.command.run
+    open_run = the_run(ask, ExecutionStatus.WAITING)
     gate = approvals.withdraw(ask.desk.rt, ask.actor, open_run, rest[0] if rest else None)
     at = f"{code(gate.approval.path)} of {code(gate.approval.execution_id)}"
     return said(f"Your vote on {at} is withdrawn.{more_needed(gate)}")
@@ -159,17 +147,29 @@ def _admin_approve(ask: Ask) -> Message:
 
 def _admin_deprecate(ask: Ask) -> Message:
     (slug, number), rt, reason = ask.command.target, ask.desk.rt, ask.option("reason")
+    successor = ask.option("successor").lower()
     before = catalog.history(rt, slug)
-    shown = catalog.deprecate(rt, ask.actor, slug, number, reason)
+    shown = catalog.deprecate(rt, ask.actor, slug, number, reason, successor)
     gone = [old for old in before if number in (None, old.number) and old.status is not VersionStatus.DEPRECATED]
     stopped = catalog.open_runs(rt, slug, [old.number for old in gone])
     back = shown.number == before[0].number
-    return admin.deprecated_view(shown.slug, gone, stopped, reason, ask.spoken if back else None)
+    return admin.deprecated_view(shown.slug, gone, stopped, reason, ask.spoken if back else None, successor)
 
 
 def _admin_rollback(ask: Ask) -> Message:
     slug, number = ask.command.target
     return admin.rolled_back_view(catalog.rollback(ask.desk.rt, ask.actor, slug, number), ask.spoken)
+
+
+def _admin_history(ask: Ask) -> Message:
+    slug, _ = ask.command.target
+    runbook = catalog.get(ask.desk.rt, slug)
+    return admin.history_view(runbook, catalog.history(ask.desk.rt, slug), catalog.deeds(ask.desk.rt, slug))
+
+
+def _admin_verify(ask: Ask) -> Message:
+    authorise(ask.desk.rt, ask.actor, Action.AUDIT, None)
+    return admin.verified_view(chain.verify(ask.desk.rt))
 
 
 _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
@@ -178,8 +178,13 @@ _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
     "show": _show,
     "diff": _diff,
     "run": _run,
-    "status": _status,
-    "runs": _runs,
+    "status": looking.status,
+    "why": looking.because,
+    "runs": looking.runs,
+    "catchup": looking.catch_up,
+    "logs": looking.logs,
+    "evidence": looking.evidence_file,
+    "can": looking.may,
     "pause": steering.pause,
     "resume": steering.resume,
     "cancel": steering.cancel,
@@ -187,6 +192,7 @@ _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
     "skip": steering.skip,
     "resolve": steering.resolve,
     "replay": steering.replay,
+    "handover": steering.hand_over,
     "approve": _approve,
     "reject": _reject,
     "withdraw": _withdraw,
@@ -195,8 +201,26 @@ _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
     "admin approve": _admin_approve,
     "admin deprecate": _admin_deprecate,
     "admin rollback": _admin_rollback,
+    "admin history": _admin_history,
+    "admin verify": _admin_verify,
+    "incident": incident.show,
+    "incident open": incident.open_one,
+    "incident set": incident.change,
+    "incident close": incident.close,
 }
-_PRIVATE = frozenset({"token"})
+_NEEDS: Mapping[str, Action] = {
+    **policy.VERBS,
+    **dict.fromkeys(("incident open", "incident set", "incident close"), Action.INCIDENT),
+    "incident": Action.VIEW,
+    "withdraw": Action.VOTE,
+    "token": Action.TOKEN,
+    "admin history": Action.APPROVE,
+    "admin verify": Action.AUDIT,
+}
+"""What one has to be allowed for a verb to be of use; looking for what is not named."""
+_PRIVATE = frozenset({"token", "catchup", "can"})
 """Verbs whose answer nobody else may read, in a thread neither."""
-_DECISIONS = frozenset(_VERBS) - {"help", "list", "show", "diff", "status", "runs"}
+_DECISIONS = frozenset(_VERBS) - {
+    "help", "list", "show", "diff", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
+}  # fmt: skip
 """Verbs whose right may hang on a user group."""

@@ -67,7 +67,9 @@ class Desk:
             if self.once(key):
                 work(reply)
         except EngineError as error:
-            reply.privately(views.refusal(error, self.spoken(reply.place)))
+            error_id = secrets.token_hex(4)
+            log.info("A request from Slack was refused (id %s): %s", error_id, error)
+            reply.privately(views.refusal(error, self.spoken(reply.place), error_id))
         except GrammarError as error:
             reply.privately(views.misunderstood(error, self.spoken(reply.place)))
         except BadValue:

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 PERSON_FRESH_S = 60
 """How long what users.info said is taken for true."""
+CHANNEL_FRESH_S = 60
+"""How long a channel's name and topic are taken for true."""
 PERSON_STALE_MS = 10 * 60_000
 """How long it may stand in while Slack cannot be asked; after that nobody is let in."""
 GROUPS_EVERY_S = 300
@@ -49,6 +51,7 @@ class Directory:
         self._client = client
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, PersonRecord]] = {}
+        self._channels: dict[str, tuple[float, tuple[str, str]]] = {}
         self._me: Me | None = None
         self._groups_at: float | None = None
 
@@ -77,6 +80,29 @@ class Directory:
         if person is None:
             return Actor(user_id, user_id, None, "unknown", "slack")
         return Actor(person.user_id, person.name, person.email, person.standing, "slack")
+
+    def channel(self, channel_id: str) -> tuple[str, str]:
+        """A channel's name and topic, remembered for a short time; empty where Slack does not say."""
+        with self._lock:
+            at, known = self._channels.get(channel_id, (0.0, ("", "")))
+        if known[0] and time.monotonic() - at < CHANNEL_FRESH_S:
+            return known
+        try:
+            found = self._client.conversations_info(channel=channel_id).get("channel") if channel_id else None
+        except SLACK_TROUBLE as trouble:
+            log.info("conversations.info: %s", _said(trouble))
+            return known
+        return self.know_channel(channel_id, found) if isinstance(found, dict) else known
+
+    def know_channel(self, channel_id: str, info: Mapping[str, Any]) -> tuple[str, str]:
+        """Remember what Slack said of a channel just now: its name and topic."""
+        topic = info.get("topic")
+        told = (str(info.get("name") or ""), str(topic.get("value") or "") if isinstance(topic, dict) else "")
+        with self._lock:
+            if len(self._channels) > 10_000:
+                self._channels.clear()
+            self._channels[channel_id] = (time.monotonic(), told)
+        return told
 
     def user_by_email(self, email: str) -> str | None:
         """The user id behind an e-mail address, or None where there is none or Slack cannot say."""

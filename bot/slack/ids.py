@@ -29,6 +29,10 @@ class Action(StrEnum):
     MARK_FAILED = "step.failed"
     APPROVE_VERSION = "version.approve"
     OPEN_FORM = "runbook.form"
+    WHY = "run.why"
+    LOGS = "run.logs"
+    PICK = "run.pick"
+    CLOSE_INCIDENT = "incident.close"
     REVIEW = "gate.review"
     HOME_TEXT = "home.text"
     HOME_TEAM = "home.team"
@@ -116,7 +120,8 @@ class RunForm:
 
     `force` is 1 where the run is wanted even while the same one is open, else 0. A form of several parts is at `page`,
     counted from 0, and keeps what is known so far as `draft`, 0 where there is none. `about` is the ts of the message
-    in `channel` that the run is about, "" where there is none. Without a channel the form asks for one.
+    in `channel` that the run is about, "" where there is none. Without a channel the form asks for one. `reuse_ms` is
+    how long ago the same run may have succeeded to be taken instead.
     """
 
     slug: str
@@ -127,6 +132,24 @@ class RunForm:
     page: int = 0
     draft: int = 0
     about: str = ""
+    reuse_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The run that was chosen for a command in which none was named; `line` is the command, as Slack delivers one."""
+
+    execution_id: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRef:
+    """An incident in its channel, and why it is to be closed."""
+
+    channel: str
+    incident_id: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +200,20 @@ class HomeState:
     page: int = 0
 
 
-Ref = PickForm | HomeState | RunRef | GateRef | StepRef | VersionRef | RunForm | RejectForm | ResolveForm | SkipForm
+Ref = (
+    PickForm
+    | HomeState
+    | RunRef
+    | GateRef
+    | StepRef
+    | VersionRef
+    | RunForm
+    | RejectForm
+    | ResolveForm
+    | SkipForm
+    | Pick
+    | ChannelRef
+)
 R = TypeVar("R", bound=Ref)
 
 

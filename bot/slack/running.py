@@ -9,7 +9,7 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
-from bot.grammar import Command
+from bot.grammar import Command, GrammarError, verb
 from bot.slack.client import error_code
 from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE
@@ -17,11 +17,12 @@ from bot.slack.ids import RunForm
 from bot.slack.reply import Place
 from bot.slack.views import form
 from bot.slack.views.parts import Message, said
-from bot.slack.views.text import code, person
-from engine import drafts, executions
+from bot.slack.views.text import code, person, when
+from engine import drafts, executions, incidents
 from engine.accepting import Wanted
 from engine.access import Actor
 from engine.definition import parameters
+from engine.definition.durations import parse_duration
 from engine.definition.model import Runbook
 from engine.drafts import Draft
 from engine.errors import Conflict, InvalidParameters, NotAllowed
@@ -36,45 +37,67 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
     Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
     """
     version, runbook = executions.prepare(desk.rt, actor, *command.target)
-    must_be_heard(desk, place)
+    name = must_be_heard(desk, place)
     given, reason = as_given(runbook, command.options)
+    reuse_ms = _reuse(runbook, given)
     force = "force" in given and "force" not in runbook.parameters.get("properties", {})
     if force:
         given.pop("force")
         force = command.says_yes("force")
-    ref = RunForm(version.slug, version.number, place.channel, place.channel_name, int(force))
+    ref = RunForm(version.slug, version.number, place.channel, name, int(force), reuse_ms=reuse_ms)
+    filled = prefilled(desk, runbook, place.channel)
     try:
-        values = parameters.validate(runbook.parameters, parameters.coerce(runbook.parameters, given))
+        values = parameters.validate(runbook.parameters, {**filled, **parameters.coerce(runbook.parameters, given)})
     except InvalidParameters as wrong:
         if place.trigger_id is None:
             raise
         worth_saying = {name: why for name, why in wrong.fields.items() if name in given or not name}
-        open_form(desk, place, runbook, ref, given, reason, worth_saying)
+        open_form(desk, place, runbook, ref, {**filled, **given}, reason, worth_saying)
         return None
     if form.wants_reason(runbook, ref) and not reason and place.trigger_id is not None:
-        open_form(desk, place, runbook, ref, given, reason, {})
+        open_form(desk, place, runbook, ref, {**filled, **given}, reason, {})
         return None
     return started(start(desk, actor, ref, values, reason), place.channel)
 
 
+def prefilled(desk: Desk, runbook: Runbook, channel: str) -> dict[str, Any]:
+    """The parameters that the channel's incident fills in."""
+    return incidents.prefill(runbook.parameters, incidents.bound(desk.rt, {"channel": channel}))
+
+
+def _reuse(runbook: Runbook, given: dict[str, str]) -> int:
+    """Take `reuse_within` out of what was given, in milliseconds; 0 without it, or where it is a parameter."""
+    if "reuse_within" in runbook.parameters.get("properties", {}) or "reuse_within" not in given:
+        return 0
+    try:
+        return parse_duration(given.pop("reuse_within"))
+    except ValueError as error:
+        raise GrammarError(f"reuse_within: {error}.", verb("run").usage) from error
+
+
 def must_be_heard(desk: Desk, place: Place) -> str:
-    """The channel's name; refuses to start a run where the bot cannot post. When Slack cannot say, the run goes on."""
+    """The channel's name; opens its incident where that or the topic tells of one.
+
+    Refuses to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on.
+    """
     if not place.channel:
         return ""
     try:
         info = desk.client.conversations_info(channel=place.channel).get("channel") or {}
     except SlackApiError as trouble:
         if error_code(trouble) not in ("channel_not_found", "not_in_channel"):
-            return ""
+            return place.channel_name
         info = {"is_member": False}
     except SLACK_TROUBLE:
-        return ""
+        return place.channel_name
     if not isinstance(info, dict):
-        return ""
+        return place.channel_name
     if info.get("is_member") is False and not info.get("is_im"):
         invite = f"Type /invite @{desk.directory.my_name()} and try again."
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
-    return str(info.get("name") or "")
+    name, topic = desk.directory.know_channel(place.channel, info)
+    incidents.recognise(desk.rt, place.channel, name, topic)
+    return name or place.channel_name
 
 
 def open_form(
@@ -109,8 +132,10 @@ def start(desk: Desk, actor: Actor, ref: RunForm, values: dict[str, Any], reason
     incident = {"channel": ref.channel, "channel_name": ref.channel_name} if ref.channel else {}
     if ref.about:
         incident["permalink"] = permalink(desk, ref.channel, ref.about)
-    wanted = Wanted(ref.slug, values, trigger="slack", number=ref.number, reason=reason, incident=incident)
-    return executions.request(desk.rt, actor, wanted, force=bool(ref.force))
+    wanted = Wanted(
+        ref.slug, values, trigger="slack", number=ref.number, reason=reason, incident=incident, prefill=False
+    )
+    return executions.request(desk.rt, actor, wanted, force=bool(ref.force), reuse_within_ms=ref.reuse_ms)
 
 
 def permalink(desk: Desk, channel: str, ts: str) -> str:
@@ -129,6 +154,9 @@ def started(accepted: Accepted, channel: str) -> Message:
     if accepted.how == "open":
         more = code('force=yes reason="…"')
         return said(f"It is running already: {what}, asked for by {person(execution.requester)}. {more} runs it twice.")
+    if accepted.how == "reused":
+        more = f"it succeeded {when(execution.ended_at)}, and the same was asked for again"
+        return said(f"Nothing was started: {what} is taken instead; {more}.")
     where = " Its card is in this channel." if channel else ""
     return said(f"Started {what}.{where}")
 

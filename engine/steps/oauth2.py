@@ -16,6 +16,7 @@ from urllib.parse import quote_plus
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 
 from engine.egress import CallFailed, Response
+from engine.redaction import Redactor
 from engine.steps import http_auth
 from engine.steps.http_auth import Auth
 from engine.steps.http_request import Request
@@ -28,6 +29,12 @@ EARLY_SECONDS = 30.0
 
 UNSAID_SECONDS = 300.0
 """How long a token is kept whose server does not say how long it lasts."""
+
+GRACE_SECONDS = 3_600.0
+"""How long a token stays masked after its end: an answer or a log line may still hold it."""
+
+MAX_MASKED = 1024
+"""How many tokens that are not kept any more stay masked at most, whatever their servers say of how long they last."""
 
 MAX_KEPT = 256
 SECRET_NAME = "oauth2_token"  # noqa: S105 - the name it is masked under
@@ -60,19 +67,14 @@ def client_of(auth: Auth) -> Client:
 
 
 class Tokens:
-    """The process's tokens. Thread-safe.
+    """The process's tokens, masked by `redactor` until some time after their end. Thread-safe."""
 
-    `remember_secret(name, value)` has every new token masked wherever text leaves the process; it raises ValueError for
-    one too short to mask.
-    """
-
-    def __init__(
-        self, remember_secret: Callable[[str, str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._remember = remember_secret
+    def __init__(self, redactor: Redactor, clock: Callable[[], float] = time.monotonic) -> None:
+        self._redactor = redactor
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: dict[Client, tuple[str, float]] = {}
+        self._masked: dict[str, float] = {}
 
     def cached(self, client: Client) -> str | None:
         """A token that is still good for a while, or None."""
@@ -84,7 +86,7 @@ class Tokens:
         """A new token. Raises `NoToken`, and `CallFailed` with `sent` False: the step's own call has not begun."""
         token, seconds = _ask(client, send)
         try:
-            self._remember(SECRET_NAME, token)
+            self._redactor.add(SECRET_NAME, token)
         except ValueError as error:
             raise NoToken(f"{client.token_url} gave a token too short to be masked.", retryable=False) from error
         with self._lock:
@@ -92,7 +94,21 @@ class Tokens:
             if len(self._kept) >= MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
             self._kept[client] = token, self._clock() + seconds - EARLY_SECONDS
+            self._masked[token] = max(self._masked.pop(token, 0.0), self._clock() + seconds + GRACE_SECONDS)
+            over = self._no_longer_masked()
+        for each in over:
+            self._redactor.forget(SECRET_NAME, each)
         return token
+
+    def _no_longer_masked(self) -> list[str]:
+        """Tokens whose time is long up, and the oldest of too many; none that is still kept."""
+        kept = {token for token, _until in self._kept.values()}
+        idle = [token for token in self._masked if token not in kept]
+        too_many = max(0, len(idle) - MAX_MASKED)
+        over = [token for n, token in enumerate(idle) if n < too_many or self._masked[token] < self._clock()]
+        for token in over:
+            del self._masked[token]
+        return over
 
 
 def _ask(client: Client, send: Send) -> tuple[str, float]:

@@ -42,7 +42,7 @@ class Tools:
     channels: Channels = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tokens", Tokens(self.redactor.add))
+        object.__setattr__(self, "tokens", Tokens(self.redactor))
         object.__setattr__(self, "channels", Channels(self.egress))
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from house import ALICE, BOB, HOUR, OSCAR, House, gate, http, runbook
 
-from engine import access, catalog, controls, executions, people, requests
+from engine import access, catalog, controls, executions, people, requests, roles
 from engine.access import SYSTEM, Action, Actor, Gate, Thing
 from engine.errors import Conflict, NotAllowed
 from storage.records import GroupRecord
@@ -124,7 +124,7 @@ def test_authorise_raises_the_verdicts_sentence(house: House) -> None:
 
 def test_before_the_first_sync_nobody_has_a_role(rt) -> None:
     """An empty database lets nobody in."""
-    assert access.roles_of(rt, "U0ALICE01") == access.Roles()
+    assert roles.roles_of(rt, "U0ALICE01") == roles.Roles()
 
 
 def test_members_of_a_group_lose_their_role_with_it(house: House) -> None:
@@ -145,7 +145,7 @@ def test_a_group_nobody_has_heard_of_lets_nobody_in_and_says_so(house: House) ->
 
 def test_stale_groups_take_nothing_from_people_who_are_named(house: House) -> None:
     """Who is in the file by user id needs no group."""
-    house.clock.tick(access.GROUPS_FRESH_MS + 1)
+    house.clock.tick(roles.GROUPS_FRESH_MS + 1)
     team = catalog.get(house.rt, "team")
     assert access.verdict(house.rt, BOB, Action.START, team).allowed
     assert not access.verdict(house.rt, ALICE, Action.START, team).allowed
@@ -156,7 +156,7 @@ def test_a_group_called_like_a_person_is_no_person(house: House) -> None:
     record = GroupRecord("S0NEW0001", "U0OSCAR01", frozenset({OSCAR.user_id}), house.clock.time)
     people.remember_groups(house.rt, [record])
     house.sync(_access_yaml="platform_admins: [U0SOMEONE]\n")
-    assert not access.roles_of(house.rt, OSCAR.user_id).platform_admin
+    assert not roles.roles_of(house.rt, OSCAR.user_id).platform_admin
 
 
 def test_a_gates_team_roles_are_those_of_the_runs_team(house: House) -> None:
@@ -183,7 +183,7 @@ def test_a_gates_team_roles_are_those_of_the_runs_team(house: House) -> None:
 )
 def test_approvers_are_named_in_words(approvers: dict[str, list[str]], words: str) -> None:
     """As a person would say it."""
-    assert access.describe_approvers(approvers, "payments") == words
+    assert roles.describe_approvers(approvers, "payments") == words
 
 
 def test_the_groups_to_ask_slack_about_are_those_that_anything_depends_on(house: House) -> None:

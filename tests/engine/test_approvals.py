@@ -9,9 +9,10 @@ import pytest
 from house import ALICE, BOB, CAROL, DAVE, GROUPS, MINUTE, OSCAR, House, Target, gate, http, runbook
 
 from engine import access, approvals, executions, people
-from engine.access import GROUPS_FRESH_MS, Action, Actor
+from engine.access import Action, Actor
 from engine.errors import Conflict, NotAllowed
 from engine.executions import GateView
+from engine.roles import GROUPS_FRESH_MS
 from storage import audit, database
 from storage.records import Decision, PersonRecord
 

@@ -402,3 +402,19 @@ def test_a_container_that_has_begun_is_not_begun_twice(house: House, target: Tar
     assert house.run(run) == "FAILED"
     with pytest.raises(Conflict, match="retry the step in it"):
         controls.retry(house.rt, CAROL, run, "way")
+
+
+@pytest.mark.parametrize("channel", [None, "C0INC0001"])
+def test_a_message_of_a_run_without_a_channel_is_kept(
+    house: House, channel: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Among the events, with a note on the step, and in the log; where it is posted it needs neither."""
+    caplog.set_level("INFO")
+    house.publish(runbook("demo", {"id": "say", "type": "message", "with": {"text": "Half way"}}))
+    incident = {"channel": channel, "case": 1} if channel else {}
+    run = executions.start(house.rt, CAROL, "demo", {}, trigger="test", incident=incident).id
+    assert house.run(run) == "SUCCESS"
+    (said,) = [each.data for each in house.events(run) if each.kind == "message"]
+    assert (said["text"], said["posted"]) == ("Half way", channel is not None)
+    assert bool(house.step(run, "say").note) is (channel is None)
+    assert ("Half way" in caplog.text) is (channel is None)

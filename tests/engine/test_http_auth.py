@@ -18,9 +18,9 @@ from local_server import LocalServer, answer, egress_to, serving, silence
 
 from engine.egress import Egress
 from engine.redaction import Redactor
-from engine.steps import http, http_auth
+from engine.steps import http, http_auth, oauth2
 from engine.steps.http_request import Request
-from engine.steps.oauth2 import EARLY_SECONDS, Tokens
+from engine.steps.oauth2 import EARLY_SECONDS, GRACE_SECONDS, Tokens
 from engine.steps.outcome import Abandoned, Failed, Outcome, Succeeded, Unknown
 
 Said = tuple[str, str, dict[str, str], bytes]
@@ -40,7 +40,7 @@ def call(egress: Egress, with_: dict[str, Any], tokens: Tokens | None = None, **
         with_,
         idempotency_key="rb-1-x",
         egress=egress,
-        tokens=tokens or Tokens(lambda _name, _token: None),
+        tokens=tokens or Tokens(Redactor()),
         redact=options.pop("redact", lambda value: value),
         **options,
     )
@@ -195,7 +195,7 @@ def oauth(server: LocalServer, **more: Any) -> dict[str, Any]:
 
 def test_a_token_is_fetched_once_and_kept() -> None:
     """The client's credentials go to the token endpoint alone, and a second call asks for no new token."""
-    tokens = Tokens(lambda _name, _token: None)
+    tokens = Tokens(Redactor())
     with serving(giving("t0ken-one")) as issuer, serving(wanting("t0ken-one")) as service:
         with egress_to(issuer, service) as egress:
             auth = oauth(issuer, scope="read write", audience="https://api.test")
@@ -215,7 +215,7 @@ def test_a_token_is_fetched_once_and_kept() -> None:
 def test_a_token_is_not_shared_and_not_kept_past_its_end() -> None:
     """Another secret, scope or audience asks anew, and so does the time shortly before a token ends."""
     now = [0.0]
-    tokens = Tokens(lambda _name, _token: None, clock=lambda: now[0])
+    tokens = Tokens(Redactor(), clock=lambda: now[0])
     with serving(giving("t0ken-one")) as issuer, serving(answer()) as service, egress_to(issuer, service) as egress:
         for more in ({}, {"client_secret": "wrong-one"}, {"scope": "a"}, {"audience": "b"}, {}):
             call(egress, {"url": service.url(), "auth": oauth(issuer, **more)}, tokens)
@@ -227,7 +227,7 @@ def test_a_token_is_not_shared_and_not_kept_past_its_end() -> None:
 
 def test_a_kept_token_that_is_refused_is_renewed_once() -> None:
     """A 401 to a kept token brings a new one and a second try; a new token's 401 is the answer."""
-    tokens = Tokens(lambda _name, _token: None)
+    tokens = Tokens(Redactor())
     with (
         serving(giving("t0ken-one", "t0ken-two", "t0ken-three")) as issuer,
         serving(wanting("t0ken-one")) as early,
@@ -339,7 +339,7 @@ def test_a_token_is_masked_wherever_it_comes_back() -> None:
         egress_to(issuer, service) as egress,
     ):
         with_ = {"url": service.url(), "auth": oauth(issuer)}
-        outcome = call(egress, with_, Tokens(redactor.add), redact=redactor.redact_json)
+        outcome = call(egress, with_, Tokens(redactor), redact=redactor.redact_json)
     assert isinstance(outcome, Succeeded)
     assert "cAn4ry-t0ken-value" not in repr(outcome)
     assert "‹secret oauth2_token›" in repr(outcome.outputs)
@@ -348,6 +348,33 @@ def test_a_token_is_masked_wherever_it_comes_back() -> None:
 def test_a_token_too_short_to_mask_is_not_used() -> None:
     """Three letters cannot be masked without masking ordinary words."""
     with serving(giving("abc")) as issuer, serving(answer()) as service, egress_to(issuer, service) as egress:
-        outcome = call(egress, {"url": service.url(), "auth": oauth(issuer)}, Tokens(Redactor().add))
+        outcome = call(egress, {"url": service.url(), "auth": oauth(issuer)}, Tokens(Redactor()))
         assert isinstance(outcome, Failed)
         assert (outcome.code, service.requests) == ("no_token", [])
+
+
+def test_a_token_is_masked_for_a_while_after_its_end_and_then_forgotten() -> None:
+    """However many tokens a process has had, what it masks stays bounded."""
+    now, redactor = [0.0], Redactor()
+    tokens = Tokens(redactor, clock=lambda: now[0])
+    texts = [f"t0ken-number-{each}" for each in range(3)]
+    with serving(giving(*texts)) as issuer, serving(answer()) as service, egress_to(issuer, service) as egress:
+        for _ in texts:
+            call(egress, {"url": service.url(), "auth": oauth(issuer)}, tokens)
+            now[0] += 3600 + GRACE_SECONDS / 2
+    assert [redactor.redact(text) == text for text in texts] == [True, False, False]
+
+
+def test_tokens_that_last_for_ever_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest first, and never the one that is still in use."""
+    monkeypatch.setattr(oauth2, "MAX_MASKED", 2)
+    redactor, texts = Redactor(), [f"t0ken-number-{each}" for each in range(5)]
+    tokens = Tokens(redactor)
+    with (
+        serving(giving(*texts, expires_in=10**9)) as issuer,
+        serving(wanting("another")) as service,
+        egress_to(issuer, service) as egress,
+    ):
+        for _ in texts:
+            call(egress, {"url": service.url(), "auth": oauth(issuer)}, tokens)
+    assert [redactor.redact(text) == text for text in texts] == [True, True, False, False, False]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from local_server import Behaviour, LocalServer, answer, egress_to, serving, silence
 
+from engine.redaction import Redactor
 from engine.steps import http
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
@@ -35,7 +36,7 @@ def get(*servers: LocalServer, with_: dict[str, Any], idempotent: bool = True, t
             timeout_ms=timeout_ms,
             idempotency_key="rb-1-x",
             egress=egress,
-            tokens=Tokens(lambda _name, _token: None),
+            tokens=Tokens(Redactor()),
             redact=lambda value: value,
             abandoned=lambda: False,
         )

@@ -43,7 +43,7 @@ def step(
             timeout_ms=timeout_ms,
             idempotency_key="rb-1-drain-0",
             egress=egress,
-            tokens=Tokens(lambda _name, _token: None),
+            tokens=Tokens(Redactor()),
             redact=(redactor or Redactor()).redact_json,
             abandoned=abandoned,
         )

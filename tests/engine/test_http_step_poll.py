@@ -38,7 +38,7 @@ def ask(behave: Behaviour, until: Until, with_: dict[str, Any] | None = None, **
             idempotent=True,
             idempotency_key="rb-1-healthy-3",
             egress=egress,
-            tokens=Tokens(lambda _name, _token: None),
+            tokens=Tokens(Redactor()),
             redact=redactor.redact_json,
             **options,
         )

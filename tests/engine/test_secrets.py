@@ -291,3 +291,13 @@ def test_a_crash_shows_no_secret() -> None:
     assert CANARY not in run.stdout + run.stderr
     assert run.stderr.count("ValueError: ‹secret lb_token›") == 2
     assert run.stderr.count("uncaught exception") == 2
+
+
+def test_a_forgotten_value_is_masked_no_longer_and_the_others_are() -> None:
+    """Also where two names have the same value."""
+    redactor = Redactor()
+    redactor.add_all({"old": "hunter2-hunter2", "same": "hunter2-hunter2", "other": "swordfish"})
+    redactor.forget("other", "swordfish")
+    redactor.forget("other", "never known")
+    redactor.forget("old", "hunter2-hunter2")
+    assert redactor.redact("hunter2-hunter2 swordfish") == "‹secret same› swordfish"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from house import ACCESS, ALICE, CAROL, OSCAR, House, at_once, errors, http, runbook
 
-from engine import access, catalog, controls, sync
+from engine import access, catalog, controls, roles, sync
 from engine.errors import NotAllowed
 from storage import audit, database, runbooks
 from storage.records import AuditRecord
@@ -152,7 +152,7 @@ def test_a_folder_without_runbooks_changes_nothing(house: House, how: str) -> No
     assert report.problems
     assert kinds(report) == []
     assert catalog.get(house.rt, "demo").status == "APPROVED"
-    assert access.roles_of(house.rt, ALICE.user_id).platform_admin
+    assert roles.roles_of(house.rt, ALICE.user_id).platform_admin
 
 
 def test_two_files_with_one_id_are_both_refused(house: House) -> None:
@@ -196,11 +196,11 @@ def test_a_broken_access_file_keeps_the_old_policy(house: House) -> None:
     ):
         report = house.sync(_access_yaml=text)
         assert report.problems
-        assert access.roles_of(house.rt, ALICE.user_id).platform_admin
-        assert not access.roles_of(house.rt, OSCAR.user_id).platform_admin
+        assert roles.roles_of(house.rt, ALICE.user_id).platform_admin
+        assert not roles.roles_of(house.rt, OSCAR.user_id).platform_admin
     (house.folder / "_access.yaml").unlink()
     assert "is missing" in house.sync().problems[0].message
-    assert access.roles_of(house.rt, ALICE.user_id).platform_admin
+    assert roles.roles_of(house.rt, ALICE.user_id).platform_admin
 
 
 def test_a_changed_access_file_counts_at_once_and_is_audited(house: House) -> None:
@@ -208,7 +208,7 @@ def test_a_changed_access_file_counts_at_once_and_is_audited(house: House) -> No
     house.sync(demo=DEMO)
     house.sync(_access_yaml=ACCESS + "# a comment\n")
     house.sync(_access_yaml=ACCESS.replace("[S0ONCALL]", "[S0ONCALL, U0OSCAR01]"))
-    assert access.roles_of(house.rt, OSCAR.user_id).responder
+    assert roles.roles_of(house.rt, OSCAR.user_id).responder
     rows = [each for each in audit_rows(house) if each.action == "access.change"]
     assert [each.severity for each in rows] == ["WARNING", "WARNING"]
 
@@ -226,7 +226,7 @@ def test_a_sync_and_its_audit_rows_commit_together_or_not_at_all(house: House, m
         with pytest.raises(database.OperationalError):
             house.sync(demo=CHANGED, _access_yaml=ACCESS.replace("S0ONCALL", "S0OTHERS"))
     assert (catalog.history(house.rt, "demo"), audit_rows(house)) == before
-    assert access.roles_of(house.rt, CAROL.user_id).responder
+    assert roles.roles_of(house.rt, CAROL.user_id).responder
     assert kinds(house.sync()) == [("demo", "changed", 2)]
 
 

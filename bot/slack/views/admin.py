@@ -12,9 +12,10 @@ from bot.slack.views.errors import problem_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, said, section, sections
 from bot.slack.views.text import code, code_block, inline, person, pieces, when
 from bot.slack.views.words import version_words
-from storage.records import VersionRecord, VersionStatus
+from storage.records import AuditRecord, RunbookRecord, VersionRecord, VersionStatus
 
 if TYPE_CHECKING:
+    from engine.chain import Verified
     from engine.sync import SyncReport
 
 _PIECE, _PIECES = 2800, 3
@@ -71,13 +72,15 @@ def approved_view(version: VersionRecord) -> Message:
 
 
 def deprecated_view(
-    slug: str, versions: Sequence[VersionRecord], runs: Sequence[str], reason: str, command: str | None
-) -> Message:
+    slug: str, versions: Sequence[VersionRecord], runs: Sequence[str], reason: str, command: str | None,
+    successor: str = "",
+) -> Message:  # fmt: skip
     """Which versions were withdrawn and why, and the open runs that stop; with a `command`, how to bring it back."""
     names = ", ".join(code(f"{slug}@{version.number}") for version in sorted(versions, key=lambda each: each.number))
     are = "is" if len(versions) == 1 else "are"
     told = [f"⛔ {names} {are} deprecated and no longer {'runs' if are == 'is' else 'run'}."]
     told += [f"Reason: {inline(reason, 500)}"] if reason else []
+    told += [f"Whoever runs it is told to use {code(successor)} instead."] if successor else []
     shown = ", ".join(code(run) for run in runs[:_RUNS]) + (" …" if len(runs) > _RUNS else "")
     told += [f"Open runs that stop before their next step: {shown}."] if runs else ["No open run is stopped by this."]
     if command is not None:
@@ -89,6 +92,52 @@ def rolled_back_view(version: VersionRecord, command: str) -> Message:
     """What was brought back, and what it still needs before it runs."""
     again = code(f"{command} admin approve {version.slug}")
     return said(f"↩️ {code(f'{version.slug}@{version.number}')} is a draft again. To let it run: {again}.")
+
+
+def history_view(runbook: RunbookRecord, versions: Sequence[VersionRecord], deeds: Sequence[AuditRecord]) -> Message:
+    """Every version of a runbook, the newest first, and who did what with it."""
+    title = f"{runbook.name} ({runbook.slug})"
+    blocks: list[Block] = [header(title), *sections(["*Versions*", *(version_line(each) for each in versions[:15])])]
+    blocks += [context(f"{len(versions) - 15} older versions are not shown.")] if len(versions) > 15 else []
+    blocks += sections(["*Who did what*", *(_deed(row) for row in deeds[:20])]) if deeds else []
+    blocks += [context(f"Its successor is {code(runbook.successor)}.")] if runbook.successor else []
+    return message(inline(title), blocks)
+
+
+def version_line(version: VersionRecord) -> str:
+    """A version in a list: its state, who wrote it, when it came, who decided."""
+    author = person(version.author) if version.author else inline(version.author_email or "an unknown author", 80)
+    decided = f", decided by {person(version.decided_by)}" if version.decided_by else ""
+    commit = f" · commit {code(version.source_commit[:12])}" if version.source_commit else ""
+    note = f": {inline(version.note, 300)}" if version.note and version.status is VersionStatus.DEPRECATED else ""
+    state = f"{version.number} · {version_words(version.status)}"
+    return f"{state} · {author} · {when(version.created_at)}{commit}{decided}{note}"
+
+
+def _deed(row: AuditRecord) -> str:
+    who = person(row.actor) if row.actor != "system" else "The bot"
+    detail = row.detail if isinstance(row.detail, dict) else {}
+    why = f": {inline(str(detail['reason']), 200)}" if detail.get("reason") else ""
+    did = _DEEDS.get(row.action, inline(row.action, 40))
+    return f"• {when(row.at)} {who} {did} {code(row.thing.partition(':')[2], 120)}{why}"
+
+
+_DEEDS = {
+    "runbook.draft": "took in",
+    "runbook.approve": "approved",
+    "runbook.deprecate": "deprecated",
+    "runbook.rollback": "rolled back",
+}
+
+
+def verified_view(found: Verified) -> Message:
+    """Whether the chain of audit rows holds, and the head to note elsewhere."""
+    head = f"Its head is row {found.seq}, {code(found.hash)}: note it elsewhere, and nobody can cut rows off unseen."
+    if not found.troubles:
+        return said(f"✅ The chain of {found.rows:,} audit rows holds from the first to the last. {head}")
+    lines = [f"⚠️ *The chain of audit rows does not hold* at {len(found.troubles)} places:"]
+    lines += [f"• row {each.seq}: {inline(each.what, 200)}" for each in found.troubles]
+    return message(lines[0], sections([*lines, head]))
 
 
 def sync_view(report: SyncReport, command: str) -> Message:

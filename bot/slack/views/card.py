@@ -147,6 +147,8 @@ def _small_print(view: ExecutionView) -> list[str]:
     if execution.status.ended and execution.ended_at is not None:
         spent = spent_words(execution)
         parts.append(f"took {duration(execution.ended_at - execution.created_at)}{f' ({spent})' if spent else ''}")
+    if execution.owner:
+        parts.append(f"now with {person(execution.owner)}")
     if execution.replay_of:
         parts.append(f"replays {code(execution.replay_of)}")
     about = str((execution.incident or {}).get("permalink", ""))

@@ -5,28 +5,46 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from bot.grammar import VERBS, GrammarError
-from bot.slack.views.parts import Message, said
+from slack_sdk.models.blocks import Block
+
+from bot.grammar import GrammarError
+from bot.slack.views.parts import Message, context, message, said, section
 from bot.slack.views.text import code, escape, inline
+from bot.slack.views.why import people
+from bot.verbs import VERBS
 from engine.definition.model import Problem
-from engine.errors import EngineError, InvalidDefinition, InvalidParameters
+from engine.errors import EngineError, InvalidDefinition, InvalidParameters, NotAllowed
 
 _HINT = re.compile(rf"`((?:{'|'.join(verb.name for verb in VERBS)})(?: [^`]*)?)`")
 """A verb in code, as the engine writes what could be typed: it does not know what reaches this bot."""
 
 
-def refusal(error: EngineError, command: str) -> Message:
-    """The engine's sentence; parameters and problems one a line. `command` is put before a verb that is hinted at."""
+def refusal(error: EngineError, command: str, error_id: str = "") -> Message:
+    """The engine's sentence, and whom to ask instead; parameters and problems one a line.
+
+    `command` is put before a verb that is hinted at; `error_id` finds it in the log.
+    """
+    text = _refused(error, command)
+    return message(text, [section(text), *_small_print(error_id)])
+
+
+def _refused(error: EngineError, command: str) -> str:
     if isinstance(error, InvalidParameters):
         lines = [
             f"• {code(name, 100)}: {escape(why, 300)}" if name else f"• {escape(why, 300)}"
             for name, why in error.fields.items()
         ]
         hint = f"Write each as {code('name=value')}, the value in quotes where it has spaces."
-        return said("\n".join(["The parameters do not fit:", *lines[:20], hint]))
+        return "\n".join(["The parameters do not fit:", *lines[:20], hint])
     if isinstance(error, InvalidDefinition):
-        return said("\n".join(problem_line(problem) for problem in error.problems[:8]))
-    return said(escape(_HINT.sub(lambda hint: f"`{command} {hint[1]}`", str(error)), 2500))
+        return "\n".join(problem_line(problem) for problem in error.problems[:8])
+    sentence = escape(_HINT.sub(lambda hint: f"`{command} {hint[1]}`", str(error)), 2000)
+    ask = error.ask if isinstance(error, NotAllowed) else ()
+    return f"{sentence} Ask {people(ask)}." if ask else sentence
+
+
+def _small_print(error_id: str) -> list[Block]:
+    return [context(f"In the log this is {code(error_id)}.")] if error_id else []
 
 
 def problem_line(problem: Problem) -> str:

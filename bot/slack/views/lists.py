@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 from slack_sdk.models.blocks import Block
 
 from bot import manual
-from bot.grammar import VERBS, Verb
-from bot.slack.ids import Action, VersionRef
+from bot.slack.ids import Action, Pick, VersionRef
+from bot.slack.views.admin import version_line
 from bot.slack.views.parts import Message, button, context, header, message, section, sections
 from bot.slack.views.text import as_json, code, duration, escape, first_sentence, inline, person, when
 from bot.slack.views.words import execution_words, version_words
-from storage.records import ExecutionRecord, Json, RunbookRecord, VersionRecord, VersionStatus
+from bot.verbs import VERBS, Verb
+from storage.records import ExecutionRecord, Json, RunbookRecord, VersionRecord
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook
 
 _SHOWN = 20
+_PICKED, _LINE = 15, 1_500
+"""Runs to choose from in one message, and characters of the command that a button carries, of the 2000 it may."""
 
 
 def help_view(command: str, verbs: Sequence[Verb] = VERBS) -> Message:
@@ -27,9 +30,11 @@ def help_view(command: str, verbs: Sequence[Verb] = VERBS) -> Message:
         return _verb_view(command, verbs[0])
     lines = [_help_line(command, verb) for verb in verbs]
     hint = (
-        f"The same words work after a mention of this bot, in threads too. A RUN is an id such as {code('R-7K2M9Q')}."
+        f"The same words work after a mention of this bot, in threads too. A RUN is an id such as {code('R-7K2M9Q')}; "
+        "left out, it is the run of this thread, or the only one here that can be meant."
     )
-    return message("What can be typed", [*sections(lines), context(hint)])
+    rest = f"{code(f'{command} help all')} lists what others may do, too." if len(verbs) < len(VERBS) else ""
+    return message("What can be typed", [*sections(lines), context(hint, rest)])
 
 
 def _verb_view(command: str, verb: Verb) -> Message:
@@ -81,7 +86,7 @@ def runbook_view(
     blocks += sections(["*Steps*", *_bounded(steps)])
     wanted = _parameters(definition.parameters)
     blocks += sections(["*Parameters*", *_bounded(wanted)]) if wanted else []
-    blocks += sections(["*Versions*", *(_version_line(old) for old in history[:6])])
+    blocks += sections(["*Versions*", *(version_line(old) for old in history[:6])])
     facts = [f"risk {inline(definition.risk, 20)}", f"stops after {duration(definition.timeout_ms)} of running"]
     facts += [inline(f"team {definition.team}", 80)] if definition.team else []
     blocks.append(context(" · ".join(facts), f"To run it: {code(f'{command} run {runbook.slug}')}"))
@@ -106,18 +111,28 @@ def _parameters(schema: dict[str, Json]) -> list[str]:
     return lines
 
 
-def _version_line(version: VersionRecord) -> str:
-    author = person(version.author) if version.author else inline(version.author_email or "an unknown author", 80)
-    decided = f", decided by {person(version.decided_by)}" if version.decided_by else ""
-    note = f": {inline(version.note, 300)}" if version.note and version.status is VersionStatus.DEPRECATED else ""
-    return f"{version.number} · {version_words(version.status)} · {author} · {when(version.created_at)}{decided}{note}"
-
-
 def runs_view(executions: Sequence[ExecutionRecord]) -> Message:
     """Runs, the latest first."""
     if not executions:
         return message("No runs.", [section("No runs.")])
     return message(f"{len(executions)} runs", sections(run_line(execution) for execution in executions))
+
+
+def pick_view(executions: Sequence[ExecutionRecord], line: str, command: str) -> Message:
+    """The runs that a command can mean, each with a button that does it to that one.
+
+    `line` is the command; one that is too long for a button has to be typed again with the run's id.
+    """
+    ask = f"Which run? {code(f'{command} {line}', 300)} can mean several."
+    if len(line) > _LINE:
+        names = ", ".join(code(execution.id) for execution in executions)
+        return message("Which run?", [section(f"{ask} Type it again with the id of one: {names}.")])
+    blocks: list[Block] = [section(ask)]
+    for execution in executions[:_PICKED]:
+        blocks.append(section(run_line(execution), button(execution.id, Action.PICK, Pick(execution.id, line))))
+    if len(executions) > _PICKED:
+        blocks.append(context(f"{len(executions) - _PICKED} older ones are not shown: name them by their id."))
+    return message("Which run?", blocks)
 
 
 def run_line(execution: ExecutionRecord) -> str:

@@ -163,6 +163,11 @@ def _resumed(event: EventRecord, _: ExecutionRecord) -> str:
     return f"▶️ {person(event.actor)} resumed this run{_because(_text(event, 'reason'))}"
 
 
+def _handed_over(event: EventRecord, _: ExecutionRecord) -> str:
+    to = event.data.get("to") if isinstance(event.data, dict) else None
+    return f"🤝 {person(event.actor)} handed this run over to {person(to)}{_because(_text(event, 'reason'))}"
+
+
 def _phase(event: EventRecord, _: ExecutionRecord) -> str | None:
     phase = _text(event, "phase")
     return _PHASES[Phase(phase)] if phase in set(_PHASES) else None
@@ -204,5 +209,6 @@ _LINES: dict[str, Callable[[EventRecord, ExecutionRecord], str | None]] = {
     "event_received": lambda event, _: f"📨 The event came that {_step(event)} waited for.",
     "timed_out": lambda *_: "⌛ The time for running is used up.",
     "cleanup_ended": lambda event, _: f"⛔ {person(event.actor)} ended the cleanup{_because(_text(event, 'reason'))}",
+    "handed_over": _handed_over,
     "cancel_requested": lambda event, _: f"⛔ {person(event.actor)} asked to cancel{_because(_text(event, 'reason'))}",
 }

@@ -1,0 +1,124 @@
+"""What happened in a channel: its incident, its runs in order, what is open, who did what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from slack_sdk.models.blocks import Block
+
+from bot.slack.ids import Action, ChannelRef
+from bot.slack.views.lists import run_line
+from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section, sections
+from bot.slack.views.text import code, duration, inline, person, when
+from bot.slack.views.why import fact, reason_line
+from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
+
+if TYPE_CHECKING:
+    from engine.catchup import Story
+
+_RUNS = 15
+_DEEDS = {
+    "execution.start": "started",
+    "execution.pause": "paused",
+    "execution.resume": "resumed",
+    "execution.cancel": "cancelled",
+    "execution.handover": "handed over",
+    "execution.evidence": "took the evidence of",
+    "step.retry": "retried a step of",
+    "step.skip": "skipped a step of",
+    "step.resolve": "settled a step of",
+    "approval.vote": "voted on",
+    "approval.withdraw": "took a vote back on",
+    "approval.expire": "let a gate run out in",
+    "incident.open": "opened",
+    "incident.set": "changed",
+    "incident.close": "closed",
+}
+
+
+def incident_view(incident: IncidentRecord | None, command: str) -> Message:
+    """What is known of the channel's incident."""
+    if incident is None:
+        how = code(f"{command} incident open TITLE severity=…")
+        return message("No incident", [section(f"This channel is no incident now. {how} makes it one.")])
+    return message(inline(incident.title or "Incident"), _about(incident))
+
+
+def _about(incident: IncidentRecord) -> list[Block]:
+    state = f"closed {when(incident.closed_at)} by {person(incident.closed_by)}" if incident.closed_at else "open"
+    blocks: list[Block] = [header(f"🚨 {incident.title or incident.channel_name or 'Incident'}")]
+    facts = [fact("severity", incident.severity)] if incident.severity else []
+    facts += [fact(name, value) for name, value in list(incident.fields.items())[:20]]
+    blocks += [section(" ".join(facts))] if facts else []
+    blocks += [section(f"Closed because: {inline(incident.close_reason, 500)}")] if incident.close_reason else []
+    by = "by its channel's name or topic" if incident.opened_by == "system" else f"by {person(incident.opened_by)}"
+    return [*blocks, context(f"Incident {incident.id} · {state} · opened {when(incident.opened_at)} {by}")]
+
+
+def opened_view(incident: IncidentRecord, command: str) -> Message:
+    """The word that a channel is an incident now."""
+    told = incident_view(incident, command)
+    hint = f"{code(f'{command} incident set KEY=VALUE')} adds facts, from which runbooks here take their parameters."
+    return Message(told.text, (*told.blocks, context(hint).to_dict()))
+
+
+def close_view(incident: IncidentRecord, running: Sequence[ExecutionRecord], reason: str, command: str) -> Message:
+    """Asks again: runs are open. The button closes all the same."""
+    are = "1 run is" if len(running) == 1 else f"{len(running)} runs are"
+    lines = [f"⚠️ *{are} open in this channel.* Closing the incident leaves them as they are:"]
+    lines += [f"• {run_line(run)}" for run in running[:10]]
+    sure = confirm("Close the incident?", f"{are} still open and will go on.", "Close it", style="danger")
+    ref = ChannelRef(incident.channel, incident.id, reason[:500])
+    ask = button("Close it all the same", Action.CLOSE_INCIDENT, ref, style="danger", confirm=sure)
+    return message(
+        lines[0],
+        [*sections(lines), *actions([ask]), context(f"Or type {code(f'{command} incident close force=yes')}.")],
+    )
+
+
+def closed_view(incident: IncidentRecord, running: Sequence[ExecutionRecord]) -> Message:
+    """The word that an incident is over, and what goes on in spite of it."""
+    lasted = duration((incident.closed_at or incident.opened_at) - incident.opened_at)
+    lines = [
+        f"✅ Incident {incident.id} ({inline(incident.title or incident.channel_name, 200)}) is closed after {lasted}."
+    ]
+    lines += [f"Still open: {', '.join(code(run.id) for run in running[:20])}."] if running else []
+    return message(lines[0], sections(lines))
+
+
+def catchup_view(story: Story, command: str) -> Message:
+    """The whole story in one message that fits Slack's limits."""
+    blocks = _about(story.incident) if story.incident else [header("The last 24 hours here")]
+    waiting = [(told.execution, each) for told in story.open for each in told.reasons]
+    blocks += sections(
+        ["*Open now*", *(f"• {code(run.id)} {reason_line(each)}" for run, each in waiting[:12])]
+        if waiting
+        else ["*Open now:* nothing."]
+    )
+    failed = [(told.execution, each) for told in story.failures for each in told.reasons[:1]]
+    if failed:
+        lines = [f"• {code(run.id)} {reason_line(each)} {inline(each.message, 200)}".rstrip() for run, each in failed]
+        blocks += sections(["*Failed last*", *lines])
+    shown = story.runs[-_RUNS:]
+    left = len(story.runs) - len(shown)
+    more = [f"… {'more than ' if story.more else ''}{left} before these"] if left or story.more else []
+    blocks += sections(
+        ["*Runs in order*", *more, *(f"• {run_line(run)}" for run in shown)] if shown else ["*Runs:* none."]
+    )
+    blocks += sections(["*Who did what*", *(_deed(row) for row in story.deeds[-12:])]) if story.deeds else []
+    hint = (
+        f"{code(f'{command} why RUN')} says more of one run, {code(f'{command} logs RUN')} what was sent and came back."
+    )
+    return message("What happened here", [*blocks[:48], context(hint)])
+
+
+def _deed(row: AuditRecord) -> str:
+    thing = row.thing.partition(":")[2]
+    what = "the incident" if row.thing.startswith("incident:") else code(thing, 40)
+    who = person(row.actor) if row.actor != "system" else "The bot"
+    detail = row.detail if isinstance(row.detail, dict) else {}
+    why = next((str(detail[key]) for key in ("reason", "comment", "note") if detail.get(key)), "")
+    step = f" ({code(str(detail['step']), 80)})" if detail.get("step") else ""
+    did = _DEEDS.get(row.action, inline(row.action, 40))
+    return f"• {when(row.at)} {who} {did} {what}{step}" + (f": {inline(why, 150)}" if why else "")

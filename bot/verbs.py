@@ -1,0 +1,205 @@
+"""What can be asked for: every verb with its usage, its parts and a sentence of help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that can be asked for. `words` is how few and how many words may follow it, options not counted.
+
+    `options` are the keys it takes; None means any key (they are a runbook's parameters, or an incident's facts).
+    `about_run` says that its first word may be a run's id, which may be left out where only one run can be meant.
+    """
+
+    name: str
+    usage: str
+    help: str
+    words: tuple[int, int]
+    options: frozenset[str] | None = frozenset()
+    about_run: bool = False
+
+
+_REASON = frozenset({"reason"})
+_COMMENT = frozenset({"comment"})
+
+VERBS: tuple[Verb, ...] = (
+    Verb("help", "help [VERB]", "What you can type here, or the parts of one verb; help all lists every verb.", (0, 2)),
+    Verb("list", "list [TEXT] [tag=TAG]", "The runbooks there are.", (0, 8), frozenset({"tag"})),
+    Verb("show", "show ID[@VERSION]", "What a runbook does, its parameters and its versions.", (1, 1)),
+    Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
+    Verb(
+        "run",
+        'run ID[@VERSION] [KEY=VALUE …] [reason="…"] [reuse_within=TIME] [force=yes]',
+        "Run a runbook; a form asks for what is missing. With force=yes and a reason even while the same run is open.",
+        (1, 1),
+        None,
+    ),
+    Verb(
+        "status",
+        "status [RUN]",
+        "Where a run stands; without RUN, the one that is open in this channel.",
+        (0, 1),
+        about_run=True,
+    ),
+    Verb(
+        "why", "why [RUN]", "What a run is doing or waiting for, since when, and who can act.", (0, 1), about_run=True
+    ),
+    Verb(
+        "runs",
+        "runs [here|mine|open|all] [status=STATUS] [runbook=ID] [by=@USER] [since=TIME]",
+        "The latest runs.",
+        (0, 1),
+        frozenset({"status", "runbook", "by", "since"}),
+    ),
+    Verb("catchup", "catchup", "What happened here so far: runs, gates that wait, who did what.", (0, 0)),
+    Verb(
+        "logs",
+        "logs [RUN] [STEP]",
+        "What was sent and what came back, try by try, secrets masked.",
+        (0, 2),
+        about_run=True,
+    ),
+    Verb(
+        "evidence",
+        "evidence [RUN]",
+        "Everything on record of a run as one file that can be checked by itself.",
+        (0, 1),
+        about_run=True,
+    ),
+    Verb(
+        "can", "can [@USER] VERB [ID|RUN]", "Whether you or somebody else may do something, and by which rule.", (1, 4)
+    ),
+    Verb(
+        "pause",
+        'pause [RUN] [reason="…"]',
+        "Start nothing more in a run until it is resumed.",
+        (0, 1),
+        _REASON,
+        about_run=True,
+    ),
+    Verb("resume", 'resume [RUN] [reason="…"]', "Let a paused run go on.", (0, 1), _REASON, about_run=True),
+    Verb(
+        "cancel",
+        'cancel [RUN] [reason="…"] [force=yes]',
+        "Stop a run; its cleanup follows. With force=yes that ends too.",
+        (0, 1),
+        frozenset({"reason", "force"}),
+        about_run=True,
+    ),
+    Verb(
+        "retry",
+        'retry [RUN] [STEP] [KEY=VALUE …] [reason="…"]',
+        "Let a failed run go on from its failed step, with other parameters where some are given.",
+        (0, 2),
+        None,
+        about_run=True,
+    ),
+    Verb(
+        "skip",
+        'skip [RUN] STEP reason="…"',
+        "Leave out a step; what needs it goes on.",
+        (1, 2),
+        _REASON,
+        about_run=True,
+    ),
+    Verb(
+        "replay",
+        'replay [RUN] [from=STEP] [version=latest] [reason="…"]',
+        "Run it once more with the same parameters, from the start or from a step.",
+        (0, 1),
+        frozenset({"from", "version", "reason"}),
+        about_run=True,
+    ),
+    Verb(
+        "resolve",
+        'resolve [RUN] [STEP] retry|done|failed note="…"',
+        "Decide about a step whose outcome nobody saw.",
+        (1, 3),
+        frozenset({"note"}),
+        about_run=True,
+    ),
+    Verb(
+        "handover",
+        'handover [RUN] @USER [reason="…"]',
+        "Let somebody else answer for a run.",
+        (1, 2),
+        _REASON,
+        about_run=True,
+    ),
+    Verb(
+        "approve",
+        'approve [RUN] [STEP] [comment="…"]',
+        "Approve what a run waits for.",
+        (0, 2),
+        _COMMENT,
+        about_run=True,
+    ),
+    Verb("reject", 'reject [RUN] [STEP] comment="…"', "Reject what a run waits for.", (0, 2), _COMMENT, about_run=True),
+    Verb("withdraw", "withdraw [RUN] [STEP]", "Take your vote back while the gate is open.", (0, 2), about_run=True),
+    Verb("incident", "incident", "The incident that this channel is about.", (0, 0)),
+    Verb(
+        "incident open",
+        "incident open [TITLE] [severity=SEVERITY] [KEY=VALUE …]",
+        "Make this channel an incident; runs here take their parameters from its facts.",
+        (0, 40),
+        None,
+    ),
+    Verb(
+        "incident set",
+        'incident set [title="…"] [severity=SEVERITY] [KEY=VALUE …]',
+        "Change what is known of this channel's incident; an empty value drops a fact.",
+        (0, 0),
+        None,
+    ),
+    Verb(
+        "incident close",
+        'incident close [reason="…"] [force=yes]',
+        "End this channel's incident; asks again while runs are open.",
+        (0, 0),
+        frozenset({"reason", "force"}),
+    ),
+    Verb(
+        "token",
+        "token [list|create|revoke] [NAME] [scopes=read,run] [expires=30d]",
+        "Your tokens for the REST API and the command line: list them, make one, or end one by its id.",
+        (0, 2),
+        frozenset({"scopes", "expires"}),
+    ),
+    Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
+    Verb(
+        "admin approve",
+        "admin approve ID[@VERSION]",
+        "Show what changed and approve it; with @VERSION, at once.",
+        (1, 1),
+    ),
+    Verb(
+        "admin deprecate",
+        'admin deprecate ID[@VERSION] [successor=ID] [reason="…"]',
+        "Withdraw one version, or without VERSION all of them: they no longer run.",
+        (1, 1),
+        frozenset({"reason", "successor"}),
+    ),
+    Verb("admin rollback", "admin rollback ID", "Make a deprecated version a draft again, to be approved.", (1, 1)),
+    Verb("admin history", "admin history ID", "Every version of a runbook, and who did what with it.", (1, 1)),
+    Verb("admin verify", "admin verify", "Check the chain of audit rows from its first to its last.", (0, 0)),
+)
+"""Every verb there is. The help view, the command line and the README's table are made from this."""
+
+ALIASES = {
+    "start": "run",
+    "execute": "run",
+    "stop": "cancel",
+    "abort": "cancel",
+    "rerun": "replay",
+    "deny": "reject",
+    "explain": "why",
+    "log": "logs",
+    "catch-up": "catchup",
+    "ls": "list",
+    "?": "help",
+}
+
+FAMILIES = ("admin", "incident")
+"""First words of verbs that are two words."""

@@ -1,0 +1,153 @@
+"""A worker's lock on PostgreSQL is proof of its life: real processes, killed, and real connections, cut."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from house import Clock, House, Target, http, runbook
+
+from bot import embedded_redis
+from bot.worker import WORKER_ID_VARIABLE
+from engine import executions
+from engine.runtime import Runtime
+from engine.sweeper import GONE_S, Sweeper
+from storage import database, presence, steps, workers
+from storage.presence import Presence
+from storage.records import StepRunRecord
+
+pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+
+
+@contextmanager
+def worker(rt: Runtime, folder: Path, target: Target) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A worker process that nobody watches."""
+    worker_id = f"w-{secrets.token_hex(4)}"
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(folder), "DATABASE_URL": rt.settings.database_url.url,
+        "RUNBOOKS_DIR": str(folder), "EGRESS_ALLOW": f"127.0.0.1:{target.server.port}", WORKER_ID_VARIABLE: worker_id,
+    }  # fmt: skip
+    with (folder / f"{worker_id}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bot.cli", "worker"], cwd=folder, env=environment, stdout=log, stderr=log,
+            preexec_fn=embedded_redis.die_with_parent,
+        )  # fmt: skip
+    try:
+        yield worker_id, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(true: Callable[[], object], seconds: float = 20.0) -> float:
+    """Wait for it; how long it took."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < seconds, "it never came true"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def cut(url: str, *, but: str = "nobody") -> None:
+    """End every connection to the database but those of an application of this name."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> %s",
+            [but],
+        )
+
+
+def the_step(run: str) -> StepRunRecord:
+    with database.reading():
+        return steps.of_execution(run)[0]
+
+
+def alive() -> int:
+    with database.reading():
+        return workers.alive(database.now())
+
+
+def test_the_steps_of_a_killed_worker_are_taken_over_at_once(rt: Runtime, target: Target, tmp_path: Path) -> None:
+    """Long before its lease runs out, and though nobody saw it die: the other worker makes the call again."""
+    house = House(rt, Clock())
+    house.publish(runbook("demo", http("slow", target.url("/slow"), method="PUT")))
+    target.on_request = lambda _path: time.sleep(30 if len(target.hits) == 1 else 0)  # the first is never answered
+    with worker(rt, tmp_path, target) as (first, process):
+        run = house.start("demo")
+        until(lambda: target.hits)
+        with worker(rt, tmp_path, target):
+            until(lambda: alive() == 3)  # the house's own is one
+            assert the_step(run).worker_id == first
+            process.send_signal(signal.SIGKILL)
+            assert until(lambda: len(target.hits) == 2) < 3.0
+            until(lambda: executions.find(rt, run).status == "SUCCESS")
+    assert len(target.seen_keys()) == 1
+    house.close()
+
+
+def test_a_living_worker_whose_connections_are_cut_goes_on(rt: Runtime, target: Target, tmp_path: Path) -> None:
+    """It takes its lock again before anybody takes it for dead, and what it was calling is not called twice."""
+    house = House(rt, Clock())
+    house.publish(runbook("demo", http("slow", target.url("/slow"), method="POST"), http("then", target.url("/then"))))
+    target.on_request = lambda path: time.sleep(3 if path == "/slow" else 0)
+    with worker(rt, tmp_path, target) as (first, process), worker(rt, tmp_path, target):
+        until(lambda: alive() == 3)
+        run = house.start("demo")
+        until(lambda: target.hits)
+        holder = the_step(run).worker_id
+        for _ in range(3):
+            cut(rt.settings.database_url.url)
+            time.sleep(0.5)  # the pace of the trouble; nothing is waited for
+        until(lambda: executions.find(rt, run).status == "SUCCESS")
+        assert process.poll() is None
+        assert (target.paths(), the_step(run).recoveries) == (["/slow", "/then"], 0)
+        assert holder is not None
+        assert alive() >= 2
+    assert first
+    house.close()
+
+
+def test_a_lock_is_held_again_after_its_connection_was_lost(rt: Runtime) -> None:
+    """And is free once it is given up."""
+    mine = Presence("w1")
+    mine.hold()
+    with database.transaction():
+        workers.register(rt.workspace_id, "w1", mine.key)
+
+    def gone() -> list[str]:
+        with database.reading():
+            return presence.gone(database.now(), but="another")
+
+    assert gone() == []
+    cut(rt.settings.database_url.url)
+    database.close_database()
+    assert until(lambda: gone() == ["w1"]) < 5
+    mine.wait(5.0)
+    mine.hold()
+    assert gone() == []
+    mine.close()
+    assert until(lambda: gone() == ["w1"]) < 5
+
+
+def test_one_look_is_not_enough(house: House) -> None:
+    """A lock that is free for a moment, because its holder is taking it on a new connection, proves nothing."""
+    with database.transaction():
+        workers.register(house.rt.workspace_id, "w2", Presence("w2").key)
+    sweeper = Sweeper(house.rt, lambda _: None, worker_id="w1")
+    sweeper.sweep()
+    assert alive() == 2
+    sweeper._gone = {each: since - GONE_S for each, since in sweeper._gone.items()}
+    sweeper.sweep()
+    assert alive() == 1
+    with database.transaction():
+        assert workers.heartbeat("w2"), "it may still say that it lives: nothing of it was taken"
