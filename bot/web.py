@@ -137,8 +137,9 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     if door is not None and rt.settings.slack_signing_secret:
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
         routes.append(Route("/slack/events", _slack(receiver), methods=["POST"]))
-    refresh = door.desk.directory.identify if door is not None else None
-    routes.append(Mount(api.PREFIX, api.application(rt, refresh)))
+    directory = door.desk.directory if door is not None else None
+    asked = (directory.identify, directory.user_by_email) if directory is not None else ()
+    routes.append(Mount(api.PREFIX, api.application(rt, *asked)))
     return Starlette(routes=routes)
 
 

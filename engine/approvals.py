@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine import decide, flow
 from engine.access import Action, Actor, Gate, authorise, verdict
-from engine.errors import Conflict
+from engine.errors import Conflict, ReasonRequired
 from engine.executions import GateView, find, gate_view
 from engine.lifecycle import change
 from engine.roles import unmet
@@ -47,13 +47,16 @@ def vote(
 ) -> GateView:
     """Give one person's vote on a gate. One reject decides at once; enough approvals of distinct people do.
 
-    `path` may be left out while only one gate is open; `digest` is that of what the person was shown. Raises
-    `NotAllowed`, and `Conflict` when the gate is decided, has expired, shows something else, or this person has voted.
+    `path` may be left out while only one gate is open; `digest` is that of what the person was shown. A reject needs a
+    comment. Raises `NotAllowed`, `ReasonRequired`, and `Conflict` when the gate is decided, has expired, shows
+    something else, or this person has voted.
     """
     found = find(rt, execution_id)
     with database.reading():
         shown = _the_gate(found, path)
     authorise(rt, actor, Action.VOTE, Gate(shown, found))
+    if decision is Decision.REJECT and not comment.strip():
+        raise ReasonRequired('Say why it is rejected: comment="…".')
     with change(rt, found.id, "vote") as transition:
         gate = _still_open(transition, shown, digest)
         given = VoteRecord(gate.id, actor.user_id, decision, comment.strip(), transition.at)

@@ -9,6 +9,7 @@ EngineError
 ├── InvalidParameters   parameters do not fit the schema; `fields` says which and why
 ├── ReasonRequired      the action needs a reason
 ├── Conflict            the thing is no longer in a state in which this can be done
+│   └── Stale           it was changed since the person who asks looked at it
 ├── Undecodable         what is stored of a version cannot be read; a run of it ends as FAILED
 └── BadSettings         the environment is wrong; `problems` lists every setting
 """
@@ -56,6 +57,10 @@ class ReasonRequired(EngineError):
 
 class Conflict(EngineError):
     code = "conflict"
+
+
+class Stale(Conflict):
+    code = "changed"
 
 
 class Undecodable(EngineError):

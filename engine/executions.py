@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from engine import accepting, catalog, incidents
 from engine.accepting import Checked, Wanted
@@ -61,7 +61,7 @@ class Accepted:
     """What came of asking for a run. `how` is started, open (the same run is under way) or reused (it ended lately)."""
 
     execution: ExecutionRecord
-    how: str
+    how: Literal["started", "open", "reused"]
 
 
 def prepare(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> tuple[VersionRecord, Runbook]:
@@ -123,9 +123,9 @@ def _accept_once(
     def act() -> Accepted:
         database.one_at_a_time(f"same:{same}")
         if key is not None:
-            answered = _answered_before(rt, actor, key, same)
-            if answered is not None:
-                return answered
+            before = answered_before(rt, actor, key, same)
+            if before is not None:
+                return Accepted(before, "started")
         found = None if force or wanted.parent_step else _the_same(rt, same, reuse_within_ms)
         accepted = found or Accepted(accepting.accept(rt, actor, checked), "started")
         if key is not None:
@@ -135,16 +135,18 @@ def _accept_once(
     return commit("accept", same, act)
 
 
-def _answered_before(rt: Runtime, actor: Actor, key: str, same: str) -> Accepted | None:
+def answered_before(rt: Runtime, actor: Actor, key: str, request: str) -> ExecutionRecord | None:
+    """The execution that this person's `key` has started; `request` is the request's digest. Needs a transaction.
+
+    Raises `Conflict` where the key was used for another request.
+    """
     before = requests.recall(rt.workspace_id, actor.user_id, key)
     if before is None:
         return None
     request_digest, execution_id = before
-    if request_digest != same:
+    if request_digest != request:
         raise Conflict(f"The idempotency key {key!r} was used for another request. Use a new key for a new request.")
-    execution = executions.find(rt.workspace_id, execution_id)
-    assert execution is not None
-    return Accepted(execution, "started")
+    return executions.find(rt.workspace_id, execution_id)
 
 
 def _the_same(rt: Runtime, same: str, reuse_within_ms: int) -> Accepted | None:
@@ -192,6 +194,15 @@ def attempts(_rt: Runtime, step_run_ids: Collection[int]) -> dict[int, list[Atte
         for attempt in steps.attempts_of(step_run_ids):
             found.setdefault(attempt.step_run_id, []).append(attempt)
     return found
+
+
+def step(rt: Runtime, execution_id: str, path: str) -> tuple[StepRunRecord, list[AttemptRecord]]:
+    """One step of a run with its tries. Raises `NotFound`."""
+    run = find(rt, execution_id)
+    with database.reading():
+        for found in steps.at_paths(run.id, [path]):
+            return found, steps.attempts(found.id)
+    raise NotFound(f"{run.id} has no step {path}.")
 
 
 def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateView:

@@ -11,11 +11,11 @@ from engine.access import Action, Actor, authorise
 from engine.definition import graph
 from engine.definition.model import Runbook
 from engine.errors import Conflict, ReasonRequired
-from engine.executions import find
+from engine.executions import answered_before, find
 from engine.failpoints import committing
 from engine.runtime import Runtime
 from engine.transition import Transition
-from storage import database, executions, steps
+from storage import database, executions, requests, steps
 from storage.records import ExecutionRecord, Phase, StepRunRecord, StepStatus
 
 
@@ -27,11 +27,13 @@ def replay(
     start_from: str | None = None,
     latest: bool = False,
     reason: str = "",
+    key: str | None = None,
 ) -> ExecutionRecord:
     """Start a new execution with the old parameters, at the old version or with `latest` at the one that runs now.
 
     With `start_from`, a main step, everything that is not that step or behind it is taken over from the old execution,
-    which must have done it; that needs a reason. Raises as `executions.request`, and `Conflict`.
+    which must have done it; that needs a reason. The same `key` of the same person gives the same execution again.
+    Raises as `executions.request`, and `Conflict`.
     """
     old = find(rt, execution_id)
     authorise(rt, actor, Action.REPLAY, old)
@@ -45,12 +47,18 @@ def replay(
     )  # fmt: skip
     checked = accepting.check(rt, actor, wanted)
     reused = _reused(old, checked, start_from) if start_from else {}
+    asked = f"replay {old.id} from {start_from or 'the start'} at {checked.version.id}"
     while True:
         try:
             with committing("replay"):
+                before = answered_before(rt, actor, key, asked) if key is not None else None
+                if before is not None:
+                    return before
                 execution = accepting.accept(rt, actor, checked)
                 if reused:
                     execution = _take_over(rt, execution, reused)
+                if key is not None:
+                    requests.remember(rt.workspace_id, actor.user_id, key, asked, execution.id)
             break
         except database.IntegrityError:
             continue

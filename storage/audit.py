@@ -42,6 +42,32 @@ def recent(workspace_id: int, limit: int = 100) -> list[AuditRecord]:
     return [_record(row) for row in dicts(query)]
 
 
+def search(
+    workspace_id: int,
+    *,
+    who: str | None,
+    action: str | None,
+    thing: str | None,
+    severity: Severity | None,
+    since: int | None,
+    until: int | None,
+    before: int | None,
+    limit: int,
+) -> list[AuditRecord]:
+    """The newest rows that fit, those with an id below `before`; what is None does not matter."""
+    query = Audit.select().where(Audit.workspace_id == workspace_id)
+    for column, value in ((Audit.actor, who), (Audit.action, action), (Audit.thing, thing), (Audit.severity, severity)):
+        if value is not None:
+            query = query.where(column == value)
+    if since is not None:
+        query = query.where(Audit.at >= since)
+    if until is not None:
+        query = query.where(Audit.at < until)
+    if before is not None:
+        query = query.where(Audit.id < before)
+    return [_record(row) for row in dicts(query.order_by(Audit.id.desc()).limit(limit))]
+
+
 def quarantined(workspace_id: int, since: int) -> list[str]:
     """What was quarantined since then, the latest first."""
     query = Audit.select(Audit.thing).where((Audit.workspace_id == workspace_id) & (Audit.at >= since))

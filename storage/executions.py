@@ -218,6 +218,19 @@ def oldest_ready_age(at: int) -> int:
     return 0 if due_at is None else max(0, at - int(due_at))
 
 
+def heads(execution_ids: Collection[str]) -> dict[str, tuple[int, bool]]:
+    """By id, the number of the newest event and whether the execution has ended."""
+    query = Execution.select(Execution.id, Execution.event_seq, Execution.ended_at)
+    rows = tuples(query.where(Execution.id.in_(list(execution_ids)))) if execution_ids else []
+    return {row[0]: (int(row[1]), row[2] is not None) for row in rows}
+
+
+def open_of(runbook_id: int, limit: int) -> list[str]:
+    """Ids of the open executions of a runbook, oldest first."""
+    query = Execution.select(Execution.id).where((Execution.runbook_id == runbook_id) & Execution.ended_at.is_null())
+    return [row[0] for row in tuples(query.order_by(Execution.created_at).limit(limit))]
+
+
 def holders(workspace_id: int, group: str) -> list[str]:
     """Ids of the executions that hold a slot of a concurrency group; needs the group's lock to stay true."""
     query = Execution.select(Execution.id).where(

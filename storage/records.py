@@ -418,6 +418,16 @@ class TokenRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """What a request was answered; `status` is None while it is being answered. `request` is the request's digest."""
+
+    request: str
+    status: int | None
+    headers: dict[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class GroupRecord:
     group_id: str
     handle: str

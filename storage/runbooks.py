@@ -9,14 +9,14 @@ from storage.database import is_postgresql, now
 from storage.known import known
 from storage.moves import VERSION_MOVES, check_move
 from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord, VersionStatus
-from storage.tables import Runbook, RunbookVersion, SyncReport, dicts, first
+from storage.tables import Runbook, RunbookVersion, SyncReport, columns, dicts, first
 
 _RUNBOOK, _VERSION = RunbookRecord.__slots__, VersionRecord.__slots__
 
 
 def _find_runbook(where: str, *values: Any) -> RunbookRecord | None:
-    for row in sql.select(Runbook, ("workspace_id", *_RUNBOOK), where, *values):
-        return _runbook(dict(zip(("workspace_id", *_RUNBOOK), row, strict=True)))
+    for row in sql.select(Runbook, _RUNBOOK, where, *values):
+        return _runbook(dict(zip(_RUNBOOK, row, strict=True)))
     return None
 
 
@@ -27,7 +27,6 @@ def _find_version(where: str, *values: Any) -> VersionRecord | None:
 
 
 def _runbook(row: dict[str, Any]) -> RunbookRecord:
-    row.pop("workspace_id")
     return RunbookRecord(**{**row, "tags": tuple(row["tags"]), "status": VersionStatus(row["status"])})
 
 
@@ -37,12 +36,16 @@ def _version(row: dict[str, Any]) -> VersionRecord:
 
 
 def listing(workspace_id: int) -> list[RunbookRecord]:
-    query = Runbook.select().where(Runbook.workspace_id == workspace_id).order_by(Runbook.slug)
-    return [_runbook(row) for row in dicts(query)]
+    """All runbooks that are not deleted, by slug."""
+    query = Runbook.select(*columns(Runbook, RunbookRecord)).where(
+        (Runbook.workspace_id == workspace_id) & Runbook.deleted_at.is_null()
+    )
+    return [_runbook(row) for row in dicts(query.order_by(Runbook.slug))]
 
 
 def find(workspace_id: int, slug: str) -> RunbookRecord | None:
-    return _find_runbook("workspace_id = ? AND slug = ?", workspace_id, slug)
+    """The runbook, unless it is deleted."""
+    return _find_runbook("workspace_id = ? AND slug = ? AND deleted_at IS NULL", workspace_id, slug)
 
 
 def lock(workspace_id: int, slug: str, *, shared: bool = False) -> RunbookRecord | None:
@@ -51,7 +54,7 @@ def lock(workspace_id: int, slug: str, *, shared: bool = False) -> RunbookRecord
     With `shared` others may hold it too who only need it to stay as it is: starts do not wait for each other.
     """
     how = (" FOR SHARE" if shared else " FOR UPDATE") if is_postgresql() else ""
-    return _find_runbook(f"workspace_id = ? AND slug = ?{how}", workspace_id, slug)
+    return _find_runbook(f"workspace_id = ? AND slug = ? AND deleted_at IS NULL{how}", workspace_id, slug)
 
 
 def by_id(runbook_id: int) -> RunbookRecord | None:
@@ -92,14 +95,16 @@ def last_approved(runbook_id: int, up_to: int) -> VersionRecord | None:
 
 
 def add_version(workspace_id: int, about: Json, new: Json) -> VersionRecord:
-    """Add a DRAFT version and make it the runbook's current one, adding the runbook when it is new.
+    """Add a DRAFT version and make it the runbook's current one, adding the runbook when it is new or was deleted.
 
     `about` holds slug, name, description, team, tags, risk and source_path; `new` holds digest, definition, source,
     author, author_email, source_commit and note.
     """
-    known = lock(workspace_id, about["slug"])
+    known = lock(workspace_id, about["slug"]) or _find_runbook(
+        "workspace_id = ? AND slug = ?", workspace_id, about["slug"]
+    )
     number = 1 if known is None else known.current_number + 1
-    fields = {**about, "current_number": number, "status": VersionStatus.DRAFT, "updated_at": now()}
+    fields = {**about, "current_number": number, "status": VersionStatus.DRAFT, "updated_at": now(), "deleted_at": None}
     if known is None:
         runbook_id = int(Runbook.insert(workspace_id=workspace_id, **fields).execute())
     else:
@@ -145,6 +150,11 @@ def set_source_path(runbook_id: int, path: str) -> None:
 def forget_source(runbook_id: int) -> None:
     """Note that the runbook's file is gone; if one comes back it starts as a new draft."""
     Runbook.update(source_path=None).where(Runbook.id == runbook_id).execute()
+
+
+def delete(runbook_id: int) -> None:
+    """Let nobody find the runbook any more; its versions are kept for the runs it has had."""
+    Runbook.update(deleted_at=now(), updated_at=now()).where(Runbook.id == runbook_id).execute()
 
 
 def save_sync(workspace_id: int, ok: bool, summary: Json) -> None:

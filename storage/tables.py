@@ -89,6 +89,7 @@ class Runbook(Table):
     status = Text()
     updated_at = pw.BigIntegerField()
     successor = Text(null=True)
+    deleted_at = pw.BigIntegerField(null=True)
 
 
 class RunbookVersion(Table):
@@ -377,6 +378,11 @@ class FormDraft(Table):
     at = pw.BigIntegerField()
 
 
+class HostClock(Table):
+    boot = Text(primary_key=True)
+    started_at = pw.BigIntegerField()
+
+
 class RequestSeen(Table):
     key = Text(primary_key=True)
     at = pw.BigIntegerField()
@@ -411,6 +417,6 @@ class Answer(Table):
 
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
-    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen,
+    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen, HostClock,
     Incident, Token, Answer, FormDraft,
 )  # fmt: skip

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
-from bot.api import executions, problems, runbooks
+from bot.api import audit, events, executions, incidents, policy, problems, runbooks, steps, tokens
 from bot.api.caller import House
+from bot.api.reference import page
+from bot.page.door import HEADERS
 from engine.runtime import Runtime
 
 PREFIX = "/api/v1"
@@ -19,17 +22,26 @@ Send `Authorization: Bearer rbk_…`. A refusal is problem details (RFC 9457) wi
 """
 
 
-def application(rt: Runtime, refresh: Callable[[str], object] | None = None) -> FastAPI:
-    """The API, to be mounted at `PREFIX`. `refresh` asks Slack anew who somebody is."""
+def application(
+    rt: Runtime,
+    refresh: Callable[[str], object] | None = None,
+    find_author: Callable[[str], str | None] | None = None,
+) -> FastAPI:
+    """The API, to be mounted at `PREFIX`.
+
+    `refresh` asks Slack anew who somebody is, `find_author` whose an e-mail address is.
+    """
+    base = f"{rt.settings.public_url or ''}{PREFIX}"
     app = FastAPI(
         title="Runbook Bot", version="1", description=_ABOUT, openapi_url="/openapi.json", docs_url=None,
         redoc_url=None, redirect_slashes=False, separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
-        responses=problems.documented(401, 429, 500, 503), servers=[{"url": _base(rt)}],
+        responses=problems.documented(401, 429, 500, 503), servers=[{"url": base}],
     )  # fmt: skip
-    app.state.house = House(rt, _base(rt), refresh)
+    app.add_api_route("/docs", _reference(app, base), include_in_schema=False)
+    app.state.house = House(rt, base, refresh, find_author)
     problems.install(app)
-    for each in (runbooks, executions):
+    for each in (runbooks, executions, steps, events, incidents, tokens, audit, policy):
         app.include_router(each.router)
     if rt.settings.cors_origins:
         app.add_middleware(
@@ -40,5 +52,8 @@ def application(rt: Runtime, refresh: Callable[[str], object] | None = None) -> 
     return app
 
 
-def _base(rt: Runtime) -> str:
-    return f"{rt.settings.public_url or ''}{PREFIX}"
+def _reference(app: FastAPI, base: str) -> Callable[[], HTMLResponse]:
+    def reference() -> HTMLResponse:
+        return HTMLResponse(page(app.openapi(), base), headers=dict(HEADERS))
+
+    return reference

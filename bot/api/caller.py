@@ -13,11 +13,12 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from bot.api.feed import Feed
 from bot.api.limits import RateLimit
 from bot.api.problems import Refused
 from engine import tokens
 from engine.access import Actor
-from engine.errors import NotAuthenticated
+from engine.errors import InvalidParameters, NotAuthenticated
 from engine.runtime import Runtime
 from storage.records import TokenRecord
 
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 THREADS = 12
 """What the API does at once; the rest waits. Slack's requests have threads of their own."""
+KEY_HEADER, MAX_KEY = "Idempotency-Key", 200
 _ASK_SLACK_EVERY_S = 300.0
 
 scheme = HTTPBearer(auto_error=False, description="A token made by `/runbook token create` or `runbook token create`.")
@@ -32,11 +34,12 @@ scheme = HTTPBearer(auto_error=False, description="A token made by `/runbook tok
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The person who asks, and the token that says so."""
+    """The person who asks, and the token that says so; `key` is their name for this request, to be done once."""
 
     house: House
     actor: Actor
     token: TokenRecord
+    key: str | None = None
 
     @property
     def rt(self) -> Runtime:
@@ -47,12 +50,20 @@ class House:
     """What every request needs: the engine, threads, and how often who may ask.
 
     `base` is the address of the API as its users write it. `refresh` asks Slack anew who somebody is; it may take
-    seconds and never raises. None without Slack.
+    seconds and never raises; `find_author` says whose an e-mail address is. Both are None without Slack.
     """
 
-    def __init__(self, rt: Runtime, base: str, refresh: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        rt: Runtime,
+        base: str,
+        refresh: Callable[[str], object] | None = None,
+        find_author: Callable[[str], str | None] | None = None,
+    ) -> None:
         self.rt = rt
         self.base = base
+        self.find_author = find_author
+        self.feed = Feed(rt, self.in_thread)
         self.rates = RateLimit(rt.settings.api_rate_limit)
         self._refresh = refresh
         self._asked: dict[str, float] = {}
@@ -72,7 +83,7 @@ class House:
         if wait:
             sentence = f"This token asks too often: at most {self.rt.settings.api_rate_limit} times a minute."
             raise Refused(429, "too_many_requests", sentence, {"Retry-After": str(wait)})
-        return Caller(self, actor, token)
+        return Caller(self, actor, token, _key(request))
 
     def _known(self, secret: str) -> tuple[TokenRecord, Actor]:
         token = tokens.authenticate(self.rt, secret)
@@ -86,6 +97,16 @@ class House:
             return
         self._asked[user_id] = now
         self._refresh(user_id)
+
+
+def _key(request: Request) -> str | None:
+    """The request's idempotency key. Raises `InvalidParameters` for one that cannot be kept."""
+    key = request.headers.get(KEY_HEADER)
+    if key is None or request.method != "POST":
+        return None
+    if not key or len(key) > MAX_KEY or not key.isascii() or not key.isprintable():
+        raise InvalidParameters({KEY_HEADER: f"use 1 to {MAX_KEY} printable ASCII characters"})
+    return key
 
 
 async def _caller(request: Request, _bearer: Annotated[Any, Security(scheme)]) -> Caller:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from bot.api import models, paging
 from bot.api.caller import Asking, Caller
 from bot.api.problems import documented
 from bot.api.route import Operation
-from engine import executions, sight
+from engine import controls, evidence, executions, explain, people, replaying, sight
 from engine.accepting import Wanted
-from storage.records import ExecutionStatus, Filter
+from storage.records import ExecutionRecord, ExecutionStatus, Filter
 
 router = APIRouter(prefix="/executions", tags=["executions"], route_class=Operation)
+STEERED = documented(400, 403, 404, 409, 413, 415, 422)
 
 
 @router.get("", responses=documented(422))
@@ -28,8 +31,7 @@ def list_executions(
     cursor: paging.Cursor = None,
 ) -> models.Page[models.Execution]:
     """The runs that you may see, the newest first."""
-    wanted = Filter(runbook, status, team, requester, channel, open)
-    return page(caller, wanted, limit, cursor)
+    return page(caller, Filter(runbook, status, team, requester, channel, open), limit, cursor)
 
 
 def page(caller: Caller, wanted: Filter, limit: int, cursor: str | None) -> models.Page[models.Execution]:
@@ -41,19 +43,21 @@ def page(caller: Caller, wanted: Filter, limit: int, cursor: str | None) -> mode
     return models.Page(items=[models.Execution.of(each) for each in found[:limit]], next=more)
 
 
-@router.post("", status_code=202, responses=documented(403, 404, 409, 413, 415, 422))
+@router.post("", status_code=202, responses=STEERED)
 def start_execution(caller: Asking, wanted: models.Start, answer: Response) -> models.Started:
     """Ask for a run. When this answers, it is on record and will be run."""
-    slug = sight.runbook(caller.rt, caller.actor, wanted.runbook).slug
-    asked = Wanted(
-        slug, wanted.parameters, "api", number=wanted.version, reason=wanted.reason, incident=wanted.incident or {}
-    )
-    return started(caller, asked, wanted, answer)
+    return started(caller, wanted.runbook, wanted, answer)
 
 
-def started(caller: Caller, asked: Wanted, how: models.Start | models.Execute, answer: Response) -> models.Started:
+def started(caller: Caller, runbook: str, asked: models.Execute, answer: Response) -> models.Started:
     """Ask for the run, and say where it can be looked at."""
-    accepted = executions.request(caller.rt, caller.actor, asked, force=how.force, reuse_within_ms=how.reuse_within_ms)
+    slug = sight.runbook(caller.rt, caller.actor, runbook).slug
+    wanted = Wanted(
+        slug, asked.parameters, "api", number=asked.version, reason=asked.reason, incident=asked.incident.facts()
+    )
+    accepted = executions.request(
+        caller.rt, caller.actor, wanted, force=asked.force, reuse_within_ms=asked.reuse_within_ms, key=caller.key
+    )
     answer.headers["Location"] = f"{caller.house.base}/executions/{accepted.execution.id}"
     return models.Started(how=accepted.how, execution=models.Execution.of(accepted.execution))
 
@@ -61,7 +65,7 @@ def started(caller: Caller, asked: Wanted, how: models.Start | models.Execute, a
 @router.get("/{execution}", responses=documented(404))
 def get_execution(caller: Asking, execution: str) -> models.ExecutionDetail:
     """One run with its steps and gates."""
-    found = sight.execution(caller.rt, caller.actor, execution)
+    found = seen(caller, execution)
     view = executions.view(caller.rt, found.id)
     return models.ExecutionDetail(
         **models.execution_fields(view.execution),
@@ -69,3 +73,69 @@ def get_execution(caller: Asking, execution: str) -> models.ExecutionDetail:
         gates=[models.Gate.of(each, found.team) for each in view.gates],
         behind=list(view.ahead),
     )
+
+
+def seen(caller: Caller, execution: str) -> ExecutionRecord:
+    """The run, if the person who asks may see it. Raises `NotFound`."""
+    return sight.execution(caller.rt, caller.actor, execution)
+
+
+@router.post("/{execution}/pause", responses=STEERED)
+def pause_execution(caller: Asking, execution: str, why: models.Why) -> models.Execution:
+    """Start nothing more until it is resumed; what runs now finishes."""
+    run = seen(caller, execution)
+    return models.Execution.of(controls.pause(caller.rt, caller.actor, run.id, why.reason))
+
+
+@router.post("/{execution}/resume", responses=STEERED)
+def resume_execution(caller: Asking, execution: str, why: models.Why) -> models.Execution:
+    """Let a paused run go on."""
+    run = seen(caller, execution)
+    return models.Execution.of(controls.resume(caller.rt, caller.actor, run.id, why.reason))
+
+
+@router.post("/{execution}/cancel", responses=STEERED)
+def cancel_execution(caller: Asking, execution: str, how: models.Cancel) -> models.Execution:
+    """End a run: nothing more starts, calls under way are dropped, its cleanup follows."""
+    run = seen(caller, execution)
+    return models.Execution.of(controls.cancel(caller.rt, caller.actor, run.id, how.reason, force=how.force))
+
+
+@router.post("/{execution}/replay", status_code=202, responses=STEERED)
+def replay_execution(caller: Asking, execution: str, how: models.Replay, answer: Response) -> models.Execution:
+    """Run it once more with the same parameters, from the start or from a step."""
+    run = seen(caller, execution)
+    new = replaying.replay(
+        caller.rt, caller.actor, run.id, start_from=how.from_step, latest=how.latest, reason=how.reason, key=caller.key
+    )
+    answer.headers["Location"] = f"{caller.house.base}/executions/{new.id}"
+    return models.Execution.of(new)
+
+
+@router.post("/{execution}/handover", responses=STEERED)
+def hand_over_execution(caller: Asking, execution: str, how: models.Handover) -> models.Execution:
+    """Let somebody else answer for it from now on."""
+    run = seen(caller, execution)
+    to = people.as_known(caller.rt, how.to)
+    return models.Execution.of(controls.hand_over(caller.rt, caller.actor, run.id, to, how.reason))
+
+
+@router.get("/{execution}/why", responses=documented(404))
+def explain_execution(caller: Asking, execution: str) -> models.Explanation:
+    """What it does or waits for, since when, until when, and who can do something about it."""
+    run = seen(caller, execution)
+    return models.Explanation.of(explain.explain(caller.rt, run.id))
+
+
+@router.get("/{execution}/logs", responses=documented(404, 409))
+def get_execution_logs(caller: Asking, execution: str, step: str | None = None) -> models.Logs:
+    """The tries of its steps, with what was sent and what came back, and its events; `step` narrows it."""
+    run = seen(caller, execution)
+    return models.Logs.of(evidence.logs(caller.rt, caller.actor, run.id, step))
+
+
+@router.get("/{execution}/evidence", responses=documented(404))
+def get_execution_evidence(caller: Asking, execution: str) -> dict[str, Any]:
+    """Everything on record of a run, with digests and the proof that its audit rows are in the chain."""
+    run = seen(caller, execution)
+    return evidence.bundle(caller.rt, caller.actor, run.id)

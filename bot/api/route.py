@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,20 +15,31 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from bot.api import problems
-from bot.api.caller import House
+from bot.api.caller import KEY_HEADER, MAX_KEY, Caller, House
 from bot.api.problems import Refused
+from engine import requests
 from engine.errors import EngineError
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 MAX_BODY = 1024 * 1024
 _TOO_LARGE = "A body may have at most 1 MiB."
-_JSON = ("application/json", "application/merge-patch+json")
+_KEPT_HEADERS = ("location", "etag")
+_KEY = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Your name for this request. Sent again within 24 hours it is answered the same.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[ -~]+$"},
+}
 
 
 class Operation(APIRoute):
     """An operation whose function may block: it is run in the API's own threads."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **keys: Any) -> None:
+        if "POST" in (keys.get("methods") or ()):
+            keys["openapi_extra"] = {"parameters": [_KEY]}
+            keys["responses"] = {**problems.documented(409, 422), **(keys.get("responses") or {})}
         super().__init__(path, endpoint if inspect.iscoroutinefunction(endpoint) else _threaded(endpoint), **keys)
 
     def get_route_handler(self) -> Handler:
@@ -36,9 +48,11 @@ class Operation(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 house: House = request.app.state.house
-                request.state.caller = await house.caller(request)
+                caller = request.state.caller = await house.caller(request)
                 _must_be_json(request)
-                return await act(await _whole(request))
+                body = await _body(request)
+                whole = _with_body(request, body)
+                return await (act(whole) if caller.key is None else _once(caller, whole, body, act))
             except (EngineError, HTTPException, RequestValidationError):
                 raise
             except Exception as error:  # noqa: BLE001 - told as a problem and logged with an id
@@ -50,20 +64,41 @@ class Operation(APIRoute):
 def _threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(endpoint)
     async def in_thread(*args: Any, **keys: Any) -> Any:
-        caller = keys["caller"]
+        caller: Caller = keys["caller"]
         return await caller.house.in_thread(endpoint, *args, **keys)
 
     return in_thread
 
 
+async def _once(caller: Caller, request: Request, body: bytes, act: Handler) -> Response:
+    """Do what was asked, unless this person's request with this key was done before: then answer the same."""
+    house, key = caller.house, caller.key
+    assert key is not None
+    told = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    digest = hashlib.sha256(told + body).hexdigest()
+    before = await house.in_thread(requests.begin, caller.rt, caller.actor, key, digest)
+    if before is not None:
+        headers = {**before.headers, "Idempotency-Replayed": "true"}
+        return Response(before.body, before.status or 200, headers, media_type="application/json")
+    try:
+        answer = await act(request)
+    except BaseException:
+        await house.in_thread(requests.refused, caller.rt, caller.actor, key)
+        raise
+    kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+    text = bytes(answer.body).decode()
+    await house.in_thread(requests.answered, caller.rt, caller.actor, key, answer.status_code, kept, text)
+    return answer
+
+
 def _must_be_json(request: Request) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind and kind not in _JSON:
+    if kind and kind != "application/json":
         raise Refused(415, "unsupported_media_type", "Send the body as application/json.")
 
 
-async def _whole(request: Request) -> Request:
-    """The request with its body read, once and no further than is allowed."""
+async def _body(request: Request) -> bytes:
+    """The body, read no further than is allowed."""
     if int(request.headers.get("content-length", "0")) > MAX_BODY:
         raise Refused(413, "too_large", _TOO_LARGE)
     body = bytearray()
@@ -71,8 +106,11 @@ async def _whole(request: Request) -> Request:
         body += chunk
         if len(body) > MAX_BODY:
             raise Refused(413, "too_large", _TOO_LARGE)
+    return bytes(body)
 
+
+def _with_body(request: Request, body: bytes) -> Request:
     async def receive() -> Message:
-        return {"type": "http.request", "body": bytes(body), "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return Request(request.scope, receive)

@@ -1,22 +1,28 @@
-"""Runbooks: the catalogue, its versions, and running them."""
+"""Runbooks: the catalogue, writing in it, and running what is in it."""
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from bot.api import models, paging
-from bot.api.caller import Asking
-from bot.api.executions import started
-from bot.api.problems import documented
+from bot.api.caller import Asking, Caller
+from bot.api.executions import STEERED, page, started
+from bot.api.problems import Refused, documented
 from bot.api.route import Operation
-from engine import catalog, sight
-from engine.accepting import Wanted
+from engine import authoring, catalog, executions, sight
 from engine.access import teams_seen
-from storage.records import VersionStatus
+from engine.definition import lint
+from storage.records import ExecutionStatus, Filter, RunbookRecord, VersionStatus
 
 router = APIRouter(prefix="/runbooks", tags=["runbooks"], route_class=Operation)
+RECENT = 10
+_EDITED = documented(400, 403, 404, 409, 412, 413, 415, 422, 428)
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", max_length=200, description="The `ETag` of what you saw; required.")
+]
 
 
 @router.get("", responses=documented(422))
@@ -31,24 +37,155 @@ def list_runbooks(
 ) -> models.Page[models.Runbook]:
     """The runbooks that you may see, by id."""
     after = paging.decode(cursor, str)[0] if cursor else ""
-    seen = teams_seen(caller.rt, caller.actor)
-    found = catalog.listing(caller.rt, text, tag, team=team, status=status, seen=seen)
+    teams = teams_seen(caller.rt, caller.actor)
+    found = catalog.listing(caller.rt, text, tag, team=team, status=status, seen=teams)
     found = [each for each in found if each.slug > after]
     more = paging.encode(found[limit - 1].slug) if len(found) > limit else None
     return models.Page(items=[models.Runbook.of(each) for each in found[:limit]], next=more)
 
 
+@router.post("", status_code=201, responses=documented(400, 403, 409, 413, 415, 422))
+def create_runbook(caller: Asking, written: models.Written, answer: Response) -> models.Runbook:
+    """Add a runbook that lives in the database, as a DRAFT: it runs once it is approved."""
+    made = authoring.create(caller.rt, caller.actor, _source(written), written.note)
+    answer.headers["Location"] = f"{caller.house.base}/runbooks/{made.slug}"
+    return _shown(catalog.get(caller.rt, made.slug), answer)
+
+
 @router.get("/{runbook}", responses=documented(404))
-def get_runbook(caller: Asking, runbook: str) -> models.Runbook:
-    """One runbook."""
-    return models.Runbook.of(sight.runbook(caller.rt, caller.actor, runbook))
+def get_runbook(caller: Asking, runbook: str, answer: Response) -> models.RunbookDetail:
+    """One runbook with its newest versions and latest runs. Its `ETag` is what edits send as `If-Match`."""
+    found = seen(caller, runbook)
+    runs = executions.page(caller.rt, caller.actor, Filter(slug=found.slug), limit=RECENT)
+    answer.headers["ETag"] = _etag(found)
+    return models.RunbookDetail(
+        **models.runbook_fields(found),
+        parameters=catalog.definition(catalog.version(caller.rt, found.slug)).parameters,
+        versions=[models.Version.of(each) for each in catalog.history(caller.rt, found.slug)[:RECENT]],
+        executions=[models.Execution.of(each) for each in runs],
+    )
 
 
-@router.post("/{runbook}/execute", status_code=202, responses=documented(403, 404, 409, 413, 415, 422))
+@router.put("/{runbook}", responses=_EDITED)
+def replace_runbook(
+    caller: Asking, runbook: str, written: models.Written, answer: Response, if_match: IfMatch = None
+) -> models.Runbook:
+    """Write a new version; the runbook is a DRAFT again. 409, naming the file, for one that comes from a file."""
+    return _update(caller, runbook, _source(written), written.note, if_match, answer)
+
+
+@router.patch("/{runbook}", responses=_EDITED)
+def edit_runbook(
+    caller: Asking, runbook: str, changes: models.Changes, answer: Response, if_match: IfMatch = None
+) -> models.Runbook:
+    """Write a new version by merging changes into the definition; the runbook is a DRAFT again."""
+    found = seen(caller, runbook)
+    authoring.must_be_ours(found)
+    source = authoring.patched(caller.rt, found.slug, changes.definition)
+    return _update(caller, runbook, source, changes.note, if_match, answer)
+
+
+def _update(
+    caller: Caller, runbook: str, source: str, note: str, if_match: str | None, answer: Response
+) -> models.Runbook:
+    found = seen(caller, runbook)
+    authoring.update(caller.rt, caller.actor, found.slug, source, note, _matched(if_match))
+    return _shown(catalog.get(caller.rt, found.slug), answer)
+
+
+@router.delete("/{runbook}", status_code=204, responses=_EDITED)
+def delete_runbook(caller: Asking, runbook: str, if_match: IfMatch = None) -> None:
+    """Withdraw and remove it; what it ran stays on record. 409 while a run of it is open."""
+    authoring.delete(caller.rt, caller.actor, seen(caller, runbook).slug, _matched(if_match))
+
+
+@router.post("/{runbook}/approve", responses=STEERED)
+def approve_runbook(caller: Asking, runbook: str, what: models.Approve) -> models.Version:
+    """Let the newest version run. Never one's own edit."""
+    found = seen(caller, runbook)
+    number = what.version or found.current_number
+    return models.Version.of(catalog.approve(caller.rt, caller.actor, found.slug, number, what.digest))
+
+
+@router.post("/{runbook}/deprecate", responses=STEERED)
+def deprecate_runbook(caller: Asking, runbook: str, what: models.Deprecate) -> models.Version:
+    """Withdraw one version, or every version: they no longer run, and their open runs stop at their next step."""
+    found = seen(caller, runbook)
+    return models.Version.of(catalog.deprecate(caller.rt, caller.actor, found.slug, what.version, what.reason))
+
+
+@router.post("/{runbook}/rollback", responses=STEERED)
+def roll_back_runbook(caller: Asking, runbook: str) -> models.Version:
+    """Make the newest version, if it is deprecated, a DRAFT again, to be approved anew."""
+    return models.Version.of(catalog.rollback(caller.rt, caller.actor, seen(caller, runbook).slug))
+
+
+@router.get("/{runbook}/versions", responses=documented(404))
+def list_versions(caller: Asking, runbook: str) -> list[models.Version]:
+    """All versions, the newest first."""
+    return [models.Version.of(each) for each in catalog.history(caller.rt, seen(caller, runbook).slug)]
+
+
+@router.get("/{runbook}/versions/{version}", responses=documented(404, 422))
+def get_version(caller: Asking, runbook: str, version: Annotated[int, Path(ge=1, le=2**31)]) -> models.VersionDetail:
+    """One version with its text, and with what deserves a second look."""
+    found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
+    warnings = [each.message for each in lint.warnings(catalog.definition(found))]
+    return models.VersionDetail(**dict(models.Version.of(found)), source=found.source, warnings=warnings)
+
+
+@router.get("/{runbook}/diff", responses=documented(404, 422))
+def diff_runbook(
+    caller: Asking, runbook: str, version: Annotated[int | None, Query(ge=1, le=2**31)] = None
+) -> models.Diff:
+    """What a version changes against the last approved one before it: the newest when left out."""
+    found = seen(caller, runbook)
+    number = version or found.current_number
+    return models.Diff(version=number, diff=catalog.diff(caller.rt, found.slug, number))
+
+
+@router.post("/{runbook}/execute", status_code=202, responses=STEERED)
 def execute_runbook(caller: Asking, runbook: str, wanted: models.Execute, answer: Response) -> models.Started:
     """Run it. When this answers, the run is on record and will be run."""
-    slug = sight.runbook(caller.rt, caller.actor, runbook).slug
-    asked = Wanted(
-        slug, wanted.parameters, "api", number=wanted.version, reason=wanted.reason, incident=wanted.incident or {}
-    )
-    return started(caller, asked, wanted, answer)
+    return started(caller, runbook, wanted, answer)
+
+
+@router.get("/{runbook}/executions", responses=documented(404, 422))
+def list_runbook_executions(
+    caller: Asking,
+    runbook: str,
+    status: ExecutionStatus | None = None,
+    open: bool | None = None,  # noqa: A002 - the filter's name
+    limit: paging.Limit = 50,
+    cursor: paging.Cursor = None,
+) -> models.Page[models.Execution]:
+    """Its runs, the newest first."""
+    wanted = Filter(slug=seen(caller, runbook).slug, status=status, open=open)
+    return page(caller, wanted, limit, cursor)
+
+
+def seen(caller: Caller, runbook: str) -> RunbookRecord:
+    """The runbook, if the person who asks may see it. Raises `NotFound`."""
+    return sight.runbook(caller.rt, caller.actor, runbook)
+
+
+def _source(written: models.Written) -> str:
+    if written.source is not None:
+        return written.source
+    return json.dumps(written.definition, indent=2, ensure_ascii=False) + "\n"
+
+
+def _shown(found: RunbookRecord, answer: Response) -> models.Runbook:
+    answer.headers["ETag"] = _etag(found)
+    return models.Runbook.of(found)
+
+
+def _etag(found: RunbookRecord) -> str:
+    return f'"{authoring.tag(found)}"'
+
+
+def _matched(if_match: str | None) -> str:
+    """What the author has seen. Raises `Refused` where they do not say."""
+    if not if_match:
+        raise Refused(428, "precondition_required", "Say which version you change: send its ETag as If-Match.")
+    return if_match.strip().removeprefix("W/").strip('"')

@@ -8,8 +8,21 @@ from typing import Any
 Json = Any
 
 
+MISTAKES = frozenset(
+    {
+        "invalid_arguments", "invalid_blocks", "invalid_blocks_format", "invalid_json", "invalid_payload",
+        "json_not_object", "markdown_text_conflict", "metadata_too_large", "msg_blocks_too_long", "no_text",
+        "push_limit_reached", "view_too_large",
+    }
+)  # fmt: skip
+"""Refusals of calls that Slack's published arguments and limits forbid, whatever the workspace is like."""
+
+
 class Journal:
-    """Calls and problems in the order they happened; times are seconds since the epoch."""
+    """Calls and problems in the order they happened; times are seconds since the epoch.
+
+    A problem with `mistake` is the bot's own: no workspace would have taken what it sent.
+    """
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Json]] = []
@@ -30,4 +43,5 @@ class Journal:
         return entry
 
     def problem(self, kind: str, message: str, **details: Json) -> None:
-        self.problems.append({"kind": kind, "message": message, "time": time.time(), **details})
+        mistake = kind in ("unknown_method", "missing_text") or details.get("error") in MISTAKES
+        self.problems.append({"kind": kind, "message": message, "time": time.time(), "mistake": mistake, **details})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bot.grammar import Command, GrammarError, spell, verb
+from bot.grammar import Command, spell
 from bot.manual import verbs_about
 from bot.slack import incident, looking, running, steering, tokens
 from bot.slack.ask import Ask, Several, the_run
@@ -89,8 +89,6 @@ def _approve(ask: Ask) -> Message:
 
 
 def _reject(ask: Ask) -> Message:
-    if not ask.option("comment").strip():
-        raise GrammarError("Say why it is rejected.", verb("reject").usage)
     return _vote(ask, Decision.REJECT)
 
 

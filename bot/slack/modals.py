@@ -138,7 +138,9 @@ def _pick(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Sub
         return Submission({RUNBOOK_BLOCK: "Please choose a runbook."}, place)
     version, runbook = executions.prepare(desk.rt, desk.directory.identify(user), slug)
     following = RunForm(version.slug, version.number, ref.channel, ref.channel_name, about=ref.about)
-    return Submission({}, place, following=form.run_form(runbook, following, {}, "", {}))
+    filled = running.prefilled(desk, runbook, ref.channel)
+    following = running.kept(desk, user, runbook, following, filled)
+    return Submission({}, place, following=form.run_form(runbook, following, filled, "", {}))
 
 
 def suggest(desk: Desk, body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from bot.slack.reply import Place
 from bot.slack.views import form
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, person, when
-from engine import drafts, executions, incidents
+from engine import accepting, drafts, executions, incidents
 from engine.accepting import Wanted
 from engine.access import Actor
 from engine.definition import parameters
@@ -45,9 +45,10 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
         given.pop("force")
         force = command.says_yes("force")
     ref = RunForm(version.slug, version.number, place.channel, name, int(force), reuse_ms=reuse_ms)
-    filled = prefilled(desk, runbook, place.channel)
+    about = incidents.bound(desk.rt, {"channel": place.channel})
+    filled = incidents.prefill(runbook.parameters, about)
     try:
-        values = parameters.validate(runbook.parameters, {**filled, **parameters.coerce(runbook.parameters, given)})
+        values = accepting.complete(runbook, parameters.coerce(runbook.parameters, given), about)
     except InvalidParameters as wrong:
         if place.trigger_id is None:
             raise
@@ -110,9 +111,15 @@ def open_form(
     problems: Mapping[str, str],
 ) -> None:
     """Ask for the parameters in a modal, which Slack allows for three seconds. Raises Conflict when those are over."""
-    if len(form.pages(runbook)) > 1:
-        ref = replace(ref, draft=drafts.keep(desk.rt, place.user, Draft(dict(given), reason)))
+    ref = kept(desk, place.user, runbook, ref, given, reason)
     open_modal(desk, place, form.run_form(runbook, ref, given, reason, problems))
+
+
+def kept(desk: Desk, user: str, runbook: Runbook, ref: RunForm, given: Mapping[str, Any], reason: str = "") -> RunForm:
+    """`ref` for a form whose later parts must not forget what is known now."""
+    if len(form.pages(runbook)) == 1:
+        return ref
+    return replace(ref, draft=drafts.keep(desk.rt, user, Draft(dict(given), reason)))
 
 
 def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:

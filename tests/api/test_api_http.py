@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from asking import Api, refused
-from house import ALICE, BOB, CAROL, HOUR, OSCAR
+from house import ALICE, BOB, CAROL, HOUR, OSCAR, http, runbook
 
 from engine import tokens
 
@@ -51,6 +51,7 @@ def test_what_is_not_there_is_a_problem_too(api: Api, method: str, path: str, st
         (b"[" * 100_000, "application/json", 400, "malformed"),
         (b"{}", "text/plain", 415, "unsupported_media_type"),
         (b"a=b", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+        (b'{"runbook": "\\ud800"}', "application/json", 422, "invalid_parameters"),
         (b"[]", "application/json", 422, "invalid_parameters"),
         (b"", "application/json", 422, "invalid_parameters"),
         (b'{"runbook": "drain", "prameters": {}}', "application/json", 422, "invalid_parameters"),
@@ -155,3 +156,19 @@ def test_another_teams_things_are_not_there(api: Api) -> None:
     refused(api.post("/runbooks/drain/execute", OSCAR, {}), 404, "not_found")
     refused(api.post("/runbooks/ping/execute", OSCAR, {}), 403, "not_allowed")
     assert "Did you mean drain?" in refused(api.ask("GET", "/runbooks/drein", CAROL), 404, "not_found")["detail"]
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '"\\u0000"', '"\\uffff"', "1e999", "NaN", "-Infinity", "1" * 400])
+def test_whatever_json_can_say_is_taken_or_refused(api: Api, text: str) -> None:
+    """A half of a pair, a NUL, a number without end: never an accident, and what was taken can be shown."""
+    body = f'{{"runbook": "ping", "reason": {text}, "parameters": {{"x": {text}}}}}'.encode()
+    headers = {"Authorization": f"Bearer {api.token(ALICE)}", "Content-Type": "application/json"}
+    answer = api.client.post("/api/v1/executions", content=body, headers=headers)
+    assert answer.status_code in (202, 422), answer.text
+    free = runbook("free", http("a"), parameters={"type": "object", "additionalProperties": True})
+    api.house.publish(free)
+    body = f'{{"parameters": {{"any": {text}}}}}'.encode()
+    answer = api.client.post("/api/v1/runbooks/free/execute", content=body, headers=headers)
+    assert answer.status_code in (202, 422), answer.text
+    for path in ("/executions", "/audit"):
+        assert api.ask("GET", path, ALICE).status_code == 200

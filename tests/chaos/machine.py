@@ -166,7 +166,7 @@ class EngineMachine(RuleBasedStateMachine):
     def vote(self, pick: int, who: Any, decision: Decision) -> None:
         for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
             with suppress(EngineError):
-                approvals.vote(self.house.rt, who, run, path, decision)
+                approvals.vote(self.house.rt, who, run, path, decision, "as I see it")
 
     @rule(pick=PICK, who=st.sampled_from([ALICE, DAVE]))
     def withdraw(self, pick: int, who: Any) -> None:

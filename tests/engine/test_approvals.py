@@ -29,6 +29,8 @@ def at_gate(house: House, target: Target, **keys) -> str:
 
 
 def vote(house: House, run: str, who: Actor, decision: Decision = YES, **keys) -> GateView:
+    if decision is NO:
+        keys.setdefault("comment", "as I see it")
     return approvals.vote(house.rt, who, run, None, decision, **keys)
 
 

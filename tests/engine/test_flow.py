@@ -333,7 +333,7 @@ def test_a_gate_is_never_skipped(house: House, target: Target) -> None:
     for path in ("ask", "way"):
         with pytest.raises(Conflict, match="nobody skips it"):
             controls.skip(house.rt, CAROL, run, path, "in a hurry")
-    approvals.vote(house.rt, ALICE, run, "ask", Decision.REJECT)
+    approvals.vote(house.rt, ALICE, run, "ask", Decision.REJECT, "no")
     assert house.run(run) == "FAILED"
     with pytest.raises(Conflict, match="nobody skips it"):
         controls.skip(house.rt, CAROL, run, "ask", "in a hurry")

@@ -32,7 +32,7 @@ def waiting(house: House, **keys) -> list[str]:
 
 
 def voting(house: House, run: str, who, decision=Decision.APPROVE):
-    return lambda: approvals.vote(house.rt, who, run, None, decision)
+    return lambda: approvals.vote(house.rt, who, run, None, decision, "as I see it")
 
 
 def ends_of(house: House, run: str) -> Counter[str]:

@@ -200,6 +200,8 @@ def stage(folder: Path, *, socket_mode: bool, pages: bool = False) -> Iterator[S
     running = Stage(sim, rt, door)
     try:
         yield running
+        mistakes = [each for each in sim.workspace.journal.problems if each["mistake"]]
+        assert not mistakes, f"Slack takes no such calls, whatever the workspace is like: {mistakes}"
     finally:
         stop.set()
         running.http.close()

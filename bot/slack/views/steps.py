@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -23,6 +24,10 @@ _ROOM = 6000
 """Characters for the details of all steps together: Slack refuses messages of about 13,000."""
 _PEOPLE = 5
 """Approvers named on one step."""
+_LOOP = 6
+"""Inner steps of a loop that are all shown; of more, rounds that are done are only counted."""
+_ROUND = re.compile(r"[^\[]+\[\d+\]")
+_DONE = {StepStatus.SUCCESS, StepStatus.SKIPPED}
 _SETTLED = {StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.BLOCKED}
 _ORDER = tuple(Phase)
 Place = tuple[int, ...]
@@ -63,9 +68,27 @@ def folded(steps: Sequence[StepRunRecord], limit: int) -> tuple[list[StepRunReco
     return shown, Counter(step_words(step)[1] for step in steps if step.id not in kept)
 
 
+def unrolled(steps: Sequence[StepRunRecord]) -> list[StepRunRecord]:
+    """The steps without the rounds that are done of loops with many steps: the loop itself says how many those are."""
+    rounds: dict[str, list[StepRunRecord]] = {}
+    for step in steps:
+        if (found := _ROUND.match(step.scope)) is not None:
+            rounds.setdefault(found[0], []).append(step)
+    inside: Counter[str] = Counter()
+    for name, held in rounds.items():
+        inside[name.rpartition("[")[0]] += len(held)
+    done = {
+        step.id
+        for name, held in rounds.items()
+        if inside[name.rpartition("[")[0]] > _LOOP and all(step.status in _DONE for step in held)
+        for step in held
+    }
+    return [step for step in steps if step.id not in done]
+
+
 def plan(view: ExecutionView) -> PlanBlock:
     """The steps as task cards."""
-    shown, rest = folded(ordered(view.steps), LIMIT)
+    shown, rest = folded(unrolled(ordered(view.steps)), LIMIT)
     room = _ROOM // max(len(shown), 1)
     tasks = [_task(view, step, room) for step in shown]
     if rest:
@@ -76,7 +99,7 @@ def plan(view: ExecutionView) -> PlanBlock:
 def _task(view: ExecutionView, step: StepRunRecord, room: int) -> TaskCardBlock:
     _, words = step_words(step, run_ended=view.execution.status.ended)
     told = "" if step.status is StepStatus.SUCCESS else words
-    details = " · ".join(part for part in (told, note_of(step)) if part)
+    details = " · ".join(part for part in (told, _rounds(view, step), note_of(step)) if part)
     output = _rich_output(step, min(150, room))
     return TaskCardBlock(
         task_id=f"step-{step.id}",
@@ -89,13 +112,17 @@ def _task(view: ExecutionView, step: StepRunRecord, room: int) -> TaskCardBlock:
 
 def lines(view: ExecutionView) -> list[Block]:
     """The steps as text that every client and workspace knows."""
-    shown, rest = folded(ordered(view.steps), LIMIT)
+    shown, rest = folded(unrolled(ordered(view.steps)), LIMIT)
     room = min(200, _ROOM // max(len(shown), 1))
     found = [f"*{inline(progress(view))}*"]
     for step in shown:
         icon, words = step_words(step, run_ended=view.execution.status.ended)
         approved = ", ".join(person(user) for user in _approvers(step)[:_PEOPLE])
-        note = inline(note_of(step) or _output(step), room) if not approved else f"approved by {approved}"
+        note = (
+            inline(_rounds(view, step) or note_of(step) or _output(step), room)
+            if not approved
+            else f"approved by {approved}"
+        )
         tail = f" · {note}" if note else ""
         found.append(f"{icon} {code(step_title(view.runbook, step), 120)} {words}{tail}")
     if rest:
@@ -115,6 +142,20 @@ def progress(view: ExecutionView) -> str:
     """How far it is, in one line."""
     ended = sum(1 for step in view.steps if step.ended_at is not None and not never_started(step))
     return f"{ended} of {len(view.steps)} steps ended" if view.steps else "No steps yet"
+
+
+def _rounds(view: ExecutionView, step: StepRunRecord) -> str:
+    """How many rounds of a loop are done, where those are not shown one by one."""
+    if step.kind != "loop":
+        return ""
+    prefix = f"{step.path}["
+    inside = [each for each in view.steps if each.scope.startswith(prefix)]
+    rounds: dict[str, bool] = {}
+    for each in inside:
+        name = each.scope[: each.scope.index("]", len(prefix)) + 1]
+        rounds[name] = rounds.get(name, True) and each.status in _DONE
+    count = sum(rounds.values())
+    return f"{count} round{'' if count == 1 else 's'} done" if len(inside) > _LOOP else ""
 
 
 def note_of(step: StepRunRecord) -> str:

@@ -1,0 +1,68 @@
+"""The events of a run as they happen: a server-sent stream that goes on where it was broken off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
+
+from bot.api import models
+from bot.api.caller import Asking, Caller
+from bot.api.problems import documented
+from bot.api.route import Operation
+from engine import executions, sight, tokens
+from engine.access import Action, verdict
+
+router = APIRouter(prefix="/executions", tags=["executions"], route_class=Operation)
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One message an event: `id` is its number, `event` its kind, `data` the event as JSON.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    204: {"description": "The run has ended and every event was told: do not come back."},
+}
+_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+@router.get("/{execution}/events", responses={**_STREAM, **documented(404, 422)}, response_class=StreamingResponse)
+async def follow_execution(
+    caller: Asking,
+    execution: str,
+    last_event_id: Annotated[int, Header(ge=0, le=2**53, description="The number of the last event you have.")] = 0,
+    after: Annotated[int, Query(ge=0, le=2**53, description="The same for who cannot send a header.")] = 0,
+) -> Response:
+    """Follow a run: what has happened since the last event you have, then what happens, until it has ended.
+
+    A message `end` is the last one of a run that has ended. Every 15 s without an event a comment says that the stream
+    is alive.
+    """
+    seen = max(last_event_id, after)
+    found = await caller.house.in_thread(sight.execution, caller.rt, caller.actor, execution)
+    if found.status.ended and seen >= found.event_seq:
+        return Response(status_code=204)
+    return StreamingResponse(_told(caller, found.id, seen), media_type="text/event-stream", headers=_HEADERS)
+
+
+async def _told(caller: Caller, execution_id: str, seen: int) -> AsyncIterator[str]:
+    async for batch in caller.house.feed.follow(execution_id, seen):
+        if batch:
+            yield "".join(_message(models.Event.of(each)) for each in batch)
+        elif await caller.house.in_thread(_may_go_on, caller, execution_id):
+            yield ": still here\n\n"
+        else:
+            return
+    yield "event: end\ndata: {}\n\n"
+
+
+def _message(event: models.Event) -> str:
+    return f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
+
+
+def _may_go_on(caller: Caller, execution_id: str) -> bool:
+    """Whether the token still counts, and its person may still see the run."""
+    if not tokens.still_counts(caller.rt, caller.token.id):
+        return False
+    return verdict(caller.rt, caller.actor, Action.VIEW, executions.find(caller.rt, execution_id)).allowed

@@ -1,0 +1,85 @@
+"""Incidents: channels bound to a case, and the story of a channel."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from bot.api import models
+from bot.api.caller import Asking
+from bot.api.problems import documented
+from bot.api.route import Operation
+from engine import catchup, incidents
+from engine.access import Action, verdict
+from engine.errors import Conflict
+from storage.records import ExecutionRecord
+
+router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Operation)
+Number = Annotated[int, Path(ge=1, le=2**53)]
+_CHANGED = documented(400, 403, 404, 409, 413, 415, 422)
+
+
+@router.get("", responses=documented(422))
+def list_incidents(
+    caller: Asking,
+    open: bool = False,  # noqa: A002 - the filter's name
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> list[models.Incident]:
+    """The newest incidents first; `open` leaves those that are."""
+    return [models.Incident.of(each) for each in incidents.recent(caller.rt, open_only=open, limit=limit)]
+
+
+@router.get("/{incident}", responses=documented(404, 422))
+def get_incident(caller: Asking, incident: Number) -> models.Incident:
+    """One incident."""
+    return models.Incident.of(incidents.get(caller.rt, incident))
+
+
+@router.post("", status_code=201, responses=_CHANGED)
+def open_incident(caller: Asking, wanted: models.NewIncident) -> models.Incident:
+    """Make a channel an incident."""
+    made = incidents.open_incident(
+        caller.rt, caller.actor, wanted.channel, wanted.channel_name, wanted.title, wanted.severity, wanted.facts
+    )
+    return models.Incident.of(made)
+
+
+@router.patch("/{incident}", responses=_CHANGED)
+def edit_incident(caller: Asking, incident: Number, wanted: models.EditedIncident) -> models.Incident:
+    """Change what is known of an open incident; an empty field is dropped."""
+    channel = _open_channel(caller, incident)
+    changed = incidents.edit(
+        caller.rt, caller.actor, channel, title=wanted.title, severity=wanted.severity, fields=wanted.facts
+    )
+    return models.Incident.of(changed)
+
+
+@router.post("/{incident}/close", responses=_CHANGED)
+def close_incident(caller: Asking, incident: Number, how: models.Cancel) -> models.Incident:
+    """End an incident. 409 while runs are open in its channel, unless `force` says that this is meant."""
+    done = incidents.close(caller.rt, caller.actor, _open_channel(caller, incident), how.reason, force=how.force)
+    if not done.closed:
+        names = ", ".join(run.id for run in done.open_runs if _may_see(caller, run)) or "of other teams"
+        raise Conflict(f"Runs are open in its channel: {names}. Close it all the same with `force`.")
+    return models.Incident.of(done.incident)
+
+
+@router.get("/{incident}/story", responses=documented(404, 422))
+def tell_incident(caller: Asking, incident: Number) -> models.Story:
+    """What happened in the incident's channel, for whoever comes late."""
+    channel = incidents.get(caller.rt, incident).channel
+    told = catchup.catch_up(caller.rt, caller.actor, channel)
+    hidden = {run.id for run in told.runs if not _may_see(caller, run)}
+    return models.Story.of(told, hidden)
+
+
+def _may_see(caller: Asking, run: ExecutionRecord) -> bool:
+    return verdict(caller.rt, caller.actor, Action.VIEW, run).allowed
+
+
+def _open_channel(caller: Asking, incident: int) -> str:
+    found = incidents.get(caller.rt, incident)
+    if found.closed_at is not None:
+        raise Conflict(f"Incident {incident} is closed.")
+    return found.channel

@@ -1,0 +1,317 @@
+"""Runs, their steps and gates, as data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, Why, fields_of, moment
+from engine.evidence import RunLog, StepLog
+from engine.executions import GateView
+from engine.explain import Explanation as Explained
+from engine.roles import describe_approvers
+from storage.records import (
+    ApprovalStatus,
+    AttemptRecord,
+    AttemptStatus,
+    Decision,
+    EventRecord,
+    ExecutionRecord,
+    ExecutionStatus,
+    Phase,
+    StepRunRecord,
+    StepStatus,
+)
+
+
+class Execution(BaseModel):
+    """One run of one version. `ending` is the result that is certain while the rest still finishes."""
+
+    id: str
+    runbook: str
+    version: int
+    digest: str
+    team: str | None
+    status: ExecutionStatus
+    ending: ExecutionStatus | None
+    phase: Phase
+    parameters: Json
+    trigger: str
+    requester: str
+    owner: Annotated[str, Field(description="Who answers for it: whom it was handed to, else who asked for it.")]
+    reason: str
+    incident: Json
+    result: Json
+    error: Json
+    paused_reason: str | None
+    replay_of: str | None
+    queued_in: str | None = Field(description="The concurrency group whose slot it waits for.")
+    last_event: int = Field(description="The number of its newest event.")
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    running_ms: int
+    waiting_ms: int
+    paused_ms: int
+
+    @staticmethod
+    def of(record: ExecutionRecord) -> Execution:
+        return Execution(**execution_fields(record))
+
+
+def execution_fields(record: ExecutionRecord) -> dict[str, Any]:
+    queue = record.slot_group if record.slot == "queued" else None
+    renamed = {
+        "owner": record.responsible,
+        "runbook": record.slug,
+        "version": record.number,
+        "last_event": record.event_seq,
+        "queued_in": queue,
+    }
+    return fields_of(Execution, record, **renamed)
+
+
+class Step(BaseModel):
+    """A step in an execution. `step` is its path, as the card writes it: `restart`, `each[3].check`."""
+
+    step: str
+    id: str
+    kind: str
+    phase: Phase
+    status: StepStatus
+    attempts: int
+    outputs: Json
+    error: Json
+    note: str
+    due_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @staticmethod
+    def of(record: StepRunRecord) -> Step:
+        return Step(**step_fields(record))
+
+
+def step_fields(record: StepRunRecord) -> dict[str, Any]:
+    return fields_of(Step, record, step=record.path, id=record.step_id)
+
+
+class Attempt(BaseModel):
+    """One try of a step, its request and response without secrets."""
+
+    number: int
+    status: AttemptStatus
+    worker_id: str
+    started_at: datetime
+    ended_at: datetime | None
+    request: Json
+    response: Json
+    error: Json
+
+    @staticmethod
+    def of(record: AttemptRecord) -> Attempt:
+        return Attempt(**fields_of(Attempt, record))
+
+
+class StepDetail(Step):
+    """A step with all its tries."""
+
+    tries: list[Attempt]
+
+
+class Vote(BaseModel):
+    """One person's vote."""
+
+    person: str
+    decision: Decision
+    comment: str
+    at: datetime
+
+
+class Gate(BaseModel):
+    """What a run waits for people to decide. Send `digest` along with a vote to decide about exactly what was shown.
+
+    `missing` is how many more approvals it needs; `unmet` says which of its minima nobody meets yet.
+    """
+
+    step: str
+    status: ApprovalStatus
+    message: str
+    preview: Json
+    digest: str
+    min_approvals: int
+    approvers: str
+    missing: int
+    unmet: list[str]
+    opened_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    votes: list[Vote]
+
+    @staticmethod
+    def of(view: GateView, team: str | None) -> Gate:
+        gate = view.approval
+        votes = [
+            Vote(person=each.person, decision=each.decision, comment=each.comment, at=moment(each.at))
+            for each in view.votes
+        ]
+        who = describe_approvers(gate.approvers, team)
+        more = {"step": gate.path, "approvers": who, "missing": view.missing, "unmet": list(view.unmet), "votes": votes}
+        return Gate(**fields_of(Gate, gate, **more))
+
+
+class ExecutionDetail(Execution):
+    """A run with its steps and gates; `behind` are the runs that hold the slots it waits for."""
+
+    steps: list[Step]
+    gates: list[Gate]
+    behind: list[str]
+
+
+class About(Asked):
+    """What a run is about. `channel` is where its card goes, and whose incident it belongs to."""
+
+    channel: Annotated[str | None, Field(pattern="^[CGD][A-Z0-9]{2,20}$", description="A Slack channel's id.")] = None
+    channel_name: Annotated[str | None, Field(max_length=100)] = None
+    case: Annotated[str | int | None, Field(description="A ticket, an alert: by it the same run is known again.")] = (
+        None
+    )
+    permalink: Annotated[str | None, Field(max_length=1000, pattern="^https?://")] = None
+
+    def facts(self) -> dict[str, Any]:
+        return self.model_dump(exclude_none=True)
+
+
+class Execute(Asked):
+    """A run that is asked for."""
+
+    version: Annotated[Number | None, Field(description="Only the version that would run anyway.")] = None
+    parameters: Annotated[Values, Field(default_factory=dict)]
+    reason: Reason = ""
+    incident: About = About()
+    force: Annotated[bool, Field(description="Start it although the same run is open; needs a reason.")] = False
+    reuse_within_ms: Annotated[
+        int, Field(ge=0, le=86_400_000, description="Take a run that succeeded so lately instead.")
+    ] = 0
+
+
+class Start(Execute):
+    """A run that is asked for, of the runbook with this id."""
+
+    runbook: Annotated[str, Field(max_length=200)]
+
+
+class Started(BaseModel):
+    """What came of asking: `how` is started, open (the same run is under way) or reused (it ended lately)."""
+
+    how: Literal["started", "open", "reused"]
+    execution: Execution
+
+
+class Replay(Why):
+    """`from_step` starts at that step and takes over what came before; it needs a reason."""
+
+    from_step: Annotated[str | None, Field(max_length=200)] = None
+    latest: Annotated[bool, Field(description="Run the version that runs now, not the one of then.")] = False
+
+
+class Handover(Why):
+    """Who answers for the run from now on, as a Slack user id."""
+
+    to: Annotated[str, Field(pattern="^[UW][A-Z0-9]{2,20}$")]
+
+
+class Retry(Why):
+    """With other `parameters` every gate is asked again first; those not named stay as they are."""
+
+    parameters: Values | None = None
+
+
+class Resolve(Asked):
+    """`retry` makes the call again, `done` takes the step as done, `failed` fails it."""
+
+    choice: Literal["retry", "done", "failed"]
+    note: Annotated[Text, Field(description="What you know about the outcome.")] = ""
+
+
+class Ballot(Asked):
+    """A vote. With `digest` it counts only for what was shown; a reject needs a comment."""
+
+    comment: Text = ""
+    digest: Annotated[str | None, Field(max_length=100)] = None
+
+
+class Cause(BaseModel):
+    """One thing that a run does or waits for, or how it ended. `who` can act on it, by one of `verbs`."""
+
+    kind: str
+    step: str | None
+    since: datetime | None
+    until: datetime | None
+    message: str
+    who: list[str]
+    verbs: list[str]
+    facts: Json
+
+
+class Explanation(BaseModel):
+    """Why a run is where it is, the most telling reason first; `more` are left out."""
+
+    execution: str
+    status: ExecutionStatus
+    reasons: list[Cause]
+    more: int
+
+    @staticmethod
+    def of(found: Explained) -> Explanation:
+        reasons = [
+            Cause(
+                kind=each.kind, step=each.path, since=moment(each.since) if each.since else None,
+                until=moment(each.until) if each.until else None, message=each.message, who=list(each.who),
+                verbs=list(each.verbs), facts=dict(each.facts),
+            )
+            for each in found.reasons
+        ]  # fmt: skip
+        run = found.execution
+        return Explanation(execution=run.id, status=run.status, reasons=reasons, more=found.more)
+
+
+class Event(BaseModel):
+    """Something that happened in a run. `seq` counts from 1 without gaps."""
+
+    seq: int
+    at: datetime
+    kind: str
+    step: str | None
+    actor: str | None
+    data: Json
+
+    @staticmethod
+    def of(record: EventRecord) -> Event:
+        return Event(**fields_of(Event, record, step=record.path, at=moment(record.at)))
+
+
+class StepLogged(StepDetail):
+    """A step with its tries and the events that name it."""
+
+    events: list[Event]
+
+    @staticmethod
+    def of_log(log: StepLog) -> StepLogged:
+        tries = [Attempt.of(each) for each in log.attempts]
+        return StepLogged(**step_fields(log.step), tries=tries, events=[Event.of(each) for each in log.events])
+
+
+class Logs(BaseModel):
+    """What is on record of a run's steps; `events` are those that name no step."""
+
+    execution: str
+    steps: list[StepLogged]
+    events: list[Event]
+
+    @staticmethod
+    def of(log: RunLog) -> Logs:
+        steps = [StepLogged.of_log(each) for each in log.steps]
+        return Logs(execution=log.execution.id, steps=steps, events=[Event.of(each) for each in log.events])

@@ -1,0 +1,127 @@
+"""Runbooks and their versions, as data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, fields_of
+from bot.api.models.executions import Execution
+from storage.records import RunbookRecord, VersionRecord, VersionStatus
+
+
+class Runbook(BaseModel):
+    """A runbook. `file` is where it comes from; null for one that lives in the database."""
+
+    id: str
+    name: str
+    description: str
+    team: str | None
+    tags: list[str]
+    risk: str
+    status: VersionStatus
+    version: int
+    file: str | None
+    updated_at: datetime
+
+    @staticmethod
+    def of(record: RunbookRecord) -> Runbook:
+        return Runbook(**runbook_fields(record))
+
+
+def runbook_fields(record: RunbookRecord) -> dict[str, Any]:
+    renamed = {"id": record.slug, "version": record.current_number, "file": record.source_path}
+    return fields_of(Runbook, record, **renamed)
+
+
+class Version(BaseModel):
+    """One immutable version of a runbook. `author` and `decided_by` are Slack user ids."""
+
+    number: int
+    status: VersionStatus
+    digest: str
+    author: str | None
+    source_commit: str | None
+    note: str
+    created_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+
+    @staticmethod
+    def of(record: VersionRecord) -> Version:
+        return Version(**fields_of(Version, record))
+
+
+class RunbookDetail(Runbook):
+    """A runbook with the JSON Schema of its parameters, its newest versions and its latest runs."""
+
+    parameters: Json
+    versions: list[Version]
+    executions: list[Execution]
+
+
+class VersionDetail(Version):
+    """A version with its text, and with what deserves a second look before it is approved."""
+
+    source: str
+    warnings: list[str]
+
+
+class Diff(BaseModel):
+    """What a version changes in the text against the last approved one before it, as a unified diff."""
+
+    version: int
+    diff: str
+
+
+class Written(Asked):
+    """A runbook's definition: `definition` as JSON or `source` as YAML, one of them."""
+
+    definition: Annotated[Values | None, Field(description="A runbook of the format runbook/v1.")] = None
+    source: Annotated[str | None, Field(max_length=1_000_000, description="The same as the text of a file.")] = None
+    note: Annotated[Text, Field(description="What was changed, and why.")] = ""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.definition is None) == (self.source is None):
+            raise ValueError("send either definition or source")
+        return self
+
+
+class Changes(Asked):
+    """Changes to merge into the definition (RFC 7396): null takes a key away, lists are replaced whole."""
+
+    definition: Values
+    note: Text = ""
+
+
+class Approve(Asked):
+    """Send `digest` along to approve exactly what was shown."""
+
+    version: Annotated[Number | None, Field(description="The newest one when left out.")] = None
+    digest: Annotated[str | None, Field(max_length=100)] = None
+
+
+class Deprecate(Asked):
+    """Which version to withdraw; every one when left out."""
+
+    version: Number | None = None
+    reason: Reason = ""
+
+
+class SyncChange(BaseModel):
+    """What happened to one runbook: `kind` is new, changed or deprecated."""
+
+    runbook: str
+    kind: str
+    version: int
+
+
+class Synced(BaseModel):
+    """How reading the runbooks folder went."""
+
+    changes: list[SyncChange]
+    problems: list[str]
+    unchanged: int

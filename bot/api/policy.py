@@ -1,0 +1,44 @@
+"""What does not belong to one runbook or run: asking the policy, and reading the folder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from bot.api import models
+from bot.api.caller import Asking
+from bot.api.problems import documented
+from bot.api.route import Operation
+from engine import can, people, sight, sync
+
+router = APIRouter(tags=["policy"], route_class=Operation)
+
+
+@router.get("/can", responses=documented(404, 409, 422))
+def ask_policy(
+    caller: Asking,
+    verb: Annotated[str, Query(max_length=40, description="As it is typed in Slack: `run`, `admin approve` …")],
+    target: Annotated[str, Query(max_length=200, description="A runbook's id, ID@VERSION, or a run's id.")] = "",
+    person: Annotated[str, Query(pattern="^([UW][A-Z0-9]{2,20})?$", description="Yourself when left out.")] = "",
+) -> models.Ruling:
+    """Whether somebody may do something, and which rule says so."""
+    if target.upper().startswith("R-"):
+        sight.execution(caller.rt, caller.actor, target)
+    elif target:
+        sight.runbook(caller.rt, caller.actor, target.partition("@")[0])
+    about = caller.actor if person in ("", caller.actor.user_id) else people.as_known(caller.rt, person)
+    found = can.can(caller.rt, about, verb, target)
+    said = found.verdict
+    return models.Ruling(
+        person=found.person, verb=found.verb, thing=found.thing, allowed=said.allowed, why=said.why, rule=said.rule,
+        role=said.role, ask=list(said.ask), but=found.but,
+    )  # fmt: skip
+
+
+@router.post("/sync", responses=documented(403, 409))
+def sync_runbooks(caller: Asking) -> models.Synced:
+    """Read the runbooks folder and the access file now."""
+    report = sync.sync(caller.rt, caller.actor, caller.house.find_author)
+    changes = [models.SyncChange(runbook=each.slug, kind=each.kind, version=each.number) for each in report.changes]
+    return models.Synced(changes=changes, problems=[str(each) for each in report.problems], unchanged=report.unchanged)

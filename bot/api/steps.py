@@ -1,0 +1,76 @@
+"""The steps of a run: looking at them, repairing them, deciding at gates."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from bot.api import models
+from bot.api.caller import Asking
+from bot.api.executions import STEERED, seen
+from bot.api.problems import documented
+from bot.api.route import Operation
+from engine import approvals, controls, executions
+from storage.records import Decision
+
+router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route_class=Operation)
+
+
+@router.get("", responses=documented(404))
+def list_steps(caller: Asking, execution: str) -> list[models.Step]:
+    """Its steps, in order."""
+    view = executions.view(caller.rt, seen(caller, execution).id)
+    return [models.Step.of(each) for each in view.steps]
+
+
+@router.get("/{step}", responses=documented(404))
+def get_step(caller: Asking, execution: str, step: str) -> models.StepDetail:
+    """One step with all its tries."""
+    found, tries = executions.step(caller.rt, seen(caller, execution).id, step)
+    return models.StepDetail(**models.step_fields(found), tries=[models.Attempt.of(each) for each in tries])
+
+
+@router.post("/{step}/retry", responses=STEERED)
+def retry_step(caller: Asking, execution: str, step: str, how: models.Retry) -> models.Execution:
+    """Let a failed run go on from this failed step. With other parameters every gate is asked again first."""
+    run = seen(caller, execution)
+    done = controls.retry(caller.rt, caller.actor, run.id, step, how.parameters, how.reason)
+    return models.Execution.of(done)
+
+
+@router.post("/{step}/skip", responses=STEERED)
+def skip_step(caller: Asking, execution: str, step: str, why: models.Why) -> models.Execution:
+    """Leave it out; what needs it goes on. The reason is required."""
+    run = seen(caller, execution)
+    return models.Execution.of(controls.skip(caller.rt, caller.actor, run.id, step, why.reason))
+
+
+@router.post("/{step}/resolve", responses=STEERED)
+def resolve_step(caller: Asking, execution: str, step: str, how: models.Resolve) -> models.Execution:
+    """Settle a step whose outcome nobody saw. The note is required: it says what you know."""
+    run = seen(caller, execution)
+    return models.Execution.of(controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note))
+
+
+@router.post("/{step}/approve", responses=STEERED)
+def approve_step(caller: Asking, execution: str, step: str, ballot: models.Ballot) -> models.Gate:
+    """Approve what the run waits for at this gate."""
+    return _vote(caller, execution, step, Decision.APPROVE, ballot)
+
+
+@router.post("/{step}/reject", responses=STEERED)
+def reject_step(caller: Asking, execution: str, step: str, ballot: models.Ballot) -> models.Gate:
+    """Reject it, which ends the run. The comment is required."""
+    return _vote(caller, execution, step, Decision.REJECT, ballot)
+
+
+@router.post("/{step}/withdraw", responses=STEERED)
+def withdraw_vote(caller: Asking, execution: str, step: str) -> models.Gate:
+    """Take your vote back while the gate is not decided."""
+    run = seen(caller, execution)
+    return models.Gate.of(approvals.withdraw(caller.rt, caller.actor, run.id, step), run.team)
+
+
+def _vote(caller: Asking, execution: str, step: str, decision: Decision, ballot: models.Ballot) -> models.Gate:
+    run = seen(caller, execution)
+    gate = approvals.vote(caller.rt, caller.actor, run.id, step, decision, ballot.comment, ballot.digest)
+    return models.Gate.of(gate, run.team)

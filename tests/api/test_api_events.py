@@ -1,0 +1,183 @@
+"""Following a run: every event once, in order, from where one was, until the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from asking import Api, refused
+from house import CAROL, OSCAR, gate, http, runbook
+
+from bot.api import feed
+from engine import approvals, events, tokens
+from engine.access import Actor
+from storage.records import Decision
+
+ALICE = Actor("U0ALICE01")
+
+
+class Listener:
+    """Somebody who follows a run in a thread; `seen` are the numbers of the events so far."""
+
+    def __init__(self, api: Api, run: str, who: Actor = CAROL, **headers: str) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.comments = 0
+        self.status = 0
+        self._url = f"{api.url}/api/v1/executions/{run}/events"
+        self._headers = {"Authorization": f"Bearer {api.token(who)}", **headers}
+        self._api = api
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    @property
+    def seen(self) -> list[int]:
+        return [each["seq"] for each in self.messages if "seq" in each]
+
+    def ended(self) -> bool:
+        self._thread.join(15)
+        return not self._thread.is_alive()
+
+    def _listen(self) -> None:
+        with self._api.client.stream("GET", self._url, headers=self._headers) as answer:
+            self.status = answer.status_code
+            kind = number = ""
+            for line in answer.iter_lines():
+                self.comments += line.startswith(":")
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "id":
+                    number = value
+                elif name == "data":
+                    told = json.loads(value)
+                    assert kind == "end" or (told["kind"], str(told["seq"])) == (kind, number)
+                    self.messages.append({**told, "kind": kind})
+
+
+def until(condition: Any, seconds: float = 15.0) -> None:
+    """Wait until it holds."""
+    done = threading.Event()
+    for _ in range(int(seconds / 0.01)):
+        if condition():
+            return
+        done.wait(0.01)
+    raise AssertionError("it did not come true in time")
+
+
+def test_a_run_is_followed_to_its_end(api: Api) -> None:
+    """What happened before, what happens meanwhile, and then the end; all listeners hear the same."""
+    api.house.publish(runbook("gated", gate("ask"), http("then", "http://127.0.0.1:9/")))
+    run = api.house.start("gated")
+    api.house.advance(run)
+    before = [each.seq for each in api.house.events(run)]
+    listeners = [Listener(api, run) for _ in range(3)]
+    until(lambda: all(each.seen == before for each in listeners))
+    approvals.vote(api.house.rt, ALICE, run, "ask", Decision.APPROVE)
+    api.house.run(run)
+    assert all(each.ended() for each in listeners)
+    everything = [each.seq for each in api.house.events(run)]
+    assert [each.seen for each in listeners] == [everything] * 3
+    assert [each.messages[-1]["kind"] for each in listeners] == ["end"] * 3
+    assert [each["kind"] for each in listeners[0].messages[:-1]] == api.house.told(run)
+
+
+def test_a_broken_stream_goes_on_where_it_was(api: Api) -> None:
+    """By the header or, where none can be sent, by the query; after the end there is nothing to come back for."""
+    run = api.house.start("ping", ALICE)
+    api.house.run(run)
+    last = api.house.execution(run).event_seq
+    later = Listener(api, run, **{"Last-Event-ID": "2"})
+    assert later.ended()
+    assert later.seen == list(range(3, last + 1))
+    assert api.ask("GET", f"/executions/{run}/events", CAROL, None, {"Last-Event-ID": str(last)}).status_code == 204
+    assert api.ask("GET", f"/executions/{run}/events", CAROL, after=last).status_code == 204
+    for wrong in ("x", "-1", "9" * 30):
+        answer = api.ask("GET", f"/executions/{run}/events", CAROL, None, {"Last-Event-ID": wrong})
+        refused(answer, 422, "invalid_parameters")
+
+
+def test_nobody_follows_what_they_may_not_see(api: Api) -> None:
+    """404, before any event."""
+    run = api.house.start("drain", CAROL, service="api")
+    refused(api.ask("GET", f"/executions/{run}/events", OSCAR), 404, "not_found")
+
+
+def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked about with every sign of life."""
+    monkeypatch.setattr(feed, "HEARTBEAT_S", 0.05)
+    api.house.publish(runbook("gated", gate("ask")))
+    run = api.house.start("gated")
+    api.house.advance(run)
+    listener = Listener(api, run)
+    until(lambda: listener.comments >= 2)
+    (token,) = tokens.listing(api.house.rt, CAROL)
+    tokens.revoke(api.house.rt, CAROL, token.id)
+    assert listener.ended()
+    assert listener.messages[-1]["kind"] != "end"
+
+
+def test_a_stopping_server_ends_its_streams(api: Api) -> None:
+    """So that it stops at once, however many listen."""
+    run = api.house.start("ping", ALICE)
+    listener = Listener(api, run)
+    until(lambda: listener.seen)
+    house = api.app.routes[-1].app.state.house
+    house.feed.close()
+    assert listener.ended()
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Which questions the feed asks of the engine."""
+    asked: list[str] = []
+    for name in ("after", "heads"):
+        real = getattr(events, name)
+        monkeypatch.setattr(events, name, lambda *args, real=real, name=name: asked.append(name) or real(*args))
+    yield asked
+
+
+def test_many_listeners_cost_one_look(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New events are read once for all who follow the same run, and looked for once for all runs."""
+    run = api.house.start("ping", ALICE)
+    listeners = [Listener(api, run) for _ in range(10)]
+    until(lambda: all(each.seen for each in listeners))
+    with counted(monkeypatch) as asked:
+        api.house.run(run)
+        assert all(each.ended() for each in listeners)
+    assert asked.count("after") <= 4
+    assert {tuple(each.seen) for each in listeners} == {tuple(each.seq for each in api.house.events(run))}
+
+
+def test_nothing_is_looked_for_while_nobody_listens(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The feed sleeps, and wakes for the next who comes."""
+    run = api.house.start("ping", ALICE)
+    api.house.run(run)
+    assert Listener(api, run).ended()
+    house = api.app.routes[-1].app.state.house
+    until(lambda: house.feed._looking.done())
+    assert Listener(api, run).ended()
+
+
+def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listeners wait and hear everything."""
+    monkeypatch.setattr(feed, "LOOK_AGAIN_S", 0.01)
+    answers = iter([OSError("away"), {"R-1": (0, False)}, OSError("away"), {"R-1": (1, True)}])
+
+    async def in_thread(act: Any, *_: Any) -> Any:
+        if act is events.heads:
+            found = next(answers, {"R-1": (1, True)})
+            if isinstance(found, OSError):
+                raise found
+            return found
+        return [type("E", (), {"seq": 1})()]
+
+    async def follow() -> list[int]:
+        heard = feed.Feed(None, in_thread).follow("R-1", 0)  # type: ignore[arg-type]
+        return [each.seq async for batch in heard for each in batch]
+
+    assert asyncio.run(asyncio.wait_for(follow(), 5)) == [1]

@@ -1,0 +1,237 @@
+"""Runs over the API: steered, repaired, decided, explained, and each request done once for its key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asking import Api, refused
+from house import ALICE, BOB, CAROL, DAVE, OSCAR, Target, at_once, gate, hang_up, http, runbook
+from local_server import answer as served
+
+from engine import evidence, people, requests, tokens
+from engine.access import Actor
+from storage.records import PersonRecord
+
+SAD = served(b'{"ok":false}', "500 Sad")
+
+
+def at_gate(api: Api, **keys: Any) -> str:
+    """A run of team payments that waits for a decision at `ask`."""
+    api.house.publish(runbook("gated", gate("ask", **keys)))
+    run = api.house.start("gated")
+    api.house.advance(run)
+    return run
+
+
+def test_a_run_is_paused_resumed_cancelled_and_replayed(api: Api) -> None:
+    """Each says the new state; a second time is a conflict."""
+    run = api.house.start("drain", CAROL, service="api")
+    assert api.post(f"/executions/{run}/pause", CAROL, {"reason": "let me look"}).json()["status"] == "PAUSED"
+    refused(api.post(f"/executions/{run}/pause", CAROL), 409, "conflict")
+    assert api.get(f"/executions/{run}/why", CAROL)["reasons"][0]["kind"] == "paused"
+    assert api.post(f"/executions/{run}/resume", CAROL).json()["status"] == "PENDING"
+    refused(api.post(f"/executions/{run}/replay", CAROL), 409, "conflict")
+    assert api.post(f"/executions/{run}/cancel", CAROL, {"reason": "wrong one"}).json()["ending"] == "CANCELLED"
+    again = api.post(f"/executions/{run}/replay", CAROL)
+    assert (again.status_code, again.json()["replay_of"]) == (202, run)
+    assert again.headers["location"].endswith(again.json()["id"])
+
+
+def test_a_run_is_handed_over(api: Api) -> None:
+    """To somebody Slack knows, and who may run it."""
+    run = api.house.start("drain", ALICE, service="api")
+    people.remember(api.house.rt, PersonRecord("U0BOB0001", "bob", None, "member", None, api.house.clock.time))
+    done = api.post(f"/executions/{run}/handover", ALICE, {"to": "U0BOB0001", "reason": "my shift ends"})
+    assert done.status_code == 200, done.text
+    assert done.json()["owner"] == "U0BOB0001"
+    refused(api.post(f"/executions/{run}/handover", ALICE, {"to": "bob"}), 422, "invalid_parameters")
+
+
+def test_a_failed_step_is_retried_or_skipped(api: Api, target: Target) -> None:
+    """With its tries to look at."""
+    target.does["/sad"] = [SAD]
+    run = api.house.begin(http("first", target.url("/sad"), retry={"max_attempts": 1}), http("then", target.url("/ok")))
+    api.house.run(run)
+    step = api.get(f"/executions/{run}/steps/first", CAROL)
+    assert (step["status"], [each["status"] for each in step["tries"]]) == ("FAILED", ["FAILED"])
+    assert step["tries"][0]["response"]["status"] == 500
+    assert [each["step"] for each in api.get(f"/executions/{run}/steps", CAROL)] == ["first", "then"]
+    refused(api.ask("GET", f"/executions/{run}/steps/third", CAROL), 404, "not_found")
+    assert api.post(f"/executions/{run}/steps/first/retry", CAROL, {"reason": "again"}).json()["status"] == "RUNNING"
+    api.house.run(run)
+    refused(api.post(f"/executions/{run}/steps/first/skip", CAROL), 422, "reason_required")
+    api.post(f"/executions/{run}/steps/first/skip", CAROL, {"reason": "done by hand"})
+    api.house.run(run)
+    assert api.get(f"/executions/{run}", CAROL)["status"] == "SUCCESS"
+    logs = api.get(f"/executions/{run}/logs", CAROL, step="first")
+    assert [each["step"] for each in logs["steps"]] == ["first"]
+    assert len(logs["steps"][0]["tries"]) == 2
+
+
+def test_an_unknown_outcome_is_settled(api: Api, target: Target) -> None:
+    """With a note."""
+    target.does["/once"] = [hang_up]
+    run = api.house.begin(http("once", target.url("/once"), method="POST"))
+    api.house.run(run)
+    path = f"/executions/{run}/steps/once/resolve"
+    refused(api.post(path, CAROL, {"choice": "maybe"}), 422, "invalid_parameters")
+    refused(api.post(path, CAROL, {"choice": "done"}), 422, "reason_required")
+    assert api.post(path, CAROL, {"choice": "done", "note": "I saw it"}).json()["status"] == "SUCCESS"
+
+
+def test_a_gate_is_decided(api: Api) -> None:
+    """By who may, about what was shown, and a vote can be taken back."""
+    run = at_gate(api, min_approvals=2)
+    path = f"/executions/{run}/steps/ask"
+    (shown,) = api.get(f"/executions/{run}", CAROL)["gates"]
+    assert (shown["status"], shown["missing"], shown["approvers"]) == ("PENDING", 2, "platform admins")
+    refused(api.post(f"{path}/approve", BOB), 403, "not_allowed")
+    refused(api.post(f"{path}/approve", ALICE, {"digest": "other"}), 409, "conflict")
+    assert api.post(f"{path}/approve", ALICE, {"digest": shown["digest"]}).json()["missing"] == 1
+    refused(api.post(f"{path}/approve", ALICE), 409, "conflict")
+    assert api.ask("POST", f"{path}/withdraw", ALICE).json()["missing"] == 2
+    api.post(f"{path}/approve", DAVE)
+    assert api.post(f"{path}/approve", ALICE).json()["status"] == "APPROVED"
+
+
+def test_a_rejection_says_why(api: Api) -> None:
+    """The engine wants a comment, whichever door it comes by."""
+    run = at_gate(api)
+    refused(api.post(f"/executions/{run}/steps/ask/reject", ALICE), 422, "reason_required")
+    done = api.post(f"/executions/{run}/steps/ask/reject", ALICE, {"comment": "traffic peak"}).json()
+    assert (done["status"], done["votes"][0]["comment"]) == ("REJECTED", "traffic peak")
+
+
+def test_an_approver_sees_what_they_decide(api: Api) -> None:
+    """Though the team is not theirs; and nobody else of no team does."""
+    run = at_gate(api, approvers={"users": [OSCAR.user_id]})
+    assert api.get(f"/executions/{run}", OSCAR)["gates"][0]["status"] == "PENDING"
+    refused(api.ask("GET", f"/executions/{run}", Actor("U0STRANGER")), 404, "not_found")
+    assert api.post(f"/executions/{run}/steps/ask/approve", OSCAR).json()["status"] == "APPROVED"
+
+
+def test_evidence_is_whole(api: Api) -> None:
+    """It passes the check that an auditor makes."""
+    run = api.house.start("drain", CAROL, service="api")
+    api.house.run(run)
+    assert evidence.check(api.get(f"/executions/{run}/evidence", CAROL)) == []
+
+
+def test_a_post_is_done_once_for_its_key(api: Api) -> None:
+    """The same answer again, whatever happened since; another request with that key is refused."""
+    body = {"parameters": {"service": "api"}}
+    first = api.post("/runbooks/drain/execute", CAROL, body, **{"Idempotency-Key": "k-1"})
+    api.house.run(first.json()["execution"]["id"])
+    again = api.post("/runbooks/drain/execute", CAROL, body, **{"Idempotency-Key": "k-1"})
+    assert (again.status_code, again.json(), again.headers["idempotency-replayed"]) == (202, first.json(), "true")
+    assert again.headers["location"] == first.headers["location"]
+    assert "idempotency-replayed" not in first.headers
+    other = {"parameters": {"service": "web"}}
+    refused(api.post("/runbooks/drain/execute", CAROL, other, **{"Idempotency-Key": "k-1"}), 409, "conflict")
+    refused(api.post("/runbooks/ping/execute", CAROL, {}, **{"Idempotency-Key": "k-1"}), 409, "conflict")
+    assert api.post("/runbooks/drain/execute", BOB, other, **{"Idempotency-Key": "k-1"}).status_code == 202
+    refused(api.post("/runbooks/drain/execute", CAROL, body, **{"Idempotency-Key": ""}), 422, "invalid_parameters")
+
+
+def test_a_refused_request_may_be_sent_again(api: Api) -> None:
+    """Nothing was done, so its key is free."""
+    key = {"Idempotency-Key": "k-2"}
+    refused(api.post("/runbooks/drain/execute", CAROL, {}, **key), 422, "invalid_parameters")
+    assert api.post("/runbooks/drain/execute", CAROL, {"parameters": {"service": "api"}}, **key).status_code == 202
+
+
+def test_many_at_once_with_one_key_start_one_run(api: Api) -> None:
+    """Whoever is not first is told that it is being done, or gets the same answer."""
+    body = {"parameters": {"service": "api"}, "force": True, "reason": "twice"}
+    api.token(CAROL)
+
+    def ask() -> Any:
+        return api.post("/runbooks/drain/execute", CAROL, body, **{"Idempotency-Key": "race"})
+
+    answers = at_once(*[ask] * 6)
+    runs = {each.json()["execution"]["id"] for each in answers if each.status_code == 202}
+    assert len(runs) == 1
+    assert {each.status_code for each in answers} <= {202, 409}
+    assert [each["id"] for each in api.get("/executions", CAROL)["items"]] == list(runs)
+
+
+def test_an_answer_that_was_lost_is_found_again(api: Api) -> None:
+    """A process that died between the deed and its answer: the run is not started twice."""
+    body = {"parameters": {"service": "api"}, "force": True, "reason": "twice"}
+    first = api.post("/runbooks/drain/execute", CAROL, body, **{"Idempotency-Key": "lost"}).json()["execution"]["id"]
+    replayed = api.post(f"/executions/{first}/cancel", CAROL)
+    replay = api.post(f"/executions/{first}/replay", CAROL, {}, **{"Idempotency-Key": "lost-too"}).json()["id"]
+    assert replayed.status_code == 200
+    for key in ("lost", "lost-too"):
+        requests.refused(api.house.rt, CAROL, key)  # as if it had never been kept
+    again = api.post("/runbooks/drain/execute", CAROL, body, **{"Idempotency-Key": "lost"}).json()["execution"]["id"]
+    assert again == first
+    assert api.post(f"/executions/{first}/replay", CAROL, {}, **{"Idempotency-Key": "lost-too"}).json()["id"] == replay
+
+
+def test_tokens_are_seen_and_ended(api: Api) -> None:
+    """One's own; everybody's by a platform admin. None is made by a token."""
+    mine = api.get("/tokens", CAROL)
+    assert [each["person"] for each in mine] == [CAROL.user_id]
+    assert not any("digest" in each or "secret" in each for each in mine)
+    api.get("/tokens", BOB)
+    refused(api.ask("GET", "/tokens", CAROL, everybody="true"), 403, "not_allowed")
+    assert {each["person"] for each in api.get("/tokens", ALICE, everybody="true")} >= {CAROL.user_id, BOB.user_id}
+    bobs = api.get("/tokens/current", BOB)["id"]
+    refused(api.ask("DELETE", f"/tokens/{bobs}", CAROL), 404, "not_found")
+    assert api.ask("DELETE", f"/tokens/{bobs}", ALICE).json()["revoked_by"] == ALICE.user_id
+    refused(api.ask("GET", "/runbooks", BOB), 401, "not_authenticated")
+    refused(api.post("/tokens", CAROL, {"name": "another"}), 405, "method_not_allowed")
+
+
+def test_the_audit_is_searched_and_checked(api: Api) -> None:
+    """By platform admins; parts follow each other without gap or double."""
+    run = api.house.start("drain", CAROL, service="api")
+    found = api.get("/audit", ALICE, thing=f"execution:{run}")["items"]
+    assert [(each["actor"], each["action"]) for each in found] == [(CAROL.user_id, "execution.start")]
+    assert api.get("/audit", ALICE, actor=CAROL.user_id, action="execution.start")["items"] == found
+    at = found[0]["at"]
+    assert api.get("/audit", ALICE, since="2099-01-01T00:00:00Z")["items"] == []
+    assert run in str(api.get("/audit", ALICE, since=at)["items"])
+    assert run not in str(api.get("/audit", ALICE, until=at)["items"])
+    everything = [each["id"] for each in api.get("/audit", ALICE)["items"]]
+    first = api.get("/audit", ALICE, limit=3)
+    second = api.get("/audit", ALICE, limit=200, cursor=first["next"])
+    assert [each["id"] for each in first["items"] + second["items"]] == everything
+    chain = api.get("/audit/chain", ALICE)
+    assert (chain["troubles"], chain["rows"]) == ([], len(everything))
+    for path in ("/audit", "/audit/chain"):
+        refused(api.ask("GET", path, BOB), 403, "not_allowed")
+
+
+def test_an_incident_is_opened_told_and_closed(api: Api) -> None:
+    """Its story hides the runs of other teams."""
+    made = api.post(
+        "/incidents", CAROL, {"channel": "C0INC0001", "title": "Checkout is slow", "fields": {"env": "prod"}}
+    )
+    assert (made.status_code, made.json()["fields"]) == (201, {"env": "prod"})
+    incident = f"/incidents/{made.json()['id']}"
+    body = {"parameters": {"service": "api"}, "incident": {"channel": "C0INC0001"}}
+    run = api.post("/runbooks/drain/execute", CAROL, body).json()["execution"]
+    assert run["incident"]["title"] == "Checkout is slow"
+    assert [each["id"] for each in api.get(f"{incident}/story", CAROL)["runs"]] == [run["id"]]
+    assert run["id"] not in api.ask("GET", f"{incident}/story", OSCAR).text
+    changed = api.ask("PATCH", incident, CAROL, {"severity": "1", "fields": {"env": ""}}).json()
+    assert (changed["severity"], changed["fields"], changed["title"]) == ("1", {}, "Checkout is slow")
+    assert run["id"] in refused(api.post(f"{incident}/close", CAROL), 409, "conflict")["detail"]
+    assert api.post(f"{incident}/close", CAROL, {"force": True, "reason": "over"}).json()["close_reason"] == "over"
+    refused(api.post(f"{incident}/close", CAROL), 409, "conflict")
+    assert api.get("/incidents", CAROL, open="true") == []
+    assert [each["id"] for each in api.get("/incidents", CAROL)] == [made.json()["id"]]
+    refused(api.post("/incidents", OSCAR, {"channel": "C0INC0002"}), 403, "not_allowed")
+
+
+def test_the_policy_is_asked(api: Api) -> None:
+    """Of oneself and of others, of nothing that one may not see."""
+    people.remember(api.house.rt, PersonRecord(OSCAR.user_id, "oscar", None, "member", None, api.house.clock.time))
+    assert api.get("/can", CAROL, verb="run", target="drain")["allowed"]
+    other = api.get("/can", CAROL, verb="run", target="drain", person=OSCAR.user_id)
+    assert (other["allowed"], "members and admins of team payments" in other["rule"]) == (False, True)
+    refused(api.ask("GET", "/can", OSCAR, verb="run", target="drain"), 404, "not_found")
+    refused(api.ask("GET", "/can", CAROL, verb="fly", target="drain"), 409, "conflict")
+    assert tokens.listing(api.house.rt, CAROL)
