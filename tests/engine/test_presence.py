@@ -120,9 +120,7 @@ def test_a_living_worker_whose_connections_are_cut_goes_on(rt: Runtime, target: 
 
 
 @pytest.mark.slow
-def test_a_restart_of_the_server_stops_nothing(
-    rt: Runtime, target: Target, tmp_path: Path, postgres: Any
-) -> None:
+def test_a_restart_of_the_server_stops_nothing(rt: Runtime, target: Target, tmp_path: Path, postgres: Any) -> None:
     """What was being called meanwhile is recorded once the server is back, and no worker is taken for dead."""
     house = House(rt, Clock())
     house.publish(runbook("demo", http("slow", target.url("/slow"), method="POST"), http("then", target.url("/then"))))
