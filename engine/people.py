@@ -49,6 +49,13 @@ def remember_groups(rt: Runtime, groups: Iterable[GroupRecord]) -> None:
         people.remember_groups(rt.workspace_id, groups)
 
 
+def groups_age_ms(rt: Runtime) -> int | None:
+    """How long ago groups were last heard of; None when never."""
+    with database.reading():
+        known = people.groups(rt.workspace_id)
+    return database.now() - min(group.fetched_at for group in known) if known else None
+
+
 def bind_workspace(rt: Runtime, slack_team: str, name: str) -> None:
     """Tie this deployment to a Slack team. Raises `Conflict` when it belongs to another."""
     with database.transaction():

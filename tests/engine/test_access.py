@@ -197,6 +197,14 @@ def test_the_groups_to_ask_slack_about_are_those_that_anything_depends_on(house:
     assert people.groups_named(house.rt) == {"S0PLATFORM"}
 
 
+def test_the_age_of_what_is_known_of_groups(house: House) -> None:
+    """That of the oldest; never heard of any is told from just heard."""
+    house.clock.tick(1_000)
+    assert people.groups_age_ms(house.rt) == 1_000
+    people.remember_groups(house.rt, [])
+    assert people.groups_age_ms(house.rt) is None
+
+
 def test_a_deployment_belongs_to_one_slack_team(house: House) -> None:
     """Another team's token is refused in words."""
     people.bind_workspace(house.rt, "T0FIRST01", "First")
