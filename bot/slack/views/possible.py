@@ -29,6 +29,12 @@ def actions(view: ExecutionView) -> list[Action]:
     return [*found, Action.CANCEL if _in_main(execution) else Action.END_NOW]
 
 
+def looks(view: ExecutionView) -> list[Action]:
+    """What can be looked at: why it stands where it stands, unless all is well, and what its calls said."""
+    found = [Action.WHY] if view.execution.status is not ExecutionStatus.SUCCESS else []
+    return [*found, Action.LOGS] if any(step.started_at is not None for step in view.steps) else found
+
+
 def retryable(view: ExecutionView) -> list[StepRunRecord]:
     """The failed steps from which a FAILED run can go on; none once its undo has begun."""
     if view.execution.status is not ExecutionStatus.FAILED or any(step.phase is Phase.UNDO for step in view.steps):
