@@ -10,7 +10,7 @@ from engine.runtime import Runtime
 from engine.secrets import SecretStore
 from engine.settings import Settings
 from engine.steps.perform import Tools
-from storage import database, migrate, people
+from storage import database, hostclock, migrate, people, workers
 
 
 def open_database(settings: Settings) -> None:
@@ -26,11 +26,21 @@ def migrate_database(settings: Settings) -> list[str]:
     """Bring the database up to this release's schema; the names of what was applied."""
     open_database(settings)
     try:
-        return [f"{migration.number:04d} {migration.name}" for migration in migrate.migrate()]
+        applied = [f"{migration.number:04d} {migration.name}" for migration in migrate.migrate()]
+        _set_clock()
+        return applied
     except migrate.SchemaTrouble as error:
         raise BadSettings([f"DATABASE_URL: {error}"]) from error
     except database.DatabaseTrouble as error:
         raise BadSettings([f"DATABASE_URL: the database does not answer: {error}"]) from error
+
+
+def _set_clock() -> None:
+    """Go by the host's clock as it is now, unless workers go by the time that is kept."""
+    with database.transaction():
+        if not workers.alive(database.now()):
+            hostclock.set_by_wall()
+    database.refresh_clock()
 
 
 def open_engine(settings: Settings, hints: Hints | None = None) -> Runtime:
@@ -45,6 +55,7 @@ def open_engine(settings: Settings, hints: Hints | None = None) -> Runtime:
     if behind:
         raise BadSettings(["DATABASE_URL: the database's schema is older than this release: run `runbook migrate`"])
     with database.transaction():
+        hostclock.keep()
         workspace = people.the_workspace()
     return Runtime(settings, workspace.id, hints if hints is not None else open_hints(settings))
 

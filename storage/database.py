@@ -17,6 +17,7 @@ from typing import Any
 import peewee as pw
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
 
+from storage import hostclock
 from storage.tables import proxy
 
 OperationalError = pw.OperationalError
@@ -64,8 +65,13 @@ def close_database() -> None:
 
 
 def another_connection() -> pw.PostgresqlDatabase:
-    """A way to the same PostgreSQL with one connection of its own, not connected yet; the caller closes it."""
-    return pw.PostgresqlDatabase(proxy.obj.database, prefer_psycopg3=True, **proxy.obj.connect_params)
+    """A way to the same PostgreSQL with one connection of its own, not connected yet; the caller closes it.
+
+    It is the same one in every thread, and may be used by one at a time.
+    """
+    return pw.PostgresqlDatabase(
+        proxy.obj.database, prefer_psycopg3=True, thread_safe=False, **proxy.obj.connect_params
+    )
 
 
 def is_postgresql() -> bool:
@@ -146,7 +152,7 @@ def locked(query: Any) -> Any:
 
 
 class _Clock:
-    """The database's time, carried on by this host's monotonic clock between readings.
+    """The database's time, SQLite's being its host's, carried on by the monotonic clock between readings.
 
     So a wall clock that jumps on one host neither fires a timer early nor lengthens a lease.
     """
@@ -183,7 +189,8 @@ class _Clock:
 
 def _database_time() -> float:
     if not is_postgresql():
-        return time.time()
+        with reading():
+            return hostclock.seconds()
     with reading():
         row = proxy.obj.execute_sql("SELECT extract(epoch FROM clock_timestamp())").fetchone()
     return float(row[0])

@@ -378,6 +378,11 @@ class FormDraft(Table):
     at = pw.BigIntegerField()
 
 
+class HostClock(Table):
+    boot = Text(primary_key=True)
+    started_at = pw.BigIntegerField()
+
+
 class RequestSeen(Table):
     key = Text(primary_key=True)
     at = pw.BigIntegerField()
@@ -412,6 +417,6 @@ class Answer(Table):
 
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
-    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen,
+    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen, HostClock,
     Incident, Token, Answer, FormDraft,
 )  # fmt: skip

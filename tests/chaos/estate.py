@@ -83,9 +83,8 @@ class Estate:
         self._postgresql = postgresql
         if self._redis:
             environment = {**environment, "REDIS_URL": self._redis.url}
-        # On PostgreSQL it is the database's clock that counts, so one worker's own may be far off.
-        offs = (0.0, float(CLOCK_OFF_S) if postgresql else 0.0)
-        self.workers = [WorkerProcess(folder, environment, off) for off in offs]
+        # It is the database's clock that counts, on SQLite the host's: one worker's own may be far off.
+        self.workers = [WorkerProcess(folder, environment, off) for off in (0.0, float(CLOCK_OFF_S))]
         self.hints = Hints(make_broker(self._redis.url) if self._redis else None)
         self.done: Counter[str] = Counter()
         self._stop = threading.Event()

@@ -146,6 +146,7 @@ def test_an_incident_clicked_through(page: Page, tmp_path: Path) -> None:
         assert deployment.problems() == []
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_is_put_right_by_clicks(page: Page, tmp_path: Path) -> None:
     """A failed step retried, an unknown outcome resolved, a run cancelled and one replayed; Home and shortcuts."""
     camera = Camera(page, tmp_path)

@@ -61,6 +61,11 @@ class Redis:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
 
+    def limit(self, memory: int) -> None:
+        """Take no more than this many bytes, all that is there included; 0 is as much as there is."""
+        with redis.Redis.from_url(self.url) as client:
+            client.config_set("maxmemory", memory)
+
 
 def _answers(client: redis.Redis) -> bool:
     try:
@@ -316,3 +321,28 @@ def test_an_idle_consumer_hears_of_a_hint_at_once(server: Redis) -> None:
     timer.join()
     sender.close()
     listener.close()
+
+
+def test_a_redis_that_is_full_stops_nothing(house: House, target: Target, server: Redis, at_work) -> None:
+    """It refuses every write (`maxmemory` with `noeviction`), before and during a run, and has room again."""
+    worker = at_work(server.url)
+    send_with(house, Hints(make_broker(server.url)))
+    house.publish(runbook("demo", http("a", target.url("/a")), http("b", target.url("/b"))))
+
+    def refuse(path: str) -> None:
+        if path == "/a":
+            server.limit(1)
+
+    target.on_request = refuse
+    wait_for(ended(house, house.start("demo")), 8)
+    began = time.monotonic()
+    runs = [house.start("demo") for _ in range(5)]
+    for run in runs:
+        wait_for(ended(house, run), 8)
+    assert time.monotonic() - began < 8
+    assert worker.failed() is None
+    target.on_request = lambda _path: None
+    server.limit(0)
+    wait_for(ended(house, house.start("demo")), 8)
+    assert target.paths().count("/a") == target.paths().count("/b") == 7
+    assert worker.failed() is None

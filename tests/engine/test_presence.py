@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,6 +138,23 @@ def test_a_lock_is_held_again_after_its_connection_was_lost(rt: Runtime) -> None
     assert gone() == []
     mine.close()
     assert until(lambda: gone() == ["w1"]) < 5
+
+
+def test_a_lock_is_the_same_in_every_thread(rt: Runtime) -> None:
+    """It is taken where a worker starts and looked after in a thread: that finds it held, and takes no second one."""
+    mine = Presence("w1")
+    mine.hold()
+    line = mine._connection
+    thread = threading.Thread(target=mine.hold)
+    thread.start()
+    thread.join(10)
+    assert mine._connection is line
+    with database.reading():
+        (count,) = database.proxy.obj.execute_sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_locks%%' AND pid <> pg_backend_pid()"
+        ).fetchone()
+    assert count == 1
+    mine.close()
 
 
 def test_one_look_is_not_enough(house: House) -> None:

@@ -15,6 +15,7 @@ from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepRunReco
 if TYPE_CHECKING:
     from engine.executions import ExecutionView
 
+_WELL = (None, ExecutionStatus.SUCCESS)
 _SKIPPABLE = {StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN}
 
 
@@ -30,9 +31,11 @@ def actions(view: ExecutionView) -> list[Action]:
 
 
 def looks(view: ExecutionView) -> list[Action]:
-    """What can be looked at: why it stands where it stands, unless all is well, and what its calls said."""
-    found = [Action.WHY] if view.execution.status is not ExecutionStatus.SUCCESS else []
-    return [*found, Action.LOGS] if any(step.started_at is not None for step in view.steps) else found
+    """What there is to be looked at: why a run stands still or did not succeed, and what was sent and came back."""
+    execution = view.execution
+    moving = execution.status in (ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS) and execution.ending in _WELL
+    tried = any(step.attempts for step in view.steps)
+    return [*([] if moving else [Action.WHY]), *([Action.LOGS] if tried else [])]
 
 
 def retryable(view: ExecutionView) -> list[StepRunRecord]:
