@@ -132,14 +132,15 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
         Route("/livez", _livez),
         Route("/readyz", _ready(rt, slack)),
         Route("/healthz", _ready(rt, slack)),
-        *Pages(rt, secret_key(rt.settings), _identifying(rt, door)).routes(),
     ]
     if door is not None and rt.settings.slack_signing_secret:
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
         routes.append(Route("/slack/events", _slack(receiver), methods=["POST"]))
     directory = door.desk.directory if door is not None else None
     asked = (directory.identify, directory.user_by_email) if directory is not None else ()
-    routes.append(Mount(api.PREFIX, api.application(rt, *asked)))
+    rest = api.application(rt, *asked)
+    routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
+    routes.append(Mount(api.PREFIX, rest))
     return Starlette(routes=routes)
 
 
