@@ -79,6 +79,12 @@ def tolerated(transition: Transition, step_id: str) -> bool:
     return transition.runbook.by_id[step_id].continue_on_error
 
 
+def near(version_id: int, step: StepRunRecord) -> list[str]:
+    """The paths that the end of a step looks at first: its own, and those of the steps that need it."""
+    after = catalog.successors_of(version_id).get(step.step_id, ())
+    return [step.path, *(context.join(step.scope, each) for each in after)]
+
+
 def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
     """Let on steps that need nothing more, and whatever their skipping lets on in turn."""
     for step in ready:

@@ -278,6 +278,7 @@ def test_an_incident_fills_parameters_and_is_closed_twice(bot: Stage) -> None:
     assert "closed" in bot.say("incident")
     assert bot.command("run asks")["ok"]
     wait_for(lambda: "A runbook for asks" in str(bot.form()))
+    assert "not in a direct message" in bot.say("incident open x", CAROL, f"D{CAROL[1:]}")
     assert "It is slow again" in bot.say("incident open It is slow again service=checkout", BOB)
 
 
