@@ -11,8 +11,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import uvicorn
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -20,6 +23,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from bot.api import app as api
 from bot.hooks import MAX_BODY as MAX_EVENT
 from bot.hooks import Receiver as EventReceiver
+from bot.metrics import Counted, Metrics
 from bot.page.door import Pages
 from bot.slack.app import Door
 from bot.slack.client import web_client
@@ -39,6 +43,7 @@ from engine.settings import Settings, secret_key
 log = logging.getLogger(__name__)
 
 GRACE_S = 10
+SLACK_THREADS = 16
 SOCKET_VARIABLE = "RUNBOOK_WEB_SOCKET"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -124,6 +129,7 @@ def bind(settings: Settings) -> socket.socket:
 
 def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None) -> Starlette:
     """All routes. Everything that touches the database or Slack runs in threads, never on the event loop."""
+    metrics = Metrics(rt)
     hooks = EventReceiver(rt, SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, Redactor()))
     for problem in hooks.problems():
         log.warning("%s", problem)
@@ -132,6 +138,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
         Route("/livez", _livez),
         Route("/readyz", _ready(rt, slack)),
         Route("/healthz", _ready(rt, slack)),
+        Route("/metrics", metrics.answer),
         *Pages(rt, secret_key(rt.settings), _identifying(rt, door)).routes(),
     ]
     if door is not None and rt.settings.slack_signing_secret:
@@ -139,8 +146,11 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
         routes.append(Route("/slack/events", _slack(receiver), methods=["POST"]))
     directory = door.desk.directory if door is not None else None
     asked = (directory.identify, directory.user_by_email) if directory is not None else ()
-    routes.append(Mount(api.PREFIX, api.application(rt, *asked)))
-    return Starlette(routes=routes)
+    rest = api.application(rt, *asked)
+    routes.append(Mount(api.PREFIX, rest))
+    app = Starlette(routes=routes, middleware=[Middleware(Counted, metrics=metrics)])
+    app.state.before_stop = rest.state.house.feed.close
+    return app
 
 
 def _identifying(rt: Runtime, door: Door | None) -> Callable[[str], Actor]:
@@ -172,9 +182,13 @@ def _connected(check: health.Check, slack: SocketDoor) -> health.Check:
 
 
 def _slack(receiver: Receiver) -> Handler:
+    """Slack's requests have threads of their own: whatever else this process does, they are acknowledged at once."""
+    threads = CapacityLimiter(SLACK_THREADS)
+
     async def events(request: Request) -> Response:
         body = await _read(request)
-        status, headers, answer = await run_in_threadpool(receiver.receive, dict(request.headers), body)
+        given = dict(request.headers)
+        status, headers, answer = await run_sync(receiver.receive, given, body, limiter=threads)
         return Response(answer, status_code=status, headers=headers)
 
     return events
@@ -207,4 +221,16 @@ async def _serve(app: Starlette, listening: socket.socket) -> None:
     )
     host, port = listening.getsockname()[:2]
     log.info("web ready on http://%s:%d", host, port)
-    await uvicorn.Server(config).serve(sockets=[listening])
+    await _Server(config, app.state.before_stop).serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams that are open before it waits for requests under way."""
+
+    def __init__(self, config: uvicorn.Config, before_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._before_stop = before_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._before_stop()
+        await super().shutdown(sockets)

@@ -341,6 +341,21 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class HappenedRecord:
+    """An event with what the metrics want to know of its run and, where it names one, its step."""
+
+    id: int
+    at: int
+    kind: str
+    step_kind: str | None
+    step_started_at: int | None
+    step_ended_at: int | None
+    run_status: str
+    run_created_at: int
+    run_ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRecord:
     """`seq` and `hash` are its place in the chain, None until it was sealed into that."""
 
