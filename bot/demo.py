@@ -68,7 +68,8 @@ def _demo(once: bool) -> int:
     ):
         _wait(lambda: _answers(f"{page}/control/people"), workspace, folder / "workspace.log")
         _wait(lambda: _answers(f"http://127.0.0.1:{bot_port}/readyz"), bot, folder / "bot.log")
-        print(f"\n  Open {page}/?user=U0CAROL01&channel=C0INC0001\n", flush=True)
+        if not once:  # the address is gone as soon as the incident is over
+            print(f"\n  Open {page}/?user=U0CAROL01&channel=C0INC0001\n", flush=True)
         ended_well = _played(page, folder)
         if once:
             return 0 if ended_well else 1

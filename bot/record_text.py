@@ -62,7 +62,7 @@ def _message(part: Any) -> Iterator[str]:
     body = part.get("body", part.get("message"))
     if body not in (None, ""):
         yield from (body if isinstance(body, str) else _json(body)).splitlines()
-    if part.get("digest"):
+    if part.get("digest") and body not in (None, ""):
         yield f"({part['digest']})"
 
 

@@ -139,7 +139,6 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
         Route("/readyz", _ready(rt, slack)),
         Route("/healthz", _ready(rt, slack)),
         Route("/metrics", metrics.answer),
-        *Pages(rt, secret_key(rt.settings), _identifying(rt, door)).routes(),
     ]
     if door is not None and rt.settings.slack_signing_secret:
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
@@ -147,6 +146,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     directory = door.desk.directory if door is not None else None
     asked = (directory.identify, directory.user_by_email) if directory is not None else ()
     rest = api.application(rt, *asked)
+    routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
     app = Starlette(routes=routes, middleware=[Middleware(Counted, metrics=metrics)])
     app.state.before_stop = rest.state.house.feed.close

@@ -59,23 +59,26 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     with database.reading():
         version = catalog.runnable(rt, runbook, wanted.number)
     definition = catalog.definition(version)
-    values = _values(definition, wanted)
+    values = complete(definition, wanted.parameters, wanted.incident if wanted.prefill else None)
     reason = wanted.reason.strip()
     if definition.risk == "high" and not reason:
         raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
     return Checked(replace(wanted, parameters=values, reason=reason), version, definition)
 
 
-def _values(definition: Runbook, wanted: Wanted) -> dict[str, Any]:
-    """The parameters, completed and right. Raises `InvalidParameters`, saying which value came from the incident."""
-    filled = incidents.prefill(definition.parameters, wanted.incident) if wanted.prefill else {}
-    filled = {name: value for name, value in filled.items() if name not in wanted.parameters}
+def complete(runbook: Runbook, given: dict[str, Any], about: dict[str, Any] | None) -> dict[str, Any]:
+    """The parameters, defaults filled in and right; what was not given is taken from the incident `about`, if any.
+
+    Raises `InvalidParameters`, saying which value came from there.
+    """
+    taken = incidents.prefill(runbook.parameters, about or {})
+    taken = {name: value for name, value in taken.items() if name not in given}
     try:
-        return validate(definition.parameters, {**filled, **wanted.parameters})
+        return validate(runbook.parameters, {**taken, **given})
     except InvalidParameters as wrong:
         came = " (it was filled in from the incident)"
         raise InvalidParameters(
-            {name: f"{why}{came}" if name in filled else why for name, why in wrong.fields.items()}
+            {name: f"{why}{came}" if name in taken else why for name, why in wrong.fields.items()}
         ) from None
 
 

@@ -40,7 +40,7 @@ def read(path: Path) -> tuple[Policy | None, list[Problem]]:
             source = opened.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None, [
-            Problem(str(path), 1, 1, "is missing: nobody new gets a role; see the guide for what to put in it")
+            Problem(str(path), 1, 1, "is missing: nobody new gets a role; docs/operations.md has one to begin with")
         ]
     except OSError as error:
         return None, [Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]

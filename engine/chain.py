@@ -21,6 +21,8 @@ START = "0" * 64
 """What stands for the hash before the first row."""
 
 BATCH = 500
+SEALED_AT_ONCE = 100
+"""Rows that share a transaction when they are sealed, so that no other change waits for long."""
 MOST_TROUBLES = 20
 
 
@@ -58,7 +60,7 @@ def _seal_some(rt: Runtime) -> int:
         audit.lock_chain(rt.workspace_id)
         seq, before = audit.head(rt.workspace_id) or (0, START)
         places = []
-        for row in audit.unsealed(rt.workspace_id, BATCH):
+        for row in audit.unsealed(rt.workspace_id, SEALED_AT_ONCE):
             seq, before = seq + 1, link(before, content(row))
             places.append((row.id, seq, before))
         audit.seal(places)

@@ -6,11 +6,14 @@ A row gets its place in the chain (`seq` and `hash`) afterwards, when it is seal
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from storage import sql
 from storage.database import now, one_at_a_time
 from storage.records import AuditRecord, Json, Severity
 from storage.tables import Audit, dicts, tuples
+
+_NAMES = AuditRecord.__slots__
 
 
 def write(
@@ -82,32 +85,35 @@ def lock_chain(workspace_id: int) -> None:
 
 def unsealed(workspace_id: int, limit: int) -> list[AuditRecord]:
     """The rows that have no place in the chain yet, oldest first."""
-    query = Audit.select().where((Audit.workspace_id == workspace_id) & Audit.seq.is_null())
-    return [_record(row) for row in dicts(query.order_by(Audit.id).limit(limit))]
+    return _select("workspace_id = ? AND seq IS NULL ORDER BY id LIMIT ?", workspace_id, limit)
 
 
 def head(workspace_id: int) -> tuple[int, str] | None:
     """The place and hash of the chain's last row; None while it has none."""
-    query = Audit.select(Audit.seq, Audit.hash).where((Audit.workspace_id == workspace_id) & Audit.seq.is_null(False))
-    found = tuples(query.order_by(Audit.seq.desc()).limit(1))
-    return (int(found[0][0]), str(found[0][1])) if found else None
+    where = "workspace_id = ? AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1"
+    found = sql.select(Audit, ("seq", "hash"), where, workspace_id)
+    return (found[0][0], found[0][1]) if found else None
 
 
 def seal(places: Sequence[tuple[int, int, str]]) -> None:
     """Give rows their places: id, seq and hash of each. Needs the chain's lock."""
-    for row_id, seq, digest in places:
-        sql.update(Audit, {"seq": seq, "hash": digest}, "id = ? AND seq IS NULL", row_id)
+    with sql.in_one_go():
+        for row_id, seq, digest in places:
+            sql.update(Audit, {"seq": seq, "hash": digest}, "id = ? AND seq IS NULL", row_id)
 
 
 def sealed(workspace_id: int, after: int, up_to: int | None, limit: int) -> list[AuditRecord]:
     """The chain's rows behind number `after`, in its order, at most up to number `up_to`."""
-    query = Audit.select().where((Audit.workspace_id == workspace_id) & (Audit.seq > after))
-    if up_to is not None:
-        query = query.where(Audit.seq <= up_to)
-    return [_record(row) for row in dicts(query.order_by(Audit.seq).limit(limit))]
+    bound, values = ("", []) if up_to is None else (" AND seq <= ?", [up_to])
+    return _select(f"workspace_id = ? AND seq > ?{bound} ORDER BY seq LIMIT ?", workspace_id, after, *values, limit)
+
+
+def _select(where: str, *values: Any) -> list[AuditRecord]:
+    rows = sql.select(Audit, _NAMES, where, *values)
+    return [_record(dict(zip(_NAMES, row, strict=True))) for row in rows]
 
 
 def _record(row: dict[str, Json]) -> AuditRecord:
-    row.pop("workspace_id")
+    row.pop("workspace_id", None)
     row["severity"] = Severity(row["severity"])
     return AuditRecord(**row)

@@ -220,7 +220,10 @@ class ExecutionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which executions are asked for; what is None does not matter. `open` is whether they have not ended."""
+    """Which executions are asked for; what is None does not matter.
+
+    `open` is whether they have not ended, `since` when the oldest was asked for.
+    """
 
     slug: str | None = None
     status: ExecutionStatus | None = None
@@ -228,6 +231,7 @@ class Filter:
     requester: str | None = None
     channel: str | None = None
     open: bool | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

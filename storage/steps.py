@@ -292,6 +292,14 @@ def unknown(execution_id: str) -> list[StepRunRecord]:
     return [_record(row) for row in dicts(query.order_by(StepRun.position))]
 
 
+def unsettled(workspace_id: int) -> list[tuple[str, str]]:
+    """Execution and path of every step run whose outcome nobody saw."""
+    query = StepRun.select(StepRun.execution_id, StepRun.path).where(
+        (StepRun.workspace_id == workspace_id) & (StepRun.status == StepStatus.UNKNOWN)
+    )
+    return [(execution_id, path) for execution_id, path in tuples(query.order_by(StepRun.id))]
+
+
 def begin_attempts(workspace_id: int, started: Sequence[StepRunRecord], at: int) -> None:
     """Put the attempts of step runs that were just claimed on record.
 

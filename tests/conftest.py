@@ -62,6 +62,13 @@ class PostgresServer:
                 connection.execute(f'DELETE FROM "{table._meta.table_name}"')
         return self.migrated
 
+    def restart(self) -> None:
+        """As an operator would: every connection is ended, and for a moment nobody answers."""
+        self._admin.close()
+        self._server.stop()
+        self._server.start()
+        self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
+
     def close(self) -> None:
         self._admin.close()
         self._server.cleanup()

@@ -64,6 +64,7 @@ class Problem(BaseModel):
     instance: str | None = None
     fields: dict[str, str] | None = None
     problems: list[str] | None = Field(None, description="Every place of a runbook's definition that is wrong.")
+    ask: list[str] | None = Field(None, description="The people and user groups, by id, who may do it instead.")
     error_id: str | None = Field(None, description="What the server's log calls this accident.")
 
 
@@ -120,6 +121,8 @@ async def _refusal(request: Request, error: Exception) -> JSONResponse:
     more: dict[str, Any] = {}
     if isinstance(error, errors.InvalidParameters):
         more["fields"] = error.fields
+    if isinstance(error, errors.NotAllowed) and error.ask:
+        more["ask"] = list(error.ask)
     if isinstance(error, errors.InvalidDefinition):
         more["problems"] = [str(each) for each in error.problems]
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from bot.api.caller import House
 from bot.page.catalogue import catalogue
-from bot.page.links import COOKIE_S, Pass, Purpose, sign, verify
+from bot.page.links import COOKIE_S, Purpose, sign, verify
 from bot.page.picture import path_of
 from bot.page.story import story
-from engine import executions
-from engine.access import Action, Actor, authorise
-from engine.errors import EngineError, NotAllowed, NotFound
-from engine.runtime import Runtime
+from engine import executions, sight
+from engine.access import Action, Actor, authorise, verdict
+from engine.errors import EngineError, NotAllowed, NotAuthenticated, NotFound
 from storage.records import ExecutionRecord
 
-LOOK_EVERY_S, HEARTBEAT_S = 0.5, 15.0
 COOKIE = "runbook_page"
 HEADERS: Mapping[str, str] = {
     "content-security-policy": (
@@ -52,10 +49,11 @@ Identify = Callable[[str], Actor]
 
 
 class Pages:
-    """Answers for the pages. `identify` says who a person is now; everything else runs in threads."""
+    """Answers for the pages. `identify` says who a person is now; `house` has the tokens, the threads and the feed."""
 
-    def __init__(self, rt: Runtime, key: bytes, identify: Identify) -> None:
-        self._rt = rt
+    def __init__(self, house: House, key: bytes, identify: Identify) -> None:
+        self._house = house
+        self._rt = house.rt
         self._key = key
         self._identify = identify
 
@@ -72,47 +70,15 @@ class Pages:
         proof = request.query_params.get("pass")
         if proof is not None:
             return self._admitted(request, execution_id, proof)
-        return await self._shown(request, lambda actor: self._run(actor, execution_id))
+        return await self._answered(request, lambda actor: _page(200, self._run(actor, execution_id)))
+
+    async def _catalogue(self, request: Request) -> Response:
+        return await self._answered(request, lambda actor: _page(200, self._runbooks(actor)))
 
     async def _events(self, request: Request) -> Response:
         """Says, as server-sent events, that something happened in a run; what it was the page itself tells."""
-        admitted = self._cookie(request)
-        if admitted is None:
-            return _trouble(401, "This page wants to know who you are.", _ASK_AGAIN)
         execution_id = request.path_params["execution_id"].upper()
-        answer = StreamingResponse(self._ticks(admitted, execution_id), media_type="text/event-stream")
-        answer.headers.update({**HEADERS, "x-accel-buffering": "no"})
-        return answer
-
-    async def _ticks(self, admitted: Pass, execution_id: str) -> AsyncIterator[str]:
-        seen, quiet = -1, 0.0
-        while time.time() < admitted.until:
-            try:
-                run = await run_in_threadpool(self._seen_by, admitted, execution_id)
-            except EngineError:
-                return
-            if run.event_seq != seen:
-                seen, quiet = run.event_seq, 0.0
-                yield f"id: {seen}\ndata: {run.status}\n\n"
-            elif quiet >= HEARTBEAT_S:
-                quiet = 0.0
-                yield ": still here\n\n"
-            if run.status.ended:
-                yield "event: end\ndata: ended\n\n"
-                return
-            await asyncio.sleep(LOOK_EVERY_S)
-            quiet += LOOK_EVERY_S
-
-    def _seen_by(self, admitted: Pass, execution_id: str) -> ExecutionRecord:
-        run = executions.find(self._rt, execution_id)
-        authorise(self._rt, self._identify(admitted.person), Action.VIEW, run)
-        return run
-
-    def _cookie(self, request: Request) -> Pass | None:
-        return verify(self._key, Purpose.COOKIE, request.cookies.get(COOKIE, ""), int(time.time()))
-
-    async def _catalogue(self, request: Request) -> Response:
-        return await self._shown(request, self._runbooks)
+        return await self._answered(request, lambda actor: self._stream(actor, execution_id))
 
     def _admitted(self, request: Request, execution_id: str, proof: str) -> Response:
         """Swap a link's proof for a cookie, so that it is neither in the address bar nor in the history."""
@@ -128,12 +94,12 @@ class Pages:
         )  # fmt: skip
         return answer
 
-    async def _shown(self, request: Request, show: Callable[[Actor], str]) -> Response:
-        admitted = self._cookie(request)
-        if admitted is None:
-            return _trouble(401, "This page wants to know who you are.", _ASK_AGAIN)
+    async def _answered(self, request: Request, answer: Callable[[Actor], Response]) -> Response:
         try:
-            return _page(200, await run_in_threadpool(self._for, admitted, show))
+            actor = await self._who(request)
+            return await self._house.in_thread(answer, actor)
+        except NotAuthenticated as error:
+            return _trouble(401, str(error), _ASK_AGAIN)
         except NotFound as error:
             return _trouble(404, str(error), "")
         except NotAllowed as error:
@@ -141,16 +107,47 @@ class Pages:
         except EngineError as error:
             return _trouble(409, str(error), "")
 
-    def _for(self, admitted: Pass, show: Callable[[Actor], str]) -> str:
-        return show(replace(self._identify(admitted.person), door="page"))
+    async def _who(self, request: Request) -> Actor:
+        """Who asks, by their cookie, or as a program by a token. Raises `NotAuthenticated`."""
+        if "authorization" in request.headers:
+            return replace((await self._house.caller(request)).actor, door="page")
+        admitted = verify(self._key, Purpose.COOKIE, request.cookies.get(COOKIE, ""), int(time.time()))
+        if admitted is None:
+            raise NotAuthenticated("This page wants to know who you are.")
+        return replace(await self._house.in_thread(self._identify, admitted.person), door="page")
 
     def _run(self, actor: Actor, execution_id: str) -> str:
-        authorise(self._rt, actor, Action.VIEW, executions.find(self._rt, execution_id))
-        return _PAGES.get_template("execution.html").render(story=story(self._rt, execution_id), actor=actor)
+        found = self._seen(actor, execution_id)
+        return _PAGES.get_template("execution.html").render(story=story(self._rt, found.id), actor=actor)
 
     def _runbooks(self, actor: Actor) -> str:
         authorise(self._rt, actor, Action.VIEW, None)
         return _PAGES.get_template("catalogue.html").render(runbooks=catalogue(self._rt, actor), actor=actor)
+
+    def _seen(self, actor: Actor, execution_id: str) -> ExecutionRecord:
+        authorise(self._rt, actor, Action.VIEW, None)
+        return sight.execution(self._rt, actor, execution_id)
+
+    def _stream(self, actor: Actor, execution_id: str) -> Response:
+        found = self._seen(actor, execution_id)
+        headers = {**HEADERS, "x-accel-buffering": "no"}
+        return StreamingResponse(self._ticks(actor, found), media_type="text/event-stream", headers=headers)
+
+    async def _ticks(self, actor: Actor, found: ExecutionRecord) -> AsyncIterator[str]:
+        yield f"id: {found.event_seq}\ndata: {found.status}\n\n"
+        async for batch in self._house.feed.follow(found.id, found.event_seq):
+            if batch:
+                yield f"id: {batch[-1].seq}\ndata: {batch[-1].kind}\n\n"
+            elif await self._house.in_thread(self._may_go_on, actor, found.id):
+                yield ": still here\n\n"
+            else:
+                return
+        yield "event: end\ndata: ended\n\n"
+
+    def _may_go_on(self, actor: Actor, execution_id: str) -> bool:
+        """Whether this person may still see the run."""
+        now = replace(self._identify(actor.user_id), door=actor.door, scopes=actor.scopes)
+        return verdict(self._rt, now, Action.VIEW, executions.find(self._rt, execution_id)).allowed
 
 
 _ASK_AGAIN = "In Slack, press “Open its page” on the card of a run, and follow the link that only you are shown."

@@ -15,6 +15,10 @@ DEFAULT_HINTS = (
 )
 """What the page suggests behind the bot's command, with a word on each."""
 
+DEFAULT_SCOPES = (
+    "app_mentions:read,channels:history,channels:read,chat:write,commands,files:write,groups:history,groups:read,"
+    "im:history,im:read,im:write,mpim:history,mpim:read,usergroups:read,users:read,users:read.email"
+)
 DEFAULT_SHORTCUTS = (
     ("global", "run_runbook", "Run a runbook"),
     ("message", "run_about_message", "Run a runbook about this"),
@@ -29,7 +33,8 @@ class Config:
     """Settings of one workspace. Times are in seconds; Slack's own are the defaults.
 
     `port` 0 picks a free one. `bot_url` is where signed requests go; with `socket_mode` the bot connects instead and
-    `bot_url` is not used. `events` are the bot's event subscriptions. `strict` refuses arguments that a Web API method
+    `bot_url` is not used. `scopes` are what the bot's token may do, as every answer's header says; what a method needs
+    is not checked. `events` are the bot's event subscriptions. `strict` refuses arguments that a Web API method
     does not have, which Slack silently ignores. `rate_limits` applies Slack's published limits.
     """
 
@@ -44,6 +49,7 @@ class Config:
     target_token: str = "demo-lb-token-5f1c"  # noqa: S105
     strict: bool = True
     rate_limits: bool = False
+    scopes: str = DEFAULT_SCOPES
     events: frozenset[str] = DEFAULT_EVENTS
     hints: tuple[tuple[str, str], ...] = DEFAULT_HINTS
     shortcuts: tuple[tuple[str, str, str], ...] = DEFAULT_SHORTCUTS

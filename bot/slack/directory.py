@@ -28,6 +28,8 @@ CHANNEL_FRESH_S = 60
 PERSON_STALE_MS = 10 * 60_000
 """How long it may stand in while Slack cannot be asked; after that nobody is let in."""
 GROUPS_EVERY_S = 300
+GROUPS_SOON_S = 5
+"""As long as nothing is known yet: before the first sync nobody names a group, and until then nobody is in one."""
 GROUPS_STALE_S = 600
 """Groups older than this are asked for again before a decision."""
 SLACK_TROUBLE = (SlackClientError, OSError, HTTPException)
@@ -140,7 +142,7 @@ class Directory:
                 self.refresh_groups(older_than_s=GROUPS_EVERY_S - 1)
             except Exception:
                 log.exception("Keeping the user groups fresh failed; trying again")
-            stop.wait(30 if self._groups_at is None else GROUPS_EVERY_S)
+            stop.wait(GROUPS_SOON_S if self._groups_at is None else GROUPS_EVERY_S)
 
     def _recent(self, user_id: str) -> PersonRecord | None:
         with self._lock:

@@ -7,6 +7,7 @@ from bot.slack.ask import Ask
 from bot.slack.views import story
 from bot.slack.views.parts import Message
 from engine import incidents
+from engine.errors import Conflict
 
 
 def show(ask: Ask) -> Message:
@@ -18,6 +19,8 @@ def show(ask: Ask) -> Message:
 
 def open_one(ask: Ask) -> Message:
     """`incident open [TITLE] [severity=…] [KEY=VALUE …]`."""
+    if ask.place.channel.startswith("D"):
+        raise Conflict("An incident is a channel: open it there, not in a direct message.")
     name, topic = ask.desk.directory.channel(ask.place.channel)
     title = " ".join(ask.command.words) or ask.option("title") or topic or name
     made = incidents.open_incident(

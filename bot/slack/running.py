@@ -18,7 +18,7 @@ from bot.slack.reply import Place
 from bot.slack.views import form
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, person, when
-from engine import drafts, executions, incidents
+from engine import accepting, drafts, executions, incidents
 from engine.accepting import Wanted
 from engine.access import Actor
 from engine.definition import parameters
@@ -45,9 +45,10 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
         given.pop("force")
         force = command.says_yes("force")
     ref = RunForm(version.slug, version.number, place.channel, name, int(force), reuse_ms=reuse_ms)
-    filled = prefilled(desk, runbook, place.channel)
+    about = incidents.bound(desk.rt, {"channel": place.channel})
+    filled = incidents.prefill(runbook.parameters, about)
     try:
-        values = parameters.validate(runbook.parameters, {**filled, **parameters.coerce(runbook.parameters, given)})
+        values = accepting.complete(runbook, parameters.coerce(runbook.parameters, given), about)
     except InvalidParameters as wrong:
         if place.trigger_id is None:
             raise

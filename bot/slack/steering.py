@@ -92,4 +92,4 @@ def hand_over(ask: Ask) -> Message:
     (word,) = ask.command.run[1]
     to = ask.desk.directory.identify(user(ask, word))
     done = controls.hand_over(ask.desk.rt, ask.actor, the_run(ask), to, ask.option("reason"))
-    return said(f"{code(done.id)} is {person(done.owner)}'s now, who is told in its thread.")
+    return said(f"{code(done.id)} is with {person(done.owner)} now, who is told in its thread.")

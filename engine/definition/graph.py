@@ -13,22 +13,6 @@ from engine.definition.model import Runbook, Step
 Needs = Mapping[str, Iterable[str]]
 
 
-def scope_steps(runbook: Runbook, container_id: str | None = None, block: str = "steps") -> tuple[Step, ...]:
-    """The steps of one scope, in the file's order.
-
-    `block` is `then`, `else` or `steps` of the container, or without one a section: `steps`, `on_failure` or `finally`.
-    Raises KeyError for a container or block that is not there.
-    """
-    if container_id is not None:
-        return runbook.by_id[container_id].blocks[block]
-    return {"steps": runbook.steps, "on_failure": runbook.on_failure, "finally": runbook.finally_}[block]
-
-
-def roots_in(steps: Sequence[Step]) -> tuple[str, ...]:
-    """The steps of a scope that start as soon as it does."""
-    return tuple(step.id for step in steps if not step.needs)
-
-
 def successors_in(steps: Sequence[Step]) -> dict[str, tuple[str, ...]]:
     """For every step of a scope, the steps that wait for it, in the file's order."""
     found: dict[str, list[str]] = {step.id: [] for step in steps}
@@ -43,15 +27,6 @@ def ancestors_in(steps: Sequence[Step]) -> dict[str, frozenset[str]]:
     return ancestors_of({step.id: step.needs for step in steps})
 
 
-def needs_of(runbook: Runbook) -> dict[str, tuple[str, ...]]:
-    return {step.id: step.needs for step in runbook.steps}
-
-
-def roots(runbook: Runbook) -> tuple[str, ...]:
-    """The main steps that start at once."""
-    return roots_in(runbook.steps)
-
-
 def successors(runbook: Runbook) -> dict[str, tuple[str, ...]]:
     """As `successors_in`, for the main steps."""
     return successors_in(runbook.steps)
@@ -60,11 +35,6 @@ def successors(runbook: Runbook) -> dict[str, tuple[str, ...]]:
 def ancestors(runbook: Runbook) -> dict[str, frozenset[str]]:
     """As `ancestors_in`, for the main steps."""
     return ancestors_in(runbook.steps)
-
-
-def topological_order(runbook: Runbook) -> tuple[str, ...]:
-    """Every main step after all that it needs."""
-    return tuple(TopologicalSorter(needs_of(runbook)).static_order())
 
 
 def cycle(needs: Needs) -> list[str] | None:

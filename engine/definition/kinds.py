@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration, show_duration
 from engine.definition.model import DEFAULT_ATTEMPT_TIMEOUT_MS, Json, Step
-from engine.expressions import has_template, references, render, render_text, render_url
+from engine.expressions import has_template, render, render_text, render_url
 
 SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""
@@ -181,14 +181,3 @@ def render_with(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
         key: render_as(value, context) if (render_as := _RENDER.get(kind.treatment(key))) else value
         for key, value in step.with_.items()
     }
-
-
-def references_in(step: Step) -> frozenset[tuple[str, ...]]:
-    """Everything that a step's `with`, `if` and `outputs` read, as chains of names: what the context must hold."""
-    kind = KINDS[step.kind]
-    found = [references(step.condition, "expression"), references(dict(step.outputs))]
-    for key, value in step.with_.items():
-        treatment = kind.treatment(key)
-        if treatment is not Treatment.FIXED:
-            found.append(references(value, "expression" if treatment is Treatment.CONDITION else "template"))
-    return frozenset().union(*found)

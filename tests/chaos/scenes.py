@@ -16,6 +16,7 @@ from engine.executions import ExecutionView
 from engine.runtime import Runtime
 from storage import database, events
 from storage.records import Decision, ExecutionRecord, StepRunRecord
+from storage.tables import Execution, tuples
 
 MIXED, FAILING, CONTROLLED, RETRIED = FOUR = ("mixed", "failing", "controlled", "retried")
 PARENT = "parent"
@@ -83,7 +84,9 @@ def is_over(rt: Runtime, run: ExecutionRecord) -> bool:
 
 
 def _replays(rt: Runtime, run: ExecutionRecord) -> list[ExecutionRecord]:
-    return [each for each in executions.recent(rt, limit=100_000) if each.replay_of == run.id]
+    with database.reading():
+        found = tuples(Execution.select(Execution.id).where(Execution.replay_of == run.id))
+    return [executions.find(rt, execution_id) for (execution_id,) in found]
 
 
 def children(rt: Runtime, run: ExecutionRecord) -> list[ExecutionRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -40,23 +41,29 @@ def test_rows_are_sealed_in_order_by_the_sweep_and_the_chain_holds(house: House)
     assert chain.seal(house.rt) == 0
 
 
-@pytest.mark.parametrize(
-    ("tamper", "place"),
-    [
-        ("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3", 3),
-        ("UPDATE audit SET detail = '{}' WHERE seq = 3", 3),
-        ("UPDATE audit SET at = at + 1 WHERE seq = 3", 3),
-        ("DELETE FROM audit WHERE seq = 3", 4),
-        ("UPDATE audit SET hash = '00' WHERE seq = 3", 3),
-    ],
-)
-def test_a_row_that_was_changed_or_taken_out_is_found(house: House, tamper: str, place: int) -> None:
+TAMPERED = {
+    "UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3": 3,
+    "UPDATE audit SET detail = '{}' WHERE seq = 3": 3,
+    "UPDATE audit SET at = at + 1 WHERE seq = 3": 3,
+    "UPDATE audit SET hash = '00' WHERE seq = 3": 3,
+    "DELETE FROM audit WHERE seq = 3": 4,
+}
+
+
+class Undo(Exception):
+    """Ends a transaction that was only for looking."""
+
+
+def test_a_row_that_was_changed_or_taken_out_is_found(house: House) -> None:
     """And where."""
     wrote(house, 6)
     chain.seal(house.rt)
-    with database.transaction():
-        sql.run(tamper)
-    assert chain.verify(house.rt).troubles[0].seq == place
+    for tamper, place in TAMPERED.items():
+        with suppress(Undo), database.transaction():
+            sql.run(tamper)
+            assert chain.verify(house.rt).troubles[0].seq == place, tamper
+            raise Undo
+    assert chain.verify(house.rt).troubles == ()
 
 
 def test_rows_cut_off_the_end_are_found_by_a_head_noted_elsewhere(house: House) -> None:
@@ -146,25 +153,17 @@ def test_evidence_is_whole_and_can_be_checked_by_itself(house: House, run: str) 
     assert found["audit"]["proof"]["head"]["seq"] == chain.verify(house.rt).seq
 
 
-@pytest.mark.parametrize("part", ["vote", "row", "link", "lacking"])
-def test_evidence_that_was_changed_is_not_whole(house: House, run: str, part: str) -> None:
+def test_evidence_that_was_changed_is_not_whole(house: House, run: str) -> None:
     """Also where whoever changed it made the file's digest anew."""
     found = json.loads(json.dumps(evidence.bundle(house.rt, OSCAR, run)))
-    changed = copy.deepcopy(found)
-    match part:
-        case "vote":
-            changed["gates"][0]["votes"][0]["person"] = "U0OTHER01"
-        case "row":
-            changed["audit"]["rows"][0]["actor"] = "U0OTHER01"
-            changed["digest"] = evidence.digest(changed)
-        case "link":
-            changed["audit"]["proof"]["links"][1]["content"] = "00"
-            changed["digest"] = evidence.digest(changed)
-        case "lacking":
-            del changed["audit"]["proof"]
-            changed["digest"] = evidence.digest(changed)
-    assert evidence.check(changed) != []
-    assert evidence.check([]) != []
+    vote, row, link, lacking = (copy.deepcopy(found) for _ in range(4))
+    vote["gates"][0]["votes"][0]["person"] = "U0OTHER01"
+    row["audit"]["rows"][0]["actor"] = "U0OTHER01"
+    link["audit"]["proof"]["links"][1]["content"] = "00"
+    del lacking["audit"]["proof"]
+    for changed in (row, link, lacking):
+        changed["digest"] = evidence.digest(changed)
+    assert [evidence.check(each) == [] for each in (found, vote, row, link, lacking, [])] == [True] + [False] * 5
 
 
 def test_a_secret_that_somebody_typed_is_masked_and_the_row_says_so(house: House, target: Target) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -115,6 +116,23 @@ def test_a_living_worker_whose_connections_are_cut_goes_on(rt: Runtime, target: 
         assert holder is not None
         assert alive() >= 2
     assert first
+    house.close()
+
+
+@pytest.mark.slow
+def test_a_restart_of_the_server_stops_nothing(rt: Runtime, target: Target, tmp_path: Path, postgres: Any) -> None:
+    """What was being called meanwhile is recorded once the server is back, and no worker is taken for dead."""
+    house = House(rt, Clock())
+    house.publish(runbook("demo", http("slow", target.url("/slow"), method="POST"), http("then", target.url("/then"))))
+    target.on_request = lambda path: postgres.restart() if path == "/slow" else None
+    with worker(rt, tmp_path, target) as (_, process), worker(rt, tmp_path, target) as (_, other):
+        until(lambda: alive() == 3)
+        run = house.start("demo")
+        until(lambda: target.paths() == ["/slow", "/then"])
+        database.close_database()  # the test's own connections are from before
+        until(lambda: executions.find(rt, run).status == "SUCCESS")
+        assert the_step(run).recoveries == 0
+        assert (process.poll(), other.poll()) == (None, None)
     house.close()
 
 

@@ -17,15 +17,29 @@ from bot import grammar
 from bot.grammar import GrammarError
 from bot.simulator.blocks import check_blocks, check_view
 from bot.slack.ids import HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
-from bot.slack.views import admin, card, errors, form, lists, reminder, thread
+from bot.slack.views import admin, card, errors, form, lists, reminder, story, thread, why
 from bot.slack.views.gate import gate_post
 from bot.slack.views.home import HomeContent, home_view
 from bot.slack.views.parts import Message, said
+from engine.access import Verdict
 from engine.approvals import Waiting
+from engine.can import Ruling
+from engine.catchup import Story
+from engine.chain import Trouble, Verified
 from engine.definition.model import Problem
-from engine.errors import Conflict, InvalidDefinition, InvalidParameters
+from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
+from engine.explain import Explanation, Reason
 from engine.sync import SyncChange, SyncReport
-from storage.records import ApprovalStatus, Decision, ExecutionStatus, Phase, StepStatus
+from storage.records import (
+    ApprovalStatus,
+    AuditRecord,
+    Decision,
+    ExecutionStatus,
+    IncidentRecord,
+    Phase,
+    Severity,
+    StepStatus,
+)
 
 LIVE = re.compile(r"<(?!!date\^|@U0|#C0|!subteam\^S0)[^>]")
 """Anything that Slack would make live, but for what views themselves write about ids and times."""
@@ -103,6 +117,51 @@ def all_views(text: str) -> list[Message]:
         errors.refusal(InvalidParameters({text: text, "": text}), "/runbook"),
         errors.refusal(InvalidDefinition([Problem(text, 1, 1, text)]), "/runbook"),
         errors.misunderstood(GrammarError(text, "run ID"), "/runbook"),
+        errors.refusal(NotAllowed(text, (text, "U0ALICE01", "S0ONCALL")), "/runbook", "0a1b2c3d"),
+        *words_of_the_channel(text, name),
+    ]
+
+
+FACTS = {
+    "group": "", "holders": [""], "queued_before": [""], "by": "", "result": "CANCELLED", "phase": "finally", "key": "",
+    "tries": 3, "next": AT, "execution": "", "code": "", "response": {"status": 503, "body": ""}, "undone": True,
+    "needed": 2, "missing": 1, "unmet": [""], "then": "fail",
+    "votes": [{"person": "", "decision": "APPROVE", "at": AT}],
+}  # fmt: skip
+
+
+def filled(value: Any, text: str) -> Any:
+    """The value with the text wherever it has an empty one."""
+    if isinstance(value, dict):
+        return {key: filled(part, text) for key, part in value.items()}
+    if isinstance(value, list):
+        return [filled(part, text) for part in value]
+    return text if value == "" else value
+
+
+def words_of_the_channel(text: str, name: str) -> list[Message]:
+    """What is said of a run, an incident, the policy and the audit, with the text wherever there can be one."""
+    facts = filled(FACTS, text)
+    reasons = [Reason(kind, name, AT, AT, text, (text, "U0ALICE01"), ("retry", "skip"), facts) for kind in why.KINDS]
+    run = execution(slug=name, requester=text, owner=text)
+    told = Explanation(run, tuple(reasons), 3)
+    case = make(IncidentRecord, channel="C0INC0001", channel_name=text, title=text, severity=text, fields={name: text},
+                opened_at=AT, opened_by=text, closed_at=AT + 9, closed_by=text, close_reason=text)  # fmt: skip
+    detail = {"reason": text, "step": text, "to": text}
+    rows = tuple(AuditRecord(n, AT, text, text, f"execution:{text}", Severity.INFO, detail) for n in range(30))
+    past = Story(case, AT, (run,) * 40, True, (told,) * 3, (told,) * 3, rows)
+    ruling = Ruling(text, text, text, Verdict(False, text, text, text, (text,)), text)
+    return [
+        why.why_view(told, "/runbook"),
+        why.can_view(ruling, own=False),
+        story.incident_view(case, "/runbook"),
+        story.opened_view(case, "/runbook"),
+        story.close_view(case, [run] * 30, text, "/runbook"),
+        story.closed_view(case, [run] * 30),
+        story.catchup_view(past, "/runbook"),
+        lists.pick_view([run] * 20, grammar.spell(grammar.Command("cancel", (), {"reason": text})), "/runbook"),
+        admin.history_view(runbook_record(name=text, slug=name, successor=text), [version(note=text)] * 20, rows),
+        admin.verified_view(Verified(3, 3, text, (Trouble(2, text),) * 20)),
     ]
 
 
@@ -334,30 +393,39 @@ def test_buttons_are_there_while_they_can_do_something() -> None:
     assert offered(card.card(unknown)) == ["step.retry", "step.done", "step.failed", *running]
     assert offered(card.card(unknown, live=False)) == []
     for status in (ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED):
-        assert offered(card.card(view(status=status, ended_at=AT + 5000))) == []
+        why_not = [] if status is ExecutionStatus.SUCCESS else ["run.why"]
+        assert offered(card.card(view(status=status, ended_at=AT + 5000))) == why_not
     assert offered(gate_post(gate(ApprovalStatus.APPROVED, (vote(),)))) == []
 
 
 @pytest.mark.parametrize(
     ("run", "steps", "possible"),
     [
-        ({"status": ExecutionStatus.PAUSED}, (step(),), ["run.resume", "run.skip", "run.cancel"]),
+        ({"status": ExecutionStatus.PAUSED}, (step(),), ["run.resume", "run.skip", "run.cancel", "run.why"]),
         ({}, (step(status=StepStatus.RUNNING),), ["run.pause", "run.cancel"]),
         ({}, (step(kind="approval", status=StepStatus.WAITING),), ["run.pause", "run.cancel"]),
         ({}, (step(kind="loop", status=StepStatus.WAITING),), ["run.pause", "run.cancel"]),
-        ({"ending": ExecutionStatus.FAILED}, (step(),), ["run.pause", "run.cancel"]),
-        ({"ending": ExecutionStatus.CANCELLED}, (step(),), ["run.pause", "run.end"]),
+        ({"ending": ExecutionStatus.FAILED}, (step(),), ["run.pause", "run.cancel", "run.why"]),
+        ({"ending": ExecutionStatus.CANCELLED}, (step(),), ["run.pause", "run.end", "run.why"]),
         (
             {"ending": ExecutionStatus.FAILED, "phase": Phase.FINALLY},
             (step(phase=Phase.FINALLY),),
-            ["run.pause", "run.skip", "run.end"],
+            ["run.pause", "run.skip", "run.end", "run.why"],
         ),
-        ({"status": ExecutionStatus.FAILED}, (step(status=StepStatus.FAILED),), ["run.retry", "run.skip"]),
-        ({"status": ExecutionStatus.FAILED}, (step(status=StepStatus.FAILED, kind="approval"),), ["run.retry"]),
+        (
+            {"status": ExecutionStatus.FAILED},
+            (step(status=StepStatus.FAILED, attempts=1),),
+            ["run.retry", "run.skip", "run.why", "run.logs"],
+        ),
+        (
+            {"status": ExecutionStatus.FAILED},
+            (step(status=StepStatus.FAILED, kind="approval"),),
+            ["run.retry", "run.why"],
+        ),
         (
             {"status": ExecutionStatus.FAILED},
             (step(status=StepStatus.FAILED), step(2, phase=Phase.UNDO, status=StepStatus.SUCCESS)),
-            [],
+            ["run.why"],
         ),
     ],
 )

@@ -36,7 +36,11 @@ steps:
     with:
       items: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
       steps:
-        - {id: say, type: http, with: {url: "TARGET/hosts/health/checkout"}}
+        - id: say
+          type: http
+          with: {url: "TARGET/hosts/health/nothing"}
+          retry: {max_attempts: 1}
+          continue_on_error: true
 """,
 }
 
@@ -117,6 +121,16 @@ def test_why_says_what_a_run_waits_for_and_what_to_type(bot: Stage) -> None:
     assert "*look* failed" in told
     assert "The answer was `404`" in told
     assert f"`/runbook retry {failed} look`" in told
+
+
+def test_a_card_offers_why_and_logs(bot: Stage) -> None:
+    """Anybody may look, in private."""
+    failed = broken(bot, "run breaks n=7")
+    ts = bot.card(failed)["ts"]
+    for action, needle in (("run.why", "There is no service nothing"), ("run.logs", "try 1")):
+        before = len(bot.private(OSCAR))
+        bot.click(action, OSCAR, ts)
+        assert needle in shown(wait_for(lambda before=before: bot.private(OSCAR)[before:])[0])
 
 
 def test_can_says_the_rule_and_whom_to_ask(bot: Stage) -> None:
@@ -237,7 +251,7 @@ def test_a_run_is_handed_over(bot: Stage) -> None:
     """The new owner is told in its thread and stands on its card."""
     run = asking(bot)
     ts = bot.card(run)["ts"]
-    assert "is <@U0BOB0001>'s now" in bot.say('handover @bob reason="end of shift"')
+    assert "is with <@U0BOB0001> now" in bot.say('handover @bob reason="end of shift"')
     wait_for(lambda: any("handed this run over to <@U0BOB0001>: end of shift" in line for line in bot.in_thread(ts)))
     wait_for(lambda: "now with <@U0BOB0001>" in shown(bot.card(run)))
     assert "cannot be handed to" in bot.say(f"handover {run} @oscar")
@@ -264,6 +278,7 @@ def test_an_incident_fills_parameters_and_is_closed_twice(bot: Stage) -> None:
     assert "closed" in bot.say("incident")
     assert bot.command("run asks")["ok"]
     wait_for(lambda: "A runbook for asks" in str(bot.form()))
+    assert "not in a direct message" in bot.say("incident open x", CAROL, f"D{CAROL[1:]}")
     assert "It is slow again" in bot.say("incident open It is slow again service=checkout", BOB)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.definition import codec, graph, lint
-from engine.definition.kinds import KINDS, references_in, render_with
+from engine.definition.kinds import KINDS, render_with
 from engine.definition.load import examine, load
 from engine.definition.model import Concurrency, Runbook, Step
 from engine.expressions import render
@@ -116,19 +116,12 @@ def test_a_whole_file_becomes_a_runbook() -> None:
 
 
 def test_each_list_of_steps_is_a_graph_by_itself() -> None:
-    """Scopes are found by container and block, and roots, successors and ancestors stay inside them."""
+    """Successors and ancestors stay inside it."""
     loaded = runbook(FULL)
-    assert [step.id for step in graph.scope_steps(loaded)] == ["start", "each", "came", "other"]
-    assert [step.id for step in graph.scope_steps(loaded, None, "finally")] == ["gate", "last"]
-    assert [step.id for step in graph.scope_steps(loaded, None, "on_failure")] == ["tell"]
-    inner = graph.scope_steps(loaded, "each", "steps")
-    assert graph.roots_in(inner) == ("call",)
+    inner = loaded.by_id["each"].blocks["steps"]
     assert graph.successors_in(inner) == {"call": ("ok",), "ok": ()}
     assert graph.ancestors_in(inner) == {"call": frozenset(), "ok": frozenset({"call"})}
-    assert graph.scope_steps(loaded, "ok", "else") == ()
     assert graph.successors(loaded)["start"] == ("each",)
-    with pytest.raises(KeyError):
-        graph.scope_steps(loaded, "each", "then")
 
 
 def test_what_the_kinds_render() -> None:
@@ -150,8 +143,6 @@ def test_what_the_kinds_render() -> None:
     assert render_with(loaded.by_id["c"], context)["while"] == "index < params.n"
     assert render_with(loaded.by_id["d"], context) == {"thread": True, "text": "n=3"}
     assert render_with(loaded.by_id["e"], context) == {"id": "y", "params": {"n": 3}}
-    assert references_in(loaded.by_id["c"]) == {("index",), ("params", "n")}
-    assert references_in(runbook(FULL).by_id["start"]) == {("response", "json", "id")}
 
 
 def nested(levels: int) -> str:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from engine.definition import codec, graph, lint
 from engine.definition.durations import parse_duration, show_duration
-from engine.definition.kinds import KINDS, references_in, render_with
+from engine.definition.kinds import KINDS, render_with
 from engine.definition.load import check_file, examine, load
 from engine.definition.model import Concurrency, Retry, Runbook, Step
 from engine.definition.schema import document
@@ -473,18 +473,6 @@ def test_the_demo_renders_its_calls() -> None:
     assert render_with(loaded.by_id["sign-off"], context)["message"].startswith("Take basket out of")
 
 
-def test_what_a_step_reads_is_known_before_it_runs() -> None:
-    """Everything that a step names in its `with`, its `until` and its `if` is listed."""
-    loaded = load((ROOT / "runbooks.d" / "restart-checkout.yaml").read_bytes(), "f")
-    assert references_in(loaded.by_id["drain"]) == {("params", "service"), ("params", "grace"), ("secrets", "lb_token")}
-    assert ("steps", "drain", "outputs", "status") in references_in(loaded.by_id["restart"])
-    assert references_in(loaded.by_id["healthy"]) == {
-        ("params", "service"),
-        ("response", "status"),
-        ("response", "json", "ok"),
-    }
-
-
 def test_the_published_schema_is_a_schema_and_agrees_with_the_kinds() -> None:
     """Editors and the loader know the same kinds, and every key that a kind treats is in its schema."""
     schema = document()
@@ -551,11 +539,7 @@ def test_the_graph() -> None:
         )
     )
     assert graph.successors(loaded) == {"a": ("b", "c"), "b": ("d",), "c": ("d",), "d": (), "e": ()}
-    assert graph.roots(loaded) == ("a", "e")
     assert graph.ancestors(loaded)["d"] == {"a", "b", "c"}
-    order = graph.topological_order(loaded)
-    assert sorted(order) == ["a", "b", "c", "d", "e"]
-    assert order.index("a") < order.index("b") < order.index("d")
 
 
 @settings(deadline=None)

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from pages import FENCE, ROOT, prose, read, rows, section, words
 
-from bot import cli, grammar
+from bot import grammar
+from bot.cli import operate, people
+from bot.cli.options import NAMES
 from engine import access_file, settings
 from engine.definition.load import examine
 from engine.definition.references import FACTS
@@ -222,10 +224,19 @@ def test_every_alias_is_named() -> None:
 
 def test_command_line_verbs_are_told() -> None:
     """The table of the command line is what the parser takes."""
-    text = section(read("docs/commands.md"), "## On the command line")
+    text = section(read("docs/commands.md"), "### For operators")
     told = {words(name)[0].split(" ")[0] for name, _ in rows(text)}
-    actions = next(each for each in cli._parser()._actions if each.choices)
+    actions = next(each for each in operate._parser("")._actions if each.choices)
     assert told == set(actions.choices)
+
+
+def test_command_line_options_and_exit_codes_are_told() -> None:
+    """Each option and each exit code has its row."""
+    text = section(read("docs/commands.md"), "## On the command line").partition("### ")[0]
+    told = [cells[0].strip("`").split(" ")[0] for cells in rows(text)]
+    assert {each for each in told if each.startswith("--")} == {each for each in NAMES if each.startswith("--")}
+    codes = (people.DONE, people.FAILED, people.USAGE, people.REFUSED, people.STILL_OPEN, people.INTERRUPTED)
+    assert [each for each in told if each.isdigit()] == [str(code) for code in codes]
 
 
 def functions_in(path: Path) -> set[str]:

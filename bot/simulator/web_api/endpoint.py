@@ -73,7 +73,7 @@ class WebApi:
         if fault is not None:
             entry |= {"status": None, "error": fault.kind}
             return await _drop(request)
-        return JSONResponse({"ok": True, **result})
+        return JSONResponse({"ok": True, **result}, headers={"x-oauth-scopes": self._ws.config.scopes})
 
     def _run(self, method: Method, args: arguments.Arguments) -> dict[str, Json]:
         try:

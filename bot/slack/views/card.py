@@ -108,7 +108,7 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
 def _buttons(view: ExecutionView, *, page: bool) -> list[ButtonElement]:
     execution = view.execution
     found = [_retry(step, nth) for nth, step in enumerate(possible.retryable(view)[:_RETRIES])]
-    found += [_button(execution, action) for action in possible.actions(view)]
+    found += [_button(execution, action) for action in (*possible.actions(view), *possible.looks(view))]
     return [*found, _button(execution, Action.PAGE)] if page else found
 
 
@@ -136,6 +136,8 @@ _LABELS = {
     Action.SKIP: "Skip a step…",
     Action.CANCEL: "Cancel the run",
     Action.END_NOW: "End without cleanup",
+    Action.WHY: "Why?",
+    Action.LOGS: "Logs",
     Action.PAGE: "Open its page",
 }
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from slack_sdk.models.blocks import Block
 
 from bot import manual
-from bot.slack.ids import Action, Pick, VersionRef
+from bot.grammar import decode
+from bot.slack.ids import Action, Pick, VersionRef, encode
 from bot.slack.views.admin import version_line
 from bot.slack.views.parts import Message, button, context, header, message, section, sections
 from bot.slack.views.text import as_json, code, duration, escape, first_sentence, inline, person, when
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from engine.definition.model import Runbook
 
 _SHOWN = 20
-_PICKED, _LINE = 15, 1_500
-"""Runs to choose from in one message, and characters of the command that a button carries, of the 2000 it may."""
+_PICKED, _VALUE = 15, 2_000
+"""Runs to choose from in one message, and characters that a button can carry."""
 
 
 def help_view(command: str, verbs: Sequence[Verb] = VERBS) -> Message:
@@ -123,8 +124,8 @@ def pick_view(executions: Sequence[ExecutionRecord], line: str, command: str) ->
 
     `line` is the command; one that is too long for a button has to be typed again with the run's id.
     """
-    ask = f"Which run? {code(f'{command} {line}', 300)} can mean several."
-    if len(line) > _LINE:
+    ask = f"Which run? {code(f'{command} {decode(line)}', 300)} can mean several."
+    if any(len(encode(Pick(execution.id, line))) > _VALUE for execution in executions):
         names = ", ".join(code(execution.id) for execution in executions)
         return message("Which run?", [section(f"{ask} Type it again with the id of one: {names}.")])
     blocks: list[Block] = [section(ask)]

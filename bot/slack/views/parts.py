@@ -65,6 +65,17 @@ def sections(lines: Iterable[str]) -> list[Block]:
     return [section(text) for text in texts]
 
 
+def within(lines: Sequence[str], room: int) -> list[str]:
+    """The first lines that take at most `room` characters, and how many others there are: Slack bounds a message."""
+    kept: list[str] = []
+    for line in lines:
+        room -= len(line)
+        if room < 0:
+            return [*kept, f"… and {len(lines) - len(kept)} more"]
+        kept.append(line)
+    return kept
+
+
 def context(*texts: str) -> ContextBlock:
     """Small print. At most ten texts."""
     return ContextBlock(elements=[MarkdownTextObject(text=cut(text, 2000), verbatim=True) for text in texts if text])

@@ -15,6 +15,7 @@ from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepRunReco
 if TYPE_CHECKING:
     from engine.executions import ExecutionView
 
+_WELL = (None, ExecutionStatus.SUCCESS)
 _SKIPPABLE = {StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN}
 
 
@@ -27,6 +28,14 @@ def actions(view: ExecutionView) -> list[Action]:
     found = [Action.RESUME if paused else Action.PAUSE]
     found += [Action.SKIP] if skippable(view) else []
     return [*found, Action.CANCEL if _in_main(execution) else Action.END_NOW]
+
+
+def looks(view: ExecutionView) -> list[Action]:
+    """What there is to be looked at: why a run stands still or did not succeed, and what was sent and came back."""
+    execution = view.execution
+    moving = execution.status in (ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS) and execution.ending in _WELL
+    tried = any(step.attempts for step in view.steps)
+    return [*([] if moving else [Action.WHY]), *([Action.LOGS] if tried else [])]
 
 
 def retryable(view: ExecutionView) -> list[StepRunRecord]:

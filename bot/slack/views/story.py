@@ -9,7 +9,7 @@ from slack_sdk.models.blocks import Block
 
 from bot.slack.ids import Action, ChannelRef
 from bot.slack.views.lists import run_line
-from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section, sections
+from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section, sections, within
 from bot.slack.views.text import code, duration, inline, person, when
 from bot.slack.views.why import fact, reason_line
 from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
@@ -17,7 +17,8 @@ from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
 if TYPE_CHECKING:
     from engine.catchup import Story
 
-_RUNS = 15
+_RUNS, _KEPT = 15, 140
+"""Runs that are shown, and characters of a reason that a button carries, each of which may take twelve there."""
 _DEEDS = {
     "execution.start": "started",
     "execution.pause": "paused",
@@ -69,7 +70,7 @@ def close_view(incident: IncidentRecord, running: Sequence[ExecutionRecord], rea
     lines = [f"⚠️ *{are} open in this channel.* Closing the incident leaves them as they are:"]
     lines += [f"• {run_line(run)}" for run in running[:10]]
     sure = confirm("Close the incident?", f"{are} still open and will go on.", "Close it", style="danger")
-    ref = ChannelRef(incident.channel, incident.id, reason[:500])
+    ref = ChannelRef(incident.channel, incident.id, reason[:_KEPT])
     ask = button("Close it all the same", Action.CLOSE_INCIDENT, ref, style="danger", confirm=sure)
     return message(
         lines[0],
@@ -90,27 +91,28 @@ def closed_view(incident: IncidentRecord, running: Sequence[ExecutionRecord]) ->
 def catchup_view(story: Story, command: str) -> Message:
     """The whole story in one message that fits Slack's limits."""
     blocks = _about(story.incident) if story.incident else [header("The last 24 hours here")]
-    waiting = [(told.execution, each) for told in story.open for each in told.reasons]
-    blocks += sections(
-        ["*Open now*", *(f"• {code(run.id)} {reason_line(each)}" for run, each in waiting[:12])]
-        if waiting
-        else ["*Open now:* nothing."]
-    )
-    failed = [(told.execution, each) for told in story.failures for each in told.reasons[:1]]
-    if failed:
-        lines = [f"• {code(run.id)} {reason_line(each)} {inline(each.message, 200)}".rstrip() for run, each in failed]
-        blocks += sections(["*Failed last*", *lines])
-    shown = story.runs[-_RUNS:]
-    left = len(story.runs) - len(shown)
-    more = [f"… {'more than ' if story.more else ''}{left} before these"] if left or story.more else []
-    blocks += sections(
-        ["*Runs in order*", *more, *(f"• {run_line(run)}" for run in shown)] if shown else ["*Runs:* none."]
-    )
-    blocks += sections(["*Who did what*", *(_deed(row) for row in story.deeds[-12:])]) if story.deeds else []
+    for title, lines, room in _chapters(story):
+        blocks += sections([f"*{title}*", *within(lines, room)] if lines else [f"*{title}:* nothing."])
     hint = (
         f"{code(f'{command} why RUN')} says more of one run, {code(f'{command} logs RUN')} what was sent and came back."
     )
-    return message("What happened here", [*blocks[:48], context(hint)])
+    return message("What happened here", [*blocks, context(hint)])
+
+
+def _chapters(story: Story) -> list[tuple[str, list[str], int]]:
+    """The parts of the story: title, lines, and how many characters those may take, of the 13,000 that Slack takes."""
+    waiting = [(told.execution, each) for told in story.open for each in told.reasons]
+    failed = [(told.execution, each) for told in story.failures for each in told.reasons[:1]]
+    shown = story.runs[-_RUNS:]
+    left = len(story.runs) - len(shown)
+    more = [f"… {'more than ' if story.more else ''}{left} before these"] if left or story.more else []
+    said = [f"• {code(run.id)} {reason_line(each)} {inline(each.message, 200)}".rstrip() for run, each in failed]
+    return [
+        ("Open now", [f"• {code(run.id)} {reason_line(each)}" for run, each in waiting], 3_500),
+        ("Failed last", said, 1_800),
+        ("Runs in order", [*more, *(f"• {run_line(run)}" for run in shown)], 3_000),
+        ("Who did what", [_deed(row) for row in story.deeds[-12:]], 3_000),
+    ]
 
 
 def _deed(row: AuditRecord) -> str:
@@ -121,4 +123,5 @@ def _deed(row: AuditRecord) -> str:
     why = next((str(detail[key]) for key in ("reason", "comment", "note") if detail.get(key)), "")
     step = f" ({code(str(detail['step']), 80)})" if detail.get("step") else ""
     did = _DEEDS.get(row.action, inline(row.action, 40))
-    return f"• {when(row.at)} {who} {did} {what}{step}" + (f": {inline(why, 150)}" if why else "")
+    to = f" to {person(str(detail['to']))}" if detail.get("to") else ""
+    return f"• {when(row.at)} {who} {did} {what}{step}{to}" + (f": {inline(why, 150)}" if why else "")

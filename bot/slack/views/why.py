@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
-from bot.slack.views.parts import Message, context, header, message, said, sections
+from bot.slack.views.parts import Message, context, header, message, said, sections, within
 from bot.slack.views.text import as_json, code, code_block, escape, group, inline, is_person, person, when
 from bot.slack.views.words import execution_words
 from storage.records import ExecutionRecord, Json
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from engine.can import Ruling
     from engine.explain import Explanation, Reason
 
-MOST_NAMED = 8
+MOST_NAMED, _ROOM = 8, 9_000
+"""People that are named, and characters for all reasons: Slack refuses messages of about 13,000."""
 _THEN = {"approve": "it counts as approved", "reject": "it counts as rejected"}
 _PHASES = {"main": "its running steps finish", "undo": "undoing what was done", "on_failure": "handling the failure"}
 _RESULTS = {"FAILED": "failing", "CANCELLED": "being cancelled", "SUCCESS": "finishing"}
@@ -26,10 +27,8 @@ def why_view(explained: Explanation, command: str) -> Message:
     """What the run does or waits for, one paragraph a thing, with who can act and what to type."""
     run = explained.execution
     title = f"{run.slug}@{run.number} · {run.id} · {execution_words(run)[1]}"
-    blocks: list[Block] = [
-        header(title),
-        *sections(paragraph for each in explained.reasons for paragraph in _told(each, run, command)),
-    ]
+    told = [_told(each, run, command) for each in explained.reasons]
+    blocks: list[Block] = [header(title), *sections(within(told, _ROOM))]
     blocks += [context(f"{explained.more} more steps are under way.")] if explained.more else []
     facts = [f"started by {person(run.requester)} {when(run.created_at)}"]
     facts += [f"now with {person(run.owner)}"] if run.owner else []
@@ -47,7 +46,7 @@ def people(ids: Iterable[str]) -> str:
     return ", ".join(told[:MOST_NAMED]) + (f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else "")
 
 
-def _told(reason: Reason, run: ExecutionRecord, command: str) -> list[str]:
+def _told(reason: Reason, run: ExecutionRecord, command: str) -> str:
     lines = [reason_line(reason)]
     if reason.message and reason.kind not in _SAY_THEMSELVES:
         lines.append(f"> {inline(reason.message, 600)}")
@@ -58,7 +57,7 @@ def _told(reason: Reason, run: ExecutionRecord, command: str) -> list[str]:
     if reason.verbs:
         who = f"{people(reason.who)} can" if reason.who else "What can be done:"
         lines.append(f"{who} {', '.join(code(_spoken(verb, reason, run, command), 200) for verb in reason.verbs)}")
-    return ["\n".join(lines)]
+    return "\n".join(lines)
 
 
 def _spoken(verb: str, reason: Reason, run: ExecutionRecord, command: str) -> str:
@@ -184,6 +183,10 @@ _SENTENCES: Mapping[str, Callable[[Reason], str]] = {
     "cancelled": _cancelled,
     "succeeded": lambda reason: f"✅ *Succeeded* {when(reason.since)}.",
 }
+
+
+KINDS = tuple(_SENTENCES)
+"""Every kind of reason that there is."""
 
 
 def can_view(ruling: Ruling, *, own: bool) -> Message:

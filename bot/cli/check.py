@@ -1,0 +1,44 @@
+"""`runbook check`: everything that is wrong with runbook files and access files. Needs no settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine import access_file
+from engine.definition.load import MAX_BYTES, check_file, examine
+from engine.definition.model import Problem
+
+
+def run(files: Sequence[Path]) -> int:
+    """Say everything that is wrong with these files; 1 where that is more than a warning, else 0."""
+    found = [problem for path in files for problem in _check_one(path)] + _same_ids(files)
+    for problem in found:
+        print(problem)
+    wrong = any(problem.severity == "error" for problem in found)
+    if not wrong:
+        print(f"{len(files)} file{'s are' if len(files) > 1 else ' is'} fine")
+    return 1 if wrong else 0
+
+
+def _same_ids(paths: Sequence[Path]) -> list[Problem]:
+    """A problem for each file whose runbook's id another of the files has too."""
+    named: dict[str, list[Path]] = {}
+    for path in paths:
+        if path.is_file() and not path.name.startswith("_") and path.stat().st_size <= MAX_BYTES:
+            runbook = examine(path.read_bytes(), str(path)).runbook
+            named.setdefault(runbook.id if runbook else "", []).append(path)
+    named.pop("", None)
+    return [
+        Problem(str(path), 1, 1, f"the id {runbook_id} is used by {' and '.join(each.name for each in same)}")
+        for runbook_id, same in named.items()
+        for path in same
+        if len(same) > 1
+    ]
+
+
+def _check_one(path: Path) -> list[Problem]:
+    """A runbook's problems or the access file's; other files that start with `_` are no runbooks."""
+    if path.name == access_file.NAME:
+        return access_file.read(path)[1]
+    return [] if path.name.startswith("_") and path.is_file() else check_file(path)

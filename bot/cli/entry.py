@@ -1,0 +1,98 @@
+"""`runbook`: from what was typed to an exit code.
+
+0 done, 1 failed, 2 wrong usage or settings, 3 refused, 4 a run was still open when the time to follow it was over.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from bot.cli import manual, operate
+from bot.cli.options import Options, Usage, split, token_of
+from bot.grammar import ALIASES, VERBS, Command, GrammarError, parse_words
+from engine.errors import BadSettings
+
+DONE, FAILED, USAGE, REFUSED, STILL_OPEN = range(5)
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what was asked and return the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _done(words)
+    except BadSettings as error:
+        _say(*error.problems)
+    except Usage as error:
+        _say(str(error))
+    except GrammarError as error:
+        _say(f"{error}", f"usage: runbook {error.usage}")
+    except BrokenPipeError:  # whoever read this has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return USAGE
+
+
+def _done(words: list[str]) -> int:
+    operators = _first(words) in operate.VERBS and not (_first(words) == "token" and _names_a_server(words))
+    if operators and "--" not in words:
+        return operate.main(words)
+    options, rest = split(words)
+    if options.version:
+        print(f"runbook {version('runbook-bot')}")
+        return DONE
+    if not rest or options.help or rest[0].lower() in ("help", "?"):
+        asked = [word for word in rest if word.lower() not in ("help", "?")]
+        print(manual.page(" ".join(asked).lower()))
+        return DONE
+    _must_be_known(rest[0].lower())
+    return _asked(parse_words(rest), options)
+
+
+def _first(words: Sequence[str]) -> str:
+    return words[0].lower() if words else ""
+
+
+def _names_a_server(words: Sequence[str]) -> bool:
+    return bool(os.environ.get("RUNBOOK_URL")) or any(word.partition("=")[0] == "--url" for word in words)
+
+
+def _must_be_known(first: str) -> None:
+    """Raise `Usage`, naming the nearest word, for one that is no verb of people or operators."""
+    known = {*(verb.name.partition(" ")[0] for verb in VERBS), *ALIASES, *operate.VERBS}
+    if first not in known:
+        near = difflib.get_close_matches(first, sorted(known), n=1)
+        hint = f" Did you mean “{near[0]}”?" if near else ""
+        raise Usage(f"There is no “{first[:40]}”.{hint} `runbook help` lists all there is.")
+
+
+def _asked(command: Command, options: Options) -> int:
+    """Ask as a person, of a server or of the database here."""
+    from bot.cli import connect, people
+
+    url = options.url or os.environ.get("RUNBOOK_URL", "").strip()
+    token = token_of(options, os.environ)
+    try:
+        if url:
+            with connect.to_server(url, token) as api:
+                return people.answer(api, command, options)
+        read, redactor = operate.load(quietly=True)
+        redactor.add("RUNBOOK_TOKEN", token)
+        with connect.on_this_host(read, token) as api:
+            return people.answer(api, command, options)
+    except connect.Refused as error:
+        return people.refused(error, options)
+    except connect.Unreachable as error:
+        _say(str(error))
+        return FAILED
+
+
+def _say(*sentences: str) -> None:
+    for sentence in sentences:
+        print(f"runbook: {sentence}", file=sys.stderr)

@@ -1,0 +1,125 @@
+"""The verbs that look: at runbooks, at runs, at what is on record, at what one may do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from bot.cli import show
+from bot.cli.ask import Answer, Ask, Json
+from bot.grammar import ALIASES
+from engine.definition.words import did_you_mean
+
+_WHICH = ("here", "mine", "open", "all")
+_STATUSES = ("PENDING", "RUNNING", "WAITING", "PAUSED", "SUCCESS", "FAILED", "CANCELLED")
+_LATEST = 20
+
+
+def runbooks(ask: Ask) -> Answer:
+    """`list [TEXT] [tag=TAG]`."""
+    found = ask.api.all_of("runbooks", text=" ".join(ask.command.words), tag=ask.option("tag") or None)
+    return Answer(found, show.runbooks_lines(found))
+
+
+def runbook(ask: Ask) -> Answer:
+    """`show ID[@VERSION]`."""
+    slug, number = ask.command.target
+    found = ask.api.get(f"runbooks/{slug}")
+    version = ask.api.get(f"runbooks/{slug}/versions/{number or found['version']}")
+    return Answer({**found, "shown": version}, show.runbook_lines(found, version))
+
+
+def diff(ask: Ask) -> Answer:
+    """`diff ID[@VERSION]`."""
+    slug, number = ask.command.target
+    found = ask.api.get(f"runbooks/{slug}/diff", version=number)
+    return Answer(found, (found["diff"] or "Nothing differs from the last approved version.").splitlines())
+
+
+def runs(ask: Ask) -> Answer:
+    """`runs [here|mine|open|all]`, narrowed by options."""
+    which = (ask.command.words or ("here" if ask.options.channel else "all",))[0].lower()
+    if which not in _WHICH:
+        raise ask.wrong(f"“{which[:40]}” is not one of {', '.join(_WHICH)}.")
+    query: dict[str, Json] = {"limit": _LATEST}
+    if which == "here":
+        query["channel"] = ask.channel()
+    if which == "mine":
+        query["requester"] = ask.me()
+    query |= {"open": True} if which == "open" else {}
+    query |= _status(ask) if ask.option("status") else {}
+    query |= {"runbook": ask.option("runbook").lower()} if ask.option("runbook") else {}
+    query |= {"requester": ask.user(ask.option("by"))} if ask.option("by") else {}
+    found = ask.api.all_of("executions", most=_LATEST, **query)
+    if ask.option("since"):
+        since = time.time() - ask.time_ms("since") / 1000
+        found = [each for each in found if datetime.fromisoformat(each["created_at"]).timestamp() >= since]
+    return Answer(found, show.runs_lines(found))
+
+
+def _status(ask: Ask) -> dict[str, Json]:
+    word = ask.option("status").strip().upper()
+    word = {"SUCCEEDED": "SUCCESS", "QUEUED": "PENDING"}.get(word, word)
+    if word == "OPEN":
+        return {"open": True}
+    if word not in _STATUSES:
+        known = [each.lower() for each in _STATUSES]
+        raise ask.wrong(f"There is no status “{word.lower()[:40]}”{did_you_mean(word.lower(), known) or '.'}")
+    return {"status": word}
+
+
+def status(ask: Ask) -> Answer:
+    """`status [RUN]`: without one the open run that can be meant, or a list where that is not one."""
+    named, _ = ask.command.run
+    if named is None:
+        found = ask.api.all_of("executions", most=_LATEST, open=True, **ask.mine_or_here())
+        if len(found) != 1:
+            return Answer(found, show.runs_lines(found))
+        named = found[0]["id"]
+    run = ask.api.get(f"executions/{named}")
+    return Answer(run, [] if ask.options.wait else show.run_lines(run), run["id"])
+
+
+def why(ask: Ask) -> Answer:
+    """`why [RUN]`."""
+    run, _ = ask.run()
+    found = ask.api.get(f"executions/{run}/why")
+    return Answer(found, show.reason_lines(found))
+
+
+def logs(ask: Ask) -> Answer:
+    """`logs [RUN] [STEP]`."""
+    run, rest = ask.run()
+    found = ask.api.get(f"executions/{run}/logs", step=rest[0] if rest else None)
+    return Answer(found, show.log_lines(found))
+
+
+def evidence(ask: Ask) -> Answer:
+    """`evidence [RUN]`: the same file whether or not it is for programs."""
+    run, _ = ask.run()
+    found = ask.api.get(f"executions/{run}/evidence")
+    return Answer(found, show.as_json(found).splitlines())
+
+
+def can(ask: Ask) -> Answer:
+    """`can [@USER] VERB [ID|RUN]`."""
+    words = list(ask.command.words)
+    person = ask.user(words.pop(0)) if words[0].startswith(("@", "U0", "W0", "<@")) else ""
+    if not words:
+        raise ask.wrong("Say what they would do, such as run.")
+    two = words[0].lower() == "admin" and len(words) > 1
+    name = " ".join(words.pop(0).lower() for _ in range(2 if two else 1))
+    if len(words) > 1:
+        raise ask.wrong(f"“{words[1][:40]}” is one word too many.")
+    found = ask.api.get("can", verb=ALIASES.get(name, name), target=words[0] if words else "", person=person)
+    return Answer(found, _ruled(found))
+
+
+def _ruled(found: Json) -> Iterator[str]:
+    thing = f" {found['thing']}" if found["thing"] else ""
+    yield f"{found['person']} {'may' if found['allowed'] else 'may not'} {found['verb']}{thing}. {found['why']}"
+    if found["but"]:
+        yield f"  but: {found['but']}"
+    if found["ask"]:
+        yield f"  ask: {', '.join(found['ask'])}"

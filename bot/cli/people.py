@@ -1,0 +1,104 @@
+"""What people ask for, in the words of Slack: each verb is a few questions to the API, and its answer is shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+from bot.cli import keeping, looking, show, steering
+from bot.cli.ask import Answer, Ask, Json
+from bot.cli.connect import Api, Refused
+from bot.cli.follow import follow
+from bot.cli.options import Options, Usage
+from bot.grammar import Command
+
+DONE, FAILED, USAGE, REFUSED, STILL_OPEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
+_USAGE_CODES = {"invalid_parameters", "reason_required", "malformed", "invalid_definition"}
+_BEGIN = ("run", "retry", "replay")
+"""Verbs whose run is followed when nothing else is said."""
+
+VERBS: Mapping[str, Callable[[Ask], Answer]] = {
+    "list": looking.runbooks,
+    "show": looking.runbook,
+    "diff": looking.diff,
+    "runs": looking.runs,
+    "status": looking.status,
+    "why": looking.why,
+    "logs": looking.logs,
+    "evidence": looking.evidence,
+    "can": looking.can,
+    "run": steering.run,
+    "pause": steering.pause,
+    "resume": steering.resume,
+    "cancel": steering.cancel,
+    "retry": steering.retry,
+    "skip": steering.skip,
+    "resolve": steering.resolve,
+    "replay": steering.replay,
+    "handover": steering.hand_over,
+    "approve": steering.gate("approve"),
+    "reject": steering.gate("reject"),
+    "withdraw": steering.gate("withdraw"),
+    "catchup": keeping.catch_up,
+    "incident": keeping.incident,
+    "incident open": keeping.open_incident,
+    "incident set": keeping.edit_incident,
+    "incident close": keeping.close_incident,
+    "token": keeping.token,
+    "admin sync": keeping.sync,
+    "admin approve": keeping.approve,
+    "admin deprecate": keeping.deprecate,
+    "admin rollback": keeping.rollback,
+    "admin history": keeping.history,
+    "admin verify": keeping.verify,
+}
+
+
+def answer(api: Api, command: Command, options: Options) -> int:
+    """Ask, show the answer, follow the run where that is meant; the exit code. Raises `Refused`, `Unreachable`."""
+    found = VERBS[command.verb](Ask(api, command, options))
+    follows = options.wait if options.wait is not None else command.verb in _BEGIN
+    if follows and not found.follow:
+        raise Usage(f"“{command.verb}” is about no run that could be followed with --wait.")
+    if follows:
+        return _followed(api, found, options)
+    print(show.as_json(found.data) if options.json else show.safe(found.lines))
+    return DONE
+
+
+def _followed(api: Api, found: Answer, options: Options) -> int:
+    run = api.get(f"executions/{found.follow}")
+    try:
+        if not options.json and (said := show.safe(found.lines)):
+            print(said, flush=True)
+        run = follow(api, run, options.timeout_s, quiet=options.json)
+    except KeyboardInterrupt:
+        _say(f"{run['id']} goes on without you.", _how_to_go_on(run))
+        return INTERRUPTED
+    if options.json:
+        print(show.as_json(run))
+    if show.ended(run):
+        return DONE if run["status"] == "SUCCESS" else FAILED
+    _say(f"{run['id']} is still open: {show.run_words(run)}.", _how_to_go_on(run))
+    return STILL_OPEN
+
+
+def _how_to_go_on(run: Json) -> str:
+    return f"`runbook status {run['id']} --wait` follows it again, `runbook cancel {run['id']}` ends it."
+
+
+def refused(error: Refused, options: Options) -> int:
+    """Say what the API refused, and which exit code that is."""
+    if options.json:
+        print(show.as_json(error.problem))
+    elif error.fields:
+        _say(*(f"{name}: {why}" if name else why for name, why in error.fields.items()))
+    else:
+        _say(str(error))
+    if error.status >= 500:
+        return FAILED
+    return USAGE if error.code in _USAGE_CODES else REFUSED
+
+
+def _say(*sentences: str) -> None:
+    print(show.safe(f"runbook: {sentence}" for sentence in sentences), file=sys.stderr)

@@ -1,0 +1,257 @@
+"""What the API says, as lines for a terminal. Pure: from its JSON to text that can do nothing to who reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.slack.views.text import clean, cut, duration, one_line
+from bot.telling import told
+
+Json = Any
+
+SIGNS = {
+    "SUCCESS": "✓", "FAILED": "✕", "CANCELLED": "–", "SKIPPED": "–", "RUNNING": "▶", "WAITING": "‖", "PAUSED": "‖",
+    "UNKNOWN": "?", "READY": "○", "BLOCKED": "·", "PENDING": "○",
+}  # fmt: skip
+_STEP = {
+    "SUCCESS": "done", "BLOCKED": "not started", "READY": "about to start", "UNKNOWN": "outcome unknown",
+    "PENDING": "about to start",
+}  # fmt: skip
+_RUN = {"SUCCESS": "succeeded", "PENDING": "about to start"}
+_ENDED = ("SUCCESS", "FAILED", "CANCELLED")
+
+
+def safe(lines: Iterable[str]) -> str:
+    """Lines without anything that a terminal would obey."""
+    return "\n".join(clean(line.replace("\t", "  ")) for line in lines)
+
+
+def as_json(value: Json) -> str:
+    """JSON in ASCII, so that nothing in it reaches a terminal as more than text."""
+    return json.dumps(value, indent=2)
+
+
+def ended(run: Mapping[str, Json]) -> bool:
+    return run["status"] in _ENDED
+
+
+def run_words(run: Mapping[str, Json]) -> str:
+    """The state of a run in words."""
+    if run.get("queued_in"):
+        return f"queued for {run['queued_in']}"
+    status = str(run["status"])
+    words = _RUN.get(status, status.lower())
+    if run.get("ending") and not ended(run):
+        return f"{words}; it will end as {run['ending'].lower()}"
+    return words
+
+
+def headline(run: Mapping[str, Json]) -> str:
+    return f"{SIGNS[run['status']]} {run['id']}  {run['runbook']}@{run['version']}  {run_words(run)}"
+
+
+def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | None = None) -> list[str]:
+    """A run with its steps and open gates; `steps` is how many of them there is room for."""
+    lines = [headline(run)]
+    why = (run.get("error") or {}).get("message") or run.get("paused_reason")
+    lines += [f"  {one_line(why)}"] if why else []
+    shown, left = _fitting(run["steps"], steps)
+    width = min(40, max((len(each["step"]) for each in shown), default=0))
+    lines += [f"  {_step(each, width, now)}" for each in shown]
+    lines += [f"  … and {left} more steps"] if left else []
+    for gate in run.get("gates", []):
+        if gate["status"] == "PENDING":
+            lines += gate_lines(gate)
+    if ended(run) and run.get("ended_at"):
+        lines.append(f"  took {duration(_ms(run['created_at'], run['ended_at']))}")
+    return lines
+
+
+def _fitting(steps: list[Json], room: int | None) -> tuple[list[Json], int]:
+    """At most `room` steps: those that matter now before those that are done or have not begun."""
+    if room is None or len(steps) <= room:
+        return steps, 0
+    settled = ("SUCCESS", "SKIPPED", "BLOCKED", "CANCELLED")
+    ranked = sorted(range(len(steps)), key=lambda place: (steps[place]["status"] in settled, -place))
+    kept = set(ranked[: max(1, room - 1)])
+    return [each for place, each in enumerate(steps) if place in kept], len(steps) - len(kept)
+
+
+def _step(step: Mapping[str, Json], width: int, now: float | None) -> str:
+    status = str(step["status"])
+    words = _STEP.get(status, status.lower())
+    if step["kind"] == "approval" and status == "WAITING":
+        words = "waiting for approval"
+    took = ""
+    if step["started_at"] and step["ended_at"]:
+        took = duration(_ms(step["started_at"], step["ended_at"]))
+    elif step["started_at"] and now is not None and status in ("RUNNING", "WAITING"):
+        took = duration(max(0, int(now * 1000) - _epoch_ms(step["started_at"])))
+    tries = f"try {step['attempts']}" if step["attempts"] > 1 else ""
+    note = (step.get("error") or {}).get("message") or step.get("note") or ""
+    told_ = ", ".join(part for part in (words, tries, took) if part)
+    return f"{SIGNS[status]} {step['step']:<{width}}  {told_}{f': {one_line(note)}' if note else ''}"
+
+
+def gate_lines(gate: Mapping[str, Json]) -> list[str]:
+    """An open gate: what is asked, who may answer, what is missing."""
+    among = f", among them {', '.join(gate['unmet'])}" if gate["unmet"] else ""
+    said = [f"{vote['person']} {'approved' if vote['decision'] == 'APPROVE' else 'rejected'}" for vote in gate["votes"]]
+    return [
+        f"  {gate['step']} asks: {one_line(gate['message'])}",
+        f"    {gate['missing']} more needed{among}, by {gate['approvers']}, until {when(gate['expires_at'])}"
+        + (f" ({', '.join(said)})" if said else ""),
+    ]
+
+
+def runs_lines(runs: Iterable[Mapping[str, Json]]) -> list[str]:
+    lines = [
+        f"{SIGNS[run['status']]} {run['id']:<9} {when(run['created_at'])}  {run['runbook']}@{run['version']}"
+        f"  {run_words(run)}  by {run['requester']}"
+        for run in runs
+    ]
+    return lines or ["No runs."]
+
+
+def runbooks_lines(runbooks: list[Mapping[str, Json]]) -> list[str]:
+    width = max((len(each["id"]) for each in runbooks), default=0)
+    lines = [
+        f"{each['id']:<{width}}  {each['status'].lower():<10}  {each['team'] or 'global'}  {one_line(each['name'])}"
+        for each in runbooks
+    ]
+    return lines or ["No runbooks."]
+
+
+def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> Iterator[str]:
+    """A runbook, one version of it in full, and what runs there were."""
+    yield f"{runbook['id']}  {one_line(runbook['name'])}"
+    yield f"  {runbook['status'].lower()}, version {runbook['version']}, {runbook['risk']} risk, " + (
+        f"team {runbook['team']}" if runbook["team"] else "global"
+    )
+    if runbook["description"]:
+        yield f"  {one_line(runbook['description'])}"
+    required = runbook["parameters"].get("required", ())
+    for name, schema in runbook["parameters"].get("properties", {}).items():
+        fits = "|".join(map(str, schema["enum"])) if "enum" in schema else schema.get("type", "anything")
+        default = f", {json.dumps(schema['default'])} when left out" if "default" in schema else ""
+        yield f"  {name}={fits}{' (required)' if name in required else ''}{default}"
+    for each in runbook["versions"]:
+        yield f"  {version_line(runbook['id'], each)}"
+    for run in runbook["executions"]:
+        yield f"  {headline(run)}"
+    yield ""
+    yield from version["source"].splitlines()
+
+
+def version_line(slug: str, version: Mapping[str, Json]) -> str:
+    by = version["author"] or "nobody known"
+    decided = f", decided by {version['decided_by']} {when(version['decided_at'])}" if version["decided_by"] else ""
+    note = f": {one_line(version['note'])}" if version["note"] else ""
+    made = when(version["created_at"])
+    return f"{slug}@{version['number']}  {version['status'].lower()}  {made} by {by}{decided}{note}"
+
+
+def reason_lines(explained: Mapping[str, Json]) -> Iterator[str]:
+    """Why a run is where it is."""
+    run = explained["execution"]
+    for reason in explained["reasons"]:
+        since = f" since {when(reason['since'])}" if reason["since"] else ""
+        until = f", until {when(reason['until'])}" if reason["until"] else ""
+        where = f"{reason['step']}: " if reason["step"] else ""
+        said = f": {one_line(reason['message'])}" if reason["message"] else ""
+        yield f"{where}{reason['kind'].replace('_', ' ')}{since}{until}{said}"
+        if reason["verbs"]:
+            who = f" ({', '.join(reason['who'])})" if reason["who"] else ""
+            step = f" {reason['step']}" if reason["step"] else ""
+            yield f"  what can be done{who}: " + ", ".join(f"runbook {verb} {run}{step}" for verb in reason["verbs"])
+    if explained["more"]:
+        yield f"… and {explained['more']} more reasons"
+
+
+def log_lines(logs: Mapping[str, Json]) -> Iterator[str]:
+    """What is on record of a run's steps, each with its tries."""
+    for event in logs["events"]:
+        yield event_line(event)
+    for step in logs["steps"]:
+        yield _step(step, 0, None)
+        yield from (f"  {event_line(event)}" for event in step["events"])
+        for attempt in step["tries"]:
+            yield from try_lines(attempt)
+
+
+def incident_lines(incident: Mapping[str, Json]) -> Iterator[str]:
+    state = f"closed {when(incident['closed_at'])}" if incident["closed_at"] else "open"
+    severity = f", {incident['severity']}" if incident["severity"] else ""
+    yield f"incident {incident['id']} in {incident['channel_name'] or incident['channel']}: {state}{severity}"
+    if incident["title"]:
+        yield f"  {one_line(incident['title'])}"
+    yield from (f"  {name}={one_line(value)}" for name, value in incident["fields"].items())
+
+
+def story_lines(story: Mapping[str, Json]) -> Iterator[str]:
+    """What happened in a channel, for whoever comes late."""
+    yield f"since {when(story['since'])}:"
+    yield from (f"  {line}" for line in runs_lines(story["runs"]))
+    for title, explained in (("open", story["open"]), ("failed", story["failures"])):
+        for each in explained:
+            yield f"{title}: {each['execution']}"
+            yield from (f"  {line}" for line in reason_lines(each))
+    for deed in story["deeds"]:
+        yield f"{when(deed['at'])}  {deed['actor']}  {deed['action']}  {deed['thing']}"
+
+
+def token_line(token: Mapping[str, Json]) -> str:
+    state = "revoked" if token["revoked_at"] else f"until {when(token['expires_at'])}"
+    used = f"last used {when(token['last_used_at'])}" if token["last_used_at"] else "never used"
+    return f"{token['id']}  {token['person']}  {','.join(token['scopes'])}  {state}  {used}  {one_line(token['name'])}"
+
+
+def event_line(event: Mapping[str, Json]) -> str:
+    """One event behind its time."""
+    sentence = told(event["kind"], event["step"], event["actor"] or "", event["data"])
+    return f"{when(event['at'], seconds=True)}  {one_line(sentence)}"
+
+
+def try_lines(attempt: Mapping[str, Json]) -> Iterator[str]:
+    """One try of a step: what was sent and what came back."""
+    took = f", {duration(_ms(attempt['started_at'], attempt['ended_at']))}" if attempt["ended_at"] else ""
+    yield f"  try {attempt['number']}: {attempt['status'].lower()}{took}, {when(attempt['started_at'], seconds=True)}"
+    for mark, kept in ((">", attempt["request"]), ("<", attempt["response"])):
+        if isinstance(kept, dict):
+            yield from (f"    {mark} {line}" for line in _kept(kept))
+    if isinstance(attempt["error"], dict):
+        yield f"    ! {one_line(str(attempt['error'].get('message', '')))}"
+
+
+def _kept(kept: Mapping[str, Json]) -> Iterator[str]:
+    head = [str(value) for name, value in kept.items() if name not in ("headers", "body", "digest")]
+    yield one_line(" ".join(head))
+    headers = kept.get("headers")
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        yield f"{name}: {one_line(str(value))}"
+    body = kept.get("body")
+    if body:
+        yield from (body if isinstance(body, str) else json.dumps(body)).splitlines()
+
+
+def when(at: str, *, seconds: bool = False) -> str:
+    """A time of the API in this machine's time zone; the day only where it is not today."""
+    moment = datetime.fromisoformat(at).astimezone()
+    today = moment.date() == datetime.now(UTC).astimezone().date()
+    return moment.strftime(("" if today else "%Y-%m-%d ") + ("%H:%M:%S" if seconds else "%H:%M"))
+
+
+def fitted(line: str, width: int) -> str:
+    """A line on one row of the terminal."""
+    return cut(line, max(20, width))
+
+
+def _epoch_ms(at: str) -> int:
+    return int(datetime.fromisoformat(at).timestamp() * 1000)
+
+
+def _ms(begun: str, over: str) -> int:
+    return max(0, _epoch_ms(over) - _epoch_ms(begun))

@@ -1,0 +1,149 @@
+"""The verbs that start runs, steer them, repair them and decide at their gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bot.cli import show
+from bot.cli.ask import Answer, Ask, Json
+from bot.cli.options import Usage
+from bot.grammar import CHOICES
+from engine.definition import parameters
+
+_STARTED = {"started": "Started", "open": "It is running already:", "reused": "It was done lately:"}
+
+
+def run(ask: Ask) -> Answer:
+    """`run ID[@VERSION] [KEY=VALUE …]`."""
+    slug, number = ask.command.target
+    schema = ask.api.get(f"runbooks/{slug}")["parameters"]
+    given, reason = _as_given(schema, ask.command.options)
+    body: dict[str, Json] = {"version": number, "reason": reason}
+    if ask.options.channel:
+        body["incident"] = {"channel": ask.options.channel}
+    for word in ("force", "reuse_within"):
+        if word in given and word not in schema.get("properties", {}):
+            given.pop(word)
+            body |= {"force": ask.command.says_yes("force")} if word == "force" else {}
+            body |= {"reuse_within_ms": ask.time_ms(word)} if word == "reuse_within" else {}
+    body["parameters"] = parameters.coerce(schema, given)
+    begun = ask.api.post(f"runbooks/{slug}/execute", body)
+    new = begun["execution"]
+    return Answer(begun, [f"{_STARTED[begun['how']]} {new['id']} ({new['runbook']}@{new['version']})."], new["id"])
+
+
+def _as_given(schema: Json, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """The parameters and the reason; a parameter that is itself called reason gets the same text."""
+    named = schema.get("properties", {})
+    given = {name: value for name, value in options.items() if name != "reason" or name in named}
+    return given, options.get("reason", "").strip()
+
+
+def pause(ask: Ask) -> Answer:
+    """`pause [RUN]`."""
+    return _steered(ask, "pause", {"reason": ask.option("reason")}, "RUNNING", "WAITING")
+
+
+def resume(ask: Ask) -> Answer:
+    """`resume [RUN]`."""
+    return _steered(ask, "resume", {"reason": ask.option("reason")}, "PAUSED")
+
+
+def cancel(ask: Ask) -> Answer:
+    """`cancel [RUN]`; with force=yes its cleanup ends too."""
+    return _steered(ask, "cancel", {"reason": ask.option("reason"), "force": ask.command.says_yes("force")})
+
+
+def replay(ask: Ask) -> Answer:
+    """`replay RUN`, from the start or from a step."""
+    version = ask.option("version").lower() or "same"
+    if version not in ("same", "latest"):
+        raise ask.wrong(f"version=latest or version=same, not “{version[:40]}”.")
+    body = {"from_step": ask.option("from") or None, "latest": version == "latest", "reason": ask.option("reason")}
+    return _steered(ask, "replay", body)
+
+
+def hand_over(ask: Ask) -> Answer:
+    """`handover [RUN] @USER`."""
+    found, rest = ask.run()
+    if len(rest) != 1:
+        raise ask.wrong("Say to whom.")
+    done = ask.api.post(f"executions/{found}/handover", {"to": ask.user(rest[0]), "reason": ask.option("reason")})
+    return Answer(done, [show.headline(done)], done["id"])
+
+
+def _steered(ask: Ask, what: str, body: Json, *statuses: str) -> Answer:
+    found, rest = ask.run(*statuses)
+    if rest:
+        raise ask.wrong(f"“{rest[0][:40]}” is not a run's id, such as R-7K2M9Q.")
+    done = ask.api.post(f"executions/{found}/{what}", body)
+    return Answer(done, [show.headline(done)], done["id"])
+
+
+def retry(ask: Ask) -> Answer:
+    """`retry [RUN] [STEP] [KEY=VALUE …]`."""
+    found, rest = ask.run("FAILED")
+    slug = ask.api.get(f"executions/{found}")["runbook"]
+    schema = ask.api.get(f"runbooks/{slug}")["parameters"]
+    given, reason = _as_given(schema, ask.command.options)
+    body = {"parameters": parameters.coerce(schema, given) if given else None, "reason": reason}
+    return _at_step(ask, found, rest[0] if rest else None, "retry", _failed, body)
+
+
+def skip(ask: Ask) -> Answer:
+    """`skip [RUN] STEP`."""
+    found, rest = ask.run()
+    if not rest:
+        raise ask.wrong("Say which step.")
+    return _at_step(ask, found, rest[0], "skip", _unknown, {"reason": ask.option("reason")})
+
+
+def resolve(ask: Ask) -> Answer:
+    """`resolve [RUN] [STEP] retry|done|failed`."""
+    found, rest = ask.run("WAITING")
+    choice = rest[-1].lower()
+    assert choice in CHOICES
+    body = {"choice": choice, "note": ask.option("note")}
+    return _at_step(ask, found, rest[0] if len(rest) > 1 else None, "resolve", _unknown, body)
+
+
+def gate(what: str) -> Callable[[Ask], Answer]:
+    """`approve`, `reject` or `withdraw`, each `[RUN] [STEP]`."""
+
+    def act(ask: Ask) -> Answer:
+        found, rest = ask.run("WAITING")
+        body = {} if what == "withdraw" else {"comment": ask.option("comment")}
+        return _at_step(ask, found, rest[0] if rest else None, what, _asks, body)
+
+    return act
+
+
+def _at_step(ask: Ask, found: str, path: str | None, what: str, fits: Callable[[Json], bool], body: Json) -> Answer:
+    """Do something to a step; where none was named, to the only one that fits."""
+    path = path or _the_step(ask, found, what, fits)
+    done = ask.api.post(f"executions/{found}/steps/{path}/{what}", body)
+    if "votes" in done:
+        more = f" {done['missing']} more needed." if done["missing"] else ""
+        return Answer(done, [f"{done['step']} of {found}: {done['status'].lower()}.{more}"], found)
+    return Answer(done, [show.headline(done)], found)
+
+
+def _the_step(ask: Ask, found: str, what: str, fits: Callable[[Json], bool]) -> str:
+    paths = [each["step"] for each in ask.api.get(f"executions/{found}")["steps"] if fits(each)]
+    if len(paths) == 1:
+        return str(paths[0])
+    if not paths:
+        raise Usage(f"{found} has no step to {what} now. `runbook status {found}` shows them all.")
+    raise Usage(f"{found} has several steps to {what}: {', '.join(paths)}. Say which.")
+
+
+def _asks(step: Json) -> bool:
+    return bool(step["kind"] == "approval" and step["status"] == "WAITING")
+
+
+def _unknown(step: Json) -> bool:
+    return bool(step["status"] == "UNKNOWN")
+
+
+def _failed(step: Json) -> bool:
+    return bool(step["status"] == "FAILED" and step["phase"] == "main" and step["kind"] not in ("branch", "loop"))

@@ -1,0 +1,166 @@
+"""What is well with a deployment and what is not, thing by thing, each with what to do about it.
+
+Everything is looked at by itself: one thing that is broken keeps no other from being told. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import redis
+
+from engine import boot, health
+from engine.actors import Hints
+from engine.errors import BadSettings
+from engine.runtime import Runtime
+from engine.settings import Settings
+from storage import database, executions, people, runbooks, steps
+from storage.records import ExecutionStatus
+
+CLOCK_WARN_S, CLOCK_BAD_S = 1.0, 5.0
+PAUSED_LONG_MS = 24 * 3_600_000
+_MOST = 5
+"""Things of one kind that are named; the rest is counted."""
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one thing. `advice` says what to do, and is "" only where all is well."""
+
+    level: Level
+    thing: str
+    detail: str
+    advice: str = ""
+
+
+def of_settings(settings: Settings) -> Iterator[Finding]:
+    """What the environment says that is allowed and deserves a look."""
+    for warning in settings.warnings:
+        yield Finding(Level.WARN, "settings", warning, "Correct the name, or unset it.")
+    if settings.public_url is None:
+        yield Finding(
+            Level.WARN, "settings", "PUBLIC_URL is not set: cards link to no page.", "Set it to the bot's address."
+        )
+    if settings.allow_self_approval:
+        yield Finding(
+            Level.WARN, "settings", "ALLOW_SELF_APPROVAL is on: people approve their own edits and runs.",
+            "Fine for a trial; unset it for anything that matters.",
+        )  # fmt: skip
+    if not settings.warnings:
+        yield Finding(Level.OK, "settings", f"read, with {settings.home} as the bot's home")
+
+
+def of_database(settings: Settings) -> tuple[list[Finding], Runtime | None]:
+    """Whether the database answers and is this release's; with the engine over it, where it is."""
+    where = "PostgreSQL" if settings.database_url.url else f"SQLite in {settings.database_url.path}"
+    if not settings.database_url.url and not (settings.database_url.path or settings.home).exists():
+        advice = "`runbook up` makes it, or `runbook migrate`; or start this in the bot's folder."
+        return [Finding(Level.BAD, "database", f"{where} is not there", advice)], None
+    began = time.monotonic()
+    try:
+        rt = boot.open_engine(settings, Hints(None))
+    except BadSettings as error:
+        advice = "`runbook migrate` brings it up to date." if "migrate" in str(error) else "See DATABASE_URL."
+        return [Finding(Level.BAD, "database", each, advice) for each in error.problems], None
+    took = (time.monotonic() - began) * 1000
+    return [
+        Finding(Level.OK, "database", f"{where} answers in {took:.0f} ms"),
+        Finding(Level.OK, "schema", "is this release's"),
+    ], rt
+
+
+def of_redis(settings: Settings) -> Iterator[Finding]:
+    """Whether the Redis that is set answers."""
+    if settings.redis_url is None:
+        yield Finding(Level.OK, "redis", "REDIS_URL is not set: `runbook up` brings its own")
+        return
+    try:
+        with redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=3) as client:
+            client.ping()
+    except redis.RedisError as error:
+        yield Finding(
+            Level.WARN, "redis", f"does not answer ({type(error).__name__}): new work starts up to 5 s late",
+            "Start it, or correct REDIS_URL.",
+        )  # fmt: skip
+        return
+    yield Finding(Level.OK, "redis", "answers")
+
+
+def of_clock(_rt: Runtime) -> Iterator[Finding]:
+    """Whether this machine's clock and the database's agree: timers follow the database's."""
+    database.refresh_clock()
+    apart = abs(database.now() / 1000 - time.time())
+    level = Level.BAD if apart >= CLOCK_BAD_S else Level.WARN if apart >= CLOCK_WARN_S else Level.OK
+    advice = "" if level is Level.OK else "Let both machines follow a time server (NTP)."
+    yield Finding(level, "clock", f"is {apart:.1f} s off the database's", advice)
+
+
+_HEALTH_ADVICE = {
+    "sync": "Start the web process, or `runbook sync`; look in the log for files it names.",
+    "worker": "Start `runbook up` or `runbook worker`; look in the log for why it ended.",
+    "queue": "Start more workers, or raise WORKER_THREADS.",
+    "slack": "Look at Slack's status page, and in the log for what Slack refuses.",
+}
+
+
+def of_running(rt: Runtime) -> Iterator[Finding]:
+    """What readiness looks at too: the sync, workers, how long work waits, how late Slack is."""
+    for check in health.checks(rt):
+        if check.ok:
+            if check.name != "database":
+                yield Finding(Level.OK, check.name, check.detail)
+            continue
+        level = Level.BAD if check.vital else Level.WARN
+        yield Finding(level, check.name, check.detail, _HEALTH_ADVICE.get(check.name, "Look in the log."))
+    yield from _of_catalogue(rt)
+
+
+def _of_catalogue(rt: Runtime) -> Iterator[Finding]:
+    with database.reading():
+        synced = runbooks.last_sync(rt.workspace_id)
+        policy = people.policy(rt.workspace_id)
+    if synced is not None and not synced.ok:
+        yield Finding(
+            Level.WARN, "runbooks", "the last reading of the runbooks folder found something wrong",
+            f"`runbook check {rt.settings.runbooks_dir}/*.yaml` says what.",
+        )  # fmt: skip
+    if not policy or not policy.get("platform_admins"):
+        yield Finding(
+            Level.BAD, "access", "there is no platform admin, so nobody can approve a runbook",
+            f"Name some in {rt.settings.runbooks_dir}/_access.yaml.",
+        )  # fmt: skip
+
+
+def of_stuck(rt: Runtime) -> Iterator[Finding]:
+    """Runs that will not go on by themselves and that somebody may have forgotten."""
+    at = database.now()
+    with database.reading():
+        unsettled = steps.unsettled(rt.workspace_id)
+        orphans = steps.orphaned(at)
+        open_runs = executions.recent(rt.workspace_id, open_only=True, limit=1000)
+    for execution_id, path in unsettled[:_MOST]:
+        yield Finding(
+            Level.WARN, "runs", f"{execution_id}: nobody saw how {path} ended",
+            f'Look at its target, then: runbook resolve {execution_id} {path} done|failed|retry note="…"',
+        )  # fmt: skip
+    paused = [run for run in open_runs if run.status is ExecutionStatus.PAUSED]
+    for run in [each for each in paused if at - each.status_since > PAUSED_LONG_MS][:_MOST]:
+        yield Finding(
+            Level.WARN, "runs", f"{run.id} is paused for more than a day", f"runbook resume {run.id}, or cancel it."
+        )
+    if orphans:
+        yield Finding(
+            Level.BAD, "runs", f"{len(orphans)} steps are held by workers that are gone",
+            "A live worker takes them over within seconds: start one.",
+        )  # fmt: skip
+    if not unsettled and not orphans:
+        yield Finding(Level.OK, "runs", f"{len(open_runs)} open, none of them stuck")

@@ -1,0 +1,126 @@
+"""The doctor's findings: what is well, what is not, and what to do about it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from house import ALICE, House, http, runbook
+
+from engine import doctor, settings
+from engine.access import SYSTEM
+from engine.doctor import Finding, Level
+from engine.steps.outcome import Unknown
+from engine.sync import sync
+from storage import database
+
+
+def told(found: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings by what they are about; each that is not well says what to do."""
+    by_thing: dict[str, list[Finding]] = {}
+    for each in found:
+        by_thing.setdefault(each.thing, []).append(each)
+        assert (each.level is Level.OK) or each.advice, each
+    return by_thing
+
+
+def test_a_step_that_nobody_saw_ending_is_named_with_the_command_that_settles_it(house: House) -> None:
+    """A run that waits for a person and was forgotten."""
+    run = house.begin(http("restart", method="POST"))
+    house.finish(house.claim(run), Unknown("lost", "the connection was lost"))
+    (found,) = told(doctor.of_stuck(house.rt))["runs"]
+    assert found.level is Level.WARN
+    assert f"runbook resolve {run} restart" in found.advice
+
+
+def test_runs_that_go_on_are_not_stuck(house: House) -> None:
+    """Open is not stuck."""
+    house.begin(http("restart"))
+    (found,) = told(doctor.of_stuck(house.rt))["runs"]
+    assert found == Finding(Level.OK, "runs", "1 open, none of them stuck")
+
+
+def test_a_run_that_is_paused_for_long_is_named(house: House) -> None:
+    """A day is long."""
+    from engine import controls
+
+    run = house.begin(http("restart"))
+    controls.pause(house.rt, ALICE, run)
+    assert "paused" not in str(told(doctor.of_stuck(house.rt)))
+    house.clock.tick(doctor.PAUSED_LONG_MS + 1)
+    assert f"runbook resume {run}" in str(told(doctor.of_stuck(house.rt)))
+
+
+def test_steps_of_dead_workers_are_bad(house: House) -> None:
+    """Nobody is there to take them over."""
+    house.claim(house.begin(http("restart")))
+    house.clock.tick(60_000)
+    assert [each.level for each in told(doctor.of_stuck(house.rt))["runs"]] == [Level.BAD]
+
+
+def test_nobody_who_can_approve_is_bad(house: House) -> None:
+    """A bot without a platform admin never runs anything."""
+    house.write(_access_yaml="platform_admins: []\n")
+    sync(house.rt, SYSTEM)
+    assert told(doctor.of_running(house.rt))["access"][0].level is Level.BAD
+
+
+def test_what_readiness_finds_is_found_here_too(house: House) -> None:
+    """With what to do; a folder with something wrong in it is a warning."""
+    found = told(doctor.of_running(house.rt))
+    assert found["sync"][0].level is Level.BAD
+    house.publish(runbook("fine", http("a")))
+    assert told(doctor.of_running(house.rt))["sync"][0].level is Level.OK
+    house.sync(broken="steps: [")
+    assert "runbook check" in told(doctor.of_running(house.rt))["runbooks"][0].advice
+
+
+def test_a_database_that_is_not_there_or_not_of_this_release(tmp_path: Path) -> None:
+    """The doctor makes none; an empty one wants to be migrated."""
+    read = settings.load({}, tmp_path)
+    found, rt = doctor.of_database(read)
+    assert rt is None
+    assert [each.level for each in found] == [Level.BAD]
+    assert not (tmp_path / "var").exists()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "runbook.db").touch()
+    found, rt = doctor.of_database(read)
+    database.close_database()
+    assert rt is None
+    assert "migrate" in found[0].advice
+
+
+def test_the_database_of_this_release_is_well(house: House) -> None:
+    """And gives what the other questions need."""
+    found, rt = doctor.of_database(house.rt.settings)
+    assert rt is not None
+    assert {each.level for each in found} == {Level.OK}
+
+
+def test_a_redis_that_does_not_answer_is_a_warning(house: House) -> None:
+    """Runs go on without it, later."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        away = replace(house.rt.settings, redis_url=f"redis://127.0.0.1:{closed.getsockname()[1]}/0")
+        (found,) = doctor.of_redis(away)
+    assert found.level is Level.WARN
+    assert [each.level for each in doctor.of_redis(house.rt.settings)] == [Level.OK]
+
+
+@pytest.mark.parametrize(("apart_s", "level"), [(0, Level.OK), (2, Level.WARN), (20, Level.BAD)])
+def test_a_clock_that_is_off(house: House, monkeypatch: pytest.MonkeyPatch, apart_s: int, level: Level) -> None:
+    """Compared with the database's, which timers follow."""
+    monkeypatch.setattr(doctor.time, "time", lambda: house.clock.time / 1000 + apart_s)
+    (found,) = told(doctor.of_clock(house.rt))["clock"]
+    assert found.level is level
+
+
+def test_settings_that_deserve_a_look(tmp_path: Path) -> None:
+    """What is allowed and easily forgotten."""
+    loose = settings.load({"ALLOW_SELF_APPROVAL": "true", "RUNBOOK_DIR": "x"}, tmp_path)
+    found = told(doctor.of_settings(loose))["settings"]
+    assert all(each.level is Level.WARN for each in found)
+    assert {"RUNBOOK_DIR", "PUBLIC_URL", "ALLOW_SELF_APPROVAL"} <= {each.detail.split(" ")[0] for each in found}
