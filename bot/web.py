@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from bot.api import app as api
+from bot.api import problems
 from bot.hooks import MAX_BODY as MAX_EVENT
 from bot.hooks import Receiver as EventReceiver
 from bot.metrics import Counted, Metrics
@@ -148,9 +149,18 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     rest = api.application(rt, *asked)
     routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
-    app = Starlette(routes=routes, middleware=[Middleware(Counted, metrics=metrics)])
+    app = Starlette(
+        routes=routes, middleware=[Middleware(Counted, metrics=metrics)], exception_handlers={404: _nothing_there}
+    )
     app.state.before_stop = rest.state.house.feed.close
     return app
+
+
+async def _nothing_there(request: Request, _error: Exception) -> Response:
+    """An address with a line break in it is under no mount, and has to be answered like its neighbours all the same."""
+    if request.url.path.startswith(f"{api.PREFIX}/"):
+        return problems.response(request, 404, "not_found", problems.NOTHING_THERE)
+    return PlainTextResponse("Not Found", status_code=404)
 
 
 def _identifying(rt: Runtime, door: Door | None) -> Callable[[str], Actor]:

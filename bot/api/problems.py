@@ -53,6 +53,9 @@ _CODES = {
 }  # fmt: skip
 
 
+NOTHING_THERE = "There is nothing at this address. The document at /api/v1/openapi.json lists all there is."
+
+
 class Problem(BaseModel):
     """What is wrong (RFC 9457). `code` is for programs; `fields` names each value that does not fit, and why."""
 
@@ -139,7 +142,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 def _plain(request: Request, error: HTTPException) -> str:
     sentences = {
         400: "The body cannot be read as JSON in UTF-8.",
-        404: "There is nothing at this address. The document at /api/v1/openapi.json lists all there is.",
+        404: NOTHING_THERE,
         405: f"{request.method} is not possible at this address.",
         413: "A body may have at most 1 MiB.",
     }

@@ -92,7 +92,6 @@ def _try(
 def test_every_operation_keeps_its_promises(api: Api) -> None:
     """A few tries each, as a platform admin; the slow test tries more, as everybody."""
     found = tried(api, ALICE, 4)
-    print(found)
     assert sum(found[status] for status in (200, 201, 202, 204)) > 40
     assert 429 not in found
 

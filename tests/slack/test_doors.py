@@ -91,6 +91,7 @@ def test_what_slack_offers_rest_offers_and_the_other_way_round(rest: Rest) -> No
     assert set().union(*DOORS.values()) | REST_ONLY == offered
 
 
+@pytest.mark.slow
 def test_both_doors_refuse_the_same(bot: Stage, rest: Rest) -> None:
     """Each deed is tried by everybody in Slack and over REST, those first who may not: refused here, refused there.
 
