@@ -170,7 +170,7 @@ def story(rt: Runtime, execution_id: str) -> Story:
         facts=tuple(_facts(view, names)),
         parameters=_pretty(run.parameters) if run.parameters else "",
         result=_pretty(run.result) if run.result else "",
-        pictures=tuple(drawings(view.runbook, view.steps)),
+        pictures=tuple(drawings(view.runbook, view.steps, ended=run.status.ended)),
         times=timeline(run, shown, attempts, happened, people.now()),
         steps=tuple(_step(view, step, attempts.get(step.id, [])) for step in shown),
         steps_left_out=len(everything) - len(shown),
@@ -197,6 +197,8 @@ def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str]]:
     yield "Version", f"{run.slug}@{run.number}"
     yield "Digest", run.digest
     yield "Asked for by", names(run.requester)
+    if run.responsible != run.requester:
+        yield "Answers for it", names(run.responsible)
     if run.reason:
         yield "Because", run.reason
     yield "Door", run.trigger
