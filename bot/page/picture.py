@@ -15,7 +15,7 @@ Runs = Mapping[str, Sequence[StepRunRecord]]
 
 NOT_YET, NEVER = "not started", "did not run"
 """What is said of a step that no step run is of."""
-NODE: Size = (212.0, 50.0)
+NODE: Size = (246.0, 50.0)
 _PAD, _HEAD, _TITLE = 14.0, 50.0, 20.0
 _BLOCKS = {"then": "then", "else": "else", "steps": "each round"}
 _TOLD_FIRST = (

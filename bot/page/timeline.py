@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.page.states import ATTEMPT_WORDS, Look, attempt_look
+from bot.page.states import Look, attempt_look, attempt_words
 from bot.slack.views.text import duration
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, StepStatus
 
@@ -85,8 +85,8 @@ def _row(step: StepRunRecord, attempts: Sequence[AttemptRecord], scale: Scale, n
     bars = [scale.bar(first, ended, look, f"{_between(step)}: {whole} in all")]
     for each in attempts:
         took = duration(max(0, (each.ended_at or now) - each.started_at))
-        says = f"try {each.number} {ATTEMPT_WORDS[each.status]}, {took}"
-        bars.append(scale.bar(each.started_at, each.ended_at or now, attempt_look(each.status), says))
+        says = f"try {each.number} {attempt_words(each)}, {took}"
+        bars.append(scale.bar(each.started_at, each.ended_at or now, attempt_look(each), says))
     told = f"{whole}, {len(attempts)} tries" if len(attempts) > 1 else whole
     return Row(step.path, tuple(bars), told)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.page.states import ATTEMPT_WORDS, SIGNS, Look, attempt_look, execution_look, look_of
+from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Scale, timeline
 from bot.telling import told
 from storage.records import (
@@ -87,8 +87,15 @@ def test_every_state_has_its_look_and_its_sign() -> None:
     assert len(set(SIGNS.values())) == len(Look)
     assert {look_of(replace(STEP, status=status)) for status in StepStatus} <= set(Look)
     assert {execution_look(status) for status in ExecutionStatus} <= set(Look)
-    assert {attempt_look(status) for status in AttemptStatus} <= set(Look)
-    assert set(ATTEMPT_WORDS) == set(AttemptStatus)
+    tries = [attempt(1, 0, 1, status) for status in AttemptStatus]
+    assert {attempt_look(each) for each in tries} <= set(Look)
+    assert len({attempt_words(each) for each in tries}) == len(AttemptStatus)
+
+
+def test_a_poll_that_has_to_ask_again_has_not_failed() -> None:
+    """Its tries before the last are recorded as failed, with that reason."""
+    early = replace(attempt(1, 0, 1, AttemptStatus.FAILED), error={"code": "not_yet", "message": "not ready"})
+    assert (attempt_look(early), attempt_words(early)) == (Look.LEFT, "not yet")
 
 
 def test_events_are_told_in_words() -> None:
