@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -27,11 +28,13 @@ def list_executions(
     requester: str | None = None,
     channel: str | None = None,
     open: bool | None = None,  # noqa: A002 - the filter's name
+    since: datetime | None = None,
     limit: paging.Limit = 50,
     cursor: paging.Cursor = None,
 ) -> models.Page[models.Execution]:
     """The runs that you may see, the newest first."""
-    return page(caller, Filter(runbook, status, team, requester, channel, open), limit, cursor)
+    wanted = Filter(runbook, status, team, requester, channel, open, models.ms(since))
+    return page(caller, wanted, limit, cursor)
 
 
 def page(caller: Caller, wanted: Filter, limit: int, cursor: str | None) -> models.Page[models.Execution]:

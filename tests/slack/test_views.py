@@ -16,7 +16,7 @@ from made_up import AT, event, execution, gate, make, runbook, runbook_record, s
 from bot import grammar
 from bot.grammar import GrammarError
 from bot.simulator.blocks import check_blocks, check_view
-from bot.slack.ids import HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
+from bot.slack.ids import DeprecateForm, HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, reminder, story, thread, why
 from bot.slack.views.gate import gate_post
 from bot.slack.views.home import HomeContent, home_view
@@ -201,6 +201,7 @@ def all_forms(text: str) -> list[dict[str, Any]]:
         form.gate_form(shown_gate, text),
         form.skip_form(SkipForm("R-7K2M9Q", "C0INC0001"), [name]),
         form.reject_form(RejectForm("R-7K2M9Q", name, "sha256:abc", "C0INC0001")),
+        form.deprecate_form(DeprecateForm(name, 1, "C0INC0001")),
     ]
 
 
