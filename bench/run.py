@@ -7,8 +7,9 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from bench import acks, costs, limits, workloads
+from bench import acks, api, costs, limits, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -91,10 +92,29 @@ def recovery(rig: Rig, _chosen: argparse.Namespace) -> str:
     return f"{seconds:.1f} s from kill -9 to the next attempt"
 
 
+def status_reads(rig: Rig, chosen: argparse.Namespace) -> str:
+    """Status reads over REST at 50 a second: by themselves, and beside 50 clients that start and follow."""
+    run = workloads.start(rig, "linear")
+    with api.serving(rig) as (port, secret):
+        quiet = percentiles(api.reads(port, secret, run, chosen.seconds / 2))
+        with ThreadPoolExecutor(1) as pool:
+            crowd = pool.submit(api.followed, port, secret, chosen.seconds / 2)
+            busy = percentiles(api.reads(port, secret, run, chosen.seconds / 2))
+            crowd.result()
+    return f"{quiet}; beside {api.CLIENTS} clients {busy}"
+
+
+def follow(rig: Rig, chosen: argparse.Namespace) -> str:
+    """Many clients start runs over REST and follow each to its end; nothing may be lost, doubled or out of order."""
+    with api.serving(rig) as (port, secret):
+        runs, seconds = api.followed(port, secret, chosen.seconds)
+    return f"{api.CLIENTS} clients, {runs} runs in {seconds:.0f} s, every stream complete and in order"
+
+
 SIZES = (10, 190)
 MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
     "W1": w1, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
-    "idle": idle, "acks": commands, "recovery": recovery,
+    "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "recovery": recovery,
 }  # fmt: skip
 
 
@@ -105,6 +125,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=60, help="runs of W3")
     parser.add_argument("--idle-runs", type=int, default=12, help="runs of W3i")
+    parser.add_argument("--seconds", type=float, default=60, help="how long clients follow runs over REST")
     parser.add_argument("--gates", type=int, default=1000, help="runs that wait at a gate")
     parser.add_argument("--only", nargs="*", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--on", nargs="*", choices=DATABASES, default=DATABASES)

@@ -220,7 +220,10 @@ class ExecutionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which executions are asked for; what is None does not matter. `open` is whether they have not ended."""
+    """Which executions are asked for; what is None does not matter.
+
+    `open` is whether they have not ended, `since` when the oldest was asked for.
+    """
 
     slug: str | None = None
     status: ExecutionStatus | None = None
@@ -228,6 +231,7 @@ class Filter:
     requester: str | None = None
     channel: str | None = None
     open: bool | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +342,21 @@ class EventRecord:
     path: str | None
     actor: str | None
     data: Json
+
+
+@dataclass(frozen=True, slots=True)
+class HappenedRecord:
+    """An event with what the metrics want to know of its run and, where it names one, its step."""
+
+    id: int
+    at: int
+    kind: str
+    step_kind: str | None
+    step_started_at: int | None
+    step_ended_at: int | None
+    run_status: str
+    run_created_at: int
+    run_ended_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
