@@ -63,7 +63,12 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
     """Ask for the run, and say where it can be looked at."""
     slug = sight.runbook(caller.rt, caller.actor, runbook).slug
     wanted = Wanted(
-        slug, asked.parameters, "api", number=asked.version, reason=asked.reason, incident=asked.incident.facts()
+        slug,
+        asked.parameters,
+        caller.actor.door,
+        number=asked.version,
+        reason=asked.reason,
+        incident=asked.incident.facts(),
     )
     accepted = executions.request(
         caller.rt, caller.actor, wanted, force=asked.force, reuse_within_ms=asked.reuse_within_ms, key=caller.key
