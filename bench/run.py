@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import acks, api, costs, limits, workloads
+from bench import acks, api, costs, limits, scale, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -86,6 +86,18 @@ def commands(rig: Rig, chosen: argparse.Namespace) -> str:
     return "; ".join(told)
 
 
+def waiting(rig: Rig, chosen: argparse.Namespace) -> str:
+    return scale.of_waiting(rig, chosen.waiting)
+
+
+def history(rig: Rig, chosen: argparse.Namespace) -> str:
+    return scale.of_history(rig, chosen.history, chosen.n // 2)
+
+
+def loops(rig: Rig, _chosen: argparse.Namespace) -> str:
+    return scale.of_loops(rig)
+
+
 def recovery(rig: Rig, _chosen: argparse.Namespace) -> str:
     rig.start_workers(0)
     seconds = costs.of_a_death(rig)
@@ -114,7 +126,8 @@ def follow(rig: Rig, chosen: argparse.Namespace) -> str:
 SIZES = (10, 190)
 MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
     "W1": w1, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
-    "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "recovery": recovery,
+    "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "loops": loops,
+    "history": history, "waiting": waiting, "recovery": recovery,
 }  # fmt: skip
 
 
@@ -127,6 +140,8 @@ def main() -> None:
     parser.add_argument("--idle-runs", type=int, default=12, help="runs of W3i")
     parser.add_argument("--seconds", type=float, default=60, help="how long clients follow runs over REST")
     parser.add_argument("--gates", type=int, default=1000, help="runs that wait at a gate")
+    parser.add_argument("--waiting", type=int, default=1000, help="runs at gates, events and delays")
+    parser.add_argument("--history", type=int, default=100_000, help="finished step runs in the tables")
     parser.add_argument("--only", nargs="*", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--on", nargs="*", choices=DATABASES, default=DATABASES)
     chosen = parser.parse_args()

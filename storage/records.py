@@ -8,9 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, TypeVar
 
 Json = Any
+T = TypeVar("T")
+
+
+def changed(record: T, **fields: Any) -> T:
+    """`dataclasses.replace` for the slotted records here, in half its time: a step of a run needs it a dozen times."""
+    names = type(record).__slots__  # type: ignore[attr-defined]
+    values = dict(zip(names, _getter(names)(record), strict=True))
+    return type(record)(**{**values, **fields})
+
+
+@lru_cache(maxsize=64)
+def _getter(names: tuple[str, ...]) -> attrgetter[Any]:
+    return attrgetter(*names)
 
 
 class VersionStatus(StrEnum):
