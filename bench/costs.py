@@ -10,7 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench import workloads
 from bench.rig import Rig, stop, wait_for
@@ -33,35 +35,38 @@ def of_a_step(rig: Rig) -> str:
     runs = [workloads.start(replace(rig, rt=rt), "linear") for _ in range(_RUNS)]
     counted = _counting(lambda: [runner.advance(run) for run in runs])
     steps = _RUNS * workloads.STEPS
+    trips = "" if rig.kind == "sqlite" else f"{counted['trips'] / steps:.1f} round trips, "
     rig.start_workers(1)
     before = Counter(rig.redis_calls())
     workloads.many(rig, "linear", _RUNS)
     after = Counter(rig.redis_calls())
     calls = sum((after - before - Counter({"info": after["info"]})).values())
     return (
-        f"{counted['statements'] / steps:.1f} statements, {counted['commits'] / steps:.1f} commits, "
+        f"{counted['statements'] / steps:.1f} statements, {trips}{counted['commits'] / steps:.1f} commits, "
         f"{calls / steps:.1f} Redis commands a step"
     )
 
 
 def _counting(act: Callable[[], object]) -> Counter[str]:
+    """Statements that reach the database, commits, and on PostgreSQL the round trips that they take."""
     counts: Counter[str] = Counter()
     db = proxy.obj
-    execute, commit = db.execute_sql, db.commit
+    originals = {
+        name: getattr(db, name) for name in ("_run", "_send", "_execute_cursor", "commit") if hasattr(db, name)
+    }
 
-    def counted_execute(*args: object) -> object:
-        counts["statements"] += 1
-        return execute(*args)
+    def counted(name: str, *args: Any) -> object:
+        sent = len(args[0]) if name == "_send" else 1
+        counts.update({"commits": 1} if name == "commit" else {"statements": sent, "trips": 1})
+        return originals[name](*args)
 
-    def counted_commit() -> object:
-        counts["commits"] += 1
-        return commit()
-
-    db.execute_sql, db.commit = counted_execute, counted_commit
+    for name in originals:
+        setattr(db, name, partial(counted, name))
     try:
         act()
     finally:
-        del db.execute_sql, db.commit
+        for name in originals:
+            delattr(db, name)
     return counts
 
 

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from bench import costs, limits, workloads
+from bench import acks, costs, limits, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -76,6 +76,15 @@ def idle(rig: Rig, chosen: argparse.Namespace) -> str:
     return costs.of_waiting(rig, chosen.gates)
 
 
+def commands(rig: Rig, chosen: argparse.Namespace) -> str:
+    """Acks of 100 commands at once while a worker is busy, in both of Slack's modes."""
+    told = []
+    for mode in ("socket", "http"):
+        seconds = [each for _ in range(chosen.rounds) for each in acks.measured(rig, mode)]
+        told.append(f"{mode} {percentiles(seconds)}")
+    return "; ".join(told)
+
+
 def recovery(rig: Rig, _chosen: argparse.Namespace) -> str:
     rig.start_workers(0)
     seconds = costs.of_a_death(rig)
@@ -85,7 +94,7 @@ def recovery(rig: Rig, _chosen: argparse.Namespace) -> str:
 SIZES = (10, 190)
 MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
     "W1": w1, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
-    "idle": idle, "recovery": recovery,
+    "idle": idle, "acks": commands, "recovery": recovery,
 }  # fmt: skip
 
 

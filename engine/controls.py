@@ -92,6 +92,8 @@ def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -
             step = _reopened(transition, step)
         elif step.status not in (StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN):
             raise Conflict(f"{path} of {found.id} is {step.status}: only a step that has not ended can be skipped.")
+        elif transition.execution.status.ended or step.phase is not transition.execution.phase:
+            raise Conflict(f"{path} of {found.id} does not run any more: what it was a part of is over.")
         elif step.kind in decide.CONTAINERS and step.started_at is not None:
             raise Conflict(f"{path} of {found.id} has begun: skip the steps in it.")
         flow.skip(transition, step, f"skipped by {actor.user_id}: {reason.strip()}", actor.user_id)

@@ -6,10 +6,11 @@ A step costs the same however many steps the execution has: only its successors 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine import catalog, containers, context, undoing
+from engine.definition.model import Runbook
 from engine.expressions import ExpressionError, evaluate, render
 from engine.storable import to_storable
 from engine.transition import Transition
@@ -79,6 +80,12 @@ def tolerated(transition: Transition, step_id: str) -> bool:
     return transition.runbook.by_id[step_id].continue_on_error
 
 
+def near(version_id: int, step: StepRunRecord) -> list[str]:
+    """The paths that the end of a step looks at first: its own, and those of the steps that need it."""
+    after = catalog.successors_of(version_id).get(step.step_id, ())
+    return [step.path, *(context.join(step.scope, each) for each in after)]
+
+
 def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
     """Let on steps that need nothing more, and whatever their skipping lets on in turn."""
     for step in ready:
@@ -101,18 +108,22 @@ def failing(transition: Transition, scope: str, phase: Phase) -> bool:
 
 def in_the_way(transition: Transition) -> list[StepRunRecord]:
     """The failed steps of main, the latest first, that keep the run from its success: those not put up with."""
-    rows = {each.path: each for each in steps.of_phase(transition.execution.id, Phase.MAIN)}
-    failed = [each for each in rows.values() if each.status is StepStatus.FAILED and _matters(transition, each, rows)]
+    return not_put_up_with(transition.runbook, steps.of_phase(transition.execution.id, Phase.MAIN))
+
+
+def not_put_up_with(runbook: Runbook, main: Iterable[StepRunRecord]) -> list[StepRunRecord]:
+    """The failed ones of these step runs, the latest first, where neither they nor what holds them is put up with."""
+    rows = {each.path: each for each in main}
+    failed = [each for each in rows.values() if each.status is StepStatus.FAILED and _matters(runbook, each, rows)]
     return sorted(failed, key=lambda each: each.ended_seq, reverse=True)
 
 
-def _matters(transition: Transition, step: StepRunRecord, rows: Mapping[str, StepRunRecord]) -> bool:
-    """Whether neither the step nor anything around it is put up with, or has ended in spite of it."""
+def _matters(runbook: Runbook, step: StepRunRecord, rows: Mapping[str, StepRunRecord]) -> bool:
     around = [rows[context.container_path(each)[0]] for each in context.scopes_of(step.scope)]
     ended = (StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.CANCELLED)
-    if any(tolerated(transition, each.step_id) and each.status is StepStatus.FAILED for each in (step, *around)):
-        return False
-    return not any(each.status in ended for each in around)
+    failed = [each for each in (step, *around) if each.status is StepStatus.FAILED]
+    known = [runbook.by_id[each.step_id] for each in failed if each.step_id in runbook.by_id]
+    return not any(each.continue_on_error for each in known) and not any(each.status in ended for each in around)
 
 
 def _after(transition: Transition, step: StepRunRecord) -> None:

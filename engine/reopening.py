@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from engine import containers, context, decide, flow, slots
+from engine.definition.model import Runbook
 from engine.errors import Conflict
 from engine.transition import Transition
 from storage import executions, steps
 from storage.records import ExecutionStatus, Phase, StepRunRecord, StepStatus
+
+
+def retryable(runbook: Runbook, main: Iterable[StepRunRecord]) -> list[StepRunRecord]:
+    """The failed ones of these step runs that a retry can begin with, the latest first."""
+    return [step for step in flow.not_put_up_with(runbook, main) if _failed_itself(step)]
 
 
 def the_failed(transition: Transition, path: str | None) -> StepRunRecord:

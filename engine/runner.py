@@ -1,7 +1,8 @@
 """Running an execution: claim a step, make the attempt, record what came of it, and go straight on with the next.
 
-The record of one step and the claim of the next are one commit. What a process that dies leaves behind is taken over
-by the sweeper; a result that comes too late finds its fence gone and is dropped.
+The record of one step and the claim of the next are one commit. A step that reaches nothing outside the database is
+done in such a commit, too: nothing was sent, so a crash before the commit leaves nothing behind. What a process that
+dies leaves behind is taken over by the sweeper; a result that comes too late finds its fence gone and is dropped.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,7 +22,7 @@ from engine.lifecycle import change
 from engine.recording import record, take_over
 from engine.runtime import Runtime
 from engine.steps import approval
-from engine.steps.outcome import Outcome
+from engine.steps.outcome import Failed, Outcome
 from engine.steps.perform import Claim, Tools, perform
 from engine.transition import Transition
 from storage import database, executions, runbooks, steps
@@ -35,19 +35,24 @@ RECORD_PATIENCE_S = 60
 """How long a result is held while the database is away. After that the lease is gone too, and the sweeper decides."""
 
 
-BATCH = 32
-"""How many steps that act on nothing outside are claimed in one commit and recorded in the next."""
+AT_ONCE = 64
+"""How many steps that reach nothing outside are done in one commit, so that no lock is held for long."""
 
 _QUIET = frozenset({"message", "delay", "wait", "approval"})
+"""Kinds whose whole effect is rows of this database."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What a commit did: what it claimed, the execution as it left it, and other executions that have work now."""
+    """What a commit did: the call it claimed, the execution as it left it, and other executions that have work now.
 
-    claims: list[Claim]
+    `more` says that it stopped at the limit, and that the same execution may have work left that nobody was told of.
+    """
+
+    claim: Claim | None
     execution: ExecutionRecord
     wake: list[str]
+    more: bool
 
 
 class Runner:
@@ -61,7 +66,7 @@ class Runner:
         self._draining = threading.Event()
 
     def advance(self, execution_id: str) -> None:
-        """Run what is ready in an execution, one step or batch after the other, until nothing is."""
+        """Run what is ready in an execution, one call after the other, until nothing is."""
         try:
             self._advance(execution_id)
         except Undecodable as error:
@@ -69,14 +74,13 @@ class Runner:
             lifecycle.quarantine(self.rt, execution_id, error)
 
     def _advance(self, execution_id: str) -> None:
-        claims = self._claim(execution_id)
-        while claims:
-            under_way = [claim.step_run for claim in claims]
+        claim = self._claim(execution_id)
+        while claim is not None:
+            under_way = claim.step_run
             try:
-                claims = self._record([(claim.step_run, self._act(claim)) for claim in claims])
+                claim = self._record(claim, self._act(claim))
             finally:
-                for step_run in under_way:
-                    self._held.drop(step_run)
+                self._held.drop(under_way)
 
     def _act(self, claim: Claim) -> Outcome:
         failpoint("effect.before")
@@ -118,64 +122,69 @@ class Runner:
                     take_over(transition, step)
             self.rt.hint([stray.execution_id])
 
-    def _claim(self, execution_id: str, most: int = BATCH) -> list[Claim]:
-        if self._draining.is_set():
-            return []
-        with self._held.unless_undone() as claimed:
-            done = commit("claim", execution_id, partial(self._claim_first, execution_id, claimed, most))
-        if done is None:
-            return []
-        if not done.claims:  # what is ready but not due is left to the sweeper: a hint for it would come back for ever
+    def _claim(self, execution_id: str) -> Claim | None:
+        more = True
+        while more and not self._draining.is_set():
+            with self._held.unless_undone() as claimed:
+                done = commit("claim", execution_id, partial(self._claim_first, execution_id, claimed))
+            if done is None:
+                return None
+            if done.claim is not None:
+                return self._go_on(done)
+            # What is ready but not due is left to the sweeper: a hint for it would come back for ever.
             self.rt.hint(done.wake)
-            return []
-        return self._go_on(done)
+            more = done.more
+        return None
 
-    def _claim_first(self, execution_id: str, claimed: list[StepRunRecord], most: int) -> _Done | None:
-        execution = executions.lock(execution_id)
+    def _claim_first(self, execution_id: str, claimed: list[StepRunRecord]) -> _Done | None:
+        execution = executions.lock_to_run(execution_id)
         if execution is None or execution.workspace_id != self.rt.workspace_id:
             return None
         catalog.definition_of(execution.version_id)  # one that cannot be read ends the run before anything is looked at
         transition = Transition(self.rt, execution)
-        claims = self._claim_some(transition, claimed, most)
-        if transition.changed:
-            execution = lifecycle.save(transition)
-        return _Done(claims, execution, transition.wake)
+        claim, more = self._next(transition, claimed)
+        return _saved(transition, claim, more=more) if transition.changed else _Done(claim, execution, [], more)
 
-    def _go_on(self, done: _Done) -> list[Claim]:
+    def _go_on(self, done: _Done) -> Claim | None:
         """After a commit: wake whoever has work now, and go on with what was claimed in it.
 
-        One hint for what is ready beside it: whoever takes that claims some and calls the next, so that what is ready
+        One hint for what is ready beside it: whoever takes that claims one and calls the next, so that what is ready
         together starts together.
         """
         beside = [done.execution.id] if _claimable_beside(done.execution) else []
         self.rt.hint([*done.wake, *beside])
-        return [replace(claim, execution=done.execution) for claim in done.claims]
+        return replace(done.claim, execution=done.execution) if done.claim is not None else None
 
-    def _record(self, results: Sequence[tuple[StepRunRecord, Outcome]], most: int = BATCH) -> list[Claim]:
-        """Record outcomes of one execution and claim what follows in one commit; patient while the database is away."""
+    def _record(self, claim: Claim, outcome: Outcome) -> Claim | None:
+        """Record an outcome and claim what follows in one commit; patient while the database is away."""
         deadline = time.monotonic() + RECORD_PATIENCE_S
-        first = results[0][0]
+        step_run = claim.step_run
         while True:
             try:
                 with self._held.unless_undone() as claimed:
-                    done = commit("record", first.execution_id, partial(self._record_all, results, claimed, most))
-                return self._go_on(done)
+                    act = partial(self._record_and_claim, claim, outcome, claimed)
+                    done = commit("record", step_run.execution_id, act)
+                break
             except database.DatabaseTrouble:
                 if time.monotonic() > deadline:
                     raise
-                log.warning("the database did not take the result of %s: trying again", first.path, exc_info=True)
+                log.warning("the database did not take the result of %s: trying again", step_run.path, exc_info=True)
                 time.sleep(0.5)
+        if done.claim is None and done.more:
+            self.rt.hint(done.wake)
+            return self._claim(step_run.execution_id)
+        return self._go_on(done)
 
-    def _record_all(
-        self, results: Sequence[tuple[StepRunRecord, Outcome]], claimed: list[StepRunRecord], most: int
-    ) -> _Done:
-        execution = executions.lock(results[0][0].execution_id)
+    def _record_and_claim(self, done: Claim, outcome: Outcome, claimed: list[StepRunRecord]) -> _Done:
+        step_run = done.step_run
+        execution = executions.lock_to_run(step_run.execution_id, flow.near(done.execution.version_id, step_run))
         assert execution is not None
         transition = Transition(self.rt, execution)
-        taken = [self._record_one(transition, *result) for result in results]
-        go_on = any(taken) and not self._draining.is_set()
-        claims = self._claim_some(transition, claimed, most) if go_on else []
-        return _Done(claims, lifecycle.save(transition), transition.wake)
+        taken = self._record_one(transition, step_run, outcome)
+        claim, more = None, False
+        if taken and not self._draining.is_set():
+            claim, more = self._next(transition, claimed)
+        return _saved(transition, claim, more=more)
 
     def _record_one(self, transition: Transition, step_run: StepRunRecord, outcome: Outcome) -> bool:
         if record(transition, step_run, outcome):
@@ -186,33 +195,38 @@ class Runner:
         log.warning("%s of %s: %s", step_run.path, step_run.execution_id, message)
         return False
 
-    def _claim_some(self, transition: Transition, claimed: list[StepRunRecord], most: int) -> list[Claim]:
-        """Take the next step, and with one that acts on nothing outside up to `most` others like it.
+    def _next(self, transition: Transition, claimed: list[StepRunRecord]) -> tuple[Claim | None, bool]:
+        """Claim the next call, for the thread that makes it now, and do at once what is ready before it and is no call.
 
-        A call is always claimed alone, by the thread that makes it now.
+        True says that the limit was reached and that there may be more to do.
         """
-        claims: list[Claim] = []
         ready: deque[StepRunRecord] = deque()
-        while len(claims) < most and transition.execution.live > transition.execution.running:
-            ready = ready or deque(steps.ready(transition.execution.id, transition.at, most))
-            if not ready or not self._may_claim(transition, checked=bool(claims)):
-                break
+        for number in range(AT_ONCE):
+            execution = transition.execution
+            count = execution.live - execution.running
+            if count <= 0:
+                return None, False
+            ready = ready or deque(steps.ready(execution.id, transition.at, AT_ONCE, count))
+            if not ready or not self._may_claim(transition, checked=number > 0):
+                return None, False
             step = ready.popleft()
             if self._is_no_attempt(transition, step):
                 ready.clear()  # what was ready before that may not be any more
                 continue
-            execution = transition.execution
-            if execution.running >= execution.max_concurrent or (claims and not _quiet(step)):
-                break
+            if transition.execution.running >= transition.execution.max_concurrent:
+                return None, False
             claim = self._take(transition, step)
             if claim is None:
-                break
-            self._held.add(claim.step_run)
-            claimed.append(claim.step_run)
-            claims.append(claim)
-            if not _quiet(step):
-                break
-        return claims
+                return None, False
+            if step.kind not in _QUIET:
+                self._held.add(claim.step_run)
+                claimed.append(claim.step_run)
+                return claim, False
+            outcome = self._act(claim)
+            record(transition, claim.step_run, outcome)
+            if isinstance(outcome, Failed):
+                ready.clear()
+        return None, True
 
     def _may_claim(self, transition: Transition, *, checked: bool) -> bool:
         """Whether the run may go on; needs its lock. `checked` says that its approval was asked in this change."""
@@ -281,9 +295,10 @@ class Runner:
         return True
 
 
-def _quiet(step: StepRunRecord) -> bool:
-    """Whether trying this step reaches nothing outside the database, so that many may be tried in one go."""
-    return step.kind in _QUIET and step.idempotent
+def _saved(transition: Transition, claim: Claim | None, *, more: bool) -> _Done:
+    execution = lifecycle.save(transition)
+    begun = execution.phase is not transition.before.phase and not execution.status.ended
+    return _Done(claim, execution, transition.wake, more or begun)
 
 
 def _claimable_beside(execution: ExecutionRecord) -> int:

@@ -14,8 +14,9 @@ from typing import Any
 from engine import catalog, decide
 from engine.definition.model import Runbook
 from engine.runtime import Runtime
-from storage import approvals, cards, database, events, executions, sql, steps
+from storage import approvals, cards, database, events, executions, steps
 from storage.records import (
+    AttemptRecord,
     AttemptStatus,
     EventRecord,
     ExecutionRecord,
@@ -40,7 +41,7 @@ class Transition:
         self.execution = execution
         self.wake: list[str] = []
         self._told: list[EventRecord] = []
-        self._attempted: list[StepRunRecord] = []
+        self._begun: dict[tuple[int, int], AttemptRecord] = {}
         self._ended_attempts: list[Callable[[], None]] = []
 
     @property
@@ -143,7 +144,11 @@ class Transition:
 
     def attempt(self, step: StepRunRecord) -> None:
         """Put an attempt of this step run, as its claim leaves it, on record with this change."""
-        self._attempted.append(step)
+        assert step.worker_id is not None
+        self._begun[step.id, step.attempts] = AttemptRecord(
+            id=0, step_run_id=step.id, number=step.attempts, status=AttemptStatus.RUNNING, worker_id=step.worker_id,
+            started_at=self.at, ended_at=None, request=None, response=None, error=None,
+        )  # fmt: skip
 
     def end_attempt(
         self,
@@ -154,7 +159,12 @@ class Transition:
         response: Json = None,
         error: Json = None,
     ) -> None:
-        """Close the step run's last attempt with this change, if it is still open."""
+        """Close the step run's last attempt with this change, if it is still open; it may have begun with it."""
+        begun = self._begun.get((step.id, step.attempts))
+        if begun is not None:
+            ended = replace(begun, status=status, ended_at=self.at, request=request, response=response, error=error)
+            self._begun[step.id, step.attempts] = ended
+            return
         self._ended_attempts.append(partial(steps.end_attempt, step, status, self.at, request, response, error))
 
     def begin(self) -> None:
@@ -182,9 +192,8 @@ class Transition:
         return execution
 
     def _write(self, execution: ExecutionRecord) -> None:
-        with sql.in_one_go():
-            for end in self._ended_attempts:
-                end()
-            steps.begin_attempts(self.rt.workspace_id, self._attempted, self.at)
-            executions.save(self.before, execution)
-            events.append(self.rt.workspace_id, self._told)
+        for end in self._ended_attempts:
+            end()
+        steps.add_attempts(self.rt.workspace_id, list(self._begun.values()))
+        executions.save(self.before, execution)
+        events.append(self.rt.workspace_id, self._told)

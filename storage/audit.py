@@ -97,9 +97,8 @@ def head(workspace_id: int) -> tuple[int, str] | None:
 
 def seal(places: Sequence[tuple[int, int, str]]) -> None:
     """Give rows their places: id, seq and hash of each. Needs the chain's lock."""
-    with sql.in_one_go():
-        for row_id, seq, digest in places:
-            sql.update(Audit, {"seq": seq, "hash": digest}, "id = ? AND seq IS NULL", row_id)
+    for row_id, seq, digest in places:
+        sql.set_later(Audit, {"seq": seq, "hash": digest}, "id = ? AND seq IS NULL", row_id)
 
 
 def sealed(workspace_id: int, after: int, up_to: int | None, limit: int) -> list[AuditRecord]:

@@ -15,20 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import peewee as pw
-from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
+from playhouse.pool import MaxConnectionsExceeded
 
 from storage import hostclock
+from storage.connections import SQLITE_PATIENCE_S, Postgresql, Sqlite
 from storage.tables import proxy
 
 OperationalError = pw.OperationalError
 IntegrityError = pw.IntegrityError
+DataError = pw.DataError
 DatabaseTrouble = (pw.OperationalError, pw.InterfaceError, pw.InternalError, MaxConnectionsExceeded)
 """What a lost, full or locked database raises, and a pool with no connection to spare.
 
 The change may or may not have happened: read again, then decide.
 """
 
-_SQLITE_PATIENCE_S = 30
 _writer = threading.Lock()
 _PRAGMAS = {"journal_mode": "wal", "synchronous": "full", "foreign_keys": 1, "temp_store": "memory"}
 _PG_OPTIONS = "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
@@ -43,12 +44,12 @@ def open_database(*, sqlite: Path | None = None, postgresql: str | None = None, 
     db: Any
     if sqlite is not None:
         sqlite.parent.mkdir(parents=True, exist_ok=True)
-        db = _Sqlite(
-            str(sqlite), pragmas=_PRAGMAS, lock_type="IMMEDIATE", timeout=_SQLITE_PATIENCE_S, returning_clause=True,
+        db = Sqlite(
+            str(sqlite), pragmas=_PRAGMAS, lock_type="IMMEDIATE", timeout=SQLITE_PATIENCE_S, returning_clause=True,
             autoconnect=False, max_connections=200, check_same_thread=False,
         )  # fmt: skip
     else:
-        db = PooledPostgresqlDatabase(
+        db = Postgresql(
             postgresql, prefer_psycopg3=True, autoconnect=False, max_connections=max_connections, timeout=5,
             connect_timeout=3, keepalives_idle=10, tcp_user_timeout=10000, options=_PG_OPTIONS,
             application_name="runbook-bot",
@@ -110,34 +111,12 @@ def _turn() -> Iterator[None]:
     if is_postgresql():
         yield
         return
-    if not _writer.acquire(timeout=_SQLITE_PATIENCE_S):
+    if not _writer.acquire(timeout=SQLITE_PATIENCE_S):
         raise OperationalError("database is locked by another thread of this process")
     try:
         yield
     finally:
         _writer.release()
-
-
-class _Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
-    """Asks for the write lock every millisecond, where SQLite's own handler backs off to a tenth of a second."""
-
-    def begin(self, lock_type: str | None = None) -> None:
-        until = time.monotonic() + _SQLITE_PATIENCE_S
-        self.execute_sql("PRAGMA busy_timeout = 0")
-        try:
-            while not self._begun(lock_type, until):
-                time.sleep(0.001)
-        finally:
-            self.execute_sql(f"PRAGMA busy_timeout = {_SQLITE_PATIENCE_S * 1000}")
-
-    def _begun(self, lock_type: str | None, until: float) -> bool:
-        try:
-            super().begin(lock_type)
-        except pw.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            return False
-        return True
 
 
 def one_at_a_time(name: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from storage import sql
+from storage import sql, steps
 from storage.database import is_postgresql
+from storage.known import known
 from storage.moves import EXECUTION_MOVES, check_move
-from storage.records import ExecutionRecord, ExecutionStatus, Filter, Phase
-from storage.tables import Card, Execution, StepRun, dicts, first, tuples
+from storage.records import ExecutionRecord, ExecutionStatus, Filter, Phase, VersionStatus
+from storage.tables import Card, Execution, RunbookVersion, StepRun, dicts, first, tuples
 
 _NAMES = ExecutionRecord.__slots__
 
@@ -56,7 +57,31 @@ def by_id(execution_id: str) -> ExecutionRecord | None:
 
 def lock(execution_id: str) -> ExecutionRecord | None:
     """The execution, held until this transaction ends; None when there is none of this id."""
-    return _first("id = ? FOR UPDATE" if is_postgresql() else "id = ?", execution_id)
+    return _first(_held(), execution_id)
+
+
+def lock_to_run(execution_id: str, near: Collection[str] = ()) -> ExecutionRecord | None:
+    """`lock`, and in the same round trip what running it asks next: whether its version is approved.
+
+    `near` are paths of its step runs that will be looked at.
+    """
+    version = "id = (SELECT version_id FROM execution WHERE id = ?)"
+    asked: list[sql.Query] = [
+        (Execution, _NAMES, _held(), (execution_id,)),
+        (RunbookVersion, ("id", "status", "note"), version, (execution_id,)),
+    ]
+    if near:
+        asked.append(steps.query_at(execution_id, near))
+    rows, versions, *beside = sql.select_each(*asked)
+    for version_id, status, note in versions:
+        known.versions[version_id] = (VersionStatus(status), note)
+    for found in beside:
+        steps.make_known(found)
+    return _record(dict(zip(_NAMES, rows[0], strict=True))) if rows else None
+
+
+def _held() -> str:
+    return "id = ? FOR UPDATE" if is_postgresql() else "id = ?"
 
 
 def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
@@ -68,7 +93,7 @@ def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
     if "status" in changed:
         check_move(EXECUTION_MOVES, before.status, after.status)
     if changed:
-        sql.update(Execution, changed, "id = ?", before.id)
+        sql.set_later(Execution, changed, "id = ?", before.id)
 
 
 def recent(

@@ -20,7 +20,7 @@ State = TypeVar("State", bound=StrEnum)
 E, S, V, A = ExecutionStatus, StepStatus, VersionStatus, ApprovalStatus
 
 EXECUTION_MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
-    E.PENDING: frozenset({E.RUNNING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
+    E.PENDING: frozenset({E.RUNNING, E.WAITING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.RUNNING: frozenset({E.WAITING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.WAITING: frozenset({E.RUNNING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.PAUSED: frozenset({E.PENDING, E.RUNNING, E.WAITING, E.SUCCESS, E.FAILED, E.CANCELLED}),

@@ -6,6 +6,7 @@ from typing import Any
 
 from storage import sql
 from storage.database import is_postgresql, now
+from storage.known import known
 from storage.moves import VERSION_MOVES, check_move
 from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord, VersionStatus
 from storage.tables import Runbook, RunbookVersion, SyncReport, columns, dicts, first
@@ -70,6 +71,8 @@ def version_by_id(version_id: int) -> VersionRecord | None:
 
 def version_state(version_id: int) -> tuple[VersionStatus, str]:
     """A version's status and note, without its definition: asked at every claim, so it must not grow with that."""
+    if version_id in known.versions:
+        return known.versions[version_id]
     ((status, note),) = sql.select(RunbookVersion, ("status", "note"), "id = ?", version_id)
     return VersionStatus(status), note
 

@@ -8,6 +8,7 @@ from typing import Any
 import peewee as pw
 
 from storage import sql
+from storage.known import known
 from storage.moves import STEP_MOVES, check_move
 from storage.records import AttemptRecord, AttemptStatus, Json, Phase, StepRunRecord, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
@@ -16,6 +17,7 @@ UNFINISHED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.RUNNING, StepStat
 
 
 _NAMES = StepRunRecord.__slots__
+_ATTEMPT = [name for name in AttemptRecord.__slots__ if name != "id"]
 _STATUS, _PHASE = _NAMES.index("status"), _NAMES.index("phase")
 
 
@@ -66,13 +68,29 @@ def by_id(step_run_id: int) -> StepRunRecord | None:
     return next(iter(_select("id = ?", step_run_id)), None)
 
 
-def ready(execution_id: str, at: int, limit: int) -> list[StepRunRecord]:
-    """The READY step runs of this execution that have been due longest.
+def query_at(execution_id: str, paths: Collection[str]) -> sql.Query:
+    """The query for these step runs, for whoever asks it together with others."""
+    return StepRun, _NAMES, f"execution_id = ? AND path IN ({sql.marks(paths)})", (execution_id, *paths)
+
+
+def make_known(rows: list[list[Any]]) -> None:
+    """Know what such a query has found under the execution's lock: moves of these cost no look at the table."""
+    known.remember(_found(rows))
+
+
+def ready(execution_id: str, at: int, limit: int, count: int) -> list[StepRunRecord]:
+    """Those of the `count` READY step runs of a locked execution that have been due longest.
 
     One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
     """
+    found = known.all_ready(execution_id, count)
+    if found is not None:
+        due = [step for step in found if step.attempts == 0 or (step.due_at or 0) <= at]
+        return sorted(due, key=lambda step: (step.due_at or 0, step.position))[:limit]
     where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0) ORDER BY due_at, position LIMIT ?"
-    return _select(where, execution_id, at, limit)
+    found = _select(where, execution_id, at, limit)
+    known.remember(found)
+    return found
 
 
 def move(step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
@@ -81,21 +99,33 @@ def move(step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
     Raises `ForbiddenMove` for a status that may not follow.
     """
     check_move(STEP_MOVES, step.status, to)
-    where = "id = ? AND status = ? AND fence = ?"
-    return sql.update(StepRun, {"status": to, **fields}, where, step.id, step.status.value, step.fence) == 1
+    changes = {"status": to, **fields}
+    now = known.by_id(step.id)
+    if now is None:
+        where = "id = ? AND status = ? AND fence = ?"
+        return sql.update(StepRun, changes, where, step.id, step.status.value, step.fence) == 1
+    if (now.status, now.fence) != (step.status, step.fence):
+        return False
+    known.change(now, changes)
+    return True
 
 
 def count_down(execution_id: str, paths: Collection[str], *, poisoned: bool) -> list[StepRunRecord]:
     """Take one need off each step at `paths`, and return them; `poisoned` says that the need's skipping skips them."""
     if not paths:
         return []
-    mark = ", poisoned = ?" if poisoned else ""
+    rows = [known.at(execution_id, path) for path in paths]
+    mark = {"poisoned": True} if poisoned else {}
+    if all(rows):
+        return [known.change(row, {"blocked": row.blocked - 1, **mark}) for row in rows if row is not None]
+    changes = "".join([f", {name} = ?" for name in mark])
     statement = (
-        f"UPDATE step_run SET blocked = blocked - 1{mark} WHERE execution_id = ? AND path IN ({sql.marks(paths)}) "  # noqa: S608
+        f"UPDATE step_run SET blocked = blocked - 1{changes} WHERE execution_id = ? AND path IN ({sql.marks(paths)}) "  # noqa: S608
         f"RETURNING {sql.quoted(_NAMES)}"
     )
-    values = [*([True] if poisoned else []), execution_id, *paths]
-    return _found(sql.read(StepRun, _NAMES, sql.run(statement, values).fetchall()))
+    found = _found(sql.read(StepRun, _NAMES, sql.run(statement, [*mark.values(), execution_id, *paths]).fetchall()))
+    known.remember(found)
+    return found
 
 
 CONTAINERS = ("branch", "loop")
@@ -300,17 +330,13 @@ def unsettled(workspace_id: int) -> list[tuple[str, str]]:
     return [(execution_id, path) for execution_id, path in tuples(query.order_by(StepRun.id))]
 
 
-def begin_attempts(workspace_id: int, started: Sequence[StepRunRecord], at: int) -> None:
-    """Put the attempts of step runs that were just claimed on record.
+def add_attempts(workspace_id: int, made: Sequence[AttemptRecord]) -> None:
+    """Put attempts on record; their `id` is given by the database.
 
     Raises `database.IntegrityError` when an attempt's number was used before.
     """
-    about = {"workspace_id": workspace_id, "status": AttemptStatus.RUNNING, "started_at": at, "ended_at": None}
-    about |= {"request": None, "response": None, "error": None}
-    sql.insert(
-        Attempt,
-        [{**about, "step_run_id": step.id, "number": step.attempts, "worker_id": step.worker_id} for step in started],
-    )
+    rows = [{name: getattr(each, name) for name in _ATTEMPT} for each in made]
+    sql.insert(Attempt, [{"workspace_id": workspace_id, **row} for row in rows])
 
 
 def end_attempt(
@@ -319,7 +345,7 @@ def end_attempt(
     """Close the step run's last attempt, if it is still open."""
     changes = {"status": status, "ended_at": at, "request": request, "response": response, "error": error}
     where = "step_run_id = ? AND number = ? AND status = 'RUNNING'"
-    sql.update(Attempt, changes, where, step.id, step.attempts)
+    sql.set_later(Attempt, changes, where, step.id, step.attempts)
 
 
 def attempts(step_run_id: int) -> list[AttemptRecord]:

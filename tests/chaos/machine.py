@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +64,11 @@ class EngineMachine(RuleBasedStateMachine):
 
     # Workers
 
-    @rule(pick=PICK, most=st.sampled_from([1, 1, 8]))
-    def claim(self, pick: int, most: int) -> None:
+    @rule(pick=PICK)
+    def claim(self, pick: int) -> None:
         for run in self.some(self.open_runs(), pick):
-            self.held += self.house.runner._claim(run.id, most)
+            claim = self.house.try_claim(run.id)
+            self.held += [claim] if claim else []
 
     @precondition(lambda self: self.held)
     @rule(pick=PICK, outcome=st.sampled_from(["ok", "ok", "ok", "bad", "again", "lost"]), straight_on=st.booleans())
@@ -78,22 +78,9 @@ class EngineMachine(RuleBasedStateMachine):
         if not straight_on:
             self.house.finish(claim, came)
             return
-        following = self.house.record(claim.step_run, came)
+        following = self.house.record(claim, came)
         self.house.runner._held.drop(claim.step_run)
         self.held += [following] if following else []
-
-    @precondition(lambda self: len(self.held) > 1)
-    @rule(pick=PICK, outcomes=st.lists(st.sampled_from(["ok", "ok", "bad", "lost"]), min_size=9, max_size=9))
-    def finish_together(self, pick: int, outcomes: list[str]) -> None:
-        """Everything held of one run, in one commit with what it claims next."""
-        run = self.held[pick % len(self.held)].execution.id
-        ended = [claim for claim in self.held if claim.execution.id == run]
-        self.held = [claim for claim in self.held if claim.execution.id != run]
-        pairs = zip(ended, cycle(outcomes), strict=False)
-        came = [(claim.step_run, self.outcome_of(claim, outcome)) for claim, outcome in pairs]
-        self.held += self.house.runner._record(came)
-        for claim in ended:
-            self.house.runner._held.drop(claim.step_run)
 
     @rule()
     def crash(self) -> None:

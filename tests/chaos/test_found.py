@@ -5,8 +5,10 @@ from __future__ import annotations
 import books
 import pytest
 from house import CAROL, House, Target, gate, http, runbook
+from local_server import answer
 
 from engine import children, controls, executions, incoming, working
+from engine.errors import Conflict
 from engine.steps.outcome import Failed, Succeeded
 
 
@@ -70,9 +72,7 @@ def test_a_delay_that_was_held_back_is_not_over_sooner(house: House, target: Tar
     """A failure beside it and a retry do not shorten it."""
     wait = {"id": "calm", "type": "delay", "with": {"for": "10m"}, "needs": []}
     run = house.begin(wait, http("call", target.url("/call"), needs=[]), http("after", target.url(), needs=["calm"]))
-    claims = [house.claim(run), house.claim(run)]
-    for claim in claims:
-        house.finish(claim, house.act(claim) if claim.step.id == "calm" else Failed("http_status", "no"))
+    house.finish(house.claim(run), Failed("http_status", "no"))
     assert house.status(run) == "FAILED"
     controls.retry(house.rt, CAROL, run)
     while (claim := house.try_claim(run)) is not None:
@@ -131,3 +131,23 @@ def test_a_cleanup_that_was_ended_by_force_is_not_begun_again_by_a_takeover(hous
     house.sweep(work=False)
     assert (house.status(run), house.all_steps(run)["tidy"]) == ("CANCELLED", "CANCELLED")
     books.check(run)
+
+
+def test_what_main_has_left_is_not_skipped_while_the_run_cleans_up(house: House, target: Target) -> None:
+    """That would count as the end of the cleanup, before it has begun."""
+    target.does["/b"] = [answer(b"no", "400 Bad Request")]
+    undo = {"type": "http", "with": {"method": "DELETE", "url": target.url("/undo")}}
+    run = house.begin(
+        {**http("a", target.url("/a")), "undo": undo}, http("b", target.url("/b")), http("c", target.url("/c"))
+    )
+    house.finish(house.claim(run))
+    claim = house.claim(run)
+    house.finish(claim, house.act(claim))
+    assert house.execution(run).phase == "undo"
+    with pytest.raises(Conflict, match="is over"):
+        controls.skip(house.rt, CAROL, run, "c", "not today")
+    books.check(run)
+    assert house.run(run) == "FAILED"
+    assert target.paths() == ["/b", "/undo"]
+    with pytest.raises(Conflict, match="is over"):
+        controls.skip(house.rt, CAROL, run, "c", "not today")

@@ -34,7 +34,7 @@ def test_anything_may_happen(sqlite_template: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_anything_may_happen_for_longer(sqlite_template: Path, tmp_path: Path) -> None:
     """A few minutes' worth of it."""
     run(sqlite_template, tmp_path, examples=400, steps=50)

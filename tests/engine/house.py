@@ -231,18 +231,18 @@ class House:
         return claim
 
     def try_claim(self, execution_id: str, runner: Runner | None = None) -> Claim | None:
-        return next(iter((runner or self.runner)._claim(execution_id, most=1)), None)
+        return (runner or self.runner)._claim(execution_id)
 
-    def record(self, step_run: StepRunRecord, outcome: Outcome, runner: Runner | None = None) -> Claim | None:
+    def record(self, claim: Claim, outcome: Outcome, runner: Runner | None = None) -> Claim | None:
         """Only the last beat, with the claim that was made in the same commit."""
-        return next(iter((runner or self.runner)._record([(step_run, outcome)], most=1)), None)
+        return (runner or self.runner)._record(claim, outcome)
 
     def finish(self, claim: Claim, outcome: Outcome | None = None, runner: Runner | None = None) -> None:
         """Only the last beat, and nothing claimed in the same commit."""
         runner = runner or self.runner
         runner._draining.set()
         try:
-            self.record(claim.step_run, outcome or Succeeded({}), runner)
+            self.record(claim, outcome or Succeeded({}), runner)
         finally:
             runner._draining.clear()
             runner._held.drop(claim.step_run)

@@ -119,15 +119,14 @@ def test_a_failure_holds_back_what_is_ready_and_lets_what_runs_finish(house: Hou
 
 
 def test_a_failure_closes_open_gates(house: House) -> None:
-    """Nobody is asked about a run that has failed, and a gate that was about to open does not."""
-    run = house.begin(gate("ask"), http("bad", needs=[]), gate("late", needs=[]))
-    ask, bad, late = house.claim(run), house.claim(run), house.claim(run)
-    house.finish(ask, house.act(ask))
+    """Nobody is asked about a run that has failed, and a gate that has not opened yet does not."""
+    run = house.begin(gate("ask"), http("bad", needs=[]), http("slow", needs=[]), gate("late", needs=["slow"]))
+    bad, slow = house.claim(run), house.claim(run)
     assert house.all_steps(run)["ask"] == "WAITING"
     house.finish(bad, FAILED)
     assert house.all_steps(run)["ask"] == "CANCELLED"
-    house.finish(late, house.act(late))
-    assert house.all_steps(run)["late"] == "CANCELLED"
+    house.finish(slow)
+    assert house.all_steps(run)["late"] == "BLOCKED"
     assert house.status(run) == "FAILED"
     assert [each.approval.status for each in executions.view(house.rt, run).gates] == ["CANCELLED"]
     house.check_books(run)

@@ -27,7 +27,7 @@ def each_round(house: House, *steps) -> list[str]:
 def waiting(house: House, **keys) -> list[str]:
     runs = each_round(house, gate("ask", timeout="10m", **keys), http("after"))
     for run in runs:
-        house.finish(claim := house.claim(run), house.act(claim))
+        house.advance(run)
     return runs
 
 
@@ -135,8 +135,8 @@ def test_two_branches_that_finish_together_start_their_join_once(house: House) -
     """Without the execution's lock both would see the other still running, and nobody would start the join."""
     for run in each_round(house, http("a"), http("b", needs=[]), http("join", needs=["a", "b"])):
         a, b = house.claim(run), house.claim(run)
-        results = at_once(lambda a=a: house.record(a.step_run, Succeeded({})),
-                          lambda b=b: house.record(b.step_run, Succeeded({})))  # fmt: skip
+        results = at_once(lambda a=a: house.record(a, Succeeded({})),
+                          lambda b=b: house.record(b, Succeeded({})))  # fmt: skip
         assert errors(results) == []
         assert [claim.step.id for claim in results if claim] == ["join"]
         assert house.all_steps(run) == {"a": "SUCCESS", "b": "SUCCESS", "join": "RUNNING"}
@@ -168,8 +168,8 @@ def test_a_failure_and_a_join(house: House) -> None:
     """The join never starts, and the failing run ends once."""
     for run in each_round(house, http("a"), http("b", needs=[]), http("join", needs=["a", "b"])):
         a, b = house.claim(run), house.claim(run)
-        at_once(lambda a=a: house.record(a.step_run, Failed("http_status", "500")),
-                lambda b=b: house.record(b.step_run, Succeeded({})))  # fmt: skip
+        at_once(lambda a=a: house.record(a, Failed("http_status", "500")),
+                lambda b=b: house.record(b, Succeeded({})))  # fmt: skip
         assert house.all_steps(run) == {"a": "FAILED", "b": "SUCCESS", "join": "BLOCKED"}
         assert house.told(run).count("ended") == 1
         house.check_books(run)

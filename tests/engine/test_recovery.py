@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from house import CAROL, House, Target, gate, http
+from house import CAROL, House, Target, http
 
-from engine import controls, decide, executions, runner, working
+from engine import controls, decide, runner, working
 from engine.steps.outcome import Failed, Succeeded
 from engine.sweeper import Heartbeat, Sweeper
 from storage import database, workers
@@ -153,16 +153,6 @@ def test_a_dead_workers_step_of_a_failing_run_is_settled(house: House) -> None:
     house.check_books(run)
 
 
-def test_a_gate_that_was_being_opened_is_opened_by_somebody_else(house: House) -> None:
-    """One gate, not two."""
-    run = house.begin(gate("ask"))
-    house.claim(run, house.worker("w2"))
-    lose(house)
-    house.sweep()
-    assert house.all_steps(run) == {"ask": "WAITING"}
-    assert len(executions.view(house.rt, run).gates) == 1
-
-
 def test_a_worker_that_was_taken_over_from_learns_it_at_its_next_heartbeat(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,7 +208,7 @@ def test_a_claim_made_with_a_record_whose_commit_was_not_answered_is_taken_back(
     run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
     claim = house.claim(run)
     with _answer_of_commit_lost(monkeypatch):
-        assert house.record(claim.step_run, Succeeded({})) is None
+        assert house.record(claim, Succeeded({})) is None
     house.runner._held.drop(claim.step_run)
     assert house.all_steps(run) == {"a": "SUCCESS", "b": "RUNNING"}
     house.runner.take_back_strays()

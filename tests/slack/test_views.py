@@ -415,6 +415,15 @@ def test_buttons_are_there_while_they_can_do_something() -> None:
     assert offered(gate_post(gate(ApprovalStatus.APPROVED, (vote(),)))) == []
 
 
+@pytest.mark.parametrize("plan", [True, False])
+def test_who_said_it_is_named(plan: bool) -> None:
+    """A step that somebody settled names the person, not an id; what else looks like an id is text."""
+    done = step(status=StepStatus.SUCCESS, note="done, said by U0CAROL01: told by U0EVIL0001 <!here>")
+    shown = json.dumps(check(card.card(view((done,)), plan=plan)).blocks, ensure_ascii=False)
+    assert ('{"type": "user", "user_id": "U0CAROL01"}' if plan else "said by <@U0CAROL01>: told by U0EVIL0001") in shown
+    assert "<@U0EVIL0001>" not in shown
+
+
 @pytest.mark.parametrize(
     ("run", "steps", "possible"),
     [

@@ -13,6 +13,8 @@ from engine.runtime import Runtime
 from storage import approvals, database, executions, people, requests, runbooks, steps, workers
 from storage.moves import ForbiddenMove
 from storage.records import (
+    AttemptRecord,
+    AttemptStatus,
     Decision,
     ExecutionRecord,
     ExecutionStatus,
@@ -302,9 +304,10 @@ def test_an_attempts_number_is_used_once(rt: Runtime, run: ExecutionRecord) -> N
     """Two attempts of one number would be one call on record for two."""
     with database.transaction():
         (step,) = steps.of_execution(run.id)
-        steps.begin_attempts(rt.workspace_id, [replace(step, attempts=1, worker_id="w1")], 1)
+        first = AttemptRecord(0, step.id, 1, AttemptStatus.RUNNING, "w1", 1, None, None, None, None)
+        steps.add_attempts(rt.workspace_id, [first])
     with pytest.raises(database.IntegrityError), database.transaction():
-        steps.begin_attempts(rt.workspace_id, [replace(step, attempts=1, worker_id="w2")], 2)
+        steps.add_attempts(rt.workspace_id, [replace(first, worker_id="w2", started_at=2)])
 
 
 def test_an_execution_is_saved_only_along_its_moves(rt: Runtime, run: ExecutionRecord) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot.slack.ids import Action
 from bot.slack.views.words import CONTAINERS
+from engine import reopening
 from engine.definition.graph import holds_gate
 from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepRunRecord, StepStatus
 
@@ -42,8 +43,8 @@ def retryable(view: ExecutionView) -> list[StepRunRecord]:
     """The failed steps from which a FAILED run can go on; none once its undo has begun."""
     if view.execution.status is not ExecutionStatus.FAILED or any(step.phase is Phase.UNDO for step in view.steps):
         return []
-    main = [step for step in view.steps if step.phase is Phase.MAIN]
-    return [step for step in main if step.status is StepStatus.FAILED and step.kind not in CONTAINERS]
+    found = reopening.retryable(view.runbook, [step for step in view.steps if step.phase is Phase.MAIN])
+    return sorted(found, key=view.steps.index)
 
 
 def skippable(view: ExecutionView) -> list[StepRunRecord]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
 
 from bot.slack.views.parts import Person, rich, sections
-from bot.slack.views.text import as_json, code, cut, inline, is_person, person, plain
+from bot.slack.views.text import as_json, code, cut, escape, inline, is_person, one_line, person, plain
 from bot.slack.views.words import PHASES, error_field, never_started, step_words, task_status
 from storage.records import Json, Phase, StepRunRecord, StepStatus
 
@@ -28,6 +28,7 @@ _LOOP = 6
 """Inner steps of a loop that are all shown; of more, rounds that are done are only counted."""
 _ROUND = re.compile(r"[^\[]+\[\d+\]")
 _DONE = {StepStatus.SUCCESS, StepStatus.SKIPPED}
+_SAID_BY = re.compile(r"(?:^|· )(?:\w+, said|skipped) by ([UW][A-Z0-9]{5,20})(?=: )")
 _SETTLED = {StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.BLOCKED}
 _ORDER = tuple(Phase)
 Place = tuple[int, ...]
@@ -105,7 +106,7 @@ def _task(view: ExecutionView, step: StepRunRecord, room: int) -> TaskCardBlock:
         task_id=f"step-{step.id}",
         title=plain(step_title(view.runbook, step), 120),
         status=task_status(step),
-        details=rich(plain(details, min(200, room))) if details else None,
+        details=rich(*_named(plain(details, min(200, room)))) if details else None,
         output=rich(*output) if output else None,
     )
 
@@ -118,16 +119,17 @@ def lines(view: ExecutionView) -> list[Block]:
     for step in shown:
         icon, words = step_words(step, run_ended=view.execution.status.ended)
         approved = ", ".join(person(user) for user in _approvers(step)[:_PEOPLE])
-        note = (
-            inline(_rounds(view, step) or note_of(step) or _output(step), room)
-            if not approved
-            else f"approved by {approved}"
-        )
+        note = f"approved by {approved}" if approved else _line_note(view, step, room)
         tail = f" · {note}" if note else ""
         found.append(f"{icon} {code(step_title(view.runbook, step), 120)} {words}{tail}")
     if rest:
         found.append(_left_out(rest))
     return sections(found)
+
+
+def _line_note(view: ExecutionView, step: StepRunRecord, room: int) -> str:
+    text = cut(one_line(_rounds(view, step) or note_of(step) or _output(step)), room)
+    return "".join(person(part.user_id) if isinstance(part, Person) else escape(part) for part in _named(text))
 
 
 def step_title(runbook: Runbook, step: StepRunRecord) -> str:
@@ -156,6 +158,12 @@ def _rounds(view: ExecutionView, step: StepRunRecord) -> str:
         rounds[name] = rounds.get(name, True) and each.status in _DONE
     count = sum(rounds.values())
     return f"{count} round{'' if count == 1 else 's'} done" if len(inside) > _LOOP else ""
+
+
+def _named(text: str) -> list[str | Person]:
+    """A note, with the person who gave it by name where the engine says who that was."""
+    found = _SAID_BY.search(text)
+    return [text[: found.start(1)], Person(found[1]), text[found.end(1) :]] if found else [text]
 
 
 def note_of(step: StepRunRecord) -> str:

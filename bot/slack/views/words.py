@@ -128,6 +128,8 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
         words = "rejected"
     elif never_started(step) or (run_ended and step.status in (StepStatus.BLOCKED, StepStatus.READY)):
         icon, words = _STEP[StepStatus.BLOCKED][0], "never started"
+    elif step.status is StepStatus.CANCELLED and step.kind in ("approval", "wait", "delay"):
+        words = "cancelled while it waited"
     elif step.status is StepStatus.RUNNING and step.attempts > 1 and step.kind not in _BETWEEN:
         words = f"running, try {step.attempts}"
     elif step.status is StepStatus.READY and step.kind in CONTAINERS and step.started_at is not None:

@@ -1,0 +1,167 @@
+"""The two databases as connections that decide when a statement is sent.
+
+Changes of known step runs (`known`) are sent before whatever follows them. On PostgreSQL, where a statement costs a
+round trip, those and all writes whose answer nobody needs wait for the next statement that is asked something, and go
+with it in one trip: the order of statements is the same, and what fails raises there, at the latest with the commit.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import peewee as pw
+import psycopg
+from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
+
+from storage import sql
+from storage.known import known
+
+Statement = tuple[str, Sequence[Any]]
+
+SQLITE_PATIENCE_S = 30
+_BEGIN: Statement = ("BEGIN", ())
+_GUARDED = "WITH moved AS ({} RETURNING 1) SELECT 1 / count(*) FROM moved"
+
+
+class LostRow(pw.InternalError):
+    """A row that was read under its run's lock was changed by somebody without it: a bug. Nothing is committed."""
+
+
+class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
+    """Asks for the write lock every millisecond, where SQLite's own handler backs off to a tenth of a second."""
+
+    def begin(self, lock_type: str | None = None) -> None:
+        until = time.monotonic() + SQLITE_PATIENCE_S
+        self._run("PRAGMA busy_timeout = 0")
+        try:
+            while not self._begun(lock_type, until):
+                time.sleep(0.001)
+        finally:
+            self._run(f"PRAGMA busy_timeout = {SQLITE_PATIENCE_S * 1000}")
+        known.clear(active=True)
+
+    def _begun(self, lock_type: str | None, until: float) -> bool:
+        try:
+            super().begin(lock_type)
+        except pw.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            return False
+        return True
+
+    def commit(self) -> None:
+        self._settle()
+        super().commit()
+        known.clear(active=False)
+
+    def rollback(self) -> None:
+        known.clear(active=False)
+        super().rollback()
+
+    def execute_sql(self, statement: str, params: Sequence[Any] | None = None) -> Any:
+        _forget_for(statement)
+        return self.ask(statement, params or ())
+
+    def ask(self, statement: str, values: Sequence[Any]) -> Any:
+        """Its cursor."""
+        self._settle()
+        return self._run(statement, values)
+
+    def ask_each(self, statements: Sequence[Statement]) -> list[Any]:
+        """Their cursors."""
+        return [self.ask(*each) for each in statements]
+
+    later = ask
+    """Send a write whose answer nobody needs."""
+
+    def _settle(self) -> None:
+        for change in known.take_changes():
+            if self._run(*sql.moving(change)).rowcount != 1:
+                raise LostRow(f"step run {change.id} is not {change.status} under fence {change.fence} any more")
+
+    def _run(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        with pw.__exception_wrapper__:  # type: ignore[attr-defined]
+            return self.cursor().execute(statement, values)
+
+
+class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
+    """Sends what waits together with the next statement."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._own = threading.local()
+        super().__init__(*args, **options)
+
+    @property
+    def _waiting(self) -> list[Statement]:
+        waiting: list[Statement] = self._own.__dict__.setdefault("waiting", [])
+        return waiting
+
+    def begin(self) -> None:
+        self._waiting[:] = [_BEGIN]
+        known.clear(active=True)
+
+    def commit(self) -> None:
+        self._settle()
+        if self._waiting != [_BEGIN]:  # else nothing was ever sent
+            self._send([*self._taken(), ("COMMIT", ())])
+        self._waiting.clear()
+        known.clear(active=False)
+
+    def rollback(self) -> None:
+        begun = _BEGIN not in self._waiting
+        self._waiting.clear()
+        known.clear(active=False)
+        if begun:
+            super().rollback()
+
+    def execute_sql(self, statement: str, params: Sequence[Any] | None = None) -> Any:
+        _forget_for(statement)
+        self._settle()
+        if self._waiting:
+            self._send(self._taken())
+        return super().execute_sql(statement, params)
+
+    def ask(self, statement: str, values: Sequence[Any]) -> Any:
+        """Its cursor, once all that waited and it are done."""
+        return self.ask_each([(statement, values)])[0]
+
+    def ask_each(self, statements: Sequence[Statement]) -> list[Any]:
+        """Their cursors, in one round trip."""
+        self._settle()
+        return self._send([*self._taken(), *statements])[-len(statements) :]
+
+    def later(self, statement: str, values: Sequence[Any]) -> None:
+        """Send a write whose answer nobody needs with the next statement that is asked something."""
+        if not known.active:
+            self.ask(statement, values)
+            return
+        self._settle()
+        self._waiting.append((statement, values))
+
+    def _taken(self) -> list[Statement]:
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
+
+    def _settle(self) -> None:
+        """Whatever finds its row lost divides by zero, which undoes the transaction: nobody looks at the answer."""
+        for change in known.take_changes():
+            statement, values = sql.moving(change)
+            self._waiting.append((_GUARDED.format(statement), values))
+
+    def _send(self, statements: Sequence[Statement]) -> list[Any]:
+        connection = self.connection()
+        with pw.__exception_wrapper__:  # type: ignore[attr-defined]
+            if len(statements) == 1:
+                return [psycopg.RawCursor(connection).execute(*statements[0])]
+            with connection.pipeline():
+                return [psycopg.RawCursor(connection).execute(*each) for each in statements]
+
+
+def _forget_for(statement: str) -> None:
+    """What Peewee sends and is no query may change rows that are known."""
+    if not statement.startswith("SELECT"):
+        known.forget()

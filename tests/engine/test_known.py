@@ -1,0 +1,140 @@
+"""Statements that wait for company: what is known is decided in memory, the order stays, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from house import House, http
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage import connections, database, events, executions, sql, steps
+from storage.known import known
+from storage.records import EventRecord, StepRunRecord, StepStatus
+from storage.tables import StepRun, proxy
+
+NUMBERS = itertools.count(100)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
+
+
+def locked(run: str, *paths: str) -> list[StepRunRecord]:
+    """The run locked, and these of its step runs known."""
+    executions.lock_to_run(run, paths)
+    found = [known.at(run, path) for path in paths]
+    return [each for each in found if each is not None]
+
+
+def updates(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list of the step runs' UPDATEs that are sent from here on."""
+    sent: list[str] = []
+    moving = sql.moving
+
+    def noted(change: Any) -> Any:
+        sent.append(f"{change.id}: {change.fields['status']}")
+        return moving(change)
+
+    monkeypatch.setattr(sql, "moving", noted)
+    return sent
+
+
+def test_a_known_row_that_moves_twice_is_written_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is at the end, and whoever reads it meanwhile sees what has been done so far."""
+    run = house.begin(http("a"))
+    sent = updates(monkeypatch)
+    with database.transaction():
+        (a,) = locked(run, "a")
+        assert steps.move(a, StepStatus.RUNNING, fence=1, attempts=1)
+        assert not steps.move(a, StepStatus.RUNNING, fence=2), "it is not what it was any more"
+        running = replace(a, status=StepStatus.RUNNING, fence=1, attempts=1)
+        assert steps.move(running, StepStatus.SUCCESS, outputs={"x": 1})
+    assert sent == [f"{a.id}: SUCCESS"]
+    (after,) = house.step_runs(run)
+    assert (after.status, after.fence, after.attempts, after.outputs) == ("SUCCESS", 1, 1, {"x": 1})
+
+
+def test_a_reader_in_between_sees_what_was_done(house: House) -> None:
+    """Whatever asks the table gets the changes first."""
+    run = house.begin(http("a"), http("b"))
+    with database.transaction():
+        a, _ = locked(run, "a", "b")
+        steps.move(a, StepStatus.RUNNING, fence=1)
+        assert [step.status for step in steps.of_execution(run)] == ["RUNNING", "BLOCKED"]
+        (b,) = steps.count_down(run, ["b"], poisoned=False)
+        assert (b.blocked, [step.blocked for step in steps.of_execution(run)]) == (0, [0, 0])
+
+
+def test_what_changes_rows_by_itself_ends_what_was_known(house: House) -> None:
+    """A move after that asks the table whether the row is still what it was."""
+    run = house.begin(http("a"))
+    with database.transaction():
+        (a,) = locked(run, "a")
+        assert steps.hold_back(run, a.phase) == 1
+        assert not steps.move(a, StepStatus.RUNNING, fence=1)
+    assert house.all_steps(run) == {"a": "BLOCKED"}
+
+
+def test_a_row_that_somebody_changed_without_the_lock_undoes_the_transaction(house: House) -> None:
+    """That is a bug; then nothing of the change counts."""
+    run = house.begin(http("a"), http("b", needs=[]))
+
+    def act() -> None:
+        with database.transaction():
+            a, b = locked(run, "a", "b")
+            StepRun.update(fence=7).where(StepRun.id == a.id).execute()
+            known.remember([a, b])  # as if somebody else had done that
+            steps.move(b, StepStatus.RUNNING, fence=1)
+            steps.move(a, StepStatus.RUNNING, fence=1)
+
+    with pytest.raises((connections.LostRow, database.DataError)):
+        act()
+    assert house.all_steps(run) == {"a": "READY", "b": "READY"}
+    assert known.by_id(house.step_runs(run)[0].id) is None
+
+
+def test_a_write_that_fails_undoes_the_transaction_at_the_latest_with_its_commit(house: House) -> None:
+    """An event's number is there once; what was changed beside it is undone, and the connection goes on working."""
+    run = house.begin(http("a"))
+    taken = EventRecord(run, 1, 1, "started", None, None, {})
+
+    def act() -> None:
+        with database.transaction():
+            (a,) = locked(run, "a")
+            steps.move(a, StepStatus.RUNNING, fence=1)
+            events.append(house.rt.workspace_id, [taken])
+
+    with pytest.raises(database.IntegrityError):
+        act()
+    assert house.all_steps(run) == {"a": "READY"}
+    assert house.told(run).count("started") == 1
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_transaction_that_does_nothing_costs_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its BEGIN was never sent; whether it ends well or badly, the next one works."""
+    sent: list[object] = []
+    send = proxy.obj._send
+    monkeypatch.setattr(proxy.obj, "_send", lambda statements: sent.extend(statements) or send(statements))
+    with database.transaction():
+        pass
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        raise ZeroDivisionError
+    assert sent == []
+    run = house.begin(http("a"))
+    assert house.all_steps(run) == {"a": "READY"}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(TEXT, st.none() | TEXT, st.none() | TEXT, st.dictionaries(TEXT, TEXT)), min_size=1))
+def test_rows_that_are_written_together_are_those_that_were_given(house: House, rows: list[Any]) -> None:
+    """Whatever is in them: quotes, braces, backslashes, nothing."""
+    with database.reading():
+        found = executions.recent(house.rt.workspace_id, limit=1)
+    run = found[0].id if found else house.begin(http("a"))
+    told = [EventRecord(run, next(NUMBERS), 1, *row) for row in rows]
+    with database.transaction():
+        events.append(house.rt.workspace_id, told)
+    with database.reading():
+        assert events.after(run, told[0].seq - 1, len(rows)) == told
