@@ -13,6 +13,7 @@ from bot.slack.ids import (
     RESOLVE_CHOICES,
     Action,
     ChannelRef,
+    DeprecateForm,
     GateRef,
     Pick,
     RejectForm,
@@ -143,6 +144,22 @@ def _approve_version(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     reply.instead(admin.approved_view(version))
 
 
+def _say_for(line: str) -> Callable[[Desk, Action, str, Reply], None]:
+    """A button that says a command about its version, with all that the command checks."""
+
+    def click(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+        answer(desk, parse(line.format(decode(VersionRef, value).slug)), reply)
+
+    return click
+
+
+def _deprecate(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    ref = decode(VersionRef, value)
+    actor = desk.directory.identify(reply.place.user)
+    authorise(desk.rt, actor, access.Action.DEPRECATE, catalog.version(desk.rt, ref.slug, ref.number))
+    running.open_modal(desk, reply.place, form.deprecate_form(DeprecateForm(ref.slug, ref.number, reply.place.channel)))
+
+
 def _open_form(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
     actor = desk.directory.identify(reply.place.user)
@@ -216,6 +233,10 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.MARK_FAILED: _resolve,
     Action.APPROVE_VERSION: _approve_version,
     Action.OPEN_FORM: _open_form,
+    Action.REVIEW_VERSION: _say_for("admin approve {}"),
+    Action.ROLLBACK: _say_for("admin rollback {}"),
+    Action.HISTORY: _say_for("admin history {}"),
+    Action.DEPRECATE: _deprecate,
     Action.WHY: _why,
     Action.LOGS: _logs,
     Action.PICK: _pick,

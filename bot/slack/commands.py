@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from bot.grammar import Command, spell
 from bot.manual import verbs_about
@@ -57,9 +58,11 @@ def _show(ask: Ask) -> Message:
     slug, number = ask.command.target
     rt = ask.desk.rt
     version = catalog.version(rt, slug, number)
-    return lists.runbook_view(
-        catalog.get(rt, slug), version, catalog.definition(version), catalog.history(rt, slug), ask.spoken
-    )
+    history = catalog.history(rt, slug)
+    shown = lists.runbook_view(catalog.get(rt, slug), version, catalog.definition(version), history, ask.spoken)
+    if version.number != history[0].number or Action.DEPRECATE not in abilities(rt, ask.actor):
+        return shown
+    return replace(shown, blocks=(*shown.blocks, *(block.to_dict() for block in admin.version_acts(version))))
 
 
 def _diff(ask: Ask) -> Message:

@@ -28,6 +28,10 @@ class Action(StrEnum):
     MARK_DONE = "step.done"
     MARK_FAILED = "step.failed"
     APPROVE_VERSION = "version.approve"
+    REVIEW_VERSION = "version.review"
+    DEPRECATE = "version.deprecate"
+    ROLLBACK = "version.rollback"
+    HISTORY = "version.history"
     OPEN_FORM = "runbook.form"
     WHY = "run.why"
     LOGS = "run.logs"
@@ -50,6 +54,7 @@ class Form(StrEnum):
     RESOLVE = "form.resolve"
     SKIP = "form.skip"
     PICK = "form.pick"
+    DEPRECATE = "form.deprecate"
 
 
 class Shortcut(StrEnum):
@@ -190,6 +195,15 @@ class PickForm:
 
 
 @dataclass(frozen=True, slots=True)
+class DeprecateForm:
+    """The version to be withdrawn and where to answer."""
+
+    slug: str
+    number: int
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
 class HomeState:
     """What somebody looks for in the catalogue of the Home tab; `page` counts from 0, and "" is no filter."""
 
@@ -202,6 +216,7 @@ class HomeState:
 
 Ref = (
     PickForm
+    | DeprecateForm
     | HomeState
     | RunRef
     | GateRef

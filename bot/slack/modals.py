@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bot.grammar import Command
 from bot.slack import running, shortcuts
-from bot.slack.commands import voted
+from bot.slack.commands import answer, voted
 from bot.slack.desk import Desk, Work
 from bot.slack.form_values import read_channel, read_parameters, read_reason, read_runbook, read_step
 from bot.slack.ids import (
@@ -15,6 +16,7 @@ from bot.slack.ids import (
     REASON_BLOCK,
     RUNBOOK_BLOCK,
     STEP_BLOCK,
+    DeprecateForm,
     Form,
     PickForm,
     RejectForm,
@@ -143,12 +145,27 @@ def _pick(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Sub
     return Submission({}, place, following=form.run_form(runbook, following, filled, "", {}))
 
 
+def _deprecate(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+    """Say the command that was filled in, with all that it checks."""
+    ref, why, successor = decode(DeprecateForm, metadata), read_reason(state), read_runbook(state)
+    place = Place(user=user, channel=ref.channel)
+    options = {"reason": why, **({"successor": successor} if successor else {})}
+    command = Command("admin deprecate", (f"{ref.slug}@{ref.number}",), options)
+    return (
+        Submission({}, place, lambda reply: answer(desk, command, reply))
+        if why
+        else Submission({REASON_BLOCK: MISSING}, place)
+    )
+
+
 def suggest(desk: Desk, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The options of a long select that fit what was typed: of a run's form, or of all runbooks. Raises as `read`."""
     view = body["view"]
     if view.get("callback_id") == Form.PICK:
         actor = desk.directory.identify(str(body["user"]["id"]))
         return form.runbook_options(shortcuts.runnable(desk, actor, str(body.get("value", ""))))
+    if view.get("callback_id") == Form.DEPRECATE:
+        return form.runbook_options(catalog.listing(desk.rt, str(body.get("value", "")), status="APPROVED")[:100])
     ref = decode(RunForm, str(view.get("private_metadata", "")))
     runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
     schema = form.properties(runbook).get(parameter_of(str(body.get("block_id", ""))), {})
@@ -202,4 +219,5 @@ _FORMS: Mapping[Form, Callable[[Desk, str, str, Mapping[str, Any]], Submission]]
     Form.RESOLVE: _resolve,
     Form.SKIP: _skip,
     Form.PICK: _pick,
+    Form.DEPRECATE: _deprecate,
 }

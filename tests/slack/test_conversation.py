@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, UNHEARD, Stage, shown, wait_for
 
 
@@ -190,6 +192,41 @@ def test_an_admin_sees_the_change_and_approves_it(bot: Stage) -> None:
     bot.post("click", user=ALICE, channel=CHANNEL, ephemeral_id=message["ephemeral_id"], action_id="version.approve")
     wait_for(lambda: "is approved by" in shown(bot.private(ALICE)[before]))
     bot.start("run drain service=checkout")
+
+
+def test_an_admin_deprecates_and_brings_back_by_buttons(bot: Stage) -> None:
+    """`show` offers what an admin can do next; the form asks why, and for a successor among the approved ones."""
+
+    def offered(slug: str, user: str = ALICE) -> dict[str, Any]:
+        before = len(bot.private(user))
+        bot.say(f"show {slug}", user)
+        return bot.private(user)[before]
+
+    def click(message: dict[str, Any], action: str) -> str:
+        before = len(bot.private(ALICE))
+        wish = {"ephemeral_id": message["ephemeral_id"], "action_id": action}
+        assert bot.post("click", user=ALICE, channel=CHANNEL, **wish)["ok"]
+        return shown(wait_for(lambda: bot.private(ALICE)[before:])[0]) if action != "version.deprecate" else ""
+
+    assert "version.deprecate" not in str(offered("careful", CAROL))
+    shown_now = offered("careful")
+    assert "Who did what" in click(shown_now, "version.history")
+    click(shown_now, "version.deprecate")
+    form = bot.form(ALICE)
+    found = bot.post("options", user=ALICE, view_id=form["id"], action_id="value", block_id="runbook", value="drain")
+    assert [each["value"] for each in found["options"]] == ["drain"]
+    missing = bot.post("submit", user=ALICE, view_id=form["id"], values={"reason": " "})
+    assert set(missing["errors"]) == {"reason"}
+    before = len(bot.private(ALICE))
+    values = {"reason": "replaced", "runbook": "drain"}
+    assert bot.post("submit", user=ALICE, view_id=form["id"], values=values)["response_action"] is None
+    told = shown(wait_for(lambda: bot.private(ALICE)[before:])[0])
+    assert "`careful@1` is deprecated" in told
+    assert "drain" in bot.say("run careful reason=x")
+    assert "is a draft again" in click(offered("careful"), "version.rollback")
+    review = click(offered("careful"), "version.review")
+    assert "First version: the whole file" in review
+    assert "is approved" in bot.say("admin approve careful@1", ALICE)
 
 
 def test_slack_found_nothing_to_complain_about(bot: Stage) -> None:

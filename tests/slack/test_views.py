@@ -17,7 +17,7 @@ from bot import grammar
 from bot.grammar import GrammarError
 from bot.record_text import log_text
 from bot.simulator.blocks import check_blocks, check_view
-from bot.slack.ids import HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
+from bot.slack.ids import DeprecateForm, HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, reminder, story, thread, why
 from bot.slack.views.gate import gate_post
 from bot.slack.views.home import HomeContent, home_view
@@ -218,6 +218,7 @@ def all_forms(text: str) -> list[dict[str, Any]]:
         form.gate_form(shown_gate, text),
         form.skip_form(SkipForm("R-7K2M9Q", "C0INC0001"), [name]),
         form.reject_form(RejectForm("R-7K2M9Q", name, "sha256:abc", "C0INC0001")),
+        form.deprecate_form(DeprecateForm(name, 1, "C0INC0001")),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from slack_sdk.models.blocks import Block
+from slack_sdk.models.blocks import Block, ButtonElement
 
 from bot.slack.ids import Action, VersionRef
 from bot.slack.views.errors import problem_line
@@ -46,10 +46,41 @@ def change_view(
     if offer and version.status is VersionStatus.DRAFT:
         ref = VersionRef(version.slug, version.number, version.digest)
         ask = confirm("Approve this version?", f"{version.slug}@{version.number} may then be run.", "Approve it")
-        blocks += actions(
-            [button(f"Approve version {version.number}", Action.APPROVE_VERSION, ref, style="primary", confirm=ask)]
-        )
+        approve = button(f"Approve version {version.number}", Action.APPROVE_VERSION, ref, style="primary", confirm=ask)
+        others = [each for each in _next_acts(version) if each is not Action.REVIEW_VERSION]
+        blocks += actions([approve, *(_act(version, each) for each in others)])
     return message(inline(title), blocks)
+
+
+def version_acts(version: VersionRecord) -> list[Block]:
+    """What a platform admin can do next with a runbook's newest version, as buttons."""
+    return actions([_act(version, each) for each in _next_acts(version)])
+
+
+def _next_acts(version: VersionRecord) -> list[Action]:
+    following = {
+        VersionStatus.DRAFT: [Action.REVIEW_VERSION, Action.DEPRECATE],
+        VersionStatus.APPROVED: [Action.DEPRECATE],
+        VersionStatus.DEPRECATED: [Action.ROLLBACK],
+    }
+    return [*following[version.status], Action.HISTORY]
+
+
+def _act(version: VersionRecord, action: Action) -> ButtonElement:
+    sure = None
+    if action is Action.ROLLBACK:
+        sure = confirm(
+            "Roll it back?", f"{version.slug}@{version.number} becomes a draft, to be approved.", "Roll back"
+        )
+    return button(_ACTS[action], action, VersionRef(version.slug, version.number, ""), confirm=sure)
+
+
+_ACTS = {
+    Action.REVIEW_VERSION: "Review the change…",
+    Action.DEPRECATE: "Deprecate…",
+    Action.ROLLBACK: "Roll back",
+    Action.HISTORY: "History",
+}
 
 
 def _diff_blocks(diff: str) -> list[Block]:

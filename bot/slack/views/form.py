@@ -40,6 +40,7 @@ from bot.slack.ids import (
     REASON_BLOCK,
     RUNBOOK_BLOCK,
     STEP_BLOCK,
+    DeprecateForm,
     Form,
     PickForm,
     Ref,
@@ -112,6 +113,18 @@ def pick_form(ref: PickForm) -> dict[str, Any]:
     )
     picked = InputBlock(block_id=RUNBOOK_BLOCK, label=_plain("Runbook", 200), element=select)
     return _modal(Form.PICK, "Run a runbook", "Next", [context(told), picked], ref)
+
+
+def deprecate_form(ref: DeprecateForm) -> dict[str, Any]:
+    """Asks why a version is withdrawn, and which runbook is to be used instead."""
+    told = f"{code(f'{ref.slug}@{ref.number}')} no longer runs, and its open runs stop before their next step."
+    select = ExternalDataSelectElement(action_id=INPUT, placeholder="Type to search", min_query_length=0)
+    hint = _plain("Whoever asks for this one is told to use that.", 200)
+    instead = InputBlock(
+        block_id=RUNBOOK_BLOCK, label=_plain("Successor", 200), element=select, hint=hint, optional=True
+    )
+    reason = _reason("Reason", "It goes into the record, and whoever asks for it reads it.")
+    return _modal(Form.DEPRECATE, "Deprecate", "Deprecate", [context(told), reason, instead], ref)
 
 
 def runbook_options(runbooks: Sequence[RunbookRecord]) -> list[dict[str, Any]]:
