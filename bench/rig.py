@@ -45,7 +45,7 @@ class Rig:
             stop(self.workers.pop())
         while len(self.workers) < count:
             log = self.folder / f"worker-{len(self.workers)}.log"
-            self.workers.append(_worker(self.environ, self.folder, log))
+            self.workers.append(process("worker", self.environ, self.folder, log))
             wait_for(lambda log=log: "worker ready" in log.read_text(), "a worker to be ready", every=0.05)
 
     def redis_calls(self) -> dict[str, int]:
@@ -98,11 +98,12 @@ def stop(process: subprocess.Popen[bytes], how: int = signal.SIGTERM) -> None:
         process.wait()
 
 
-def _worker(environ: dict[str, str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+def process(word: str, environ: dict[str, str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """`runbook worker` or `runbook web` as it is shipped, writing to `log`."""
     root = str(Path(__file__).resolve().parents[1])
     with log.open("wb") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "bot.cli", "worker"],
+            [sys.executable, "-m", "bot.cli", word],
             cwd=folder, env={**os.environ, **environ, "PYTHONPATH": root}, stdout=out, stderr=out,
         )  # fmt: skip
 

@@ -7,8 +7,9 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from bench import acks, costs, limits, workloads
+from bench import acks, api, costs, limits, scale, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -85,16 +86,48 @@ def commands(rig: Rig, chosen: argparse.Namespace) -> str:
     return "; ".join(told)
 
 
+def waiting(rig: Rig, chosen: argparse.Namespace) -> str:
+    return scale.of_waiting(rig, chosen.waiting)
+
+
+def history(rig: Rig, chosen: argparse.Namespace) -> str:
+    return scale.of_history(rig, chosen.history, chosen.n // 2)
+
+
+def loops(rig: Rig, _chosen: argparse.Namespace) -> str:
+    return scale.of_loops(rig)
+
+
 def recovery(rig: Rig, _chosen: argparse.Namespace) -> str:
     rig.start_workers(0)
     seconds = costs.of_a_death(rig)
     return f"{seconds:.1f} s from kill -9 to the next attempt"
 
 
+def status_reads(rig: Rig, chosen: argparse.Namespace) -> str:
+    """Status reads over REST at 50 a second: by themselves, and beside 50 clients that start and follow."""
+    run = workloads.start(rig, "linear")
+    with api.serving(rig) as (port, secret):
+        quiet = percentiles(api.reads(port, secret, run, chosen.seconds / 2))
+        with ThreadPoolExecutor(1) as pool:
+            crowd = pool.submit(api.followed, port, secret, chosen.seconds / 2)
+            busy = percentiles(api.reads(port, secret, run, chosen.seconds / 2))
+            crowd.result()
+    return f"{quiet}; beside {api.CLIENTS} clients {busy}"
+
+
+def follow(rig: Rig, chosen: argparse.Namespace) -> str:
+    """Many clients start runs over REST and follow each to its end; nothing may be lost, doubled or out of order."""
+    with api.serving(rig) as (port, secret):
+        runs, seconds = api.followed(port, secret, chosen.seconds)
+    return f"{api.CLIENTS} clients, {runs} runs in {seconds:.0f} s, every stream complete and in order"
+
+
 SIZES = (10, 190)
 MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
     "W1": w1, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
-    "idle": idle, "acks": commands, "recovery": recovery,
+    "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "loops": loops,
+    "history": history, "waiting": waiting, "recovery": recovery,
 }  # fmt: skip
 
 
@@ -105,7 +138,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=60, help="runs of W3")
     parser.add_argument("--idle-runs", type=int, default=12, help="runs of W3i")
+    parser.add_argument("--seconds", type=float, default=60, help="how long clients follow runs over REST")
     parser.add_argument("--gates", type=int, default=1000, help="runs that wait at a gate")
+    parser.add_argument("--waiting", type=int, default=1000, help="runs at gates, events and delays")
+    parser.add_argument("--history", type=int, default=100_000, help="finished step runs in the tables")
     parser.add_argument("--only", nargs="*", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--on", nargs="*", choices=DATABASES, default=DATABASES)
     chosen = parser.parse_args()

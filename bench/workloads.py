@@ -31,6 +31,9 @@ def publish(rig: Rig, fan: int, sizes: Iterable[int] = ()) -> None:
     books += [
         _book("calls", [_call(n, rig.target) for n in range(STEPS)]),
         _book("gate", [_gate()]),
+        _book("hear", [{"id": "hear", "type": "wait", "with": {"key": "k-{{ params.n }}"}, "timeout": "1h"}]),
+        _book("nap", [{"id": "nap", "type": "delay", "with": {"for": "1h"}}]),
+        *(_book(f"loop-{rounds}", [_loop(rounds)]) for rounds in (10, 100, 1000)),
         _book("slow", [{"id": "slow", "type": "http", "with": {"url": f"http://127.0.0.1:{rig.target}/slow"}}]),
         _book("fan", [*[_message(n, needs=[]) for n in range(fan)], _join(fan)], max_concurrent_steps=fan),
     ]
@@ -78,6 +81,12 @@ def waiting_runs() -> int:
     return int(_scalar("SELECT count(*) FROM execution WHERE status = 'WAITING'"))
 
 
+def resting_runs() -> int:
+    """Runs whose steps wait for a person or an event, or for a due time."""
+    resting = "SELECT execution_id FROM step_run WHERE status = 'WAITING' OR (status = 'READY' AND attempts > 0)"
+    return int(_scalar(f"SELECT count(*) FROM execution WHERE id IN ({resting})"))
+
+
 def attempts(run: str) -> int:
     """How many attempts the run's steps have had."""
     return int(_scalar(f"SELECT coalesce(sum(attempts), 0) FROM step_run WHERE execution_id = '{run}'"))
@@ -116,6 +125,10 @@ def _call(number: int, port: str) -> dict[str, Any]:
 
 def _join(fan: int) -> dict[str, Any]:
     return {**_message(fan), "id": "join", "needs": [f"s{number}" for number in range(fan)]}
+
+
+def _loop(rounds: int) -> dict[str, Any]:
+    return {"id": "each", "type": "loop", "with": {"while": f"index < {rounds}", "steps": [_message(0)]}}
 
 
 def _gate() -> dict[str, Any]:

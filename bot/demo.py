@@ -101,6 +101,7 @@ def _settings(page: str, port: int) -> dict[str, str]:
         "SLACK_APP_TOKEN": "xapp-practice",
         "SLACK_API_URL": f"{page}/api/",
         "PORT": str(port),
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "RUNBOOKS_DIR": str(HOME / "runbooks.d"),
         "EGRESS_ALLOW": f"127.0.0.1:{TARGET_PORT}",
         "RUNBOOK_SECRET_LB_TOKEN": "demo-lb-token-5f1c",

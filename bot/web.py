@@ -11,15 +11,20 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import uvicorn
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from bot.api import app as api
+from bot.api import problems
 from bot.hooks import MAX_BODY as MAX_EVENT
 from bot.hooks import Receiver as EventReceiver
+from bot.metrics import Counted, Metrics
 from bot.page.door import Pages
 from bot.slack.app import Door
 from bot.slack.client import web_client
@@ -39,6 +44,7 @@ from engine.settings import Settings, secret_key
 log = logging.getLogger(__name__)
 
 GRACE_S = 10
+SLACK_THREADS = 16
 SOCKET_VARIABLE = "RUNBOOK_WEB_SOCKET"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -124,6 +130,7 @@ def bind(settings: Settings) -> socket.socket:
 
 def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None) -> Starlette:
     """All routes. Everything that touches the database or Slack runs in threads, never on the event loop."""
+    metrics = Metrics(rt)
     hooks = EventReceiver(rt, SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, Redactor()))
     for problem in hooks.problems():
         log.warning("%s", problem)
@@ -132,6 +139,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
         Route("/livez", _livez),
         Route("/readyz", _ready(rt, slack)),
         Route("/healthz", _ready(rt, slack)),
+        Route("/metrics", metrics.answer),
     ]
     if door is not None and rt.settings.slack_signing_secret:
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
@@ -141,7 +149,18 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     rest = api.application(rt, *asked)
     routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
-    return Starlette(routes=routes)
+    app = Starlette(
+        routes=routes, middleware=[Middleware(Counted, metrics=metrics)], exception_handlers={404: _nothing_there}
+    )
+    app.state.before_stop = rest.state.house.feed.close
+    return app
+
+
+async def _nothing_there(request: Request, _error: Exception) -> Response:
+    """An address with a line break in it is under no mount, and has to be answered like its neighbours all the same."""
+    if request.url.path.startswith(f"{api.PREFIX}/"):
+        return problems.response(request, 404, "not_found", problems.NOTHING_THERE)
+    return PlainTextResponse("Not Found", status_code=404)
 
 
 def _identifying(rt: Runtime, door: Door | None) -> Callable[[str], Actor]:
@@ -173,9 +192,13 @@ def _connected(check: health.Check, slack: SocketDoor) -> health.Check:
 
 
 def _slack(receiver: Receiver) -> Handler:
+    """Slack's requests have threads of their own: whatever else this process does, they are acknowledged at once."""
+    threads = CapacityLimiter(SLACK_THREADS)
+
     async def events(request: Request) -> Response:
         body = await _read(request)
-        status, headers, answer = await run_in_threadpool(receiver.receive, dict(request.headers), body)
+        given = dict(request.headers)
+        status, headers, answer = await run_sync(receiver.receive, given, body, limiter=threads)
         return Response(answer, status_code=status, headers=headers)
 
     return events
@@ -208,4 +231,16 @@ async def _serve(app: Starlette, listening: socket.socket) -> None:
     )
     host, port = listening.getsockname()[:2]
     log.info("web ready on http://%s:%d", host, port)
-    await uvicorn.Server(config).serve(sockets=[listening])
+    await _Server(config, app.state.before_stop).serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams that are open before it waits for requests under way."""
+
+    def __init__(self, config: uvicorn.Config, before_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._before_stop = before_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._before_stop()
+        await super().shutdown(sockets)

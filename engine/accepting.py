@@ -18,7 +18,7 @@ from engine.definition.parameters import validate
 from engine.errors import InvalidParameters, ReasonRequired
 from engine.runtime import Runtime
 from engine.transition import Transition
-from storage import audit, database, executions, runbooks, steps
+from storage import audit, database, executions, runbooks
 from storage.records import ExecutionRecord, ExecutionStatus, Severity, VersionRecord
 
 _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
@@ -96,12 +96,13 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     group, slot = slots.take(execution, checked.runbook)
     execution = replace(execution, slot_group=group, slot=slot)
     executions.create(execution)
-    steps.create(rt.workspace_id, [rows.blocked(execution.id, n, each) for n, each in enumerate(checked.runbook.steps)])
     transition = Transition(rt, execution)
+    conditions = rows.make_main(transition, checked.runbook.steps)
     transition.tell("started", actor=actor.user_id, reason=wanted.reason)
     if slot == "queued":
         transition.tell("queued", group=group, behind=executions.holders(rt.workspace_id, str(group)))
-    flow.let_on_all(transition, [step for step in steps.of_execution(execution.id) if step.blocked == 0])
+    if conditions:
+        flow.let_on_held(transition)
     detail = {
         "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest, "door": actor.door,
         "from": wanted.incident, "replay_of": wanted.replay_of,

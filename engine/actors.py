@@ -44,6 +44,17 @@ def make_broker(redis_url: str) -> BelledBroker:
     return broker
 
 
+def answers(redis_url: str) -> bool:
+    """Whether this Redis can be reached now; takes a second at most."""
+    client = redis.Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1)
+    try:
+        return bool(client.ping())
+    except (redis.RedisError, OSError):
+        return False
+    finally:
+        client.close()
+
+
 def make_actor(broker: BelledBroker, advance: Callable[[str], None]) -> None:
     """Have workers of `broker` call `advance` for every hint. What it raises is logged: the sweeper comes back."""
 

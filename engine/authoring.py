@@ -60,11 +60,17 @@ def update(rt: Runtime, actor: Actor, slug: str, source: str, note: str = "", wa
         return _add(rt, actor, definition, source, note)
 
 
-def patched(rt: Runtime, slug: str, changes: Mapping[str, Any]) -> str:
-    """The source of a runbook's current version with `changes` merged into it (RFC 7396): null takes a key away."""
-    current = catalog.version(rt, slug)
-    data = read(current.source.encode(), f"{slug}.yaml").data
-    return json.dumps(_merged(data, changes), indent=2, ensure_ascii=False) + "\n"
+def patch(
+    rt: Runtime, actor: Actor, slug: str, changes: Mapping[str, Any], note: str = "", was: str | None = None
+) -> VersionRecord:
+    """`update` by changes that are merged into the current version's definition (RFC 7396): null takes a key away."""
+    shown = catalog.get(rt, slug)
+    authorise(rt, actor, Action.EDIT, shown)
+    must_be_ours(shown)
+    current = catalog.version(rt, shown.slug)
+    data = read(current.source.encode(), f"{shown.slug}.yaml").data
+    source = json.dumps(_merged(data, changes), indent=2, ensure_ascii=False) + "\n"
+    return update(rt, actor, shown.slug, source, note, was or tag(shown))
 
 
 def delete(rt: Runtime, actor: Actor, slug: str, was: str | None = None) -> None:

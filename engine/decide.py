@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from engine.definition.model import Retry
-from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepStatus
+from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepStatus, changed
 
 LIVE = frozenset({StepStatus.READY, StepStatus.RUNNING})
 PARKED = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})
@@ -46,19 +45,19 @@ def recount(
 
     A waiting `container` waits for its own steps, not for a person or an event, so it is not parked.
     """
-    parked = (not container) * count * ((new in PARKED) - (old in PARKED))
-    return replace(
-        execution,
-        live=execution.live + count * ((new in LIVE) - (old in LIVE)),
-        running=execution.running + count * ((new is StepStatus.RUNNING) - (old is StepStatus.RUNNING)),
-        parked=execution.parked + parked,
-        unfinished=execution.unfinished + count * ((new in UNFINISHED) - (old in UNFINISHED)),
-    )
+    deltas = {
+        "live": (new in LIVE) - (old in LIVE),
+        "running": (new is StepStatus.RUNNING) - (old is StepStatus.RUNNING),
+        "parked": (not container) * ((new in PARKED) - (old in PARKED)),
+        "unfinished": (new in UNFINISHED) - (old in UNFINISHED),
+    }
+    moved = {name: getattr(execution, name) + count * delta for name, delta in deltas.items() if delta}
+    return changed(execution, **moved) if moved else execution
 
 
 def counted(execution: ExecutionRecord, census: Iterable[tuple[StepStatus, str, int]]) -> ExecutionRecord:
     """The execution with its counters made anew from how many step runs have which status and kind."""
-    execution = replace(execution, live=0, running=0, parked=0, unfinished=0)
+    execution = changed(execution, live=0, running=0, parked=0, unfinished=0)
     for status, kind, count in census:
         execution = recount(execution, StepStatus.SUCCESS, status, count, container=kind in CONTAINERS)
     return execution
@@ -106,13 +105,15 @@ def keep_time(execution: ExecutionRecord, before: ExecutionStatus, at: int) -> E
     if execution.status is not before or not execution.status_since:
         field = _CLOCKS.get(before)
         if field is not None:
-            execution = replace(execution, **{field: getattr(execution, field) + spent})
-        execution = replace(execution, status_since=at)
+            execution = changed(execution, **{field: getattr(execution, field) + spent})
+        execution = changed(execution, status_since=at)
     runs = execution.status is ExecutionStatus.RUNNING
     since = (execution.running_since or at) if runs else None
     left = max(0, execution.timeout_ms - execution.running_ms)
     deadline = since + left if since is not None and execution.ending is None else None
-    return replace(execution, running_since=since, deadline_at=deadline)
+    if (since, deadline) == (execution.running_since, execution.deadline_at):
+        return execution
+    return changed(execution, running_since=since, deadline_at=deadline)
 
 
 _CLOCKS = {

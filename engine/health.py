@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.actors import answers
 from engine.runtime import Runtime
 from storage import audit, cards, database, executions, runbooks, workers
 
@@ -48,9 +49,19 @@ def checks(rt: Runtime) -> list[Check]:
         Check("sync", synced is not None, "the runbooks were read" if synced else "the runbooks were not read yet"),
         Check("worker", alive > 0, f"{alive} alive"),
         Check("queue", waiting < MAX_READY_AGE_MS, f"the oldest ready step has waited {waiting} ms"),
+        _redis(rt),
         _definitions(quarantined),
         *slack,
     ]
+
+
+def _redis(rt: Runtime) -> Check:
+    """Runs go on without Redis, a little slower: the sweeper carries the work."""
+    url = rt.settings.redis_url
+    if url is None:
+        return Check("redis", True, "none is set: the sweeper carries the work", vital=False)
+    ok = answers(url)
+    return Check("redis", ok, "answers" if ok else "does not answer: the sweeper carries the work", vital=False)
 
 
 def _definitions(quarantined: list[str]) -> Check:

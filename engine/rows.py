@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from engine import context
 from engine.definition.model import Step
 from engine.transition import Transition
 from storage import steps
-from storage.records import Phase, StepRunRecord, StepStatus
+from storage.records import Phase, StepRunRecord, StepStatus, changed
 
 
 def make(
@@ -22,7 +22,22 @@ def make(
     ]
     steps.create(transition.rt.workspace_id, wanted)
     transition.edit(unfinished=transition.execution.unfinished + len(wanted))
-    return steps.at_paths(transition.execution.id, [step.path for step in wanted])
+    return steps.known_at(transition.execution.id, [step.path for step in wanted])
+
+
+def make_main(transition: Transition, definitions: Sequence[Step]) -> bool:
+    """Write the step runs of a new execution, whose `unfinished` counts them; what nothing holds back is READY.
+
+    True says that steps are left whose condition has to be asked now.
+    """
+    rows = [blocked(transition.execution.id, position, step) for position, step in enumerate(definitions)]
+    asked = [step.condition is not None and not step.needs for step in definitions]
+    first = [not step.needs and step.condition is None for step in definitions]
+    ready = {"status": StepStatus.READY, "due_at": transition.at}
+    made = [changed(row, **ready) if goes else row for row, goes in zip(rows, first, strict=True)]
+    steps.create(transition.rt.workspace_id, made)
+    transition.count(StepStatus.BLOCKED, StepStatus.READY, sum(first))
+    return any(asked)
 
 
 def blocked(

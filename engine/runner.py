@@ -26,7 +26,7 @@ from engine.steps.outcome import Failed, Outcome
 from engine.steps.perform import Claim, Tools, perform
 from engine.transition import Transition
 from storage import database, executions, runbooks, steps
-from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepRunRecord, StepStatus, VersionStatus
+from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepRunRecord, StepStatus, VersionStatus, changed
 
 log = logging.getLogger(__name__)
 
@@ -252,12 +252,12 @@ class Runner:
         definition = transition.runbook.by_id[step.step_id]
         whole_step = definition.kind == "poll" and step.deadline_at is None
         deadline = transition.at + (definition.timeout_ms or 0) if whole_step else step.deadline_at
-        taken = replace(
+        taken = changed(
             step, status=StepStatus.RUNNING, fence=step.fence + 1, attempts=step.attempts + 1, worker_id=self.worker_id,
             started_at=step.started_at or transition.at, deadline_at=deadline, due_at=None,
         )  # fmt: skip
-        changed = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at")
-        if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in changed}):
+        written = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at")
+        if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in written}):
             return None
         transition.attempt(taken)
         transition.begin()

@@ -53,6 +53,7 @@ class Sweeper:
         self._hinted: dict[tuple[str, int], float] = {}
         self._forget_at = 0.0
         self._seal_at = 0.0
+        self.rounds = 0
 
     def run(self, stop: threading.Event) -> None:
         """Sweep until `stop`, at least every second and as soon as the next step falls due."""
@@ -60,6 +61,7 @@ class Sweeper:
             pause = TICK_S
             try:
                 self.sweep()
+                self.rounds += 1
                 pause = self._until_next()
             except database.DatabaseTrouble:
                 log.warning("the sweep could not reach the database; trying again", exc_info=True)
@@ -213,8 +215,9 @@ class Sweeper:
 class Heartbeat:
     """Keeps a worker's lease. `lost` is set when the lease was taken away: the process must end and begin anew."""
 
-    def __init__(self, worker_id: str) -> None:
+    def __init__(self, worker_id: str, sweeps: Callable[[], int] = lambda: 0) -> None:
         self._worker_id = worker_id
+        self._sweeps = sweeps
         self.lost = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -222,7 +225,7 @@ class Heartbeat:
             try:
                 database.refresh_clock()
                 with database.transaction():
-                    kept = workers.heartbeat(self._worker_id)
+                    kept = workers.heartbeat(self._worker_id, self._sweeps())
             except Exception:
                 log.warning("the heartbeat could not reach the database", exc_info=True)
                 continue

@@ -7,7 +7,6 @@ What follows from a step's end is `flow`, what follows from a phase's end is `li
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +24,7 @@ from storage.records import (
     Phase,
     StepRunRecord,
     StepStatus,
+    changed,
 )
 
 
@@ -96,7 +96,7 @@ class Transition:
 
     def edit(self, **fields: Any) -> None:
         """Change the execution itself."""
-        self.execution = replace(self.execution, **fields)
+        self.execution = changed(self.execution, **fields)
 
     def fail_run(self, code: str, message: str, path: str | None = None) -> None:
         """Fix the result as FAILED and start nothing more of main; open gates close, running steps finish."""
@@ -162,7 +162,7 @@ class Transition:
         """Close the step run's last attempt with this change, if it is still open; it may have begun with it."""
         begun = self._begun.get((step.id, step.attempts))
         if begun is not None:
-            ended = replace(begun, status=status, ended_at=self.at, request=request, response=response, error=error)
+            ended = changed(begun, status=status, ended_at=self.at, request=request, response=response, error=error)
             self._begun[step.id, step.attempts] = ended
             return
         self._ended_attempts.append(partial(steps.end_attempt, step, status, self.at, request, response, error))
@@ -174,19 +174,19 @@ class Transition:
 
     def write_ended(self) -> ExecutionRecord:
         """Write the events of a change to an execution that has ended and stays so."""
-        self._write(replace(self.execution, event_seq=self.seq))
+        self._write(changed(self.execution, event_seq=self.seq))
         return self.execution
 
     def write(self, *, over: bool, result: Json = None) -> ExecutionRecord:
         """Write the execution and the events of this change; `over` says that no phase is left."""
-        execution = replace(self.execution, status=decide.status_of(self.execution, over=over))
+        execution = changed(self.execution, status=decide.status_of(self.execution, over=over))
         execution = decide.keep_time(execution, self.before.status, self.at)
         if over:
             self.tell("ended", status=execution.status, error=execution.error)
-            execution = replace(
+            execution = changed(
                 execution, ended_at=self.at, paused_reason=None, result=result, cleanup_until=None, slot=None
             )
-        execution = replace(execution, event_seq=self.seq)
+        execution = changed(execution, event_seq=self.seq)
         self._write(execution)
         self.execution = execution
         return execution

@@ -41,7 +41,7 @@ class Worker:
         self._rt = Runtime(settings, rt.workspace_id, self._hint)
         self.runner = Runner(self._rt, worker_id, tools)
         self._sweeper = Sweeper(self._rt, self._hint, HINT_GRACE_MS if self._broker else 0, worker_id)
-        self._heartbeat = Heartbeat(worker_id)
+        self._heartbeat = Heartbeat(worker_id, lambda: self._sweeper.rounds)
         self._presence = Presence(worker_id)
         self._dramatiq: dramatiq.Worker | None = None
         self._stop = threading.Event()

@@ -139,6 +139,8 @@ def page(
             query = query.where(getattr(Execution, name) == value)
     if wanted.open is not None:
         query = query.where(Execution.ended_at.is_null(wanted.open))
+    if wanted.since is not None:
+        query = query.where(Execution.created_at >= wanted.since)
     if seen is not None:
         query = query.where(Execution.team.is_null() | Execution.team.in_(list(seen)) | (Execution.requester == or_of))
     if before is not None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from storage.records import StepRunRecord, StepStatus, VersionStatus
+from storage.records import StepRunRecord, StepStatus, VersionStatus, changed
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Known(threading.local):
         if change is None:
             change = self._changes[row.id] = Change(row.id, row.status, row.fence)
         change.fields.update(fields)
-        now = self._rows[row.id] = replace(row, **fields)
+        now = self._rows[row.id] = changed(row, **fields)
         return now
 
     def take_changes(self) -> Iterator[Change]:

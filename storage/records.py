@@ -8,9 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, TypeVar
 
 Json = Any
+T = TypeVar("T")
+
+
+def changed(record: T, **fields: Any) -> T:
+    """`dataclasses.replace` for the slotted records here, in half its time: a step of a run needs it a dozen times."""
+    names = type(record).__slots__  # type: ignore[attr-defined]
+    values = dict(zip(names, _getter(names)(record), strict=True))
+    return type(record)(**{**values, **fields})
+
+
+@lru_cache(maxsize=64)
+def _getter(names: tuple[str, ...]) -> attrgetter[Any]:
+    return attrgetter(*names)
 
 
 class VersionStatus(StrEnum):
@@ -220,7 +235,10 @@ class ExecutionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which executions are asked for; what is None does not matter. `open` is whether they have not ended."""
+    """Which executions are asked for; what is None does not matter.
+
+    `open` is whether they have not ended, `since` when the oldest was asked for.
+    """
 
     slug: str | None = None
     status: ExecutionStatus | None = None
@@ -228,6 +246,7 @@ class Filter:
     requester: str | None = None
     channel: str | None = None
     open: bool | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +357,21 @@ class EventRecord:
     path: str | None
     actor: str | None
     data: Json
+
+
+@dataclass(frozen=True, slots=True)
+class HappenedRecord:
+    """An event with what the metrics want to know of its run and, where it names one, its step."""
+
+    id: int
+    at: int
+    kind: str
+    step_kind: str | None
+    step_started_at: int | None
+    step_ended_at: int | None
+    run_status: str
+    run_created_at: int
+    run_ended_at: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,13 @@ def at_paths(execution_id: str, paths: Collection[str]) -> list[StepRunRecord]:
     return _select(f"execution_id = ? AND path IN ({sql.marks(paths)})", execution_id, *paths) if paths else []
 
 
+def known_at(execution_id: str, paths: Collection[str]) -> list[StepRunRecord]:
+    """`at_paths` for whoever holds the execution's lock: moves of these cost no look at the table."""
+    found = at_paths(execution_id, paths)
+    known.remember(found)
+    return found
+
+
 def outputs(execution_id: str, paths: Collection[str]) -> dict[str, Json]:
     """The outputs of the named step runs that have any, by path."""
     if not paths:
@@ -210,13 +217,9 @@ def skip_rest(execution_id: str, scope: str, at: int, note: str) -> dict[StepSta
 
 def in_scope(execution_id: str, scope: str, phase: Phase, *statuses: StepStatus) -> list[tuple[str, str]]:
     """Id and path of the step runs that stand directly in `scope` with one of `statuses`."""
-    query = StepRun.select(StepRun.step_id, StepRun.path).where(
-        (StepRun.execution_id == execution_id)
-        & (StepRun.scope == scope)
-        & (StepRun.phase == phase)
-        & StepRun.status.in_(statuses)
-    )
-    return [(step_id, path) for step_id, path in tuples(query.order_by(StepRun.position, StepRun.id))]
+    where = f"execution_id = ? AND scope = ? AND phase = ? AND status IN ({sql.marks(statuses)}) ORDER BY position, id"
+    values = (execution_id, scope, phase.value, *(status.value for status in statuses))
+    return [(step_id, path) for step_id, path in sql.select(StepRun, ("step_id", "path"), where, *values)]
 
 
 def busy_inside(execution_id: str, scope: str) -> bool:

@@ -154,6 +154,7 @@ class Worker(Table):
     lease_until = pw.BigIntegerField()
     ended_at = pw.BigIntegerField(null=True)
     lock_key = pw.BigIntegerField(null=True)
+    sweeps = pw.BigIntegerField(default=0)
 
 
 class Execution(Table):

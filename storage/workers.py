@@ -20,9 +20,12 @@ def register(workspace_id: int, worker_id: str, lock_key: int | None = None) -> 
     ).execute()  # fmt: skip
 
 
-def heartbeat(worker_id: str) -> bool:
-    """Renew the lease; False when it was already taken away, and the process must begin again under a new id."""
-    query = Worker.update(lease_until=now() + LEASE_MS)
+def heartbeat(worker_id: str, sweeps: int = 0) -> bool:
+    """Renew the lease; False when it was already taken away, and the process must begin again under a new id.
+
+    `sweeps` is how often the worker has looked for due work so far.
+    """
+    query = Worker.update(lease_until=now() + LEASE_MS, sweeps=sweeps)
     return bool(query.where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute() == 1)
 
 

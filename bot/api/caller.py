@@ -50,8 +50,11 @@ class House:
     """What every request needs: the engine, threads, and how often who may ask.
 
     `base` is the address of the API as its users write it. `refresh` asks Slack anew who somebody is; it may take
-    seconds and never raises; `find_author` says whose an e-mail address is. Both are None without Slack.
+    seconds and never raises; `find_author` says whose an e-mail address is. Both are None without Slack. `door` is what
+    the record says that people came through.
     """
+
+    door = "api"
 
     def __init__(
         self,
@@ -88,7 +91,7 @@ class House:
     def _known(self, secret: str) -> tuple[TokenRecord, Actor]:
         token = tokens.authenticate(self.rt, secret)
         self._heard_of(token.user_id)
-        return token, tokens.actor_of(self.rt, token)
+        return token, tokens.actor_of(self.rt, token, self.door)
 
     def _heard_of(self, user_id: str) -> None:
         """Ask Slack who this is, now and then: somebody who left must not go on by a token."""

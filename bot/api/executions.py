@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -27,11 +28,13 @@ def list_executions(
     requester: str | None = None,
     channel: str | None = None,
     open: bool | None = None,  # noqa: A002 - the filter's name
+    since: datetime | None = None,
     limit: paging.Limit = 50,
     cursor: paging.Cursor = None,
 ) -> models.Page[models.Execution]:
     """The runs that you may see, the newest first."""
-    return page(caller, Filter(runbook, status, team, requester, channel, open), limit, cursor)
+    wanted = Filter(runbook, status, team, requester, channel, open, models.ms(since))
+    return page(caller, wanted, limit, cursor)
 
 
 def page(caller: Caller, wanted: Filter, limit: int, cursor: str | None) -> models.Page[models.Execution]:
@@ -53,7 +56,12 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
     """Ask for the run, and say where it can be looked at."""
     slug = sight.runbook(caller.rt, caller.actor, runbook).slug
     wanted = Wanted(
-        slug, asked.parameters, "api", number=asked.version, reason=asked.reason, incident=asked.incident.facts()
+        slug,
+        asked.parameters,
+        caller.actor.door,
+        number=asked.version,
+        reason=asked.reason,
+        incident=asked.incident.facts(),
     )
     accepted = executions.request(
         caller.rt, caller.actor, wanted, force=asked.force, reuse_within_ms=asked.reuse_within_ms, key=caller.key

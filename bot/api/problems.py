@@ -53,6 +53,9 @@ _CODES = {
 }  # fmt: skip
 
 
+NOTHING_THERE = "There is nothing at this address. The document at /api/v1/openapi.json lists all there is."
+
+
 class Problem(BaseModel):
     """What is wrong (RFC 9457). `code` is for programs; `fields` names each value that does not fit, and why."""
 
@@ -64,6 +67,7 @@ class Problem(BaseModel):
     instance: str | None = None
     fields: dict[str, str] | None = None
     problems: list[str] | None = Field(None, description="Every place of a runbook's definition that is wrong.")
+    ask: list[str] | None = Field(None, description="The people and user groups, by id, who may do it instead.")
     error_id: str | None = Field(None, description="What the server's log calls this accident.")
 
 
@@ -120,6 +124,8 @@ async def _refusal(request: Request, error: Exception) -> JSONResponse:
     more: dict[str, Any] = {}
     if isinstance(error, errors.InvalidParameters):
         more["fields"] = error.fields
+    if isinstance(error, errors.NotAllowed) and error.ask:
+        more["ask"] = list(error.ask)
     if isinstance(error, errors.InvalidDefinition):
         more["problems"] = [str(each) for each in error.problems]
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
@@ -136,7 +142,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 def _plain(request: Request, error: HTTPException) -> str:
     sentences = {
         400: "The body cannot be read as JSON in UTF-8.",
-        404: "There is nothing at this address. The document at /api/v1/openapi.json lists all there is.",
+        404: NOTHING_THERE,
         405: f"{request.method} is not possible at this address.",
         413: "A body may have at most 1 MiB.",
     }

@@ -71,7 +71,9 @@ def replace_runbook(
     caller: Asking, runbook: str, written: models.Written, answer: Response, if_match: IfMatch = None
 ) -> models.Runbook:
     """Write a new version; the runbook is a DRAFT again. 409, naming the file, for one that comes from a file."""
-    return _update(caller, runbook, _source(written), written.note, if_match, answer)
+    found = seen(caller, runbook)
+    authoring.update(caller.rt, caller.actor, found.slug, _source(written), written.note, _matched(if_match))
+    return _shown(catalog.get(caller.rt, found.slug), answer)
 
 
 @router.patch("/{runbook}", responses=_EDITED)
@@ -80,16 +82,7 @@ def edit_runbook(
 ) -> models.Runbook:
     """Write a new version by merging changes into the definition; the runbook is a DRAFT again."""
     found = seen(caller, runbook)
-    authoring.must_be_ours(found)
-    source = authoring.patched(caller.rt, found.slug, changes.definition)
-    return _update(caller, runbook, source, changes.note, if_match, answer)
-
-
-def _update(
-    caller: Caller, runbook: str, source: str, note: str, if_match: str | None, answer: Response
-) -> models.Runbook:
-    found = seen(caller, runbook)
-    authoring.update(caller.rt, caller.actor, found.slug, source, note, _matched(if_match))
+    authoring.patch(caller.rt, caller.actor, found.slug, changes.definition, changes.note, _matched(if_match))
     return _shown(catalog.get(caller.rt, found.slug), answer)
 
 

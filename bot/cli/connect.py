@@ -218,7 +218,9 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
         age = people.groups_age_ms(rt)
         if age is None or age > _GROUPS_OLD_MS:
             directory.refresh_groups()
-    served = Starlette(routes=[Mount(api.PREFIX, api.application(rt, directory.identify if directory else None))])
+    rest = api.application(rt, *((directory.identify, directory.user_by_email) if directory else ()))
+    rest.state.house.door = "cli"
+    served = Starlette(routes=[Mount(api.PREFIX, rest)])
     config = uvicorn.Config(
         served, uds=str(path), log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook import WebhookClient
 
 from engine.settings import Settings
@@ -17,6 +18,18 @@ TIMEOUT_S = 10
 QUIET = logging.getLogger("bot.slack.sdk")
 """Where the SDK and Bolt write. They tell of whole requests below ERROR, which belong in no log."""
 QUIET.setLevel(logging.ERROR)
+
+
+def in_one_line(record: logging.LogRecord) -> bool:
+    """Let trouble on the way to Slack be told without its traceback: it is tried again, and no bug of ours."""
+    trouble = record.exc_info[1] if record.exc_info else None
+    if isinstance(trouble, OSError | HTTPException | SlackClientError):
+        record.msg, record.args = f"{record.getMessage()} ({type(trouble).__name__}: {trouble})", ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
+QUIET.addFilter(in_one_line)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 

@@ -25,6 +25,23 @@ _FINAL = frozenset({"egress_refused", "bad_request"})  # another attempt would e
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """What a step's call is made with.
+
+    `timeout_ms` is for all of it, token and redirects included; `redact` masks secrets in any JSON value; `abandoned`
+    turns True when the execution was cancelled.
+    """
+
+    idempotent: bool
+    timeout_ms: int
+    idempotency_key: str
+    egress: Egress
+    tokens: Tokens
+    redact: Redact
+    abandoned: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """One call that was answered, with the evidence of it.
 
@@ -38,54 +55,23 @@ class Exchange:
     redirected: bool = False
 
 
-def run(
-    with_: dict[str, Json],
-    *,
-    idempotent: bool,
-    timeout_ms: int,
-    idempotency_key: str,
-    egress: Egress,
-    tokens: Tokens,
-    redact: Redact,
-    abandoned: Callable[[], bool],
-) -> Outcome:
-    """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret.
-
-    `redact` masks secrets in any JSON value; `abandoned` turns True when the execution was cancelled.
-    """
-    result = exchange(
-        with_,
-        idempotent=idempotent,
-        timeout_ms=timeout_ms,
-        idempotency_key=idempotency_key,
-        egress=egress,
-        tokens=tokens,
-        redact=redact,
-        abandoned=abandoned,
-    )
+def run(with_: dict[str, Json], call: Call) -> Outcome:
+    """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret."""
+    result = exchange(with_, call)
     if not isinstance(result, Exchange):
         return result
     if result.answer.ok:
-        return succeeded(result, redact)
-    return _answered_badly(result, redact, idempotent)
+        return succeeded(result, call.redact)
+    return _answered_badly(result, call.redact, call.idempotent)
 
 
-def exchange(
-    with_: dict[str, Json],
-    *,
-    idempotent: bool,
-    timeout_ms: int,
-    idempotency_key: str,
-    egress: Egress,
-    tokens: Tokens,
-    redact: Redact,
-    abandoned: Callable[[], bool],
-) -> Exchange | Failed | Unknown | Abandoned:
+def exchange(with_: dict[str, Json], call: Call) -> Exchange | Failed | Unknown | Abandoned:
     """Send and read the answer, whatever its status; without an answer, the outcome that follows."""
-    line = Line(egress, timeout_ms, fresh=not idempotent, abandoned=abandoned)
+    redact = call.redact
+    line = Line(call.egress, call.timeout_ms, fresh=not call.idempotent, abandoned=call.abandoned)
     try:
-        request = http_request.build(with_, idempotency_key)
-        credential = Credential(with_.get("auth") or {}, tokens, line)
+        request = http_request.build(with_, call.idempotency_key)
+        credential = Credential(with_.get("auth") or {}, call.tokens, line)
     except BadRequest as error:
         return Failed("bad_request", str(redact(f"Nothing was sent: {error}.")))
     redirects = with_.get("redirects") or 0
@@ -98,7 +84,7 @@ def exchange(
         return Failed("no_token", message, retryable=error.retryable)
     except CallFailed as error:
         sent = http_request.request_evidence(credential.first or request, redact)
-        return _no_answer(error, Evidence(sent), redact, idempotent)
+        return _no_answer(error, Evidence(sent), redact, call.idempotent)
     return _read(credential.first or request, response, hops, redirects, line.elapsed_ms(), redact)
 
 

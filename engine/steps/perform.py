@@ -130,19 +130,18 @@ def _broken(claim: Claim, message: str) -> Outcome:
     return Unknown("internal", f"The bot itself failed, and the call may have been sent: {message}")
 
 
-def _call(claim: Claim, tools: Tools) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The rendered `with`, and what it was rendered with."""
+def _with(claim: Claim, tools: Tools) -> dict[str, Any]:
+    """The rendered `with` of a call, its secrets in it."""
     names = context.secret_names(context.chains_in(claim.step.with_))
-    seen = {**claim.visible, "secrets": {name: tools.secrets.resolve(name) for name in sorted(names)}}
-    return render_with(claim.step, seen), seen
+    return render_with(
+        claim.step, {**claim.visible, "secrets": {name: tools.secrets.resolve(name) for name in sorted(names)}}
+    )
 
 
-def _http(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
-    with_, _ = _call(claim, tools)
-    return http.run(
-        with_,
+def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], bool]) -> http.Call:
+    return http.Call(
         idempotent=claim.step.idempotent,
-        timeout_ms=min(claim.step.timeout_ms or 0, claim.time_left_ms),
+        timeout_ms=min(timeout_ms, claim.time_left_ms),
         idempotency_key=claim.idempotency_key,
         egress=tools.egress,
         tokens=tools.tokens,
@@ -151,8 +150,12 @@ def _http(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
     )
 
 
+def _http(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
+    return http.run(_with(claim, tools), _call(claim, tools, claim.step.timeout_ms or 0, abandoned))
+
+
 def _poll(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
-    with_, _ = _call(claim, tools)
+    with_ = _with(claim, tools)
 
     def until(response: dict[str, Any]) -> bool:
         return conditions.holds(with_["until"], {**claim.visible, "response": response}, missing_is_false=True)
@@ -160,19 +163,13 @@ def _poll(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
     return poll.run(
         {key: value for key, value in with_.items() if key not in ("until", "interval_ms")},
         until,
+        _call(claim, tools, POLL_ROUND_MS, abandoned),
         interval_ms=with_["interval_ms"],
-        idempotent=claim.step.idempotent,
-        timeout_ms=min(POLL_ROUND_MS, claim.time_left_ms),
-        idempotency_key=claim.idempotency_key,
-        egress=tools.egress,
-        tokens=tools.tokens,
-        redact=tools.redactor.redact_json,
-        abandoned=abandoned,
     )
 
 
 def _grpc(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
-    with_, _ = _call(claim, tools)
+    with_ = _with(claim, tools)
     return grpc.run(
         with_,
         idempotent=claim.step.idempotent,

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.egress import Egress
 from engine.errors import EngineError
-from engine.steps import http_response
+from engine.steps import http, http_response
 from engine.steps.http import Exchange, describe, exchange, succeeded
 from engine.steps.http_request import Redact
-from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Again, Failed, Outcome
 
 Json = Any
@@ -21,39 +19,20 @@ _NO_ACCESS = frozenset({401, 403})
 
 
 def run(
-    with_: dict[str, Json],
-    until: Callable[[dict[str, Json]], bool],
-    *,
-    interval_ms: int,
-    idempotent: bool,
-    timeout_ms: int,
-    idempotency_key: str,
-    egress: Egress,
-    tokens: Tokens,
-    redact: Redact,
-    abandoned: Callable[[], bool],
+    with_: dict[str, Json], until: Callable[[dict[str, Json]], bool], call: http.Call, *, interval_ms: int
 ) -> Outcome:
     """Ask once. `until` gets {status, headers, json, text} and may raise an `EngineError`, which counts as not yet.
 
     True gives Succeeded with the outputs of an http step, whatever the status. Otherwise Again after `interval_ms` (or
     the server's longer Retry-After), also when no answer came, except that a refused address, a request that cannot
-    be sent and 401 or 403 fail at once: asking again would not change them. `timeout_ms` is for this round.
+    be sent and 401 or 403 fail at once: asking again would not change them. The call's `timeout_ms` is for this round.
     """
-    result = exchange(
-        with_,
-        idempotent=idempotent,
-        timeout_ms=timeout_ms,
-        idempotency_key=idempotency_key,
-        egress=egress,
-        tokens=tokens,
-        redact=redact,
-        abandoned=abandoned,
-    )
+    result = exchange(with_, call)
     if isinstance(result, Failed) and result.code not in _NEVER_ANSWERED:
         return Again(interval_ms, result.message, result.evidence)
     if not isinstance(result, Exchange):
         return result
-    return _judge(result, until, interval_ms, redact)
+    return _judge(result, until, interval_ms, call.redact)
 
 
 def _judge(result: Exchange, until: Callable[[dict[str, Json]], bool], interval_ms: int, redact: Redact) -> Outcome:

@@ -59,7 +59,7 @@ class Api:
         """The answer to one request."""
         mine = {"Authorization": f"Bearer {self.token(who)}"} if who else {}
         more = {"json": body} if body is not None else {}
-        return self.client.request(method, f"{PREFIX}{path}", headers={**mine, **headers}, params=query, **more)
+        return self.client.request(method, f"{PREFIX}{path}", headers={**mine, **headers}, params=query or None, **more)
 
     def get(self, path: str, who: Actor, **query: Any) -> Any:
         """The body of what was found."""

@@ -29,3 +29,32 @@ def test_every_code_is_told() -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EngineError)}
     unknown = {kind.__name__ for kind in kinds - set(STATUS) - {EngineError}}
     assert unknown == {"BadSettings"}
+
+
+def test_every_figure_is_told(api: Api) -> None:
+    """The table of figures is what `/metrics` has, with its labels."""
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    told = {name for name, _ in re.findall(r"^\| `(runbook_\w+)(\{[\w,]+\})?` \|", page, re.MULTILINE)}
+    text = api.client.get("/metrics").text
+    assert {name.removesuffix("_total") for name in told} == {
+        name.removesuffix("_total")
+        for name in re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)
+        if "_created" not in name
+    }
+
+
+def test_the_page_says_what_the_document_says(api: Api) -> None:
+    """It stands alone under the policy of all pages: no script, nothing from elsewhere."""
+    document = api.client.get("/api/v1/openapi.json").json()
+    answer = api.client.get("/api/v1/docs")
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "<script" not in answer.text
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", answer.text)
+    for path, found in document["paths"].items():
+        for method, operation in found.items():
+            assert f"{method.upper()} {path}" in answer.text.replace("&#39;", "'")
+            assert f'id="{operation["operationId"]}"' in answer.text
+    assert {f'id="model-{name}"' in answer.text for name in document["components"]["schemas"]} == {True}
+    for address in re.findall(r"<link[^>]*href=\"([^\"]+)\"", answer.text):
+        assert api.client.get(address).status_code == 200

@@ -36,6 +36,7 @@ def test_a_revoked_and_an_expired_token_are_refused(api: Api) -> None:
         ("GET", "/runbooks/drain/nothing", 404, "not_found"),
         ("DELETE", "/executions", 405, "method_not_allowed"),
         ("GET", "/runbooks/", 404, "not_found"),
+        ("GET", "/runbooks/a%0Ab", 404, "not_found"),
     ],
 )
 def test_what_is_not_there_is_a_problem_too(api: Api, method: str, path: str, status: int, code: str) -> None:

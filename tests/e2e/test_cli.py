@@ -211,6 +211,7 @@ def test_programs_get_json(shell: Shell) -> None:
     run = waiting(shell)
     found = shell.json(CAROL, "status", run)
     assert isinstance(found, dict)
+    assert found["trigger"] == ("api" if shell.remote else "cli")
     assert (found["id"], found["status"], found["gates"][0]["missing"]) == (run, "WAITING", 2)
     refusal = shell(CAROL, "resume", run, "--json")
     assert refusal.returncode == 3

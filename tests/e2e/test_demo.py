@@ -31,7 +31,7 @@ def test_the_demo_plays_its_incident_and_exits_with_0(environment: dict[str, str
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "· Succeeded" in done.stdout
-    assert f"http://127.0.0.1:{environment['PRACTICE_PORT']}" in done.stdout
+    assert "http://" not in done.stdout  # no address that is dead by the time it could be opened
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", TARGET_PORT)) != 0
 

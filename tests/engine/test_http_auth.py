@@ -36,14 +36,14 @@ def heard(server: LocalServer, number: int = 0) -> Said:
 
 def call(egress: Egress, with_: dict[str, Any], tokens: Tokens | None = None, **more: Any) -> Outcome:
     options: dict[str, Any] = {"idempotent": True, "timeout_ms": 3000, "abandoned": lambda: False, **more}
-    return http.run(
-        with_,
+    made = http.Call(
         idempotency_key="rb-1-x",
         egress=egress,
         tokens=tokens or Tokens(Redactor()),
         redact=options.pop("redact", lambda value: value),
         **options,
     )
+    return http.run(with_, made)
 
 
 def sent_with(auth: dict[str, Any], **with_: Any) -> tuple[Said, Outcome, str]:

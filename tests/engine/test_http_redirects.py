@@ -30,8 +30,7 @@ def routes(table: dict[str, Behaviour]) -> Behaviour:
 
 def get(*servers: LocalServer, with_: dict[str, Any], idempotent: bool = True, timeout_ms: int = 3000) -> Outcome:
     with egress_to(*servers) as egress:
-        return http.run(
-            {"url": servers[0].url("/a"), **with_},
+        made = http.Call(
             idempotent=idempotent,
             timeout_ms=timeout_ms,
             idempotency_key="rb-1-x",
@@ -40,6 +39,7 @@ def get(*servers: LocalServer, with_: dict[str, Any], idempotent: bool = True, t
             redact=lambda value: value,
             abandoned=lambda: False,
         )
+        return http.run({"url": servers[0].url("/a"), **with_}, made)
 
 
 def test_as_many_as_allowed_are_followed() -> None:

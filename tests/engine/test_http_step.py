@@ -37,8 +37,7 @@ def step(
     abandoned: Any = lambda: False,
 ) -> Outcome:
     with egress_to(server) as egress:
-        return http.run(
-            {"url": server.url(), **(with_ or {})},
+        call = http.Call(
             idempotent=idempotent,
             timeout_ms=timeout_ms,
             idempotency_key="rb-1-drain-0",
@@ -47,6 +46,7 @@ def step(
             redact=(redactor or Redactor()).redact_json,
             abandoned=abandoned,
         )
+        return http.run({"url": server.url(), **(with_ or {})}, call)
 
 
 def outcome_of(behave: Behaviour, with_: dict[str, Any] | None = None, **more: Any) -> Outcome:

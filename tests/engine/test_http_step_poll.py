@@ -12,6 +12,7 @@ from local_server import Behaviour, answer, egress_to, raw, serving, silence
 from engine.errors import EngineError
 from engine.redaction import Redactor
 from engine.steps import poll
+from engine.steps.http import Call
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Abandoned, Again, Failed, Outcome, Succeeded
 
@@ -31,10 +32,7 @@ def ask(behave: Behaviour, until: Until, with_: dict[str, Any] | None = None, **
     redactor.add("token", "cAn4ry-token")
     options: dict[str, Any] = {"timeout_ms": 3000, "abandoned": lambda: False, **more}
     with serving(behave) as server, egress_to(server) as egress:
-        return poll.run(
-            {"url": server.url(), "interval": "5s", "until": "…", **(with_ or {})},
-            until,
-            interval_ms=5000,
+        call = Call(
             idempotent=True,
             idempotency_key="rb-1-healthy-3",
             egress=egress,
@@ -42,6 +40,8 @@ def ask(behave: Behaviour, until: Until, with_: dict[str, Any] | None = None, **
             redact=redactor.redact_json,
             **options,
         )
+        wanted = {"url": server.url(), "interval": "5s", "until": "…", **(with_ or {})}
+        return poll.run(wanted, until, call, interval_ms=5000)
 
 
 def test_what_was_waited_for_is_there() -> None:

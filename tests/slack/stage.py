@@ -92,6 +92,7 @@ class Stage:
         self.sim = sim
         self.rt = rt
         self.door = door
+        self.url = sim.config.bot_url.removesuffix("/slack/events")
         self.http = httpx.Client(base_url=f"{sim.url}/control/", trust_env=False, timeout=30.0)
 
     def post(self, what: str, **body: Any) -> dict[str, Any]:

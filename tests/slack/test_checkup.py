@@ -11,6 +11,7 @@ import yaml
 
 from bot.simulator import Config, Simulator
 from bot.slack import checkup
+from bot.slack.client import QUIET
 from engine import settings
 from engine.doctor import Finding, Level
 
@@ -84,3 +85,16 @@ def test_the_scopes_are_those_of_the_manifest() -> None:
     """Whoever follows the advice has them all."""
     manifest = yaml.safe_load((ROOT / "slack" / "manifest.yaml").read_text())
     assert set(manifest["oauth_config"]["scopes"]["bot"]) == checkup.SCOPES
+
+
+def test_trouble_on_the_way_to_slack_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The SDK logs whole tracebacks of what is only tried again; those of bugs stay."""
+    for trouble in (ConnectionResetError("reset by peer"), ValueError("a bug")):
+        try:
+            raise trouble
+        except (OSError, ValueError):
+            QUIET.exception("Failed to reconnect")
+    lost, bug = caplog.records
+    assert lost.exc_info is None
+    assert lost.getMessage() == "Failed to reconnect (ConnectionResetError: reset by peer)"
+    assert bug.exc_info is not None

@@ -106,7 +106,7 @@ def test_a_run_ends_with_a_summary_and_one_picture(bot: Stage) -> None:
     (file,) = wait_for(files)
     assert file["title"] == f"{run} step by step"
     picture = Image.open(BytesIO(httpx.get(file["url_private"], trust_env=False).content))
-    assert (picture.format, picture.width) == ("PNG", 1800)
+    assert (picture.format, picture.width) == ("PNG", 1560)
     (call,) = [c for c in bot.get("calls", method="files.getUploadURLExternal") if run in c["args"]["filename"]]
     assert "sign-off done" in call["args"]["alt_txt"]
     assert any("✅ Succeeded after" in line for line in bot.in_thread(card["ts"], PAYMENTS))

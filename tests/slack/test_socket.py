@@ -18,9 +18,10 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield running
 
 
-def test_a_refreshed_connection_is_replaced(bot: Stage) -> None:
-    """Slack hangs up every few hours: commands are heard again right after."""
-    assert bot.post("disconnect", reason="refresh_requested")["ok"]
+@pytest.mark.parametrize("reason", ["warning", "refresh_requested"])
+def test_a_refreshed_connection_is_replaced(bot: Stage, reason: str) -> None:
+    """Slack hangs up every few hours, with or without a warning: commands are heard again right after."""
+    assert bot.post("disconnect", reason=reason)["ok"]
     wait_for(lambda: bot.command("help")["ok"])
     assert "/runbook run ID" in bot.say("help")
 

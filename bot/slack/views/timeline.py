@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROWS = 40
 """Bars in one picture; what is worth looking at stays, as on the card."""
 _SCALE = 2
-_WIDTH, _LEFT, _RIGHT, _TOP, _ROW, _FOOT = 900, 190, 210, 74, 26, 66
+_WIDTH, _LEFT, _RIGHT, _TOP, _ROW, _FOOT = 780, 190, 200, 86, 27, 66
 _WAITS = frozenset({"approval", "wait", "delay", "poll"})
 _TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
 _INK, _PALE, _PAPER, _PAUSE = "#1d1c1d", "#5f5e60", "#ffffff", "#e3e3e6"
@@ -123,7 +123,7 @@ class _Canvas:
         self._image = image
         self._draw = ImageDraw.Draw(image)
         self._began, self._span = began, span
-        self._font, self._bold = (ImageFont.load_default(size * _SCALE) for size in (12, 16))
+        self._font, self._bold = (ImageFont.load_default(size * _SCALE) for size in (13, 17))
 
     def title(self, view: ExecutionView) -> None:
         _, words = execution_words(view.execution)
@@ -151,7 +151,7 @@ class _Canvas:
         top = _TOP + row * _ROW
         left = self._x(step.started_at or self._began)
         right = max(self._x(step.ended_at or end), left + 3)
-        self._text(16, top + 4, cut(one_line(step.path), 26))
+        self._text(16, top + 4, cut(one_line(step.path), 24))
         self._patterned((left, top + 4, right, top + _ROW - 6), _look(step))
         self._text(_WIDTH - _RIGHT + 12, top + 4, says)
 

@@ -1,0 +1,171 @@
+"""Every operation × every role × another team's things: who gets through, who is refused, who sees nothing there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from asking import Api
+from house import ALICE, BOB, CAROL, DAVE, OSCAR, gate, runbook
+
+from engine import incidents, people, tokens
+from engine.access import Actor
+from storage.records import PersonRecord
+
+ERIN, LENA = Actor("U0ERIN001"), Actor("U0LENA001")
+ROLES = {"platform admin": ALICE, "team admin": BOB, "team member": CAROL, "other team's admin": ERIN, "nobody": OSCAR}
+ACCESS = """\
+platform_admins: [S0PLATFORM]
+teams:
+  payments: {admins: [U0BOB0001], members: [U0CAROL01]}
+  search: {admins: [U0ERIN001]}
+"""
+WRITTEN = {
+    "apiVersion": "runbook/v1",
+    "id": "new",
+    "name": "New",
+    "team": "payments",
+    "webhook": {"url": "https://a.b/"},
+}
+EDIT = {"If-Match": '"1-draft"'}
+_RUN = {"runbook": "drain", "parameters": {"service": "api"}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request about a thing of team payments, and one letter a role, in the order of ROLES.
+
+    y: it gets through (any 2xx, or a 409 or 422 behind the policy), r: refused with 403, h: hidden, a 404.
+    """
+
+    operation: str
+    expected: str
+    body: Any = None
+    query: str = ""
+    headers: Any = None
+
+
+SEEN, RUNS, EDITS, ADMINS = "yyyhh", "yyyhh", "yyrhh", "yrrhh"
+CASES = [
+    Case("GET /runbooks/{runbook}", SEEN),
+    Case("GET /runbooks/{runbook}/versions", SEEN),
+    Case("GET /runbooks/{runbook}/versions/1", SEEN),
+    Case("GET /runbooks/{runbook}/diff", SEEN),
+    Case("GET /runbooks/{runbook}/executions", SEEN),
+    Case("POST /runbooks", "yyrrr", {"definition": WRITTEN}),
+    Case("PUT /runbooks/{runbook}", EDITS, {"definition": WRITTEN}, headers=EDIT),
+    Case("PATCH /runbooks/{runbook}", EDITS, {"definition": {"name": "x"}}, headers=EDIT),
+    Case("DELETE /runbooks/{runbook}", EDITS, headers=EDIT),
+    Case("POST /runbooks/{runbook}/approve", ADMINS, {}),
+    Case("POST /runbooks/{runbook}/deprecate", ADMINS, {"reason": "x"}),
+    Case("POST /runbooks/{runbook}/rollback", ADMINS),
+    Case("POST /runbooks/{runbook}/execute", RUNS, {"parameters": {"service": "api"}}),
+    Case("POST /sync", "yrrrr"),
+    Case("POST /executions", RUNS, _RUN),
+    Case("GET /executions/{execution}", SEEN),
+    Case("POST /executions/{execution}/pause", RUNS, {}),
+    Case("POST /executions/{execution}/resume", RUNS, {}),
+    Case("POST /executions/{execution}/replay", RUNS, {}),
+    Case("POST /executions/{execution}/handover", RUNS, {"to": BOB.user_id}),
+    Case("GET /executions/{execution}/why", SEEN),
+    Case("GET /executions/{execution}/logs", SEEN),
+    Case("GET /executions/{execution}/evidence", SEEN),
+    Case("GET /executions/{execution}/steps", SEEN),
+    Case("GET /executions/{execution}/steps/ask", SEEN),
+    Case("POST /executions/{execution}/steps/ask/retry", RUNS, {}),
+    Case("POST /executions/{execution}/steps/ask/skip", RUNS, {"reason": "x"}),
+    Case("POST /executions/{execution}/steps/ask/resolve", RUNS, {"choice": "done", "note": "x"}),
+    Case("POST /executions/{execution}/steps/ask/withdraw", SEEN),
+    Case("POST /executions/{execution}/steps/ask/approve", "yrrhh", {}),
+    Case("POST /executions/{execution}/steps/ask/reject", "yrrhh", {}),
+    Case("GET /executions/{execution}/events", SEEN, query="?after=9007199254740000"),
+    Case("POST /executions/{execution}/cancel", RUNS, {}),
+    Case("GET /can", SEEN, query="?verb=run&target=drain"),
+    Case("GET /tokens/{token}", "yhhhh"),
+    Case("DELETE /tokens/{token}", "yhhhh"),
+    Case("GET /audit", "yrrrr"),
+    Case("GET /audit/chain", "yrrrr"),
+    Case("POST /incidents", "yyyyr", {"channel": "C0NEW0001"}),
+    Case("PATCH /incidents/{incident}", "yyyyr", {"title": "x"}),
+    Case("POST /incidents/{incident}/close", "yyyyr", {"force": True}),
+]
+OPEN = {
+    "GET /runbooks", "GET /executions", "GET /incidents", "GET /incidents/{incident}",
+    "GET /incidents/{incident}/story", "GET /tokens", "GET /tokens/current",
+}  # fmt: skip
+"""What everybody may ask; what of it each sees is tested beside what it answers."""
+
+
+@pytest.fixture
+def things(api: Api) -> dict[str, str]:
+    """A runbook, a run at a gate that ends no stream, a token and an incident: nobody's of those who ask."""
+    house = api.house
+    house.write(_access_yaml=ACCESS)
+    house.publish(runbook("gated", gate("ask")))
+    run = house.start("gated", DAVE)
+    people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
+    house.advance(run)
+    token, _ = tokens.create(house.rt, LENA, "somebody's")
+    incident = incidents.open_incident(house.rt, ALICE, "C0INC0001")
+    return {"runbook": "drain", "execution": run, "token": token.id, "incident": str(incident.id)}
+
+
+def letter(status: int) -> str:
+    assert status in (200, 201, 202, 204, 403, 404, 409, 422), status
+    return {403: "r", 404: "h"}.get(status, "y")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.operation)
+def test_each_role_gets_what_the_table_says(api: Api, things: dict[str, str], case: Case) -> None:
+    """Those who are refused are asked first, so that nothing has changed when the others ask."""
+    method, path = case.operation.split(" ")
+    if path.endswith("/events"):
+        api.post(f"/executions/{things['execution']}/cancel", ALICE, {"force": True})
+    order = sorted(zip(case.expected, ROLES.items(), strict=True), key=lambda each: each[0] == "y")
+    found = {}
+    for _, (name, who) in order:
+        answer = api.ask(method, path.format(**things) + case.query, who, case.body, case.headers or {})
+        found[name] = letter(answer.status_code)
+        if path == "/tokens/{token}" and found[name] == "y":
+            assert who is ALICE
+    assert "".join(found[name] for name in ROLES) == case.expected
+
+
+def test_every_operation_is_in_the_table(api: Api) -> None:
+    """A new one has to be thought about here."""
+    document = api.client.get("/api/v1/openapi.json").json()
+    offered = {f"{method.upper()} {path}" for path, found in document["paths"].items() for method in found}
+    named = {"/versions/1": "/versions/{version}", "/steps/ask": "/steps/{step}"}
+    cases = {case.operation for case in CASES}
+    for name, pattern in named.items():
+        cases = {each.replace(name, pattern) for each in cases}
+    assert cases | OPEN == offered
+    assert not cases & OPEN
+
+
+@pytest.mark.parametrize("operation", sorted(OPEN))
+def test_what_everybody_may_ask(api: Api, things: dict[str, str], operation: str) -> None:
+    """Each role is answered; nobody without a token is."""
+    method, path = operation.split(" ")
+    for who in ROLES.values():
+        assert api.ask(method, path.format(**things), who).status_code == 200
+    assert api.ask(method, path.format(**things), None).status_code == 401
+
+
+LISTS: dict[str, Callable[[Any], list[str]]] = {
+    "/runbooks": lambda found: [each["id"] for each in found["items"]],
+    "/executions": lambda found: [each["runbook"] for each in found["items"]],
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_lists_hold_what_may_be_seen(api: Api, things: dict[str, str], path: str) -> None:
+    """Another team's runbooks and runs are in nobody's list, whatever they filter by."""
+    api.house.start("ping", ALICE)
+    for name, who in ROLES.items():
+        inside = name in ("platform admin", "team admin", "team member")
+        assert ("gated" in LISTS[path](api.get(path, who))) == inside
+        assert ("gated" in LISTS[path](api.get(path, who, team="payments"))) == inside
+        assert "ping" in LISTS[path](api.get(path, who))

@@ -1,0 +1,104 @@
+"""What the document promises, tried by schemathesis: no accident, and no answer that is not in it.
+
+The engine's clock stands still here and nothing advances runs, so that only what the requests do happens.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import schemathesis
+from asking import Api
+from house import ALICE, BOB, CAROL, OSCAR, gate, runbook
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from engine import incidents
+from engine.access import Actor
+
+CHECKS = [
+    not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
+    response_schema_conformance,
+]  # fmt: skip
+QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large, HealthCheck.large_base_example]
+STREAM = "/executions/{execution}/events"
+"""It does not end while its run is open; it is tested by itself."""
+EDITS = ("PUT", "PATCH", "DELETE")
+
+
+def document(api: Api) -> Any:
+    return schemathesis.openapi.from_url(f"{api.url}/api/v1/openapi.json").exclude(path=STREAM)
+
+
+def known(api: Api) -> dict[str, list[Any]]:
+    """What there is, by the name of the parameter that names it: most of what is tried is about that."""
+    house = api.house
+    house.publish(runbook("gated", gate("ask")))
+    runs = [house.start("gated", ALICE), house.start("ping", ALICE)]
+    house.advance(runs[0])
+    incident = incidents.open_incident(house.rt, ALICE, "C0INC0001")
+    token = api.get("/tokens/current", OSCAR)["id"]
+    return {
+        "runbook": ["drain", "ping", "gated"], "execution": runs, "step": ["ask", "ping"], "version": [1, 2],
+        "incident": [incident.id], "token": [token], "target": ["drain", runs[0]], "verb": ["run", "approve"],
+    }  # fmt: skip
+
+
+def tried(api: Api, who: Actor, examples: int) -> Counter[int]:
+    """Ask every operation this often, as this person; how often each status was the answer."""
+    there = known(api)
+    api.app.routes[-1].app.state.house.rates._size = 1e9
+    headers = {"Authorization": f"Bearer {api.token(who)}"}
+    found: Counter[int] = Counter()
+    for result in document(api).get_all_operations():
+        found += _try(f"{api.url}/api/v1", result.ok(), there, headers, examples)
+    return found
+
+
+def _try(
+    base: str, operation: Any, there: dict[str, list[Any]], headers: dict[str, str], examples: int
+) -> Counter[int]:
+    counter = iter(range(1_000_000))
+    found: Counter[int] = Counter()
+
+    @settings(
+        max_examples=examples, deadline=None, suppress_health_check=QUIET, database=None, derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+    )  # fmt: skip
+    @given(case=operation.as_strategy())
+    def once(case: Any) -> None:
+        number = next(counter)
+        for place in (case.path_parameters, case.query):
+            for name in place or {}:
+                if name in there and number % 4:
+                    place[name] = there[name][number % len(there[name])]
+        if case.method in EDITS and number % 2:
+            case.headers = {**(case.headers or {}), "If-Match": '"1-approved"'}
+        answer = case.call_and_validate(base_url=base, headers=headers, checks=CHECKS)
+        found[answer.status_code] += 1
+
+    once()
+    return found
+
+
+def test_every_operation_keeps_its_promises(api: Api) -> None:
+    """A few tries each, as a platform admin; the slow test tries more, as everybody."""
+    found = tried(api, ALICE, 4)
+    assert sum(found[status] for status in (200, 201, 202, 204)) > 40
+    assert 429 not in found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("who", [ALICE, BOB, CAROL, OSCAR], ids=["platform admin", "team admin", "member", "nobody"])
+def test_every_operation_keeps_its_promises_to_everybody(api: Api, who: Actor) -> None:
+    """With the token of each role."""
+    tried(api, who, 40)

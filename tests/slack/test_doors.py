@@ -1,0 +1,130 @@
+"""The doors offer the same deeds and refuse the same people: Slack's verbs beside the REST operations."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, OSCAR, Stage, wait_for
+
+from bot.verbs import VERBS
+from engine import tokens
+from engine.access import SYSTEM
+
+RUN, RUNBOOK, INCIDENT = "/executions/{execution}", "/runbooks/{runbook}", "/incidents/{incident}"
+DOORS: dict[str, set[str]] = {
+    "help": set(),
+    "list": {"GET /runbooks"},
+    "show": {f"GET {RUNBOOK}", f"GET {RUNBOOK}/versions/{{version}}"},
+    "diff": {f"GET {RUNBOOK}/diff"},
+    "run": {f"POST {RUNBOOK}/execute", "POST /executions"},
+    "status": {f"GET {RUN}", f"GET {RUN}/steps", f"GET {RUN}/steps/{{step}}", f"GET {RUN}/events"},
+    "why": {f"GET {RUN}/why"},
+    "runs": {"GET /executions", f"GET {RUNBOOK}/executions"},
+    "catchup": {f"GET {INCIDENT}/story"},
+    "logs": {f"GET {RUN}/logs"},
+    "evidence": {f"GET {RUN}/evidence"},
+    "can": {"GET /can"},
+    "pause": {f"POST {RUN}/pause"},
+    "resume": {f"POST {RUN}/resume"},
+    "cancel": {f"POST {RUN}/cancel"},
+    "retry": {f"POST {RUN}/steps/{{step}}/retry"},
+    "skip": {f"POST {RUN}/steps/{{step}}/skip"},
+    "resolve": {f"POST {RUN}/steps/{{step}}/resolve"},
+    "replay": {f"POST {RUN}/replay"},
+    "handover": {f"POST {RUN}/handover"},
+    "approve": {f"POST {RUN}/steps/{{step}}/approve"},
+    "reject": {f"POST {RUN}/steps/{{step}}/reject"},
+    "withdraw": {f"POST {RUN}/steps/{{step}}/withdraw"},
+    "token": {"GET /tokens", "GET /tokens/{token}", "DELETE /tokens/{token}", "GET /tokens/current"},
+    "incident": {"GET /incidents", f"GET {INCIDENT}"},
+    "incident open": {"POST /incidents"},
+    "incident set": {f"PATCH {INCIDENT}"},
+    "incident close": {f"POST {INCIDENT}/close"},
+    "admin sync": {"POST /sync"},
+    "admin approve": {f"POST {RUNBOOK}/approve"},
+    "admin deprecate": {f"POST {RUNBOOK}/deprecate"},
+    "admin rollback": {f"POST {RUNBOOK}/rollback"},
+    "admin history": {f"GET {RUNBOOK}/versions", "GET /audit"},
+    "admin verify": {"GET /audit/chain"},
+}
+REST_ONLY = {"POST /runbooks", f"PUT {RUNBOOK}", f"PATCH {RUNBOOK}", f"DELETE {RUNBOOK}"}
+"""Runbooks that live in the database are written by programs; for people there are files."""
+PEOPLE = (OSCAR, CAROL, BOB, ALICE)
+NO = re.compile(
+    r"You have no such role|another platform admin has to|others have to decide|may decide this|is your own"
+)
+
+
+class Rest:
+    """The REST API of the bot that is in Slack, asked by the same people."""
+
+    def __init__(self, bot: Stage) -> None:
+        self._bot = bot
+        base = f"{bot.url}/api/v1"
+        self.client = httpx.Client(base_url=base, trust_env=False, timeout=20)
+        self._secrets: dict[str, str] = {}
+
+    def __call__(self, operation: str, who: str, body: Any = None) -> httpx.Response:
+        if who not in self._secrets:
+            all_scopes = "read,run,approve,admin"
+            _, self._secrets[who] = tokens.create(self._bot.rt, SYSTEM, "doors", scopes=all_scopes, person=who)
+        method, _, path = operation.partition(" ")
+        headers = {"Authorization": f"Bearer {self._secrets[who]}"}
+        return self.client.request(method, path, json=body, headers=headers)
+
+
+@pytest.fixture
+def rest(bot: Stage) -> Any:
+    made = Rest(bot)
+    yield made
+    made.client.close()
+
+
+def test_what_slack_offers_rest_offers_and_the_other_way_round(rest: Rest) -> None:
+    """A new verb or operation has to find its counterpart here."""
+    document = rest.client.get("/openapi.json").json()
+    offered = {f"{method.upper()} {path}" for path, found in document["paths"].items() for method in found}
+    assert set(DOORS) == {verb.name for verb in VERBS}
+    assert set().union(*DOORS.values()) | REST_ONLY == offered
+
+
+@pytest.mark.slow
+def test_both_doors_refuse_the_same(bot: Stage, rest: Rest) -> None:
+    """Each deed is tried by everybody in Slack and over REST, those first who may not: refused here, refused there.
+
+    Over REST a run of another team is not there (404), which Slack shows to everybody and lets nobody of them touch.
+    """
+    run = bot.start('run careful reason="doors"', DAVE)
+    wait_for(lambda: rest(f"GET /executions/{run}", ALICE).json()["status"] == "WAITING")
+    at = f"POST /executions/{run}"
+    deeds: list[tuple[str, str, Any]] = [
+        ("run drain service=basket", "POST /runbooks/drain/execute", {"parameters": {"service": "basket"}}),
+        (f"pause {run}", f"{at}/pause", {}),
+        (f"resume {run}", f"{at}/resume", {}),
+        (f'skip {run} restart reason="x"', f"{at}/steps/restart/skip", {"reason": "x"}),
+        (f"retry {run} restart", f"{at}/steps/restart/retry", {}),
+        (f'resolve {run} restart done note="x"', f"{at}/steps/restart/resolve", {"choice": "done", "note": "x"}),
+        (f"replay {run}", f"{at}/replay", {}),
+        (f"approve {run} sign-off", f"{at}/steps/sign-off/approve", {}),
+        (f'reject {run} sign-off comment="x"', f"{at}/steps/sign-off/reject", {"comment": "x"}),
+        (f"cancel {run}", f"{at}/cancel", {}),
+        ("admin sync", "POST /sync", None),
+        ("admin approve drain@1", "POST /runbooks/drain/approve", {"version": 1}),
+        ("admin verify", "GET /audit/chain", None),
+        ("incident open", "POST /incidents", {"channel": CHANNEL}),
+        ("admin deprecate drain@1", "POST /runbooks/drain/deprecate", {"version": 1}),
+        ("admin rollback drain", "POST /runbooks/drain/rollback", None),
+    ]
+    differ = []
+    for words, operation, body in deeds:
+        for who in PEOPLE:
+            said, answer = bot.say(words, who), rest(operation, who, body)
+            assert answer.status_code < 500
+            refused = answer.status_code in (403, 404)
+            if bool(NO.search(said)) != refused:
+                differ.append((words, who, said, answer.status_code, answer.text))
+    assert differ == []
+    bot.say("admin approve drain@1", ALICE)
