@@ -656,7 +656,7 @@ def test_everything_that_happens_is_told_somewhere() -> None:
     own_messages = {"gate_opened", "gate_reminder", "message", "ended"}
     on_the_card = {
         "step_started", "step_succeeded", "step_reused", "gate_approved", "gate_rejected", "branch_taken",
-        "wait_started", "quarantined",
+        "wait_started",
     }  # fmt: skip
     assert kinds - set(thread._LINES) == own_messages | on_the_card
 
