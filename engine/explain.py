@@ -172,7 +172,7 @@ def _failed(rt: Runtime, view: ExecutionView, step: StepRunRecord | None) -> Rea
         verbs = ("retry", "replay") if not undone else verbs
     facts: dict[str, Json] = {"code": error.get("code", "") if isinstance(error, dict) else "", "undone": undone}
     if step is not None:
-        last = next(iter(reversed(steps.attempts(step.id))), None)
+        last = steps.last_attempt(step.id)
         facts |= {**_tries(step), "response": _answer(last)}
     who = runners(rt, run.team)
     path, since = (step.path, step.ended_at) if step is not None else (None, run.ended_at)
@@ -192,7 +192,7 @@ def _tries(step: StepRunRecord) -> dict[str, Json]:
 
 
 def _begun(step: StepRunRecord) -> int | None:
-    last = next(iter(reversed(steps.attempts(step.id))), None)
+    last = steps.last_attempt(step.id)
     return last.started_at if last is not None else step.started_at
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from storage import sql
 from storage.moves import APPROVAL_MOVES, check_move
 from storage.records import ApprovalRecord, ApprovalStatus, Decision, StepStatus, VoteRecord
 from storage.tables import Approval, StepRun, Vote, dicts
@@ -23,8 +25,10 @@ def create(workspace_id: int, approval: ApprovalRecord) -> int:
 
 def of_execution(execution_id: str) -> list[ApprovalRecord]:
     """All gates of an execution, oldest first."""
-    query = Approval.select().where(Approval.execution_id == execution_id).order_by(Approval.id)
-    return [_record(row) for row in dicts(query)]
+    names = ApprovalRecord.__slots__
+    rows = sql.select(Approval, names, "execution_id = ? ORDER BY id", execution_id)
+    found = [ApprovalRecord(*row) for row in rows]
+    return [replace(each, status=ApprovalStatus(each.status)) for each in found]
 
 
 def expired(at: int, limit: int) -> list[ApprovalRecord]:

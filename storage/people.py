@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from storage import sql
 from storage.database import now
 from storage.records import GroupRecord, Json, PersonRecord, Workspace
-from storage.tables import AccessPolicy, Person, UserGroup, dicts, first
+from storage.tables import AccessPolicy, Person, UserGroup
 from storage.tables import Workspace as WorkspaceTable
 
 
@@ -38,9 +38,8 @@ def remember(workspace_id: int, person: PersonRecord) -> None:
 
 
 def recall(workspace_id: int, user_id: str) -> PersonRecord | None:
-    query = Person.select().where((Person.workspace_id == workspace_id) & (Person.user_id == user_id))
-    row = first(query)
-    return PersonRecord(**{name: row[name] for name in PersonRecord.__slots__}) if row else None
+    rows = sql.select(Person, PersonRecord.__slots__, "workspace_id = ? AND user_id = ?", workspace_id, user_id)
+    return PersonRecord(*rows[0]) if rows else None
 
 
 def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:
@@ -54,11 +53,8 @@ def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:
 
 
 def groups(workspace_id: int) -> list[GroupRecord]:
-    query = UserGroup.select().where(UserGroup.workspace_id == workspace_id)
-    return [
-        GroupRecord(row["group_id"], row["handle"], frozenset(row["members"]), row["fetched_at"])
-        for row in dicts(query)
-    ]
+    rows = sql.select(UserGroup, GroupRecord.__slots__, "workspace_id = ?", workspace_id)
+    return [GroupRecord(group_id, handle, frozenset(members), at) for group_id, handle, members, at in rows]
 
 
 def save_policy(workspace_id: int, digest: str, content: Json) -> bool:

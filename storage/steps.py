@@ -367,6 +367,15 @@ def attempts_of(step_run_ids: Collection[int]) -> list[AttemptRecord]:
     return found
 
 
+def last_attempt(step_run_id: int) -> AttemptRecord | None:
+    """The latest try of a step run; None before the first."""
+    names = AttemptRecord.__slots__
+    for row in sql.select(Attempt, names, "step_run_id = ? ORDER BY number DESC LIMIT 1", step_run_id):
+        found = dict(zip(names, row, strict=True))
+        return AttemptRecord(**{**found, "status": AttemptStatus(found["status"])})
+    return None
+
+
 def all_attempts(execution_id: str) -> dict[int, list[AttemptRecord]]:
     """The attempts of every step run of an execution, by the step run's id, in their order."""
     query = (

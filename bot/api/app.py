@@ -36,7 +36,7 @@ def application(
         title="Runbook Bot", version="1", description=_ABOUT, openapi_url="/openapi.json", docs_url=None,
         redoc_url=None, redirect_slashes=False, separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
-        responses=problems.documented(401, 429, 500, 503), servers=[{"url": base}],
+        responses=problems.documented(401, 429, 500, 503), servers=[{"url": base}], root_path_in_servers=False,
     )  # fmt: skip
     app.add_api_route("/docs", _reference(app, base), include_in_schema=False)
     app.state.house = House(rt, base, refresh, find_author)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 
 from bot.api import models, paging
 from bot.api.caller import Asking, Caller
-from bot.api.problems import documented
+from bot.api.problems import documented, leading_to
 from bot.api.route import Operation
 from engine import controls, evidence, executions, explain, people, replaying, sight
 from engine.accepting import Wanted
@@ -17,6 +17,13 @@ from storage.records import ExecutionRecord, ExecutionStatus, Filter
 
 router = APIRouter(prefix="/executions", tags=["executions"], route_class=Operation)
 STEERED = documented(400, 403, 404, 409, 413, 415, 422)
+STARTED = {
+    **STEERED,
+    **leading_to(
+        202, "execution", "execution/id", "get_execution", "pause_execution", "resume_execution", "cancel_execution",
+        "replay_execution", "explain_execution", "list_steps", "get_execution_logs", "get_execution_evidence",
+    ),
+}  # fmt: skip
 
 
 @router.get("", responses=documented(422))
@@ -46,7 +53,7 @@ def page(caller: Caller, wanted: Filter, limit: int, cursor: str | None) -> mode
     return models.Page(items=[models.Execution.of(each) for each in found[:limit]], next=more)
 
 
-@router.post("", status_code=202, responses=STEERED)
+@router.post("", status_code=202, responses=STARTED)
 def start_execution(caller: Asking, wanted: models.Start, answer: Response) -> models.Started:
     """Ask for a run. When this answers, it is on record and will be run."""
     return started(caller, wanted.runbook, wanted, answer)

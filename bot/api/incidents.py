@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 
 from bot.api import models
 from bot.api.caller import Asking
-from bot.api.problems import documented
+from bot.api.problems import documented, leading_to
 from bot.api.route import Operation
 from engine import catchup, incidents
 from engine.access import Action, verdict
@@ -18,6 +18,11 @@ from storage.records import ExecutionRecord
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Operation)
 Number = Annotated[int, Path(ge=1, le=2**53)]
 _CHANGED = documented(400, 403, 404, 409, 413, 415, 422)
+
+_OPENED = {
+    **_CHANGED,
+    **leading_to(201, "incident", "id", "get_incident", "edit_incident", "close_incident", "tell_incident"),
+}
 
 
 @router.get("", responses=documented(422))
@@ -36,7 +41,7 @@ def get_incident(caller: Asking, incident: Number) -> models.Incident:
     return models.Incident.of(incidents.get(caller.rt, incident))
 
 
-@router.post("", status_code=201, responses=_CHANGED)
+@router.post("", status_code=201, responses=_OPENED)
 def open_incident(caller: Asking, wanted: models.NewIncident) -> models.Incident:
     """Make a channel an incident."""
     made = incidents.open_incident(

@@ -77,6 +77,14 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {each: {"description": _TITLES[each], "content": {MEDIA_TYPE: schema}} for each in statuses}
 
 
+def leading_to(status: int, parameter: str, pointer: str, *operations: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's links: what of an answer with this status goes into `parameter` of these operations."""
+    links = {
+        each: {"operationId": each, "parameters": {parameter: f"$response.body#/{pointer}"}} for each in operations
+    }
+    return {status: {"links": links}}
+
+
 class Refused(HTTPException):
     """A refusal that is about HTTP, not about runbooks."""
 

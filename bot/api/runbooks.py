@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from bot.api import models, paging
 from bot.api.caller import Asking, Caller
-from bot.api.executions import STEERED, page, started
-from bot.api.problems import Refused, documented
+from bot.api.executions import STARTED, STEERED, page, started
+from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation
 from engine import authoring, catalog, executions, sight
 from engine.access import teams_seen
@@ -20,6 +20,13 @@ from storage.records import ExecutionStatus, Filter, RunbookRecord, VersionStatu
 router = APIRouter(prefix="/runbooks", tags=["runbooks"], route_class=Operation)
 RECENT = 10
 _EDITED = documented(400, 403, 404, 409, 412, 413, 415, 422, 428)
+_CREATED = {
+    **documented(400, 403, 409, 413, 415, 422),
+    **leading_to(
+        201, "runbook", "id", "get_runbook", "approve_runbook", "deprecate_runbook", "roll_back_runbook",
+        "execute_runbook", "diff_runbook", "list_versions", "list_runbook_executions",
+    ),
+}  # fmt: skip
 IfMatch = Annotated[
     str | None, Header(alias="If-Match", max_length=200, description="The `ETag` of what you saw; required.")
 ]
@@ -44,7 +51,7 @@ def list_runbooks(
     return models.Page(items=[models.Runbook.of(each) for each in found[:limit]], next=more)
 
 
-@router.post("", status_code=201, responses=documented(400, 403, 409, 413, 415, 422))
+@router.post("", status_code=201, responses=_CREATED)
 def create_runbook(caller: Asking, written: models.Written, answer: Response) -> models.Runbook:
     """Add a runbook that lives in the database, as a DRAFT: it runs once it is approved."""
     made = authoring.create(caller.rt, caller.actor, _source(written), written.note)
@@ -137,7 +144,7 @@ def diff_runbook(
     return models.Diff(version=number, diff=catalog.diff(caller.rt, found.slug, number))
 
 
-@router.post("/{runbook}/execute", status_code=202, responses=STEERED)
+@router.post("/{runbook}/execute", status_code=202, responses=STARTED)
 def execute_runbook(caller: Asking, runbook: str, wanted: models.Execute, answer: Response) -> models.Started:
     """Run it. When this answers, the run is on record and will be run."""
     return started(caller, runbook, wanted, answer)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from asking import Api, refused
-from house import ALICE, BOB, CAROL, HOUR, OSCAR, http, runbook
+from house import ALICE, BOB, CAROL, HOUR, OSCAR, House, http, runbook
 
-from engine import tokens
+from engine import catalog, tokens
+from storage import database
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic eDp5", "rbk_x", "Bearer rbk_wrong"])
@@ -75,7 +76,8 @@ def test_a_body_without_a_length_is_counted(api: Api) -> None:
 
 def test_too_many_requests(api: Api) -> None:
     """Each token has a bucket of its own, and is told when to come again."""
-    api.app.routes[-1].app.state.house.rates._size = 2
+    rates = api.app.routes[-1].app.state.house.rates
+    rates._size, rates._a_second = 2, 0.1  # a slow machine must not fill the bucket between two requests
     answers = [api.ask("GET", "/runbooks", CAROL) for _ in range(3)]
     assert [each.status_code for each in answers] == [200, 200, 429]
     refused(answers[-1], 429, "too_many_requests")
@@ -173,3 +175,49 @@ def test_whatever_json_can_say_is_taken_or_refused(api: Api, text: str) -> None:
     assert answer.status_code in (202, 422), answer.text
     for path in ("/executions", "/audit"):
         assert api.ask("GET", path, ALICE).status_code == 200
+
+
+@pytest.mark.parametrize("origins", [(), ("https://console.example.com",)], ids=["off", "on"])
+def test_other_origins_only_where_they_are_set(house: House, origins: tuple[str, ...]) -> None:
+    """A page from elsewhere is told nothing, unless its origin is named."""
+    house.settle_for(cors_origins=origins)
+    with Api(house) as api:
+        for origin in ("https://console.example.com", "https://evil.example.com"):
+            headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+            asked = api.client.options("/api/v1/executions", headers=headers)
+            answer = api.ask("GET", "/runbooks", CAROL, headers={"Origin": origin})
+            allowed = origin if origin in origins else None
+            assert answer.status_code == 200
+            assert answer.headers.get("access-control-allow-origin") == allowed
+            assert asked.headers.get("access-control-allow-origin") == allowed
+
+
+def test_links_begin_with_the_public_address(house: House) -> None:
+    """As people reach the bot, not as it is bound."""
+    house.settle_for(public_url="https://runbooks.example.com")
+    with Api(house) as api:
+        answer = api.post("/runbooks/ping/execute", ALICE)
+        assert answer.headers["location"].startswith("https://runbooks.example.com/api/v1/executions/R-")
+        servers = api.client.get("/api/v1/openapi.json").json()["servers"]
+        assert servers == [{"url": "https://runbooks.example.com/api/v1"}]
+
+
+def test_an_accident_is_told_with_an_id_that_the_log_has(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug is 500, a database that is away 503 with Retry-After; neither tells what it was."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("secret inside")
+
+    def away(*_: object, **__: object) -> None:
+        raise database.OperationalError("no such host db.internal")
+
+    monkeypatch.setattr(catalog, "listing", broken)
+    problem = refused(api.ask("GET", "/runbooks", CAROL), 500, "error")
+    assert problem["error_id"] in caplog.text
+    assert "secret inside" not in str(problem)
+    monkeypatch.setattr(catalog, "listing", away)
+    answer = api.ask("GET", "/runbooks", CAROL)
+    assert "db.internal" not in str(refused(answer, 503, "unavailable"))
+    assert answer.headers["retry-after"] == "2"

@@ -5,7 +5,10 @@ The engine's clock stands still here and nothing advances runs, so that only wha
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,3 +105,21 @@ def test_every_operation_keeps_its_promises(api: Api) -> None:
 def test_every_operation_keeps_its_promises_to_everybody(api: Api, who: Actor) -> None:
     """With the token of each role."""
     tried(api, who, 40)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_edges_and_chains_of_requests_keep_the_promises_too(api: Api, tmp_path: Path) -> None:
+    """Schemathesis by itself: every boundary of every parameter, and links followed from one answer to the next."""
+    known(api)
+    api.app.routes[-1].app.state.house.rates._size = 1e9
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")), "run", f"{api.url}/api/v1/openapi.json",
+        "--header", f"Authorization: Bearer {api.token(ALICE)}", "--phases", "coverage,stateful", "--seed", "1",
+        "--checks", ",".join(each.__name__ for each in CHECKS), "--max-examples", "15", "--no-color",
+        "--exclude-operation-id", "revoke_token", "--exclude-operation-id", "follow_execution",
+        "--suppress-health-check", "all",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=800)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert "Stateful" in done.stdout

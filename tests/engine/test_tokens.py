@@ -10,7 +10,7 @@ from house import ALICE, BOB, CAROL, HOUR, OSCAR, House, gate, http, runbook
 
 from engine import access, catalog, executions, people, tokens
 from engine.access import SCOPE_OF, SYSTEM, Action, Actor, Gate
-from engine.errors import Conflict, EngineError, InvalidParameters, NotAllowed, NotAuthenticated, NotFound
+from engine.errors import Conflict, InvalidParameters, NotAllowed, NotAuthenticated, NotFound
 from engine.logs import RedactingHandler
 from engine.redaction import Redactor
 from storage import audit, database
@@ -169,7 +169,7 @@ def test_a_token_of_somebody_who_left_is_worth_nothing(house: House) -> None:
 
 def test_use_is_noted_once_a_minute(house: House) -> None:
     """So that asking a hundred times a second writes nothing."""
-    made, secret = tokens.create(house.rt, CAROL, "busy")
+    _, secret = tokens.create(house.rt, CAROL, "busy")
 
     def used() -> int | None:
         return tokens.listing(house.rt, CAROL)[0].last_used_at
@@ -183,8 +183,6 @@ def test_use_is_noted_once_a_minute(house: House) -> None:
     house.clock.tick(1_000)
     tokens.actor_of(house.rt, tokens.authenticate(house.rt, secret))
     assert used() == house.clock.time
-    assert isinstance(NotAuthenticated(), EngineError)
-    assert made.last_used_at is None
 
 
 def test_the_log_shows_no_token(house: House) -> None:
