@@ -29,6 +29,19 @@ def w1(rig: Rig, chosen: argparse.Namespace, slug: str = "linear") -> str:
     return median([steps / workloads.many(rig, slug, chosen.n) for _ in range(chosen.rounds)], "steps/s")
 
 
+def w1c(rig: Rig, chosen: argparse.Namespace) -> str:
+    """W1 by a worker that commits every step by itself."""
+    rig.start_workers(0)
+    rig.program = "bench.one_a_commit"
+    try:
+        rig.start_workers(1)
+        return w1(rig, chosen)
+    finally:
+        rig.start_workers(0)
+        rig.program = "bot.cli"
+        rig.start_workers(1)
+
+
 def w1h(rig: Rig, chosen: argparse.Namespace) -> str:
     return w1(rig, chosen, "calls")
 
@@ -128,7 +141,7 @@ def follow(rig: Rig, chosen: argparse.Namespace) -> str:
 
 SIZES = (10, 190)
 MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
-    "W1": w1, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
+    "W1": w1, "W1c": w1c, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
     "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "loops": loops,
     "history": history, "waiting": waiting, "recovery": recovery,
 }  # fmt: skip

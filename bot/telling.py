@@ -52,6 +52,11 @@ def _resolved(path: str, who: str, data: Mapping[str, Json]) -> str:
     return f"{who} {_CHOSEN.get(str(data.get('choice')), 'decided')}: {path}: {data.get('note', '')}"
 
 
+def _handed_over(_: str, who: str, data: Mapping[str, Json]) -> str:
+    why = f": {data['reason']}" if data.get("reason") else ""
+    return f"{who} handed the run over to {data.get('to', 'somebody else')}{why}"
+
+
 def _queued(_: str, __: str, data: Mapping[str, Json]) -> str:
     behind = data.get("behind")
     ahead = f", behind {', '.join(map(str, behind))}" if isinstance(behind, list) and behind else ""
@@ -89,6 +94,9 @@ _SAID: dict[str, Said] = {
     "gate_expired": _plain("nobody decided {path} in time"),
     "vote": _vote,
     "vote_withdrawn": _plain("{who} took a vote on {path} back"),
+    "gate_reminder": _plain("{path} still waits for approval; its approvers were reminded"),
+    "handed_over": _handed_over,
+    "quarantined": _plain("the run is set aside, because it keeps failing the bot", "message"),
     "paused": _plain("{who} paused the run", "reason"),
     "resumed": _plain("{who} resumed the run", "reason"),
     "cancel_requested": _plain("{who} asked to cancel the run", "reason"),

@@ -1,11 +1,12 @@
-"""`runbook check`: everything that is wrong with runbook files and access files. Needs no settings."""
+"""`runbook check`: everything that is wrong with runbook, access and evidence files. Needs no settings."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine import access_file
+from engine import access_file, evidence
 from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.definition.model import Problem
 
@@ -38,7 +39,19 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
 
 
 def _check_one(path: Path) -> list[Problem]:
-    """A runbook's problems or the access file's; other files that start with `_` are no runbooks."""
+    """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks."""
     if path.name == access_file.NAME:
         return access_file.read(path)[1]
+    wrong = _wrong_evidence(path) if path.suffix == ".json" else None
+    if wrong is not None:
+        return [Problem(str(path), 1, 1, each) for each in wrong]
     return [] if path.name.startswith("_") and path.is_file() else check_file(path)
+
+
+def _wrong_evidence(path: Path) -> list[str] | None:
+    """What is wrong with an evidence file; None for a file that is something else."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return evidence.check(found) if isinstance(found, dict) and found.get("format") == evidence.FORMAT else None

@@ -11,7 +11,11 @@ from bot.page.states import Look, look_of, step_words_of
 from engine.definition.model import Runbook, Step
 from storage.records import Phase, StepRunRecord, StepStatus
 
-NODE: Size = (212.0, 50.0)
+Runs = Mapping[str, Sequence[StepRunRecord]]
+
+NOT_YET, NEVER = "not started", "did not run"
+"""What is said of a step that no step run is of."""
+NODE: Size = (246.0, 50.0)
 _PAD, _HEAD, _TITLE = 14.0, 50.0, 20.0
 _BLOCKS = {"then": "then", "else": "else", "steps": "each round"}
 _TOLD_FIRST = (
@@ -52,8 +56,8 @@ class Drawing:
     captions: tuple[Caption, ...] = ()
 
 
-def drawings(runbook: Runbook, steps: Sequence[StepRunRecord]) -> list[Drawing]:
-    """The main steps, and each part of the cleanup that the runbook has or that ran."""
+def drawings(runbook: Runbook, steps: Sequence[StepRunRecord], *, ended: bool = False) -> list[Drawing]:
+    """The main steps, and each part of the cleanup that the runbook has or that ran. `ended`: nothing follows."""
     undone = [step for step in steps if step.phase is Phase.UNDO and step.step_id in runbook.by_id]
     chain = [replace(runbook.by_id[step.step_id], needs=()) for step in sorted(undone, key=lambda each: each.position)]
     chain = [replace(step, needs=(chain[place - 1].id,) if place else ()) for place, step in enumerate(chain)]
@@ -61,18 +65,19 @@ def drawings(runbook: Runbook, steps: Sequence[StepRunRecord]) -> list[Drawing]:
     runs: dict[str, list[StepRunRecord]] = {}
     for step in steps:
         runs.setdefault(step.step_id, []).append(step)
-    return [replace(_drawn(part, runs), title=title) for title, part in parts if part]
+    yet = NEVER if ended else NOT_YET
+    return [replace(_drawn(part, runs, yet), title=title) for title, part in parts if part]
 
 
-def _drawn(steps: Sequence[Step], runs: Mapping[str, Sequence[StepRunRecord]]) -> Drawing:
-    inner = {step.id: _held(step, runs) for step in steps if any(step.blocks.values())}
+def _drawn(steps: Sequence[Step], runs: Runs, yet: str) -> Drawing:
+    inner = {step.id: _held(step, runs, yet) for step in steps if any(step.blocks.values())}
     sizes = {step.id: inner[step.id].size if step.id in inner else NODE for step in steps}
     placed = arrange({step.id: step.needs for step in steps}, sizes)
     boxes: list[Box] = []
     lines, captions = list(placed.lines), list[Caption]()
     for step in steps:
         corner = placed.corners[step.id]
-        boxes.append(_box(step, runs.get(step.id, ()), corner, sizes[step.id], holds=step.id in inner))
+        boxes.append(_box(step, runs.get(step.id, ()), yet, corner, sizes[step.id], holds=step.id in inner))
         if step.id in inner:
             moved = _moved(inner[step.id], corner)
             boxes += moved.boxes
@@ -81,7 +86,7 @@ def _drawn(steps: Sequence[Step], runs: Mapping[str, Sequence[StepRunRecord]]) -
     return Drawing("", placed.size, tuple(boxes), tuple(lines), tuple(captions))
 
 
-def _held(step: Step, runs: Mapping[str, Sequence[StepRunRecord]]) -> Drawing:
+def _held(step: Step, runs: Runs, yet: str) -> Drawing:
     """What a branch or loop holds, its blocks side by side, with room around for the box itself."""
     boxes: list[Box] = []
     lines: list[Line] = []
@@ -90,7 +95,7 @@ def _held(step: Step, runs: Mapping[str, Sequence[StepRunRecord]]) -> Drawing:
     for name, block in step.blocks.items():
         if not block:
             continue
-        part = _drawn(block, runs)
+        part = _drawn(block, runs, yet)
         captions.append(Caption(_BLOCKS[name], (x, _HEAD + _TITLE - 8)))
         moved = _moved(part, (x, _HEAD + _TITLE))
         boxes += moved.boxes
@@ -113,19 +118,17 @@ def _moved(drawing: Drawing, by: Point) -> Drawing:
     )
 
 
-def _box(step: Step, runs: Sequence[StepRunRecord], corner: Point, size: Size, *, holds: bool) -> Box:
+def _box(step: Step, runs: Sequence[StepRunRecord], yet: str, corner: Point, size: Size, *, holds: bool) -> Box:
     loudest = min(runs, key=lambda run: _TOLD_FIRST.index(run.status), default=None)
     look = look_of(loudest) if loudest is not None else Look.IDLE
     anchor = loudest.path if loudest is not None else None
-    return Box(step.id, step.name or step.id, step.kind, look, _words(runs), corner, size, anchor, holds)
+    return Box(step.id, step.name or step.id, step.kind, look, _words(runs) or yet, corner, size, anchor, holds)
 
 
 def _words(runs: Sequence[StepRunRecord]) -> str:
-    if not runs:
-        return "not started"
     counted = Counter(step_words_of(run) for run in runs)
-    if len(runs) == 1:
-        return next(iter(counted))
+    if len(runs) <= 1:
+        return next(iter(counted), "")
     return ", ".join(f"{count} {words}" for words, count in counted.most_common(3))
 
 

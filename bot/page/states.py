@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from bot.slack.views.words import never_started, step_words
-from storage.records import AttemptStatus, ExecutionStatus, StepRunRecord, StepStatus
+from bot.slack.views.words import error_field, never_started, step_words
+from storage.records import AttemptRecord, AttemptStatus, ExecutionStatus, StepRunRecord, StepStatus
 
 
 class Look(StrEnum):
@@ -57,7 +57,7 @@ _EXECUTION = {
     ExecutionStatus.FAILED: Look.BAD,
     ExecutionStatus.CANCELLED: Look.LEFT,
 }
-ATTEMPT_WORDS = {
+_ATTEMPT_WORDS = {
     AttemptStatus.RUNNING: "under way",
     AttemptStatus.SUCCESS: "went well",
     AttemptStatus.FAILED: "failed",
@@ -81,8 +81,18 @@ def step_words_of(step: StepRunRecord) -> str:
     return step_words(step)[1]
 
 
-def attempt_look(status: AttemptStatus) -> Look:
-    return _ATTEMPT[status]
+def attempt_look(attempt: AttemptRecord) -> Look:
+    """A poll's look that found things not ready yet is no failure."""
+    return Look.LEFT if _not_yet(attempt) else _ATTEMPT[attempt.status]
+
+
+def attempt_words(attempt: AttemptRecord) -> str:
+    """How a try went, in words."""
+    return "not yet" if _not_yet(attempt) else _ATTEMPT_WORDS[attempt.status]
+
+
+def _not_yet(attempt: AttemptRecord) -> bool:
+    return error_field(attempt.error, "code") == "not_yet"
 
 
 def execution_look(status: ExecutionStatus) -> Look:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.page.picture import Drawing, drawings
-from bot.page.states import ATTEMPT_WORDS, SIGNS, Look, attempt_look, execution_look, look_of
+from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Timeline, timeline
 from bot.slack.views.steps import folded, note_of, ordered, step_title
 from bot.slack.views.text import duration
@@ -33,6 +33,8 @@ MAX_STEPS = 200
 """Step runs that are told one by one; of a loop with more rounds those worth looking at."""
 MAX_EVENTS = 500
 _VOTED = {Decision.APPROVE: "approved", Decision.REJECT: "rejected"}
+_FIRST = ("method", "url", "status")
+"""What needs no name in the first line of a request or response."""
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)>")
 _GROUP = re.compile(r"<!subteam\^(\w+)>")
 
@@ -170,7 +172,7 @@ def story(rt: Runtime, execution_id: str) -> Story:
         facts=tuple(_facts(view, names)),
         parameters=_pretty(run.parameters) if run.parameters else "",
         result=_pretty(run.result) if run.result else "",
-        pictures=tuple(drawings(view.runbook, view.steps)),
+        pictures=tuple(drawings(view.runbook, view.steps, ended=run.status.ended)),
         times=timeline(run, shown, attempts, happened, people.now()),
         steps=tuple(_step(view, step, attempts.get(step.id, [])) for step in shown),
         steps_left_out=len(everything) - len(shown),
@@ -197,6 +199,8 @@ def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str]]:
     yield "Version", f"{run.slug}@{run.number}"
     yield "Digest", run.digest
     yield "Asked for by", names(run.requester)
+    if run.responsible != run.requester:
+        yield "Answers for it", names(run.responsible)
     if run.reason:
         yield "Because", run.reason
     yield "Door", run.trigger
@@ -234,8 +238,8 @@ def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRe
 def _try(attempt: AttemptRecord) -> Try:
     return Try(
         number=attempt.number,
-        look=attempt_look(attempt.status),
-        words=ATTEMPT_WORDS[attempt.status],
+        look=attempt_look(attempt),
+        words=attempt_words(attempt),
         at=moment(attempt.started_at),
         took=duration(attempt.ended_at - attempt.started_at) if attempt.ended_at is not None else "",
         worker=attempt.worker_id,
@@ -254,11 +258,16 @@ def _message(kept: Json) -> Message | None:
     named = tuple((str(name), str(value)) for name, value in headers.items()) if isinstance(headers, dict) else ()
     body = kept.get("body")
     return Message(
-        head=" ".join(str(value) if not isinstance(value, dict | list) else _pretty(value) for value in rest.values()),
+        head=" ".join([*(str(rest.pop(name)) for name in _FIRST if name in rest), *map(_named, rest.items())]),
         headers=named,
         body=body if isinstance(body, str) else _pretty(body) if body is not None else "",
         digest=str(kept.get("digest", "")),
     )
+
+
+def _named(pair: tuple[str, Json]) -> str:
+    name, value = pair
+    return f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
 
 
 def _gate(gate: GateView, names: Names) -> GateStory:

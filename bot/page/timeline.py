@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.page.states import ATTEMPT_WORDS, Look, attempt_look
+from bot.page.states import Look, attempt_look, attempt_words
 from bot.slack.views.text import duration
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, StepStatus
 
@@ -13,6 +13,8 @@ _STEPS_MS = [
     each * unit for unit in (1, 1_000, 60_000, 3_600_000) for each in (1, 2, 5, 10, 15, 20, 30, 60, 120, 240)
 ] + [day * 86_400_000 for day in (1, 2, 7, 30, 90, 365)]
 _TICKS = 6
+_WAITING = ("approval", "wait", "delay")
+"""Kinds that only wait for somebody, something or the time."""
 _THIN = 0.3
 """The least width of a bar in percent: what took no time is seen too."""
 
@@ -79,18 +81,19 @@ def _row(step: StepRunRecord, attempts: Sequence[AttemptRecord], scale: Scale, n
     ended = step.ended_at or now
     first = min([step.started_at, *(each.started_at for each in attempts)])
     whole = duration(max(0, ended - first))
-    bars = [scale.bar(first, ended, "span", f"{_between(step)}: {whole} in all")]
+    look = "pending" if step.kind in _WAITING else "span"
+    bars = [scale.bar(first, ended, look, f"{_between(step)}: {whole} in all")]
     for each in attempts:
         took = duration(max(0, (each.ended_at or now) - each.started_at))
-        says = f"try {each.number} {ATTEMPT_WORDS[each.status]}, {took}"
-        bars.append(scale.bar(each.started_at, each.ended_at or now, attempt_look(each.status), says))
+        says = f"try {each.number} {attempt_words(each)}, {took}"
+        bars.append(scale.bar(each.started_at, each.ended_at or now, attempt_look(each), says))
     told = f"{whole}, {len(attempts)} tries" if len(attempts) > 1 else whole
     return Row(step.path, tuple(bars), told)
 
 
 def _between(step: StepRunRecord) -> str:
-    if step.kind == "approval":
-        return "waiting for approval"
+    if step.kind in _WAITING:
+        return {"approval": "waiting for approval", "wait": "waiting for an event"}.get(step.kind, "waiting")
     if step.kind in ("branch", "loop"):
         return "its steps"
     return "outcome unknown" if step.status is StepStatus.UNKNOWN else "waiting"

@@ -16,7 +16,7 @@ from bot.slack.files import upload
 from bot.slack.reply import SAFE, Place
 from bot.slack.views import card, lists, story, why
 from bot.slack.views.parts import Message, message, said, section
-from bot.slack.views.text import code, code_block, is_person, person
+from bot.slack.views.text import code, code_block, escape, inline, is_person, person
 from bot.verbs import ALIASES
 from engine import can as policy
 from engine import catchup, evidence, executions, explain, incidents, projection
@@ -25,7 +25,7 @@ from engine.definition.durations import parse_duration
 from storage.records import ExecutionStatus
 
 INLINE = 2_700
-"""Characters of a log that are shown in the message itself; a longer one is a file."""
+"""Characters of a log, escaped, that are shown in the message itself; a longer one is a file."""
 
 _ID = re.compile(r"<?@?([UW][A-Z0-9]{5,20})>?", re.ASCII)
 
@@ -124,8 +124,8 @@ def show_logs(desk: Desk, actor: Actor, place: Place, run: str, path: str | None
     """The log of a run or of one of its steps. Raises EngineError."""
     found = evidence.logs(desk.rt, actor, run, path)
     text, name = log_text(found), f"{found.execution.id}{f' {path}' if path else ''}"
-    if len(text) <= INLINE:
-        return message(f"The log of {name}", [section(f"*The log of {code(name, 200)}*\n{code_block(text)}")])
+    if len(escape(text, 5 * INLINE)) <= INLINE:
+        return lists.log_view(name, text)
     filename = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:100]}.log"
     return _shared(desk, place, found.execution.id, filename, f"The log of {name}", text.encode())
 
@@ -151,8 +151,8 @@ def _shared(desk: Desk, place: Place, run: str, filename: str, title: str, data:
     except SLACK_TROUBLE as trouble:
         start = code_block(data[:INLINE].decode("utf-8", "ignore"), INLINE)
         why_not = f"⚠️ The file could not be shared ({code(type(trouble).__name__)}), so this is only how it begins:"
-        return message(title, [section(f"{why_not}\n{start}")])
-    return said(f"{title} is a file {where}.")
+        return message(inline(title), [section(f"{why_not}\n{start}")])
+    return said(f"{inline(title)} is a file {where}.")
 
 
 def _where(desk: Desk, place: Place, run: str) -> tuple[str, str | None, str]:

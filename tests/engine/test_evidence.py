@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_server import answer
 
+from bot.cli import check
 from engine import access, approvals, chain, controls, evidence
 from engine.errors import Conflict, NotAllowed, NotFound
 from storage import audit, database, sql
@@ -153,8 +155,8 @@ def test_evidence_is_whole_and_can_be_checked_by_itself(house: House, run: str) 
     assert found["audit"]["proof"]["head"]["seq"] == chain.verify(house.rt).seq
 
 
-def test_evidence_that_was_changed_is_not_whole(house: House, run: str) -> None:
-    """Also where whoever changed it made the file's digest anew."""
+def test_evidence_that_was_changed_is_not_whole(house: House, run: str, tmp_path: Path) -> None:
+    """Also where whoever changed it made the file's digest anew; the command line says so too."""
     found = json.loads(json.dumps(evidence.bundle(house.rt, OSCAR, run)))
     vote, row, link, lacking = (copy.deepcopy(found) for _ in range(4))
     vote["gates"][0]["votes"][0]["person"] = "U0OTHER01"
@@ -163,6 +165,10 @@ def test_evidence_that_was_changed_is_not_whole(house: House, run: str) -> None:
     del lacking["audit"]["proof"]
     for changed in (row, link, lacking):
         changed["digest"] = evidence.digest(changed)
+    paths = [tmp_path / "whole.json", tmp_path / "row.json"]
+    for path, each in zip(paths, (found, row), strict=True):
+        path.write_text(json.dumps(each), encoding="utf-8")
+    assert [check.run([path]) for path in paths] == [0, 1]
     assert [evidence.check(each) == [] for each in (found, vote, row, link, lacking, [])] == [True] + [False] * 5
 
 

@@ -15,6 +15,7 @@ from made_up import AT, event, execution, gate, make, runbook, runbook_record, s
 
 from bot import grammar
 from bot.grammar import GrammarError
+from bot.record_text import log_text
 from bot.simulator.blocks import check_blocks, check_view
 from bot.slack.ids import DeprecateForm, HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, reminder, story, thread, why
@@ -28,10 +29,13 @@ from engine.catchup import Story
 from engine.chain import Trouble, Verified
 from engine.definition.model import Problem
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
+from engine.evidence import RunLog, StepLog
 from engine.explain import Explanation, Reason
 from engine.sync import SyncChange, SyncReport
 from storage.records import (
     ApprovalStatus,
+    AttemptRecord,
+    AttemptStatus,
     AuditRecord,
     Decision,
     ExecutionStatus,
@@ -139,6 +143,18 @@ def filled(value: Any, text: str) -> Any:
     return text if value == "" else value
 
 
+def recorded(text: str, name: str) -> RunLog:
+    """A log with the text in everything that was sent, came back and happened."""
+    said = {"method": text, "url": text, "headers": {text: text}, "body": text, "digest": text}
+    tries = tuple(
+        make(AttemptRecord, number=n, status=AttemptStatus.FAILED, started_at=AT, ended_at=AT + 5, request=said,
+             response={**said, "status": 503, "metadata": None}, error={"code": text, "message": text})
+        for n in (1, 2)
+    )  # fmt: skip
+    told = (event("step_failed", name, text, message=text, odd=[text, {text: text}]),)
+    return RunLog(execution(slug=name), (StepLog(step(path=name, note=text), tries, told),), told)
+
+
 def words_of_the_channel(text: str, name: str) -> list[Message]:
     """What is said of a run, an incident, the policy and the audit, with the text wherever there can be one."""
     facts = filled(FACTS, text)
@@ -153,6 +169,7 @@ def words_of_the_channel(text: str, name: str) -> list[Message]:
     ruling = Ruling(text, text, text, Verdict(False, text, text, text, (text,)), text)
     return [
         why.why_view(told, "/runbook"),
+        lists.log_view(name, log_text(recorded(text, name))),
         why.can_view(ruling, own=False),
         story.incident_view(case, "/runbook"),
         story.opened_view(case, "/runbook"),

@@ -265,6 +265,11 @@ def test_an_incident_fills_parameters_and_is_closed_twice(bot: Stage) -> None:
     told = bot.say('incident set title="It is <!channel> slow" severity=sev1 service=basket')
     assert "service=basket" in told
     assert "It is &lt;!channel&gt; slow" in told or "‹!channel›" in told
+    bot.say("incident set service=mail")
+    before = len(bot.private())
+    bot.post("mention", user=CAROL, channel=CHANNEL, text="run asks")
+    assert "(it was filled in from the incident)" in shown(wait_for(lambda: bot.private()[before:])[0])
+    bot.say("incident set service=basket")
     run = asking(bot, "run asks")
     assert "service=basket" in shown(bot.card(run))
     bot.command("run breaks n=x")

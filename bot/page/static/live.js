@@ -28,6 +28,7 @@ async function refresh() {
   }
   busy = true;
   wanted = false;
+  const began = performance.now();
   try {
     const answer = await fetch(location.pathname, { credentials: "same-origin", headers: { accept: "text/html" } });
     if (answer.status === 401 || answer.status === 403) {
@@ -38,10 +39,12 @@ async function refresh() {
   } catch {
     say("The bot does not answer just now; trying again.");
   } finally {
+    // A run that is large, or a bot that is busy, is asked less often.
+    const took = performance.now() - began;
     setTimeout(() => {
       busy = false;
       if (wanted) refresh();
-    }, AT_LEAST_MS);
+    }, Math.max(AT_LEAST_MS, 4 * took));
   }
 }
 

@@ -12,7 +12,7 @@ from bot.grammar import decode
 from bot.slack.ids import Action, Pick, VersionRef, encode
 from bot.slack.views.admin import version_line
 from bot.slack.views.parts import Message, button, context, header, message, section, sections
-from bot.slack.views.text import as_json, code, duration, escape, first_sentence, inline, person, when
+from bot.slack.views.text import as_json, code, code_block, duration, escape, first_sentence, inline, person, when
 from bot.slack.views.words import execution_words, version_words
 from bot.verbs import VERBS, Verb
 from storage.records import ExecutionRecord, Json, RunbookRecord, VersionRecord
@@ -110,6 +110,12 @@ def _parameters(schema: dict[str, Json]) -> list[str]:
             f"{code(name, 80)} {inline(', '.join(words), 400)} {inline(str(told.get('description', '')), 200)}".rstrip()
         )
     return lines
+
+
+def log_view(name: str, text: str) -> Message:
+    """A log that is short enough to be read in Slack."""
+    told = section(f"*The log of {code(name, 200)}*\n{code_block(text, 2_750)}")
+    return message(f"The log of {inline(name, 200)}", [told])
 
 
 def runs_view(executions: Sequence[ExecutionRecord]) -> Message:
