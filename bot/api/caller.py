@@ -99,7 +99,7 @@ class House:
         return token, tokens.actor_of(self.rt, token, self.door)
 
     def _heard_of(self, user_id: str) -> None:
-        """Ask Slack who this is, now and then: somebody who left must not go on by a token."""
+        """Ask Slack who this is and who is in the groups, now and then: nobody who left may go on by a token."""
         now = time.monotonic()
         if self._refresh is None or now - self._asked.get(user_id, -_ASK_SLACK_EVERY_S) < _ASK_SLACK_EVERY_S:
             return

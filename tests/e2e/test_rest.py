@@ -1,4 +1,4 @@
-"""The REST API of a real deployment: a token from the host, a run started and followed, a stop that waits for nobody."""
+"""The REST API of a real deployment: a token from the host, a run followed to its end, a stop that waits for nobody."""
 
 from __future__ import annotations
 
