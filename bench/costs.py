@@ -19,6 +19,7 @@ from bench.rig import Rig, stop, wait_for
 from engine import boot
 from engine.redaction import Redactor
 from engine.runner import Runner
+from engine.runtime import Runtime
 from storage import database, workers
 from storage.tables import proxy
 
@@ -32,19 +33,21 @@ def of_a_step(rig: Rig) -> str:
         workers.register(rt.workspace_id, "bench")
     runner = Runner(rt, "bench", boot.make_tools(rt.settings, Redactor()))
     rig.start_workers(0)
-    runs = [workloads.start(replace(rig, rt=rt), "linear") for _ in range(_RUNS)]
-    counted = _counting(lambda: [runner.advance(run) for run in runs])
-    steps = _RUNS * workloads.STEPS
-    trips = "" if rig.kind == "sqlite" else f"{counted['trips'] / steps:.1f} round trips, "
+    told = [f"a {what} {_of_kind(rig, rt, runner, slug)}" for what, slug in (("message", "linear"), ("call", "calls"))]
     rig.start_workers(1)
     before = Counter(rig.redis_calls())
     workloads.many(rig, "linear", _RUNS)
     after = Counter(rig.redis_calls())
     calls = sum((after - before - Counter({"info": after["info"]})).values())
-    return (
-        f"{counted['statements'] / steps:.1f} statements, {trips}{counted['commits'] / steps:.1f} commits, "
-        f"{calls / steps:.1f} Redis commands a step"
-    )
+    return f"{'; '.join(told)}; {calls / (_RUNS * workloads.STEPS):.1f} Redis commands a step"
+
+
+def _of_kind(rig: Rig, rt: Runtime, runner: Runner, slug: str) -> str:
+    runs = [workloads.start(replace(rig, rt=rt), slug) for _ in range(_RUNS)]
+    counted = _counting(lambda: [runner.advance(run) for run in runs])
+    steps = _RUNS * workloads.STEPS
+    trips = "" if rig.kind == "sqlite" else f"{counted['trips'] / steps:.1f} round trips, "
+    return f"{counted['statements'] / steps:.1f} statements, {trips}{counted['commits'] / steps:.1f} commits"
 
 
 def _counting(act: Callable[[], object]) -> Counter[str]:

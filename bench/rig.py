@@ -38,6 +38,7 @@ class Rig:
     redis: redis.Redis
     target: str
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    program: str = "bot.cli"
 
     def start_workers(self, count: int = 1) -> None:
         """Bring the number of worker processes to `count`."""

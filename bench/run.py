@@ -29,6 +29,19 @@ def w1(rig: Rig, chosen: argparse.Namespace, slug: str = "linear") -> str:
     return median([steps / workloads.many(rig, slug, chosen.n) for _ in range(chosen.rounds)], "steps/s")
 
 
+def w1c(rig: Rig, chosen: argparse.Namespace) -> str:
+    """W1 by a worker that commits every step by itself."""
+    rig.start_workers(0)
+    rig.program = "bench.one_a_commit"
+    try:
+        rig.start_workers(1)
+        return w1(rig, chosen)
+    finally:
+        rig.start_workers(0)
+        rig.program = "bot.cli"
+        rig.start_workers(1)
+
+
 def w1h(rig: Rig, chosen: argparse.Namespace) -> str:
     return w1(rig, chosen, "calls")
 
@@ -105,27 +118,30 @@ def recovery(rig: Rig, _chosen: argparse.Namespace) -> str:
 
 
 def status_reads(rig: Rig, chosen: argparse.Namespace) -> str:
-    """Status reads over REST at 50 a second: by themselves, and beside 50 clients that start and follow."""
+    """Status reads over REST at 50 a second: by themselves, and beside clients that start and follow runs."""
     run = workloads.start(rig, "linear")
-    with api.serving(rig) as (port, secret):
-        quiet = percentiles(api.reads(port, secret, run, chosen.seconds / 2))
+    with api.serving(rig) as (port, secret, cpu):
+        before = cpu()
+        times = api.reads(port, secret, run, chosen.seconds / 2)
+        spent = 1000 * (cpu() - before) / len(times)
+        quiet = f"{percentiles(times)}, {spent:.1f} ms of CPU each"
         with ThreadPoolExecutor(1) as pool:
-            crowd = pool.submit(api.followed, port, secret, chosen.seconds / 2)
+            crowd = pool.submit(api.followed, port, secret, chosen.seconds / 2, api.CLIENTS / api.RUNS_A_SECOND)
             busy = percentiles(api.reads(port, secret, run, chosen.seconds / 2))
             crowd.result()
-    return f"{quiet}; beside {api.CLIENTS} clients {busy}"
+    return f"{quiet}; beside {api.RUNS_A_SECOND} runs/s started and followed {busy}"
 
 
 def follow(rig: Rig, chosen: argparse.Namespace) -> str:
     """Many clients start runs over REST and follow each to its end; nothing may be lost, doubled or out of order."""
-    with api.serving(rig) as (port, secret):
+    with api.serving(rig) as (port, secret, _):
         runs, seconds = api.followed(port, secret, chosen.seconds)
     return f"{api.CLIENTS} clients, {runs} runs in {seconds:.0f} s, every stream complete and in order"
 
 
 SIZES = (10, 190)
 MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
-    "W1": w1, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
+    "W1": w1, "W1c": w1c, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
     "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "loops": loops,
     "history": history, "waiting": waiting, "recovery": recovery,
 }  # fmt: skip

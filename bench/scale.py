@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,12 +139,14 @@ def _scanned(rig: Rig) -> set[str]:
     for statement, ask in sent.items():
         with database.reading():
             for line in ask(f"{explain} {statement}"):
-                found |= {f"{table} by {statement[:60]}…" for table in _BIG if _is_scan(str(line), table)}
+                found |= {f"{table} by {statement[:60]}…" for table in _BIG if _is_scan(str(line), table, statement)}
     return found
 
 
-def _is_scan(line: str, table: str) -> bool:
-    return f"Seq Scan on {table}" in line or (f"SCAN {table}" in line and "USING" not in line)
+def _is_scan(line: str, table: str, statement: str) -> bool:
+    """Whether a line of a plan reads the table from end to end; SQLite calls it by its alias."""
+    names = [table, *re.findall(rf'"{table}" AS "(\w+)"', statement)]
+    return f"Seq Scan on {table}" in line or any(re.search(rf"SCAN {name}\b(?!.*USING)", line) for name in names)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     runbook = runbooks.lock(rt.workspace_id, version.slug, shared=True)
     if runbook is None:
         raise catalog.no_such(version.slug)
-    catalog.runnable(rt, runbook, version.number)
+    catalog.must_run(rt, runbook, version.number)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(execution, checked.runbook)
     execution = replace(execution, slot_group=group, slot=slot)

@@ -267,6 +267,12 @@ def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> 
     return current
 
 
+def must_run(rt: Runtime, runbook: RunbookRecord, number: int) -> None:
+    """Raise `NotApproved` unless this version would run now; reads it only where the runbook's row does not say so."""
+    if (runbook.status, runbook.current_number) != (VersionStatus.APPROVED, number):
+        runnable(rt, runbook, number)
+
+
 def _why_not(found: VersionRecord, successor: str | None) -> str:
     name = f"Version {found.number} of {found.slug}"
     if found.status is VersionStatus.DRAFT:

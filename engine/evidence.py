@@ -14,7 +14,7 @@ from engine.errors import Conflict
 from engine.redaction import Redactor
 from engine.runtime import Runtime
 from engine.secrets import SecretStore
-from storage import approvals, audit, database, events, people, runbooks, steps
+from storage import approvals, attempts, audit, database, events, people, runbooks, steps
 from storage.records import AttemptRecord, AuditRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
 
 FORMAT = "runbook-evidence/v1"
@@ -49,7 +49,7 @@ def logs(rt: Runtime, actor: Actor, execution_id: str, path: str | None = None) 
     with database.reading():
         run = executions.find(rt, execution_id)
         authorise(rt, actor, Action.VIEW, run)
-        every, attempts, told = steps.of_execution(run.id), steps.all_attempts(run.id), list(_events(run.id))
+        every, tries, told = steps.of_execution(run.id), attempts.of_execution(run.id), list(_events(run.id))
     wanted = [step for step in every if path is None or _within(step.path, path)]
     if path is not None and not wanted:
         near = get_close_matches(path, [step.path for step in every], n=1)
@@ -58,7 +58,7 @@ def logs(rt: Runtime, actor: Actor, execution_id: str, path: str | None = None) 
     by_path: dict[str | None, list[EventRecord]] = {}
     for event in told:
         by_path.setdefault(event.path, []).append(event)
-    found = (StepLog(step, tuple(attempts.get(step.id, ())), tuple(by_path.get(step.path, ()))) for step in wanted)
+    found = (StepLog(step, tuple(tries.get(step.id, ())), tuple(by_path.get(step.path, ()))) for step in wanted)
     return RunLog(run, tuple(found), tuple(by_path.get(None, ())) if path is None else ())
 
 
@@ -108,12 +108,12 @@ def check(found: Json) -> list[str]:
 def _of_run(run: ExecutionRecord) -> dict[str, Json]:
     version = runbooks.version_by_id(run.version_id)
     assert version is not None
-    attempts = steps.all_attempts(run.id)
+    tries = attempts.of_execution(run.id)
     return {
         "run": asdict(run),
         "runbook": {**asdict(version), "name": catalog.definition_of(version.id).name},
         "steps": [
-            {**asdict(step), "tries": [asdict(each) for each in attempts.get(step.id, ())]}
+            {**asdict(step), "tries": [asdict(each) for each in tries.get(step.id, ())]}
             for step in steps.of_execution(run.id)
         ],
         "gates": [

@@ -12,7 +12,7 @@ from engine import decide, executions
 from engine.executions import ExecutionView, GateView
 from engine.roles import approver_ids, runners
 from engine.runtime import Runtime
-from storage import database, events, steps, workers
+from storage import attempts, database, events, workers
 from storage import executions as stored
 from storage.records import (
     ApprovalStatus,
@@ -172,7 +172,7 @@ def _failed(rt: Runtime, view: ExecutionView, step: StepRunRecord | None) -> Rea
         verbs = ("retry", "replay") if not undone else verbs
     facts: dict[str, Json] = {"code": error.get("code", "") if isinstance(error, dict) else "", "undone": undone}
     if step is not None:
-        last = steps.last_attempt(step.id)
+        last = attempts.last(step.id)
         facts |= {**_tries(step), "response": _answer(last)}
     who = runners(rt, run.team)
     path, since = (step.path, step.ended_at) if step is not None else (None, run.ended_at)
@@ -192,7 +192,7 @@ def _tries(step: StepRunRecord) -> dict[str, Json]:
 
 
 def _begun(step: StepRunRecord) -> int | None:
-    last = steps.last_attempt(step.id)
+    last = attempts.last(step.id)
     return last.started_at if last is not None else step.started_at
 
 

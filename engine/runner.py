@@ -283,7 +283,7 @@ class Runner:
             runbook = runbooks.by_id(execution.runbook_id)
             assert runbook is not None
             try:
-                catalog.runnable(self.rt, runbook, execution.number)
+                catalog.must_run(self.rt, runbook, execution.number)
             except NotApproved as error:
                 transition.fail_run("not_approved", str(error))
                 return False

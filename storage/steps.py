@@ -367,30 +367,6 @@ def attempts_of(step_run_ids: Collection[int]) -> list[AttemptRecord]:
     return found
 
 
-def last_attempt(step_run_id: int) -> AttemptRecord | None:
-    """The latest try of a step run; None before the first."""
-    names = AttemptRecord.__slots__
-    for row in sql.select(Attempt, names, "step_run_id = ? ORDER BY number DESC LIMIT 1", step_run_id):
-        found = dict(zip(names, row, strict=True))
-        return AttemptRecord(**{**found, "status": AttemptStatus(found["status"])})
-    return None
-
-
-def all_attempts(execution_id: str) -> dict[int, list[AttemptRecord]]:
-    """The attempts of every step run of an execution, by the step run's id, in their order."""
-    query = (
-        Attempt.select(*[getattr(Attempt, name) for name in AttemptRecord.__slots__])
-        .join(StepRun, on=(StepRun.id == Attempt.step_run_id))
-        .where(StepRun.execution_id == execution_id)
-        .order_by(Attempt.step_run_id, Attempt.number)
-    )
-    found: dict[int, list[AttemptRecord]] = {}
-    for row in dicts(query):
-        row["status"] = AttemptStatus(row["status"])
-        found.setdefault(row["step_run_id"], []).append(AttemptRecord(**row))
-    return found
-
-
 def nudge(step_run_id: int, at: int) -> str | None:
     """Let a READY step run fall due now, without its execution's lock; that one's id, or None when it is not READY."""
     query = StepRun.update(due_at=at).where((StepRun.id == step_run_id) & (StepRun.status == StepStatus.READY))

@@ -8,13 +8,13 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
+from bot.api import PREFIX as PREFIX
 from bot.api import audit, events, executions, incidents, policy, problems, runbooks, steps, tokens
 from bot.api.caller import House
 from bot.api.reference import page
 from bot.page.door import HEADERS
 from engine.runtime import Runtime
 
-PREFIX = "/api/v1"
 _ABOUT = """\
 Everything that Slack offers, for programs: the same services, the same policy, the same words.
 
@@ -29,7 +29,7 @@ def application(
 ) -> FastAPI:
     """The API, to be mounted at `PREFIX`.
 
-    `refresh` asks Slack anew who somebody is, `find_author` whose an e-mail address is.
+    `refresh` asks Slack anew who somebody is and who is in groups, `find_author` whose an e-mail address is.
     """
     base = f"{rt.settings.public_url or ''}{PREFIX}"
     app = FastAPI(

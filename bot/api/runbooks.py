@@ -111,7 +111,9 @@ def approve_runbook(caller: Asking, runbook: str, what: models.Approve) -> model
 def deprecate_runbook(caller: Asking, runbook: str, what: models.Deprecate) -> models.Version:
     """Withdraw one version, or every version: they no longer run, and their open runs stop at their next step."""
     found = seen(caller, runbook)
-    return models.Version.of(catalog.deprecate(caller.rt, caller.actor, found.slug, what.version, what.reason))
+    successor = seen(caller, what.successor).slug if what.successor else ""
+    done = catalog.deprecate(caller.rt, caller.actor, found.slug, what.version, what.reason, successor)
+    return models.Version.of(done)
 
 
 @router.post("/{runbook}/rollback", responses=STEERED)

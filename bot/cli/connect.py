@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from bot.api import PREFIX
 from engine.settings import Settings
 
 Json = Any
@@ -168,8 +169,6 @@ def _happened(lines: Iterator[str]) -> Iterator[Happened]:
 @contextmanager
 def to_server(url: str, token: str) -> Iterator[Api]:
     """A server's API. `url` is the bot's address, with or without the API's path."""
-    from bot.api.app import PREFIX
-
     base = url.rstrip("/").removesuffix(PREFIX)
     if not base.startswith(("http://", "https://")):
         raise Unreachable(f"--url takes an address such as https://runbook.example.com, not {url!r}.")
@@ -181,8 +180,6 @@ def to_server(url: str, token: str) -> Iterator[Api]:
 @contextmanager
 def on_this_host(settings: Settings, token: str) -> Iterator[Api]:
     """The database that the settings name. Raises `BadSettings` where that cannot be used."""
-    from bot.api.app import PREFIX
-
     with tempfile.TemporaryDirectory(prefix="runbook-") as folder:
         path = Path(folder) / "api"
         with (
@@ -220,7 +217,7 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
             directory.refresh_groups()
     rest = api.application(rt, *((directory.identify, directory.user_by_email) if directory else ()))
     rest.state.house.door = "cli"
-    served = Starlette(routes=[Mount(api.PREFIX, rest)])
+    served = Starlette(routes=[Mount(PREFIX, rest)])
     config = uvicorn.Config(
         served, uds=str(path), log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )

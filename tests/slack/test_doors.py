@@ -1,14 +1,19 @@
-"""The doors offer the same deeds and refuse the same people: Slack's verbs beside the REST operations."""
+"""The doors offer the same deeds and refuse the same people: Slack, the REST operations, the command line."""
 
 from __future__ import annotations
 
+import io
 import re
+from contextlib import redirect_stdout
 from typing import Any
 
 import httpx
 import pytest
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, OSCAR, Stage, wait_for
 
+from bot.cli import connect, people
+from bot.cli.options import Options
+from bot.grammar import parse
 from bot.verbs import VERBS
 from engine import tokens
 from engine.access import SYSTEM
@@ -68,12 +73,24 @@ class Rest:
         self._secrets: dict[str, str] = {}
 
     def __call__(self, operation: str, who: str, body: Any = None) -> httpx.Response:
+        method, _, path = operation.partition(" ")
+        headers = {"Authorization": f"Bearer {self.secret(who)}"}
+        return self.client.request(method, path, json=body, headers=headers)
+
+    def secret(self, who: str) -> str:
         if who not in self._secrets:
             all_scopes = "read,run,approve,admin"
             _, self._secrets[who] = tokens.create(self._bot.rt, SYSTEM, "doors", scopes=all_scopes, person=who)
-        method, _, path = operation.partition(" ")
-        headers = {"Authorization": f"Bearer {self._secrets[who]}"}
-        return self.client.request(method, path, json=body, headers=headers)
+        return self._secrets[who]
+
+    def typed(self, words: str, who: str) -> int:
+        """The status with which the command line's words are answered, 200 where nothing is refused."""
+        with connect.to_server(self._bot.url, self.secret(who)) as api, redirect_stdout(io.StringIO()):
+            try:
+                people.answer(api, parse(words), Options(wait=False, channel=CHANNEL))
+            except connect.Refused as error:
+                return error.status
+        return 200
 
 
 @pytest.fixture
@@ -83,17 +100,18 @@ def rest(bot: Stage) -> Any:
     made.client.close()
 
 
-def test_what_slack_offers_rest_offers_and_the_other_way_round(rest: Rest) -> None:
+def test_what_one_door_offers_the_others_offer(rest: Rest) -> None:
     """A new verb or operation has to find its counterpart here."""
     document = rest.client.get("/openapi.json").json()
+    assert set(DOORS) - {"help"} == set(people.VERBS)
     offered = {f"{method.upper()} {path}" for path, found in document["paths"].items() for method in found}
     assert set(DOORS) == {verb.name for verb in VERBS}
     assert set().union(*DOORS.values()) | REST_ONLY == offered
 
 
 @pytest.mark.slow
-def test_both_doors_refuse_the_same(bot: Stage, rest: Rest) -> None:
-    """Each deed is tried by everybody in Slack and over REST, those first who may not: refused here, refused there.
+def test_all_doors_refuse_the_same(bot: Stage, rest: Rest) -> None:
+    """Each deed is tried by everybody at every door, those first who may not: refused here, refused there.
 
     Over REST a run of another team is not there (404), which Slack shows to everybody and lets nobody of them touch.
     """
@@ -124,7 +142,8 @@ def test_both_doors_refuse_the_same(bot: Stage, rest: Rest) -> None:
             said, answer = bot.say(words, who), rest(operation, who, body)
             assert answer.status_code < 500
             refused = answer.status_code in (403, 404)
-            if bool(NO.search(said)) != refused:
-                differ.append((words, who, said, answer.status_code, answer.text))
+            typed = rest.typed(words, who)
+            if not bool(NO.search(said)) == refused == (typed in (403, 404)):
+                differ.append((words, who, said, answer.status_code, answer.text, typed))
     assert differ == []
     bot.say("admin approve drain@1", ALICE)

@@ -105,10 +105,11 @@ class Approve(Asked):
 
 
 class Deprecate(Asked):
-    """Which version to withdraw; every one when left out."""
+    """Which version to withdraw; every one when left out. `successor` is the runbook to be used instead."""
 
     version: Number | None = None
     reason: Reason = ""
+    successor: Annotated[str, Field(max_length=100, description="A runbook's id.")] = ""
 
 
 class SyncChange(BaseModel):

@@ -1,0 +1,32 @@
+"""Tries read by themselves: the latest one of a step, and all of an execution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from storage import sql
+from storage.records import AttemptRecord, AttemptStatus
+from storage.tables import Attempt
+
+_NAMES = AttemptRecord.__slots__
+
+
+def last(step_run_id: int) -> AttemptRecord | None:
+    """The latest try of a step run; None before the first."""
+    return next(_select("step_run_id = ? ORDER BY number DESC LIMIT 1", step_run_id), None)
+
+
+def of_execution(execution_id: str) -> dict[int, list[AttemptRecord]]:
+    """The tries of every step run of an execution, by the step run's id, in their order."""
+    found: dict[int, list[AttemptRecord]] = {}
+    own = "step_run_id IN (SELECT id FROM step_run WHERE execution_id = ?) ORDER BY step_run_id, number"
+    for attempt in _select(own, execution_id):
+        found.setdefault(attempt.step_run_id, []).append(attempt)
+    return found
+
+
+def _select(where: str, *values: Any) -> Iterator[AttemptRecord]:
+    for row in sql.select(Attempt, _NAMES, where, *values):
+        told = dict(zip(_NAMES, row, strict=True))
+        yield AttemptRecord(**{**told, "status": AttemptStatus(told["status"])})
