@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bench import workloads
@@ -19,6 +21,7 @@ from engine.access import SYSTEM
 
 CLIENTS = 50
 A_SECOND = 50
+RUNS_A_SECOND = 10
 READERS = 10
 _numbers = itertools.count()
 
@@ -56,8 +59,8 @@ class Client:
 
 
 @contextmanager
-def serving(rig: Rig) -> Iterator[tuple[int, str]]:
-    """A web process over the rig's database: its port, and the secret of a token."""
+def serving(rig: Rig) -> Iterator[tuple[int, str, Callable[[], float]]]:
+    """A web process over the rig's database: its port, the secret of a token, and the seconds of CPU it has used."""
     log = rig.folder / "web.log"
     _, secret = tokens.create(rig.rt, SYSTEM, "bench", scopes="read,run", person=workloads.ADMIN.user_id)
     web = process("web", {**rig.environ, "PORT": "0", "API_RATE_LIMIT": "1000000"}, rig.folder, log)
@@ -65,24 +68,35 @@ def serving(rig: Rig) -> Iterator[tuple[int, str]]:
         wait_for(lambda: "web ready" in log.read_text(), "the web process", every=0.05)
         found = re.search(r"web ready on http://[\d.]+:(\d+)", log.read_text())
         assert found is not None
-        yield int(found[1]), secret
+        yield int(found[1]), secret, lambda: _cpu_seconds(web.pid)
     finally:
         stop(web)
 
 
-def followed(port: int, secret: str, seconds: float) -> tuple[int, float]:
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def followed(port: int, secret: str, seconds: float, every: float = 0.0) -> tuple[int, float]:
     """`CLIENTS` clients start and follow one run after the other for so long: how many runs, and in how long.
+
+    Each begins at most one run in `every` seconds.
 
     Raises AssertionError where a run was lost, or a stream had a gap, a double, or no end.
     """
     runs: list[str] = []
     trouble: list[BaseException] = []
-    until = time.monotonic() + seconds
+    began = time.monotonic()
+    until = began + seconds
 
-    def work() -> None:
+    def work(number: int) -> None:
         client = Client(port, secret)
         try:
-            while time.monotonic() < until:
+            for turn in itertools.count():
+                time.sleep(max(0.0, began + every * (turn + number / CLIENTS) - time.monotonic()))
+                if time.monotonic() >= until:
+                    return
                 body = {"parameters": {"n": next(_numbers)}}
                 run = client.ask("POST", "/runbooks/linear/execute", body)["execution"]["id"]
                 seen = client.follow(run)
@@ -96,8 +110,7 @@ def followed(port: int, secret: str, seconds: float) -> tuple[int, float]:
         finally:
             client.close()
 
-    began = time.monotonic()
-    threads = [threading.Thread(target=work) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -118,20 +118,23 @@ def recovery(rig: Rig, _chosen: argparse.Namespace) -> str:
 
 
 def status_reads(rig: Rig, chosen: argparse.Namespace) -> str:
-    """Status reads over REST at 50 a second: by themselves, and beside 50 clients that start and follow."""
+    """Status reads over REST at 50 a second: by themselves, and beside clients that start and follow runs."""
     run = workloads.start(rig, "linear")
-    with api.serving(rig) as (port, secret):
-        quiet = percentiles(api.reads(port, secret, run, chosen.seconds / 2))
+    with api.serving(rig) as (port, secret, cpu):
+        before = cpu()
+        times = api.reads(port, secret, run, chosen.seconds / 2)
+        spent = 1000 * (cpu() - before) / len(times)
+        quiet = f"{percentiles(times)}, {spent:.1f} ms of CPU each"
         with ThreadPoolExecutor(1) as pool:
-            crowd = pool.submit(api.followed, port, secret, chosen.seconds / 2)
+            crowd = pool.submit(api.followed, port, secret, chosen.seconds / 2, api.CLIENTS / api.RUNS_A_SECOND)
             busy = percentiles(api.reads(port, secret, run, chosen.seconds / 2))
             crowd.result()
-    return f"{quiet}; beside {api.CLIENTS} clients {busy}"
+    return f"{quiet}; beside {api.RUNS_A_SECOND} runs/s started and followed {busy}"
 
 
 def follow(rig: Rig, chosen: argparse.Namespace) -> str:
     """Many clients start runs over REST and follow each to its end; nothing may be lost, doubled or out of order."""
-    with api.serving(rig) as (port, secret):
+    with api.serving(rig) as (port, secret, _):
         runs, seconds = api.followed(port, secret, chosen.seconds)
     return f"{api.CLIENTS} clients, {runs} runs in {seconds:.0f} s, every stream complete and in order"
 

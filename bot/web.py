@@ -145,7 +145,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
         routes.append(Route("/slack/events", _slack(receiver), methods=["POST"]))
     directory = door.desk.directory if door is not None else None
-    asked = (directory.identify, directory.user_by_email) if directory is not None else ()
+    asked = (_refreshing(directory), directory.user_by_email) if directory is not None else ()
     rest = api.application(rt, *asked)
     routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
@@ -154,6 +154,16 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     )
     app.state.before_stop = rest.state.house.feed.close
     return app
+
+
+def _refreshing(directory: Directory) -> Callable[[str], None]:
+    """Ask Slack anew who somebody is and, where that is old, who is in the groups that roles hang on."""
+
+    def refresh(user_id: str) -> None:
+        directory.identify(user_id)
+        directory.refresh_groups()
+
+    return refresh
 
 
 async def _nothing_there(request: Request, _error: Exception) -> Response:

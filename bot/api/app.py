@@ -29,7 +29,7 @@ def application(
 ) -> FastAPI:
     """The API, to be mounted at `PREFIX`.
 
-    `refresh` asks Slack anew who somebody is, `find_author` whose an e-mail address is.
+    `refresh` asks Slack anew who somebody is and who is in groups, `find_author` whose an e-mail address is.
     """
     base = f"{rt.settings.public_url or ''}{PREFIX}"
     app = FastAPI(

@@ -24,8 +24,9 @@ from storage.records import TokenRecord
 
 T = TypeVar("T")
 
-THREADS = 12
-"""What the API does at once; the rest waits. Slack's requests have threads of their own."""
+READERS, WRITERS = 8, 8
+"""What the API does at once; the rest waits. Who looks does not wait for those who wait for the database's lock, and
+Slack's requests have threads of their own."""
 KEY_HEADER, MAX_KEY = "Idempotency-Key", 200
 _ASK_SLACK_EVERY_S = 300.0
 
@@ -70,11 +71,15 @@ class House:
         self.rates = RateLimit(rt.settings.api_rate_limit)
         self._refresh = refresh
         self._asked: dict[str, float] = {}
-        self._threads = CapacityLimiter(THREADS)
+        self._reading, self._writing = CapacityLimiter(READERS), CapacityLimiter(WRITERS)
 
     async def in_thread(self, act: Callable[..., T], *args: Any, **keys: Any) -> T:
-        """Do something that waits for the database, off the event loop."""
-        return await run_sync(partial(act, *args, **keys), limiter=self._threads)
+        """Look at something, off the event loop."""
+        return await run_sync(partial(act, *args, **keys), limiter=self._reading)
+
+    async def changing(self, act: Callable[..., T], *args: Any, **keys: Any) -> T:
+        """Change something, off the event loop."""
+        return await run_sync(partial(act, *args, **keys), limiter=self._writing)
 
     async def caller(self, request: Request) -> Caller:
         """Raises `NotAuthenticated`, and `Refused` for a token that asks too often."""
@@ -94,7 +99,7 @@ class House:
         return token, tokens.actor_of(self.rt, token, self.door)
 
     def _heard_of(self, user_id: str) -> None:
-        """Ask Slack who this is, now and then: somebody who left must not go on by a token."""
+        """Ask Slack who this is and who is in the groups, now and then: nobody who left may go on by a token."""
         now = time.monotonic()
         if self._refresh is None or now - self._asked.get(user_id, -_ASK_SLACK_EVERY_S) < _ASK_SLACK_EVERY_S:
             return

@@ -40,7 +40,9 @@ class Operation(APIRoute):
         if "POST" in (keys.get("methods") or ()):
             keys["openapi_extra"] = {"parameters": [_KEY]}
             keys["responses"] = {**problems.documented(409, 422), **(keys.get("responses") or {})}
-        super().__init__(path, endpoint if inspect.iscoroutinefunction(endpoint) else _threaded(endpoint), **keys)
+        looks = set(keys.get("methods") or ()) <= {"GET"}
+        threaded = endpoint if inspect.iscoroutinefunction(endpoint) else _threaded(endpoint, looks)
+        super().__init__(path, threaded, **keys)
 
     def get_route_handler(self) -> Handler:
         act = super().get_route_handler()
@@ -61,11 +63,11 @@ class Operation(APIRoute):
         return handle
 
 
-def _threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+def _threaded(endpoint: Callable[..., Any], looks: bool) -> Callable[..., Any]:
     @functools.wraps(endpoint)
     async def in_thread(*args: Any, **keys: Any) -> Any:
-        caller: Caller = keys["caller"]
-        return await caller.house.in_thread(endpoint, *args, **keys)
+        house: House = keys["caller"].house
+        return await (house.in_thread if looks else house.changing)(endpoint, *args, **keys)
 
     return in_thread
 
@@ -76,18 +78,18 @@ async def _once(caller: Caller, request: Request, body: bytes, act: Handler) -> 
     assert key is not None
     told = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     digest = hashlib.sha256(told + body).hexdigest()
-    before = await house.in_thread(requests.begin, caller.rt, caller.actor, key, digest)
+    before = await house.changing(requests.begin, caller.rt, caller.actor, key, digest)
     if before is not None:
         headers = {**before.headers, "Idempotency-Replayed": "true"}
         return Response(before.body, before.status or 200, headers, media_type="application/json")
     try:
         answer = await act(request)
     except BaseException:
-        await house.in_thread(requests.refused, caller.rt, caller.actor, key)
+        await house.changing(requests.refused, caller.rt, caller.actor, key)
         raise
     kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
     text = bytes(answer.body).decode()
-    await house.in_thread(requests.answered, caller.rt, caller.actor, key, answer.status_code, kept, text)
+    await house.changing(requests.answered, caller.rt, caller.actor, key, answer.status_code, kept, text)
     return answer
 
 

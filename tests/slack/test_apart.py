@@ -9,7 +9,7 @@ import httpx
 import pytest
 from stage import CAROL, Stage, wait_for
 
-from bot.api.caller import THREADS
+from bot.api.caller import READERS
 from engine import executions, tokens
 from engine.access import SYSTEM
 
@@ -33,11 +33,11 @@ def test_a_slow_api_call_never_delays_slack(bot: Stage, monkeypatch: pytest.Monk
         found = httpx.get(f"{bot.url}/api/v1/executions", headers=headers, trust_env=False, timeout=60)
         answers.append(found.status_code)
 
-    threads = [threading.Thread(target=ask) for _ in range(2 * THREADS)]
+    threads = [threading.Thread(target=ask) for _ in range(3 * READERS)]
     for thread in threads:
         thread.start()
     try:
-        for _ in range(THREADS):
+        for _ in range(READERS):
             assert stuck.acquire(timeout=10)
         began = time.monotonic()
         assert bot.command("help")["ok"]
