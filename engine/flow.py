@@ -11,6 +11,7 @@ from typing import Any
 
 from engine import catalog, containers, context, undoing
 from engine.definition.model import Runbook
+from engine.errors import Undecodable
 from engine.expressions import ExpressionError, evaluate, render
 from engine.storable import to_storable
 from engine.transition import Transition
@@ -82,7 +83,10 @@ def tolerated(transition: Transition, step_id: str) -> bool:
 
 def near(version_id: int, step: StepRunRecord) -> list[str]:
     """The paths that the end of a step looks at first: its own, and those of the steps that need it."""
-    after = catalog.successors_of(version_id).get(step.step_id, ())
+    try:
+        after = catalog.successors_of(version_id).get(step.step_id, ())
+    except Undecodable:  # this only says what to read beforehand; whoever needs the definition is told
+        after = ()
     return [step.path, *(context.join(step.scope, each) for each in after)]
 
 
