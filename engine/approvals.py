@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine import decide, flow
@@ -139,8 +140,11 @@ def waiting_for(rt: Runtime, actor: Actor, limit: int) -> list[Waiting]:
     return found
 
 
-def deciders(rt: Runtime, gate: GateView, limit: int) -> list[str]:
-    """User ids of at most `limit` people who may vote on an open gate and have not, those named one by one first."""
+def deciders(rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str] = ()) -> list[str]:
+    """User ids of at most `limit` people who may vote on an open gate and have not, those named one by one first.
+
+    Those in `beside` are left out.
+    """
     execution = find(rt, gate.approval.execution_id)
     voted = {vote.person for vote in gate.votes}
     found: list[str] = []
@@ -148,9 +152,11 @@ def deciders(rt: Runtime, gate: GateView, limit: int) -> list[str]:
         policy = people.policy(rt.workspace_id) or {}
         members = sorted({member for group in people.groups(rt.workspace_id) for member in group.members})
         for user in dict.fromkeys([*_named_in(gate.approval.approvers), *_named_in(policy), *members]):
+            if user in voted or user in beside:
+                continue
             known = people.recall(rt.workspace_id, user)
             actor = Actor(user, standing=known.standing if known else "member")
-            if user not in voted and verdict(rt, actor, Action.VOTE, Gate(gate.approval, execution)).allowed:
+            if verdict(rt, actor, Action.VOTE, Gate(gate.approval, execution)).allowed:
                 found.append(user)
                 if len(found) == limit:
                     break

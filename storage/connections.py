@@ -120,9 +120,13 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
     def execute_sql(self, statement: str, params: Sequence[Any] | None = None) -> Any:
         _forget_for(statement)
         self._settle()
-        if self._waiting:
-            self._send(self._taken())
-        return super().execute_sql(statement, params)
+        if not self._waiting:
+            return super().execute_sql(statement, params)
+        connection = self.connection()
+        with pw.__exception_wrapper__, connection.pipeline():  # type: ignore[attr-defined]
+            for each in self._taken():
+                psycopg.RawCursor(connection).execute(*each)
+            return super().execute_sql(statement, params)
 
     def ask(self, statement: str, values: Sequence[Any]) -> Any:
         """Its cursor, once all that waited and it are done."""

@@ -38,8 +38,7 @@ class Callers:
         if inside is None:
             return
         known = {post.key for post in projection.posts(self._rt, view.execution.id)}
-        outside = [user for user in approvals.deciders(self._rt, gate, len(inside) + MOST) if user not in inside]
-        for user in outside[:MOST]:
+        for user in approvals.deciders(self._rt, gate, MOST, beside=inside):
             key = f"{_PREFIX}:{gate.approval.id}:{user}"
             if key not in known:
                 drawn = told_directly(gate, view, self._permalink(channel, ts), self._rt.settings.slack_command)

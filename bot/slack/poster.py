@@ -61,6 +61,8 @@ class Poster:
         self._pace = pace or Pace()
         self._plan_refused = False
         self._doubtful: set[tuple[str, str]] = set()
+        self.stood = False
+        """Whether the last `post` found its message standing already, which may show an earlier drawing."""
         self.take_over()
 
     def take_over(self) -> None:
@@ -85,6 +87,7 @@ class Poster:
         if not self._pace.may_post(channel):
             raise NotNow
         found = self._standing(channel, thread_ts, lambda each: _is(each, mark)) if self._is_doubtful(mark) else None
+        self.stood = found is not None
         if found is None:
             metadata = {"event_type": EVENT_TYPE, "event_payload": {"run": mark.run, "key": mark.key}}
             try:

@@ -121,7 +121,7 @@ class Projector:
             card.channel, lambda level: draw_card(view, level, page=self._pages), _mark(view, "card")
         )
         projection.set_channel_ts(self._rt, card.execution_id, ts)
-        projection.shown(self._rt, card.execution_id, view.execution.event_seq)
+        projection.shown(self._rt, card.execution_id, 0 if self._poster.stood else view.execution.event_seq)
         self._gone.discard(card.execution_id)
         return ts
 
@@ -197,7 +197,8 @@ class Projector:
         if gate_ts is None:
             gate_ts = self._poster.post(card.channel, _same(gate_post(gate)), _mark(view, key), ts)
             projection.add_post(self._rt, card.execution_id, key, card.channel, gate_ts)
-            self._gates_shown[key] = gate.votes
+            if not self._poster.stood:
+                self._gates_shown[key] = gate.votes
         if gate.approval.status is ApprovalStatus.PENDING:
             self._callers.call(view, gate, card.channel, gate_ts)
         else:

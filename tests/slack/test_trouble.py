@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from stage import CAROL, CHANNEL, UNHEARD, Stage, in_thread, is_private, ready, shown, stage, wait_for
 
-from bot.slack import directory
+from bot.slack import commands, directory
 from bot.slack.client import web_client
 from bot.slack.directory import Directory, read_person
 from bot.slack.http import Receiver
@@ -37,6 +37,8 @@ def _no_faults_left(bot: Stage) -> Iterator[None]:
 
 
 def fault(bot: Stage, method: str, kind: str, times: int = 1, **more: Any) -> None:
+    """Ask for trouble, once no earlier run has anything left to show that could run into it."""
+    wait_for(lambda: not projection.stale_cards(bot.rt, 200))
     answer = bot.post("faults", method=method, kind=kind, times=times, **more)
     assert answer["ok"], answer
 
@@ -252,6 +254,18 @@ def test_twenty_commands_at_once_are_all_acked(bot: Stage) -> None:
         thread.join(30)
     assert [outcome["ok"] for outcome in outcomes] == [True] * 20
     wait_for(lambda: len(bot.private()) == before + 20)
+
+
+def test_trouble_behind_the_ack_leaves_the_ack(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever breaks behind a command, it was acknowledged, and the person is told an id that the log has."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("this was asked for")
+
+    monkeypatch.setattr(commands, "answer", broken)
+    before = len(bot.private())
+    assert bot.command("help")["ok"]
+    assert "Something went wrong here" in shown(wait_for(lambda: bot.private()[before:])[0])
 
 
 def test_an_unknown_button_or_form_is_acked(bot: Stage) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_up import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
 
-from bot import grammar
+from bot import grammar, telling
 from bot.grammar import GrammarError
 from bot.record_text import log_text
 from bot.simulator.blocks import check_blocks, check_view
@@ -661,6 +662,20 @@ def test_the_end_is_summed_up() -> None:
     assert told == (
         "✅ Succeeded after 1 min 5 s (40 s running, 25 s waiting).\nLongest: `step-2` 1 min 5 s, `step-1` 40 s."
     )
+
+
+def test_everything_that_happens_is_told_somewhere() -> None:
+    """Each kind of event has words for pages and terminals, and a line in the thread unless the card says enough."""
+    root = Path(__file__).parents[2] / "engine"
+    kinds = {kind for path in root.rglob("*.py") for kind in re.findall(r"\.tell\(\s*\"(\w+)\"", path.read_text())}
+    assert {"started", "gate_reminder", "ended"} <= kinds
+    assert kinds <= set(telling._SAID)
+    own_messages = {"gate_opened", "gate_reminder", "message", "ended"}
+    on_the_card = {
+        "step_started", "step_succeeded", "step_reused", "gate_approved", "gate_rejected", "branch_taken",
+        "wait_started",
+    }  # fmt: skip
+    assert kinds - set(thread._LINES) == own_messages | on_the_card
 
 
 def test_a_failure_at_a_step_is_told_once() -> None:

@@ -207,6 +207,7 @@ _LINES: dict[str, Callable[[EventRecord, ExecutionRecord], str | None]] = {
     "phase_started": _phase,
     "child_started": _child,
     "event_received": lambda event, _: f"📨 The event came that {_step(event)} waited for.",
+    "quarantined": lambda event, _: f"❌ This run cannot go on and has ended{_because(_text(event, 'message'))}",
     "timed_out": lambda *_: "⌛ The time for running is used up.",
     "cleanup_ended": lambda event, _: f"⛔ {person(event.actor)} ended the cleanup{_because(_text(event, 'reason'))}",
     "handed_over": _handed_over,
