@@ -109,7 +109,15 @@ def response(
 
 
 def install(app: FastAPI) -> None:
-    """Let every refusal and accident of `app` be told as a problem."""
+    """Let every refusal and accident of `app` be told as a problem, and its document say what a problem is."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = plain()
+        document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
     app.add_exception_handler(errors.EngineError, _refusal)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)

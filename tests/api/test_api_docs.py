@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -58,3 +59,11 @@ def test_the_page_says_what_the_document_says(api: Api) -> None:
     assert {f'id="model-{name}"' in answer.text for name in document["components"]["schemas"]} == {True}
     for address in re.findall(r"<link[^>]*href=\"([^\"]+)\"", answer.text):
         assert api.client.get(address).status_code == 200
+
+
+def test_what_the_document_refers_to_is_in_it(api: Api) -> None:
+    """No reference leads nowhere, problems included."""
+    text = api.client.get("/api/v1/openapi.json").text
+    named = set(re.findall(r"#/components/schemas/([\w.-]+)", text))
+    assert "Problem" in named
+    assert named <= set(json.loads(text)["components"]["schemas"])
