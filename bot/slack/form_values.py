@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.slack.ids import CHANNEL_BLOCK, INPUT, REASON_BLOCK, RUNBOOK_BLOCK, STEP_BLOCK, parameter_block
-from bot.slack.views.form import Choice, choices, kind, many, properties
+from bot.slack.views.fields import Choice, choices, kind, many, properties
 from engine.definition import parameters
 from engine.definition.model import Runbook
 from engine.errors import InvalidParameters

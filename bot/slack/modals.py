@@ -28,7 +28,7 @@ from bot.slack.ids import (
     parameter_of,
 )
 from bot.slack.reply import Place, Reply
-from bot.slack.views import form
+from bot.slack.views import fields, form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
 from engine import approvals, catalog, controls, drafts, executions
@@ -115,7 +115,7 @@ def _next_part(
 
 def _known(runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]) -> dict[str, Any]:
     """What was kept of the other parts, and what this part holds now. Raises InvalidParameters."""
-    elsewhere = set(form.properties(runbook)) - set(form.pages(runbook)[ref.page])
+    elsewhere = set(fields.properties(runbook)) - set(form.pages(runbook)[ref.page])
     others = {name: value for name, value in draft.values.items() if name in elsewhere}
     return {**others, **read_parameters(runbook, state)}
 
@@ -168,8 +168,8 @@ def suggest(desk: Desk, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         return form.runbook_options(catalog.listing(desk.rt, str(body.get("value", "")), status="APPROVED")[:100])
     ref = decode(RunForm, str(view.get("private_metadata", "")))
     runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
-    schema = form.properties(runbook).get(parameter_of(str(body.get("block_id", ""))), {})
-    return form.suggestions(form.choices(schema) or form.many(schema), str(body.get("value", "")))
+    schema = fields.properties(runbook).get(parameter_of(str(body.get("block_id", ""))), {})
+    return fields.suggestions(fields.choices(schema) or fields.many(schema), str(body.get("value", "")))
 
 
 def _reject(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:

@@ -14,7 +14,8 @@ from bot.simulator.blocks import check_view
 from bot.slack import modals
 from bot.slack.form_values import read_parameters, read_reason
 from bot.slack.ids import RunForm, decode
-from bot.slack.views.form import Choice, run_form, suggestions
+from bot.slack.views.fields import Choice, suggestions
+from bot.slack.views.form import run_form
 from engine.definition import parameters
 from engine.errors import InvalidParameters
 
