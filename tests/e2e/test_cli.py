@@ -25,6 +25,7 @@ from deployment import ALICE, CAROL, DAVE, OSCAR, Deployment, wait_for
 from test_incident import RESTART
 
 from bot.cli import main, operate
+from engine import catalog
 from storage import database
 
 RUNBOOK = str(Path(sys.executable).parent / "runbook")
@@ -70,6 +71,8 @@ class Shell:
         finally:
             os.chdir(home)
             database.close_database()
+            for cached in (catalog.definition_of, catalog.successors_of):
+                cached.cache_clear()  # versions of the next database have the same ids
         return Done(code, out.getvalue(), err.getvalue())
 
     def said(self, user: str | None, *words: str, code: int = 0) -> str:
