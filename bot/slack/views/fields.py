@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slack_sdk.models.blocks import (
     ConversationFilter,
@@ -41,9 +41,6 @@ from bot.slack.views.text import as_json, plain
 from engine.definition.model import Runbook
 from engine.definition.parameter_schema import resolved
 from engine.definition.parameters import coerce
-
-if TYPE_CHECKING:
-    pass
 
 Json = Any
 OPTIONS, VALUE = 100, 150

@@ -99,11 +99,14 @@ def deprecate_form(ref: DeprecateForm) -> dict[str, Any]:
 def runbook_options(runbooks: Sequence[RunbookRecord]) -> list[dict[str, Any]]:
     """Runbooks as the options of a menu."""
     return [
-        Option(text=plain_text(f"{each.name} ({each.slug})", 75), value=each.slug, description=plain_text(each.description, 75))
-        .to_dict()
+        Option(
+            text=plain_text(f"{each.name} ({each.slug})", 75),
+            value=each.slug,
+            description=plain_text(each.description, 75),
+        ).to_dict()
         for each in runbooks
         if len(each.slug) <= fields.VALUE
-    ]  # fmt: skip
+    ]
 
 
 def _channel_input() -> InputBlock:
@@ -144,9 +147,8 @@ def resolve_form(ref: ResolveForm) -> dict[str, Any]:
 
 def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     """Asks which one of these steps is skipped, one or more to choose from, and why."""
-    options = [Option(text=plain_text(path, 75), value=path) for path in paths if len(path) <= fields.VALUE][
-        : fields.OPTIONS
-    ]
+    fitting = [path for path in paths if len(path) <= fields.VALUE][: fields.OPTIONS]
+    options = [Option(text=plain_text(path, 75), value=path) for path in fitting]
     only = options[0] if len(options) == 1 else None
     select = StaticSelectElement(action_id=INPUT, options=options, initial_option=only)
     step = InputBlock(block_id=STEP_BLOCK, label=plain_text("Step", 200), element=select)
