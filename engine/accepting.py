@@ -19,7 +19,8 @@ from engine.errors import InvalidParameters, ReasonRequired
 from engine.runtime import Runtime
 from engine.transition import Transition
 from storage import audit, database, executions, runbooks
-from storage.records import ExecutionRecord, ExecutionStatus, Severity, VersionRecord
+from storage.records import ExecutionRecord, VersionRecord
+from storage.states import ExecutionStatus, Severity
 
 _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 """No 0, 1, I, O or U: an id is read aloud at night and never spells a word."""

@@ -13,7 +13,8 @@ from engine.errors import NotAllowed
 from engine.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.runtime import Runtime
 from storage import approvals, database, executions
-from storage.records import ApprovalRecord, ExecutionRecord, RunbookRecord, Scope, VersionRecord
+from storage.records import ApprovalRecord, ExecutionRecord, RunbookRecord, VersionRecord
+from storage.states import Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,8 @@ from engine.roles import unmet
 from engine.runtime import Runtime
 from engine.transition import Transition
 from storage import approvals, audit, database, people, steps
-from storage.records import (
-    ApprovalRecord,
-    ApprovalStatus,
-    Decision,
-    ExecutionRecord,
-    Json,
-    Severity,
-    StepRunRecord,
-    VoteRecord,
-)
+from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord, VoteRecord
+from storage.states import ApprovalStatus, Decision, Severity
 
 _LOOKED_AT = 200
 """Open gates that are looked at for one person."""

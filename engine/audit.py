@@ -7,7 +7,8 @@ from engine.access import Action, Actor, authorise
 from engine.chain import Verified
 from engine.runtime import Runtime
 from storage import audit, database
-from storage.records import AuditRecord, Severity
+from storage.records import AuditRecord
+from storage.states import Severity
 
 
 def search(

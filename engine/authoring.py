@@ -18,7 +18,8 @@ from engine.definition.yaml_source import read
 from engine.errors import Conflict, InvalidParameters, Stale
 from engine.runtime import Runtime
 from storage import audit, database, executions, runbooks
-from storage.records import Json, RunbookRecord, Severity, VersionRecord
+from storage.records import Json, RunbookRecord, VersionRecord
+from storage.states import Severity
 
 _SHOWN_RUNS = 5
 

@@ -11,7 +11,7 @@ from engine.access import Action, Actor, Gate, Thing, Verdict, verdict
 from engine.errors import Conflict, NotApproved
 from engine.runtime import Runtime
 from storage import approvals, database
-from storage.records import ApprovalStatus
+from storage.states import ApprovalStatus
 
 VERBS: Mapping[str, Action] = {
     **dict.fromkeys(("list", "show", "diff", "status", "why", "runs", "logs", "evidence", "catchup"), Action.VIEW),

@@ -13,14 +13,8 @@ from engine.definition.model import Runbook
 from engine.errors import Conflict, NotApproved, NotFound, Undecodable
 from engine.runtime import Runtime
 from storage import audit, database, executions, runbooks
-from storage.records import (
-    AuditRecord,
-    ExecutionRecord,
-    RunbookRecord,
-    Severity,
-    VersionRecord,
-    VersionStatus,
-)
+from storage.records import AuditRecord, ExecutionRecord, RunbookRecord, VersionRecord
+from storage.states import Severity, VersionStatus
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from engine.explain import Explanation
 from engine.runtime import Runtime
 from storage import audit, database
 from storage import executions as stored
-from storage.records import AuditRecord, ExecutionRecord, ExecutionStatus, IncidentRecord
+from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
+from storage.states import ExecutionStatus
 
 WITHOUT_INCIDENT_MS = 24 * 3_600_000
 """How far back a channel's story goes where it is no incident."""

@@ -17,7 +17,8 @@ from engine.steps.outcome import Begun
 from engine.storable import TooLarge
 from engine.transition import Transition
 from storage import audit, database, executions, people, steps
-from storage.records import AttemptStatus, ExecutionRecord, ExecutionStatus, Severity, StepRunRecord, StepStatus
+from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import AttemptStatus, ExecutionStatus, Severity, StepStatus
 
 LOOK_EVERY_MS = 5_000
 """How long a child's end may go unnoticed where its nudge is lost."""

@@ -14,7 +14,8 @@ from engine.expressions import ExpressionError, evaluate, render
 from engine.storable import TooLarge, to_storable
 from engine.transition import Transition
 from storage import steps
-from storage.records import Phase, StepRunRecord, StepStatus
+from storage.records import StepRunRecord
+from storage.states import Phase, StepStatus
 
 NOT_REACHED = "the round or branch had failed before"
 

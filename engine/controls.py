@@ -14,15 +14,8 @@ from engine.lifecycle import change
 from engine.runtime import Runtime
 from engine.transition import Transition
 from storage import audit, runbooks, steps
-from storage.records import (
-    ExecutionRecord,
-    ExecutionStatus,
-    Phase,
-    Severity,
-    StepRunRecord,
-    StepStatus,
-    VersionStatus,
-)
+from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import ExecutionStatus, Phase, Severity, StepStatus, VersionStatus
 
 CHOICES = ("retry", "done", "failed")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.definition.model import Retry
-from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepStatus, changed
+from storage.records import ExecutionRecord, changed
+from storage.states import ExecutionStatus, Phase, StepStatus
 
 LIVE = frozenset({StepStatus.READY, StepStatus.RUNNING})
 PARKED = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})

@@ -18,7 +18,7 @@ from engine.errors import BadSettings
 from engine.runtime import Runtime
 from engine.settings import Settings
 from storage import database, executions, people, runbooks, steps
-from storage.records import ExecutionStatus
+from storage.states import ExecutionStatus
 
 CLOCK_WARN_S, CLOCK_BAD_S = 1.0, 5.0
 PAUSED_LONG_MS = 24 * 3_600_000

@@ -17,16 +17,14 @@ from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, steps
 from storage.records import (
     ApprovalRecord,
-    ApprovalStatus,
     AttemptRecord,
-    Decision,
     ExecutionRecord,
-    ExecutionStatus,
     Filter,
     StepRunRecord,
     VersionRecord,
     VoteRecord,
 )
+from storage.states import ApprovalStatus, Decision, ExecutionStatus
 
 _ID_TRIES = 5
 

@@ -14,16 +14,8 @@ from engine.roles import approver_ids, runners
 from engine.runtime import Runtime
 from storage import attempts, database, events, workers
 from storage import executions as stored
-from storage.records import (
-    ApprovalStatus,
-    AttemptRecord,
-    ExecutionRecord,
-    ExecutionStatus,
-    Json,
-    Phase,
-    StepRunRecord,
-    StepStatus,
-)
+from storage.records import AttemptRecord, ExecutionRecord, Json, StepRunRecord
+from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
 MOST = 20
 """Reasons in one explanation; a run with more in flight says how many are left out."""

@@ -16,7 +16,8 @@ from engine.expressions import ExpressionError, evaluate, render
 from engine.storable import to_storable
 from engine.transition import Transition
 from storage import steps
-from storage.records import Json, Phase, StepRunRecord, StepStatus
+from storage.records import Json, StepRunRecord
+from storage.states import Phase, StepStatus
 
 CONDITION_NOT_MET = "its condition was not met"
 NEED_SKIPPED = "a step it needs was skipped"

@@ -18,7 +18,8 @@ from engine.patterns import found_in
 from engine.runtime import Runtime
 from engine.storable import clean_text
 from storage import audit, database, executions, incidents
-from storage.records import ExecutionRecord, IncidentRecord, Json, Severity
+from storage.records import ExecutionRecord, IncidentRecord, Json
+from storage.states import Severity
 
 RESERVED = frozenset({*FACTS["incident"], "case", "permalink"})
 """What every incident has, and what a run adds: no fields of its own."""

@@ -9,7 +9,8 @@ from engine.lifecycle import change
 from engine.runtime import Runtime
 from engine.storable import TooLarge, to_storable
 from storage import steps, waits
-from storage.records import Json, StepStatus
+from storage.records import Json
+from storage.states import StepStatus
 
 MAX_KEY = 256
 MAX_DATA_BYTES = 64 * 1024

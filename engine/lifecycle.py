@@ -17,7 +17,8 @@ from engine.runtime import Runtime
 from engine.storable import TooLarge, to_storable
 from engine.transition import Transition
 from storage import audit, executions, steps
-from storage.records import ExecutionRecord, ExecutionStatus, Json, Phase, Severity, StepRunRecord
+from storage.records import ExecutionRecord, Json, StepRunRecord
+from storage.states import ExecutionStatus, Phase, Severity
 
 _AFTER_SUCCESS = (Phase.MAIN, Phase.FINALLY)
 _AFTER_FAILURE = (Phase.MAIN, Phase.UNDO, Phase.ON_FAILURE, Phase.FINALLY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine import children, containers, decide
 from engine.transition import Transition
 from storage import steps
-from storage.records import StepStatus
+from storage.states import StepStatus
 
 
 def end(transition: Transition, step_run_id: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from engine.runtime import Runtime
 from storage import cards, database, executions, metrics, workers
-from storage.records import ExecutionStatus
+from storage.states import ExecutionStatus
 
 SETTLE_MS = 2_000
 """How long an event is left alone: one with a smaller number may be about to be committed."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from engine.runtime import Runtime
 from storage import audit, cards, database, workers
-from storage.records import CardRecord, PostRecord, Severity
+from storage.records import CardRecord, PostRecord
+from storage.states import Severity
 
 LEASE = "projector"
 LEASE_MS = 15_000

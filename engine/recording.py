@@ -28,15 +28,8 @@ from engine.steps.outcome import (
 )
 from engine.transition import Transition
 from storage import approvals
-from storage.records import (
-    ApprovalRecord,
-    ApprovalStatus,
-    AttemptStatus,
-    ExecutionStatus,
-    Phase,
-    StepRunRecord,
-    StepStatus,
-)
+from storage.records import ApprovalRecord, StepRunRecord
+from storage.states import ApprovalStatus, AttemptStatus, ExecutionStatus, Phase, StepStatus
 
 log = logging.getLogger(__name__)
 

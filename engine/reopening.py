@@ -9,7 +9,8 @@ from engine.definition.model import Runbook
 from engine.errors import Conflict
 from engine.transition import Transition
 from storage import executions, steps
-from storage.records import ExecutionStatus, Phase, StepRunRecord, StepStatus
+from storage.records import StepRunRecord
+from storage.states import ExecutionStatus, Phase, StepStatus
 
 
 def retryable(runbook: Runbook, main: Iterable[StepRunRecord]) -> list[StepRunRecord]:

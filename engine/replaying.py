@@ -16,7 +16,8 @@ from engine.failpoints import committing
 from engine.runtime import Runtime
 from engine.transition import Transition
 from storage import database, executions, requests, steps
-from storage.records import ExecutionRecord, Phase, StepRunRecord, StepStatus
+from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import Phase, StepStatus
 
 
 def replay(

@@ -9,7 +9,8 @@ from engine import context
 from engine.definition.model import Step
 from engine.transition import Transition
 from storage import steps
-from storage.records import Phase, StepRunRecord, StepStatus, changed
+from storage.records import StepRunRecord, changed
+from storage.states import Phase, StepStatus
 
 
 def make(

@@ -26,7 +26,8 @@ from engine.steps.outcome import Failed, Outcome
 from engine.steps.perform import Claim, Tools, perform
 from engine.transition import Transition
 from storage import database, executions, runbooks, steps
-from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepRunRecord, StepStatus, VersionStatus, changed
+from storage.records import ExecutionRecord, StepRunRecord, changed
+from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from engine.definition.model import Problem, Runbook
 from engine.errors import InvalidDefinition
 from engine.runtime import Runtime
 from storage import audit, database, people, runbooks
-from storage.records import RunbookRecord, Severity, VersionStatus
+from storage.records import RunbookRecord
+from storage.states import Severity, VersionStatus
 
 FindAuthor = Callable[[str], str | None]
 

@@ -17,7 +17,8 @@ from engine.definition.durations import parse_duration
 from engine.errors import Conflict, InvalidParameters, NotAuthenticated, NotFound
 from engine.runtime import Runtime
 from storage import audit, database, people, tokens
-from storage.records import Scope, Severity, TokenRecord
+from storage.records import TokenRecord
+from storage.states import Scope, Severity
 
 PREFIX = "rbk_"
 """How every secret begins, so that people, scanners and our own log masking know one when they see it."""

@@ -14,18 +14,8 @@ from engine import catalog, decide
 from engine.definition.model import Runbook
 from engine.runtime import Runtime
 from storage import approvals, cards, database, events, executions, steps
-from storage.records import (
-    AttemptRecord,
-    AttemptStatus,
-    EventRecord,
-    ExecutionRecord,
-    ExecutionStatus,
-    Json,
-    Phase,
-    StepRunRecord,
-    StepStatus,
-    changed,
-)
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, changed
+from storage.states import AttemptStatus, ExecutionStatus, Phase, StepStatus
 
 
 class Transition:

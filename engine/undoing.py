@@ -7,7 +7,8 @@ from dataclasses import replace
 from engine import rows
 from engine.transition import Transition
 from storage import steps
-from storage.records import Phase, StepRunRecord, StepStatus
+from storage.records import StepRunRecord
+from storage.states import Phase, StepStatus
 
 
 def plan(transition: Transition) -> list[StepRunRecord]:

@@ -7,7 +7,8 @@ from engine.expressions import ExpressionError
 from engine.storable import TooLarge
 from engine.transition import Transition
 from storage import steps, waits
-from storage.records import StepRunRecord, StepStatus
+from storage.records import StepRunRecord
+from storage.states import StepStatus
 
 
 def take_kept(transition: Transition, step: StepRunRecord, key: str) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 from storage import sql
 from storage.moves import APPROVAL_MOVES, check_move
-from storage.records import ApprovalRecord, ApprovalStatus, Decision, StepStatus, VoteRecord
+from storage.records import ApprovalRecord, VoteRecord
+from storage.states import ApprovalStatus, Decision, StepStatus
 from storage.tables import Approval, StepRun, Vote, dicts
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from storage import sql
-from storage.records import AttemptRecord, AttemptStatus
+from storage.records import AttemptRecord
+from storage.states import AttemptStatus
 from storage.tables import Attempt
 
 _NAMES = AttemptRecord.__slots__

@@ -10,7 +10,8 @@ from typing import Any
 
 from storage import sql
 from storage.database import now, one_at_a_time
-from storage.records import AuditRecord, Json, Severity
+from storage.records import AuditRecord, Json
+from storage.states import Severity
 from storage.tables import Audit, dicts, tuples
 
 _NAMES = AuditRecord.__slots__

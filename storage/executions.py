@@ -9,7 +9,8 @@ from storage import sql, steps
 from storage.database import is_postgresql
 from storage.known import known
 from storage.moves import EXECUTION_MOVES, check_move
-from storage.records import ExecutionRecord, ExecutionStatus, Filter, Phase, VersionStatus
+from storage.records import ExecutionRecord, Filter
+from storage.states import ExecutionStatus, Phase, VersionStatus
 from storage.tables import Card, Execution, RunbookVersion, StepRun, dicts, first, tuples
 
 _NAMES = ExecutionRecord.__slots__

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.records import StepRunRecord, StepStatus, VersionStatus, changed
+from storage.records import StepRunRecord, changed
+from storage.states import StepStatus, VersionStatus
 
 
 @dataclass(slots=True)

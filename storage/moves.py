@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from storage.records import ApprovalStatus, ExecutionStatus, StepStatus, VersionStatus
+from storage.states import ApprovalStatus, ExecutionStatus, StepStatus, VersionStatus
 
 State = TypeVar("State", bound=StrEnum)
 

@@ -1,4 +1,4 @@
-"""What storage hands out: frozen values, never Peewee rows, and the words for every state.
+"""What storage hands out: frozen values, never Peewee rows.
 
 All times are epoch milliseconds on the database's clock; all durations are milliseconds.
 `Json` is a plain JSON value. An id that a person sees (`R-7K2M9Q`) is a string, all others are integers.
@@ -7,10 +7,21 @@ All times are epoch milliseconds on the database's clock; all durations are mill
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
+
+from storage.states import (
+    ApprovalStatus,
+    AttemptStatus,
+    Decision,
+    ExecutionStatus,
+    Phase,
+    Scope,
+    Severity,
+    StepStatus,
+    VersionStatus,
+)
 
 Json = Any
 T = TypeVar("T")
@@ -26,89 +37,6 @@ def changed(record: T, **fields: Any) -> T:
 @lru_cache(maxsize=64)
 def _getter(names: tuple[str, ...]) -> attrgetter[Any]:
     return attrgetter(*names)
-
-
-class VersionStatus(StrEnum):
-    DRAFT = "DRAFT"
-    APPROVED = "APPROVED"
-    DEPRECATED = "DEPRECATED"
-
-
-class ExecutionStatus(StrEnum):
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
-    WAITING = "WAITING"
-    PAUSED = "PAUSED"
-    SUCCESS = "SUCCESS"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-    @property
-    def ended(self) -> bool:
-        return self in _ENDED
-
-
-class StepStatus(StrEnum):
-    BLOCKED = "BLOCKED"
-    READY = "READY"
-    RUNNING = "RUNNING"
-    WAITING = "WAITING"
-    UNKNOWN = "UNKNOWN"
-    SUCCESS = "SUCCESS"
-    FAILED = "FAILED"
-    SKIPPED = "SKIPPED"
-    CANCELLED = "CANCELLED"
-
-
-_ENDED = {ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
-
-
-class Phase(StrEnum):
-    MAIN = "main"
-    UNDO = "undo"
-    ON_FAILURE = "on_failure"
-    FINALLY = "finally"
-
-
-class AttemptStatus(StrEnum):
-    """`LOST` is an attempt whose worker died; `ABANDONED` one that a cancel dropped."""
-
-    RUNNING = "RUNNING"
-    SUCCESS = "SUCCESS"
-    FAILED = "FAILED"
-    UNKNOWN = "UNKNOWN"
-    ABANDONED = "ABANDONED"
-    LOST = "LOST"
-
-
-class ApprovalStatus(StrEnum):
-    PENDING = "PENDING"
-    APPROVED = "APPROVED"
-    REJECTED = "REJECTED"
-    EXPIRED = "EXPIRED"
-    CANCELLED = "CANCELLED"
-
-
-class Decision(StrEnum):
-    APPROVE = "APPROVE"
-    REJECT = "REJECT"
-
-
-class Severity(StrEnum):
-    """How loudly an audit row speaks: `WARNING` is what a reviewer should look at."""
-
-    INFO = "INFO"
-    NOTICE = "NOTICE"
-    WARNING = "WARNING"
-
-
-class Scope(StrEnum):
-    """What a token may be used for; it never allows more than its person may do."""
-
-    READ = "read"
-    RUN = "run"
-    APPROVE = "approve"
-    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)

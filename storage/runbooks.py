@@ -8,7 +8,8 @@ from storage import sql
 from storage.database import is_postgresql, now
 from storage.known import known
 from storage.moves import VERSION_MOVES, check_move
-from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord, VersionStatus
+from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord
+from storage.states import VersionStatus
 from storage.tables import Runbook, RunbookVersion, SyncReport, columns, dicts, first
 
 _RUNBOOK, _VERSION = RunbookRecord.__slots__, VersionRecord.__slots__

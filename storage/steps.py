@@ -10,7 +10,8 @@ import peewee as pw
 from storage import sql
 from storage.known import known
 from storage.moves import STEP_MOVES, check_move
-from storage.records import AttemptRecord, AttemptStatus, Json, Phase, StepRunRecord, StepStatus
+from storage.records import AttemptRecord, Json, StepRunRecord
+from storage.states import AttemptStatus, Phase, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
 
 UNFINISHED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.UNKNOWN)

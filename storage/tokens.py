@@ -6,7 +6,8 @@ from typing import Any
 
 from storage import sql
 from storage.database import now
-from storage.records import Scope, TokenRecord
+from storage.records import TokenRecord
+from storage.states import Scope
 from storage.tables import Token, dicts
 
 _NAMES = TokenRecord.__slots__

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from storage.database import now, one_at_a_time
-from storage.records import Json, StepStatus, WaitEventRecord
+from storage.records import Json, WaitEventRecord
+from storage.states import StepStatus
 from storage.tables import StepRun, WaitEvent, columns, first, tuples
 
 KEEP_MS = 3_600_000

@@ -11,7 +11,7 @@ from bot.api.caller import Asking
 from bot.api.problems import documented
 from bot.api.route import Operation
 from engine import audit
-from storage.records import Severity
+from storage.states import Severity
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=Operation)
 

@@ -13,7 +13,8 @@ from bot.api.problems import documented, leading_to
 from bot.api.route import Operation
 from engine import controls, evidence, executions, explain, people, replaying, sight
 from engine.accepting import Wanted
-from storage.records import ExecutionRecord, ExecutionStatus, Filter
+from storage.records import ExecutionRecord, Filter
+from storage.states import ExecutionStatus
 
 router = APIRouter(prefix="/executions", tags=["executions"], route_class=Operation)
 STEERED = documented(400, 403, 404, 409, 413, 415, 422)

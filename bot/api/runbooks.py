@@ -15,7 +15,8 @@ from bot.api.route import Operation
 from engine import authoring, catalog, executions, sight
 from engine.access import teams_seen
 from engine.definition import lint
-from storage.records import ExecutionStatus, Filter, RunbookRecord, VersionStatus
+from storage.records import Filter, RunbookRecord
+from storage.states import ExecutionStatus, VersionStatus
 
 router = APIRouter(prefix="/runbooks", tags=["runbooks"], route_class=Operation)
 RECENT = 10

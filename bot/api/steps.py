@@ -10,7 +10,7 @@ from bot.api.executions import STEERED, seen
 from bot.api.problems import documented
 from bot.api.route import Operation
 from engine import approvals, controls, executions
-from storage.records import Decision
+from storage.states import Decision
 
 router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route_class=Operation)
 

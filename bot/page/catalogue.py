@@ -10,7 +10,8 @@ from bot.slack.views.words import version_words
 from engine import catalog, executions
 from engine.access import Action, Actor, verdict
 from engine.runtime import Runtime
-from storage.records import ExecutionRecord, Json, RunbookRecord, VersionStatus
+from storage.records import ExecutionRecord, Json, RunbookRecord
+from storage.states import VersionStatus
 
 _RECENT, _RUNS = 100, 3
 _LOOKS = {VersionStatus.DRAFT: Look.WAIT, VersionStatus.APPROVED: Look.GOOD, VersionStatus.DEPRECATED: Look.LEFT}

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from bot.page.layout import Line, Point, Size, arrange
 from bot.page.states import Look, look_of, step_words_of
 from engine.definition.model import Runbook, Step
-from storage.records import Phase, StepRunRecord, StepStatus
+from storage.records import StepRunRecord
+from storage.states import Phase, StepStatus
 
 Runs = Mapping[str, Sequence[StepRunRecord]]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from bot.slack.views.words import error_field, never_started, step_words
-from storage.records import AttemptRecord, AttemptStatus, ExecutionStatus, StepRunRecord, StepStatus
+from storage.records import AttemptRecord, StepRunRecord
+from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
 
 class Look(StrEnum):

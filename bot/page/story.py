@@ -19,15 +19,8 @@ from bot.telling import told
 from engine import events, executions, people
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
-from storage.records import (
-    ApprovalStatus,
-    AttemptRecord,
-    Decision,
-    EventRecord,
-    ExecutionRecord,
-    Json,
-    StepRunRecord,
-)
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
+from storage.states import ApprovalStatus, Decision
 
 MAX_STEPS = 200
 """Step runs that are told one by one; of a loop with more rounds those worth looking at."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from bot.page.states import Look, attempt_look, attempt_words
 from bot.slack.views.text import duration
-from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, StepStatus
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord
+from storage.states import StepStatus
 
 _STEPS_MS = [
     each * unit for unit in (1, 1_000, 60_000, 3_600_000) for each in (1, 2, 5, 10, 15, 20, 30, 60, 120, 240)

@@ -34,7 +34,7 @@ from engine import access, approvals, catalog, controls, executions, explain, in
 from engine.access import authorise
 from engine.errors import Conflict
 from engine.settings import secret_key
-from storage.records import ApprovalStatus, Decision
+from storage.states import ApprovalStatus, Decision
 
 
 def click(desk: Desk, action: str, value: str, reply: Reply) -> None:

@@ -11,7 +11,8 @@ from bot.slack.reply import Place
 from engine import executions, projection
 from engine.access import Actor
 from engine.errors import Conflict
-from storage.records import ExecutionRecord, ExecutionStatus
+from storage.records import ExecutionRecord
+from storage.states import ExecutionStatus
 
 LATELY_MS = 24 * 3_600_000
 """How long ago a run may have been asked for to be meant by a verb about runs that have ended."""

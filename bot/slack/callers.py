@@ -14,7 +14,8 @@ from bot.slack.views.reminder import reminded_directly, told_directly
 from engine import approvals, projection
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
-from storage.records import ApprovalStatus, PostRecord
+from storage.records import PostRecord
+from storage.states import ApprovalStatus
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from engine import approvals, catalog, chain, executions, sync
 from engine import can as policy
 from engine.access import Action, abilities, authorise
 from engine.definition import lint
-from storage.records import Decision, ExecutionStatus, VersionRecord, VersionStatus
+from storage.records import VersionRecord
+from storage.states import Decision, ExecutionStatus, VersionStatus
 
 
 def answer(desk: Desk, command: Command, reply: Reply, *, instead: bool = False) -> None:

@@ -22,7 +22,7 @@ from engine import can as policy
 from engine import catchup, evidence, executions, explain, incidents, projection
 from engine.access import Actor
 from engine.definition.durations import parse_duration
-from storage.records import ExecutionStatus
+from storage.states import ExecutionStatus
 
 INLINE = 2_700
 """Characters of a log, escaped, that are shown in the message itself; a longer one is a file."""

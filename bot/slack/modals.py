@@ -36,7 +36,7 @@ from engine.definition import parameters
 from engine.definition.model import Runbook
 from engine.drafts import Draft
 from engine.errors import InvalidParameters
-from storage.records import Decision
+from storage.states import Decision
 
 MISSING = "Please say why: it goes into the record."
 

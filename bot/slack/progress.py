@@ -31,7 +31,8 @@ from bot.slack.views.reminder import reminder
 from engine import events, executions, projection
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
-from storage.records import ApprovalStatus, CardRecord, EventRecord, PostRecord, VoteRecord
+from storage.records import CardRecord, EventRecord, PostRecord, VoteRecord
+from storage.states import ApprovalStatus
 
 log = logging.getLogger(__name__)
 

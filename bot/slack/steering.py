@@ -11,7 +11,7 @@ from bot.slack.views.text import code, inline, person
 from engine import controls, executions, replaying
 from engine.definition import parameters
 from engine.errors import Conflict
-from storage.records import ExecutionStatus
+from storage.states import ExecutionStatus
 
 CANCELLING = "{} is being cancelled."
 ENDED_NOW = "{} ends now, without the rest of its cleanup."

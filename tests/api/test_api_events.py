@@ -16,7 +16,7 @@ from house import CAROL, OSCAR, gate, http, runbook
 from bot.api import feed
 from engine import approvals, events, tokens
 from engine.access import Actor
-from storage.records import Decision
+from storage.states import Decision
 
 ALICE = Actor("U0ALICE01")
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from storage import approvals, audit, database, events, executions, steps
-from storage.records import ApprovalStatus, AttemptStatus, EventRecord, ExecutionRecord, StepRunRecord
+from storage.records import EventRecord, ExecutionRecord, StepRunRecord
+from storage.states import ApprovalStatus, AttemptStatus
 
 CONTAINERS = ("branch", "loop")
 

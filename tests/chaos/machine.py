@@ -21,7 +21,8 @@ from engine.errors import EngineError
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 from engine.steps.perform import Claim
 from storage import database
-from storage.records import Decision, ExecutionRecord, StepRunRecord
+from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import Decision
 
 MOST_RUNS = 3
 PARAMETERS = {"type": "object", "properties": {"n": {"type": "integer", "default": 0}}}

@@ -15,7 +15,8 @@ from engine.accepting import Wanted
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
 from storage import database, events
-from storage.records import Decision, ExecutionRecord, StepRunRecord
+from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import Decision
 from storage.tables import Execution, tuples
 
 MIXED, FAILING, CONTROLLED, RETRIED = FOUR = ("mixed", "failing", "controlled", "retried")

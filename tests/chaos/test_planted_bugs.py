@@ -23,7 +23,7 @@ from engine.steps.outcome import Failed, Unknown
 from engine.sweeper import Sweeper
 from storage import database, steps
 from storage.moves import ForbiddenMove
-from storage.records import Decision
+from storage.states import Decision
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 

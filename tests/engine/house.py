@@ -28,15 +28,8 @@ from engine.steps.perform import Claim, Tools, perform
 from engine.sweeper import Sweeper
 from storage import database, events, steps, workers
 from storage.executions import next_due_at
-from storage.records import (
-    AttemptRecord,
-    EventRecord,
-    ExecutionRecord,
-    ExecutionStatus,
-    GroupRecord,
-    StepRunRecord,
-    StepStatus,
-)
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, GroupRecord, StepRunRecord
+from storage.states import ExecutionStatus, StepStatus
 
 ALICE, DAVE, BOB, CAROL, OSCAR = (
     Actor(user) for user in ("U0ALICE01", "U0DAVE001", "U0BOB0001", "U0CAROL01", "U0OSCAR01")

@@ -20,7 +20,7 @@ from engine import actors
 from engine.actors import Hints, make_actor, make_broker, make_worker
 from engine.working import Worker
 from storage import database, steps
-from storage.records import ExecutionStatus
+from storage.states import ExecutionStatus
 
 PROGRAM = embedded_redis.find()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Redis server's program here")

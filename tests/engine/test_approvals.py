@@ -14,7 +14,8 @@ from engine.errors import Conflict, NotAllowed
 from engine.executions import GateView
 from engine.roles import GROUPS_FRESH_MS
 from storage import audit, database
-from storage.records import Decision, PersonRecord
+from storage.records import PersonRecord
+from storage.states import Decision
 
 YES, NO = Decision.APPROVE, Decision.REJECT
 

@@ -11,7 +11,7 @@ from local_server import answer
 from engine import approvals, controls, executions
 from engine.errors import Conflict
 from storage import audit, database
-from storage.records import Decision
+from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
 SUB: dict[str, Any] = {"id": "sub", "type": "runbook", "with": {"id": "child"}, "needs": []}

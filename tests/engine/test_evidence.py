@@ -18,7 +18,8 @@ from bot.cli import check
 from engine import access, approvals, chain, controls, evidence
 from engine.errors import Conflict, NotAllowed, NotFound
 from storage import audit, database, sql
-from storage.records import AuditRecord, Decision, Severity
+from storage.records import AuditRecord
+from storage.states import Decision, Severity
 
 SECRET = "c4nary-b1rd-of-the-m1ne"
 

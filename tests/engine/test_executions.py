@@ -11,7 +11,7 @@ from engine import accepting, approvals, catalog, controls, executions, runner
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database
-from storage.records import Decision
+from storage.states import Decision
 
 FAILED = Failed("http_status", "The server answered 500.")
 

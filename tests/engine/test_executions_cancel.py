@@ -12,7 +12,7 @@ from engine import approvals, catalog, controls
 from engine.errors import Conflict, NotAllowed
 from engine.steps.outcome import Again, Failed, Succeeded, Unknown
 from storage import audit, database
-from storage.records import Decision
+from storage.states import Decision
 
 FAILED = Failed("http_status", "The server answered 500.")
 

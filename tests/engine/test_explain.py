@@ -7,7 +7,7 @@ from local_server import answer
 
 from engine import approvals, controls, explain
 from engine.explain import Reason
-from storage.records import Decision
+from storage.states import Decision
 
 BROKEN = answer(b"out of disk", "503 Service Unavailable")
 

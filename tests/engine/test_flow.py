@@ -11,7 +11,7 @@ from local_server import answer
 
 from engine import accepting, approvals, controls, executions, incoming, lifecycle, replaying
 from engine.errors import Conflict, ReasonRequired
-from storage.records import Decision, StepStatus
+from storage.states import Decision, StepStatus
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
 

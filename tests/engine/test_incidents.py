@@ -11,7 +11,8 @@ from local_server import answer
 from engine import access, approvals, can, catalog, catchup, controls, executions, incidents, replaying
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
 from storage import audit, database
-from storage.records import Decision, ExecutionRecord
+from storage.records import ExecutionRecord
+from storage.states import Decision
 
 HERE = {"channel": "C0INC0001", "channel_name": "inc-4711-checkout"}
 SCHEMA = {

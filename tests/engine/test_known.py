@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from storage import connections, database, events, executions, sql, steps
 from storage.known import known
-from storage.records import EventRecord, StepRunRecord, StepStatus
+from storage.records import EventRecord, StepRunRecord
+from storage.states import StepStatus
 from storage.tables import StepRun, proxy
 
 NUMBERS = itertools.count(100)

@@ -10,7 +10,7 @@ from house import ALICE, CAROL, MINUTE, House, Target, gate, http, runbook
 from engine import approvals, catalog, executions, health, lifecycle
 from engine.errors import Undecodable
 from storage import audit, database, sql
-from storage.records import Decision
+from storage.states import Decision
 
 NEWER = '{"format": 99}'
 

@@ -13,7 +13,7 @@ from engine.errors import Conflict, EngineError
 from engine.steps.outcome import Failed, Succeeded
 from storage import approvals as gates
 from storage import database
-from storage.records import Decision
+from storage.states import Decision
 
 ROUNDS = 8
 

@@ -10,7 +10,7 @@ from house import ALICE, CAROL, House, Target, gate, http, runbook
 
 from engine import approvals, controls, working
 from storage import database
-from storage.records import Decision
+from storage.states import Decision
 
 
 class Crash(BaseException):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import approvals, decide, executions
-from storage.records import Decision
+from storage.states import Decision
 
 
 def reminders(house: House, run: str) -> list[int]:

@@ -9,7 +9,7 @@ from test_flow import branch, loop
 
 from engine import approvals, controls, executions, reopening
 from engine.errors import Conflict
-from storage.records import Decision
+from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
 FINE = answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")

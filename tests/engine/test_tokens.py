@@ -14,7 +14,8 @@ from engine.errors import Conflict, InvalidParameters, NotAllowed, NotAuthentica
 from engine.logs import RedactingHandler
 from engine.redaction import Redactor
 from storage import audit, database
-from storage.records import PersonRecord, Scope
+from storage.records import PersonRecord
+from storage.states import Scope
 from storage.tables import Token, dicts
 
 DAY = 24 * HOUR

@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Scale, timeline
 from bot.telling import told
-from storage.records import (
-    AttemptRecord,
-    AttemptStatus,
-    EventRecord,
-    ExecutionRecord,
-    ExecutionStatus,
-    StepRunRecord,
-    StepStatus,
-)
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord
+from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
 START = 1_800_000_000_000
 RUN = ExecutionRecord(

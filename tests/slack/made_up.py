@@ -8,19 +8,14 @@ from engine.definition.model import Runbook, Step
 from engine.executions import ExecutionView, GateView
 from storage.records import (
     ApprovalRecord,
-    ApprovalStatus,
-    Decision,
     EventRecord,
     ExecutionRecord,
-    ExecutionStatus,
-    Phase,
     RunbookRecord,
     StepRunRecord,
-    StepStatus,
     VersionRecord,
-    VersionStatus,
     VoteRecord,
 )
+from storage.states import ApprovalStatus, Decision, ExecutionStatus, Phase, StepStatus, VersionStatus
 
 AT = 1_795_000_000_000
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from bot.slack.views import timeline as drawing
 from bot.slack.views.timeline import alt_text, pauses, timeline, worth_drawing
-from storage.records import EventRecord, ExecutionStatus, StepStatus
+from storage.records import EventRecord
+from storage.states import ExecutionStatus, StepStatus
 
 ENDED = {"status": ExecutionStatus.FAILED, "ended_at": AT + 60_000}
 

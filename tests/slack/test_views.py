@@ -33,18 +33,8 @@ from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAll
 from engine.evidence import RunLog, StepLog
 from engine.explain import Explanation, Reason
 from engine.sync import SyncChange, SyncReport
-from storage.records import (
-    ApprovalStatus,
-    AttemptRecord,
-    AttemptStatus,
-    AuditRecord,
-    Decision,
-    ExecutionStatus,
-    IncidentRecord,
-    Phase,
-    Severity,
-    StepStatus,
-)
+from storage.records import AttemptRecord, AuditRecord, IncidentRecord
+from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, Severity, StepStatus
 
 LIVE = re.compile(r"<(?!!date\^|@U0|#C0|!subteam\^S0)[^>]")
 """Anything that Slack would make live, but for what views themselves write about ids and times."""

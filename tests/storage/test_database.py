@@ -12,17 +12,8 @@ import pytest
 from engine.runtime import Runtime
 from storage import approvals, database, executions, people, requests, runbooks, steps, workers
 from storage.moves import ForbiddenMove
-from storage.records import (
-    AttemptRecord,
-    AttemptStatus,
-    Decision,
-    ExecutionRecord,
-    ExecutionStatus,
-    PersonRecord,
-    StepRunRecord,
-    StepStatus,
-    VoteRecord,
-)
+from storage.records import AttemptRecord, ExecutionRecord, PersonRecord, StepRunRecord, VoteRecord
+from storage.states import AttemptStatus, Decision, ExecutionStatus, StepStatus
 from storage.tables import Approval, Lease, RequestSeen, Runbook, proxy
 
 

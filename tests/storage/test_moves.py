@@ -12,7 +12,7 @@ from storage.moves import (
     ForbiddenMove,
     check_move,
 )
-from storage.records import ApprovalStatus, ExecutionStatus, StepStatus, VersionStatus
+from storage.states import ApprovalStatus, ExecutionStatus, StepStatus, VersionStatus
 
 TABLES = {
     ExecutionStatus: EXECUTION_MOVES,

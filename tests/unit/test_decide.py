@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from engine import decide
 from engine.definition.model import Retry
-from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepStatus
+from storage.records import ExecutionRecord
+from storage.states import ExecutionStatus, Phase, StepStatus
 
 S = StepStatus
 RUN = ExecutionRecord(

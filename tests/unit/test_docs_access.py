@@ -17,7 +17,8 @@ from engine.access import Action, Actor, Gate
 from engine.definition.schema import file_validator
 from engine.runtime import Runtime
 from storage import database
-from storage.records import ApprovalRecord, ApprovalStatus, ExecutionRecord
+from storage.records import ApprovalRecord, ExecutionRecord
+from storage.states import ApprovalStatus
 
 TEAM, OTHERS, EVERYONES = "payments", "search", "everyones"
 COLUMNS = {

@@ -12,18 +12,8 @@ from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
 from engine.explain import Explanation as Explained
 from engine.roles import describe_approvers
-from storage.records import (
-    ApprovalStatus,
-    AttemptRecord,
-    AttemptStatus,
-    Decision,
-    EventRecord,
-    ExecutionRecord,
-    ExecutionStatus,
-    Phase,
-    StepRunRecord,
-    StepStatus,
-)
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord
+from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, StepStatus
 
 
 class Execution(BaseModel):

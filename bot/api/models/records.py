@@ -12,7 +12,8 @@ from bot.api.models.base import Asked, Json, Text, fields_of, moment
 from bot.api.models.executions import Execution, Explanation
 from engine.catchup import Story as Told
 from engine.chain import Verified
-from storage.records import AuditRecord, IncidentRecord, Scope, Severity, TokenRecord
+from storage.records import AuditRecord, IncidentRecord, TokenRecord
+from storage.states import Scope, Severity
 
 Short = Annotated[str, Field(max_length=300)]
 Facts = Annotated[dict[str, Annotated[str, Field(max_length=1000)]], Field(max_length=50)]

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, fields_of
 from bot.api.models.executions import Execution
-from storage.records import RunbookRecord, VersionRecord, VersionStatus
+from storage.records import RunbookRecord, VersionRecord
+from storage.states import VersionStatus
 
 
 class Runbook(BaseModel):

@@ -12,7 +12,8 @@ from bot.slack.views.errors import problem_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, said, section, sections
 from bot.slack.views.text import code, code_block, inline, person, pieces, when
 from bot.slack.views.words import version_words
-from storage.records import AuditRecord, RunbookRecord, VersionRecord, VersionStatus
+from storage.records import AuditRecord, RunbookRecord, VersionRecord
+from storage.states import VersionStatus
 
 if TYPE_CHECKING:
     from engine.chain import Verified

@@ -13,7 +13,8 @@ from bot.slack.views import possible, steps
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
 from bot.slack.views.text import as_json, code, duration, escape, inline, is_permalink, link, person, when
 from bot.slack.views.words import error_field, execution_words, spent_words
-from storage.records import ApprovalStatus, ExecutionRecord, ExecutionStatus, StepRunRecord, StepStatus
+from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import ApprovalStatus, ExecutionStatus, StepStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook

@@ -10,7 +10,8 @@ from bot.slack.ids import Action, GateRef
 from bot.slack.views.parts import Message, actions, button, context, message, section
 from bot.slack.views.text import as_json, code_block, escape, inline, person, pieces, when
 from bot.slack.views.words import approver_words, gate_words
-from storage.records import ApprovalStatus, Decision, Json, VoteRecord
+from storage.records import Json, VoteRecord
+from storage.states import ApprovalStatus, Decision
 
 if TYPE_CHECKING:
     from engine.executions import GateView

@@ -22,7 +22,8 @@ from bot.slack.ids import Action, GateRef, HomeState, encode
 from bot.slack.views.lists import run_line, runbook_line
 from bot.slack.views.parts import actions, button, context, header, section, sections
 from bot.slack.views.text import code, inline, person, plain, when
-from storage.records import ExecutionRecord, RunbookRecord, VersionStatus
+from storage.records import ExecutionRecord, RunbookRecord
+from storage.states import VersionStatus
 
 if TYPE_CHECKING:
     from engine.approvals import Waiting

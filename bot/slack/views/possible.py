@@ -11,7 +11,8 @@ from bot.slack.ids import Action
 from bot.slack.views.words import CONTAINERS
 from engine import reopening
 from engine.definition.graph import holds_gate
-from storage.records import ExecutionRecord, ExecutionStatus, Phase, StepRunRecord, StepStatus
+from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import ExecutionStatus, Phase, StepStatus
 
 if TYPE_CHECKING:
     from engine.executions import ExecutionView

@@ -10,7 +10,7 @@ from bot.slack.views.gate import gate_blocks
 from bot.slack.views.parts import Message, context, message, said, section
 from bot.slack.views.text import code, duration, inline, link, when
 from bot.slack.views.words import approver_words, gate_words
-from storage.records import ApprovalStatus
+from storage.states import ApprovalStatus
 
 if TYPE_CHECKING:
     from engine.executions import ExecutionView, GateView

@@ -12,7 +12,8 @@ from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
 from bot.slack.views.parts import Person, rich, sections
 from bot.slack.views.text import as_json, code, cut, escape, inline, is_person, one_line, person, plain
 from bot.slack.views.words import PHASES, error_field, never_started, step_words, task_status
-from storage.records import Json, Phase, StepRunRecord, StepStatus
+from storage.records import Json, StepRunRecord
+from storage.states import Phase, StepStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook

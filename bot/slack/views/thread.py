@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import channel, code, duration, escape, inline, person
 from bot.slack.views.words import CONTAINERS, spent_words
-from storage.records import Decision, EventRecord, ExecutionRecord, ExecutionStatus, Phase
+from storage.records import EventRecord, ExecutionRecord
+from storage.states import Decision, ExecutionStatus, Phase
 
 if TYPE_CHECKING:
     from engine.executions import ExecutionView

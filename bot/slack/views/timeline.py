@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from bot.slack.views.steps import folded, ordered
 from bot.slack.views.text import cut, duration, one_line
 from bot.slack.views.words import CONTAINERS, execution_words, spent_words, step_words
-from storage.records import EventRecord, StepRunRecord, StepStatus
+from storage.records import EventRecord, StepRunRecord
+from storage.states import StepStatus
 
 if TYPE_CHECKING:
     from engine.executions import ExecutionView

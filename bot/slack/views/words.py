@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.slack.views.text import duration, group, inline, person
-from storage.records import (
-    ApprovalRecord,
-    ApprovalStatus,
-    ExecutionRecord,
-    ExecutionStatus,
-    Json,
-    Phase,
-    StepRunRecord,
-    StepStatus,
-    VersionStatus,
-)
+from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
+from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, VersionStatus
 
 _EXECUTION = {
     ExecutionStatus.PENDING: ("⏳", "About to start"),
