@@ -104,7 +104,8 @@ class Incident:
             whom = f" (only to {self._names[private_to]})" if message.get("ephemeral") else ""
             thread = "  ↳ " if message.get("thread_ts") not in (None, message["ts"]) else ""
             who = self._names.get(message.get("user", ""), "Runbook Bot")
-            self._line(f"{thread}{who}{whom}", self._plain(message["text"]))
+            shared = [f"[{file['title']}]" for file in message.get("files", [])]
+            self._line(f"{thread}{who}{whom}", " ".join(filter(None, [self._plain(message["text"]), *shared])))
         for block in message.get("blocks", []):
             for task in block.get("tasks", []) if block["type"] == "plan" else []:
                 self._tell_task(task)

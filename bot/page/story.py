@@ -115,7 +115,7 @@ class Story:
     look: Look
     words: str
     trouble: str
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str | Moment], ...]
     parameters: str
     result: str
     pictures: tuple[Drawing, ...]
@@ -187,7 +187,7 @@ def _trouble(view: ExecutionView) -> str:
     return error_field(run.error, "message") or run.paused_reason or ""
 
 
-def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str]]:
+def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str | Moment]]:
     run = view.execution
     yield "Version", f"{run.slug}@{run.number}"
     yield "Digest", run.digest
@@ -204,9 +204,9 @@ def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str]]:
         yield "Channel", f"#{channel}"
     if run.replay_of:
         yield "Replays", run.replay_of
-    yield "Asked for at", moment(run.created_at).text
+    yield "Asked for at", moment(run.created_at)
     if run.ended_at is not None:
-        yield "Ended at", moment(run.ended_at).text
+        yield "Ended at", moment(run.ended_at)
         yield "Took", duration(run.ended_at - run.created_at)
     for word, ms in (("Waiting", run.waiting_ms), ("Paused", run.paused_ms)):
         if ms >= 1000:
