@@ -35,8 +35,8 @@ AT_ONCE := -n 3 --dist loadfile
 test: .venv/.dev
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
-test-all: .venv/.dev
-	$(BIN)/pytest $(AT_ONCE)
+test-all: test
+	$(BIN)/pytest -n 3 --dist worksteal -m slow
 
 # Both take a minute: SECONDS=300 for longer, SEED=7 for what happened then.
 chaos: .venv/.dev
