@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from engine import accepting, catalog, incidents
 from engine.accepting import Checked, Wanted
-from engine.access import Action, Actor, authorise, teams_seen
+from engine.access import Action, Actor, authorise, named, teams_seen
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
@@ -180,17 +180,18 @@ def no_such(execution_id: str) -> NotFound:
     return NotFound(f"There is no run {execution_id!r}. `runs all` lists the latest.")
 
 
-def view(rt: Runtime, execution_id: str) -> ExecutionView:
-    """Everything that is shown of an execution. Raises `NotFound`."""
+def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> ExecutionView:
+    """Everything that is shown of an execution, to this person where one is named. Raises `NotFound`."""
     with database.reading():
         execution = find(rt, execution_id)
         queued = execution.slot == "queued" and execution.slot_group is not None
+        ahead = executions.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
         return ExecutionView(
             execution=execution,
             runbook=catalog.shown_definition(execution),
             steps=tuple(steps.of_execution(execution.id)),
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
-            ahead=tuple(executions.holders(rt.workspace_id, str(execution.slot_group))) if queued else (),
+            ahead=tuple(named(rt, actor, ahead) if actor else ahead),
         )
 
 

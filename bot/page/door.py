@@ -119,7 +119,7 @@ class Pages:
 
     def _run(self, actor: Actor, execution_id: str) -> str:
         found = self._seen(actor, execution_id)
-        return _PAGES.get_template("execution.html").render(story=story(self._rt, found.id), actor=actor)
+        return _PAGES.get_template("execution.html").render(story=story(self._rt, found.id, actor), actor=actor)
 
     def _runbooks(self, actor: Actor) -> str:
         authorise(self._rt, actor, Action.VIEW, None)
