@@ -12,7 +12,6 @@ from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, OSCAR, Stage, is_private, re
 from bot.simulator.directory import CHANNELS
 from engine import incidents
 
-
 NOTE = """
 apiVersion: runbook/v1
 id: note
