@@ -116,6 +116,7 @@ def retry(
         _must_be_approved(transition.execution)
         reopening.reopen(transition, step)
         if changed:
+            transition.edit(revision=transition.execution.revision + 1)
             reopening.ask_again(transition)
         transition.tell("step_retried", step.path, actor.user_id, reason=reason.strip(), changed=changed)
         detail = {"step": step.path, "parameters": parameters, "reason": reason}

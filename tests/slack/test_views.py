@@ -615,7 +615,7 @@ def test_a_diff_is_shown_whole_or_says_that_it_is_not() -> None:
         (event("step_retried", reason="", changed=False), "🔁 <@U0ALICE01> had *restart* tried again."),
         (
             event("step_retried", reason="typo", changed=True),
-            "🔁 <@U0ALICE01> had *restart* tried again with other parameters; its gates are asked again: typo",
+            "🔁 <@U0ALICE01> had *restart* tried again with other parameters: typo",
         ),
         (event("paused", None, reason="paused by hand"), "⏸️ <@U0ALICE01> paused this run."),
         (event("paused", None, None, reason="deprecated"), "⏸️ Paused: deprecated"),
