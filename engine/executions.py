@@ -95,9 +95,10 @@ def request(
     The same version, parameters and incident run once at a time: while such a run is open it is returned instead, and
     one that succeeded within `reuse_within_ms` as well; `force` starts another and needs a reason. The same `key` of
     the same person gives the same answer again, and raises `Conflict` for a different request. `incident` may hold
-    channel, channel_name and permalink; with a channel the run gets a card there. Raises as `accepting.check`.
+    channel, channel_name and permalink; with a channel the run gets a card there, and the channel becomes an incident
+    where its name tells of one. Raises as `accepting.check`.
     """
-    checked = accepting.check(rt, actor, replace(wanted, incident=incidents.bound(rt, wanted.incident)))
+    checked = accepting.check(rt, actor, replace(wanted, incident=_bound(rt, actor, wanted)))
     if force and not checked.wanted.reason:
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     for left in reversed(range(_ID_TRIES)):
@@ -110,6 +111,14 @@ def request(
     if accepted.how == "started":
         rt.hint([accepted.execution.id])
     return accepted
+
+
+def _bound(rt: Runtime, actor: Actor, wanted: Wanted) -> dict[str, Any]:
+    channel, name = (str(wanted.incident.get(key) or "") for key in ("channel", "channel_name"))
+    if channel and name:
+        authorise(rt, actor, Action.START, catalog.get(rt, wanted.slug))  # who may not run it opens no incident either
+        incidents.recognise(rt, channel, name)
+    return incidents.bound(rt, wanted.incident)
 
 
 def _accept_once(

@@ -204,6 +204,16 @@ def test_the_audit_is_searched_and_checked(api: Api) -> None:
         refused(api.ask("GET", path, BOB), 403, "not_allowed")
 
 
+def test_a_channels_name_tells_of_an_incident_here_too(api: Api) -> None:
+    """It is open from the first run that is asked for there."""
+    body = {"parameters": {"service": "api"}, "incident": {"channel": "C0INC0001", "channel_name": "inc-4711"}}
+    made = api.post("/runbooks/drain/execute", CAROL, body)
+    assert made.status_code == 202, made.text
+    (found,) = api.get("/incidents", CAROL)
+    assert (found["channel_name"], found["opened_by"]) == ("inc-4711", "system")
+    assert made.json()["execution"]["incident"]["case"] == found["id"]
+
+
 def test_an_incident_is_opened_told_and_closed(api: Api) -> None:
     """Its story hides the runs of other teams."""
     made = api.post(
