@@ -14,6 +14,7 @@ _PARTS = {
     "@USER": "somebody, by a mention",
     "TEXT": "words that the id, the name or the description has to hold",
     "tag": "only runbooks with this tag",
+    "team": "only runbooks of this team",
     "ID": "a runbook's id, as `list` shows it",
     "VERSION": "the number of a version; left out, the newest",
     "RUN": "a run's id such as R-7K2M9Q; left out, the run of this thread or the only one here that can be meant",
@@ -21,7 +22,7 @@ _PARTS = {
     "here|mine|open|all": "runs of this channel, your own, those still open, or all",
     "retry|done|failed": "call again, take it as done, or take it as failed",
     "ID|RUN": "a runbook's id or a run's",
-    "status": "only runs in this state, such as failed or running",
+    "status": "only those in this state: runs such as failed, runbooks such as draft",
     "runbook": "only runs of this runbook",
     "by": "only runs that this person asked for or answers for",
     "since": "only runs since then: 2h, 30m or 1d",
@@ -111,7 +112,7 @@ def parts_of(verb: Verb) -> list[tuple[str, str]]:
 
 
 _VALUES = {
-    "list": ("TAG",),
+    "list": ("TAG", "TEAM"),
     "replay": ("STEP",),
     "run": ("TIME",),
     "runs": ("STATUS", "ID", "TIME", "@USER"),

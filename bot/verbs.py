@@ -26,7 +26,13 @@ _COMMENT = frozenset({"comment"})
 
 VERBS: tuple[Verb, ...] = (
     Verb("help", "help [VERB]", "What you can type here, or the parts of one verb; help all lists every verb.", (0, 2)),
-    Verb("list", "list [TEXT] [tag=TAG]", "The runbooks there are.", (0, 8), frozenset({"tag"})),
+    Verb(
+        "list",
+        "list [TEXT] [tag=TAG] [team=TEAM] [status=STATUS]",
+        "The runbooks there are.",
+        (0, 8),
+        frozenset({"tag", "team", "status"}),
+    ),
     Verb("show", "show ID[@VERSION]", "What a runbook does, its parameters and its versions.", (1, 1)),
     Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
     Verb(

@@ -17,8 +17,10 @@ _LATEST = 20
 
 
 def runbooks(ask: Ask) -> Answer:
-    """`list [TEXT] [tag=TAG]`."""
-    found = ask.api.all_of("runbooks", text=" ".join(ask.command.words), tag=ask.option("tag") or None)
+    """`list [TEXT] [tag=TAG] [team=TEAM] [status=STATUS]`."""
+    tag, team = ask.option("tag") or None, ask.option("team") or None
+    status = ask.option("status").upper() or None
+    found = ask.api.all_of("runbooks", text=" ".join(ask.command.words), tag=tag, team=team, status=status)
     return Answer(found, show.runbooks_lines(found))
 
 

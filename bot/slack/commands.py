@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bot.grammar import Command, spell
+from bot.grammar import Command, GrammarError, spell, verb
 from bot.manual import verbs_about
 from bot.slack import incident, looking, running, steering, tokens
 from bot.slack.ask import Ask, Several, the_run
@@ -49,7 +49,12 @@ def _help(ask: Ask) -> Message:
 
 
 def _list(ask: Ask) -> Message:
-    found = catalog.listing(ask.desk.rt, " ".join(ask.command.words), ask.option("tag") or None)
+    status = ask.option("status").upper()
+    if status not in ("", *VersionStatus):
+        known = ", ".join(each.lower() for each in VersionStatus)
+        raise GrammarError(f"There is no status “{status[:40].lower()}”: it is one of {known}.", verb("list").usage)
+    tag, team = ask.option("tag") or None, ask.option("team") or None
+    found = catalog.listing(ask.desk.rt, " ".join(ask.command.words), tag, team=team, status=status or None)
     return lists.runbooks_view(found, ask.spoken, catalog.startable(ask.desk.rt, ask.actor, found))
 
 

@@ -223,6 +223,9 @@ def test_programs_get_json(shell: Shell) -> None:
     assert done.returncode == 1
     assert json.loads(done.stdout)["status"] == "CANCELLED"
     assert [each["id"] for each in shell.json(CAROL, "list", "restart")] == ["restart"]
+    assert [each["id"] for each in shell.json(CAROL, "list", "restart", "status=approved")] == ["restart"]
+    assert shell.json(CAROL, "list", "restart", "team=nobodys") == []
+    assert "status" in shell.said(CAROL, "list", "status=odd", code=2)
 
 
 def test_lines_where_there_is_no_terminal(shell: Shell) -> None:

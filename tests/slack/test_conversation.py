@@ -6,6 +6,8 @@ from typing import Any
 
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, UNHEARD, Stage, shown, wait_for
 
+from engine import catalog
+
 
 def test_a_run_from_a_command_is_shown_to_its_end(bot: Stage) -> None:
     """A command with everything in it starts a run, whose card and thread tell of its end."""
@@ -105,6 +107,15 @@ def test_refusals_are_private_sentences(bot: Stage) -> None:
     assert "Type `/runbook run ID" in bot.say("run")
     assert "Only a platform admin" in bot.say("admin sync", BOB)
     assert "Guests may not" in bot.say("list", GUEST)
+
+
+def test_the_list_is_narrowed_by_team_and_status(bot: Stage) -> None:
+    """As on Home; a status that there is not is a sentence."""
+    drain = catalog.get(bot.rt, "drain")
+    assert "drain" in bot.say(f"list drain team={drain.team} status={drain.status.lower()}")
+    assert "No runbook fits" in bot.say("list drain team=nobodys")
+    assert "No runbook fits" in bot.say("list drain status=deprecated")
+    assert "draft, approved, deprecated" in bot.say("list status=odd")
 
 
 def test_questions_are_answered(bot: Stage) -> None:
