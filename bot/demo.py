@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 
 from bot.demo_incident import Incident
+from bot.stopping import stop_signals
 
 HOME = Path(__file__).resolve().parents[1]
 TARGET_PORT = 3901
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="play the incident and exit")
     once = parser.parse_args(arguments).once
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         signal.signal(number, _interrupt)
     try:
         return _demo(once)

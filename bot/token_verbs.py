@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(settings: Settings, chosen: argparse.Namespace) -> int:
-    """Do it and return the exit code: 0 done, 1 refused, 2 wrong usage. The secret alone goes to standard output."""
+    """Do it and return the exit code: 0 done, 2 wrong usage, 3 refused. The secret alone goes to standard output."""
     rt = boot.open_engine(settings)
     try:
         if chosen.what == "create":
@@ -45,7 +45,7 @@ def run(settings: Settings, chosen: argparse.Namespace) -> int:
         return 2
     except EngineError as error:
         print(f"runbook: {error}", file=sys.stderr)
-        return 1
+        return 3
     return 0
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot import embedded_redis, web
+from bot.stopping import stop_signals
 from bot.worker import WORKER_ID_VARIABLE
 from engine import boot
 from engine.errors import BadSettings
@@ -65,9 +66,9 @@ class Child:
 
 
 def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT, then stop everything. Raises `BadSettings`."""
+    """Run until SIGTERM, SIGINT or the terminal's end, then stop everything. Raises `BadSettings`."""
     stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         signal.signal(number, lambda received, _frame: stopping.append(received))
     with _alone(settings.home):
         secret_key(settings)

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from bot.api import app as api
@@ -136,6 +136,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
         log.warning("%s", problem)
     routes: list[BaseRoute] = [
         Route("/hooks/events", _events(hooks), methods=["POST"]),
+        Route("/", _front),
         Route("/livez", _livez),
         Route("/readyz", _ready(rt, slack)),
         Route("/healthz", _ready(rt, slack)),
@@ -176,6 +177,11 @@ async def _nothing_there(request: Request, _error: Exception) -> Response:
 def _identifying(rt: Runtime, door: Door | None) -> Callable[[str], Actor]:
     """Who somebody is now; without Slack, who they were when it was last heard."""
     return door.desk.directory.identify if door is not None else partial(people.as_known, rt)
+
+
+async def _front(_request: Request) -> Response:
+    """Whoever opens the bare address wants to see what there is."""
+    return RedirectResponse("/runbooks")
 
 
 async def _livez(_request: Request) -> Response:

@@ -94,14 +94,14 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         raise catalog.no_such(version.slug)
     catalog.must_run(rt, runbook, version.number)
     execution = _new(rt, actor, checked)
-    group, slot = slots.take(execution, checked.runbook)
+    group, slot = slots.take(rt, actor, execution, checked.runbook)
     execution = replace(execution, slot_group=group, slot=slot)
     executions.create(execution)
     transition = Transition(rt, execution)
     conditions = rows.make_main(transition, checked.runbook.steps)
     transition.tell("started", actor=actor.user_id, reason=wanted.reason)
     if slot == "queued":
-        transition.tell("queued", group=group, behind=executions.holders(rt.workspace_id, str(group)))
+        transition.tell("queued", group=group, behind=slots.ahead_of(execution, str(group)))
     if conditions:
         flow.let_on_held(transition)
     detail = {

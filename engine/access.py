@@ -5,7 +5,7 @@ Who has which role is `engine.roles`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -144,6 +144,16 @@ def teams_seen(rt: Runtime, actor: Actor) -> frozenset[str] | None:
         return None
     roles = roles_of(rt, actor.user_id)
     return None if roles.platform_admin or roles.responder else roles.member_of | roles.admin_of
+
+
+ELSEWHERE = "a run of another team"
+
+
+def named(rt: Runtime, actor: Actor, execution_ids: Iterable[str]) -> list[str]:
+    """These runs by their ids; of one that this person may not look at only `ELSEWHERE` is said."""
+    with database.reading():
+        runs = [(each, executions.by_id(each)) for each in execution_ids]
+    return [each if run and verdict(rt, actor, Action.VIEW, run).allowed else ELSEWHERE for each, run in runs]
 
 
 _STANDING = {

@@ -8,13 +8,18 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from engine.access import Action, Actor, authorise, verdict
-from engine.definition import codec, graph
+from engine.definition import codec, graph, lint
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotApproved, NotFound, Undecodable
 from engine.runtime import Runtime
 from storage import audit, database, executions, runbooks
 from storage.records import AuditRecord, ExecutionRecord, RunbookRecord, VersionRecord
 from storage.states import Severity, VersionStatus
+
+_NOBODY = (
+    "Nobody in this workspace is known to have written this, so nobody is kept from approving their own edit. A file "
+    "that is committed with an e-mail address that Slack knows has an author."
+)
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +100,12 @@ def history(rt: Runtime, slug: str) -> list[VersionRecord]:
 def definition(record: VersionRecord) -> Runbook:
     """What this version says."""
     return definition_of(record.id)
+
+
+def warnings(version: VersionRecord) -> list[str]:
+    """What deserves a second look before this version is approved: in its text, and in who wrote it."""
+    nobody = [] if version.author else [_NOBODY]
+    return [*nobody, *(each.message for each in lint.warnings(definition(version)))]
 
 
 @lru_cache(maxsize=512)

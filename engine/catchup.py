@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine import executions, explain, incidents
+from engine import explain, incidents
 from engine.access import Action, Actor, authorise
 from engine.explain import Explanation
 from engine.runtime import Runtime
@@ -51,7 +51,7 @@ def catch_up(rt: Runtime, actor: Actor, channel: str) -> Story:
         deeds = audit.of_things(rt.workspace_id, things, MOST_DEEDS)
         return Story(
             incident, since, runs, len(newest) > MOST_RUNS,
-            tuple(explain.explain_view(rt, executions.view(rt, run.id)) for run in under_way),
-            tuple(explain.explain_view(rt, executions.view(rt, run.id)) for run in failed),
+            tuple(explain.explain(rt, run.id, actor) for run in under_way),
+            tuple(explain.explain(rt, run.id, actor) for run in failed),
             tuple(reversed(deeds)),
         )  # fmt: skip

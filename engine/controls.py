@@ -82,7 +82,7 @@ def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -
         step = _step(found, path)
         _must_hold_no_gate(transition, step)
         if step.status is StepStatus.FAILED:
-            step = _reopened(transition, step)
+            step = _reopened(transition, actor, step)
         elif step.status not in (StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN):
             raise Conflict(f"{path} of {found.id} is {step.status}: only a step that has not ended can be skipped.")
         elif transition.execution.status.ended or step.phase is not transition.execution.phase:
@@ -114,8 +114,9 @@ def retry(
             transition.edit(parameters=validate(transition.runbook.parameters, values))
         changed = transition.execution.parameters != found.parameters
         _must_be_approved(transition.execution)
-        reopening.reopen(transition, step)
+        reopening.reopen(transition, actor, step)
         if changed:
+            transition.edit(revision=transition.execution.revision + 1)
             reopening.ask_again(transition)
         transition.tell("step_retried", step.path, actor.user_id, reason=reason.strip(), changed=changed)
         detail = {"step": step.path, "parameters": parameters, "reason": reason}
@@ -171,10 +172,10 @@ def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choi
     return transition.execution
 
 
-def _reopened(transition: Transition, step: StepRunRecord) -> StepRunRecord:
+def _reopened(transition: Transition, actor: Actor, step: StepRunRecord) -> StepRunRecord:
     """A failed step of a run that goes on, ready to be skipped; what a failed branch or loop still held goes first."""
     _must_be_approved(transition.execution)
-    reopening.reopen(transition, step)
+    reopening.reopen(transition, actor, step)
     if step.kind in decide.CONTAINERS:
         containers.skip_rest(transition, f"{step.path}")
     (now,) = steps.at_paths(step.execution_id, [step.path])

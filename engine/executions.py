@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from engine import accepting, catalog, incidents
 from engine.accepting import Checked, Wanted
-from engine.access import Action, Actor, authorise, teams_seen
+from engine.access import Action, Actor, authorise, named, teams_seen
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
@@ -95,9 +95,10 @@ def request(
     The same version, parameters and incident run once at a time: while such a run is open it is returned instead, and
     one that succeeded within `reuse_within_ms` as well; `force` starts another and needs a reason. The same `key` of
     the same person gives the same answer again, and raises `Conflict` for a different request. `incident` may hold
-    channel, channel_name and permalink; with a channel the run gets a card there. Raises as `accepting.check`.
+    channel, channel_name and permalink; with a channel the run gets a card there, and the channel becomes an incident
+    where its name tells of one. Raises as `accepting.check`.
     """
-    checked = accepting.check(rt, actor, replace(wanted, incident=incidents.bound(rt, wanted.incident)))
+    checked = accepting.check(rt, actor, replace(wanted, incident=_bound(rt, actor, wanted)))
     if force and not checked.wanted.reason:
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     for left in reversed(range(_ID_TRIES)):
@@ -110,6 +111,14 @@ def request(
     if accepted.how == "started":
         rt.hint([accepted.execution.id])
     return accepted
+
+
+def _bound(rt: Runtime, actor: Actor, wanted: Wanted) -> dict[str, Any]:
+    channel, name = (str(wanted.incident.get(key) or "") for key in ("channel", "channel_name"))
+    if channel and name:
+        authorise(rt, actor, Action.START, catalog.get(rt, wanted.slug))  # who may not run it opens no incident either
+        incidents.recognise(rt, channel, name)
+    return incidents.bound(rt, wanted.incident)
 
 
 def _accept_once(
@@ -171,17 +180,18 @@ def no_such(execution_id: str) -> NotFound:
     return NotFound(f"There is no run {execution_id!r}. `runs all` lists the latest.")
 
 
-def view(rt: Runtime, execution_id: str) -> ExecutionView:
-    """Everything that is shown of an execution. Raises `NotFound`."""
+def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> ExecutionView:
+    """Everything that is shown of an execution, to this person where one is named. Raises `NotFound`."""
     with database.reading():
         execution = find(rt, execution_id)
         queued = execution.slot == "queued" and execution.slot_group is not None
+        ahead = executions.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
         return ExecutionView(
             execution=execution,
             runbook=catalog.shown_definition(execution),
             steps=tuple(steps.of_execution(execution.id)),
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
-            ahead=tuple(executions.holders(rt.workspace_id, str(execution.slot_group))) if queued else (),
+            ahead=tuple(named(rt, actor, ahead) if actor else ahead),
         )
 
 

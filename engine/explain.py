@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine import decide, executions
+from engine.access import Actor, named
 from engine.executions import ExecutionView, GateView
 from engine.roles import approver_ids, runners
 from engine.runtime import Runtime
@@ -50,27 +51,33 @@ class Explanation:
     more: int = 0
 
 
-def explain(rt: Runtime, execution_id: str) -> Explanation:
-    """Why this run is where it is. Raises `NotFound`."""
-    return explain_view(rt, executions.view(rt, execution_id))
+def explain(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Explanation:
+    """Why this run is where it is, as told to this person where one is named. Raises `NotFound`."""
+    return explain_view(rt, executions.view(rt, execution_id, actor), actor)
 
 
-def explain_view(rt: Runtime, view: ExecutionView) -> Explanation:
+def explain_view(rt: Runtime, view: ExecutionView, actor: Actor | None = None) -> Explanation:
     """The same of a run that was looked at already."""
     with database.reading():
-        found = [*_of_run(rt, view), *_of_steps(rt, view)] if not view.execution.status.ended else _ended(rt, view)
+        found = (
+            [*_of_run(rt, view, actor), *_of_steps(rt, view)] if not view.execution.status.ended else _ended(rt, view)
+        )
         if not found or all(reason.kind == "starting" for reason in found):
             found = [*_nobody(view), *found] or [Reason("starting", since=view.execution.status_since)]
     return Explanation(view.execution, tuple(found[:MOST]), max(0, len(found) - MOST))
 
 
-def _of_run(rt: Runtime, view: ExecutionView) -> Iterator[Reason]:
+def _of_run(rt: Runtime, view: ExecutionView, actor: Actor | None) -> Iterator[Reason]:
     """What holds up or ends the run as a whole."""
     run = view.execution
     who = runners(rt, run.team)
     if run.slot == "queued":
         before = stored.queued_before(rt.workspace_id, str(run.slot_group), run.id)
-        facts = {"group": run.slot_group, "holders": list(view.ahead), "queued_before": before}
+        facts = {
+            "group": run.slot_group,
+            "holders": list(view.ahead),
+            "queued_before": named(rt, actor, before) if actor else before,
+        }
         yield Reason("queued", since=run.created_at, who=who, verbs=("cancel",), facts=facts)
     if run.status is ExecutionStatus.PAUSED:
         event = events.last(run.id, "paused")

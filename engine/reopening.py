@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine import containers, context, decide, flow, slots
+from engine.access import Actor
 from engine.definition.model import Runbook
 from engine.errors import Conflict
 from engine.transition import Transition
@@ -38,7 +39,7 @@ def the_failed(transition: Transition, path: str | None) -> StepRunRecord:
     return leaves[0]
 
 
-def reopen(transition: Transition, step: StepRunRecord) -> None:
+def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
     """Make a FAILED run go on: its failed step is READY, its containers wait again, what was held back may start.
 
     What failed beside it in the same branch or round runs again too. Raises `Conflict`.
@@ -53,7 +54,7 @@ def reopen(transition: Transition, step: StepRunRecord) -> None:
     failed = flow.in_the_way(transition)
     if step.path not in [each.path for each in failed]:
         raise Conflict(f"{execution.id} went on in spite of {step.path}, which has failed: replay the run instead.")
-    group, slot = slots.take(execution, transition.runbook)
+    group, slot = slots.take(transition.rt, actor, execution, transition.runbook)
     if slot == "queued":
         raise Conflict(f"{execution.id} needs a slot of {group}, and all are taken. Try again when one is free.")
     _revive(transition, step, _with_siblings(step, failed))

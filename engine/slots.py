@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from engine import context
+from engine.access import ELSEWHERE, Actor, named
 from engine.definition.model import Runbook
 from engine.errors import Conflict
 from engine.expressions import render_text
+from engine.runtime import Runtime
 from engine.transition import Transition
 from storage import database, executions, steps
 from storage.records import ExecutionRecord
 
 
-def take(execution: ExecutionRecord, runbook: Runbook) -> tuple[str | None, str | None]:
+def take(rt: Runtime, actor: Actor, execution: ExecutionRecord, runbook: Runbook) -> tuple[str | None, str | None]:
     """The group of a new or retried execution and what it gets there: a slot, a share of one, or a place in the queue.
 
     A run shares the slot of the run that started it: that waits for it, so for another slot it would wait for ever.
-    Needs a transaction. Raises `Conflict` where the runbook says reject, naming who holds the slots.
+    Needs a transaction. Raises `Conflict` where the runbook says reject, naming those that hold the slots
+    as far as `actor` may see them.
     """
     wanted = runbook.concurrency
     if wanted is None:
@@ -29,10 +32,16 @@ def take(execution: ExecutionRecord, runbook: Runbook) -> tuple[str | None, str 
     if len(holders) < wanted.limit:
         return group, "held"
     if wanted.on_conflict == "reject":
-        raise Conflict(
-            f"Only {wanted.limit} run{'s' if wanted.limit > 1 else ''} of {group} at a time: {', '.join(holders)}."
-        )
+        seen_ahead = ", ".join(named(rt, actor, holders))
+        raise Conflict(f"Only {wanted.limit} run{'s' if wanted.limit > 1 else ''} of {group} at a time: {seen_ahead}.")
     return group, "queued"
+
+
+def ahead_of(execution: ExecutionRecord, group: str) -> list[str]:
+    """The runs that hold the group's slots, for the record of this one, which its whole team may read."""
+    ids = executions.holders(execution.workspace_id, group)
+    teams = {each: run.team for each in ids if (run := executions.by_id(each))}
+    return [each if teams.get(each, "") in (None, execution.team) else ELSEWHERE for each in ids]
 
 
 def free(transition: Transition) -> None:

@@ -109,6 +109,7 @@ class ExecutionRecord:
     `parent_step` is the step run that started this execution, `replay_of` the execution that it replays.
     `event_seq` is the number of the last event row: it grows with every change. `result` is what a SUCCESS brought, and
     `error` ({code, message, step}) why it is none. `owner` is who answers for it since it was handed over, else None.
+    `revision` counts how often its parameters were changed.
     """
 
     id: str
@@ -154,6 +155,7 @@ class ExecutionRecord:
     parent_step: int | None = None
     replay_of: str | None = None
     owner: str | None = None
+    revision: int = 0
 
     @property
     def responsible(self) -> str:

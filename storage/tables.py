@@ -202,6 +202,7 @@ class Execution(Table):
     parent_step = pw.BigIntegerField(null=True)
     replay_of = Text(null=True)
     owner = Text(null=True)
+    revision = pw.BigIntegerField()
 
 
 class StepRun(Table):

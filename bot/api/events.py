@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from bot.api import models
 from bot.api.caller import Asking, Caller
+from bot.api.feed import Watch
 from bot.api.problems import documented
 from bot.api.route import Operation
 from engine import executions, sight, tokens
@@ -47,13 +48,11 @@ async def follow_execution(
 
 
 async def _told(caller: Caller, execution_id: str, seen: int) -> AsyncIterator[str]:
+    watch = Watch()
     async for batch in caller.house.feed.follow(execution_id, seen):
-        if batch:
-            yield "".join(_message(models.Event.of(each)) for each in batch)
-        elif await caller.house.in_thread(_may_go_on, caller, execution_id):
-            yield ": still here\n\n"
-        else:
+        if watch.due(batch) and not await caller.house.in_thread(_may_go_on, caller, execution_id):
             return
+        yield "".join(_message(models.Event.of(each)) for each in batch) or ": still here\n\n"
     yield "event: end\ndata: {}\n\n"
 
 

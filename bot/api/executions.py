@@ -82,7 +82,7 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
 def get_execution(caller: Asking, execution: str) -> models.ExecutionDetail:
     """One run with its steps and gates."""
     found = seen(caller, execution)
-    view = executions.view(caller.rt, found.id)
+    view = executions.view(caller.rt, found.id, caller.actor)
     return models.ExecutionDetail(
         **models.execution_fields(view.execution),
         steps=[models.Step.of(each) for each in view.steps],
@@ -140,7 +140,7 @@ def hand_over_execution(caller: Asking, execution: str, how: models.Handover) ->
 def explain_execution(caller: Asking, execution: str) -> models.Explanation:
     """What it does or waits for, since when, until when, and who can do something about it."""
     run = seen(caller, execution)
-    return models.Explanation.of(explain.explain(caller.rt, run.id))
+    return models.Explanation.of(explain.explain(caller.rt, run.id, caller.actor))
 
 
 @router.get("/{execution}/logs", responses=documented(404, 409))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,21 @@ class _Topic:
     def wake(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
+
+
+class Watch:
+    """When to ask again whether a follower may go on: with each sign of life, and at the latest every `HEARTBEAT_S`."""
+
+    def __init__(self) -> None:
+        self._asked = time.monotonic()
+
+    def due(self, batch: Sequence[EventRecord]) -> bool:
+        """Whether to ask before this batch is told."""
+        now = time.monotonic()
+        if batch and now - self._asked < HEARTBEAT_S:
+            return False
+        self._asked = now
+        return True
 
 
 class Feed:

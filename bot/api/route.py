@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import Request, Response
@@ -39,18 +40,21 @@ class Operation(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **keys: Any) -> None:
         if "POST" in (keys.get("methods") or ()):
             keys["openapi_extra"] = {"parameters": [_KEY]}
-            keys["responses"] = {**problems.documented(409, 422), **(keys.get("responses") or {})}
+            keys["responses"] = {**problems.documented(409), **(keys.get("responses") or {})}
+        keys["responses"] = {**problems.documented(422), **(keys.get("responses") or {})}
         looks = set(keys.get("methods") or ()) <= {"GET"}
         threaded = endpoint if inspect.iscoroutinefunction(endpoint) else _threaded(endpoint, looks)
         super().__init__(path, threaded, **keys)
 
     def get_route_handler(self) -> Handler:
         act = super().get_route_handler()
+        known = {each.alias for each in self.dependant.query_params}
 
         async def handle(request: Request) -> Response:
             try:
                 house: House = request.app.state.house
                 caller = request.state.caller = await house.caller(request)
+                _must_be_known(request, known)
                 _must_be_json(request)
                 body = await _body(request)
                 whole = _with_body(request, body)
@@ -91,6 +95,15 @@ async def _once(caller: Caller, request: Request, body: bytes, act: Handler) -> 
     text = bytes(answer.body).decode()
     await house.changing(requests.answered, caller.rt, caller.actor, key, answer.status_code, kept, text)
     return answer
+
+
+def _must_be_known(request: Request, known: Collection[str]) -> None:
+    """A misspelt filter would answer with everything, and nobody would notice."""
+    for name in request.query_params:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            words = f"There is no such parameter{f'; did you mean {near[0]}' if near else ''}."
+            raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name[:40]), "msg": words}])
 
 
 def _must_be_json(request: Request) -> None:

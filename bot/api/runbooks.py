@@ -14,7 +14,6 @@ from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation
 from engine import authoring, catalog, executions, sight
 from engine.access import teams_seen
-from engine.definition import lint
 from storage.records import Filter, RunbookRecord
 from storage.states import ExecutionStatus, VersionStatus
 
@@ -133,8 +132,7 @@ def list_versions(caller: Asking, runbook: str) -> list[models.Version]:
 def get_version(caller: Asking, runbook: str, version: Annotated[int, Path(ge=1, le=2**31)]) -> models.VersionDetail:
     """One version with its text, and with what deserves a second look."""
     found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
-    warnings = [each.message for each in lint.warnings(catalog.definition(found))]
-    return models.VersionDetail(**dict(models.Version.of(found)), source=found.source, warnings=warnings)
+    return models.VersionDetail(**dict(models.Version.of(found)), source=found.source, warnings=catalog.warnings(found))
 
 
 @router.get("/{runbook}/diff", responses=documented(404, 422))

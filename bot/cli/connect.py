@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bot.api import PREFIX
+from bot.cli.options import Usage
 from engine.settings import Settings
 
 Json = Any
@@ -171,7 +172,7 @@ def to_server(url: str, token: str) -> Iterator[Api]:
     """A server's API. `url` is the bot's address, with or without the API's path."""
     base = url.rstrip("/").removesuffix(PREFIX)
     if not base.startswith(("http://", "https://")):
-        raise Unreachable(f"--url takes an address such as https://runbook.example.com, not {url!r}.")
+        raise Usage(f"--url takes an address such as https://runbook.example.com, not {url!r}.")
     own = urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1")
     with httpx.Client(base_url=f"{base}{PREFIX}/", headers=_headers(token), timeout=TIMEOUT, trust_env=not own) as http:
         yield Api(http, base)

@@ -118,7 +118,10 @@ def can(ask: Ask) -> Answer:
 
 def _ruled(found: Json) -> Iterator[str]:
     thing = f" {found['thing']}" if found["thing"] else ""
-    yield f"{found['person']} {'may' if found['allowed'] else 'may not'} {found['verb']}{thing}. {found['why']}"
+    may = "may" if found["allowed"] else "may not"
+    yield f"{found['person']} {may} {found['verb']}{thing}. {found['rule'] or found['why']}"
+    if found["role"]:
+        yield f"  role: {found['role']}"
     if found["but"]:
         yield f"  but: {found['but']}"
     if found["ask"]:

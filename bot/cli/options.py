@@ -88,8 +88,12 @@ def split(words: Sequence[str]) -> tuple[Options, list[str]]:
 
 
 def token_of(options: Options, environ: Mapping[str, str]) -> str:
-    """The secret to ask with: `--token`, else RUNBOOK_TOKEN, else a file that nobody else can read. Raises `Usage`."""
-    given = options.token or environ.get("RUNBOOK_TOKEN", "").strip()
+    """The secret to ask with: `--token`, `--token-file`, RUNBOOK_TOKEN or a file of one's own, the first that is given.
+
+    What is typed wins over what stands in the environment: nobody is to act as somebody else unseen. A file that others
+    can read is refused. Raises `Usage`.
+    """
+    given = options.token or ("" if options.token_file else environ.get("RUNBOOK_TOKEN", "").strip())
     if given:
         return given
     path = options.token_file or default_token_file(environ)

@@ -14,12 +14,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bot.api.caller import House
+from bot.api.feed import Watch
 from bot.page.catalogue import catalogue
 from bot.page.links import COOKIE_S, Purpose, sign, verify
 from bot.page.picture import path_of
 from bot.page.story import story
-from engine import executions, sight
-from engine.access import Action, Actor, authorise, verdict
+from engine import sight
+from engine.access import Action, Actor, authorise
 from engine.errors import EngineError, NotAllowed, NotAuthenticated, NotFound
 from storage.records import ExecutionRecord
 
@@ -78,7 +79,7 @@ class Pages:
     async def _events(self, request: Request) -> Response:
         """Says, as server-sent events, that something happened in a run; what it was the page itself tells."""
         execution_id = request.path_params["execution_id"].upper()
-        return await self._answered(request, lambda actor: self._stream(actor, execution_id))
+        return await self._answered(request, lambda actor: self._stream(request, actor, execution_id))
 
     def _admitted(self, request: Request, execution_id: str, proof: str) -> Response:
         """Swap a link's proof for a cookie, so that it is neither in the address bar nor in the history."""
@@ -118,7 +119,7 @@ class Pages:
 
     def _run(self, actor: Actor, execution_id: str) -> str:
         found = self._seen(actor, execution_id)
-        return _PAGES.get_template("execution.html").render(story=story(self._rt, found.id), actor=actor)
+        return _PAGES.get_template("execution.html").render(story=story(self._rt, found.id, actor), actor=actor)
 
     def _runbooks(self, actor: Actor) -> str:
         authorise(self._rt, actor, Action.VIEW, None)
@@ -128,26 +129,28 @@ class Pages:
         authorise(self._rt, actor, Action.VIEW, None)
         return sight.execution(self._rt, actor, execution_id)
 
-    def _stream(self, actor: Actor, execution_id: str) -> Response:
+    def _stream(self, request: Request, actor: Actor, execution_id: str) -> Response:
         found = self._seen(actor, execution_id)
         headers = {**HEADERS, "x-accel-buffering": "no"}
-        return StreamingResponse(self._ticks(actor, found), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self._ticks(request, found), media_type="text/event-stream", headers=headers)
 
-    async def _ticks(self, actor: Actor, found: ExecutionRecord) -> AsyncIterator[str]:
+    async def _ticks(self, request: Request, found: ExecutionRecord) -> AsyncIterator[str]:
         yield f"id: {found.event_seq}\ndata: {found.status}\n\n"
+        watch = Watch()
         async for batch in self._house.feed.follow(found.id, found.event_seq):
-            if batch:
-                yield f"id: {batch[-1].seq}\ndata: {batch[-1].kind}\n\n"
-            elif await self._house.in_thread(self._may_go_on, actor, found.id):
-                yield ": still here\n\n"
-            else:
+            if watch.due(batch) and not await self._may_go_on(request, found.id):
                 return
+            yield f"id: {batch[-1].seq}\ndata: {batch[-1].kind}\n\n" if batch else ": still here\n\n"
         yield "event: end\ndata: ended\n\n"
 
-    def _may_go_on(self, actor: Actor, execution_id: str) -> bool:
-        """Whether this person may still see the run."""
-        now = replace(self._identify(actor.user_id), door=actor.door, scopes=actor.scopes)
-        return verdict(self._rt, now, Action.VIEW, executions.find(self._rt, execution_id)).allowed
+    async def _may_go_on(self, request: Request, execution_id: str) -> bool:
+        """Whether the cookie or token still counts, and its person may still see the run."""
+        try:
+            actor = await self._who(request)
+            await self._house.in_thread(self._seen, actor, execution_id)
+        except EngineError:
+            return False
+        return True
 
 
 _ASK_AGAIN = "In Slack, press “Open its page” on the card of a run, and follow the link that only you are shown."

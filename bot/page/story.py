@@ -17,6 +17,7 @@ from bot.slack.views.text import duration
 from bot.slack.views.words import approver_words, error_field, execution_words, gate_words, step_words
 from bot.telling import told
 from engine import events, executions, people
+from engine.access import Actor
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
@@ -148,9 +149,9 @@ class Names:
         return html.unescape(_GROUP.sub(lambda found: f"group {found[1]}", named))
 
 
-def story(rt: Runtime, execution_id: str) -> Story:
-    """Read a run. Raises `NotFound`."""
-    view = executions.view(rt, execution_id)
+def story(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Story:
+    """Read a run, for this person where one is named. Raises `NotFound`."""
+    view = executions.view(rt, execution_id, actor)
     run, names = view.execution, Names(rt)
     everything = ordered(view.steps)
     shown, _ = folded(everything, MAX_STEPS)

@@ -17,8 +17,6 @@ from bot.slack.views.text import code, inline
 from engine import approvals, catalog, chain, executions, projection, sync
 from engine import can as policy
 from engine.access import Action, abilities, authorise
-from engine.definition import lint
-from storage.records import VersionRecord
 from storage.states import Decision, ExecutionStatus, VersionStatus
 
 
@@ -77,12 +75,7 @@ def _change(ask: Ask, *, offer: bool) -> Message:
     history = catalog.history(ask.desk.rt, slug)
     diff = catalog.diff(ask.desk.rt, slug, version.number)
     first = not any(old.number < version.number and old.status is VersionStatus.APPROVED for old in history)
-    return admin.change_view(version, diff, warnings_of(version), offer=offer, first=first)
-
-
-def warnings_of(version: VersionRecord) -> list[str]:
-    """What lint says about a version."""
-    return [warning.message for warning in lint.warnings(catalog.definition(version))]
+    return admin.change_view(version, diff, catalog.warnings(version), offer=offer, first=first)
 
 
 def _run(ask: Ask) -> Message | None:

@@ -20,6 +20,7 @@ from bot.slack.reply import Place, Reply
 from bot.slack.views import errors as views
 from bot.slack.views.parts import said
 from engine import requests
+from engine.access import Actor
 from engine.errors import EngineError
 from engine.runtime import Runtime
 
@@ -36,6 +37,7 @@ class Desk:
         self.rt = rt
         self.client = client
         self.directory = directory or Directory(rt, client)
+        self._learning: set[str] = set()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="slack")
 
     @property
@@ -54,6 +56,14 @@ class Desk:
         except RuntimeError:
             log.warning("Something was asked while stopping, and is not done.")
 
+    def known(self, user: str) -> Actor | None:
+        """Who this is, for use before an ack: at once. None where Slack must be asked, which is then begun."""
+        actor = self.directory.known(user)
+        if actor is None and user not in self._learning:
+            self._learning.add(user)
+            self.hand_over(None, Reply(self.client, Place(user=user)), lambda _: self._learn(user))
+        return actor
+
     def once(self, key: str | None) -> bool:
         """Whether a request with this key comes for the first time; without a key always."""
         return key is None or requests.first_time(self.rt, key)
@@ -61,6 +71,12 @@ class Desk:
     def close(self) -> None:
         """Finish what was handed over and take nothing more."""
         self._pool.shutdown(wait=True, cancel_futures=False)
+
+    def _learn(self, user: str) -> None:
+        try:
+            self.directory.identify(user)
+        finally:
+            self._learning.discard(user)
 
     def _do(self, key: str | None, reply: Reply, work: Work) -> None:
         try:

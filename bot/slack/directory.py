@@ -79,9 +79,15 @@ class Directory:
     def identify(self, user_id: str) -> Actor:
         """Who this is. With Slack away and nothing recent known the standing is unknown, which may do nothing."""
         person = self._recent(user_id) or self._asked(user_id) or self._remembered(user_id)
-        if person is None:
-            return Actor(user_id, user_id, None, "unknown", "slack")
-        return Actor(person.user_id, person.name, person.email, person.standing, "slack")
+        return Actor(user_id, user_id, None, "unknown", "slack") if person is None else _actor(person)
+
+    def known(self, user_id: str) -> Actor | None:
+        """Who this is by what Slack said at most `PERSON_STALE_MS` ago, without asking it; None where it said nothing.
+
+        Good enough to show something before an ack. What is then done is judged by `identify`.
+        """
+        person = self._recent(user_id) or self._remembered(user_id)
+        return None if person is None else _actor(person)
 
     def channel(self, channel_id: str) -> tuple[str, str]:
         """A channel's name and topic, remembered for a short time; empty where Slack does not say."""
@@ -201,6 +207,10 @@ def _standing(user: Mapping[str, Any], team_id: str) -> str:
     if user.get("is_restricted") or user.get("is_ultra_restricted"):
         return "guest"
     return "member"
+
+
+def _actor(person: PersonRecord) -> Actor:
+    return Actor(person.user_id, person.name, person.email, person.standing, "slack")
 
 
 def _group(group: Mapping[str, Any], now: int) -> GroupRecord:

@@ -39,6 +39,7 @@ from engine.errors import InvalidParameters
 from storage.states import Decision
 
 MISSING = "Please say why: it goes into the record."
+NOT_YET_KNOWN = "Slack has not yet said who you are. Please press Next again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Submission:
 
 
 def read(desk: Desk, user: str, view: Mapping[str, Any]) -> Submission:
-    """Read a submitted view; quick enough to be done before the ack. Raises EngineError and BadValue."""
+    """Read a submitted view before the ack, so without asking Slack anything. Raises EngineError and BadValue."""
     state = view.get("state", {}).get("values", {})
     return _FORMS[Form(view["callback_id"])](desk, user, str(view.get("private_metadata", "")), state)
 
@@ -138,7 +139,10 @@ def _pick(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Sub
     place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
     if not slug:
         return Submission({RUNBOOK_BLOCK: "Please choose a runbook."}, place)
-    version, runbook = executions.prepare(desk.rt, desk.directory.identify(user), slug)
+    actor = desk.known(user)
+    if actor is None:
+        return Submission({RUNBOOK_BLOCK: NOT_YET_KNOWN}, place)
+    version, runbook = executions.prepare(desk.rt, actor, slug)
     following = RunForm(version.slug, version.number, ref.channel, ref.channel_name, about=ref.about)
     filled = running.prefilled(desk, runbook, ref.channel)
     following = running.kept(desk, user, runbook, following, filled)
@@ -159,11 +163,14 @@ def _deprecate(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -
 
 
 def suggest(desk: Desk, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The options of a long select that fit what was typed: of a run's form, or of all runbooks. Raises as `read`."""
+    """The options of a long select that fit what was typed: of a run's form, or of all runbooks. Raises as `read`.
+
+    Asks Slack nothing; whoever is not known by now gets no runbooks until Slack has said who it is.
+    """
     view = body["view"]
     if view.get("callback_id") == Form.PICK:
-        actor = desk.directory.identify(str(body["user"]["id"]))
-        return form.runbook_options(shortcuts.runnable(desk, actor, str(body.get("value", ""))))
+        actor = desk.known(str(body["user"]["id"]))
+        return form.runbook_options(shortcuts.runnable(desk, actor, str(body.get("value", "")))) if actor else []
     if view.get("callback_id") == Form.DEPRECATE:
         return form.runbook_options(catalog.listing(desk.rt, str(body.get("value", "")), status="APPROVED")[:100])
     ref = decode(RunForm, str(view.get("private_metadata", "")))

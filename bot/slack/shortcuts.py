@@ -18,7 +18,7 @@ _OFFERED = 100
 def choose(desk: Desk, about: str, reply: Reply) -> None:
     """Open the form in which a runbook is chosen; `about` is the ts of the message it is about, or "".
 
-    Raises EngineError.
+    The channel's incident is known by then, so that the form that follows can be filled. Raises EngineError.
     """
     place = reply.place
     actor = desk.directory.identify(place.user)
@@ -27,7 +27,8 @@ def choose(desk: Desk, about: str, reply: Reply) -> None:
         raise NotAllowed(
             "There is no runbook that you may run. `list` shows all there are, and to which team each belongs."
         )
-    ref = PickForm(place.channel, place.channel_name, about)
+    name = running.must_be_heard(desk, place)
+    ref = PickForm(place.channel, name, about)
     running.open_modal(desk, place, form.pick_form(ref))
 
 

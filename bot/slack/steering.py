@@ -44,7 +44,8 @@ def retry(ask: Ask) -> Message:
     given, reason = as_given(runbook, ask.command.options)
     values = parameters.coerce(runbook.parameters, given) if given else None
     done = controls.retry(ask.desk.rt, ask.actor, run, rest[0] if rest else None, values, reason)
-    again = " Its gates are asked again." if values is not None else ""
+    has_gates = any(step.kind == "approval" for step in runbook.by_id.values())
+    again = " Its gates are asked again." if values is not None and has_gates else ""
     return said(f"{code(done.id)} goes on from its failed step.{again}")
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration, show_duration
 from engine.definition.model import DEFAULT_ATTEMPT_TIMEOUT_MS, Json, Step
-from engine.expressions import has_template, render, render_text, render_url
+from engine.expressions import ExpressionError, has_template, render, render_text, render_url
 
 SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""
@@ -40,7 +40,7 @@ class Kind:
     run's own limit holds. `durations` are keys that the model has in milliseconds, as `<key>_ms`; `normalised` gives a
     `with` the one form that the model has of it. `blocks` are the keys of `with` that hold steps: a kind that has any
     is a container, and `outputs` names all that it hands on. `answers` says that there is a `response` to map outputs
-    from.
+    from. `shown` are the keys of `with` that a gate shows of such a step behind it, in that order.
     """
 
     defaults: Mapping[str, Json]
@@ -53,6 +53,7 @@ class Kind:
     blocks: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     answers: bool = False
+    shown: tuple[str, ...] = ()
 
     def treatment(self, key: str) -> Treatment:
         return self.treatments.get(key, Treatment.FIXED)
@@ -68,6 +69,7 @@ _CALL = {
     "payload": Treatment.DATA,
 }
 _CALL_SECRETS = frozenset({"headers", "query", "auth", "json", "text", "payload"})
+_CALL_SHOWN = ("method", "url", "query", "headers", "json", "text", "payload")
 
 
 def _with_minima(with_: dict[str, Json]) -> dict[str, Json]:
@@ -100,6 +102,7 @@ KINDS: Mapping[str, Kind] = {
         timeout_ms=DEFAULT_ATTEMPT_TIMEOUT_MS,
         idempotent=lambda with_: with_["method"] in SAFE_TWICE,
         answers=True,
+        shown=_CALL_SHOWN,
     ),
     "grpc": Kind(
         defaults={"message": {}, "metadata": {}, "tls": True},
@@ -112,6 +115,7 @@ KINDS: Mapping[str, Kind] = {
         timeout_ms=DEFAULT_ATTEMPT_TIMEOUT_MS,
         idempotent=lambda _: False,
         answers=True,
+        shown=("target", "service", "method", "message", "metadata"),
     ),
     "poll": Kind(
         defaults={"method": "GET", "interval": "5s"},
@@ -120,20 +124,23 @@ KINDS: Mapping[str, Kind] = {
         timeout_ms=DEFAULT_POLL_TIMEOUT_MS,
         durations=frozenset({"interval"}),
         answers=True,
+        shown=(*_CALL_SHOWN, "until"),
     ),
     "approval": Kind(
         defaults={"min_approvals": 1, "allow_self": False, "message": ""},
         treatments={"message": Treatment.TEXT},
         timeout_ms=DEFAULT_APPROVAL_TIMEOUT_MS,
         normalised=_with_minima,
+        shown=("message",),
     ),
-    "wait": Kind(defaults={}, treatments={"key": Treatment.TEXT}, timeout_ms=DEFAULT_WAIT_TIMEOUT_MS),
+    "wait": Kind(defaults={}, treatments={"key": Treatment.TEXT}, timeout_ms=DEFAULT_WAIT_TIMEOUT_MS, shown=("key",)),
     "branch": Kind(
         defaults={},
         treatments={"if": Treatment.CONDITION},
         timeout_ms=None,
         blocks=("then", "else"),
         outputs=("taken", "steps"),
+        shown=("if",),
     ),
     "loop": Kind(
         defaults={"max_parallel": 1, "max_failures": 0},
@@ -141,13 +148,19 @@ KINDS: Mapping[str, Kind] = {
         timeout_ms=None,
         blocks=("steps",),
         outputs=("rounds", "failures", "results"),
+        shown=("items", "while"),
     ),
-    "runbook": Kind(defaults={"params": {}}, treatments={"params": Treatment.DATA}, timeout_ms=None),
-    "delay": Kind(defaults={}, treatments={"for": Treatment.DATA}, timeout_ms=None, normalised=_with_length),
+    "runbook": Kind(
+        defaults={"params": {}}, treatments={"params": Treatment.DATA}, timeout_ms=None, shown=("id", "params")
+    ),
+    "delay": Kind(
+        defaults={}, treatments={"for": Treatment.DATA}, timeout_ms=None, normalised=_with_length, shown=("for",)
+    ),
     "message": Kind(
         defaults={"thread": True},
         treatments={"text": Treatment.TEXT, "channel": Treatment.TEXT},
         timeout_ms=None,
+        shown=("channel", "text"),
     ),
 }
 
@@ -181,3 +194,26 @@ def render_with(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
         key: render_as(value, context) if (render_as := _RENDER.get(kind.treatment(key))) else value
         for key, value in step.with_.items()
     }
+
+
+def render_known(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
+    """What a gate shows of a step's `with`: each leaf rendered by itself, or as written if `context` is too little."""
+    kind = KINDS[step.kind]
+    return {
+        key: _known(step.with_[key], _RENDER.get(kind.treatment(key)), context)
+        for key in kind.shown
+        if key in step.with_
+    }
+
+
+def _known(value: Json, render_as: Callable[..., Json] | None, context: Mapping[str, Json]) -> Json:
+    if isinstance(value, dict):
+        return {key: _known(item, render_as, context) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_known(item, render_as, context) for item in value]
+    if render_as is None or not isinstance(value, str):
+        return value
+    try:
+        return render_as(value, context)
+    except ExpressionError:
+        return value

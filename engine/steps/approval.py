@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine import context
 from engine.definition import graph
-from engine.definition.kinds import render_with
+from engine.definition.kinds import render_known, render_with
 from engine.definition.model import Runbook, Step
-from engine.errors import EngineError
 from engine.steps.outcome import Opened, Outcome
 
 Json = Any
 
 MAX_SHOWN_CHARS = 2_000
-SHOWN_KEYS = ("method", "url", "query", "headers", "json", "text")
+MAX_SHOWN_STEPS = 20
+"""How much a gate shows of one key of a step, in characters, and of one block of a branch or loop, in steps."""
 
 
 def run(step: Step, runbook: Runbook, visible: Mapping[str, Json]) -> Outcome:
@@ -49,14 +49,22 @@ def behind(gate: Step, runbook: Runbook) -> list[Step]:
 
 
 def preview(step: Step, visible: Mapping[str, Json]) -> Json:
-    """What a step would send, rendered as far as it can be now, secrets masked: {step, kind, …}."""
-    shown = {"step": step.id, "kind": step.kind}
+    """What a step would do, each part of it rendered if it can be by now, secrets masked: {step, kind, …}.
+
+    The blocks of a branch or a loop are lists of such previews; a sentence at the end says if that is not all of them.
+    """
     seen = {**visible, "secrets": context.masked_secrets(context.chains_in(step.with_))}
-    try:
-        with_ = render_with(step, seen)
-    except EngineError:
-        with_ = step.with_  # it uses what a step before it will bring: shown as written
-    return {**shown, **{key: _clipped(with_[key]) for key in SHOWN_KEYS if key in with_}}
+    with_ = {key: _clipped(value) for key, value in render_known(step, seen).items()}
+    # A loop around the gate has an item of its own, which is not what this loop's steps will get.
+    inner = {key: visible[key] for key in visible if step.kind != "loop" or key not in ("item", "index")}
+    blocks = {name: _block(steps, inner) for name, steps in step.blocks.items() if steps}
+    return {"step": step.id, "kind": step.kind, **with_, **blocks}
+
+
+def _block(steps: Sequence[Step], visible: Mapping[str, Json]) -> list[Json]:
+    shown: list[Json] = [preview(each, visible) for each in steps[:MAX_SHOWN_STEPS]]
+    left = len(steps) - len(shown)
+    return [*shown, f"… and {left} more, not shown here"] if left else shown
 
 
 def _clipped(value: Json) -> Json:
@@ -66,4 +74,9 @@ def _clipped(value: Json) -> Json:
 
 def chains_of(gate: Step, runbook: Runbook) -> set[tuple[str, ...]]:
     """What the gate and the steps behind it read."""
-    return context.chains_in(gate.with_).union(*(context.chains_in(step.with_) for step in behind(gate, runbook)))
+    return context.chains_in(gate.with_).union(*map(_chains, behind(gate, runbook)))
+
+
+def _chains(step: Step) -> set[tuple[str, ...]]:
+    inner = (_chains(each) for block in step.blocks.values() for each in block)
+    return context.chains_in(step.with_).union(*inner)

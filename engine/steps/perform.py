@@ -68,8 +68,9 @@ class Claim:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt at this step run, and for no other."""
-        return f"rb-{self.execution.id}-{self.step_run.path}"
+        """The same for every attempt at this step run with the same parameters, and for no other."""
+        changed = f"~{self.execution.revision + 1}" if self.execution.revision else ""
+        return f"rb-{self.execution.id}-{self.step_run.path}{changed}"
 
 
 def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:

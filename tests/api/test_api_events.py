@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from asking import Api, refused
 from house import CAROL, OSCAR, gate, http, runbook
 
 from bot.api import feed
+from bot.api.app import PREFIX
 from engine import approvals, events, tokens
 from engine.access import Actor
 from storage.states import Decision
@@ -119,6 +121,33 @@ def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch)
     tokens.revoke(api.house.rt, CAROL, token.id)
     assert listener.ended()
     assert listener.messages[-1]["kind"] != "end"
+
+
+@pytest.mark.parametrize("door", [PREFIX, ""], ids=["api", "page"])
+def test_a_busy_stream_ends_with_its_token_too(api: Api, monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+    """It is asked about by time, although there never is a pause in the events."""
+    run = api.house.start("ping", ALICE)
+    revoked = threading.Event()
+
+    async def busy(_feed: feed.Feed, execution_id: str, _seq: int) -> Any:
+        """Events without end; the hour in which the token is revoked goes by between two of them."""
+        (one, *_rest) = events.after(api.house.rt, execution_id, 0, 1)
+        for number in range(200):
+            if number == 1:
+                await asyncio.to_thread(revoked.wait, 10)
+                monkeypatch.setattr(feed, "HEARTBEAT_S", 0.0)
+            yield [replace(one, seq=number)]
+
+    monkeypatch.setattr(feed.Feed, "follow", busy)
+    headers = {"Authorization": f"Bearer {api.token(ALICE)}"}
+    (token,) = tokens.listing(api.house.rt, ALICE)
+    with api.client.stream("GET", f"{door}/executions/{run}/events", headers=headers) as answer:
+        assert answer.status_code == 200
+        tokens.revoke(api.house.rt, ALICE, token.id)
+        revoked.set()
+        told = [line for line in answer.iter_lines() if line.startswith("id: ")]
+    assert "id: 0" in told
+    assert len(told) <= 2, told
 
 
 def test_a_stopping_server_ends_its_streams(api: Api) -> None:

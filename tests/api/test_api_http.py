@@ -221,3 +221,10 @@ def test_an_accident_is_told_with_an_id_that_the_log_has(
     answer = api.ask("GET", "/runbooks", CAROL)
     assert "db.internal" not in str(refused(answer, 503, "unavailable"))
     assert answer.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize("path", ["/runbooks?stauts=DRAFT", "/executions?status=FAILED&stauts=FAILED"])
+def test_a_misspelt_filter_is_no_filter(api: Api, path: str) -> None:
+    """Answering with everything would go unnoticed."""
+    problem = refused(api.ask("GET", path, CAROL), 422, "invalid_parameters")
+    assert "did you mean status" in str(problem)

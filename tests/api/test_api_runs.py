@@ -12,6 +12,13 @@ from engine import evidence, people, requests, tokens
 from engine.access import Actor
 from storage.records import PersonRecord
 
+TWO_TEAMS = """
+platform_admins: [S0PLATFORM]
+responders: [S0ONCALL]
+teams:
+  payments: {admins: [U0BOB0001], members: [S0PAYMENTS]}
+  data: {admins: [U0OSCAR01], members: []}
+"""
 SAD = served(b'{"ok":false}', "500 Sad")
 
 
@@ -35,6 +42,31 @@ def test_a_run_is_paused_resumed_cancelled_and_replayed(api: Api) -> None:
     again = api.post(f"/executions/{run}/replay", CAROL)
     assert (again.status_code, again.json()["replay_of"]) == (202, run)
     assert again.headers["location"].endswith(again.json()["id"])
+
+
+def test_the_run_ahead_is_not_named_to_another_team(api: Api) -> None:
+    """Teams that share a concurrency group learn that they wait, not for which run of the other."""
+    group = {"group": "shared", "limit": 1}
+    api.house.write(_access_yaml=TWO_TEAMS)
+    api.house.publish(
+        runbook("theirs", gate("ask"), concurrency=group),
+        runbook("ours", gate("ask"), team="data", concurrency=group),
+        runbook("alone", gate("ask"), team="data", concurrency={**group, "on_conflict": "reject"}),
+    )
+    theirs = api.house.start("theirs")
+    ours = api.house.start("ours", OSCAR)
+    assert api.get(f"/executions/{ours}", OSCAR)["behind"] == ["a run of another team"]
+    assert api.get(f"/executions/{ours}", ALICE)["behind"] == [theirs]
+    for path in ("", "/why", "/logs", "/evidence"):
+        answer = api.ask("GET", f"/executions/{ours}{path}", OSCAR)
+        assert answer.status_code == 200
+        assert theirs not in answer.text, path
+    page = api.client.get(f"/executions/{ours}", headers={"Authorization": f"Bearer {api.token(OSCAR)}"})
+    assert page.status_code == 200
+    assert theirs not in page.text
+    conflict = refused(api.post("/runbooks/alone/execute", OSCAR), 409, "conflict")["detail"]
+    assert conflict.endswith("a run of another team.")
+    assert theirs in refused(api.post("/runbooks/alone/execute", ALICE), 409, "conflict")["detail"]
 
 
 def test_a_run_is_handed_over(api: Api) -> None:
@@ -202,6 +234,16 @@ def test_the_audit_is_searched_and_checked(api: Api) -> None:
     assert (chain["troubles"], chain["rows"]) == ([], len(everything))
     for path in ("/audit", "/audit/chain"):
         refused(api.ask("GET", path, BOB), 403, "not_allowed")
+
+
+def test_a_channels_name_tells_of_an_incident_here_too(api: Api) -> None:
+    """It is open from the first run that is asked for there."""
+    body = {"parameters": {"service": "api"}, "incident": {"channel": "C0INC0001", "channel_name": "inc-4711"}}
+    made = api.post("/runbooks/drain/execute", CAROL, body)
+    assert made.status_code == 202, made.text
+    (found,) = api.get("/incidents", CAROL)
+    assert (found["channel_name"], found["opened_by"]) == ("inc-4711", "system")
+    assert made.json()["execution"]["incident"]["case"] == found["id"]
 
 
 def test_an_incident_is_opened_told_and_closed(api: Api) -> None:

@@ -57,8 +57,9 @@ def test_requests_are_counted_by_their_route(api: Api) -> None:
     """Never by what somebody made up: labels must not grow without bound."""
     run = api.house.start("ping")
     api.house.run(run)
-    for path in (f"/executions/{run}", "/executions/R-NOSUCH", "/made/up/by/somebody", f"/executions/{run}/events"):
-        api.ask("GET", path, CAROL, after=2**40)
+    for path in (f"/executions/{run}", "/executions/R-NOSUCH", "/made/up/by/somebody"):
+        api.ask("GET", path, CAROL)
+    api.ask("GET", f"/executions/{run}/events", CAROL, after=2**40)
     api.client.request("BREW", "/api/v1/coffee")
     api.client.get("/livez")
     text = api.client.get("/metrics").text

@@ -47,7 +47,7 @@ def test_a_value_that_is_missing_or_wrong_is_said(words: list[str]) -> None:
 
 
 def test_where_a_token_comes_from(tmp_path: Path) -> None:
-    """The option, the environment, one's own file; in that order."""
+    """What is typed, the environment, one's own file; in that order."""
     path = default_token_file({"XDG_CONFIG_HOME": str(tmp_path)})
     path.parent.mkdir(parents=True)
     path.write_text("rbk_file\n")
@@ -56,6 +56,7 @@ def test_where_a_token_comes_from(tmp_path: Path) -> None:
     assert token_of(Options(), environ) == "rbk_file"
     assert token_of(Options(), {**environ, "RUNBOOK_TOKEN": "rbk_env"}) == "rbk_env"
     assert token_of(Options(token="rbk_option"), {**environ, "RUNBOOK_TOKEN": "rbk_env"}) == "rbk_option"
+    assert token_of(Options(token_file=path), {**environ, "RUNBOOK_TOKEN": "rbk_env"}) == "rbk_file"
     path.chmod(0o640)
     with pytest.raises(Usage, match="chmod 600"):
         token_of(Options(), environ)

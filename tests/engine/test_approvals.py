@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from house import ALICE, BOB, CAROL, DAVE, GROUPS, MINUTE, OSCAR, House, Target, gate, http, runbook
@@ -13,6 +14,7 @@ from engine.access import Action, Actor
 from engine.errors import Conflict, NotAllowed
 from engine.executions import GateView
 from engine.roles import GROUPS_FRESH_MS
+from engine.steps import approval
 from storage import audit, database
 from storage.records import PersonRecord
 from storage.states import Decision
@@ -266,3 +268,78 @@ def test_a_gate_shows_what_comes_next_with_secrets_masked(house: House, target: 
     assert [each["step"] for each in shown.approval.preview] == ["b", "again"]
     assert "canary" in shown.approval.preview[0]["headers"]["X-Key"]
     assert "c4nary" not in json.dumps(shown.approval.preview)
+
+
+HOSTS = {"type": "array", "items": {"type": "string"}}
+SERVICE = {"type": "object", "properties": {"svc": {"enum": ["pay"]}, "hosts": HOSTS}}
+
+
+def shown_behind(house: House, *steps: dict[str, Any]) -> list[Any]:
+    """What a gate in front of `steps` shows."""
+    house.publish(runbook("child", http("x"), parameters=SERVICE))
+    house.publish(runbook("demo", gate("ask"), *steps, parameters=SERVICE))
+    run = house.start("demo", svc="pay", hosts=["a", "b"])
+    house.advance(run)
+    (found,) = executions.view(house.rt, run).gates
+    assert "c4nary" not in json.dumps(found.approval.preview)
+    return list(found.approval.preview)
+
+
+def test_a_gate_shows_of_every_kind_what_it_would_do(house: House) -> None:
+    """Where a call goes and what it carries, a child's parameters, conditions, keys, lengths and words."""
+    metadata = {"x-key": "{{ secrets.canary }}"}
+    grpc = {"target": "{{ params.svc }}.example:443", "service": "a.B", "method": "C", "message": {"id": "7"}}
+    call, child, wait, delay, say = shown_behind(
+        house,
+        {"id": "call", "type": "grpc", "with": {**grpc, "metadata": metadata}},
+        {"id": "child", "type": "runbook", "with": {"id": "child", "params": {"svc": "{{ params.svc }}"}}},
+        {"id": "hold", "type": "wait", "with": {"key": "pull-{{ params.svc }}"}},
+        {"id": "pause", "type": "delay", "with": {"for": "90s"}},
+        {"id": "say", "type": "message", "with": {"text": "{{ params.svc }} is back"}},
+    )
+    masked = {"metadata": {"x-key": "‹secret canary›"}}
+    assert call == {"step": "call", "kind": "grpc", **grpc, "target": "pay.example:443", **masked}
+    assert child == {"step": "child", "kind": "runbook", "id": "child", "params": {"svc": "pay"}}
+    assert wait == {"step": "hold", "kind": "wait", "key": "pull-pay"}
+    assert (delay["for"], say["text"]) == ("1m30s", "pay is back")
+
+
+def test_what_is_not_known_yet_hides_nothing_else(house: House, target: Target) -> None:
+    """Only the part that reads a later step stays as it is written."""
+    later = "{{ steps.first.outputs.status }}"
+    headers = {"X-Key": "{{ secrets.canary }}", "X-Was": later}
+    url = target.url("/{{ params.svc }}")
+    _, second = shown_behind(house, http("first"), http("second", url, method="POST", headers=headers, json=[later, 1]))
+    assert second["url"].endswith("/pay")
+    assert second["headers"] == {"X-Key": "‹secret canary›", "X-Was": later}
+    assert second["json"] == [later, 1]
+
+
+def test_a_gate_shows_what_branches_and_loops_hold(house: House, target: Target) -> None:
+    """With what they go over or ask; a long block is cut, and says so."""
+    inner = http("each-host", target.url("/{{ params.svc }}"), method="POST", json={"host": "{{ item }}"})
+    many = [http(f"n{number}", needs=[]) for number in range(approval.MAX_SHOWN_STEPS + 2)]
+    choice = {"if": "params.svc == 'pay'", "then": [http("yes", target.url("/yes"))], "else": many}
+    loop, branch = shown_behind(
+        house,
+        {"id": "all", "type": "loop", "with": {"items": "{{ params.hosts }}", "steps": [inner]}},
+        {"id": "choose", "type": "branch", "with": choice},
+    )
+    (held,) = loop["steps"]
+    assert (loop["items"], held["json"]) == (["a", "b"], {"host": "{{ item }}"})
+    assert held["url"].endswith("/pay")
+    assert branch["if"] == "params.svc == 'pay'"
+    assert [each["step"] for each in branch["then"]] == ["yes"]
+    assert len(branch["else"]) == approval.MAX_SHOWN_STEPS + 1
+    assert branch["else"][-1] == "… and 2 more, not shown here"
+
+
+def test_a_gate_in_a_loop_does_not_lend_its_item_to_a_loop_behind_it(house: House) -> None:
+    """The inner loop's steps will get items of their own."""
+    inner = {"id": "inner", "type": "loop", "with": {"items": [1], "steps": [http("x", json="{{ item }}")]}}
+    steps = [gate("ask"), http("beside", json="{{ item }}"), inner]
+    run = house.begin({"id": "outer", "type": "loop", "with": {"items": ["mine"], "steps": steps}})
+    house.advance(run)
+    (found,) = executions.view(house.rt, run).gates
+    beside, behind = found.approval.preview
+    assert (beside["json"], behind["steps"][0]["json"]) == ("mine", "{{ item }}")

@@ -212,6 +212,7 @@ def test_retry_with_changed_parameters_asks_every_gate_again(house: House, targe
     approvals.vote(house.rt, DAVE, run, None, Decision.APPROVE)
     assert house.run(run) == "SUCCESS"
     assert target.paths() == ["/a", "/b"]
+    assert len(target.seen_keys()) == 2, "another call, so another key"
 
 
 def test_skip_lets_the_run_go_on_without_a_step(house: House, target: Target) -> None:

@@ -79,6 +79,22 @@ def test_runs_take_their_parameters_from_the_incident_at_every_door(house: House
         executions.start(house.rt, CAROL, "demo", {}, trigger="test", incident={"channel": "C0OTHER01"})
 
 
+def test_a_run_opens_the_incident_that_its_channels_name_tells_of(house: House) -> None:
+    """Whatever door it is asked for at, and only by somebody who may run it; one that was closed stays closed."""
+    house.settle_for(incident_channels=r"^inc-(?P<service>[a-z]+)")
+    about = {"channel": "C0INC0007", "channel_name": "inc-web"}
+    with pytest.raises(NotAllowed):
+        executions.start(house.rt, OSCAR, "demo", {}, trigger="test", incident=dict(about))
+    assert incidents.recent(house.rt) == []
+    bound = executions.start(house.rt, CAROL, "demo", {}, trigger="test", incident=dict(about))
+    (found,) = incidents.recent(house.rt)
+    assert (bound.parameters["service"], bound.incident["case"]) == ("web", found.id)
+    incidents.close(house.rt, CAROL, "C0INC0007", force=True)
+    with pytest.raises(InvalidParameters, match="service"):
+        executions.start(house.rt, CAROL, "demo", {}, trigger="test", incident=dict(about))
+    assert incidents.current(house.rt, "C0INC0007") is None
+
+
 def test_a_replay_takes_nothing_anew(house: House) -> None:
     """Its parameters are those of then, and so is its incident."""
     opened(house, service="web")
@@ -228,6 +244,7 @@ def test_a_deprecated_runbook_names_its_successor(house: House) -> None:
 
 def test_a_latecomer_gets_the_story(house: House, target: Target) -> None:
     """The incident's runs in order, what is open, what failed and who did what; nothing from before it."""
+    house.settle_for(incident_channels="")
     before = run(house, service="api")
     controls.cancel(house.rt, CAROL, before.id)
     house.advance(before.id)

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, OSCAR, Stage, is_private, ready, shown, stage, texts, wait_for
+
+from bot.simulator.directory import CHANNELS
+from engine import incidents
+
+NOTE = """
+apiVersion: runbook/v1
+id: note
+name: Note
+team: payments
+parameters: {type: object, properties: {what: {type: string, x-prefill: incident.title}}}
+steps:
+  - {id: say, type: message, with: {text: Hello}}
+"""
 
 
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The bot in HTTP mode, with a catalogue of two pages, most of it not approved."""
     with stage(tmp_path_factory.mktemp("home"), socket_mode=False) as running:
-        for number in range(18):
+        for number in range(17):
             text = (
                 f"apiVersion: runbook/v1\nid: spare-{number}\nname: Spare {number}\nteam: team-{number % 3}\n"
                 f"tags: [tag-{number % 2}]\nsteps:\n  - {{id: say, type: message, with: {{text: Hello}}}}\n"
@@ -23,7 +37,9 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         access.write_text(
             access.read_text() + "".join(f"  team-{n}: {{admins: [{BOB}], members: []}}\n" for n in range(3))
         )
+        (running.rt.settings.runbooks_dir / "note.yaml").write_text(NOTE)
         ready(running)
+        assert "is approved" in running.say("admin approve note@1", ALICE)
         yield running
 
 
@@ -74,7 +90,7 @@ def test_the_tab_shows_what_concerns_this_person(bot: Stage) -> None:
 def test_the_catalogue_is_searched_and_turned(bot: Stage) -> None:
     """What this person may run comes first; filters narrow it down, words search it, pages turn."""
     view = opened(bot, CAROL, "1 to 15 of 20 runbooks")
-    assert buttons(view, "runbook.form") == 2
+    assert buttons(view, "runbook.form") == 3
     use(bot, CAROL, view, "home.page")
     view = home(bot, CAROL, "16 to 20 of 20 runbooks")
     use(bot, CAROL, view, "home.team", selected="team-1")
@@ -161,6 +177,20 @@ def test_a_shortcut_without_anything_to_run_says_so(bot: Stage) -> None:
     told = wait_for(lambda: bot.messages(OSCAR, f"D{OSCAR[1:]}")[before:])
     assert "no runbook that you may run" in shown(told[0])
     assert bot.get("views", user=OSCAR) == []
+
+
+def test_the_first_word_in_an_incident_can_be_a_shortcut(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time a runbook is chosen the channel's incident is known, and fills the form."""
+    calm, channel = CHANNELS["C0PAYMENTS"], "C0PAYMENTS"
+    monkeypatch.setitem(CHANNELS, channel, replace(calm, name="inc-5-mail", topic="Mail is late"))
+    assert incidents.latest(bot.rt, channel) is None
+    ts = bot.post("say", user=CAROL, channel=channel, text="no mail since nine")["ts"]
+    assert bot.post("shortcut", user=CAROL, callback_id="run_about_message", channel=channel, message_ts=ts)["ok"]
+    pick = wait_for(lambda: (f := bot.form()) and f["callback_id"] == "form.pick" and f)
+    bot.post("submit", user=CAROL, view_id=pick["id"], values={"runbook": "note"})
+    form = bot.form()
+    assert "Mail is late" in str(form["blocks"])
+    bot.post("close", user=CAROL, view_id=form["id"])
 
 
 def test_slack_found_nothing_to_complain_about(bot: Stage) -> None:

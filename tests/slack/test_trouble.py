@@ -18,11 +18,13 @@ from bot.slack import commands, directory
 from bot.slack.client import web_client
 from bot.slack.directory import Directory, read_person
 from bot.slack.http import Receiver
+from bot.slack.ids import PickForm, encode
 from bot.slack.pacing import Pace
 from bot.slack.poster import Mark, Poster
 from bot.slack.views.parts import said
 from engine import executions, health, projection
 from storage import database, people
+from storage.tables import Person
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +218,52 @@ def test_nobody_is_let_in_while_slack_cannot_say_who_they_are(bot: Stage, monkey
     bot.http.delete("faults")
     assert fresh.identify(CAROL).standing == "member"
     assert fresh.identify("U0NOBODY99").standing == "stranger"
+
+
+def menu(user: str) -> dict[str, Any]:
+    """What Slack sends as somebody types into the menu of runbooks."""
+    view = {"type": "modal", "callback_id": "form.pick", "private_metadata": encode(PickForm(CHANNEL, "", ""))}
+    about = {"user": {"id": user}, "team": {"id": "T0PRACTICE"}, "view": view}
+    return {"type": "block_suggestion", "action_id": "value", "block_id": "runbook", "value": "drain", **about}
+
+
+def chosen(user: str) -> dict[str, Any]:
+    """What Slack sends as somebody has chosen a runbook and presses Next."""
+    state = {"values": {"runbook": {"value": {"type": "external_select", "selected_option": {"value": "drain"}}}}}
+    body = menu(user)
+    return {
+        "type": "view_submission",
+        "user": body["user"],
+        "team": body["team"],
+        "view": {**body["view"], "state": state},
+    }
+
+
+@pytest.mark.parametrize("before", ["known", "new"])
+def test_menus_hold_no_ack_up_while_slack_is_slow(bot: Stage, before: str) -> None:
+    """Whoever was heard of lately gets what they look for at once; others as soon as Slack has said who they are."""
+    bot.say("help")
+    with bot.door.desk.directory._lock:
+        bot.door.desk.directory._known.clear()
+    if before == "new":
+        with database.transaction():
+            Person.delete().execute()
+    fault(bot, "users.info", "slow", times=20, retry_after=3)
+    answers: list[Any] = []
+    bodies = [menu(CAROL)] * 5 + [chosen(CAROL)] * 5
+    asking = [threading.Thread(target=lambda b=b: answers.append(bot.door.dispatch(b, None).body)) for b in bodies]
+    begun = time.monotonic()
+    for each in asking:
+        each.start()
+    assert bot.command("help")["ok"]
+    for each in asking:
+        each.join()
+    assert time.monotonic() - begun < 1.0
+    told = "".join(answers)
+    assert ("Drain a service" in told, "who you are" in told) == (before == "known", before == "new")
+    bot.http.delete("faults")
+    wait_for(lambda: "Drain a service" in bot.door.dispatch(menu(CAROL), None).body)
+    assert '"response_action": "update"' in bot.door.dispatch(chosen(CAROL), None).body
 
 
 @pytest.mark.parametrize(

@@ -570,6 +570,27 @@ def test_an_open_gate_says_all_that_is_needed_to_decide() -> None:
         assert part in told
 
 
+def test_a_gate_says_what_every_kind_of_step_would_do() -> None:
+    """Where a call goes, what a child gets, and the steps of a loop below it; too much is counted."""
+    grpc = {"step": "call", "kind": "grpc", "target": "a.example:443", "service": "a.B", "method": "C"}
+    child = {"step": "child", "kind": "runbook", "id": "failover", "params": {"db": "pay"}}
+    calls = [{"step": f"get-{n}", "kind": "http", "method": "GET", "url": "https://a.example/"} for n in range(20)]
+    loop = {"step": "all", "kind": "loop", "items": ["a", "b"], "steps": [*calls, "… and 2 more, not shown here"]}
+    shown = words(check(gate_post(gate(preview=[grpc, child, loop]))))
+    for line in (
+        "call: grpc a.example:443 a.B C",
+        "child: runbook failover",
+        '  params: {"db": "pay"}',
+        "all: loop",
+        '  items: ["a", "b"]',
+        "    get-0: GET https://a.example/",
+        "    … and 2 more, not shown here",
+    ):
+        assert f"\n{line}\n" in shown.replace("```", "\n")
+    nested = {"step": "outer", "kind": "branch", "if": "true", "then": [loop] * 20, "else": [loop] * 20}
+    assert "more characters are not shown here" in words(check(gate_post(gate(preview=[nested]))))
+
+
 def test_a_diff_is_shown_whole_or_says_that_it_is_not() -> None:
     """No line of a change hides behind a cut, however it is written."""
     diff = "\n".join(f"+{'&' * 300}{n}" for n in range(8))
@@ -594,7 +615,7 @@ def test_a_diff_is_shown_whole_or_says_that_it_is_not() -> None:
         (event("step_retried", reason="", changed=False), "🔁 <@U0ALICE01> had *restart* tried again."),
         (
             event("step_retried", reason="typo", changed=True),
-            "🔁 <@U0ALICE01> had *restart* tried again with other parameters; its gates are asked again: typo",
+            "🔁 <@U0ALICE01> had *restart* tried again with other parameters: typo",
         ),
         (event("paused", None, reason="paused by hand"), "⏸️ <@U0ALICE01> paused this run."),
         (event("paused", None, None, reason="deprecated"), "⏸️ Paused: deprecated"),

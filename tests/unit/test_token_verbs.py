@@ -32,7 +32,7 @@ def test_an_operator_makes_lists_and_ends_tokens(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.split()[:3] == [token_id, "U0ALICE01", "read,run"]
     assert cli.main(["token", "revoke", token_id]) == 0
     assert "revoked" in capsys.readouterr().out
-    assert cli.main(["token", "revoke", token_id]) == 1
+    assert cli.main(["token", "revoke", token_id]) == 3
     assert "revoked already" in capsys.readouterr().err
     assert cli.main(["token", "create", "alice", "x", "--expires", "never"]) == 2
     wrong = capsys.readouterr().err

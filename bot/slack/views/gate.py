@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 _PIECE, _PIECES = 2800, 2
 """Characters in one block of a preview, escaped, and blocks of it in one message."""
 _SHORT = 600
+_CALLS = {
+    "http": ("method", "url"),
+    "poll": ("kind", "method", "url"),
+    "grpc": ("kind", "target", "service", "method"),
+    "runbook": ("kind", "id"),
+}
+"""The keys of a preview that say in short what is called, by the kind of step; others say their kind."""
+_BLOCKS = ("then", "else", "steps")
 
 
 def gate_post(gate: GateView) -> Message:
@@ -83,10 +91,18 @@ def _preview(preview: Json) -> list[Block]:
 
 
 def preview_lines(item: Json) -> list[str]:
-    """One thing that would happen: `restart: POST https://…`, and a line for everything else that would be sent."""
+    """One thing that would happen: `restart: POST https://…`, a line for everything else that would be sent, and the
+    steps of a branch or a loop below it, further in."""
     if not isinstance(item, dict):
         return [as_json(item, _SHORT)]
-    call = " ".join(str(item[key]) for key in ("method", "url") if item.get(key)) or str(item.get("kind", ""))
-    rest = {key: value for key, value in item.items() if key not in ("step", "kind", "method", "url")}
-    sent = [f"  {key}: {as_json(value, _SHORT)}" for key, value in rest.items() if value not in (None, "", [], {})]
-    return [f"{as_json(item.get('step', '?'), 100)}: {as_json(call, _SHORT)}", *sent]
+    keys = _CALLS.get(str(item.get("kind")), ("kind",))
+    call = " ".join(str(item[key]) for key in keys if item.get(key))
+    rest = {key: value for key, value in item.items() if key not in ("step", "kind", *keys)}
+    lines = [f"{as_json(item.get('step', '?'), 100)}: {as_json(call, _SHORT)}"]
+    for key, value in rest.items():
+        if key in _BLOCKS and isinstance(value, list):
+            inner = (line for each in value for line in preview_lines(each))
+            lines += [f"  {key}:", *(f"    {line}" for line in inner)]
+        elif value not in (None, "", [], {}):
+            lines.append(f"  {key}: {as_json(value, _SHORT)}")
+    return lines

@@ -150,7 +150,7 @@ def _skipped(event: EventRecord, _: ExecutionRecord) -> str | None:
 
 def _retried(event: EventRecord, _: ExecutionRecord) -> str:
     changed = isinstance(event.data, dict) and event.data.get("changed")
-    how = " with other parameters; its gates are asked again" if changed else ""
+    how = " with other parameters" if changed else ""
     return f"🔁 {person(event.actor)} had {_step(event)} tried again{how}{_because(_text(event, 'reason', 600))}"
 
 
