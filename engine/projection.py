@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from engine.runtime import Runtime
 from storage import audit, cards, database, workers
-from storage.records import CardRecord, PostRecord
+from storage.records import CardRecord, ExecutionRecord, PostRecord
 from storage.states import Severity
 
 LEASE = "projector"
 LEASE_MS = 15_000
+UNHEARD_MS = 86_400_000
+"""How long after its end a run is still tried to be shown in a channel that can't be written to."""
 
 
 def hold_lease(_rt: Runtime, holder: str) -> bool:
@@ -76,6 +78,26 @@ def settle_post(_rt: Runtime, execution_id: str, key: str) -> None:
     """The message shows its end and is not changed again."""
     with database.transaction():
         cards.settle_post(execution_id, key)
+
+
+def unheard(rt: Runtime, execution: ExecutionRecord, reason: str) -> None:
+    """The channel can't be written to now: that is noted, and given up only long after the run has ended."""
+    if execution.ended_at is not None and database.now() - execution.ended_at >= UNHEARD_MS:
+        give_up(rt, execution.id, reason)
+        return
+    with database.transaction():
+        cards.note_trouble(execution.id, reason)
+
+
+def heard(rt: Runtime, channel: str) -> None:
+    """Somebody spoke to the bot in a channel: what could not be shown there is tried again at once."""
+    with database.reading():
+        waiting = cards.in_trouble(rt.workspace_id, channel) if channel else []
+    if not waiting:
+        return
+    with database.transaction():
+        for card in waiting:
+            cards.note_trouble(card.execution_id, "")
 
 
 def give_up(rt: Runtime, execution_id: str, reason: str) -> None:

@@ -10,13 +10,16 @@ from storage.tables import Card, Event, Execution, Post, columns, tuples
 
 
 def stale(workspace_id: int, limit: int) -> list[CardRecord]:
-    """Cards whose execution has moved on since they were last shown or told; longest unshown first."""
+    """Cards whose execution has moved on since they were last shown or told; longest unshown first.
+
+    Those in trouble come last, so that however many they are, they keep no other waiting.
+    """
     query = (
-        Card.select(Card.execution_id, Card.channel, Card.ts, Card.shown_seq, Card.told_seq)
+        Card.select(*columns(Card, CardRecord))
         .join(Execution, on=(Execution.id == Card.execution_id))
         .where((Card.workspace_id == workspace_id) & (~Card.settled))
         .where((Execution.event_seq > Card.shown_seq) | (Execution.event_seq > Card.told_seq))
-        .order_by(Card.shown_at)
+        .order_by(Card.trouble != "", Card.shown_at)
         .limit(limit)
     )
     return [CardRecord(*row) for row in tuples(query)]
@@ -52,13 +55,28 @@ def set_ts(execution_id: str, ts: str) -> None:
 
 
 def shown(execution_id: str, seq: int) -> None:
-    Card.update(shown_seq=seq, shown_at=now()).where(Card.execution_id == execution_id).execute()
+    Card.update(shown_seq=seq, shown_at=now(), trouble="").where(Card.execution_id == execution_id).execute()
     _settle(execution_id)
 
 
 def told(execution_id: str, seq: int) -> None:
-    Card.update(told_seq=seq).where(Card.execution_id == execution_id).execute()
+    Card.update(told_seq=seq, trouble="").where(Card.execution_id == execution_id).execute()
     _settle(execution_id)
+
+
+def in_trouble(workspace_id: int, channel: str | None = None) -> list[CardRecord]:
+    """Cards that are still tried, and whose channel (or this channel) could not be written to the last time."""
+    query = (
+        Card.select(*columns(Card, CardRecord))
+        .where((Card.workspace_id == workspace_id) & (~Card.settled) & (Card.trouble != ""))
+        .order_by(Card.execution_id)
+    )
+    return [CardRecord(*row) for row in tuples(query.where(Card.channel == channel) if channel else query)]
+
+
+def note_trouble(execution_id: str, trouble: str) -> None:
+    """What keeps a card from being shown now; the next of those in trouble have their turn before it."""
+    Card.update(trouble=trouble, shown_at=now()).where(Card.execution_id == execution_id).execute()
 
 
 def give_up(execution_id: str, trouble: str) -> None:

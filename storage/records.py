@@ -401,13 +401,17 @@ class GroupRecord:
 
 @dataclass(frozen=True, slots=True)
 class CardRecord:
-    """Where an execution is shown in Slack, and how much of it has been told there."""
+    """Where an execution is shown in Slack, and how much of it has been told there.
+
+    `trouble` is Slack's word for why its channel could not be written to the last time, "" where it could.
+    """
 
     execution_id: str
     channel: str
     ts: str | None
     shown_seq: int
     told_seq: int
+    trouble: str
 
 
 @dataclass(frozen=True, slots=True)

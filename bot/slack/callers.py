@@ -1,8 +1,11 @@
-"""Calling those who may decide a gate and are not in its channel: a direct message each, which links back."""
+"""Calling by direct message those who would miss something: deciders who are not in a gate's channel, and whom it
+concerns where the bot itself is not in it.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
@@ -10,7 +13,8 @@ from slack_sdk.errors import SlackApiError
 from bot.slack.client import error_code, retry_after
 from bot.slack.poster import Mark, NotNow, Poster
 from bot.slack.views.parts import Message
-from bot.slack.views.reminder import reminded_directly, told_directly
+from bot.slack.views.reminder import reminded_directly, told_directly, unheard
+from bot.slack.views.text import is_person
 from engine import approvals, projection
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
@@ -22,11 +26,12 @@ log = logging.getLogger(__name__)
 MOST = 10
 """People who are called for one gate: with more of them, being called means nothing."""
 _PREFIX = "call"
+_UNHEARD = "unheard"
 _MEMBERS = 1000
 
 
 class Callers:
-    """Used by the projector's one thread. What Slack refuses is logged and left: the gate is in its channel anyway."""
+    """Used by the projector's one thread. What Slack refuses is logged and left: the gate can be decided anyway."""
 
     def __init__(self, rt: Runtime, client: WebClient, poster: Poster) -> None:
         self._rt = rt
@@ -36,14 +41,33 @@ class Callers:
     def call(self, view: ExecutionView, gate: GateView, channel: str, ts: str) -> None:
         """Tell those deciders who are not in `channel`, each once. Raises NotNow, and OSError as a network does."""
         inside = self._members(channel)
-        if inside is None:
-            return
+        if inside is not None:
+            self._call(view, gate, inside, lambda: self._permalink(channel, ts))
+
+    def unheard(self, view: ExecutionView, channel: str, reason: str) -> None:
+        """Tell whom it concerns of a run that its channel does not show: who answers for it, and every open gate's
+        deciders, each once. Raises as `call`.
+        """
         known = {post.key for post in projection.posts(self._rt, view.execution.id)}
-        for user in approvals.deciders(self._rt, gate, MOST, beside=inside):
-            key = f"{_PREFIX}:{gate.approval.id}:{user}"
-            if key not in known:
-                drawn = told_directly(gate, view, self._permalink(channel, ts), self._rt.settings.slack_command)
-                self._tell(view, user, key, drawn, keep=True)
+        person = view.execution.owner or view.execution.requester
+        if is_person(person) and _UNHEARD not in known:
+            self._tell(view, person, _UNHEARD, unheard(view, channel, reason), keep=True)
+            projection.settle_post(self._rt, view.execution.id, _UNHEARD)
+        for gate in view.gates:
+            if gate.approval.status is ApprovalStatus.PENDING:
+                self._call(view, gate, set(), lambda: "")
+        for post in projection.posts(self._rt, view.execution.id):
+            if not post.settled:
+                self.settle(view, post)
+
+    def _call(self, view: ExecutionView, gate: GateView, inside: set[str], link: Callable[[], str]) -> None:
+        posts = projection.posts(self._rt, view.execution.id)
+        called = {user for post in posts if (user := _called(post, gate))}
+        if len(called) >= MOST:
+            return
+        for user in approvals.deciders(self._rt, gate, MOST - len(called), beside=inside | called):
+            drawn = told_directly(gate, view, link(), self._rt.settings.slack_command)
+            self._tell(view, user, f"{_PREFIX}:{gate.approval.id}:{user}", drawn, keep=True)
 
     def remind(self, view: ExecutionView, gate: GateView, left_ms: int, key: str) -> None:
         """Remind those who were called and have not voted. Raises as `call`."""

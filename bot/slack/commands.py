@@ -14,7 +14,7 @@ from bot.slack.reply import Reply
 from bot.slack.views import admin, lists
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline
-from engine import approvals, catalog, chain, executions, sync
+from engine import approvals, catalog, chain, executions, projection, sync
 from engine import can as policy
 from engine.access import Action, abilities, authorise
 from storage.states import Decision, ExecutionStatus, VersionStatus
@@ -28,6 +28,7 @@ def answer(desk: Desk, command: Command, reply: Reply, *, instead: bool = False)
     """
     ask = Ask(desk, desk.directory.identify(reply.place.user), reply.place, command)
     authorise(desk.rt, ask.actor, Action.VIEW, None)
+    projection.heard(desk.rt, reply.place.channel)
     if command.verb in _DECISIONS:
         desk.directory.refresh_groups()
     try:

@@ -65,6 +65,7 @@ class Projector:
         self._later: dict[str, tuple[float, float]] = {}
         self._gates_shown: dict[str, tuple[VoteRecord, ...]] = {}
         self._gone: set[str] = set()
+        self._unheard: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Show what there is to show until `stop`. Never raises: trouble is logged and tried again."""
@@ -89,13 +90,19 @@ class Projector:
         return held
 
     def round(self) -> int:
-        """Bring every card that lags as far as budgets allow now; says how many lag."""
-        lagging = projection.stale_cards(self._rt, CARDS)
+        """Bring every card that lags as far as budgets allow now; says how many were tried."""
         now = time.monotonic()
-        for card in lagging:
-            if self._later.get(card.execution_id, (0.0, 0.0))[0] <= now:
-                self._advance(card)
-        return len(lagging)
+        due = [card for card in projection.stale_cards(self._rt, CARDS) if self._is_due(card, now)]
+        for card in due:
+            self._advance(card)
+        return len(due)
+
+    def _is_due(self, card: CardRecord, now: float) -> bool:
+        """Whether its back-off is over, also where somebody spoke up in a channel that could not be written to."""
+        if card.execution_id in self._unheard and not card.trouble:
+            self._unheard.discard(card.execution_id)
+            self._later.pop(card.execution_id, None)
+        return self._later.get(card.execution_id, (0.0, 0.0))[0] <= now
 
     def _advance(self, card: CardRecord) -> None:
         try:
@@ -104,6 +111,7 @@ class Projector:
             self._settle_posts(card, view)
             self._tell(card, ts, view)
             self._later.pop(card.execution_id, None)
+            self._unheard.discard(card.execution_id)
         except NotNow:
             return
         except SlackApiError as trouble:
@@ -251,8 +259,7 @@ class Projector:
     def _refused(self, card: CardRecord, trouble: SlackApiError) -> None:
         code = error_code(trouble)
         if code in CHANNEL_GONE:
-            log.warning("%s is no longer shown: %s", card.execution_id, code)
-            projection.give_up(self._rt, card.execution_id, code)
+            self._not_heard(card, code)
             return
         if code in NO_ACCESS:
             log.error("Slack does not let this bot write (%s); trying again in a minute.", code)
@@ -263,6 +270,20 @@ class Projector:
             return
         wait = self._back_off(card)
         log.warning("%s could not be shown (%s); trying again in %.0f s.", card.execution_id, code, wait)
+
+    def _not_heard(self, card: CardRecord, code: str) -> None:
+        """Note that its channel cannot be written to, leave it for a while, and tell whom it concerns directly."""
+        wait = self._back_off(card)
+        log.warning("%s is not seen in %s (%s); trying again in %.0f s.", card.execution_id, card.channel, code, wait)
+        view = executions.view(self._rt, card.execution_id)
+        projection.unheard(self._rt, view.execution, code)
+        self._unheard.add(card.execution_id)
+        try:
+            self._callers.unheard(view, card.channel, code)
+        except NotNow:
+            return
+        except SLACK_TROUBLE as trouble:
+            log.warning("Nobody could be told of that: %s", type(trouble).__name__)
 
     def _back_off(self, card: CardRecord) -> float:
         """Leave a card alone for a while, twice as long each time; says how long."""

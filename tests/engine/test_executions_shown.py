@@ -109,6 +109,25 @@ def test_a_channel_that_can_not_be_written_to_is_given_up(house: House) -> None:
         assert audit.of_thing(1, f"execution:{run}")[-1].action == "slack.give_up"
 
 
+def test_a_channel_that_can_not_be_written_to_comes_last_until_it_can(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps no other run waiting, is tried again when somebody speaks there, and is given up after the end."""
+    first, second = start(house), start(house)
+    projection.unheard(house.rt, executions.find(house.rt, first), "not_in_channel")
+    assert [card.execution_id for card in projection.stale_cards(house.rt)] == [second, first]
+    projection.heard(house.rt, "C0OTHER")
+    assert [card.trouble for card in projection.stale_cards(house.rt)] == ["", "not_in_channel"]
+    projection.heard(house.rt, "C0INC0001")
+    assert [card.trouble for card in projection.stale_cards(house.rt)] == ["", ""]
+    house.advance(first)
+    projection.unheard(house.rt, executions.find(house.rt, first), "not_in_channel")
+    assert first in behind(house)
+    monkeypatch.setattr(projection, "UNHEARD_MS", 0)
+    projection.unheard(house.rt, executions.find(house.rt, first), "not_in_channel")
+    assert first not in behind(house)
+
+
 def test_a_post_is_kept_once_by_its_key(house: House) -> None:
     """Posted again, the newer message counts."""
     run = start(house)

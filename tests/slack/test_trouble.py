@@ -6,11 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from stage import CAROL, CHANNEL, UNHEARD, Stage, in_thread, is_private, ready, shown, stage, wait_for
+from stage import ALICE, CAROL, CHANNEL, UNHEARD, Stage, in_thread, is_private, ready, shown, stage, wait_for
 
+from bot.simulator.directory import BOT_USER_ID, CHANNELS, direct_channel_id
 from bot.slack import commands, directory
 from bot.slack.client import web_client
 from bot.slack.directory import Directory, read_person
@@ -96,10 +99,7 @@ def test_the_run_goes_on_whatever_slack_does(bot: Stage, kind: str) -> None:
     told = bot.say("run drain service=checkout reason=anyway")
     run = "R-" + told.split("R-")[1][:6]
     wait_for(lambda: executions.find(bot.rt, run).status.ended)
-    if kind == "error:not_in_channel":
-        wait_for(lambda: not [card for card in projection.stale_cards(bot.rt, 200) if card.execution_id == run])
-    else:
-        finished(bot, run)
+    finished(bot, run)
 
 
 def test_readiness_says_that_slack_lags(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,15 +137,63 @@ def test_a_card_that_was_deleted_comes_back(bot: Stage) -> None:
     assert again["ts"] > first["ts"]
 
 
-def test_a_channel_that_is_gone_does_not_stop_the_run(bot: Stage) -> None:
-    """The run ends as it would; showing it is given up, and that is on record."""
-    fault(bot, "chat.postMessage", "error:is_archived")
+@contextmanager
+def without_the_bot() -> Iterator[None]:
+    """The channel while somebody has removed the bot from it."""
+    channel = CHANNELS[CHANNEL]
+    members = tuple(each for each in channel.members if each != BOT_USER_ID)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CHANNELS, CHANNEL, replace(channel, members=members))
+        yield
+
+
+def directly(bot: Stage, user: str, run: str) -> list[str]:
+    """What a person was told of a run by direct message."""
+    direct = direct_channel_id(user)
+    opened = bot.sim.workspace.channel(direct) is not None
+    return [shown(m) for m in bot.messages(user, direct) if run in shown(m)] if opened else []
+
+
+def slack_check(bot: Stage) -> health.Check:
+    return next(check for check in health.checks(bot.rt) if check.name == "slack")
+
+
+def test_a_run_that_its_channel_does_not_show_is_not_lost(bot: Stage) -> None:
+    """Whom it concerns is told directly, readiness names it, and once the bot is invited all appears, once."""
+    fault(bot, "chat.postMessage", "429", retry_after=1)
+    run = bot.start("run careful reason=unheard")
+    with without_the_bot():
+        told = wait_for(lambda: directly(bot, CAROL, run))
+        assert "/invite" in told[0]
+        assert "this bot is not in it" in told[0]
+        wait_for(lambda: any("A decision is asked of you" in each for each in directly(bot, ALICE, run)))
+        lagging = wait_for(lambda: (found := slack_check(bot)) and not found.ok and found)
+        assert not lagging.vital
+        assert f"{run} in {CHANNEL} (not_in_channel)" in lagging.detail
+        bot.command(f"status {run}")
+    bot.say(f"status {run}")
+    card = bot.card(run)
+    bot.gate(card["ts"])
+    wait_for(lambda: slack_check(bot).ok)
+    assert len([m for m in bot.messages() if run in shown(m) and not is_private(m) and not in_thread(m)]) == 1
+    assert len([text for text in bot.in_thread(card["ts"]) if "Waiting for approval" in text]) == 1
+    assert len([each for each in directly(bot, CAROL, run) if "/invite" in each]) == 1
+    assert len([each for each in directly(bot, ALICE, run) if "A decision is asked" in each]) == 1
+    bot.say(f"cancel {run}")
+
+
+def test_a_channel_that_stays_gone_is_given_up_in_the_end(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends as it would; long after that showing it is given up, and that is on record."""
+    monkeypatch.setattr(projection, "UNHEARD_MS", 0)
+    fault(bot, "chat.postMessage", "429", retry_after=1)
     run = bot.start("run drain service=checkout")
-    wait_for(lambda: "Succeeded" in bot.say(f"status {run}"))
-    wait_for(lambda: run not in [card.execution_id for card in projection.stale_cards(bot.rt, 200)])
+    with without_the_bot():
+        wait_for(lambda: executions.find(bot.rt, run).status.ended)
+        wait_for(lambda: run not in [card.execution_id for card in projection.stale_cards(bot.rt, 200)])
+        wait_for(lambda: directly(bot, CAROL, run))
     card = projection.card_of(bot.rt, run)
     assert card is not None
-    assert card.ts is None
+    assert (card.ts, card.trouble) == (None, "not_in_channel")
 
 
 def test_an_answer_that_cannot_be_given_here_comes_as_a_direct_message(bot: Stage) -> None:

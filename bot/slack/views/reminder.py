@@ -8,12 +8,19 @@ from slack_sdk.models.blocks import ActionsBlock, Block
 
 from bot.slack.views.gate import gate_blocks
 from bot.slack.views.parts import Message, context, message, said, section
-from bot.slack.views.text import code, duration, inline, link, when
+from bot.slack.views.text import channel, code, duration, inline, link, when
 from bot.slack.views.words import approver_words, gate_words
 from storage.states import ApprovalStatus
 
 if TYPE_CHECKING:
     from engine.executions import ExecutionView, GateView
+
+_INVITE = "Type `/invite` and this bot's name in that channel"
+_UNHEARD = {
+    "not_in_channel": f"this bot is not in it. {_INVITE}",
+    "channel_not_found": f"the channel is gone, or private without this bot in it. {_INVITE}",
+    "is_archived": f"the channel is archived. Unarchive it. If it stays silent then: {_INVITE[0].lower()}{_INVITE[1:]}",
+}
 
 
 def told_directly(gate: GateView, view: ExecutionView, permalink: str, command: str) -> Message:
@@ -33,6 +40,17 @@ def told_directly(gate: GateView, view: ExecutionView, permalink: str, command: 
         blocks += [context(link(permalink, "Go to the gate"))] if permalink else []
     _, words = gate_words(approval)
     return message(f"{words}: {inline(approval.path, 120)} of {inline(execution.id, 40)}", blocks)
+
+
+def unheard(view: ExecutionView, where: str, reason: str) -> Message:
+    """For who started a run: its channel does not show it, why, and what to do."""
+    run = code(view.execution.id)
+    why = _UNHEARD.get(reason, f"Slack does not let this bot write there ({code(reason, 80)})")
+    return said(
+        f"⚠️ {run} ({inline(view.runbook.name, 150)}) goes on, but nobody sees it in {channel(where)}: {why}. "
+        "It is tried again every minute, and appears there once that is possible. Until then, those who may decide "
+        "its gates are asked by direct message."
+    )
 
 
 def reminder(gate: GateView, left_ms: int) -> Message:
