@@ -300,7 +300,7 @@ def test_a_server_that_is_none(deployment: Deployment, tokens: dict[str, str]) -
     """Nobody there, no address at all, or somebody else's pages: each is said."""
     shell = Shell(deployment, tokens, remote=False)
     assert "does not answer" in shell.said(CAROL, "list", "--url", "http://127.0.0.1:9", code=1)
-    assert "takes an address" in shell.said(CAROL, "list", "--url", "bot.example", code=1)
+    assert "takes an address" in shell.said(CAROL, "list", "--url", "bot.example", code=2)
     assert "not as this API does" in shell.said(CAROL, "list", "--url", deployment.slack.url, code=1)
 
 

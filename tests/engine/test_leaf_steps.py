@@ -86,7 +86,7 @@ def test_what_is_waited_for() -> None:
 
 
 def claim(step: Step, **visible: Any) -> Claim:
-    execution: Any = SimpleNamespace(id="R-1")
+    execution: Any = SimpleNamespace(id="R-1", revision=0)
     step_run: Any = SimpleNamespace(path=step.id, attempts=1, fence=1)
     runbook: Any = None
     return Claim(execution, runbook, step, step_run, visible, 60_000)
