@@ -184,3 +184,13 @@ def test_the_home_tab_is_shown(page: Page, practice: Bot) -> None:
     expect(page.locator("#home")).to_contain_text("Run 7 waits")
     page.get_by_role("button", name="Messages", exact=True).click()
     expect(page.locator("#composer-text")).to_be_visible()
+
+
+def test_what_is_typed_stays_when_the_person_changes(page: Page, practice: Bot) -> None:
+    """The box is drawn anew for whoever acts; what stands in it is not lost."""
+    visit(page, practice, ALICE)
+    page.fill("#composer-text", "/runbook status")
+    page.select_option("#acting-as", CAROL)
+    expect(page.locator("#acting-role")).to_contain_text("Responder")
+    expect(page.locator("#connection")).to_have_text("Live")
+    expect(page.locator("#composer-text")).to_have_value("/runbook status")

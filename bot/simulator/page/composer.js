@@ -14,7 +14,12 @@ export function composer(form, { id, placeholder, commands, send, user }) {
   const shortcuts = user ? directory.shortcuts.filter((each) => each.kind === "global") : [];
   const choices = shortcuts.map((each) =>
     h("button", { class: "button shortcut", type: "button", title: "Shortcut", onclick: () => chooseShortcut(each, user) }, `⚡ ${each.name}`));
+  const old = form.querySelector("textarea");
+  const typing = old !== null && old === document.activeElement;
+  text.value = old?.value ?? "";
   form.replaceChildren(list, text, ...choices, h("button", { class: "button primary", type: "submit", "aria-label": "Send" }, "Send"));
+  fit(text);
+  if (typing) text.focus();
   text.addEventListener("input", () => { fit(text); suggest(state); });
   text.addEventListener("blur", () => setTimeout(() => hide(state), 150));
   text.addEventListener("keydown", (event) => onKey(event, state, form));
