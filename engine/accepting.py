@@ -30,7 +30,8 @@ _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 class Wanted:
     """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now.
 
-    With `prefill` those that were not given are taken from the incident where the runbook says so.
+    With `prefill` those that were not given are taken from the incident where the runbook says so. `chosen_by` are
+    people who chose them beside the one who asks.
     """
 
     slug: str
@@ -42,6 +43,7 @@ class Wanted:
     parent_step: int | None = None
     replay_of: str | None = None
     prefill: bool = True
+    chosen_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +135,5 @@ def _new(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         unfinished=len(definition.steps), event_seq=0, paused_reason=None, status_since=at,
         same_as=None if wanted.parent_step else same_as(version, wanted.parameters, wanted.incident),
         parent_step=wanted.parent_step, replay_of=wanted.replay_of,
+        chosen_by=list(dict.fromkeys([actor.user_id, *wanted.chosen_by])), owners=[],
     )  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine import choosers
 from engine.errors import NotAllowed
 from engine.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.runtime import Runtime
@@ -253,10 +254,10 @@ def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord) -> Verdict:
 def _vote_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verdict:
     assert isinstance(thing, Gate)
     approval, execution = thing.approval, thing.execution
-    own = _own_run(actor, execution)
+    own = _chose(rt, actor, approval, execution)
     if own and not (approval.allow_self or rt.settings.allow_self_approval):
         others = tuple(each for each in approver_ids(rt, approval.approvers, execution.team) if each != actor.user_id)
-        rule = "Nobody decides about a run of their own."
+        rule = "Nobody decides about what they chose themselves."
         return Verdict(False, f"You {own}, so others have to decide about it.", rule, f"the one who {own}", others)
     roles = roles_of(rt, actor.user_id)
     allowed, stale = is_approver(rt, actor.user_id, roles, approval.approvers, execution.team)
@@ -265,11 +266,19 @@ def _vote_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verd
     return _said("among them" * allowed, asked, rule, lambda: approver_ids(rt, approval.approvers, execution.team))
 
 
-def _own_run(actor: Actor, execution: ExecutionRecord) -> str:
-    """What makes this run somebody's own, "" for anybody else's."""
+def _chose(rt: Runtime, actor: Actor, gate: ApprovalRecord, execution: ExecutionRecord) -> str:
+    """What this person did to choose what a gate is about, "" for anybody else."""
+    if actor.user_id not in choosers.of_gate(rt, gate, execution):
+        return ""
     if actor.user_id == execution.requester:
         return "asked for this run"
-    return "took this run over" if actor.user_id == execution.owner else ""
+    if actor.user_id in (execution.owners or ()):
+        return "took this run over"
+    if actor.user_id in (gate.barred or ()):
+        return "had a step skipped that this is about"
+    if choosers.chose_values(execution, actor.user_id):
+        return "chose values of this run or of one that it belongs to"
+    return "have the e-mail address of somebody who chose what this run does"
 
 
 def _first(*texts: str) -> str:

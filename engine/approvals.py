@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from engine import decide, flow
+from engine import asking, choosers, decide, flow
 from engine.access import Action, Actor, Gate, authorise, verdict
 from engine.errors import Conflict, ReasonRequired
 from engine.executions import GateView, find, gate_view
+from engine.expressions import ExpressionError
 from engine.lifecycle import change
 from engine.roles import unmet
 from engine.runtime import Runtime
@@ -42,7 +43,8 @@ def vote(
 
     `path` may be left out while only one gate is open; `digest` is that of what the person was shown. A reject needs a
     comment. Raises `NotAllowed`, `ReasonRequired`, and `Conflict` when the gate is decided, has expired, shows
-    something else, or this person has voted.
+    something else than it did, or this person has voted, under whichever account. What would be done is worked out once
+    more before the vote counts: where that has changed, the gate shows it and nobody has voted on it yet.
     """
     found = find(rt, execution_id)
     with database.reading():
@@ -52,22 +54,40 @@ def vote(
         raise ReasonRequired('Say why it is rejected: comment="…".')
     with change(rt, found.id, "vote") as transition:
         gate = _still_open(transition, shown, digest)
-        given = VoteRecord(gate.id, actor.user_id, decision, comment.strip(), transition.at)
-        if not approvals.record_vote(rt.workspace_id, given):
-            raise Conflict(f"You have voted on {gate.path} of {found.id} already.")
-        _count(rt, transition, gate, given)
-        detail = {
-            "step": gate.path,
-            "decision": decision,
-            "comment": comment,
-            "digest": gate.digest,
-            "door": actor.door,
-        }
-        thing = f"execution:{found.id}"
-        audit.write(rt.workspace_id, actor.user_id, "approval.vote", thing, Severity.NOTICE, detail)
+        changed = _shows_something_else(transition, gate)
+        if not changed:
+            _give(transition, actor, gate, VoteRecord(gate.id, actor.user_id, decision, comment.strip(), transition.at))
+    if changed:
+        raise _changed(gate)
     rt.hint([found.id])
     with database.reading():
         return next(gate_view(rt, each, found.team) for each in approvals.of_execution(found.id) if each.id == gate.id)
+
+
+def _shows_something_else(transition: Transition, gate: ApprovalRecord) -> bool:
+    try:
+        return asking.refresh(transition, gate)
+    except ExpressionError as error:
+        raise Conflict(f"What {gate.path} of {gate.execution_id} asks cannot be shown now: {error}") from error
+
+
+def _changed(gate: ApprovalRecord) -> Conflict:
+    return Conflict(f"{gate.path} of {gate.execution_id} is not what you were shown. Look again before you decide.")
+
+
+def _give(transition: Transition, actor: Actor, gate: ApprovalRecord, given: VoteRecord) -> None:
+    rt = transition.rt
+    earlier = {vote.person for vote in approvals.votes(gate.id)} & choosers.same_people(rt, [actor.user_id])
+    if earlier or not approvals.record_vote(rt.workspace_id, given):
+        account = "" if actor.user_id in earlier else f", as @{min(earlier)}"
+        raise Conflict(f"You have voted on {gate.path} of {gate.execution_id} already{account}.")
+    _count(rt, transition, gate, given)
+    detail = {
+        "step": gate.path, "decision": given.decision, "comment": given.comment, "digest": gate.digest,
+        "door": actor.door,
+    }  # fmt: skip
+    thing = f"execution:{gate.execution_id}"
+    audit.write(rt.workspace_id, actor.user_id, "approval.vote", thing, Severity.NOTICE, detail)
 
 
 def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> GateView:
@@ -195,7 +215,7 @@ def _counted(rt: Runtime, gate: ApprovalRecord, execution: ExecutionRecord) -> l
         actor = Actor(each.person, standing=person.standing if person else "member")
         if each.decision is Decision.APPROVE and verdict(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
             counted.append(each.person)
-    return counted
+    return choosers.persons(rt, counted)
 
 
 def _the_gate(found: ExecutionRecord, path: str | None) -> ApprovalRecord:
@@ -217,7 +237,7 @@ def _still_open(transition: Transition, shown: ApprovalRecord, digest: str | Non
     if gate.expires_at <= transition.at:
         raise Conflict(f"The time for deciding {gate.path} of {gate.execution_id} is up.")
     if digest is not None and digest != gate.digest:
-        raise Conflict(f"{gate.path} of {gate.execution_id} is not what you were shown. Look again before you decide.")
+        raise _changed(gate)
     return gate
 
 

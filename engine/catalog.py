@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from engine.access import Action, Actor, authorise, verdict
-from engine.definition import codec, graph, lint
+from engine.definition import codec, gates, graph, lint
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotApproved, NotFound, Undecodable
 from engine.runtime import Runtime
@@ -140,6 +140,24 @@ def shown_definition(execution: ExecutionRecord) -> Runbook:
 def successors_of(version_id: int) -> dict[str, tuple[str, ...]]:
     """Which steps need which, in every list of a version's definition: main, cleanup, branches and loops."""
     return graph.all_successors(definition_of(version_id))
+
+
+@lru_cache(maxsize=512)
+def gates_before(version_id: int) -> dict[str, tuple[str, ...]]:
+    """Which steps before each step are, hold or may start a gate; see `definition.gates.before`."""
+    return gates.before(definition_of(version_id))
+
+
+@lru_cache(maxsize=512)
+def shown_at(version_id: int) -> dict[str, tuple[str, ...]]:
+    """Which gates show each step; see `definition.gates.shows`."""
+    return gates.shows(definition_of(version_id))
+
+
+def forget_definitions() -> None:
+    """Know no version any more: those of another database have the same ids."""
+    for known in (definition_of, successors_of, gates_before, shown_at):
+        known.cache_clear()
 
 
 def diff(rt: Runtime, slug: str, number: int) -> str:

@@ -7,7 +7,9 @@ does not wait for it any more is cancelled.
 
 from __future__ import annotations
 
-from engine import accepting, flow, lifecycle
+from dataclasses import replace
+
+from engine import accepting, catalog, choosers, flow, lifecycle, people, reusing
 from engine.access import SYSTEM, Actor
 from engine.errors import EngineError
 from engine.expressions import ExpressionError
@@ -16,7 +18,7 @@ from engine.runtime import Runtime
 from engine.steps.outcome import Begun
 from engine.storable import TooLarge
 from engine.transition import Transition
-from storage import audit, database, executions, people, steps
+from storage import audit, database, executions, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import AttemptStatus, ExecutionStatus, Severity, StepStatus
 
@@ -99,22 +101,40 @@ def _look_later(transition: Transition, step: StepRunRecord) -> bool:
 def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
     rt, parent = transition.rt, transition.execution
     (ready,) = steps.at_paths(parent.id, [step.path])
-    known = people.recall(rt.workspace_id, parent.requester)
-    actor = Actor(parent.requester, name=known.name if known else "", standing=known.standing if known else "member")
+    asks = executions.by_id((step.items or {}).get("asks") or "")
     try:
         if _depth(parent) >= MAX_DEPTH:
             raise EngineError(f"runbooks call runbooks more than {MAX_DEPTH} deep")
         wanted = accepting.Wanted(
             outcome.slug, outcome.parameters, trigger=f"step:{parent.id}", reason=parent.reason, parent_step=step.id,
-            incident=dict(parent.incident or {}),
+            incident=dict(parent.incident or {}), chosen_by=tuple(choosers.of_values(parent)),
         )  # fmt: skip
-        child = accepting.accept(rt, actor, accepting.check(rt, actor, wanted))
+        child = _accept(rt, parent, wanted) if asks is None else _ask_only(rt, parent, wanted, asks)
     except EngineError as error:
         flow.fail(transition, ready, error.code, f"{outcome.slug} could not be started: {error}")
         return
-    steps.edit(step, child=child.id)
+    steps.edit(step, child=child.id, revision=parent.revision)
     transition.tell("child_started", step.path, execution=child.id, runbook=child.slug)
     transition.wake.append(child.id)
+
+
+def _accept(rt: Runtime, parent: ExecutionRecord, wanted: accepting.Wanted) -> ExecutionRecord:
+    """The child, if all who chose values for it may run it; its requester is the parent's. Raises `EngineError`."""
+    checked = [accepting.check(rt, _actor(rt, each), wanted) for each in choosers.of_values(parent)]
+    return accepting.accept(rt, _actor(rt, parent.requester), checked[0])
+
+
+def _actor(rt: Runtime, user_id: str) -> Actor:
+    known = people.recall(rt, user_id)
+    return Actor(user_id, name=known.name if known else "", standing=known.standing if known else "member")
+
+
+def _ask_only(rt: Runtime, parent: ExecutionRecord, wanted: accepting.Wanted, old: ExecutionRecord) -> ExecutionRecord:
+    """A child that asks the gates of an earlier one again and takes everything else over from it."""
+    again = replace(wanted, trigger=f"{lifecycle.ASKS}{old.id}", number=old.number, replay_of=old.id, prefill=False)
+    child = _accept(rt, parent, again)
+    main = [step.id for step in catalog.definition_of(child.version_id).steps]
+    return reusing.take_over(rt, child, old, main)
 
 
 def _dropped(transition: Transition, step: StepRunRecord) -> bool:

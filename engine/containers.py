@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine import context, decide, flow, rows
+from engine import context, decide, flow, gates, rows
 from engine.definition.model import Json, Step
 from engine.expressions import ExpressionError, evaluate, render
 from engine.storable import TooLarge, to_storable
@@ -68,12 +68,34 @@ def skip_rest(transition: Transition, scope: str) -> None:
     transition.count_all(ended, StepStatus.SKIPPED)
 
 
-def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step) -> None:
+def goes_elsewhere(transition: Transition, step: StepRunRecord) -> bool | None:
+    """Whether a container that has begun would take another branch, or go over other items, as the run stands now.
+
+    A `while` that reads parameters is taken to. None for one that has not begun. Raises `ExpressionError`.
+    """
+    if step.started_at is None:
+        return None
+    definition = transition.runbook.by_id[step.step_id]
+    if definition.kind == "branch":
+        return bool(_taken(transition, step, definition) != step.items["taken"])
+    if "items" in definition.with_:
+        return bool(_items(transition, step, definition) != step.items)
+    if step.ended_at is None:
+        return None
+    return any(chain[0] == "params" for chain in context.chains_in_condition(definition.with_["while"]))
+
+
+def _taken(transition: Transition, step: StepRunRecord, definition: Step) -> str:
     condition = definition.with_["if"]
     chains = context.chains_in_condition(condition)
-    holds = evaluate(condition, context.of(transition.execution, transition.runbook, chains, step.scope))
-    taken = "then" if holds else "else"
+    seen = context.of(transition.execution, transition.runbook, chains, step.scope)
+    return "then" if evaluate(condition, seen) else "else"
+
+
+def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step) -> None:
+    taken = _taken(transition, step, definition)
     begun = {"started_at": transition.at, "due_at": None, "deadline_at": transition.limit_of(step)}
+    begun["revision"] = transition.execution.revision
     if transition.move(step, StepStatus.WAITING, items={"taken": taken}, **begun):
         transition.tell("branch_taken", step.path, taken=taken)
         _enter(transition, step, definition.blocks.get(taken, ()), step.path)
@@ -94,6 +116,7 @@ def _begin_rounds(transition: Transition, step: StepRunRecord, definition: Step)
     begun = {"started_at": step.started_at, "deadline_at": step.deadline_at}
     if step.started_at is None:
         begun = {"started_at": transition.at, "deadline_at": transition.limit_of(step)}
+    begun["revision"] = transition.execution.revision
     if not transition.move(step, StepStatus.WAITING, items=items, rounds=number, due_at=None, **begun):
         return
     for each in range(first, number):
@@ -164,7 +187,7 @@ def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, faile
         steps.edit(step, failures=failures)
     if step.error is not None:
         return
-    if failures > definition.with_.get("max_failures", 0):
+    if failures > _failures_allowed(transition, definition):
         word = "round" if failures == 1 else "rounds"
         stop(transition, step, "inner_step_failed", f"{failures} {word} failed, the last was {scope}")
         return
@@ -180,6 +203,12 @@ def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, faile
         _finish(transition, step.path)
 
 
+def _failures_allowed(transition: Transition, loop: Step) -> int:
+    """How many rounds may fail: none where a round holds a gate, which would then not be decided."""
+    wanted = int(loop.with_.get("max_failures", 0))
+    return 0 if wanted and gates.holds_gate(transition.rt, transition.execution.id, loop) else wanted
+
+
 def _end_stopped(transition: Transition, path: str) -> None:
     """Fail a stopped container if nothing in it runs any more.
 
@@ -188,7 +217,7 @@ def _end_stopped(transition: Transition, path: str) -> None:
     if steps.busy_inside(transition.execution.id, path):
         return
     (step,) = steps.at_paths(transition.execution.id, [path])
-    if flow.tolerated(transition, step.step_id):
+    if flow.may_fail(transition, step.step_id):
         skip_rest(transition, path)
     flow.fail(transition, step, step.error["code"], step.error["message"])
 

@@ -67,6 +67,28 @@ def path_of(runbook: Runbook, step_id: str, scope: str) -> str:
     return join(".".join(scope.split(".")[:depth]) if depth else "", step_id)
 
 
+def inside(scope: str, path: str) -> bool:
+    """Whether a scope is that of the container at `path`, one of its rounds, or somewhere in these."""
+    return scope == path or scope.startswith((f"{path}.", f"{path}["))
+
+
+def same_rounds(runbook: Runbook, one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two runs of steps, each (step id, scope), are in the same rounds of the loops around both steps."""
+    (one_id, one_scope), (other_id, other_scope) = one, other
+    ones, others = _containers(runbook, one_id), _containers(runbook, other_id)
+    shared = sum(1 for a, b in zip(ones, others, strict=False) if a == b)
+    return one_scope.split(".")[:shared] == other_scope.split(".")[:shared]
+
+
+def _containers(runbook: Runbook, step_id: str) -> list[str]:
+    """The containers around a step, the outermost first."""
+    found: list[str] = []
+    while (holder := runbook.container_of.get(step_id)) is not None:
+        step_id = holder[0]
+        found.insert(0, step_id)
+    return found
+
+
 def _round(execution: ExecutionRecord, scope: str) -> dict[str, Json]:
     for each in scopes_of(scope):
         path, number = container_path(each)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.definition.model import Retry
-from storage.records import ExecutionRecord, changed
+from storage.records import ExecutionRecord, Json, changed
 from storage.states import ExecutionStatus, Phase, StepStatus
 
 LIVE = frozenset({StepStatus.READY, StepStatus.RUNNING})
@@ -18,6 +18,9 @@ CONTAINERS = ("branch", "loop")
 CLEANUP_MS = 3_600_000
 """How long undo, on_failure and finally may take together before the run ends without them."""
 
+CONDITION_NOT_MET = "its condition was not met"
+"""The note of a step that the run itself has skipped; no person's skip has it."""
+
 MAX_ROUNDS = 1_000
 """A loop that wants more has gone wrong."""
 
@@ -29,6 +32,16 @@ REMINDERS = (0.5, 0.9)
 
 WORTH_REMINDING_MS = 120_000
 """A gate that is open for less is not worth a reminder."""
+
+
+def skip_agreed(skip: Json) -> bool:
+    """Whether a step run's `skip` is to be done when its turn comes: nobody has to agree to it any more."""
+    return bool(skip) and None not in skip["agreed"].values()
+
+
+def skip_note(skip: Json) -> str:
+    """The note of a step that was skipped by this wish."""
+    return f"skipped by {skip['by']}: {skip['reason']}"
 
 
 def next_reminder(opened_at: int, expires_at: int, after: int) -> int | None:

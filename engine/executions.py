@@ -34,13 +34,15 @@ class GateView:
     """A gate with its votes.
 
     `missing` is how many more approvals it needs, 0 once it is decided; `unmet` says in words which of its minima those
-    who have approved do not meet yet ("1 of group db-owners").
+    who have approved do not meet yet ("1 of group db-owners"). `rejected_before` are the rejections of the same gate
+    when it was asked earlier, in this run or in one that it replays, the newest first.
     """
 
     approval: ApprovalRecord
     votes: tuple[VoteRecord, ...]
     missing: int
     unmet: tuple[str, ...] = ()
+    rejected_before: tuple[VoteRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +220,11 @@ def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateVi
     votes = tuple(approvals.votes(approval.id))
     if approval.status is not ApprovalStatus.PENDING:
         return GateView(approval, votes, 0)
+    before = tuple(approvals.rejections(executions.replayed(approval.execution_id), approval.path, approval.id))
     approving = [vote.person for vote in votes if vote.decision is Decision.APPROVE]
     lacking = tuple(unmet(rt, approval.approvers, approving, team))
     # At least one while the gate is open: somebody who approved may have lost the right to since.
-    return GateView(approval, votes, max(1, approval.min_approvals - len(approving)), lacking)
+    return GateView(approval, votes, max(1, approval.min_approvals - len(approving)), lacking, before)
 
 
 def page(

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine import catalog, containers, context, undoing
+from engine import catalog, containers, context, decide, gates, undoing
 from engine.definition.model import Runbook
 from engine.errors import Undecodable
 from engine.expressions import ExpressionError, evaluate, render
@@ -19,8 +19,8 @@ from storage import steps
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
-CONDITION_NOT_MET = "its condition was not met"
-NEED_SKIPPED = "a step it needs was skipped"
+HELD_GATE = "held_gate"
+"""The key of an error that says that the step was or held a gate: no runbook puts up with its failure."""
 
 
 def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: str = "") -> bool:
@@ -39,12 +39,20 @@ def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: st
 
 
 def fail(transition: Transition, step: StepRunRecord, code: str, message: str, outputs: Json = None) -> bool:
-    """The step has failed for good, and with it its round, branch or run, unless the runbook puts up with that."""
-    error = {"code": code, "message": message}
+    """The step has failed for good, and with it its round, branch or run, unless the runbook puts up with that.
+
+    What had let on others before and was asked again fails the run, wherever it stands.
+    """
+    error: dict[str, Any] = {"code": code, "message": message}
+    tolerated = may_fail(transition, step.step_id)
+    if transition.runbook.by_id[step.step_id].continue_on_error and not tolerated:
+        error[HELD_GATE] = True
     if not transition.move(step, StepStatus.FAILED, outputs=outputs, error=error, **_ended(transition)):
         return False
     transition.tell("step_failed", step.path, code=code, message=message, attempt=step.attempts)
-    if tolerated(transition, step.step_id) or step.phase is Phase.UNDO:
+    if step.reopened:
+        transition.fail_run(code, message, step.path)
+    elif tolerated or step.phase is Phase.UNDO:
         _after(transition, step)
     elif step.scope:
         transition.stop_phase(step.scope)
@@ -58,11 +66,10 @@ def fail(transition: Transition, step: StepRunRecord, code: str, message: str, o
 
 def skip(transition: Transition, step: StepRunRecord, reason: str, actor: str | None = None) -> bool:
     """Skip a step by its own condition or by a person's word; what needs it goes on."""
-    if not transition.move(step, StepStatus.SKIPPED, note=reason, **_ended(transition)):
-        return False
-    transition.tell("step_skipped", step.path, actor, reason=reason)
-    _after(transition, step)
-    return True
+    skipped = _skipped(transition, step, reason, actor)
+    for each in skipped:
+        _after(transition, each)
+    return bool(skipped)
 
 
 def mapped(transition: Transition, step: StepRunRecord, outputs: dict[str, Json]) -> Json:
@@ -77,9 +84,16 @@ def mapped(transition: Transition, step: StepRunRecord, outputs: dict[str, Json]
     return to_storable(render(wanted, {**seen, "outputs": outputs}))
 
 
-def tolerated(transition: Transition, step_id: str) -> bool:
-    """Whether the runbook puts up with a failure of this step."""
-    return transition.runbook.by_id[step_id].continue_on_error
+def may_fail(transition: Transition, step_id: str) -> bool:
+    """Whether the runbook puts up with a failure of this step: never where it is or holds a gate."""
+    step = transition.runbook.by_id[step_id]
+    return step.continue_on_error and not gates.holds_gate(transition.rt, transition.execution.id, step)
+
+
+def put_up_with(runbook: Runbook, step_id: str, error: Json) -> bool:
+    """Whether a step that has failed with this error was put up with."""
+    step = runbook.by_id.get(step_id)
+    return step is not None and step.continue_on_error and not (error or {}).get(HELD_GATE)
 
 
 def near(version_id: int, step: StepRunRecord) -> list[str]:
@@ -95,8 +109,8 @@ def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
     """Let on steps that need nothing more, and whatever their skipping lets on in turn."""
     for step in ready:
         if may_start_in(transition, step.scope, step.phase):
-            for ended, poisoned in _let_on(transition, step):
-                _release(transition, ended, poisoned=poisoned)
+            for ended in _let_on(transition, step):
+                _after(transition, ended)
 
 
 def let_on_held(transition: Transition) -> None:
@@ -107,8 +121,8 @@ def let_on_held(transition: Transition) -> None:
 
 def failing(transition: Transition, scope: str, phase: Phase) -> bool:
     """Whether something directly in `scope` has failed that the runbook does not put up with."""
-    failed = steps.in_scope(transition.execution.id, scope, phase, StepStatus.FAILED)
-    return any(not tolerated(transition, step_id) for step_id, _ in failed)
+    failed = steps.failed_in(transition.execution.id, scope, phase)
+    return any(not put_up_with(transition.runbook, step_id, error) for step_id, error in failed)
 
 
 def in_the_way(transition: Transition) -> list[StepRunRecord]:
@@ -127,29 +141,32 @@ def _matters(runbook: Runbook, step: StepRunRecord, rows: Mapping[str, StepRunRe
     around = [rows[context.container_path(each)[0]] for each in context.scopes_of(step.scope)]
     ended = (StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.CANCELLED)
     failed = [each for each in (step, *around) if each.status is StepStatus.FAILED]
-    known = [runbook.by_id[each.step_id] for each in failed if each.step_id in runbook.by_id]
-    return not any(each.continue_on_error for each in known) and not any(each.status in ended for each in around)
+    if step.reopened:
+        return True
+    return not any(put_up_with(runbook, each.step_id, each.error) for each in failed) and not any(
+        each.status in ended for each in around
+    )
 
 
 def _after(transition: Transition, step: StepRunRecord) -> None:
     if step.phase is Phase.UNDO:
         undoing.next_one(transition, step)
         return
-    _release(transition, step, poisoned=False)
+    _release(transition, step)
     if step.scope:
         containers.look(transition, step.scope, step.phase)
 
 
-def _release(transition: Transition, step: StepRunRecord, *, poisoned: bool) -> None:
+def _release(transition: Transition, step: StepRunRecord) -> None:
     """Take one need off every step that needs `step`, and let on those that need nothing more."""
-    ended = deque([(step, poisoned)])
+    ended = deque([step])
     while ended:
-        step, poisoned = ended.popleft()
+        step = ended.popleft()
         after = catalog.successors_of(transition.execution.version_id).get(step.step_id, ())
         if not after:
             continue
         paths = [context.join(step.scope, each) for each in after]
-        following = steps.count_down(transition.execution.id, paths, poisoned=poisoned)
+        following = steps.count_down(transition.execution.id, paths)
         if not may_start_in(transition, step.scope, step.phase):
             continue
         for each in following:
@@ -169,22 +186,25 @@ def may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
     )
 
 
-def _let_on(transition: Transition, step: StepRunRecord) -> list[tuple[StepRunRecord, bool]]:
-    """Make a step READY or skip it; what was skipped is returned with whether that skips its successors too."""
-    if step.poisoned:
-        return _skipped(transition, step, NEED_SKIPPED, poisoned=True)
+def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
+    """The turn of a step that needs nothing more: it is READY, or it is skipped and returned."""
+    if decide.skip_agreed(step.skip):
+        if not gates.holds_gate(transition.rt, step.execution_id, transition.runbook.by_id[step.step_id]):
+            return _skipped(transition, step, decide.skip_note(step.skip), step.skip["by"])
+        transition.tell("skip_dropped", step.path, reason="its runbook holds a gate by now")
     try:
-        wanted = _condition_holds(transition, step)
+        wanted = condition_holds(transition, step)
     except ExpressionError as error:
         fail(transition, step, "condition", str(error))
         return []
     if not wanted:
-        return _skipped(transition, step, CONDITION_NOT_MET, poisoned=False)
+        return _skipped(transition, step, decide.CONDITION_NOT_MET)
     transition.move(step, StepStatus.READY, due_at=max(step.due_at or 0, transition.at))
     return []
 
 
-def _condition_holds(transition: Transition, step: StepRunRecord) -> bool:
+def condition_holds(transition: Transition, step: StepRunRecord) -> bool:
+    """Whether the step's own `if` holds, as the run stands. Raises `ExpressionError`."""
     condition = transition.runbook.by_id[step.step_id].condition
     if condition is None:
         return True
@@ -192,13 +212,12 @@ def _condition_holds(transition: Transition, step: StepRunRecord) -> bool:
     return bool(evaluate(condition, context.of(transition.execution, transition.runbook, chains, step.scope)))
 
 
-def _skipped(
-    transition: Transition, step: StepRunRecord, reason: str, *, poisoned: bool
-) -> list[tuple[StepRunRecord, bool]]:
-    if not transition.move(step, StepStatus.SKIPPED, note=reason, **_ended(transition)):
+def _skipped(transition: Transition, step: StepRunRecord, reason: str, actor: str | None = None) -> list[StepRunRecord]:
+    fields = {"note": reason, "revision": transition.execution.revision, **_ended(transition)}
+    if not transition.move(step, StepStatus.SKIPPED, **fields):
         return []
-    transition.tell("step_skipped", step.path, reason=reason)
-    return [(step, poisoned)]
+    transition.tell("step_skipped", step.path, actor, reason=reason)
+    return [step]
 
 
 def _ended(transition: Transition) -> dict[str, Any]:

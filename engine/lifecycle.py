@@ -20,6 +20,9 @@ from storage import audit, executions, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, Severity
 
+ASKS = "asks:"
+"""How the trigger of a child begins that only asks gates again: it does nothing, so it has nothing to clean up."""
+
 _AFTER_SUCCESS = (Phase.MAIN, Phase.FINALLY)
 _AFTER_FAILURE = (Phase.MAIN, Phase.UNDO, Phase.ON_FAILURE, Phase.FINALLY)
 
@@ -86,6 +89,23 @@ def force_end(transition: Transition, actor: str | None, reason: str) -> None:
     transition.edit(cleanup_until=transition.at)
 
 
+def end_bypassed(transition: Transition, step: StepRunRecord, lacking: list[str]) -> None:
+    """End a run in which a step was about to begin behind gates that have not let it on: a bug, or tampering.
+
+    In main the result is FAILED and cleanup follows; in cleanup the rest of that is left out. Nothing of the step ran.
+    """
+    message = f"{step.path} was about to begin, and {', '.join(lacking)} had not let it on. Nothing of it was done."
+    transition.tell("gate_bypassed", step.path, gates=lacking)
+    if step.phase is Phase.MAIN:
+        transition.fail_run("gate_bypassed", message, step.path)
+    else:
+        transition.end_idle()
+        transition.edit(cleanup_until=transition.at)
+    detail = {"step": step.path, "gates": lacking}
+    thing = f"execution:{step.execution_id}"
+    audit.write(transition.rt.workspace_id, "system", "gate.bypassed", thing, Severity.CRITICAL, detail)
+
+
 def quarantine(rt: Runtime, execution_id: str, error: Undecodable) -> None:
     """End a run whose definition cannot be read, without cleanup: nothing can be known of its steps.
 
@@ -145,7 +165,7 @@ def _next_phase(transition: Transition) -> bool:
     execution = transition.execution
     if execution.ending is None:
         _fix_result(transition)
-    if cleanup_ended(execution, transition.at):
+    if cleanup_ended(execution, transition.at) or execution.trigger.startswith(ASKS):
         return False
     order = _AFTER_SUCCESS if transition.execution.ending is ExecutionStatus.SUCCESS else _AFTER_FAILURE
     following = order[order.index(execution.phase) + 1 :]

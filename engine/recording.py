@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from engine import children, decide, flow, waiting
+from engine import asking, children, decide, flow, waiting
 from engine.definition.model import Retry, Step
 from engine.steps.outcome import (
     Abandoned,
@@ -103,34 +101,23 @@ def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> boo
     if not transition.goes_on:
         return _abandoned(transition, step, Abandoned("the run ended before the gate opened"))
     expires = transition.at + outcome.timeout_ms
-    if not transition.move(step, StepStatus.WAITING, deadline_at=expires, worker_id=None):
+    revision = transition.execution.revision
+    if not transition.move(step, StepStatus.WAITING, deadline_at=expires, worker_id=None, revision=revision):
         return False
     _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
+    definition = transition.runbook.by_id[step.step_id]
     gate = ApprovalRecord(
         id=0, execution_id=step.execution_id, step_run_id=step.id, path=step.path, status=ApprovalStatus.PENDING,
         min_approvals=outcome.min_approvals, approvers=outcome.approvers, allow_self=outcome.allow_self,
-        message=outcome.message, preview=outcome.preview, digest=_digest(transition, step, outcome),
+        message=outcome.message, preview=outcome.preview,
+        digest=asking.digest_of(transition.execution, step.path, outcome),
         on_timeout=outcome.on_timeout, opened_at=transition.at, expires_at=expires, decided_at=None,
         remind_at=decide.next_reminder(transition.at, expires, transition.at),
+        barred=asking.barred(transition.execution, transition.runbook, definition, step.scope),
     )  # fmt: skip
     approval_id = approvals.create(transition.rt.workspace_id, gate)
     transition.tell("gate_opened", step.path, approval_id=approval_id)
     return True
-
-
-def _digest(transition: Transition, step: StepRunRecord, outcome: Opened) -> str:
-    """What every vote on this gate is bound to: the version, the parameters and what people were shown."""
-    shown: Mapping[str, Any] = {
-        "execution": step.execution_id,
-        "step": step.path,
-        "version": transition.execution.digest,
-        "parameters": transition.execution.parameters,
-        "message": outcome.message,
-        "preview": outcome.preview,
-        "approvers": outcome.approvers,
-        "min_approvals": outcome.min_approvals,
-    }
-    return "sha256:" + hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
 
 def take_over(transition: Transition, step: StepRunRecord) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine import containers, context, decide, flow, slots
+from engine import containers, context, decide, flow, gates, slots
 from engine.access import Actor
 from engine.definition.model import Runbook
 from engine.errors import Conflict
+from engine.expressions import ExpressionError
 from engine.transition import Transition
 from storage import executions, steps
 from storage.records import StepRunRecord
@@ -59,19 +60,69 @@ def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
         raise Conflict(f"{execution.id} needs a slot of {group}, and all are taken. Try again when one is free.")
     _revive(transition, step, _with_siblings(step, failed))
     transition.reopen(steps.census(execution.id, Phase.MAIN), slot_group=group, slot=slot)
+    _ask(transition)
     flow.let_on_held(transition)
     _go_on(transition)
 
 
 def ask_again(transition: Transition) -> None:
-    """Have every gate that was passed before decided anew, before anything else runs."""
-    gates = [each for each in steps.of_phase(transition.execution.id, Phase.MAIN) if each.kind == "approval"]
-    passed = [each for each in gates if each.status is StepStatus.SUCCESS]
-    if passed:
+    """Have every gate that was passed before decided anew, before anything else runs: the parameters have changed.
+
+    A child run whose gates were passed asks them in a new child, which does nothing else. Raises `Conflict` where with
+    the new parameters the run would have come by other gates than it did.
+    """
+    rows = steps.of_phase(transition.execution.id, Phase.MAIN)
+    passed = [row for row in rows if _is_passed(transition, row)]
+    if any(passed):
         transition.stop_phase()
-    for gate in passed:
-        transition.move(gate, StepStatus.READY, due_at=transition.at, reopened=True)
-    transition.edit(asking=len(passed))
+    for row in passed:
+        asks = {"items": {"asks": row.child}, "child": None} if row.child else {}
+        transition.move(row, StepStatus.READY, due_at=transition.at, reopened=True, **asks)
+    _ask(transition)
+
+
+def _is_passed(transition: Transition, row: StepRunRecord) -> bool:
+    """Whether a step is to be asked again; one that the run went past for other parameters has to stay that way."""
+    step = transition.runbook.by_id.get(row.step_id)
+    if step is None or not gates.holds_gate(transition.rt, row.execution_id, step):
+        return False
+    asked = row.kind not in decide.CONTAINERS
+    if asked and row.status is StepStatus.SUCCESS:
+        return True
+    now_on_path = _would_go(transition, row)
+    if now_on_path and asked:
+        return True
+    if now_on_path is not None:
+        _must(not now_on_path, row)
+        steps.edit(row, revision=transition.execution.revision)
+    return False
+
+
+def _would_go(transition: Transition, row: StepRunRecord) -> bool | None:
+    """Whether a step takes another way with the parameters of now than it took; None where it took none yet."""
+    try:
+        if row.status is StepStatus.SKIPPED:
+            return flow.condition_holds(transition, row) if row.note == decide.CONDITION_NOT_MET else None
+        return containers.goes_elsewhere(transition, row) if row.kind in decide.CONTAINERS else None
+    except ExpressionError as error:
+        raise Conflict(f"With these parameters it cannot be told which way {row.path} goes: {error}") from error
+
+
+def _must(stays: bool, row: StepRunRecord) -> None:
+    if not stays:
+        raise Conflict(
+            f"With these parameters {row.execution_id} would have gone another way at {row.path}, by other gates: "
+            f"start a new run."
+        )
+
+
+def _ask(transition: Transition) -> None:
+    """Let what is asked again be asked at once; everything else waits for it."""
+    asked = [row for row in steps.of_phase(transition.execution.id, Phase.MAIN) if row.reopened]
+    for row in asked:
+        if row.status is StepStatus.BLOCKED:
+            transition.move(row, StepStatus.READY, due_at=transition.at)
+    transition.edit(asking=len(asked))
 
 
 def _failed_itself(step: StepRunRecord) -> bool:
@@ -107,7 +158,7 @@ def _revive(transition: Transition, step: StepRunRecord, again: set[str]) -> Non
             open_again.add(row.path)
     for row in rows:
         meant = row.path in again or row.status is StepStatus.CANCELLED
-        if meant and row.path not in open_again and _holders(row) <= open_again:
+        if meant and row.path not in open_again and (row.reopened or _holders(row) <= open_again):
             steps.reopen(row)
         elif row.status is StepStatus.BLOCKED and row.child and _is_over(row.child):
             steps.edit(row, child=None)

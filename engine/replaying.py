@@ -1,11 +1,11 @@
 """Replay: an execution once more, from the start or from a step on, reusing what was done before that step.
 
-No vote is ever reused: gates before the start are asked first. What runs is APPROVED, now.
+No vote is ever reused: gates before the start are asked first (`engine.reusing`). What runs is APPROVED, now.
 """
 
 from __future__ import annotations
 
-from engine import accepting, catalog, flow, lifecycle
+from engine import accepting, choosers, reusing
 from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise
 from engine.definition import graph
@@ -14,9 +14,8 @@ from engine.errors import Conflict, ReasonRequired
 from engine.executions import answered_before, find
 from engine.failpoints import committing
 from engine.runtime import Runtime
-from engine.transition import Transition
-from storage import database, executions, requests, steps
-from storage.records import ExecutionRecord, StepRunRecord
+from storage import database, requests, steps
+from storage.records import ExecutionRecord
 from storage.states import Phase, StepStatus
 
 
@@ -45,9 +44,10 @@ def replay(
     wanted = Wanted(
         old.slug, old.parameters, trigger=f"replay:{old.id}", number=None if latest else old.number,
         reason=reason or old.reason, incident=old.incident or {}, replay_of=old.id, prefill=False,
+        chosen_by=tuple(choosers.of_run(old)),
     )  # fmt: skip
     checked = accepting.check(rt, actor, wanted)
-    reused = _reused(old, checked, start_from) if start_from else {}
+    kept = _kept(rt, old, checked, start_from) if start_from else []
     asked = f"replay {old.id} from {start_from or 'the start'} at {checked.version.id}"
     while True:
         try:
@@ -56,8 +56,8 @@ def replay(
                 if before is not None:
                     return before
                 execution = accepting.accept(rt, actor, checked)
-                if reused:
-                    execution = _take_over(rt, execution, reused)
+                if kept:
+                    execution = reusing.take_over(rt, execution, old, kept)
                 if key is not None:
                     requests.remember(rt.workspace_id, actor.user_id, key, asked, execution.id)
             break
@@ -67,8 +67,8 @@ def replay(
     return execution
 
 
-def _reused(old: ExecutionRecord, checked: Checked, start_from: str) -> dict[str, StepRunRecord]:
-    """The old step runs to take over, by id. Raises `Conflict` where one that is needed was not done."""
+def _kept(rt: Runtime, old: ExecutionRecord, checked: Checked, start_from: str) -> list[str]:
+    """The ids of the main steps to take over. Raises `Conflict` where one that is needed was not done."""
     runbook: Runbook = checked.runbook
     main = [step.id for step in runbook.steps]
     if start_from not in main:
@@ -77,41 +77,10 @@ def _reused(old: ExecutionRecord, checked: Checked, start_from: str) -> dict[str
     before = [each for each in main if each != start_from and start_from not in behind[each]]
     with database.reading():
         done = {step.path: step for step in steps.of_phase(old.id, Phase.MAIN) if step.scope == ""}
-    settled = (StepStatus.SUCCESS, StepStatus.SKIPPED)
-    missing = [each for each in before if each not in done or done[each].status not in settled]
-    if missing:
-        raise Conflict(f"{old.id} did not do {', '.join(missing)}, which come before {start_from}.")
-    return {each: done[each] for each in before}
-
-
-def _take_over(rt: Runtime, execution: ExecutionRecord, reused: dict[str, StepRunRecord]) -> ExecutionRecord:
-    locked = executions.lock(execution.id)
-    assert locked is not None
-    transition = Transition(rt, locked)
-    gates = 0
-    for step in steps.of_phase(execution.id, Phase.MAIN):
-        old = reused.get(step.path)
-        if old is None or step.status not in (StepStatus.BLOCKED, StepStatus.READY):
-            continue
-        if step.kind == "approval":
-            transition.move(step, StepStatus.READY, due_at=transition.at, reopened=True)
-            gates += 1
-            continue
-        note = f"taken over from {old.execution_id}"
-        fields = {"ended_at": transition.at, "due_at": None, "note": note, "outputs": old.outputs}
-        transition.move(step, old.status, **fields)
-        transition.tell("step_reused", step.path, execution=old.execution_id)
-    transition.edit(asking=gates)
-    _count_needs(transition, reused)
-    if not gates:
-        flow.let_on_held(transition)
-    return lifecycle.save(transition)
-
-
-def _count_needs(transition: Transition, reused: dict[str, StepRunRecord]) -> None:
-    """Take off the needs that the reused steps have met."""
-    successors = catalog.successors_of(transition.execution.version_id)
-    for step_id, old in reused.items():
-        poisoned = old.status is StepStatus.SKIPPED and old.note == flow.NEED_SKIPPED
-        after = [each for each in successors[step_id] if each not in reused]
-        steps.count_down(transition.execution.id, after, poisoned=poisoned)
+        settled = (StepStatus.SUCCESS, StepStatus.SKIPPED)
+        missing = [each for each in before if each not in done or done[each].status not in settled]
+        if missing:
+            raise Conflict(f"{old.id} did not do {', '.join(missing)}, which come before {start_from}.")
+        for each in before:
+            reusing.must_be_reusable(rt, old, runbook.by_id[each])
+    return before

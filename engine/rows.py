@@ -47,7 +47,7 @@ def blocked(
     """A new step run that waits for its needs; not written."""
     return StepRunRecord(
         id=0, execution_id=execution_id, path=path or context.join(scope, step.id), step_id=step.id, position=position,
-        kind=step.kind, status=StepStatus.BLOCKED, fence=0, blocked=len(step.needs), poisoned=False, due_at=None,
+        kind=step.kind, status=StepStatus.BLOCKED, fence=0, blocked=len(step.needs), due_at=None,
         deadline_at=None, attempts=0, failures=0, recoveries=0, idempotent=step.idempotent, worker_id=None,
         started_at=None, ended_at=None, outputs=None, error=None, note="", scope=scope, phase=phase,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 
-from engine import catalog, containers, context, decide, flow, lifecycle
+from engine import asking, catalog, containers, context, decide, flow, gates, lifecycle
 from engine.errors import NotApproved, Undecodable
 from engine.failpoints import commit, failpoint
 from engine.held import Held
@@ -216,6 +216,8 @@ class Runner:
                 continue
             if transition.execution.running >= transition.execution.max_concurrent:
                 return None, False
+            if self._bypasses(transition, step):
+                return None, False
             claim = self._take(transition, step)
             if claim is None:
                 return None, False
@@ -249,6 +251,14 @@ class Runner:
             return True
         return False
 
+    def _bypasses(self, transition: Transition, step: StepRunRecord) -> bool:
+        """The last line: a step behind a gate that has not let it on ends the run instead of being attempted."""
+        lacking = gates.undecided(self.rt, transition.execution, transition.runbook, step)
+        if lacking:
+            log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, lacking)
+            lifecycle.end_bypassed(transition, step, lacking)
+        return bool(lacking)
+
     def _take(self, transition: Transition, step: StepRunRecord) -> Claim | None:
         definition = transition.runbook.by_id[step.step_id]
         whole_step = definition.kind == "poll" and step.deadline_at is None
@@ -273,7 +283,8 @@ class Runner:
         chains |= context.chains_in(dict(definition.outputs))
         execution = transition.execution
         visible = context.of(execution, runbook, chains, step.scope)
-        return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at))
+        settled = asking.settled(execution, runbook, definition, step.scope) if definition.kind == "approval" else {}
+        return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at), settled)
 
     def _still_approved(self, transition: Transition) -> bool:
         """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked."""

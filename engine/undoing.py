@@ -16,7 +16,8 @@ def plan(transition: Transition) -> list[StepRunRecord]:
     reversible = {step.id: step.undo for step in transition.runbook.by_id.values() if step.undo is not None}
     found = steps.succeeded(transition.execution.id, reversible) if reversible else []
     planned = []
-    for position, step in enumerate(found):
+    mine = [step for step in found if step.ended_seq]  # what was taken over from another run was not done by this one
+    for position, step in enumerate(mine):
         undo = reversible[step.step_id]
         path = f"{step.path}.undo"
         row = rows.blocked(transition.execution.id, position, undo, scope=step.scope, phase=Phase.UNDO, path=path)

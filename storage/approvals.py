@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from storage import sql
 from storage.moves import APPROVAL_MOVES, check_move
-from storage.records import ApprovalRecord, VoteRecord
+from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision, StepStatus
-from storage.tables import Approval, StepRun, Vote, dicts
+from storage.tables import Approval, StepRun, Vote, dicts, tuples
 
 
 def _record(row: dict[str, Any]) -> ApprovalRecord:
@@ -77,6 +78,43 @@ def soonest_open(workspace_id: int, limit: int) -> list[ApprovalRecord]:
         (Approval.workspace_id == workspace_id) & (Approval.status == ApprovalStatus.PENDING)
     )
     return [_record(row) for row in dicts(query.order_by(Approval.expires_at).limit(limit))]
+
+
+def rejections(execution_ids: Collection[str], path: str, before: int) -> list[VoteRecord]:
+    """The rejections of the gates at `path` in these executions that were opened before the one of this id, newest
+    first."""
+    query = (
+        Vote.select(*[getattr(Vote, name) for name in VoteRecord.__slots__])
+        .join(Approval, on=(Approval.id == Vote.approval_id))
+        .where(Approval.execution_id.in_(list(execution_ids)) & (Approval.path == path) & (Approval.id < before))
+        .where(Vote.decision == Decision.REJECT)
+    )
+    return [VoteRecord(**{**row, "decision": Decision.REJECT}) for row in dicts(query.order_by(Vote.id.desc()))]
+
+
+def show_anew(approval: ApprovalRecord, message: str, preview: Json, digest: str, barred: Json) -> None:
+    """Let an open gate show something else: the votes on it were for what it showed before, and are forgotten."""
+    Vote.delete().where(Vote.approval_id == approval.id).execute()
+    Approval.update(message=message, preview=preview, digest=digest, barred=barred).where(
+        (Approval.id == approval.id) & (Approval.status == ApprovalStatus.PENDING)
+    ).execute()
+
+
+def void_votes(execution_ids: Collection[str], people: Collection[str]) -> list[tuple[str, str]]:
+    """Forget the votes of these people on the open gates of these executions; execution and path of those gates."""
+    open_gates = Approval.execution_id.in_(list(execution_ids)) & (Approval.status == ApprovalStatus.PENDING)
+    theirs = Vote.person.in_(list(people))
+    query = Approval.select(Approval.id, Approval.execution_id, Approval.path)
+    found = tuples(query.join(Vote, on=(Vote.approval_id == Approval.id)).where(open_gates & theirs))
+    Vote.delete().where(Vote.approval_id.in_([each[0] for each in found]) & theirs).execute()
+    return sorted({(execution_id, path) for _, execution_id, path in found})
+
+
+def deciders_of(execution_ids: Collection[str]) -> set[str]:
+    """Everybody whose vote stands on a gate of these executions that was decided."""
+    query = Vote.select(Vote.person).join(Approval, on=(Approval.id == Vote.approval_id))
+    decided = Approval.status.in_([ApprovalStatus.APPROVED, ApprovalStatus.REJECTED])
+    return {row[0] for row in tuples(query.where(Approval.execution_id.in_(list(execution_ids)) & decided))}
 
 
 def decide(approval: ApprovalRecord, status: ApprovalStatus, at: int) -> bool:

@@ -56,6 +56,38 @@ def by_id(execution_id: str) -> ExecutionRecord | None:
     return _first("id = ?", execution_id)
 
 
+def parent_of(execution: ExecutionRecord) -> ExecutionRecord | None:
+    """The execution whose step has started this one, or None."""
+    if execution.parent_step is None:
+        return None
+    return _first("id = (SELECT execution_id FROM step_run WHERE id = ?)", execution.parent_step)
+
+
+def replayed(execution_id: str) -> list[str]:
+    """The execution, the one that it replays, and so on backwards; needs an open connection."""
+    found = [execution_id]
+    while (run := by_id(found[-1])) is not None and run.replay_of is not None and run.replay_of not in found:
+        found.append(run.replay_of)
+    return found
+
+
+def family(execution_id: str) -> list[str]:
+    """The execution and all that it has started, directly or through others; needs an open connection."""
+    found = [execution_id]
+    for each in found:
+        query = Execution.select(Execution.id).join(StepRun, on=(StepRun.id == Execution.parent_step))
+        found += [row[0] for row in tuples(query.where(StepRun.execution_id == each)) if row[0] not in found]
+    return found
+
+
+def started_by(execution_id: str, step_id: str) -> list[ExecutionRecord]:
+    """The executions that the runs of one step of an execution have started, oldest first."""
+    return _select(
+        "parent_step IN (SELECT id FROM step_run WHERE execution_id = ? AND step_id = ?) ORDER BY created_at",
+        execution_id, step_id,
+    )  # fmt: skip
+
+
 def lock(execution_id: str) -> ExecutionRecord | None:
     """The execution, held until this transaction ends; None when there is none of this id."""
     return _first(_held(), execution_id)

@@ -3,7 +3,7 @@
 An execution never leaves SUCCESS or CANCELLED, and FAILED only by an audited retry, or skip of what failed (which may
 be all that was left to do). A step run leaves FAILED by that
 retry (its container goes on WAITING) or when a person skips it, CANCELLED by that retry where the failure had closed
-it, and SUCCESS only as a gate that is asked again.
+it, and SUCCESS and SKIPPED only as a gate that is asked (again) for other parameters.
 Containers go from READY to WAITING for their inner steps.
 """
 
@@ -37,7 +37,7 @@ STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
     S.UNKNOWN: frozenset({S.READY, S.SUCCESS, S.FAILED, S.SKIPPED, S.CANCELLED}),
     S.SUCCESS: frozenset({S.READY}),
     S.FAILED: frozenset({S.READY, S.WAITING, S.SKIPPED}),
-    S.SKIPPED: frozenset(),
+    S.SKIPPED: frozenset({S.READY}),
     S.CANCELLED: frozenset({S.READY}),
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import peewee as pw
 
 from storage import sql
 from storage.database import now
 from storage.records import GroupRecord, Json, PersonRecord, Workspace
-from storage.tables import AccessPolicy, Person, UserGroup
+from storage.tables import AccessPolicy, Person, UserGroup, tuples
 from storage.tables import Workspace as WorkspaceTable
 
 
@@ -40,6 +42,20 @@ def remember(workspace_id: int, person: PersonRecord) -> None:
 def recall(workspace_id: int, user_id: str) -> PersonRecord | None:
     rows = sql.select(Person, PersonRecord.__slots__, "workspace_id = ? AND user_id = ?", workspace_id, user_id)
     return PersonRecord(*rows[0]) if rows else None
+
+
+def accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
+    """These accounts, and all whose e-mail address one of them has, in whatever case it is written."""
+    if not user_ids:
+        return frozenset()
+    same = Person.alias()
+    mails = same.select(pw.fn.lower(same.email)).where(
+        (same.workspace_id == workspace_id) & same.user_id.in_(user_ids) & (same.email != "")
+    )
+    query = Person.select(Person.user_id).where(
+        (Person.workspace_id == workspace_id) & pw.fn.lower(Person.email).in_(mails)
+    )
+    return frozenset([*user_ids, *(row[0] for row in tuples(query))])
 
 
 def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:

@@ -108,7 +108,10 @@ class ExecutionRecord:
     run that started it), None without a group or after the end.
     `parent_step` is the step run that started this execution, `replay_of` the execution that it replays.
     `event_seq` is the number of the last event row: it grows with every change. `result` is what a SUCCESS brought, and
-    `error` ({code, message, step}) why it is none. `owner` is who answers for it since it was handed over, else None.
+    `error` ({code, message, step}) why it is none. `owner` is who answers for it since it was handed over, else None;
+    `owners` all who ever did so, and `offered_to` to whom it is offered until they take it. `chosen_by` are all who
+    chose its parameters: who asked for it, changed them, replayed it, and those of the run that it replays or is a
+    child of.
     `revision` counts how often its parameters were changed.
     """
 
@@ -156,6 +159,9 @@ class ExecutionRecord:
     replay_of: str | None = None
     owner: str | None = None
     revision: int = 0
+    chosen_by: Json = ()
+    owners: Json = ()
+    offered_to: str | None = None
 
     @property
     def responsible(self) -> str:
@@ -184,14 +190,16 @@ class StepRunRecord:
     """A step in an execution.
 
     `fence` grows with every claim and takeover; a result is taken only with the fence it was claimed under.
-    `blocked` counts needs that have not ended; `poisoned` says that one was skipped for a reason that skips this step
-    too.
-    `attempts` counts tries, `failures` those that count against the retry limit (for a loop: failed rounds), and
-    `recoveries` lost workers. `scope` is the path of the branch or loop round that it is in, "" outside. A loop keeps
+    `blocked` counts needs that have not ended. `attempts` counts tries, `failures` those that count against the retry
+    limit (for a loop: failed rounds), and `recoveries` lost workers. `scope` is the path of the branch or loop round
+    that it is in, "" outside. A loop keeps
     its `items` and how many `rounds` it began, a branch which one was taken, a wait its `wait_key`. `reopened` marks a
     gate that is asked again. `child` is the execution that a runbook step has started last. A branch or loop that has
     an `error` before its end starts nothing more and fails with it. `ended_seq` is the execution's event number when it
-    ended, for undoing in reverse.
+    ended, for undoing in reverse, 0 where another execution did it. `revision` is the execution's when a gate was
+    opened, a child begun, or a branch, loop or skipped gate decided: it stands for those parameters only. `skip` is a
+    person's wish that the step be skipped: {by, reason, at, agreed}, where `agreed` names who agreed to it for each
+    gate that had let the step on, None where nobody has so far.
     """
 
     id: int
@@ -203,7 +211,6 @@ class StepRunRecord:
     status: StepStatus
     fence: int
     blocked: int
-    poisoned: bool
     due_at: int | None
     deadline_at: int | None
     attempts: int
@@ -224,6 +231,8 @@ class StepRunRecord:
     wait_key: str | None = None
     reopened: bool = False
     child: str | None = None
+    revision: int = 0
+    skip: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +255,8 @@ class AttemptRecord:
 class ApprovalRecord:
     """A gate in an execution. `digest` binds every vote to what was shown when the gate opened.
 
-    `remind_at` is when people are next reminded of it, None when not again.
+    `remind_at` is when people are next reminded of it, None when not again. `barred` are the people who chose what it
+    shows beside those who chose the run's parameters: who had a step skipped that it lets on.
     """
 
     id: int
@@ -265,6 +275,7 @@ class ApprovalRecord:
     expires_at: int
     decided_at: int | None
     remind_at: int | None = None
+    barred: Json = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,11 +72,12 @@ class Decision(StrEnum):
 
 
 class Severity(StrEnum):
-    """How loudly an audit row speaks: `WARNING` is what a reviewer should look at."""
+    """How loudly an audit row speaks: `WARNING` is what a reviewer should look at, `CRITICAL` what must never be."""
 
     INFO = "INFO"
     NOTICE = "NOTICE"
     WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
 
 
 class Scope(StrEnum):

@@ -64,6 +64,12 @@ def known_at(execution_id: str, paths: Collection[str]) -> list[StepRunRecord]:
     return found
 
 
+def of_steps(execution_id: str, step_ids: Collection[str]) -> list[StepRunRecord]:
+    """All runs of these steps in an execution: one in each round of the loops around them."""
+    ids = sorted(step_ids)
+    return _select(f"execution_id = ? AND step_id IN ({sql.marks(ids)})", execution_id, *ids) if ids else []
+
+
 def outputs(execution_id: str, paths: Collection[str]) -> dict[str, Json]:
     """The outputs of the named step runs that have any, by path."""
     if not paths:
@@ -118,20 +124,18 @@ def move(step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
     return True
 
 
-def count_down(execution_id: str, paths: Collection[str], *, poisoned: bool) -> list[StepRunRecord]:
-    """Take one need off each step at `paths`, and return them; `poisoned` says that the need's skipping skips them."""
+def count_down(execution_id: str, paths: Collection[str]) -> list[StepRunRecord]:
+    """Take one need off each step at `paths`, and return them."""
     if not paths:
         return []
     rows = [known.at(execution_id, path) for path in paths]
-    mark = {"poisoned": True} if poisoned else {}
     if all(rows):
-        return [known.change(row, {"blocked": row.blocked - 1, **mark}) for row in rows if row is not None]
-    changes = "".join([f", {name} = ?" for name in mark])
+        return [known.change(row, {"blocked": row.blocked - 1}) for row in rows if row is not None]
     statement = (
-        f"UPDATE step_run SET blocked = blocked - 1{changes} WHERE execution_id = ? AND path IN ({sql.marks(paths)}) "  # noqa: S608
+        f"UPDATE step_run SET blocked = blocked - 1 WHERE execution_id = ? AND path IN ({sql.marks(paths)}) "  # noqa: S608
         f"RETURNING {sql.quoted(_NAMES)}"
     )
-    found = _found(sql.read(StepRun, _NAMES, sql.run(statement, [*mark.values(), execution_id, *paths]).fetchall()))
+    found = _found(sql.read(StepRun, _NAMES, sql.run(statement, [execution_id, *paths]).fetchall()))
     known.remember(found)
     return found
 
@@ -223,6 +227,13 @@ def in_scope(execution_id: str, scope: str, phase: Phase, *statuses: StepStatus)
     return [(step_id, path) for step_id, path in sql.select(StepRun, ("step_id", "path"), where, *values)]
 
 
+def failed_in(execution_id: str, scope: str, phase: Phase) -> list[tuple[str, Json]]:
+    """Id and error of the step runs that stand directly in `scope` and have FAILED."""
+    where = "execution_id = ? AND scope = ? AND phase = ? AND status = 'FAILED'"
+    found = sql.select(StepRun, ("step_id", "error"), where, execution_id, scope, phase.value)
+    return [(step_id, error) for step_id, error in found]
+
+
 def busy_inside(execution_id: str, scope: str) -> bool:
     """Whether anything in `scope`, however deep, is RUNNING or UNKNOWN."""
     query = StepRun.select(StepRun.id).where(
@@ -289,9 +300,9 @@ def of_phase(execution_id: str, phase: Phase) -> list[StepRunRecord]:
 def reset(step: StepRunRecord, **fields: Any) -> None:
     """Make a cleanup step run that has ended ready to run again, for a run that fails once more."""
     StepRun.update(
-        status=StepStatus.BLOCKED, fence=step.fence + 1, poisoned=False, due_at=None, deadline_at=None, failures=0,
+        status=StepStatus.BLOCKED, fence=step.fence + 1, due_at=None, deadline_at=None, failures=0,
         recoveries=0, worker_id=None, started_at=None, ended_at=None, outputs=None, error=None, note="", child=None,
-        **fields,
+        skip=None, **fields,
     ).where(StepRun.id == step.id).execute()  # fmt: skip
 
 

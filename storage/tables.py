@@ -203,6 +203,9 @@ class Execution(Table):
     replay_of = Text(null=True)
     owner = Text(null=True)
     revision = pw.BigIntegerField()
+    chosen_by = JsonText()
+    owners = JsonText()
+    offered_to = Text(null=True)
 
 
 class StepRun(Table):
@@ -216,7 +219,6 @@ class StepRun(Table):
     status = Text()
     fence = pw.BigIntegerField()
     blocked = pw.BigIntegerField()
-    poisoned = pw.BooleanField()
     due_at = pw.BigIntegerField(null=True)
     deadline_at = pw.BigIntegerField(null=True)
     attempts = pw.BigIntegerField()
@@ -237,6 +239,8 @@ class StepRun(Table):
     wait_key = Text(null=True)
     reopened = pw.BooleanField()
     child = Text(null=True)
+    revision = pw.BigIntegerField()
+    skip = JsonText()
 
 
 class Attempt(Table):
@@ -271,6 +275,7 @@ class Approval(Table):
     expires_at = pw.BigIntegerField()
     decided_at = pw.BigIntegerField(null=True)
     remind_at = pw.BigIntegerField(null=True)
+    barred = JsonText()
 
 
 class Vote(Table):

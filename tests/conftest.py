@@ -133,8 +133,7 @@ def _leave_database() -> None:
     """Close every connection and forget what was remembered of this database: the next one has the same ids."""
     database.use_clock(None)
     database.close_database()
-    catalog.definition_of.cache_clear()
-    catalog.successors_of.cache_clear()
+    catalog.forget_definitions()
 
 
 @pytest.fixture

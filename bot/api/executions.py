@@ -11,7 +11,7 @@ from bot.api import models, paging
 from bot.api.caller import Asking, Caller
 from bot.api.problems import documented, leading_to
 from bot.api.route import Operation
-from engine import controls, evidence, executions, explain, people, replaying, sight
+from engine import controls, evidence, executions, explain, handover, people, replaying, sight
 from engine.accepting import Wanted
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus
@@ -133,7 +133,7 @@ def hand_over_execution(caller: Asking, execution: str, how: models.Handover) ->
     """Let somebody else answer for it from now on."""
     run = seen(caller, execution)
     to = people.as_known(caller.rt, how.to)
-    return models.Execution.of(controls.hand_over(caller.rt, caller.actor, run.id, to, how.reason))
+    return models.Execution.of(handover.offer(caller.rt, caller.actor, run.id, to, how.reason))
 
 
 @router.get("/{execution}/why", responses=documented(404))

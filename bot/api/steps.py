@@ -9,7 +9,7 @@ from bot.api.caller import Asking
 from bot.api.executions import STEERED, seen
 from bot.api.problems import documented
 from bot.api.route import Operation
-from engine import approvals, controls, executions
+from engine import approvals, controls, executions, skipping
 from storage.states import Decision
 
 router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route_class=Operation)
@@ -41,7 +41,7 @@ def retry_step(caller: Asking, execution: str, step: str, how: models.Retry) -> 
 def skip_step(caller: Asking, execution: str, step: str, why: models.Why) -> models.Execution:
     """Leave it out; what needs it goes on. The reason is required."""
     run = seen(caller, execution)
-    return models.Execution.of(controls.skip(caller.rt, caller.actor, run.id, step, why.reason))
+    return models.Execution.of(skipping.skip(caller.rt, caller.actor, run.id, step, why.reason))
 
 
 @router.post("/{step}/resolve", responses=STEERED)

@@ -31,7 +31,7 @@ from bot.slack.reply import Place, Reply
 from bot.slack.views import fields, form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
-from engine import approvals, catalog, controls, drafts, executions
+from engine import approvals, catalog, controls, drafts, executions, skipping
 from engine.definition import parameters
 from engine.definition.model import Runbook
 from engine.drafts import Draft
@@ -212,7 +212,7 @@ def _skip(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Sub
     def work(reply: Reply) -> None:
         actor = desk.directory.identify(user)
         desk.directory.refresh_groups()
-        controls.skip(desk.rt, actor, ref.execution_id, path, why)
+        skipping.skip(desk.rt, actor, ref.execution_id, path, why)
         reply.privately(said(f"{code(path, 120)} of {code(ref.execution_id)} is skipped."))
 
     errors = {} if path else {STEP_BLOCK: "Please choose a step."}

@@ -8,7 +8,7 @@ from bot.slack.looking import user
 from bot.slack.running import as_given
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline, person
-from engine import controls, executions, replaying
+from engine import controls, executions, handover, replaying, skipping
 from engine.definition import parameters
 from engine.errors import Conflict
 from storage.states import ExecutionStatus
@@ -56,7 +56,7 @@ def skip(ask: Ask) -> Message:
         run = the_run(ask)
     except Conflict:
         run = the_run(ask, ExecutionStatus.FAILED)
-    done = controls.skip(ask.desk.rt, ask.actor, run, path, ask.option("reason"))
+    done = skipping.skip(ask.desk.rt, ask.actor, run, path, ask.option("reason"))
     return said(f"{code(path, 120)} of {code(done.id)} is skipped.")
 
 
@@ -92,5 +92,5 @@ def hand_over(ask: Ask) -> Message:
     """`handover [RUN] @USER`."""
     (word,) = ask.command.run[1]
     to = ask.desk.directory.identify(user(ask, word))
-    done = controls.hand_over(ask.desk.rt, ask.actor, the_run(ask), to, ask.option("reason"))
+    done = handover.offer(ask.desk.rt, ask.actor, the_run(ask), to, ask.option("reason"))
     return said(f"{code(done.id)} is with {person(done.owner)} now, who is told in its thread.")

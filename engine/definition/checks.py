@@ -147,6 +147,8 @@ def _step_findings(
     yield from calls.findings(with_, with_path)
     if kind == "approval" and "approvers" in with_:
         yield from _approval_findings(data, step, path)
+    if _holds_gate(step):
+        yield from _gate_findings(step, path)
     if kind == "runbook" and with_.get("id") == data.get("id"):
         yield Finding((*with_path, "id"), "a runbook cannot start itself")
     if "undo" in step and path[0] != "steps":
@@ -194,6 +196,29 @@ def _approval_findings(data: Mapping[str, Json], step: Mapping[str, Json], path:
     if only_users and least > len(users):
         message = f"{least} must approve, and only {len(users)} may: nobody could ever start what follows"
         yield Finding((*path, "with", "min_approvals"), message)
+
+
+def _holds_gate(step: Mapping[str, Json]) -> bool:
+    """Whether a step as written is a gate, or a branch or loop with one in it."""
+    kind, with_ = KINDS.get(str(step.get("type"))), step.get("with")
+    if step.get("type") == "approval" or kind is None or not isinstance(with_, dict):
+        return step.get("type") == "approval"
+    blocks = [with_[name] for name in kind.blocks if isinstance(with_.get(name), list)]
+    return any(_holds_gate(inner) for block in blocks for inner in block if isinstance(inner, dict))
+
+
+def _gate_findings(step: Mapping[str, Json], path: Path) -> Iterator[Finding]:
+    """What would let a run go on without the decision of a gate, or past a round that did not come to it."""
+    what = "a gate" if step.get("type") == "approval" else f"a {step['type']} that holds a gate"
+    if step.get("continue_on_error"):
+        message = f"`continue_on_error` is not for {what}: nothing goes on without its decision"
+        yield Finding((*path, "continue_on_error"), message, at_key=True)
+    if step.get("skippable"):
+        message = f"`skippable` is not for {what}: only its approvers let a run pass it"
+        yield Finding((*path, "skippable"), message, at_key=True)
+    if step["with"].get("max_failures"):
+        message = "`max_failures` is not for a loop that holds a gate: nothing goes on without its decision"
+        yield Finding((*path, "with", "max_failures"), message, at_key=True)
 
 
 def _team_role_findings(approvers: Mapping[str, Json], place: Path) -> Iterator[Finding]:

@@ -103,6 +103,8 @@ def _step_data(step: Step) -> dict[str, Json]:
 def _step_extras(step: Step) -> Iterator[tuple[str, Json]]:
     if step.continue_on_error:
         yield "continue_on_error", True
+    if step.skippable is not None:
+        yield "skippable", step.skippable
     if step.outputs:
         yield "outputs", dict(step.outputs)
     if step.blocks:
@@ -124,6 +126,7 @@ def _step(data: dict[str, Json]) -> Step:
         idempotent=data["idempotent"],
         on_timeout=data["on_timeout"],
         continue_on_error=data.get("continue_on_error", False),
+        skippable=data.get("skippable"),
         outputs=data.get("outputs", {}),
         blocks={name: _steps(inner) for name, inner in data.get("blocks", {}).items()},
         undo=_step(data["undo"]) if "undo" in data else None,

@@ -64,5 +64,5 @@ def all_successors(runbook: Runbook) -> dict[str, tuple[str, ...]]:
 
 
 def holds_gate(step: Step) -> bool:
-    """Whether this is a gate, or a branch or loop with one somewhere in it."""
+    """Whether this is a gate, or a branch or loop with one somewhere in it; another runbook is not looked into."""
     return step.kind == "approval" or any(holds_gate(each) for block in step.blocks.values() for each in block)

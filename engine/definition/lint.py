@@ -75,6 +75,12 @@ def _placed(steps: Sequence[Step], path: Path, *, in_loop: bool) -> Iterator[Pla
 
 def _step_findings(placed: Placed) -> Iterator[Finding]:
     step, path, with_path = placed.step, placed.path, placed.with_path
+    if step.with_.get("allow_self"):
+        message = "`allow_self` lets whoever asked for the run, or chose its values, decide about it alone"
+        yield Finding((*with_path, "allow_self"), message)
+    if step.kind == "runbook" and step.continue_on_error:
+        message = "`continue_on_error` does not hold where the other runbook has a gate: nothing goes on without that"
+        yield Finding((*path, "continue_on_error"), message)
     if step.on_timeout == "approve":
         yield Finding((*path, "on_timeout"), "`on_timeout: approve` lets the steps behind it run when nobody looked")
     if step.retry and step.retry.max_attempts > 1 and not step.idempotent:

@@ -168,6 +168,7 @@ def _step(item: dict[str, Json], needs: tuple[str, ...] = ()) -> Step:
         idempotent=item.get("idempotent", kind.idempotent(with_)),
         on_timeout=item.get("on_timeout", "fail"),
         continue_on_error=item.get("continue_on_error", False),
+        skippable=item.get("skippable"),
         outputs=item.get("outputs", {}),
         blocks={block: _steps(written.get(block, ())) for block in kind.blocks},
         undo=_undo(item),

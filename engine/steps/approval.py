@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from engine import context
-from engine.definition import graph
-from engine.definition.kinds import render_known, render_with
+from engine.definition import gates
+from engine.definition.kinds import KINDS, render_known, render_with
 from engine.definition.model import Runbook, Step
 from engine.steps.outcome import Opened, Outcome
 
@@ -19,52 +20,68 @@ MAX_SHOWN_STEPS = 20
 """How much a gate shows of one key of a step, in characters, and of one block of a branch or loop, in steps."""
 
 
-def run(step: Step, runbook: Runbook, visible: Mapping[str, Json]) -> Outcome:
-    """Open the gate. `visible` holds what the message and the steps behind the gate can see so far."""
+def run(step: Step, runbook: Runbook, visible: Mapping[str, Json], settled: Mapping[str, str]) -> Outcome:
+    """Open the gate. `visible` holds what the message and the steps behind the gate can see so far, and `settled` why
+    some of those, by their ids, will not run. Raises `ExpressionError` for its message."""
     with_ = render_with(step, visible)
     approvers = with_["approvers"]
+    plan = [_planned(each, step, runbook, visible, settled) for each in gates.shown_by(runbook, step)]
     return Opened(
         min_approvals=with_["min_approvals"],
         approvers={kind: list(approvers.get(kind, ())) for kind in ("roles", "users", "groups", "minima")},
         message=with_["message"],
-        preview=[preview(each, visible) for each in behind(step, runbook)],
+        preview=[_cut(each) for each in plan],
+        plan_digest=hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(),
         timeout_ms=step.timeout_ms or 0,
         on_timeout=step.on_timeout,
         allow_self=with_["allow_self"],
     )
 
 
-def behind(gate: Step, runbook: Runbook) -> list[Step]:
-    """The steps that this gate lets on, in the file's order: all that follow, up to the next gate on each way."""
-    successors = graph.all_successors(runbook)
-    seen: set[str] = set()
-    waiting = [gate.id]
-    while waiting:
-        for each in successors[waiting.pop()]:
-            if each not in seen:
-                seen.add(each)
-                if runbook.by_id[each].kind != "approval":
-                    waiting.append(each)
-    return [step for step in runbook.by_id.values() if step.id in seen]
+def _planned(
+    step: Step, gate: Step, runbook: Runbook, visible: Mapping[str, Json], settled: Mapping[str, str]
+) -> dict[str, Json]:
+    """A step behind the gate as it is planned now; `instead` says what stands in place of its own doing."""
+    same_round = _loop_around(runbook, step.id) == _loop_around(runbook, gate.id)
+    found = preview(step, visible if same_round else _without_round(visible))
+    return {**found, "instead": settled[step.id]} if step.id in settled else found
 
 
-def preview(step: Step, visible: Mapping[str, Json]) -> Json:
+def preview(step: Step, visible: Mapping[str, Json]) -> dict[str, Json]:
     """What a step would do, each part of it rendered if it can be by now, secrets masked: {step, kind, …}.
 
-    The blocks of a branch or a loop are lists of such previews; a sentence at the end says if that is not all of them.
+    The blocks of a branch or a loop are lists of such previews.
     """
     seen = {**visible, "secrets": context.masked_secrets(context.chains_in(step.with_))}
-    with_ = {key: _clipped(value) for key, value in render_known(step, seen).items()}
     # A loop around the gate has an item of its own, which is not what this loop's steps will get.
-    inner = {key: visible[key] for key in visible if step.kind != "loop" or key not in ("item", "index")}
-    blocks = {name: _block(steps, inner) for name, steps in step.blocks.items() if steps}
-    return {"step": step.id, "kind": step.kind, **with_, **blocks}
+    inner = _without_round(visible) if step.kind == "loop" else visible
+    blocks = {name: [preview(each, inner) for each in block] for name, block in step.blocks.items() if block}
+    return {"step": step.id, "kind": step.kind, **render_known(step, seen), **blocks}
 
 
-def _block(steps: Sequence[Step], visible: Mapping[str, Json]) -> list[Json]:
-    shown: list[Json] = [preview(each, visible) for each in steps[:MAX_SHOWN_STEPS]]
-    left = len(steps) - len(shown)
-    return [*shown, f"… and {left} more, not shown here"] if left else shown
+def _without_round(visible: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in visible.items() if key not in ("item", "index")}
+
+
+def _loop_around(runbook: Runbook, step_id: str) -> str | None:
+    """The id of the innermost loop that a step stands in."""
+    holder = runbook.container_of.get(step_id)
+    while holder is not None and runbook.by_id[holder[0]].kind != "loop":
+        holder = runbook.container_of.get(holder[0])
+    return holder[0] if holder else None
+
+
+def _cut(shown: Json) -> Json:
+    """A preview no longer than people look at; a sentence at the end of a block says how many steps are left out."""
+    if not isinstance(shown, dict):
+        return shown
+    return {key: _cut_block(value) if key in _BLOCKS else _clipped(value) for key, value in shown.items()}
+
+
+def _cut_block(block: list[Json]) -> list[Json]:
+    left = len(block) - MAX_SHOWN_STEPS
+    found = [_cut(each) for each in block[:MAX_SHOWN_STEPS]]
+    return [*found, f"… and {left} more, not shown here"] if left > 0 else found
 
 
 def _clipped(value: Json) -> Json:
@@ -72,9 +89,12 @@ def _clipped(value: Json) -> Json:
     return value if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
 
 
+_BLOCKS = frozenset(name for kind in KINDS.values() for name in kind.blocks)
+
+
 def chains_of(gate: Step, runbook: Runbook) -> set[tuple[str, ...]]:
     """What the gate and the steps behind it read."""
-    return context.chains_in(gate.with_).union(*map(_chains, behind(gate, runbook)))
+    return context.chains_in(gate.with_).union(*map(_chains, gates.shown_by(runbook, gate)))
 
 
 def _chains(step: Step) -> set[tuple[str, ...]]:

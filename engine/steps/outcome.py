@@ -63,12 +63,16 @@ class Abandoned:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A gate was rendered and waits for people from here on. `preview` is what would happen next, secrets masked."""
+    """A gate was rendered and waits for people from here on. `preview` is what would happen next, secrets masked.
+
+    `plan_digest` is that of the whole of it, of which the preview may leave something out.
+    """
 
     min_approvals: int
     approvers: dict[str, list[Json]]
     message: str
     preview: list[Json]
+    plan_digest: str
     timeout_ms: int
     on_timeout: str
     allow_self: bool = False

@@ -56,7 +56,8 @@ class Claim:
     """A step run that this worker, and nobody else, may try now.
 
     `step_run` is as the claim left it: `attempts` is the number of this attempt and `fence` the one its result needs.
-    `visible` is what its templates can see. `time_left_ms` is how long the whole run may still go on.
+    `visible` is what its templates can see. `time_left_ms` is how long the whole run may still go on. For a gate
+    `settled` says of steps behind it why they will not run.
     """
 
     execution: ExecutionRecord
@@ -65,6 +66,7 @@ class Claim:
     step_run: StepRunRecord
     visible: dict[str, Any]
     time_left_ms: int
+    settled: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def idempotency_key(self) -> str:
@@ -195,7 +197,7 @@ def _wait(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcom
 
 
 def _approval(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
-    return approval.run(claim.step, claim.runbook, claim.visible)
+    return approval.run(claim.step, claim.runbook, claim.visible, claim.settled)
 
 
 def _runbook(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:

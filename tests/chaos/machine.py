@@ -15,7 +15,7 @@ from house import ALICE, CAROL, DAVE, Clock, House, http, runbook
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine import approvals, boot, catalog, controls, executions, incoming, replaying, settings, working
+from engine import approvals, boot, catalog, controls, executions, incoming, replaying, settings, skipping, working
 from engine.accepting import Wanted
 from engine.errors import EngineError
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
@@ -154,7 +154,7 @@ class EngineMachine(RuleBasedStateMachine):
         for run in self.some(self.runs(), pick):
             for path in self.some([each.path for each in self.house.step_runs(run.id)], pick):
                 with suppress(EngineError):
-                    controls.skip(self.house.rt, CAROL, run.id, path, "not today")
+                    skipping.skip(self.house.rt, CAROL, run.id, path, "not today")
                     self.fixed.pop(run.id, None)
 
     @rule(pick=PICK, choice=st.sampled_from(controls.CHOICES))
@@ -207,8 +207,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.house.close()
             database.use_clock(None)
             database.close_database()
-            catalog.definition_of.cache_clear()
-            catalog.successors_of.cache_clear()
+            catalog.forget_definitions()
             for each in self.folder.glob("machine.db*"):
                 each.unlink()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from house import ALICE, CAROL, DAVE, gate, http, runbook
 
-from engine import approvals, controls, executions, incoming, replaying
+from engine import approvals, controls, executions, incoming, replaying, skipping
 from engine.accepting import Wanted
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
@@ -116,7 +116,7 @@ def act(rt: Runtime, run_id: str) -> None:
     elif run.slug == RETRIED and run.status == "FAILED":
         failed = [each.path for each in seen.steps if each.status == "FAILED" and each.kind == "http"]
         if failed == ["bad"]:
-            controls.skip(rt, CAROL, run.id, "bad", "It is broken.")
+            skipping.skip(rt, CAROL, run.id, "bad", "It is broken.")
         else:
             controls.retry(rt, CAROL, run.id, failed[0])
 

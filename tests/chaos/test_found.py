@@ -7,7 +7,7 @@ import pytest
 from house import CAROL, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import children, controls, executions, incoming, working
+from engine import children, controls, executions, incoming, skipping, working
 from engine.errors import Conflict
 from engine.steps.outcome import Failed, Succeeded
 
@@ -145,9 +145,9 @@ def test_what_main_has_left_is_not_skipped_while_the_run_cleans_up(house: House,
     house.finish(claim, house.act(claim))
     assert house.execution(run).phase == "undo"
     with pytest.raises(Conflict, match="is over"):
-        controls.skip(house.rt, CAROL, run, "c", "not today")
+        skipping.skip(house.rt, CAROL, run, "c", "not today")
     books.check(run)
     assert house.run(run) == "FAILED"
     assert target.paths() == ["/b", "/undo"]
     with pytest.raises(Conflict, match="is over"):
-        controls.skip(house.rt, CAROL, run, "c", "not today")
+        skipping.skip(house.rt, CAROL, run, "c", "not today")

@@ -71,8 +71,7 @@ class Shell:
         finally:
             os.chdir(home)
             database.close_database()
-            for cached in (catalog.definition_of, catalog.successors_of):
-                cached.cache_clear()  # versions of the next database have the same ids
+            catalog.forget_definitions()
         return Done(code, out.getvalue(), err.getvalue())
 
     def said(self, user: str | None, *words: str, code: int = 0) -> str:

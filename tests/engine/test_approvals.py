@@ -215,7 +215,7 @@ def test_who_may_decide(house: House, target: Target, approvers, allowed: str) -
     """Roles, people, and groups by id and by handle."""
     run = at_gate(house, target, approvers=approvers)
     opened = access.Gate(executions.view(house.rt, run).gates[0].approval, house.execution(run))
-    opened = replace(opened, execution=replace(opened.execution, requester="U0SOMEBODY"))
+    opened = replace(opened, execution=replace(opened.execution, requester="U0SOMEBODY", chosen_by=["U0SOMEBODY"]))
     everybody = {"alice": ALICE, "dave": DAVE, "bob": BOB, "carol": CAROL, "oscar": OSCAR}
     could = [name for name, who in everybody.items() if access.verdict(house.rt, who, Action.VOTE, opened).allowed]
     assert could == allowed.split()

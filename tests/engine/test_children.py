@@ -8,7 +8,7 @@ import pytest
 from house import ALICE, CAROL, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import approvals, controls, executions
+from engine import approvals, controls, executions, skipping
 from engine.errors import Conflict
 from storage import audit, database
 from storage.states import Decision
@@ -63,10 +63,10 @@ def test_a_cancelled_parent_cancels_its_child_and_that_ones_child(house: House) 
 
 def test_a_skipped_runbook_step_cancels_its_child(house: House, target: Target) -> None:
     """And the run goes on without it."""
-    house.publish(runbook("child", gate("ask")))
+    house.publish(runbook("child", {"id": "hear", "type": "wait", "with": {"key": "k"}}))
     run = house.begin(SUB, http("after", target.url("/after"), needs=["sub"]))
     child = begun(house, run)
-    controls.skip(house.rt, CAROL, run, "sub", "not today")
+    skipping.skip(house.rt, CAROL, run, "sub", "not today")
     assert house.run(run) == "SUCCESS"
     assert (house.status(child), why(house, child)) == ("CANCELLED", f"sub of {run} was skipped")
 

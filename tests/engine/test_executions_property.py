@@ -48,12 +48,11 @@ class Naive:
             moved = False
             for number, node in enumerate(self.nodes):
                 if self.state[number] == "BLOCKED" and all(self.over(need) for need in node.needs):
-                    poisoned = any(self.state[need] == "POISONED" for need in node.needs)
-                    self.state[number] = "POISONED" if poisoned else "READY" if node.wanted else "SKIPPED"
+                    self.state[number] = "READY" if node.wanted else "SKIPPED"
                     moved = True
 
     def over(self, number: int) -> bool:
-        return self.state[number] in ("SUCCESS", "SKIPPED", "POISONED")
+        return self.state[number] in ("SUCCESS", "SKIPPED")
 
     def finish(self, number: int, outcome: str) -> None:
         cancelled = self.ending == "CANCELLED"
@@ -83,7 +82,7 @@ class Naive:
         self.state = {number: changes.get(state, state) for number, state in self.state.items()}
 
     def shown(self) -> dict[str, str]:
-        names = {"POISONED": "SKIPPED"}
+        names = {}
         return {f"s{number}": names.get(state, state) for number, state in self.state.items()}
 
     def status(self, *, begun: bool) -> str:
@@ -92,7 +91,7 @@ class Naive:
             if "RUNNING" in here:
                 return "RUNNING"
             return "WAITING" if self.ending == "FAILED" and "UNKNOWN" in here else self.ending
-        if here <= {"SUCCESS", "SKIPPED", "POISONED"}:
+        if here <= {"SUCCESS", "SKIPPED"}:
             return "SUCCESS"
         if not begun:
             return "PENDING"

@@ -9,7 +9,7 @@ import pytest
 from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import accepting, approvals, controls, executions, incoming, lifecycle, replaying
+from engine import accepting, approvals, controls, executions, incoming, lifecycle, replaying, skipping
 from engine.errors import Conflict, ReasonRequired
 from storage.states import Decision, StepStatus
 
@@ -220,7 +220,7 @@ def test_skip_lets_the_run_go_on_without_a_step(house: House, target: Target) ->
     target.does["/b"] = [BROKEN]
     run = house.begin(http("b", target.url("/b")), http("c", target.url("/c")))
     assert house.run(run) == "FAILED"
-    controls.skip(house.rt, CAROL, run, "b", "done by hand")
+    skipping.skip(house.rt, CAROL, run, "b", "done by hand")
     assert house.run(run) == "SUCCESS"
     assert house.all_steps(run) == {"b": "SKIPPED", "c": "SUCCESS"}
 
@@ -333,11 +333,11 @@ def test_a_gate_is_never_skipped(house: House, target: Target) -> None:
     house.run(run)
     for path in ("ask", "way"):
         with pytest.raises(Conflict, match="nobody skips it"):
-            controls.skip(house.rt, CAROL, run, path, "in a hurry")
+            skipping.skip(house.rt, CAROL, run, path, "in a hurry")
     approvals.vote(house.rt, ALICE, run, "ask", Decision.REJECT, "no")
     assert house.run(run) == "FAILED"
     with pytest.raises(Conflict, match="nobody skips it"):
-        controls.skip(house.rt, CAROL, run, "ask", "in a hurry")
+        skipping.skip(house.rt, CAROL, run, "ask", "in a hurry")
 
 
 def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -> None:

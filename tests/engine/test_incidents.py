@@ -8,7 +8,7 @@ import pytest
 from house import ALICE, BOB, CAROL, DAVE, MINUTE, OSCAR, House, Target, at_once, gate, http, runbook
 from local_server import answer
 
-from engine import access, approvals, can, catalog, catchup, controls, executions, incidents, replaying
+from engine import access, approvals, can, catalog, catchup, controls, executions, handover, incidents, replaying
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
 from storage import audit, database
 from storage.records import ExecutionRecord
@@ -180,28 +180,34 @@ def test_an_incident_is_for_those_with_a_role(house: House) -> None:
 
 
 def test_a_run_is_handed_to_somebody_who_may_run_it(house: House) -> None:
-    """Who answers for it changes, is told and audited; neither of the two decides at its gates."""
+    """Who answers for it changes when the other takes it, is told and audited; nobody who owned it decides."""
     held = run(house, service="web")
     house.advance(held.id)
-    done = controls.hand_over(house.rt, CAROL, held.id, BOB, "end of shift")
+    offered = handover.offer(house.rt, CAROL, held.id, BOB, "end of shift")
+    assert (offered.responsible, offered.offered_to) == (CAROL.user_id, BOB.user_id)
+    assert house.events(held.id)[-1].data == {"to": BOB.user_id, "reason": "end of shift"}
+    with pytest.raises(Conflict, match="not offered to you"):
+        handover.accept(house.rt, ALICE, held.id)
+    done = handover.accept(house.rt, BOB, held.id)
     assert (done.requester, done.owner, done.responsible) == (CAROL.user_id, BOB.user_id, BOB.user_id)
-    assert house.events(held.id)[-1].data == {"to": BOB.user_id, "was": CAROL.user_id, "reason": "end of shift"}
+    assert house.events(held.id)[-1].data == {"to": BOB.user_id, "was": CAROL.user_id, "reason": ""}
     assert [each.id for each in executions.recent(house.rt, requester=BOB.user_id)] == [held.id]
     with database.reading():
         assert audit.of_thing(house.rt.workspace_id, f"execution:{held.id}")[-1].action == "execution.handover"
     with pytest.raises(Conflict, match="already"):
-        controls.hand_over(house.rt, CAROL, held.id, BOB)
+        handover.offer(house.rt, CAROL, held.id, BOB)
     with pytest.raises(NotAllowed, match="Only members and admins"):
-        controls.hand_over(house.rt, CAROL, held.id, OSCAR)
+        handover.offer(house.rt, CAROL, held.id, OSCAR)
     with pytest.raises(NotAllowed):
-        controls.hand_over(house.rt, OSCAR, held.id, CAROL)
-    controls.hand_over(house.rt, BOB, held.id, ALICE)
-    with pytest.raises(NotAllowed, match="took this run over"):
-        approvals.vote(house.rt, ALICE, held.id, None, Decision.APPROVE)
+        handover.offer(house.rt, OSCAR, held.id, CAROL)
+    handover.offer(house.rt, ALICE, held.id, ALICE)
+    for owner in (BOB, ALICE):
+        with pytest.raises(NotAllowed, match="took this run over"):
+            approvals.vote(house.rt, owner, held.id, None, Decision.APPROVE)
     approvals.vote(house.rt, DAVE, held.id, None, Decision.APPROVE)
     house.advance(held.id)
     with pytest.raises(Conflict, match="ended"):
-        controls.hand_over(house.rt, ALICE, held.id, BOB)
+        handover.offer(house.rt, ALICE, held.id, BOB)
 
 
 def test_can_says_the_rule_for_anybody(house: House) -> None:

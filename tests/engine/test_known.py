@@ -63,7 +63,7 @@ def test_a_reader_in_between_sees_what_was_done(house: House) -> None:
         a, _ = locked(run, "a", "b")
         steps.move(a, StepStatus.RUNNING, fence=1)
         assert [step.status for step in steps.of_execution(run)] == ["RUNNING", "BLOCKED"]
-        (b,) = steps.count_down(run, ["b"], poisoned=False)
+        (b,) = steps.count_down(run, ["b"])
         assert (b.blocked, [step.blocked for step in steps.of_execution(run)]) == (0, [0, 0])
 
 

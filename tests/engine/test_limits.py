@@ -56,14 +56,15 @@ def test_a_loop_has_one_limit_for_all_its_rounds(house: House, target: Target) -
 
 def test_a_failure_for_the_limit_is_put_up_with_like_any_other(house: House, target: Target) -> None:
     """`continue_on_error` lets the run go on, and what the branch still held is skipped."""
-    way = branch("way", "true", [gate("ask"), http("a", target.url("/a"))], timeout="1m", continue_on_error=True)
+    wait = {"id": "hear", "type": "wait", "with": {"key": "k"}}
+    way = branch("way", "true", [wait, http("a", target.url("/a"))], timeout="1m", continue_on_error=True)
     run = house.begin(way, http("after", target.url("/after")))
     house.advance(run)
     house.clock.tick(MINUTE)
     assert house.sweep() == [run]
     assert house.run(run) == "SUCCESS"
     assert target.paths() == ["/after"]
-    assert house.all_steps(run) == {"way": "FAILED", "after": "SUCCESS", "way.ask": "CANCELLED", "way.a": "SKIPPED"}
+    assert house.all_steps(run) == {"way": "FAILED", "after": "SUCCESS", "way.hear": "CANCELLED", "way.a": "SKIPPED"}
 
 
 @pytest.mark.parametrize("outcome", ["done", "unknown"])
@@ -103,7 +104,8 @@ def test_a_limit_inside_another_ends_the_inner_one_alone(house: House, target: T
 
 def test_a_pause_does_not_stop_the_limit_and_what_follows_waits(house: House, target: Target) -> None:
     """That the time was up is recorded at once; what follows starts with the resume."""
-    way = branch("way", "true", [gate("ask")], timeout="1m", continue_on_error=True)
+    wait = {"id": "hear", "type": "wait", "with": {"key": "k"}}
+    way = branch("way", "true", [wait], timeout="1m", continue_on_error=True)
     run = house.begin(way, http("after", target.url("/after")))
     house.advance(run)
     controls.pause(house.rt, CAROL, run)

@@ -19,8 +19,7 @@ def damage(house: House, run: str, text: str = NEWER) -> None:
     """Put something else in the place of the definition of this run's version."""
     with database.transaction():
         sql.run("UPDATE runbook_version SET definition = ? WHERE id = ?", [text, house.execution(run).version_id])
-    catalog.definition_of.cache_clear()
-    catalog.successors_of.cache_clear()
+    catalog.forget_definitions()
 
 
 def ended_for_it(house: House, run: str) -> bool:

@@ -7,7 +7,7 @@ from house import ALICE, CAROL, DAVE, House, Target, gate, http, poll, runbook
 from local_server import answer
 from test_flow import branch, loop
 
-from engine import approvals, controls, executions, reopening
+from engine import approvals, controls, executions, reopening, skipping
 from engine.errors import Conflict
 from storage.states import Decision
 
@@ -101,7 +101,7 @@ def test_a_failure_that_was_put_up_with_is_not_retried(house: House, target: Tar
     with pytest.raises(Conflict, match="no failed step a"):
         controls.retry(house.rt, CAROL, run, "a")
     with pytest.raises(Conflict, match="in spite of a"):
-        controls.skip(house.rt, CAROL, run, "a", "not needed")
+        skipping.skip(house.rt, CAROL, run, "a", "not needed")
     controls.retry(house.rt, CAROL, run)
     assert house.run(run) == "SUCCESS"
 
@@ -132,7 +132,7 @@ def test_a_failed_branch_can_be_skipped_whole(house: House, target: Target) -> N
         http("after", target.url("/after")),
     )
     assert house.run(run) == "FAILED"
-    controls.skip(house.rt, CAROL, run, "way", "done by hand")
+    skipping.skip(house.rt, CAROL, run, "way", "done by hand")
     assert house.run(run) == "SUCCESS"
     assert target.paths() == ["/a", "/after"]
     house.check_books(run)
@@ -176,7 +176,7 @@ def test_skipping_the_last_step_that_failed_makes_the_run_a_success(house: House
     target.does["/a"] = [BROKEN]
     run = house.begin(http("a", target.url("/a")))
     assert house.run(run) == "FAILED"
-    controls.skip(house.rt, CAROL, run, "a", "done by hand")
+    skipping.skip(house.rt, CAROL, run, "a", "done by hand")
     assert house.status(run) == "SUCCESS"
 
 

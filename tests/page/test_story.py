@@ -23,7 +23,7 @@ RUN = ExecutionRecord(
 )  # fmt: skip
 STEP = StepRunRecord(
     id=1, execution_id=RUN.id, path="a", step_id="a", position=0, kind="http", status=StepStatus.RUNNING, fence=1,
-    blocked=0, poisoned=False, due_at=None, deadline_at=None, attempts=1, failures=0, recoveries=0, idempotent=True,
+    blocked=0, due_at=None, deadline_at=None, attempts=1, failures=0, recoveries=0, idempotent=True,
     worker_id="w", started_at=START + 1_000, ended_at=None, outputs=None, error=None, note="",
 )  # fmt: skip
 

@@ -215,8 +215,7 @@ def stage(folder: Path, *, socket_mode: bool, pages: bool = False) -> Iterator[S
         for thread in threads:
             thread.join(10)
         sim.stop()
-        for cached in (catalog.definition_of, catalog.successors_of):
-            cached.cache_clear()  # versions of the next database have the same ids
+        catalog.forget_definitions()
         database.close_database()
 
 

@@ -254,7 +254,7 @@ def run(rt: Runtime) -> ExecutionRecord:
         executions.create(made)
         step = StepRunRecord(
             id=0, execution_id=made.id, path="a", step_id="a", position=0, kind="http", status=StepStatus.READY,
-            fence=0, blocked=0, poisoned=False, due_at=1, deadline_at=None, attempts=0, failures=0, recoveries=0,
+            fence=0, blocked=0, due_at=1, deadline_at=None, attempts=0, failures=0, recoveries=0,
             idempotent=True, worker_id=None, started_at=None, ended_at=None, outputs=None, error=None, note="",
         )  # fmt: skip
         steps.create(rt.workspace_id, [step])

@@ -58,8 +58,7 @@ def deployment(sqlite_template: Path, tmp_path: Path) -> Iterator[Runtime]:
         catalog.approve(rt, Actor("U0OTHERADMIN"), name, 1)
     yield rt
     database.close_database()
-    catalog.definition_of.cache_clear()
-    catalog.successors_of.cache_clear()
+    catalog.forget_definitions()
 
 
 def started(rt: Runtime, name: str) -> ExecutionRecord:

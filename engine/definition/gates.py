@@ -1,0 +1,84 @@
+"""Which gates stand before a step, and which steps a gate shows: pure functions over a runbook, asked once a version.
+
+A gate stands before a step along `needs`, around it (before a branch or loop that it is in) and inside what it needs.
+What a `runbook` step starts may hold gates too; only whoever sees the other runbook knows, so such a step is listed
+beside the gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.definition import graph
+from engine.definition.model import Runbook, Step
+
+
+def holders(step: Step) -> Iterator[Step]:
+    """The gates and `runbook` steps in a step: itself, or what stands somewhere in its branches or rounds."""
+    if step.kind in ("approval", "runbook"):
+        yield step
+    for block in step.blocks.values():
+        for inner in block:
+            yield from holders(inner)
+
+
+def before(runbook: Runbook) -> dict[str, tuple[str, ...]]:
+    """By the id of each step, the ids of the steps that end before it and are, hold or may start a gate.
+
+    Those are its own ancestors and those of the branches and loops around it; each stands in the same list as the step
+    or as one of these. An `undo` reverses what ran, and has none.
+    """
+    ancestors = {step_id: found for each in _lists(runbook) for step_id, found in graph.ancestors_in(each).items()}
+    may_hold = {step_id for step_id, step in runbook.by_id.items() if any(holders(step))}
+    return {
+        step_id: tuple(each for around in _around(runbook, step_id) for each in sorted(ancestors[around] & may_hold))
+        for step_id in ancestors
+    }
+
+
+def shown_by(runbook: Runbook, gate: Step) -> list[Step]:
+    """The steps that a gate lets on and therefore shows, in the file's order: what follows, up to the next gate.
+
+    What follows the branch or loop that the gate stands in follows the gate too. Inner steps are shown in their own.
+    """
+    successors = graph.all_successors(runbook)
+    seen: set[str] = set()
+    waiting = list(_around(runbook, gate.id))
+    while waiting:
+        for each in successors[waiting.pop()]:
+            if each not in seen:
+                seen.add(each)
+                if runbook.by_id[each].kind != "approval":
+                    waiting.append(each)
+    return [step for step in runbook.by_id.values() if step.id in seen]
+
+
+def shows(runbook: Runbook) -> dict[str, tuple[str, ...]]:
+    """By the id of each step, the ids of the gates that show it, by itself or in a branch or loop."""
+    found: dict[str, list[str]] = {step_id: [] for step_id in runbook.by_id}
+    for gate in runbook.by_id.values():
+        if gate.kind == "approval":
+            for step in shown_by(runbook, gate):
+                for each in _with_inner(step):
+                    found[each.id].append(gate.id)
+    return {step_id: tuple(gates) for step_id, gates in found.items()}
+
+
+def _lists(runbook: Runbook) -> list[tuple[Step, ...]]:
+    inner = [block for step in runbook.by_id.values() for block in step.blocks.values()]
+    return [runbook.steps, runbook.on_failure, runbook.finally_, *inner]
+
+
+def _around(runbook: Runbook, step_id: str) -> Iterator[str]:
+    """The step itself, and the containers around it, innermost first."""
+    yield step_id
+    while (holder := runbook.container_of.get(step_id)) is not None:
+        step_id = holder[0]
+        yield step_id
+
+
+def _with_inner(step: Step) -> Iterator[Step]:
+    yield step
+    for block in step.blocks.values():
+        for inner in block:
+            yield from _with_inner(inner)

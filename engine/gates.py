@@ -1,0 +1,152 @@
+"""Behind a gate means behind its decision: which gates before a step have not let it on.
+
+A gate counts as passed when it was decided yes for the parameters that the run has now, by nobody who chose them, or
+when the run itself did not come by it: its own condition, or that of what holds it, said no. A `runbook` step counts
+as its child's gates do, so it is passed when the child has succeeded. Nothing that a person does makes up for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine import catalog, choosers, context, decide
+from engine.definition.gates import holders
+from engine.definition.model import Runbook, Step
+from engine.runtime import Runtime
+from storage import approvals, executions, runbooks, steps
+from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord
+from storage.states import ApprovalStatus, ExecutionStatus, StepStatus
+
+MAX_DEPTH = 8
+"""How deep runbooks may start runbooks."""
+
+
+def undecided(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: StepRunRecord) -> list[str]:
+    """The paths of the gates before a step that have not let it on, or of what holds them; those of the runs that wait
+    for this one too, as `RUN path`. Needs an open connection."""
+    needed = [runbook.by_id[each] for each in catalog.gates_before(execution.version_id).get(step.step_id, ())]
+    found = list(_Passage(rt, execution, runbook).lacking_before(needed, step.scope)) if needed else []
+    return [*found, *undecided_around(rt, execution)]
+
+
+def undecided_around(rt: Runtime, execution: ExecutionRecord) -> list[str]:
+    """The gates that have not let on the step which started this run, and so on outwards, as `RUN path`."""
+    parent = executions.parent_of(execution)
+    if parent is None or execution.parent_step is None:
+        return []
+    step = steps.by_id(execution.parent_step)
+    assert step is not None
+    found = undecided(rt, parent, catalog.definition_of(parent.version_id), step)
+    return [each if " " in each else f"{parent.id} {each}" for each in found]
+
+
+def not_passed(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step, scope: str = "") -> list[str]:
+    """The gates that a step is or holds and that have not let on what follows it, as `undecided` gives them."""
+    return list(_Passage(rt, execution, runbook).lacking(step, scope))
+
+
+def holds_gate(rt: Runtime, execution_id: str | None, step: Step, depth: int = 0) -> bool:
+    """Whether a step is or holds a gate, in the runs that it has started in this execution too.
+
+    A `runbook` step that has started none holds what the newest version of its runbook does; one of which that cannot
+    be known is taken to hold one.
+    """
+    return any(
+        holder.kind == "approval" or _other_holds(rt, execution_id, holder, depth + 1) for holder in holders(step)
+    )
+
+
+def _other_holds(rt: Runtime, execution_id: str | None, step: Step, depth: int) -> bool:
+    started = executions.started_by(execution_id, step.id) if execution_id is not None else []
+    versions: list[tuple[int, str | None]] = [(child.version_id, child.id) for child in started]
+    if not versions:
+        other = runbooks.find(rt.workspace_id, step.with_["id"])
+        newest = runbooks.version(other.id, other.current_number) if other is not None else None
+        versions = [(newest.id, None)] if newest is not None else []
+    if not versions or depth > MAX_DEPTH:
+        return True
+    return any(
+        holds_gate(rt, child_id, each, depth)
+        for version_id, child_id in versions
+        for each in catalog.definition_of(version_id).steps
+    )
+
+
+class _Passage:
+    """What one run has on record about its gates, read once."""
+
+    def __init__(self, rt: Runtime, execution: ExecutionRecord, runbook: Runbook) -> None:
+        self._rt = rt
+        self._execution = execution
+        self._runbook = runbook
+        self._rows: dict[str, StepRunRecord] = {}
+        self._gates: dict[int, ApprovalRecord] | None = None
+
+    def lacking_before(self, needed: list[Step], scope: str) -> Iterator[str]:
+        """What is not passed of these steps, each seen from `scope`."""
+        self._read(needed)
+        for each in needed:
+            path = context.path_of(self._runbook, each.id, scope)
+            yield from self._lacking(each, path)
+
+    def lacking(self, step: Step, scope: str) -> Iterator[str]:
+        self._read([step])
+        yield from self._lacking(step, context.join(scope, step.id))
+
+    def _read(self, needed: list[Step]) -> None:
+        ids = {inner for each in needed for inner in _with_holders(each)}
+        self._rows = {row.path: row for row in steps.of_steps(self._execution.id, ids)}
+
+    def _lacking(self, step: Step, path: str) -> Iterator[str]:
+        row = self._rows.get(path)
+        if row is not None and self._went_past(row):
+            return
+        if row is None or not self._is_current(row):
+            yield from [path] if holds_gate(self._rt, self._execution.id, step) else []
+        elif step.kind == "approval":
+            yield from [] if self._approved(row) else [path]
+        elif step.kind == "branch":
+            yield from self._inside(step.blocks.get(row.items["taken"], ()), row.path)
+        elif step.kind == "loop":
+            for number in range(row.rounds):
+                yield from self._inside(step.blocks["steps"], f"{row.path}[{number}]")
+        elif not self._child_succeeded(row):
+            yield from [path] if holds_gate(self._rt, self._execution.id, step) else []
+
+    def _inside(self, block: tuple[Step, ...], scope: str) -> Iterator[str]:
+        for step in block:
+            if any(holders(step)):
+                yield from self._lacking(step, context.join(scope, step.id))
+
+    def _went_past(self, row: StepRunRecord) -> bool:
+        """Whether its own condition said no, for the parameters of now."""
+        skipped = row.status is StepStatus.SKIPPED and row.note == decide.CONDITION_NOT_MET
+        return skipped and row.revision == self._execution.revision
+
+    def _is_current(self, row: StepRunRecord) -> bool:
+        """Whether it is done, for the parameters of now, and not being asked again."""
+        return row.status is StepStatus.SUCCESS and row.revision == self._execution.revision
+
+    def _approved(self, row: StepRunRecord) -> bool:
+        if self._gates is None:
+            self._gates = {gate.step_run_id: gate for gate in approvals.of_execution(self._execution.id)}
+        gate = self._gates.get(row.id)
+        if gate is None or gate.status is not ApprovalStatus.APPROVED:
+            return False
+        if gate.allow_self or self._rt.settings.allow_self_approval:
+            return True
+        chose = choosers.of_gate(self._rt, gate, self._execution)
+        return not any(vote.person in chose for vote in approvals.votes(gate.id))
+
+    def _child_succeeded(self, row: StepRunRecord) -> bool:
+        child = executions.by_id(row.child) if row.child else None
+        return child is not None and child.parent_step == row.id and child.status is ExecutionStatus.SUCCESS
+
+
+def _with_holders(step: Step) -> Iterator[str]:
+    """The ids of a step and of everything in it that is or holds a gate or another runbook."""
+    if any(holders(step)):
+        yield step.id
+        for block in step.blocks.values():
+            for inner in block:
+                yield from _with_holders(inner)
