@@ -13,6 +13,7 @@ from engine.errors import EngineError
 from engine.expressions import ExpressionError
 from engine.lifecycle import change
 from engine.runtime import Runtime
+from engine.standing import standing_of
 from engine.steps.outcome import Begun
 from engine.storable import TooLarge
 from engine.transition import Transition
@@ -100,7 +101,7 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
     rt, parent = transition.rt, transition.execution
     (ready,) = steps.at_paths(parent.id, [step.path])
     known = people.recall(rt.workspace_id, parent.requester)
-    actor = Actor(parent.requester, name=known.name if known else "", standing=known.standing if known else "member")
+    actor = Actor(parent.requester, known.name if known else "", standing=standing_of(rt, parent.requester))
     try:
         if _depth(parent) >= MAX_DEPTH:
             raise EngineError(f"runbooks call runbooks more than {MAX_DEPTH} deep")

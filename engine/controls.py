@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine import children, containers, decide, flow, lifecycle, reopening
-from engine.access import Action, Actor, authorise, verdict
+from engine.access import Action, Actor, Deed, authorise, verdict
 from engine.definition import graph
 from engine.definition.parameters import validate
 from engine.errors import Conflict, NotAllowed, ReasonRequired
@@ -23,7 +23,7 @@ CHOICES = ("retry", "done", "failed")
 def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Start nothing more until a resume; what runs now finishes. Raises `Conflict` when it has ended or is paused."""
     found = _allowed(rt, actor, Action.PAUSE, execution_id)
-    with change(rt, found.id, "pause") as transition:
+    with change(rt, found.id, "pause", Deed(actor, Action.PAUSE)) as transition:
         _must_be_open(transition)
         if transition.execution.status is ExecutionStatus.PAUSED:
             raise Conflict(f"{found.id} is paused already.")
@@ -35,7 +35,7 @@ def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Exe
 def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Go on with a paused run. Raises `Conflict` when it is not paused or its version was deprecated."""
     found = _allowed(rt, actor, Action.RESUME, execution_id)
-    with change(rt, found.id, "resume") as transition:
+    with change(rt, found.id, "resume", Deed(actor, Action.RESUME)) as transition:
         now = transition.execution
         if now.status is not ExecutionStatus.PAUSED:
             raise Conflict(f"{now.id} is not paused: it is {now.status}.")
@@ -54,7 +54,7 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
     Cleanup follows; `force` ends that too. Raises `Conflict` when it has ended, or is cleaning up without `force`.
     """
     found = _allowed(rt, actor, Action.CANCEL, execution_id)
-    with change(rt, found.id, "cancel") as transition:
+    with change(rt, found.id, "cancel", Deed(actor, Action.CANCEL)) as transition:
         _must_be_open(transition)
         now = transition.execution
         if force:
@@ -78,7 +78,7 @@ def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -
     """
     found = _allowed(rt, actor, Action.SKIP, execution_id)
     _needs_reason(reason, "Skipping a step needs a reason")
-    with change(rt, found.id, "skip") as transition:
+    with change(rt, found.id, "skip", Deed(actor, Action.SKIP)) as transition:
         step = _step(found, path)
         _must_hold_no_gate(transition, step)
         if step.status is StepStatus.FAILED:
@@ -107,7 +107,7 @@ def retry(
     has failed. Raises `Conflict` once undo has begun, `NotApproved`, `InvalidParameters`.
     """
     found = _allowed(rt, actor, Action.RETRY, execution_id)
-    with change(rt, found.id, "retry") as transition:
+    with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
         step = reopening.the_failed(transition, path)
         if parameters is not None:
             values = {**found.parameters, **parameters}
@@ -135,7 +135,7 @@ def hand_over(rt: Runtime, actor: Actor, execution_id: str, to: Actor, reason: s
     if not theirs.allowed:
         why = theirs.rule or "Only people of this workspace who may run it take a run over."
         raise NotAllowed(f"{found.id} cannot be handed to @{to.user_id}. {why}", theirs.ask)
-    with change(rt, found.id, "hand_over") as transition:
+    with change(rt, found.id, "hand_over", Deed(actor, Action.HANDOVER)) as transition:
         _must_be_open(transition)
         before = transition.execution.responsible
         if before == to.user_id:
@@ -155,7 +155,7 @@ def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choi
         raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
     found = _allowed(rt, actor, Action.RESOLVE, execution_id)
     _needs_reason(note, "Say what you know about the outcome", "note")
-    with change(rt, found.id, "resolve") as transition:
+    with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
         step = _the_unknown(found.id, path)
         transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
         said = f"{choice}, said by {actor.user_id}: {note.strip()}"

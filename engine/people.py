@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine import standing
 from engine.access import Actor
 from engine.errors import Conflict
 from engine.runtime import Runtime
@@ -24,11 +25,11 @@ def recall(rt: Runtime, user_id: str) -> PersonRecord | None:
 
 
 def as_known(rt: Runtime, user_id: str) -> Actor:
-    """Who Slack last said that somebody is; of whom it said nothing, the standing is unknown."""
+    """Who Slack last said that somebody is; of whom it said nothing, or nothing lately, the standing is unknown."""
     person = recall(rt, user_id)
     if person is None:
-        return Actor(user_id, user_id, None, "unknown", "api")
-    return Actor(person.user_id, person.name, person.email, person.standing, "api")
+        return Actor(user_id, user_id, None, standing.UNKNOWN, "api")
+    return Actor(person.user_id, person.name, person.email, standing.standing_of(rt, user_id), "api")
 
 
 def groups_named(rt: Runtime) -> set[str]:

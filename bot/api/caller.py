@@ -16,7 +16,7 @@ from fastapi.security import HTTPBearer
 from bot.api.feed import Feed
 from bot.api.limits import RateLimit
 from bot.api.problems import Refused
-from engine import tokens
+from engine import standing, tokens
 from engine.access import Actor
 from engine.errors import InvalidParameters, NotAuthenticated
 from engine.runtime import Runtime
@@ -82,19 +82,38 @@ class House:
         return await run_sync(partial(act, *args, **keys), limiter=self._writing)
 
     async def caller(self, request: Request) -> Caller:
-        """Raises `NotAuthenticated`, and `Refused` for a token that asks too often."""
+        """Who asks, of a request that is here as a whole. Raises as `token`."""
+        token = await self.token(request)
+        return await self.in_thread(self.known, request, token.id)
+
+    async def token(self, request: Request) -> TokenRecord:
+        """The token that a request came with, which counts so far and has asked once more.
+
+        Raises `NotAuthenticated`, and `Refused` for a token that asks too often.
+        """
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not secret.strip():
             raise NotAuthenticated("Send a token along: `Authorization: Bearer rbk_…`. `token create` makes one.")
-        token, actor = await self.in_thread(self._known, secret.strip())
+        token = await self.in_thread(tokens.authenticate, self.rt, secret.strip())
         wait = self.rates.take(token.id)
         if wait:
             sentence = f"This token asks too often: at most {self.rt.settings.api_rate_limit} times a minute."
             raise Refused(429, "too_many_requests", sentence, {"Retry-After": str(wait)})
+        return token
+
+    def known(self, request: Request, token_id: str) -> Caller:
+        """The caller as they are now: a body may take as long as its sender likes, and meanwhile a token is revoked
+        or its person leaves. Raises `NotAuthenticated`.
+        """
+        token, actor = self._now(token_id)
         return Caller(self, actor, token, _key(request))
 
-    def _known(self, secret: str) -> tuple[TokenRecord, Actor]:
-        token = tokens.authenticate(self.rt, secret)
+    def actor_now(self, token_id: str) -> Actor:
+        """The person of a token that was good a moment ago, as they are now. Raises `NotAuthenticated`."""
+        return self._now(token_id)[1]
+
+    def _now(self, token_id: str) -> tuple[TokenRecord, Actor]:
+        token = standing.token_now(self.rt, token_id)
         self._heard_of(token.user_id)
         return token, tokens.actor_of(self.rt, token, self.door)
 
