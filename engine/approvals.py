@@ -10,12 +10,12 @@ from engine.access import Action, Actor, Gate, authorise, verdict
 from engine.errors import Conflict, ReasonRequired
 from engine.executions import GateView, find, gate_view
 from engine.lifecycle import change
-from engine.roles import unmet
+from engine.roles import unmet, users_in
 from engine.runtime import Runtime
 from engine.standing import standing_of
 from engine.transition import Transition
 from storage import approvals, audit, database, people, steps
-from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord, VoteRecord
+from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, Severity
 
 _LOOKED_AT = 200
@@ -150,7 +150,7 @@ def deciders(rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str]
     with database.reading():
         policy = people.policy(rt.workspace_id) or {}
         members = sorted({member for group in people.groups(rt.workspace_id) for member in group.members})
-        for user in dict.fromkeys([*_named_in(gate.approval.approvers), *_named_in(policy), *members]):
+        for user in dict.fromkeys([*users_in(gate.approval.approvers), *users_in(policy), *members]):
             if user in voted or user in beside:
                 continue
             actor = Actor(user, standing=standing_of(rt, user))
@@ -159,14 +159,6 @@ def deciders(rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str]
                 if len(found) == limit:
                     break
     return found
-
-
-def _named_in(value: Json) -> list[str]:
-    """Every Slack user id in an access policy or a gate's approvers, in order."""
-    if isinstance(value, str):
-        return [value] if value.startswith(("U", "W")) else []
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [user for part in parts for user in _named_in(part)]
 
 
 def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: VoteRecord) -> None:

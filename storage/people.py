@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from storage import sql
 from storage.database import now
 from storage.records import GroupRecord, Json, PersonRecord, Workspace
-from storage.tables import AccessPolicy, Person, UserGroup
+from storage.states import ApprovalStatus
+from storage.tables import AccessPolicy, Approval, Execution, Person, Token, UserGroup, Vote, tuples
 from storage.tables import Workspace as WorkspaceTable
 
 
@@ -40,6 +41,26 @@ def remember(workspace_id: int, person: PersonRecord) -> None:
 def recall(workspace_id: int, user_id: str) -> PersonRecord | None:
     rows = sql.select(Person, PersonRecord.__slots__, "workspace_id = ? AND user_id = ?", workspace_id, user_id)
     return PersonRecord(*rows[0]) if rows else None
+
+
+def heard_at(workspace_id: int) -> dict[str, int]:
+    """When each person was last heard of."""
+    query = Person.select(Person.user_id, Person.fetched_at).where(Person.workspace_id == workspace_id)
+    return dict(tuples(query))
+
+
+def concerned(workspace_id: int) -> set[str]:
+    """Who has voted at an open gate, owns a token that counts, or answers for an open run."""
+    voted = (
+        Vote.select(Vote.person)
+        .join(Approval, on=Vote.approval_id == Approval.id)
+        .where((Vote.workspace_id == workspace_id) & (Approval.status == ApprovalStatus.PENDING))
+    )
+    counts = Token.revoked_at.is_null() & (Token.expires_at > now())
+    owned = Token.select(Token.user_id).where((Token.workspace_id == workspace_id) & counts)
+    runs = (Execution.workspace_id == workspace_id) & Execution.ended_at.is_null()
+    answering = Execution.select(Execution.requester, Execution.owner).where(runs)
+    return {user for query in (voted, owned, answering) for row in tuples(query) for user in row if user}
 
 
 def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:

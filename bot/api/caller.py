@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ READERS, WRITERS = 8, 8
 """What the API does at once; the rest waits. Who looks does not wait for those who wait for the database's lock, and
 Slack's requests have threads of their own."""
 KEY_HEADER, MAX_KEY = "Idempotency-Key", 200
-_ASK_SLACK_EVERY_S = 300.0
+_ASK_SLACK_EVERY_S, _ASK_SLACK_SOON_S = 300.0, 10.0
+"""How often Slack is asked anew about a token's person; sooner where it has said nothing of them."""
 
 scheme = HTTPBearer(auto_error=False, description="A token made by `/runbook token create` or `runbook token create`.")
 
@@ -70,7 +72,8 @@ class House:
         self.feed = Feed(rt, self.in_thread)
         self.rates = RateLimit(rt.settings.api_rate_limit)
         self._refresh = refresh
-        self._asked: dict[str, float] = {}
+        self._ask_again: dict[str, float] = {}
+        self._asking: dict[str, threading.Lock] = {}
         self._reading, self._writing = CapacityLimiter(READERS), CapacityLimiter(WRITERS)
 
     async def in_thread(self, act: Callable[..., T], *args: Any, **keys: Any) -> T:
@@ -119,11 +122,15 @@ class House:
 
     def _heard_of(self, user_id: str) -> None:
         """Ask Slack who this is and who is in the groups, now and then: nobody who left may go on by a token."""
-        now = time.monotonic()
-        if self._refresh is None or now - self._asked.get(user_id, -_ASK_SLACK_EVERY_S) < _ASK_SLACK_EVERY_S:
+        if self._refresh is None:
             return
-        self._asked[user_id] = now
-        self._refresh(user_id)
+        with self._asking.setdefault(user_id, threading.Lock()):  # who comes meanwhile waits for the same answer
+            now = time.monotonic()
+            if now < self._ask_again.get(user_id, now):
+                return
+            self._refresh(user_id)
+            known = standing.standing_of(self.rt, user_id) != standing.UNKNOWN
+            self._ask_again[user_id] = now + (_ASK_SLACK_EVERY_S if known else _ASK_SLACK_SOON_S)
 
 
 def _key(request: Request) -> str | None:

@@ -101,7 +101,7 @@ def delete_runbook(caller: Asking, runbook: str, if_match: IfMatch = None) -> No
 
 @router.post("/{runbook}/approve", responses=STEERED, **needs(Action.APPROVE))
 def approve_runbook(caller: Asking, runbook: str, what: models.Approve) -> models.Version:
-    """Let the newest version run. Never one's own edit."""
+    """Let the newest version run, which has to be named. Never one's own edit."""
     found = seen(caller, runbook)
     number = what.version or found.current_number
     return models.Version.of(catalog.approve(caller.rt, caller.actor, found.slug, number, what.digest))
@@ -117,9 +117,10 @@ def deprecate_runbook(caller: Asking, runbook: str, what: models.Deprecate) -> m
 
 
 @router.post("/{runbook}/rollback", responses=STEERED, **needs(Action.ROLLBACK))
-def roll_back_runbook(caller: Asking, runbook: str) -> models.Version:
+def roll_back_runbook(caller: Asking, runbook: str, what: models.RollBack | None = None) -> models.Version:
     """Make the newest version, if it is deprecated, a DRAFT again, to be approved anew."""
-    return models.Version.of(catalog.rollback(caller.rt, caller.actor, seen(caller, runbook).slug))
+    number = what.version if what else None
+    return models.Version.of(catalog.rollback(caller.rt, caller.actor, seen(caller, runbook).slug, number))
 
 
 @router.get("/{runbook}/versions", responses=documented(404))

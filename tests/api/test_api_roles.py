@@ -58,7 +58,7 @@ CASES = [
     Case("PUT /runbooks/{runbook}", EDITS, {"definition": WRITTEN}, headers=EDIT),
     Case("PATCH /runbooks/{runbook}", EDITS, {"definition": {"name": "x"}}, headers=EDIT),
     Case("DELETE /runbooks/{runbook}", EDITS, headers=EDIT),
-    Case("POST /runbooks/{runbook}/approve", ADMINS, {}),
+    Case("POST /runbooks/{runbook}/approve", ADMINS, {"version": 1}),
     Case("POST /runbooks/{runbook}/deprecate", ADMINS, {"reason": "x"}),
     Case("POST /runbooks/{runbook}/rollback", ADMINS),
     Case("POST /runbooks/{runbook}/execute", RUNS, {"parameters": {"service": "api"}}),
