@@ -177,7 +177,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "admin approve",
         "admin approve ID[@VERSION]",
-        "Show what changed and approve it; with @VERSION, at once.",
+        "Show what would change, to approve exactly that; with @VERSION, approve it at once.",
         (1, 1),
     ),
     Verb(
@@ -187,7 +187,12 @@ VERBS: tuple[Verb, ...] = (
         (1, 1),
         frozenset({"reason", "successor"}),
     ),
-    Verb("admin rollback", "admin rollback ID", "Make a deprecated version a draft again, to be approved.", (1, 1)),
+    Verb(
+        "admin rollback",
+        "admin rollback ID[@VERSION]",
+        "Make a deprecated version a draft again.",
+        (1, 1),
+    ),
     Verb("admin history", "admin history ID", "Every version of a runbook, and who did what with it.", (1, 1)),
     Verb("admin verify", "admin verify", "Check the chain of audit rows from its first to its last.", (0, 0)),
 )

@@ -86,14 +86,15 @@ def complete(runbook: Runbook, given: dict[str, Any], about: dict[str, Any] | No
 
 
 def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
-    """Write the run; needs a transaction.
+    """Write the run; needs a transaction, in which it is asked once more whether the actor may.
 
-    Raises `NotApproved`, `Conflict` for its slot, `IntegrityError` for its id.
+    Raises as `authorise`, `NotApproved`, `Conflict` for its slot, `IntegrityError` for its id.
     """
     version, wanted = checked.version, checked.wanted
     runbook = runbooks.lock(rt.workspace_id, version.slug, shared=True)
     if runbook is None:
         raise catalog.no_such(version.slug)
+    authorise(rt, actor, Action.START, runbook)
     catalog.must_run(rt, runbook, version.number)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(rt, actor, execution, checked.runbook)

@@ -5,17 +5,18 @@ Who has which role is `engine.roles`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from engine import choosers
+from engine import choosers, standing
 from engine.errors import NotAllowed
 from engine.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.runtime import Runtime
-from storage import approvals, database, executions
+from storage import approvals, database, executions, runbooks
 from storage.records import ApprovalRecord, ExecutionRecord, RunbookRecord, VersionRecord
-from storage.states import Scope
+from storage.states import Scope, VersionStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,29 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks, and through which door (slack, cli, api, system). `standing` is as in `PersonRecord`, or unknown.
+    """Who asks, and through which door (slack, cli, api, page, system). `standing` is as in `PersonRecord`, or unknown.
 
-    `scopes` is what the token they came with is for, None where they came in person.
+    `scopes` is what the token they came with is for and `token` its id; both are None where they came in person.
     """
 
     user_id: str
     name: str = ""
     email: str | None = None
-    standing: str = "member"
+    standing: str = standing.UNKNOWN
     door: str = "slack"
     scopes: frozenset[Scope] | None = None
+    token: str | None = None
 
 
-SYSTEM = Actor(user_id="system", name="Runbook Bot", standing="member", door="system")
+SYSTEM = Actor(user_id="system", name="Runbook Bot", standing=standing.MEMBER, door="system")
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Somebody and what they are about to do: asked about once more inside the transaction that does it."""
+
+    actor: Actor
+    action: Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ class Verdict:
 
 def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
     """What this person may do to anything at all, as far as roles and open gates say so."""
-    if actor.standing != "member":
+    if actor.standing != standing.MEMBER:
         return frozenset()
     roles = roles_of(rt, actor.user_id)
     if roles.platform_admin:
@@ -121,26 +131,71 @@ def _is_asked(rt: Runtime, actor: Actor) -> bool:
 
 
 def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> None:
-    """Raise `NotAllowed` with the verdict's sentence unless `actor` may do this."""
-    decided = verdict(rt, actor, action, thing)
+    """Raise `NotAllowed` with the verdict's sentence unless `actor` may do this now.
+
+    Their token and standing are read again, so inside the transaction that acts this is what holds when it commits.
+    Raises `NotAuthenticated` where the token has ended meanwhile.
+    """
+    _must(verdict(rt, as_of_now(rt, actor), action, thing))
+
+
+def admit(actor: Actor, action: Action) -> None:
+    """Raise `NotAllowed` where standing or scope alone forbid `action`, whatever it would be done to.
+
+    Every door asks this first, of somebody whom it has just identified and for looking too, so that nothing is told,
+    and no form opened, before it.
+    """
+    refused = _barred(actor, action)
+    if refused is not None:
+        _must(refused)
+
+
+@contextmanager
+def acting(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Iterator[None]:
+    """A transaction in which `actor` does `action`; whether they may is asked in it. Raises as `authorise`."""
+    with database.transaction():
+        authorise(rt, actor, action, thing)
+        yield
+
+
+def as_of_now(rt: Runtime, actor: Actor) -> Actor:
+    """The same with the standing that they have now, never a better one than they came with.
+
+    Raises `NotAuthenticated` where their token was revoked or has expired.
+    """
+    if actor.door == "system":
+        return actor
+    if actor.token is not None:
+        actor = replace(actor, scopes=standing.token_now(rt, actor.token).scopes)
+    if actor.standing != standing.MEMBER:
+        return actor
+    return replace(actor, standing=standing.standing_of(rt, actor.user_id))
+
+
+def _must(decided: Verdict) -> None:
     if not decided.allowed:
         raise NotAllowed(decided.why, decided.ask)
 
 
 def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
-    """Whether `actor` may do `action` to `thing`: the whole policy."""
+    """Whether `actor`, taken for who they say they are, may do `action` to `thing`: the whole policy."""
+    return _barred(actor, action) or _RULES[action](rt, actor, action, thing)
+
+
+def _barred(actor: Actor, action: Action) -> Verdict | None:
+    """What the door, the standing or the token's scopes decide without a look at the thing."""
     if actor.door == "system":
         return Verdict(action in _SYSTEM, "The bot itself and its host only look, sync, and see to tokens.")
-    if actor.standing != "member":
-        return Verdict(False, _STANDING.get(actor.standing, _STANDING["unknown"]))
+    if actor.standing != standing.MEMBER:
+        return Verdict(False, _STANDING.get(actor.standing, _STANDING[standing.UNKNOWN]))
     needed = SCOPE_OF.get(action, Scope.RUN)
     if actor.scopes is not None and needed not in actor.scopes:
         return Verdict(False, f"This token is not for that: it lacks the scope {needed}.")
-    return _RULES[action](rt, actor, action, thing)
+    return None
 
 
 def teams_seen(rt: Runtime, actor: Actor) -> frozenset[str] | None:
-    """The teams whose runbooks and runs this person may look at; None for every team's. What is global, all may."""
+    """The teams whose runbooks and runs this person may look at; None for every team's. What is global, members may."""
     if actor.scopes is None:
         return None
     roles = roles_of(rt, actor.user_id)
@@ -162,19 +217,22 @@ _STANDING = {
     "guest": "Guests may not use runbooks: ask a full member of this workspace.",
     "deleted": "This account is deactivated.",
     "stranger": "People of other workspaces may not use runbooks here.",
-    "unknown": "Slack could not say who you are just now, so this was refused. Try again in a minute.",
+    standing.UNKNOWN: "Slack could not say who you are just now, so this was refused. Try again in a minute.",
 }
 
 
 def _view_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verdict:
     """In person everyone may look. A token, which may leak, shows what its person has a role for or a part in."""
-    if actor.scopes is None or not isinstance(thing, RunbookRecord | ExecutionRecord) or thing.team is None:
+    if actor.scopes is None or not isinstance(thing, RunbookRecord | ExecutionRecord):
+        return Verdict(True, "Everyone in the workspace may look.")
+    team = _team_that_runs(rt, thing)
+    if team is None:
         return Verdict(True, "Everyone in the workspace may look.")
     seen = teams_seen(rt, actor)
-    allowed = seen is None or thing.team in seen
+    allowed = seen is None or team in seen
     if not allowed and isinstance(thing, ExecutionRecord):
         allowed = actor.user_id in (thing.requester, thing.owner) or _decides(rt, actor, thing)
-    return Verdict(allowed, f"By a token only team {thing.team}, responders and platform admins see {thing.slug}.")
+    return Verdict(allowed, f"By a token only team {team}, responders and platform admins see {thing.slug}.")
 
 
 def _decides(rt: Runtime, actor: Actor, execution: ExecutionRecord) -> bool:
@@ -202,7 +260,7 @@ def _own_rule(_rt: Runtime, _actor: Actor, _action: Action, _thing: Thing) -> Ve
 
 def _run_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
     assert isinstance(thing, RunbookRecord | ExecutionRecord)
-    roles, team = roles_of(rt, actor.user_id), thing.team
+    roles, team = roles_of(rt, actor.user_id), _team_that_runs(rt, thing)
     if team is None:
         rule = f"Only responders and platform admins may {action} {thing.slug}, a global runbook."
         has = _first("a platform admin" * roles.platform_admin, "a responder" * roles.responder)
@@ -214,6 +272,17 @@ def _run_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdic
         f"a member of team {team}" * (team in roles.member_of),
     )
     return _said(has, roles, rule, lambda: runners(rt, team))
+
+
+def _team_that_runs(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> str | None:
+    """The team of what runs: with `ON_EDIT=keep` that of the last approved version, whatever a newer draft says."""
+    if isinstance(thing, RunbookRecord) and thing.status is VersionStatus.DRAFT and rt.settings.on_edit == "keep":
+        with database.reading():
+            running = runbooks.last_approved(thing.id, thing.current_number)
+        if running is not None:
+            team: str | None = running.definition.get("team")
+            return team
+    return thing.team
 
 
 def _incident_rule(rt: Runtime, actor: Actor, action: Action, _thing: Thing) -> Verdict:

@@ -11,11 +11,12 @@ from engine.errors import Conflict, ReasonRequired
 from engine.executions import GateView, find, gate_view
 from engine.expressions import ExpressionError
 from engine.lifecycle import change
-from engine.roles import unmet
+from engine.roles import unmet, users_in
 from engine.runtime import Runtime
+from engine.standing import standing_of
 from engine.transition import Transition
 from storage import approvals, audit, database, people, steps
-from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord, VoteRecord
+from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, Severity
 
 _LOOKED_AT = 200
@@ -54,6 +55,7 @@ def vote(
         raise ReasonRequired('Say why it is rejected: comment="…".')
     with change(rt, found.id, "vote") as transition:
         gate = _still_open(transition, shown, digest)
+        authorise(rt, actor, Action.VOTE, Gate(gate, transition.execution))
         changed = _shows_something_else(transition, gate)
         if not changed:
             _give(transition, actor, gate, VoteRecord(gate.id, actor.user_id, decision, comment.strip(), transition.at))
@@ -91,12 +93,17 @@ def _give(transition: Transition, actor: Actor, gate: ApprovalRecord, given: Vot
 
 
 def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> GateView:
-    """Take one's vote back while the gate is not decided. Raises `Conflict` when there is none to take back."""
+    """Take one's vote back while the gate is not decided.
+
+    Raises `NotAllowed` as `vote`, and `Conflict` when there is none to take back.
+    """
     found = find(rt, execution_id)
     with database.reading():
         shown = _the_gate(found, path)
+    authorise(rt, actor, Action.VOTE, Gate(shown, found))
     with change(rt, found.id, "withdraw") as transition:
         gate = _still_open(transition, shown, None)
+        authorise(rt, actor, Action.VOTE, Gate(gate, transition.execution))
         if not approvals.withdraw_vote(gate.id, actor.user_id):
             raise Conflict(f"You have not voted on {gate.path} of {found.id}.")
         transition.tell("vote_withdrawn", gate.path, actor.user_id)
@@ -163,24 +170,15 @@ def deciders(rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str]
     with database.reading():
         policy = people.policy(rt.workspace_id) or {}
         members = sorted({member for group in people.groups(rt.workspace_id) for member in group.members})
-        for user in dict.fromkeys([*_named_in(gate.approval.approvers), *_named_in(policy), *members]):
+        for user in dict.fromkeys([*users_in(gate.approval.approvers), *users_in(policy), *members]):
             if user in voted or user in beside:
                 continue
-            known = people.recall(rt.workspace_id, user)
-            actor = Actor(user, standing=known.standing if known else "member")
+            actor = Actor(user, standing=standing_of(rt, user))
             if verdict(rt, actor, Action.VOTE, Gate(gate.approval, execution)).allowed:
                 found.append(user)
                 if len(found) == limit:
                     break
     return found
-
-
-def _named_in(value: Json) -> list[str]:
-    """Every Slack user id in an access policy or a gate's approvers, in order."""
-    if isinstance(value, str):
-        return [value] if value.startswith(("U", "W")) else []
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [user for part in parts for user in _named_in(part)]
 
 
 def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: VoteRecord) -> None:
@@ -211,8 +209,7 @@ def _counted(rt: Runtime, gate: ApprovalRecord, execution: ExecutionRecord) -> l
     """Who has approved and may still do so at this moment: somebody who lost the role no longer counts."""
     counted = []
     for each in approvals.votes(gate.id):
-        person = people.recall(rt.workspace_id, each.person)
-        actor = Actor(each.person, standing=person.standing if person else "member")
+        actor = Actor(each.person, standing=standing_of(rt, each.person))
         if each.decision is Decision.APPROVE and verdict(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
             counted.append(each.person)
     return choosers.persons(rt, counted)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine import catalog
-from engine.access import Action, Actor, Draft, authorise
+from engine.access import Action, Actor, Draft, acting, authorise
 from engine.definition import codec
 from engine.definition.load import load
 from engine.definition.model import Runbook
@@ -32,8 +32,7 @@ def tag(runbook: RunbookRecord) -> str:
 def create(rt: Runtime, actor: Actor, source: str, note: str = "") -> VersionRecord:
     """The first version of a new runbook. Raises `InvalidDefinition`, `NotAllowed`, and `Conflict` for an id in use."""
     definition = _read(source)
-    authorise(rt, actor, Action.EDIT, Draft(definition.id, definition.team))
-    with database.transaction():
+    with acting(rt, actor, Action.EDIT, Draft(definition.id, definition.team)):
         database.one_at_a_time("sync")
         if runbooks.find(rt.workspace_id, definition.id) is not None:
             raise Conflict(f"There is a runbook {definition.id} already.")
@@ -51,10 +50,9 @@ def update(rt: Runtime, actor: Actor, slug: str, source: str, note: str = "", wa
     definition = _read(source)
     if definition.id != shown.slug:
         raise InvalidParameters({"id": f"a runbook keeps its id: {shown.slug}, not {definition.id}"})
-    authorise(rt, actor, Action.EDIT, Draft(definition.id, definition.team))
-    with database.transaction():
+    with acting(rt, actor, Action.EDIT, Draft(definition.id, definition.team)):
         database.one_at_a_time("sync")
-        _unchanged(rt, shown, was)
+        _unchanged(rt, actor, shown, was)
         current = runbooks.version(shown.id, shown.current_number)
         if current is not None and current.digest == codec.digest(codec.canonical(definition)):
             raise Conflict(f"This changes nothing of {shown.slug}@{shown.current_number}.")
@@ -84,7 +82,7 @@ def delete(rt: Runtime, actor: Actor, slug: str, was: str | None = None) -> None
     must_be_ours(shown)
     with database.transaction():
         database.one_at_a_time("sync")
-        _unchanged(rt, shown, was)
+        _unchanged(rt, actor, shown, was)
         running = executions.open_of(shown.id, _SHOWN_RUNS)
         if running:
             raise Conflict(f"Runs of {shown.slug} are open: {', '.join(running)}. Let them end or cancel them first.")
@@ -103,10 +101,12 @@ def _read(source: str) -> Runbook:
     return load(source.encode("utf-8", "surrogatepass"), "definition")
 
 
-def _unchanged(rt: Runtime, shown: RunbookRecord, was: str | None) -> None:
+def _unchanged(rt: Runtime, actor: Actor, shown: RunbookRecord, was: str | None) -> None:
+    """Lock the runbook and ask once more whether the actor may edit it as it is now."""
     now = runbooks.lock(rt.workspace_id, shown.slug)
     if now is None or now.source_path is not None:
         raise Conflict(f"{shown.slug} was changed in this moment. Look at it again.")
+    authorise(rt, actor, Action.EDIT, now)
     if tag(now) != (was or tag(shown)):
         raise Stale(f"{now.slug} was changed since you looked: it is version {now.current_number}, {now.status}.")
 

@@ -83,8 +83,9 @@ def no_such(slug: str, near: str | None = None) -> NotFound:
 def version(rt: Runtime, slug: str, number: int | None = None) -> VersionRecord:
     """One version, the current one when `number` is left out. Raises `NotFound`."""
     runbook = get(rt, slug)
+    wanted = runbook.current_number if number is None else number
     with database.reading():
-        found = runbooks.version(runbook.id, number or runbook.current_number)
+        found = runbooks.version(runbook.id, wanted) if 0 < wanted <= runbook.current_number else None
     if found is None:
         raise NotFound(f"{runbook.slug} has no version {number}; its newest is {runbook.current_number}.")
     return found
@@ -186,6 +187,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
     authorise(rt, actor, Action.APPROVE, shown)
     with database.transaction():
         runbook, found = _locked(rt, shown)
+        authorise(rt, actor, Action.APPROVE, found)
         if digest is not None and digest != found.digest:
             raise Conflict(f"{slug}@{number} is not what you were shown. Look at it again before you approve it.")
         must_be_draft(found)
@@ -217,6 +219,7 @@ def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None) ->
     authorise(rt, actor, Action.ROLLBACK, shown)
     with database.transaction():
         runbook, found = _locked(rt, shown)
+        authorise(rt, actor, Action.ROLLBACK, found)
         name = f"{found.slug}@{found.number}"
         if found.number != runbook.current_number:
             raise Conflict(f"{name} is not the newest version: that is {runbook.current_number}.")
@@ -255,6 +258,7 @@ def deprecate(
         raise Conflict(f"{heir} cannot take its own place: name another runbook as its successor.")
     with database.transaction():
         _, found = _locked(rt, shown)
+        authorise(rt, actor, Action.DEPRECATE, found)
         wanted = [found] if number else runbooks.versions(shown.runbook_id)
         if all(each.status is VersionStatus.DEPRECATED for each in wanted):
             raise Conflict(f"{shown.slug}@{shown.number} is DEPRECATED already.")
@@ -308,8 +312,8 @@ def _why_not(found: VersionRecord, successor: str | None) -> str:
 def _locked(rt: Runtime, shown: VersionRecord) -> tuple[RunbookRecord, VersionRecord]:
     runbook = runbooks.lock(rt.workspace_id, shown.slug)
     found = runbooks.version(shown.runbook_id, shown.number)
-    assert runbook is not None
-    assert found is not None
+    if runbook is None or found is None or runbook.id != found.runbook_id:  # it was deleted, or made anew, meanwhile
+        raise no_such(shown.slug)
     return runbook, found
 
 

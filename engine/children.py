@@ -15,6 +15,7 @@ from engine.errors import EngineError
 from engine.expressions import ExpressionError
 from engine.lifecycle import change
 from engine.runtime import Runtime
+from engine.standing import standing_of
 from engine.steps.outcome import Begun
 from engine.storable import TooLarge
 from engine.transition import Transition
@@ -126,7 +127,7 @@ def _accept(rt: Runtime, parent: ExecutionRecord, wanted: accepting.Wanted) -> E
 
 def _actor(rt: Runtime, user_id: str) -> Actor:
     known = people.recall(rt, user_id)
-    return Actor(user_id, name=known.name if known else "", standing=known.standing if known else "member")
+    return Actor(user_id, known.name if known else "", standing=standing_of(rt, user_id))
 
 
 def _ask_only(rt: Runtime, parent: ExecutionRecord, wanted: accepting.Wanted, old: ExecutionRecord) -> ExecutionRecord:

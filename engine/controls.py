@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine import children, choosers, flow, gates, lifecycle, reopening
-from engine.access import Action, Actor, authorise
+from engine.access import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
 from engine.executions import find
@@ -25,7 +25,7 @@ CHOICES = ("retry", "done", "failed")
 def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Start nothing more until a resume; what runs now finishes. Raises `Conflict` when it has ended or is paused."""
     found = allowed(rt, actor, Action.PAUSE, execution_id)
-    with change(rt, found.id, "pause") as transition:
+    with change(rt, found.id, "pause", Deed(actor, Action.PAUSE)) as transition:
         must_be_open(transition)
         if transition.execution.status is ExecutionStatus.PAUSED:
             raise Conflict(f"{found.id} is paused already.")
@@ -37,7 +37,7 @@ def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Exe
 def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Go on with a paused run. Raises `Conflict` when it is not paused or its version was deprecated."""
     found = allowed(rt, actor, Action.RESUME, execution_id)
-    with change(rt, found.id, "resume") as transition:
+    with change(rt, found.id, "resume", Deed(actor, Action.RESUME)) as transition:
         now = transition.execution
         if now.status is not ExecutionStatus.PAUSED:
             raise Conflict(f"{now.id} is not paused: it is {now.status}.")
@@ -56,7 +56,7 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
     Cleanup follows; `force` ends that too. Raises `Conflict` when it has ended, or is cleaning up without `force`.
     """
     found = allowed(rt, actor, Action.CANCEL, execution_id)
-    with change(rt, found.id, "cancel") as transition:
+    with change(rt, found.id, "cancel", Deed(actor, Action.CANCEL)) as transition:
         must_be_open(transition)
         now = transition.execution
         if force:
@@ -85,7 +85,7 @@ def retry(
     other gates with them; `NotApproved`, `InvalidParameters`.
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
-    with change(rt, found.id, "retry") as transition:
+    with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
         step = reopening.the_failed(transition, path)
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
@@ -109,7 +109,7 @@ def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choi
         raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
     found = allowed(rt, actor, Action.RESOLVE, execution_id)
     needs_reason(note, "Say what you know about the outcome", "note")
-    with change(rt, found.id, "resolve") as transition:
+    with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
         step = _the_unknown(found.id, path)
         transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
         said = f"{choice}, said by {actor.user_id}: {note.strip()}"

@@ -134,8 +134,11 @@ def _accept_once(
         if key is not None:
             before = answered_before(rt, actor, key, same)
             if before is not None:
+                authorise(rt, actor, Action.START, before)
                 return Accepted(before, "started")
         found = None if force or wanted.parent_step else _the_same(rt, same, reuse_within_ms)
+        if found is not None:
+            authorise(rt, actor, Action.START, found.execution)
         accepted = found or Accepted(accepting.accept(rt, actor, checked), "started")
         if key is not None:
             requests.remember(rt.workspace_id, actor.user_id, key, same, accepted.execution.id)
@@ -231,6 +234,7 @@ def page(
     rt: Runtime, actor: Actor, wanted: Filter, *, before: tuple[int, str] | None = None, limit: int = 50
 ) -> list[ExecutionRecord]:  # fmt: skip
     """The newest executions that fit and that the actor may see; `before` is the (created_at, id) to go on behind."""
+    authorise(rt, actor, Action.VIEW)
     seen = teams_seen(rt, actor)
     with database.reading():
         return executions.page(rt.workspace_id, wanted, seen=seen, or_of=actor.user_id, before=before, limit=limit)

@@ -32,6 +32,7 @@ def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: st
     if step.reopened:
         steps.edit(step, reopened=False)
         transition.edit(asking=transition.execution.asking - 1)
+        ask_next(transition)
         let_on_held(transition)
     else:
         _after(transition, step)
@@ -111,6 +112,14 @@ def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
         if may_start_in(transition, step.scope, step.phase):
             for ended in _let_on(transition, step):
                 _after(transition, ended)
+
+
+def ask_next(transition: Transition) -> None:
+    """Of what is asked again let on what no gate before it holds back; each in its turn, as at first."""
+    for step in steps.asked_again(transition.execution.id):
+        held_back = step.status is StepStatus.BLOCKED and transition.goes_on
+        if held_back and not gates.undecided(transition.rt, transition.execution, transition.runbook, step):
+            transition.move(step, StepStatus.READY, due_at=transition.at)
 
 
 def let_on_held(transition: Transition) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.access import Action, Actor, authorise
+from engine.access import SYSTEM, Action, Actor, acting, authorise
 from engine.definition.parameters import coerce
 from engine.definition.references import FACTS
 from engine.errors import Conflict, InvalidParameters, NotFound
@@ -78,7 +78,7 @@ def recognise(rt: Runtime, channel: str, name: str = "", topic: str = "") -> Inc
         return None
     title, severity = groups.pop("title", "") or topic or name, groups.pop("severity", "")
     fields = {key: value for key, value in groups.items() if key not in RESERVED}
-    return _add(rt, BY_NAME, "system", channel, name, title, severity, fields)
+    return _add(rt, SYSTEM, channel, name, title, severity, fields)
 
 
 def _told(rt: Runtime, name: str, topic: str) -> dict[str, str] | None:
@@ -103,14 +103,17 @@ def open_incident(
     checked = _checked({}, fields or {})
     if current(rt, channel) is not None:
         raise Conflict("This channel is an incident already. `incident set` changes what is known of it.")
-    return _add(rt, actor.user_id, actor.door, channel, channel_name, title, severity, checked)
+    return _add(rt, actor, channel, channel_name, title, severity, checked)
 
 
 def _add(
-    rt: Runtime, who: str, door: str, channel: str, name: str, title: str, severity: str, fields: Mapping[str, str]
+    rt: Runtime, actor: Actor, channel: str, name: str, title: str, severity: str, fields: Mapping[str, str]
 ) -> IncidentRecord:
+    who, door = actor.user_id, actor.door
     try:
         with database.transaction():
+            if actor.door != SYSTEM.door:
+                authorise(rt, actor, Action.INCIDENT)
             title, severity = _text(title), _text(severity)
             number = incidents.add(rt.workspace_id, channel, _text(name), title, severity, fields, who)
             detail = {"channel": channel, "title": title, "severity": severity, "fields": dict(fields), "door": door}
@@ -133,8 +136,7 @@ def edit(
     fields: Mapping[str, str] | None = None,
 ) -> IncidentRecord:
     """Change what is known of a channel's incident; an empty field is dropped. Raises as `open_incident`."""
-    authorise(rt, actor, Action.INCIDENT, None)
-    with database.transaction():
+    with acting(rt, actor, Action.INCIDENT):
         found = _the_open(rt, channel)
         merged = _checked(found.fields, fields or {})
         changes: dict[str, Any] = {"fields": merged}
@@ -148,8 +150,7 @@ def edit(
 
 def close(rt: Runtime, actor: Actor, channel: str, reason: str = "", *, force: bool = False) -> Closing:
     """End a channel's incident; with runs open in it only with `force`. Raises `Conflict` where there is none."""
-    authorise(rt, actor, Action.INCIDENT, None)
-    with database.transaction():
+    with acting(rt, actor, Action.INCIDENT):
         found = _the_open(rt, channel)
         running = tuple(executions.recent(rt.workspace_id, channel=channel, open_only=True, limit=_OPEN_RUNS))
         if running and not force:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from engine import catalog, context, decide, flow, rows, slots, undoing
+from engine.access import Deed, authorise
 from engine.errors import NotFound, Undecodable
 from engine.expressions import ExpressionError, render
 from engine.failpoints import committing
@@ -28,16 +29,20 @@ _AFTER_FAILURE = (Phase.MAIN, Phase.UNDO, Phase.ON_FAILURE, Phase.FINALLY)
 
 
 @contextmanager
-def change(rt: Runtime, execution_id: str, what: str) -> Iterator[Transition]:
+def change(rt: Runtime, execution_id: str, what: str, deed: Deed | None = None) -> Iterator[Transition]:
     """Lock an execution, let the caller change it, and write all of it or nothing. Raises `NotFound`.
 
-    `what` names the change's failpoints. Raises `Undecodable` after the execution has been ended for it.
+    `what` names the change's failpoints. `deed` is whose act it is, None for what the bot does by itself: under the
+    lock it is asked whether they may, which raises as `authorise`. Raises `Undecodable` after the execution has been
+    ended for it.
     """
     try:
         with committing(what):
             execution = executions.lock(execution_id)
             if execution is None or execution.workspace_id != rt.workspace_id:
                 raise NotFound(f"There is no run {execution_id}.")
+            if deed is not None:
+                authorise(rt, deed.actor, deed.action, execution)
             transition = Transition(rt, execution)
             yield transition
             save(transition)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine import standing
 from engine.access import Actor
 from engine.errors import Conflict
+from engine.roles import users_in
 from engine.runtime import Runtime
 from storage import approvals, database, people
 from storage.records import GroupRecord, PersonRecord
@@ -24,11 +26,11 @@ def recall(rt: Runtime, user_id: str) -> PersonRecord | None:
 
 
 def as_known(rt: Runtime, user_id: str) -> Actor:
-    """Who Slack last said that somebody is; of whom it said nothing, the standing is unknown."""
+    """Who Slack last said that somebody is; of whom it said nothing, or nothing lately, the standing is unknown."""
     person = recall(rt, user_id)
     if person is None:
-        return Actor(user_id, user_id, None, "unknown", "api")
-    return Actor(person.user_id, person.name, person.email, person.standing, "api")
+        return Actor(user_id, user_id, None, standing.UNKNOWN, "api")
+    return Actor(person.user_id, person.name, person.email, standing.standing_of(rt, user_id), "api")
 
 
 def groups_named(rt: Runtime) -> set[str]:
@@ -41,6 +43,24 @@ def groups_named(rt: Runtime) -> set[str]:
         ids |= {*who.get("admins", ()), *who.get("members", ())}
     groups = {each for each in ids if not each.startswith(("U", "W"))}
     return groups.union(*(gate.approvers.get("groups", ()) for gate in gates))
+
+
+def to_hear_of(rt: Runtime, older_than_ms: int, limit: int) -> list[str]:
+    """At most `limit` people of whom was heard longer ago than this, or never, and whose standing matters now.
+
+    They are named in the access file or by an open gate, are in a group that is, have voted at an open gate, own a
+    token that counts, or answer for an open run. Those of whom was heard longest ago come first.
+    """
+    with database.reading():
+        named = [
+            people.policy(rt.workspace_id) or {},
+            *(gate.approvers for gate in approvals.all_open(rt.workspace_id)),
+        ]
+        members = (group.members for group in people.groups(rt.workspace_id))
+        matter = people.concerned(rt.workspace_id).union(users_in(named), *members)
+        heard = people.heard_at(rt.workspace_id)
+    since = database.now() - older_than_ms
+    return sorted((each for each in matter if heard.get(each, 0) < since), key=lambda each: heard.get(each, 0))[:limit]
 
 
 def remember_groups(rt: Runtime, groups: Iterable[GroupRecord]) -> None:

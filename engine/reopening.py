@@ -77,7 +77,7 @@ def ask_again(transition: Transition) -> None:
         transition.stop_phase()
     for row in passed:
         asks = {"items": {"asks": row.child}, "child": None} if row.child else {}
-        transition.move(row, StepStatus.READY, due_at=transition.at, reopened=True, **asks)
+        transition.move(row, StepStatus.BLOCKED, reopened=True, **asks)
     _ask(transition)
 
 
@@ -117,12 +117,9 @@ def _must(stays: bool, row: StepRunRecord) -> None:
 
 
 def _ask(transition: Transition) -> None:
-    """Let what is asked again be asked at once; everything else waits for it."""
-    asked = [row for row in steps.of_phase(transition.execution.id, Phase.MAIN) if row.reopened]
-    for row in asked:
-        if row.status is StepStatus.BLOCKED:
-            transition.move(row, StepStatus.READY, due_at=transition.at)
-    transition.edit(asking=len(asked))
+    """Let what is asked again be asked; everything else waits for it."""
+    transition.edit(asking=len(steps.asked_again(transition.execution.id)))
+    flow.ask_next(transition)
 
 
 def _failed_itself(step: StepRunRecord) -> bool:

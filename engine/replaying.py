@@ -52,6 +52,7 @@ def replay(
     while True:
         try:
             with committing("replay"):
+                authorise(rt, actor, Action.REPLAY, old)
                 before = answered_before(rt, actor, key, asked) if key is not None else None
                 if before is not None:
                     return before

@@ -34,10 +34,9 @@ def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, kee
         take = _ask if step in asked else _reuse
         take(transition, step, rows[step.id], past)
     _count_needs(transition, [step.id for step in fresh], keep)
-    reopened = [row for row in steps.of_phase(execution.id, Phase.MAIN) if row.reopened]
-    transition.edit(asking=len(reopened))
-    if not reopened:
-        flow.let_on_held(transition)
+    transition.edit(asking=len(steps.asked_again(execution.id)))
+    flow.ask_next(transition)
+    flow.let_on_held(transition)
     return lifecycle.save(transition)
 
 
@@ -72,11 +71,7 @@ def _ask(transition: Transition, step: Step, row: StepRunRecord, past: dict[str,
         transition.move(row, StepStatus.SKIPPED, revision=transition.execution.revision, **gone)
         return
     if row.kind not in decide.CONTAINERS:
-        again = {"due_at": transition.at, "reopened": True, "outputs": old.outputs, "items": _asks(old)}
-        if row.status is StepStatus.READY:
-            steps.edit(row, **again)
-        else:
-            transition.move(row, StepStatus.READY, **again)
+        steps.edit(row, reopened=True, outputs=old.outputs, items=_asks(old))
         return
     done = {"ended_at": transition.at, "due_at": None, "note": _note(old), "outputs": old.outputs}
     shape = {"items": old.items, "rounds": old.rounds, "revision": transition.execution.revision}
@@ -85,13 +80,12 @@ def _ask(transition: Transition, step: Step, row: StepRunRecord, past: dict[str,
 
 
 def _copy_inside(transition: Transition, container: StepRunRecord, past: dict[str, StepRunRecord]) -> None:
-    """Copy the steps of a container's branch or rounds, those READY that are or start a gate."""
+    """Copy the steps of a container's branch or rounds; those that are or start a gate are asked again."""
     inner = [each for each in past.values() if context.inside(each.scope, container.path)]
     copies = [_copy(transition, each) for each in inner]
     steps.create(transition.rt.workspace_id, copies)
-    ready = sum(each.status is StepStatus.READY for each in copies)
-    execution = transition.execution
-    transition.edit(live=execution.live + ready, unfinished=execution.unfinished + ready)
+    asked = sum(each.status is StepStatus.BLOCKED for each in copies)
+    transition.edit(unfinished=transition.execution.unfinished + asked)
 
 
 def _copy(transition: Transition, old: StepRunRecord) -> StepRunRecord:
@@ -105,9 +99,7 @@ def _copy(transition: Transition, old: StepRunRecord) -> StepRunRecord:
     )  # fmt: skip
     if not asked or old.status is not StepStatus.SUCCESS:
         return copy
-    return changed(
-        copy, status=StepStatus.READY, due_at=transition.at, ended_at=None, reopened=True, items=_asks(old), note=""
-    )
+    return changed(copy, status=StepStatus.BLOCKED, ended_at=None, reopened=True, items=_asks(old), note="")
 
 
 def _asks(old: StepRunRecord) -> dict[str, str] | None:

@@ -111,6 +111,14 @@ def policy_of(rt: Runtime) -> Mapping[str, Json]:
         return people.policy(rt.workspace_id) or {}
 
 
+def users_in(value: Json) -> list[str]:
+    """Every Slack user id in an access policy or a gate's approvers, in order."""
+    if isinstance(value, str):
+        return [value] if value.startswith(("U", "W")) else []
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [user for part in parts for user in users_in(part)]
+
+
 def is_approver(rt: Runtime, user_id: str, roles: Roles, approvers: Json, team: str | None) -> tuple[bool, bool]:
     named = Members(rt, user_id)
     wanted = [

@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 
 from engine import catalog, executions
-from engine.access import Action, Actor, teams_seen, verdict
+from engine.access import Action, Actor, Gate, admit, authorise, teams_seen, verdict
+from engine.errors import NotFound
 from engine.runtime import Runtime
+from storage import approvals, database
 from storage.records import ExecutionRecord, RunbookRecord
 
 
 def runbook(rt: Runtime, actor: Actor, slug: str) -> RunbookRecord:
-    """The runbook of this id. Raises `NotFound`, naming the nearest that this person may see."""
+    """The runbook of this id. Raises `NotFound`, naming the nearest that this person may see, and as `admit`."""
+    admit(actor, Action.VIEW)
     found = catalog.find(rt, slug)
     if found is not None and verdict(rt, actor, Action.VIEW, found).allowed:
         return found
@@ -21,8 +24,33 @@ def runbook(rt: Runtime, actor: Actor, slug: str) -> RunbookRecord:
 
 
 def execution(rt: Runtime, actor: Actor, execution_id: str) -> ExecutionRecord:
-    """The run of this id. Raises `NotFound`."""
+    """The run of this id. Raises `NotFound`, and as `admit`."""
+    admit(actor, Action.VIEW)
     found = executions.find(rt, execution_id)
     if not verdict(rt, actor, Action.VIEW, found).allowed:
         raise executions.no_such(execution_id)
     return found
+
+
+def still(rt: Runtime, actor: Actor, action: Action, *, slug: str = "", run: str = "", step: str = "") -> None:
+    """Raise as doing this again would, where the person may no longer see or do it; each of the names may be "".
+
+    `step` names the gate where `action` is a vote.
+    """
+    if run:
+        found = execution(rt, actor, run)
+        authorise(rt, actor, action, _gate(found, step) if action is Action.VOTE else found)
+    elif slug:
+        known = runbook(rt, actor, slug)
+        on_version = action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
+        authorise(rt, actor, action, catalog.version(rt, known.slug) if on_version else known)
+    else:
+        authorise(rt, actor, action)
+
+
+def _gate(run: ExecutionRecord, path: str) -> Gate:
+    with database.reading():
+        gates = [each for each in approvals.of_execution(run.id) if each.path == path]
+    if not gates:
+        raise NotFound(f"{run.id} has no gate {path}.")
+    return Gate(gates[-1], run)

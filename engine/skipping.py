@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine import asking, catalog, children, choosers, containers, context, decide, flow, gates, people, reopening
-from engine.access import Action, Actor, Gate, authorise, verdict
+from engine import asking, catalog, children, choosers, containers, context, decide, flow, gates, reopening
+from engine.access import Action, Actor, Deed, Gate, as_of_now, authorise, verdict
 from engine.controls import allowed, audited, must_be_approved, needs_reason, step_at
 from engine.errors import Conflict, NotAllowed
 from engine.lifecycle import change
 from engine.runtime import Runtime
+from engine.standing import standing_of
 from engine.transition import Transition
 from storage import approvals, executions, steps
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
@@ -31,7 +32,7 @@ def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -
     """
     found = allowed(rt, actor, Action.SKIP, execution_id)
     needs_reason(reason, "Skipping a step needs a reason")
-    with change(rt, found.id, "skip") as transition:
+    with change(rt, found.id, "skip", Deed(actor, Action.SKIP)) as transition:
         step = step_at(found, path)
         _must_be_skippable(transition, step)
         decided = [] if transition.runbook.by_id[step.step_id].skippable else _let_on_by(rt, transition.execution, step)
@@ -54,19 +55,20 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str) -> ExecutionR
     Who asked for it must still be allowed to. Raises `NotAllowed`, and `Conflict` where nobody asks for that any more.
     """
     found = allowed(rt, actor, Action.VIEW, execution_id)
-    with change(rt, found.id, "agree_skip") as transition:
+    with change(rt, found.id, "agree_skip", Deed(actor, Action.VIEW)) as transition:
         step = step_at(found, path)
         if not step.skip or decide.skip_agreed(step.skip):
             raise Conflict(f"Nobody asks to skip {path} of {found.id}.")
         _must_be_skippable(transition, step)
-        authorise(rt, people.as_known(rt, step.skip["by"]), Action.SKIP, transition.execution)
+        asked = Actor(step.skip["by"], standing=standing_of(rt, step.skip["by"]))
+        authorise(rt, asked, Action.SKIP, transition.execution)
         decided = _let_on_by(rt, transition.execution, step)
         wish = {**step.skip, "agreed": _agreed(rt, actor, step.skip, decided)}
         steps.edit(step, skip=wish)
         transition.tell("skip_agreed", path, actor.user_id, by=wish["by"])
         audited(rt, actor, "step.skip_agree", found, {"step": path, "by": wish["by"], "reason": wish["reason"]})
         if decide.skip_agreed(wish):
-            _do(transition, people.as_known(rt, wish["by"]), step, wish)
+            _do(transition, asked, step, wish)
     return _done(rt, actor, transition)
 
 
@@ -76,7 +78,7 @@ def _agreed(
     """Who has agreed for each gate, with this person now. Raises `NotAllowed` where they may not for any."""
     if actor.user_id in choosers.same_people(rt, [wish["by"]]):
         raise NotAllowed("You asked for this yourself: one of the gate's other approvers has to agree.")
-    said = dict(wish["agreed"])
+    said, actor = dict(wish["agreed"]), as_of_now(rt, actor)
     verdicts = {str(gate.id): verdict(rt, actor, Action.VOTE, Gate(gate, run)) for gate, run in decided}
     may = {gate_id for gate_id, found in verdicts.items() if found.allowed}
     if verdicts and not may:

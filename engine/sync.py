@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import access_file, catalog, source_control
-from engine.access import Action, Actor, authorise
+from engine.access import Action, Actor, acting, authorise
 from engine.definition import codec
 from engine.definition.load import MAX_BYTES, load
 from engine.definition.model import Problem, Runbook
@@ -79,7 +79,7 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     problems = [*found.problems, *policy_problems]
     emails = {each.author_email for each in found.files if each.author_email}
     authors = {email: find_author(email) for email in emails} if find_author else {}
-    with database.transaction():
+    with acting(rt, actor, Action.SYNC):
         database.one_at_a_time("sync")
         changes = _apply(rt, actor, found, authors)
         if policy is not None:

@@ -12,9 +12,10 @@ import re
 import secrets
 from collections.abc import Collection
 
-from engine.access import Action, Actor, authorise, verdict
+from engine import standing
+from engine.access import Action, Actor, acting, authorise, verdict
 from engine.definition.durations import parse_duration
-from engine.errors import Conflict, InvalidParameters, NotAuthenticated, NotFound
+from engine.errors import Conflict, InvalidParameters, NotFound
 from engine.runtime import Runtime
 from storage import audit, database, people, tokens
 from storage.records import TokenRecord
@@ -42,7 +43,8 @@ def create(
     naming each of them that does not fit, and `NotAllowed` for somebody else's token.
     """
     owner = person or actor.user_id
-    authorise(rt, actor, Action.TOKEN if owner == actor.user_id else Action.TOKENS)
+    action = Action.TOKEN if owner == actor.user_id else Action.TOKENS
+    authorise(rt, actor, action)
     chosen, lifetime = _checked(owner, name, scopes, expires)
     secret = PREFIX + secrets.token_urlsafe(32)
     at = database.now()
@@ -50,7 +52,7 @@ def create(
         id="T-" + "".join(secrets.choice(_LETTERS) for _ in range(8)), user_id=owner, name=name.strip(),
         digest=_digest(secret), scopes=chosen, created_at=at, created_by=actor.user_id, expires_at=at + lifetime,
     )  # fmt: skip
-    with database.transaction():
+    with acting(rt, actor, action):
         tokens.create(rt.workspace_id, token)
         detail = {"person": owner, "name": token.name, "scopes": sorted(chosen), "expires_at": token.expires_at}
         _audit(rt, actor, "token.create", token, detail)
@@ -62,30 +64,20 @@ def authenticate(rt: Runtime, secret: str) -> TokenRecord:
     digest = _digest(secret)
     with database.reading():
         found = tokens.by_digest(rt.workspace_id, digest)
-    if found is None or not hmac.compare_digest(found.digest, digest):
-        raise NotAuthenticated("This token is not known here. Tokens begin with rbk_ and are made by `token create`.")
-    _must_count(found)
-    return found
-
-
-def still_counts(rt: Runtime, token_id: str) -> bool:
-    """Whether a token that was good a moment ago still is."""
-    with database.reading():
-        found = tokens.find(rt.workspace_id, token_id)
-    return found is not None and found.revoked_at is None and found.expires_at > database.now()
+    known = found is not None and hmac.compare_digest(found.digest, digest)
+    return standing.must_count(found if known else None)
 
 
 def actor_of(rt: Runtime, token: TokenRecord, door: str = "api") -> Actor:
-    """The person of a token as who they were when Slack was last heard, with the token's scopes; notes its use."""
+    """The person of a token as who they are now, with the token's scopes; notes its use."""
     at = database.now()
     with database.reading():
         person = people.recall(rt.workspace_id, token.user_id)
     if at - (token.last_used_at or 0) >= _TOUCH_EVERY_MS:
         with database.transaction():
             tokens.touch(token.id, at)
-    if person is None:
-        return Actor(token.user_id, token.user_id, None, "member", door, token.scopes)
-    return Actor(person.user_id, person.name, person.email, person.standing, door, token.scopes)
+    name, email = (person.name, person.email) if person else (token.user_id, None)
+    return Actor(token.user_id, name, email, standing.judged(rt, person), door, token.scopes, token.id)
 
 
 def listing(rt: Runtime, actor: Actor, *, everybody: bool = False) -> list[TokenRecord]:
@@ -97,19 +89,19 @@ def listing(rt: Runtime, actor: Actor, *, everybody: bool = False) -> list[Token
 
 def get(rt: Runtime, actor: Actor, token_id: str) -> TokenRecord:
     """One token. Raises `NotFound` also for somebody else's where the actor may not see that."""
+    authorise(rt, actor, Action.TOKEN)
     with database.reading():
         found = tokens.find(rt.workspace_id, token_id.strip().upper())
     mine = found is not None and found.user_id == actor.user_id
     if found is None or not (mine or verdict(rt, actor, Action.TOKENS).allowed):
         raise NotFound(f"There is no token {token_id!r}. `token list` shows yours.")
-    authorise(rt, actor, Action.TOKEN if mine else Action.TOKENS)
     return found
 
 
 def revoke(rt: Runtime, actor: Actor, token_id: str) -> TokenRecord:
     """End a token at once. Raises `NotFound`, `NotAllowed`, and `Conflict` when it was revoked before."""
     found = get(rt, actor, token_id)
-    with database.transaction():
+    with acting(rt, actor, Action.TOKEN if found.user_id == actor.user_id else Action.TOKENS):
         if not tokens.revoke(found.id, actor.user_id):
             raise Conflict(f"The token {found.id} was revoked already.")
         _audit(rt, actor, "token.revoke", found, {"person": found.user_id, "name": found.name})
@@ -117,13 +109,6 @@ def revoke(rt: Runtime, actor: Actor, token_id: str) -> TokenRecord:
         ended = tokens.find(rt.workspace_id, found.id)
     assert ended is not None
     return ended
-
-
-def _must_count(token: TokenRecord) -> None:
-    if token.revoked_at is not None:
-        raise NotAuthenticated(f"The token {token.id} ({token.name}) was revoked.")
-    if token.expires_at <= database.now():
-        raise NotAuthenticated(f"The token {token.id} ({token.name}) has expired. Make a new one by `token create`.")
 
 
 def _checked(owner: str, name: str, scopes: str, expires: str) -> tuple[frozenset[Scope], int]:

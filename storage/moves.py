@@ -35,9 +35,9 @@ STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
     S.RUNNING: frozenset({S.READY, S.WAITING, S.UNKNOWN, S.SUCCESS, S.FAILED, S.CANCELLED}),
     S.WAITING: frozenset({S.READY, S.SUCCESS, S.FAILED, S.SKIPPED, S.CANCELLED}),
     S.UNKNOWN: frozenset({S.READY, S.SUCCESS, S.FAILED, S.SKIPPED, S.CANCELLED}),
-    S.SUCCESS: frozenset({S.READY}),
+    S.SUCCESS: frozenset({S.BLOCKED}),
     S.FAILED: frozenset({S.READY, S.WAITING, S.SKIPPED}),
-    S.SKIPPED: frozenset({S.READY}),
+    S.SKIPPED: frozenset({S.BLOCKED}),
     S.CANCELLED: frozenset({S.READY}),
 }
 

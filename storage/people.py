@@ -9,7 +9,8 @@ import peewee as pw
 from storage import sql
 from storage.database import now
 from storage.records import GroupRecord, Json, PersonRecord, Workspace
-from storage.tables import AccessPolicy, Person, UserGroup, tuples
+from storage.states import ApprovalStatus
+from storage.tables import AccessPolicy, Approval, Execution, Person, Token, UserGroup, Vote, tuples
 from storage.tables import Workspace as WorkspaceTable
 
 
@@ -56,6 +57,27 @@ def accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
         (Person.workspace_id == workspace_id) & pw.fn.lower(Person.email).in_(mails)
     )
     return frozenset([*user_ids, *(row[0] for row in tuples(query))])
+
+
+def heard_at(workspace_id: int) -> dict[str, int]:
+    """When each person was last heard of."""
+    query = Person.select(Person.user_id, Person.fetched_at).where(Person.workspace_id == workspace_id)
+    return dict(tuples(query))
+
+
+def concerned(workspace_id: int) -> set[str]:
+    """Who has voted at an open gate, owns a token that counts, or answers for an open run or chose its values."""
+    voted = (
+        Vote.select(Vote.person)
+        .join(Approval, on=Vote.approval_id == Approval.id)
+        .where((Vote.workspace_id == workspace_id) & (Approval.status == ApprovalStatus.PENDING))
+    )
+    counts = Token.revoked_at.is_null() & (Token.expires_at > now())
+    owned = Token.select(Token.user_id).where((Token.workspace_id == workspace_id) & counts)
+    runs = (Execution.workspace_id == workspace_id) & Execution.ended_at.is_null()
+    answering = Execution.select(Execution.requester, Execution.owner).where(runs)
+    chose = {user for row in tuples(Execution.select(Execution.chosen_by).where(runs)) for user in row[0]}
+    return chose | {user for query in (voted, owned, answering) for row in tuples(query) for user in row if user}
 
 
 def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:

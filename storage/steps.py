@@ -297,6 +297,12 @@ def of_phase(execution_id: str, phase: Phase) -> list[StepRunRecord]:
     return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
 
 
+def asked_again(execution_id: str) -> list[StepRunRecord]:
+    """The gates, and what starts runs with gates, that are asked once more, in order."""
+    query = StepRun.select().where((StepRun.execution_id == execution_id) & StepRun.reopened)
+    return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
+
+
 def reset(step: StepRunRecord, **fields: Any) -> None:
     """Make a cleanup step run that has ended ready to run again, for a run that fails once more."""
     StepRun.update(

@@ -9,14 +9,15 @@ from fastapi import APIRouter
 from bot.api import models, paging
 from bot.api.caller import Asking
 from bot.api.problems import documented
-from bot.api.route import Operation
+from bot.api.route import Operation, needs
 from engine import audit
+from engine.access import Action
 from storage.states import Severity
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=Operation)
 
 
-@router.get("", responses=documented(403, 422))
+@router.get("", responses=documented(403, 422), **needs(Action.AUDIT))
 def search_audit(
     caller: Asking,
     actor: str | None = None,
@@ -38,7 +39,7 @@ def search_audit(
     return models.Page(items=[models.AuditRow.of(each) for each in found[:limit]], next=more)
 
 
-@router.get("/chain", responses=documented(403))
+@router.get("/chain", responses=documented(403), **needs(Action.AUDIT))
 def check_audit(caller: Asking) -> models.Chain:
     """Recompute the whole chain of audit rows: its head, and where it does not hold."""
     return models.Chain.of(audit.check(caller.rt, caller.actor))

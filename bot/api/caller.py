@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from fastapi.security import HTTPBearer
 from bot.api.feed import Feed
 from bot.api.limits import RateLimit
 from bot.api.problems import Refused
-from engine import tokens
+from engine import standing, tokens
 from engine.access import Actor
 from engine.errors import InvalidParameters, NotAuthenticated
 from engine.runtime import Runtime
@@ -28,7 +29,8 @@ READERS, WRITERS = 8, 8
 """What the API does at once; the rest waits. Who looks does not wait for those who wait for the database's lock, and
 Slack's requests have threads of their own."""
 KEY_HEADER, MAX_KEY = "Idempotency-Key", 200
-_ASK_SLACK_EVERY_S = 300.0
+_ASK_SLACK_EVERY_S, _ASK_SLACK_SOON_S = 300.0, 10.0
+"""How often Slack is asked anew about a token's person; sooner where it has said nothing of them."""
 
 scheme = HTTPBearer(auto_error=False, description="A token made by `/runbook token create` or `runbook token create`.")
 
@@ -70,7 +72,8 @@ class House:
         self.feed = Feed(rt, self.in_thread)
         self.rates = RateLimit(rt.settings.api_rate_limit)
         self._refresh = refresh
-        self._asked: dict[str, float] = {}
+        self._ask_again: dict[str, float] = {}
+        self._asking: dict[str, threading.Lock] = {}
         self._reading, self._writing = CapacityLimiter(READERS), CapacityLimiter(WRITERS)
 
     async def in_thread(self, act: Callable[..., T], *args: Any, **keys: Any) -> T:
@@ -82,29 +85,52 @@ class House:
         return await run_sync(partial(act, *args, **keys), limiter=self._writing)
 
     async def caller(self, request: Request) -> Caller:
-        """Raises `NotAuthenticated`, and `Refused` for a token that asks too often."""
+        """Who asks, of a request that is here as a whole. Raises as `token`."""
+        token = await self.token(request)
+        return await self.in_thread(self.known, request, token.id)
+
+    async def token(self, request: Request) -> TokenRecord:
+        """The token that a request came with, which counts so far and has asked once more.
+
+        Raises `NotAuthenticated`, and `Refused` for a token that asks too often.
+        """
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not secret.strip():
             raise NotAuthenticated("Send a token along: `Authorization: Bearer rbk_…`. `token create` makes one.")
-        token, actor = await self.in_thread(self._known, secret.strip())
+        token = await self.in_thread(tokens.authenticate, self.rt, secret.strip())
         wait = self.rates.take(token.id)
         if wait:
             sentence = f"This token asks too often: at most {self.rt.settings.api_rate_limit} times a minute."
             raise Refused(429, "too_many_requests", sentence, {"Retry-After": str(wait)})
+        return token
+
+    def known(self, request: Request, token_id: str) -> Caller:
+        """The caller as they are now: a body may take as long as its sender likes, and meanwhile a token is revoked
+        or its person leaves. Raises `NotAuthenticated`.
+        """
+        token, actor = self._now(token_id)
         return Caller(self, actor, token, _key(request))
 
-    def _known(self, secret: str) -> tuple[TokenRecord, Actor]:
-        token = tokens.authenticate(self.rt, secret)
+    def actor_now(self, token_id: str) -> Actor:
+        """The person of a token that was good a moment ago, as they are now. Raises `NotAuthenticated`."""
+        return self._now(token_id)[1]
+
+    def _now(self, token_id: str) -> tuple[TokenRecord, Actor]:
+        token = standing.token_now(self.rt, token_id)
         self._heard_of(token.user_id)
         return token, tokens.actor_of(self.rt, token, self.door)
 
     def _heard_of(self, user_id: str) -> None:
         """Ask Slack who this is and who is in the groups, now and then: nobody who left may go on by a token."""
-        now = time.monotonic()
-        if self._refresh is None or now - self._asked.get(user_id, -_ASK_SLACK_EVERY_S) < _ASK_SLACK_EVERY_S:
+        if self._refresh is None:
             return
-        self._asked[user_id] = now
-        self._refresh(user_id)
+        with self._asking.setdefault(user_id, threading.Lock()):  # who comes meanwhile waits for the same answer
+            now = time.monotonic()
+            if now < self._ask_again.get(user_id, now):
+                return
+            self._refresh(user_id)
+            known = standing.standing_of(self.rt, user_id) != standing.UNKNOWN
+            self._ask_again[user_id] = now + (_ASK_SLACK_EVERY_S if known else _ASK_SLACK_SOON_S)
 
 
 def _key(request: Request) -> str | None:

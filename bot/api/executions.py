@@ -10,9 +10,10 @@ from fastapi import APIRouter, Response
 from bot.api import models, paging
 from bot.api.caller import Asking, Caller
 from bot.api.problems import documented, leading_to
-from bot.api.route import Operation
+from bot.api.route import Operation, needs
 from engine import controls, evidence, executions, explain, handover, people, replaying, sight
 from engine.accepting import Wanted
+from engine.access import Action
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus
 
@@ -54,7 +55,7 @@ def page(caller: Caller, wanted: Filter, limit: int, cursor: str | None) -> mode
     return models.Page(items=[models.Execution.of(each) for each in found[:limit]], next=more)
 
 
-@router.post("", status_code=202, responses=STARTED)
+@router.post("", status_code=202, responses=STARTED, **needs(Action.START))
 def start_execution(caller: Asking, wanted: models.Start, answer: Response) -> models.Started:
     """Ask for a run. When this answers, it is on record and will be run."""
     return started(caller, wanted.runbook, wanted, answer)
@@ -96,28 +97,28 @@ def seen(caller: Caller, execution: str) -> ExecutionRecord:
     return sight.execution(caller.rt, caller.actor, execution)
 
 
-@router.post("/{execution}/pause", responses=STEERED)
+@router.post("/{execution}/pause", responses=STEERED, **needs(Action.PAUSE))
 def pause_execution(caller: Asking, execution: str, why: models.Why) -> models.Execution:
     """Start nothing more until it is resumed; what runs now finishes."""
     run = seen(caller, execution)
     return models.Execution.of(controls.pause(caller.rt, caller.actor, run.id, why.reason))
 
 
-@router.post("/{execution}/resume", responses=STEERED)
+@router.post("/{execution}/resume", responses=STEERED, **needs(Action.RESUME))
 def resume_execution(caller: Asking, execution: str, why: models.Why) -> models.Execution:
     """Let a paused run go on."""
     run = seen(caller, execution)
     return models.Execution.of(controls.resume(caller.rt, caller.actor, run.id, why.reason))
 
 
-@router.post("/{execution}/cancel", responses=STEERED)
+@router.post("/{execution}/cancel", responses=STEERED, **needs(Action.CANCEL))
 def cancel_execution(caller: Asking, execution: str, how: models.Cancel) -> models.Execution:
     """End a run: nothing more starts, calls under way are dropped, its cleanup follows."""
     run = seen(caller, execution)
     return models.Execution.of(controls.cancel(caller.rt, caller.actor, run.id, how.reason, force=how.force))
 
 
-@router.post("/{execution}/replay", status_code=202, responses=STEERED)
+@router.post("/{execution}/replay", status_code=202, responses=STEERED, **needs(Action.REPLAY))
 def replay_execution(caller: Asking, execution: str, how: models.Replay, answer: Response) -> models.Execution:
     """Run it once more with the same parameters, from the start or from a step."""
     run = seen(caller, execution)
@@ -128,7 +129,7 @@ def replay_execution(caller: Asking, execution: str, how: models.Replay, answer:
     return models.Execution.of(new)
 
 
-@router.post("/{execution}/handover", responses=STEERED)
+@router.post("/{execution}/handover", responses=STEERED, **needs(Action.HANDOVER))
 def hand_over_execution(caller: Asking, execution: str, how: models.Handover) -> models.Execution:
     """Let somebody else answer for it from now on."""
     run = seen(caller, execution)

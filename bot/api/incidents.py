@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from bot.api import models
 from bot.api.caller import Asking
 from bot.api.problems import documented, leading_to
-from bot.api.route import Operation
+from bot.api.route import Operation, needs
 from engine import catchup, incidents
 from engine.access import Action, verdict
 from engine.errors import Conflict
@@ -41,7 +41,7 @@ def get_incident(caller: Asking, incident: Number) -> models.Incident:
     return models.Incident.of(incidents.get(caller.rt, incident))
 
 
-@router.post("", status_code=201, responses=_OPENED)
+@router.post("", status_code=201, responses=_OPENED, **needs(Action.INCIDENT))
 def open_incident(caller: Asking, wanted: models.NewIncident) -> models.Incident:
     """Make a channel an incident."""
     made = incidents.open_incident(
@@ -50,7 +50,7 @@ def open_incident(caller: Asking, wanted: models.NewIncident) -> models.Incident
     return models.Incident.of(made)
 
 
-@router.patch("/{incident}", responses=_CHANGED)
+@router.patch("/{incident}", responses=_CHANGED, **needs(Action.INCIDENT))
 def edit_incident(caller: Asking, incident: Number, wanted: models.EditedIncident) -> models.Incident:
     """Change what is known of an open incident; an empty field is dropped."""
     channel = _open_channel(caller, incident)
@@ -60,7 +60,7 @@ def edit_incident(caller: Asking, incident: Number, wanted: models.EditedInciden
     return models.Incident.of(changed)
 
 
-@router.post("/{incident}/close", responses=_CHANGED)
+@router.post("/{incident}/close", responses=_CHANGED, **needs(Action.INCIDENT))
 def close_incident(caller: Asking, incident: Number, how: models.Cancel) -> models.Incident:
     """End an incident. 409 while runs are open in its channel, unless `force` says that this is meant."""
     done = incidents.close(caller.rt, caller.actor, _open_channel(caller, incident), how.reason, force=how.force)

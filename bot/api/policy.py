@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query
 from bot.api import models
 from bot.api.caller import Asking
 from bot.api.problems import documented
-from bot.api.route import Operation
+from bot.api.route import Operation, needs
 from engine import can, people, sight, sync
+from engine.access import Action
 
 router = APIRouter(tags=["policy"], route_class=Operation)
 
@@ -36,7 +37,7 @@ def ask_policy(
     )  # fmt: skip
 
 
-@router.post("/sync", responses=documented(403, 409))
+@router.post("/sync", responses=documented(403, 409), **needs(Action.SYNC))
 def sync_runbooks(caller: Asking) -> models.Synced:
     """Read the runbooks folder and the access file now."""
     report = sync.sync(caller.rt, caller.actor, caller.house.find_author)

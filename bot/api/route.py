@@ -15,11 +15,13 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from bot.api import problems
+from bot.api import problems, replays
 from bot.api.caller import KEY_HEADER, MAX_KEY, Caller, House
 from bot.api.problems import Refused
 from engine import requests
+from engine.access import SCOPE_OF, Action, admit
 from engine.errors import EngineError
+from storage.states import Scope
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 MAX_BODY = 1024 * 1024
@@ -34,15 +36,30 @@ _KEY = {
 }
 
 
+def needs(action: Action) -> dict[str, Any]:
+    """What an operation says of itself: what its caller has to be allowed, and the scope that this takes."""
+    return {"openapi_extra": {"x-action": action, "x-scope": SCOPE_OF.get(action, Scope.RUN)}}
+
+
 class Operation(APIRoute):
-    """An operation whose function may block: it is run in the API's own threads."""
+    """An operation whose function may block: it is run in the API's own threads.
+
+    One that says nothing else (`needs`) is for looking; one that changes something has to say what it needs. Standing
+    and scope are asked for all of them here, before the function knows of the request.
+    """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **keys: Any) -> None:
+        looks = set(keys.get("methods") or ()) <= {"GET"}
+        said = keys.get("openapi_extra") or (needs(Action.VIEW)["openapi_extra"] if looks else {})
+        if "x-action" not in said:
+            raise TypeError(f"{path}: say what this operation needs")
+        self.action = Action(said["x-action"])
+        keys["openapi_extra"] = {**said, "x-action": self.action.name.lower()}
+        keys["responses"] = {**problems.documented(403), **(keys.get("responses") or {})}
         if "POST" in (keys.get("methods") or ()):
-            keys["openapi_extra"] = {"parameters": [_KEY]}
+            keys["openapi_extra"]["parameters"] = [_KEY]
             keys["responses"] = {**problems.documented(409), **(keys.get("responses") or {})}
         keys["responses"] = {**problems.documented(422), **(keys.get("responses") or {})}
-        looks = set(keys.get("methods") or ()) <= {"GET"}
         threaded = endpoint if inspect.iscoroutinefunction(endpoint) else _threaded(endpoint, looks)
         super().__init__(path, threaded, **keys)
 
@@ -53,12 +70,14 @@ class Operation(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 house: House = request.app.state.house
-                caller = request.state.caller = await house.caller(request)
+                token = await house.token(request)
                 _must_be_known(request, known)
                 _must_be_json(request)
                 body = await _body(request)
+                caller = request.state.caller = await house.in_thread(house.known, request, token.id)
+                admit(caller.actor, self.action)
                 whole = _with_body(request, body)
-                return await (act(whole) if caller.key is None else _once(caller, whole, body, act))
+                return await (act(whole) if caller.key is None else _once(caller, whole, body, self.action, act))
             except (EngineError, HTTPException, RequestValidationError):
                 raise
             except Exception as error:  # noqa: BLE001 - told as a problem and logged with an id
@@ -76,14 +95,18 @@ def _threaded(endpoint: Callable[..., Any], looks: bool) -> Callable[..., Any]:
     return in_thread
 
 
-async def _once(caller: Caller, request: Request, body: bytes, act: Handler) -> Response:
-    """Do what was asked, unless this person's request with this key was done before: then answer the same."""
+async def _once(caller: Caller, request: Request, body: bytes, action: Action, act: Handler) -> Response:
+    """Do what was asked, unless this person's request with this key was done before: then answer the same.
+
+    What was answered before is told only to who may still do it, by this token too.
+    """
     house, key = caller.house, caller.key
     assert key is not None
     told = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     digest = hashlib.sha256(told + body).hexdigest()
     before = await house.changing(requests.begin, caller.rt, caller.actor, key, digest)
     if before is not None:
+        await house.in_thread(replays.must_be_allowed, caller, action, request.path_params, body, before)
         headers = {**before.headers, "Idempotency-Replayed": "true"}
         return Response(before.body, before.status or 200, headers, media_type="application/json")
     try:

@@ -11,9 +11,9 @@ from bot.api import models, paging
 from bot.api.caller import Asking, Caller
 from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
-from bot.api.route import Operation
+from bot.api.route import Operation, needs
 from engine import authoring, catalog, executions, sight
-from engine.access import teams_seen
+from engine.access import Action, teams_seen
 from storage.records import Filter, RunbookRecord
 from storage.states import ExecutionStatus, VersionStatus
 
@@ -51,7 +51,7 @@ def list_runbooks(
     return models.Page(items=[models.Runbook.of(each) for each in found[:limit]], next=more)
 
 
-@router.post("", status_code=201, responses=_CREATED)
+@router.post("", status_code=201, responses=_CREATED, **needs(Action.EDIT))
 def create_runbook(caller: Asking, written: models.Written, answer: Response) -> models.Runbook:
     """Add a runbook that lives in the database, as a DRAFT: it runs once it is approved."""
     made = authoring.create(caller.rt, caller.actor, _source(written), written.note)
@@ -73,7 +73,7 @@ def get_runbook(caller: Asking, runbook: str, answer: Response) -> models.Runboo
     )
 
 
-@router.put("/{runbook}", responses=_EDITED)
+@router.put("/{runbook}", responses=_EDITED, **needs(Action.EDIT))
 def replace_runbook(
     caller: Asking, runbook: str, written: models.Written, answer: Response, if_match: IfMatch = None
 ) -> models.Runbook:
@@ -83,7 +83,7 @@ def replace_runbook(
     return _shown(catalog.get(caller.rt, found.slug), answer)
 
 
-@router.patch("/{runbook}", responses=_EDITED)
+@router.patch("/{runbook}", responses=_EDITED, **needs(Action.EDIT))
 def edit_runbook(
     caller: Asking, runbook: str, changes: models.Changes, answer: Response, if_match: IfMatch = None
 ) -> models.Runbook:
@@ -93,21 +93,21 @@ def edit_runbook(
     return _shown(catalog.get(caller.rt, found.slug), answer)
 
 
-@router.delete("/{runbook}", status_code=204, responses=_EDITED)
+@router.delete("/{runbook}", status_code=204, responses=_EDITED, **needs(Action.EDIT))
 def delete_runbook(caller: Asking, runbook: str, if_match: IfMatch = None) -> None:
     """Withdraw and remove it; what it ran stays on record. 409 while a run of it is open."""
     authoring.delete(caller.rt, caller.actor, seen(caller, runbook).slug, _matched(if_match))
 
 
-@router.post("/{runbook}/approve", responses=STEERED)
+@router.post("/{runbook}/approve", responses=STEERED, **needs(Action.APPROVE))
 def approve_runbook(caller: Asking, runbook: str, what: models.Approve) -> models.Version:
-    """Let the newest version run. Never one's own edit."""
+    """Let the newest version run, which has to be named. Never one's own edit."""
     found = seen(caller, runbook)
     number = what.version or found.current_number
     return models.Version.of(catalog.approve(caller.rt, caller.actor, found.slug, number, what.digest))
 
 
-@router.post("/{runbook}/deprecate", responses=STEERED)
+@router.post("/{runbook}/deprecate", responses=STEERED, **needs(Action.DEPRECATE))
 def deprecate_runbook(caller: Asking, runbook: str, what: models.Deprecate) -> models.Version:
     """Withdraw one version, or every version: they no longer run, and their open runs stop at their next step."""
     found = seen(caller, runbook)
@@ -116,10 +116,11 @@ def deprecate_runbook(caller: Asking, runbook: str, what: models.Deprecate) -> m
     return models.Version.of(done)
 
 
-@router.post("/{runbook}/rollback", responses=STEERED)
-def roll_back_runbook(caller: Asking, runbook: str) -> models.Version:
+@router.post("/{runbook}/rollback", responses=STEERED, **needs(Action.ROLLBACK))
+def roll_back_runbook(caller: Asking, runbook: str, what: models.RollBack | None = None) -> models.Version:
     """Make the newest version, if it is deprecated, a DRAFT again, to be approved anew."""
-    return models.Version.of(catalog.rollback(caller.rt, caller.actor, seen(caller, runbook).slug))
+    number = what.version if what else None
+    return models.Version.of(catalog.rollback(caller.rt, caller.actor, seen(caller, runbook).slug, number))
 
 
 @router.get("/{runbook}/versions", responses=documented(404))
@@ -145,7 +146,7 @@ def diff_runbook(
     return models.Diff(version=number, diff=catalog.diff(caller.rt, found.slug, number))
 
 
-@router.post("/{runbook}/execute", status_code=202, responses=STARTED)
+@router.post("/{runbook}/execute", status_code=202, responses=STARTED, **needs(Action.START))
 def execute_runbook(caller: Asking, runbook: str, wanted: models.Execute, answer: Response) -> models.Started:
     """Run it. When this answers, the run is on record and will be run."""
     return started(caller, runbook, wanted, answer)

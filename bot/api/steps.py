@@ -8,8 +8,9 @@ from bot.api import models
 from bot.api.caller import Asking
 from bot.api.executions import STEERED, seen
 from bot.api.problems import documented
-from bot.api.route import Operation
+from bot.api.route import Operation, needs
 from engine import approvals, controls, executions, skipping
+from engine.access import Action
 from storage.states import Decision
 
 router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route_class=Operation)
@@ -29,7 +30,7 @@ def get_step(caller: Asking, execution: str, step: str) -> models.StepDetail:
     return models.StepDetail(**models.step_fields(found), tries=[models.Attempt.of(each) for each in tries])
 
 
-@router.post("/{step}/retry", responses=STEERED)
+@router.post("/{step}/retry", responses=STEERED, **needs(Action.RETRY))
 def retry_step(caller: Asking, execution: str, step: str, how: models.Retry) -> models.Execution:
     """Let a failed run go on from this failed step. With other parameters every gate is asked again first."""
     run = seen(caller, execution)
@@ -37,33 +38,33 @@ def retry_step(caller: Asking, execution: str, step: str, how: models.Retry) -> 
     return models.Execution.of(done)
 
 
-@router.post("/{step}/skip", responses=STEERED)
+@router.post("/{step}/skip", responses=STEERED, **needs(Action.SKIP))
 def skip_step(caller: Asking, execution: str, step: str, why: models.Why) -> models.Execution:
     """Leave it out; what needs it goes on. The reason is required."""
     run = seen(caller, execution)
     return models.Execution.of(skipping.skip(caller.rt, caller.actor, run.id, step, why.reason))
 
 
-@router.post("/{step}/resolve", responses=STEERED)
+@router.post("/{step}/resolve", responses=STEERED, **needs(Action.RESOLVE))
 def resolve_step(caller: Asking, execution: str, step: str, how: models.Resolve) -> models.Execution:
     """Settle a step whose outcome nobody saw. The note is required: it says what you know."""
     run = seen(caller, execution)
     return models.Execution.of(controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note))
 
 
-@router.post("/{step}/approve", responses=STEERED)
+@router.post("/{step}/approve", responses=STEERED, **needs(Action.VOTE))
 def approve_step(caller: Asking, execution: str, step: str, ballot: models.Ballot) -> models.Gate:
     """Approve what the run waits for at this gate."""
     return _vote(caller, execution, step, Decision.APPROVE, ballot)
 
 
-@router.post("/{step}/reject", responses=STEERED)
+@router.post("/{step}/reject", responses=STEERED, **needs(Action.VOTE))
 def reject_step(caller: Asking, execution: str, step: str, ballot: models.Ballot) -> models.Gate:
     """Reject it, which ends the run. The comment is required."""
     return _vote(caller, execution, step, Decision.REJECT, ballot)
 
 
-@router.post("/{step}/withdraw", responses=STEERED)
+@router.post("/{step}/withdraw", responses=STEERED, **needs(Action.VOTE))
 def withdraw_vote(caller: Asking, execution: str, step: str) -> models.Gate:
     """Take your vote back while the gate is not decided."""
     run = seen(caller, execution)

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query
 from bot.api import models
 from bot.api.caller import Asking
 from bot.api.problems import documented
-from bot.api.route import Operation
+from bot.api.route import Operation, needs
 from engine import tokens
+from engine.access import Action
 
 router = APIRouter(prefix="/tokens", tags=["tokens"], route_class=Operation)
 
 
-@router.get("", responses=documented(403, 422))
+@router.get("", responses=documented(403, 422), **needs(Action.TOKEN))
 def list_tokens(
     caller: Asking, everybody: Annotated[bool, Query(description="Everybody's, for platform admins.")] = False
 ) -> list[models.Token]:
@@ -23,19 +24,19 @@ def list_tokens(
     return [models.Token.of(each) for each in tokens.listing(caller.rt, caller.actor, everybody=everybody)]
 
 
-@router.get("/current")
+@router.get("/current", **needs(Action.TOKEN))
 def get_current_token(caller: Asking) -> models.Token:
     """The token that you ask with."""
     return models.Token.of(caller.token)
 
 
-@router.get("/{token}", responses=documented(404))
+@router.get("/{token}", responses=documented(404), **needs(Action.TOKEN))
 def get_token(caller: Asking, token: str) -> models.Token:
     """One token."""
     return models.Token.of(tokens.get(caller.rt, caller.actor, token))
 
 
-@router.delete("/{token}", responses=documented(403, 404, 409))
+@router.delete("/{token}", responses=documented(403, 404, 409), **needs(Action.TOKEN))
 def revoke_token(caller: Asking, token: str) -> models.Token:
     """End a token at once."""
     return models.Token.of(tokens.revoke(caller.rt, caller.actor, token))

@@ -54,9 +54,9 @@ def deprecate(ask: Ask) -> Answer:
 
 
 def rollback(ask: Ask) -> Answer:
-    """`admin rollback ID`."""
-    slug, _ = ask.command.target
-    done = ask.api.post(f"runbooks/{slug}/rollback")
+    """`admin rollback ID[@VERSION]`."""
+    slug, number = ask.command.target
+    done = ask.api.post(f"runbooks/{slug}/rollback", {"version": number})
     return Answer(done, [f"{slug}@{done['number']} is a draft again: runbook admin approve {slug}@{done['number']}"])
 
 

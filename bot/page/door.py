@@ -70,7 +70,7 @@ class Pages:
         execution_id = request.path_params["execution_id"].upper()
         proof = request.query_params.get("pass")
         if proof is not None:
-            return self._admitted(request, execution_id, proof)
+            return await self._admitted(request, execution_id, proof)
         return await self._answered(request, lambda actor: _page(200, self._run(actor, execution_id)))
 
     async def _catalogue(self, request: Request) -> Response:
@@ -81,11 +81,18 @@ class Pages:
         execution_id = request.path_params["execution_id"].upper()
         return await self._answered(request, lambda actor: self._stream(request, actor, execution_id))
 
-    def _admitted(self, request: Request, execution_id: str, proof: str) -> Response:
-        """Swap a link's proof for a cookie, so that it is neither in the address bar nor in the history."""
+    async def _admitted(self, request: Request, execution_id: str, proof: str) -> Response:
+        """Swap a link's proof for a cookie, so that it is neither in the address bar nor in the history.
+
+        Nobody gets one who may not see the run now.
+        """
         admitted = verify(self._key, Purpose.LINK, proof, int(time.time()))
         if admitted is None or admitted.execution_id != execution_id:
             return _trouble(403, "This link has expired, or something of it is missing.", _ASK_AGAIN)
+        try:
+            await self._house.in_thread(self._seen, await self._identified(admitted.person), execution_id)
+        except EngineError as error:
+            return _refusal(error)
         answer = RedirectResponse(f"/executions/{execution_id}", status_code=303, headers=dict(HEADERS))
         kept = replace(admitted, until=int(time.time()) + COOKIE_S)
         secure = request.url.scheme == "https" or (self._rt.settings.public_url or "").startswith("https:")
@@ -99,14 +106,8 @@ class Pages:
         try:
             actor = await self._who(request)
             return await self._house.in_thread(answer, actor)
-        except NotAuthenticated as error:
-            return _trouble(401, str(error), _ASK_AGAIN)
-        except NotFound as error:
-            return _trouble(404, str(error), "")
-        except NotAllowed as error:
-            return _trouble(403, str(error), "")
         except EngineError as error:
-            return _trouble(409, str(error), "")
+            return _refusal(error)
 
     async def _who(self, request: Request) -> Actor:
         """Who asks, by their cookie, or as a program by a token. Raises `NotAuthenticated`."""
@@ -115,7 +116,10 @@ class Pages:
         admitted = verify(self._key, Purpose.COOKIE, request.cookies.get(COOKIE, ""), int(time.time()))
         if admitted is None:
             raise NotAuthenticated("This page wants to know who you are.")
-        return replace(await self._house.in_thread(self._identify, admitted.person), door="page")
+        return await self._identified(admitted.person)
+
+    async def _identified(self, person: str) -> Actor:
+        return replace(await self._house.in_thread(self._identify, person), door="page")
 
     def _run(self, actor: Actor, execution_id: str) -> str:
         found = self._seen(actor, execution_id)
@@ -153,6 +157,7 @@ class Pages:
         return True
 
 
+_STATUS = {NotAuthenticated: 401, NotFound: 404, NotAllowed: 403}
 _ASK_AGAIN = "In Slack, press “Open its page” on the card of a run, and follow the link that only you are shown."
 
 
@@ -167,6 +172,11 @@ class _Files(StaticFiles):
 
 def _page(status: int, text: str) -> Response:
     return HTMLResponse(text, status_code=status, headers=dict(HEADERS))
+
+
+def _refusal(error: EngineError) -> Response:
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 409)
+    return _trouble(status, str(error), _ASK_AGAIN if status == 401 else "")
 
 
 def _trouble(status: int, what: str, advice: str) -> Response:

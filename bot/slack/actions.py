@@ -31,14 +31,18 @@ from bot.slack.views import admin, form, gate, possible, story, why
 from bot.slack.views.parts import said
 from bot.slack.views.text import code, escape
 from engine import access, approvals, catalog, controls, executions, explain, incidents, projection
-from engine.access import authorise
+from engine.access import admit, authorise
 from engine.errors import Conflict
 from engine.settings import secret_key
 from storage.states import ApprovalStatus, Decision
 
 
 def click(desk: Desk, action: str, value: str, reply: Reply) -> None:
-    """Do what a button says. Raises EngineError, BadValue for a button that is not ours."""
+    """Do what a button says. Raises EngineError, BadValue for a button that is not ours.
+
+    Whoever may not even look is told so before anything is read or opened; what a form is for is asked before it opens.
+    """
+    admit(desk.directory.identify(reply.place.user), access.Action.VIEW)
     desk.directory.refresh_groups()
     _CLICKS[Action(action)](desk, Action(action), value, reply)
 
@@ -68,6 +72,7 @@ def _retry_failed(desk: Desk, _: Action, value: str, reply: Reply) -> None:
 
 def _skip(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(RunRef, value)
+    _must_be_allowed(desk, reply, access.Action.SKIP, ref.execution_id)
     paths = [step.path for step in possible.skippable(executions.view(desk.rt, ref.execution_id))]
     if not paths:
         raise Conflict(f"{ref.execution_id} has no step that can be skipped now.")
@@ -108,6 +113,7 @@ def _reject(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     if gate_now is not None and gate_now.approval.status is not ApprovalStatus.PENDING:
         show_decided(desk, ref, reply)
         raise Conflict(f"{ref.path} of {ref.execution_id} is {gate_now.approval.status.lower()} already.")
+    _must_decide(desk, reply, ref, gate_now)
     running.open_modal(
         desk, reply.place, form.reject_form(RejectForm(ref.execution_id, ref.path, ref.digest, reply.place.channel))
     )
@@ -116,9 +122,7 @@ def _reject(desk: Desk, _: Action, value: str, reply: Reply) -> None:
 def _review(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     """Show a gate where it can be read and decided without going to its channel."""
     ref = decode(GateRef, value)
-    found = _gate(desk, ref)
-    if found is None:
-        raise Conflict(f"{ref.path} of {ref.execution_id} is not what it was. Open this tab again.")
+    found = _must_decide(desk, reply, ref, _gate(desk, ref))
     requester = executions.find(desk.rt, ref.execution_id).requester
     running.open_modal(desk, reply.place, form.gate_form(found, requester))
 
@@ -129,8 +133,23 @@ def _look_for(desk: Desk, action: Action, value: str, reply: Reply) -> None:
 
 def _resolve(desk: Desk, action: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
+    _must_be_allowed(desk, reply, access.Action.RESOLVE, ref.execution_id)
     metadata = ResolveForm(ref.execution_id, ref.path, RESOLVE_CHOICES[action], reply.place.channel)
     running.open_modal(desk, reply.place, form.resolve_form(metadata))
+
+
+def _must_be_allowed(desk: Desk, reply: Reply, action: access.Action, run: str) -> None:
+    """Raise NotAllowed where the form that is about to open would be of no use to this person."""
+    authorise(desk.rt, desk.directory.identify(reply.place.user), action, executions.find(desk.rt, run))
+
+
+def _must_decide(desk: Desk, reply: Reply, ref: GateRef, found: executions.GateView | None) -> executions.GateView:
+    """The gate as this person was shown it, if they may decide it. Raises Conflict and NotAllowed."""
+    if found is None:
+        raise Conflict(f"{ref.path} of {ref.execution_id} is not what it was. Look at it again.")
+    thing = access.Gate(found.approval, executions.find(desk.rt, ref.execution_id))
+    authorise(desk.rt, desk.directory.identify(reply.place.user), access.Action.VOTE, thing)
+    return found
 
 
 def _approve_version(desk: Desk, _: Action, value: str, reply: Reply) -> None:

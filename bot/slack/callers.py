@@ -11,6 +11,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.client import error_code, retry_after
+from bot.slack.directory import Directory
 from bot.slack.poster import Mark, NotNow, Poster
 from bot.slack.views.parts import Message
 from bot.slack.views.reminder import reminded_directly, told_directly, unheard
@@ -37,6 +38,7 @@ class Callers:
         self._rt = rt
         self._client = client
         self._poster = poster
+        self._directory = Directory(rt, client)
 
     def call(self, view: ExecutionView, gate: GateView, channel: str, ts: str) -> None:
         """Tell those deciders who are not in `channel`, each once. Raises NotNow, and OSError as a network does."""
@@ -65,6 +67,7 @@ class Callers:
         called = {user for post in posts if (user := _called(post, gate))}
         if len(called) >= MOST:
             return
+        self._directory.refresh_people(MOST)  # a gate is shown only to whom Slack calls a member
         for user in approvals.deciders(self._rt, gate, MOST - len(called), beside=inside | called):
             drawn = told_directly(gate, view, link(), self._rt.settings.slack_command)
             self._tell(view, user, f"{_PREFIX}:{gate.approval.id}:{user}", drawn, keep=True)

@@ -32,6 +32,11 @@ GROUPS_SOON_S = 5
 """As long as nothing is known yet: before the first sync nobody names a group, and until then nobody is in one."""
 GROUPS_STALE_S = 600
 """Groups older than this are asked for again before a decision."""
+PEOPLE_EVERY_MS = 10 * 60_000
+"""How old what Slack said of people whose standing matters may get before it is asked again."""
+PEOPLE_AT_ONCE = 50
+PEOPLE_MORE_S = 60
+"""How many of them are asked about in one go, and when the next are: half of what Slack allows in a minute."""
 SLACK_TROUBLE = (SlackClientError, OSError, HTTPException)
 """What a call to Slack raises: a refusal by Slack, or no answer at all."""
 
@@ -140,15 +145,26 @@ class Directory:
         people.remember_groups(self._rt, [each for each in found if {each.group_id, each.handle} & named])
         self._groups_at = time.monotonic()
 
+    def refresh_people(self, most: int = PEOPLE_AT_ONCE) -> bool:
+        """Ask about those whose standing matters though they are not here now: deciders, voters, owners of tokens and
+        of open runs. Those of whom nothing was heard for longest come first; ends where Slack does not answer.
+
+        Whether there may be more of them than the `most` that were asked about.
+        """
+        wanted = people.to_hear_of(self._rt, PEOPLE_EVERY_MS, most)
+        return all(self._asked(user_id) is not None for user_id in wanted) and len(wanted) == most
+
     def watch(self, stop: threading.Event) -> None:
-        """Keep groups fresh until `stop`; run it in a thread of its own. Never raises."""
+        """Keep groups and people fresh until `stop`; run it in a thread of its own. Never raises."""
         while not stop.is_set():
+            pause = GROUPS_EVERY_S
             try:
                 self.me()
                 self.refresh_groups(older_than_s=GROUPS_EVERY_S - 1)
+                pause = PEOPLE_MORE_S if self.refresh_people() else pause
             except Exception:
-                log.exception("Keeping the user groups fresh failed; trying again")
-            stop.wait(GROUPS_SOON_S if self._groups_at is None else GROUPS_EVERY_S)
+                log.exception("Keeping groups and people fresh failed; trying again")
+            stop.wait(GROUPS_SOON_S if self._groups_at is None else pause)
 
     def _recent(self, user_id: str) -> PersonRecord | None:
         with self._lock:
@@ -161,7 +177,9 @@ class Directory:
             user = self._client.users_info(user=user_id).get("user") or {}
         except SlackApiError as trouble:
             if error_code(trouble) in ("user_not_found", "user_not_visible"):
-                return PersonRecord(user_id, user_id, None, "stranger", None, people.now())
+                stranger = PersonRecord(user_id, user_id, None, "stranger", None, people.now())
+                people.remember(self._rt, stranger)  # who was a member until now is one no longer
+                return stranger
             log.warning("users.info: %s", _said(trouble))
             return None
         except SLACK_TROUBLE as trouble:

@@ -250,4 +250,6 @@ def decode(kind: type[R], text: str) -> R:
     expected = [int if field.type == "int" else str for field in fields(kind)]
     if not isinstance(values, list) or [type(value) for value in values] != expected:
         raise BadValue(f"not a {kind.__name__}")
+    if any(not -(2**63) <= value < 2**63 for value in values if isinstance(value, int)):
+        raise BadValue("a number that no column holds")
     return kind(*values)

@@ -32,6 +32,7 @@ from bot.slack.views import fields, form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
 from engine import approvals, catalog, controls, drafts, executions, skipping
+from engine.access import Action, admit, authorise
 from engine.definition import parameters
 from engine.definition.model import Runbook
 from engine.drafts import Draft
@@ -56,7 +57,14 @@ class Submission:
 
 
 def read(desk: Desk, user: str, view: Mapping[str, Any]) -> Submission:
-    """Read a submitted view before the ack, so without asking Slack anything. Raises EngineError and BadValue."""
+    """Read a submitted view before the ack, so without asking Slack anything. Raises EngineError and BadValue.
+
+    Who is known and may not look is told so; of who is not known by now nothing is answered but what they typed, and
+    what follows is judged once Slack has said who it is.
+    """
+    actor = desk.known(user)
+    if actor is not None:
+        admit(actor, Action.VIEW)
     state = view.get("state", {}).get("values", {})
     return _FORMS[Form(view["callback_id"])](desk, user, str(view.get("private_metadata", "")), state)
 
@@ -107,8 +115,12 @@ def _next_part(
     except InvalidParameters as wrong:
         here = {parameter_of(block) for block in state}
         errors = _by_block(InvalidParameters({name: why for name, why in wrong.fields.items() if name in here}), state)
-    if errors:
+    actor = desk.known(place.user)
+    if actor is None:
+        errors = {next(iter(state), REASON_BLOCK): NOT_YET_KNOWN}
+    if errors or actor is None:
         return Submission(errors, place)
+    authorise(desk.rt, actor, Action.START, catalog.get(desk.rt, ref.slug))
     kept = drafts.keep(desk.rt, place.user, Draft(known, draft.reason))
     following = replace(ref, page=ref.page + 1, draft=kept)
     return Submission({}, place, following=form.run_form(runbook, following, known, draft.reason, {}))
@@ -165,12 +177,14 @@ def _deprecate(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -
 def suggest(desk: Desk, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The options of a long select that fit what was typed: of a run's form, or of all runbooks. Raises as `read`.
 
-    Asks Slack nothing; whoever is not known by now gets no runbooks until Slack has said who it is.
+    Asks Slack nothing; whoever is not known by now gets no options until Slack has said who it is.
     """
-    view = body["view"]
+    view, actor = body["view"], desk.known(str(body["user"]["id"]))
+    if actor is None:
+        return []
+    admit(actor, Action.VIEW)
     if view.get("callback_id") == Form.PICK:
-        actor = desk.known(str(body["user"]["id"]))
-        return form.runbook_options(shortcuts.runnable(desk, actor, str(body.get("value", "")))) if actor else []
+        return form.runbook_options(shortcuts.runnable(desk, actor, str(body.get("value", ""))))
     if view.get("callback_id") == Form.DEPRECATE:
         return form.runbook_options(catalog.listing(desk.rt, str(body.get("value", "")), status="APPROVED")[:100])
     ref = decode(RunForm, str(view.get("private_metadata", "")))

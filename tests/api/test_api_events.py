@@ -20,7 +20,7 @@ from engine import approvals, events, tokens
 from engine.access import Actor
 from storage.states import Decision
 
-ALICE = Actor("U0ALICE01")
+ALICE = Actor("U0ALICE01", standing="member")
 
 
 class Listener:

@@ -14,7 +14,7 @@ from engine import incidents, people, tokens
 from engine.access import Actor
 from storage.records import PersonRecord
 
-ERIN, LENA = Actor("U0ERIN001"), Actor("U0LENA001")
+ERIN, LENA = Actor("U0ERIN001", standing="member"), Actor("U0LENA001", standing="member")
 ROLES = {"platform admin": ALICE, "team admin": BOB, "team member": CAROL, "other team's admin": ERIN, "nobody": OSCAR}
 ACCESS = """\
 platform_admins: [S0PLATFORM]
@@ -58,7 +58,7 @@ CASES = [
     Case("PUT /runbooks/{runbook}", EDITS, {"definition": WRITTEN}, headers=EDIT),
     Case("PATCH /runbooks/{runbook}", EDITS, {"definition": {"name": "x"}}, headers=EDIT),
     Case("DELETE /runbooks/{runbook}", EDITS, headers=EDIT),
-    Case("POST /runbooks/{runbook}/approve", ADMINS, {}),
+    Case("POST /runbooks/{runbook}/approve", ADMINS, {"version": 1}),
     Case("POST /runbooks/{runbook}/deprecate", ADMINS, {"reason": "x"}),
     Case("POST /runbooks/{runbook}/rollback", ADMINS),
     Case("POST /runbooks/{runbook}/execute", RUNS, {"parameters": {"service": "api"}}),
@@ -77,7 +77,7 @@ CASES = [
     Case("POST /executions/{execution}/steps/ask/retry", RUNS, {}),
     Case("POST /executions/{execution}/steps/ask/skip", RUNS, {"reason": "x"}),
     Case("POST /executions/{execution}/steps/ask/resolve", RUNS, {"choice": "done", "note": "x"}),
-    Case("POST /executions/{execution}/steps/ask/withdraw", SEEN),
+    Case("POST /executions/{execution}/steps/ask/withdraw", "yrrhh"),
     Case("POST /executions/{execution}/steps/ask/approve", "yrrhh", {}),
     Case("POST /executions/{execution}/steps/ask/reject", "yrrhh", {}),
     Case("GET /executions/{execution}/events", SEEN, query="?after=9007199254740000"),

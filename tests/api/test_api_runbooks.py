@@ -33,7 +33,7 @@ def test_the_life_of_a_runbook(api: Api) -> None:
     refused(api.post("/runbooks/fresh/approve", ALICE, {"digest": "sha256:other"}), 409, "conflict")
     approved = api.post("/runbooks/fresh/approve", ALICE, {"digest": digest}).json()
     assert (approved["status"], approved["decided_by"]) == ("APPROVED", ALICE.user_id)
-    refused(api.post("/runbooks/fresh/approve", ALICE), 409, "conflict")
+    refused(api.post("/runbooks/fresh/approve", ALICE, {"version": 1}), 409, "conflict")
     run = api.post("/runbooks/fresh/execute", CAROL).json()["execution"]["id"]
     shown = api.get("/runbooks/fresh", CAROL)
     assert ([each["id"] for each in shown["executions"]], shown["file"]) == ([run], None)
@@ -53,7 +53,7 @@ def test_the_life_of_a_runbook(api: Api) -> None:
 def test_an_edit_is_a_new_version_in_draft(api: Api) -> None:
     """Whole or by merged changes; the diff says what differs, and the list has both."""
     tag = created(api)
-    api.post("/runbooks/fresh/approve", ALICE)
+    api.post("/runbooks/fresh/approve", ALICE, {"version": 1})
     tag = api.ask("GET", "/runbooks/fresh", BOB).headers["etag"]
     changes = {"definition": {"description": "Now told.", "tags": ["web"]}, "note": "told"}
     answer = api.ask("PATCH", "/runbooks/fresh", BOB, changes, {"If-Match": tag})
@@ -79,7 +79,7 @@ def test_an_edit_says_what_it_changes(api: Api) -> None:
         refused(api.ask(method, "/runbooks/fresh", BOB, content), 428, "precondition_required")
         refused(api.ask(method, "/runbooks/fresh", BOB, content, {"If-Match": '"9-draft"'}), 412, "changed")
     refused(api.ask("PUT", "/runbooks/fresh", BOB, {"definition": written()}, {"If-Match": tag}), 409, "conflict")
-    api.post("/runbooks/fresh/approve", ALICE)
+    api.post("/runbooks/fresh/approve", ALICE, {"version": 1})
     refused(api.ask("PATCH", "/runbooks/fresh", BOB, body, {"If-Match": tag}), 412, "changed")
 
 
@@ -98,7 +98,7 @@ def test_a_file_is_edited_as_a_file(api: Api) -> None:
 def test_deleting_waits_for_open_runs_and_keeps_what_they_did(api: Api) -> None:
     """The run can be looked at afterwards, and the id can be used again, counting on."""
     created(api)
-    api.post("/runbooks/fresh/approve", ALICE)
+    api.post("/runbooks/fresh/approve", ALICE, {"version": 1})
     run = api.post("/runbooks/fresh/execute", CAROL).json()["execution"]["id"]
     tag = {"If-Match": '"1-approved"'}
     assert run in refused(api.ask("DELETE", "/runbooks/fresh", BOB, None, tag), 409, "conflict")["detail"]
@@ -121,9 +121,9 @@ def test_who_may_write_what(api: Api) -> None:
     moved = {"definition": {"team": None}}
     refused(api.ask("PATCH", "/runbooks/fresh", BOB, moved, {"If-Match": tag}), 403, "not_allowed")
     assert api.ask("PATCH", "/runbooks/fresh", ALICE, moved, {"If-Match": tag}).status_code == 200
-    refused(api.post("/runbooks/fresh/approve", ALICE), 403, "not_allowed")
-    refused(api.post("/runbooks/fresh/approve", BOB), 403, "not_allowed")
-    assert api.post("/runbooks/fresh/approve", DAVE).status_code == 200
+    refused(api.post("/runbooks/fresh/approve", ALICE, {"version": 1}), 403, "not_allowed")
+    refused(api.post("/runbooks/fresh/approve", BOB, {"version": 1}), 403, "not_allowed")
+    assert api.post("/runbooks/fresh/approve", DAVE, {"version": 1}).status_code == 200
 
 
 @pytest.mark.parametrize(

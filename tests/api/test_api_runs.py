@@ -138,7 +138,7 @@ def test_an_approver_sees_what_they_decide(api: Api) -> None:
     """Though the team is not theirs; and nobody else of no team does."""
     run = at_gate(api, approvers={"users": [OSCAR.user_id]})
     assert api.get(f"/executions/{run}", OSCAR)["gates"][0]["status"] == "PENDING"
-    refused(api.ask("GET", f"/executions/{run}", Actor("U0STRANGER")), 404, "not_found")
+    refused(api.ask("GET", f"/executions/{run}", Actor("U0STRANGER", standing="member")), 404, "not_found")
     assert api.post(f"/executions/{run}/steps/ask/approve", OSCAR).json()["status"] == "APPROVED"
 
 

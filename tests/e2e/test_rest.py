@@ -50,7 +50,7 @@ def test_a_run_over_rest_from_start_to_end(tmp_path: Path) -> None:
             httpx.Client(**asking, headers={"Authorization": f"Bearer {token(deployment, who)}"})
             for who in (ALICE, CAROL)
         )
-        assert alice.post("/runbooks/ping/approve", json={}).status_code == 200
+        assert alice.post("/runbooks/ping/approve", json={"version": 1}).status_code == 200
         run = carol.post("/runbooks/ping/execute", json={}).json()["execution"]["id"]
         told: list[str] = []
         listener = threading.Thread(target=follow, args=(carol, run, told), daemon=True)

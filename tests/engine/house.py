@@ -32,7 +32,7 @@ from storage.records import AttemptRecord, EventRecord, ExecutionRecord, GroupRe
 from storage.states import ExecutionStatus, StepStatus
 
 ALICE, DAVE, BOB, CAROL, OSCAR = (
-    Actor(user) for user in ("U0ALICE01", "U0DAVE001", "U0BOB0001", "U0CAROL01", "U0OSCAR01")
+    Actor(user, standing="member") for user in ("U0ALICE01", "U0DAVE001", "U0BOB0001", "U0CAROL01", "U0OSCAR01")
 )
 """Two platform admins, the admin of team payments, a member of it who is also on call, and somebody with no role."""
 

@@ -12,12 +12,12 @@ from engine.access import SYSTEM, Action, Actor, Gate, Thing
 from engine.errors import Conflict, NotAllowed
 from storage.records import GroupRecord
 
-MEMBER, RESPONDER = Actor("U0MEMBER1"), Actor("U0ONDUTY1")
+MEMBER, RESPONDER = Actor("U0MEMBER1", standing="member"), Actor("U0ONDUTY1", standing="member")
 ROLES = {
     "platform admin": ALICE,
     "team admin": BOB,
     "team member": MEMBER,
-    "other team's admin": Actor("U0OTHER01"),
+    "other team's admin": Actor("U0OTHER01", standing="member"),
     "responder": RESPONDER,
     "nobody": OSCAR,
     "the bot": SYSTEM,

@@ -10,7 +10,7 @@ from bot.slack import actions, ids, modals
 from bot.slack.ids import BadValue, GateRef, RunForm, RunRef, VersionRef, decode, encode, parameter_block
 
 
-@given(st.text(), st.text(), st.text(), st.integers())
+@given(st.text(), st.text(), st.text(), st.integers(-(2**63), 2**63 - 1))
 def test_values_come_back(one: str, two: str, three: str, number: int) -> None:
     """Whatever is in an id, the codec returns it."""
     for ref in (
@@ -29,6 +29,13 @@ def test_foreign_values_are_refused(text: str) -> None:
     """A value of another version of the bot, or of somebody's making, is told apart."""
     with pytest.raises(BadValue):
         decode(GateRef, text)
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**400])
+def test_a_number_that_no_column_holds_is_foreign(number: int) -> None:
+    """It would be an accident where it is looked for."""
+    with pytest.raises(BadValue):
+        decode(VersionRef, encode(VersionRef("drain", number, "")))
 
 
 def test_every_id_has_a_handler() -> None:

@@ -66,7 +66,7 @@ def quiet(bot: Stage) -> Iterator[None]:
     from engine.access import Actor
 
     for run in executions.recent(bot.rt, open_only=True, limit=50):
-        controls.cancel(bot.rt, Actor(ALICE), run.id)
+        controls.cancel(bot.rt, Actor(ALICE, standing="member"), run.id)
         wait_for(lambda run=run: executions.find(bot.rt, run.id).status.ended)
 
 

@@ -23,7 +23,6 @@ TABLES = {
 PAIRS = [(kind, old, new) for kind in TABLES for old in kind for new in kind]
 FINAL = [
     *((ExecutionStatus, each) for each in ("SUCCESS", "CANCELLED")),
-    (StepStatus, "SKIPPED"),
     *((ApprovalStatus, each) for each in ("APPROVED", "REJECTED", "EXPIRED", "CANCELLED")),
 ]
 
@@ -51,13 +50,13 @@ def test_an_end_is_never_left(kind, state: str) -> None:
 
 
 def test_a_failure_is_left_only_by_a_retry_or_a_skip() -> None:
-    """A failed run goes on, or is done when all that failed is skipped; what has succeeded is only ever a gate asked
-    again, and what was closed comes back only with its run."""
+    """A failed run goes on, or is done when all that failed is skipped; what was done or skipped is only ever a gate
+    asked again, and what was closed comes back only with its run."""
     goes_on = {ExecutionStatus.RUNNING, ExecutionStatus.WAITING}
     assert EXECUTION_MOVES[ExecutionStatus.FAILED] == goes_on | {ExecutionStatus.SUCCESS}
     assert STEP_MOVES[StepStatus.CANCELLED] == {StepStatus.READY}
     assert STEP_MOVES[StepStatus.FAILED] == {StepStatus.READY, StepStatus.WAITING, StepStatus.SKIPPED}
-    assert STEP_MOVES[StepStatus.SUCCESS] == {StepStatus.READY}
+    assert STEP_MOVES[StepStatus.SUCCESS] == STEP_MOVES[StepStatus.SKIPPED] == {StepStatus.BLOCKED}
 
 
 def test_nothing_moves_to_where_it_is() -> None:

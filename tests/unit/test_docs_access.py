@@ -55,18 +55,18 @@ def deployment(sqlite_template: Path, tmp_path: Path) -> Iterator[Runtime]:
     rt = boot.open_engine(settings.load(environment, tmp_path))
     sync.sync(rt, access.SYSTEM)
     for name in (TEAM, OTHERS, EVERYONES):
-        catalog.approve(rt, Actor("U0OTHERADMIN"), name, 1)
+        catalog.approve(rt, Actor("U0OTHERADMIN", standing="member"), name, 1)
     yield rt
     database.close_database()
     catalog.forget_definitions()
 
 
 def started(rt: Runtime, name: str) -> ExecutionRecord:
-    return executions.start(rt, Actor("U0OTHERADMIN"), name, {}, trigger="test")
+    return executions.start(rt, Actor("U0OTHERADMIN", standing="member"), name, {}, trigger="test")
 
 
 def asked(rt: Runtime, action: Action, thing: Any = None) -> Callable[[str], bool]:
-    return lambda user: access.verdict(rt, Actor(user), action, thing).allowed
+    return lambda user: access.verdict(rt, Actor(user, standing="member"), action, thing).allowed
 
 
 def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:

@@ -37,6 +37,7 @@ from bot.api.models.runbooks import (
     Changes,
     Deprecate,
     Diff,
+    RollBack,
     Runbook,
     RunbookDetail,
     SyncChange,
@@ -50,7 +51,7 @@ from bot.api.models.runbooks import (
 __all__ = [
     "Approve", "Attempt", "AuditRow", "Ballot", "Cancel", "Chain", "Changes", "Deprecate", "Diff", "EditedIncident",
     "Event", "Execute", "Execution", "ExecutionDetail", "Explanation", "Gate", "Handover", "Incident", "Logs",
-    "NewIncident", "Page", "Replay", "Resolve", "Retry", "Ruling", "Runbook", "RunbookDetail", "Start", "Started",
-    "Step", "StepDetail", "Story", "SyncChange", "Synced", "Token", "Version", "VersionDetail", "Why", "Written",
-    "execution_fields", "ms", "runbook_fields", "step_fields",
+    "NewIncident", "Page", "Replay", "Resolve", "Retry", "RollBack", "Ruling", "Runbook", "RunbookDetail", "Start",
+    "Started", "Step", "StepDetail", "Story", "SyncChange", "Synced", "Token", "Version", "VersionDetail", "Why",
+    "Written", "execution_fields", "ms", "runbook_fields", "step_fields",
 ]  # fmt: skip

@@ -99,10 +99,22 @@ class Changes(Asked):
 
 
 class Approve(Asked):
-    """Send `digest` along to approve exactly what was shown."""
+    """What is approved: a version by its number, by the `digest` of what was shown, or by both."""
 
-    version: Annotated[Number | None, Field(description="The newest one when left out.")] = None
-    digest: Annotated[str | None, Field(max_length=100)] = None
+    version: Annotated[Number | None, Field(description="It has to be the newest one.")] = None
+    digest: Annotated[str | None, Field(min_length=1, max_length=100, description="As the version has it.")] = None
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.version is None and self.digest is None:
+            raise ValueError("name what you approve: send the version's number, its digest, or both")
+        return self
+
+
+class RollBack(Asked):
+    """Which version becomes a draft again; the newest one when left out, and it has to be that."""
+
+    version: Number | None = None
 
 
 class Deprecate(Asked):
