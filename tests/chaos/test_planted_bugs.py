@@ -169,9 +169,13 @@ def test_hints_follow_commits(house: House, target: Target) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("plant", [no_fence, no_join_guard, running_not_counted])
 def test_the_state_machine_finds_it_too(
-    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, database_kind: str
+    new_database: test_machine.NewDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Plant,
+    database_kind: str,
 ) -> None:
     """Without being told where to look."""
     plant(monkeypatch)
     with pytest.raises(RED):
-        test_machine.run(sqlite_template, tmp_path, examples=300, steps=30, shrink=False)
+        test_machine.run(new_database, tmp_path, examples=300, steps=30, shrink=False)
