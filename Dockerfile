@@ -14,7 +14,7 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation /src
 COPY --chown=runbook runbooks.d runbooks.d
 
 # `var` holds the SQLite database and the made SECRET_KEY: keep it on a volume, or set both from outside.
-RUN mkdir var && chown runbook:runbook . var
+RUN mkdir --mode=700 var && chown runbook:runbook . var
 USER runbook
 ENV HOST=0.0.0.0 PYTHONUNBUFFERED=1
 EXPOSE 3000

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -181,21 +181,30 @@ def _end(children: list[Child], patience: float) -> None:
 
 def _must_be_alone(folder: Path) -> None:
     """Raise `BadSettings` where `runbook up` runs in this folder already: its port is taken by no other program."""
-    with suppress(FileNotFoundError), (folder / "var" / _LOCK).open("r+") as lock:
-        _take(lock, folder)
+    path = folder / "var" / _LOCK
+    if path.exists():
+        with _opened(path) as lock:
+            _take(lock, folder)
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One `runbook up` a folder; the lock is the kernel's and goes with the process."""
     path = home.make_var(folder) / _LOCK
-    with open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600)) as lock:
+    with _opened(path) as lock:
         _take(lock, folder)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
         path.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600))
+    except OSError as error:
+        raise BadSettings([f"{path} cannot be opened: {error.strerror}. Does it belong to another user?"]) from error
 
 
 def _take(lock: IO[str], folder: Path) -> None:

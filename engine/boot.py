@@ -37,6 +37,10 @@ def migrate_database(settings: Settings) -> list[str]:
         return applied
     except (migrate.SchemaTrouble, backup.BackupFailed) as error:
         raise BadSettings([f"DATABASE_URL: {error}"]) from error
+    except OSError as error:
+        raise BadSettings(
+            [f"DATABASE_URL: {error.filename or 'the database'} cannot be used: {error.strerror}"]
+        ) from error
     except database.DatabaseTrouble as error:
         raise BadSettings([f"DATABASE_URL: the database does not answer: {error}"]) from error
 

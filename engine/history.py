@@ -46,6 +46,8 @@ class History:
             mine = waiting.pop(commit_id)
             commit, _ = self._commit(commit_id)
             for parent in self._parents.get_parents(commit_id, commit):
+                if time.monotonic() >= until:  # one commit can have any number of parents
+                    return
                 same = self._same(mine, commit_id, parent)
                 if same and parent not in waiting:
                     heapq.heappush(order, (-self._commit(parent)[0].commit_time, parent))

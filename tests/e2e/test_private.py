@@ -142,7 +142,7 @@ BOUND = "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0); os.exe
     ("what", "verb"),
     [
         ("home", "up"), ("home", "migrate"), ("folder", "up"), ("file", "migrate"), ("file", "web"), ("file", "worker"),
-        ("file", "doctor"),
+        ("file", "doctor"), ("lock", "up"), ("lock", "migrate"),
     ],
 )  # fmt: skip
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, what: str, verb: str) -> None:
@@ -151,9 +151,11 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, what: st
     home.mkdir()
     elsewhere.mkdir()
     url = "sqlite:///var/runbook.db" if what == "home" else f"sqlite:///{elsewhere}/runbook.db"
-    if what == "file":
+    if what in ("file", "lock"):
         assert _run(home, "migrate", DATABASE_URL=url).returncode == 0
-        (elsewhere / "runbook.db").chmod(0o400)
+        (home / "var").mkdir(mode=0o700)
+        (home / "var" / "up.lock").touch(0o400)
+        (elsewhere / ("runbook.db" if what == "file" else "runbook.db.migrate")).chmod(0o400)
     else:
         (home if what == "home" else elsewhere).chmod(0o555)
     before = _contents(tmp_path)
@@ -165,5 +167,6 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, what: st
         assert done.returncode == 1
         assert "BAD   database: DATABASE_URL: " in done.stdout
     else:
-        _one_sentence(done, "cannot be written", "var" if what == "home" else "elsewhere")
+        said = "cannot be " + ("written" if what != "lock" else "opened" if verb == "up" else "used")
+        _one_sentence(done, said, "var" if what == "home" or (what, verb) == ("lock", "up") else "elsewhere")
     assert _contents(tmp_path) == before
