@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.definition import regular
 from engine.definition.model import Problem
 from engine.definition.words import did_you_mean, listed
 from engine.definition.yaml_source import MAX_BYTES, Source
@@ -36,8 +37,7 @@ class Policy:
 def read(path: Path) -> tuple[Policy | None, list[Problem]]:
     """The file's policy and what is wrong with it. None means: keep the one that was there."""
     try:
-        with path.open("rb") as opened:
-            source = opened.read(MAX_BYTES + 1)
+        source = regular.read(path, MAX_BYTES + 1)
     except FileNotFoundError:
         return None, [
             Problem(str(path), 1, 1, "is missing: nobody new gets a role; docs/operations.md has one to begin with")

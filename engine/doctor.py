@@ -5,6 +5,7 @@ Everything is looked at by itself: one thing that is broken keeps no other from 
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from enum import StrEnum
 
 import redis
 
-from engine import boot, health
+from engine import boot, health, home
 from engine.actors import Hints
 from engine.errors import BadSettings
 from engine.runtime import Runtime
 from engine.settings import Settings
-from storage import database, executions, people, runbooks, steps
+from storage import database, executions, people, private, runbooks, steps
 from storage.states import ExecutionStatus
 
 CLOCK_WARN_S, CLOCK_BAD_S = 1.0, 5.0
@@ -57,6 +58,22 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
     if not settings.warnings:
         yield Finding(Level.OK, "settings", f"read, with {settings.home} as the bot's home")
+
+
+def of_files(settings: Settings) -> Iterator[Finding]:
+    """Which of the bot's files other users of this machine may open; `.env` too, which holds its tokens."""
+    found = [*home.open_to_others(settings)]
+    dotenv = settings.home / ".env"
+    if private.is_open_to_others(dotenv):
+        found.append(dotenv)
+    for path in found[:_MOST]:
+        yield Finding(Level.WARN, "files", f"{path} may be opened by other users of this machine",
+                      f"chmod go= {shlex.quote(str(path))}")  # fmt: skip
+    if len(found) > _MOST:
+        yield Finding(Level.WARN, "files", f"{len(found) - _MOST} more may be opened by others",
+                      f"chmod -R go= {shlex.quote(str(settings.home / 'var'))}")  # fmt: skip
+    if not found:
+        yield Finding(Level.OK, "files", "are the bot's alone")
 
 
 def of_database(settings: Settings) -> tuple[list[Finding], Runtime | None]:

@@ -19,6 +19,7 @@ from engine.egress.policy import Allowed, parse_allow
 from engine.errors import BadSettings
 from engine.secrets import VARIABLE_PREFIX
 from engine.setting_values import DatabaseUrl
+from storage import private
 
 Parse = Callable[[str], Any]
 
@@ -226,7 +227,7 @@ def secret_key(settings: Settings) -> bytes:
 
 
 def _create_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(path.parent)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret.key-")  # mode 0600
     try:
         with os.fdopen(handle, "w") as file:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from engine import access_file, evidence
+from engine.definition import regular
 from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.definition.model import Problem
 
@@ -26,9 +28,10 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
     """A problem for each file whose runbook's id another of the files has too."""
     named: dict[str, list[Path]] = {}
     for path in paths:
-        if path.is_file() and not path.name.startswith("_") and path.stat().st_size <= MAX_BYTES:
-            runbook = examine(path.read_bytes(), str(path)).runbook
-            named.setdefault(runbook.id if runbook else "", []).append(path)
+        with suppress(OSError):  # what cannot be read was said above
+            if not path.name.startswith("_"):
+                runbook = examine(regular.read(path, MAX_BYTES + 1), str(path)).runbook
+                named.setdefault(runbook.id if runbook else "", []).append(path)
     named.pop("", None)
     return [
         Problem(str(path), 1, 1, f"the id {runbook_id} is used by {' and '.join(each.name for each in same)}")
@@ -51,7 +54,7 @@ def _check_one(path: Path) -> list[Problem]:
 def _wrong_evidence(path: Path) -> list[str] | None:
     """What is wrong with an evidence file; None for a file that is something else."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(regular.read(path))
     except (OSError, ValueError, RecursionError):
         return None
     return evidence.check(found) if isinstance(found, dict) and found.get("format") == evidence.FORMAT else None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
 
-from engine.definition import checks, lint, structure, tree
+from engine.definition import checks, lint, regular, structure, tree
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
@@ -68,13 +67,13 @@ def check_file(path: FilePath) -> list[Problem]:
     """Errors and warnings of the file at `path`, for `runbook check`; empty when all is well. Raises nothing."""
     file = str(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return [Problem(file, 1, 1, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))]
-        with path.open("rb") as opened:
-            source = opened.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return [Problem(file, 1, 1, f"the file cannot be read: {reason}")]
+        source = regular.read(path, MAX_BYTES + 1)
+    except regular.NotRegular:
+        if path.is_symlink():
+            return [Problem(file, 1, 1, "this is a symbolic link, and links are not followed; name the file itself")]
+        return [Problem(file, 1, 1, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))]
+    except OSError as error:
+        return [Problem(file, 1, 1, f"the file cannot be read: {error.strerror}")]
     examined = examine(source, file)
     return [*examined.problems, *examined.warnings]
 

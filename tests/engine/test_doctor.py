@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from house import ALICE, House, http, runbook
 
-from engine import doctor, settings
+from engine import doctor, home, settings
 from engine.access import SYSTEM
 from engine.doctor import Finding, Level
 from engine.steps.outcome import Unknown
@@ -25,6 +25,35 @@ def told(found: Iterable[Finding]) -> dict[str, list[Finding]]:
         by_thing.setdefault(each.thing, []).append(each)
         assert (each.level is Level.OK) or each.advice, each
     return by_thing
+
+
+def test_files_that_others_may_open_are_named_with_the_command_that_closes_them(tmp_path: Path) -> None:
+    """In `var`, beside a database elsewhere, and `.env`; what is not the bot's is none of its business."""
+    elsewhere = tmp_path / "data"
+    for folder in (tmp_path / "var", elsewhere):
+        folder.mkdir()
+        folder.chmod(0o750)
+    private = ("x.db", "x.db-wal", "x.db-shm", "x.db.migrate", "x.at-0001.before-0002.db", "x.before-0002.db")
+    for name in (*private, "x.db.gz", "xy.db", "x.yaml", "x-y.db"):
+        (elsewhere / name).touch()
+        (elsewhere / name).chmod(0o604)
+    (elsewhere / "x.db-journal").symlink_to(elsewhere / "xy.db")
+    for path in (tmp_path / ".env", tmp_path / "var" / "secret key"):
+        path.touch()
+        path.chmod(0o640)
+    loaded = settings.load({"DATABASE_URL": f"sqlite:///{elsewhere}/x.db"}, tmp_path)
+    named = {path.name for path in home.open_to_others(loaded)}
+    assert named == {"var", "secret key", *private}
+    found = told(doctor.of_files(loaded))["files"]
+    assert {each.level for each in found} == {Level.WARN}
+    assert found[1].advice == f"chmod go= '{tmp_path}/var/secret key'"
+    assert "4 more" in found[-1].detail
+    home.close_to_others(loaded)
+    (left,) = told(doctor.of_files(loaded))["files"]
+    assert left.advice == f"chmod go= {tmp_path}/.env"
+    (tmp_path / ".env").chmod(0o600)
+    assert told(doctor.of_files(loaded))["files"] == [Finding(Level.OK, "files", "are the bot's alone")]
+    assert (elsewhere / "xy.db").stat().st_mode & 0o777 == 0o604
 
 
 def test_a_step_that_nobody_saw_ending_is_named_with_the_command_that_settles_it(house: House) -> None:

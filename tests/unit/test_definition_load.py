@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -515,14 +516,20 @@ def test_warnings(rest: str, warnings: list[str]) -> None:
 
 
 def test_checking_what_is_no_file(tmp_path: Path) -> None:
-    """A missing file, a folder, a device and a file that is too large are each told in one sentence."""
+    """A missing file, a folder, a device, a pipe, a link and a file that is too large are each told in one sentence."""
     large = tmp_path / "large.yaml"
     large.write_bytes(b"#" * 300_000)
-    said = {path.name: check_file(path)[0].message for path in (tmp_path / "gone", tmp_path, Path("/dev/zero"), large)}
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(large)
+    paths = (tmp_path / "gone", tmp_path, Path("/dev/zero"), large, pipe, link)
+    said = {path.name: check_file(path)[0].message for path in paths}
     assert said == {
         "gone": "the file cannot be read: No such file or directory",
         tmp_path.name: "this is not a file; name the files in it",
         "zero": "this is not a file",
+        "pipe": "this is not a file",
+        "link": "this is a symbolic link, and links are not followed; name the file itself",
         "large.yaml": "the file has more than 256 KiB",
     }
 
