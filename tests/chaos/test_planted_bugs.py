@@ -180,7 +180,7 @@ def planted_twice(house: House, target: Target) -> None:
 
 
 def inner_gates(house: House, target: Target) -> None:
-    test_behind_gates.test_a_replay_from_a_step_asks_inner_gates_again(house, target, "branch")
+    test_behind_gates.test_a_replay_from_a_step_asks_the_gates_of_branches_and_loops_again(house, target, "branch")
 
 
 PLANTED: list[tuple[Plant, Callable[[House, Target], None]]] = [
