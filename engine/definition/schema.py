@@ -303,8 +303,7 @@ def of_type(value: Json) -> str:
 
 def _type(wanted: str | list[str], value: Json) -> str:
     names = [wanted] if isinstance(wanted, str) else wanted
-    found = "nothing" if value is None else of_type(value)
-    return f"must be {' or '.join(_TYPES[name] for name in names)}, not {found}"
+    return f"must be {' or '.join(_TYPES[name] for name in names)}, not {of_type(value)}"
 
 
 def _enum(allowed: Iterable[Json], value: Json) -> str:

@@ -70,7 +70,7 @@ def test_the_schema_used_here_is_one_that_runbooks_may_have() -> None:
         ({"grace": 301}, {"grace": "must be at most 300"}),
         ({"grace": "soon"}, {"grace": "must be a whole number, not text"}),
         ({"grace": True}, {"grace": "must be a whole number, not true or false"}),
-        ({"grace": None}, {"grace": "must be a whole number, not nothing"}),
+        ({"grace": None}, {"grace": "must be a whole number, not null"}),
         ({"ratio": 0}, {"ratio": "must be more than 0"}),
         ({"ratio": 1}, {"ratio": "must be less than 1"}),
         ({"force": "yes"}, {"force": "must be true or false, not text"}),
