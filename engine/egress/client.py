@@ -157,7 +157,7 @@ def _parse_url(url: str) -> httpx.URL:
     try:
         target = httpx.URL(url)
         host = target.host  # reading it is what finds a name in Punycode that stands for nothing
-    except (httpx.InvalidURL, UnicodeError) as error:
+    except (httpx.InvalidURL, ValueError) as error:
         raise _unsendable(f"the address is not a valid URL ({error}).") from error
     if target.scheme not in ("http", "https") or not host:
         raise _unsendable("the address must begin with https:// or http:// and a host.")

@@ -138,7 +138,7 @@ def redirected(request: Request, response: Response) -> Request | None:
         if _HOSTLESS.match(location):
             raise httpx.InvalidURL("it names no host")
         url = str(httpx.URL(request.url).join(location).copy_with(fragment=None))
-    except (httpx.InvalidURL, UnicodeError) as error:
+    except (httpx.InvalidURL, ValueError) as error:
         message = f"After a redirect to {location}: Nothing was sent: that is not a valid URL ({error})."
         raise CallFailed("bad_request", message, sent=True) from error
     onward = replace(request, url=url)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.definition.formats import FORMATS
@@ -94,6 +94,7 @@ def test_what_is_no_text_has_no_format(name: str, value: object) -> None:
     assert FORMATS.conforms(value, name)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(RIGHT)), st.text() | st.text('a@.:/%[]-09TZ+"\\', max_size=30))
 def test_any_text_conforms_or_does_not(name: str, text: str) -> None:
     """Nothing is raised, for half characters either, and what conforms is one line of ASCII."""

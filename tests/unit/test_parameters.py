@@ -127,6 +127,7 @@ def test_multiples_are_told_in_decimals(step: float, right: list[float], wrong: 
         assert check_schema(of(type="number", multipleOf=step, default=value))
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**15), 10**15), st.integers(1, 10**6), st.integers(0, 12))
 def test_what_is_so_many_steps_is_a_multiple(count: int, digits: int, places: int) -> None:
     """Whatever the step, written in decimals."""
