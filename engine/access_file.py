@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from engine.definition import regular
 from engine.definition.model import Problem
-from engine.definition.words import did_you_mean, listed
+from engine.definition.words import did_you_mean, listed, shortened
 from engine.definition.yaml_source import MAX_BYTES, Source
 from engine.definition.yaml_source import Path as Where
 from engine.definition.yaml_source import read as read_yaml
@@ -88,11 +89,16 @@ def _bad_ids(source: Source, ids: Any, where: Where) -> list[Problem]:
         return [source.problem(source.place(where), f"`{where[-1]}` must be a list of Slack user or group ids")]
     return [
         source.problem(
-            source.place((*where, index)), f"`{each}` is no Slack id: users are like U0ALICE01, groups like S0ONCALL"
+            source.place((*where, index)),
+            f"`{_written(each)}` is no Slack id: users are like U0ALICE01, groups like S0ONCALL",
         )
         for index, each in enumerate(ids)
         if not (isinstance(each, str) and _ID.fullmatch(each))
     ]
+
+
+def _written(value: Any) -> str:
+    return shortened(value if isinstance(value, str) else json.dumps(value))
 
 
 def _policy(data: dict[str, Any]) -> Policy:

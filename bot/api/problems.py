@@ -170,9 +170,17 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return response(request, 400, "malformed", "The body is no JSON.")
-    fields = {_place(each["loc"]): str(each["msg"]) for each in found}
+    fields = {_place(each["loc"]): _told(each) for each in found}
     sentence = "; ".join(f"{name}: {why}" for name, why in fields.items())
     return response(request, 422, "invalid_parameters", sentence, fields=fields)
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    """What is wrong, in JSON's words: pydantic says dictionary for an object."""
+    return "Input should be an object" if error["type"] in _NO_OBJECT else str(error["msg"])
+
+
+_NO_OBJECT = frozenset({"dict_type", "mapping_type", "model_type", "model_attributes_type"})
 
 
 def _place(where: Sequence[int | str]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from engine import access_file, evidence
+from engine import access_file, evidence, fillable
 from engine.definition import regular
 from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.definition.model import Problem
@@ -42,13 +43,19 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
 
 
 def _check_one(path: Path) -> list[Problem]:
-    """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks."""
+    """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks.
+
+    Who may decide at a runbook's gates is asked of the access file beside it, where there is one.
+    """
     if path.name == access_file.NAME:
         return access_file.read(path)[1]
     wrong = _wrong_evidence(path) if path.suffix == ".json" else None
     if wrong is not None:
         return [Problem(str(path), 1, 1, each) for each in wrong]
-    return [] if path.name.startswith("_") and path.is_file() else check_file(path)
+    if path.name.startswith("_") and path.is_file():
+        return []
+    policy = access_file.read(path.parent / access_file.NAME)[0]
+    return check_file(path, partial(fillable.findings, policy=policy)) if policy else check_file(path)
 
 
 def _wrong_evidence(path: Path) -> list[str] | None:

@@ -39,7 +39,7 @@ def warnings(runbook: Runbook, file: str = "") -> list[Problem]:
 def findings(runbook: Runbook) -> Iterator[Finding]:
     """Every warning, with its path in the runbook's file."""
     optional = _optional(runbook.parameters)
-    for placed in _every_step(runbook):
+    for placed in every_step(runbook):
         yield from _step_findings(placed)
         yield from _optional_findings(placed, optional)
         yield from _unsure_findings(placed, runbook)
@@ -55,7 +55,8 @@ def _others_queue(concurrency: Concurrency | None) -> bool:
     return concurrency is not None and concurrency.limit == 1 and concurrency.on_conflict == "queue"
 
 
-def _every_step(runbook: Runbook) -> Iterator[Placed]:
+def every_step(runbook: Runbook) -> Iterator[Placed]:
+    """All steps of a runbook, inner ones and what undoes them included."""
     if runbook.is_webhook:
         yield Placed(runbook.steps[0], (), ("webhook",))
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
@@ -51,7 +51,11 @@ def load(source: bytes, file: str) -> Runbook:
     return examined.runbook
 
 
-def examine(source: bytes, file: str) -> Examined:
+Rule = Callable[[Runbook], Iterable[Finding]]
+"""What else may be wrong with a runbook that is right by itself."""
+
+
+def examine(source: bytes, file: str, also: Rule = lambda _: ()) -> Examined:
     """As `load`, with the warnings, and with the problems returned rather than raised."""
     parsed = read(source, file)
     problems = list(parsed.problems)
@@ -60,10 +64,12 @@ def examine(source: bytes, file: str) -> Examined:
     if problems:
         return Examined(None, tuple(_tidy(problems)))
     runbook = build(parsed.data)
+    if more := list(_located(parsed, also(runbook))):
+        return Examined(None, tuple(_tidy(more)))
     return Examined(runbook, (), tuple(_located(parsed, lint.findings(runbook), "warning")))
 
 
-def check_file(path: FilePath) -> list[Problem]:
+def check_file(path: FilePath, also: Rule = lambda _: ()) -> list[Problem]:
     """Errors and warnings of the file at `path`, for `runbook check`; empty when all is well. Raises nothing."""
     file = str(path)
     try:
@@ -72,9 +78,10 @@ def check_file(path: FilePath) -> list[Problem]:
         if path.is_symlink():
             return [Problem(file, 1, 1, "this is a symbolic link, and links are not followed; name the file itself")]
         return [Problem(file, 1, 1, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))]
-    except OSError as error:
-        return [Problem(file, 1, 1, f"the file cannot be read: {error.strerror}")]
-    examined = examine(source, file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return [Problem(file, 1, 1, f"the file cannot be read: {reason}")]
+    examined = examine(source, file, also)
     return [*examined.problems, *examined.warnings]
 
 

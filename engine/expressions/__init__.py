@@ -8,6 +8,7 @@ from engine.expressions.conditions import OPERATORS, evaluate, holds
 from engine.expressions.templates import (
     ExpressionError,
     MissingValue,
+    certain,
     check,
     has_template,
     references,
@@ -20,6 +21,7 @@ __all__ = [
     "OPERATORS",
     "ExpressionError",
     "MissingValue",
+    "certain",
     "check",
     "evaluate",
     "has_template",

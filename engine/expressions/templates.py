@@ -13,6 +13,7 @@ from engine.definition.words import shortened
 from engine.errors import EngineError
 from engine.expressions.grammar import Syntax, faults, parse
 from engine.expressions.sandbox import SANDBOX, Budget, hardened
+from engine.expressions.told import in_words
 from engine.expressions.values import MAX_TEXT, as_text, plain
 
 Variables = Mapping[str, Json]
@@ -66,6 +67,19 @@ def references(source: Json, kind: Syntax = "template") -> frozenset[tuple[str, 
         return references(source.get("value")).union(*found)
     items = source.values() if isinstance(source, dict) else source if isinstance(source, (list, tuple)) else ()
     return frozenset().union(*(references(item, kind) for item in items))
+
+
+def certain(source: str) -> Json:
+    """A value of the type that a sound template comes to, whatever it reads: more than one expression is text.
+
+    Raises MissingValue where the type depends on values, ExpressionError where it cannot be worked out.
+    """
+    chains = references(source)
+    if has_template(source) and only_expression(parse(source, "template")) is None:
+        return source
+    if chains:
+        raise MissingValue(f"`{shortened(source)}` depends on values")
+    return render(source, {})
 
 
 @lru_cache(maxsize=CACHED)
@@ -144,7 +158,7 @@ def run(source: str, compiler: Callable[[str], Compiled], context: Variables) ->
     except UndefinedError as error:
         raise MissingValue(f"`{shortened(source)}`: {error.message}") from None
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-        raise ExpressionError(f"`{shortened(source)}`: {error}") from None
+        raise ExpressionError(f"`{shortened(source)}`: {in_words(error)}") from None
 
 
 @lru_cache(maxsize=CACHED)

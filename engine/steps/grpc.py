@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,12 +16,16 @@ import grpc
 from engine.egress import CallFailed
 from engine.steps import grpc_channel, grpc_schema, grpc_status
 from engine.steps.grpc_channel import Call, Channels, Connection, Target
-from engine.steps.grpc_schema import Method, Schema, SchemaProblem
+from engine.steps.grpc_files import SchemaProblem
+from engine.steps.grpc_schema import Method, Schema
+from engine.steps.grpc_weight import TooHeavy
 from engine.steps.http_request import BadRequest, Redact, cut, digest, headers_evidence, scalar
 from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
 from engine.storable import TooLarge, to_storable
 
 Json = Any
+
+log = logging.getLogger(__name__)
 
 MAX_TOLD_BYTES = 600
 """Of what a server or a library says about a failure, in a sentence for people."""
@@ -149,6 +154,11 @@ def _prepared(connection: Connection, request: Request, call: Call) -> tuple[Met
         message = method.encode(request.message)
     except SchemaProblem as error:
         raise NotSent("bad_request", str(error), retryable=False) from error
+    except (NotSent, CallFailed, grpc_channel.Abandoned):
+        raise
+    except Exception as error:
+        log.exception("what %s describes cannot be used", request.target)
+        raise NotSent("internal", f"the bot itself failed ({type(error).__name__}: {error})", retryable=True) from error
     if len(message) > grpc_channel.MAX_MESSAGE_BYTES:
         raise NotSent("too_large", "the message is larger than 4 MiB", retryable=False)
     return method, message
@@ -167,7 +177,7 @@ def _schema(connection: Connection, request: Request, call: Call) -> Schema:
                         raise _unreachable(error, request) from error
             raise NotSent("no_reflection", f"{request.target} does not offer server reflection", retryable=False)
 
-        connection.schemas[request.service] = grpc_schema.fetch(request.service, ask)
+        connection.schemas[request.service] = grpc_schema.fetch(request.service, ask, call.check)
     return connection.schemas[request.service]
 
 
@@ -176,6 +186,8 @@ def _unreachable(error: grpc.RpcError, request: Request) -> NotSent:
     code = error.code()
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return NotSent("timeout", f"{request.target} did not answer in time", retryable=True)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(error.details() or ""):
+        return NotSent("bad_request", f"{request.target} describes its types with more than 4 MiB", retryable=False)
     passing = code in grpc_status.NOBODY_KNOWS | grpc_status.WORTH_A_RETRY
     word = "connect" if code is grpc.StatusCode.UNAVAILABLE else "grpc_status"
     return NotSent(word, f"{request.target} could not be asked ({code.name}: {error.details()})", retryable=passing)
@@ -194,8 +206,9 @@ def _succeeded(
     except SchemaProblem as error:
         told = cut(str(redact(f"The call was made, but {error}.")), MAX_TOLD_BYTES)
         return Failed("protocol", told, evidence=Evidence(evidence.request, received))
-    except TooLarge:
-        message = "The call was made, but the answer is too large: a step keeps at most 256 KiB of it."
+    except (TooLarge, TooHeavy) as error:
+        why = "a step keeps at most 256 KiB of it" if isinstance(error, TooLarge) else error
+        message = f"The call was made, but the answer is too large: {why}."
         return Failed("too_large", message, evidence=Evidence(evidence.request, received))
 
 

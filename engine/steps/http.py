@@ -123,7 +123,7 @@ def _read(
 
 
 def _no_answer(error: CallFailed, evidence: Evidence, redact: Redact, idempotent: bool) -> Failed | Unknown | Abandoned:
-    message = str(redact(error.message))
+    message = cut(str(redact(error.message)))
     if error.code == "abandoned":
         return Abandoned(message, evidence)
     if error.sent and not idempotent:

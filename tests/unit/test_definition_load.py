@@ -350,7 +350,7 @@ MISTAKES = {
             "5:47 step `a`: `with.url` must be text, not a whole number",
             "5:58 step `a`: `with.method` must be one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS; did you mean `GET`?",
             "5:72 step `a`: `with.headers` must be a mapping, not a list",
-            "5:88 step `a`: `with.query.a` must be text or a number or true or false or a list, not nothing",
+            "5:88 step `a`: `with.query.a` must be text or a number or true or false or a list, not null",
         ],
     ),
     "retry at the top": (
