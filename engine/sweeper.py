@@ -28,6 +28,7 @@ GONE_S = 0.7
 REPEAT_HINT_S = 5.0
 BATCH = 200
 HOURLY_S = 3_600.0
+DROP_EVERY_S = 60.0
 SEAL_EVERY_S = 1.0
 
 
@@ -51,6 +52,7 @@ class Sweeper:
         self._worker_id = worker_id
         self._gone: dict[str, float] = {}
         self._hinted: dict[tuple[str, int], float] = {}
+        self._drop_at = 0.0
         self._forget_at = 0.0
         self._seal_at = 0.0
         self.rounds = 0
@@ -84,6 +86,7 @@ class Sweeper:
         self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
         self._wake(at)
         self._seal_audit()
+        self._forget_data()
         self._forget_requests()
 
     def _each(self, what: str, things: Iterable[object], act: Callable[..., object]) -> None:
@@ -203,6 +206,12 @@ class Sweeper:
         if time.monotonic() >= self._seal_at:
             chain.seal(self._rt)
             self._seal_at = time.monotonic() + SEAL_EVERY_S
+
+    def _forget_data(self) -> None:
+        if time.monotonic() >= self._drop_at:
+            with database.transaction():
+                waits.forget_data(database.now())
+            self._drop_at = time.monotonic() + DROP_EVERY_S
 
     def _forget_requests(self) -> None:
         if time.monotonic() >= self._forget_at:
