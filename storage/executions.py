@@ -252,16 +252,26 @@ def queued_before(workspace_id: int, group: str, execution_id: str) -> list[str]
 
 
 def admit_next(workspace_id: int, group: str, at: int) -> str | None:
-    """Give a freed slot to the execution that has been queued longest; its id, or None when none is queued."""
+    """Give a freed slot to the execution that has been queued longest; its id, or None when none is queued.
+
+    Needs the group's lock.
+    """
     query = Execution.select(Execution.id).where(
         (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "queued")
     )
-    row = first(query.order_by(Execution.created_at, Execution.id).limit(1))
-    if row is None:
-        return None
-    Execution.update(slot="held").where(Execution.id == row["id"]).execute()
-    StepRun.update(due_at=at).where((StepRun.execution_id == row["id"]) & (StepRun.status == "READY")).execute()
-    return str(row["id"])
+    admitted = _give_slot(query, "queued")
+    if admitted is not None:
+        StepRun.update(due_at=at).where((StepRun.execution_id == admitted) & (StepRun.status == "READY")).execute()
+    return admitted
+
+
+def _give_slot(candidates: Any, instead_of: str) -> str | None:
+    """Let the oldest of the candidates hold a slot; its id. One that ends at this moment is passed over."""
+    while row := first(candidates.order_by(Execution.created_at, Execution.id).limit(1)):
+        given = Execution.update(slot="held").where((Execution.id == row["id"]) & (Execution.slot == instead_of))
+        if given.execute() == 1:
+            return str(row["id"])
+    return None
 
 
 def same(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
@@ -299,11 +309,7 @@ def hand_on(workspace_id: int, group: str, ending: str) -> str | None:
         .where((Execution.workspace_id == workspace_id) & (Execution.slot_group == group))
         .where((Execution.slot == "shared") & ((parent.id == ending) | parent.ended_at.is_null(False)))
     )
-    row = first(query.order_by(Execution.created_at, Execution.id).limit(1))
-    if row is None:
-        return None
-    heir = Execution.update(slot="held").where((Execution.id == row["id"]) & (Execution.slot == "shared"))
-    return str(row["id"]) if heir.execute() == 1 else None
+    return _give_slot(query, "shared")
 
 
 def cleanup_overdue(at: int, limit: int) -> list[str]:
