@@ -14,6 +14,8 @@ from storage.states import ExecutionStatus, Phase, VersionStatus
 from storage.tables import Card, Execution, RunbookVersion, StepRun, dicts, first, tuples
 
 _NAMES = ExecutionRecord.__slots__
+_COUNTED = ("event_seq", "live", "running", "parked", "unfinished")
+_STILL = " AND ".join(f"{name} = ?" for name in ("id", "status", *_COUNTED))
 
 
 def _record(row: dict[str, Any]) -> ExecutionRecord:
@@ -88,13 +90,15 @@ def _held() -> str:
 def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
     """Write what changed between two states of a locked execution, in one UPDATE.
 
-    Raises `ForbiddenMove` for a status that may not follow.
+    Raises `ForbiddenMove` for a status that may not follow, and `LostRow`, at the latest with the commit, where
+    somebody without its lock has changed what this counts on.
     """
     changed = {name: getattr(after, name) for name in _NAMES if getattr(before, name) != getattr(after, name)}
     if "status" in changed:
         check_move(EXECUTION_MOVES, before.status, after.status)
     if changed:
-        sql.set_later(Execution, changed, "id = ?", before.id)
+        still = [getattr(before, name) for name in _COUNTED]
+        sql.set_locked(Execution, changed, _STILL, before.id, before.status.value, *still)
 
 
 def recent(

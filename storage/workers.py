@@ -55,7 +55,7 @@ def hold(name: str, holder: str, ms: int) -> bool:
 
 
 def renew(name: str, holder: str, ms: int) -> bool:
-    """Keep the lease `name` for `ms` from now; False when somebody else has taken it meanwhile, though it be free now."""
+    """Keep the lease `name` for `ms` from now; False when somebody else has taken it meanwhile, also if it is free."""
     query = Lease.update(until=now() + ms)
     return bool(query.where((Lease.name == name) & (Lease.holder == holder)).execute() == 1)
 
