@@ -111,9 +111,9 @@ class Sweeper:
         with database.transaction():
             workers.declare_dead(worker_id)
 
-    def _orphans(self, at: int) -> list[int]:
+    def _orphans(self, at: int) -> list[str]:
         with database.reading():
-            return steps.orphaned(at)
+            return list(steps.orphaned(at))
 
     def _expired(self, at: int) -> list[object]:
         with database.reading():
@@ -165,17 +165,13 @@ class Sweeper:
         with database.reading():
             return executions.overdue(at, BATCH)
 
-    def _take_over(self, step_run_id: int) -> None:
-        with database.reading():
-            found = steps.by_id(step_run_id)
-        assert found is not None
-        with change(self._rt, found.execution_id, "take_over") as transition:
-            step = steps.by_id(step_run_id)
-            if step is not None and step.id in steps.orphaned(transition.at):
+    def _take_over(self, execution_id: str) -> None:
+        with change(self._rt, execution_id, "take_over") as transition:
+            for step in steps.orphans_of(execution_id, transition.at):
                 log.warning("taking over %s of %s from %s", step.path, step.execution_id, step.worker_id)
                 if recording.take_over(transition, step) and step.worker_id is not None:
                     workers.end(step.worker_id)  # should it be alive after all, its next heartbeat tells it so
-        self._rt.hint([found.execution_id])
+        self._rt.hint([execution_id])
 
     def _time_out(self, execution_id: str) -> None:
         with change(self._rt, execution_id, "time_out") as transition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from storage import sql
 from storage.moves import APPROVAL_MOVES, check_move
 from storage.records import ApprovalRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, StepStatus
-from storage.tables import Approval, StepRun, Vote, dicts
+from storage.tables import Approval, StepRun, Vote, dicts, tuples
 
 
 def _record(row: dict[str, Any]) -> ApprovalRecord:
@@ -114,6 +115,12 @@ def record_vote(workspace_id: int, vote: VoteRecord) -> bool:
 def withdraw_vote(approval_id: int, person: str) -> bool:
     """Forget a person's vote; False when there was none. The audit keeps that it was given."""
     return bool(Vote.delete().where((Vote.approval_id == approval_id) & (Vote.person == person)).execute())
+
+
+def voted_by(approval_ids: Collection[int], person: str) -> set[int]:
+    """Those of these gates on which this person has voted."""
+    query = Vote.select(Vote.approval_id).where(Vote.approval_id.in_(list(approval_ids)) & (Vote.person == person))
+    return {row[0] for row in tuples(query)} if approval_ids else set()
 
 
 def votes(approval_id: int) -> list[VoteRecord]:

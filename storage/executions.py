@@ -114,6 +114,7 @@ def recent(
 ) -> list[ExecutionRecord]:
     """The newest executions first: of a channel, of who asked for or owns them, of a runbook, made since then."""
     query = Execution.select().where(Execution.workspace_id == workspace_id)
+    newest = (Execution.created_at.desc(), Execution.id.desc())
     if slug is not None:
         query = query.where(Execution.slug == slug)
     if statuses:
@@ -122,11 +123,15 @@ def recent(
         query = query.where(Execution.created_at >= since)
     if channel is not None:
         query = query.where(Execution.channel == channel)
-    if requester is not None:
-        query = query.where((Execution.requester == requester) | (Execution.owner == requester))
     if open_only:
         query = query.where(Execution.ended_at.is_null())
-    return [_record(row) for row in dicts(query.order_by(Execution.created_at.desc()).limit(limit))]
+    if requester is None:
+        return [_record(row) for row in dicts(query.order_by(*newest).limit(limit))]
+    # Asked one by one each reads its own index and no more rows than it gives; asked with OR both would be sorted.
+    whose = [query.where(column == requester) for column in (Execution.requester, Execution.owner)]
+    found = {row["id"]: row for each in whose for row in dicts(each.order_by(*newest).limit(limit))}
+    ordered = sorted(found.values(), key=lambda row: (row["created_at"], row["id"]), reverse=True)
+    return [_record(row) for row in ordered[:limit]]
 
 
 def page(
@@ -230,6 +235,40 @@ def heads(execution_ids: Collection[str]) -> dict[str, tuple[int, bool]]:
     query = Execution.select(Execution.id, Execution.event_seq, Execution.ended_at)
     rows = tuples(query.where(Execution.id.in_(list(execution_ids)))) if execution_ids else []
     return {row[0]: (int(row[1]), row[2] is not None) for row in rows}
+
+
+def by_ids(execution_ids: Collection[str]) -> dict[str, ExecutionRecord]:
+    """These executions by their ids, as far as there are any."""
+    if not execution_ids:
+        return {}
+    return {each.id: each for each in _select(f"id IN ({sql.marks(execution_ids)})", *execution_ids)}
+
+
+def count_open(workspace_id: int) -> int:
+    query = Execution.select().where((Execution.workspace_id == workspace_id) & Execution.ended_at.is_null())
+    return int(query.count())
+
+
+def paused_since(workspace_id: int, before: int, limit: int) -> list[str]:
+    """Ids of executions that have been PAUSED since before then, the longest first."""
+    query = Execution.select(Execution.id).where(
+        (Execution.workspace_id == workspace_id)
+        & Execution.ended_at.is_null()
+        & (Execution.status == ExecutionStatus.PAUSED)
+        & (Execution.status_since < before)
+    )
+    return [row[0] for row in tuples(query.order_by(Execution.status_since).limit(limit))]
+
+
+def open_of_versions(workspace_id: int, slug: str, numbers: Collection[int]) -> list[str]:
+    """Ids of the open executions of these versions of a runbook, the newest first."""
+    query = Execution.select(Execution.id).where(
+        (Execution.workspace_id == workspace_id)
+        & Execution.ended_at.is_null()
+        & (Execution.slug == slug)
+        & Execution.number.in_(list(numbers))
+    )
+    return [row[0] for row in tuples(query.order_by(Execution.created_at.desc(), Execution.id.desc()))]
 
 
 def open_of(runbook_id: int, limit: int) -> list[str]:

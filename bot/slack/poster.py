@@ -56,9 +56,7 @@ class Mark:
 class Poster:
     """Used by one thread. `keep` is called before each write, and raises where this process may not write any more."""
 
-    def __init__(
-        self, client: WebClient, pace: Pace | None = None, keep: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, client: WebClient, pace: Pace | None = None, keep: Callable[[], None] = lambda: None) -> None:
         self._client = client
         self._pace = pace or Pace()
         self._keep = keep

@@ -250,5 +250,5 @@ def test_what_a_sweep_saw_is_looked_at_again_under_the_lock(house: House, ended:
         house.finish(claim)
     before = house.step_runs(run)
     sweeper = Sweeper(house.rt, lambda _ids: None)
-    sweeper._take_over(claim.step_run.id)
+    sweeper._take_over(run)
     assert house.step_runs(run) == before
