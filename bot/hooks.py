@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 from bot import signatures
 from bot.signatures import TOLERANCE_S, Signed
 from engine import incoming
-from engine.errors import InvalidParameters, TooMuchKept
+from engine.errors import InvalidParameters
+from engine.incoming import TooMuchKept
 from engine.runtime import Runtime
 from engine.secrets import SecretMissing, SecretStore
 from engine.setting_values import HookSender

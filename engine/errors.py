@@ -10,7 +10,6 @@ EngineError
 ├── ReasonRequired      the action needs a reason
 ├── Conflict            the thing is no longer in a state in which this can be done
 │   └── Stale           it was changed since the person who asks looked at it
-├── TooMuchKept         a sender has sent more than is kept for it; `retry_after_s` says when it may go on
 ├── Undecodable         what is stored of a version cannot be read; a run of it ends as FAILED
 └── BadSettings         the environment is wrong; `problems` lists every setting
 """
@@ -62,16 +61,6 @@ class Conflict(EngineError):
 
 class Stale(Conflict):
     code = "changed"
-
-
-class TooMuchKept(EngineError):
-    """`retry_after_s` are the seconds after which there is room for one more at the earliest."""
-
-    code = "too_much_kept"
-
-    def __init__(self, message: str, retry_after_s: int) -> None:
-        self.retry_after_s = retry_after_s
-        super().__init__(message)
 
 
 class Undecodable(EngineError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from engine import waiting
-from engine.errors import InvalidParameters, TooMuchKept, Undecodable
+from engine.errors import EngineError, InvalidParameters, Undecodable
 from engine.failpoints import committing
 from engine.lifecycle import change
 from engine.runtime import Runtime
@@ -22,6 +22,16 @@ MAX_DATA_BYTES = 64 * 1024
 MAX_EARLY = 1_000
 """How many events of one sender are kept for waits that have not begun."""
 MAX_EARLY_BYTES = 16 * 1024 * 1024
+
+
+class TooMuchKept(EngineError):
+    """A sender has sent more than is kept for it. `retry_after_s` says in how many seconds there may be room."""
+
+    code = "too_much_kept"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 def team_of(sender: HookSender, asked: str | None) -> str | None:
