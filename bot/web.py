@@ -223,8 +223,8 @@ def _slack(receiver: Receiver) -> Handler:
 def _events(receiver: EventReceiver) -> Handler:
     async def events(request: Request) -> Response:
         body = await _read(request, MAX_EVENT)
-        status, answer = await run_in_threadpool(receiver.receive, dict(request.headers), body)
-        return JSONResponse(answer, status_code=status)
+        status, headers, answer = await run_in_threadpool(receiver.receive, dict(request.headers), body)
+        return JSONResponse(answer, status_code=status, headers=headers)
 
     return events
 

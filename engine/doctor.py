@@ -19,7 +19,6 @@ from engine.errors import BadSettings
 from engine.runtime import Runtime
 from engine.settings import Settings
 from storage import database, executions, people, private, runbooks, steps
-from storage.states import ExecutionStatus
 
 CLOCK_WARN_S, CLOCK_BAD_S = 1.0, 5.0
 PAUSED_LONG_MS = 24 * 3_600_000
@@ -163,21 +162,21 @@ def of_stuck(rt: Runtime) -> Iterator[Finding]:
     with database.reading():
         unsettled = steps.unsettled(rt.workspace_id)
         orphans = steps.orphaned(at)
-        open_runs = executions.recent(rt.workspace_id, open_only=True, limit=1000)
+        open_runs = executions.count_open(rt.workspace_id)
+        paused = executions.paused_since(rt.workspace_id, at - PAUSED_LONG_MS, _MOST)
     for execution_id, path in unsettled[:_MOST]:
         yield Finding(
             Level.WARN, "runs", f"{execution_id}: nobody saw how {path} ended",
             f'Look at its target, then: runbook resolve {execution_id} {path} done|failed|retry note="…"',
         )  # fmt: skip
-    paused = [run for run in open_runs if run.status is ExecutionStatus.PAUSED]
-    for run in [each for each in paused if at - each.status_since > PAUSED_LONG_MS][:_MOST]:
+    for run in paused:
         yield Finding(
-            Level.WARN, "runs", f"{run.id} is paused for more than a day", f"runbook resume {run.id}, or cancel it."
+            Level.WARN, "runs", f"{run} is paused for more than a day", f"runbook resume {run}, or cancel it."
         )
     if orphans:
         yield Finding(
-            Level.BAD, "runs", f"{len(orphans)} steps are held by workers that are gone",
+            Level.BAD, "runs", f"{sum(orphans.values())} steps are held by workers that are gone",
             "A live worker takes them over within seconds: start one.",
         )  # fmt: skip
     if not unsettled and not orphans:
-        yield Finding(Level.OK, "runs", f"{len(open_runs)} open, none of them stuck")
+        yield Finding(Level.OK, "runs", f"{open_runs} open, none of them stuck")

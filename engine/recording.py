@@ -25,7 +25,7 @@ from engine.steps.outcome import (
     Waiting,
 )
 from engine.transition import Transition
-from storage import approvals
+from storage import approvals, waits
 from storage.records import ApprovalRecord, StepRunRecord
 from storage.states import ApprovalStatus, AttemptStatus, ExecutionStatus, Phase, StepStatus
 
@@ -205,6 +205,8 @@ def _waiting(transition: Transition, step: StepRunRecord, outcome: Waiting) -> b
     if not transition.move(step, StepStatus.WAITING, **changes):
         return False
     _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
+    execution = transition.execution
+    waits.begin(execution.workspace_id, step.id, execution.team, outcome.senders, shared=outcome.shared)
     transition.tell("wait_started", step.path, key=outcome.key, until=until)
     waiting.take_kept(transition, step, outcome.key)
     return True

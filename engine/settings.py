@@ -104,7 +104,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("CORS_ORIGINS", "Origins of web pages that may call the REST API, separated by commas.", values.origins),
     Setting(
         "HOOK_SENDERS",
-        "Who may post events to /hooks/events: name:secret, separated by commas; the secret as in secrets.NAME.",
+        "Who may post events to /hooks/events: name:secret or name:secret:team, separated by commas; the secret as in "
+        "secrets.NAME. Without a team the sender sends for every team.",
         values.hook_senders,
     ),
     Setting(
@@ -149,7 +150,7 @@ class Settings:
     incident_channels: str
     egress_allow: tuple[Allowed, ...] = ()
     cors_origins: tuple[str, ...] = ()
-    hook_senders: tuple[tuple[str, str], ...] = ()
+    hook_senders: tuple[values.HookSender, ...] = ()
     public_url: str | None = None
     secrets_dir: Path | None = None
     redis_url: str | None = field(default=None, repr=False)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine import events
+from engine import events, health
 from engine.runtime import Runtime
 from storage.records import EventRecord
 
@@ -116,8 +116,9 @@ class Feed:
             try:
                 await self._look_once()
                 pause = LOOK_EVERY_S
-            except Exception as trouble:  # noqa: BLE001 - whatever it is, listeners wait for the next look
-                log.warning("Looking for events failed: %s", type(trouble).__name__)
+            except Exception as trouble:  # whatever it is, listeners wait for the next look
+                level = logging.WARNING if health.is_away(trouble) else logging.ERROR
+                log.log(level, "Looking for events failed; trying again", exc_info=True)
                 pause = LOOK_AGAIN_S
             await _within(self._look, pause)
 

@@ -1,6 +1,7 @@
 """The projector: what happened in runs, shown in Slack. It follows; nothing waits for it.
 
-Every message has one writer: only the process that holds the projector lease shows anything, in one thread. What was
+Every message has one writer: only the process that holds the projector lease shows anything, in one thread, and it
+renews that before each write. What was
 shown and told is kept in the database after Slack took it, so a crash in between
 shows something twice, never not at all.
 """
@@ -52,12 +53,16 @@ MESSAGE_GONE = {"message_not_found", "cant_update_message", "edit_window_closed"
 NO_ACCESS = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive", "missing_scope"}
 
 
+class LeaseLost(Exception):
+    """Another process shows now."""
+
+
 class Projector:
     """Shows runs until it is told to stop."""
 
     def __init__(self, rt: Runtime, client: WebClient, holder: str = "", pace: Pace | None = None) -> None:
         self._rt = rt
-        self._poster = Poster(client, pace)
+        self._poster = Poster(client, pace, self._keep)
         self._callers = Callers(rt, client, self._poster)
         self._pictures = Pictures(rt, self._poster)
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -73,24 +78,37 @@ class Projector:
         while not stop.is_set():
             busy = False
             try:
-                if time.monotonic() - asked >= LEASE_EVERY_S or not mine:
-                    asked, mine = time.monotonic(), self._hold(mine)
+                if not mine:
+                    asked, mine = time.monotonic(), self.hold()
+                elif time.monotonic() - asked >= LEASE_EVERY_S:
+                    asked = time.monotonic()
+                    self._keep()
                 busy = mine and self.round() > 0
+            except LeaseLost:
+                log.warning("Another process shows runs in Slack now: this one was silent for too long")
+                mine = False
             except Exception:
                 log.exception("Showing runs in Slack failed; trying again")
                 mine = False
             stop.wait(BUSY_WAIT_S if busy else IDLE_WAIT_S)
         self._release()
 
-    def _hold(self, mine: bool) -> bool:
-        """Whether this is the one process that shows now; where it has just become that, another one was before."""
+    def hold(self) -> bool:
+        """Become the one process that shows, where no other is; another one may have been before."""
         held = projection.hold_lease(self._rt, self._holder)
-        if held and not mine:
+        if held:
             self._poster.take_over()
         return held
 
+    def _keep(self) -> None:
+        if not projection.keep_lease(self._rt, self._holder):
+            raise LeaseLost
+
     def round(self) -> int:
-        """Bring every card that lags as far as budgets allow now; says how many were tried."""
+        """Bring every card that lags as far as budgets allow now; says how many were tried.
+
+        Raises `LeaseLost`, writing nothing more, as soon as another process shows.
+        """
         now = time.monotonic()
         due = [card for card in projection.stale_cards(self._rt, CARDS) if self._is_due(card, now)]
         for card in due:
@@ -112,6 +130,8 @@ class Projector:
             self._tell(card, ts, view)
             self._later.pop(card.execution_id, None)
             self._unheard.discard(card.execution_id)
+        except LeaseLost:
+            raise
         except NotNow:
             return
         except SlackApiError as trouble:

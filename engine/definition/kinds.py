@@ -133,7 +133,12 @@ KINDS: Mapping[str, Kind] = {
         normalised=_with_minima,
         shown=("message",),
     ),
-    "wait": Kind(defaults={}, treatments={"key": Treatment.TEXT}, timeout_ms=DEFAULT_WAIT_TIMEOUT_MS, shown=("key",)),
+    "wait": Kind(
+        defaults={},
+        treatments={"key": Treatment.TEXT},
+        timeout_ms=DEFAULT_WAIT_TIMEOUT_MS,
+        shown=("key", "from", "shared"),
+    ),
     "branch": Kind(
         defaults={},
         treatments={"if": Treatment.CONDITION},

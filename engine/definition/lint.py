@@ -97,6 +97,8 @@ def _step_findings(placed: Placed) -> Iterator[Finding]:
             "`idempotent: true` if the target may safely get it twice"
         )
         yield Finding(path, message)
+    if step.kind == "wait":
+        yield from _heard_findings(step, with_path)
     url = step.with_.get("url", "")
     if url.startswith("http://") and not _is_loopback(url):
         yield Finding((*with_path, "url"), "`url` is plain http: what is sent, secrets too, can be read on the way")
@@ -107,6 +109,16 @@ def _step_findings(placed: Placed) -> Iterator[Finding]:
                 f"`{key}` is JSON written as text: a quote in a value breaks it unless `| tojson` stands behind it"
             )
             yield Finding((*with_path, key), message)
+
+
+def _heard_findings(step: Step, with_path: Path) -> Iterator[Finding]:
+    """Whose word a wait takes."""
+    if "from" not in step.with_:
+        message = "every sender who sends for this team may end this wait: name those who may, as in `from: [ci]`"
+        yield Finding((*with_path, "key"), message)
+    if step.with_.get("shared"):
+        message = "`shared: true` takes events that are for other teams, and what is in them"
+        yield Finding((*with_path, "shared"), message)
 
 
 def _is_loopback(url: str) -> bool:

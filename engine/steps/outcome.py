@@ -109,10 +109,15 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """From here on the step waits for the event with this correlation key, at most `timeout_ms`."""
+    """From here on the step waits for the event with this correlation key, at most `timeout_ms`.
+
+    It hears `senders`, any of them when None, and what they send for its own team, `shared` also what is for others.
+    """
 
     key: str
     timeout_ms: int
+    senders: tuple[str, ...] | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

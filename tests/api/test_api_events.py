@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from asking import Api, refused
 from house import CAROL, OSCAR, gate, http, runbook
@@ -210,3 +211,38 @@ def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch)
         return [each.seq async for batch in heard for each in batch]
 
     assert asyncio.run(asyncio.wait_for(follow(), 5)) == [1]
+
+
+def test_an_accident_while_looking_is_logged_whole(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug is no outage: what went wrong and where is in the log, and the next look is made all the same."""
+    monkeypatch.setattr(feed, "LOOK_AGAIN_S", 0.01)
+    looks: list[int] = []
+
+    async def fails_once(act: Any, *_: Any) -> Any:
+        looks.append(1)
+        if len(looks) == 1:
+            raise ZeroDivisionError("of the feed")
+        return {"R": (0, True)}
+
+    async def follow() -> list[Any]:
+        return [batch async for batch in feed.Feed(None, fails_once).follow("R", 0)]  # type: ignore[arg-type]
+
+    assert asyncio.run(follow()) == []
+    (said,) = [each for each in caplog.records if each.exc_info]
+    assert "of the feed" in caplog.text
+    assert said.levelname == "ERROR"
+
+
+def test_an_accident_in_a_stream_is_logged_whole(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its answer has begun, so nothing can be told any more: the stream ends, to be asked for again."""
+    run = api.house.begin(gate("ask"))
+    monkeypatch.setattr(events, "after", lambda *_: 1 // 0)
+    headers = {"Authorization": f"Bearer {api.token(CAROL)}"}
+    with pytest.raises(httpx.RemoteProtocolError):
+        api.client.get(f"{api.url}/api/v1/executions/{run}/events", headers=headers)
+    until(lambda: "ZeroDivisionError" in caplog.text)
+    assert "in _behind" in caplog.text

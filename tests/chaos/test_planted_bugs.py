@@ -64,7 +64,7 @@ def no_sweeper(patch: pytest.MonkeyPatch) -> None:
 
 def no_take_over(patch: pytest.MonkeyPatch) -> None:
     """What a dead worker held stays its own."""
-    patch.setattr(steps, "orphaned", lambda _at: [])
+    patch.setattr(steps, "orphaned", lambda _at: {})
 
 
 def unknown_sent_again(patch: pytest.MonkeyPatch) -> None:

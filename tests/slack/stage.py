@@ -177,10 +177,10 @@ def texts(value: Any) -> list[str]:
 
 
 @contextmanager
-def stage(folder: Path, *, socket_mode: bool, pages: bool = False) -> Iterator[Stage]:
+def stage(folder: Path, *, socket_mode: bool, pages: bool = False, shows: bool = True) -> Iterator[Stage]:
     """Everything of one deployment, the worker and the projector in threads of this process.
 
-    `pages` says that people reach its pages: PUBLIC_URL is set.
+    `pages` says that people reach its pages: PUBLIC_URL is set. Unless it `shows` there is no projector.
     """
     base = settings.load({"HOST": "127.0.0.1", "PORT": "0", "DATABASE_URL": f"sqlite:///{folder}/test.db"}, folder)
     listening = web.bind(base)
@@ -193,8 +193,9 @@ def stage(folder: Path, *, socket_mode: bool, pages: bool = False) -> Iterator[S
     connection = SocketDoor(door, rt.settings) if socket_mode else None
     server = _serve(rt, door, listening, threads)
     projector = Projector(rt, web_client(rt.settings), pace=Pace(lambda: 30 * time.monotonic()))
-    threads.append(threading.Thread(target=projector.run, args=(stop,), daemon=True))
-    threads[-1].start()
+    if shows:
+        threads.append(threading.Thread(target=projector.run, args=(stop,), daemon=True))
+        threads[-1].start()
     if connection is not None:
         connection.start()
         wait_for(lambda: connection.connected and sim.delivery.connections)

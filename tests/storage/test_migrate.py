@@ -88,7 +88,7 @@ def test_a_newer_schema_is_refused(empty: Settings, monkeypatch: pytest.MonkeyPa
 def test_a_migration_that_fails_leaves_nothing_behind(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its statements and its row in the history are one transaction."""
     good = migrate.migrations()
-    bad = Migration(len(good) + 1, "bad", "CREATE TABLE half (id {bigint}); CREATE TABLE half (id {bigint});")
+    bad = Migration(good[-1].number + 1, "bad", "CREATE TABLE half (id {bigint}); CREATE TABLE half (id {bigint});")
     monkeypatch.setattr(migrate, "migrations", lambda: [*good, bad])
     with pytest.raises(peewee.DatabaseError):
         migrate.migrate()
@@ -103,7 +103,7 @@ def test_an_sqlite_file_is_copied_before_it_is_changed(
     """So that there is something to go back to."""
     migrate.migrate()
     good = migrate.migrations()
-    more = Migration(len(good) + 1, "more", "CREATE TABLE more (id {bigint});")
+    more = Migration(good[-1].number + 1, "more", "CREATE TABLE more (id {bigint});")
     monkeypatch.setattr(migrate, "migrations", lambda: [*good, more])
     assert migrate.migrate() == [more]
     copies = list(empty.home.glob("*.before-*.db"))

@@ -191,6 +191,22 @@ MISTAKES = {
         "parameters: {type: object, properties: {h: {type: string}}}\n" + steps("{id: a, type: grpc, with: {target: '{{ params.h }}:443', service: S, method: M}}"),
         ["6:40 step `a`: `with.target`: inside the host name only a parameter with an `enum` may stand, as in https://{{ params.region }}.example"],
     ),
+    "whose events": (
+        steps(
+            "{id: a, type: wait, with: {key: k, from: ci}}",
+            "{id: b, type: wait, with: {key: k, from: []}}",
+            "{id: c, type: wait, with: {key: k, from: [c i]}}",
+            "{id: d, type: wait, with: {key: k, shared: true}}",
+            "{id: e, type: wait, with: {key: k, senders: [ci]}}",
+        ),
+        [
+            "5:46 step `a`: `with.from` must be a list, not text",
+            "6:46 step `b`: `with.from` must not be empty",
+            "7:47 step `c`: `with.from[0]` must be a sender's name as in HOOK_SENDERS, such as ci",
+            "8:31 step `d`: `with.from` is required when shared is given",
+            "9:40 step `e`: `with.senders` is not known here; did you mean `from`?",
+        ],
+    ),
     "wait, delay and message": (
         steps(
             "{id: a, type: wait, on_timeout: reject, retry: {}, with: {key: '{{ secrets.k }}'}}",
