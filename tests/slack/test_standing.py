@@ -140,7 +140,7 @@ def test_no_form_and_no_menu_is_for_who_is_no_member(bot: Stage, oscar: str) -> 
         view = {
             "type": "modal",
             "callback_id": form,
-            "private_metadata": metadata.get(form, ""),
+            "private_metadata": "",
             "state": {"values": {}},
         }
         body = {"type": "view_submission", "user": {"id": OSCAR}, "view": view}
