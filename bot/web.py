@@ -32,6 +32,7 @@ from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE, Directory
 from bot.slack.http import MAX_BODY, Receiver
 from bot.slack.socket import SocketDoor
+from bot.strangers import Strangers
 from engine import boot, health, people
 from engine.access import Actor
 from engine.errors import BadSettings, Conflict
@@ -150,9 +151,8 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     rest = api.application(rt, *asked)
     routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
-    app = Starlette(
-        routes=routes, middleware=[Middleware(Counted, metrics=metrics)], exception_handlers={404: _nothing_there}
-    )
+    around = [Middleware(Counted, metrics=metrics), Middleware(Strangers)]
+    app = Starlette(routes=routes, middleware=around, exception_handlers={404: _nothing_there})
     app.state.before_stop = rest.state.house.feed.close
     return app
 
