@@ -28,6 +28,12 @@ MIN_GIVEN_DIFFERENT = 5
 MIN_LETTERS = 16
 """What a value that no operator chose must be like to be masked by value: see `tells_nothing`."""
 
+MIN_STRETCH = 6
+"""So many characters of a secret in a row are worth masking in what a template made of it."""
+
+MAX_TOLD_BYTES = 600
+"""How much of a server's, a library's or a template's words stands in a sentence for people."""
+
 UNSEEN = "‹not shown: encoded too often to be searched for secrets›".encode()
 
 _APART = b"\0\0\0\0"
@@ -51,6 +57,28 @@ def tells_nothing(value: str) -> bool:
     if len(value) < MIN_GIVEN_LENGTH or len(set(value)) < MIN_GIVEN_DIFFERENT:
         return False
     return len(value) >= MIN_LETTERS or not _NOT_LETTERS.sub("", value).isalpha()
+
+
+def worth_masking(made: str, secrets: Iterable[str]) -> bool:
+    """Whether what a template made of these secrets is to be masked by value and shows enough of them to need it.
+
+    That is so if it has a stretch of a secret in it, in whatever case, or is one whole, or looks made up itself. What
+    shows nothing of them, such as `false` or a length, is an ordinary word that stands elsewhere too.
+    """
+    folded = made.casefold()
+    for secret in secrets:
+        if made == secret:
+            return False
+        whole = secret.casefold()
+        if len(folded) >= MIN_LENGTH and folded.strip() == whole.strip():
+            return True
+        if _stretches(folded) & _stretches(whole):
+            return True
+    return tells_nothing(made)
+
+
+def _stretches(text: str) -> set[str]:
+    return {text[at : at + MIN_STRETCH] for at in range(len(text) - MIN_STRETCH + 1)}
 
 
 class Redactor:

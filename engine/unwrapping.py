@@ -8,13 +8,14 @@ has to be recognised: everything is decoded in every way, and only what becomes 
 from __future__ import annotations
 
 import binascii
-import html
 import re
+import sys
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from html.entities import html5
 
 MAX_LAYERS = 5
 """How many encodings may lie one in the other."""
@@ -59,14 +60,14 @@ def views(data: bytes) -> Iterator[tuple[View, bool]]:
     False beside a view says that this was too much work: it is not looked into, and neither is what would follow.
     """
     left = MAX_WORK * (len(data) + 1_024)
-    waiting, seen = deque([View(data)]), {data}
+    waiting, seen = deque([View(data)]), {(data, True)}
     while waiting:
         view = waiting.popleft()
         left -= len(view.data)
         yield view, left >= 0
         for each in _inside(view) if left >= 0 else ():
-            if each.data not in seen:
-                seen.add(each.data)
+            if (each.data, each.readable) not in seen:
+                seen.add((each.data, each.readable))
                 waiting.append(each)
 
 
@@ -176,13 +177,21 @@ def _unescaped(old: bytes) -> tuple[bytes, int]:
     if old[:1] == b"%":
         return binascii.unhexlify(old.replace(b"%", b"")), 3
     if old[:1] == b"&":
-        return html.unescape(old.decode("ascii")).encode("utf-8", "surrogatepass"), 0
+        return _entity(old[1:-1].decode("ascii")).encode("utf-8", "surrogatepass"), 0
     if old[1:2] == b"u":
         units = binascii.unhexlify(old.replace(b"\\u", b""))
         return units.decode("utf-16-be", "surrogatepass").encode("utf-8", "surrogatepass"), 0
     if old[1:2] == b"x":
         return binascii.unhexlify(old[2:]), 0
     return _SHORT.get(old[1:], old[1:]), 0
+
+
+def _entity(name: str) -> str:
+    """The character itself, also where a browser would take another for it; an unknown name as it is."""
+    if not name.startswith("#"):
+        return html5.get(f"{name};", f"&{name};")
+    code = int(name[2:], 16) if name[1] in "xX" else int(name[1:])
+    return chr(code) if code <= sys.maxunicode else f"&{name};"
 
 
 def _without_quoting(view: View) -> View | None:

@@ -10,6 +10,7 @@ from engine import context
 from engine.definition import graph
 from engine.definition.kinds import render_known, render_with
 from engine.definition.model import Runbook, Step
+from engine.redaction import Redact
 from engine.steps.outcome import Opened, Outcome
 
 Json = Any
@@ -19,15 +20,15 @@ MAX_SHOWN_STEPS = 20
 """How much a gate shows of one key of a step, in characters, and of one block of a branch or loop, in steps."""
 
 
-def run(step: Step, runbook: Runbook, visible: Mapping[str, Json]) -> Outcome:
+def run(step: Step, runbook: Runbook, visible: Mapping[str, Json], *, redact: Redact) -> Outcome:
     """Open the gate. `visible` holds what the message and the steps behind the gate can see so far."""
     with_ = render_with(step, visible)
     approvers = with_["approvers"]
     return Opened(
         min_approvals=with_["min_approvals"],
         approvers={kind: list(approvers.get(kind, ())) for kind in ("roles", "users", "groups", "minima")},
-        message=with_["message"],
-        preview=[preview(each, visible) for each in behind(step, runbook)],
+        message=str(redact(with_["message"])),
+        preview=[preview(each, visible, redact) for each in behind(step, runbook)],
         timeout_ms=step.timeout_ms or 0,
         on_timeout=step.on_timeout,
         allow_self=with_["allow_self"],
@@ -48,21 +49,20 @@ def behind(gate: Step, runbook: Runbook) -> list[Step]:
     return [step for step in runbook.by_id.values() if step.id in seen]
 
 
-def preview(step: Step, visible: Mapping[str, Json]) -> Json:
+def preview(step: Step, visible: Mapping[str, Json], redact: Redact) -> Json:
     """What a step would do, each part of it rendered if it can be by now, secrets masked: {step, kind, …}.
 
     The blocks of a branch or a loop are lists of such previews; a sentence at the end says if that is not all of them.
     """
-    seen = {**visible, "secrets": context.masked_secrets(context.chains_in(step.with_))}
-    with_ = {key: _clipped(value) for key, value in render_known(step, seen).items()}
+    with_ = {key: _clipped(value) for key, value in redact(render_known(step, visible)).items()}
     # A loop around the gate has an item of its own, which is not what this loop's steps will get.
     inner = {key: visible[key] for key in visible if step.kind != "loop" or key not in ("item", "index")}
-    blocks = {name: _block(steps, inner) for name, steps in step.blocks.items() if steps}
+    blocks = {name: _block(steps, inner, redact) for name, steps in step.blocks.items() if steps}
     return {"step": step.id, "kind": step.kind, **with_, **blocks}
 
 
-def _block(steps: Sequence[Step], visible: Mapping[str, Json]) -> list[Json]:
-    shown: list[Json] = [preview(each, visible) for each in steps[:MAX_SHOWN_STEPS]]
+def _block(steps: Sequence[Step], visible: Mapping[str, Json], redact: Redact) -> list[Json]:
+    shown: list[Json] = [preview(each, visible, redact) for each in steps[:MAX_SHOWN_STEPS]]
     left = len(steps) - len(shown)
     return [*shown, f"… and {left} more, not shown here"] if left else shown
 

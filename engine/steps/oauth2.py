@@ -151,10 +151,10 @@ def _read(client: Client, text: str) -> tuple[str, float]:
 
 
 def _told(text: str) -> str:
-    """The telling words of an answer, whole: they are masked before they are cut."""
+    """The telling words of an answer, whole and as they are: they are masked before they are folded and cut."""
     try:
         value = json.loads(text)
         told = ": ".join(str(value[key]) for key in ("error", "error_description") if value.get(key))
     except (ValueError, AttributeError, RecursionError):
         told = ""
-    return f"{told or ' '.join(text.split()) or 'nothing more'}."
+    return f"{told or text.strip() or 'nothing more'}."
