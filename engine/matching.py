@@ -34,7 +34,7 @@ _TRIED = 5
 _STEP = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Found:
     """A secret, or a part of one, from `start` to `end`; `mark` is what to show instead."""
 
@@ -51,10 +51,12 @@ class Matcher:
     """Finds some secrets. Immutable, so that threads need no lock."""
 
     def __init__(self, secrets: Iterable[tuple[str, bytes]], *, in_parts: bool = True) -> None:
-        known = list(secrets)
-        wholes = {(text, mark) for value, mark in known for text in _spellings(value)}
-        wholes |= {(line, mark) for value, mark in known for line in _lines(value)}
-        long = {(raw, mark) for value, mark in known if len(raw := _bytes(value)) >= MIN_PART} if in_parts else set()
+        wholes: set[Secret] = set()
+        long: set[Secret] = set()
+        for value, mark in secrets:
+            undone = _undone(_bytes(value))
+            wholes |= {(text, mark) for text in (*_spellings(value, undone), *_lines(undone))}
+            long |= {(text, mark) for text in undone if in_parts and len(text) >= MIN_PART}
         self._wholes = _Anchors([(each, _best_anchor(each[0])) for each in sorted(wholes)])
         self._parts = _Anchors([(each, at) for each in sorted(long) for at in _anchors(each[0])], most=_SHARED)
 
@@ -109,21 +111,26 @@ def _bytes(value: str) -> bytes:
     return value.encode("utf-8", "surrogatepass")
 
 
-def _spellings(value: str) -> set[bytes]:
-    """The secret as it is, as decoding may leave it, and in the encodings that one does not see where to begin with."""
-    raw = _bytes(value)
-    found = {raw, raw.replace(b" ", b"+")}
+def _undone(raw: bytes) -> list[bytes]:
+    """The secret as it is and as decoding leaves it: what looks like an escape in it is undone with the others."""
+    found = [raw]
+    while len(found) <= MAX_LAYERS and (less := escapes_undone(found[-1])) != found[-1]:
+        found.append(less)
+    return found
+
+
+def _spellings(value: str, undone: list[bytes]) -> set[bytes]:
+    """The secret in each of these, and in encodings of which the text around may hide where they begin."""
+    raw = undone[0]
+    found = {*undone, *(each.replace(b" ", b"+") for each in undone)}
     found |= {quote(raw, safe="").encode(), quote(raw).encode(), quote_plus(raw).encode()}
     found |= {_bytes(html.escape(value)), json.dumps(value)[1:-1].encode()}
     found |= {_bytes(json.dumps(value, ensure_ascii=False)[1:-1])}
-    for _ in range(MAX_LAYERS):  # what looks like an escape in the secret itself is undone with the others
-        raw = escapes_undone(raw)
-        found |= {raw, raw.replace(b" ", b"+")}
-    return {_bytes(value), *(each for each in found if len(each) >= MIN_SPELLING)}
+    return {raw, *(each for each in found if len(each) >= MIN_SPELLING)}
 
 
-def _lines(value: str) -> Iterator[bytes]:
-    return (line for each in value.splitlines() if len(line := _bytes(each.strip())) >= MIN_LINE)
+def _lines(undone: list[bytes]) -> Iterator[bytes]:
+    return (line for text in undone for each in text.splitlines() if len(line := each.strip()) >= MIN_LINE)
 
 
 def _best_anchor(text: bytes) -> int:

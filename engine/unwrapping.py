@@ -32,7 +32,7 @@ _MIN_WRAPPED = 24
 Back = Callable[[int, int], tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class View:
     """Some bytes, and how a stretch of them is found in those that they were decoded from.
 
@@ -169,6 +169,8 @@ _QUOTED = re.compile(rb"(?:=" + _HEX2 + rb"){1,64}|=[ \t]*(?:\r\n|\n|\r)")
 
 
 def _without_escapes(view: View) -> View | None:
+    if b"%" not in view.data and b"\\" not in view.data and b"&" not in view.data:
+        return None
     return _replaced(view, _ESCAPE, _unescaped)
 
 
@@ -196,7 +198,7 @@ def _entity(name: str) -> str:
 
 def _without_quoting(view: View) -> View | None:
     """Quoted-printable undone, its soft line breaks too (RFC 2045, 6.7)."""
-    return _replaced(view, _QUOTED, _unquoted)
+    return _replaced(view, _QUOTED, _unquoted) if b"=" in view.data else None
 
 
 @lru_cache(maxsize=4096)
@@ -214,6 +216,8 @@ _LINE = re.compile(rb"[A-Za-z0-9+/_-]{%d}" % _MIN_WRAPPED)
 
 def _joined(view: View) -> View | None:
     """Long unbroken lines as one: base64, hexadecimal and keys come wrapped. No layer of its own."""
+    if b"\n" not in view.data and b"\r" not in view.data:
+        return None
     parts, at = _Parts(view), 0
     for found in _BREAK.finditer(view.data):
         if found.start() - _MIN_WRAPPED >= at and _LINE.match(view.data, found.start() - _MIN_WRAPPED, found.start()):

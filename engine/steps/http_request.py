@@ -59,11 +59,12 @@ def request_evidence(request: Request, shown: Mapping[str, Json], redact: Redact
     """
     safe = build(shown, request.headers.get("Idempotency-Key", ""))
     headers = {name: safe.headers.get(name, value) for name, value in request.headers.items()}
-    found = redact({"url": _with_plain_marks(safe.url), "body": safe.body.decode("utf-8", "replace")})
+    body = safe.body.decode("utf-8", "replace")
+    found = redact({"url": _with_plain_marks(safe.url), "headers": headers, "body": body})
     return {
         "method": request.method,
         "url": cut(found["url"]),
-        "headers": headers_shown(redact(headers), request.credentials),
+        "headers": headers_shown(found["headers"], request.credentials),
         **body_evidence(found["body"]),
     }
 

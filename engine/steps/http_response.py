@@ -63,19 +63,20 @@ class Answer:
 
 def read(response: Response, redact: Redact) -> Answer:
     headers = _joined(response.headers)
-    shown = bounded(redact(headers))
     plain = headers.get("content-encoding", "").strip().lower() in ("", "identity")
     # Where a body was cut off, half a secret may stand; no more than its first half could ever be kept.
     body = response.body[: len(response.body) // 2] if response.truncated else response.body
     text = _decode(body, headers) if plain else ""
     value = _parse_json(text, headers) if not response.truncated else _NO_JSON
     has_json = value is not _NO_JSON
+    found = redact({"headers": headers, "text": text, "json": value if has_json else None})
+    shown = bounded(found["headers"])
     return Answer(
         response.status,
         shown,
-        clean(redact(value)) if has_json else None,
+        clean(found["json"]),
         has_json,
-        clean_text(str(redact(text))),
+        clean_text(found["text"]),
         len(response.body),
         "" if plain else shown.get("content-encoding", "something else"),
     )
