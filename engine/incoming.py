@@ -7,7 +7,7 @@ from engine.errors import InvalidParameters
 from engine.failpoints import committing
 from engine.lifecycle import change
 from engine.runtime import Runtime
-from engine.storable import TooLarge, to_storable
+from engine.storable import TooLarge, shallow, to_storable
 from storage import steps, waits
 from storage.records import Json
 from storage.states import StepStatus
@@ -19,12 +19,12 @@ MAX_DATA_BYTES = 64 * 1024
 def deliver(rt: Runtime, key: str, event_id: str, sender: str, data: Json) -> bool:
     """Keep an event and let it end the wait that has waited longest for its key, if there is one.
 
-    An event that comes before its wait is kept for an hour. False when this sender's event of this id came before: then
-    nothing changes. Raises `InvalidParameters`.
+    Secrets in its data are masked first. An event that comes before its wait is kept for an hour. False when this
+    sender's event of this id came before: then nothing changes. Raises `InvalidParameters`.
     """
     _check(key, event_id)
     try:
-        kept = to_storable(data, MAX_DATA_BYTES)
+        kept = to_storable(rt.redactor().redact_json(shallow(data)), MAX_DATA_BYTES)
     except TooLarge as error:
         raise InvalidParameters({"data": str(error)}) from error
     with committing("deliver"):

@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.egress import Response
 from engine.redaction import Redact, cut
-from engine.storable import clean, clean_text, to_storable
+from engine.storable import clean, clean_text, shallow, to_storable
 
 Json = Any
 
@@ -141,7 +141,7 @@ def _parse_json(text: str, headers: dict[str, str]) -> Json:
     if not looks_like_it:
         return _NO_JSON
     try:
-        return json.loads(text)
+        return shallow(json.loads(text))
     except (ValueError, RecursionError):
         return _NO_JSON
 
