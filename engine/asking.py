@@ -40,7 +40,6 @@ def digest_of(execution: ExecutionRecord, path: str, shown: Opened) -> str:
         "step": path,
         "version": execution.digest,
         "parameters": execution.parameters,
-        "message": shown.message,
         "plan": shown.plan_digest,
         "approvers": shown.approvers,
         "min_approvals": shown.min_approvals,
@@ -81,7 +80,9 @@ def _shown(transition: Transition, step_run: StepRunRecord) -> Opened:
     execution, runbook = transition.execution, transition.runbook
     step = runbook.by_id[step_run.step_id]
     visible = context.of(execution, runbook, approval.chains_of(step, runbook), step_run.scope)
-    shown = approval.run(step, runbook, visible, settled(execution, runbook, step, step_run.scope))
+    instead = settled(execution, runbook, step, step_run.scope)
+    redact = transition.rt.redactor().redact_json
+    shown = approval.run(step, runbook, visible, instead, redact=redact)
     assert isinstance(shown, Opened)
     return shown
 

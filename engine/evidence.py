@@ -11,9 +11,7 @@ from difflib import get_close_matches
 from engine import catalog, chain, executions
 from engine.access import Action, Actor, authorise
 from engine.errors import Conflict
-from engine.redaction import Redactor
 from engine.runtime import Runtime
-from engine.secrets import SecretStore
 from storage import approvals, attempts, audit, database, events, people, runbooks, steps
 from storage.records import AttemptRecord, AuditRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
 
@@ -78,7 +76,7 @@ def bundle(rt: Runtime, actor: Actor, execution_id: str) -> dict[str, Json]:
         detail = {"door": actor.door}
         audit.write(rt.workspace_id, actor.user_id, "execution.evidence", f"execution:{run.id}", detail=detail)
     chain.seal(rt)
-    redact = _redactor(rt).redact_json
+    redact = rt.redactor().redact_json
     with database.reading():
         told = _of_run(executions.find(rt, run.id))
         workspace = people.the_workspace()
@@ -151,14 +149,6 @@ def _events(execution_id: str) -> Iterator[EventRecord]:
         if len(found) < _PAGE:
             return
         seq = found[-1].seq
-
-
-def _redactor(rt: Runtime) -> Redactor:
-    """One that knows every secret there is: what people typed or a target answered may hold one."""
-    redactor = Redactor()
-    redactor.add_all(rt.settings.secret_values())
-    SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, redactor).register_all()
-    return redactor
 
 
 def _plain(value: Json) -> Json:

@@ -10,7 +10,7 @@ from engine.failpoints import committing
 from engine.lifecycle import change
 from engine.runtime import Runtime
 from engine.setting_values import HookSender
-from engine.storable import TooLarge, to_storable
+from engine.storable import TooLarge, shallow, to_storable
 from storage import database, steps, waits
 from storage.records import Json
 from storage.states import StepStatus
@@ -55,13 +55,14 @@ def deliver(
 ) -> bool:
     """Keep an event and let it end, of each team that it is for, the wait that has waited longest for it.
 
-    `team` None is for every team. An event that comes before its wait is kept for an hour. False when this sender's
-    event of this id, or this delivery, came before: then nothing changes. Raises `InvalidParameters`, and `TooMuchKept`
-    for an event that nothing waits for while so much of this sender is kept already.
+    `team` None is for every team. Secrets in its data are masked first. An event that comes before its wait is
+    kept for an hour. False when this sender's event of this id, or this delivery, came before: then nothing changes.
+    Raises `InvalidParameters`, and `TooMuchKept` for an event that nothing waits for while so much of this sender is
+    kept already.
     """
     _check({"key": key, "event_id": event_id} | ({} if delivery_id is None else {"webhook-id": delivery_id}))
     try:
-        kept = to_storable(data, MAX_DATA_BYTES)
+        kept = to_storable(rt.redactor().redact_json(shallow(data)), MAX_DATA_BYTES)
     except TooLarge as error:
         raise InvalidParameters({"data": str(error)}) from error
     with committing("deliver"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from engine.redaction import Redactor
+from engine.secrets import SecretStore
 from engine.settings import Settings
 
 
@@ -15,3 +17,10 @@ class Runtime:
     settings: Settings
     workspace_id: int
     hint: Callable[[Iterable[str]], None]
+    _redactor: Redactor = field(default_factory=Redactor, init=False, repr=False, compare=False)
+
+    def redactor(self) -> Redactor:
+        """One that knows every secret there is, as it is now: what comes from outside or from people may hold one."""
+        self._redactor.add_all(self.settings.secret_values())
+        SecretStore(self.settings.secret_variables, self.settings.secrets_dir, self._redactor).register_all()
+        return self._redactor

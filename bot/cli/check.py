@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from bot.cli import show
 from engine import access_file, evidence, fillable
 from engine.definition import regular
 from engine.definition.load import MAX_BYTES, check_file, examine
@@ -18,7 +19,7 @@ def run(files: Sequence[Path]) -> int:
     """Say everything that is wrong with these files; 1 where that is more than a warning, else 0."""
     found = [problem for path in files for problem in _check_one(path)] + _same_ids(files)
     for problem in found:
-        print(problem)
+        print(show.safe([str(problem)]))
     wrong = any(problem.severity == "error" for problem in found)
     if not wrong:
         print(f"{len(files)} file{'s are' if len(files) > 1 else ' is'} fine")

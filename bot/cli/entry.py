@@ -96,5 +96,6 @@ def _asked(command: Command, options: Options) -> int:
 
 
 def _say(*sentences: str) -> None:
-    for sentence in sentences:
-        print(f"runbook: {sentence}", file=sys.stderr)
+    from bot.cli import show
+
+    print(show.said(*sentences), file=sys.stderr)

@@ -22,6 +22,7 @@ from bot.page.story import story
 from engine import sight
 from engine.access import Action, Actor, authorise
 from engine.errors import EngineError, NotAllowed, NotAuthenticated, NotFound
+from engine.visible import visible
 from storage.records import ExecutionRecord
 
 COOKIE = "runbook_page"
@@ -43,6 +44,7 @@ _PAGES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    finalize=lambda value: visible(value) if type(value) is str else value,
 )
 _PAGES.filters["line"] = path_of
 

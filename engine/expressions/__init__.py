@@ -5,6 +5,7 @@ and nothing else (`sandbox`), and everything is bounded. Text is what comes out;
 """
 
 from engine.expressions.conditions import OPERATORS, evaluate, holds
+from engine.expressions.shown import made_of_secrets, reads_secrets, render_shown
 from engine.expressions.templates import (
     ExpressionError,
     MissingValue,
@@ -26,8 +27,11 @@ __all__ = [
     "evaluate",
     "has_template",
     "holds",
+    "made_of_secrets",
+    "reads_secrets",
     "references",
     "render",
+    "render_shown",
     "render_text",
     "render_url",
 ]

@@ -90,7 +90,12 @@ def _study(source: str, kind: Syntax) -> tuple[tuple[str, ...], frozenset[tuple[
     except ValueError as error:
         return (str(error),), None
     problems = tuple(faults(tree))
-    return problems, frozenset() if problems else frozenset(_chains(tree, frozenset()))
+    return problems, frozenset() if problems else chains_of(tree)
+
+
+def chains_of(node: nodes.Node) -> frozenset[tuple[str, ...]]:
+    """What a part of a parsed source reads, as chains of names."""
+    return frozenset(_chains(node, frozenset()))
 
 
 def _chains(node: nodes.Node, local: frozenset[str]) -> Iterator[tuple[str, ...]]:
@@ -170,7 +175,7 @@ def _expression(source: str) -> Compiled:
 def _template(source: str) -> Compiled:
     tree = _sound(parse(source, "template"))
     expression = only_expression(tree)
-    return compile_value(expression) if expression else _compile_text(tree)
+    return compile_value(expression) if expression else compile_text(tree)
 
 
 def _sound(tree: nodes.Node) -> nodes.Node:
@@ -202,7 +207,8 @@ def compile_value(expression: nodes.Node) -> Compiled:
     return value
 
 
-def _compile_text(tree: nodes.Node) -> Compiled:
+def compile_text(tree: nodes.Node) -> Compiled:
+    """A sound template as a function from the context to text."""
     hard = hardened(tree)
     if not isinstance(hard, nodes.Template):
         raise TypeError("a template's tree is needed")

@@ -93,6 +93,7 @@ def plain(value: Any) -> Json:
         if size > MAX_VALUE:
             raise ValueError(f"the value is larger than {MAX_VALUE} characters and items")
         if isinstance(item, dict):
+            size += sum(map(len, item))
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from engine.steps.http_request import Redact
+from engine.redaction import MAX_TOLD_BYTES, Redact, outgoing
 from engine.steps.outcome import Failed, Posted
 from engine.storable import clean_text
 
@@ -24,6 +24,6 @@ def run(with_: dict[str, Json], *, redact: Redact) -> Posted | Failed:
     if not text:
         return Failed("bad_request", "There is nothing to say: the text is empty.")
     if channel is not None and not (isinstance(channel, str) and _CHANNEL.fullmatch(channel)):
-        shown = redact(str(channel))
+        shown = outgoing(str(channel), redact, MAX_TOLD_BYTES, fold=True)
         return Failed("bad_request", f"{shown} is not a channel's id: write it like C0123456789.")
     return Posted(text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…", channel, with_.get("thread", True))

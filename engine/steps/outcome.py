@@ -65,7 +65,7 @@ class Abandoned:
 class Opened:
     """A gate was rendered and waits for people from here on. `preview` is what would happen next, secrets masked.
 
-    `plan_digest` is that of the whole of it, of which the preview may leave something out.
+    `plan_digest` is that of the whole of it and of the message, of which these may leave something out.
     """
 
     min_approvals: int

@@ -114,6 +114,22 @@ def test_an_event_ends_a_wait_and_its_second_coming_changes_nothing(house: House
     assert step.outputs == {"data": {"tag": "v2"}, "event_id": "e1"}
 
 
+def test_a_secret_in_an_event_is_masked(house: House, post: Post) -> None:
+    """A sender may tell more than it should, in whatever encoding and however deep: it is kept nowhere."""
+    run = house.begin({"id": "hear", "type": "wait", "with": {"key": "deploy"}})
+    house.run(run)
+    deep: Any = ["ci-secret-8f742231"]
+    for _ in range(200):
+        deep = [deep]
+    data = {"log": 'with "ci-secret-8f742231"', "hex": b"ci-secret-8f742231".hex(), "other-secret-99": deep}
+    assert post({**EVENT, "data": data}).status_code == 202
+    assert house.run(run) == "SUCCESS"
+    (step,) = executions.view(house.rt, run).steps
+    assert step.outputs["data"]["log"] == 'with "‹secret ci_hook›"'
+    assert step.outputs["data"]["hex"] == "‹secret ci_hook›"
+    assert "secret-" not in str(step.outputs)
+
+
 def test_an_event_that_comes_first_is_kept(house: House, post: Post) -> None:
     """The wait that begins later takes it; senders' event ids do not meet."""
     assert post(headers=bearer("ci-secret-8f742231")).status_code == 202

@@ -297,6 +297,25 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
+def test_texts_and_values_fit_up_to_the_limit() -> None:
+    """65,536 characters of a text; 262,144 characters, keys and items of a value, whatever of it is keys."""
+    half = "x" * 32_768
+    for template in (
+        "{{ a ~ a }}",
+        "{{ a + a }}",
+        "{{ a }}{{ a }}",
+        "{{ [a, a] | join }}",
+        "{{ a | replace('x', 'yy') }}",
+    ):
+        assert len(render(template, {"a": half})) == 65_536
+        with pytest.raises(ExpressionError, match="grows beyond 65536"):
+            render(template, {"a": half + "x"})
+    assert render("{{ v }}", {"v": {"k" * 262_141: ""}})
+    for value in ({"k" * 262_143: ""}, {f"{n:0100}": 0 for n in range(2_600)}, ["x" * 262_143], [[{"k" * 262_144: 0}]]):
+        with pytest.raises(ExpressionError, match="larger than 262144"):
+            render("{{ v }}", {"v": value})
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.lists(WORDS, max_size=40).map(" ".join) | st.text(max_size=60).map("{{{{ {} }}}}".format))
 def test_any_template_is_refused_or_renders_soon(source: str) -> None:

@@ -60,6 +60,13 @@ def test_the_schema_used_here_is_one_that_runbooks_may_have() -> None:
     assert check_schema(SCHEMA) == []
 
 
+def lists_in_lists(depth: int) -> Any:
+    value: Any = 0
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("given", "fields"),
     [
@@ -152,6 +159,25 @@ def test_what_is_so_many_steps_is_a_multiple(count: int, digits: int, places: in
 def test_one_number_is_the_same_however_it_is_written(items: list[Any], unique: bool) -> None:
     """1 and 1.0 are one number in JSON; 1 and true are two things."""
     assert bool(refusal(of(type="array", uniqueItems=True), {"a": items})) != unique
+
+
+@pytest.mark.parametrize(
+    ("fits", "too_much"),
+    [
+        ("x" * 65_535, "x" * 65_536),  # the name counts, too: one character
+        ({"k" * 65_534: "x"}, {"k" * 65_535: "x"}),
+        (lists_in_lists(19), lists_in_lists(20)),
+        ([0] * 1_000, [0] * 1_001),
+        ([[0] * 998] * 5, [[0] * 999] * 5),
+    ],
+    ids=["text", "keys", "depth", "one list", "parts"],
+)
+def test_values_fit_up_to_the_limit(fits: Any, too_much: Any) -> None:
+    """65,536 characters with names, 20 lists or mappings in each other, 1,000 items in a list, 5,000 in all."""
+    schema = {"type": "object", "properties": {"v": {}}}
+    assert validate(schema, {"v": fits}) == {"v": fits}
+    with pytest.raises(InvalidParameters, match="too large, too many or nested too deeply"):
+        validate(schema, {"v": too_much})
 
 
 def test_a_runbook_without_parameters_takes_none() -> None:
