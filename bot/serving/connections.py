@@ -19,8 +19,6 @@ from bot.serving.limits import Limits
 
 log = logging.getLogger(__name__)
 
-SLOWEST = 16 * 1024
-"""Bytes a second of an answer that a client has to take."""
 _HURRY_S = 2.0
 _TELL_EVERY_S = 30.0
 
@@ -167,7 +165,7 @@ class Connections:
             most = max(most, size)
             self._unread[each] = began, most
             together += size
-            if now - began > self._write_s + most / SLOWEST:
+            if now - began > self._write_s + most / self.limits.slowest:
                 self._drop(each, "that did not read their answer")
         for each in list(self._unread):
             if together <= self.limits.unread:

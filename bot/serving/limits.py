@@ -15,8 +15,8 @@ class Limits:
 
     `connections` may be open, `by_address` of them from one public address. `at_work` requests may be carried out at
     once beside those to `RESERVED` addresses; others wait up to `turn_s` for a turn. A head has to be there in
-    `head_s`, a body in `body_s` with some of it every `stall_s`, and an answer has to be taken in `write_s` and the
-    time that its size allows. `body` is what one may have, `bodies` what is held of all together, `spare_bodies` what
+    `head_s`, a body in `body_s` with some of it every `stall_s`, and an answer has to be taken in `write_s`, and
+    beyond that at `slowest` bytes a second. `body` is what one may have, `bodies` what is held of all together, `spare_bodies` what
     is held beyond that for `RESERVED`, and `unread` the same of answers. `streams` are followed at once, `streams_each`
     by one person.
     """
@@ -31,6 +31,7 @@ class Limits:
     stall_s: float = 10.0
     write_s: float = 30.0
     turn_s: float = 5.0
+    slowest: int = 16 << 10
     body: int = 1 << 20
     bodies: int = 64 << 20
     spare_bodies: int = 16 << 20

@@ -96,7 +96,7 @@ def resident_mb(pid: int) -> float:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors as Linux shows them")
 @pytest.mark.slow
 def test_crowds_of_slow_clients_shut_nobody_out(tmp_path: Path, room: None) -> None:
-    """More of them than there are descriptors, three kinds one after the other; then SIGTERM with a crowd at the door."""
+    """More than there are descriptors, three kinds one after the other; then SIGTERM with a crowd at the door."""
     with Deployment(tmp_path, mode="http") as deployment:
         deployment.up(descriptors=DESCRIPTORS)
         friends = Friends(deployment)
