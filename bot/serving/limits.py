@@ -13,12 +13,12 @@ RESERVED = frozenset({"/slack/events", "/livez", "/readyz", "/healthz"})
 class Limits:
     """Counts are of one process; times are seconds, sizes bytes.
 
-    `connections` may be open, `by_address` of them from one public address. `at_work` requests may be carried out at
-    once beside those to `RESERVED` addresses; others wait up to `turn_s` for a turn. A head has to be there in
-    `head_s`, a body in `body_s` with some of it every `stall_s`, and an answer has to be taken in `write_s`, and
-    beyond that at `slowest` bytes a second. `body` is what one may have, `bodies` what is held of all together, `spare_bodies` what
-    is held beyond that for `RESERVED`, and `unread` the same of answers. `streams` are followed at once, `streams_each`
-    by one person.
+    `connections` may be open, `by_address` of them from one public address, each idle for `idle_s`: longer than common
+    proxies keep one. `at_work` requests may be carried out at once beside those to `RESERVED` addresses; others wait up
+    to `turn_s` for a turn. A head has to be there in `head_s`, a body in `body_s` with some of it every `stall_s`; an
+    answer has to be taken in `write_s`, beyond that at `slowest` bytes a second. A body may have `body` bytes; of all
+    together `bodies` are held, for `RESERVED` ones `spare_bodies` more, and `unread` of answers. `streams` are followed
+    at once, `streams_each` by one person.
     """
 
     connections: int = MOST_CONNECTIONS
@@ -26,6 +26,7 @@ class Limits:
     at_work: int = MOST_CONNECTIONS - 64
     streams: int = MOST_CONNECTIONS // 2
     streams_each: int = MOST_CONNECTIONS // 8
+    idle_s: int = 75
     head_s: float = 10.0
     body_s: float = 30.0
     stall_s: float = 10.0

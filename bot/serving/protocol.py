@@ -17,6 +17,8 @@ MAX_HEAD = 32 * 1024
 MAX_FIELDS = 100
 MAX_PIECES = 10_000
 """Chunks, or separate arrivals, of one body: each costs time, however small it is."""
+MAX_AHEAD = 64 * 1024
+"""Bytes of further requests that may come before the one at work is answered."""
 _WORDS = {408: "The request did not come in time.", 431: "The head of the request is too large."}
 
 
@@ -79,6 +81,8 @@ class Guarded(H11Protocol):
         super().data_received(data)
         if self.phase is Phase.INCOMPLETE and self._whole():
             self._all.moved(self, Phase.AT_WORK)
+        if self.flow.read_paused and len(self.conn.trailing_data[0]) > MAX_AHEAD:
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

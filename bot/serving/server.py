@@ -26,6 +26,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app, http=Guarded, ws="none", log_config=None, access_log=False, lifespan="off",
                 timeout_graceful_shutdown=GRACE_S, server_header=False,
+                timeout_keep_alive=connections.limits.idle_s,
             )
         )  # fmt: skip
         self._connections = connections

@@ -21,7 +21,7 @@ from bot.serving.guard import Guard
 from bot.serving.limits import Limits
 from bot.serving.server import Server
 
-LARGE = 8 << 20
+LARGE = 4 << 20
 
 
 class Serving:

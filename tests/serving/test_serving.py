@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from crowds import LARGE, Serving, answered, ended, many, wait_for
@@ -164,7 +166,7 @@ def test_whoever_does_not_read_makes_room_too(serve: Serve) -> None:
 def test_when_all_are_at_work_a_newcomer_waits_for_the_next_to_be_done(serve: Serve) -> None:
     """Whoever sends one request after the other does not keep the place."""
     serving = serve(connections=4)
-    with many(serving, 4, ASK * 5000):
+    with many(serving, 4, ASK * 1500):
         assert serving.ask(ASK) == (200, b"alive")
     with many(serving, 4, b"GET /held HTTP/1.1\r\nHost: bot\r\n\r\n") as held:
         wait_for(lambda: len(serving.connections) == 4)
@@ -173,7 +175,7 @@ def test_when_all_are_at_work_a_newcomer_waits_for_the_next_to_be_done(serve: Se
             with pytest.raises(TimeoutError):
                 late.recv(100)
             serving.let_go.set()
-            late.settimeout(5)
+            late.settimeout(10)
             assert answered(late) == (200, b"alive")
         assert [answered(each) for each in held] == [(200, b"held")] * 4
 
@@ -210,6 +212,38 @@ def test_bodies_are_bounded_together(serve: Serve) -> None:
         assert answered(clients[0])[0] == 503
         clients[-1].sendall(b"x" * 41_000)
         assert answered(clients[-1]) == (200, b"50000")
+
+
+def test_nobody_may_ask_far_ahead(serve: Serve) -> None:
+    """What comes behind a request at work is kept, so it may not be much."""
+    serving = serve()
+    with serving.connect(b"GET /held HTTP/1.1\r\nHost: bot\r\n\r\n") as greedy, suppress(ConnectionError):
+        wait_for(lambda: len(serving.connections) == 1)
+        for _ in range(100):
+            greedy.sendall(ASK * 100)
+    wait_for(lambda: len(serving.connections) == 0)
+
+
+def test_with_no_descriptor_left_it_neither_spins_nor_stays_shut(serve: Serve) -> None:
+    """However wrong the limits are: half requests make room, and so does time."""
+    serving = serve()
+    clients = [socket.socket() for _ in range(60)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(each.fileno() for each in clients) + 10, hard))
+    try:
+        began = time.process_time()
+        for each in clients:
+            each.settimeout(10)
+            each.connect(("127.0.0.1", serving.port))
+            if each is not clients[-1]:
+                each.sendall(HALF_HEAD)
+        clients[-1].sendall(ASK)
+        assert answered(clients[-1]) == (200, b"alive")
+        assert time.process_time() - began < 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in clients:
+            each.close()
 
 
 def test_half_requests_do_not_hold_up_the_end(serve: Serve) -> None:
