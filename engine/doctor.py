@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import redis
 
-from engine import boot, health, home
+from engine import boot, descriptors, health, home
 from engine.actors import Hints
 from engine.errors import BadSettings
 from engine.runtime import Runtime
@@ -73,6 +73,19 @@ def of_files(settings: Settings) -> Iterator[Finding]:
                       f"chmod -R go= {shlex.quote(str(settings.home / 'var'))}")  # fmt: skip
     if not found:
         yield Finding(Level.OK, "files", "are the bot's alone")
+
+
+def of_descriptors() -> Iterator[Finding]:
+    """How many files and connections a process that is started like this one may have open."""
+    allowed = descriptors.allowed()
+    if allowed >= descriptors.ENOUGH:
+        yield Finding(Level.OK, "descriptors", f"up to {allowed} open files and connections a process")
+        return
+    yield Finding(
+        Level.WARN, "descriptors", f"a process may have at most {allowed} open files and connections",
+        f"Allow {descriptors.ENOUGH} or more where the bot is started: `ulimit -n`, `LimitNOFILE=` of systemd, or "
+        "`--ulimit nofile=` of Docker.",
+    )  # fmt: skip
 
 
 def of_database(settings: Settings) -> tuple[list[Finding], Runtime | None]:

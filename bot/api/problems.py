@@ -36,6 +36,7 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Not possible here",
+    408: "Too slow",
     409: "Not as things are now",
     412: "Changed meanwhile",
     413: "Too large",
@@ -48,7 +49,7 @@ _TITLES = {
 }
 _CODES = {
     400: "malformed", 401: "not_authenticated", 403: "not_allowed", 404: "not_found", 405: "method_not_allowed",
-    409: "conflict", 413: "too_large", 415: "unsupported_media_type", 422: "invalid_parameters",
+    408: "timeout", 409: "conflict", 413: "too_large", 415: "unsupported_media_type", 422: "invalid_parameters",
     429: "too_many_requests", 503: "unavailable",
 }  # fmt: skip
 

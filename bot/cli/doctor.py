@@ -46,6 +46,7 @@ def _findings(redactor: Redactor) -> Iterator[Finding]:
     redactor.add_all(read.secret_values())
     yield from doctor.of_settings(read)
     yield from doctor.of_files(read)
+    yield from doctor.of_descriptors()
     found, rt = doctor.of_database(read)
     yield from found
     yield from doctor.of_redis(read)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import socket
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +66,20 @@ def test_a_step_that_nobody_saw_ending_is_named_with_the_command_that_settles_it
     (found,) = told(doctor.of_stuck(house.rt))["runs"]
     assert found.level is Level.WARN
     assert f"runbook resolve {run} restart" in found.advice
+
+
+@pytest.mark.parametrize(("soft", "hard", "level"), [(100, 300, "warn"), (256, 4096, "ok"), (4096, 4096, "ok")])
+def test_a_process_takes_all_descriptors_it_may_have_and_few_are_told(soft: int, hard: int, level: str) -> None:
+    """In a process of its own, since a hard limit is lowered for good."""
+    program = (
+        "from engine import descriptors, doctor; found, = doctor.of_descriptors(); "
+        "print(descriptors.raise_limit(), descriptors.limit(), found.level, bool(found.advice))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)),
+    ).stdout.split()  # fmt: skip
+    assert said == [str(hard), str(hard), level, str(level == "warn")]
 
 
 def test_runs_that_go_on_are_not_stuck(house: House) -> None:
