@@ -147,6 +147,7 @@ class _Files:
         if len(self.raw) + len(self._wanted) > MAX_FILES:
             raise self._too_much(f"{MAX_FILES:,} files")
         file: FileDescriptorProto = _read(FileDescriptorProto, raw, wanted)
+        self._check_names(file.name, file.package, *file.dependency)
         if file.name in self.raw:
             if self.raw[file.name] != raw:
                 raise self.nonsense(f"it tells {shown(file.name)} in two ways")
@@ -160,6 +161,11 @@ class _Files:
             if name not in self.raw:
                 self._wanted[name] = None
 
+    def _check_names(self, *names: str | bytes) -> None:
+        """protobuf gives bytes for what should be text and is not."""
+        if any(isinstance(name, bytes) for name in names):
+            raise self.nonsense("it has a name that is not UTF-8")
+
     def _count(self, file: FileDescriptorProto) -> None:
         if len(file.dependency) > MAX_FILES:
             raise self._too_much(f"{MAX_FILES:,} files")
@@ -168,8 +174,10 @@ class _Files:
             before, one = waiting.pop()
             self._count_parts(one)
             for each in (each for several in _parts(one) for each in several):
-                length = before + 1 + len(getattr(each, "name", ""))
-                if max(length, len(getattr(each, "json_name", ""))) > MAX_NAME_CHARS:
+                own, json_name = getattr(each, "name", ""), getattr(each, "json_name", "")
+                self._check_names(own, json_name)
+                length = before + 1 + len(own)
+                if max(length, len(json_name)) > MAX_NAME_CHARS:
                     raise self.nonsense(f"it has a name of more than {MAX_NAME_CHARS} letters")
                 if isinstance(each, _CONTAINERS):
                     waiting.append((length, each))

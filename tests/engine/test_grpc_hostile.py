@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from test_grpc_step import channels_to, run
 from engine.egress import CallFailed
 from engine.steps.grpc_files import MAX_EXTENSIONS, MAX_FILES, MAX_NAME_CHARS, MAX_PARTS, SchemaProblem
 from engine.steps.grpc_schema import fetch
+from engine.steps.grpc_weight import TooHeavy
 from engine.steps.outcome import Abandoned, Failed
 
 Files = list[FileDescriptorProto]
@@ -211,6 +213,9 @@ DESCRIPTIONS: list[tuple[Callable[[], list[bytes]], str]] = [
     (message_set, "Order is a message set"),
     (unseen_names, "a\\u0000\\u001b[31m\\u202eb is missing"),
     (lambda: [b"\x0a\x05sho"], "cannot be read"),
+    (lambda: [b"\x0a\x01\x80"], "not UTF-8"),
+    (lambda: [b"\x0a\x01a\x1a\x01\x80"], "not UTF-8"),
+    (lambda: [b"\x0a\x01a\x22\x03\x0a\x01\x80"], "not UTF-8"),
     (lambda: [b"x" * 5 * MB], "more than 4 MiB"),
     (lambda: [b"\x22\x02\x12\x00" * 400_000], "too large"),
 ]
@@ -367,3 +372,31 @@ def test_what_a_server_says_of_an_error_is_fit_to_be_shown(text: str) -> None:
         fetch("shop.v1.Orders", lambda _question: error.SerializeToString(), lambda: None)
     assert str(told.value).isprintable()
     assert len(str(told.value)) < 700
+
+
+def _orders() -> bytes:
+    file = shop(dependency=["google/protobuf/timestamp.proto"])
+    for kind, name in (
+        (Kind.TYPE_STRING, ""),
+        (Kind.TYPE_MESSAGE, ".google.protobuf.Timestamp"),
+        (Kind.TYPE_INT64, ""),
+    ):
+        add(file, kind, name)
+    return answer_of(one(file, file_of(timestamp_pb2)))
+
+
+ORDERS = _orders()
+EDITS = st.lists(st.tuples(st.integers(0, len(ORDERS) - 1), st.integers(0, 255)), max_size=6)
+
+
+@settings(deadline=None)
+@given(EDITS, st.binary(max_size=60))
+def test_a_damaged_description_ends_in_a_sentence(edits: list[tuple[int, int]], data: bytes) -> None:
+    """With any bytes of it changed, and any bytes as the answer, nothing else is raised."""
+    damaged = bytearray(ORDERS)
+    for place, byte in edits:
+        damaged[place] = byte
+    with contextlib.suppress(SchemaProblem, TooHeavy):
+        method = fetch("shop.v1.Orders", lambda _question: bytes(damaged), lambda: None).method("Cancel")
+        method.encode({"f1": ["x"], "f3": [1]})
+        method.decode(data)
