@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
-from house import House, runbook
+from house import House, at_once, runbook
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,6 +152,8 @@ def test_a_wait_takes_events_of_the_senders_it_names(house: House, post: Post) -
     assert post({**EVENT, "event_id": "e3"}).status_code == 202
     assert house.run(run) == "SUCCESS"
     assert executions.view(house.rt, run).steps[0].outputs["event_id"] == "e3"
+    (told,) = [each.data for each in house.events(run) if each.kind == "event_received"]
+    assert told == {"key": "deploy", "event_id": "e3", "sender": "ci"}
 
 
 def test_a_shared_wait_hears_what_is_for_another_team_and_takes_it_from_nobody(house: House, post: Post) -> None:
@@ -238,6 +241,15 @@ def test_of_a_sender_so_much_is_kept_and_no_more(house: House, post: Post, monke
     assert house.run(run) == "SUCCESS"
     house.clock.tick(waits.KEEP_MS + 1)
     assert sent(7).status_code == 202
+
+
+def test_of_a_sender_no_more_is_kept_however_much_comes_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of different keys, so that nothing else makes them wait for each other."""
+    monkeypatch.setattr(incoming, "MAX_EARLY", 3)
+    sent = [partial(incoming.deliver, house.rt, f"k{number}", f"e{number}", "ci", {}) for number in range(8)]
+    results = at_once(*sent)
+    assert results.count(True) == 3
+    assert [type(each) for each in results if each is not True] == [incoming.TooMuchKept] * 5
 
 
 def test_of_a_sender_so_many_bytes_are_kept(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
