@@ -158,8 +158,7 @@ class Sweeper:
 
     def _end_cleanup(self, execution_id: str) -> None:
         with change(self._rt, execution_id, "end_cleanup") as transition:
-            if lifecycle.cleanup_ended(transition.execution, transition.at):
-                lifecycle.force_end(transition, None, "the cleanup used up its time")
+            lifecycle.end_overdue(transition)
 
     def _overdue(self, at: int) -> list[str]:
         with database.reading():

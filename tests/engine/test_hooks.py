@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
-from house import House, runbook
+from house import House, at_once, runbook
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,6 +168,8 @@ def test_a_wait_takes_events_of_the_senders_it_names(house: House, post: Post) -
     assert post({**EVENT, "event_id": "e3"}).status_code == 202
     assert house.run(run) == "SUCCESS"
     assert executions.view(house.rt, run).steps[0].outputs["event_id"] == "e3"
+    (told,) = [each.data for each in house.events(run) if each.kind == "event_received"]
+    assert told == {"key": "deploy", "event_id": "e3", "sender": "ci"}
 
 
 def test_a_shared_wait_hears_what_is_for_another_team_and_takes_it_from_nobody(house: House, post: Post) -> None:
@@ -256,6 +259,15 @@ def test_of_a_sender_so_much_is_kept_and_no_more(house: House, post: Post, monke
     assert sent(7).status_code == 202
 
 
+def test_of_a_sender_no_more_is_kept_however_much_comes_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of different keys, so that nothing else makes them wait for each other."""
+    monkeypatch.setattr(incoming, "MAX_EARLY", 3)
+    sent = [partial(incoming.deliver, house.rt, f"k{number}", f"e{number}", "ci", {}) for number in range(8)]
+    results = at_once(*sent)
+    assert results.count(True) == 3
+    assert [type(each) for each in results if each is not True] == [incoming.TooMuchKept] * 5
+
+
 def test_of_a_sender_so_many_bytes_are_kept(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few large events are as much as many small ones."""
     monkeypatch.setattr(incoming, "MAX_EARLY_BYTES", 100_000)
@@ -275,8 +287,9 @@ def test_what_nobody_took_is_dropped_after_an_hour_and_known_for_a_day(house: Ho
     assert house.run(run, patience_ms=1) == "WAITING"
 
 
-def test_whoever_is_not_a_sender_gets_one_answer(post: Post) -> None:
-    """Nothing tells a wrong secret from a missing one, and nothing is kept."""
+@pytest.mark.parametrize("half", [0, 1])
+def test_whoever_is_not_a_sender_gets_one_answer(post: Post, half: int) -> None:
+    """Nothing tells a wrong secret from a missing one, and nothing is kept. Of one address not many are heard."""
     body = json.dumps(EVENT).encode()
     wrong = [
         {},
@@ -295,7 +308,7 @@ def test_whoever_is_not_a_sender_gets_one_answer(post: Post) -> None:
         {"X-Signature": "sha256=" + hmac.new(b"ci-secret-8f742231", body, hashlib.sha256).hexdigest()},
         {"X-Slack-Signature": "v0=abc"},
     ]
-    encoded = [{name: value.encode() for name, value in each.items()} for each in wrong]
+    encoded = [{name: value.encode() for name, value in each.items()} for each in wrong[half::2]]
     answers = [post(headers=each) for each in encoded]
     assert {each.status_code for each in answers} == {401}
     assert len({each.content for each in answers}) == 1
