@@ -28,6 +28,7 @@ from bot.metrics import Counted, Metrics
 from bot.page.door import Pages
 from bot.slack.app import Door
 from bot.slack.client import web_client
+from bot.slack.conversations import connected
 from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE, Directory
 from bot.slack.http import MAX_BODY, Receiver
@@ -57,7 +58,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     than the database's.
     """
     listening = inherited() or bind(settings)
-    rt = boot.open_engine(settings)
+    rt = connected(boot.open_engine(settings))
     for problem in boot.make_tools(settings, redactor).secrets.register_all():
         log.warning("%s", problem)
     stop = threading.Event()

@@ -63,7 +63,8 @@ class Action(StrEnum):
 class Actor:
     """Who asks, and through which door (slack, cli, api, system). `standing` is as in `PersonRecord`, or unknown.
 
-    `scopes` is what the token they came with is for, None where they came in person.
+    `scopes` is what the token they came with is for, None where they came in person. `here` is the channel in which
+    they are seen to be now: they typed or clicked there.
     """
 
     user_id: str
@@ -72,6 +73,7 @@ class Actor:
     standing: str = "member"
     door: str = "slack"
     scopes: frozenset[Scope] | None = None
+    here: str = ""
 
 
 SYSTEM = Actor(user_id="system", name="Runbook Bot", standing="member", door="system")

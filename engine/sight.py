@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from engine import catalog, executions
+from engine import catalog, channels, executions
 from engine.access import Action, Actor, teams_seen, verdict
 from engine.runtime import Runtime
 from storage.records import ExecutionRecord, RunbookRecord
@@ -21,8 +21,8 @@ def runbook(rt: Runtime, actor: Actor, slug: str) -> RunbookRecord:
 
 
 def execution(rt: Runtime, actor: Actor, execution_id: str) -> ExecutionRecord:
-    """The run of this id. Raises `NotFound`."""
+    """The run of this id, without what belongs to a channel that is not theirs. Raises `NotFound`."""
     found = executions.find(rt, execution_id)
     if not verdict(rt, actor, Action.VIEW, found).allowed:
         raise executions.no_such(execution_id)
-    return found
+    return channels.shown(rt, actor, found)

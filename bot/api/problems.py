@@ -22,6 +22,7 @@ STATUS: Mapping[type[errors.EngineError], int] = {
     errors.NotAuthenticated: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
+    errors.ChannelUnknown: 503,
     errors.NotApproved: 409,
     errors.Stale: 412,
     errors.Conflict: 409,

@@ -37,7 +37,7 @@ def status(ask: Ask) -> Message:
         found = executions.recent(rt, channel=ask.place.channel, open_only=True)
         if len(found) > 1:
             return lists.runs_view(found)
-    return card.card(executions.view(rt, shown_run(ask)), live=False)
+    return card.card(executions.view(rt, shown_run(ask), ask.actor), live=False)
 
 
 def because(ask: Ask) -> Message:
@@ -96,7 +96,7 @@ def _wrong(ask: Ask, sentence: str) -> GrammarError:
 
 def catch_up(ask: Ask) -> Message:
     """`catchup`."""
-    incidents.recognise(ask.desk.rt, ask.place.channel, *ask.desk.directory.channel(ask.place.channel))
+    incidents.recognise(ask.desk.rt, ask.place.channel, *ask.desk.about(ask.place.channel))
     return story.catchup_view(catchup.catch_up(ask.desk.rt, ask.actor, ask.place.channel), ask.spoken)
 
 

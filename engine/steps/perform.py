@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine import context
-from engine.definition.kinds import render_with
+from engine.definition.kinds import channel_is_value, render_with
 from engine.definition.model import Runbook, Step
 from engine.egress import Egress
 from engine.errors import EngineError
@@ -187,7 +187,8 @@ def _delay(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outco
 
 
 def _message(claim: Claim, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
-    return message.run(render_with(claim.step, claim.visible), redact=tools.redactor.redact_json)
+    with_ = render_with(claim.step, claim.visible)
+    return message.run(with_, redact=tools.redactor.redact_json, by_value=channel_is_value(claim.step))
 
 
 def _wait(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
