@@ -174,6 +174,7 @@ class Rooms:
         return known is None or person in known
 
     def _ask(self, channel: str) -> None:
+        assert database.proxy.obj.is_closed(), "Slack is asked while the database is held"
         self.asked.append(channel)
         if self.away is not None:
             raise self.away
