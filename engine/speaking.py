@@ -51,6 +51,7 @@ def why_not(rt: Runtime, execution: ExecutionRecord, said: Json) -> str:
 
 
 def _ruling(rt: Runtime, execution: ExecutionRecord, channel: str) -> Ruling:
-    """Judged for who asked for the run, in whose own channel the card is already."""
-    own = str((execution.incident or {}).get("channel") or "")
-    return channels.ruling(rt, Actor(execution.requester, here=own), channel)
+    """Judged for who asked for the run. The run's own channel was judged when it was asked for, and is its card's."""
+    if channel == (execution.incident or {}).get("channel"):
+        return Ruling(Standing.IN)
+    return channels.ruling(rt, Actor(execution.requester), channel)
