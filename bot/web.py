@@ -32,6 +32,7 @@ from bot.serving.server import Server
 from bot.serving.streams import Streams
 from bot.slack.app import Door
 from bot.slack.client import web_client
+from bot.slack.conversations import connected
 from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE, Directory
 from bot.slack.http import Receiver
@@ -64,7 +65,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     """
     descriptors.raise_limit()
     listening = inherited() or bind(settings)
-    rt = boot.open_engine(settings)
+    rt = connected(boot.open_engine(settings))
     for problem in boot.make_tools(settings, redactor).secrets.register_all():
         log.warning("%s", problem)
     stop = threading.Event()

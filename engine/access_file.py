@@ -18,21 +18,29 @@ from engine.definition.yaml_source import read as read_yaml
 NAME = "_access.yaml"
 _ID = re.compile(r"[UWS][A-Z0-9]{2,20}")
 _LISTS = ("platform_admins", "responders")
-_TOP = (*_LISTS, "teams")
+_CHANNELS = "external_channels"
+_CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,20}")
+_TOP = (*_LISTS, "teams", _CHANNELS)
 _TEAM = ("admins", "members")
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Ids starting with U or W are people's, with S user groups'."""
+    """Ids starting with U or W are people's, with S user groups'.
+
+    `external_channels` are the channels shared with other workspaces in which the bot speaks all the same.
+    """
 
     platform_admins: tuple[str, ...]
     responders: tuple[str, ...]
     teams: dict[str, dict[str, tuple[str, ...]]]
+    external_channels: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         teams = {team: {role: list(ids) for role, ids in who.items()} for team, who in sorted(self.teams.items())}
-        return {"platform_admins": list(self.platform_admins), "responders": list(self.responders), "teams": teams}
+        lists = {"platform_admins": list(self.platform_admins), "responders": list(self.responders)}
+        external = {_CHANNELS: list(self.external_channels)} if self.external_channels else {}
+        return {**lists, "teams": teams, **external}
 
 
 def read(path: Path) -> tuple[Policy | None, list[Problem]]:
@@ -57,6 +65,7 @@ def _problems(source: Source) -> list[Problem]:
     found = _unknown_keys(source, data, (), _TOP)
     for name in _LISTS:
         found += _bad_ids(source, data.get(name), (name,))
+    found += _bad_channels(source, data.get(_CHANNELS))
     teams = data.get("teams")
     if teams is not None and not isinstance(teams, dict):
         return [
@@ -101,8 +110,21 @@ def _written(value: Any) -> str:
     return shortened(value if isinstance(value, str) else json.dumps(value))
 
 
+def _bad_channels(source: Source, ids: Any) -> list[Problem]:
+    if ids is None:
+        return []
+    if not isinstance(ids, list):
+        return [source.problem(source.place((_CHANNELS,)), f"`{_CHANNELS}` must be a list of Slack channel ids")]
+    return [
+        source.problem(source.place((_CHANNELS, index)), f"`{_written(each)}` is no channel's id, such as C0123456789")
+        for index, each in enumerate(ids)
+        if not (isinstance(each, str) and _CHANNEL.fullmatch(each))
+    ]
+
+
 def _policy(data: dict[str, Any]) -> Policy:
     teams = {
         team: {role: tuple(who.get(role) or ()) for role in _TEAM} for team, who in (data.get("teams") or {}).items()
     }
-    return Policy(tuple(data.get("platform_admins") or ()), tuple(data.get("responders") or ()), teams)
+    admins, responders, external = (tuple(data.get(name) or ()) for name in (*_LISTS, _CHANNELS))
+    return Policy(admins, responders, teams, external)

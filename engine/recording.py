@@ -188,9 +188,13 @@ def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> boo
     """
     text, channel = outcome.text, outcome.channel
     shown = bool((transition.execution.incident or {}).get("channel"))
-    if not flow.succeed(transition, step, {"text": text}, "" if shown else NOT_POSTED):
+    why = f"not posted: {outcome.unposted}" if outcome.unposted else ""
+    if not flow.succeed(transition, step, {"text": text}, why if shown else NOT_POSTED):
         return False
-    transition.tell("message", step.path, text=text, channel=channel, thread=outcome.thread, posted=shown)
+    transition.tell(
+        "message", step.path, text=text, channel=channel, thread=outcome.thread, by_value=outcome.by_value,
+        posted=shown and not why, unposted=outcome.unposted,
+    )  # fmt: skip
     if not shown:
         log.info("%s of %s says, with no channel to say it in: %s", step.path, step.execution_id, text)
     _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())

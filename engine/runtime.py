@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from engine.conversations import Conversations, NoSlack
 from engine.redaction import Redactor
 from engine.secrets import SecretStore
 from engine.settings import Settings
@@ -12,11 +13,15 @@ from engine.settings import Settings
 
 @dataclass(frozen=True)
 class Runtime:
-    """`hint` says that these executions may have work now. It never raises and may do nothing: a sweep follows."""
+    """`hint` says that these executions may have work now. It never raises and may do nothing: a sweep follows.
+
+    `conversations` answers for Slack's channels.
+    """
 
     settings: Settings
     workspace_id: int
     hint: Callable[[Iterable[str]], None]
+    conversations: Conversations = field(default_factory=NoSlack)
     _redactor: Redactor = field(default_factory=Redactor, init=False, repr=False, compare=False)
 
     def redactor(self) -> Redactor:

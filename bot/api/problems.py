@@ -20,8 +20,10 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 STATUS: Mapping[type[errors.EngineError], int] = {
     errors.NotAuthenticated: 401,
+    errors.ChannelNotAllowed: 403,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
+    errors.ChannelUnknown: 503,
     errors.NotApproved: 409,
     errors.Stale: 412,
     errors.Conflict: 409,

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from bot.api import models
 from bot.api.caller import Asking
-from bot.api.executions import STEERED, seen
+from bot.api.executions import STEERED, seen, told
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine import approvals, controls, executions, skipping
@@ -35,21 +35,21 @@ def retry_step(caller: Asking, execution: str, step: str, how: models.Retry) -> 
     """Let a failed run go on from this failed step. With other parameters every gate is asked again first."""
     run = seen(caller, execution)
     done = controls.retry(caller.rt, caller.actor, run.id, step, how.parameters, how.reason)
-    return models.Execution.of(done)
+    return told(caller, done)
 
 
 @router.post("/{step}/skip", responses=STEERED, **needs(Action.SKIP))
 def skip_step(caller: Asking, execution: str, step: str, why: models.Why) -> models.Execution:
     """Leave it out; what needs it goes on. The reason is required."""
     run = seen(caller, execution)
-    return models.Execution.of(skipping.skip(caller.rt, caller.actor, run.id, step, why.reason))
+    return told(caller, skipping.skip(caller.rt, caller.actor, run.id, step, why.reason))
 
 
 @router.post("/{step}/resolve", responses=STEERED, **needs(Action.RESOLVE))
 def resolve_step(caller: Asking, execution: str, step: str, how: models.Resolve) -> models.Execution:
     """Settle a step whose outcome nobody saw. The note is required: it says what you know."""
     run = seen(caller, execution)
-    return models.Execution.of(controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note))
+    return told(caller, controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note))
 
 
 @router.post("/{step}/approve", responses=STEERED, **needs(Action.VOTE))

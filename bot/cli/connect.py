@@ -206,10 +206,11 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
 
     from bot.api import app as api
     from bot.slack.client import web_client
+    from bot.slack.conversations import connected
     from bot.slack.directory import Directory
     from engine import boot, people
 
-    rt = boot.open_engine(settings)
+    rt = connected(boot.open_engine(settings))
     directory = None
     if settings.slack_mode != "none":
         directory = Directory(rt, web_client(settings))

@@ -29,7 +29,8 @@ from bot.slack.views import thread
 from bot.slack.views.gate import gate_post
 from bot.slack.views.parts import Message, said
 from bot.slack.views.reminder import reminder
-from engine import events, executions, projection
+from engine import channels, events, executions, projection, speaking
+from engine.conversations import Unasked
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage.records import CardRecord, EventRecord, PostRecord, VoteRecord
@@ -42,6 +43,12 @@ BUSY_WAIT_S = 0.2
 IDLE_WAIT_S = 0.5
 CARDS = 200
 
+EXTERNAL = "external_channel"
+"""The bot's own word for a channel that is shared with other workspaces, which nobody allowed."""
+UNKNOWN = "channel_unknown"
+"""The same, where Slack does not tell this bot whose channel it is."""
+OUTSIDE_FRESH_S = 600.0
+"""How long a channel is taken for the workspace's own, or not: Slack answers fifty such questions a minute."""
 CHANNEL_GONE = {
     "channel_not_found",
     "is_archived",
@@ -124,6 +131,10 @@ class Projector:
 
     def _advance(self, card: CardRecord) -> None:
         try:
+            closed = self._closed_to_us(card)
+            if closed:
+                self._not_heard(card, closed)
+                return
             view = executions.view(self._rt, card.execution_id)
             ts = self._updated_card(card, view)
             self._settle_posts(card, view)
@@ -142,6 +153,17 @@ class Projector:
         except Exception:
             log.exception("%s could not be shown", card.execution_id)
             self._back_off(card)
+
+    def _closed_to_us(self, card: CardRecord) -> str:
+        """The word for why nothing may be shown in a card's channel, "" where it may. Raises NotNow as `post`."""
+        try:
+            return EXTERNAL if channels.outside(self._rt, card.channel, OUTSIDE_FRESH_S) else ""
+        except Unasked as trouble:
+            log.warning("%s is not shown in %s for now. %s", card.execution_id, card.channel, trouble)
+            if not trouble.passing:
+                return UNKNOWN
+            self._back_off(card)
+            raise NotNow from trouble
 
     # The card
 
@@ -246,12 +268,17 @@ class Projector:
     def _post_message(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
         """What a `message` step says: in the run's thread, or by itself in its channel.
 
-        Another channel that cannot be written to is said in the thread, and the run's own card goes on.
+        Another channel that cannot be written to, or in which the bot may not speak for who asked for the run, is said
+        in the thread, and the run's own card goes on.
         """
         channel = event.data.get("channel") or card.channel
         mark = _mark(view, f"event:{event.seq}")
         if channel == card.channel and event.data.get("thread", True):
             self._poster.post(channel, _same(thread.message(event)), mark, ts)
+            return
+        why = speaking.why_not(self._rt, view.execution, event.data) if channel != card.channel else ""
+        if why:
+            self._poster.post(card.channel, _same(thread.unposted(event, channel, why)), mark, ts)
             return
         try:
             self._poster.post(channel, _same(thread.message(event)), mark)

@@ -222,6 +222,15 @@ def render_with_marks(step: Step, context: Mapping[str, Json]) -> dict[str, Json
     return {**render_with(rest, context), **shown}
 
 
+def channel_is_value(step: Step) -> bool:
+    """Whether a step is a message to a channel that its author did not choose by writing its id.
+
+    A direct message is somebody's, whoever wrote down its id.
+    """
+    channel = str(step.with_.get("channel") or "") if step.kind == "message" else ""
+    return has_template(channel) or channel.startswith("D")
+
+
 def render_known(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
     """What a gate shows of a step's `with`: each leaf rendered by itself, or as written if `context` is too little."""
     kind = KINDS[step.kind]

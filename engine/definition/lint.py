@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from engine.definition.kinds import KINDS, Treatment
+from engine.definition.kinds import KINDS, Treatment, channel_is_value
 from engine.definition.model import Concurrency, Json, Problem, Runbook, Step
 from engine.definition.references import FACTS
 from engine.definition.schema import Finding, Path
@@ -16,6 +16,7 @@ from engine.expressions.conditions import sources
 from engine.expressions.grammar import Syntax
 
 _GUARDED = re.compile(r"\bdefault\b|\bis (not )?(un)?defined\b")
+_OWN_CHANNEL = re.compile(r"\{\{\s*incident\.channel\s*\}\}")
 _BODIES = ("text", "payload")
 _FOR_PEOPLE = frozenset({"approval", "wait"})
 
@@ -44,6 +45,7 @@ def findings(runbook: Runbook) -> Iterator[Finding]:
         yield from _optional_findings(placed, optional)
         yield from _unsure_findings(placed, runbook)
         yield from _incident_findings(placed)
+        yield from _channel_findings(placed)
         if placed.step.kind in _FOR_PEOPLE and _others_queue(runbook.concurrency):
             message = (
                 "while this waits, its execution holds the only place of its `concurrency` group, and others queue"
@@ -174,6 +176,17 @@ def _incident_findings(placed: Placed) -> Iterator[Finding]:
             if names:
                 message = f"`incident.{min(names)}` is there only where people gave the incident that field: "
                 yield Finding(place, f"{message}give it a `default`, or take it by a parameter's `x-prefill`")
+
+
+def _channel_findings(placed: Placed) -> Iterator[Finding]:
+    """A message whose channel is not written down; that of the run itself is always where its requester is."""
+    channel = str(placed.step.with_.get("channel") or "")
+    if channel_is_value(placed.step) and not _OWN_CHANNEL.fullmatch(channel):
+        message = (
+            "`channel` is not written down as a channel's id: the message is posted only where who asked for the run "
+            "is in that channel, as Slack says then, and fails the step where they are not"
+        )
+        yield Finding((*placed.with_path, "channel"), message)
 
 
 def _readers(placed: Placed) -> Iterator[tuple[Path, Json, bool]]:

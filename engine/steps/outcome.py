@@ -99,12 +99,16 @@ class Later:
 class Posted:
     """A message to post, redacted and bounded. The engine keeps it as an event and whoever shows the run posts it.
 
-    `channel` is a Slack channel's id, or None for the run's own; `thread` asks for the run's thread there.
+    `channel` is a Slack channel's id, or None for the run's own; `thread` asks for the run's thread there. `by_value`
+    says that no author wrote the id: who asked for the run has to be in that channel. `unposted` is why it is not to
+    be posted, "" where it is.
     """
 
     text: str
     channel: str | None
     thread: bool
+    by_value: bool = False
+    unposted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

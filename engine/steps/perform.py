@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine import context
-from engine.definition.kinds import render_with, render_with_marks, secret_parts
+from engine.definition.kinds import channel_is_value, render_with, render_with_marks, secret_parts
 from engine.definition.model import Runbook, Step
 from engine.egress import Egress
 from engine.errors import EngineError
@@ -208,8 +208,8 @@ def _delay(_claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callabl
     return delay.run(rendered.with_)
 
 
-def _message(_claim: Claim, rendered: Rendered, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
-    return message.run(rendered.with_, redact=tools.redactor.redact_json)
+def _message(claim: Claim, rendered: Rendered, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return message.run(rendered.with_, redact=tools.redactor.redact_json, by_value=channel_is_value(claim.step))
 
 
 def _wait(claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:

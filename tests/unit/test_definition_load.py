@@ -500,6 +500,16 @@ def test_the_published_schema_is_a_schema_and_agrees_with_the_kinds() -> None:
             "webhook: {url: 'https://h', payload: '{\"a\": \"{{ params.a }}\"}'}\n",
             ["5:38 `params.a` may be missing", "5:38 `payload` is JSON written as text"],
         ),
+        (
+            steps("{id: a, type: message, with: {text: hi, channel: '{{ execution.reason }}'}}"),
+            ["5:54 step `a`: `channel` is not written down as a channel's id"],
+        ),
+        (
+            steps("{id: a, type: message, with: {text: hi, channel: D0123456789}}"),
+            ["5:54 step `a`: `channel` is not written down as a channel's id"],
+        ),
+        (steps("{id: a, type: message, with: {text: hi, channel: C0123456789}}"), []),
+        (steps("{id: a, type: message, with: {text: hi, channel: '{{ incident.channel }}', thread: false}}"), []),
         (steps("{id: a, type: http, with: {url: 'http://127.0.0.1:3901/'}}"), []),
         ("webhook: {url: 'https://h', payload: '{\"a\": {{ execution.id | tojson }}}'}\n", []),
     ],

@@ -32,7 +32,7 @@ class Execution(BaseModel):
     requester: str
     owner: Annotated[str, Field(description="Who answers for it: whom it was handed to, else who asked for it.")]
     reason: str
-    incident: Json
+    incident: Json = Field(description="What it is about; null where that belongs to a channel that is not yours.")
     result: Json
     error: Json
     paused_reason: str | None
