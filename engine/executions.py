@@ -35,7 +35,8 @@ class GateView:
 
     `missing` is how many more approvals it needs, 0 once it is decided; `unmet` says in words which of its minima those
     who have approved do not meet yet ("1 of group db-owners"). `rejected_before` are the rejections of the same gate
-    when it was asked earlier, in this run or in one that it replays, the newest first.
+    when it was asked earlier, in this run, in one that it replays or in an earlier child of the same step, the newest
+    first.
     """
 
     approval: ApprovalRecord
@@ -230,7 +231,7 @@ def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateVi
     votes = tuple(approvals.votes(approval.id))
     if approval.status is not ApprovalStatus.PENDING:
         return GateView(approval, votes, 0)
-    before = tuple(approvals.rejections(executions.replayed(approval.execution_id), approval.path, approval.id))
+    before = tuple(approvals.rejections(executions.earlier_tries(approval.execution_id), approval.path, approval.id))
     approving = [vote.person for vote in votes if vote.decision is Decision.APPROVE]
     lacking = tuple(unmet(rt, approval.approvers, approving, team))
     # At least one while the gate is open: somebody who approved may have lost the right to since.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine import asking, catalog, children, choosers, containers, context, decide, flow, gates, reopening
-from engine.access import Action, Actor, Deed, Gate, as_of_now, authorise, verdict
+from engine.access import Action, Actor, Deed, Gate, admit, as_of_now, authorise, verdict
 from engine.controls import allowed, audited, must_be_approved, needs_reason, step_at
 from engine.errors import Conflict, NotAllowed
 from engine.lifecycle import change
@@ -54,6 +54,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str) -> ExecutionR
 
     Who asked for it must still be allowed to. Raises `NotAllowed`, and `Conflict` where nobody asks for that any more.
     """
+    admit(actor, Action.VOTE)
     found = allowed(rt, actor, Action.VIEW, execution_id)
     with change(rt, found.id, "agree_skip", Deed(actor, Action.VIEW)) as transition:
         step = step_at(found, path)

@@ -65,11 +65,17 @@ def parent_of(execution: ExecutionRecord) -> ExecutionRecord | None:
     return _first("id = (SELECT execution_id FROM step_run WHERE id = ?)", execution.parent_step)
 
 
-def replayed(execution_id: str) -> list[str]:
-    """The execution, the one that it replays, and so on backwards; needs an open connection."""
+def earlier_tries(execution_id: str) -> list[str]:
+    """The execution, those that it replays, and the children that the same steps had started before; needs an open
+    connection."""
     found = [execution_id]
-    while (run := by_id(found[-1])) is not None and run.replay_of is not None and run.replay_of not in found:
-        found.append(run.replay_of)
+    for each in found:
+        run = by_id(each)
+        before = [run.replay_of] if run is not None and run.replay_of is not None else []
+        if run is not None and run.parent_step is not None:
+            siblings = Execution.select(Execution.id).where(Execution.parent_step == run.parent_step)
+            before += [row[0] for row in tuples(siblings)]
+        found += [other for other in before if other not in found]
     return found
 
 

@@ -136,6 +136,13 @@ class EngineMachine(RuleBasedStateMachine):
         with suppress(EngineError):
             executions.request(self.house.rt, who, wanted, force=True)
 
+    @rule(gated=st.booleans())
+    def edit_the_child(self, gated: bool) -> None:
+        """Its newest version has a gate, or none, whatever runs were begun with."""
+        asks = [gate("ask", timeout="10m", approvers=APPROVERS)] if gated else []
+        with suppress(EngineError):  # it is like that already
+            self.house.publish(runbook("child", *asks, http("only", method="POST")))
+
     @rule(pick=PICK)
     def pause(self, pick: int) -> None:
         self.control(pick, lambda run: controls.pause(self.house.rt, CAROL, run))

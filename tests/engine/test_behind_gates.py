@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from engine.access import Actor
 from engine.errors import Conflict, NotAllowed
 from storage import audit, database
 from storage.records import PersonRecord
-from storage.states import Decision, Severity
+from storage.states import Decision, Scope, Severity
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
 FINE = answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")
@@ -560,6 +561,30 @@ def test_a_child_takes_no_parameters_of_its_own_and_does_not_go_on_past_its_pare
     with pytest.raises(Conflict, match="has to let it on first"):
         controls.retry(house.rt, CAROL, started)
     assert acted(target) == []
+
+
+def test_a_new_child_says_who_rejected_the_one_before(house: House, target: Target) -> None:
+    """The step that starts it was retried."""
+    house.publish(runbook("child", gate("ok")))
+    run = house.begin(SUB, act(target))
+    first = child(house, run)
+    approvals.vote(house.rt, DAVE, first, None, Decision.REJECT, "too risky")
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run)
+    (shown,) = executions.view(house.rt, child(house, run)).gates
+    assert [(vote.person, vote.comment) for vote in shown.rejected_before] == [(DAVE.user_id, "too risky")]
+
+
+def test_a_token_that_only_reads_agrees_to_nothing(house: House, target: Target) -> None:
+    """Agreeing is deciding."""
+    target.does["/backup"] = [BROKEN]
+    run = house.begin(gate("ok"), http("backup", target.url("/backup")), act(target))
+    house.run(run)
+    approve(house, run)
+    house.run(run)
+    skipping.skip(house.rt, CAROL, run, "backup", "no disk")
+    with pytest.raises(NotAllowed, match="lacks the scope approve"):
+        skipping.agree(house.rt, replace(DAVE, scopes=frozenset({Scope.READ, Scope.RUN})), run, "backup")
 
 
 # What nobody puts up with
