@@ -11,11 +11,11 @@ from engine.errors import Conflict, ReasonRequired
 from engine.executions import GateView, find, gate_view
 from engine.expressions import ExpressionError
 from engine.lifecycle import change
-from engine.roles import unmet, users_in
+from engine.roles import candidates, unmet
 from engine.runtime import Runtime
 from engine.standing import standing_of
 from engine.transition import Transition
-from storage import approvals, audit, database, people, steps
+from storage import approvals, audit, database, steps
 from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, Severity
 
@@ -168,9 +168,7 @@ def deciders(rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str]
     voted = {vote.person for vote in gate.votes}
     found: list[str] = []
     with database.reading():
-        policy = people.policy(rt.workspace_id) or {}
-        members = sorted({member for group in people.groups(rt.workspace_id) for member in group.members})
-        for user in dict.fromkeys([*users_in(gate.approval.approvers), *users_in(policy), *members]):
+        for user in candidates(rt, gate.approval.approvers):
             if user in voted or user in beside:
                 continue
             actor = Actor(user, standing=standing_of(rt, user))
