@@ -27,8 +27,6 @@ RESERVED = frozenset({*FACTS["incident"], "case", "permalink"})
 MOST_FIELDS, LONGEST = 50, 1_000
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _OPEN_RUNS = 50
-BY_NAME = "system"
-"""Who opened an incident that its channel's name or topic told of."""
 
 
 @dataclass(frozen=True, slots=True)
