@@ -17,7 +17,7 @@ from storage import database
 from storage.tables import proxy
 
 STEPS = 5
-ADMIN = Actor("U0BENCH01")
+ADMIN = Actor("U0BENCH01", standing="member")
 _ACCESS = "platform_admins: [U0BENCH01]\nresponders: [U0BENCH01]\n"
 _numbers = itertools.count()
 

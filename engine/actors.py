@@ -25,6 +25,12 @@ POLL_MS = 250
 BELL = "runbook:bell"
 """The channel on which a sender says that there is a hint. Dramatiq alone would look for one less and less often."""
 
+MOST_WAITING = 1_000
+"""Hints that wait to be sent, as while Redis does not answer."""
+
+IDLE_S = 10.0
+"""How long the thread that sends hints waits for another before it ends."""
+
 BREAK_S = 2.0
 """How long no hint is tried after one failed, so that a stalled Redis costs one wait and not one a step."""
 
@@ -154,17 +160,35 @@ class BelledBroker(RedisBroker):
 
 
 class Hints:
-    """Sends hints. Never raises; `send` says whether Redis took them."""
+    """Sends hints to Redis from a thread of its own: whoever calls it never waits, and is never told.
+
+    What Redis does not take, and what comes while too many wait, is dropped: a sweep finds the work. Thread-safe.
+    """
 
     def __init__(self, broker: BelledBroker | None) -> None:
         self._broker = broker
         self._quiet_until = 0.0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._waiting: list[str] = []
+        self._sender: threading.Thread | None = None
 
     def __call__(self, execution_ids: Iterable[str]) -> None:
-        self.send(execution_ids)
+        if self._broker is None:
+            return
+        with self._changed:
+            self._waiting += list(execution_ids)[: max(0, MOST_WAITING - len(self._waiting))]
+            if self._sender is None and self._waiting:
+                self._sender = threading.Thread(target=self._run, name="hints", daemon=True)
+                self._sender.start()
+            self._changed.notify_all()
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Let what waits be sent; for no longer than this."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, seconds)
 
     def send(self, execution_ids: Iterable[str]) -> bool:
+        """Send these here and now; whether Redis took them. Never raises."""
         if self._broker is None or time.monotonic() < self._quiet_until:
             return False
         sent = False
@@ -175,11 +199,23 @@ class Hints:
             if sent:
                 self._broker.ring()
         except (dramatiq.errors.BrokerError, redis.RedisError) as error:
-            with self._lock:
-                self._quiet_until = time.monotonic() + BREAK_S
+            self._quiet_until = time.monotonic() + BREAK_S
             log.warning("Redis took no hint (%s); sweeps carry the work meanwhile", error)
             return False
         return True
+
+    def _run(self) -> None:
+        """Send what waits, until nothing has come for a while."""
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._waiting, IDLE_S):
+                    self._sender = None
+                    return
+                sending = list(self._waiting)
+            taken = self.send(sending)
+            with self._changed:
+                del self._waiting[: len(sending) if taken else None]
+                self._changed.notify_all()
 
 
 def _message(execution_id: str) -> dramatiq.Message[None]:

@@ -36,7 +36,8 @@ class Sweeper:
     """`run_due` is called with the ids of executions that have work now; it decides how it gets done.
 
     `grace_ms` is how long new work is left to its hint: 0 where there is no Redis to carry one. `worker_id` is whose
-    sweeper it is: that one is alive.
+    sweeper it is: that one is alive. `no_place` says of a run whether it waits for a place among this process's calls:
+    it is told when it has one, and not again and again before.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Sweeper:
         run_due: Callable[[Iterable[str]], None],
         grace_ms: int = HINT_GRACE_MS,
         worker_id: str = "",
+        no_place: Callable[[str], bool] = lambda _run: False,
     ) -> None:
         self._rt = rt
+        self._no_place = no_place
         self._run_due = run_due
         self._grace_ms = grace_ms
         self._worker_id = worker_id
@@ -181,10 +184,12 @@ class Sweeper:
                 transition.fail_run("timeout", f"The run used up its running time of {limit:g} s.")
 
     def _wake(self, at: int) -> None:
-        with database.reading():
-            due = executions.due(at - self._grace_ms, at, BATCH)
         now = time.monotonic()
-        self._hinted = {key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S}
+        self._hinted = {
+            key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S or self._no_place(key[0])
+        }
+        with database.reading():
+            due = executions.due(at - self._grace_ms, at, BATCH + len(self._hinted))
         fresh = [each for each in due.items() if each not in self._hinted]
         self._hinted |= dict.fromkeys(fresh, now)
         if fresh:
