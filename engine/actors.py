@@ -73,10 +73,10 @@ def make_actor(broker: BelledBroker, advance: Callable[[str], None]) -> None:
     dramatiq.actor(broker=broker, actor_name=QUEUE, queue_name=QUEUE)(run)
 
 
-def make_worker(broker: BelledBroker, threads: int) -> dramatiq.Worker:
-    """A worker that takes no more hints than it has threads for."""
-    worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=POLL_MS, worker_threads=threads)
-    worker.queue_prefetch = threads
+def make_worker(broker: BelledBroker, prefetch: int) -> dramatiq.Worker:
+    """A worker that takes one hint after the other, and no more than `prefetch` from Redis before it gets to them."""
+    worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=POLL_MS, worker_threads=1)
+    worker.queue_prefetch = prefetch
     worker.delay_prefetch = 1
     return worker
 

@@ -26,9 +26,6 @@ DRAIN_S = 12.0
 """How long attempts under way may take to finish when the process is told to stop; what is left is taken over."""
 
 
-TAKERS = 2
-"""Threads that take hints from Redis and lay them before the hands."""
-
 OTHERS = 5
 """Database connections of what is neither hand nor call: heartbeat, sweeper, watch, projector and one to spare."""
 
@@ -73,7 +70,7 @@ class Worker:
         self._hands.start()
         if self._broker is not None:
             make_actor(self._broker, self._hands.offer)
-            self._dramatiq = make_worker(self._broker, TAKERS)
+            self._dramatiq = make_worker(self._broker, self._rt.settings.worker_threads)
             self._dramatiq.start()
 
     def failed(self) -> str | None:

@@ -226,8 +226,10 @@ def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:
 
 
 def next_due_at(after: int) -> int | None:
-    """When the next READY step falls due after `after`; None when none will."""
-    query = StepRun.select(StepRun.due_at).where((StepRun.status == "READY") & (StepRun.due_at > after))
+    """When the next READY step that was tried before falls due after `after`; None when none will."""
+    query = StepRun.select(StepRun.due_at).where(
+        (StepRun.status == "READY") & (StepRun.due_at > after) & (StepRun.attempts > 0)
+    )
     value = query.order_by(StepRun.due_at).limit(1).scalar()
     return None if value is None else int(value)
 
