@@ -31,6 +31,8 @@ MOST_WAITING = 1_000
 IDLE_S = 10.0
 """How long the thread that sends hints waits for another before it ends."""
 
+PULSE_S, MOMENT_S = 1.0, 0.3
+
 BREAK_S = 2.0
 """How long no hint is tried after one failed, so that a stalled Redis costs one wait and not one a step."""
 
@@ -59,6 +61,34 @@ def answers(redis_url: str) -> bool:
         return False
     finally:
         client.close()
+
+
+class Pulse:
+    """Whether a Redis answers. A thread of its own asks, so that nobody waits longer than a moment. Thread-safe."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis_url = redis_url
+        self._lock = threading.Lock()
+        self._asking: threading.Event | None = None
+        self._asked_at = 0.0
+        self._answers = False
+
+    def felt(self) -> bool:
+        """By an answer of the last second or, within a moment, by a new one."""
+        with self._lock:
+            if self._asking is None and time.monotonic() - self._asked_at > PULSE_S:
+                self._asking = threading.Event()
+                threading.Thread(target=self._ask, args=(self._asking,), name="pulse", daemon=True).start()
+            asking = self._asking
+        if asking is not None and not asking.wait(MOMENT_S):
+            return False
+        return self._answers
+
+    def _ask(self, asked: threading.Event) -> None:
+        found = answers(self._redis_url)
+        with self._lock:
+            self._answers, self._asked_at, self._asking = found, time.monotonic(), None
+        asked.set()
 
 
 def make_actor(broker: BelledBroker, advance: Callable[[str], None]) -> None:

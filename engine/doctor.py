@@ -174,7 +174,7 @@ def of_stuck(rt: Runtime) -> Iterator[Finding]:
     at = database.now()
     with database.reading():
         unsettled = steps.unsettled(rt.workspace_id)
-        orphans = steps.orphaned(at)
+        orphans = steps.late(at)
         open_runs = executions.count_open(rt.workspace_id)
         paused = executions.paused_since(rt.workspace_id, at - PAUSED_LONG_MS, _MOST)
     for execution_id, path in unsettled[:_MOST]:

@@ -149,6 +149,18 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
     return done
 
 
+def take_back(transition: Transition, step: StepRunRecord) -> bool:
+    """Let a step run be claimed anew whose claim nobody heard of: nothing of it was done."""
+    if not transition.goes_on:
+        return _abandoned(transition, step, Abandoned("the run ended before this step was begun"))
+    error = {"code": "claim_lost", "message": "The database's answer to this claim was lost. Nothing was sent."}
+    fresh = {"due_at": transition.at, "fence": step.fence + 1, "worker_id": None, "error": error}
+    if not transition.move(step, StepStatus.READY, **fresh):
+        return False
+    transition.end_attempt(step, AttemptStatus.LOST, error=error)
+    return True
+
+
 def _cancelled(transition: Transition) -> bool:
     """Whether what runs now runs only because a cancel, or the end of the cleanup, has not reached it yet."""
     execution = transition.execution

@@ -21,9 +21,10 @@ from engine.calls import Calls, Here
 from engine.definition.model import Step
 from engine.errors import NotApproved, Undecodable
 from engine.failpoints import commit, failpoint
+from engine.heartbeat import Heartbeat
 from engine.held import Held
 from engine.lifecycle import change
-from engine.recording import record, take_over
+from engine.recording import record, take_back, take_over
 from engine.runtime import Runtime
 from engine.shares import Share
 from engine.steps import approval
@@ -37,9 +38,10 @@ from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
 log = logging.getLogger(__name__)
 
 _CLAIMABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
-RECORD_PATIENCE_S = 60
-"""How long a result is held while the database is away. After that the lease is gone too, and the sweeper decides."""
+RECORD_PATIENCE_S = 3_600
+"""How long a result is held while the database is away; as long as a run may take where its runbook says nothing."""
 
+RECORD_AGAIN_S = 0.5
 
 AT_ONCE = 64
 """How many steps that reach nothing outside are done in one commit, so that no lock is held for long."""
@@ -77,16 +79,28 @@ class _Taken:
 
 
 class Runner:
-    """What a worker process does with runs. Any number of threads may call `advance` at once."""
+    """What a worker process does with runs. Any number of threads may call `advance` at once.
 
-    def __init__(self, rt: Runtime, worker_id: str, tools: Tools, calls: Calls | None = None) -> None:
+    Nothing is claimed but under the lease that `heartbeat` keeps.
+    """
+
+    def __init__(
+        self,
+        rt: Runtime,
+        worker_id: str,
+        tools: Tools,
+        heartbeat: Heartbeat | None = None,
+        calls: Calls | None = None,
+    ) -> None:
         self.rt = rt
         self.worker_id = worker_id
         self._tools = tools
+        self._heartbeat = heartbeat
         self._calls = calls or Here()
         self._shares = self._calls.shares
         self._held = Held()
         self._draining = threading.Event()
+        self._given_up = threading.Event()
 
     def advance(self, execution_id: str) -> None:
         """Do what is ready in an execution and calls nothing, and begin a call, which goes on by itself."""
@@ -121,7 +135,10 @@ class Runner:
 
     def _carry_out(self, claim: Claim, *, placed: bool) -> Claim | None:
         try:
-            return self._record(claim, self._act(claim), placed=placed)
+            self._held.begin(claim.step_run)
+            following = self._record(claim, self._act(claim), placed=placed)
+            self._held.settle(claim.step_run)
+            return following
         finally:
             self._held.drop(claim.step_run)
 
@@ -144,6 +161,10 @@ class Runner:
         """Finish the attempts under way and claim nothing more."""
         self._draining.set()
 
+    def give_up(self) -> None:
+        """Hold no result any longer for a database that is away; what could not be recorded is taken over."""
+        self._given_up.set()
+
     def busy(self) -> int:
         """How many attempts are under way."""
         return len(self._held)
@@ -160,7 +181,7 @@ class Runner:
         """Settle what the database says this worker runs although no thread of it does.
 
         That is so after a commit whose answer was lost, and after a result that could not be recorded. The worker is
-        alive, so nobody else would ever take these steps over.
+        alive, so nobody else would ever take these steps over. What no thread has begun was not sent, and begins anew.
         """
         with database.reading():
             strays = [step for step in steps.held_by(self.worker_id) if step not in self._held]
@@ -171,11 +192,13 @@ class Runner:
                 still = step is not None and (step.status, step.fence) == (stray.status, stray.fence)
                 if step is not None and still and step not in self._held:
                     log.warning("no thread runs %s of %s: taking it back", step.path, step.execution_id)
-                    take_over(transition, step)
+                    settle = take_over if self._held.was_begun(step) else take_back
+                    settle(transition, step)
+            self._held.settle(stray)
             self.rt.hint([stray.execution_id])
 
     def _claim(self, execution_id: str, *, placed: bool = False) -> Claim | None:
-        more = True
+        more = self._heartbeat is None or self._heartbeat.sure()
         while more and not self._draining.is_set():
             with self._unless_undone(placed=placed) as taken:
                 done = commit("claim", execution_id, partial(self._claim_first, execution_id, taken))
@@ -227,18 +250,21 @@ class Runner:
     def _record(self, claim: Claim, outcome: Outcome, *, placed: bool = False) -> Claim | None:
         """Record an outcome and claim what follows in one commit; patient while the database is away."""
         deadline = time.monotonic() + RECORD_PATIENCE_S
-        step_run = claim.step_run
+        step_run, again = claim.step_run, False
         while True:
             try:
                 with self._unless_undone(placed=placed) as taken:
-                    act = partial(self._record_and_claim, claim, outcome, taken)
+                    if self._heartbeat is not None:
+                        self._heartbeat.sure()  # what follows is claimed only by a worker with a lease
+                    act = partial(self._record_and_claim, claim, outcome, taken, again)
                     done = commit("record", step_run.execution_id, act)
                 break
             except database.DatabaseTrouble:
-                if time.monotonic() > deadline:
+                if self._given_up.is_set() or time.monotonic() > deadline:
                     raise
                 log.warning("the database did not take the result of %s: trying again", step_run.path, exc_info=True)
-                time.sleep(0.5)
+                self._given_up.wait(RECORD_AGAIN_S)
+                again = True
         if done.claim is None and done.more:
             self.rt.hint(done.wake)
             if not self._calls.yields:
@@ -247,17 +273,17 @@ class Runner:
             return None
         return self._go_on(done)
 
-    def _record_and_claim(self, done: Claim, outcome: Outcome, taken: _Taken) -> _Done:
+    def _record_and_claim(self, done: Claim, outcome: Outcome, taken: _Taken, again: bool) -> _Done:
         step_run = done.step_run
         execution = executions.lock_to_run(step_run.execution_id, flow.near(done.execution.version_id, step_run))
         assert execution is not None
         transition = Transition(self.rt, execution)
-        recorded = self._record_one(transition, step_run, outcome)
+        recorded = (again and _was_recorded(step_run)) or self._record_one(transition, step_run, outcome)
         claim, more = None, False
         if recorded and not self._draining.is_set():
             yields = self._calls.yields and not taken.placed
             claim, more = (None, True) if yields else self._next(transition, taken)
-        return _saved(transition, claim, more=more)
+        return _saved(transition, claim, more=more) if transition.changed else _Done(claim, execution, [], more)
 
     def _record_one(self, transition: Transition, step_run: StepRunRecord, outcome: Outcome) -> bool:
         if record(transition, step_run, outcome):
@@ -334,6 +360,8 @@ class Runner:
         execution = transition.execution
         if execution.status not in _CLAIMABLE or not transition.goes_on or execution.slot == "queued":
             return False
+        if self._heartbeat is not None and not self._heartbeat.holds():
+            return False
         if lifecycle.cleanup_ended(execution, transition.at):
             return False
         return checked or self._still_approved(transition)
@@ -408,6 +436,12 @@ class Runner:
 def _calls_out(step: Step) -> bool:
     """Whether doing this step reaches outside of the database and needs a place among the calls."""
     return step.kind not in _CALLS_NOTHING or speaking.asks_slack(step)
+
+
+def _was_recorded(step_run: StepRunRecord) -> bool:
+    """Whether an earlier commit, whose answer was lost, has recorded the result of this attempt."""
+    now = steps.by_id(step_run.id)
+    return now is not None and now.fence == step_run.fence and now.status is not StepStatus.RUNNING
 
 
 def _saved(transition: Transition, claim: Claim | None, *, more: bool) -> _Done:

@@ -13,10 +13,11 @@ import dramatiq
 from engine.actors import Hints, make_actor, make_broker, make_worker
 from engine.calls import Threads
 from engine.hands import Hands
+from engine.heartbeat import Heartbeat
 from engine.runner import Runner
 from engine.runtime import Runtime
 from engine.steps.perform import Tools
-from engine.sweeper import HINT_GRACE_MS, Heartbeat, Sweeper
+from engine.sweeper import HINT_GRACE_MS, Sweeper
 from storage import database, workers
 from storage.presence import Presence
 
@@ -46,10 +47,10 @@ class Worker:
         self._hands = Hands(lambda execution_id: self.runner.advance(execution_id), hands)
         calls = Threads(settings.worker_calls, recorders, lambda run: self._hands.put([run]))
         self._rt = replace(rt, hint=self._hint)
-        self.runner = Runner(self._rt, worker_id, tools, calls)
+        self._heartbeat = Heartbeat(worker_id, lambda: self._sweeper.rounds, calls.shares.census)
+        self.runner = Runner(self._rt, worker_id, tools, self._heartbeat, calls)
         grace_ms = HINT_GRACE_MS if self._broker else 0
-        self._sweeper = Sweeper(self._rt, self._hands.put, grace_ms, worker_id, calls.shares.waits)
-        self._heartbeat = Heartbeat(worker_id, lambda: self._sweeper.rounds)
+        self._sweeper = Sweeper(self._rt, self._hands.put, grace_ms, worker_id, self._heartbeat, calls.shares.waits)
         self._presence = Presence(worker_id)
         self._dramatiq: dramatiq.Worker | None = None
         self._stop = threading.Event()
@@ -58,8 +59,10 @@ class Worker:
     def start(self) -> None:
         """Take the lease, then work."""
         self._presence.hold()
+        self._sweeper.dead()  # from when it is known of, it has seen who lives
         with database.transaction():
             workers.register(self._rt.workspace_id, self._worker_id, self._presence.key)
+        self._heartbeat.begin()
         parts = {"heartbeat": self._heartbeat.run, "sweeper": self._sweeper.run, "watch": self._watch}
         if self._presence.key is not None:
             parts["presence"] = self._stay
@@ -91,11 +94,15 @@ class Worker:
         while self.runner.busy() and time.monotonic() < until:
             time.sleep(0.05)
         self._stop.set()
+        self.runner.give_up()
         self._hints.close()
         for thread in self._threads:
             thread.join(timeout=2)
-        with database.transaction():
-            workers.end(self._worker_id)
+        try:
+            with database.transaction():
+                workers.end(self._worker_id)
+        except database.DatabaseTrouble:
+            log.warning("could not say that this worker ends; its lease will run out instead", exc_info=True)
         self._presence.close()
 
     def _hint(self, execution_ids: Iterable[str]) -> None:

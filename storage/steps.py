@@ -7,7 +7,7 @@ from typing import Any
 
 import peewee as pw
 
-from storage import sql
+from storage import sql, workers
 from storage.known import known
 from storage.moves import STEP_MOVES, check_move
 from storage.records import AttemptRecord, Json, StepRunRecord
@@ -330,21 +330,26 @@ def census(execution_id: str, phase: Phase) -> list[tuple[StepStatus, str, int]]
 
 
 def orphaned(at: int) -> dict[str, int]:
-    """By execution, how many step runs are RUNNING in it under a worker that has ended or let its lease run out."""
+    """By execution, how many step runs are RUNNING in it under a worker whose lease is over."""
     query = StepRun.select(StepRun.execution_id, pw.fn.count(StepRun.id)).group_by(StepRun.execution_id)
-    return {execution_id: int(count) for execution_id, count in tuples(_left_behind(query, at))}
+    return {execution_id: int(count) for execution_id, count in tuples(_held_where(query, workers.is_over(at)))}
+
+
+def late(at: int) -> dict[str, int]:
+    """The same under a worker whose lease is past, be that the worker's silence or an outage."""
+    query = StepRun.select(StepRun.execution_id, pw.fn.count(StepRun.id)).group_by(StepRun.execution_id)
+    return {execution_id: int(count) for execution_id, count in tuples(_held_where(query, workers.is_late(at)))}
 
 
 def orphans_of(execution_id: str, at: int) -> list[StepRunRecord]:
     """Those step runs of one execution, in order."""
-    query = _left_behind(StepRun.select(), at).where(StepRun.execution_id == execution_id)
+    query = _held_where(StepRun.select(), workers.is_over(at)).where(StepRun.execution_id == execution_id)
     return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
 
 
-def _left_behind(query: Any, at: int) -> Any:
-    gone = Worker.ended_at.is_null(False) | (Worker.lease_until <= at)
+def _held_where(query: Any, lease: Any) -> Any:
     running = query.join(Worker, on=(Worker.id == StepRun.worker_id)).where(StepRun.status == StepStatus.RUNNING)
-    return running.where(gone)
+    return running.where(lease)
 
 
 def held_by(worker_id: str) -> list[StepRunRecord]:

@@ -155,6 +155,9 @@ class Worker(Table):
     ended_at = pw.BigIntegerField(null=True)
     lock_key = pw.BigIntegerField(null=True)
     sweeps = pw.BigIntegerField(default=0)
+    steady_since = pw.BigIntegerField(null=True)
+    calls = pw.BigIntegerField(default=0)
+    waiting = pw.BigIntegerField(default=0)
 
 
 class Execution(Table):

@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 
 from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, Why, fields_of, moment
 from engine import decide
+from engine.decide import HELD_GATE
 from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
 from engine.explain import Explanation as Explained
-from engine.flow import HELD_GATE
 from engine.roles import describe_approvers
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, StepStatus
