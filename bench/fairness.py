@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from bench import workloads
 from bench.rig import Rig, wait_for
 from engine import approvals, catalog, controls, executions, sync
 from engine.access import SYSTEM
+from engine.errors import Conflict
 from storage import approvals as gates
 from storage import database
 from storage import steps as kept
@@ -36,6 +38,7 @@ def measured(rig: Rig) -> str:
         ("20 calls of 30 s", "twenty", 1),
         ("two loops, four at once", "rounds", 2),
         ("ten runs of 199 calls at once", "crowd", 10),
+        ("ten loops of 1,000 messages", "loop-1000", 10),
     ):
         lags = _beside(rig, slug, count)
         worst = ", ".join(f"{name} {max(each[name] for each in lags):.2f}" for name in MEASURED)
@@ -55,7 +58,8 @@ def _beside(rig: Rig, slug: str, count: int) -> list[Lag]:
             return [each.result() for each in probes]
     finally:
         for each in crowd:
-            controls.cancel(rig.rt, workloads.ADMIN, each, "measured", force=True)
+            with suppress(Conflict):  # it has ended
+                controls.cancel(rig.rt, workloads.ADMIN, each, "measured", force=True)
 
 
 def _probe(rig: Rig) -> Lag:

@@ -140,7 +140,7 @@ class Worker:
 def shared_out(threads: int, connections: int) -> tuple[int, int]:
     """How many hands there are, and how many threads with calls may record at once, over so many connections."""
     left = max(2, connections - OTHERS)
-    hands = min(threads, left // 2)
+    hands = min(threads, (left + 1) // 2)
     return hands, min(threads, left - hands)
 
 
