@@ -23,6 +23,7 @@ A_THIRD = 4
 SOON_S = 5.0
 """What is promised at most; a second on a machine that does nothing else."""
 
+
 def say(name: str, **keys: Any) -> dict[str, Any]:
     return {"id": name, "type": "message", "with": {"text": "hello"}, **keys}
 
