@@ -45,8 +45,9 @@ def _blocks(draw: st.DrawFn, names: Any, depth: int, most: int) -> Steps:
 
 
 def _goes_by(step: dict[str, Any], made: Steps) -> None:
-    """Where a condition is to go by what another step came to, name one that it needs; else take the condition out."""
-    above = [each["id"] for each in made][-1:] if "needs" not in step else step["needs"]
+    """Name a call that it needs where a condition goes by what another step came to; without any, take that out."""
+    needed = step.get("needs", [each["id"] for each in made][-1:])
+    above = [each["id"] for each in made if each["id"] in needed and each["type"] == "http"]
     for where in (step, step["with"]):
         if where.get("if") == BY_STEP:
             if above:
