@@ -181,7 +181,8 @@ class Gate(BaseModel):
         gate = view.approval
         more = {
             "step": gate.path, "approvers": describe_approvers(gate.approvers, team), "missing": view.missing,
-            "unmet": list(view.unmet), "barred": list(gate.barred or ()), "votes": [Vote.of(each) for each in view.votes],
+            "unmet": list(view.unmet), "barred": list(gate.barred or ()),
+            "votes": [Vote.of(each) for each in view.votes],
             "rejected_before": [Vote.of(each) for each in view.rejected_before],
         }  # fmt: skip
         return Gate(**fields_of(Gate, gate, **more))
