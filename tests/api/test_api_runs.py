@@ -149,6 +149,13 @@ def test_a_gate_that_has_changed_refuses_a_vote_on_what_it_was(api: Api, target:
     shown = api.get(f"/executions/{run}", CAROL)["gates"][-1]
     assert (shown["barred"], shown["preview"][0]["instead"]) == (["U0BOB0001"], "skipped by U0BOB0001: no need")
     assert [(each["person"], each["comment"]) for each in shown["rejected_before"]] == [("U0ALICE01", "not now")]
+    page = api.client.get(f"/executions/{run}", headers={"Authorization": f"Bearer {api.token(CAROL)}"}).text
+    for part in (
+        "Rejected before by <strong>U0ALICE01: not now",
+        "look</a>: skipped by U0BOB0001: no need",
+        "nor U0BOB",
+    ):
+        assert part in page
     assert api.post(f"{path}/ok/approve", ALICE, {"digest": shown["digest"]}).json()["status"] == "APPROVED"
 
 
