@@ -14,7 +14,7 @@ from bot.page.picture import Drawing, drawings
 from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Timeline, timeline
 from bot.slack.views.gate import barred_words
-from bot.slack.views.parts import noted
+from bot.slack.views.parts import Person, by_name
 from bot.slack.views.steps import folded, note_of, ordered, step_title
 from bot.slack.views.text import duration
 from bot.slack.views.words import approver_words, error_field, execution_words, gate_words, step_words
@@ -148,6 +148,10 @@ class Names:
             self._known[user_id] = found.name if found is not None else user_id
         return self._known[user_id]
 
+    def noted(self, text: str) -> str:
+        """A note with the person who gave it by name."""
+        return "".join(self(part.user_id) if isinstance(part, Person) else part for part in by_name(text))
+
     def unmarked(self, text: str) -> str:
         """Text made for Slack as plain text, with names for its mentions."""
         named = _MENTION.sub(lambda found: self(found[1]), text)
@@ -229,7 +233,7 @@ def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRe
         kind=step.kind,
         look=look_of(step),
         words=step_words(step, run_ended=view.execution.status.ended)[1],
-        note=names.unmarked(noted(note_of(step))),
+        note=names.noted(note_of(step)),
         outputs=_pretty(step.outputs) if step.outputs else "",
         took=took,
         tries=tuple(_try(each) for each in attempts),
@@ -282,7 +286,7 @@ def _gate(gate: GateView, names: Names) -> GateStory:
         words=gate_words(approval)[1],
         message=approval.message,
         preview=_pretty(approval.preview) if approval.preview else "",
-        settled=tuple((step, names.unmarked(noted(why))) for step, why in preview.settled(approval.preview)),
+        settled=tuple((step, names.noted(why)) for step, why in preview.settled(approval.preview)),
         rejected=tuple(
             f"{names(vote.person)}: {vote.comment}" if vote.comment else names(vote.person)
             for vote in gate.rejected_before
