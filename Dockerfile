@@ -1,12 +1,7 @@
 # One image for every process: `runbook up` by default; `runbook web`, `runbook worker` or `runbook migrate` by name.
 FROM python:3.12-slim
 
-# git tells who wrote a runbook; a mounted checkout belongs to another user than the bot's.
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends git \
-    && rm -rf /var/lib/apt/lists/* \
-    && git config --system --add safe.directory '*' \
-    && useradd --create-home --home-dir /bot --uid 10001 runbook
+RUN useradd --create-home --home-dir /bot --uid 10001 runbook
 
 WORKDIR /bot
 COPY requirements.lock /src/
@@ -19,7 +14,7 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation /src
 COPY --chown=runbook runbooks.d runbooks.d
 
 # `var` holds the SQLite database and the made SECRET_KEY: keep it on a volume, or set both from outside.
-RUN mkdir var && chown runbook:runbook . var
+RUN mkdir --mode=700 var && chown runbook:runbook . var
 USER runbook
 ENV HOST=0.0.0.0 PYTHONUNBUFFERED=1
 EXPOSE 3000

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import acks, api, costs, limits, scale, workloads
+from bench import acks, api, costs, limits, masking, scale, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -139,11 +139,15 @@ def follow(rig: Rig, chosen: argparse.Namespace) -> str:
     return f"{api.CLIENTS} clients, {runs} runs in {seconds:.0f} s, every stream complete and in order"
 
 
+def masked(_rig: Rig, _chosen: argparse.Namespace) -> str:
+    return masking.of_many_secrets()
+
+
 SIZES = (10, 190)
 MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
     "W1": w1, "W1c": w1c, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
     "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "loops": loops,
-    "history": history, "waiting": waiting, "recovery": recovery,
+    "history": history, "waiting": waiting, "recovery": recovery, "masking": masked,
 }  # fmt: skip
 
 

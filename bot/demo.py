@@ -19,6 +19,9 @@ import httpx
 
 from bot.demo_incident import Incident
 from bot.stopping import stop_signals
+from engine import home
+from engine.secrets import VARIABLE_PREFIX
+from engine.settings import SETTINGS
 
 HOME = Path(__file__).resolve().parents[1]
 TARGET_PORT = 3901
@@ -33,6 +36,7 @@ class CannotStart(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    home.start_private()
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="play the incident and exit")
     once = parser.parse_args(arguments).once
@@ -60,11 +64,14 @@ def _demo(once: bool) -> int:
         _must_be_free(name, port)
     folder = HOME / "var" / "demo"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise CannotStart(f"{folder} cannot be made anew: {error.strerror}.") from error
     print("Starting the practice workspace and the bot …", flush=True)
     page = f"http://127.0.0.1:{page_port}"
     with (
-        _process(folder, "workspace", _workspace(page_port), dict(os.environ)) as workspace,
+        _process(folder, "workspace", _workspace(page_port), _environment()) as workspace,
         _process(folder, "bot", [sys.executable, "-P", "-m", "bot.cli", "up"], _settings(page, bot_port)) as bot,
     ):
         _wait(lambda: _answers(f"{page}/control/people"), workspace, folder / "workspace.log")
@@ -91,13 +98,9 @@ def _played(page: str, folder: Path) -> bool:
 
 
 def _settings(page: str, port: int) -> dict[str, str]:
-    """The bot's environment: this shell's without settings of a real bot, and the practice workspace's address."""
-    from engine.settings import SETTINGS
-
-    own = {setting.name for setting in SETTINGS}
-    environment = {name: value for name, value in os.environ.items() if name not in own}
+    """The bot's environment, with the practice workspace's address."""
     return {
-        **environment,
+        **_environment(),
         "SLACK_BOT_TOKEN": "xoxb-practice",
         "SLACK_APP_TOKEN": "xapp-practice",
         "SLACK_API_URL": f"{page}/api/",
@@ -106,6 +109,14 @@ def _settings(page: str, port: int) -> dict[str, str]:
         "RUNBOOKS_DIR": str(HOME / "runbooks.d"),
         "EGRESS_ALLOW": f"127.0.0.1:{TARGET_PORT}",
         "RUNBOOK_SECRET_LB_TOKEN": "demo-lb-token-5f1c",
+    }
+
+
+def _environment() -> dict[str, str]:
+    """This shell's environment without the settings and secrets of a real bot."""
+    own = {setting.name for setting in SETTINGS}
+    return {
+        name: value for name, value in os.environ.items() if name not in own and not name.startswith(VARIABLE_PREFIX)
     }
 
 

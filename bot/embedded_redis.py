@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import secrets
 import shutil
 import signal
@@ -13,6 +14,8 @@ import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
+"""What Redis gets of the environment: the bot's tokens and secrets are no business of its."""
 
 
 def find() -> str | None:
@@ -55,6 +58,7 @@ class Embedded:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             preexec_fn=die_with_parent,
             process_group=0,
         )

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from engine.visible import visible_line
+
 if TYPE_CHECKING:
     from engine.evidence import RunLog, StepLog
     from storage.records import AttemptRecord, EventRecord
@@ -19,7 +21,7 @@ def log_text(log: RunLog) -> str:
     run = log.execution
     head = f"{run.id}  {run.slug}@{run.number}  {run.status}  started by {run.requester}"
     parts = [[head], *([_event(each) for each in log.events] for _ in range(bool(log.events))), *map(_step, log.steps)]
-    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+    return "\n\n".join("\n".join(map(visible_line, part)) for part in parts) + "\n"
 
 
 def _step(log: StepLog) -> list[str]:

@@ -35,6 +35,11 @@ def _plain(sentence: str, *because: str) -> Said:
     return say
 
 
+def _heard(path: str, _: str, data: Mapping[str, Json]) -> str:
+    sender = f" from {data['sender']}" if data.get("sender") else ""
+    return f"the event came{sender} that {path} waited for: {data.get('key', '')}".removesuffix(": ")
+
+
 def _retrying(path: str, _: str, data: Mapping[str, Json]) -> str:
     return (
         f"{path} failed at try {data.get('attempt')}; next one in {duration(int(data.get('delay_ms') or 0))}: "
@@ -109,7 +114,7 @@ _SAID: dict[str, Said] = {
     "child_started": _plain("{path} started another run", "execution"),
     "message": _plain("{path} says", "text"),
     "wait_started": _plain("{path} waits for an event", "key"),
-    "event_received": _plain("the event came that {path} waited for", "key"),
+    "event_received": _heard,
     "gate_opened": _plain("{path} waits for approval"),
     "gate_changed": _gate_changed,
     "gate_bypassed": _behind("the run was ended: {path} was about to begin, and {gates} had not let it on"),

@@ -6,10 +6,12 @@ import argparse
 import sys
 from datetime import UTC, datetime
 
+from bot.cli import show
 from engine import boot, tokens
 from engine.access import SYSTEM
 from engine.errors import EngineError, InvalidParameters
 from engine.settings import Settings
+from engine.visible import visible_line
 from storage.records import TokenRecord
 
 
@@ -41,10 +43,10 @@ def run(settings: Settings, chosen: argparse.Namespace) -> int:
             for each in tokens.listing(rt, SYSTEM, everybody=True):
                 print(_line(each))
     except InvalidParameters as error:
-        print("\n".join(f"runbook: {name}: {why}" for name, why in error.fields.items()), file=sys.stderr)
+        print(show.said(*(f"{name}: {why}" for name, why in error.fields.items())), file=sys.stderr)
         return 2
     except EngineError as error:
-        print(f"runbook: {error}", file=sys.stderr)
+        print(show.said(str(error)), file=sys.stderr)
         return 3
     return 0
 
@@ -52,7 +54,7 @@ def run(settings: Settings, chosen: argparse.Namespace) -> int:
 def _line(token: TokenRecord) -> str:
     state = "revoked" if token.revoked_at else f"until {_day(token.expires_at)}"
     used = f"last used {_day(token.last_used_at)}" if token.last_used_at else "never used"
-    return f"{token.id}  {token.user_id}  {','.join(sorted(token.scopes))}  {state}  {used}  {token.name}"
+    return visible_line(f"{token.id}  {token.user_id}  {','.join(sorted(token.scopes))}  {state}  {used}  {token.name}")
 
 
 def _day(at: int) -> str:

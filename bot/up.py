@@ -11,14 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from bot import embedded_redis, web
 from bot.stopping import stop_signals
 from bot.worker import WORKER_ID_VARIABLE
-from engine import boot
+from engine import boot, home
 from engine.errors import BadSettings
 from engine.settings import Settings, secret_key
 from engine.working import declare_dead
@@ -26,6 +27,7 @@ from engine.working import declare_dead
 log = logging.getLogger(__name__)
 
 BAD_SETTINGS = 2
+_LOCK = "up.lock"
 STOP_S = 15.0
 """How long children get to finish; with Redis after them the whole stops within 20 s."""
 
@@ -70,13 +72,15 @@ def run(settings: Settings) -> int:
     stopping: list[int] = []
     for number in stop_signals():
         signal.signal(number, lambda received, _frame: stopping.append(received))
-    with _alone(settings.home):
+    home.must_be_writable(settings)
+    _must_be_alone(settings.home)
+    # Whatever keeps the bot from starting is found before anything is changed.
+    with closing(web.bind(settings)) as listening, _alone(settings.home):
         secret_key(settings)
         if settings.slack_mode == "none":
             log.warning("%s", _without_slack(settings))
         for applied in boot.migrate_database(settings):
             log.info("database migrated: %s", applied)
-        listening = web.bind(settings)
         environment, children = _children(settings, listening.fileno())
         for child in children:
             child.start()
@@ -175,20 +179,37 @@ def _end(children: list[Child], patience: float) -> None:
             process.wait()
 
 
+def _must_be_alone(folder: Path) -> None:
+    """Raise `BadSettings` where `runbook up` runs in this folder already: its port is taken by no other program."""
+    path = folder / "var" / _LOCK
+    if path.exists():
+        with _opened(path) as lock:
+            _take(lock, folder)
+
+
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[None]:
     """One `runbook up` a folder; the lock is the kernel's and goes with the process."""
-    folder = home / "var"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "up.lock"
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise BadSettings([f"The bot is already running in {home} (process {lock.read().strip()})."]) from error
+    path = home.make_var(folder) / _LOCK
+    with _opened(path) as lock:
+        _take(lock, folder)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
         path.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600))
+    except OSError as error:
+        raise BadSettings([f"{path} cannot be opened: {error.strerror}. Does it belong to another user?"]) from error
+
+
+def _take(lock: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        raise BadSettings([f"The bot is already running in {folder} (process {lock.read().strip()})."]) from error

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-import uvicorn
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
@@ -19,20 +18,27 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Scope
 
 from bot.api import app as api
 from bot.api import problems
-from bot.hooks import MAX_BODY as MAX_EVENT
 from bot.hooks import Receiver as EventReceiver
 from bot.metrics import Counted, Metrics
 from bot.page.door import Pages
+from bot.serving import limits
+from bot.serving.connections import Connections
+from bot.serving.guard import Guard
+from bot.serving.server import Server
+from bot.serving.streams import Streams
 from bot.slack.app import Door
 from bot.slack.client import web_client
+from bot.slack.conversations import connected
 from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE, Directory
-from bot.slack.http import MAX_BODY, Receiver
+from bot.slack.http import Receiver
 from bot.slack.socket import SocketDoor
-from engine import boot, health, people
+from bot.strangers import Strangers
+from engine import boot, descriptors, health, people
 from engine.access import Actor
 from engine.errors import BadSettings, Conflict
 from engine.folder import Watch
@@ -43,8 +49,9 @@ from engine.settings import Settings, secret_key
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 10
 SLACK_THREADS = 16
+WAITING = 1024
+"""Connections that the system holds until they are taken in, also while the web process is started anew."""
 SOCKET_VARIABLE = "RUNBOOK_WEB_SOCKET"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -56,8 +63,9 @@ def run(settings: Settings, redactor: Redactor) -> int:
     Raises `BadSettings` where the address is taken, the schema is not this release's, or the Slack workspace is another
     than the database's.
     """
+    descriptors.raise_limit()
     listening = inherited() or bind(settings)
-    rt = boot.open_engine(settings)
+    rt = connected(boot.open_engine(settings))
     for problem in boot.make_tools(settings, redactor).secrets.register_all():
         log.warning("%s", problem)
     stop = threading.Event()
@@ -119,7 +127,7 @@ def bind(settings: Settings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
-        listening.listen(256)
+        listening.listen(WAITING)
     except OSError as error:
         listening.close()
         where = f"{settings.host}:{settings.port}"
@@ -148,12 +156,15 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     directory = door.desk.directory if door is not None else None
     asked = (_refreshing(directory), directory.user_by_email) if directory is not None else ()
     rest = api.application(rt, *asked)
+    connections = Connections(limits.within(descriptors.limit()))
+    rest.state.house.streams = Streams(connections.limits)
     routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
-    app = Starlette(
-        routes=routes, middleware=[Middleware(Counted, metrics=metrics)], exception_handlers={404: _nothing_there}
-    )
+    guard = Middleware(Guard, connections=connections, refuse=_refused)
+    around = [Middleware(Counted, metrics=metrics), guard, Middleware(Strangers)]
+    app = Starlette(routes=routes, middleware=around, exception_handlers={404: _nothing_there})
     app.state.before_stop = rest.state.house.feed.close
+    app.state.connections = connections
     return app
 
 
@@ -172,6 +183,16 @@ async def _nothing_there(request: Request, _error: Exception) -> Response:
     if request.url.path.startswith(f"{api.PREFIX}/"):
         return problems.response(request, 404, "not_found", problems.NOTHING_THERE)
     return PlainTextResponse("Not Found", status_code=404)
+
+
+def _refused(scope: Scope, status: int, sentence: str) -> Response | None:
+    """The server's refusals in the words of the door that was asked."""
+    code = {408: "timeout", 413: "too_large", 503: "unavailable"}[status]
+    if scope["path"].startswith(f"{api.PREFIX}/"):
+        return problems.response(Request(scope), status, code, sentence)
+    if scope["path"].startswith("/hooks/"):
+        return JSONResponse({"error": code, "message": sentence}, status)
+    return None
 
 
 def _identifying(rt: Runtime, door: Door | None) -> Callable[[str], Actor]:
@@ -212,7 +233,7 @@ def _slack(receiver: Receiver) -> Handler:
     threads = CapacityLimiter(SLACK_THREADS)
 
     async def events(request: Request) -> Response:
-        body = await _read(request)
+        body = await request.body()
         given = dict(request.headers)
         status, headers, answer = await run_sync(receiver.receive, given, body, limiter=threads)
         return Response(answer, status_code=status, headers=headers)
@@ -222,41 +243,14 @@ def _slack(receiver: Receiver) -> Handler:
 
 def _events(receiver: EventReceiver) -> Handler:
     async def events(request: Request) -> Response:
-        body = await _read(request, MAX_EVENT)
-        status, answer = await run_in_threadpool(receiver.receive, dict(request.headers), body)
-        return JSONResponse(answer, status_code=status)
+        body = await request.body()
+        status, headers, answer = await run_in_threadpool(receiver.receive, dict(request.headers), body)
+        return JSONResponse(answer, status_code=status, headers=headers)
 
     return events
 
 
-async def _read(request: Request, longest: int = MAX_BODY) -> bytes:
-    """The body, but no more of it than shows that it is longer than `longest` bytes."""
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        parts.append(chunk)
-        size += len(chunk)
-        if size > longest:
-            break
-    return b"".join(parts)
-
-
 async def _serve(app: Starlette, listening: socket.socket) -> None:
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S, server_header=False
-    )
     host, port = listening.getsockname()[:2]
     log.info("web ready on http://%s:%d", host, port)
-    await _Server(config, app.state.before_stop).serve(sockets=[listening])
-
-
-class _Server(uvicorn.Server):
-    """Ends the streams that are open before it waits for requests under way."""
-
-    def __init__(self, config: uvicorn.Config, before_stop: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._before_stop = before_stop
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._before_stop()
-        await super().shutdown(sockets)
+    await Server(app, app.state.connections, app.state.before_stop).serve(sockets=[listening])

@@ -9,8 +9,9 @@ import signal
 import threading
 
 from bot.slack.client import web_client
+from bot.slack.conversations import connected
 from bot.slack.progress import Projector
-from engine import boot
+from engine import boot, descriptors
 from engine.redaction import Redactor
 from engine.runtime import Runtime
 from engine.settings import Settings
@@ -24,7 +25,8 @@ WORKER_ID_VARIABLE = "RUNBOOK_WORKER_ID"
 
 def run(settings: Settings, redactor: Redactor) -> int:
     """Work until told to stop. Returns the process's exit code: 0, or 1 when it has to be started anew."""
-    rt = boot.open_engine(settings)
+    descriptors.raise_limit()
+    rt = connected(boot.open_engine(settings))
     tools = boot.make_tools(settings, redactor)
     for problem in tools.secrets.register_all():
         log.warning("%s", problem)

@@ -65,7 +65,8 @@ class Action(StrEnum):
 class Actor:
     """Who asks, and through which door (slack, cli, api, page, system). `standing` is as in `PersonRecord`, or unknown.
 
-    `scopes` is what the token they came with is for and `token` its id; both are None where they came in person.
+    `scopes` is what the token they came with is for and `token` its id; both are None where they came in person. `here`
+    is the channel in which they are seen to be now: they typed or clicked there.
     """
 
     user_id: str
@@ -75,6 +76,7 @@ class Actor:
     door: str = "slack"
     scopes: frozenset[Scope] | None = None
     token: str | None = None
+    here: str = ""
 
 
 SYSTEM = Actor(user_id="system", name="Runbook Bot", standing=standing.MEMBER, door="system")

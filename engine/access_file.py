@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.definition import regular
 from engine.definition.model import Problem
-from engine.definition.words import did_you_mean, listed
+from engine.definition.words import did_you_mean, listed, shortened
 from engine.definition.yaml_source import MAX_BYTES, Source
 from engine.definition.yaml_source import Path as Where
 from engine.definition.yaml_source import read as read_yaml
@@ -16,28 +18,35 @@ from engine.definition.yaml_source import read as read_yaml
 NAME = "_access.yaml"
 _ID = re.compile(r"[UWS][A-Z0-9]{2,20}")
 _LISTS = ("platform_admins", "responders")
-_TOP = (*_LISTS, "teams")
+_CHANNELS = "external_channels"
+_CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,20}")
+_TOP = (*_LISTS, "teams", _CHANNELS)
 _TEAM = ("admins", "members")
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Ids starting with U or W are people's, with S user groups'."""
+    """Ids starting with U or W are people's, with S user groups'.
+
+    `external_channels` are the channels shared with other workspaces in which the bot speaks all the same.
+    """
 
     platform_admins: tuple[str, ...]
     responders: tuple[str, ...]
     teams: dict[str, dict[str, tuple[str, ...]]]
+    external_channels: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         teams = {team: {role: list(ids) for role, ids in who.items()} for team, who in sorted(self.teams.items())}
-        return {"platform_admins": list(self.platform_admins), "responders": list(self.responders), "teams": teams}
+        lists = {"platform_admins": list(self.platform_admins), "responders": list(self.responders)}
+        external = {_CHANNELS: list(self.external_channels)} if self.external_channels else {}
+        return {**lists, "teams": teams, **external}
 
 
 def read(path: Path) -> tuple[Policy | None, list[Problem]]:
     """The file's policy and what is wrong with it. None means: keep the one that was there."""
     try:
-        with path.open("rb") as opened:
-            source = opened.read(MAX_BYTES + 1)
+        source = regular.read(path, MAX_BYTES + 1)
     except FileNotFoundError:
         return None, [
             Problem(str(path), 1, 1, "is missing: nobody new gets a role; docs/operations.md has one to begin with")
@@ -56,6 +65,7 @@ def _problems(source: Source) -> list[Problem]:
     found = _unknown_keys(source, data, (), _TOP)
     for name in _LISTS:
         found += _bad_ids(source, data.get(name), (name,))
+    found += _bad_channels(source, data.get(_CHANNELS))
     teams = data.get("teams")
     if teams is not None and not isinstance(teams, dict):
         return [
@@ -88,10 +98,27 @@ def _bad_ids(source: Source, ids: Any, where: Where) -> list[Problem]:
         return [source.problem(source.place(where), f"`{where[-1]}` must be a list of Slack user or group ids")]
     return [
         source.problem(
-            source.place((*where, index)), f"`{each}` is no Slack id: users are like U0ALICE01, groups like S0ONCALL"
+            source.place((*where, index)),
+            f"`{_written(each)}` is no Slack id: users are like U0ALICE01, groups like S0ONCALL",
         )
         for index, each in enumerate(ids)
         if not (isinstance(each, str) and _ID.fullmatch(each))
+    ]
+
+
+def _written(value: Any) -> str:
+    return shortened(value if isinstance(value, str) else json.dumps(value))
+
+
+def _bad_channels(source: Source, ids: Any) -> list[Problem]:
+    if ids is None:
+        return []
+    if not isinstance(ids, list):
+        return [source.problem(source.place((_CHANNELS,)), f"`{_CHANNELS}` must be a list of Slack channel ids")]
+    return [
+        source.problem(source.place((_CHANNELS, index)), f"`{_written(each)}` is no channel's id, such as C0123456789")
+        for index, each in enumerate(ids)
+        if not (isinstance(each, str) and _CHANNEL.fullmatch(each))
     ]
 
 
@@ -99,4 +126,5 @@ def _policy(data: dict[str, Any]) -> Policy:
     teams = {
         team: {role: tuple(who.get(role) or ()) for role in _TEAM} for team, who in (data.get("teams") or {}).items()
     }
-    return Policy(tuple(data.get("platform_admins") or ()), tuple(data.get("responders") or ()), teams)
+    admins, responders, external = (tuple(data.get(name) or ()) for name in (*_LISTS, _CHANNELS))
+    return Policy(admins, responders, teams, external)

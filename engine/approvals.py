@@ -13,9 +13,9 @@ from engine.expressions import ExpressionError
 from engine.lifecycle import change
 from engine.roles import candidates, unmet
 from engine.runtime import Runtime
-from engine.standing import standing_of
+from engine.standing import judged, standing_of
 from engine.transition import Transition
-from storage import approvals, audit, database, steps
+from storage import approvals, audit, database, executions, people, steps
 from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, Severity
 
@@ -147,13 +147,14 @@ def remind(rt: Runtime, gate: ApprovalRecord) -> None:
 def waiting_for(rt: Runtime, actor: Actor, limit: int) -> list[Waiting]:
     """At most `limit` open gates that this person may decide and has not voted on, the most urgent first."""
     found: list[Waiting] = []
-    with database.reading():
-        for gate in approvals.soonest_open(rt.workspace_id, _LOOKED_AT):
-            execution = find(rt, gate.execution_id)
-            shown = gate_view(rt, gate, execution.team)
-            voted = any(vote.person == actor.user_id for vote in shown.votes)
-            if not voted and verdict(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
-                found.append(Waiting(shown, execution))
+    with database.reading(), people.asked_once():
+        gates = approvals.soonest_open(rt.workspace_id, _LOOKED_AT)
+        runs = executions.by_ids({gate.execution_id for gate in gates})
+        voted = approvals.voted_by([gate.id for gate in gates], actor.user_id)
+        for gate in gates:
+            execution = runs[gate.execution_id]
+            if gate.id not in voted and verdict(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
+                found.append(Waiting(gate_view(rt, gate, execution.team), execution))
                 if len(found) == limit:
                     break
     return found
@@ -167,11 +168,13 @@ def deciders(rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str]
     execution = find(rt, gate.approval.execution_id)
     voted = {vote.person for vote in gate.votes}
     found: list[str] = []
-    with database.reading():
-        for user in candidates(rt, gate.approval.approvers):
+    with database.reading(), people.asked_once():
+        asked = list(candidates(rt, gate.approval.approvers))
+        known = people.recall_all(rt.workspace_id, asked)
+        for user in asked:
             if user in voted or user in beside:
                 continue
-            actor = Actor(user, standing=standing_of(rt, user))
+            actor = Actor(user, standing=judged(rt, known.get(user)))
             if verdict(rt, actor, Action.VOTE, Gate(gate.approval, execution)).allowed:
                 found.append(user)
                 if len(found) == limit:

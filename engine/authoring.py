@@ -80,7 +80,7 @@ def delete(rt: Runtime, actor: Actor, slug: str, was: str | None = None) -> None
     shown = catalog.get(rt, slug)
     authorise(rt, actor, Action.EDIT, shown)
     must_be_ours(shown)
-    with database.transaction():
+    with acting(rt, actor, Action.EDIT, shown):
         database.one_at_a_time("sync")
         _unchanged(rt, actor, shown, was)
         running = executions.open_of(shown.id, _SHOWN_RUNS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine import home
 from engine.actors import Hints, make_broker
 from engine.egress import Egress, Policy
 from engine.errors import BadSettings
@@ -10,12 +11,13 @@ from engine.runtime import Runtime
 from engine.secrets import SecretStore
 from engine.settings import Settings
 from engine.steps.perform import Tools
-from storage import database, hostclock, migrate, people, workers
+from storage import backup, database, hostclock, migrate, people, workers
 
 
 def open_database(settings: Settings) -> None:
     """Say where this process's tables live. Raises `BadSettings` for a place that can't be used."""
     url = settings.database_url
+    home.database_must_be_writable(settings)
     try:
         database.open_database(sqlite=url.path, postgresql=url.url or None, max_connections=settings.db_pool_max)
     except OSError as error:
@@ -23,14 +25,22 @@ def open_database(settings: Settings) -> None:
 
 
 def migrate_database(settings: Settings) -> list[str]:
-    """Bring the database up to this release's schema; the names of what was applied."""
+    """Bring the database up to this release's schema; the names of what was applied.
+
+    Raises `BadSettings`. What of the bot's files others could open is closed to them.
+    """
+    home.close_to_others(settings)
     open_database(settings)
     try:
         applied = [f"{migration.number:04d} {migration.name}" for migration in migrate.migrate()]
         _set_clock()
         return applied
-    except migrate.SchemaTrouble as error:
+    except (migrate.SchemaTrouble, backup.BackupFailed) as error:
         raise BadSettings([f"DATABASE_URL: {error}"]) from error
+    except OSError as error:
+        raise BadSettings(
+            [f"DATABASE_URL: {error.filename or 'the database'} cannot be used: {error.strerror}"]
+        ) from error
     except database.DatabaseTrouble as error:
         raise BadSettings([f"DATABASE_URL: the database does not answer: {error}"]) from error
 

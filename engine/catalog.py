@@ -237,11 +237,10 @@ def deeds(rt: Runtime, slug: str, limit: int = 50) -> list[AuditRecord]:
         return audit.of_things(rt.workspace_id, things, limit)
 
 
-def open_runs(rt: Runtime, slug: str, numbers: Collection[int], limit: int = 1000) -> list[str]:
-    """Ids of the open executions of these versions of a runbook, the newest first, among the `limit` latest open."""
+def open_runs(rt: Runtime, slug: str, numbers: Collection[int]) -> list[str]:
+    """Ids of all open executions of these versions of a runbook, the newest first."""
     with database.reading():
-        found = executions.recent(rt.workspace_id, open_only=True, limit=limit)
-    return [each.id for each in found if each.slug == slug and each.number in numbers]
+        return executions.open_of_versions(rt.workspace_id, slug, numbers)
 
 
 def deprecate(

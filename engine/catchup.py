@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from engine import explain, incidents
+from engine import channels, explain, incidents
 from engine.access import Action, Actor, authorise
 from engine.explain import Explanation
 from engine.runtime import Runtime
@@ -37,8 +37,13 @@ class Story:
 
 
 def catch_up(rt: Runtime, actor: Actor, channel: str) -> Story:
-    """The story of the channel's incident, the last one where none is open, else of the last 24 hours."""
+    """The story of the channel's incident, the last one where none is open, else of the last 24 hours.
+
+    Raises `ChannelNotAllowed` for who may not know what belongs to the channel.
+    """
     authorise(rt, actor, Action.VIEW, None)
+    channels.must_see(rt, actor, channel)
+    actor = replace(actor, here=channel)  # Slack was asked: not again below, where the database is held
     incident = incidents.latest(rt, channel)
     since = incident.opened_at if incident is not None else database.now() - WITHOUT_INCIDENT_MS
     with database.reading():

@@ -2,8 +2,8 @@
 
 Rows are written with the change they tell of and sealed into the chain a moment later, by whichever sweeper comes
 first, so that no change waits for another's place in it. A row that was altered, taken out or put in afterwards breaks
-the chain there. Rows cut off its end are found by comparing with a head that was noted elsewhere, as every evidence
-file does.
+the chain there. It is no signature: who may write to the database can cut rows off its end, or make all of it anew.
+Both are found by comparing with a head that was noted elsewhere, as every evidence file does.
 """
 
 from __future__ import annotations

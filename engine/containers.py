@@ -11,6 +11,7 @@ from typing import Any
 from engine import context, decide, flow, gates, rows
 from engine.definition.model import Json, Step
 from engine.expressions import ExpressionError, evaluate, render
+from engine.expressions.values import describe
 from engine.storable import TooLarge, to_storable
 from engine.transition import Transition
 from storage import steps
@@ -133,7 +134,7 @@ def _items(transition: Transition, step: StepRunRecord, definition: Step) -> Jso
     chains = context.chains_in(source)
     items = render(source, context.of(transition.execution, transition.runbook, chains, step.scope))
     if not isinstance(items, list):
-        raise ExpressionError(f"`items` must be a list, not {type(items).__name__}")
+        raise ExpressionError(f"`items` must be a list, not {describe(items)}")
     try:
         return to_storable(items)
     except TooLarge as error:

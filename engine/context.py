@@ -15,8 +15,6 @@ from storage.records import ExecutionRecord, Json
 INCIDENT_FACTS = FACTS["incident"]
 """Known for a run in an incident's channel; empty text for any other."""
 
-SECRET_MARK = "‹secret {}›"  # noqa: S105 - how a secret is shown, not one
-
 
 def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]], scope: str = "") -> dict[str, Any]:
     """The context for what reads `chains` in `scope`; only the step outputs that they name are fetched.
@@ -135,11 +133,6 @@ def chains_in_condition(condition: Json) -> set[tuple[str, ...]]:
 def secret_names(chains: set[tuple[str, ...]]) -> set[str]:
     """The names of the secrets among `chains`."""
     return {chain[1] for chain in chains if chain[0] == "secrets" and len(chain) > 1}
-
-
-def masked_secrets(chains: set[tuple[str, ...]]) -> dict[str, str]:
-    """Something to show in place of each secret among `chains`."""
-    return {name: SECRET_MARK.format(name) for name in secret_names(chains)}
 
 
 @lru_cache(maxsize=4096)

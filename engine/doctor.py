@@ -5,6 +5,7 @@ Everything is looked at by itself: one thing that is broken keeps no other from 
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +13,12 @@ from enum import StrEnum
 
 import redis
 
-from engine import boot, health
+from engine import boot, descriptors, health, home
 from engine.actors import Hints
 from engine.errors import BadSettings
 from engine.runtime import Runtime
 from engine.settings import Settings
-from storage import database, executions, people, runbooks, steps
-from storage.states import ExecutionStatus
+from storage import database, executions, people, private, runbooks, steps
 
 CLOCK_WARN_S, CLOCK_BAD_S = 1.0, 5.0
 PAUSED_LONG_MS = 24 * 3_600_000
@@ -57,6 +57,35 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
     if not settings.warnings:
         yield Finding(Level.OK, "settings", f"read, with {settings.home} as the bot's home")
+
+
+def of_files(settings: Settings) -> Iterator[Finding]:
+    """Which of the bot's files other users of this machine may open; `.env` too, which holds its tokens."""
+    found = [*home.open_to_others(settings)]
+    dotenv = settings.home / ".env"
+    if private.is_open_to_others(dotenv):
+        found.append(dotenv)
+    for path in found[:_MOST]:
+        yield Finding(Level.WARN, "files", f"{path} may be opened by other users of this machine",
+                      f"chmod go= {shlex.quote(str(path))}")  # fmt: skip
+    if len(found) > _MOST:
+        yield Finding(Level.WARN, "files", f"{len(found) - _MOST} more may be opened by others",
+                      f"chmod -R go= {shlex.quote(str(settings.home / 'var'))}")  # fmt: skip
+    if not found:
+        yield Finding(Level.OK, "files", "are the bot's alone")
+
+
+def of_descriptors() -> Iterator[Finding]:
+    """How many files and connections a process that is started like this one may have open."""
+    allowed = descriptors.allowed()
+    if allowed >= descriptors.ENOUGH:
+        yield Finding(Level.OK, "descriptors", f"up to {allowed} open files and connections a process")
+        return
+    yield Finding(
+        Level.WARN, "descriptors", f"a process may have at most {allowed} open files and connections",
+        f"Allow {descriptors.ENOUGH} or more where the bot is started: `ulimit -n`, `LimitNOFILE=` of systemd, or "
+        "`--ulimit nofile=` of Docker.",
+    )  # fmt: skip
 
 
 def of_database(settings: Settings) -> tuple[list[Finding], Runtime | None]:
@@ -146,21 +175,21 @@ def of_stuck(rt: Runtime) -> Iterator[Finding]:
     with database.reading():
         unsettled = steps.unsettled(rt.workspace_id)
         orphans = steps.orphaned(at)
-        open_runs = executions.recent(rt.workspace_id, open_only=True, limit=1000)
+        open_runs = executions.count_open(rt.workspace_id)
+        paused = executions.paused_since(rt.workspace_id, at - PAUSED_LONG_MS, _MOST)
     for execution_id, path in unsettled[:_MOST]:
         yield Finding(
             Level.WARN, "runs", f"{execution_id}: nobody saw how {path} ended",
             f'Look at its target, then: runbook resolve {execution_id} {path} done|failed|retry note="…"',
         )  # fmt: skip
-    paused = [run for run in open_runs if run.status is ExecutionStatus.PAUSED]
-    for run in [each for each in paused if at - each.status_since > PAUSED_LONG_MS][:_MOST]:
+    for run in paused:
         yield Finding(
-            Level.WARN, "runs", f"{run.id} is paused for more than a day", f"runbook resume {run.id}, or cancel it."
+            Level.WARN, "runs", f"{run} is paused for more than a day", f"runbook resume {run}, or cancel it."
         )
     if orphans:
         yield Finding(
-            Level.BAD, "runs", f"{len(orphans)} steps are held by workers that are gone",
+            Level.BAD, "runs", f"{sum(orphans.values())} steps are held by workers that are gone",
             "A live worker takes them over within seconds: start one.",
         )  # fmt: skip
     if not unsettled and not orphans:
-        yield Finding(Level.OK, "runs", f"{len(open_runs)} open, none of them stuck")
+        yield Finding(Level.OK, "runs", f"{open_runs} open, none of them stuck")

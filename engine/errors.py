@@ -4,6 +4,8 @@ EngineError
 ├── NotFound            there is no such runbook, version, execution, step or approval
 ├── NotAuthenticated    nobody knows who asks: the token is missing, unknown, expired or revoked
 ├── NotAllowed          this person may not do this; the message says which role may
+│   └── ChannelNotAllowed  the bot does not speak in that channel for this person
+├── ChannelUnknown      Slack does not say whether this person is in that channel
 ├── NotApproved         the version is not APPROVED, so it does not run
 ├── InvalidDefinition   a runbook file is wrong; `problems` lists every place
 ├── InvalidParameters   parameters do not fit the schema; `fields` says which and why
@@ -45,6 +47,14 @@ class NotAllowed(EngineError):
     def __init__(self, why: str, ask: Sequence[str] = ()) -> None:
         self.ask = tuple(ask)
         super().__init__(why)
+
+
+class ChannelNotAllowed(NotAllowed):
+    code = "channel_not_allowed"
+
+
+class ChannelUnknown(EngineError):
+    code = "channel_unknown"
 
 
 class NotApproved(EngineError):

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 
-from engine import catalog, chain, executions
+from engine import catalog, chain, channels, executions
 from engine.access import Action, Actor, authorise
 from engine.errors import Conflict
-from engine.redaction import Redactor
 from engine.runtime import Runtime
-from engine.secrets import SecretStore
 from storage import approvals, attempts, audit, database, events, people, runbooks, steps
 from storage.records import AttemptRecord, AuditRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
 
@@ -78,13 +76,14 @@ def bundle(rt: Runtime, actor: Actor, execution_id: str) -> dict[str, Json]:
         detail = {"door": actor.door}
         audit.write(rt.workspace_id, actor.user_id, "execution.evidence", f"execution:{run.id}", detail=detail)
     chain.seal(rt)
-    redact = _redactor(rt).redact_json
+    redact = rt.redactor().redact_json
+    about = channels.shown(rt, actor, run).incident
     with database.reading():
-        told = _of_run(executions.find(rt, run.id))
+        told = _of_run(replace(executions.find(rt, run.id), incident=about))
         workspace = people.the_workspace()
     about = {"format": FORMAT, "made_at": database.now(), "made_by": actor.user_id, "workspace": workspace.slack_team}
     found: dict[str, Json] = redact(_plain({**about, **told}))
-    found["audit"] = _of_audit(rt, run, redact)
+    found["audit"] = _of_audit(rt, actor, run, redact)
     return {**found, "digest": digest(found)}
 
 
@@ -124,21 +123,22 @@ def _of_run(run: ExecutionRecord) -> dict[str, Json]:
     }
 
 
-def _of_audit(rt: Runtime, run: ExecutionRecord, redact: Callable[[Json], Json]) -> Json:
+def _of_audit(rt: Runtime, actor: Actor, run: ExecutionRecord, redact: Callable[[Json], Json]) -> Json:
     """The rows about this run and its version, as they are hashed, and the proof that they are in the chain.
 
-    A row in which a secret had to be masked says so: its content cannot be hashed again.
+    A row in which a secret had to be masked, or facts had to be left out, says so: its content cannot be hashed again.
     """
     things = (f"execution:{run.id}", f"runbook:{run.slug}@{run.number}")
     with database.reading():
         every = [row for thing in things for row in audit.of_thing(rt.workspace_id, thing, _MOST_ROWS)]
     rows = sorted((row for row in every if row.seq is not None), key=lambda row: row.seq or 0)
-    return {"rows": [_told(row, redact) for row in rows], "proof": chain.proof(rt, rows)}
+    told = [_told(row, channels.shown_row(rt, actor, row), redact) for row in rows]
+    return {"rows": told, "proof": chain.proof(rt, rows)}
 
 
-def _told(row: AuditRecord, redact: Callable[[Json], Json]) -> dict[str, Json]:
+def _told(row: AuditRecord, for_them: AuditRecord, redact: Callable[[Json], Json]) -> dict[str, Json]:
     said = _plain(chain.as_json(row))
-    shown = redact(said)
+    shown = redact(_plain(chain.as_json(for_them)))
     return {**shown, "seq": row.seq, "hash": row.hash, **({"masked": True} if shown != said else {})}
 
 
@@ -151,14 +151,6 @@ def _events(execution_id: str) -> Iterator[EventRecord]:
         if len(found) < _PAGE:
             return
         seq = found[-1].seq
-
-
-def _redactor(rt: Runtime) -> Redactor:
-    """One that knows every secret there is: what people typed or a target answered may hold one."""
-    redactor = Redactor()
-    redactor.add_all(rt.settings.secret_values())
-    SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, redactor).register_all()
-    return redactor
 
 
 def _plain(value: Json) -> Json:

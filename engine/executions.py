@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from engine import accepting, catalog, gates, incidents
+from engine import accepting, catalog, channels, gates, incidents
 from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise, named, teams_seen
 from engine.definition.model import Runbook
@@ -35,7 +35,8 @@ class GateView:
 
     `missing` is how many more approvals it needs, 0 once it is decided; `unmet` says in words which of its minima those
     who have approved do not meet yet ("1 of group db-owners"). `rejected_before` are the rejections of the same gate
-    when it was asked earlier, in this run or in one that it replays, the newest first.
+    when it was asked earlier, in this run, in one that it replays or in an earlier child of the same step, the newest
+    first.
     """
 
     approval: ApprovalRecord
@@ -102,7 +103,8 @@ def request(
     one that succeeded within `reuse_within_ms` as well; `force` starts another and needs a reason. The same `key` of
     the same person gives the same answer again, and raises `Conflict` for a different request. `incident` may hold
     channel, channel_name and permalink; with a channel the run gets a card there, and the channel becomes an incident
-    where its name tells of one. Raises as `accepting.check`.
+    where its name tells of one: it must be one that the person is in. Raises as `accepting.check`, and
+    `ChannelNotAllowed` and `ChannelUnknown`.
     """
     checked = accepting.check(rt, actor, replace(wanted, incident=_bound(rt, actor, wanted)))
     if force and not checked.wanted.reason:
@@ -120,11 +122,15 @@ def request(
 
 
 def _bound(rt: Runtime, actor: Actor, wanted: Wanted) -> dict[str, Any]:
-    channel, name = (str(wanted.incident.get(key) or "") for key in ("channel", "channel_name"))
-    if channel and name:
-        authorise(rt, actor, Action.START, catalog.get(rt, wanted.slug))  # who may not run it opens no incident either
+    channel, said = (str(wanted.incident.get(key) or "") for key in ("channel", "channel_name"))
+    if not channel:
+        return dict(wanted.incident)
+    authorise(rt, actor, Action.START, catalog.get(rt, wanted.slug))  # who may not run it opens no incident either
+    channels.must_be_in(rt, actor, channel)
+    name = channels.name_of(rt, channel) or said
+    if name:
         incidents.recognise(rt, channel, name)
-    return incidents.bound(rt, wanted.incident)
+    return incidents.bound(rt, {**wanted.incident, **({"channel_name": name} if name else {})})
 
 
 def _accept_once(
@@ -191,6 +197,8 @@ def no_such(execution_id: str) -> NotFound:
 
 def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> ExecutionView:
     """Everything that is shown of an execution, to this person where one is named. Raises `NotFound`."""
+    found = find(rt, execution_id)
+    about = channels.shown(rt, actor, found).incident if actor else found.incident  # Slack may be asked: not below
     with database.reading():
         execution = find(rt, execution_id)
         queued = execution.slot == "queued" and execution.slot_group is not None
@@ -198,7 +206,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
         runbook = catalog.shown_definition(execution)
         holding = [each.id for each in runbook.by_id.values() if gates.holds_gate(rt, execution.id, each)]
         return ExecutionView(
-            execution=execution,
+            execution=replace(execution, incident=about),
             runbook=runbook,
             steps=tuple(steps.of_execution(execution.id)),
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
@@ -230,7 +238,7 @@ def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateVi
     votes = tuple(approvals.votes(approval.id))
     if approval.status is not ApprovalStatus.PENDING:
         return GateView(approval, votes, 0)
-    before = tuple(approvals.rejections(executions.replayed(approval.execution_id), approval.path, approval.id))
+    before = tuple(approvals.rejections(executions.earlier_tries(approval.execution_id), approval.path, approval.id))
     approving = [vote.person for vote in votes if vote.decision is Decision.APPROVE]
     lacking = tuple(unmet(rt, approval.approvers, approving, team))
     # At least one while the gate is open: somebody who approved may have lost the right to since.
@@ -240,11 +248,17 @@ def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateVi
 def page(
     rt: Runtime, actor: Actor, wanted: Filter, *, before: tuple[int, str] | None = None, limit: int = 50
 ) -> list[ExecutionRecord]:  # fmt: skip
-    """The newest executions that fit and that the actor may see; `before` is the (created_at, id) to go on behind."""
+    """The newest executions that fit and that the actor may see; `before` is the (created_at, id) to go on behind.
+
+    Raises `ChannelNotAllowed` where those of a channel are asked for by somebody who may not know of it.
+    """
     authorise(rt, actor, Action.VIEW)
+    if wanted.channel:
+        channels.must_see(rt, actor, wanted.channel)
     seen = teams_seen(rt, actor)
     with database.reading():
-        return executions.page(rt.workspace_id, wanted, seen=seen, or_of=actor.user_id, before=before, limit=limit)
+        found = executions.page(rt.workspace_id, wanted, seen=seen, or_of=actor.user_id, before=before, limit=limit)
+    return [channels.shown(rt, actor, each) for each in found]
 
 
 def recent(

@@ -49,16 +49,20 @@ class Watch:
 
 
 def signature(folder: Path) -> Signature:
-    """Names, sizes and times of the folder's YAML files: equal while nothing was changed."""
-    found = []
+    """Names, sizes and times of the folder's YAML files: equal while nothing was changed. Links are not followed."""
     try:
-        for path in sorted(folder.iterdir()):
-            if path.suffix in (".yaml", ".yml"):
-                stat = path.stat()
-                found.append((path.name, stat.st_size, stat.st_mtime_ns))
+        paths = sorted(folder.iterdir())
     except OSError as error:
         return (("unreadable", error.errno or 0, 0),)
-    return tuple(found)
+    return tuple(_looks(path) for path in paths if path.suffix in (".yaml", ".yml"))
+
+
+def _looks(path: Path) -> tuple[str, int, int]:
+    try:
+        stat = path.lstat()
+    except OSError as error:  # gone since it was listed
+        return path.name, -(error.errno or 1), 0
+    return path.name, stat.st_size, stat.st_mtime_ns
 
 
 def _log(report: SyncReport) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from engine import channels
 from engine.access import SYSTEM, Action, Actor, acting, authorise
 from engine.definition.parameters import coerce
 from engine.definition.references import FACTS
@@ -25,10 +27,9 @@ RESERVED = frozenset({*FACTS["incident"], "case", "permalink"})
 """What every incident has, and what a run adds: no fields of its own."""
 
 MOST_FIELDS, LONGEST = 50, 1_000
+MOST_LOOKED_AT = 500
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _OPEN_RUNS = 50
-BY_NAME = "system"
-"""Who opened an incident that its channel's name or topic told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,27 @@ def get(rt: Runtime, incident_id: int) -> IncidentRecord:
     with database.reading():
         found = incidents.find(rt.workspace_id, incident_id)
     if found is None:
-        raise NotFound(f"There is no incident {incident_id}.")
+        raise _none_such(incident_id)
     return found
 
 
-def recent(rt: Runtime, *, open_only: bool = False, limit: int = 20) -> list[IncidentRecord]:
-    """The newest incidents first."""
+def seen(rt: Runtime, actor: Actor, incident_id: int) -> IncidentRecord:
+    """The same, where this person may know of it; else it is not there."""
+    found = get(rt, incident_id)
+    if not channels.sees(rt, actor, found.channel):
+        raise _none_such(incident_id)
+    return found
+
+
+def _none_such(incident_id: int) -> NotFound:
+    return NotFound(f"There is no incident {incident_id}.")
+
+
+def recent(rt: Runtime, actor: Actor, *, open_only: bool = False, limit: int = 20) -> list[IncidentRecord]:
+    """The newest incidents first, of the last `MOST_LOOKED_AT` those that this person may know of."""
     with database.reading():
-        return incidents.recent(rt.workspace_id, open_only=open_only, limit=limit)
+        newest = incidents.recent(rt.workspace_id, open_only=open_only, limit=MOST_LOOKED_AT)
+    return list(islice((each for each in newest if channels.sees(rt, actor, each.channel)), limit))
 
 
 def recognise(rt: Runtime, channel: str, name: str = "", topic: str = "") -> IncidentRecord | None:
@@ -96,10 +110,15 @@ def open_incident(
     severity: str = "",
     fields: Mapping[str, str] | None = None,
 ) -> IncidentRecord:
-    """Make a channel an incident. Raises `Conflict` where it is one already, `InvalidParameters` for its fields."""
+    """Make a channel an incident, by somebody who is in it.
+
+    Raises `Conflict` where it is one already, `InvalidParameters` for its fields, and as `channels.must_be_in`.
+    """
     authorise(rt, actor, Action.INCIDENT, None)
     if not channel:
         raise Conflict("An incident is a channel: open it there.")
+    channels.must_be_in(rt, actor, channel)
+    channel_name = channels.name_of(rt, channel) or channel_name
     checked = _checked({}, fields or {})
     if current(rt, channel) is not None:
         raise Conflict("This channel is an incident already. `incident set` changes what is known of it.")
@@ -136,6 +155,8 @@ def edit(
     fields: Mapping[str, str] | None = None,
 ) -> IncidentRecord:
     """Change what is known of a channel's incident; an empty field is dropped. Raises as `open_incident`."""
+    authorise(rt, actor, Action.INCIDENT)
+    channels.must_be_in(rt, actor, channel)
     with acting(rt, actor, Action.INCIDENT):
         found = _the_open(rt, channel)
         merged = _checked(found.fields, fields or {})
@@ -149,7 +170,12 @@ def edit(
 
 
 def close(rt: Runtime, actor: Actor, channel: str, reason: str = "", *, force: bool = False) -> Closing:
-    """End a channel's incident; with runs open in it only with `force`. Raises `Conflict` where there is none."""
+    """End a channel's incident; with runs open in it only with `force`.
+
+    Raises `Conflict` where there is none, and as `open_incident`.
+    """
+    authorise(rt, actor, Action.INCIDENT)
+    channels.must_be_in(rt, actor, channel)
     with acting(rt, actor, Action.INCIDENT):
         found = _the_open(rt, channel)
         running = tuple(executions.recent(rt.workspace_id, channel=channel, open_only=True, limit=_OPEN_RUNS))

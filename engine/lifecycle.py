@@ -17,7 +17,7 @@ from engine.failpoints import committing
 from engine.runtime import Runtime
 from engine.storable import TooLarge, to_storable
 from engine.transition import Transition
-from storage import audit, executions, steps
+from storage import audit, events, executions, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, Severity
 
@@ -109,6 +109,17 @@ def end_bypassed(transition: Transition, step: StepRunRecord, lacking: list[str]
     detail = {"step": step.path, "gates": lacking}
     thing = f"execution:{step.execution_id}"
     audit.write(transition.rt.workspace_id, "system", "gate.bypassed", thing, Severity.CRITICAL, detail)
+
+
+def end_overdue(transition: Transition) -> None:
+    """End a cleanup whose time is up, once: calls under way may outlive that for a while."""
+    execution = transition.execution
+    # Main has such an end by force only.
+    if not cleanup_ended(execution, transition.at) or execution.phase is Phase.MAIN:
+        return
+    begun, ended = (events.last(execution.id, kind) for kind in ("phase_started", "cleanup_ended"))
+    if ended is None or (begun is not None and begun.seq > ended.seq):
+        force_end(transition, None, "the cleanup used up its time")
 
 
 def quarantine(rt: Runtime, execution_id: str, error: Undecodable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import sys
@@ -11,6 +12,7 @@ from types import TracebackType
 
 from engine import tokens
 from engine.redaction import Redactor
+from engine.visible import visible_line
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -31,7 +33,11 @@ FLOORS = {
 
 
 class RedactingHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to standard error. Message, arguments, exception and stack are masked as the one text they become."""
+    """Writes to standard error. Message, arguments, exception and stack are masked, each whole.
+
+    A record is one line, whatever is in its message; the lines of its traceback stand below, indented, so that no line
+    of theirs can pass for a record.
+    """
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__(sys.stderr)
@@ -39,11 +45,23 @@ class RedactingHandler(logging.StreamHandler):  # type: ignore[type-arg]
         self.setFormatter(logging.Formatter(FORMAT))
 
     def format(self, record: logging.LogRecord) -> str:
-        return _TOKEN.sub("‹token›", self._redactor.redact(super().format(record)))
+        plain = copy.copy(record)
+        plain.exc_info = plain.exc_text = plain.stack_info = None
+        below = "\n".join(filter(None, [self._exception(record), record.stack_info]))
+        lines = [f"  {visible_line(line)}" for line in self._masked(below).split("\n")] if below else []
+        return "\n".join([visible_line(self._masked(super().format(plain))), *lines])
+
+    @staticmethod
+    def _exception(record: logging.LogRecord) -> str | None:
+        shown = record.exc_info and record.exc_info[1]
+        return "".join(traceback.format_exception(shown)).rstrip() if shown else record.exc_text
+
+    def _masked(self, text: str) -> str:
+        return _TOKEN.sub("‹token›", self._redactor.redact(text))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         """A record that cannot be written is reported by its place only: its arguments may hold a secret."""
-        reason = self._redactor.redact("".join(traceback.format_exception_only(sys.exc_info()[1])).strip())
+        reason = visible_line(self._masked("".join(traceback.format_exception_only(sys.exc_info()[1])).strip()))
         print(f"a log record of {record.pathname}:{record.lineno} was lost: {reason}", file=sys.__stderr__)
 
 

@@ -30,14 +30,23 @@ def compile_pattern(pattern: str) -> Pattern:
     """The compiled pattern. Raises ValueError with a sentence when it is too long or not RE2."""
     if len(pattern) > LONGEST_PATTERN:
         raise ValueError(f"the pattern is longer than {LONGEST_PATTERN} characters")
-    options = re2.Options()
-    options.log_errors = False
     try:
-        return cast(Pattern, re2.compile(pattern, options))
+        return _compiled(pattern)
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "not a regular expression"
         message = f"the pattern is not one that RE2 takes ({reason}); it has no look-around and no back-references"
         raise ValueError(message) from None
+
+
+def compile_grammar(pattern: str) -> Pattern:
+    """The compiled pattern, of our own and of any length, for a whole text."""
+    return _compiled(rf"\A(?:{pattern})\z")
+
+
+def _compiled(pattern: str) -> Pattern:
+    options = re2.Options()
+    options.log_errors = False
+    return cast(Pattern, re2.compile(pattern, options))
 
 
 def found_in(pattern: str, text: str) -> dict[str, str] | None:

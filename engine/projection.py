@@ -17,9 +17,15 @@ UNHEARD_MS = 86_400_000
 
 
 def hold_lease(_rt: Runtime, holder: str) -> bool:
-    """Become or stay the one process that shows; ask every few seconds."""
+    """Become the one process that shows; False while another is."""
     with database.transaction():
         return workers.hold(LEASE, holder, LEASE_MS)
+
+
+def keep_lease(_rt: Runtime, holder: str) -> bool:
+    """Stay the one process that shows, for `LEASE_MS` from now; False when another is or was meanwhile."""
+    with database.transaction():
+        return workers.renew(LEASE, holder, LEASE_MS)
 
 
 def release_lease(_rt: Runtime, holder: str) -> None:

@@ -25,7 +25,7 @@ from engine.steps.outcome import (
     Waiting,
 )
 from engine.transition import Transition
-from storage import approvals
+from storage import approvals, waits
 from storage.records import ApprovalRecord, StepRunRecord
 from storage.states import ApprovalStatus, AttemptStatus, ExecutionStatus, Phase, StepStatus
 
@@ -188,9 +188,13 @@ def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> boo
     """
     text, channel = outcome.text, outcome.channel
     shown = bool((transition.execution.incident or {}).get("channel"))
-    if not flow.succeed(transition, step, {"text": text}, "" if shown else NOT_POSTED):
+    why = f"not posted: {outcome.unposted}" if outcome.unposted else ""
+    if not flow.succeed(transition, step, {"text": text}, why if shown else NOT_POSTED):
         return False
-    transition.tell("message", step.path, text=text, channel=channel, thread=outcome.thread, posted=shown)
+    transition.tell(
+        "message", step.path, text=text, channel=channel, thread=outcome.thread, by_value=outcome.by_value,
+        posted=shown and not why, unposted=outcome.unposted,
+    )  # fmt: skip
     if not shown:
         log.info("%s of %s says, with no channel to say it in: %s", step.path, step.execution_id, text)
     _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
@@ -205,6 +209,8 @@ def _waiting(transition: Transition, step: StepRunRecord, outcome: Waiting) -> b
     if not transition.move(step, StepStatus.WAITING, **changes):
         return False
     _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
+    execution = transition.execution
+    waits.begin(execution.workspace_id, step.id, execution.team, outcome.senders, shared=outcome.shared)
     transition.tell("wait_started", step.path, key=outcome.key, until=until)
     waiting.take_kept(transition, step, outcome.key)
     return True

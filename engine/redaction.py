@@ -1,97 +1,94 @@
 """Secrets masked by value, wherever text leaves the process: logs, evidence, outputs, messages.
 
-A secret is found in any of its forms: as it is; percent-encoded, JSON-escaped or as HTML entities, also partly so;
-in hexadecimal; in base64, standard or URL-safe, at any of the three positions it can have inside a longer text.
+A secret is found as it is and in any of its encodings, one in the other (`engine/unwrapping.py`), and of a long one
+each line and each longer part (`engine/matching.py`). Mask first: what was folded, cut or escaped before may hide a
+secret from this. `outgoing` does it in that order.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from html.entities import codepoint2name
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote, quote_plus
 
-import re2
+from engine.matching import Found, Matcher
+from engine.unwrapping import views
 
 Json = Any
+Redact = Callable[[Json], Json]
 
 MIN_LENGTH = 4
 """A shorter value cannot be masked without masking ordinary words."""
 
-MAX_SPELLED_CHARS = 512
-"""A longer value, such as a key file, is sought in plain parts and whole in each encoding, not in mixed spellings."""
+MIN_GIVEN_LENGTH = 8
+MIN_GIVEN_DIFFERENT = 5
+MIN_LETTERS = 16
+"""What a value that no operator chose must be like to be masked by value: see `tells_nothing`."""
 
-PIECE_CHARS = 96
-MIN_PIECE_CHARS = 8
-_GROUP_BYTES = 200_000  # RE2 refuses much larger patterns
-_SHORT_ESCAPES = {"\b": b"b", "\f": b"f", "\n": b"n", "\r": b"r", "\t": b"t", '"': b'"', "\\": b"\\", "/": b"/"}
+MIN_STRETCH = 6
+"""So many characters of a secret in a row are worth masking in what a template made of it."""
 
+MAX_TOLD_BYTES = 600
+"""How much of a server's, a library's or a template's words stands in a sentence for people."""
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """One way a secret may be written: a pattern, or for long ones a literal."""
+UNSEEN = "‹not shown: encoded too often to be searched for secrets›".encode()
 
-    text: bytes
-    mark: bytes
-    length: int
-    literal: bool = False
+_APART = b"\0\0\0\0"
+"""Between the texts of a JSON value, which are searched as one."""
 
+_NOT_LETTERS = re.compile(r"[\W_]+")
 
-class _Matcher:
-    """The compiled forms. Immutable, so that readers need no lock."""
-
-    def __init__(self, forms: Iterable[_Form]) -> None:
-        ordered = sorted(set(forms), key=lambda form: (-form.length, form.mark, form.text))
-        self._literals = [form for form in ordered if form.literal]
-        self._groups = [(_compile(b"|".join(f.text for f in group)), group) for group in _grouped(ordered)]
-
-    def redact(self, text: bytes) -> bytes:
-        masked, marks = text, set()
-        for form in self._literals:
-            if form.text in masked:
-                masked = masked.replace(form.text, form.mark)
-                marks.add(form.mark)
-        for pattern, group in self._groups:
-            if pattern.search(masked):
-                masked = pattern.sub(lambda found, group=group: _mark_of(found.group(), group, marks), masked)
-        for mark in marks:  # the pieces of one secret give one mark
-            masked = re.sub(b"(%s)(?:\\s*%s)+" % (mark, mark), rb"\1", masked)
-        return masked
+Known = Counter[tuple[str, str]]
 
 
-def _mark_of(found: bytes, group: list[_Form], marks: set[bytes]) -> bytes:
-    mark = next(form.mark for form in group if _compile(form.text).fullmatch(found))
-    marks.add(mark)
-    return mark
+def mark(*names: str) -> str:
+    """What is shown instead of a secret, or of what was made of several."""
+    return f"‹secret {', '.join(names)}›"
 
 
-def _grouped(forms: list[_Form]) -> list[list[_Form]]:
-    groups: list[list[_Form]] = []
-    room = 0
-    for form in forms:
-        if form.literal:
-            continue
-        if not groups or len(form.text) > room:
-            groups.append([])
-            room = _GROUP_BYTES
-        groups[-1].append(form)
-        room -= len(form.text)
-    return groups
+def tells_nothing(value: str) -> bool:
+    """Whether a value looks made up by a machine, so that masking it hides no ordinary word.
+
+    At least 8 characters, 5 of them different, and letters alone (with whatever stands between words) only from 16 on.
+    """
+    if len(value) < MIN_GIVEN_LENGTH or len(set(value)) < MIN_GIVEN_DIFFERENT:
+        return False
+    return len(value) >= MIN_LETTERS or not _NOT_LETTERS.sub("", value).isalpha()
+
+
+def worth_masking(made: str, secrets: Iterable[str]) -> bool:
+    """Whether what a template made of these secrets is to be masked by value and shows enough of them to need it.
+
+    That is so if it has a stretch of a secret in it, in whatever case, or is one whole, or looks made up itself. What
+    shows nothing of them, such as `false` or a length, is an ordinary word that stands elsewhere too.
+    """
+    folded = made.casefold()
+    for secret in secrets:
+        if made == secret:
+            return False
+        whole = secret.casefold()
+        if len(folded) >= MIN_LENGTH and folded.strip() == whole.strip():
+            return True
+        if _stretches(folded) & _stretches(whole):
+            return True
+    return tells_nothing(made)
+
+
+def _stretches(text: str) -> set[str]:
+    return {text[at : at + MIN_STRETCH] for at in range(len(text) - MIN_STRETCH + 1)}
 
 
 class Redactor:
-    """What must never be shown, and the one way to mask it. Thread-safe."""
+    """What must never be shown, and the one way to mask it. Thread-safe: readers see one state or the next, whole."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[tuple[str, str], list[_Form]] = {}
-        self._matcher = _Matcher([])
+        self._lasting: Known = Counter()
+        self._passing: Known = Counter()
+        self._matchers: tuple[Matcher, Matcher] = Matcher(()), Matcher(())
 
     def add(self, name: str, value: str) -> None:
         self.add_all({name: value})
@@ -101,115 +98,160 @@ class Redactor:
         for name, value in secrets.items():
             if len(value) < MIN_LENGTH:
                 raise ValueError(f"the secret {name} is shorter than {MIN_LENGTH} characters and could not be masked")
-        if all(item in self._values for item in secrets.items()):
+        if all(item in self._lasting for item in secrets.items()):
             return
         with self._lock:
-            fresh = [item for item in secrets.items() if item not in self._values]
-            self._know({**self._values, **{item: _forms(*item) for item in fresh}})
+            self._lasting = self._lasting | Counter(dict.fromkeys(secrets.items(), 1))
+            self._matchers = _matcher(self._lasting), self._matchers[1]
 
-    def forget(self, name: str, value: str) -> None:
-        """Mask this value no longer under this name, because it is worth nothing any more."""
+    def lend(self, secrets: Iterable[tuple[str, str]]) -> None:
+        """Mask these values too, until `take_back` was called as often: tokens, and what templates made of secrets."""
+        self._lend(Counter(secrets))
+
+    def take_back(self, secrets: Iterable[tuple[str, str]]) -> None:
+        """Mask these values no longer under these names, because they are worth nothing any more."""
+        self._lend(Counter({item: -count for item, count in Counter(secrets).items()}))
+
+    def _lend(self, change: Known) -> None:
+        if not change:
+            return
         with self._lock:
-            self._know({item: forms for item, forms in self._values.items() if item != (name, value)})
+            passing = self._passing.copy()
+            passing.update(change)
+            passing = +passing
+            if passing.keys() != self._passing.keys():
+                self._matchers = self._matchers[0], _matcher(passing, in_parts=False)
+            self._passing = passing
 
-    def _know(self, values: dict[tuple[str, str], list[_Form]]) -> None:
-        self._matcher = _Matcher(form for forms in values.values() for form in forms)
-        self._values = values
+    @contextmanager
+    def meanwhile(self) -> Iterator[Callable[[Iterable[tuple[str, str]]], None]]:
+        """Inside, what is given is masked too; afterwards no more."""
+        given: list[tuple[str, str]] = []
+
+        def also(secrets: Iterable[tuple[str, str]]) -> None:
+            fresh = list(secrets)
+            self.lend(fresh)
+            given.extend(fresh)
+
+        try:
+            yield also
+        finally:
+            self.take_back(given)
 
     def redact(self, text: str) -> str:
+        if len(text) < MIN_LENGTH:
+            return text
         raw = text.encode("utf-8", "surrogatepass")
-        masked = self._matcher.redact(raw)
-        return text if masked == raw else masked.decode("utf-8", "surrogatepass")
+        spans = self._spans(raw)
+        return _masked(raw, 0, len(raw), spans) if spans else text
 
     def redact_json(self, value: Json) -> Json:
         """A copy with every text, key and number masked; a number that spells a secret becomes the mark."""
         if isinstance(value, str):
             return self.redact(value)
-        if isinstance(value, dict):
-            return {self.redact(str(key)): self.redact_json(inner) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.redact_json(inner) for inner in value]
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            shown = str(value)
-            masked = self.redact(shown)
-            return value if masked == shown else masked
-        return value
+        texts = list(_texts(value))
+        raws = [text.encode("utf-8", "surrogatepass") for text in texts]
+        raw = _APART.join(raws)
+        spans = self._spans(raw)
+        return _rebuilt(value, _each_masked(raw, raws, spans) if spans else iter(texts))
+
+    def _spans(self, raw: bytes) -> list[Found]:
+        """What to mask, in order and apart."""
+        matchers = [each for each in self._matchers if each]
+        found: list[Found] = []
+        for view, searched in views(raw) if matchers else ():
+            if not searched:
+                found.append(Found(*view.origin(0, len(view.data)), UNSEEN))
+                continue
+            for matcher in matchers:
+                for each in matcher.find(view.data, readable=view.readable):
+                    found.append(Found(*view.origin(each.start, each.end), each.mark))
+        return _merged(raw, found)
 
 
-@lru_cache(maxsize=4096)
-def _compile(pattern: bytes) -> Any:
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1  # bytes in, bytes out: no offsets to translate
-    options.max_mem = 64 * 1024 * 1024
-    options.log_errors = False
-    return re2.compile(pattern, options)
+def outgoing(text: str, redact: Redact, limit: int, *, fold: bool = False) -> str:
+    """A text as it may leave: masked first, then with white space folded if asked for, then cut to `limit` bytes."""
+    shown = str(redact(text))
+    return cut(" ".join(shown.split()) if fold else shown, limit)
 
 
-def _forms(name: str, value: str) -> list[_Form]:
-    mark = f"‹secret {name}›".encode()
-    raw = value.encode("utf-8", "surrogatepass")
-    cores = [variant for core in _base64_cores(raw) for variant in (core, core.replace("+", "-").replace("/", "_"))]
-    if len(value) > MAX_SPELLED_CHARS:
-        plain = [piece.encode("utf-8", "surrogatepass") for piece in _pieces(value)]
-        wholes = [raw.hex(), raw.hex().upper(), *cores, *_escaped(value)]
-        return [_Form(text, mark, len(text), literal=True) for text in (*plain, *map(str.encode, wholes))]
-    forms = [_Form(_spelled(piece), mark, len(piece)) for piece in {value, *_pieces(value)}]
-    forms.append(_Form(b"(?i:%s)" % raw.hex().encode(), mark, 2 * len(raw)))
-    return forms + [_Form(re2.escape(core).encode(), mark, len(core)) for core in cores]
+def cut(text: str, limit: int) -> str:
+    """At most `limit` bytes of the text as UTF-8, with a mark where it was cut."""
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore") + "… (cut)"
 
 
-def _escaped(value: str) -> list[str]:
-    encoded = value.encode("utf-8", "surrogatepass")
-    quoted = [quote(encoded, safe=""), quote(encoded), quote_plus(encoded)]
-    lower = [re.sub("%..", lambda found: found.group().lower(), text) for text in quoted]
-    return [*quoted, *lower, json.dumps(value)[1:-1]]
+def _matcher(known: Known, *, in_parts: bool = True) -> Matcher:
+    return Matcher(((value, mark(name).encode()) for name, value in known), in_parts=in_parts)
 
 
-def _pieces(value: str) -> list[str]:
-    """The parts that are masked each by itself: the lines of a key file may be shown one by one."""
-    lines = [line.strip() for line in value.splitlines()]
-    parts = [piece for line in lines if len(line) >= MIN_PIECE_CHARS for piece in _chunks(line)]
-    return list(dict.fromkeys(parts))
+def _merged(raw: bytes, found: list[Found]) -> list[Found]:
+    """Stretches that touch as one, under the mark of the longest; the pieces of one secret give one mark."""
+    merged: list[Found] = []
+    for each in sorted(found, key=lambda each: (each.start, -each.end, each.mark)):
+        last = merged[-1] if merged else None
+        if last and (each.start < last.end or (each.mark == last.mark and not raw[last.end : each.start].strip())):
+            longest = max(last, each, key=lambda one: one.end - one.start)
+            merged[-1] = Found(last.start, max(last.end, each.end), longest.mark)
+        else:
+            merged.append(each)
+    return merged
 
 
-def _chunks(text: str) -> list[str]:
-    starts = range(0, len(text), PIECE_CHARS)
-    chunks = [text[start : start + PIECE_CHARS] for start in starts]
-    if len(chunks) > 1 and len(chunks[-1]) < MIN_PIECE_CHARS:
-        chunks[-2:] = [chunks[-2] + chunks[-1]]
-    return chunks
+def _masked(raw: bytes, start: int, end: int, spans: Iterable[Found]) -> str:
+    """The text from `start` to `end` with the marks in it. No character is torn: what is half secret is all masked."""
+    out, at = [], start
+    for span in spans:
+        begin, over = max(span.start, start), min(span.end, end)
+        while begin > start and _goes_on(raw[begin]):
+            begin -= 1
+        while over < end and _goes_on(raw[over]):
+            over += 1
+        out += [raw[at : max(at, begin)], span.mark]
+        at = max(at, over)
+    return b"".join([*out, raw[at:end]]).decode("utf-8", "surrogatepass")
 
 
-def _spelled(text: str) -> bytes:
-    """A pattern for the text with each character in any of its usual spellings."""
-    return b"".join(_character(character) for character in text)
+def _goes_on(byte: int) -> bool:
+    """Whether this is not the first byte of a character."""
+    return 0x80 <= byte < 0xC0
 
 
-def _character(character: str) -> bytes:
-    raw = character.encode("utf-8", "surrogatepass")
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    code = ord(character)
-    spellings = [
-        re2.escape(raw.decode("latin-1")).encode("latin-1"),
-        b"".join(b"%%(?i:%02x)" % byte for byte in raw),
-        b"".join(rb"\\u(?i:%s)" % units[at : at + 4].encode() for at in range(0, len(units), 4)),
-        b"&#0*%d;" % code,
-        b"&#[xX]0*(?i:%x);" % code,
-    ]
-    if character == " ":
-        spellings.append(rb"\+")
-    if character in _SHORT_ESCAPES:
-        spellings.append(rb"\\" + re2.escape(_SHORT_ESCAPES[character].decode()).encode())
-    if code in codepoint2name:
-        spellings.append(b"&%s;" % codepoint2name[code].encode())
-    return b"(?:" + b"|".join(spellings) + b")"
+def _each_masked(raw: bytes, raws: list[bytes], spans: list[Found]) -> Iterator[str]:
+    """The texts that `raw` was joined of, one by one."""
+    start, first = 0, 0
+    for each in raws:
+        end, last = start + len(each), first
+        while last < len(spans) and spans[last].start < end:
+            last += 1
+        yield _masked(raw, start, end, (span for span in spans[first:last] if span.end > start))
+        first = last - 1 if last > first and spans[last - 1].end > end else last
+        start = end + len(_APART)
 
 
-def _base64_cores(raw: bytes) -> set[str]:
-    """The characters of base64 that depend on the secret alone, for each position inside a group of three bytes."""
-    cores = set()
-    for before in range(3):
-        encoded = base64.b64encode(bytes(before) + raw).decode()
-        first, last = -(-8 * before // 6), 8 * (before + len(raw)) // 6
-        cores.add(encoded[first:last])
-    return cores
+def _texts(value: Json) -> Iterator[str]:
+    """Every text, key and number, in the order in which `_rebuilt` takes them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key)
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
+
+
+def _rebuilt(value: Json, texts: Iterator[str]) -> Json:
+    if isinstance(value, str):
+        return next(texts)
+    if isinstance(value, dict):
+        return {next(texts): _rebuilt(inner, texts) for inner in value.values()}
+    if isinstance(value, list | tuple):
+        return [_rebuilt(inner, texts) for inner in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        shown = next(texts)
+        return value if shown == str(value) else shown
+    return value

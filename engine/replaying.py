@@ -5,7 +5,7 @@ No vote is ever reused: gates before the start are asked first (`engine.reusing`
 
 from __future__ import annotations
 
-from engine import accepting, choosers, reusing
+from engine import accepting, channels, choosers, reusing
 from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise
 from engine.definition import graph
@@ -33,7 +33,7 @@ def replay(
 
     With `start_from`, a main step, everything that is not that step or behind it is taken over from the old execution,
     which must have done it; that needs a reason. The same `key` of the same person gives the same execution again.
-    Raises as `executions.request`, and `Conflict`.
+    Its card is in the old one's channel. Raises as `executions.request`, and `Conflict`.
     """
     old = find(rt, execution_id)
     authorise(rt, actor, Action.REPLAY, old)
@@ -41,6 +41,8 @@ def replay(
         raise Conflict(f"{old.id} has not ended: it is {old.status}.")
     if start_from and not reason.strip():
         raise ReasonRequired('Starting in the middle needs a reason: reason="…".')
+    if old.incident and old.incident.get("channel"):
+        channels.must_be_in(rt, actor, str(old.incident["channel"]))
     wanted = Wanted(
         old.slug, old.parameters, trigger=f"replay:{old.id}", number=None if latest else old.number,
         reason=reason or old.reason, incident=old.incident or {}, replay_of=old.id, prefill=False,

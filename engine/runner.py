@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 
-from engine import asking, catalog, containers, context, decide, flow, gates, lifecycle
+from engine import asking, catalog, containers, context, decide, flow, gates, lifecycle, speaking
 from engine.errors import NotApproved, Undecodable
 from engine.failpoints import commit, failpoint
 from engine.held import Held
@@ -86,6 +86,7 @@ class Runner:
     def _act(self, claim: Claim) -> Outcome:
         failpoint("effect.before")
         outcome = perform(claim, self._tools, partial(self._held.is_abandoned, claim.step_run))
+        outcome = speaking.checked(self.rt, claim.execution, outcome)
         failpoint("effect.after")
         return outcome
 
@@ -221,7 +222,7 @@ class Runner:
             claim = self._take(transition, step)
             if claim is None:
                 return None, False
-            if step.kind not in _QUIET:
+            if step.kind not in _QUIET or speaking.asks_slack(claim.step):
                 self._held.add(claim.step_run)
                 claimed.append(claim.step_run)
                 return claim, False

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from engine.conversations import Conversations, NoSlack
+from engine.redaction import Redactor
+from engine.secrets import SecretStore
 from engine.settings import Settings
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """`hint` says that these executions may have work now. It never raises and may do nothing: a sweep follows."""
+    """`hint` says that these executions may have work now. It never raises and may do nothing: a sweep follows.
+
+    `conversations` answers for Slack's channels.
+    """
 
     settings: Settings
     workspace_id: int
     hint: Callable[[Iterable[str]], None]
+    conversations: Conversations = field(default_factory=NoSlack)
+    _redactor: Redactor = field(default_factory=Redactor, init=False, repr=False, compare=False)
+
+    def redactor(self) -> Redactor:
+        """One that knows every secret there is, as it is now: what comes from outside or from people may hold one."""
+        self._redactor.add_all(self.settings.secret_values())
+        SecretStore(self.settings.secret_variables, self.settings.secrets_dir, self._redactor).register_all()
+        return self._redactor

@@ -17,6 +17,7 @@ from engine.patterns import compile_pattern
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _COMMAND = re.compile(r"/[a-z0-9][a-z0-9_-]{0,30}")
 _SENDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_TEAM = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
 # The library's own words would quote a part of the address, which may be a part of its password.
@@ -181,18 +182,29 @@ def origins(text: str) -> tuple[str, ...]:
     return found
 
 
-def hook_senders(text: str) -> tuple[tuple[str, str], ...]:
-    """Who may send events and the name of each one's secret, as in `ci:ci_hook,grafana:grafana_hook`."""
-    found: dict[str, str] = {}
+@dataclass(frozen=True, slots=True)
+class HookSender:
+    """Who may send events, and the name of the secret that proves it; None as `team` sends for every team."""
+
+    name: str
+    secret: str
+    team: str | None = None
+
+
+def hook_senders(text: str) -> tuple[HookSender, ...]:
+    """Who may send events, with each one's secret and team, as in `ci:ci_hook,grafana:grafana_hook:payments`."""
+    found: dict[str, HookSender] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, secret = part.partition(":")
+        name, _, rest = part.partition(":")
+        secret, has_team, team = rest.partition(":")
         secret = secret.lower().removeprefix("runbook_secret_")
-        if not _SENDER.fullmatch(name) or not _SECRET_NAME.fullmatch(secret):
-            raise ValueError(f"{part!r} is not a name and a secret's name, as in ci:ci_hook")
+        fits = _SENDER.fullmatch(name) and _SECRET_NAME.fullmatch(secret)
+        if not fits or (has_team and not _TEAM.fullmatch(team)):
+            raise ValueError(f"{part!r} is not a name, a secret's name and perhaps a team, as in ci:ci_hook:payments")
         if name in found:
             raise ValueError(f"{name} is named twice")
-        found[name] = secret
-    return tuple(found.items())
+        found[name] = HookSender(name, secret, team or None)
+    return tuple(found.values())
 
 
 def _split(text: str) -> SplitResult:

@@ -19,6 +19,7 @@ from engine.egress.policy import Allowed, parse_allow
 from engine.errors import BadSettings
 from engine.secrets import VARIABLE_PREFIX
 from engine.setting_values import DatabaseUrl
+from storage import private
 
 Parse = Callable[[str], Any]
 
@@ -103,7 +104,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("CORS_ORIGINS", "Origins of web pages that may call the REST API, separated by commas.", values.origins),
     Setting(
         "HOOK_SENDERS",
-        "Who may post events to /hooks/events: name:secret, separated by commas; the secret as in secrets.NAME.",
+        "Who may post events to /hooks/events: name:secret or name:secret:team, separated by commas; the secret as in "
+        "secrets.NAME. Without a team the sender sends for every team.",
         values.hook_senders,
     ),
     Setting(
@@ -148,7 +150,7 @@ class Settings:
     incident_channels: str
     egress_allow: tuple[Allowed, ...] = ()
     cors_origins: tuple[str, ...] = ()
-    hook_senders: tuple[tuple[str, str], ...] = ()
+    hook_senders: tuple[values.HookSender, ...] = ()
     public_url: str | None = None
     secrets_dir: Path | None = None
     redis_url: str | None = field(default=None, repr=False)
@@ -226,7 +228,7 @@ def secret_key(settings: Settings) -> bytes:
 
 
 def _create_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(path.parent)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret.key-")  # mode 0600
     try:
         with os.fdopen(handle, "w") as file:

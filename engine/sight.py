@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from engine import catalog, executions, skipping
+from engine import catalog, channels, executions, skipping
 from engine.access import Action, Actor, Gate, admit, authorise, teams_seen, verdict
 from engine.errors import NotFound
 from engine.runtime import Runtime
@@ -24,12 +24,12 @@ def runbook(rt: Runtime, actor: Actor, slug: str) -> RunbookRecord:
 
 
 def execution(rt: Runtime, actor: Actor, execution_id: str) -> ExecutionRecord:
-    """The run of this id. Raises `NotFound`, and as `admit`."""
+    """The run of this id, without what belongs to a channel that is not theirs. Raises `NotFound`, and as `admit`."""
     admit(actor, Action.VIEW)
     found = executions.find(rt, execution_id)
     if not verdict(rt, actor, Action.VIEW, found).allowed:
         raise executions.no_such(execution_id)
-    return found
+    return channels.shown(rt, actor, found)
 
 
 def still(rt: Runtime, actor: Actor, action: Action, *, slug: str = "", run: str = "", step: str = "") -> None:

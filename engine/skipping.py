@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from engine import asking, catalog, children, choosers, containers, context, decide, flow, gates, reopening
-from engine.access import Action, Actor, Deed, Gate, Verdict, as_of_now, authorise, verdict
+from engine.access import Action, Actor, Deed, Gate, Verdict, admit, as_of_now, authorise, verdict
 from engine.controls import allowed, audited, must_be_approved, needs_reason, step_at
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
@@ -68,6 +68,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
     Who asked for it must still be allowed to. `asked_at` is when the request that was shown was made. Raises
     `NotAllowed`, and `Conflict` where nobody asks for that any more, or somebody has asked anew.
     """
+    admit(actor, Action.VOTE)
     found = allowed(rt, actor, Action.VIEW, execution_id)
     with change(rt, found.id, "agree_skip", Deed(actor, Action.VIEW)) as transition:
         step = step_at(found, path)

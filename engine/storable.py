@@ -42,6 +42,17 @@ def clean(value: Json) -> Json:
     return _clean(value, MAX_DEPTH)
 
 
+def shallow(value: Json, depth: int = MAX_DEPTH) -> Json:
+    """A copy in which what lies deeper than `MAX_DEPTH` is a sentence; every text is as it was."""
+    if isinstance(value, dict | list) and depth == 0:
+        return TOO_DEEP
+    if isinstance(value, dict):
+        return {key: shallow(inner, depth - 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [shallow(inner, depth - 1) for inner in value]
+    return value
+
+
 def json_size(value: Json) -> int:
     """Bytes of the value as compact UTF-8 JSON."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))

@@ -28,6 +28,7 @@ GONE_S = 0.7
 REPEAT_HINT_S = 5.0
 BATCH = 200
 HOURLY_S = 3_600.0
+DROP_EVERY_S = 60.0
 SEAL_EVERY_S = 1.0
 
 
@@ -51,6 +52,7 @@ class Sweeper:
         self._worker_id = worker_id
         self._gone: dict[str, float] = {}
         self._hinted: dict[tuple[str, int], float] = {}
+        self._drop_at = 0.0
         self._forget_at = 0.0
         self._seal_at = 0.0
         self.rounds = 0
@@ -84,6 +86,7 @@ class Sweeper:
         self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
         self._wake(at)
         self._seal_audit()
+        self._forget_data()
         self._forget_requests()
 
     def _each(self, what: str, things: Iterable[object], act: Callable[..., object]) -> None:
@@ -108,9 +111,9 @@ class Sweeper:
         with database.transaction():
             workers.declare_dead(worker_id)
 
-    def _orphans(self, at: int) -> list[int]:
+    def _orphans(self, at: int) -> list[str]:
         with database.reading():
-            return steps.orphaned(at)
+            return list(steps.orphaned(at))
 
     def _expired(self, at: int) -> list[object]:
         with database.reading():
@@ -155,24 +158,19 @@ class Sweeper:
 
     def _end_cleanup(self, execution_id: str) -> None:
         with change(self._rt, execution_id, "end_cleanup") as transition:
-            if lifecycle.cleanup_ended(transition.execution, transition.at):
-                lifecycle.force_end(transition, None, "the cleanup used up its time")
+            lifecycle.end_overdue(transition)
 
     def _overdue(self, at: int) -> list[str]:
         with database.reading():
             return executions.overdue(at, BATCH)
 
-    def _take_over(self, step_run_id: int) -> None:
-        with database.reading():
-            found = steps.by_id(step_run_id)
-        assert found is not None
-        with change(self._rt, found.execution_id, "take_over") as transition:
-            step = steps.by_id(step_run_id)
-            if step is not None and step.id in steps.orphaned(transition.at):
+    def _take_over(self, execution_id: str) -> None:
+        with change(self._rt, execution_id, "take_over") as transition:
+            for step in steps.orphans_of(execution_id, transition.at):
                 log.warning("taking over %s of %s from %s", step.path, step.execution_id, step.worker_id)
                 if recording.take_over(transition, step) and step.worker_id is not None:
                     workers.end(step.worker_id)  # should it be alive after all, its next heartbeat tells it so
-        self._rt.hint([found.execution_id])
+        self._rt.hint([execution_id])
 
     def _time_out(self, execution_id: str) -> None:
         with change(self._rt, execution_id, "time_out") as transition:
@@ -203,6 +201,12 @@ class Sweeper:
         if time.monotonic() >= self._seal_at:
             chain.seal(self._rt)
             self._seal_at = time.monotonic() + SEAL_EVERY_S
+
+    def _forget_data(self) -> None:
+        if time.monotonic() >= self._drop_at:
+            with database.transaction():
+                waits.forget_data(database.now())
+            self._drop_at = time.monotonic() + DROP_EVERY_S
 
     def _forget_requests(self) -> None:
         if time.monotonic() >= self._forget_at:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import access_file, catalog, source_control
 from engine.access import Action, Actor, acting, authorise
-from engine.definition import codec
+from engine.definition import codec, regular
 from engine.definition.load import MAX_BYTES, load
 from engine.definition.model import Problem, Runbook
 from engine.errors import InvalidDefinition
 from engine.runtime import Runtime
+from engine.source_control import Commit
 from storage import audit, database, people, runbooks
 from storage.records import RunbookRecord
 from storage.states import Severity, VersionStatus
@@ -51,10 +52,13 @@ class _File:
     """A runbook file that was read whole and is valid."""
 
     path: str
-    source: str
+    source: bytes
     runbook: Runbook
-    author_email: str | None
-    commit: str | None
+    commit: Commit | None = None
+
+    @property
+    def author_email(self) -> str | None:
+        return self.commit.email if self.commit else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ def _read_folder(folder: Path) -> _Folder:
         except InvalidDefinition as error:
             broken.add(path.name)
             problems += error.problems
+    commits = source_control.last_commits(folder, {each.path: each.source for each in files})
+    files = [replace(each, commit=commits.get(each.path)) for each in files]
     return _without_doubles(files, broken, problems)
 
 
@@ -115,15 +121,14 @@ def _nothing(folder: Path, message: str) -> _Folder:
 
 
 def _read_file(path: Path) -> _File:
+    if not path.name.isprintable():  # it is kept with its runbook, and shown
+        shown = ascii(str(path))[1:-1]
+        raise InvalidDefinition([Problem(shown, 1, 1, "its name is not printable UTF-8: give it another")])
     try:
-        with path.open("rb") as opened:
-            source = opened.read(MAX_BYTES + 1)
+        source = regular.read(path, MAX_BYTES + 1)
     except OSError as error:
         raise InvalidDefinition([Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from error
-    runbook = load(source, str(path))
-    commit = source_control.last_commit(path)
-    email, commit_id = (commit.email, commit.id) if commit else (None, None)
-    return _File(path.name, source.decode("utf-8"), runbook, email, commit_id)
+    return _File(path.name, source, load(source, str(path)))
 
 
 def _without_doubles(files: list[_File], broken: set[str], problems: list[Problem]) -> _Folder:
@@ -166,20 +171,20 @@ def _apply_file(
             if known.source_path != each.path:
                 runbooks.set_source_path(known.id, each.path)
             return None
-    runbook = each.runbook
+    runbook, commit = each.runbook, each.commit.id if each.commit else None
     about = {
         "slug": runbook.id, "name": runbook.name, "description": runbook.description, "team": runbook.team,
         "tags": list(runbook.tags), "risk": runbook.risk, "source_path": each.path,
     }  # fmt: skip
     new = {
-        "digest": digest, "definition": canonical, "source": each.source, "author": author,
-        "author_email": each.author_email, "source_commit": each.commit, "note": "",
+        "digest": digest, "definition": canonical, "source": each.source.decode("utf-8"),
+        "author": author, "author_email": each.author_email, "source_commit": commit, "note": "",
     }  # fmt: skip
     added = runbooks.add_version(rt.workspace_id, about, new)
-    detail = {"digest": digest, "file": each.path, "author": author, "commit": each.commit, "door": actor.door}
+    detail = {"digest": digest, "file": each.path, "author": author, "commit": commit, "door": actor.door}
     thing = f"runbook:{added.slug}@{added.number}"
     audit.write(rt.workspace_id, actor.user_id, "runbook.draft", thing, Severity.INFO, detail)
-    return SyncChange(added.slug, "new" if known is None else "changed", added.number, author, each.commit)
+    return SyncChange(added.slug, "new" if known is None else "changed", added.number, author, commit)
 
 
 def _remove(rt: Runtime, actor: Actor, runbook: RunbookRecord) -> SyncChange:

@@ -1,4 +1,4 @@
-"""A wait takes the oldest event of its key that nothing else has taken. Needs the execution's lock."""
+"""A wait takes the oldest event that it may have and no other of its team has. Needs the execution's lock."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from storage.states import StepStatus
 
 def take_kept(transition: Transition, step: StepRunRecord, key: str) -> bool:
     """Let a kept event end this wait, if there is one; False when it goes on waiting."""
-    waits.lock_key(transition.rt.workspace_id, key)
-    event = waits.oldest_free(transition.rt.workspace_id, key, transition.at)
+    workspace, team = transition.rt.workspace_id, transition.execution.team
+    waits.lock_key(workspace, key)
+    event = waits.oldest_free(workspace, step.id, key, transition.at)
     (now,) = steps.at_paths(step.execution_id, [step.path])
-    if event is None or now.status is not StepStatus.WAITING or not waits.take(event, now.id):
+    if event is None or now.status is not StepStatus.WAITING or not waits.take(workspace, event, now.id, team):
         return False
-    transition.tell("event_received", step.path, key=key, event_id=event.event_id)
+    transition.tell("event_received", step.path, key=key, event_id=event.event_id, sender=event.sender)
     try:
         outputs = flow.mapped(transition, now, {"data": event.data, "event_id": event.event_id})
     except (ExpressionError, TooLarge) as error:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import dramatiq
 
@@ -38,7 +39,7 @@ class Worker:
         self._broker = make_broker(settings.redis_url) if settings.redis_url else None
         self._hints = Hints(self._broker)
         self._pool = ThreadPoolExecutor(settings.worker_threads, "local")
-        self._rt = Runtime(settings, rt.workspace_id, self._hint)
+        self._rt = replace(rt, hint=self._hint)
         self.runner = Runner(self._rt, worker_id, tools)
         self._sweeper = Sweeper(self._rt, self._hint, HINT_GRACE_MS if self._broker else 0, worker_id)
         self._heartbeat = Heartbeat(worker_id, lambda: self._sweeper.rounds)

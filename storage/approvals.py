@@ -154,6 +154,12 @@ def withdraw_vote(approval_id: int, person: str) -> bool:
     return bool(Vote.delete().where((Vote.approval_id == approval_id) & (Vote.person == person)).execute())
 
 
+def voted_by(approval_ids: Collection[int], person: str) -> set[int]:
+    """Those of these gates on which this person has voted."""
+    query = Vote.select(Vote.approval_id).where(Vote.approval_id.in_(list(approval_ids)) & (Vote.person == person))
+    return {row[0] for row in tuples(query)} if approval_ids else set()
+
+
 def votes(approval_id: int) -> list[VoteRecord]:
     """The votes on a gate in the order they were given."""
     query = Vote.select(*[getattr(Vote, name) for name in VoteRecord.__slots__]).where(Vote.approval_id == approval_id)

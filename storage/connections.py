@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import peewee as pw
@@ -26,8 +27,11 @@ _BEGIN: Statement = ("BEGIN", ())
 _GUARDED = "WITH moved AS ({} RETURNING 1) SELECT 1 / count(*) FROM moved"
 
 
-class LostRow(pw.InternalError):
-    """A row that was read under its run's lock was changed by somebody without it: a bug. Nothing is committed."""
+class LostRow(RuntimeError):
+    """A row that was read under its run's lock was changed by somebody without it. Nothing of the change is committed.
+
+    That is a bug and no trouble of the database: trying again would hide it.
+    """
 
 
 class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
@@ -74,13 +78,18 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
         """Their cursors."""
         return [self.ask(*each) for each in statements]
 
-    later = ask
-    """Send a write whose answer nobody needs."""
+    def later(self, statement: str, values: Sequence[Any], *, guarded: bool = False) -> None:
+        """Send a write whose answer nobody needs; `guarded` says that it has to find its one row."""
+        self._settle()
+        self._write(statement, values, guarded=guarded)
 
     def _settle(self) -> None:
         for change in known.take_changes():
-            if self._run(*sql.moving(change)).rowcount != 1:
-                raise LostRow(f"step run {change.id} is not {change.status} under fence {change.fence} any more")
+            self._write(*sql.moving(change), guarded=True)
+
+    def _write(self, statement: str, values: Sequence[Any], *, guarded: bool) -> None:
+        if self._run(statement, values).rowcount != 1 and guarded:
+            raise LostRow(f"{statement}: there is no such row any more")
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> Any:
         with pw.__exception_wrapper__:  # type: ignore[attr-defined]
@@ -123,7 +132,7 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
         if not self._waiting:
             return super().execute_sql(statement, params)
         connection = self.connection()
-        with pw.__exception_wrapper__, connection.pipeline():  # type: ignore[attr-defined]
+        with _lost_rows(), pw.__exception_wrapper__, connection.pipeline():  # type: ignore[attr-defined]
             for each in self._taken():
                 psycopg.RawCursor(connection).execute(*each)
             return super().execute_sql(statement, params)
@@ -137,13 +146,18 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
         self._settle()
         return self._send([*self._taken(), *statements])[-len(statements) :]
 
-    def later(self, statement: str, values: Sequence[Any]) -> None:
-        """Send a write whose answer nobody needs with the next statement that is asked something."""
+    def later(self, statement: str, values: Sequence[Any], *, guarded: bool = False) -> None:
+        """Send a write whose answer nobody needs with the next statement that is asked something.
+
+        `guarded` says that it has to find its one row. Where it does not, it divides by zero, which undoes the
+        transaction: nobody looks at the answer.
+        """
+        sent = _GUARDED.format(statement) if guarded else statement
         if not known.active:
-            self.ask(statement, values)
+            self.ask(sent, values)
             return
         self._settle()
-        self._waiting.append((statement, values))
+        self._waiting.append((sent, values))
 
     def _taken(self) -> list[Statement]:
         taken = list(self._waiting)
@@ -151,18 +165,28 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
         return taken
 
     def _settle(self) -> None:
-        """Whatever finds its row lost divides by zero, which undoes the transaction: nobody looks at the answer."""
         for change in known.take_changes():
             statement, values = sql.moving(change)
             self._waiting.append((_GUARDED.format(statement), values))
 
     def _send(self, statements: Sequence[Statement]) -> list[Any]:
         connection = self.connection()
-        with pw.__exception_wrapper__:  # type: ignore[attr-defined]
+        with _lost_rows(), pw.__exception_wrapper__:  # type: ignore[attr-defined]
             if len(statements) == 1:
                 return [psycopg.RawCursor(connection).execute(*statements[0])]
             with connection.pipeline():
                 return [psycopg.RawCursor(connection).execute(*each) for each in statements]
+
+
+@contextmanager
+def _lost_rows() -> Iterator[None]:
+    """Call a division by zero what it is here: `_GUARDED` did not find its row."""
+    try:
+        yield
+    except pw.DataError as error:
+        if isinstance(getattr(error, "orig", None), psycopg.errors.DivisionByZero):
+            raise LostRow(str(error)) from error
+        raise
 
 
 def _forget_for(statement: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import peewee as pw
 from playhouse.pool import MaxConnectionsExceeded
 
-from storage import hostclock
+from storage import hostclock, private
 from storage.connections import SQLITE_PATIENCE_S, Postgresql, Sqlite
 from storage.tables import proxy
 
@@ -39,11 +39,13 @@ def open_database(*, sqlite: Path | None = None, postgresql: str | None = None, 
     """Decide where the tables live. Give exactly one of `sqlite` (a file) and `postgresql` (a URL).
 
     Closes what was open before. Opens no connection yet, except that the clock is read at the first use of `now`.
+    Raises `OSError` where the file neither is there nor can be made.
     """
     close_database()
     db: Any
     if sqlite is not None:
-        sqlite.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(sqlite.parent)
+        private.make_file(sqlite)  # SQLite makes what it puts beside it as open as the file itself
         db = Sqlite(
             str(sqlite), pragmas=_PRAGMAS, lock_type="IMMEDIATE", timeout=SQLITE_PATIENCE_S, returning_clause=True,
             autoconnect=False, max_connections=200, check_same_thread=False,

@@ -14,6 +14,8 @@ from storage.states import ExecutionStatus, Phase, VersionStatus
 from storage.tables import Card, Execution, RunbookVersion, StepRun, dicts, first, tuples
 
 _NAMES = ExecutionRecord.__slots__
+_COUNTED = ("event_seq", "live", "running", "parked", "unfinished")
+_STILL = " AND ".join(f"{name} = ?" for name in ("id", "status", *_COUNTED))
 
 
 def _record(row: dict[str, Any]) -> ExecutionRecord:
@@ -63,11 +65,17 @@ def parent_of(execution: ExecutionRecord) -> ExecutionRecord | None:
     return _first("id = (SELECT execution_id FROM step_run WHERE id = ?)", execution.parent_step)
 
 
-def replayed(execution_id: str) -> list[str]:
-    """The execution, the one that it replays, and so on backwards; needs an open connection."""
+def earlier_tries(execution_id: str) -> list[str]:
+    """The execution, those that it replays, and the children that the same steps had started before; needs an open
+    connection."""
     found = [execution_id]
-    while (run := by_id(found[-1])) is not None and run.replay_of is not None and run.replay_of not in found:
-        found.append(run.replay_of)
+    for each in found:
+        run = by_id(each)
+        before = [run.replay_of] if run is not None and run.replay_of is not None else []
+        if run is not None and run.parent_step is not None:
+            siblings = Execution.select(Execution.id).where(Execution.parent_step == run.parent_step)
+            before += [row[0] for row in tuples(siblings)]
+        found += [other for other in before if other not in found]
     return found
 
 
@@ -120,13 +128,15 @@ def _held() -> str:
 def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
     """Write what changed between two states of a locked execution, in one UPDATE.
 
-    Raises `ForbiddenMove` for a status that may not follow.
+    Raises `ForbiddenMove` for a status that may not follow, and `LostRow`, at the latest with the commit, where
+    somebody without its lock has changed what this counts on.
     """
     changed = {name: getattr(after, name) for name in _NAMES if getattr(before, name) != getattr(after, name)}
     if "status" in changed:
         check_move(EXECUTION_MOVES, before.status, after.status)
     if changed:
-        sql.set_later(Execution, changed, "id = ?", before.id)
+        still = [getattr(before, name) for name in _COUNTED]
+        sql.set_locked(Execution, changed, _STILL, before.id, before.status.value, *still)
 
 
 def recent(
@@ -142,6 +152,7 @@ def recent(
 ) -> list[ExecutionRecord]:
     """The newest executions first: of a channel, of who asked for or owns them, of a runbook, made since then."""
     query = Execution.select().where(Execution.workspace_id == workspace_id)
+    newest = (Execution.created_at.desc(), Execution.id.desc())
     if slug is not None:
         query = query.where(Execution.slug == slug)
     if statuses:
@@ -150,11 +161,15 @@ def recent(
         query = query.where(Execution.created_at >= since)
     if channel is not None:
         query = query.where(Execution.channel == channel)
-    if requester is not None:
-        query = query.where((Execution.requester == requester) | (Execution.owner == requester))
     if open_only:
         query = query.where(Execution.ended_at.is_null())
-    return [_record(row) for row in dicts(query.order_by(Execution.created_at.desc()).limit(limit))]
+    if requester is None:
+        return [_record(row) for row in dicts(query.order_by(*newest).limit(limit))]
+    # Asked one by one each reads its own index and no more rows than it gives; asked with OR both would be sorted.
+    whose = [query.where(column == requester) for column in (Execution.requester, Execution.owner)]
+    found = {row["id"]: row for each in whose for row in dicts(each.order_by(*newest).limit(limit))}
+    ordered = sorted(found.values(), key=lambda row: (row["created_at"], row["id"]), reverse=True)
+    return [_record(row) for row in ordered[:limit]]
 
 
 def page(
@@ -260,6 +275,40 @@ def heads(execution_ids: Collection[str]) -> dict[str, tuple[int, bool]]:
     return {row[0]: (int(row[1]), row[2] is not None) for row in rows}
 
 
+def by_ids(execution_ids: Collection[str]) -> dict[str, ExecutionRecord]:
+    """These executions by their ids, as far as there are any."""
+    if not execution_ids:
+        return {}
+    return {each.id: each for each in _select(f"id IN ({sql.marks(execution_ids)})", *execution_ids)}
+
+
+def count_open(workspace_id: int) -> int:
+    query = Execution.select().where((Execution.workspace_id == workspace_id) & Execution.ended_at.is_null())
+    return int(query.count())
+
+
+def paused_since(workspace_id: int, before: int, limit: int) -> list[str]:
+    """Ids of executions that have been PAUSED since before then, the longest first."""
+    query = Execution.select(Execution.id).where(
+        (Execution.workspace_id == workspace_id)
+        & Execution.ended_at.is_null()
+        & (Execution.status == ExecutionStatus.PAUSED)
+        & (Execution.status_since < before)
+    )
+    return [row[0] for row in tuples(query.order_by(Execution.status_since).limit(limit))]
+
+
+def open_of_versions(workspace_id: int, slug: str, numbers: Collection[int]) -> list[str]:
+    """Ids of the open executions of these versions of a runbook, the newest first."""
+    query = Execution.select(Execution.id).where(
+        (Execution.workspace_id == workspace_id)
+        & Execution.ended_at.is_null()
+        & (Execution.slug == slug)
+        & Execution.number.in_(list(numbers))
+    )
+    return [row[0] for row in tuples(query.order_by(Execution.created_at.desc(), Execution.id.desc()))]
+
+
 def open_of(runbook_id: int, limit: int) -> list[str]:
     """Ids of the open executions of a runbook, oldest first."""
     query = Execution.select(Execution.id).where((Execution.runbook_id == runbook_id) & Execution.ended_at.is_null())
@@ -284,16 +333,26 @@ def queued_before(workspace_id: int, group: str, execution_id: str) -> list[str]
 
 
 def admit_next(workspace_id: int, group: str, at: int) -> str | None:
-    """Give a freed slot to the execution that has been queued longest; its id, or None when none is queued."""
+    """Give a freed slot to the execution that has been queued longest; its id, or None when none is queued.
+
+    Needs the group's lock.
+    """
     query = Execution.select(Execution.id).where(
         (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "queued")
     )
-    row = first(query.order_by(Execution.created_at, Execution.id).limit(1))
-    if row is None:
-        return None
-    Execution.update(slot="held").where(Execution.id == row["id"]).execute()
-    StepRun.update(due_at=at).where((StepRun.execution_id == row["id"]) & (StepRun.status == "READY")).execute()
-    return str(row["id"])
+    admitted = _give_slot(query, "queued")
+    if admitted is not None:
+        StepRun.update(due_at=at).where((StepRun.execution_id == admitted) & (StepRun.status == "READY")).execute()
+    return admitted
+
+
+def _give_slot(candidates: Any, instead_of: str) -> str | None:
+    """Let the oldest of the candidates hold a slot; its id. One that ends at this moment is passed over."""
+    while row := first(candidates.order_by(Execution.created_at, Execution.id).limit(1)):
+        given = Execution.update(slot="held").where((Execution.id == row["id"]) & (Execution.slot == instead_of))
+        if given.execute() == 1:
+            return str(row["id"])
+    return None
 
 
 def same(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
@@ -331,11 +390,7 @@ def hand_on(workspace_id: int, group: str, ending: str) -> str | None:
         .where((Execution.workspace_id == workspace_id) & (Execution.slot_group == group))
         .where((Execution.slot == "shared") & ((parent.id == ending) | parent.ended_at.is_null(False)))
     )
-    row = first(query.order_by(Execution.created_at, Execution.id).limit(1))
-    if row is None:
-        return None
-    heir = Execution.update(slot="held").where((Execution.id == row["id"]) & (Execution.slot == "shared"))
-    return str(row["id"]) if heir.execute() == 1 else None
+    return _give_slot(query, "shared")
 
 
 def cleanup_overdue(at: int, limit: int) -> list[str]:

@@ -17,11 +17,12 @@ from storage.states import StepStatus, VersionStatus
 
 @dataclass(slots=True)
 class Change:
-    """What one row will be given; `status` and `fence` are what it has to have still when it is written."""
+    """What one row will be given; `status`, `fence` and `blocked` are what it has to have still when it is written."""
 
     id: int
     status: StepStatus
     fence: int
+    blocked: int
     fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -68,7 +69,7 @@ class Known(threading.local):
         """Leave a known row with these fields; the row as it is now."""
         change = self._changes.get(row.id)
         if change is None:
-            change = self._changes[row.id] = Change(row.id, row.status, row.fence)
+            change = self._changes[row.id] = Change(row.id, row.status, row.fence, row.blocked)
         change.fields.update(fields)
         now = self._rows[row.id] = changed(row, **fields)
         return now

@@ -6,16 +6,19 @@ was edited after it was applied, a gap, or a schema newer than this code is refu
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import logging
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage import database
+from storage import backup, database, private
 from storage.tables import proxy
+
+log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent / "migrations"
 _PG_LOCK = 7_265_113
@@ -62,11 +65,14 @@ def pending() -> list[Migration]:
 
 
 def migrate() -> list[Migration]:
-    """Apply what is pending and say what was applied. Safe to call from any number of processes at once."""
+    """Apply what is pending and say what was applied. Safe to call from any number of processes at once.
+
+    Before an SQLite schema is changed its file is copied; raises `BackupFailed` where it can't be, and changes nothing.
+    """
     with _alone():
         missing = pending()
         if missing and missing[0].number > 1 and not database.is_postgresql():
-            _back_up()
+            log.info("the database was copied to %s before it is changed", backup.make(_file(), _reached(missing)))
         for migration in missing:
             _apply(migration)
     return missing
@@ -116,15 +122,18 @@ def _alone() -> Iterator[None]:
             finally:
                 proxy.obj.execute_sql("SELECT pg_advisory_unlock(%s)", (_PG_LOCK,))
         return
-    import fcntl
-
-    with open(f"{proxy.obj.database}.migrate", "w") as lock:
+    path = Path(f"{_file()}.migrate")
+    private.make_file(path)
+    with path.open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _back_up() -> None:
-    path = Path(proxy.obj.database)
-    with database.reading():
-        proxy.obj.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copy2(path, path.with_suffix(f".before-{len(migrations()):04d}.db"))
+def _file() -> Path:
+    """The SQLite database's file."""
+    return Path(proxy.obj.database)
+
+
+def _reached(missing: list[Migration]) -> tuple[int, int]:
+    """The numbers of the last migration that is applied and of the last that there is."""
+    return missing[0].number - 1, missing[-1].number

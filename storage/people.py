@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import peewee as pw
 
@@ -12,6 +15,43 @@ from storage.records import GroupRecord, Json, PersonRecord, Workspace
 from storage.states import ApprovalStatus
 from storage.tables import AccessPolicy, Approval, Execution, Person, Token, UserGroup, Vote, tuples
 from storage.tables import Workspace as WorkspaceTable
+
+T = TypeVar("T")
+
+_AT_ONCE = 500
+
+
+class _Asked(threading.local):
+    """What this thread has been told since `asked_once`; None outside."""
+
+    def __init__(self) -> None:
+        self.answers: dict[tuple[str, int], Any] | None = None
+
+
+_asked = _Asked()
+
+
+@contextmanager
+def asked_once() -> Iterator[None]:
+    """Within this, the access file's content and the groups are read once by this thread, however many are judged.
+
+    Nothing may be decided for good in it: what somebody else changes meanwhile is not seen.
+    """
+    before, _asked.answers = _asked.answers, _asked.answers or {}
+    try:
+        yield
+    finally:
+        _asked.answers = before
+
+
+def _once(what: str, workspace_id: int, ask: Callable[[], T]) -> T:
+    if _asked.answers is None:
+        return ask()
+    key = (what, workspace_id)
+    if key not in _asked.answers:
+        _asked.answers[key] = ask()
+    answer: T = _asked.answers[key]
+    return answer
 
 
 def the_workspace() -> Workspace:
@@ -49,6 +89,10 @@ def accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
     """These accounts, and all whose e-mail address one of them has, in whatever case it is written."""
     if not user_ids:
         return frozenset()
+    return _once(f"accounts of {sorted(user_ids)}", workspace_id, lambda: _accounts_of(workspace_id, user_ids))
+
+
+def _accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
     same = Person.alias()
     mails = same.select(pw.fn.lower(same.email)).where(
         (same.workspace_id == workspace_id) & same.user_id.in_(user_ids) & (same.email != "")
@@ -80,6 +124,17 @@ def concerned(workspace_id: int) -> set[str]:
     return chose | {user for query in (voted, owned, answering) for row in tuples(query) for user in row if user}
 
 
+def recall_all(workspace_id: int, user_ids: Collection[str]) -> dict[str, PersonRecord]:
+    """Those of these people that Slack has told of, by their ids."""
+    found: dict[str, PersonRecord] = {}
+    wanted = sorted(user_ids)
+    for part in (wanted[start : start + _AT_ONCE] for start in range(0, len(wanted), _AT_ONCE)):
+        where = f"workspace_id = ? AND user_id IN ({sql.marks(part)})"
+        rows = sql.select(Person, PersonRecord.__slots__, where, workspace_id, *part)
+        found |= {each.user_id: each for each in (PersonRecord(*row) for row in rows)}
+    return found
+
+
 def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:
     """Replace all that is known of groups."""
     UserGroup.delete().where(UserGroup.workspace_id == workspace_id).execute()
@@ -91,6 +146,10 @@ def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:
 
 
 def groups(workspace_id: int) -> list[GroupRecord]:
+    return _once("groups", workspace_id, lambda: _groups(workspace_id))
+
+
+def _groups(workspace_id: int) -> list[GroupRecord]:
     rows = sql.select(UserGroup, GroupRecord.__slots__, "workspace_id = ?", workspace_id)
     return [GroupRecord(group_id, handle, frozenset(members), at) for group_id, handle, members, at in rows]
 
@@ -109,5 +168,9 @@ def save_policy(workspace_id: int, digest: str, content: Json) -> bool:
 
 def policy(workspace_id: int) -> Json:
     """The access file's content as last synced, or None before the first sync."""
+    return _once("policy", workspace_id, lambda: _policy(workspace_id))
+
+
+def _policy(workspace_id: int) -> Json:
     rows = sql.select(AccessPolicy, ("content",), "workspace_id = ?", workspace_id)
     return rows[0][0] if rows else None

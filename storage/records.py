@@ -349,7 +349,7 @@ class IncidentRecord:
 
 @dataclass(frozen=True, slots=True)
 class WaitEventRecord:
-    """An event from outside. `taken_by` is the step run that it satisfied; one event satisfies one."""
+    """An event from outside, for one `team` or, None, for all. It satisfies one wait of each team that it is for."""
 
     id: int
     key: str
@@ -357,7 +357,7 @@ class WaitEventRecord:
     sender: str
     data: Json
     received_at: int
-    taken_by: int | None
+    team: str | None
 
 
 @dataclass(frozen=True, slots=True)

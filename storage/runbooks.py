@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import peewee as pw
+
 from storage import sql
 from storage.database import is_postgresql, now
 from storage.known import known
@@ -96,16 +98,15 @@ def last_approved(runbook_id: int, up_to: int) -> VersionRecord | None:
 
 
 def add_version(workspace_id: int, about: Json, new: Json) -> VersionRecord:
-    """Add a DRAFT version and make it the runbook's current one, adding the runbook when it is new or was deleted.
+    """Add a DRAFT version and make it the runbook's current one, adding the runbook when it is new.
 
-    `about` holds slug, name, description, team, tags, risk and source_path; `new` holds digest, definition, source,
-    author, author_email, source_commit and note.
+    One that was deleted is another runbook: the new one shares nothing with it but goes on counting, so that
+    `ID@NUMBER` names one version for good. `about` holds slug, name, description, team, tags, risk and source_path;
+    `new` holds digest, definition, source, author, author_email, source_commit and note.
     """
-    known = lock(workspace_id, about["slug"]) or _find_runbook(
-        "workspace_id = ? AND slug = ?", workspace_id, about["slug"]
-    )
-    number = 1 if known is None else known.current_number + 1
-    fields = {**about, "current_number": number, "status": VersionStatus.DRAFT, "updated_at": now(), "deleted_at": None}
+    known = lock(workspace_id, about["slug"])
+    number = 1 + (_last_number(workspace_id, about["slug"]) if known is None else known.current_number)
+    fields = {**about, "current_number": number, "status": VersionStatus.DRAFT, "updated_at": now()}
     if known is None:
         runbook_id = int(Runbook.insert(workspace_id=workspace_id, **fields).execute())
     else:
@@ -118,6 +119,13 @@ def add_version(workspace_id: int, about: Json, new: Json) -> VersionRecord:
     added = version(runbook_id, number)
     assert added is not None
     return added
+
+
+def _last_number(workspace_id: int, slug: str) -> int:
+    """The highest number that a version of any runbook of this id has had; 0 where there was none."""
+    query = RunbookVersion.select(pw.fn.MAX(RunbookVersion.number))
+    found = query.where((RunbookVersion.workspace_id == workspace_id) & (RunbookVersion.slug == slug)).scalar()
+    return int(found or 0)
 
 
 def move_version(found: VersionRecord, to: VersionStatus, actor: str, note: str = "") -> bool:
@@ -154,8 +162,9 @@ def forget_source(runbook_id: int) -> None:
 
 
 def delete(runbook_id: int) -> None:
-    """Let nobody find the runbook any more; its versions are kept for the runs it has had."""
-    Runbook.update(deleted_at=now(), updated_at=now()).where(Runbook.id == runbook_id).execute()
+    """Let nobody find the runbook any more, and give its id free; its versions are kept for the runs it has had."""
+    freed = Runbook.slug.concat(f"#{runbook_id}")
+    Runbook.update(slug=freed, deleted_at=now(), updated_at=now()).where(Runbook.id == runbook_id).execute()
 
 
 def save_sync(workspace_id: int, ok: bool, summary: Json) -> None:

@@ -64,10 +64,19 @@ def set_later(table: type[Table], fields: Mapping[str, Any], where: str, *values
     _later(*_updating(table, fields, where, values))
 
 
+def set_locked(table: type[Table], fields: Mapping[str, Any], where: str, *values: Any) -> None:
+    """`set_later` for one row that was read under its lock: `where` says what it still has to be.
+
+    Raises `LostRow` with a later statement or the commit where it is not.
+    """
+    statement, all_values = _updating(table, fields, where, values)
+    proxy.obj.later(_spelled(statement, proxy.obj.param), all_values, guarded=True)
+
+
 def moving(change: Change) -> tuple[str, list[Any]]:
     """The UPDATE that writes a change of a step run, if the row is still what it was."""
-    sought = (change.id, change.status.value, change.fence)
-    text, values = _updating(StepRun, change.fields, "id = ? AND status = ? AND fence = ?", sought)
+    sought = (change.id, change.status.value, change.fence, change.blocked)
+    text, values = _updating(StepRun, change.fields, "id = ? AND status = ? AND fence = ? AND blocked = ?", sought)
     return _spelled(text, proxy.obj.param), values
 
 

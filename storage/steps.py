@@ -325,11 +325,22 @@ def census(execution_id: str, phase: Phase) -> list[tuple[StepStatus, str, int]]
     return [(StepStatus(status), kind, n) for status, kind, n in tuples(query.group_by(StepRun.status, StepRun.kind))]
 
 
-def orphaned(at: int) -> list[int]:
-    """Ids of step runs that are RUNNING under a worker that has ended or let its lease run out."""
+def orphaned(at: int) -> dict[str, int]:
+    """By execution, how many step runs are RUNNING in it under a worker that has ended or let its lease run out."""
+    query = StepRun.select(StepRun.execution_id, pw.fn.count(StepRun.id)).group_by(StepRun.execution_id)
+    return {execution_id: int(count) for execution_id, count in tuples(_left_behind(query, at))}
+
+
+def orphans_of(execution_id: str, at: int) -> list[StepRunRecord]:
+    """Those step runs of one execution, in order."""
+    query = _left_behind(StepRun.select(), at).where(StepRun.execution_id == execution_id)
+    return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
+
+
+def _left_behind(query: Any, at: int) -> Any:
     gone = Worker.ended_at.is_null(False) | (Worker.lease_until <= at)
-    query = StepRun.select(StepRun.id).join(Worker, on=(Worker.id == StepRun.worker_id))
-    return [row[0] for row in tuples(query.where((StepRun.status == StepStatus.RUNNING) & gone))]
+    running = query.join(Worker, on=(Worker.id == StepRun.worker_id)).where(StepRun.status == StepStatus.RUNNING)
+    return running.where(gone)
 
 
 def held_by(worker_id: str) -> list[StepRunRecord]:

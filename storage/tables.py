@@ -364,7 +364,26 @@ class WaitEvent(Table):
     sender = Text()
     data = JsonText()
     received_at = pw.BigIntegerField()
-    taken_by = pw.BigIntegerField(null=True)
+    team = Text(null=True)
+    delivery_id = Text(null=True)
+    size = pw.BigIntegerField(default=0)
+
+
+class WaitFor(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    step_run_id = pw.BigIntegerField()
+    team = Text()
+    shared = pw.BooleanField()
+    sender = Text(null=True)
+
+
+class WaitTaken(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    event = pw.BigIntegerField()
+    team = Text()
+    step_run_id = pw.BigIntegerField()
 
 
 class Idempotency(Table):
@@ -424,6 +443,6 @@ class Answer(Table):
 
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
-    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, Idempotency, RequestSeen, HostClock,
-    Incident, Token, Answer, FormDraft,
+    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, Idempotency, RequestSeen,
+    HostClock, Incident, Token, Answer, FormDraft,
 )  # fmt: skip

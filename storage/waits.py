@@ -1,14 +1,27 @@
-"""Events from outside and the steps that wait for them. Both sides hold the key's lock, so neither misses the other."""
+"""Events from outside and the steps that wait for them. Both sides hold the key's lock, so neither misses the other.
+
+An event is for one team or, by a sender who speaks for all of them, for every team. Of each team that it is for it
+satisfies one wait, so that no team takes it from another.
+"""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+import peewee as pw
 
 from storage.database import now, one_at_a_time
 from storage.records import Json, WaitEventRecord
 from storage.states import StepStatus
-from storage.tables import StepRun, WaitEvent, columns, first, tuples
+from storage.tables import StepRun, WaitEvent, WaitFor, WaitTaken, columns, first, tuples
 
 KEEP_MS = 3_600_000
 """How long an event is kept for a wait that has not begun yet."""
+
+GLOBAL = ""
+"""The team of a wait in a runbook that belongs to none."""
 
 
 def lock_key(workspace_id: int, key: str) -> None:
@@ -16,12 +29,26 @@ def lock_key(workspace_id: int, key: str) -> None:
     one_at_a_time(f"wait:{workspace_id}:{key}")
 
 
-def receive(workspace_id: int, key: str, event_id: str, sender: str, data: Json) -> int | None:
-    """Keep an event; its id, or None when this sender's event of this id was received before."""
+def lock_sender(workspace_id: int, sender: str) -> None:
+    """Hold what a sender has sent until this transaction ends; after `lock_key`, where both are needed."""
+    one_at_a_time(f"sender:{workspace_id}:{sender}")
+
+
+def receive(
+    workspace_id: int,
+    key: str,
+    event_id: str,
+    sender: str,
+    data: Json,
+    *,
+    team: str | None = None,
+    delivery_id: str | None = None,
+) -> int | None:
+    """Keep an event; its id, or None when this sender's event of this id, or its delivery, was received before."""
     added = (
         WaitEvent.insert(
             workspace_id=workspace_id, key=key, event_id=event_id, sender=sender, data=data, received_at=now(),
-            taken_by=None,
+            team=team, delivery_id=delivery_id, size=len(json.dumps(data)),
         )
         .on_conflict_ignore()
         .execute()
@@ -29,11 +56,44 @@ def receive(workspace_id: int, key: str, event_id: str, sender: str, data: Json)
     return None if added is None else int(added)
 
 
-def oldest_free(workspace_id: int, key: str, at: int) -> WaitEventRecord | None:
-    """The first event of this key that nothing has taken and that is not too old, or None."""
+def early(workspace_id: int, sender: str, at: int) -> tuple[int, int, int]:
+    """Of this sender's events that are kept and that nothing has taken: how many, their bytes, when the first came."""
+    query = WaitEvent.select(
+        pw.fn.count(WaitEvent.id), pw.fn.coalesce(pw.fn.sum(WaitEvent.size), 0), pw.fn.min(WaitEvent.received_at)
+    ).where(
+        (WaitEvent.workspace_id == workspace_id)
+        & (WaitEvent.sender == sender)
+        & (WaitEvent.received_at >= at - KEEP_MS)
+        & ~pw.fn.EXISTS(WaitTaken.select().where(WaitTaken.event == WaitEvent.id))
+    )
+    ((count, size, since),) = tuples(query)
+    return int(count), int(size), int(since or at)
+
+
+def begin(
+    workspace_id: int, step_run_id: int, team: str | None, senders: Collection[str] | None, *, shared: bool
+) -> None:
+    """Let a step run hear these senders, any when None: their events for its team, `shared` for whatever team."""
+    WaitFor.delete().where(WaitFor.step_run_id == step_run_id).execute()
+    row = {"workspace_id": workspace_id, "step_run_id": step_run_id, "team": team or GLOBAL, "shared": shared}
+    heard: Collection[str | None] = senders if senders is not None else [None]
+    WaitFor.insert_many([{**row, "sender": sender} for sender in heard]).execute()
+
+
+def _fits() -> Any:
+    """Whether an event may satisfy a wait: the sender is one that it hears, and the event is for its team."""
+    heard = WaitFor.sender.is_null() | (WaitFor.sender == WaitEvent.sender)
+    meant = WaitFor.shared | WaitEvent.team.is_null() | (WaitEvent.team == WaitFor.team)
+    taken = WaitTaken.select().where((WaitTaken.event == WaitEvent.id) & (WaitTaken.team == WaitFor.team))
+    return heard & meant & ~pw.fn.EXISTS(taken)
+
+
+def oldest_free(workspace_id: int, step_run_id: int, key: str, at: int) -> WaitEventRecord | None:
+    """The first event of this key that this step run may have, is free and not too old, or None."""
     query = (
         WaitEvent.select(*columns(WaitEvent, WaitEventRecord))
-        .where((WaitEvent.workspace_id == workspace_id) & (WaitEvent.key == key) & WaitEvent.taken_by.is_null())
+        .join(WaitFor, on=(WaitFor.step_run_id == step_run_id))
+        .where((WaitEvent.workspace_id == workspace_id) & (WaitEvent.key == key) & _fits())
         .where(WaitEvent.received_at >= at - KEEP_MS)
         .order_by(WaitEvent.id)
         .limit(1)
@@ -42,18 +102,21 @@ def oldest_free(workspace_id: int, key: str, at: int) -> WaitEventRecord | None:
     return WaitEventRecord(**row) if row else None
 
 
-def take(event: WaitEventRecord, step_run_id: int) -> bool:
-    """Let the event satisfy this step run; False when it satisfies another one already."""
-    query = WaitEvent.update(taken_by=step_run_id)
-    return bool(query.where((WaitEvent.id == event.id) & WaitEvent.taken_by.is_null()).execute() == 1)
+def take(workspace_id: int, event: WaitEventRecord, step_run_id: int, team: str | None) -> bool:
+    """Let the event satisfy this step run of `team`; False when it satisfies another one of that team already."""
+    taken = WaitTaken.insert(
+        workspace_id=workspace_id, event=event.id, team=team or GLOBAL, step_run_id=step_run_id
+    ).on_conflict_ignore()
+    return bool(taken.execute())
 
 
-def waiting(workspace_id: int, key: str) -> list[tuple[str, int]]:
-    """Execution and step run that wait for this key, the longest waiting first."""
+def waiting(event: int) -> list[tuple[str, int]]:
+    """Execution and step run that wait for this event, the longest waiting first."""
     query = (
         StepRun.select(StepRun.execution_id, StepRun.id)
-        .where((StepRun.workspace_id == workspace_id) & (StepRun.wait_key == key))
-        .where(StepRun.status == StepStatus.WAITING)
+        .join(WaitEvent, on=((WaitEvent.id == event) & _same_key()))
+        .join(WaitFor, on=(WaitFor.step_run_id == StepRun.id))
+        .where((StepRun.status == StepStatus.WAITING) & StepRun.wait_key.is_null(False) & _fits())
         .order_by(StepRun.started_at, StepRun.id)
     )
     return [(execution_id, step_id) for execution_id, step_id in tuples(query)]
@@ -64,16 +127,20 @@ def served(at: int, limit: int) -> list[tuple[str, int, str]]:
 
     That is what a process leaves behind that dies between keeping an event and giving it.
     """
-    kept = (WaitEvent.workspace_id == StepRun.workspace_id) & (WaitEvent.key == StepRun.wait_key)
     query = (
         StepRun.select(StepRun.execution_id, StepRun.id, StepRun.wait_key)
-        .join(WaitEvent, on=kept)
-        .where((StepRun.status == StepStatus.WAITING) & StepRun.wait_key.is_null(False))
-        .where(WaitEvent.taken_by.is_null() & (WaitEvent.received_at >= at - KEEP_MS))
+        .join(WaitEvent, on=_same_key())
+        .join(WaitFor, on=(WaitFor.step_run_id == StepRun.id))
+        .where((StepRun.status == StepStatus.WAITING) & StepRun.wait_key.is_null(False) & _fits())
+        .where(WaitEvent.received_at >= at - KEEP_MS)
         .order_by(StepRun.started_at, StepRun.id)
         .limit(limit)
     )
     return [(execution_id, step_id, key) for execution_id, step_id, key in tuples(query)]
+
+
+def _same_key() -> Any:
+    return (WaitEvent.workspace_id == StepRun.workspace_id) & (WaitEvent.key == StepRun.wait_key)
 
 
 def overdue(at: int, limit: int) -> list[tuple[str, int]]:
@@ -87,6 +154,12 @@ def overdue(at: int, limit: int) -> list[tuple[str, int]]:
     return [(execution_id, step_id) for execution_id, step_id in tuples(query)]
 
 
+def forget_data(at: int) -> int:
+    """Drop what came with events that no wait can take any more; their ids stay, to know them again. How many."""
+    query = WaitEvent.update(data=None, size=0)
+    return int(query.where((WaitEvent.received_at < at - KEEP_MS) & (WaitEvent.size > 0)).execute())
+
+
 def forget_old(at: int) -> int:
-    """Drop events that no wait can take any more: taken or not, after a day. How many."""
+    """Drop events after a day, when nobody sends them again any more. How many."""
     return int(WaitEvent.delete().where(WaitEvent.received_at < at - 24 * KEEP_MS).execute())

@@ -54,5 +54,11 @@ def hold(name: str, holder: str, ms: int) -> bool:
     return bool(query.where((Lease.name == name) & ((Lease.holder == holder) | (Lease.until <= at))).execute() == 1)
 
 
+def renew(name: str, holder: str, ms: int) -> bool:
+    """Keep the lease `name` for `ms` from now; False when somebody else has taken it meanwhile, also if it is free."""
+    query = Lease.update(until=now() + ms)
+    return bool(query.where((Lease.name == name) & (Lease.holder == holder)).execute() == 1)
+
+
 def release(name: str, holder: str) -> None:
     Lease.update(until=0).where((Lease.name == name) & (Lease.holder == holder)).execute()

@@ -17,6 +17,8 @@ from fastapi.security import HTTPBearer
 from bot.api.feed import Feed
 from bot.api.limits import RateLimit
 from bot.api.problems import Refused
+from bot.serving.limits import Limits
+from bot.serving.streams import Streams
 from engine import standing, tokens
 from engine.access import Actor
 from engine.errors import InvalidParameters, NotAuthenticated
@@ -70,6 +72,7 @@ class House:
         self.base = base
         self.find_author = find_author
         self.feed = Feed(rt, self.in_thread)
+        self.streams = Streams(Limits())
         self.rates = RateLimit(rt.settings.api_rate_limit)
         self._refresh = refresh
         self._ask_again: dict[str, float] = {}

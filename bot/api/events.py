@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from bot.api import models
+from bot.api import models, problems
 from bot.api.caller import Asking, Caller
 from bot.api.feed import Watch
 from bot.api.problems import documented
 from bot.api.route import Operation
+from bot.serving.streams import RETRY_S, EventStream
 from engine import sight
 from engine.errors import EngineError
 
@@ -30,6 +31,7 @@ _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 @router.get("/{execution}/events", responses={**_STREAM, **documented(404, 422)}, response_class=StreamingResponse)
 async def follow_execution(
+    request: Request,
     caller: Asking,
     execution: str,
     last_event_id: Annotated[int, Header(ge=0, le=2**53, description="The number of the last event you have.")] = 0,
@@ -44,7 +46,12 @@ async def follow_execution(
     found = await caller.house.in_thread(sight.execution, caller.rt, caller.actor, execution)
     if found.status.ended and seen >= found.event_seq:
         return Response(status_code=204)
-    return StreamingResponse(_told(caller, found.id, seen), media_type="text/event-stream", headers=_HEADERS)
+    refusal = problems.response(
+        request, 429, "too_many_requests", "Too many runs are followed at once: end other streams first.",
+        {"Retry-After": str(RETRY_S)},
+    )  # fmt: skip
+    told = _told(caller, found.id, seen)
+    return EventStream(told, _HEADERS, caller.house.streams, caller.actor.user_id, refusal)
 
 
 async def _told(caller: Caller, execution_id: str, seen: int) -> AsyncIterator[str]:

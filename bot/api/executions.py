@@ -11,7 +11,7 @@ from bot.api import models, paging
 from bot.api.caller import Asking, Caller
 from bot.api.problems import documented, leading_to
 from bot.api.route import Operation, needs
-from engine import controls, evidence, executions, explain, handover, people, replaying, sight
+from engine import channels, controls, evidence, executions, explain, handover, people, replaying, sight
 from engine.accepting import Wanted
 from engine.access import Action
 from storage.records import ExecutionRecord, Filter
@@ -21,6 +21,7 @@ router = APIRouter(prefix="/executions", tags=["executions"], route_class=Operat
 STEERED = documented(400, 403, 404, 409, 413, 415, 422)
 STARTED = {
     **STEERED,
+    **documented(503),
     **leading_to(
         202, "execution", "execution/id", "get_execution", "pause_execution", "resume_execution", "cancel_execution",
         "replay_execution", "explain_execution", "list_steps", "get_execution_logs", "get_execution_evidence",
@@ -28,7 +29,7 @@ STARTED = {
 }  # fmt: skip
 
 
-@router.get("", responses=documented(422))
+@router.get("", responses=documented(403, 422))
 def list_executions(
     caller: Asking,
     runbook: str | None = None,
@@ -76,7 +77,12 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
         caller.rt, caller.actor, wanted, force=asked.force, reuse_within_ms=asked.reuse_within_ms, key=caller.key
     )
     answer.headers["Location"] = f"{caller.house.base}/executions/{accepted.execution.id}"
-    return models.Started(how=accepted.how, execution=models.Execution.of(accepted.execution))
+    return models.Started(how=accepted.how, execution=told(caller, accepted.execution))
+
+
+def told(caller: Caller, run: ExecutionRecord) -> models.Execution:
+    """A run as who asks may see it."""
+    return models.Execution.of(channels.shown(caller.rt, caller.actor, run))
 
 
 @router.get("/{execution}", responses=documented(404))
@@ -101,24 +107,24 @@ def seen(caller: Caller, execution: str) -> ExecutionRecord:
 def pause_execution(caller: Asking, execution: str, why: models.Why) -> models.Execution:
     """Start nothing more until it is resumed; what runs now finishes."""
     run = seen(caller, execution)
-    return models.Execution.of(controls.pause(caller.rt, caller.actor, run.id, why.reason))
+    return told(caller, controls.pause(caller.rt, caller.actor, run.id, why.reason))
 
 
 @router.post("/{execution}/resume", responses=STEERED, **needs(Action.RESUME))
 def resume_execution(caller: Asking, execution: str, why: models.Why) -> models.Execution:
     """Let a paused run go on."""
     run = seen(caller, execution)
-    return models.Execution.of(controls.resume(caller.rt, caller.actor, run.id, why.reason))
+    return told(caller, controls.resume(caller.rt, caller.actor, run.id, why.reason))
 
 
 @router.post("/{execution}/cancel", responses=STEERED, **needs(Action.CANCEL))
 def cancel_execution(caller: Asking, execution: str, how: models.Cancel) -> models.Execution:
     """End a run: nothing more starts, calls under way are dropped, its cleanup follows."""
     run = seen(caller, execution)
-    return models.Execution.of(controls.cancel(caller.rt, caller.actor, run.id, how.reason, force=how.force))
+    return told(caller, controls.cancel(caller.rt, caller.actor, run.id, how.reason, force=how.force))
 
 
-@router.post("/{execution}/replay", status_code=202, responses=STEERED, **needs(Action.REPLAY))
+@router.post("/{execution}/replay", status_code=202, responses={**STEERED, **documented(503)}, **needs(Action.REPLAY))
 def replay_execution(caller: Asking, execution: str, how: models.Replay, answer: Response) -> models.Execution:
     """Run it once more with the same parameters, from the start or from a step."""
     run = seen(caller, execution)
@@ -126,7 +132,7 @@ def replay_execution(caller: Asking, execution: str, how: models.Replay, answer:
         caller.rt, caller.actor, run.id, start_from=how.from_step, latest=how.latest, reason=how.reason, key=caller.key
     )
     answer.headers["Location"] = f"{caller.house.base}/executions/{new.id}"
-    return models.Execution.of(new)
+    return told(caller, new)
 
 
 @router.post("/{execution}/handover", responses=STEERED, **needs(Action.HANDOVER))
@@ -134,14 +140,14 @@ def hand_over_execution(caller: Asking, execution: str, how: models.Handover) ->
     """Offer it to somebody else, who answers for it from when they take it over. To oneself it is taken at once."""
     run = seen(caller, execution)
     to = people.as_known(caller.rt, how.to)
-    return models.Execution.of(handover.offer(caller.rt, caller.actor, run.id, to, how.reason))
+    return told(caller, handover.offer(caller.rt, caller.actor, run.id, to, how.reason))
 
 
 @router.post("/{execution}/handover/accept", responses=STEERED, **needs(Action.HANDOVER))
 def accept_execution(caller: Asking, execution: str) -> models.Execution:
     """Take over a run that is offered to you. Votes that you gave at its gates are void."""
     run = seen(caller, execution)
-    return models.Execution.of(handover.accept(caller.rt, caller.actor, run.id))
+    return told(caller, handover.accept(caller.rt, caller.actor, run.id))
 
 
 @router.get("/{execution}/why", responses=documented(404))

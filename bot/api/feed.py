@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine import events
+from engine import events, health
 from engine.runtime import Runtime
 from storage.records import EventRecord
 
@@ -20,6 +20,8 @@ LOOK_EVERY_S = 0.1
 LOOK_AGAIN_S = 1.0
 """After the database was away."""
 HEARTBEAT_S = 15.0
+ASK_EVERY_S = 1.0
+"""For so long a busy stream goes on after its token was revoked, or its person may no longer see the run."""
 BATCH = 200
 KEPT = 500
 """The newest events of a followed run that are kept at hand, so that many followers read them once."""
@@ -43,7 +45,9 @@ class _Topic:
 
 
 class Watch:
-    """When to ask again whether a follower may go on: with each sign of life, and at the latest every `HEARTBEAT_S`."""
+    """When to ask again whether a follower may go on: with each sign of life, and before a batch of events that comes
+    `ASK_EVERY_S` after the last time it was asked.
+    """
 
     def __init__(self) -> None:
         self._asked = time.monotonic()
@@ -51,7 +55,7 @@ class Watch:
     def due(self, batch: Sequence[EventRecord]) -> bool:
         """Whether to ask before this batch is told."""
         now = time.monotonic()
-        if batch and now - self._asked < HEARTBEAT_S:
+        if batch and now - self._asked < min(ASK_EVERY_S, HEARTBEAT_S):
             return False
         self._asked = now
         return True
@@ -116,8 +120,9 @@ class Feed:
             try:
                 await self._look_once()
                 pause = LOOK_EVERY_S
-            except Exception as trouble:  # noqa: BLE001 - whatever it is, listeners wait for the next look
-                log.warning("Looking for events failed: %s", type(trouble).__name__)
+            except Exception as trouble:  # whatever it is, listeners wait for the next look
+                level = logging.WARNING if health.is_away(trouble) else logging.ERROR
+                log.log(level, "Looking for events failed; trying again", exc_info=True)
                 pause = LOOK_AGAIN_S
             await _within(self._look, pause)
 

@@ -17,7 +17,7 @@ from storage.records import ExecutionRecord
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Operation)
 Number = Annotated[int, Path(ge=1, le=2**53)]
-_CHANGED = documented(400, 403, 404, 409, 413, 415, 422)
+_CHANGED = documented(400, 403, 404, 409, 413, 415, 422, 503)
 
 _OPENED = {
     **_CHANGED,
@@ -31,19 +31,20 @@ def list_incidents(
     open: bool = False,  # noqa: A002 - the filter's name
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[models.Incident]:
-    """The newest incidents first; `open` leaves those that are."""
-    return [models.Incident.of(each) for each in incidents.recent(caller.rt, open_only=open, limit=limit)]
+    """The newest incidents first, those of private channels only where they are yours; `open` leaves those that are."""
+    found = incidents.recent(caller.rt, caller.actor, open_only=open, limit=limit)
+    return [models.Incident.of(each) for each in found]
 
 
 @router.get("/{incident}", responses=documented(404, 422))
 def get_incident(caller: Asking, incident: Number) -> models.Incident:
-    """One incident."""
-    return models.Incident.of(incidents.get(caller.rt, incident))
+    """One incident, if its channel is public or yours."""
+    return models.Incident.of(incidents.seen(caller.rt, caller.actor, incident))
 
 
 @router.post("", status_code=201, responses=_OPENED, **needs(Action.INCIDENT))
 def open_incident(caller: Asking, wanted: models.NewIncident) -> models.Incident:
-    """Make a channel an incident."""
+    """Make a channel that you are in an incident."""
     made = incidents.open_incident(
         caller.rt, caller.actor, wanted.channel, wanted.channel_name, wanted.title, wanted.severity, wanted.facts
     )
@@ -70,10 +71,10 @@ def close_incident(caller: Asking, incident: Number, how: models.Cancel) -> mode
     return models.Incident.of(done.incident)
 
 
-@router.get("/{incident}/story", responses=documented(404, 422))
+@router.get("/{incident}/story", responses=documented(403, 404, 422))
 def tell_incident(caller: Asking, incident: Number) -> models.Story:
     """What happened in the incident's channel, for whoever comes late."""
-    channel = incidents.get(caller.rt, incident).channel
+    channel = incidents.seen(caller.rt, caller.actor, incident).channel
     told = catchup.catch_up(caller.rt, caller.actor, channel)
     hidden = {run.id for run in told.runs if not _may_see(caller, run)}
     return models.Story.of(told, hidden)
@@ -84,7 +85,7 @@ def _may_see(caller: Asking, run: ExecutionRecord) -> bool:
 
 
 def _open_channel(caller: Asking, incident: int) -> str:
-    found = incidents.get(caller.rt, incident)
+    found = incidents.seen(caller.rt, caller.actor, incident)
     if found.closed_at is not None:
         raise Conflict(f"Incident {incident} is closed.")
     return found.channel

@@ -1,4 +1,4 @@
-"""How often one token may ask: a bucket that is refilled steadily."""
+"""How often one token or address may ask: a bucket that is refilled steadily."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST = 10_000
 
 
 class RateLimit:
-    """Buckets by token id, in this process. Used from one thread, the event loop's."""
+    """Buckets by whom they are counted for, in this process. Used from one thread, the event loop's."""
 
     def __init__(self, a_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._a_second = a_minute / 60
@@ -20,12 +20,12 @@ class RateLimit:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def take(self, token_id: str) -> int:
+    def take(self, who: str) -> int:
         """0 where a request may go on, else in how many seconds the next may."""
         now = self._clock()
-        left, since = self._buckets.pop(token_id, (self._size, now))
+        left, since = self._buckets.pop(who, (self._size, now))
         left = min(self._size, left + (now - since) * self._a_second)
         if len(self._buckets) >= _MOST:
             self._buckets.pop(next(iter(self._buckets)))  # the one that has not asked for longest
-        self._buckets[token_id] = (left - 1 if left >= 1 else left, now)
+        self._buckets[who] = (left - 1 if left >= 1 else left, now)
         return 0 if left >= 1 else max(1, math.ceil((1 - left) / self._a_second))

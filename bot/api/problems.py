@@ -20,8 +20,10 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 STATUS: Mapping[type[errors.EngineError], int] = {
     errors.NotAuthenticated: 401,
+    errors.ChannelNotAllowed: 403,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
+    errors.ChannelUnknown: 503,
     errors.NotApproved: 409,
     errors.Stale: 412,
     errors.Conflict: 409,
@@ -36,6 +38,7 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Not possible here",
+    408: "Too slow",
     409: "Not as things are now",
     412: "Changed meanwhile",
     413: "Too large",
@@ -48,7 +51,7 @@ _TITLES = {
 }
 _CODES = {
     400: "malformed", 401: "not_authenticated", 403: "not_allowed", 404: "not_found", 405: "method_not_allowed",
-    409: "conflict", 413: "too_large", 415: "unsupported_media_type", 422: "invalid_parameters",
+    408: "timeout", 409: "conflict", 413: "too_large", 415: "unsupported_media_type", 422: "invalid_parameters",
     429: "too_many_requests", 503: "unavailable",
 }  # fmt: skip
 
@@ -170,9 +173,17 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return response(request, 400, "malformed", "The body is no JSON.")
-    fields = {_place(each["loc"]): str(each["msg"]) for each in found}
+    fields = {_place(each["loc"]): _told(each) for each in found}
     sentence = "; ".join(f"{name}: {why}" for name, why in fields.items())
     return response(request, 422, "invalid_parameters", sentence, fields=fields)
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    """What is wrong, in JSON's words: pydantic says dictionary for an object."""
+    return "Input should be an object" if error["type"] in _NO_OBJECT else str(error["msg"])
+
+
+_NO_OBJECT = frozenset({"dict_type", "mapping_type", "model_type", "model_attributes_type"})
 
 
 def _place(where: Sequence[int | str]) -> str:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from bot.api import models
 from bot.api.caller import Asking
-from bot.api.executions import STEERED, seen
+from bot.api.executions import STEERED, seen, told
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine import approvals, controls, executions, skipping
@@ -35,14 +35,14 @@ def retry_step(caller: Asking, execution: str, step: str, how: models.Retry) -> 
     """Let a failed run go on from this failed step. With other parameters every gate is asked again first."""
     run = seen(caller, execution)
     done = controls.retry(caller.rt, caller.actor, run.id, step, how.parameters, how.reason)
-    return models.Execution.of(done)
+    return told(caller, done)
 
 
 @router.post("/{step}/skip", responses=STEERED, **needs(Action.SKIP))
 def skip_step(caller: Asking, execution: str, step: str, why: models.Why) -> models.Execution:
     """Leave it out when its turn comes; what a gate has let on, once an approver agrees. The reason is required."""
     run = seen(caller, execution)
-    return models.Execution.of(skipping.skip(caller.rt, caller.actor, run.id, step, why.reason))
+    return told(caller, skipping.skip(caller.rt, caller.actor, run.id, step, why.reason))
 
 
 @router.post("/{step}/skip/agree", responses=STEERED, **needs(Action.VOTE))
@@ -50,14 +50,14 @@ def agree_to_skip(caller: Asking, execution: str, step: str, word: models.Agree)
     """Agree that it is skipped, as an approver of the gate that has let it on who chose nothing of the run."""
     run = seen(caller, execution)
     asked_at = models.ms(word.asked_at)
-    return models.Execution.of(skipping.agree(caller.rt, caller.actor, run.id, step, asked_at))
+    return told(caller, skipping.agree(caller.rt, caller.actor, run.id, step, asked_at))
 
 
 @router.post("/{step}/resolve", responses=STEERED, **needs(Action.RESOLVE))
 def resolve_step(caller: Asking, execution: str, step: str, how: models.Resolve) -> models.Execution:
     """Settle a step whose outcome nobody saw. The note is required: it says what you know."""
     run = seen(caller, execution)
-    return models.Execution.of(controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note))
+    return told(caller, controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note))
 
 
 @router.post("/{step}/approve", responses=STEERED, **needs(Action.VOTE))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from engine import access_file, evidence
+from bot.cli import show
+from engine import access_file, evidence, fillable
+from engine.definition import regular
 from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.definition.model import Problem
 
@@ -15,7 +19,7 @@ def run(files: Sequence[Path]) -> int:
     """Say everything that is wrong with these files; 1 where that is more than a warning, else 0."""
     found = [problem for path in files for problem in _check_one(path)] + _same_ids(files)
     for problem in found:
-        print(problem)
+        print(show.safe([str(problem)]))
     wrong = any(problem.severity == "error" for problem in found)
     if not wrong:
         print(f"{len(files)} file{'s are' if len(files) > 1 else ' is'} fine")
@@ -26,9 +30,10 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
     """A problem for each file whose runbook's id another of the files has too."""
     named: dict[str, list[Path]] = {}
     for path in paths:
-        if path.is_file() and not path.name.startswith("_") and path.stat().st_size <= MAX_BYTES:
-            runbook = examine(path.read_bytes(), str(path)).runbook
-            named.setdefault(runbook.id if runbook else "", []).append(path)
+        with suppress(OSError):  # what cannot be read was said above
+            if not path.name.startswith("_"):
+                runbook = examine(regular.read(path, MAX_BYTES + 1), str(path)).runbook
+                named.setdefault(runbook.id if runbook else "", []).append(path)
     named.pop("", None)
     return [
         Problem(str(path), 1, 1, f"the id {runbook_id} is used by {' and '.join(each.name for each in same)}")
@@ -39,19 +44,25 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
 
 
 def _check_one(path: Path) -> list[Problem]:
-    """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks."""
+    """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks.
+
+    Who may decide at a runbook's gates is asked of the access file beside it, where there is one.
+    """
     if path.name == access_file.NAME:
         return access_file.read(path)[1]
     wrong = _wrong_evidence(path) if path.suffix == ".json" else None
     if wrong is not None:
         return [Problem(str(path), 1, 1, each) for each in wrong]
-    return [] if path.name.startswith("_") and path.is_file() else check_file(path)
+    if path.name.startswith("_") and path.is_file():
+        return []
+    policy = access_file.read(path.parent / access_file.NAME)[0]
+    return check_file(path, partial(fillable.findings, policy=policy)) if policy else check_file(path)
 
 
 def _wrong_evidence(path: Path) -> list[str] | None:
     """What is wrong with an evidence file; None for a file that is something else."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(regular.read(path))
     except (OSError, ValueError, RecursionError):
         return None
     return evidence.check(found) if isinstance(found, dict) and found.get("format") == evidence.FORMAT else None

@@ -206,10 +206,11 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
 
     from bot.api import app as api
     from bot.slack.client import web_client
+    from bot.slack.conversations import connected
     from bot.slack.directory import Directory
     from engine import boot, people
 
-    rt = boot.open_engine(settings)
+    rt = connected(boot.open_engine(settings))
     directory = None
     if settings.slack_mode != "none":
         directory = Directory(rt, web_client(settings))
@@ -220,11 +221,14 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
     rest.state.house.door = "cli"
     served = Starlette(routes=[Mount(PREFIX, rest)])
     config = uvicorn.Config(
-        served, uds=str(path), log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
+        served, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it tells of streams that end with the process
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    path.chmod(0o600)
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     until = time.monotonic() + _START_S
     while not server.started:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from bot.cli import show
 from bot.slack import checkup
 from engine import doctor, settings
 from engine.doctor import Finding, Level
 from engine.errors import BadSettings
 from engine.logs import install_logging
 from engine.redaction import Redactor
+from engine.visible import visible_line
 
 _MARKS = {Level.OK: "ok  ", Level.WARN: "warn", Level.BAD: "BAD "}
 
@@ -29,7 +30,7 @@ def run(*, as_json: bool) -> int:
             print("\n".join(_lines(each, redactor)), flush=True)
     worst = [each.level for each in found]
     if as_json:
-        print(redactor.redact(json.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False)))
+        print(show.as_json(redactor.redact_json([asdict(each) for each in found])))
     else:
         print(_summary(worst))
     return 1 if Level.BAD in worst else 0
@@ -44,6 +45,8 @@ def _findings(redactor: Redactor) -> Iterator[Finding]:
         return
     redactor.add_all(read.secret_values())
     yield from doctor.of_settings(read)
+    yield from doctor.of_files(read)
+    yield from doctor.of_descriptors()
     found, rt = doctor.of_database(read)
     yield from found
     yield from doctor.of_redis(read)
@@ -55,9 +58,9 @@ def _findings(redactor: Redactor) -> Iterator[Finding]:
 
 
 def _lines(found: Finding, redactor: Redactor) -> Iterable[str]:
-    yield redactor.redact(f"{_MARKS[found.level]}  {found.thing}: {found.detail}")
+    yield visible_line(redactor.redact(f"{_MARKS[found.level]}  {found.thing}: {found.detail}"))
     if found.advice:
-        yield f"      → {found.advice}"
+        yield visible_line(redactor.redact(f"      → {found.advice}"))
 
 
 def _summary(levels: list[Level]) -> str:

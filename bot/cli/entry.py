@@ -14,6 +14,7 @@ from importlib.metadata import version
 from bot.cli import manual, operate
 from bot.cli.options import Options, Usage, split, token_of
 from bot.grammar import ALIASES, VERBS, Command, GrammarError, parse_words
+from engine import home
 from engine.errors import BadSettings
 
 DONE, FAILED, USAGE, REFUSED, STILL_OPEN = range(5)
@@ -22,6 +23,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what was asked and return the exit code."""
+    home.start_private()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _done(words)
@@ -94,5 +96,6 @@ def _asked(command: Command, options: Options) -> int:
 
 
 def _say(*sentences: str) -> None:
-    for sentence in sentences:
-        print(f"runbook: {sentence}", file=sys.stderr)
+    from bot.cli import show
+
+    print(show.said(*sentences), file=sys.stderr)

@@ -96,6 +96,7 @@ def _migrate(_chosen: argparse.Namespace) -> int:
 
 
 def _sync(_chosen: argparse.Namespace) -> int:
+    from bot.cli import show
     from engine import boot
     from engine.access import SYSTEM
     from engine.sync import sync
@@ -105,7 +106,7 @@ def _sync(_chosen: argparse.Namespace) -> int:
     for change in report.changes:
         print(f"{change.slug}@{change.number}: {change.kind}")
     for problem in report.problems:
-        print(problem, file=sys.stderr)
+        print(show.safe([str(problem)]), file=sys.stderr)
     print(f"{len(report.changes)} changed, {report.unchanged} as before, {len(report.problems)} problems")
     return 1 if report.problems else 0
 

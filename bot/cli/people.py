@@ -103,4 +103,4 @@ def refused(error: Refused, options: Options) -> int:
 
 
 def _say(*sentences: str) -> None:
-    print(show.safe(f"runbook: {sentence}" for sentence in sentences), file=sys.stderr)
+    print(show.said(*sentences), file=sys.stderr)

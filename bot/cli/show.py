@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import preview
-from bot.slack.views.text import clean, cut, duration, one_line
+from bot.slack.views.text import cut, duration, one_line
 from bot.telling import told
+from engine.visible import visible_line
 
 Json = Any
 
@@ -27,8 +28,14 @@ _ENDED = ("SUCCESS", "FAILED", "CANCELLED")
 
 
 def safe(lines: Iterable[str]) -> str:
-    """Lines without anything that a terminal would obey."""
-    return "\n".join(clean(line.replace("\t", "  ")) for line in lines)
+    """Lines without anything that a terminal would obey, or that would begin another line."""
+    return "\n".join(visible_line(line.replace("\t", "  ")) for line in lines)
+
+
+def said(*sentences: str) -> str:
+    """Sentences for people behind the command's name; of one with several lines the others stand below it."""
+    lines = [line for sentence in sentences for line in f"runbook: {sentence}".replace("\n", "\n  ").split("\n")]
+    return safe(lines)
 
 
 def as_json(value: Json) -> str:

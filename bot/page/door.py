@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -19,9 +19,11 @@ from bot.page.catalogue import catalogue
 from bot.page.links import COOKIE_S, Purpose, sign, verify
 from bot.page.picture import path_of
 from bot.page.story import story
+from bot.serving.streams import EventStream
 from engine import sight
 from engine.access import Action, Actor, authorise
 from engine.errors import EngineError, NotAllowed, NotAuthenticated, NotFound
+from engine.visible import visible
 from storage.records import ExecutionRecord
 
 COOKIE = "runbook_page"
@@ -43,6 +45,7 @@ _PAGES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    finalize=lambda value: visible(value) if type(value) is str else value,
 )
 _PAGES.filters["line"] = path_of
 
@@ -136,7 +139,8 @@ class Pages:
     def _stream(self, request: Request, actor: Actor, execution_id: str) -> Response:
         found = self._seen(actor, execution_id)
         headers = {**HEADERS, "x-accel-buffering": "no"}
-        return StreamingResponse(self._ticks(request, found), media_type="text/event-stream", headers=headers)
+        refusal = _trouble(429, "You follow too many runs at once.", "Close other pages of runs, then load this again.")
+        return EventStream(self._ticks(request, found), headers, self._house.streams, actor.user_id, refusal)
 
     async def _ticks(self, request: Request, found: ExecutionRecord) -> AsyncIterator[str]:
         yield f"id: {found.event_seq}\ndata: {found.status}\n\n"
@@ -162,10 +166,12 @@ _ASK_AGAIN = "In Slack, press “Open its page” on the card of a run, and foll
 
 
 class _Files(StaticFiles):
-    """The style sheet and the script, under the same policy."""
+    """The style sheet and the script, under the same policy; small, so that no file stays open for a slow client."""
 
     def file_response(self, *args: object, **more: object) -> Response:
         answer = super().file_response(*args, **more)  # type: ignore[arg-type]
+        if isinstance(answer, FileResponse):
+            answer = Response(Path(answer.path).read_bytes(), headers=answer.headers, media_type=answer.media_type)
         answer.headers.update({**HEADERS, "cache-control": "no-cache"})
         return answer
 

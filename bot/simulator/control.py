@@ -51,6 +51,7 @@ class Control:
             "faults": self._add_fault,
             "disconnect": self._disconnect,
             "send_raw": self._send_raw,
+            "deliver": self._deliver,
             "reset": self._reset,
         }
         looks: dict[str, Callable[[Request], Json]] = {
@@ -134,6 +135,11 @@ class Control:
         kept = {name: value for name, value in headers.items() if value is not None}
         acks = [await self._delivery.post(raw, kept) for _ in range(int(body.get("times", 1)))]
         return {"ok": True, "answers": [commands.outcome(ack) | {"body": ack.body} for ack in acks]}
+
+    async def _deliver(self, body: dict[str, Json]) -> dict[str, Json]:
+        """Sends a payload as it is, as one of a kind: slash_commands, interactive or events_api."""
+        ack = await self._delivery.send(body["kind"], body["payload"])
+        return commands.outcome(ack) | {"body": ack.body}
 
     async def _reset(self, _body: dict[str, Json]) -> dict[str, Json]:
         self._ws.reset()

@@ -8,6 +8,8 @@ from typing import Any
 Json = Any
 
 TEAM_ID = "T0PRACTICE"
+OTHER_TEAM_ID = "T0PARTNER1"
+"""The workspace with which channels are shared."""
 TEAM_NAME = "Practice"
 TEAM_DOMAIN = "practice"
 APP_ID = "A0RUNBOOK1"
@@ -28,6 +30,7 @@ class Person:
     guest: bool = False
     deleted: bool = False
     bot: bool = False
+    team: str = TEAM_ID
 
     @property
     def email(self) -> str:
@@ -44,17 +47,30 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One conversation. `user` is the person on the other side of a direct message with the bot, else None."""
+    """One conversation. `user` is the person on the other side of a direct message with the bot, else None.
+
+    `group` is a direct message of several. Slack Connect: `shared` with another workspace, or `pending`, an invitation
+    to one.
+    """
 
     id: str
     name: str
     topic: str = ""
     members: tuple[str, ...] = field(default=())
     user: str | None = None
+    private: bool = False
+    group: bool = False
+    shared: bool = False
+    pending: bool = False
 
     @property
     def bot_is_member(self) -> bool:
         return BOT_USER_ID in self.members
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the bot cannot know of it."""
+        return (self.private or self.group or self.user is not None) and not self.bot_is_member
 
 
 PEOPLE: dict[str, Person] = {
@@ -67,11 +83,12 @@ PEOPLE: dict[str, Person] = {
         Person("U0OSCAR01", "oscar", "Oscar Okafor", "Outsider: may look and ask for help"),
         Person("U0GUEST01", "guest", "Gus Guest", "Guest from outside the company", guest=True),
         Person("U0GONE001", "gone", "Gina Gone", "Account deactivated", deleted=True),
+        Person("U0PAULA01", "paula", "Paula Partner", "Of another workspace", team=OTHER_TEAM_ID),
         Person(BOT_USER_ID, "runbook", "Runbook Bot", "App", bot=True),
     )
 }
 
-_HUMANS = tuple(p.id for p in PEOPLE.values() if not p.deleted and not p.bot)
+_HUMANS = tuple(p.id for p in PEOPLE.values() if not p.deleted and not p.bot and p.team == TEAM_ID)
 _STAFF = tuple(user for user in _HUMANS if user != "U0GUEST01")
 
 GROUPS: dict[str, Group] = {
@@ -95,12 +112,31 @@ CHANNELS: dict[str, Channel] = {
         Channel("C0GENERAL", "general", "Company-wide announcements", (*_STAFF, BOT_USER_ID)),
         Channel("C0PAYMENTS", "team-payments", "The payments team", ("U0BOB0001", "U0CAROL01", BOT_USER_ID)),
         Channel("C0PRIVATE", "leadership", "The bot is not a member here", ("U0ALICE01", "U0DAVE001")),
+        Channel(
+            "C0SECRET1",
+            "inc-4712-breach",
+            "For those who need to know",
+            ("U0ALICE01", "U0CAROL01", BOT_USER_ID),
+            private=True,
+        ),
+        Channel("C0VAULT01", "vault", "Private, without the bot", ("U0ALICE01", "U0CAROL01"), private=True),
+        Channel("C0GROUP01", "mpdm-alice--carol--runbook-1", "", ("U0ALICE01", "U0CAROL01", BOT_USER_ID), group=True),
+        Channel(
+            "C0SHARED1",
+            "partner-ops",
+            "With the people of Partner",
+            ("U0ALICE01", "U0CAROL01", "U0PAULA01", BOT_USER_ID),
+            shared=True,
+        ),
+        Channel(
+            "C0PENDING", "partner-soon", "Partner is invited", ("U0ALICE01", "U0CAROL01", BOT_USER_ID), pending=True
+        ),
     )
 }
 
 
 def active_people() -> list[Person]:
-    """The people one can act as."""
+    """The people of the workspace that one can act as."""
     return [PEOPLE[user] for user in _HUMANS]
 
 
@@ -122,13 +158,13 @@ def user_json(person: Person) -> dict[str, Json]:
         "first_name": first,
         "last_name": last,
         "email": person.email,
-        "team": TEAM_ID,
+        "team": person.team,
     }
     if person.bot:
         profile |= {"api_app_id": APP_ID, "bot_id": BOT_ID}
     shown: dict[str, Json] = {
         "id": person.id,
-        "team_id": TEAM_ID,
+        "team_id": person.team,
         "name": person.handle,
         "deleted": person.deleted,
         "profile": profile,
@@ -173,16 +209,23 @@ def group_json(group: Group, *, users: bool) -> dict[str, Json]:
 def channel_json(channel: Channel) -> dict[str, Json]:
     """A channel as conversations.info shows it."""
     if channel.user:
-        return {"id": channel.id, "created": CREATED, "is_im": True, "user": channel.user, "is_archived": False}
+        shared = PEOPLE[channel.user].team != TEAM_ID
+        about = {"id": channel.id, "created": CREATED, "is_im": True, "user": channel.user, "is_archived": False}
+        return {**about, "is_ext_shared": shared}
     return {
         "id": channel.id,
         "name": channel.name,
         "name_normalized": channel.name,
-        "is_channel": True,
-        "is_group": False,
+        "is_channel": not channel.private and not channel.group,
+        "is_group": channel.private,
         "is_im": False,
-        "is_mpim": False,
-        "is_private": False,
+        "is_mpim": channel.group,
+        "is_private": channel.private or channel.group,
+        "is_shared": channel.shared,
+        "is_org_shared": False,
+        "is_ext_shared": channel.shared,
+        "is_pending_ext_shared": channel.pending,
+        "pending_shared": [OTHER_TEAM_ID] if channel.pending else [],
         "is_archived": False,
         "is_general": channel.id == "C0GENERAL",
         "is_member": channel.bot_is_member,

@@ -159,8 +159,8 @@ def _pick(desk: Desk, _: Action, value: str, reply: Reply) -> None:
 
 def _close_incident(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(ChannelRef, value)
-    actor = desk.directory.identify(reply.place.user)
-    if incidents.get(desk.rt, ref.incident_id).closed_at is not None:
+    actor = desk.present(reply.place)
+    if incidents.seen(desk.rt, actor, ref.incident_id).closed_at is not None:
         raise Conflict(f"Incident {ref.incident_id} is closed already.")
     done = incidents.close(desk.rt, actor, ref.channel, ref.reason, force=True)
     reply.instead(story.closed_view(done.incident, done.open_runs))

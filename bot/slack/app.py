@@ -13,7 +13,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 
 from bot.grammar import parse
-from bot.slack import actions, commands, home, modals, shortcuts
+from bot.slack import actions, commands, home, modals, origin, shortcuts
 from bot.slack.client import QUIET
 from bot.slack.desk import Desk
 from bot.slack.ids import Action, BadValue, Shortcut
@@ -40,7 +40,17 @@ class Door:
     def dispatch(
         self, payload: dict[str, Any], key: str | None, headers: Mapping[str, str] | None = None
     ) -> BoltResponse:
-        """Let Bolt find the handler of a payload that is already verified and parsed. `key` drops redeliveries."""
+        """Let Bolt find the handler of a payload that is already verified and parsed. `key` drops redeliveries.
+
+        What another workspace or app sent is refused here, before anything of it has an effect.
+        """
+        me = self.desk.directory.me_if_known()
+        if me is None:
+            return origin.refusal(payload, origin.NOT_YET)
+        strange = origin.foreign(payload, me)
+        if strange:
+            log.warning("A payload of another workspace or app was refused: its %s is not this bot's.", strange)
+            return origin.refusal(payload, origin.SENTENCE)
         context = {KEY: key} if key else {}
         return self._app.dispatch(
             BoltRequest(body=payload, headers=dict(headers or {}), context=context, mode="socket_mode")

@@ -18,7 +18,8 @@ from bot.slack.questions import Question
 from bot.slack.views.parts import Message
 from bot.slack.views.reminder import reminded_directly, unheard
 from bot.slack.views.text import is_person
-from engine import projection
+from engine import channels, projection
+from engine.conversations import Unasked
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage.records import PostRecord
@@ -111,9 +112,14 @@ class Callers:
     def _tell(self, view: ExecutionView, user: str, key: str, drawn: Message, *, keep: bool) -> None:
         try:
             direct = str(self._client.conversations_open(users=user)["channel"]["id"])
+            if channels.outside(self._rt, direct):
+                return
             ts = self._poster.post(direct, lambda _: drawn, Mark(view.execution.id, key, view.execution.created_at))
         except SlackApiError as trouble:
             self._left(trouble, f"{user} could not be told what is asked")
+            return
+        except Unasked as trouble:
+            log.info("%s is not told of a gate. %s", user, trouble)
             return
         if keep:
             projection.add_post(self._rt, view.execution.id, key, direct, ts)

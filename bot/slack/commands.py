@@ -27,7 +27,7 @@ def answer(desk: Desk, command: Command, reply: Reply, *, instead: bool = False)
     With `instead` the outcome takes the place of the private message that was clicked. Raises EngineError and
     GrammarError.
     """
-    ask = Ask(desk, desk.directory.identify(reply.place.user), reply.place, command)
+    ask = Ask(desk, desk.present(reply.place), reply.place, command)
     authorise(desk.rt, ask.actor, Action.VIEW, None)
     projection.heard(desk.rt, reply.place.channel)
     if command.verb in _DECISIONS:

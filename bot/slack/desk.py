@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from slack_sdk import WebClient
 
@@ -19,9 +20,10 @@ from bot.slack.ids import BadValue
 from bot.slack.reply import Place, Reply
 from bot.slack.views import errors as views
 from bot.slack.views.parts import said
-from engine import requests
+from engine import channels, requests
 from engine.access import Actor
-from engine.errors import EngineError
+from engine.conversations import Unasked
+from engine.errors import ChannelNotAllowed, EngineError
 from engine.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,18 @@ class Desk:
     def spoken(self, place: Place) -> str:
         """What people type to reach this bot there: in a thread only a mention works."""
         return f"@{self.directory.my_name()}" if place.in_thread else self.command
+
+    def present(self, place: Place) -> Actor:
+        """Who typed or clicked there, as somebody who is in that channel now."""
+        return replace(self.directory.identify(place.user), here=place.channel)
+
+    def about(self, channel: str) -> tuple[str, str]:
+        """A channel's name and topic, empty where Slack does not say."""
+        try:
+            found = self.rt.conversations.find(channel)
+        except Unasked:
+            return "", ""
+        return (found.name, found.topic) if found is not None else ("", "")
 
     def hand_over(self, key: str | None, reply: Reply, work: Work) -> None:
         """Do `work` in a thread, once for a `key`. Returns at once and never raises."""
@@ -78,9 +92,19 @@ class Desk:
         finally:
             self._learning.discard(user)
 
+    def _must_be_inside(self, channel: str) -> None:
+        """Refuse what comes from a channel shared with another workspace; what is posted is judged once more."""
+        try:
+            why = channels.outside(self.rt, channel) if channel else ""
+        except Unasked:
+            return
+        if why:
+            raise ChannelNotAllowed(why)
+
     def _do(self, key: str | None, reply: Reply, work: Work) -> None:
         try:
             if self.once(key):
+                self._must_be_inside(reply.place.channel)
                 work(reply)
         except EngineError as error:
             error_id = secrets.token_hex(4)

@@ -16,6 +16,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from bot.slack.client import error_code
 from engine import people
 from engine.access import Actor
+from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage.records import GroupRecord, PersonRecord
 
@@ -23,10 +24,10 @@ log = logging.getLogger(__name__)
 
 PERSON_FRESH_S = 60
 """How long what users.info said is taken for true."""
-CHANNEL_FRESH_S = 60
-"""How long a channel's name and topic are taken for true."""
 PERSON_STALE_MS = 10 * 60_000
 """How long it may stand in while Slack cannot be asked; after that nobody is let in."""
+ME_AGAIN_S = 2.0
+"""How long nobody asks again who this bot is, where Slack did not say."""
 GROUPS_EVERY_S = 300
 GROUPS_SOON_S = 5
 """As long as nothing is known yet: before the first sync nobody names a group, and until then nobody is in one."""
@@ -43,11 +44,13 @@ SLACK_TROUBLE = (SlackClientError, OSError, HTTPException)
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """This bot as Slack knows it."""
+    """This bot as Slack knows it. `enterprise_id` is "" outside Enterprise Grid, `app_id` where Slack does not say."""
 
     user_id: str
     name: str
     team_id: str
+    enterprise_id: str = ""
+    app_id: str = ""
 
 
 class Directory:
@@ -58,8 +61,8 @@ class Directory:
         self._client = client
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, PersonRecord]] = {}
-        self._channels: dict[str, tuple[float, tuple[str, str]]] = {}
         self._me: Me | None = None
+        self._me_not_before = 0.0
         self._groups_at: float | None = None
 
     def me(self) -> Me:
@@ -69,10 +72,34 @@ class Directory:
         """
         if self._me is None:
             answer = self._client.auth_test()
-            me = Me(str(answer.get("user_id", "")), str(answer.get("user", "runbook")), str(answer.get("team_id", "")))
+            me = Me(
+                str(answer.get("user_id", "")),
+                str(answer.get("user", "runbook")),
+                str(answer.get("team_id", "")),
+                str(answer.get("enterprise_id") or ""),
+                self._app_id(str(answer.get("bot_id", ""))),
+            )
             people.bind_workspace(self._rt, me.team_id, str(answer.get("team", "")))
             self._me = me
         return self._me
+
+    def me_if_known(self) -> Me | None:
+        """This bot; None where Slack does not say so now. Slack is asked until it has said so once."""
+        if self._me is None and time.monotonic() < self._me_not_before:
+            return None
+        try:
+            return self.me()
+        except (*SLACK_TROUBLE, Conflict) as trouble:
+            log.warning("Slack does not say who this bot is: %s", _said(trouble))
+            self._me_not_before = time.monotonic() + ME_AGAIN_S
+            return None
+
+    def _app_id(self, bot_id: str) -> str:
+        try:
+            return str((self._client.bots_info(bot=bot_id).get("bot") or {}).get("app_id") or "")
+        except SLACK_TROUBLE as trouble:
+            log.info("bots.info: %s", _said(trouble))
+            return ""
 
     def my_name(self) -> str:
         """This bot's handle, without asking."""
@@ -93,29 +120,6 @@ class Directory:
         """
         person = self._recent(user_id) or self._remembered(user_id)
         return None if person is None else _actor(person)
-
-    def channel(self, channel_id: str) -> tuple[str, str]:
-        """A channel's name and topic, remembered for a short time; empty where Slack does not say."""
-        with self._lock:
-            at, known = self._channels.get(channel_id, (0.0, ("", "")))
-        if known[0] and time.monotonic() - at < CHANNEL_FRESH_S:
-            return known
-        try:
-            found = self._client.conversations_info(channel=channel_id).get("channel") if channel_id else None
-        except SLACK_TROUBLE as trouble:
-            log.info("conversations.info: %s", _said(trouble))
-            return known
-        return self.know_channel(channel_id, found) if isinstance(found, dict) else known
-
-    def know_channel(self, channel_id: str, info: Mapping[str, Any]) -> tuple[str, str]:
-        """Remember what Slack said of a channel just now: its name and topic."""
-        topic = info.get("topic")
-        told = (str(info.get("name") or ""), str(topic.get("value") or "") if isinstance(topic, dict) else "")
-        with self._lock:
-            if len(self._channels) > 10_000:
-                self._channels.clear()
-            self._channels[channel_id] = (time.monotonic(), told)
-        return told
 
     def user_by_email(self, email: str) -> str | None:
         """The user id behind an e-mail address, or None where there is none or Slack cannot say."""

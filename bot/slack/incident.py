@@ -13,7 +13,7 @@ from engine.errors import Conflict
 def show(ask: Ask) -> Message:
     """`incident`: the one that is open here, or was last."""
     rt, channel = ask.desk.rt, ask.place.channel
-    found = incidents.recognise(rt, channel, *ask.desk.directory.channel(channel)) or incidents.latest(rt, channel)
+    found = incidents.recognise(rt, channel, *ask.desk.about(channel)) or incidents.latest(rt, channel)
     return story.incident_view(found, ask.spoken)
 
 
@@ -21,7 +21,7 @@ def open_one(ask: Ask) -> Message:
     """`incident open [TITLE] [severity=…] [KEY=VALUE …]`."""
     if ask.place.channel.startswith("D"):
         raise Conflict("An incident is a channel: open it there, not in a direct message.")
-    name, topic = ask.desk.directory.channel(ask.place.channel)
+    name, topic = ask.desk.about(ask.place.channel)
     title = " ".join(ask.command.words) or ask.option("title") or topic or name
     made = incidents.open_incident(
         ask.desk.rt, ask.actor, ask.place.channel, name, title, ask.option("severity"), _fields(ask)
@@ -34,7 +34,7 @@ def change(ask: Ask) -> Message:
     if not ask.command.options:
         raise GrammarError("Say what to set.", verb("incident set").usage)
     given = ask.command.options
-    incidents.recognise(ask.desk.rt, ask.place.channel, *ask.desk.directory.channel(ask.place.channel))
+    incidents.recognise(ask.desk.rt, ask.place.channel, *ask.desk.about(ask.place.channel))
     changed = incidents.edit(
         ask.desk.rt,
         ask.actor,

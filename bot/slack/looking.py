@@ -19,7 +19,7 @@ from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, code_block, escape, inline, is_person, person
 from bot.verbs import ALIASES
 from engine import can as policy
-from engine import catchup, evidence, executions, explain, incidents, projection
+from engine import catchup, channels, evidence, executions, explain, incidents, projection
 from engine.access import Actor
 from engine.definition.durations import parse_duration
 from storage.states import ExecutionStatus
@@ -37,7 +37,7 @@ def status(ask: Ask) -> Message:
         found = executions.recent(rt, channel=ask.place.channel, open_only=True)
         if len(found) > 1:
             return lists.runs_view(found)
-    return card.card(executions.view(rt, shown_run(ask)), live=False)
+    return card.card(executions.view(rt, shown_run(ask), ask.audience), live=False)
 
 
 def because(ask: Ask) -> Message:
@@ -96,7 +96,7 @@ def _wrong(ask: Ask, sentence: str) -> GrammarError:
 
 def catch_up(ask: Ask) -> Message:
     """`catchup`."""
-    incidents.recognise(ask.desk.rt, ask.place.channel, *ask.desk.directory.channel(ask.place.channel))
+    incidents.recognise(ask.desk.rt, ask.place.channel, *ask.desk.about(ask.place.channel))
     return story.catchup_view(catchup.catch_up(ask.desk.rt, ask.actor, ask.place.channel), ask.spoken)
 
 
@@ -160,6 +160,12 @@ def _where(desk: Desk, place: Place, run: str) -> tuple[str, str | None, str]:
     card_now = projection.card_of(desk.rt, run)
     if card_now is not None and card_now.ts is not None and card_now.channel == place.channel:
         return card_now.channel, card_now.ts, "in the run's thread"
-    if place.in_thread and place.thread_ts:
+    if place.in_thread and place.thread_ts and _for_all(desk, place, run):
         return place.channel, place.thread_ts, "in this thread"
     return "", None, f"in your messages with this bot, {person(place.user)}"
+
+
+def _for_all(desk: Desk, place: Place, run: str) -> bool:
+    """Whether everybody in a channel may know of this run's incident, whoever asks for the file."""
+    about = executions.find(desk.rt, run).incident or {}
+    return channels.sees(desk.rt, Actor("", here=place.channel), str(about.get("channel") or ""))

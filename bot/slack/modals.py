@@ -32,7 +32,7 @@ from bot.slack.reply import Place, Reply
 from bot.slack.views import fields, form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
-from engine import catalog, controls, drafts, executions, skipping
+from engine import catalog, channels, controls, drafts, executions, skipping
 from engine.access import Action, admit, authorise
 from engine.definition import parameters
 from engine.definition.model import Runbook
@@ -96,6 +96,7 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
 
     def work(reply: Reply) -> None:
         actor = desk.directory.identify(user)
+        actor = channels.still_there(desk.rt, actor, ref.channel) if ref.channel else actor
         desk.directory.refresh_groups()
         name = running.must_be_heard(desk, place)
         about = replace(ref, channel=channel, channel_name=ref.channel_name or name)

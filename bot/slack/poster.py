@@ -54,11 +54,12 @@ class Mark:
 
 
 class Poster:
-    """Used by one thread."""
+    """Used by one thread. `keep` is called before each write, and raises where this process may not write any more."""
 
-    def __init__(self, client: WebClient, pace: Pace | None = None) -> None:
+    def __init__(self, client: WebClient, pace: Pace | None = None, keep: Callable[[], None] = lambda: None) -> None:
         self._client = client
         self._pace = pace or Pace()
+        self._keep = keep
         self._plan_refused = False
         self._doubtful: set[tuple[str, str]] = set()
         self.stood = False
@@ -114,6 +115,7 @@ class Poster:
         if not self._pace.may_post(channel):
             raise NotNow
         if not (self._is_doubtful(mark) and self._standing(channel, thread_ts, lambda each: _bears(each, filename))):
+            self._keep()
             try:
                 files.upload(self._client, channel, thread_ts, filename, title, data, alt_text)
             except SLACK_TROUBLE as trouble:
@@ -160,6 +162,7 @@ class Poster:
             if drawn == tried:
                 continue
             tried = drawn
+            self._keep()
             try:
                 return call(text=drawn.text, blocks=list(drawn.blocks), **arguments)
             except SlackApiError as trouble:

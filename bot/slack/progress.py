@@ -1,6 +1,7 @@
 """The projector: what happened in runs, shown in Slack. It follows; nothing waits for it.
 
-Every message has one writer: only the process that holds the projector lease shows anything, in one thread. What was
+Every message has one writer: only the process that holds the projector lease shows anything, in one thread, and it
+renews that before each write. What was
 shown and told is kept in the database after Slack took it, so a crash in between
 shows something twice, never not at all.
 """
@@ -27,7 +28,8 @@ from bot.slack.poster import Draw, Mark, NotNow, Poster
 from bot.slack.views import card as cards
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
-from engine import events, executions, projection
+from engine import channels, events, executions, projection, speaking
+from engine.conversations import Unasked
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
 from storage.records import CardRecord, EventRecord
@@ -39,6 +41,12 @@ BUSY_WAIT_S = 0.2
 IDLE_WAIT_S = 0.5
 CARDS = 200
 
+EXTERNAL = "external_channel"
+"""The bot's own word for a channel that is shared with other workspaces, which nobody allowed."""
+UNKNOWN = "channel_unknown"
+"""The same, where Slack does not tell this bot whose channel it is."""
+OUTSIDE_FRESH_S = 600.0
+"""How long a channel is taken for the workspace's own, or not: Slack answers fifty such questions a minute."""
 CHANNEL_GONE = {
     "channel_not_found",
     "is_archived",
@@ -49,12 +57,16 @@ CHANNEL_GONE = {
 NO_ACCESS = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive", "missing_scope"}
 
 
+class LeaseLost(Exception):
+    """Another process shows now."""
+
+
 class Projector:
     """Shows runs until it is told to stop."""
 
     def __init__(self, rt: Runtime, client: WebClient, holder: str = "", pace: Pace | None = None) -> None:
         self._rt = rt
-        self._poster = Poster(client, pace)
+        self._poster = Poster(client, pace, self._keep)
         self._callers = Callers(rt, client, self._poster)
         self._board = Board(rt, self._poster, self._callers)
         self._pictures = Pictures(rt, self._poster)
@@ -70,24 +82,37 @@ class Projector:
         while not stop.is_set():
             busy = False
             try:
-                if time.monotonic() - asked >= LEASE_EVERY_S or not mine:
-                    asked, mine = time.monotonic(), self._hold(mine)
+                if not mine:
+                    asked, mine = time.monotonic(), self.hold()
+                elif time.monotonic() - asked >= LEASE_EVERY_S:
+                    asked = time.monotonic()
+                    self._keep()
                 busy = mine and self.round() > 0
+            except LeaseLost:
+                log.warning("Another process shows runs in Slack now: this one was silent for too long")
+                mine = False
             except Exception:
                 log.exception("Showing runs in Slack failed; trying again")
                 mine = False
             stop.wait(BUSY_WAIT_S if busy else IDLE_WAIT_S)
         self._release()
 
-    def _hold(self, mine: bool) -> bool:
-        """Whether this is the one process that shows now; where it has just become that, another one was before."""
+    def hold(self) -> bool:
+        """Become the one process that shows, where no other is; another one may have been before."""
         held = projection.hold_lease(self._rt, self._holder)
-        if held and not mine:
+        if held:
             self._poster.take_over()
         return held
 
+    def _keep(self) -> None:
+        if not projection.keep_lease(self._rt, self._holder):
+            raise LeaseLost
+
     def round(self) -> int:
-        """Bring every card that lags as far as budgets allow now; says how many were tried."""
+        """Bring every card that lags as far as budgets allow now; says how many were tried.
+
+        Raises `LeaseLost`, writing nothing more, as soon as another process shows.
+        """
         now = time.monotonic()
         due = [card for card in projection.stale_cards(self._rt, CARDS) if self._is_due(card, now)]
         for card in due:
@@ -103,12 +128,18 @@ class Projector:
 
     def _advance(self, card: CardRecord) -> None:
         try:
+            closed = self._closed_to_us(card)
+            if closed:
+                self._not_heard(card, closed)
+                return
             view = executions.view(self._rt, card.execution_id)
             ts = self._updated_card(card, view)
             self._board.keep_up(view)
             self._tell(card, ts, view)
             self._later.pop(card.execution_id, None)
             self._unheard.discard(card.execution_id)
+        except LeaseLost:
+            raise
         except NotNow:
             return
         except SlackApiError as trouble:
@@ -119,6 +150,17 @@ class Projector:
         except Exception:
             log.exception("%s could not be shown", card.execution_id)
             self._back_off(card)
+
+    def _closed_to_us(self, card: CardRecord) -> str:
+        """The word for why nothing may be shown in a card's channel, "" where it may. Raises NotNow as `post`."""
+        try:
+            return EXTERNAL if channels.outside(self._rt, card.channel, OUTSIDE_FRESH_S) else ""
+        except Unasked as trouble:
+            log.warning("%s is not shown in %s for now. %s", card.execution_id, card.channel, trouble)
+            if not trouble.passing:
+                return UNKNOWN
+            self._back_off(card)
+            raise NotNow from trouble
 
     # The card
 
@@ -172,12 +214,17 @@ class Projector:
     def _post_message(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
         """What a `message` step says: in the run's thread, or by itself in its channel.
 
-        Another channel that cannot be written to is said in the thread, and the run's own card goes on.
+        Another channel that cannot be written to, or in which the bot may not speak for who asked for the run, is said
+        in the thread, and the run's own card goes on.
         """
         channel = event.data.get("channel") or card.channel
         mark = _mark(view, f"event:{event.seq}")
         if channel == card.channel and event.data.get("thread", True):
             self._poster.post(channel, _same(thread.message(event)), mark, ts)
+            return
+        why = speaking.why_not(self._rt, view.execution, event.data) if channel != card.channel else ""
+        if why:
+            self._poster.post(card.channel, _same(thread.unposted(event, channel, why)), mark, ts)
             return
         try:
             self._poster.post(channel, _same(thread.message(event)), mark)

@@ -21,6 +21,7 @@ from bot.slack.views.text import code, person, when
 from engine import accepting, drafts, executions, incidents
 from engine.accepting import Wanted
 from engine.access import Actor
+from engine.conversations import Unasked
 from engine.definition import parameters
 from engine.definition.durations import parse_duration
 from engine.definition.model import Runbook
@@ -83,20 +84,17 @@ def must_be_heard(desk: Desk, place: Place) -> str:
     """
     if not place.channel:
         return ""
+    conversations = desk.rt.conversations
     try:
-        info = desk.client.conversations_info(channel=place.channel).get("channel") or {}
-    except SlackApiError as trouble:
-        if error_code(trouble) not in ("channel_not_found", "not_in_channel"):
-            return place.channel_name
-        info = {"is_member": False}
-    except SLACK_TROUBLE:
+        found = conversations.find(place.channel)
+        if found is None or not found.heard:
+            found = conversations.find(place.channel, 0.0)
+    except Unasked:
         return place.channel_name
-    if not isinstance(info, dict):
-        return place.channel_name
-    if info.get("is_member") is False and not info.get("is_im"):
+    if found is None or not found.heard:
         invite = f"Type /invite @{desk.directory.my_name()} and try again."
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
-    name, topic = desk.directory.know_channel(place.channel, info)
+    name, topic = found.name, found.topic
     incidents.recognise(desk.rt, place.channel, name, topic)
     return name or place.channel_name
 

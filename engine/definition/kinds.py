@@ -8,12 +8,20 @@ data and text that the call carries, and nowhere else. What a kind's `with` may 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration, show_duration
 from engine.definition.model import DEFAULT_ATTEMPT_TIMEOUT_MS, Json, Step
-from engine.expressions import ExpressionError, has_template, render, render_text, render_url
+from engine.expressions import (
+    ExpressionError,
+    has_template,
+    reads_secrets,
+    render,
+    render_shown,
+    render_text,
+    render_url,
+)
 
 SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""
@@ -133,7 +141,12 @@ KINDS: Mapping[str, Kind] = {
         normalised=_with_minima,
         shown=("message",),
     ),
-    "wait": Kind(defaults={}, treatments={"key": Treatment.TEXT}, timeout_ms=DEFAULT_WAIT_TIMEOUT_MS, shown=("key",)),
+    "wait": Kind(
+        defaults={},
+        treatments={"key": Treatment.TEXT},
+        timeout_ms=DEFAULT_WAIT_TIMEOUT_MS,
+        shown=("key", "from", "shared"),
+    ),
     "branch": Kind(
         defaults={},
         treatments={"if": Treatment.CONDITION},
@@ -196,6 +209,28 @@ def render_with(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
+def secret_parts(step: Step) -> dict[str, Json]:
+    """Those keys of a step's `with` in which secrets stand, not rendered."""
+    secret_keys = KINDS[step.kind].secret_keys
+    return {key: value for key, value in step.with_.items() if key in secret_keys and reads_secrets(value)}
+
+
+def render_with_marks(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
+    """`render_with` with marks for whatever is made of secrets: what may be shown of a call. Raises alike."""
+    shown = {key: render_shown(value, context) for key, value in secret_parts(step).items()}
+    rest = replace(step, with_={key: value for key, value in step.with_.items() if key not in shown})
+    return {**render_with(rest, context), **shown}
+
+
+def channel_is_value(step: Step) -> bool:
+    """Whether a step is a message to a channel that its author did not choose by writing its id.
+
+    A direct message is somebody's, whoever wrote down its id.
+    """
+    channel = str(step.with_.get("channel") or "") if step.kind == "message" else ""
+    return has_template(channel) or channel.startswith("D")
+
+
 def render_known(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
     """What a gate shows of a step's `with`: each leaf rendered by itself, or as written if `context` is too little."""
     kind = KINDS[step.kind]
@@ -214,6 +249,6 @@ def _known(value: Json, render_as: Callable[..., Json] | None, context: Mapping[
     if render_as is None or not isinstance(value, str):
         return value
     try:
-        return render_as(value, context)
+        return render_shown(value, context) if reads_secrets(value) else render_as(value, context)
     except ExpressionError:
         return value

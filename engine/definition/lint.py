@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from engine.definition.kinds import KINDS, Treatment
+from engine.definition.kinds import KINDS, Treatment, channel_is_value
 from engine.definition.model import Concurrency, Json, Problem, Runbook, Step
 from engine.definition.references import FACTS
 from engine.definition.schema import Finding, Path
@@ -16,6 +16,7 @@ from engine.expressions.conditions import sources
 from engine.expressions.grammar import Syntax
 
 _GUARDED = re.compile(r"\bdefault\b|\bis (not )?(un)?defined\b")
+_OWN_CHANNEL = re.compile(r"\{\{\s*incident\.channel\s*\}\}")
 _BODIES = ("text", "payload")
 _FOR_PEOPLE = frozenset({"approval", "wait"})
 
@@ -39,11 +40,12 @@ def warnings(runbook: Runbook, file: str = "") -> list[Problem]:
 def findings(runbook: Runbook) -> Iterator[Finding]:
     """Every warning, with its path in the runbook's file."""
     optional = _optional(runbook.parameters)
-    for placed in _every_step(runbook):
+    for placed in every_step(runbook):
         yield from _step_findings(placed)
         yield from _optional_findings(placed, optional)
         yield from _unsure_findings(placed, runbook)
         yield from _incident_findings(placed)
+        yield from _channel_findings(placed)
         if placed.step.kind in _FOR_PEOPLE and _others_queue(runbook.concurrency):
             message = (
                 "while this waits, its execution holds the only place of its `concurrency` group, and others queue"
@@ -55,7 +57,8 @@ def _others_queue(concurrency: Concurrency | None) -> bool:
     return concurrency is not None and concurrency.limit == 1 and concurrency.on_conflict == "queue"
 
 
-def _every_step(runbook: Runbook) -> Iterator[Placed]:
+def every_step(runbook: Runbook) -> Iterator[Placed]:
+    """All steps of a runbook, inner ones and what undoes them included."""
     if runbook.is_webhook:
         yield Placed(runbook.steps[0], (), ("webhook",))
         return
@@ -96,6 +99,8 @@ def _step_findings(placed: Placed) -> Iterator[Finding]:
             "`idempotent: true` if the target may safely get it twice"
         )
         yield Finding(path, message)
+    if step.kind == "wait":
+        yield from _heard_findings(step, with_path)
     url = step.with_.get("url", "")
     if url.startswith("http://") and not _is_loopback(url):
         yield Finding((*with_path, "url"), "`url` is plain http: what is sent, secrets too, can be read on the way")
@@ -106,6 +111,16 @@ def _step_findings(placed: Placed) -> Iterator[Finding]:
                 f"`{key}` is JSON written as text: a quote in a value breaks it unless `| tojson` stands behind it"
             )
             yield Finding((*with_path, key), message)
+
+
+def _heard_findings(step: Step, with_path: Path) -> Iterator[Finding]:
+    """Whose word a wait takes."""
+    if "from" not in step.with_:
+        message = "every sender who sends for this team may end this wait: name those who may, as in `from: [ci]`"
+        yield Finding((*with_path, "key"), message)
+    if step.with_.get("shared"):
+        message = "`shared: true` takes events that are for other teams, and what is in them"
+        yield Finding((*with_path, "shared"), message)
 
 
 def _is_loopback(url: str) -> bool:
@@ -161,6 +176,17 @@ def _incident_findings(placed: Placed) -> Iterator[Finding]:
             if names:
                 message = f"`incident.{min(names)}` is there only where people gave the incident that field: "
                 yield Finding(place, f"{message}give it a `default`, or take it by a parameter's `x-prefill`")
+
+
+def _channel_findings(placed: Placed) -> Iterator[Finding]:
+    """A message whose channel is not written down; that of the run itself is always where its requester is."""
+    channel = str(placed.step.with_.get("channel") or "")
+    if channel_is_value(placed.step) and not _OWN_CHANNEL.fullmatch(channel):
+        message = (
+            "`channel` is not written down as a channel's id: the message is posted only where who asked for the run "
+            "is in that channel, as Slack says then, and fails the step where they are not"
+        )
+        yield Finding((*placed.with_path, "channel"), message)
 
 
 def _readers(placed: Placed) -> Iterator[tuple[Path, Json, bool]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
 
-from engine.definition import checks, lint, structure, tree
+from engine.definition import checks, lint, regular, structure, tree
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
@@ -52,7 +51,11 @@ def load(source: bytes, file: str) -> Runbook:
     return examined.runbook
 
 
-def examine(source: bytes, file: str) -> Examined:
+Rule = Callable[[Runbook], Iterable[Finding]]
+"""What else may be wrong with a runbook that is right by itself."""
+
+
+def examine(source: bytes, file: str, also: Rule = lambda _: ()) -> Examined:
     """As `load`, with the warnings, and with the problems returned rather than raised."""
     parsed = read(source, file)
     problems = list(parsed.problems)
@@ -61,21 +64,24 @@ def examine(source: bytes, file: str) -> Examined:
     if problems:
         return Examined(None, tuple(_tidy(problems)))
     runbook = build(parsed.data)
+    if more := list(_located(parsed, also(runbook))):
+        return Examined(None, tuple(_tidy(more)))
     return Examined(runbook, (), tuple(_located(parsed, lint.findings(runbook), "warning")))
 
 
-def check_file(path: FilePath) -> list[Problem]:
+def check_file(path: FilePath, also: Rule = lambda _: ()) -> list[Problem]:
     """Errors and warnings of the file at `path`, for `runbook check`; empty when all is well. Raises nothing."""
     file = str(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return [Problem(file, 1, 1, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))]
-        with path.open("rb") as opened:
-            source = opened.read(MAX_BYTES + 1)
+        source = regular.read(path, MAX_BYTES + 1)
+    except regular.NotRegular:
+        if path.is_symlink():
+            return [Problem(file, 1, 1, "this is a symbolic link, and links are not followed; name the file itself")]
+        return [Problem(file, 1, 1, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))]
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return [Problem(file, 1, 1, f"the file cannot be read: {reason}")]
-    examined = examine(source, file)
+    examined = examine(source, file, also)
     return [*examined.problems, *examined.warnings]
 
 

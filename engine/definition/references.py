@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from engine.definition.kinds import KINDS, Treatment, target_as_url
 from engine.definition.model import Json
-from engine.definition.schema import Finding, Path, path_in_step, subject
+from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
 from engine.definition.tree import Block, Container
 from engine.definition.words import did_you_mean, listed, nearest
-from engine.expressions import check, has_template, references
+from engine.expressions import ExpressionError, certain, check, has_template, references
 from engine.expressions.conditions import pattern_fault, sources
 from engine.expressions.grammar import Syntax
 from engine.expressions.urls import parse_url
@@ -78,12 +78,23 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
                 yield from _target_findings(value, place, inner)
             case Treatment.TEXT | Treatment.DATA:
                 yield from template_findings(value, place, inner)
+                yield from _items_findings(value, place) if key == "items" else ()
             case Treatment.CONDITION:
                 yield from _condition_findings(value, place, _asked(key, scope))
     if "if" in step:
         yield from _condition_findings(step["if"], (*path, "if"), scope)
     mapped = replace(scope, response=kind.answers, own_outputs=True)
     yield from template_findings(step.get("outputs"), (*path, "outputs"), mapped)
+
+
+def _items_findings(items: Json, path: Path) -> Iterator[Finding]:
+    """What a loop goes over, where that is certain already."""
+    try:
+        known = certain(items) if isinstance(items, str) else items
+    except ExpressionError:  # it depends on values, or is told of as wrong already
+        return
+    if not isinstance(known, list):
+        yield Finding(path, f"{_named(path)} must be a list, not {of_type(known)}")
 
 
 def _asked(key: str, scope: Scope) -> Scope:

@@ -62,6 +62,7 @@ OURS: dict[str, tuple[str, ...]] = {
     "params": ("parameters", "with", "inputs", "args"),
     "target": ("host", "address", "server", "endpoint", "url"),
     "key": ("correlation_key", "correlation_id", "event", "name"),
+    "from": ("sender", "senders", "source"),
     "redirects": ("follow_redirects", "max_redirects", "allow_redirects"),
 }
 """Our word -> what GitHub Actions, Argo, Ansible, StackStorm, Kestra, Rundeck or Systems Manager call it."""

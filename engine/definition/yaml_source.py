@@ -129,7 +129,7 @@ class _Frame:
 
 
 def _build(text: str, result: Source) -> None:
-    builder = _Builder(result)
+    builder = _Builder(result, text)
     try:
         for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
             if count > MAX_EVENTS:
@@ -145,6 +145,7 @@ def _build(text: str, result: Source) -> None:
         raise Unreadable(result.problem((1, 1), "the file is empty"))
 
 
+_COMPLEX = "complex keys (`? key`) are not allowed; write `key: value`, and a text that starts with `?` in quotes"
 _HINTS = {
     "cannot start any token": "; indent with spaces, not tabs, and put texts that start with a sign in quotes",
     "mapping values are not allowed": "; a text with `: ` in it needs quotes, and keys of one mapping the same indent",
@@ -167,8 +168,9 @@ def _start(event: yaml.Event) -> Place:
 class _Builder:
     """Turns events into data. Depth of nesting is the length of `frames`, never the depth of calls."""
 
-    def __init__(self, result: Source) -> None:
+    def __init__(self, result: Source, text: str) -> None:
         self.result = result
+        self.text = text
         self.frames: list[_Frame] = []
         self.documents = 0
         self.has_root = False
@@ -179,7 +181,10 @@ class _Builder:
                 self._document(event)
             case yaml.AliasEvent():
                 self._report(event, "aliases (`*name`) are not allowed; write the value out")
-                self._put(None, event)
+                if self._awaits_key():
+                    self._take_key(f"*{event.anchor}", event)
+                else:
+                    self._put(None, event)
             case yaml.ScalarEvent():
                 self._node(event)
                 self._scalar(event)
@@ -215,11 +220,18 @@ class _Builder:
             raise Unreadable(self.result.problem(_start(event), f"the file is nested more than {MAX_DEPTH} deep"))
         if self._awaits_key():
             hint = "a value that starts with {{ needs quotes" if isinstance(container, dict) else "a key is a text"
-            raise Unreadable(self.result.problem(_start(event), f"a list or mapping cannot be a key; {hint}"))
+            sentence = _COMPLEX if self._is_complex(event) else f"a list or mapping cannot be a key; {hint}"
+            raise Unreadable(self.result.problem(_start(event), sentence))
         self.frames.append(_Frame(self._put(container, event), container))
 
     def _awaits_key(self) -> bool:
         return bool(self.frames) and isinstance(self.frames[-1].container, dict) and self.frames[-1].key is None
+
+    def _is_complex(self, event: yaml.Event) -> bool:
+        """Whether a key is YAML's complex kind: a `?` stands before it."""
+        at = event.start_mark.index if event.start_mark else 0
+        begin = max(self.text.rfind(end, 0, at) for end in "\n\r") + 1
+        return self.text[begin:at].rstrip().endswith("?")
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         unseen = _UNSEEN.search(event.value)
@@ -234,7 +246,9 @@ class _Builder:
     def _key(self, event: yaml.ScalarEvent, plain: bool) -> None:
         frame, key = self.frames[-1], event.value
         path = (*frame.path, key)
-        if plain and key == "<<":
+        if self._is_complex(event):
+            self._report(event, _COMPLEX)
+        elif plain and key == "<<":
             self._report(event, "merge keys (`<<`) are not allowed; write the keys out")
         elif plain and not isinstance(self._plain(event), str):
             self._report(event, f"the key `{shortened(key)}` is not a text; put it in quotes")
@@ -242,7 +256,11 @@ class _Builder:
             line, column = self.result.keys[path]
             message = f"the key `{shortened(key)}` is here twice; the first is at line {line}, column {column}"
             self._report(event, message)
-        self.result.keys[path] = _start(event)
+        self._take_key(key, event)
+
+    def _take_key(self, key: str, event: yaml.Event) -> None:
+        frame = self.frames[-1]
+        self.result.keys[(*frame.path, key)] = _start(event)
         frame.key = key
 
     def _put(self, value: Json, event: yaml.Event) -> Path:

@@ -156,9 +156,10 @@ def _request(method: str, url: str, headers: Mapping[str, str], content: bytes, 
 def _parse_url(url: str) -> httpx.URL:
     try:
         target = httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError) as error:
+        host = target.host  # reading it is what finds a name in Punycode that stands for nothing
+    except (httpx.InvalidURL, ValueError) as error:
         raise _unsendable(f"the address is not a valid URL ({error}).") from error
-    if target.scheme not in ("http", "https") or not target.host:
+    if target.scheme not in ("http", "https") or not host:
         raise _unsendable("the address must begin with https:// or http:// and a host.")
     if target.port is not None and not 1 <= target.port <= 65535:
         raise _unsendable("the port must be a number from 1 to 65535.")

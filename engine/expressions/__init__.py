@@ -5,9 +5,11 @@ and nothing else (`sandbox`), and everything is bounded. Text is what comes out;
 """
 
 from engine.expressions.conditions import OPERATORS, evaluate, holds
+from engine.expressions.shown import made_of_secrets, reads_secrets, render_shown
 from engine.expressions.templates import (
     ExpressionError,
     MissingValue,
+    certain,
     check,
     has_template,
     references,
@@ -20,12 +22,16 @@ __all__ = [
     "OPERATORS",
     "ExpressionError",
     "MissingValue",
+    "certain",
     "check",
     "evaluate",
     "has_template",
     "holds",
+    "made_of_secrets",
+    "reads_secrets",
     "references",
     "render",
+    "render_shown",
     "render_text",
     "render_url",
 ]

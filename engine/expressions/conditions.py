@@ -9,6 +9,7 @@ from typing import Any
 from engine.definition.model import Json
 from engine.definition.words import shortened
 from engine.expressions.templates import ExpressionError, MissingValue, Variables, evaluate_expression, render
+from engine.expressions.told import in_words
 from engine.expressions.values import describe
 from engine.patterns import compile_pattern, matches
 
@@ -76,7 +77,7 @@ def _compare(condition: dict[str, Json], context: Variables) -> bool:
     try:
         return bool(OPERATORS[name](found, value))
     except (TypeError, ValueError) as error:
-        raise ExpressionError(f"`{shortened(field)} {name} …`: {error}") from None
+        raise ExpressionError(f"`{shortened(field)} {name} …`: {in_words(error)}") from None
 
 
 def sources(condition: Json, place: Place = ()) -> Iterator[tuple[Place, Json, bool]]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.parser import Parser
+from jinja2.visitor import NodeTransformer
 
 from engine.definition.words import did_you_mean, listed, nearest
 from engine.expressions.sandbox import LOOP_FACTS, SANDBOX
@@ -58,11 +59,19 @@ def parse(source: str, syntax: Syntax) -> nodes.Template | nodes.Expr:
     if len(source) > MAX_SOURCE:
         raise ValueError(f"it is longer than {MAX_SOURCE} characters")
     try:
-        return _parse(source, syntax)
+        tree = _parse(source, syntax)
+        return tree if "null" not in source else _Null().visit(tree)
     except TemplateSyntaxError as error:
         raise ValueError(str(error.message).rstrip(".")) from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+class _Null(NodeTransformer):
+    """`null` is the constant that JSON has; Jinja's own word for it is `none`."""
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802 - Jinja's name
+        return nodes.Const(None, lineno=node.lineno) if (node.name, node.ctx) == ("null", "load") else node
 
 
 def _parse(source: str, syntax: Syntax) -> nodes.Template | nodes.Expr:

@@ -92,15 +92,37 @@ class Sandbox(ImmutableSandboxedEnvironment):
 SANDBOX = Sandbox()
 
 
-class _JoinedTexts(NodeTransformer):
+def _picked(value: Any, key: Any) -> Any:
+    """What a look-up gives whose key may be made of a secret: when nothing is there, the key is not told."""
+    found = SANDBOX.getitem(value, key)
+    return Missing(hint="what a secret was to pick is not there") if isinstance(found, Undefined) else found
+
+
+SANDBOX.filters["_picked"] = _picked
+
+
+class _Hardened(NodeTransformer):
+    def __init__(self, *, secretive: bool) -> None:
+        self._secretive = secretive
+
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
         return nodes.Filter(nodes.List(node.nodes), "join", [], [], None, None)
 
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if not self._secretive or isinstance(node.arg, nodes.Const | nodes.Slice):
+            return node
+        return nodes.Filter(node.node, "_picked", [node.arg], [], None, None)
+
 
 def hardened(tree: nodes.Node) -> nodes.Node:
-    """The tree with `~` as our bounded join and every loop counted. Call it once, after `faults` found nothing."""
+    """The tree with `~` as our bounded join, every loop counted, and no key told that a secret may have made.
+
+    Call it once, after `faults` found nothing.
+    """
+    secretive = any(name.name == "secrets" for name in tree.find_all(nodes.Name))
     for loop in tree.find_all(nodes.For):
         loop.iter = nodes.Filter(loop.iter, "_rounds", [], [], None, None)
-    changed: nodes.Node = _JoinedTexts().visit(tree)
+    changed: nodes.Node = _Hardened(secretive=secretive).visit(tree)
     return changed.set_environment(SANDBOX)

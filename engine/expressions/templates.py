@@ -13,6 +13,7 @@ from engine.definition.words import shortened
 from engine.errors import EngineError
 from engine.expressions.grammar import Syntax, faults, parse
 from engine.expressions.sandbox import SANDBOX, Budget, hardened
+from engine.expressions.told import in_words
 from engine.expressions.values import MAX_TEXT, as_text, plain
 
 Variables = Mapping[str, Json]
@@ -68,6 +69,19 @@ def references(source: Json, kind: Syntax = "template") -> frozenset[tuple[str, 
     return frozenset().union(*(references(item, kind) for item in items))
 
 
+def certain(source: str) -> Json:
+    """A value of the type that a sound template comes to, whatever it reads: more than one expression is text.
+
+    Raises MissingValue where the type depends on values, ExpressionError where it cannot be worked out.
+    """
+    chains = references(source)
+    if has_template(source) and only_expression(parse(source, "template")) is None:
+        return source
+    if chains:
+        raise MissingValue(f"`{shortened(source)}` depends on values")
+    return render(source, {})
+
+
 @lru_cache(maxsize=CACHED)
 def _study(source: str, kind: Syntax) -> tuple[tuple[str, ...], frozenset[tuple[str, ...]] | None]:
     """What is wrong with a source, and what it reads: None when it cannot be parsed."""
@@ -76,7 +90,12 @@ def _study(source: str, kind: Syntax) -> tuple[tuple[str, ...], frozenset[tuple[
     except ValueError as error:
         return (str(error),), None
     problems = tuple(faults(tree))
-    return problems, frozenset() if problems else frozenset(_chains(tree, frozenset()))
+    return problems, frozenset() if problems else chains_of(tree)
+
+
+def chains_of(node: nodes.Node) -> frozenset[tuple[str, ...]]:
+    """What a part of a parsed source reads, as chains of names."""
+    return frozenset(_chains(node, frozenset()))
 
 
 def _chains(node: nodes.Node, local: frozenset[str]) -> Iterator[tuple[str, ...]]:
@@ -144,7 +163,7 @@ def run(source: str, compiler: Callable[[str], Compiled], context: Variables) ->
     except UndefinedError as error:
         raise MissingValue(f"`{shortened(source)}`: {error.message}") from None
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-        raise ExpressionError(f"`{shortened(source)}`: {error}") from None
+        raise ExpressionError(f"`{shortened(source)}`: {in_words(error)}") from None
 
 
 @lru_cache(maxsize=CACHED)
@@ -156,7 +175,7 @@ def _expression(source: str) -> Compiled:
 def _template(source: str) -> Compiled:
     tree = _sound(parse(source, "template"))
     expression = only_expression(tree)
-    return compile_value(expression) if expression else _compile_text(tree)
+    return compile_value(expression) if expression else compile_text(tree)
 
 
 def _sound(tree: nodes.Node) -> nodes.Node:
@@ -188,7 +207,8 @@ def compile_value(expression: nodes.Node) -> Compiled:
     return value
 
 
-def _compile_text(tree: nodes.Node) -> Compiled:
+def compile_text(tree: nodes.Node) -> Compiled:
+    """A sound template as a function from the context to text."""
     hard = hardened(tree)
     if not isinstance(hard, nodes.Template):
         raise TypeError("a template's tree is needed")

@@ -28,7 +28,7 @@ class Missing(StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
-        name = str(self._undefined_name)
+        name = _key(self._undefined_name)
         if self._undefined_hint:
             return self._undefined_hint
         if isinstance(self._undefined_obj, dict):
@@ -36,6 +36,11 @@ class Missing(StrictUndefined):
         if self._undefined_obj is None or isinstance(self._undefined_obj, (str, list, int, float)):
             return f"`{name}` cannot be read from {describe(self._undefined_obj)}"
         return f"`{name}` is not defined"
+
+
+def _key(name: object) -> str:
+    """How a message names a key: text as it is, and what is none as JSON, or what it is where that may be long."""
+    return name if isinstance(name, str) else describe(name) if isinstance(name, (list, dict)) else json.dumps(name)
 
 
 def describe(value: object) -> str:
@@ -88,6 +93,7 @@ def plain(value: Any) -> Json:
         if size > MAX_VALUE:
             raise ValueError(f"the value is larger than {MAX_VALUE} characters and items")
         if isinstance(item, dict):
+            size += sum(map(len, item))
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)
@@ -116,6 +122,7 @@ def _replace(value: Any, old: str, new: str) -> str:
 def _join(value: Any, separator: str = "") -> str:
     if not isinstance(known(value), list):
         raise TypeError(f"`join` needs a list, not {describe(value)}")
+    separator = _text(separator)
     pieces, size = [], 0
     for piece in map(as_text, value):
         size += len(piece) + len(separator)
@@ -141,6 +148,12 @@ def _int(value: Any, default: int | None = None) -> int:
     return default
 
 
+def _length(value: Any) -> int:
+    if not isinstance(known(value), (str, list, dict)):
+        raise TypeError(f"`length` needs text, a list or a mapping, not {describe(value)}")
+    return len(value)
+
+
 def _edge(position: int) -> Callable[[Any], Any]:
     def pick(value: Any) -> Any:
         if not isinstance(known(value), (list, str)) or not value:
@@ -158,7 +171,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "upper": lambda value: _text(value).upper(),
     "replace": _replace,
     "trim": lambda value: _text(value).strip(),
-    "length": lambda value: len(known(value)),
+    "length": _length,
     "first": _edge(0),
     "last": _edge(-1),
     "int": _int,

@@ -11,6 +11,7 @@ from engine import context
 from engine.definition import gates
 from engine.definition.kinds import KINDS, render_known, render_with
 from engine.definition.model import Runbook, Step
+from engine.redaction import Redact
 from engine.steps.outcome import Opened, Outcome
 
 Json = Any
@@ -20,7 +21,9 @@ MAX_SHOWN_STEPS = 20
 """How much a gate shows of one key of a step, in characters, and of one block of a branch or loop, in steps."""
 
 
-def run(step: Step, runbook: Runbook, visible: Mapping[str, Json], settled: Mapping[str, str]) -> Outcome:
+def run(
+    step: Step, runbook: Runbook, visible: Mapping[str, Json], settled: Mapping[str, str], *, redact: Redact
+) -> Outcome:
     """Open the gate. `visible` holds what the message and the steps behind the gate can see so far, and `settled` why
     some of those, by their ids, will not run. Raises `ExpressionError` for its message."""
     with_ = render_with(step, visible)
@@ -29,9 +32,9 @@ def run(step: Step, runbook: Runbook, visible: Mapping[str, Json], settled: Mapp
     return Opened(
         min_approvals=with_["min_approvals"],
         approvers={kind: list(approvers.get(kind, ())) for kind in ("roles", "users", "groups", "minima")},
-        message=with_["message"],
-        preview=[_cut(each) for each in plan],
-        plan_digest=hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(),
+        message=str(redact(with_["message"])),
+        preview=[_cut(redact(each)) for each in plan],
+        plan_digest=_digest([with_["message"], plan]),
         timeout_ms=step.timeout_ms or 0,
         on_timeout=step.on_timeout,
         allow_self=with_["allow_self"],
@@ -52,11 +55,10 @@ def preview(step: Step, visible: Mapping[str, Json]) -> dict[str, Json]:
 
     The blocks of a branch or a loop are lists of such previews.
     """
-    seen = {**visible, "secrets": context.masked_secrets(context.chains_in(step.with_))}
     # A loop around the gate has an item of its own, which is not what this loop's steps will get.
     inner = _without_round(visible) if step.kind == "loop" else visible
     blocks = {name: [preview(each, inner) for each in block] for name, block in step.blocks.items() if block}
-    return {"step": step.id, "kind": step.kind, **render_known(step, seen), **blocks}
+    return {"step": step.id, "kind": step.kind, **render_known(step, visible), **blocks}
 
 
 def _without_round(visible: Mapping[str, Json]) -> dict[str, Json]:
@@ -69,6 +71,10 @@ def _loop_around(runbook: Runbook, step_id: str) -> str | None:
     while holder is not None and runbook.by_id[holder[0]].kind != "loop":
         holder = runbook.container_of.get(holder[0])
     return holder[0] if holder else None
+
+
+def _digest(plan: Json) -> str:
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
 def _cut(shown: Json) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,17 +14,21 @@ from typing import Any
 import grpc
 
 from engine.egress import CallFailed
+from engine.redaction import MAX_TOLD_BYTES, Redact, outgoing
+from engine.redaction import cut as cut_text
 from engine.steps import grpc_channel, grpc_schema, grpc_status
 from engine.steps.grpc_channel import Call, Channels, Connection, Target
-from engine.steps.grpc_schema import Method, Schema, SchemaProblem
-from engine.steps.http_request import BadRequest, Redact, cut, digest, headers_evidence, scalar
+from engine.steps.grpc_files import SchemaProblem
+from engine.steps.grpc_schema import Method, Schema
+from engine.steps.grpc_weight import TooHeavy
+from engine.steps.http_request import BadRequest, cut, digest, headers_shown, scalar
+from engine.steps.http_response import bounded
 from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
 from engine.storable import TooLarge, to_storable
 
 Json = Any
 
-MAX_TOLD_BYTES = 600
-"""Of what a server or a library says about a failure, in a sentence for people."""
+log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _KEY = re.compile(r"[0-9a-z_.-]+")
@@ -61,30 +66,32 @@ def run(
     channels: Channels,
     redact: Redact,
     abandoned: Callable[[], bool],
+    shown: Mapping[str, Json] | None = None,
 ) -> Outcome:
     """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret.
 
+    `shown` is the same with marks instead of what templates made of secrets; left out, it is masked by value alone.
     A call that is not idempotent gets a connection of its own, proven by asking for the method's types on it just
     before, so that a stale one cannot make its outcome unknown.
     """
     try:
         request = build(with_, idempotency_key)
     except BadRequest as error:
-        return Failed("bad_request", str(redact(f"Nothing was sent: {error}.")))
+        return Failed("bad_request", outgoing(f"Nothing was sent: {error}.", redact, MAX_TOLD_BYTES))
     call = Call(timeout_ms, abandoned)
-    evidence = Evidence(_request_evidence(request, redact))
+    evidence = Evidence(_request_evidence(request, with_ if shown is None else shown, redact))
     try:
         with channels.connection(request.target, call, fresh=not idempotent) as connection:
             return _call(connection, channels, request, call, evidence, redact, idempotent)
     except grpc_channel.Abandoned:
         return Abandoned("The call was dropped because it is no longer wanted.", evidence)
     except CallFailed as error:
-        message = str(redact(error.message))
+        message = outgoing(error.message, redact, MAX_TOLD_BYTES)
         if error.code == "abandoned":
             return Abandoned(message, evidence)
         return Failed(error.code, message, retryable=error.code not in _FINAL, evidence=evidence)
     except NotSent as error:
-        message = cut(str(redact(" ".join(f"Nothing was sent: {error}.".split()))), MAX_TOLD_BYTES)
+        message = outgoing(f"Nothing was sent: {error}.", redact, MAX_TOLD_BYTES, fold=True)
         return Failed(error.code, message, retryable=error.retryable, evidence=evidence)
 
 
@@ -149,6 +156,11 @@ def _prepared(connection: Connection, request: Request, call: Call) -> tuple[Met
         message = method.encode(request.message)
     except SchemaProblem as error:
         raise NotSent("bad_request", str(error), retryable=False) from error
+    except (NotSent, CallFailed, grpc_channel.Abandoned):
+        raise
+    except Exception as error:
+        log.exception("what %s describes cannot be used", request.target)
+        raise NotSent("internal", f"the bot itself failed ({type(error).__name__}: {error})", retryable=True) from error
     if len(message) > grpc_channel.MAX_MESSAGE_BYTES:
         raise NotSent("too_large", "the message is larger than 4 MiB", retryable=False)
     return method, message
@@ -167,7 +179,7 @@ def _schema(connection: Connection, request: Request, call: Call) -> Schema:
                         raise _unreachable(error, request) from error
             raise NotSent("no_reflection", f"{request.target} does not offer server reflection", retryable=False)
 
-        connection.schemas[request.service] = grpc_schema.fetch(request.service, ask)
+        connection.schemas[request.service] = grpc_schema.fetch(request.service, ask, call.check)
     return connection.schemas[request.service]
 
 
@@ -176,6 +188,8 @@ def _unreachable(error: grpc.RpcError, request: Request) -> NotSent:
     code = error.code()
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return NotSent("timeout", f"{request.target} did not answer in time", retryable=True)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(error.details() or ""):
+        return NotSent("bad_request", f"{request.target} describes its types with more than 4 MiB", retryable=False)
     passing = code in grpc_status.NOBODY_KNOWS | grpc_status.WORTH_A_RETRY
     word = "connect" if code is grpc.StatusCode.UNAVAILABLE else "grpc_status"
     return NotSent(word, f"{request.target} could not be asked ({code.name}: {error.details()})", retryable=passing)
@@ -184,18 +198,19 @@ def _unreachable(error: grpc.RpcError, request: Request) -> NotSent:
 def _succeeded(
     method: Method, data: bytes, answered: grpc.Call, call: Call, evidence: Evidence, redact: Redact
 ) -> Succeeded | Failed:
-    trailing = redact(grpc_status.metadata_json(answered.trailing_metadata() or ()))
-    received = {"code": "OK", "metadata": headers_evidence(trailing, redact), "elapsed_ms": call.elapsed_ms()}
+    trailing = bounded(redact(grpc_status.metadata_json(answered.trailing_metadata() or ())))
+    received = {"code": "OK", "metadata": headers_shown(trailing), "elapsed_ms": call.elapsed_ms()}
     try:
-        answer = redact(to_storable(method.decode(data)))
+        answer = to_storable(redact(method.decode(data)))
         received |= {**_message_evidence(answer), "bytes": len(data)}
         outputs = to_storable({"code": "OK", "json": answer, "metadata": trailing})
         return Succeeded(outputs, Evidence(evidence.request, received))
     except SchemaProblem as error:
-        told = cut(str(redact(f"The call was made, but {error}.")), MAX_TOLD_BYTES)
+        told = outgoing(f"The call was made, but {error}.", redact, MAX_TOLD_BYTES, fold=True)
         return Failed("protocol", told, evidence=Evidence(evidence.request, received))
-    except TooLarge:
-        message = "The call was made, but the answer is too large: a step keeps at most 256 KiB of it."
+    except (TooLarge, TooHeavy) as error:
+        why = "a step keeps at most 256 KiB of it" if isinstance(error, TooLarge) else error
+        message = f"The call was made, but the answer is too large: {why}."
         return Failed("too_large", message, evidence=Evidence(evidence.request, received))
 
 
@@ -204,12 +219,13 @@ def _failed(
 ) -> Failed | Unknown:
     code, details = error.code(), error.details() or ""
     trailing = list(error.trailing_metadata() or ())
-    told = cut(str(redact(" ".join(details.split()))), MAX_TOLD_BYTES)
-    metadata = redact(grpc_status.metadata_json(trailing))
+    found = str(redact(details))
+    told = cut_text(" ".join(found.split()), MAX_TOLD_BYTES)
+    metadata = bounded(redact(grpc_status.metadata_json(trailing)))
     received = {
         "code": code.name,
-        "details": cut(str(redact(details))),
-        "metadata": headers_evidence(metadata, redact),
+        "details": cut(found),
+        "metadata": headers_shown(metadata),
         "elapsed_ms": call.elapsed_ms(),
     }
     seen = Evidence(evidence.request, received)
@@ -232,15 +248,29 @@ def _word(code: grpc.StatusCode) -> str:
     return "timeout" if code is grpc.StatusCode.DEADLINE_EXCEEDED else "grpc_status"
 
 
-def _request_evidence(request: Request, redact: Redact) -> dict[str, Json]:
+def _request_evidence(request: Request, shown: Mapping[str, Json], redact: Redact) -> dict[str, Json]:
+    given = {str(name).lower(): value for name, value in (shown.get("metadata") or {}).items()}
+    sent = grpc_status.metadata_json(request.metadata)
+    found = redact(
+        {
+            "target": str(request.target),
+            "metadata": {name: _shown_value(name, given, value) for name, value in sent.items()},
+            "message": {} if shown.get("message") is None else shown["message"],
+        }
+    )
     return {
-        "target": str(redact(str(request.target))),
+        "target": found["target"],
         "tls": request.target.tls,
         "service": request.service,
         "method": request.method,
-        "metadata": headers_evidence(grpc_status.metadata_json(request.metadata), redact),
-        **_message_evidence(redact(request.message)),
+        "metadata": headers_shown(found["metadata"]),
+        **_message_evidence(found["message"]),
     }
+
+
+def _shown_value(name: str, given: Mapping[str, Json], sent: str) -> str:
+    """What was sent under a name, or the mark for it."""
+    return scalar(f"metadata {name}", given[name]).strip() if name in given else sent
 
 
 def _message_evidence(masked: Json) -> dict[str, Json]:

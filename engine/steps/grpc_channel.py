@@ -71,6 +71,17 @@ class Call:
         self._started = time.monotonic()
         self._deadline = self._started + deadline_ms / 1000
         self.abandoned = abandoned
+        self._next_look = 0.0
+
+    def check(self) -> None:
+        """For work of our own before the call. Raises `Abandoned`, and `CallFailed` when the time is up."""
+        now = time.monotonic()
+        if now >= self._deadline:
+            raise CallFailed("timeout", "Nothing was sent: the time was up while the server's types were looked at.")
+        if now >= self._next_look:
+            self._next_look = now + POLL_SECONDS
+            if self.abandoned():
+                raise Abandoned
 
     def elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)

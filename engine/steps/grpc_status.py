@@ -10,8 +10,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from engine.steps.http_response import MAX_HEADER_CHARS, MAX_HEADERS, MAX_RETRY_AFTER_MS
-from engine.storable import clean_text
+from engine.steps.http_response import MAX_RETRY_AFTER_MS
 
 Json = Any
 
@@ -54,14 +53,12 @@ def may_retry(code: StatusCode, retry_after: int | None, idempotent: bool) -> bo
 
 
 def metadata_json(pairs: Metadata) -> dict[str, str]:
-    """Metadata as plain values: bounded, repeated keys joined, binary ones in base64."""
-    merged: dict[str, str] = {}
+    """Metadata as plain values, whole: repeated keys joined, binary ones in base64."""
+    merged: dict[str, list[str]] = {}
     for key, value in pairs:
         text = base64.b64encode(value).decode() if key.endswith("-bin") and isinstance(value, bytes) else _text(value)
-        if key in merged or len(merged) < MAX_HEADERS:
-            joined = f"{merged[key]}, {text}" if key in merged else text
-            merged[key] = clean_text(joined[:MAX_HEADER_CHARS])
-    return merged
+        merged.setdefault(key, []).append(text)
+    return {key: ", ".join(texts) for key, texts in merged.items()}
 
 
 def _retry_info(details: str | bytes) -> float | None:

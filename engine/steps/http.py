@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.egress import CallFailed, Egress, Response
+from engine.egress import CallFailed, Egress
+from engine.redaction import MAX_TOLD_BYTES, Redact, cut, outgoing
 from engine.steps import http_call, http_request, http_response
 from engine.steps.http_call import Credential, Hop, Line
-from engine.steps.http_request import BadRequest, Redact, Request, cut
+from engine.steps.http_request import MAX_EVIDENCE_BYTES, BadRequest
 from engine.steps.http_response import Answer
 from engine.steps.oauth2 import NoToken, Tokens
 from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
@@ -20,7 +21,6 @@ from engine.storable import TooLarge
 Json = Any
 
 MAX_FAILED_TEXT = 16 * 1024
-MAX_TOLD_BYTES = 600
 _FINAL = frozenset({"egress_refused", "bad_request"})  # another attempt would end the same way
 
 
@@ -55,17 +55,22 @@ class Exchange:
     redirected: bool = False
 
 
-def run(with_: dict[str, Json], call: Call) -> Outcome:
-    """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret."""
-    result = exchange(with_, call)
+def run(with_: dict[str, Json], call: Call, shown: Mapping[str, Json] | None = None) -> Outcome:
+    """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret.
+
+    `shown` is the same with marks instead of what templates made of secrets; left out, it is masked by value alone.
+    """
+    result = exchange(with_, call, shown)
     if not isinstance(result, Exchange):
         return result
     if result.answer.ok:
-        return succeeded(result, call.redact)
-    return _answered_badly(result, call.redact, call.idempotent)
+        return succeeded(result)
+    return _answered_badly(result, call.idempotent)
 
 
-def exchange(with_: dict[str, Json], call: Call) -> Exchange | Failed | Unknown | Abandoned:
+def exchange(
+    with_: dict[str, Json], call: Call, shown: Mapping[str, Json] | None = None
+) -> Exchange | Failed | Unknown | Abandoned:
     """Send and read the answer, whatever its status; without an answer, the outcome that follows."""
     redact = call.redact
     line = Line(call.egress, call.timeout_ms, fresh=not call.idempotent, abandoned=call.abandoned)
@@ -73,57 +78,63 @@ def exchange(with_: dict[str, Json], call: Call) -> Exchange | Failed | Unknown 
         request = http_request.build(with_, call.idempotency_key)
         credential = Credential(with_.get("auth") or {}, call.tokens, line)
     except BadRequest as error:
-        return Failed("bad_request", str(redact(f"Nothing was sent: {error}.")))
+        return Failed("bad_request", outgoing(f"Nothing was sent: {error}.", redact, MAX_TOLD_BYTES))
     redirects = with_.get("redirects") or 0
+
+    def sent() -> dict[str, Json]:
+        return http_request.request_evidence(credential.first or request, with_ if shown is None else shown, redact)
+
     try:
         response, hops = http_call.send(request, credential, line, redirects)
     except BadRequest as error:
-        return Failed("bad_request", str(redact(f"Nothing was sent: {error}.")))
+        return Failed("bad_request", outgoing(f"Nothing was sent: {error}.", redact, MAX_TOLD_BYTES))
     except NoToken as error:
-        message = cut(str(redact(f"Nothing was sent: {error}")), MAX_TOLD_BYTES)
-        return Failed("no_token", message, retryable=error.retryable)
+        told = outgoing(f"Nothing was sent: {error}", redact, MAX_TOLD_BYTES, fold=True)
+        return Failed("no_token", told, retryable=error.retryable)
     except CallFailed as error:
-        sent = http_request.request_evidence(credential.first or request, redact)
-        return _no_answer(error, Evidence(sent), redact, call.idempotent)
-    return _read(credential.first or request, response, hops, redirects, line.elapsed_ms(), redact)
+        return _no_answer(error, Evidence(sent()), redact, call.idempotent)
+    hidden = (credential.first or request).credentials
+    answer = http_response.read(response, redact)
+    received = _received(answer, hops, line.elapsed_ms(), redact, hidden)
+    return Exchange(answer, response.truncated, Evidence(sent(), received), redirects, redirected=bool(hops))
 
 
-def succeeded(result: Exchange, redact: Redact) -> Succeeded | Failed:
+def succeeded(result: Exchange) -> Succeeded | Failed:
     """The outputs of an answer that counts as success; Failed when they cannot be kept."""
     answer = result.answer
     made = f"The call was made and the server answered {http_response.status_name(answer.status)}"
-    if answer.encoding not in ("", "identity"):
+    if answer.encoding:
         message = f"{made}, but encoded as {answer.encoding}, although an unencoded answer was asked for."
-        return Failed("protocol", str(redact(message)), evidence=result.evidence)
+        return Failed("protocol", cut(message, MAX_TOLD_BYTES), evidence=result.evidence)
     try:
         if result.truncated:
             raise TooLarge(answer.size, answer.size)
-        return Succeeded(redact(answer.outputs()), result.evidence)
+        return Succeeded(answer.outputs(), result.evidence)
     except TooLarge:
         message = f"{made}, but the response is too large: a step keeps at most 256 KiB of it."
         return Failed("too_large", message, evidence=result.evidence)
 
 
-def _read(
-    request: Request, response: Response, hops: Sequence[Hop], redirects: int, elapsed_ms: int, redact: Redact
-) -> Exchange:
-    answer = http_response.read(response)
-    body = json.dumps(redact(answer.json), ensure_ascii=False) if answer.has_json else str(redact(answer.text))
+def _received(
+    answer: Answer, hops: Sequence[Hop], elapsed_ms: int, redact: Redact, hidden: Collection[str]
+) -> dict[str, Json]:
+    body = json.dumps(answer.json, ensure_ascii=False) if answer.has_json else answer.text
     received = {
         "status": answer.status,
-        "headers": http_request.headers_evidence(answer.headers, redact, request.credentials),
+        "headers": http_request.headers_shown(answer.headers, hidden),
         **http_request.body_evidence(body),
         "bytes": answer.size,
         "elapsed_ms": elapsed_ms,
     }
     if hops:
-        received["redirects"] = [{"status": hop.status, "to": cut(str(redact(hop.to)))} for hop in hops]
-    evidence = Evidence(http_request.request_evidence(request, redact), received)
-    return Exchange(answer, response.truncated, evidence, redirects, redirected=bool(hops))
+        received["redirects"] = [
+            {"status": hop.status, "to": outgoing(hop.to, redact, MAX_EVIDENCE_BYTES)} for hop in hops
+        ]
+    return received
 
 
 def _no_answer(error: CallFailed, evidence: Evidence, redact: Redact, idempotent: bool) -> Failed | Unknown | Abandoned:
-    message = str(redact(error.message))
+    message = outgoing(error.message, redact, MAX_TOLD_BYTES)
     if error.code == "abandoned":
         return Abandoned(message, evidence)
     if error.sent and not idempotent:
@@ -131,16 +142,16 @@ def _no_answer(error: CallFailed, evidence: Evidence, redact: Redact, idempotent
     return Failed(error.code, message, retryable=error.code not in _FINAL, evidence=evidence)
 
 
-def _answered_badly(result: Exchange, redact: Redact, idempotent: bool) -> Failed:
+def _answered_badly(result: Exchange, idempotent: bool) -> Failed:
     answer = result.answer
     wait = http_response.retry_after_ms(answer.headers.get("retry-after"), datetime.now(UTC))
     return Failed(
         "http_status",
-        describe(answer, redact, result.redirects),
+        describe(answer, result.redirects),
         # What was redirected has had its effect already: asking to come back does not undo that.
         retryable=may_retry(answer.status, wait, idempotent) and (idempotent or not result.redirected),
         retry_after_ms=wait,
-        outputs=_failed_outputs(answer, redact),
+        outputs=_failed_outputs(answer),
         evidence=result.evidence,
     )
 
@@ -151,27 +162,26 @@ def may_retry(status: int, retry_after_ms: int | None, idempotent: bool) -> bool
     return asked_to_come_back or (idempotent and (status >= 500 or status in (408, 425)))
 
 
-def describe(answer: Answer, redact: Redact, redirects: int = 0) -> str:
+def describe(answer: Answer, redirects: int = 0) -> str:
     """One sentence on an answer, with the telling part of its body; `redirects` is how many the step allows."""
     start = f"The server answered {http_response.status_name(answer.status)}"
     if 300 <= answer.status < 400 and "location" in answer.headers:
-        target = cut(str(redact(answer.headers["location"])), http_response.MAX_TELLING_CHARS)
+        target = cut(answer.headers["location"], http_response.MAX_TELLING_CHARS)
         rule = (
             f"At most {redirects} are followed, and only with GET and HEAD"
             if redirects
             else "Redirects are not followed"
         )
         return f"{start} and pointed to {target}. {rule}: write the final address in the runbook."
-    # Masked before it is cut, so that no half of a secret stays.
-    told = cut(str(redact(http_response.telling_part(answer))), http_response.MAX_TELLING_CHARS)
+    told = http_response.telling_part(answer)
     return f"{start}: {told}" if told else f"{start}."
 
 
-def _failed_outputs(answer: Answer, redact: Redact) -> dict[str, Json]:
+def _failed_outputs(answer: Answer) -> dict[str, Json]:
     try:
-        kept: dict[str, Json] = redact(answer.outputs())
+        kept = answer.outputs()
     except TooLarge:
-        return {"status": answer.status, "headers": redact(answer.headers), "bytes": answer.size}
+        return {"status": answer.status, "headers": answer.headers, "bytes": answer.size}
     if "text" in kept:
         kept["text"] = cut(kept["text"], MAX_FAILED_TEXT)
     return kept

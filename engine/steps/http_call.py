@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ Json = Any
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAFE = frozenset({"GET", "HEAD"})
+_HOSTLESS = re.compile(r"https?:(?!//[^/?#])|//(?![^/?#])", re.IGNORECASE)
+"""What readers of URLs do not agree on: some take the next part for the host, some stay where they are."""
 _GOES_ANYWHERE = frozenset({"user-agent", "accept", "accept-language", "content-type", "idempotency-key"})
 
 
@@ -122,16 +125,22 @@ def _send_once(request: Request, credential: Credential | None, line: Line) -> R
 
 
 def redirected(request: Request, response: Response) -> Request | None:
-    """The request that a redirect asks for, or None when the answer is none or may not be followed."""
+    """The request that a redirect asks for, or None when the answer is none or may not be followed.
+
+    Raises `CallFailed` when where it leads to is no address.
+    """
     location = next((value for name, value in response.headers if name == "location"), "")
     if response.status not in _REDIRECTS or not location:
         return None
     if request.method not in _SAFE and response.status != 303:
         return None
     try:
+        if _HOSTLESS.match(location):
+            raise httpx.InvalidURL("it names no host")
         url = str(httpx.URL(request.url).join(location).copy_with(fragment=None))
-    except (httpx.InvalidURL, UnicodeError):
-        return None
+    except (httpx.InvalidURL, ValueError) as error:
+        message = f"After a redirect to {location}: Nothing was sent: that is not a valid URL ({error})."
+        raise CallFailed("bad_request", message, sent=True) from error
     onward = replace(request, url=url)
     if response.status == 303:
         kept = {name: value for name, value in request.headers.items() if name.lower() != "content-type"}
@@ -145,4 +154,4 @@ def redirected(request: Request, response: Response) -> Request | None:
 def same_origin(one: str, other: str) -> bool:
     """Same scheme, host and port: only there may credentials go on."""
     first, second = httpx.URL(one), httpx.URL(other)
-    return (first.scheme, first.host, first.port) == (second.scheme, second.host, second.port)
+    return (first.scheme, first.raw_host, first.port) == (second.scheme, second.raw_host, second.port)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import quote_plus, unquote_plus, urlencode, urlsplit, urlunsplit
+
+from engine.redaction import Redact, mark
+from engine.redaction import cut as cut_text
 
 Json = Any
-Redact = Callable[[Json], Json]
 
 MAX_EVIDENCE_BYTES = 4096
 """How much of a body, or of one header, the evidence keeps."""
 
 MASKED = "‹masked›"
-_ALWAYS_MASKED = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_ENCODED_MARK = re.compile(quote_plus(mark("-")).replace("-", "[a-z0-9_%+2C]+").replace("secret+", r"secret\+"))
+_ALWAYS_HIDDEN = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
 class BadRequest(ValueError):
@@ -48,14 +52,26 @@ def build(with_: Mapping[str, Json], idempotency_key: str) -> Request:
     return Request(method, url, merged, body)
 
 
-def request_evidence(request: Request, redact: Redact) -> dict[str, Json]:
-    """The request as it may be stored and shown: secrets masked first, then cut."""
+def request_evidence(request: Request, shown: Mapping[str, Json], redact: Redact) -> dict[str, Json]:
+    """The request as it may be stored and shown: with marks where `shown` has them, masked, then cut.
+
+    `shown` is the rendered `with` in which what templates made of secrets is hidden already.
+    """
+    safe = build(shown, request.headers.get("Idempotency-Key", ""))
+    headers = {name: safe.headers.get(name, value) for name, value in request.headers.items()}
+    body = safe.body.decode("utf-8", "replace")
+    found = redact({"url": _with_plain_marks(safe.url), "headers": headers, "body": body})
     return {
         "method": request.method,
-        "url": cut(str(redact(request.url))),
-        "headers": headers_evidence(request.headers, redact, request.credentials),
-        **body_evidence(str(redact(request.body.decode("utf-8", "replace")))),
+        "url": cut(found["url"]),
+        "headers": headers_shown(found["headers"], request.credentials),
+        **body_evidence(found["body"]),
     }
+
+
+def _with_plain_marks(url: str) -> str:
+    """A mark in a query can be read as one, and not as percent-encoding."""
+    return _ENCODED_MARK.sub(lambda found: unquote_plus(found.group()), url)
 
 
 def body_evidence(shown: str) -> dict[str, Json]:
@@ -68,19 +84,15 @@ def digest(shown: str) -> str:
     return "sha256:" + hashlib.sha256(shown.encode("utf-8", "replace")).hexdigest()
 
 
-def headers_evidence(headers: Mapping[str, str], redact: Redact, masked: Collection[str] = ()) -> dict[str, str]:
-    """Headers as they may be stored and shown; of those in `masked` (lower case) only the names."""
-    masked = _ALWAYS_MASKED.union(masked)
-    return {
-        str(redact(name)): MASKED if name.lower() in masked else cut(str(redact(value)))
-        for name, value in headers.items()
-    }
+def headers_shown(headers: Mapping[str, str], hidden: Collection[str] = ()) -> dict[str, str]:
+    """Headers, masked already, as the evidence has them: cut, and of those in `hidden` (lower case) only the names."""
+    names = _ALWAYS_HIDDEN.union(hidden)
+    return {name: MASKED if name.lower() in names else cut(value) for name, value in headers.items()}
 
 
-def cut(text: str, limit: int = MAX_EVIDENCE_BYTES) -> str:
-    """At most `limit` bytes of the text, with a mark where it was cut."""
-    raw = text.encode("utf-8", "replace")
-    return text if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore") + "… (cut)"
+def cut(text: str) -> str:
+    """As much of a text, masked already, as the evidence keeps of a body or of one header."""
+    return cut_text(text, MAX_EVIDENCE_BYTES)
 
 
 def _body(with_: Mapping[str, Json]) -> tuple[bytes, str]:

@@ -1,10 +1,13 @@
-"""From a response to plain values: what later steps see, what people read, when to come back. Pure."""
+"""From a response to plain values: what later steps see, what people read, when to come back. Pure.
+
+Secrets are masked as it is read, before anything is folded, cut or made fit to store.
+"""
 
 from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
@@ -13,7 +16,8 @@ from http import HTTPStatus
 from typing import Any
 
 from engine.egress import Response
-from engine.storable import clean, clean_text, to_storable
+from engine.redaction import Redact, cut
+from engine.storable import clean, clean_text, shallow, to_storable
 
 Json = Any
 
@@ -26,9 +30,10 @@ _NO_JSON = object()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response, read and made storable in all but size.
+    """A response, read, masked and made storable in all but size.
 
     `json` is None and `has_json` False when the body is not JSON; `text` is the body in either case, `size` its bytes.
+    `encoding` is what the body is encoded as although that was not asked for, or "".
     """
 
     status: int
@@ -56,19 +61,31 @@ class Answer:
         return {"status": self.status, "headers": self.headers, "json": self.json, "text": self.text}
 
 
-def read(response: Response) -> Answer:
-    headers = _headers(response.headers)
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    text = clean_text(_decode(response.body, headers)) if encoding in ("", "identity") else ""
+def read(response: Response, redact: Redact) -> Answer:
+    headers = _joined(response.headers)
+    plain = headers.get("content-encoding", "").strip().lower() in ("", "identity")
+    # Where a body was cut off, half a secret may stand; no more than its first half could ever be kept.
+    body = response.body[: len(response.body) // 2] if response.truncated else response.body
+    text = _decode(body, headers) if plain else ""
     value = _parse_json(text, headers) if not response.truncated else _NO_JSON
     has_json = value is not _NO_JSON
-    return Answer(response.status, headers, value if has_json else None, has_json, text, len(response.body), encoding)
+    found = redact({"headers": headers, "text": text, "json": value if has_json else None})
+    shown = bounded(found["headers"])
+    return Answer(
+        response.status,
+        shown,
+        clean(found["json"]),
+        has_json,
+        clean_text(found["text"]),
+        len(response.body),
+        "" if plain else shown.get("content-encoding", "something else"),
+    )
 
 
 def telling_part(answer: Answer) -> str:
-    """The words in a body that say what went wrong, not yet redacted; "" when there are none."""
+    """The words in a body that say what went wrong, on one line, cut; "" when there are none."""
     found = _message_in(answer.json) if answer.has_json else ""
-    return " ".join((found or answer.text).split())
+    return cut(" ".join((found or answer.text).split()), MAX_TELLING_CHARS)
 
 
 def status_name(status: int) -> str:
@@ -92,13 +109,16 @@ def retry_after_ms(value: str | None, now: datetime) -> int | None:
     return max(0, min(round((moment - now).total_seconds() * 1000), MAX_RETRY_AFTER_MS))
 
 
-def _headers(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    merged: dict[str, str] = {}
+def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    merged: dict[str, list[str]] = {}
     for name, value in pairs:
-        if name in merged or len(merged) < MAX_HEADERS:
-            joined = f"{merged[name]}, {value}" if name in merged else value
-            merged[name] = clean_text(joined[:MAX_HEADER_CHARS])
-    return merged
+        merged.setdefault(name, []).append(value)
+    return {name: ", ".join(values) for name, values in merged.items()}
+
+
+def bounded(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers or metadata, masked already: so many of them, and so much of each, as a step keeps."""
+    return {name: clean_text(value[:MAX_HEADER_CHARS]) for name, value in list(headers.items())[:MAX_HEADERS]}
 
 
 def _decode(body: bytes, headers: dict[str, str]) -> str:
@@ -121,7 +141,7 @@ def _parse_json(text: str, headers: dict[str, str]) -> Json:
     if not looks_like_it:
         return _NO_JSON
     try:
-        return clean(json.loads(text))
+        return shallow(json.loads(text))
     except (ValueError, RecursionError):
         return _NO_JSON
 

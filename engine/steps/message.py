@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from engine.steps.http_request import Redact
+from engine.redaction import MAX_TOLD_BYTES, Redact, outgoing
 from engine.steps.outcome import Failed, Posted
 from engine.storable import clean_text
 
@@ -17,13 +17,17 @@ MAX_CHARS = 3_000
 _CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,20}")
 
 
-def run(with_: dict[str, Json], *, redact: Redact) -> Posted | Failed:
-    """The message, secrets masked first and then cut. `channel` left out is the run's own, `thread` is true."""
+def run(with_: dict[str, Json], *, redact: Redact, by_value: bool = False) -> Posted | Failed:
+    """The message, secrets masked first and then cut. `channel` left out is the run's own, `thread` is true.
+
+    `by_value` says that the channel is not as an author wrote it.
+    """
     text = clean_text(str(redact(str(with_.get("text") or "")))).strip()
     channel = with_.get("channel") or None
     if not text:
         return Failed("bad_request", "There is nothing to say: the text is empty.")
     if channel is not None and not (isinstance(channel, str) and _CHANNEL.fullmatch(channel)):
-        shown = redact(str(channel))
+        shown = outgoing(str(channel), redact, MAX_TOLD_BYTES, fold=True)
         return Failed("bad_request", f"{shown} is not a channel's id: write it like C0123456789.")
-    return Posted(text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…", channel, with_.get("thread", True))
+    cut = text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"
+    return Posted(cut, channel, with_.get("thread", True), by_value and channel is not None)

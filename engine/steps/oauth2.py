@@ -16,7 +16,7 @@ from urllib.parse import quote_plus
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 
 from engine.egress import CallFailed, Response
-from engine.redaction import Redactor
+from engine.redaction import Redactor, tells_nothing
 from engine.steps import http_auth
 from engine.steps.http_auth import Auth
 from engine.steps.http_request import Request
@@ -85,19 +85,18 @@ class Tokens:
     def fetch(self, client: Client, send: Send) -> str:
         """A new token. Raises `NoToken`, and `CallFailed` with `sent` False: the step's own call has not begun."""
         token, seconds = _ask(client, send)
-        try:
-            self._redactor.add(SECRET_NAME, token)
-        except ValueError as error:
-            raise NoToken(f"{client.token_url} gave a token too short to be masked.", retryable=False) from error
+        if not tells_nothing(token):
+            raise NoToken(f"{client.token_url} gave a token too plain to be masked.", retryable=False)
         with self._lock:
+            if token not in self._masked:
+                self._redactor.lend([(SECRET_NAME, token)])
             self._kept.pop(client, None)
             if len(self._kept) >= MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
             self._kept[client] = token, self._clock() + seconds - EARLY_SECONDS
             self._masked[token] = max(self._masked.pop(token, 0.0), self._clock() + seconds + GRACE_SECONDS)
             over = self._no_longer_masked()
-        for each in over:
-            self._redactor.forget(SECRET_NAME, each)
+            self._redactor.take_back((SECRET_NAME, each) for each in over)
         return token
 
     def _no_longer_masked(self) -> list[str]:
@@ -152,10 +151,10 @@ def _read(client: Client, text: str) -> tuple[str, float]:
 
 
 def _told(text: str) -> str:
-    """The telling words of an answer, whole: they are masked before they are cut."""
+    """The telling words of an answer, whole and as they are: they are masked before they are folded and cut."""
     try:
         value = json.loads(text)
         told = ": ".join(str(value[key]) for key in ("error", "error_description") if value.get(key))
     except (ValueError, AttributeError, RecursionError):
         told = ""
-    return f"{told or ' '.join(text.split()) or 'nothing more'}."
+    return f"{told or text.strip() or 'nothing more'}."

@@ -65,7 +65,7 @@ class Abandoned:
 class Opened:
     """A gate was rendered and waits for people from here on. `preview` is what would happen next, secrets masked.
 
-    `plan_digest` is that of the whole of it, of which the preview may leave something out.
+    `plan_digest` is that of the whole of it and of the message, of which these may leave something out.
     """
 
     min_approvals: int
@@ -99,20 +99,29 @@ class Later:
 class Posted:
     """A message to post, redacted and bounded. The engine keeps it as an event and whoever shows the run posts it.
 
-    `channel` is a Slack channel's id, or None for the run's own; `thread` asks for the run's thread there.
+    `channel` is a Slack channel's id, or None for the run's own; `thread` asks for the run's thread there. `by_value`
+    says that no author wrote the id: who asked for the run has to be in that channel. `unposted` is why it is not to
+    be posted, "" where it is.
     """
 
     text: str
     channel: str | None
     thread: bool
+    by_value: bool = False
+    unposted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """From here on the step waits for the event with this correlation key, at most `timeout_ms`."""
+    """From here on the step waits for the event with this correlation key, at most `timeout_ms`.
+
+    It hears `senders`, any of them when None, and what they send for its own team, `shared` also what is for others.
+    """
 
     key: str
     timeout_ms: int
+    senders: tuple[str, ...] | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

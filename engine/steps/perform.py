@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine import context
-from engine.definition.kinds import render_with
+from engine.definition.kinds import channel_is_value, render_with, render_with_marks, secret_parts
 from engine.definition.model import Runbook, Step
 from engine.egress import Egress
 from engine.errors import EngineError
-from engine.expressions import conditions, render
-from engine.redaction import Redactor
+from engine.expressions import conditions, made_of_secrets, render
+from engine.redaction import MAX_TOLD_BYTES, Redactor, outgoing, worth_masking
 from engine.secrets import SecretStore
 from engine.steps import approval, delay, grpc, http, message, poll, wait
 from engine.steps.grpc_channel import Channels
@@ -80,13 +80,16 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
 
     `abandoned` turns true when the execution was cancelled.
     """
-    try:
-        return _with_outputs(_ACTS[claim.step.kind](claim, tools, abandoned), claim, tools)
-    except EngineError as error:
-        return Failed(error.code, tools.redactor.redact(str(error)))
-    except Exception as error:
-        log.exception("step %s of %s broke", claim.step_run.path, claim.execution.id)
-        return _broken(claim, tools.redactor.redact(f"{type(error).__name__}: {error}"))
+    with tools.redactor.meanwhile() as also_mask:
+        try:
+            rendered = _rendered(claim, tools, also_mask)
+            return _with_outputs(_ACTS[claim.step.kind](claim, rendered, tools, abandoned), claim, tools)
+        except EngineError as error:
+            return Failed(error.code, outgoing(str(error), tools.redactor.redact, MAX_TOLD_BYTES))
+        except Exception as error:
+            log.exception("step %s of %s broke", claim.step_run.path, claim.execution.id)
+            told = outgoing(f"{type(error).__name__}: {error}", tools.redactor.redact, MAX_TOLD_BYTES)
+            return _broken(claim, told)
 
 
 def _with_outputs(outcome: Outcome, claim: Claim, tools: Tools) -> Outcome:
@@ -97,7 +100,8 @@ def _with_outputs(outcome: Outcome, claim: Claim, tools: Tools) -> Outcome:
         return replace(outcome, outputs=mapped_outputs(claim.step, claim.visible, outcome.outputs))
     except (EngineError, TooLarge) as error:
         evidence = outcome.evidence if isinstance(outcome, Succeeded) else Evidence()
-        told = tools.redactor.redact(f"The step was done, but its outputs could not be worked out: {error}")
+        told = f"The step was done, but its outputs could not be worked out: {error}"
+        told = outgoing(told, tools.redactor.redact, MAX_TOLD_BYTES)
         return Failed("outputs", told, evidence=evidence)
 
 
@@ -133,12 +137,26 @@ def _broken(claim: Claim, message: str) -> Outcome:
     return Unknown("internal", f"The bot itself failed, and the call may have been sent: {message}")
 
 
-def _with(claim: Claim, tools: Tools) -> dict[str, Any]:
-    """The rendered `with` of a call, its secrets in it."""
-    names = context.secret_names(context.chains_in(claim.step.with_))
-    return render_with(
-        claim.step, {**claim.visible, "secrets": {name: tools.secrets.resolve(name) for name in sorted(names)}}
-    )
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A step's `with`, rendered, its secrets in it; and the same as it may be shown, with marks in their place."""
+
+    with_: dict[str, Any]
+    shown: dict[str, Any]
+
+
+def _rendered(claim: Claim, tools: Tools, also_mask: Callable[[Iterable[tuple[str, str]]], None]) -> Rendered:
+    """Fetch the secrets that the step reads, have what its templates make of them masked too, and render."""
+    parts = secret_parts(claim.step)
+    if not parts:
+        with_ = render_with(claim.step, claim.visible)
+        return Rendered(with_, with_)
+    names = sorted(context.secret_names(context.chains_in(parts)))
+    values = {name: tools.secrets.resolve(name) for name in names}
+    seen = {**claim.visible, "secrets": values}
+    made = made_of_secrets(parts, seen)
+    also_mask((", ".join(read), text) for read, text in made if worth_masking(text, [values[name] for name in read]))
+    return Rendered(render_with(claim.step, seen), render_with_marks(claim.step, seen))
 
 
 def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], bool]) -> http.Call:
@@ -153,12 +171,13 @@ def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], b
     )
 
 
-def _http(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
-    return http.run(_with(claim, tools), _call(claim, tools, claim.step.timeout_ms or 0, abandoned))
+def _http(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
+    call = _call(claim, tools, claim.step.timeout_ms or 0, abandoned)
+    return http.run(rendered.with_, call, rendered.shown)
 
 
-def _poll(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
-    with_ = _with(claim, tools)
+def _poll(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
+    with_ = rendered.with_
 
     def until(response: dict[str, Any]) -> bool:
         return conditions.holds(with_["until"], {**claim.visible, "response": response}, missing_is_false=True)
@@ -168,13 +187,14 @@ def _poll(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
         until,
         _call(claim, tools, POLL_ROUND_MS, abandoned),
         interval_ms=with_["interval_ms"],
+        shown=rendered.shown,
     )
 
 
-def _grpc(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
-    with_ = _with(claim, tools)
+def _grpc(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
     return grpc.run(
-        with_,
+        rendered.with_,
+        shown=rendered.shown,
         idempotent=claim.step.idempotent,
         timeout_ms=min(claim.step.timeout_ms or 0, claim.time_left_ms),
         idempotency_key=claim.idempotency_key,
@@ -184,28 +204,27 @@ def _grpc(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
     )
 
 
-def _delay(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
-    return delay.run(render_with(claim.step, claim.visible))
+def _delay(_claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return delay.run(rendered.with_)
 
 
-def _message(claim: Claim, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
-    return message.run(render_with(claim.step, claim.visible), redact=tools.redactor.redact_json)
+def _message(claim: Claim, rendered: Rendered, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return message.run(rendered.with_, redact=tools.redactor.redact_json, by_value=channel_is_value(claim.step))
 
 
-def _wait(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
-    return wait.run(render_with(claim.step, claim.visible), timeout_ms=claim.step.timeout_ms or 0)
+def _wait(claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return wait.run(rendered.with_, timeout_ms=claim.step.timeout_ms or 0)
 
 
-def _approval(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
-    return approval.run(claim.step, claim.runbook, claim.visible, claim.settled)
+def _approval(claim: Claim, _rendered: Rendered, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return approval.run(claim.step, claim.runbook, claim.visible, claim.settled, redact=tools.redactor.redact_json)
 
 
-def _runbook(claim: Claim, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
-    with_ = render_with(claim.step, claim.visible)
-    return Begun(with_["id"], with_.get("params") or {})
+def _runbook(_claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return Begun(rendered.with_["id"], rendered.with_.get("params") or {})
 
 
-_ACTS: Mapping[str, Callable[[Claim, Tools, Callable[[], bool]], Outcome]] = {
+_ACTS: Mapping[str, Callable[[Claim, Rendered, Tools, Callable[[], bool]], Outcome]] = {
     "http": _http,
     "poll": _poll,
     "approval": _approval,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.errors import EngineError
+from engine.redaction import MAX_TOLD_BYTES, Redact, outgoing
 from engine.steps import http, http_response
 from engine.steps.http import Exchange, describe, exchange, succeeded
-from engine.steps.http_request import Redact
 from engine.steps.outcome import Again, Failed, Outcome
 
 Json = Any
@@ -19,7 +19,12 @@ _NO_ACCESS = frozenset({401, 403})
 
 
 def run(
-    with_: dict[str, Json], until: Callable[[dict[str, Json]], bool], call: http.Call, *, interval_ms: int
+    with_: dict[str, Json],
+    until: Callable[[dict[str, Json]], bool],
+    call: http.Call,
+    *,
+    interval_ms: int,
+    shown: Mapping[str, Json] | None = None,
 ) -> Outcome:
     """Ask once. `until` gets {status, headers, json, text} and may raise an `EngineError`, which counts as not yet.
 
@@ -27,7 +32,7 @@ def run(
     the server's longer Retry-After), also when no answer came, except that a refused address, a request that cannot
     be sent and 401 or 403 fail at once: asking again would not change them. The call's `timeout_ms` is for this round.
     """
-    result = exchange(with_, call)
+    result = exchange(with_, call, shown)
     if isinstance(result, Failed) and result.code not in _NEVER_ANSWERED:
         return Again(interval_ms, result.message, result.evidence)
     if not isinstance(result, Exchange):
@@ -40,13 +45,11 @@ def _judge(result: Exchange, until: Callable[[dict[str, Json]], bool], interval_
     reason = ""
     try:
         if until(answer.view()):
-            return succeeded(result, redact)
+            return succeeded(result)
     except EngineError as error:
-        reason = f" ({redact(str(error))})"
+        reason = f" ({outgoing(str(error), redact, MAX_TOLD_BYTES)})"
     if answer.status in _NO_ACCESS:
-        return Failed("http_status", describe(answer, redact, result.redirects), evidence=result.evidence)
+        return Failed("http_status", describe(answer, result.redirects), evidence=result.evidence)
     wait = http_response.retry_after_ms(answer.headers.get("retry-after"), datetime.now(UTC)) or 0
-    shown = (
-        describe(answer, redact, result.redirects) if not answer.ok else f"{http_response.status_name(answer.status)}."
-    )
+    shown = describe(answer, result.redirects) if not answer.ok else f"{http_response.status_name(answer.status)}."
     return Again(max(interval_ms, wait), f"Not yet{reason}. {shown}", result.evidence)

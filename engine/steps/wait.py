@@ -17,4 +17,5 @@ def run(with_: dict[str, Json], *, timeout_ms: int) -> Waiting | Failed:
     key = clean_text(str(with_.get("key") or "")).strip()
     if not 1 <= len(key) <= MAX_KEY_CHARS:
         return Failed("bad_request", f"The key of an event must have 1 to {MAX_KEY_CHARS} characters, not {len(key)}.")
-    return Waiting(key, timeout_ms)
+    senders = tuple(with_["from"]) if "from" in with_ else None
+    return Waiting(key, timeout_ms, senders, with_.get("shared", False))

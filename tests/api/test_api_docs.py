@@ -32,6 +32,16 @@ def test_every_code_is_told() -> None:
     assert unknown == {"BadSettings"}
 
 
+def test_a_key_for_a_request_may_be_left_out(api: Api) -> None:
+    """Every POST takes one, and none asks for it: clients that are made from the document work without."""
+    document = api.client.get("/api/v1/openapi.json").json()
+    posts = [(path, found["post"]) for path, found in document["paths"].items() if "post" in found]
+    assert posts
+    for path, operation in posts:
+        (key,) = [each for each in operation["parameters"] if each["name"] == "Idempotency-Key"]
+        assert (key["in"], key.get("required", False)) == ("header", False), path
+
+
 def test_every_figure_is_told(api: Api) -> None:
     """The table of figures is what `/metrics` has, with its labels."""
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")

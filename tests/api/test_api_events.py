@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from asking import Api, refused
 from house import CAROL, OSCAR, gate, http, runbook
 
 from bot.api import feed
 from bot.api.app import PREFIX
-from engine import approvals, events, tokens
+from engine import approvals, events, people, tokens
 from engine.access import Actor
+from storage.records import PersonRecord
 from storage.states import Decision
 
 ALICE = Actor("U0ALICE01", standing="member")
@@ -109,8 +111,9 @@ def test_nobody_follows_what_they_may_not_see(api: Api) -> None:
     refused(api.ask("GET", f"/executions/{run}/events", OSCAR), 404, "not_found")
 
 
-def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is asked about with every sign of life."""
+@pytest.mark.parametrize("how", ["revoked", "deactivated"])
+def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Token and person are asked about with every sign of life."""
     monkeypatch.setattr(feed, "HEARTBEAT_S", 0.05)
     api.house.publish(runbook("gated", gate("ask")))
     run = api.house.start("gated")
@@ -118,7 +121,11 @@ def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch)
     listener = Listener(api, run)
     until(lambda: listener.comments >= 2)
     (token,) = tokens.listing(api.house.rt, CAROL)
-    tokens.revoke(api.house.rt, CAROL, token.id)
+    if how == "revoked":
+        tokens.revoke(api.house.rt, CAROL, token.id)
+    else:
+        gone = PersonRecord(CAROL.user_id, "carol", None, "deleted", None, api.house.clock.time)
+        people.remember(api.house.rt, gone)
     assert listener.ended()
     assert listener.messages[-1]["kind"] != "end"
 
@@ -210,3 +217,38 @@ def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch)
         return [each.seq async for batch in heard for each in batch]
 
     assert asyncio.run(asyncio.wait_for(follow(), 5)) == [1]
+
+
+def test_an_accident_while_looking_is_logged_whole(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug is no outage: what went wrong and where is in the log, and the next look is made all the same."""
+    monkeypatch.setattr(feed, "LOOK_AGAIN_S", 0.01)
+    looks: list[int] = []
+
+    async def fails_once(act: Any, *_: Any) -> Any:
+        looks.append(1)
+        if len(looks) == 1:
+            raise ZeroDivisionError("of the feed")
+        return {"R": (0, True)}
+
+    async def follow() -> list[Any]:
+        return [batch async for batch in feed.Feed(None, fails_once).follow("R", 0)]  # type: ignore[arg-type]
+
+    assert asyncio.run(follow()) == []
+    (said,) = [each for each in caplog.records if each.exc_info]
+    assert "of the feed" in caplog.text
+    assert said.levelname == "ERROR"
+
+
+def test_an_accident_in_a_stream_is_logged_whole(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its answer has begun, so nothing can be told any more: the stream ends, to be asked for again."""
+    run = api.house.begin(gate("ask"))
+    monkeypatch.setattr(events, "after", lambda *_: 1 // 0)
+    headers = {"Authorization": f"Bearer {api.token(CAROL)}"}
+    with pytest.raises(httpx.RemoteProtocolError):
+        api.client.get(f"{api.url}/api/v1/executions/{run}/events", headers=headers)
+    until(lambda: "ZeroDivisionError" in caplog.text)
+    assert "in _behind" in caplog.text

@@ -9,7 +9,17 @@ import pytest
 from asking import Api, refused
 from house import ALICE, BOB, CAROL, DAVE, OSCAR, http, runbook
 
+from engine import catalog
+from engine.access import Actor
 from storage import audit, database
+
+ERIN = Actor("U0ERIN001", standing="member")
+TWO_TEAMS = """\
+platform_admins: [S0PLATFORM]
+teams:
+  payments: {admins: [U0BOB0001], members: [U0CAROL01]}
+  search: {admins: [U0ERIN001]}
+"""
 
 
 def written(slug: str = "fresh", **top: Any) -> dict[str, Any]:
@@ -121,9 +131,9 @@ def test_who_may_write_what(api: Api) -> None:
     moved = {"definition": {"team": None}}
     refused(api.ask("PATCH", "/runbooks/fresh", BOB, moved, {"If-Match": tag}), 403, "not_allowed")
     assert api.ask("PATCH", "/runbooks/fresh", ALICE, moved, {"If-Match": tag}).status_code == 200
-    refused(api.post("/runbooks/fresh/approve", ALICE, {"version": 1}), 403, "not_allowed")
-    refused(api.post("/runbooks/fresh/approve", BOB, {"version": 1}), 403, "not_allowed")
-    assert api.post("/runbooks/fresh/approve", DAVE, {"version": 1}).status_code == 200
+    refused(api.post("/runbooks/fresh/approve", ALICE, {"version": 2}), 403, "not_allowed")
+    refused(api.post("/runbooks/fresh/approve", BOB, {"version": 2}), 403, "not_allowed")
+    assert api.post("/runbooks/fresh/approve", DAVE, {"version": 2}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -151,3 +161,29 @@ def test_the_folder_is_synced(api: Api) -> None:
     told = api.post("/sync", ALICE).json()
     assert told["changes"] == [{"runbook": "fresh", "kind": "new", "version": 1}]
     assert any("broken.yaml" in each for each in told["problems"])
+
+
+def test_an_id_made_anew_by_another_team_shows_nothing_of_the_old(api: Api) -> None:
+    """Not its versions, its text, its runs nor who did what; the old team still sees the run it had."""
+    api.house.write(_access_yaml=TWO_TEAMS)
+    api.house.sync()
+    created(api)
+    api.post("/runbooks/fresh/approve", ALICE, {"version": 1})
+    run = api.post("/runbooks/fresh/execute", CAROL).json()["execution"]["id"]
+    api.post(f"/executions/{run}/cancel", CAROL)
+    again = {"Idempotency-Key": "mine"}
+    answer = api.ask("POST", "/runbooks/fresh/deprecate", ALICE, {"version": 1}, again)
+    assert answer.status_code == 200
+    assert api.ask("DELETE", "/runbooks/fresh", BOB, None, {"If-Match": '"1-deprecated"'}).status_code == 204
+    assert created(api, who=ERIN, team="search") == '"2-draft"'
+    shown = api.get("/runbooks/fresh", ERIN)
+    assert ([each["number"] for each in shown["versions"]], shown["executions"]) == ([2], [])
+    assert [each["number"] for each in api.get("/runbooks/fresh/versions", ERIN)] == [2]
+    refused(api.ask("GET", "/runbooks/fresh/versions/1", ERIN), 404, "not_found")
+    assert api.get("/runbooks/fresh/diff", ERIN)["diff"].startswith("{")  # all of it is new
+    assert api.get("/runbooks/fresh/executions", ERIN)["items"] == []
+    refused(api.ask("GET", f"/executions/{run}", ERIN), 404, "not_found")
+    assert [each.thing for each in catalog.deeds(api.house.rt, "fresh")] == ["runbook:fresh@2"]
+    refused(api.ask("GET", "/runbooks/fresh", CAROL), 404, "not_found")
+    assert api.get(f"/executions/{run}", CAROL)["runbook"] == "fresh"
+    refused(api.ask("POST", "/runbooks/fresh/rollback", ALICE, {"version": 1}), 404, "not_found")

@@ -8,6 +8,7 @@ from typing import Any
 from house import gate, http
 from hypothesis import strategies as st
 
+APPROVERS = {"roles": ["platform_admin", "team_admin", "team_member"]}
 Steps = list[dict[str, Any]]
 LEAVES = ("http", "http", "http", "http", "approval", "wait", "delay", "message", "runbook")
 
@@ -49,7 +50,12 @@ def _step(draw: st.DrawFn, names: Any, depth: int) -> dict[str, Any]:
     if kind == "http":
         return _http(draw, name)
     if kind == "approval":
-        return gate(name, timeout="10m", on_timeout=draw(st.sampled_from(["fail", "reject", "approve"])))
+        needed = draw(st.sampled_from([1, 1, 2]))
+        on_timeout = draw(st.sampled_from(["fail", "reject", "approve"]))
+        asked = gate(name, timeout="10m", on_timeout=on_timeout, min_approvals=needed, approvers=APPROVERS)
+        return {**asked, **draw(st.sampled_from([{}, {}, {"if": "params.n == 0"}]))}
+    if kind == "message" and draw(st.booleans()):
+        return {"id": name, "type": kind, "with": {"text": "n is {{ params.n }}"}, "if": "params.n < 2"}
     with_: dict[str, Any] = {
         "wait": {"key": "k"}, "delay": {"for": "5s"}, "message": {"text": "Hello"}, "runbook": {"id": "child"},
     }[kind]  # fmt: skip
@@ -68,7 +74,7 @@ def _http(draw: st.DrawFn, name: str, *, main: bool = True) -> dict[str, Any]:
 
 
 def _branch(draw: st.DrawFn, name: str, inner: Steps) -> dict[str, Any]:
-    taken = draw(st.sampled_from(["true", "false"]))
+    taken = draw(st.sampled_from(["true", "false", "params.n == 0"]))
     return _limited(draw, {"id": name, "type": "branch", "with": {"if": taken, "then": inner}})
 
 
@@ -77,7 +83,7 @@ def _loop(draw: st.DrawFn, name: str, inner: Steps) -> dict[str, Any]:
     over: dict[str, Any] = {"while": f"index < {rounds}"}
     if draw(st.booleans()):
         over = {"items": list(range(rounds)), "max_parallel": draw(st.integers(1, 2))}
-    over["max_failures"] = draw(st.integers(0, 1))
+    over["max_failures"] = 0 if any(map(_holds_gate, inner)) else draw(st.integers(0, 1))
     return _limited(draw, {"id": name, "type": "loop", "with": {**over, "steps": inner}})
 
 
@@ -85,6 +91,12 @@ def _limited(draw: st.DrawFn, step: dict[str, Any]) -> dict[str, Any]:
     """Sometimes with a limit for the whole step, sometimes with its failure put up with."""
     if draw(st.integers(0, 2)) == 0:
         step["timeout"] = draw(st.sampled_from(["4s", "20s", "11m"]))
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 3)) == 0 and not _holds_gate(step):
         step["continue_on_error"] = True
+    step |= draw(st.sampled_from([{}, {}, {"skippable": False}]))
     return step
+
+
+def _holds_gate(step: dict[str, Any]) -> bool:
+    inner = [each for block in ("then", "else", "steps") for each in step["with"].get(block, ())]
+    return step["type"] == "approval" or any(map(_holds_gate, inner))

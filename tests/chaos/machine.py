@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import books
-from anyrunbook import runbooks
-from house import ALICE, CAROL, DAVE, Clock, House, http, runbook
+import gatebooks
+from anyrunbook import APPROVERS, runbooks
+from gatebooks import GateBooks
+from house import ALICE, BOB, CAROL, DAVE, OSCAR, Clock, House, gate, http, runbook
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine import approvals, boot, catalog, controls, executions, incoming, replaying, settings, skipping, working
+from engine import (
+    approvals,
+    boot,
+    catalog,
+    choosers,
+    controls,
+    decide,
+    executions,
+    handover,
+    incoming,
+    replaying,
+    settings,
+    skipping,
+    working,
+)
 from engine.accepting import Wanted
 from engine.errors import EngineError
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 from engine.steps.perform import Claim
 from storage import database
-from storage.records import ExecutionRecord, StepRunRecord
+from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord
 from storage.states import Decision
 
 MOST_RUNS = 3
@@ -33,20 +48,19 @@ OUTCOMES: dict[str, Outcome] = {
     "lost": Unknown("timeout", "No answer."),
 }
 PICK = st.integers(0, 1_000)
+PEOPLE = st.sampled_from([ALICE, DAVE, BOB, CAROL, OSCAR])
 
 
 class EngineMachine(RuleBasedStateMachine):
-    """One SQLite file an example. `held` are the attempts of living workers, `zombies` those of dead ones."""
+    """A database an example: `new_database` gives the URL of one that is migrated and empty.
 
-    def __init__(self, template: Path, folder: Path) -> None:
+    `held` are the attempts of living workers, `zombies` those of dead ones, `shown` what people saw of gates earlier.
+    """
+
+    def __init__(self, new_database: Callable[[], str], folder: Path) -> None:
         super().__init__()
-        self.file = folder / "machine.db"
-        self.folder = folder
-        shutil.copy(template, self.file)
         (folder / "runbooks").mkdir(exist_ok=True)
-        loaded = settings.load(
-            {"DATABASE_URL": f"sqlite:///{self.file}", "RUNBOOKS_DIR": str(folder / "runbooks")}, folder
-        )
+        loaded = settings.load({"DATABASE_URL": new_database(), "RUNBOOKS_DIR": str(folder / "runbooks")}, folder)
         clock = Clock()
         rt = boot.open_engine(loaded)
         database.use_clock(clock)
@@ -56,12 +70,16 @@ class EngineMachine(RuleBasedStateMachine):
         self.zombies: list[Claim] = []
         self.fences: dict[int, int] = {}
         self.fixed: dict[str, ExecutionRecord] = {}
+        self.shown: dict[tuple[str, str], str] = {}
+        self.gates = GateBooks()
 
-    @initialize(body=runbooks())
-    def publish(self, body: dict[str, Any]) -> None:
+    @initialize(body=runbooks(), gated=st.booleans())
+    def publish(self, body: dict[str, Any], gated: bool) -> None:
         text = json.loads(runbook("any", **{**body, "steps": None}, parameters=PARAMETERS))
-        self.house.publish(json.dumps({**text, "steps": body["steps"]}), runbook("child", http("only", method="POST")))
-        self.start()
+        asks = [gate("ask", timeout="10m", approvers=APPROVERS)] if gated else []
+        child = runbook("child", *asks, http("only", method="POST"))
+        self.house.publish(json.dumps({**text, "steps": body["steps"]}), child)
+        self.start(CAROL)
 
     # Workers
 
@@ -112,11 +130,18 @@ class EngineMachine(RuleBasedStateMachine):
     # People and events
 
     @precondition(lambda self: len(self.runs()) < MOST_RUNS)
-    @rule()
-    def start(self) -> None:
+    @rule(who=PEOPLE)
+    def start(self, who: Any) -> None:
         wanted = Wanted("any", {}, "test", reason="because")
         with suppress(EngineError):
-            executions.request(self.house.rt, CAROL, wanted, force=True)
+            executions.request(self.house.rt, who, wanted, force=True)
+
+    @rule(gated=st.booleans())
+    def edit_the_child(self, gated: bool) -> None:
+        """Its newest version has a gate, or none, whatever runs were begun with."""
+        asks = [gate("ask", timeout="10m", approvers=APPROVERS)] if gated else []
+        with suppress(EngineError):  # it is like that already
+            self.house.publish(runbook("child", *asks, http("only", method="POST")))
 
     @rule(pick=PICK)
     def pause(self, pick: int) -> None:
@@ -131,31 +156,50 @@ class EngineMachine(RuleBasedStateMachine):
         self.control(pick, lambda run: controls.cancel(self.house.rt, CAROL, run, "enough", force=force))
 
     @precondition(lambda self: len(self.runs()) < MOST_RUNS)
-    @rule(pick=PICK, in_the_middle=st.booleans())
-    def replay(self, pick: int, in_the_middle: bool) -> None:
+    @rule(pick=PICK, in_the_middle=st.booleans(), who=PEOPLE)
+    def replay(self, pick: int, in_the_middle: bool, who: Any) -> None:
         for run in self.some([run for run in self.runs() if run.status.ended], pick):
             steps = [each.path for each in self.house.step_runs(run.id) if each.scope == "" and each.phase == "main"]
             start = steps[pick % len(steps)] if in_the_middle else None
             with suppress(EngineError):
-                replaying.replay(self.house.rt, CAROL, run.id, start_from=start, reason="once more")
+                replaying.replay(self.house.rt, who, run.id, start_from=start, reason="once more")
 
-    @rule(pick=PICK, number=st.integers(0, 2))
-    def retry(self, pick: int, number: int) -> None:
+    @rule(pick=PICK, number=st.integers(0, 2), who=PEOPLE)
+    def retry(self, pick: int, number: int, who: Any) -> None:
         failed = [run for run in self.runs() if run.status == "FAILED"]
         for run in self.some(failed, pick):
             paths = [each.path for each in self.house.step_runs(run.id) if each.status == "FAILED"]
             for path in self.some(paths, pick):
                 with suppress(EngineError):
-                    controls.retry(self.house.rt, CAROL, run.id, path, {"n": number} if number else None)
+                    controls.retry(self.house.rt, who, run.id, path, {"n": number} if number else None)
                     self.fixed.pop(run.id, None)
 
-    @rule(pick=PICK)
-    def skip(self, pick: int) -> None:
+    @rule(pick=PICK, who=PEOPLE)
+    def skip(self, pick: int, who: Any) -> None:
         for run in self.some(self.runs(), pick):
             for path in self.some([each.path for each in self.house.step_runs(run.id)], pick):
                 with suppress(EngineError):
-                    skipping.skip(self.house.rt, CAROL, run.id, path, "not today")
+                    skipping.skip(self.house.rt, who, run.id, path, "not today")
                     self.fixed.pop(run.id, None)
+
+    @rule(pick=PICK, who=PEOPLE)
+    def agree(self, pick: int, who: Any) -> None:
+        for run in self.some(self.runs(), pick):
+            asked = [each for each in self.house.step_runs(run.id) if each.skip and not decide.skip_agreed(each.skip)]
+            for step in self.some(asked, pick):
+                with suppress(EngineError):
+                    skipping.agree(self.house.rt, who, run.id, step.path)
+                    with database.reading():
+                        assert who.user_id not in (step.skip["by"], *choosers.of_run(run)), "who chose has agreed"
+                    self.fixed.pop(run.id, None)
+
+    @rule(pick=PICK, who=PEOPLE, to=PEOPLE)
+    def hand_over(self, pick: int, who: Any, to: Any) -> None:
+        self.control(pick, lambda run: handover.offer(self.house.rt, who, run, to))
+
+    @rule(pick=PICK, who=PEOPLE)
+    def take_over(self, pick: int, who: Any) -> None:
+        self.control(pick, lambda run: handover.accept(self.house.rt, who, run))
 
     @rule(pick=PICK, choice=st.sampled_from(controls.CHOICES))
     def resolve(self, pick: int, choice: str) -> None:
@@ -163,13 +207,24 @@ class EngineMachine(RuleBasedStateMachine):
             with suppress(EngineError):
                 controls.resolve(self.house.rt, CAROL, run, path, choice, "I looked.")
 
-    @rule(pick=PICK, who=st.sampled_from([ALICE, DAVE]), decision=st.sampled_from(list(Decision)))
+    @rule(pick=PICK)
+    def look_at_a_gate(self, pick: int) -> None:
+        """Somebody sees it now, and may vote on what they saw much later."""
+        for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
+            self.shown[run, path] = self.gate(run, path).digest
+
+    @rule(pick=PICK, who=PEOPLE, decision=st.sampled_from([*[Decision.APPROVE] * 3, Decision.REJECT]))
     def vote(self, pick: int, who: Any, decision: Decision) -> None:
         for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
+            digest = self.shown.get((run, path))
+            with database.reading():
+                chose = gatebooks.choosers(executions.find(self.house.rt, run))
             with suppress(EngineError):
-                approvals.vote(self.house.rt, who, run, path, decision, "as I see it")
+                approvals.vote(self.house.rt, who, run, path, decision, "as I see it", digest)
+                assert digest in (None, self.gate(run, path).digest), "a vote on what was shown before has counted"
+                assert who.user_id not in chose, f"{who.user_id} chose what {path} of {run} does, and voted"
 
-    @rule(pick=PICK, who=st.sampled_from([ALICE, DAVE]))
+    @rule(pick=PICK, who=PEOPLE)
     def withdraw(self, pick: int, who: Any) -> None:
         for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
             with suppress(EngineError):
@@ -191,6 +246,10 @@ class EngineMachine(RuleBasedStateMachine):
                 self.fences[step.id] = step.fence
 
     @invariant()
+    def nothing_began_before_its_gates(self) -> None:
+        self.gates.look()
+
+    @invariant()
     def what_has_ended_stays_so(self) -> None:
         for run in self.runs():
             if run.status.ended:
@@ -208,8 +267,6 @@ class EngineMachine(RuleBasedStateMachine):
             database.use_clock(None)
             database.close_database()
             catalog.forget_definitions()
-            for each in self.folder.glob("machine.db*"):
-                each.unlink()
 
     def drain(self) -> None:
         """With workers alive, people who say yes, and events that come, everything ends."""
@@ -250,6 +307,10 @@ class EngineMachine(RuleBasedStateMachine):
 
     def open_runs(self) -> list[ExecutionRecord]:
         return executions.recent(self.house.rt, open_only=True, limit=100)
+
+    def gate(self, run: str, path: str) -> ApprovalRecord:
+        """The gate that stands there now, or stood there last."""
+        return [each.approval for each in executions.view(self.house.rt, run).gates if each.approval.path == path][-1]
 
     def steps_that(self, **wanted: str) -> list[tuple[str, str]]:
         def fits(step: StepRunRecord) -> bool:

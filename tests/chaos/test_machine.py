@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,17 @@ from hypothesis.stateful import run_state_machine_as_test
 from machine import EngineMachine
 
 RELAXED = list(HealthCheck)
+NewDatabase = Callable[[], str]
 
 
 def run(
-    template: Path, folder: Path, examples: int, steps: int, *, derandomize: bool = False, shrink: bool = True
+    new_database: NewDatabase,
+    folder: Path,
+    examples: int,
+    steps: int,
+    *,
+    derandomize: bool = False,
+    shrink: bool = True,
 ) -> None:
     """Raise what an example raises; with `shrink` that is the shortest one found."""
     phases = [Phase.explicit, Phase.reuse, Phase.generate]  # to explain as well takes far too long
@@ -25,16 +33,16 @@ def run(
         phases=[*phases, Phase.shrink] if shrink else phases,
         derandomize=derandomize,
     )
-    run_state_machine_as_test(lambda: EngineMachine(template, folder), settings=wanted)
+    run_state_machine_as_test(lambda: EngineMachine(new_database, folder), settings=wanted)
 
 
-def test_anything_may_happen(sqlite_template: Path, tmp_path: Path) -> None:
+def test_anything_may_happen(new_database: NewDatabase, tmp_path: Path) -> None:
     """A few seconds' worth of it, always the same."""
-    run(sqlite_template, tmp_path, examples=25, steps=25, derandomize=True)
+    run(new_database, tmp_path, examples=25, steps=25, derandomize=True)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_anything_may_happen_for_longer(sqlite_template: Path, tmp_path: Path) -> None:
+def test_anything_may_happen_for_longer(new_database: NewDatabase, database_kind: str, tmp_path: Path) -> None:
     """A few minutes' worth of it."""
-    run(sqlite_template, tmp_path, examples=400, steps=50)
+    run(new_database, tmp_path, examples=400 if database_kind == "sqlite" else 100, steps=50)

@@ -10,15 +10,18 @@ from typing import Any
 
 import pytest
 import test_approvals
+import test_behind_gates
 import test_executions
 import test_machine
 import test_recovery
 import test_sweeper
 from house import House, Target, http
 
-from engine import accepting, decide, executions, recording
+from engine import accepting, asking, choosers, decide, executions, flow, recording, skipping
 from engine import approvals as gates
+from engine import gates as rules
 from engine.errors import NotFound
+from engine.runner import Runner
 from engine.steps.outcome import Failed, Unknown
 from engine.sweeper import Sweeper
 from storage import database, steps
@@ -27,7 +30,7 @@ from storage.states import Decision
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 
-RED = (AssertionError, ForbiddenMove, database.IntegrityError)
+RED = (AssertionError, ForbiddenMove, database.IntegrityError, pytest.fail.Exception)
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -61,7 +64,7 @@ def no_sweeper(patch: pytest.MonkeyPatch) -> None:
 
 def no_take_over(patch: pytest.MonkeyPatch) -> None:
     """What a dead worker held stays its own."""
-    patch.setattr(steps, "orphaned", lambda _at: [])
+    patch.setattr(steps, "orphaned", lambda _at: {})
 
 
 def unknown_sent_again(patch: pytest.MonkeyPatch) -> None:
@@ -109,6 +112,38 @@ def running_not_counted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "recount", wrong)
 
 
+def skip_releases(patch: pytest.MonkeyPatch) -> None:
+    """A step that is skipped before its turn lets on what needs it."""
+    patch.setattr(skipping, "_do", lambda change, actor, step, wish: flow.skip(change, step, "now", actor.user_id))
+
+
+def claim_not_checked(patch: pytest.MonkeyPatch) -> None:
+    """A claim asks nothing about gates."""
+    patch.setattr(Runner, "_bypasses", lambda *_: False)
+
+
+def skip_releases_unchecked(patch: pytest.MonkeyPatch) -> None:
+    """Both at once."""
+    skip_releases(patch)
+    claim_not_checked(patch)
+
+
+def votes_kept(patch: pytest.MonkeyPatch) -> None:
+    """What a gate shows changes, and whoever voted before has voted for it."""
+    patch.setattr(asking, "refresh", lambda *_: False)
+
+
+def owner_not_barred(patch: pytest.MonkeyPatch) -> None:
+    """Only those who chose values are kept from deciding."""
+    of_run = choosers.of_run
+    patch.setattr(choosers, "of_run", lambda run: [each for each in of_run(run) if each not in (run.owners or ())])
+
+
+def containers_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Only gates by themselves are asked again, not those in branches, loops and children."""
+    patch.setattr(rules, "holders", lambda step: [step] if step.kind == "approval" else [])
+
+
 def hints_follow_commits(house: House, target: Target) -> None:
     """Whatever is hinted is there for everybody else already."""
 
@@ -139,6 +174,15 @@ def join(house: House, target: Target) -> None:
     test_executions.test_joins_wait_for_every_need(house)
 
 
+def planted_twice(house: House, target: Target) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        test_behind_gates.test_a_skip_that_lets_on_what_follows_is_caught_at_the_claim(house, target, patch)
+
+
+def inner_gates(house: House, target: Target) -> None:
+    test_behind_gates.test_a_replay_from_a_step_asks_the_gates_of_branches_and_loops_again(house, target, "branch")
+
+
 PLANTED: list[tuple[Plant, Callable[[House, Target], None]]] = [
     (no_fence, late_result),
     (no_join_guard, join),
@@ -147,6 +191,11 @@ PLANTED: list[tuple[Plant, Callable[[House, Target], None]]] = [
     (unknown_sent_again, test_recovery.test_a_step_that_is_not_idempotent_is_not_sent_again),
     (reject_ignored, test_approvals.test_one_rejection_decides),
     (hint_before_commit, hints_follow_commits),
+    (skip_releases, test_behind_gates.test_a_step_behind_an_open_gate_is_skipped_in_its_turn),
+    (claim_not_checked, planted_twice),
+    (votes_kept, test_behind_gates.test_a_skip_voids_the_votes_of_the_gate_that_showed_the_step),
+    (owner_not_barred, test_behind_gates.test_every_owner_there_was_is_barred_and_nobody_is_silenced),
+    (containers_forgotten, inner_gates),
 ]
 
 
@@ -167,11 +216,15 @@ def test_hints_follow_commits(house: House, target: Target) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("plant", [no_fence, no_join_guard, running_not_counted])
+@pytest.mark.parametrize("plant", [no_fence, no_join_guard, running_not_counted, skip_releases_unchecked])
 def test_the_state_machine_finds_it_too(
-    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, database_kind: str
+    new_database: test_machine.NewDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Plant,
+    database_kind: str,
 ) -> None:
     """Without being told where to look."""
     plant(monkeypatch)
     with pytest.raises(RED):
-        test_machine.run(sqlite_template, tmp_path, examples=300, steps=30, shrink=False)
+        test_machine.run(new_database, tmp_path, examples=300, steps=30, shrink=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -116,13 +117,15 @@ class Deployment:
         """Put a file into runbooks.d; TARGET in it is the sample estate's address."""
         (self.runbooks / f"{name}.yaml").write_text(text.replace("TARGET", self.target))
 
-    def up(self, seconds: float = 30.0) -> None:
-        """Start `runbook up` and wait until it is ready."""
+    def up(self, seconds: float = 30.0, descriptors: int | None = None) -> None:
+        """Start `runbook up`, its processes with so many descriptors at most, and wait until it is ready."""
+        few = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors,) * 2)) if descriptors else None
         with (self.folder / "bot.log").open("ab") as log:
             command = [sys.executable, "-P", "-m", "bot.cli", "up"]
             self.process = subprocess.Popen(
-                command, cwd=self.folder, env=self.environment(), stdout=log, stderr=log, start_new_session=True
-            )
+                command, cwd=self.folder, env=self.environment(), stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=few,
+            )  # fmt: skip
         wait_for(self.ready, seconds, "readiness")
 
     def ready(self) -> bool:

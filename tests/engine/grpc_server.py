@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +15,7 @@ from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_p
 from google.protobuf import timestamp_pb2 as timestamps
 from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 SERVICE = "shop.v1.Orders"
 MB = 1024 * 1024
@@ -132,6 +133,43 @@ class OrderService:
         context.abort(code, "later")
 
 
+class HostileService:
+    """Describes itself by whatever bytes it is given, and answers every call with whatever bytes it is given.
+
+    `describe` gets each question asked by reflection; `asked` and `called` count.
+    """
+
+    def __init__(self, describe: Callable[[ServerReflectionRequest], bytes], answer: bytes = b"") -> None:
+        self.asked = self.called = 0
+        self._describe = describe
+        self._answer = answer
+        self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_send_message_length", 32 * MB)])
+        self._server.add_generic_rpc_handlers((self,))
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        if details.method.endswith("/ServerReflectionInfo"):
+            return grpc.stream_stream_rpc_method_handler(self._reflection)
+        return grpc.unary_unary_rpc_method_handler(self._call)
+
+    def _reflection(self, questions: Iterator[bytes], _context: Any) -> Iterator[bytes]:
+        for question in questions:
+            self.asked += 1
+            yield self._describe(ServerReflectionRequest.FromString(question))
+
+    def _call(self, _message: bytes, _context: Any) -> bytes:
+        self.called += 1
+        return self._answer
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self._server.stop(0).wait(5)
+
+
 class Relay:
     """Hands bytes on to a server, and cuts every connection when told to."""
 
@@ -180,6 +218,15 @@ class Relay:
 @contextlib.contextmanager
 def order_service(**how: Any) -> Iterator[OrderService]:
     service = OrderService(**how)
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+@contextlib.contextmanager
+def hostile_service(describe: Callable[[ServerReflectionRequest], bytes], answer: bytes = b"") -> Iterator[Any]:
+    service = HostileService(describe, answer)
     try:
         yield service
     finally:

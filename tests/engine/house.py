@@ -18,6 +18,7 @@ from local_server import Behaviour, LocalServer, answer
 
 from engine import catalog, decide, executions, people, sync
 from engine.access import SYSTEM, Actor
+from engine.conversations import Conversation, Unasked
 from engine.egress import Egress, Policy, Resolver
 from engine.redaction import Redactor
 from engine.runner import Runner
@@ -144,12 +145,48 @@ def hang_up(conn: socket.socket, _request: bytes) -> None:
     conn.shutdown(socket.SHUT_RDWR)
 
 
+class Rooms:
+    """Channels as Slack would tell of them: all are public and everybody is in them, but for what is said here.
+
+    `members` makes a channel private to these people, `closed` one public with these people in it; `away` is why Slack
+    says nothing.
+    """
+
+    def __init__(self) -> None:
+        self.members: dict[str, set[str]] = {}
+        self.closed: dict[str, set[str]] = {}
+        self.external: set[str] = set()
+        self.unknown: set[str] = set()
+        self.away: Unasked | None = None
+        self.asked: list[str] = []
+
+    def find(self, channel: str, _fresh_s: float = 60.0, /) -> Conversation | None:
+        self._ask(channel)
+        if channel in self.unknown:
+            return None
+        return Conversation(channel, private=channel in self.members, external=channel in self.external)
+
+    def has(self, channel: str, person: str, /) -> bool:
+        self._ask(channel)
+        if channel in self.unknown:
+            return False
+        known = self.members.get(channel, self.closed.get(channel))
+        return known is None or person in known
+
+    def _ask(self, channel: str) -> None:
+        assert database.proxy.obj.is_closed(), "Slack is asked while the database is held"
+        self.asked.append(channel)
+        if self.away is not None:
+            raise self.away
+
+
 class House:
     """Everything of one deployment, driven by hand."""
 
     def __init__(self, rt: Runtime, clock: Clock) -> None:
         self.hinted: list[str] = []
-        self.rt = replace(rt, hint=self.hinted.extend)
+        self.rooms = Rooms()
+        self.rt = replace(rt, hint=self.hinted.extend, conversations=self.rooms)
         self.clock = clock
         self.folder: Path = rt.settings.runbooks_dir
         self.egress = Egress(

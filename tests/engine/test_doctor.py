@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import socket
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 from house import ALICE, House, http, runbook
 
-from engine import doctor, settings
+from engine import doctor, home, settings
 from engine.access import SYSTEM
 from engine.doctor import Finding, Level
 from engine.steps.outcome import Unknown
@@ -27,6 +30,35 @@ def told(found: Iterable[Finding]) -> dict[str, list[Finding]]:
     return by_thing
 
 
+def test_files_that_others_may_open_are_named_with_the_command_that_closes_them(tmp_path: Path) -> None:
+    """In `var`, beside a database elsewhere, and `.env`; what is not the bot's is none of its business."""
+    elsewhere = tmp_path / "data"
+    for folder in (tmp_path / "var", elsewhere):
+        folder.mkdir()
+        folder.chmod(0o750)
+    private = ("x.db", "x.db-wal", "x.db-shm", "x.db.migrate", "x.at-0001.before-0002.db", "x.before-0002.db")
+    for name in (*private, "x.db.gz", "xy.db", "x.yaml", "x-y.db"):
+        (elsewhere / name).touch()
+        (elsewhere / name).chmod(0o604)
+    (elsewhere / "x.db-journal").symlink_to(elsewhere / "xy.db")
+    for path in (tmp_path / ".env", tmp_path / "var" / "secret key"):
+        path.touch()
+        path.chmod(0o640)
+    loaded = settings.load({"DATABASE_URL": f"sqlite:///{elsewhere}/x.db"}, tmp_path)
+    named = {path.name for path in home.open_to_others(loaded)}
+    assert named == {"var", "secret key", *private}
+    found = told(doctor.of_files(loaded))["files"]
+    assert {each.level for each in found} == {Level.WARN}
+    assert found[1].advice == f"chmod go= '{tmp_path}/var/secret key'"
+    assert "4 more" in found[-1].detail
+    home.close_to_others(loaded)
+    (left,) = told(doctor.of_files(loaded))["files"]
+    assert left.advice == f"chmod go= {tmp_path}/.env"
+    (tmp_path / ".env").chmod(0o600)
+    assert told(doctor.of_files(loaded))["files"] == [Finding(Level.OK, "files", "are the bot's alone")]
+    assert (elsewhere / "xy.db").stat().st_mode & 0o777 == 0o604
+
+
 def test_a_step_that_nobody_saw_ending_is_named_with_the_command_that_settles_it(house: House) -> None:
     """A run that waits for a person and was forgotten."""
     run = house.begin(http("restart", method="POST"))
@@ -34,6 +66,20 @@ def test_a_step_that_nobody_saw_ending_is_named_with_the_command_that_settles_it
     (found,) = told(doctor.of_stuck(house.rt))["runs"]
     assert found.level is Level.WARN
     assert f"runbook resolve {run} restart" in found.advice
+
+
+@pytest.mark.parametrize(("soft", "hard", "level"), [(100, 300, "warn"), (256, 4096, "ok"), (4096, 4096, "ok")])
+def test_a_process_takes_all_descriptors_it_may_have_and_few_are_told(soft: int, hard: int, level: str) -> None:
+    """In a process of its own, since a hard limit is lowered for good."""
+    program = (
+        "from engine import descriptors, doctor; found, = doctor.of_descriptors(); "
+        "print(descriptors.raise_limit(), descriptors.limit(), found.level, bool(found.advice))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)),
+    ).stdout.split()  # fmt: skip
+    assert said == [str(hard), str(hard), level, str(level == "warn")]
 
 
 def test_runs_that_go_on_are_not_stuck(house: House) -> None:

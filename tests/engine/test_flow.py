@@ -61,6 +61,23 @@ def test_an_empty_loop_is_done_at_once(house: House, target: Target) -> None:
     assert target.paths() == ["/after"]
 
 
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ("{{ params.given | default(null) }}", "null"),
+        ("{{ execution }}", "a mapping"),
+        ("{{ execution.id }}", "text"),
+        ("{{ execution.id == 'x' }}", "true or false"),
+    ],
+)
+def test_what_is_no_list_is_named_in_jsons_words(house: House, target: Target, items: str, told: str) -> None:
+    """The step fails, and says what it got."""
+    parameters = {"type": "object", "properties": {"given": {"type": "array"}}}
+    run = house.begin(loop("each", http("ask", target.url("/x")), items=items), parameters=parameters)
+    assert house.run(run) == "FAILED"
+    assert f"`items` must be a list, not {told}" in str(executions.view(house.rt, run).steps[0].error)
+
+
 def test_a_failing_round_fails_the_loop_unless_that_is_put_up_with(house: House, target: Target) -> None:
     """`max_failures` counts failed rounds; one more fails the step and the run."""
     target.does["/b"] = [BROKEN]

@@ -25,7 +25,8 @@ from engine.egress.policy import ip_address
 from engine.redaction import Redactor
 from engine.steps import grpc
 from engine.steps.grpc_channel import Call, Channels, parse_target, pinned
-from engine.steps.grpc_schema import SchemaProblem, fetch
+from engine.steps.grpc_files import SchemaProblem
+from engine.steps.grpc_schema import fetch
 from engine.steps.grpc_status import retry_after_ms
 from engine.steps.outcome import Abandoned, Failed, Outcome, Succeeded, Unknown
 
@@ -470,11 +471,11 @@ def test_a_server_that_describes_nonsense(answers: list[bytes]) -> None:
     """Circles, gaps and garbage end in a sentence."""
     left = iter(answers)
     with pytest.raises(SchemaProblem):
-        fetch("shop.Orders", lambda _question: next(left))
+        fetch("shop.Orders", lambda _question: next(left), lambda: None)
 
 
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=3))
 def test_any_description_ends_in_a_sentence(answers: list[bytes]) -> None:
     """Whatever bytes a server sends, nothing else is raised."""
     with pytest.raises(SchemaProblem):
-        fetch("shop.Orders", lambda _question: answers[0])
+        fetch("shop.Orders", lambda _question: answers[0], lambda: None)

@@ -7,10 +7,15 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from local_server import Behaviour, LocalServer, answer, egress_to, serving, silence
 
+from engine.egress import CallFailed, Resolver, Response
 from engine.redaction import Redactor
 from engine.steps import http
+from engine.steps.http_call import redirected
+from engine.steps.http_request import Request
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 
@@ -28,8 +33,10 @@ def routes(table: dict[str, Behaviour]) -> Behaviour:
     return behave
 
 
-def get(*servers: LocalServer, with_: dict[str, Any], idempotent: bool = True, timeout_ms: int = 3000) -> Outcome:
-    with egress_to(*servers) as egress:
+def get(
+    *servers: LocalServer, with_: dict[str, Any], idempotent: bool = True, timeout_ms: int = 3000, **how: Any
+) -> Outcome:
+    with egress_to(*servers, **how) as egress:
         made = http.Call(
             idempotent=idempotent,
             timeout_ms=timeout_ms,
@@ -167,9 +174,103 @@ def test_after_a_redirect_a_call_that_is_not_idempotent_is_not_repeated() -> Non
         assert isinstance(get(server, with_=with_, idempotent=False), Unknown)
 
 
-def test_a_place_that_is_none_is_the_answer() -> None:
-    """A redirect without a usable place is not followed."""
-    for place in ("http://[::1", "http://a:99999999/"):
-        with serving(to(place)) as server:
-            assert isinstance(get(server, with_={"redirects": 3}), Failed)
-            assert len(server.requests) == 1
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(
+            "http://[::1",
+            "http://[zz]/",
+            "http://]/",
+            "//[",
+            "http://a:99999999/",
+            "http://a:99999/",
+            "http://a:-1/",
+            "http://a:x/",
+        ),
+        *(
+            "https://xn--a/",
+            "https://xn--zzzz-/",
+            "https://xn--0.test/",
+            "http:///x",
+            "https:",
+            "HTTP:/x",
+            "//",
+            "///x",
+            "//:0/",
+            "http://%/",
+        ),
+        *("http://a\x01b/", "http://u:p@127.0.0.1/", "javascript:x", "http://\xff\xfe/", "http://a%0d%0ab/"),
+        f"http://{'a' * 64}.test/",
+        f"http://{'a.' * 200}test/",
+        f"/{'x' * 70_000}",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_place_that_is_none_ends_the_step(place: str, method: str) -> None:
+    """It is a failure for good that says so, and no more than a page of it; nothing else is sent."""
+    with serving(answer(b"", "302 Found", "Location: " + place)) as server:
+        outcome = get(server, with_={"redirects": 3, "method": method})
+        assert isinstance(outcome, Failed)
+        assert outcome.code in ("bad_request", "dns")
+        assert outcome.message.startswith("After a redirect to ")
+        assert "Nothing was sent" in outcome.message or len(place) > 4096
+        assert len(outcome.message) < 5000
+        assert len(server.requests) == 1
+
+
+ODD = st.sampled_from(
+    [
+        "http://",
+        "https://",
+        "//",
+        "/",
+        "xn--",
+        "%",
+        "%zz",
+        ":",
+        "@",
+        "[",
+        "]",
+        "?",
+        "#",
+        "\\",
+        ".",
+        "a",
+        "ß",
+        "а",
+        "0x7f",
+    ]
+)
+PLACES = st.lists(ODD | st.text(max_size=3), max_size=12).map("".join) | st.text(max_size=60)
+
+
+@settings(deadline=None)
+@given(PLACES, st.sampled_from([301, 302, 303, 307, 308]), st.sampled_from(["GET", "POST"]))
+def test_any_place_is_followed_or_refused(place: str, status: int, method: str) -> None:
+    """Whatever a server points to, even what no header could hold, is a request, a refusal or no redirect."""
+    request = Request(method, "https://service.test/a", {}, b"")
+    try:
+        onward = redirected(request, Response(status, (("location", place),), b"", 1))
+    except CallFailed:
+        return
+    if onward is not None:
+        with egress_to(resolver=Resolver(no_names, threads=1)) as egress, pytest.raises(CallFailed) as refused:
+            egress.send(onward.method, onward.url, deadline_ms=1000, fresh=True)
+        assert not refused.value.sent
+
+
+def no_names(_host: str, _port: int) -> list[str]:
+    raise OSError("no such name")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=40) | PLACES.map(lambda place: place.encode("utf-8", "surrogatepass")))
+def test_any_bytes_in_a_location_give_an_outcome(place: bytes) -> None:
+    """From the socket on: nothing is raised, and nobody has to decide about a GET."""
+
+    def behave(conn: socket.socket, _request: bytes) -> None:
+        conn.sendall(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + place + b"\r\n\r\n")
+
+    with serving(behave) as server:
+        outcome = get(server, with_={"redirects": 1}, resolver=Resolver(no_names, threads=1))
+        assert isinstance(outcome, Failed)

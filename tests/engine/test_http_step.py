@@ -416,6 +416,37 @@ def test_storable_values_read_back_equal(value: Any) -> None:
     assert json.loads(written) == stored == to_storable(stored)
 
 
+@pytest.mark.parametrize("depth", [20, 31, 400])
+def test_deep_answers_are_masked_too(depth: int) -> None:
+    """However deep an answer is nested, it is read, and nothing of a secret is kept."""
+    redactor = Redactor()
+    redactor.add("lb_token", CANARY)
+    body = b"[" * depth + json.dumps(CANARY).encode() + b"]" * depth
+    outcome = outcome_of(answer(body, "200 OK", "Content-Type: application/json"), redactor=redactor)
+    assert isinstance(outcome, Succeeded)
+    assert CANARY[:6] not in repr(outcome)
+    assert ("‹secret lb_token›" in repr(outcome.outputs)) is (depth < MAX_DEPTH)
+
+
+def test_what_is_cut_is_masked_first() -> None:
+    """A secret across the end of what is kept of a header, and one in the last piece of a body that was cut off."""
+    redactor = Redactor()
+    redactor.add("lb_token", CANARY)
+    secret = "two  blanks in\tit " * 3
+    redactor.add("spaced", secret)
+    told = [f"X-Long: {'v' * 2040}{CANARY}", f"Content-Encoding: {CANARY}"]
+    outcome = outcome_of(answer(b"", "200 OK", *told), redactor=redactor)
+    assert isinstance(outcome, Failed)
+    assert "encoded as ‹secret lb_token›" in outcome.message
+    assert CANARY[:4] not in repr(outcome)
+    cut_off = b" " * (1024 * 1024 - 8) + CANARY.encode()
+    outcome = outcome_of(answer(cut_off, "500 Oops"), redactor=redactor)
+    assert CANARY[:4] not in repr(outcome)
+    outcome = outcome_of(answer(f"it says {secret} here".encode(), "500 Oops"), redactor=redactor)
+    assert isinstance(outcome, Failed)
+    assert outcome.message.endswith("it says ‹secret spaced› here")
+
+
 def test_depth_and_size_are_bounded() -> None:
     """What is too deep becomes a sentence, what is too large is refused with its size."""
     deep: Any = "end"

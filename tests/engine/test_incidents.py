@@ -85,9 +85,9 @@ def test_a_run_opens_the_incident_that_its_channels_name_tells_of(house: House) 
     about = {"channel": "C0INC0007", "channel_name": "inc-web"}
     with pytest.raises(NotAllowed):
         executions.start(house.rt, OSCAR, "demo", {}, trigger="test", incident=dict(about))
-    assert incidents.recent(house.rt) == []
+    assert incidents.recent(house.rt, CAROL) == []
     bound = executions.start(house.rt, CAROL, "demo", {}, trigger="test", incident=dict(about))
-    (found,) = incidents.recent(house.rt)
+    (found,) = incidents.recent(house.rt, CAROL)
     assert (bound.parameters["service"], bound.incident["case"]) == ("web", found.id)
     incidents.close(house.rt, CAROL, "C0INC0007", force=True)
     with pytest.raises(InvalidParameters, match="service"):

@@ -11,11 +11,13 @@ from house import House, http
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.lifecycle import change
+from engine.steps.outcome import Succeeded
 from storage import connections, database, events, executions, sql, steps
 from storage.known import known
 from storage.records import EventRecord, StepRunRecord
 from storage.states import StepStatus
-from storage.tables import StepRun, proxy
+from storage.tables import Execution, StepRun, proxy
 
 NUMBERS = itertools.count(100)
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
@@ -89,10 +91,65 @@ def test_a_row_that_somebody_changed_without_the_lock_undoes_the_transaction(hou
             steps.move(b, StepStatus.RUNNING, fence=1)
             steps.move(a, StepStatus.RUNNING, fence=1)
 
-    with pytest.raises((connections.LostRow, database.DataError)):
+    with pytest.raises(connections.LostRow):
         act()
     assert house.all_steps(run) == {"a": "READY", "b": "READY"}
     assert known.by_id(house.step_runs(run)[0].id) is None
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_needs_that_somebody_counted_without_the_lock_undo_the_transaction(house: House, asked: bool) -> None:
+    """Written as a number that was read before, they would be lost; so also where something is asked after them."""
+    run = house.begin(http("a"), http("b"))
+
+    def act() -> None:
+        with database.transaction():
+            (b,) = locked(run, "b")
+            StepRun.update(blocked=5).where(StepRun.id == b.id).execute()
+            known.remember([b])  # as if somebody else had done that
+            steps.count_down(run, ["b"], poisoned=False)
+            if asked:
+                executions.by_id(run)
+
+    with pytest.raises(connections.LostRow):
+        act()
+    assert house.step(run, "b").blocked == 1
+
+
+@pytest.mark.parametrize("column", ["live", "running", "parked", "unfinished", "event_seq"])
+def test_counters_that_somebody_changed_without_the_lock_undo_the_transaction(house: House, column: str) -> None:
+    """A run that counts wrong would never end."""
+    run = house.begin(http("a"))
+
+    def act() -> None:
+        with change(house.rt, run, "test") as transition:
+            Execution.update(**{column: 7}).where(Execution.id == run).execute()
+            transition.pause("look at it")
+
+    with pytest.raises(connections.LostRow):
+        act()
+    assert house.status(run) == "PENDING"
+    house.check_books(run)
+
+
+def test_a_lost_row_is_a_bug_and_said_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no trouble of the database, which a result would wait out."""
+    run = house.begin(http("a"))
+    claim = house.claim(run)
+    lock = executions.lock_to_run
+    tried: list[str] = []
+
+    def changed_meanwhile(execution_id: str, near: Any = ()) -> Any:
+        found = lock(execution_id, near)
+        tried.append(execution_id)
+        Execution.update(running=7).where(Execution.id == execution_id).execute()
+        return found
+
+    monkeypatch.setattr(executions, "lock_to_run", changed_meanwhile)
+    with pytest.raises(connections.LostRow):
+        house.record(claim, Succeeded({}))
+    assert tried == [run]
+    house.check_books(run)
 
 
 def test_a_write_that_fails_undoes_the_transaction_at_the_latest_with_its_commit(house: House) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 
 import pytest
 from house import ALICE, CAROL, DAVE, MINUTE, House, at_once, errors, gate, http, runbook
 
-from engine import approvals, catalog, controls
+from engine import approvals, catalog, controls, lifecycle
 from engine.approvals import expire
 from engine.errors import Conflict, EngineError
 from engine.steps.outcome import Failed, Succeeded
 from storage import approvals as gates
 from storage import database
 from storage.states import Decision
+from storage.tables import proxy
 
 ROUNDS = 8
 
@@ -129,6 +132,43 @@ def test_two_cancels(house: House) -> None:
         assert len(errors(results)) == 1
         assert house.told(run).count("ended") == 1
         house.check_books(run)
+
+
+GROUP = {"group": "shop", "limit": 1, "on_conflict": "queue"}
+
+
+def test_the_end_of_a_run_against_the_cancel_of_the_queued(house: House) -> None:
+    """A slot goes to a run that can use it: what was cancelled a moment ago gets none, and the group goes on."""
+    house.publish(runbook("demo", gate("ask"), concurrency=GROUP))
+    holder = house.start("demo")
+    cancelled, third = (house.start("demo") for _ in range(2) if house.clock.tick(1))
+    ending = threading.Thread(target=controls.cancel, args=(house.rt, CAROL, holder, "not needed"))
+    with lifecycle.change(house.rt, cancelled, "cancel") as transition:
+        lifecycle.cancel(transition, CAROL.user_id, "not needed")
+        ending.start()
+        _until_blocked()
+    ending.join(20)
+    slots = [house.execution(each).slot for each in (holder, cancelled, third)]
+    assert slots == [None, None, "held"]
+    assert house.run(third) == "WAITING"
+
+
+def test_the_end_of_a_run_against_the_cancel_of_the_queued_whoever_is_first(house: House) -> None:
+    """Round after round: in the end nobody has a slot."""
+    house.publish(runbook("demo", gate("ask"), concurrency=GROUP))
+    for _ in range(ROUNDS):
+        runs = [house.start("demo") for _ in range(4)]
+        at_once(*[lambda run=run: controls.cancel(house.rt, CAROL, run, "not needed") for run in runs])
+        assert [(house.status(each), house.execution(each).slot) for each in runs] == [("CANCELLED", None)] * 4
+
+
+def _until_blocked() -> None:
+    """On PostgreSQL, until another connection waits for a row that this one holds."""
+    deadline = time.monotonic() + 10
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    while database.is_postgresql() and not proxy.obj.execute_sql(waits).fetchone()[0]:
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.01)
 
 
 def test_two_branches_that_finish_together_start_their_join_once(house: House) -> None:

@@ -167,6 +167,33 @@ def test_a_worker_that_was_taken_over_from_learns_it_at_its_next_heartbeat(
     assert heart.lost.is_set()
 
 
+def test_a_heart_beats_on_after_the_database_was_away(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call that failed says nothing of the lease: the next beat renews it, and the worker keeps its work."""
+    monkeypatch.setattr(workers, "HEARTBEAT_MS", 20)
+    run = house.begin(http("a"))
+    house.claim(run)
+    house.clock.tick(workers.LEASE_MS - 1)
+    beat, stop, beats = workers.heartbeat, threading.Event(), []
+
+    def away_at_first(worker_id: str, sweeps: int = 0) -> bool:
+        beats.append(worker_id)
+        if len(beats) < 3:
+            raise database.OperationalError("gone")
+        stop.set()
+        return beat(worker_id, sweeps)
+
+    monkeypatch.setattr(workers, "heartbeat", away_at_first)
+    heart = Heartbeat("w1")
+    heart.run(stop)
+    assert (beats, heart.lost.is_set()) == (["w1"] * 3, False)
+    assert caplog.text.count("could not reach the database") == 2
+    house.clock.tick(workers.LEASE_MS - 1)
+    Sweeper(house.rt, lambda _ids: None).sweep()
+    assert house.all_steps(run) == {"a": "RUNNING"}
+
+
 @contextmanager
 def _answer_of_commit_lost(monkeypatch: pytest.MonkeyPatch, times: int = 1) -> Iterator[None]:
     """The next commits take place, but whoever made them is told that the connection broke."""
@@ -250,5 +277,5 @@ def test_what_a_sweep_saw_is_looked_at_again_under_the_lock(house: House, ended:
         house.finish(claim)
     before = house.step_runs(run)
     sweeper = Sweeper(house.rt, lambda _ids: None)
-    sweeper._take_over(claim.step_run.id)
+    sweeper._take_over(run)
     assert house.step_runs(run) == before

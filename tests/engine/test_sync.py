@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,61 @@ def test_a_file_that_cannot_be_read_is_broken(house: House) -> None:
     report = house.sync(other=DEMO.replace("id: demo", "id: other"))
     assert "cannot be read" in report.problems[0].message
     assert catalog.get(house.rt, "demo").status == "APPROVED"
+
+
+def _link(to: str) -> Callable[[Path], None]:
+    return lambda path: path.symlink_to(to)
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (_link("/dev/zero"), "a symbolic link"),
+        (_link("/dev/tty"), "a symbolic link"),
+        (_link("/etc/passwd"), "a symbolic link"),
+        (_link("other.yaml"), "a symbolic link"),
+        (_link("demo.yaml"), "a symbolic link"),
+        (_link("nowhere"), "a symbolic link"),
+        (os.mkfifo, "a named pipe"),
+        (Path.mkdir, "a folder"),
+        (_socket, "a socket"),
+    ],
+)
+def test_only_regular_files_are_read(
+    house: House, make: Callable[[Path], None], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else is committed under a runbook's name is reported; it waits for nothing, and the others go on."""
+    house.sync(demo=DEMO)
+    house.approve("demo")
+    monkeypatch.chdir(house.folder)  # a socket's path must be short
+    for name in ("demo.yaml", "_access.yaml"):
+        Path(name).unlink()
+        make(Path(name))
+    report = house.sync(other=DEMO.replace("id: demo", "id: other"))
+    assert kinds(report) == [("other", "new", 1)]
+    found = {Path(each.file).name: each.message for each in report.problems}
+    assert set(found) == {"demo.yaml", "_access.yaml"}
+    assert all(message.startswith(f"cannot be read: it is {said}") for message in found.values())
+    assert catalog.get(house.rt, "demo").status == "APPROVED"
+    assert roles.roles_of(house.rt, ALICE.user_id).platform_admin
+
+
+@pytest.mark.parametrize("name", ["\udcff.yaml", "a\nb.yaml", "\x1b[31m.yaml", "\u202egpj.yaml"])
+def test_a_name_that_cannot_be_shown_is_reported(house: House, name: str) -> None:
+    """It is kept with its runbook and shown in many places; the other files are synced."""
+    house.write(demo=DEMO)
+    (house.folder / name).write_text(DEMO.replace("id: demo", "id: other"))
+    report = house.sync()
+    assert kinds(report) == [("demo", "new", 1)]
+    (problem,) = report.problems
+    assert "printable" in problem.message
+    assert problem.file.isascii()
+    assert problem.file.isprintable()
 
 
 @pytest.mark.parametrize("how", ["empty", "gone", "a file"])

@@ -45,6 +45,19 @@ def test_a_change_is_synced_when_it_has_been_still_for_a_round(house: House) -> 
     assert [(each.kind, each.number) for each in report.changes] == [("changed", 2)]
 
 
+def test_a_link_to_nowhere_keeps_no_change_from_being_seen(house: House) -> None:
+    """One thing that is no file is a problem of its own."""
+    (house.folder / "gone.yaml").symlink_to("nowhere")
+    house.write(demo=runbook("demo", http("a")))
+    watch = Watch(house.rt)
+    watch.look()
+    touch(house, "demo.yaml", runbook("demo", http("ab")))
+    assert watch.look() is None
+    report = watch.look()
+    assert report is not None
+    assert [(each.kind, each.number) for each in report.changes] == [("changed", 2)]
+
+
 def test_other_files_are_not_looked_at(house: House) -> None:
     """A README beside the runbooks is no change."""
     house.write(demo=runbook("demo", http("a")))

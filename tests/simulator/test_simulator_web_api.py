@@ -59,6 +59,7 @@ def test_methods_have_slacks_arguments() -> None:
         ("views.update", {"view_id": "V0", "view": MODAL}, "not_found"),
         ("conversations.open", {"users": "U0NOBODY"}, "user_not_found"),
         ("conversations.history", {"channel": CHANNEL, "cursor": "?"}, "invalid_cursor"),
+        ("chat.postMessage", {"channel": "C0VAULT01", "text": "hi"}, "channel_not_found"),
         ("reactions.add", {"channel": CHANNEL, "timestamp": "1.0", "name": "eyes"}, "message_not_found"),
         ("chat.frobnicate", {}, "unknown_method"),
     ],
@@ -179,6 +180,14 @@ def test_people_and_groups_can_be_looked_up(workspace: Hands) -> None:
     assert groups == {"platform": [ALICE, "U0DAVE001"], "oncall": [CAROL], "payments": [CAROL, BOB]}
     assert client.usergroups_users_list(usergroup="S0ONCALL")["users"] == [CAROL]
     assert client.conversations_info(channel="C0PRIVATE")["channel"]["is_member"] is False
+    assert client.conversations_info(channel="C0SECRET1")["channel"]["is_private"] is True
+    assert client.conversations_info(channel="C0SHARED1")["channel"]["is_ext_shared"] is True
+    assert client.conversations_info(channel="C0PENDING")["channel"]["is_pending_ext_shared"] is True
+    for look in (client.conversations_info, client.conversations_members):
+        with pytest.raises(SlackApiError, match="channel_not_found"):
+            look(channel="C0VAULT01")
+    assert "C0VAULT01" not in {each["id"] for each in client.conversations_list()["channels"]}
+    assert client.users_info(user="U0PAULA01")["user"]["team_id"] == "T0PARTNER1"
     assert "U0GUEST01" not in client.conversations_members(channel="C0GENERAL")["members"]
 
 

@@ -17,6 +17,7 @@ from bot import web
 from bot.simulator import Config, Simulator
 from bot.slack.app import Door
 from bot.slack.client import web_client
+from bot.slack.conversations import SlackConversations
 from bot.slack.desk import Desk
 from bot.slack.pacing import Pace
 from bot.slack.progress import Projector
@@ -31,6 +32,8 @@ from storage import database
 CHANNEL, OTHER_CHANNEL, UNHEARD = "C0INC0001", "C0GENERAL", "C0PRIVATE"
 ALICE, DAVE, BOB, CAROL, OSCAR, GUEST = "U0ALICE01", "U0DAVE001", "U0BOB0001", "U0CAROL01", "U0OSCAR01", "U0GUEST01"
 
+CHANNELS_LATER = [0.0]
+"""Seconds by which the clock is ahead that says how old an answer about a channel is."""
 ACCESS = """
 platform_admins: [S0PLATFORM]
 responders: [S0ONCALL]
@@ -177,10 +180,10 @@ def texts(value: Any) -> list[str]:
 
 
 @contextmanager
-def stage(folder: Path, *, socket_mode: bool, pages: bool = False) -> Iterator[Stage]:
+def stage(folder: Path, *, socket_mode: bool, pages: bool = False, shows: bool = True) -> Iterator[Stage]:
     """Everything of one deployment, the worker and the projector in threads of this process.
 
-    `pages` says that people reach its pages: PUBLIC_URL is set.
+    `pages` says that people reach its pages: PUBLIC_URL is set. Unless it `shows` there is no projector.
     """
     base = settings.load({"HOST": "127.0.0.1", "PORT": "0", "DATABASE_URL": f"sqlite:///{folder}/test.db"}, folder)
     listening = web.bind(base)
@@ -193,8 +196,9 @@ def stage(folder: Path, *, socket_mode: bool, pages: bool = False) -> Iterator[S
     connection = SocketDoor(door, rt.settings) if socket_mode else None
     server = _serve(rt, door, listening, threads)
     projector = Projector(rt, web_client(rt.settings), pace=Pace(lambda: 30 * time.monotonic()))
-    threads.append(threading.Thread(target=projector.run, args=(stop,), daemon=True))
-    threads[-1].start()
+    if shows:
+        threads.append(threading.Thread(target=projector.run, args=(stop,), daemon=True))
+        threads[-1].start()
     if connection is not None:
         connection.start()
         wait_for(lambda: connection.connected and sim.delivery.connections)
@@ -241,11 +245,12 @@ def _engine(
     }
     known = replace(settings.load(environ, folder), port=base.port)
     boot.migrate_database(known)
-    opened = boot.open_engine(known)
+    asks = SlackConversations(web_client(known), lambda: time.monotonic() + CHANNELS_LATER[0])
+    opened = replace(boot.open_engine(known), conversations=asks)
     tools = boot.make_tools(known, Redactor())
     worker = Worker(opened, "w-test", tools)
     worker.start()
-    rt = Runtime(known, opened.workspace_id, lambda ids: worker._hint(ids))
+    rt = replace(opened, hint=lambda ids: worker._hint(ids))
     return rt, tools, worker, Door(Desk(rt, web_client(known)))
 
 

@@ -72,6 +72,26 @@ def test_a_late_click_is_told_what_happened(bot: Stage) -> None:
     wait_for(lambda: "Failed" in shown(bot.card(run)))
 
 
+def test_a_late_click_redraws_no_other_message(bot: Stage) -> None:
+    """From the card it is told in private; only the gate's own message is drawn anew by who clicks there."""
+    run = bot.start("run careful reason=elsewhere")
+    card = bot.card(run)
+    gate = bot.gate(card["ts"])
+    wait_for(lambda: "gate.approve" in str(bot.card(run)["blocks"]))
+    assert "You rejected" in bot.say(f"reject {run} comment='not now'", DAVE)
+    wait_for(lambda: "Rejected" in shown(bot.find(lambda m: m["ts"] == gate["ts"])))
+    wait_for(lambda: "Failed" in shown(bot.card(run)) and "gate.approve" not in str(bot.card(run)["blocks"]))
+    for ts, times in ((card["ts"], 0), (gate["ts"], 1)):
+        drawn, before = _drawn(bot, gate["ts"]), len(bot.private(ALICE))
+        bot.click("gate.approve", ALICE, ts, stale=True)
+        assert "rejected already" in shown(wait_for(lambda before=before: bot.private(ALICE)[before:])[0])
+        assert _drawn(bot, gate["ts"]) == drawn + times
+
+
+def _drawn(bot: Stage, ts: str) -> int:
+    return len([call for call in bot.get("calls", method="chat.update") if call["args"].get("ts") == ts])
+
+
 def test_reject_by_button_asks_why(bot: Stage) -> None:
     """The Reject button opens a form; without a reason it stays open, with one the run fails."""
     run = bot.start("run careful reason=no")

@@ -42,6 +42,7 @@ from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionSta
 ID = "U0BOB0001"
 LIVE = re.compile(r"<(?!!date\^|@U0|#C0|!subteam\^S0)[^>]")
 """Anything that Slack would make live, but for what views themselves write about ids and times."""
+HIDDEN = "a\u202eb\u200bc\x1b[2Jd\u2066e\xadf\ufeffg"
 ODD = st.text(
     alphabet=st.one_of(st.sampled_from("<>&!@#|`*_~^\n\t\x00\u202e\ud800😀 U0C"), st.characters()), max_size=60
 ) | st.sampled_from(
@@ -266,6 +267,15 @@ def test_the_thread_is_safe_too(text: str, kind: str) -> None:
     line = thread.line(event(kind, text, text, **data), view())
     assert line is not None
     assert not LIVE.search(check(said(line)).text)
+
+
+def test_what_nobody_sees_is_shown_as_escapes() -> None:
+    """Wherever a text can stand, in messages and forms, and in the line that a notification shows."""
+    shown = [text for message in all_views(HIDDEN) for _, text in [*strings(message.blocks), ({}, message.text)]]
+    shown += [text for form in all_forms(HIDDEN) for _, text in strings(form)]
+    for text in shown:
+        assert not set(text) & set("\u202e\u200b\x1b\u2066\xad\ufeff"), text
+    assert sum("b\\u200bc\\x1b[2Jd" in text for text in shown) > 20
 
 
 def test_long_texts_are_cut_not_refused() -> None:

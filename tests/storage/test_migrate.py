@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import stat
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import peewee
@@ -12,7 +17,7 @@ import pytest
 from engine import boot, settings
 from engine.errors import BadSettings
 from engine.settings import Settings
-from storage import database, migrate
+from storage import backup, database, migrate
 from storage.migrate import Migration, SchemaTrouble
 from storage.tables import ALL, proxy
 
@@ -83,7 +88,7 @@ def test_a_newer_schema_is_refused(empty: Settings, monkeypatch: pytest.MonkeyPa
 def test_a_migration_that_fails_leaves_nothing_behind(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its statements and its row in the history are one transaction."""
     good = migrate.migrations()
-    bad = Migration(len(good) + 1, "bad", "CREATE TABLE half (id {bigint}); CREATE TABLE half (id {bigint});")
+    bad = Migration(good[-1].number + 1, "bad", "CREATE TABLE half (id {bigint}); CREATE TABLE half (id {bigint});")
     monkeypatch.setattr(migrate, "migrations", lambda: [*good, bad])
     with pytest.raises(peewee.DatabaseError):
         migrate.migrate()
@@ -98,11 +103,135 @@ def test_an_sqlite_file_is_copied_before_it_is_changed(
     """So that there is something to go back to."""
     migrate.migrate()
     good = migrate.migrations()
-    more = Migration(len(good) + 1, "more", "CREATE TABLE more (id {bigint});")
+    more = Migration(good[-1].number + 1, "more", "CREATE TABLE more (id {bigint});")
     monkeypatch.setattr(migrate, "migrations", lambda: [*good, more])
     assert migrate.migrate() == [more]
     copies = list(empty.home.glob("*.before-*.db"))
     assert len(copies) == (1 if database_kind == "sqlite" else 0)
+
+
+@pytest.fixture
+def more(empty: Settings, database_kind: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An SQLite file that has one migration to go, and where its copy will be."""
+    if database_kind != "sqlite":
+        pytest.skip("PostgreSQL has tools of its own for this")
+    migrate.migrate()
+    good = migrate.migrations()
+    added = Migration(len(good) + 1, "more", "CREATE TABLE more (id {bigint});")
+    monkeypatch.setattr(migrate, "migrations", lambda: [*good, added])
+    path = Path(proxy.obj.database)
+    return path.with_name(f"{path.stem}.at-{len(good):04d}.before-{len(good) + 1:04d}.db")
+
+
+def _kept(copy: Path) -> list[str]:
+    with closing(sqlite3.connect(copy)) as opened:
+        assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return [name for (name,) in opened.execute("SELECT name FROM workspace ORDER BY name")]
+
+
+def _add(name: str) -> None:
+    with database.transaction():
+        proxy.obj.execute_sql("INSERT INTO workspace (name, created_at) VALUES (?, 1)", (name,))
+
+
+READ = """
+import sqlite3, sys
+reader = sqlite3.connect(sys.argv[1])
+reader.execute("BEGIN")
+reader.execute("SELECT count(*) FROM workspace").fetchone()
+print("reading", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_copy_has_what_is_only_in_the_log_yet(more: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another process that reads keeps commits from reaching the main file; and a killed one leaves them there."""
+    _add("before")
+    command = [sys.executable, "-c", READ, str(proxy.obj.database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == b"reading\n"
+        _add("while somebody reads")
+        with caplog.at_level("INFO"):
+            migrate.migrate()
+        reader.communicate()
+    assert _kept(more)[:2] == ["before", "while somebody reads"]
+    assert str(more) in caplog.text
+    assert stat.S_IMODE(more.stat().st_mode) == 0o600
+
+
+def test_the_copy_is_whole_while_others_write(more: Path) -> None:
+    """One moment of the database, not pages of several."""
+    stop = threading.Event()
+
+    def write() -> None:
+        with closing(sqlite3.connect(proxy.obj.database, timeout=30)) as writer:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                with writer:
+                    for half in ("a", "b"):
+                        values = (f"{half}{number}",)
+                        writer.execute("INSERT INTO workspace (name, created_at) VALUES (?, 1)", values)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(20):
+            backup.make(Path(proxy.obj.database), (1, 2))
+    finally:
+        stop.set()
+        thread.join()
+    names = set(_kept(Path(proxy.obj.database).with_name(f"{Path(proxy.obj.database).stem}.at-0001.before-0002.db")))
+    assert {f"b{name[1:]}" for name in names if name[0] == "a"} == {name for name in names if name[0] == "b"}
+
+
+def test_without_a_copy_nothing_is_migrated(empty: Settings, more: Path) -> None:
+    """The disk is full, say, or something is in the way; the copy that was there stays."""
+    more.write_text("an earlier one")
+    in_the_way = more.with_name(f"{more.name}.part")
+    in_the_way.mkdir()
+    with pytest.raises(BadSettings, match=r"could not be copied to .*before-.*(Is a directory|not permitted)"):
+        boot.migrate_database(empty)
+    assert len(migrate.pending()) == 1
+    assert more.read_text() == "an earlier one"
+
+
+def test_a_damaged_database_is_not_migrated(empty: Settings, more: Path) -> None:
+    """The copy of it would be nothing to go back to."""
+    for number in range(200):
+        _add(f"{number}" * 40)
+    path = Path(proxy.obj.database)
+    database.close_database()
+    with closing(sqlite3.connect(path)) as opened:
+        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = opened.execute("SELECT rootpage FROM sqlite_master WHERE name = 'workspace'").fetchone()
+        (size,) = opened.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size + 5)
+        file.write(b"\xff" * 200)
+    with pytest.raises(BadSettings, match="before its migration"):
+        boot.migrate_database(empty)
+    assert not more.exists()
+    assert not list(path.parent.glob("*.part"))
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_a_database_is_nobody_elses(tmp_path: Path, umask: int) -> None:
+    """The file, what SQLite puts beside it, the lock and the folders that are made for it, whatever the umask."""
+    before = os.umask(umask)
+    try:
+        url = f"sqlite:///{tmp_path}/new/deep/runbook.db"
+        boot.migrate_database(settings.load({"DATABASE_URL": url, "RUNBOOKS_DIR": str(tmp_path)}, tmp_path))
+        with database.reading():
+            found = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").rglob("*")}
+    finally:
+        os.umask(before)
+        database.close_database()
+    names = {path.name for path in found}
+    assert names == {"deep", "runbook.db", "runbook.db-wal", "runbook.db-shm", "runbook.db.migrate"}
+    assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new", tmp_path / "new" / "deep")} == {0o700}
 
 
 def test_the_models_are_what_the_migrations_made(empty: Settings) -> None:

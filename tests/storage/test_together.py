@@ -8,7 +8,8 @@ import time
 import pytest
 
 from engine.runtime import Runtime
-from storage import database, together, workers
+from storage import database, sql, together, workers
+from storage.connections import LostRow
 from storage.tables import Lease
 
 
@@ -62,6 +63,21 @@ def test_changes_that_wait_share_a_transaction(rt: Runtime, monkeypatch: pytest.
     done = _in_company(*[lambda name=name: _lease(name) for name in names], monkeypatch=monkeypatch)
     assert done == names
     assert _held() == set(names)
+
+
+def test_a_lost_row_undoes_one_change_alone(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a bug of whoever lost it, and no trouble that its neighbours would share."""
+
+    def broken() -> None:
+        _lease("broken")
+        sql.set_locked(Lease, {"until": 1}, "name = ? AND holder = ?", "broken", "somebody else")
+
+    first, second, third = _in_company(
+        lambda: _lease("a"), broken, lambda: _lease("c"), monkeypatch=monkeypatch
+    )  # fmt: skip
+    assert (first, third) == ("a", "c")
+    assert isinstance(second, LostRow)
+    assert _held() == {"a", "c"}
 
 
 def test_an_error_undoes_one_change_alone(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

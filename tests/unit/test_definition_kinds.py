@@ -196,11 +196,16 @@ def test_a_file_of_all_allowed_steps_is_checked_soon() -> None:
     ("rest", "expected"),
     [
         (
-            "concurrency: {group: a}\n" + steps("{id: a, type: wait, with: {key: k}}"),
+            "concurrency: {group: a}\n" + steps("{id: a, type: wait, with: {key: k, from: [ci]}}"),
             ["6:5 step `a`: while this waits, its execution holds the only place of its `concurrency` group, and others queue"],
         ),
-        ("concurrency: {group: a, on_conflict: reject}\n" + steps("{id: a, type: wait, with: {key: k}}"), []),
-        ("concurrency: {group: a, limit: 2}\n" + steps("{id: a, type: wait, with: {key: k}}"), []),
+        (
+            steps("{id: a, type: wait, with: {key: k}}", "{id: b, type: wait, with: {key: k, from: [ci], shared: true}}"),
+            ["5:37 step `a`: every sender who sends for this team may end this wait: name those who may, as in `from: [ci]`",
+             "6:60 step `b`: `shared: true` takes events that are for other teams, and what is in them"],
+        ),
+        ("concurrency: {group: a, on_conflict: reject}\n" + steps("{id: a, type: wait, with: {key: k, from: [ci]}}"), []),
+        ("concurrency: {group: a, limit: 2}\n" + steps("{id: a, type: wait, with: {key: k, from: [ci]}}"), []),
         (
             steps("{id: a, type: loop, with: {items: [1], steps: [{id: b, type: http, retry: {}, with: {method: POST, url: 'https://h'}}]}}"),
             ["5:79 step `b`: `retry` does little here: a call that is not `idempotent` is tried again only when it surely never arrived or the "

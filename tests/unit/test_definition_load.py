@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -349,7 +350,7 @@ MISTAKES = {
             "5:47 step `a`: `with.url` must be text, not a whole number",
             "5:58 step `a`: `with.method` must be one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS; did you mean `GET`?",
             "5:72 step `a`: `with.headers` must be a mapping, not a list",
-            "5:88 step `a`: `with.query.a` must be text or a number or true or false or a list, not nothing",
+            "5:88 step `a`: `with.query.a` must be text or a number or true or false or a list, not null",
         ],
     ),
     "retry at the top": (
@@ -499,6 +500,16 @@ def test_the_published_schema_is_a_schema_and_agrees_with_the_kinds() -> None:
             "webhook: {url: 'https://h', payload: '{\"a\": \"{{ params.a }}\"}'}\n",
             ["5:38 `params.a` may be missing", "5:38 `payload` is JSON written as text"],
         ),
+        (
+            steps("{id: a, type: message, with: {text: hi, channel: '{{ execution.reason }}'}}"),
+            ["5:54 step `a`: `channel` is not written down as a channel's id"],
+        ),
+        (
+            steps("{id: a, type: message, with: {text: hi, channel: D0123456789}}"),
+            ["5:54 step `a`: `channel` is not written down as a channel's id"],
+        ),
+        (steps("{id: a, type: message, with: {text: hi, channel: C0123456789}}"), []),
+        (steps("{id: a, type: message, with: {text: hi, channel: '{{ incident.channel }}', thread: false}}"), []),
         (steps("{id: a, type: http, with: {url: 'http://127.0.0.1:3901/'}}"), []),
         ("webhook: {url: 'https://h', payload: '{\"a\": {{ execution.id | tojson }}}'}\n", []),
     ],
@@ -515,14 +526,20 @@ def test_warnings(rest: str, warnings: list[str]) -> None:
 
 
 def test_checking_what_is_no_file(tmp_path: Path) -> None:
-    """A missing file, a folder, a device and a file that is too large are each told in one sentence."""
+    """A missing file, a folder, a device, a pipe, a link and a file that is too large are each told in one sentence."""
     large = tmp_path / "large.yaml"
     large.write_bytes(b"#" * 300_000)
-    said = {path.name: check_file(path)[0].message for path in (tmp_path / "gone", tmp_path, Path("/dev/zero"), large)}
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(large)
+    paths = (tmp_path / "gone", tmp_path, Path("/dev/zero"), large, pipe, link)
+    said = {path.name: check_file(path)[0].message for path in paths}
     assert said == {
         "gone": "the file cannot be read: No such file or directory",
         tmp_path.name: "this is not a file; name the files in it",
         "zero": "this is not a file",
+        "pipe": "this is not a file",
+        "link": "this is a symbolic link, and links are not followed; name the file itself",
         "large.yaml": "the file has more than 256 KiB",
     }
 

@@ -47,6 +47,20 @@ MISTAKES = {
             "7:31 step `c`: `with` must be a mapping, not a whole number",
         ],
     ),
+    "what a loop goes over": (
+        steps(*(f"{{id: l{n}, type: loop, with: {{items: {items}, steps: [{{id: i{n}, {H}}}]}}}}" for n, items in enumerate(("null", "", "5", "'{{ null }}'", "'{{ 5 }}'", "abc", "'a{{ params.x }}'", "'{{ [1] }}'", "'{{ params.x | default(null) }}'")))),
+        [
+            "5:40 step `l0`: `with.items` must be a list or text, not null",
+            "6:40 step `l1`: `with.items` must be a list or text, not null",
+            "7:40 step `l2`: `with.items` must be a list or text, not a whole number",
+            "8:40 step `l3`: `with.items` must be a list, not null",
+            "9:40 step `l4`: `with.items` must be a list, not a whole number",
+            "10:40 step `l5`: `with.items` must be a list, not text",
+            "11:40 step `l6`: `with.items` must be a list, not text",
+            "11:40 step `l6`: `with.items`: there is no parameter `x`",
+            "13:40 step `l8`: `with.items`: there is no parameter `x`",
+        ],
+    ),
     "branches": (
         steps(f"{{id: a, type: branch, with: {{if: '{{{{ params.x }}}}', steps: [{IN}]}}}}", "{id: b, type: branch, then: [], with: {if: 'true', then: [5, {type: http, with: {uri: x}}]}}"),
         [
@@ -176,6 +190,22 @@ MISTAKES = {
     "a target from any value": (
         "parameters: {type: object, properties: {h: {type: string}}}\n" + steps("{id: a, type: grpc, with: {target: '{{ params.h }}:443', service: S, method: M}}"),
         ["6:40 step `a`: `with.target`: inside the host name only a parameter with an `enum` may stand, as in https://{{ params.region }}.example"],
+    ),
+    "whose events": (
+        steps(
+            "{id: a, type: wait, with: {key: k, from: ci}}",
+            "{id: b, type: wait, with: {key: k, from: []}}",
+            "{id: c, type: wait, with: {key: k, from: [c i]}}",
+            "{id: d, type: wait, with: {key: k, shared: true}}",
+            "{id: e, type: wait, with: {key: k, senders: [ci]}}",
+        ),
+        [
+            "5:46 step `a`: `with.from` must be a list, not text",
+            "6:46 step `b`: `with.from` must not be empty",
+            "7:47 step `c`: `with.from[0]` must be a sender's name as in HOOK_SENDERS, such as ci",
+            "8:31 step `d`: `with.from` is required when shared is given",
+            "9:40 step `e`: `with.senders` is not known here; did you mean `from`?",
+        ],
     ),
     "wait, delay and message": (
         steps(

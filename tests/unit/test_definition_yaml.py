@@ -44,6 +44,8 @@ ROOT = Path(__file__).parents[2]
         ('"true"', "true"),
         ("0.1.2", "0.1.2"),
         ("=", "="),
+        ("?x", "?x"),
+        ("{b?: 1, c: what?, d: 2}", {"b?": 1, "c": "what?", "d": 2}),
         ("[1, {b: c}]", [1, {"b": "c"}]),
         ("|\n  two\n  lines\n", "two\nlines\n"),
         ("9007199254740992", 2**53),
@@ -55,6 +57,9 @@ def test_plain_scalars_follow_yaml_1_2(written: str, value: object) -> None:
     assert source.problems == []
     assert source.data == {"a": value}
     assert type(source.data["a"]) is type(value)
+
+
+COMPLEX = "complex keys (`? key`) are not allowed; write `key: value`, and a text that starts with `?` in quotes"
 
 
 @pytest.mark.parametrize(
@@ -85,6 +90,14 @@ def test_plain_scalars_follow_yaml_1_2(written: str, value: object) -> None:
             (1, 5),
             "a list or mapping cannot be a key; a value that starts with {{ needs quotes",
         ),
+        (b"? a\n: 1\n", (1, 3), COMPLEX),
+        (b"? [a]\n: 1\n", (1, 3), COMPLEX),
+        (b"? a: b\n", (1, 3), COMPLEX),
+        (b"x: {? {a: b} : 1}\n", (1, 7), COMPLEX),
+        (b"x: {?a: 1}\n", (1, 6), COMPLEX),
+        (b"x: [?a]\n", (1, 6), COMPLEX),
+        (b"x: {? : 1}\n", (1, 7), COMPLEX),
+        (b"*x : 1\n", (1, 1), "aliases (`*name`) are not allowed; write the value out"),
         ("\ufeffa: 1".encode(), (1, 1), "the file starts with a byte order mark; save it as UTF-8 without one"),
         ("a: 1".encode("utf-16"), (1, 1), "the file is UTF-16; save it as UTF-8"),
         ("a: 1\nb: é".encode("latin-1"), (2, 4), "the file is not UTF-8 (byte 0xE9)"),

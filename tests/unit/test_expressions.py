@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import time
 from typing import Any
 
@@ -122,7 +124,20 @@ def test_what_is_missing_is_named(source: str, message: str) -> None:
         ("'secret-value' | int", "text cannot be read as a whole number"),
         ("params.n / 0", "division by zero"),
         ("params.n | lower", "the filter needs text, not a number"),
-        ("params.n < 'a'", "not supported between"),
+        ("params.n < 'a'", "`<` does not compare a number with text"),
+        ("params.none >= params", "`>=` does not compare null with a mapping"),
+        ("params.none | length", "`length` needs text, a list or a mapping, not null"),
+        ("1 in params.n", "`in` looks into text, a list or a mapping, not a number"),
+        ("params.on in 'abc'", "in text, `in` looks for text, not true or false"),
+        ("params.hosts in params", "a key is text, not a list"),
+        ("{params.hosts: 1}", "a key is text, not a list"),
+        ("-params.service", "`-` needs a number, not text"),
+        ("params.n[1:]", "a part can be cut out of text or a list, not a number"),
+        ("params[1:]", "a part can be cut out of text or a list, not a mapping"),
+        ("params.hosts['a':]", "a part is cut out by whole numbers"),
+        ("params[params.none]", "`null` is not there"),
+        ("params[params.hosts]", "`a list` is not there"),
+        ("params.hosts[params.on]", "`true` cannot be read from a list"),
         ("params.none | join", "`join` needs a list, not null"),
         ("[] | first", "`first` needs a list or text with something in it"),
     ],
@@ -133,6 +148,38 @@ def test_errors_say_what_and_never_show_values(source: str, words: str) -> None:
         evaluate(source, CONTEXT)
     assert words in str(caught.value)
     assert "secret-value" not in str(caught.value).removeprefix(f"`{source}`")
+
+
+VALUES = ("none", "on", "n", "half", "service", "hosts", "map")
+SHAPES = (
+    *("{} + {}", "{} - {}", "{} / {}", "{} < {}", "{} in {}", "-{}", "{}[{}]", "{}[{}:]", "{}.x", "{} ~ {}", "{}[1]"),
+    *("{} | int", "{} | length", "{} | join({})", "{} | replace({}, {})", "{} | first", "{} | lower", "{{{}: 1}}"),
+    *("{} is lt {}", "{} is in {}", "{} | default(1, 2, 3)", "{} | trim(1)"),
+)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_error_speaks_of_pythons_types(shape: str) -> None:
+    """Whatever is mixed with whatever, the sentence is in JSON's words."""
+    context = {"params": {**CONTEXT["params"], "half": 0.5, "map": {"a": 1}}}
+    for values in itertools.product(VALUES, repeat=shape.count("{}")):
+        source = shape.format(*(f"params.{value}" for value in values))
+        try:
+            evaluate(source, context)
+        except ExpressionError as error:
+            told = str(error).removeprefix(f"`{source}`: ")
+            assert not re.search(
+                r"NoneType|\b(dict|str|bool|float|None|True|False|list object|unhashable)\b|'", told
+            ), told
+
+
+def test_null_is_jsons_word() -> None:
+    """As in JSON, beside Jinja's own."""
+    assert evaluate("params.none == null and null is none", CONTEXT) is True
+    assert render("{{ null }}", CONTEXT) is None
+    assert render("{{ [null, {'a': null}] }}: null", CONTEXT) == '[null,{"a":null}]: null'
+    assert render("{{ {'null': 1}.null }}", CONTEXT) == 1
+    assert references("{{ null }}{{ params.null }}") == {("params", "null")}
 
 
 @pytest.mark.parametrize(
@@ -248,6 +295,25 @@ WORDS = st.sampled_from(
      "join", "replace", "('a','aa')", "default", "+", "~", "-", "[", "]", "0", "'a'", "==", "not", "is", "defined", " ",
      "steps.sign-off", "text", "(", ")", ",", ":", "{", "}", "#}", "{#", "\n", "else", "loop.index", "and"]
 )  # fmt: skip
+
+
+def test_texts_and_values_fit_up_to_the_limit() -> None:
+    """65,536 characters of a text; 262,144 characters, keys and items of a value, whatever of it is keys."""
+    half = "x" * 32_768
+    for template in (
+        "{{ a ~ a }}",
+        "{{ a + a }}",
+        "{{ a }}{{ a }}",
+        "{{ [a, a] | join }}",
+        "{{ a | replace('x', 'yy') }}",
+    ):
+        assert len(render(template, {"a": half})) == 65_536
+        with pytest.raises(ExpressionError, match="grows beyond 65536"):
+            render(template, {"a": half + "x"})
+    assert render("{{ v }}", {"v": {"k" * 262_141: ""}})
+    for value in ({"k" * 262_143: ""}, {f"{n:0100}": 0 for n in range(2_600)}, ["x" * 262_143], [[{"k" * 262_144: 0}]]):
+        with pytest.raises(ExpressionError, match="larger than 262144"):
+            render("{{ v }}", {"v": value})
 
 
 @settings(max_examples=400, deadline=None)

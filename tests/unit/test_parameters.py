@@ -60,6 +60,13 @@ def test_the_schema_used_here_is_one_that_runbooks_may_have() -> None:
     assert check_schema(SCHEMA) == []
 
 
+def lists_in_lists(depth: int) -> Any:
+    value: Any = 0
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("given", "fields"),
     [
@@ -70,7 +77,7 @@ def test_the_schema_used_here_is_one_that_runbooks_may_have() -> None:
         ({"grace": 301}, {"grace": "must be at most 300"}),
         ({"grace": "soon"}, {"grace": "must be a whole number, not text"}),
         ({"grace": True}, {"grace": "must be a whole number, not true or false"}),
-        ({"grace": None}, {"grace": "must be a whole number, not nothing"}),
+        ({"grace": None}, {"grace": "must be a whole number, not null"}),
         ({"ratio": 0}, {"ratio": "must be more than 0"}),
         ({"ratio": 1}, {"ratio": "must be less than 1"}),
         ({"force": "yes"}, {"force": "must be true or false, not text"}),
@@ -104,6 +111,73 @@ def test_every_wrong_parameter_is_named(given: dict[str, Any], fields: dict[str,
     with pytest.raises(InvalidParameters) as caught:
         validate(SCHEMA, values)
     assert caught.value.fields == fields
+
+
+@pytest.mark.parametrize(
+    ("step", "right", "wrong"),
+    [
+        (0.1, [0.3, 0.7, 1, -0.1, 0, 1e300], [0.35, 0.05, 1e-300]),
+        (0.01, [4.02, 1.1, 100, 0.29], [0.001, 4.021]),
+        (1e-8, [12391239123, 0.00000003], [1e-9]),
+        (2.5, [5, 7.5, 0.0], [4, 7.4]),
+        (3, [9, 9.0, 2**53 - 1 - (2**53 - 1) % 3], [10, 9.5]),
+        (0.123456789, [0.246913578], [1e308]),
+    ],
+)
+def test_multiples_are_told_in_decimals(step: float, right: list[float], wrong: list[float]) -> None:
+    """As people write them: their nearest binary fractions would not fit. The same holds for defaults and choices."""
+    for value in right:
+        assert refusal(of(type="number", multipleOf=step), {"a": value}) == {}
+        assert check_schema(of(type="number", multipleOf=step, default=value, enum=[value])) == []
+    for value in wrong:
+        assert refusal(of(type="number", multipleOf=step), {"a": value}) == {"a": f"must be a multiple of {step}"}
+        assert check_schema(of(type="number", multipleOf=step, default=value))
+
+
+@settings(deadline=None)
+@given(st.integers(-(10**15), 10**15), st.integers(1, 10**6), st.integers(0, 12))
+def test_what_is_so_many_steps_is_a_multiple(count: int, digits: int, places: int) -> None:
+    """Whatever the step, written in decimals."""
+    step, value = float(f"{digits}e-{places}"), float(f"{count * digits}e-{places}")
+    if len(str(abs(count * digits))) <= 15:  # what a float keeps to the digit
+        assert refusal(of(type="number", multipleOf=step), {"a": value}) == {}
+
+
+@pytest.mark.parametrize(
+    ("items", "unique"),
+    [
+        ([1, 1.0], False),
+        ([[1], [1.0]], False),
+        ([{"a": 1, "b": 0}, {"b": -0.0, "a": 1.0}], False),
+        ([1, True], True),
+        ([0, False, None, ""], True),
+        ([[1], [True]], True),
+        ([1e300, 1e300], False),
+        (["1", 1], True),
+    ],
+)
+def test_one_number_is_the_same_however_it_is_written(items: list[Any], unique: bool) -> None:
+    """1 and 1.0 are one number in JSON; 1 and true are two things."""
+    assert bool(refusal(of(type="array", uniqueItems=True), {"a": items})) != unique
+
+
+@pytest.mark.parametrize(
+    ("fits", "too_much"),
+    [
+        ("x" * 65_535, "x" * 65_536),  # the name counts, too: one character
+        ({"k" * 65_534: "x"}, {"k" * 65_535: "x"}),
+        (lists_in_lists(19), lists_in_lists(20)),
+        ([0] * 1_000, [0] * 1_001),
+        ([[0] * 998] * 5, [[0] * 999] * 5),
+    ],
+    ids=["text", "keys", "depth", "one list", "parts"],
+)
+def test_values_fit_up_to_the_limit(fits: Any, too_much: Any) -> None:
+    """65,536 characters with names, 20 lists or mappings in each other, 1,000 items in a list, 5,000 in all."""
+    schema = {"type": "object", "properties": {"v": {}}}
+    assert validate(schema, {"v": fits}) == {"v": fits}
+    with pytest.raises(InvalidParameters, match="too large, too many or nested too deeply"):
+        validate(schema, {"v": too_much})
 
 
 def test_a_runbook_without_parameters_takes_none() -> None:

@@ -16,8 +16,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from engine.errors import BadSettings
+from engine.setting_values import HookSender
 from engine.settings import SETTINGS, Settings, load, secret_key
 
+SENDERS = (HookSender("ci", "ci_hook"), HookSender("g", "g", "db"))
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 SLACK = {"SLACK_BOT_TOKEN": "xoxb-1-canary", "SLACK_APP_TOKEN": "xapp-1-canary"}
 
@@ -68,7 +70,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("SLACK_API_URL", "http://127.0.0.1:3900/api", "slack_api_url", "http://127.0.0.1:3900/api/"),
     ("SLACK_API_URL", "http://127.0.0.1:3900/api/", "slack_api_url", "http://127.0.0.1:3900/api/"),
     ("PUBLIC_URL", "https://bot.example.com/x/", "public_url", "https://bot.example.com/x"),
-    ("HOOK_SENDERS", "ci:ci_hook, g:RUNBOOK_SECRET_G", "hook_senders", (("ci", "ci_hook"), ("g", "g"))),
+    ("HOOK_SENDERS", "ci:ci_hook, g:RUNBOOK_SECRET_G:db", "hook_senders", SENDERS),
     ("CORS_ORIGINS", "https://a.test, http://b.test:8080", "cors_origins", ("https://a.test", "http://b.test:8080")),
     ("REDIS_URL", "redis://cache:6380/1", "redis_url", "redis://cache:6380/1"),
     ("SECRET_KEY", KEY, "secret_key", bytes(range(32))),
@@ -102,6 +104,9 @@ BAD = [
     ("HOOK_SENDERS", "ci"),
     ("HOOK_SENDERS", "ci:a,ci:b"),
     ("HOOK_SENDERS", "c i:a"),
+    ("HOOK_SENDERS", "ci:a:"),
+    ("HOOK_SENDERS", "ci:a:Team"),
+    ("HOOK_SENDERS", "ci:a:b:c"),
     ("CORS_ORIGINS", "*"),
     ("CORS_ORIGINS", "https://a.test/path"),
     ("REDIS_URL", "localhost:6379"),

@@ -51,8 +51,8 @@ from bot.api.models.runbooks import (
 
 __all__ = [
     "Agree", "Approve", "Attempt", "AuditRow", "Ballot", "Cancel", "Chain", "Changes", "Deprecate", "Diff",
-    "EditedIncident", "Event", "Execute", "Execution", "ExecutionDetail", "Explanation", "Gate", "Handover", "Incident",
-    "Logs", "NewIncident", "Page", "Replay", "Resolve", "Retry", "RollBack", "Ruling", "Runbook", "RunbookDetail",
-    "Start", "Started", "Step", "StepDetail", "Story", "SyncChange", "Synced", "Token", "Version", "VersionDetail",
-    "Why", "Written", "execution_fields", "ms", "runbook_fields", "step_fields",
+    "EditedIncident", "Event", "Execute", "Execution", "ExecutionDetail", "Explanation", "Gate", "Handover",
+    "Incident", "Logs", "NewIncident", "Page", "Replay", "Resolve", "Retry", "RollBack", "Ruling", "Runbook",
+    "RunbookDetail", "Start", "Started", "Step", "StepDetail", "Story", "SyncChange", "Synced", "Token", "Version",
+    "VersionDetail", "Why", "Written", "execution_fields", "ms", "runbook_fields", "step_fields",
 ]  # fmt: skip

@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 
 from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, Why, fields_of, moment
 from engine import decide
+from engine.decide import HELD_GATE
 from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
 from engine.explain import Explanation as Explained
-from engine.flow import HELD_GATE
 from engine.roles import describe_approvers
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, StepStatus
@@ -35,7 +35,7 @@ class Execution(BaseModel):
     owner: Annotated[str, Field(description="Who answers for it: whom it was handed to, else who asked for it.")]
     offered_to: Annotated[str | None, Field(description="To whom it is offered, until they take it over.")]
     reason: str
-    incident: Json
+    incident: Json = Field(description="What it is about; null where that belongs to a channel that is not yours.")
     result: Json
     error: Json
     paused_reason: str | None

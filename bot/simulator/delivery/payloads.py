@@ -22,8 +22,8 @@ VERIFICATION_TOKEN = "practice-verification-token"  # noqa: S105 - the legacy fi
 
 
 def user_stub(user: str) -> Payload:
-    handle = PEOPLE[user].handle
-    return {"id": user, "username": handle, "name": handle, "team_id": TEAM_ID}
+    person = PEOPLE[user]
+    return {"id": user, "username": person.handle, "name": person.handle, "team_id": person.team}
 
 
 def slash(user: str, channel: Channel, command: str, text: str, trigger_id: str, response_url: str) -> Payload:

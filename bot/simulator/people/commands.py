@@ -7,7 +7,7 @@ from typing import Any
 from bot.simulator.delivery import payloads
 from bot.simulator.delivery.ack import Ack, Delivery
 from bot.simulator.delivery.events import Events
-from bot.simulator.directory import BOT_USER_ID, PEOPLE, TEAM_ID, Channel
+from bot.simulator.directory import BOT_USER_ID, PEOPLE, Channel
 from bot.simulator.messages import Posted
 from bot.simulator.people.impossible import Impossible
 from bot.simulator.people.replies import answer
@@ -114,7 +114,8 @@ def _heard(channel: Channel, posted: Posted) -> list[tuple[str, dict[str, Json]]
     common: dict[str, Json] = {
         key: posted.message[key] for key in ("user", "text", "ts", "thread_ts") if key in posted.message
     }
-    common |= {"channel": channel.id, "event_ts": posted.ts, "team": TEAM_ID, "blocks": [_as_rich_text(posted)]}
+    team = PEOPLE[posted.message["user"]].team
+    common |= {"channel": channel.id, "event_ts": posted.ts, "team": team, "blocks": [_as_rich_text(posted)]}
     kind = "im" if channel.user else "channel"
     message = common | {"type": "message", "channel_type": kind}
     heard = [("message.im" if channel.user else "message.channels", message)]

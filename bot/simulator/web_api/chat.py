@@ -19,7 +19,7 @@ def channel_for(ws: Workspace, name: str) -> Channel:
     if name in PEOPLE and not PEOPLE[name].bot:
         return ws.open_direct(name)
     found = ws.channel(name) or ws.channel_named(name.removeprefix("#"))
-    if found is None:
+    if found is None or found.hidden:
         raise SlackError("channel_not_found")
     return found
 

@@ -101,8 +101,8 @@ def conversations_info(ws: Workspace, args: Arguments) -> dict[str, Json]:
 
 
 def conversations_list(_ws: Workspace, args: Arguments) -> dict[str, Json]:
-    """The public channels, in pages."""
-    return _page(args, list(CHANNELS.values()), "channels", channel_json)
+    """The channels that the bot can know of, in pages."""
+    return _page(args, [each for each in CHANNELS.values() if not each.hidden], "channels", channel_json)
 
 
 def conversations_members(ws: Workspace, args: Arguments) -> dict[str, Json]:
@@ -148,7 +148,7 @@ def conversations_replies(ws: Workspace, args: Arguments) -> dict[str, Json]:
 
 def _channel(ws: Workspace, args: Arguments) -> Channel:
     channel = ws.channel(str(args["channel"]))
-    if channel is None:
+    if channel is None or channel.hidden:
         raise SlackError("channel_not_found")
     return channel
 

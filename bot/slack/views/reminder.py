@@ -19,6 +19,8 @@ _INVITE = "Type `/invite` and this bot's name in that channel"
 _UNHEARD = {
     "not_in_channel": f"this bot is not in it. {_INVITE}",
     "channel_not_found": f"the channel is gone, or private without this bot in it. {_INVITE}",
+    "external_channel": "it is shared with another workspace, and `external_channels` in _access.yaml does not name it",
+    "channel_unknown": "Slack does not tell this bot whose channel it is. Install the app again with its manifest",
     "is_archived": f"the channel is archived. Unarchive it. If it stays silent then: {_INVITE[0].lower()}{_INVITE[1:]}",
 }
 

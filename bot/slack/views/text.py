@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.visible import visible
+
 _COST = {"&": 5, "<": 4, ">": 4}
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _TYPOGRAPHIC = str.maketrans({"<": "‹", ">": "›"})
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _USER = re.compile(r"[UW][A-Z0-9]{5,20}")
@@ -26,8 +27,8 @@ _CHANNEL = re.compile(r"[CG][A-Z0-9]{5,20}")
 
 
 def clean(text: str) -> str:
-    """Without control and direction characters; a lone surrogate becomes U+FFFD."""
-    return _SURROGATE.sub("\ufffd", _UNSEEN.sub("", text))
+    """With escapes for what nobody would see; a lone surrogate becomes U+FFFD."""
+    return visible(_SURROGATE.sub("\ufffd", text))
 
 
 def cut(text: str, limit: int) -> str:

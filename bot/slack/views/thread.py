@@ -41,9 +41,10 @@ def message(event: EventRecord) -> Message:
     return said(_text(event, "text", 3000) or "–")
 
 
-def unposted(event: EventRecord, where: str) -> Message:
-    """The same, where it could not be posted in its channel."""
-    trouble = f"⚠️ {_step(event)} could not be posted in {channel(where)}: this bot is not there. It says:"
+def unposted(event: EventRecord, where: str, why: str = "") -> Message:
+    """The same, where it could not be posted in its channel: `why` is a sentence, "" where the bot is not there."""
+    because = f". {escape(why, 600)}" if why else ": this bot is not there."
+    trouble = f"⚠️ {_step(event)} could not be posted in {channel(where)}{because} It says:"
     return said(f"{trouble}\n{_text(event, 'text', 2800)}")
 
 

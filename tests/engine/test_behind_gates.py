@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from engine.access import Actor
 from engine.errors import Conflict, NotAllowed
 from storage import audit, database
 from storage.records import PersonRecord
-from storage.states import Decision, Severity
+from storage.states import Decision, Scope, Severity
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
 FINE = answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")
@@ -560,6 +561,59 @@ def test_a_child_takes_no_parameters_of_its_own_and_does_not_go_on_past_its_pare
     with pytest.raises(Conflict, match="has to let it on first"):
         controls.retry(house.rt, CAROL, started)
     assert acted(target) == []
+
+
+def test_a_new_child_says_who_rejected_the_one_before(house: House, target: Target) -> None:
+    """The step that starts it was retried."""
+    house.publish(runbook("child", gate("ok")))
+    run = house.begin(SUB, act(target))
+    first = child(house, run)
+    approvals.vote(house.rt, DAVE, first, None, Decision.REJECT, "too risky")
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run)
+    (shown,) = executions.view(house.rt, child(house, run)).gates
+    assert [(vote.person, vote.comment) for vote in shown.rejected_before] == [(DAVE.user_id, "too risky")]
+
+
+def test_a_token_that_only_reads_agrees_to_nothing(house: House, target: Target) -> None:
+    """Agreeing is deciding."""
+    target.does["/backup"] = [BROKEN]
+    run = house.begin(gate("ok"), http("backup", target.url("/backup")), act(target))
+    house.run(run)
+    approve(house, run)
+    house.run(run)
+    skipping.skip(house.rt, CAROL, run, "backup", "no disk")
+    with pytest.raises(NotAllowed, match="lacks the scope approve"):
+        skipping.agree(house.rt, replace(DAVE, scopes=frozenset({Scope.READ, Scope.RUN})), run, "backup")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_child_that_had_no_gate_then_is_taken_over_as_it_was(house: House, target: Target, inside: bool) -> None:
+    """Although the newest version of its runbook has one: nothing of it is done again."""
+    house.publish(runbook("child", http("b", target.url("/b"))))
+    run = house.begin(branch("way", "true", [SUB]) if inside else SUB, act(target))
+    assert house.run(child(house, run, "way.sub" if inside else "sub")) == "SUCCESS"
+    assert house.run(run) == "SUCCESS"
+    house.publish(runbook("child", gate("ok"), http("b", target.url("/b"))))
+    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    assert house.run(again) == "SUCCESS"
+    assert target.paths() == ["/b", "/act/x", "/act/x"]
+    house.check_books(again)
+
+
+def test_what_a_person_had_skipped_stays_skipped_in_a_replay(house: House, target: Target) -> None:
+    """A branch that holds a run without gates, too; and who had it skipped does not decide about what is left."""
+    house.publish(runbook("child", http("b", target.url("/b"))))
+    run = house.begin(http("a", target.url("/a")), branch("way", "true", [SUB]), gate("ok"), act(target))
+    skipping.skip(house.rt, BOB, run, "way", "not needed")
+    house.run(run)
+    approve(house, run)
+    assert house.run(run) == "SUCCESS"
+    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    house.run(again)
+    approve(house, again)
+    assert house.run(again) == "SUCCESS"
+    assert target.paths() == ["/a", "/act/x", "/act/x"]
 
 
 # What nobody puts up with

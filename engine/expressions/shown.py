@@ -1,0 +1,115 @@
+"""A value as it may be shown: what a template made of a secret is hidden where it stands, whatever it came to.
+
+An expression that reads a secret is hidden whole, and a `{% %}` block that does, too. The rest is rendered as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jinja2 import nodes
+
+from engine.definition.model import Json
+from engine.expressions.grammar import parse
+from engine.expressions.templates import (
+    CACHED,
+    Compiled,
+    Variables,
+    chains_of,
+    compile_text,
+    compile_value,
+    has_template,
+    render,
+    run,
+)
+from engine.expressions.values import as_text
+from engine.redaction import mark
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a template, with the names of the secrets that it reads."""
+
+    compute: Compiled
+    secrets: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        return mark(*self.secrets)
+
+
+def render_shown(value: Json, context: Variables) -> Json:
+    """What `render` gives, with marks instead of whatever was made of secrets; `context` need not hold any.
+
+    Raises as `render` does.
+    """
+    if isinstance(value, dict):
+        return {key: render_shown(item, context) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [render_shown(item, context) for item in value]
+    if not isinstance(value, str) or not reads_secrets(value):
+        return render(value, context)
+    return run(value, _shown, context)
+
+
+def made_of_secrets(value: Json, context: Variables) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each text that the templates in `value` make of secrets, with the secrets' names. Raises as `render` does."""
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from made_of_secrets(item, context)
+    elif isinstance(value, str) and reads_secrets(value):
+        yield from run(value, _made, context)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def reads_secrets(value: Json) -> bool:
+    """Whether a template somewhere in `value` reads a secret."""
+    if isinstance(value, dict | list | tuple):
+        return any(map(reads_secrets, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and has_template(value) and any(piece.secrets for piece in _pieces(value))
+
+
+def _shown(source: str) -> Compiled:
+    pieces = _pieces(source)
+    return lambda context: "".join(each.shown if each.secrets else as_text(each.compute(context)) for each in pieces)
+
+
+def _made(source: str) -> Compiled:
+    pieces = [piece for piece in _pieces(source) if piece.secrets]
+    return lambda context: [(each.secrets, text) for each in pieces for text in _texts(each.compute(context))]
+
+
+@lru_cache(maxsize=CACHED)
+def _pieces(source: str) -> tuple[_Piece, ...]:
+    """The parts of a template, in order; none for one that cannot be read."""
+    try:
+        tree = parse(source, "template")
+    except ValueError:
+        return ()
+    return tuple(_piece(node) for node in _nodes(tree))
+
+
+def _nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
+    for node in tree.iter_child_nodes():
+        yield from node.nodes if isinstance(node, nodes.Output) else (node,)
+
+
+def _piece(node: nodes.Node) -> _Piece:
+    if isinstance(node, nodes.TemplateData):
+        return _Piece(_always(node.data), ())
+    names = sorted({chain[1] if len(chain) > 1 else "?" for chain in chains_of(node) if chain[0] == "secrets"})
+    whole = compile_value(node) if isinstance(node, nodes.Expr) else compile_text(nodes.Template([node], lineno=1))
+    return _Piece(whole, tuple(names))
+
+
+def _always(text: str) -> Compiled:
+    return lambda _: text

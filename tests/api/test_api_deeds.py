@@ -1,0 +1,289 @@
+"""A right is asked when the deed is done: not when the connection begins, and not when the same was done before."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from asking import Api, refused
+from house import ALICE, BOB, CAROL, DAVE, House, Target, gate, hang_up, http, runbook
+
+from engine import controls, executions, incidents, people, tokens
+from engine.access import SYSTEM
+from storage import approvals, audit, database
+from storage import tokens as stored
+from storage.records import PersonRecord
+from storage.states import Decision
+from storage.tables import Token
+
+FRESH = {
+    "apiVersion": "runbook/v1", "id": "fresh", "name": "Fresh", "team": "payments", "webhook": {"url": "https://a.b/"},
+}  # fmt: skip
+WORDS = {"reason": "x"}
+GATED = ("pause", "paused", "cancel", "handover", "approve", "reject", "voted")
+ACCESS = """\
+platform_admins: [S0PLATFORM]
+responders: [S0ONCALL]
+teams:
+  payments: {admins: [U0BOB0001, U0ALICE01], members: [S0PAYMENTS]}
+  search: {members: [U0BOB0001]}
+"""
+
+
+@dataclass(frozen=True)
+class Deed:
+    """A request by which Alice, an admin of everything, changes something: it would be done."""
+
+    operation: str
+    body: Any = None
+    tag: str = ""
+
+
+DEEDS = [
+    Deed("POST /runbooks", {"definition": {**FRESH, "id": "another"}}),
+    Deed("PUT /runbooks/fresh", {"definition": {**FRESH, "name": "x"}}, '"1-draft"'),
+    Deed("PATCH /runbooks/fresh", {"definition": {"name": "x"}}, '"1-draft"'),
+    Deed("DELETE /runbooks/fresh", None, '"1-draft"'),
+    Deed("POST /runbooks/fresh/approve", {"version": 1}),
+    Deed("POST /runbooks/old/rollback", {"version": 1}),
+    Deed("POST /runbooks/drain/execute", {"parameters": {"service": "api"}}),
+    Deed("POST /executions", {"runbook": "ping", "force": True, **WORDS}),
+    Deed("POST /runbooks/drain/deprecate", {"version": 1, **WORDS}),
+    Deed("POST /executions/{pause}/pause", WORDS),
+    Deed("POST /executions/{paused}/resume", WORDS),
+    Deed("POST /executions/{cancel}/cancel", WORDS),
+    Deed("POST /executions/{handover}/handover", {"to": BOB.user_id}),
+    Deed("POST /executions/{failed}/replay", WORDS),
+    Deed("POST /executions/{retried}/steps/call/retry", WORDS),
+    Deed("POST /executions/{skipped}/steps/call/skip", WORDS),
+    Deed("POST /executions/{unknown}/steps/once/resolve", {"choice": "done", "note": "x"}),
+    Deed("POST /executions/{approve}/steps/ask/approve", {"comment": "x"}),
+    Deed("POST /executions/{reject}/steps/ask/reject", {"comment": "x"}),
+    Deed("POST /executions/{voted}/steps/ask/withdraw", {}),
+    Deed("POST /incidents", {"channel": "C0NEW0001"}),
+    Deed("PATCH /incidents/{incident}", {"title": "x"}),
+    Deed("POST /incidents/{incident}/close", {"force": True}),
+    Deed("DELETE /tokens/{token}"),
+    Deed("POST /sync"),
+]
+
+
+@pytest.fixture
+def things(api: Api, target: Target) -> dict[str, Any]:
+    """What the deeds are about, each in the state in which the deed can be done; all of it Carol's and Bob's."""
+    house = api.house
+    house.write(_access_yaml=ACCESS)
+    people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
+    target.does["/once"] = [hang_up]
+    target.does["/fails"] = [lambda conn, _: conn.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")]
+    house.publish(
+        runbook("gated", gate("ask", min_approvals=2)), runbook("fails", http("call", target.url("/fails"))),
+        runbook("lost", http("once", target.url("/once"), method="POST")), runbook("old", http("a")),
+    )  # fmt: skip
+    runs = {name: house.start("gated") for name in GATED}
+    runs |= {name: house.start("fails") for name in ("failed", "retried", "skipped")}
+    runs["unknown"] = house.start("lost")
+    for run in runs.values():
+        house.run(run)
+    controls.pause(house.rt, CAROL, runs["paused"])
+    vote(api, runs["voted"])
+    assert api.post("/runbooks", BOB, {"definition": FRESH}).status_code == 201
+    assert api.post("/runbooks/old/deprecate", DAVE, {"version": 1}).status_code == 200
+    spare, _ = tokens.create(house.rt, ALICE, "spare")
+    incident = incidents.open_incident(house.rt, CAROL, "C0INC0001").id
+    return {**runs, "incident": incident, "token": spare.id}
+
+
+def vote(api: Api, run: str) -> None:
+    body = {"comment": "first"}
+    assert api.post(f"/executions/{run}/steps/ask/approve", ALICE, body).json()["missing"] == 1
+
+
+def revoke(house: House) -> None:
+    """Every token of Alice's ends."""
+    for each in tokens.listing(house.rt, SYSTEM, everybody=True):
+        if each.user_id == ALICE.user_id and each.revoked_at is None:
+            tokens.revoke(house.rt, SYSTEM, each.id)
+
+
+def deactivate(house: House) -> None:
+    people.remember(house.rt, PersonRecord(ALICE.user_id, "alice", None, "deleted", None, house.clock.time))
+
+
+def demote(house: House) -> None:
+    """She is no admin any more, nor in the team."""
+    house.sync(_access_yaml="platform_admins: [U0DAVE001]\nteams:\n  payments: {admins: [U0BOB0001]}\n")
+
+
+ENDS: dict[str, Callable[[House], None]] = {"revoked": revoke, "deactivated": deactivate, "demoted": demote}
+
+
+def record(house: House) -> list[tuple[str, str]]:
+    """What is on record of Alice's deeds."""
+    with database.reading():
+        rows = audit.recent(house.rt.workspace_id, 1000)
+    return [(each.action, each.thing) for each in rows if each.actor == ALICE.user_id]
+
+
+def ask(api: Api, deed: Deed, things: dict[str, Any], **headers: str) -> Any:
+    method, path = deed.operation.split(" ")
+    match = {"If-Match": deed.tag} if deed.tag else {}
+    return api.ask(method, path.format(**things), ALICE, deed.body, {**match, **headers})
+
+
+def test_every_operation_that_changes_something_is_among_the_deeds(api: Api) -> None:
+    """A new one has to be thought about here."""
+    document = api.client.get("/api/v1/openapi.json").json()
+    changing = {
+        f"{method.upper()} {said['operationId']}"
+        for found in document["paths"].values()
+        for method, said in found.items()
+        if method != "get"
+    }
+    assert len(changing) == len(DEEDS)
+
+
+@contextmanager
+def just_before_the_next_change(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> Iterator[list[bool]]:
+    """`act` happens when the next transaction is about to begin, which is the one that does the deed."""
+    real, sprung = database.transaction, list[bool]()
+
+    @contextmanager
+    def trapped() -> Iterator[None]:
+        if not sprung:
+            sprung.append(True)
+            act()
+        with real():
+            yield
+
+    monkeypatch.setattr(database, "transaction", trapped)
+    yield sprung
+    monkeypatch.setattr(database, "transaction", real)
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_what_is_taken_away_last_counts(
+    api: Api, things: dict[str, Any], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that was asked before the transaction is asked in it once more; nothing was wrong with the request itself."""
+    api.get("/tokens/current", ALICE)  # its use is on record, so that the next transaction is the deed's
+    with database.reading():
+        counting = {each.id for each in stored.listing(api.house.rt.workspace_id)}
+    before, done = record(api.house), {}
+    for deed in DEEDS:
+        with just_before_the_next_change(monkeypatch, lambda: ENDS[how](api.house)) as sprung:
+            answer = ask(api, deed, things)
+        if not sprung or answer.status_code not in (401, 403, 429):  # a 401 too many is a 429
+            done[deed.operation] = f"{answer.status_code} {answer.text}"
+        restore(api.house, counting)
+    mine = {"DELETE /tokens/{token}"} if how == "demoted" else set()  # one's own token takes no role to end
+    assert set(done) == mine, done
+    assert len(record(api.house)) == len(before) + len(mine)
+
+
+def restore(house: House, counting: set[str]) -> None:
+    """Alice is who she was."""
+    people.remember(house.rt, PersonRecord(ALICE.user_id, "alice", None, "member", None, house.clock.time))
+    house.sync(_access_yaml=ACCESS)
+    with database.transaction():
+        Token.update(revoked_at=None, revoked_by=None).where(Token.id.in_(sorted(counting))).execute()
+
+
+@pytest.mark.parametrize("how", ["revoked", "deactivated"])
+def test_a_request_held_open_at_its_last_byte_is_nobodys_any_more(api: Api, things: dict[str, Any], how: str) -> None:
+    """Every deed eight times over: all of it but a byte was sent while Alice was somebody."""
+    held = [Held(api, deed, things) for deed in DEEDS if deed.body is not None for _ in range(8)]
+    assert len(held) >= 150
+    before = record(api.house)
+    ENDS[how](api.house)
+    answers = [each.finish() for each in held]
+    assert set(answers) <= ({401, 429} if how == "revoked" else {403})
+    assert record(api.house) == before
+    with database.reading():
+        opened = approvals.of_execution(things["approve"])[0]
+        assert [each.person for each in approvals.votes(opened.id)] == []
+
+
+class Held:
+    """A request of which the last byte is not sent yet."""
+
+    def __init__(self, api: Api, deed: Deed, things: dict[str, Any]) -> None:
+        method, path = deed.operation.split(" ")
+        body = json.dumps(deed.body).encode()
+        lines = [
+            f"{method} /api/v1{path.format(**things)} HTTP/1.1", "Host: bot", "Content-Type: application/json",
+            f"Content-Length: {len(body)}", f"Authorization: Bearer {api.token(ALICE)}", f"If-Match: {deed.tag}",
+            "Connection: close", "", "",
+        ]  # fmt: skip
+        host, port = api.url.removeprefix("http://").split(":")
+        self._socket = socket.create_connection((host, int(port)), timeout=30)
+        self._socket.sendall("\r\n".join(lines).encode() + body[:-1])
+        self._last = body[-1:]
+
+    def finish(self) -> int:
+        """The status that comes after the last byte; 0 where there is no answer."""
+        with suppress(OSError), self._socket:
+            self._socket.sendall(self._last)
+            return int(self._socket.recv(4096).split(b" ")[1])
+        return 0
+
+
+@pytest.mark.parametrize("scopes", ["read", "read,approve", "read,admin"])
+def test_what_was_answered_before_is_told_only_to_a_token_that_could_ask(api: Api, scopes: str) -> None:
+    """The same person's other token, which cannot start anything, is not told what the first one started."""
+    body, key = {"parameters": {"service": "api"}}, {"Idempotency-Key": "mine"}
+    first = api.post("/runbooks/drain/execute", CAROL, body, **key)
+    assert first.status_code == 202
+    other = {"Authorization": f"Bearer {api.token(CAROL, scopes)}", **key}
+    answer = api.client.post("/api/v1/runbooks/drain/execute", json=body, headers=other)
+    assert "lacks the scope run" in refused(answer, 403, "not_allowed")["detail"]
+    assert api.post("/runbooks/drain/execute", CAROL, body, **key).json() == first.json()
+
+
+def test_what_was_answered_before_is_told_only_to_who_may_still_do_it(api: Api, things: dict[str, Any]) -> None:
+    """Whoever lost the role or left the team meanwhile is refused as if it were new."""
+    posts = {deed.operation: deed for deed in DEEDS if deed.operation.startswith("POST")}
+
+    def asked() -> dict[str, Any]:
+        return {name: ask(api, deed, things, **{"Idempotency-Key": name}) for name, deed in posts.items()}
+
+    first, again = asked(), asked()
+    assert {name: each.text for name, each in first.items() if each.status_code > 299} == {}
+    assert {name: each.content for name, each in again.items()} == {name: each.content for name, each in first.items()}
+    demote(api.house)
+    assert {name: each.status_code for name, each in asked().items() if each.status_code not in (403, 404)} == {}
+
+
+def test_a_vote_is_taken_back_by_who_may_give_one(api: Api, things: dict[str, Any]) -> None:
+    """Not by a token for looking, and not by somebody who may no longer decide."""
+    headers = {"Authorization": f"Bearer {api.token(ALICE, 'read,run,admin')}"}
+    path = f"/executions/{things['voted']}/steps/ask/withdraw"
+    answer = api.client.post(f"/api/v1{path}", headers=headers)
+    assert "lacks the scope approve" in refused(answer, 403, "not_allowed")["detail"]
+    (shown,) = api.get(f"/executions/{things['voted']}", ALICE)["gates"]
+    assert [each["person"] for each in shown["votes"]] == [ALICE.user_id]
+    assert api.ask("POST", path, ALICE).status_code == 200
+
+
+@pytest.mark.parametrize("body", [{}, {"version": None}, {"digest": None}, {"version": 0}, {"digest": ""}])
+def test_a_version_is_approved_by_its_name(api: Api, body: Any) -> None:
+    """What nobody named, nobody approved."""
+    assert api.post("/runbooks", BOB, {"definition": FRESH}).status_code == 201
+    refused(api.post("/runbooks/fresh/approve", DAVE, body), 422, "invalid_parameters")
+    assert api.get("/runbooks/fresh", DAVE)["status"] == "DRAFT"
+    digest = api.get("/runbooks/fresh/versions/1", DAVE)["digest"]
+    assert api.post("/runbooks/fresh/approve", DAVE, {"digest": digest}).json()["status"] == "APPROVED"
+
+
+def test_a_vote_of_somebody_who_left_does_not_count(api: Api, things: dict[str, Any]) -> None:
+    """The second of two approvals leaves the gate open when who gave the first was deactivated meanwhile."""
+    deactivate(api.house)
+    done = api.post(f"/executions/{things['voted']}/steps/ask/approve", DAVE, {}).json()
+    assert (done["status"], done["missing"]) == ("PENDING", 1)
+    assert executions.find(api.house.rt, things["voted"]).status == "WAITING"
+    assert Decision.APPROVE in {each["decision"] for each in done["votes"]}

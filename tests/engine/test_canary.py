@@ -1,0 +1,128 @@
+"""One secret through every path at once: no way out shows it, nor what was made of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from house import CAROL, OSCAR, House, Target, gate, http, poll
+from local_server import answer
+
+from bot.record_text import log_text
+from bot.telling import told
+from engine import evidence, logs
+from engine.steps import http as http_step
+from storage import database
+from storage.tables import ALL, dicts
+
+SECRET = "c4nary-b1rd-of-the-m1ne"
+ONCE = {"max_attempts": 1}
+JSON = "Content-Type: application/json"
+HIDDEN = tuple(SECRET[at : at + 6] for at in range(len(SECRET) - 5))
+AUTH = {"type": "bearer", "token": "{{ secrets.canary }}"}
+
+
+@pytest.fixture
+def logged(house: House) -> Iterator[io.StringIO]:
+    """What the process's log would show, with every level of it."""
+    stream = io.StringIO()
+    handler = logs.RedactingHandler(house.tools.redactor)
+    handler.setStream(stream)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def echoes() -> Iterator[bytes]:
+    """What hostile and helpless servers send back."""
+    nested = json.dumps({"body": json.dumps({"token": SECRET.upper(), "raw": SECRET})})
+    yield SECRET.encode()
+    yield nested.encode()
+    yield quote(quote(SECRET, safe="")).replace("-", "%252D").encode()
+    yield base64.encodebytes(b"x" * 50 + f"user:{SECRET}".encode()).replace(b"\n", b"\r\n")
+    yield base64.b64encode(base64.b64encode(SECRET.encode())).rstrip(b"=")
+    yield f"<pre>{json.dumps(json.dumps(SECRET))}</pre>".replace('"', "&quot;").encode()
+    yield SECRET.encode().hex().upper().encode()
+    yield b" " * 290 + SECRET.encode() + b" " * 5000 + SECRET.encode()
+
+
+def test_a_canary_is_seen_nowhere(
+    house: House, target: Target, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Success, failure, redirect, a poll, a fault of ours, a template error, a gate, a message and a log line."""
+    steps = []
+    for number, echo in enumerate(echoes()):
+        for status in ("200 OK", "500 Oops", "302 Found"):
+            path = f"/{number}/{status[:3]}"
+            target.does[path] = [
+                answer(
+                    echo, status, f"Location: /x?t={SECRET}", f"X-Echo: {'y' * 2040}{SECRET}", f"X-Up: {SECRET.upper()}"
+                )
+            ]
+            made = {"made": "{{ secrets.canary | upper }}", "cut": "{{ secrets.canary[3:] }}"}
+            keys = {"json": made, "retry": ONCE, "continue_on_error": True, "needs": [], "method": "POST"}
+            keys["query"] = {"k": "{{ secrets.canary | replace('-', '_') }}"}
+            steps.append(http(f"s{number}-{status[:3]}", target.url(path), **keys))
+    target.does["/poll"] = [answer(json.dumps({"t": SECRET}).encode(), "200 OK", JSON)]
+    steps += [
+        poll("asks", target.url("/poll"), "response.json.t", needs=[]),
+        {"id": "says", "type": "message", "needs": ["asks"], "with": {"text": "{{ steps.asks.outputs.json.t }}!"}},
+        http("lost", "http://127.0.0.1:1/", needs=[], auth=AUTH, retry=ONCE, continue_on_error=True),
+        http(
+            "wrong",
+            target.url(),
+            needs=[],
+            headers={"X-A": "{{ {'a': 1}[secrets.canary | upper] }}"},
+            continue_on_error=True,
+        ),
+        http(
+            "ours",
+            target.url("/ours"),
+            needs=[],
+            method="PUT",
+            json="{{ secrets.canary | upper }}",
+            continue_on_error=True,
+            retry=ONCE,
+        ),
+        gate("ask", needs=["says"], message="May I use {{ steps.asks.outputs.json.t }}?"),
+        http("behind", target.url("/z"), needs=["ask"], headers={"X-B": "{{ secrets.canary | upper }}"}),
+    ]
+    run_it = http_step.run
+
+    def sometimes_broken(with_: dict[str, object], *rest: object) -> object:
+        if str(with_["url"]).endswith("/ours"):
+            raise RuntimeError(f"cannot send {with_!r}")
+        return run_it(with_, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(http_step, "run", sometimes_broken)
+    run = house.begin(*steps, max_concurrent_steps=40)
+    house.run(run)
+    assert house.status(run) == "WAITING"
+    found = {each.path: each.status for each in house.step_runs(run)}
+    assert [found[name] for name in ("asks", "says", "lost", "wrong", "ours", "ask")] == [
+        "SUCCESS", "SUCCESS", "FAILED", "FAILED", "FAILED", "WAITING",
+    ]  # fmt: skip
+    assert sum(SECRET.upper().encode() in request for request in target.server.requests) >= 24
+    for name, shown in ways_out(house, run, logged):
+        for piece in (*HIDDEN, *(each.upper() for each in HIDDEN), *(each.replace("-", "_") for each in HIDDEN)):
+            assert piece not in shown, (name, piece, shown[max(0, shown.find(piece) - 300) : shown.find(piece) + 100])
+        assert "‹secret canary" in shown, name
+
+
+def ways_out(house: House, run: str, logged: io.StringIO) -> Iterator[tuple[str, str]]:
+    with database.reading():
+        yield "the database", "\n".join(str(row) for table in ALL for row in dicts(table.select()))
+    yield "the log", logged.getvalue()
+    found = evidence.logs(house.rt, CAROL, run)
+    yield "the log of the run as text", log_text(found)
+    yield "its evidence", json.dumps(evidence.bundle(house.rt, OSCAR, run), ensure_ascii=False)
+    yield "what is told of it", "\n".join(told(each.kind, each.path, "", each.data) for each in house.events(run))

@@ -1,0 +1,122 @@
+"""What is asked of many at once costs as many statements as of a few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from house import ALICE, BOB, GROUPS, House, gate, http, runbook
+
+from engine import approvals, catalog, executions
+from engine.sweeper import Sweeper
+from storage import database, workers
+from storage import executions as kept
+from storage.tables import proxy
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The statements that are sent meanwhile."""
+    sent: list[str] = []
+    db = proxy.obj
+    names = ("execute_sql", "_send") if database.is_postgresql() else ("_run",)
+    originals: dict[str, Callable[..., Any]] = {name: getattr(db, name) for name in names}
+
+    def noting(name: str) -> Callable[..., Any]:
+        def call(first: Any, *values: Any) -> Any:
+            sent.extend([each for each, _ in first] if name == "_send" else [first])
+            return originals[name](first, *values)
+
+        return call
+
+    for name in names:
+        setattr(db, name, noting(name))
+    try:
+        yield sent
+    finally:
+        for name in names:
+            delattr(db, name)
+
+
+def test_the_deciders_among_many_people(house: House) -> None:
+    """Three or three hundred in a group that a gate asks, none of whom may decide: all are judged by one look."""
+    house.publish(runbook("demo", gate("ask", approvers={"groups": ["oncall"]})))
+    run = house.start("demo", ALICE)
+    house.advance(run)
+    sent = []
+    for size in (3, 300):
+        people = {f"U0P{number:05}" for number in range(size)}
+        house.know_groups({**GROUPS, "S0ONCALL": ("oncall", {"U0CAROL01"}), "S0MANY": ("many", people)})
+        (found,) = executions.view(house.rt, run).gates
+        with counted() as statements:
+            assert approvals.deciders(house.rt, found, 9) == ["U0CAROL01"]
+        sent.append(len(statements))
+    assert sent[0] == sent[1] < 10
+
+
+def test_the_gates_that_wait_for_somebody_among_many(house: House) -> None:
+    """Three or thirty that somebody else decides, and one that is theirs."""
+    house.publish(runbook("demo", gate("ask")), runbook("mine", gate("ask", approvers={"users": [BOB.user_id]})))
+    sent = []
+    for more in (3, 27):
+        for _ in range(more):
+            house.advance(house.start("demo"))
+        if not sent:
+            house.clock.tick(1)
+            mine = house.start("mine")
+            house.advance(mine)
+        with counted() as statements:
+            assert [each.execution.id for each in approvals.waiting_for(house.rt, BOB, 5)] == [mine]
+        sent.append(len(statements))
+    assert sent[0] == sent[1] < 10
+
+
+def test_the_steps_of_a_dead_worker_are_looked_up_once_a_run(house: House) -> None:
+    """However many it held, in a change of one run all of that run are taken over."""
+    run = house.begin(*[http(f"s{number}", needs=[]) for number in range(5)])
+    dead = house.worker("dead")
+    for _ in range(5):
+        house.claim(run, dead)
+    with database.transaction():
+        workers.declare_dead("dead")
+        workers.heartbeat("w1")
+    with counted() as statements:
+        Sweeper(house.rt, lambda _ids: None, grace_ms=0).sweep()
+    assert [each.status for each in house.step_runs(run)] == ["READY"] * 5
+    assert len([each for each in statements if "JOIN" in each and '"worker"' in each]) <= 2
+    house.check_books(run)
+
+
+def test_open_runs_of_a_version_are_found_behind_any_number_of_others(house: House) -> None:
+    """Whoever withdraws a version is told of every run that stops."""
+    run = house.begin(http("a"))
+    record = house.execution(run)
+    with database.transaction():
+        for number in range(1_001):
+            kept.create(
+                replace(record, id=f"X-{number}", slug="other", created_at=record.created_at + 1, slot_group=None)
+            )
+    assert catalog.open_runs(house.rt, "demo", [record.number]) == [run]
+
+
+@pytest.mark.parametrize("door", ["requester", "owner"])
+def test_the_runs_that_somebody_asked_for_or_answers_for(house: House, door: str) -> None:
+    """Both kinds together, the newest first, each once, and no more than are asked for."""
+    house.publish(runbook("demo", http("a")))
+    runs = []
+    for number in range(4):
+        house.clock.tick(1)
+        runs.append(house.start("demo", BOB if number % 2 else ALICE))
+    with database.transaction():
+        for run in runs[:3]:
+            before = kept.lock(run)
+            assert before is not None
+            kept.save(before, replace(before, owner=BOB.user_id if door == "owner" else None))
+    with database.reading():
+        mine = [each.id for each in kept.recent(house.rt.workspace_id, requester=BOB.user_id, limit=3)]
+        least = kept.recent(house.rt.workspace_id, requester=BOB.user_id, limit=1)
+    wanted = runs if door == "owner" else [runs[1], runs[3]]
+    assert (mine, [each.id for each in least]) == (wanted[::-1][:3], [runs[3]])
