@@ -1,6 +1,6 @@
 """A limit for whoever is nobody: requests without a proof of who asks, or with a wrong one, counted by address.
 
-A wrong guess costs a look at the database, and nobody guesses for good reasons sixty times a minute. Who is known is
+A wrong guess costs a look at the database, and nobody guesses for good reasons twice a second. Who is known is
 never held up by it, whoever else asks from the same address; nor are Slack's requests and the health pages.
 """
 
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.api import PREFIX, problems
 from bot.api.limits import RateLimit
 
-A_MINUTE = 60
+A_MINUTE = 120
 _FREE = ("/slack/events",)
 """Slack signs its requests, and what a forger sends there is told from them without a look at the database."""
 _FOR_ALL = (f"{PREFIX}/openapi.json", f"{PREFIX}/docs")

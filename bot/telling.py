@@ -57,9 +57,27 @@ def _resolved(path: str, who: str, data: Mapping[str, Json]) -> str:
     return f"{who} {_CHOSEN.get(str(data.get('choice')), 'decided')}: {path}: {data.get('note', '')}"
 
 
+def _offered(_: str, who: str, data: Mapping[str, Json]) -> str:
+    why = f": {data['reason']}" if data.get("reason") else ""
+    return f"{who} offered the run to {data['to']}{why}" if data.get("to") else f"{who} took the offer back{why}"
+
+
 def _handed_over(_: str, who: str, data: Mapping[str, Json]) -> str:
     why = f": {data['reason']}" if data.get("reason") else ""
-    return f"{who} handed the run over to {data.get('to', 'somebody else')}{why}"
+    return f"{who} took the run over from {data.get('was') or 'somebody else'}{why}"
+
+
+def _gate_changed(path: str, _: str, data: Mapping[str, Json]) -> str:
+    void = ", ".join(map(str, data.get("void") or ()))
+    return f"what {path} asks has changed" + (f"; the votes of {void} are void" if void else "")
+
+
+def _behind(sentence: str) -> Said:
+    """`{path}`, `{who}` and the gates that the event names."""
+    return lambda path, who, data: (
+        sentence.format(path=path, who=who, gates=", ".join(map(str, data.get("gates") or ())) or "no gate")
+        + (f": {data['reason']}" if data.get("reason") else "")
+    )
 
 
 def _queued(_: str, __: str, data: Mapping[str, Json]) -> str:
@@ -85,6 +103,10 @@ _SAID: dict[str, Said] = {
     "step_resolved": _resolved,
     "step_retried": _plain("{who} had {path} tried again", "reason"),
     "step_skipped": _plain("{path} is skipped", "reason"),
+    "skip_marked": _plain("{path} is to be skipped in its turn, as {who} asked", "reason"),
+    "skip_requested": _behind("{who} asked to skip {path}, which {gates} had let on"),
+    "skip_agreed": _plain("{who} agreed that {path} is skipped"),
+    "skip_dropped": _plain("{path} is not skipped after all", "reason"),
     "step_reused": _plain("{path} is taken over from an earlier run", "execution"),
     "step_taken_over": _plain("the worker that ran {path} is gone; another one took over"),
     "late_result": _plain("a late answer came for {path}", "message"),
@@ -94,12 +116,15 @@ _SAID: dict[str, Said] = {
     "wait_started": _plain("{path} waits for an event", "key"),
     "event_received": _heard,
     "gate_opened": _plain("{path} waits for approval"),
+    "gate_changed": _gate_changed,
+    "gate_bypassed": _behind("the run was ended: {path} was about to begin, and {gates} had not let it on"),
     "gate_approved": _plain("{path} is approved"),
     "gate_rejected": _plain("{path} is rejected", "comment"),
     "gate_reminder": _plain("people were reminded of {path}"),
     "gate_expired": _plain("nobody decided {path} in time"),
     "vote": _vote,
     "vote_withdrawn": _plain("{who} took a vote on {path} back"),
+    "handover_offered": _offered,
     "handed_over": _handed_over,
     "quarantined": _plain("the run is set aside, because it keeps failing the bot", "message"),
     "paused": _plain("{who} paused the run", "reason"),

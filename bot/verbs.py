@@ -105,9 +105,16 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "skip",
         'skip [RUN] STEP reason="…"',
-        "Leave out a step; what needs it goes on.",
+        "Leave out a step in its turn; what a gate has let on, when one of its approvers agrees.",
         (1, 2),
         _REASON,
+        about_run=True,
+    ),
+    Verb(
+        "agree",
+        "agree [RUN] [STEP]",
+        "Agree that a step is skipped, as an approver of the gate that has let it on.",
+        (0, 2),
         about_run=True,
     ),
     Verb(
@@ -129,11 +136,12 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "handover",
         'handover [RUN] @USER [reason="…"]',
-        "Let somebody else answer for a run.",
+        "Offer a run to somebody else, who answers for it from when they take it over.",
         (1, 2),
         _REASON,
         about_run=True,
     ),
+    Verb("takeover", "takeover [RUN]", "Take over a run that is offered to you.", (0, 1), about_run=True),
     Verb(
         "approve",
         'approve [RUN] [STEP] [comment="…"]',
@@ -208,6 +216,7 @@ ALIASES = {
     "explain": "why",
     "log": "logs",
     "catch-up": "catchup",
+    "take-over": "takeover",
     "ls": "list",
     "?": "help",
 }

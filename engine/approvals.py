@@ -11,7 +11,7 @@ from engine.errors import Conflict, ReasonRequired
 from engine.executions import GateView, find, gate_view
 from engine.expressions import ExpressionError
 from engine.lifecycle import change
-from engine.roles import unmet, users_in
+from engine.roles import candidates, unmet
 from engine.runtime import Runtime
 from engine.standing import judged, standing_of
 from engine.transition import Transition
@@ -169,9 +169,7 @@ def deciders(rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str]
     voted = {vote.person for vote in gate.votes}
     found: list[str] = []
     with database.reading(), people.asked_once():
-        policy = people.policy(rt.workspace_id) or {}
-        members = sorted({member for group in people.groups(rt.workspace_id) for member in group.members})
-        asked = dict.fromkeys([*users_in(gate.approval.approvers), *users_in(policy), *members])
+        asked = list(candidates(rt, gate.approval.approvers))
         known = people.recall_all(rt.workspace_id, asked)
         for user in asked:
             if user in voted or user in beside:

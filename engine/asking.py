@@ -14,11 +14,12 @@ from typing import Any
 from engine import context, decide
 from engine.definition import gates
 from engine.definition.model import Runbook, Step
+from engine.redaction import Redact
 from engine.steps import approval
 from engine.steps.outcome import Opened
 from engine.transition import Transition
 from storage import approvals, audit, steps
-from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord
+from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, Severity, StepStatus
 
 
@@ -61,10 +62,10 @@ def refresh(transition: Transition, gate: ApprovalRecord) -> bool:
     """
     step_run = steps.by_id(gate.step_run_id)
     assert step_run is not None
-    shown = _shown(transition, step_run)
-    digest = digest_of(transition.execution, gate.path, shown)
+    digest = digest_of(transition.execution, gate.path, _shown(transition, step_run, _as_it_is))
     if digest == gate.digest:
         return False
+    shown = _shown(transition, step_run, transition.rt.redactor().redact_json)
     void = [vote.person for vote in approvals.votes(gate.id)]
     step = transition.runbook.by_id[step_run.step_id]
     bars = barred(transition.execution, transition.runbook, step, step_run.scope)
@@ -76,12 +77,15 @@ def refresh(transition: Transition, gate: ApprovalRecord) -> bool:
     return True
 
 
-def _shown(transition: Transition, step_run: StepRunRecord) -> Opened:
+def _as_it_is(value: Json) -> Json:
+    return value
+
+
+def _shown(transition: Transition, step_run: StepRunRecord, redact: Redact) -> Opened:
     execution, runbook = transition.execution, transition.runbook
     step = runbook.by_id[step_run.step_id]
     visible = context.of(execution, runbook, approval.chains_of(step, runbook), step_run.scope)
     instead = settled(execution, runbook, step, step_run.scope)
-    redact = transition.rt.redactor().redact_json
     shown = approval.run(step, runbook, visible, instead, redact=redact)
     assert isinstance(shown, Opened)
     return shown

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from engine import catalog, executions
+from engine import catalog, executions, skipping
 from engine.access import Action, Actor, Gate, Thing, Verdict, verdict
 from engine.errors import Conflict, NotApproved
 from engine.runtime import Runtime
 from storage import approvals, database
+from storage.records import ExecutionRecord
 from storage.states import ApprovalStatus
 
 VERBS: Mapping[str, Action] = {
@@ -21,9 +22,11 @@ VERBS: Mapping[str, Action] = {
     "cancel": Action.CANCEL,
     "retry": Action.RETRY,
     "skip": Action.SKIP,
+    "agree": Action.VOTE,
     "resolve": Action.RESOLVE,
     "replay": Action.REPLAY,
     "handover": Action.HANDOVER,
+    "takeover": Action.HANDOVER,
     "approve": Action.VOTE,
     "reject": Action.VOTE,
     "incident": Action.INCIDENT,
@@ -65,10 +68,22 @@ def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
         return Ruling(person.user_id, verb, "", verdict(rt, person, action, None))
     if not target:
         raise Conflict(f"Say what to {verb}: the id of a runbook or run.")
+    if verb == "agree":
+        return _agree(rt, person, target)
     thing, name = _thing(rt, action, target)
     decided = verdict(rt, person, action, thing)
     but = _in_the_way(rt, target) if action is Action.START and decided.allowed else ""
+    if verb == "takeover" and isinstance(thing, ExecutionRecord) and thing.offered_to != person.user_id:
+        but = f"{thing.id} is not offered to them." if decided.allowed else ""
     return Ruling(person.user_id, verb, name, decided, but)
+
+
+def _agree(rt: Runtime, person: Actor, run_id: str) -> Ruling:
+    asked = skipping.requests(rt, executions.view(rt, run_id))
+    if not asked:
+        raise Conflict(f"Nobody asks to skip a step of {run_id.upper()}.")
+    name = f"to skipping {asked[0].step.path} of {asked[0].execution.id}"
+    return Ruling(person.user_id, "agree", name, skipping.may_agree(rt, person, asked[0]))
 
 
 def _thing(rt: Runtime, action: Action, target: str) -> tuple[Thing, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.definition.model import Retry
+from engine.definition.model import Retry, Runbook
 from storage.records import ExecutionRecord, Json, changed
 from storage.states import ExecutionStatus, Phase, StepStatus
 
@@ -21,6 +21,9 @@ CLEANUP_MS = 3_600_000
 CONDITION_NOT_MET = "its condition was not met"
 """The note of a step that the run itself has skipped; no person's skip has it."""
 
+HELD_GATE = "held_gate"
+"""The key of an error that says that the step was or held a gate: no runbook puts up with its failure."""
+
 MAX_ROUNDS = 1_000
 """A loop that wants more has gone wrong."""
 
@@ -32,6 +35,12 @@ REMINDERS = (0.5, 0.9)
 
 WORTH_REMINDING_MS = 120_000
 """A gate that is open for less is not worth a reminder."""
+
+
+def put_up_with(runbook: Runbook, step_id: str, error: Json) -> bool:
+    """Whether a step that has failed with this error was put up with."""
+    step = runbook.by_id.get(step_id)
+    return step is not None and step.continue_on_error and not (error or {}).get(HELD_GATE)
 
 
 def skip_agreed(skip: Json) -> bool:

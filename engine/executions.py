@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from engine import accepting, catalog, channels, incidents
+from engine import accepting, catalog, channels, gates, incidents
 from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise, named, teams_seen
 from engine.definition.model import Runbook
@@ -48,13 +48,17 @@ class GateView:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionView:
-    """An execution with all that is shown of it; `ahead` are those that hold the slots it is queued for."""
+    """An execution with all that is shown of it.
+
+    `ahead` are those that hold the slots it is queued for, `holding` the ids of the steps that are or hold a gate.
+    """
 
     execution: ExecutionRecord
     runbook: Runbook
     steps: tuple[StepRunRecord, ...]
     gates: tuple[GateView, ...]
     ahead: tuple[str, ...] = ()
+    holding: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +203,15 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
         execution = find(rt, execution_id)
         queued = execution.slot == "queued" and execution.slot_group is not None
         ahead = executions.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
+        runbook = catalog.shown_definition(execution)
+        holding = [each.id for each in runbook.by_id.values() if gates.holds_gate(rt, execution.id, each)]
         return ExecutionView(
             execution=replace(execution, incident=about),
-            runbook=catalog.shown_definition(execution),
+            runbook=runbook,
             steps=tuple(steps.of_execution(execution.id)),
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
             ahead=tuple(named(rt, actor, ahead) if actor else ahead),
+            holding=frozenset(holding),
         )
 
 

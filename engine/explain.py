@@ -5,10 +5,10 @@ Data, not text: every door says it in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from engine import decide, executions
+from engine import choosers, decide, executions, skipping
 from engine.access import Actor, named
 from engine.executions import ExecutionView, GateView
 from engine.roles import approver_ids, runners
@@ -27,9 +27,9 @@ class Reason:
     """One thing that a run does or waits for, or how it ended.
 
     `kind` is one of queued, starting, no_worker, running, checking, delayed, retrying, child, gate, event, unknown,
-    paused, ending, failed, cancelled, succeeded. `path` is the step's, None for the run as a whole. `message` is the
-    last thing that was said of it: an error, a pause's reason, a gate's question. `who` are the people and user groups
-    (ids) who can act, and `verbs` by which words. `facts` are what only this kind has, as JSON.
+    skip_asked, offered, paused, ending, failed, cancelled, succeeded. `path` is the step's, None for the run as a
+    whole. `message` is the last thing that was said of it: an error, a pause's reason, a gate's question. `who` are the
+    people and user groups (ids) who can act, and `verbs` by which words. `facts` are what only this kind has, as JSON.
     """
 
     kind: str
@@ -64,6 +64,7 @@ def explain_view(rt: Runtime, view: ExecutionView, actor: Actor | None = None) -
         )
         if not found or all(reason.kind == "starting" for reason in found):
             found = [*_nobody(view), *found] or [Reason("starting", since=view.execution.status_since)]
+        found += _asked(rt, view)
     return Explanation(view.execution, tuple(found[:MOST]), max(0, len(found) - MOST))
 
 
@@ -89,16 +90,32 @@ def _of_run(rt: Runtime, view: ExecutionView, actor: Actor | None) -> Iterator[R
         yield Reason("ending", None, None, run.cleanup_until, _message(run.error), who, ("cancel force=yes",), facts)
 
 
+def _asked(rt: Runtime, view: ExecutionView) -> list[Reason]:
+    """What is asked of people while the run goes its way: to agree to a skip, to take the run over."""
+    run = view.execution
+    offer = Reason("offered", who=(str(run.offered_to),), verbs=("takeover",), facts={"by": run.responsible})
+    offered = [offer] if run.offered_to is not None and not run.status.ended else []
+    return offered + [
+        Reason(
+            "skip_asked", each.step.path, each.step.skip["at"], None, each.step.skip["reason"],
+            skipping.asked_people(rt, each), ("agree",),
+            {"by": each.step.skip["by"], "gates": [gate.approval.path for gate in each.gates]},
+        )
+        for each in skipping.requests(rt, view)
+    ]  # fmt: skip
+
+
 def _of_steps(rt: Runtime, view: ExecutionView) -> Iterator[Reason]:
+    skippable = {step.id for step in skipping.skippable(view)}
     gates = {gate.approval.step_run_id: gate for gate in view.gates if gate.approval.status is ApprovalStatus.PENDING}
     for step in view.steps:
         if step.status is StepStatus.UNKNOWN:
-            verbs, who = ("resolve", "skip"), runners(rt, view.execution.team)
+            verbs, who = ("resolve", *_skip(step, skippable)), runners(rt, view.execution.team)
             yield Reason("unknown", step.path, message=_message(step.error), who=who, verbs=verbs, facts=_tries(step))
     for step in view.steps:
         if step.status is StepStatus.WAITING and step.kind not in decide.CONTAINERS:
             gate = gates.get(step.id)
-            yield _gate(rt, view, gate) if gate else _event(rt, view, step)
+            yield _gate(rt, view, gate) if gate else _event(rt, view, step, _skip(step, skippable))
     for step in view.steps:
         if step.status is StepStatus.RUNNING and step.kind not in decide.CONTAINERS:
             yield Reason("running", step.path, _begun(step), step.deadline_at, facts=_tries(step))
@@ -106,23 +123,28 @@ def _of_steps(rt: Runtime, view: ExecutionView) -> Iterator[Reason]:
         yield from (_ready(step) for step in view.steps if step.status is StepStatus.READY)
 
 
+def _skip(step: StepRunRecord, skippable: Collection[int]) -> tuple[str, ...]:
+    return ("skip",) if step.id in skippable else ()
+
+
 def _gate(rt: Runtime, view: ExecutionView, gate: GateView) -> Reason:
     asked = gate.approval
     facts: dict[str, Json] = {
         "needed": asked.min_approvals, "missing": gate.missing, "unmet": list(gate.unmet), "then": asked.on_timeout,
         "votes": [{"person": vote.person, "decision": vote.decision, "at": vote.at} for vote in gate.votes],
+        "rejected_before": [{"person": vote.person, "comment": vote.comment} for vote in gate.rejected_before],
     }  # fmt: skip
     run, voted = view.execution, {vote.person for vote in gate.votes}
-    own = set() if asked.allow_self or rt.settings.allow_self_approval else {run.requester, run.owner}
+    own = frozenset() if asked.allow_self or rt.settings.allow_self_approval else choosers.of_gate(rt, asked, run)
     who = tuple(each for each in approver_ids(rt, asked.approvers, run.team) if each not in voted | own)
     verbs = ("approve", "reject")
     return Reason("gate", asked.path, asked.opened_at, asked.expires_at, asked.message, who, verbs, facts)
 
 
-def _event(rt: Runtime, view: ExecutionView, step: StepRunRecord) -> Reason:
+def _event(rt: Runtime, view: ExecutionView, step: StepRunRecord, verbs: tuple[str, ...]) -> Reason:
     who = runners(rt, view.execution.team)
     facts = {"key": step.wait_key}
-    return Reason("event", step.path, step.started_at, step.deadline_at, who=who, verbs=("skip",), facts=facts)
+    return Reason("event", step.path, step.started_at, step.deadline_at, who=who, verbs=verbs, facts=facts)
 
 
 def _ready(step: StepRunRecord) -> Reason:
@@ -158,17 +180,16 @@ def _ended(rt: Runtime, view: ExecutionView) -> list[Reason]:
         ]
     failed = [step for step in view.steps if step.phase is Phase.MAIN and step.status is StepStatus.FAILED]
     leaves = [step for step in failed if step.kind not in decide.CONTAINERS] or failed
-    return [_failed(rt, view, step) for step in leaves] or [_failed(rt, view, None)]
+    skippable = {step.id for step in skipping.skippable(view)}
+    return [_failed(rt, view, step, _skip(step, skippable)) for step in leaves] or [_failed(rt, view, None)]
 
 
-def _failed(rt: Runtime, view: ExecutionView, step: StepRunRecord | None) -> Reason:
+def _failed(rt: Runtime, view: ExecutionView, step: StepRunRecord | None, skip: tuple[str, ...] = ()) -> Reason:
     """What failed the run, what the other side said, and what can be done now."""
     run = view.execution
     error = step.error if step is not None else run.error
     undone = any(each.phase is Phase.UNDO for each in view.steps)
-    verbs: tuple[str, ...] = ("replay",) if undone or step is None else ("retry", "skip", "replay")
-    if step is not None and step.kind == "approval":
-        verbs = ("retry", "replay") if not undone else verbs
+    verbs: tuple[str, ...] = ("replay",) if undone or step is None else ("retry", *skip, "replay")
     facts: dict[str, Json] = {"code": error.get("code", "") if isinstance(error, dict) else "", "undone": undone}
     if step is not None:
         last = attempts.last(step.id)

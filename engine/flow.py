@@ -19,9 +19,6 @@ from storage import steps
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
-HELD_GATE = "held_gate"
-"""The key of an error that says that the step was or held a gate: no runbook puts up with its failure."""
-
 
 def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: str = "") -> bool:
     """The step is done: its outputs are kept and what needs it is let on. False when it was changed meanwhile."""
@@ -47,7 +44,7 @@ def fail(transition: Transition, step: StepRunRecord, code: str, message: str, o
     error: dict[str, Any] = {"code": code, "message": message}
     tolerated = may_fail(transition, step.step_id)
     if transition.runbook.by_id[step.step_id].continue_on_error and not tolerated:
-        error[HELD_GATE] = True
+        error[decide.HELD_GATE] = True
     if not transition.move(step, StepStatus.FAILED, outputs=outputs, error=error, **_ended(transition)):
         return False
     transition.tell("step_failed", step.path, code=code, message=message, attempt=step.attempts)
@@ -91,12 +88,6 @@ def may_fail(transition: Transition, step_id: str) -> bool:
     return step.continue_on_error and not gates.holds_gate(transition.rt, transition.execution.id, step)
 
 
-def put_up_with(runbook: Runbook, step_id: str, error: Json) -> bool:
-    """Whether a step that has failed with this error was put up with."""
-    step = runbook.by_id.get(step_id)
-    return step is not None and step.continue_on_error and not (error or {}).get(HELD_GATE)
-
-
 def near(version_id: int, step: StepRunRecord) -> list[str]:
     """The paths that the end of a step looks at first: its own, and those of the steps that need it."""
     try:
@@ -131,7 +122,7 @@ def let_on_held(transition: Transition) -> None:
 def failing(transition: Transition, scope: str, phase: Phase) -> bool:
     """Whether something directly in `scope` has failed that the runbook does not put up with."""
     failed = steps.failed_in(transition.execution.id, scope, phase)
-    return any(not put_up_with(transition.runbook, step_id, error) for step_id, error in failed)
+    return any(not decide.put_up_with(transition.runbook, step_id, error) for step_id, error in failed)
 
 
 def in_the_way(transition: Transition) -> list[StepRunRecord]:
@@ -152,7 +143,7 @@ def _matters(runbook: Runbook, step: StepRunRecord, rows: Mapping[str, StepRunRe
     failed = [each for each in (step, *around) if each.status is StepStatus.FAILED]
     if step.reopened:
         return True
-    return not any(put_up_with(runbook, each.step_id, each.error) for each in failed) and not any(
+    return not any(decide.put_up_with(runbook, each.step_id, each.error) for each in failed) and not any(
         each.status in ended for each in around
     )
 

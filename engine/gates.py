@@ -56,20 +56,22 @@ def holds_gate(rt: Runtime, execution_id: str | None, step: Step, depth: int = 0
     )
 
 
+def run_holds_gate(rt: Runtime, run: ExecutionRecord, depth: int = 0) -> bool:
+    """`holds_gate` for the main steps of a run."""
+    return any(holds_gate(rt, run.id, each, depth) for each in catalog.definition_of(run.version_id).steps)
+
+
 def _other_holds(rt: Runtime, execution_id: str | None, step: Step, depth: int) -> bool:
-    started = executions.started_by(execution_id, step.id) if execution_id is not None else []
-    versions: list[tuple[int, str | None]] = [(child.version_id, child.id) for child in started]
-    if not versions:
-        other = runbooks.find(rt.workspace_id, step.with_["id"])
-        newest = runbooks.version(other.id, other.current_number) if other is not None else None
-        versions = [(newest.id, None)] if newest is not None else []
-    if not versions or depth > MAX_DEPTH:
+    if depth > MAX_DEPTH:
         return True
-    return any(
-        holds_gate(rt, child_id, each, depth)
-        for version_id, child_id in versions
-        for each in catalog.definition_of(version_id).steps
-    )
+    started = executions.started_by(execution_id, step.id) if execution_id is not None else []
+    if started:
+        return any(run_holds_gate(rt, child, depth) for child in started)
+    other = runbooks.find(rt.workspace_id, step.with_["id"])
+    newest = runbooks.version(other.id, other.current_number) if other is not None else None
+    if newest is None:
+        return True
+    return any(holds_gate(rt, None, each, depth) for each in catalog.definition_of(newest.id).steps)
 
 
 class _Passage:
@@ -101,7 +103,9 @@ class _Passage:
         row = self._rows.get(path)
         if row is not None and self._went_past(row):
             return
-        if row is None or not self._is_current(row):
+        if row is not None and self._put_aside(row):
+            yield from [path] if self._has_held_gate(step) else []
+        elif row is None or not self._is_current(row):
             yield from [path] if holds_gate(self._rt, self._execution.id, step) else []
         elif step.kind == "approval":
             yield from [] if self._approved(row) else [path]
@@ -110,8 +114,8 @@ class _Passage:
         elif step.kind == "loop":
             for number in range(row.rounds):
                 yield from self._inside(step.blocks["steps"], f"{row.path}[{number}]")
-        elif not self._child_succeeded(row):
-            yield from [path] if holds_gate(self._rt, self._execution.id, step) else []
+        elif not self._child_succeeded(step, row):
+            yield path
 
     def _inside(self, block: tuple[Step, ...], scope: str) -> Iterator[str]:
         for step in block:
@@ -122,6 +126,19 @@ class _Passage:
         """Whether its own condition said no, for the parameters of now."""
         skipped = row.status is StepStatus.SKIPPED and row.note == decide.CONDITION_NOT_MET
         return skipped and row.revision == self._execution.revision
+
+    def _put_aside(self, row: StepRunRecord) -> bool:
+        """Whether a person had it skipped, or its failure was put up with: that it held no gate was seen then."""
+        if row.status is StepStatus.FAILED:
+            return decide.put_up_with(self._runbook, row.step_id, row.error)
+        return row.status is StepStatus.SKIPPED and decide.skip_agreed(row.skip)
+
+    def _has_held_gate(self, step: Step) -> bool:
+        """Whether there is a gate in a step, or in what it has started, whatever its runbooks' newest versions hold."""
+        run = self._execution.id
+        started = [child for holder in holders(step) for child in executions.started_by(run, holder.id)]
+        gate = any(holder.kind == "approval" for holder in holders(step))
+        return gate or any(run_holds_gate(self._rt, child) for child in started)
 
     def _is_current(self, row: StepRunRecord) -> bool:
         """Whether it is done, for the parameters of now, and not being asked again."""
@@ -138,9 +155,14 @@ class _Passage:
         chose = choosers.of_gate(self._rt, gate, self._execution)
         return not any(vote.person in chose for vote in approvals.votes(gate.id))
 
-    def _child_succeeded(self, row: StepRunRecord) -> bool:
+    def _child_succeeded(self, step: Step, row: StepRunRecord) -> bool:
+        """Whether its child has, or one of an earlier run that was taken over and has no gate to be asked again."""
         child = executions.by_id(row.child) if row.child else None
-        return child is not None and child.parent_step == row.id and child.status is ExecutionStatus.SUCCESS
+        if child is None:
+            return not holds_gate(self._rt, self._execution.id, step)
+        if child.parent_step == row.id:
+            return child.status is ExecutionStatus.SUCCESS
+        return not run_holds_gate(self._rt, child)
 
 
 def _with_holders(step: Step) -> Iterator[str]:

@@ -30,8 +30,6 @@ MOST_FIELDS, LONGEST = 50, 1_000
 MOST_LOOKED_AT = 500
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _OPEN_RUNS = 50
-BY_NAME = "system"
-"""Who opened an incident that its channel's name or topic told of."""
 
 
 @dataclass(frozen=True, slots=True)

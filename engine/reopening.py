@@ -11,7 +11,7 @@ from engine.errors import Conflict
 from engine.expressions import ExpressionError
 from engine.transition import Transition
 from storage import executions, steps
-from storage.records import StepRunRecord
+from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ExecutionStatus, Phase, StepStatus
 
 
@@ -46,15 +46,10 @@ def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
     What failed beside it in the same branch or round runs again too. Raises `Conflict`.
     """
     execution = transition.execution
-    if execution.status is not ExecutionStatus.FAILED:
-        raise Conflict(
-            f"{execution.id} is {execution.status}: only a run that has FAILED can go on from its failed step."
-        )
-    if steps.of_phase(execution.id, Phase.UNDO):
-        raise Conflict(f"{execution.id} has begun to undo what it did: replay it instead.")
+    why = refusal(execution, transition.runbook, step, steps.of_execution(execution.id))
+    if why:
+        raise Conflict(why)
     failed = flow.in_the_way(transition)
-    if step.path not in [each.path for each in failed]:
-        raise Conflict(f"{execution.id} went on in spite of {step.path}, which has failed: replay the run instead.")
     group, slot = slots.take(transition.rt, actor, execution, transition.runbook)
     if slot == "queued":
         raise Conflict(f"{execution.id} needs a slot of {group}, and all are taken. Try again when one is free.")
@@ -63,6 +58,19 @@ def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
     _ask(transition)
     flow.let_on_held(transition)
     _go_on(transition)
+
+
+def refusal(run: ExecutionRecord, runbook: Runbook, step: StepRunRecord, rows: Iterable[StepRunRecord]) -> str:
+    """Why a run cannot go on from a failed step, one of its `rows`, as a sentence; "" where it can."""
+    if run.status is not ExecutionStatus.FAILED:
+        return f"{run.id} is {run.status}: only a run that has FAILED can go on from its failed step."
+    rows = list(rows)
+    if any(row.phase is Phase.UNDO for row in rows):
+        return f"{run.id} has begun to undo what it did: replay it instead."
+    failed = flow.not_put_up_with(runbook, [row for row in rows if row.phase is Phase.MAIN])
+    if step.path not in [each.path for each in failed]:
+        return f"{run.id} went on in spite of {step.path}, which has failed: replay the run instead."
+    return ""
 
 
 def ask_again(transition: Transition) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from engine import catalog, context, decide, flow, gates, lifecycle
+from engine.definition.gates import holders
 from engine.definition.model import Step
 from engine.errors import Conflict
 from engine.runtime import Runtime
@@ -27,7 +28,7 @@ def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, kee
     rows = {row.path: row for row in steps.of_phase(execution.id, Phase.MAIN)}
     wanted = [step for step in transition.runbook.steps if step.id in keep]
     fresh = [step for step in wanted if rows[step.id].status in (StepStatus.BLOCKED, StepStatus.READY)]
-    asked = [step for step in fresh if gates.holds_gate(rt, old.id, step)]
+    asked = [step for step in fresh if gates.holds_gate(rt, old.id, step) or (step.blocks and any(holders(step)))]
     for step in [
         each for each in fresh if each not in asked
     ] + asked:  # conditions of the asked read what the others did
@@ -56,14 +57,20 @@ def must_be_reusable(rt: Runtime, old: ExecutionRecord, step: Step) -> None:
 def _reuse(transition: Transition, step: Step, row: StepRunRecord, past: dict[str, StepRunRecord]) -> None:
     old = past[step.id]
     fields = {"ended_at": transition.at, "due_at": None, "note": _note(old), "outputs": old.outputs, "error": old.error}
-    fields |= {"revision": transition.execution.revision}
+    fields |= {"revision": transition.execution.revision, "child": old.child, "skip": old.skip}
     transition.move(row, old.status, **fields)
     transition.tell("step_reused", row.path, execution=old.execution_id)
 
 
 def _ask(transition: Transition, step: Step, row: StepRunRecord, past: dict[str, StepRunRecord]) -> None:
-    """Have a gate, or what a step holds of gates, decided again; where the run went past it that is looked at anew."""
+    """Have a gate, or what a step holds of gates, decided again; where the run went past it that is looked at anew.
+
+    A branch or loop that holds runs without gates is taken over with what is in it, so that this can be seen.
+    """
     old = past[step.id]
+    if old.status is StepStatus.SKIPPED and old.note != decide.CONDITION_NOT_MET:
+        _reuse(transition, step, row, past)
+        return
     if old.status is StepStatus.SKIPPED:
         if flow.condition_holds(transition, row):
             raise Conflict(f"{old.execution_id} went past {step.id}, and would not now: start there or before it.")
@@ -94,12 +101,13 @@ def _copy(transition: Transition, old: StepRunRecord) -> StepRunRecord:
     asked = old.kind not in decide.CONTAINERS and gates.holds_gate(transition.rt, old.execution_id, step)
     copy = changed(
         old, execution_id=execution.id, fence=0, attempts=0, failures=0, recoveries=0, worker_id=None, deadline_at=None,
-        due_at=None, ended_seq=0, reopened=False, child=None, skip=None, wait_key=None, revision=execution.revision,
+        due_at=None, ended_seq=0, reopened=False, wait_key=None, revision=execution.revision,
         note=_note(old), ended_at=transition.at,
     )  # fmt: skip
     if not asked or old.status is not StepStatus.SUCCESS:
         return copy
-    return changed(copy, status=StepStatus.BLOCKED, ended_at=None, reopened=True, items=_asks(old), note="")
+    again = {"status": StepStatus.BLOCKED, "ended_at": None, "reopened": True, "note": ""}
+    return changed(copy, child=None, items=_asks(old), **again)
 
 
 def _asks(old: StepRunRecord) -> dict[str, str] | None:

@@ -90,6 +90,13 @@ def approver_ids(rt: Runtime, approvers: Json, team: str | None) -> tuple[str, .
     return tuple(dict.fromkeys(found))
 
 
+def candidates(rt: Runtime, approvers: Json) -> list[str]:
+    """User ids of all who might be among a gate's approvers, those named one by one first."""
+    with database.reading():
+        members = sorted({member for group in people.groups(rt.workspace_id) for member in group.members})
+    return list(dict.fromkeys([*users_in(approvers), *users_in(policy_of(rt)), *members]))
+
+
 def with_role(rt: Runtime, role: str, team: str | None) -> tuple[str, ...]:
     if role in ("platform_admin", "responder"):
         return named_in(rt, f"{role}s")

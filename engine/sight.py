@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from engine import catalog, channels, executions
+from engine import catalog, channels, executions, skipping
 from engine.access import Action, Actor, Gate, admit, authorise, teams_seen, verdict
 from engine.errors import NotFound
 from engine.runtime import Runtime
@@ -35,11 +35,11 @@ def execution(rt: Runtime, actor: Actor, execution_id: str) -> ExecutionRecord:
 def still(rt: Runtime, actor: Actor, action: Action, *, slug: str = "", run: str = "", step: str = "") -> None:
     """Raise as doing this again would, where the person may no longer see or do it; each of the names may be "".
 
-    `step` names the gate where `action` is a vote.
+    `step` names the gate where `action` is a vote, or what such gates have let on.
     """
     if run:
         found = execution(rt, actor, run)
-        authorise(rt, actor, action, _gate(found, step) if action is Action.VOTE else found)
+        authorise(rt, actor, action, _gate(rt, actor, found, step) if action is Action.VOTE else found)
     elif slug:
         known = runbook(rt, actor, slug)
         on_version = action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
@@ -48,9 +48,11 @@ def still(rt: Runtime, actor: Actor, action: Action, *, slug: str = "", run: str
         authorise(rt, actor, action)
 
 
-def _gate(run: ExecutionRecord, path: str) -> Gate:
+def _gate(rt: Runtime, actor: Actor, run: ExecutionRecord, path: str) -> Gate:
+    """The gate at a path, or one that has let on the step there: one that this person may decide where there is one."""
     with database.reading():
-        gates = [each for each in approvals.of_execution(run.id) if each.path == path]
-    if not gates:
+        own = [Gate(each, run) for each in approvals.of_execution(run.id) if each.path == path]
+    found = own[-1:] or skipping.let_on_by(rt, run.id, path)
+    if not found:
         raise NotFound(f"{run.id} has no gate {path}.")
-    return Gate(gates[-1], run)
+    return next((each for each in found if verdict(rt, actor, Action.VOTE, each).allowed), found[0])

@@ -7,21 +7,34 @@ nothing of it, unless the runbook says `skippable: true`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from engine import asking, catalog, children, choosers, containers, context, decide, flow, gates, reopening
-from engine.access import Action, Actor, Deed, Gate, admit, as_of_now, authorise, verdict
+from engine.access import Action, Actor, Deed, Gate, Verdict, admit, as_of_now, authorise, verdict
 from engine.controls import allowed, audited, must_be_approved, needs_reason, step_at
+from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
+from engine.executions import ExecutionView, find
 from engine.lifecycle import change
+from engine.roles import approver_ids, candidates
 from engine.runtime import Runtime
 from engine.standing import standing_of
 from engine.transition import Transition
-from storage import approvals, executions, steps
+from storage import approvals, database, executions, steps
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
-from storage.states import ApprovalStatus, StepStatus
+from storage.states import ApprovalStatus, Phase, StepStatus
 
 _OPEN = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A skip that waits for the word of approvers; `gates` are those that have let the step on."""
+
+    execution: ExecutionRecord
+    step: StepRunRecord
+    gates: tuple[Gate, ...]
 
 
 def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -> ExecutionRecord:
@@ -38,10 +51,10 @@ def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -
         decided = [] if transition.runbook.by_id[step.step_id].skippable else _let_on_by(rt, transition.execution, step)
         wish = {
             "by": actor.user_id, "reason": reason.strip(), "at": transition.at,
-            "agreed": {str(gate.id): None for gate, _ in decided},
+            "agreed": {str(gate.approval.id): None for gate in decided},
         }  # fmt: skip
         steps.edit(step, skip=wish)
-        audited(rt, actor, "step.skip", found, {"step": path, "reason": reason, "gates": [g.path for g, _ in decided]})
+        audited(rt, actor, "step.skip", found, {"step": path, "reason": reason, "gates": _paths(decided)})
         if decided:
             transition.tell("skip_requested", path, actor.user_id, reason=wish["reason"], gates=_paths(decided))
         else:
@@ -49,10 +62,11 @@ def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -
     return _done(rt, actor, transition)
 
 
-def agree(rt: Runtime, actor: Actor, execution_id: str, path: str) -> ExecutionRecord:
+def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int | None = None) -> ExecutionRecord:
     """Agree that a step is skipped which a gate has let on, as one of that gate's approvers who chose nothing of it.
 
-    Who asked for it must still be allowed to. Raises `NotAllowed`, and `Conflict` where nobody asks for that any more.
+    Who asked for it must still be allowed to. `asked_at` is when the request that was shown was made. Raises
+    `NotAllowed`, and `Conflict` where nobody asks for that any more, or somebody has asked anew.
     """
     admit(actor, Action.VOTE)
     found = allowed(rt, actor, Action.VIEW, execution_id)
@@ -60,6 +74,8 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str) -> ExecutionR
         step = step_at(found, path)
         if not step.skip or decide.skip_agreed(step.skip):
             raise Conflict(f"Nobody asks to skip {path} of {found.id}.")
+        if asked_at not in (None, step.skip["at"]):
+            raise Conflict(f"What is asked about {path} of {found.id} is not what you were shown. Look again.")
         _must_be_skippable(transition, step)
         asked = Actor(step.skip["by"], standing=standing_of(rt, step.skip["by"]))
         authorise(rt, asked, Action.SKIP, transition.execution)
@@ -73,27 +89,91 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str) -> ExecutionR
     return _done(rt, actor, transition)
 
 
-def _agreed(
-    rt: Runtime, actor: Actor, wish: Json, decided: list[tuple[ApprovalRecord, ExecutionRecord]]
-) -> dict[str, str | None]:
+def skippable(view: ExecutionView) -> list[StepRunRecord]:
+    """The steps of a run whose skipping can be asked for, is not settled yet, and would let something go on."""
+    run, main = view.execution, [step for step in view.steps if step.phase is Phase.MAIN]
+    if run.phase is Phase.MAIN and run.ending is not None and not run.status.ended:
+        return []
+    failed = {step.id for step in reopening.retryable(view.runbook, main)}
+    wanted = [step for step in view.steps if step.status is not StepStatus.FAILED or step.id in failed]
+    return [step for step in wanted if not decide.skip_agreed(step.skip) and not _refused(view, step)]
+
+
+def requests(rt: Runtime, view: ExecutionView) -> list[Request]:
+    """The skips in a run that wait for somebody's word."""
+    with database.reading():
+        return [
+            Request(view.execution, step, tuple(_let_on_by(rt, view.execution, step)))
+            for step in view.steps
+            if is_asked(view, step)
+        ]
+
+
+def is_asked(view: ExecutionView, step: StepRunRecord) -> bool:
+    """Whether a step's skipping waits for somebody's word."""
+    return bool(step.skip) and not decide.skip_agreed(step.skip) and not _refused(view, step)
+
+
+def may_agree(rt: Runtime, actor: Actor, request: Request) -> Verdict:
+    """Whether a person may agree to a skip for any of the gates that let the step on."""
+    found = list(_verdicts(rt, actor, request.step.skip, request.gates).values())
+    return next((each for each in found if each.allowed), found[0]) if found else Verdict(True, "No gate asks for it.")
+
+
+def asked_people(rt: Runtime, request: Request) -> tuple[str, ...]:
+    """The people and user groups, by id, one of whom is to agree."""
+    chose = choosers.same_people(rt, [request.step.skip["by"]])
+    named: list[str] = []
+    for gate in request.gates:
+        barred = chose | (frozenset() if gate.approval.allow_self else choosers.of_gate(rt, *_both(gate)))
+        named += [each for each in approver_ids(rt, gate.approval.approvers, gate.execution.team) if each not in barred]
+    return tuple(dict.fromkeys(named))
+
+
+def who_may_agree(rt: Runtime, request: Request, limit: int, *, beside: Collection[str] = ()) -> list[str]:
+    """User ids of at most `limit` people who may agree, those named one by one first, without those in `beside`."""
+    found: list[str] = []
+    for user in dict.fromkeys(each for gate in request.gates for each in candidates(rt, gate.approval.approvers)):
+        if len(found) == limit:
+            break
+        if user not in beside and may_agree(rt, Actor(user, standing=standing_of(rt, user)), request).allowed:
+            found.append(user)
+    return found
+
+
+def let_on_by(rt: Runtime, execution_id: str, path: str) -> list[Gate]:
+    """The decided gates that have let a step on. Raises `NotFound`, and `Conflict` where there is no such step."""
+    found = find(rt, execution_id)
+    with database.reading():
+        return _let_on_by(rt, found, step_at(found, path))
+
+
+def _agreed(rt: Runtime, actor: Actor, wish: Json, decided: list[Gate]) -> dict[str, str | None]:
     """Who has agreed for each gate, with this person now. Raises `NotAllowed` where they may not for any."""
-    if actor.user_id in choosers.same_people(rt, [wish["by"]]):
-        raise NotAllowed("You asked for this yourself: one of the gate's other approvers has to agree.")
-    said, actor = dict(wish["agreed"]), as_of_now(rt, actor)
-    verdicts = {str(gate.id): verdict(rt, actor, Action.VOTE, Gate(gate, run)) for gate, run in decided}
-    may = {gate_id for gate_id, found in verdicts.items() if found.allowed}
-    if verdicts and not may:
+    verdicts = _verdicts(rt, as_of_now(rt, actor), wish, decided)
+    if verdicts and not any(each.allowed for each in verdicts.values()):
         refused = next(iter(verdicts.values()))
         raise NotAllowed(refused.why, refused.ask)
-    return {each: actor.user_id if each in may else said.get(each) for each in verdicts}
+    return {gate: actor.user_id if found.allowed else wish["agreed"].get(gate) for gate, found in verdicts.items()}
 
 
-def _let_on_by(
-    rt: Runtime, execution: ExecutionRecord, step: StepRunRecord
-) -> list[tuple[ApprovalRecord, ExecutionRecord]]:
-    """The decided gates that showed a step and have let it on, each with its run; outwards through the runs that wait
-    for this one."""
-    found = [(gate, execution) for gate in _showed(execution, step)]
+def _verdicts(rt: Runtime, actor: Actor, wish: Json, gates: Iterable[Gate]) -> dict[str, Verdict]:
+    """By the id of each gate whether this person may agree for it."""
+    own = actor.user_id in choosers.same_people(rt, [wish["by"]])
+    no = Verdict(False, "You asked for this yourself: one of the gate's other approvers has to agree.", _OWN)
+    return {str(gate.approval.id): no if own else verdict(rt, actor, Action.VOTE, gate) for gate in gates}
+
+
+_OWN = "Nobody agrees to what they asked for themselves."
+
+
+def _both(gate: Gate) -> tuple[ApprovalRecord, ExecutionRecord]:
+    return gate.approval, gate.execution
+
+
+def _let_on_by(rt: Runtime, execution: ExecutionRecord, step: StepRunRecord) -> list[Gate]:
+    """The decided gates that showed a step and have let it on; outwards through the runs that wait for this one."""
+    found = [Gate(gate, execution) for gate in _showed(execution, step)]
     parent = executions.parent_of(execution)
     starter = steps.by_id(execution.parent_step) if execution.parent_step is not None else None
     return found + _let_on_by(rt, parent, starter) if parent is not None and starter is not None else found
@@ -127,19 +207,41 @@ def _do(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -
 
 
 def _must_be_skippable(transition: Transition, step: StepRunRecord) -> None:
-    run, definition = transition.execution, transition.runbook.by_id[step.step_id]
-    if definition.skippable is False:
-        raise Conflict(f"{step.path} of {run.id} is not to be skipped: its runbook says `skippable: false`.")
-    if gates.holds_gate(transition.rt, run.id, definition):
-        raise Conflict(f"{step.path} is or holds a gate, which is decided by its approvers: nobody skips it.")
-    if step.status not in (*_OPEN, StepStatus.FAILED):
-        raise Conflict(f"{step.path} of {run.id} is {step.status}: only a step that has not ended can be skipped.")
+    run = transition.execution
+    why = _refusal(
+        run, transition.runbook, step, steps.of_execution(run.id),
+        lambda each: gates.holds_gate(transition.rt, run.id, each),
+    )  # fmt: skip
+    if why:
+        raise Conflict(why)
+
+
+def _refused(view: ExecutionView, step: StepRunRecord) -> str:
+    return _refusal(view.execution, view.runbook, step, view.steps, lambda each: each.id in view.holding)
+
+
+def _refusal(
+    run: ExecutionRecord,
+    runbook: Runbook,
+    step: StepRunRecord,
+    rows: Iterable[StepRunRecord],
+    holds_gate: Callable[[Step], bool],
+) -> str:
+    """Why a step of a run, one of its `rows`, cannot be skipped, as a sentence; "" where it can."""
+    definition = runbook.by_id.get(step.step_id)
+    if definition is None or definition.skippable is False:
+        return f"{step.path} of {run.id} is not to be skipped: its runbook says `skippable: false`."
+    if holds_gate(definition):
+        return f"{step.path} is or holds a gate, which is decided by its approvers: nobody skips it."
     if step.status is StepStatus.FAILED:
-        return
+        return reopening.refusal(run, runbook, step, rows)
+    if step.status not in _OPEN:
+        return f"{step.path} of {run.id} is {step.status}: only a step that has not ended can be skipped."
     if run.status.ended or step.phase is not run.phase:
-        raise Conflict(f"{step.path} of {run.id} does not run any more: what it was a part of is over.")
+        return f"{step.path} of {run.id} does not run any more: what it was a part of is over."
     if step.kind in decide.CONTAINERS and step.started_at is not None:
-        raise Conflict(f"{step.path} of {run.id} has begun: skip the steps in it.")
+        return f"{step.path} of {run.id} has begun: skip the steps in it."
+    return ""
 
 
 def _reopen(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -> None:
@@ -161,5 +263,5 @@ def _done(rt: Runtime, actor: Actor, transition: Transition) -> ExecutionRecord:
     return transition.execution
 
 
-def _paths(decided: list[tuple[ApprovalRecord, ExecutionRecord]]) -> list[str]:
-    return [gate.path for gate, _ in decided]
+def _paths(decided: list[Gate]) -> list[str]:
+    return [gate.approval.path for gate in decided]

@@ -163,7 +163,9 @@ class Transition:
             self.edit(status=ExecutionStatus.RUNNING, started_at=self.at)
 
     def write_ended(self) -> ExecutionRecord:
-        """Write the events of a change to an execution that has ended and stays so."""
+        """Write the events of a change to an execution that has ended and stays so, and have them shown."""
+        if self._told:
+            cards.reopen(self.execution.id)
         self._write(changed(self.execution, event_seq=self.seq))
         return self.execution
 

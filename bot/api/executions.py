@@ -137,10 +137,17 @@ def replay_execution(caller: Asking, execution: str, how: models.Replay, answer:
 
 @router.post("/{execution}/handover", responses=STEERED, **needs(Action.HANDOVER))
 def hand_over_execution(caller: Asking, execution: str, how: models.Handover) -> models.Execution:
-    """Let somebody else answer for it from now on."""
+    """Offer it to somebody else, who answers for it from when they take it over. To oneself it is taken at once."""
     run = seen(caller, execution)
     to = people.as_known(caller.rt, how.to)
     return told(caller, handover.offer(caller.rt, caller.actor, run.id, to, how.reason))
+
+
+@router.post("/{execution}/handover/accept", responses=STEERED, **needs(Action.HANDOVER))
+def accept_execution(caller: Asking, execution: str) -> models.Execution:
+    """Take over a run that is offered to you. Votes that you gave at its gates are void."""
+    run = seen(caller, execution)
+    return models.Execution.of(handover.accept(caller.rt, caller.actor, run.id))
 
 
 @router.get("/{execution}/why", responses=documented(404))

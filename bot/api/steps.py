@@ -40,9 +40,17 @@ def retry_step(caller: Asking, execution: str, step: str, how: models.Retry) -> 
 
 @router.post("/{step}/skip", responses=STEERED, **needs(Action.SKIP))
 def skip_step(caller: Asking, execution: str, step: str, why: models.Why) -> models.Execution:
-    """Leave it out; what needs it goes on. The reason is required."""
+    """Leave it out when its turn comes; what a gate has let on, once an approver agrees. The reason is required."""
     run = seen(caller, execution)
     return told(caller, skipping.skip(caller.rt, caller.actor, run.id, step, why.reason))
+
+
+@router.post("/{step}/skip/agree", responses=STEERED, **needs(Action.VOTE))
+def agree_to_skip(caller: Asking, execution: str, step: str, word: models.Agree) -> models.Execution:
+    """Agree that it is skipped, as an approver of the gate that has let it on who chose nothing of the run."""
+    run = seen(caller, execution)
+    asked_at = models.ms(word.asked_at)
+    return models.Execution.of(skipping.agree(caller.rt, caller.actor, run.id, step, asked_at))
 
 
 @router.post("/{step}/resolve", responses=STEERED, **needs(Action.RESOLVE))

@@ -54,9 +54,10 @@ class Bodies:
         A `reserved` one is taken also when others are not. Raises `Refusal` and `Gone`.
         """
         self._reading[body] = None
+        now = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._limits.body_s) as body.deadline:
-                size = await self._gather(body, receive, reserved)
+            async with asyncio.timeout_at(now + min(self._limits.stall_s, self._limits.body_s)) as body.deadline:
+                size = await self._gather(body, receive, reserved, now + self._limits.body_s)
         except TimeoutError as error:
             raise Refusal(503 if body.shed else 408) from error
         self._reading.pop(body, None)
@@ -66,24 +67,22 @@ class Bodies:
         body.parts.clear()
         return whole
 
-    async def _gather(self, body: Body, receive: Receive, reserved: bool) -> int:
+    async def _gather(self, body: Body, receive: Receive, reserved: bool, until: float) -> int:
         """How much came, of which no more is kept than is allowed."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._limits.body_s
-        size, more = 0, True
-        while more:
-            if body.deadline is not None and not body.shed:
-                body.deadline.reschedule(min(until, loop.time() + self._limits.stall_s))
+        size = 0
+        while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise Gone
-            part, more = message.get("body", b""), message.get("more_body", False)
+            part = message.get("body", b"")
             size += len(part)
-            if size > self._limits.body * READ_PAST:
-                return size
             if size <= self._limits.body:
                 self._keep(body, part, reserved)
-        return size
+            if not message.get("more_body") or size > self._limits.body * READ_PAST:
+                return size
+            if body.deadline is not None and not body.shed:
+                now = asyncio.get_running_loop().time()
+                body.deadline.reschedule(min(until, now + self._limits.stall_s))
 
     def _keep(self, body: Body, part: bytes, reserved: bool) -> None:
         """Where all is full, the body that has been coming for longest makes room."""

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Protocol
 
@@ -64,6 +65,7 @@ class Connections:
         self._by_source: Counter[str] = Counter()
         self._opening = 0
         self._write_s = limits.write_s
+        self._stopping = False
         self._dropped: Counter[str] = Counter()
         self._told = clock() - _TELL_EVERY_S
 
@@ -97,6 +99,8 @@ class Connections:
         """One that was admitted is there."""
         self._opening -= 1
         self._phases[connection.phase][connection] = None
+        if self._stopping:
+            self._drop(connection, "since the server stops")
 
     def closed(self, connection: Connection) -> None:
         """It is gone; nothing happens where it was dropped before."""
@@ -150,6 +154,7 @@ class Connections:
 
     def hurry(self) -> None:
         """The server stops: nobody is waited for who has sent no whole request, or does not read."""
+        self._stopping = True
         self._write_s = min(self._write_s, _HURRY_S)
         for each in list(self._phases[Phase.INCOMPLETE]):
             self._drop(each, "since the server stops")
@@ -198,9 +203,12 @@ def source_of(peer: object) -> str | None:
 
     None for loopback and private addresses and for local sockets: there a proxy speaks for everybody.
     """
-    if not isinstance(peer, tuple):
-        return None
-    address = ip_address(str(peer[0]).partition("%")[0])
+    return _source(str(peer[0])) if isinstance(peer, tuple) else None
+
+
+@lru_cache(maxsize=1024)
+def _source(host: str) -> str | None:
+    address = ip_address(host.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     if not address.is_global:

@@ -6,17 +6,15 @@ from collections.abc import Callable, Mapping
 
 from bot.grammar import parse
 from bot.page import links
-from bot.slack import home, looking, running
-from bot.slack.commands import answer, voted
+from bot.slack import deciding, home, looking, running
+from bot.slack.commands import answer
 from bot.slack.desk import Desk
 from bot.slack.ids import (
     RESOLVE_CHOICES,
     Action,
     ChannelRef,
     DeprecateForm,
-    GateRef,
     Pick,
-    RejectForm,
     ResolveForm,
     RunForm,
     RunRef,
@@ -26,15 +24,14 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.steering import CANCELLING, ENDED_NOW
-from bot.slack.views import admin, form, gate, possible, story, why
+from bot.slack.steering import CANCELLING, ENDED_NOW, asks_again
+from bot.slack.views import admin, form, story, why
 from bot.slack.views.parts import said
 from bot.slack.views.text import code, escape
-from engine import access, approvals, catalog, controls, executions, explain, incidents, projection
+from engine import access, catalog, controls, executions, explain, incidents, skipping
 from engine.access import admit, authorise
 from engine.errors import Conflict
 from engine.settings import secret_key
-from storage.states import ApprovalStatus, Decision
 
 
 def click(desk: Desk, action: str, value: str, reply: Reply) -> None:
@@ -67,13 +64,13 @@ def _retry_failed(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
     actor = desk.directory.identify(reply.place.user)
     done = controls.retry(desk.rt, actor, ref.execution_id, ref.path)
-    reply.privately(said(f"{code(done.id)} goes on from {code(ref.path, 120)}."))
+    reply.privately(said(f"{code(done.id)} goes on from {code(ref.path, 120)}.{asks_again(done)}"))
 
 
 def _skip(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(RunRef, value)
     _must_be_allowed(desk, reply, access.Action.SKIP, ref.execution_id)
-    paths = [step.path for step in possible.skippable(executions.view(desk.rt, ref.execution_id))]
+    paths = [step.path for step in skipping.skippable(executions.view(desk.rt, ref.execution_id))]
     if not paths:
         raise Conflict(f"{ref.execution_id} has no step that can be skipped now.")
     running.open_modal(desk, reply.place, form.skip_form(SkipForm(ref.execution_id, reply.place.channel), paths))
@@ -91,42 +88,6 @@ def _page(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     reply.privately(said(f"<{address}|Open the page of {run.id}>. This link is yours alone, and good for 15 minutes."))
 
 
-def _approve(desk: Desk, _: Action, value: str, reply: Reply) -> None:
-    ref = decode(GateRef, value)
-    actor = desk.directory.identify(reply.place.user)
-    try:
-        done = approvals.vote(desk.rt, actor, ref.execution_id, ref.path, Decision.APPROVE, digest=ref.digest)
-    except Conflict:
-        show_decided(desk, ref, reply)
-        raise
-    if reply.place.in_modal and reply.place.view_id:
-        shown = form.gate_form(done, executions.find(desk.rt, ref.execution_id).requester)
-        desk.client.views_update(view_id=reply.place.view_id, view=shown)
-        home.publish(desk, reply.place.user)
-        return
-    reply.privately(voted(done, Decision.APPROVE))
-
-
-def _reject(desk: Desk, _: Action, value: str, reply: Reply) -> None:
-    ref = decode(GateRef, value)
-    gate_now = _gate(desk, ref)
-    if gate_now is not None and gate_now.approval.status is not ApprovalStatus.PENDING:
-        show_decided(desk, ref, reply)
-        raise Conflict(f"{ref.path} of {ref.execution_id} is {gate_now.approval.status.lower()} already.")
-    _must_decide(desk, reply, ref, gate_now)
-    running.open_modal(
-        desk, reply.place, form.reject_form(RejectForm(ref.execution_id, ref.path, ref.digest, reply.place.channel))
-    )
-
-
-def _review(desk: Desk, _: Action, value: str, reply: Reply) -> None:
-    """Show a gate where it can be read and decided without going to its channel."""
-    ref = decode(GateRef, value)
-    found = _must_decide(desk, reply, ref, _gate(desk, ref))
-    requester = executions.find(desk.rt, ref.execution_id).requester
-    running.open_modal(desk, reply.place, form.gate_form(found, requester))
-
-
 def _look_for(desk: Desk, action: Action, value: str, reply: Reply) -> None:
     home.publish(desk, reply.place.user, home.looked_for(action, value, reply.place.metadata))
 
@@ -141,15 +102,6 @@ def _resolve(desk: Desk, action: Action, value: str, reply: Reply) -> None:
 def _must_be_allowed(desk: Desk, reply: Reply, action: access.Action, run: str) -> None:
     """Raise NotAllowed where the form that is about to open would be of no use to this person."""
     authorise(desk.rt, desk.directory.identify(reply.place.user), action, executions.find(desk.rt, run))
-
-
-def _must_decide(desk: Desk, reply: Reply, ref: GateRef, found: executions.GateView | None) -> executions.GateView:
-    """The gate as this person was shown it, if they may decide it. Raises Conflict and NotAllowed."""
-    if found is None:
-        raise Conflict(f"{ref.path} of {ref.execution_id} is not what it was. Look at it again.")
-    thing = access.Gate(found.approval, executions.find(desk.rt, ref.execution_id))
-    authorise(desk.rt, desk.directory.identify(reply.place.user), access.Action.VOTE, thing)
-    return found
 
 
 def _approve_version(desk: Desk, _: Action, value: str, reply: Reply) -> None:
@@ -214,29 +166,6 @@ def _close_incident(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     reply.instead(story.closed_view(done.incident, done.open_runs))
 
 
-def show_decided(desk: Desk, ref: GateRef, reply: Reply) -> None:
-    """Replace the buttons of a decided gate's own message by what happened, in case that was missed.
-
-    Only a settled gate is drawn here, which looks the same whoever draws it: the projector stays the one writer of
-    everything that still moves.
-    """
-    found = _gate(desk, ref)
-    if found is None or found.approval.status is ApprovalStatus.PENDING:
-        return
-    key = f"gate:{found.approval.id}"
-    post = next((each for each in projection.posts(desk.rt, ref.execution_id) if each.key == key), None)
-    if post is not None and post.ts == reply.place.message_ts:
-        shown = gate.gate_post(found)
-        desk.client.chat_update(
-            channel=post.channel, ts=post.ts, text=shown.text, blocks=list(shown.blocks), parse="none", link_names=False
-        )
-
-
-def _gate(desk: Desk, ref: GateRef) -> executions.GateView | None:
-    gates = executions.view(desk.rt, ref.execution_id).gates
-    return next((each for each in gates if each.approval.path == ref.path and each.approval.digest == ref.digest), None)
-
-
 _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.PAUSE: _pause,
     Action.RESUME: _resume,
@@ -245,8 +174,10 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.RETRY_FAILED: _retry_failed,
     Action.SKIP: _skip,
     Action.PAGE: _page,
-    Action.APPROVE: _approve,
-    Action.REJECT: _reject,
+    Action.APPROVE: deciding.approve,
+    Action.REJECT: deciding.reject,
+    Action.AGREE: deciding.agree,
+    Action.TAKE_OVER: deciding.take_over,
     Action.RETRY: _resolve,
     Action.MARK_DONE: _resolve,
     Action.MARK_FAILED: _resolve,
@@ -260,7 +191,7 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.LOGS: _logs,
     Action.PICK: _pick,
     Action.CLOSE_INCIDENT: _close_incident,
-    Action.REVIEW: _review,
+    Action.REVIEW: deciding.review,
     Action.HOME_TEXT: _look_for,
     Action.HOME_TEAM: _look_for,
     Action.HOME_TAG: _look_for,

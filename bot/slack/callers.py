@@ -1,5 +1,5 @@
-"""Calling by direct message those who would miss something: deciders who are not in a gate's channel, and whom it
-concerns where the bot itself is not in it.
+"""Calling by direct message those who would miss something: whoever can answer a question of a run and is not in its
+channel, and whom it concerns where the bot itself is not in it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from collections.abc import Callable
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from bot.slack import questions
 from bot.slack.client import error_code, retry_after
 from bot.slack.directory import Directory
 from bot.slack.poster import Mark, NotNow, Poster
+from bot.slack.questions import Question
 from bot.slack.views.parts import Message
-from bot.slack.views.reminder import reminded_directly, told_directly, unheard
+from bot.slack.views.reminder import reminded_directly, unheard
 from bot.slack.views.text import is_person
-from engine import approvals, channels, projection
+from engine import channels, projection
 from engine.conversations import Unasked
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
@@ -26,14 +28,14 @@ from storage.states import ApprovalStatus
 log = logging.getLogger(__name__)
 
 MOST = 10
-"""People who are called for one gate: with more of them, being called means nothing."""
+"""People who are called for one question: with more of them, being called means nothing."""
 _PREFIX = "call"
 _UNHEARD = "unheard"
 _MEMBERS = 1000
 
 
 class Callers:
-    """Used by the projector's one thread. What Slack refuses is logged and left: the gate can be decided anyway."""
+    """Used by the projector's one thread. What Slack refuses is logged and left: people can answer anyway."""
 
     def __init__(self, rt: Runtime, client: WebClient, poster: Poster) -> None:
         self._rt = rt
@@ -41,11 +43,11 @@ class Callers:
         self._poster = poster
         self._directory = Directory(rt, client)
 
-    def call(self, view: ExecutionView, gate: GateView, channel: str, ts: str) -> None:
-        """Tell those deciders who are not in `channel`, each once. Raises NotNow, and OSError as a network does."""
+    def call(self, view: ExecutionView, question: Question, channel: str, ts: str) -> None:
+        """Tell those who can answer and are not in `channel`, each once. Raises NotNow, and OSError as networks do."""
         inside = self._members(channel)
         if inside is not None:
-            self._call(view, gate, inside, lambda: self._permalink(channel, ts))
+            self._call(view, question, inside, lambda: self._permalink(channel, ts))
 
     def unheard(self, view: ExecutionView, channel: str, reason: str) -> None:
         """Tell whom it concerns of a run that its channel does not show: who answers for it, and every open gate's
@@ -58,44 +60,54 @@ class Callers:
             projection.settle_post(self._rt, view.execution.id, _UNHEARD)
         for gate in view.gates:
             if gate.approval.status is ApprovalStatus.PENDING:
-                self._call(view, gate, set(), lambda: "")
-        for post in projection.posts(self._rt, view.execution.id):
-            if not post.settled:
-                self.settle(view, post)
+                self._call(view, questions.of_gate(self._rt, view, gate), set(), lambda: "")
+        self.settle(view)
 
-    def _call(self, view: ExecutionView, gate: GateView, inside: set[str], link: Callable[[], str]) -> None:
+    def _call(self, view: ExecutionView, question: Question, inside: set[str], link: Callable[[], str]) -> None:
         posts = projection.posts(self._rt, view.execution.id)
-        called = {user for post in posts if (user := _called(post, gate))}
+        called = {user for post in posts if (user := _called(post, question.key))}
         if len(called) >= MOST:
             return
-        self._directory.refresh_people(MOST)  # a gate is shown only to whom Slack calls a member
-        for user in approvals.deciders(self._rt, gate, MOST - len(called), beside=inside | called):
-            drawn = told_directly(gate, view, link(), self._rt.settings.slack_command)
-            self._tell(view, user, f"{_PREFIX}:{gate.approval.id}:{user}", drawn, keep=True)
+        self._directory.refresh_people(MOST)  # a question is shown only to whom Slack calls a member
+        for user in question.who(MOST - len(called), inside | called):
+            self._tell(view, user, f"{_PREFIX}:{question.key}:{user}", question.direct(link()), keep=True)
 
     def remind(self, view: ExecutionView, gate: GateView, left_ms: int, key: str) -> None:
         """Remind those who were called and have not voted. Raises as `call`."""
         voted = {vote.person for vote in gate.votes}
         posts = projection.posts(self._rt, view.execution.id)
-        gate_post = next((post for post in posts if post.key == f"gate:{gate.approval.id}"), None)
+        key_of_gate = f"gate:{gate.approval.id}"
+        gate_post = next((post for post in posts if post.key == key_of_gate), None)
         link = self._permalink(gate_post.channel, gate_post.ts) if gate_post else ""
         for post in posts:
-            user = _called(post, gate)
+            user = _called(post, key_of_gate)
             if user and user not in voted:
                 self._tell(view, user, f"{key}:{user}", reminded_directly(gate, left_ms, link), keep=False)
 
-    def settle(self, view: ExecutionView, post: PostRecord) -> None:
-        """Replace a call whose gate is decided by what was decided. Raises as `call`."""
-        gate = next((each for each in view.gates if _called(post, each)), None)
-        if gate is None or gate.approval.status is ApprovalStatus.PENDING:
-            return
+    def settle(self, view: ExecutionView) -> None:
+        """Replace calls whose question is answered by what came of it. Raises as `call`."""
+        for post in projection.posts(self._rt, view.execution.id):
+            question = questions.of_key(self._rt, view, _about(post)) if not post.settled else None
+            if question is not None and question.over:
+                self._update(post, question.direct(""))
+                projection.settle_post(self._rt, view.execution.id, post.key)
+
+    def redraw(self, view: ExecutionView, question: Question) -> None:
+        """Show those who were called what is asked now. Raises as `call`."""
+        posts = projection.posts(self._rt, view.execution.id)
+        asked = next((post for post in posts if post.key == question.key), None)
+        link = self._permalink(asked.channel, asked.ts) if asked else ""
+        for post in posts:
+            if not post.settled and _called(post, question.key):
+                self._update(post, question.direct(link))
+
+    def _update(self, post: PostRecord, drawn: Message) -> None:
         if not self._poster.may_update(post.channel, post.ts):
             raise NotNow
         try:
-            self._poster.update(post.channel, post.ts, lambda _: told_directly(gate, view, "", ""))
+            self._poster.update(post.channel, post.ts, lambda _: drawn)
         except SlackApiError as trouble:
-            log.info("A call could not be settled: %s", error_code(trouble))
-        projection.settle_post(self._rt, view.execution.id, post.key)
+            log.info("A call could not be redrawn: %s", error_code(trouble))
 
     def _tell(self, view: ExecutionView, user: str, key: str, drawn: Message, *, keep: bool) -> None:
         try:
@@ -104,7 +116,7 @@ class Callers:
                 return
             ts = self._poster.post(direct, lambda _: drawn, Mark(view.execution.id, key, view.execution.created_at))
         except SlackApiError as trouble:
-            self._left(trouble, f"{user} could not be told of a gate")
+            self._left(trouble, f"{user} could not be told what is asked")
             return
         except Unasked as trouble:
             log.info("%s is not told of a gate. %s", user, trouble)
@@ -140,8 +152,12 @@ class Callers:
         log.info("%s: %s", what, error_code(trouble))
 
 
-def _called(post: PostRecord, gate: GateView) -> str:
-    """The person whom this post called to this gate, "" where it did not."""
+def _about(post: PostRecord) -> str:
+    """The key of the question that this post calls to, "" where it calls to none."""
     kind, _, rest = post.key.partition(":")
-    approval, _, user = rest.partition(":")
-    return user if kind == _PREFIX and approval == str(gate.approval.id) else ""
+    return rest.rpartition(":")[0] if kind == _PREFIX else ""
+
+
+def _called(post: PostRecord, key: str) -> str:
+    """The person whom this post called to the question of this key, "" where it did not."""
+    return post.key.rpartition(":")[2] if _about(post) == key else ""

@@ -9,12 +9,13 @@ from bot.grammar import Command, GrammarError, spell, verb
 from bot.manual import verbs_about
 from bot.slack import incident, looking, running, steering, tokens
 from bot.slack.ask import Ask, Several, the_run
+from bot.slack.deciding import more_needed, voted
 from bot.slack.desk import Desk
 from bot.slack.reply import Reply
 from bot.slack.views import admin, lists
 from bot.slack.views.parts import Message, said
-from bot.slack.views.text import code, inline
-from engine import approvals, catalog, chain, executions, projection, sync
+from bot.slack.views.text import code
+from engine import approvals, catalog, chain, projection, sync
 from engine import can as policy
 from engine.access import Action, abilities, authorise
 from storage.states import Decision, ExecutionStatus, VersionStatus
@@ -116,21 +117,6 @@ def _withdraw(ask: Ask) -> Message:
     return said(f"Your vote on {at} is withdrawn.{more_needed(gate)}")
 
 
-def voted(gate: executions.GateView, decision: Decision) -> Message:
-    """The word that a vote counts."""
-    did = "approved" if decision is Decision.APPROVE else "rejected"
-    more = more_needed(gate) if decision is Decision.APPROVE else ""
-    return said(f"You {did} {code(gate.approval.path)} of {code(gate.approval.execution_id)}.{more}")
-
-
-def more_needed(gate: executions.GateView) -> str:
-    """What an open gate still lacks, as a sentence; "" for one that is decided."""
-    if not gate.missing:
-        return ""
-    among = f", among them {inline(', '.join(gate.unmet), 300)}" if gate.unmet else ""
-    return f" {gate.missing} more needed{among}."
-
-
 def _sync(ask: Ask) -> Message:
     report = sync.sync(ask.desk.rt, ask.actor, ask.desk.directory.user_by_email)
     return admin.sync_view(report, ask.spoken)
@@ -191,9 +177,11 @@ _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
     "cancel": steering.cancel,
     "retry": steering.retry,
     "skip": steering.skip,
+    "agree": steering.agree,
     "resolve": steering.resolve,
     "replay": steering.replay,
     "handover": steering.hand_over,
+    "takeover": steering.take_over,
     "approve": _approve,
     "reject": _reject,
     "withdraw": _withdraw,

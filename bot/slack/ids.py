@@ -22,6 +22,8 @@ class Action(StrEnum):
     RETRY_FAILED = "run.retry"
     SKIP = "run.skip"
     PAGE = "run.page"
+    TAKE_OVER = "run.takeover"
+    AGREE = "skip.agree"
     APPROVE = "gate.approve"
     REJECT = "gate.reject"
     RETRY = "step.retry"
@@ -108,6 +110,15 @@ class StepRef:
 
     execution_id: str
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkipRef:
+    """A step that somebody asked to skip; `asked_at` says which asking was shown."""
+
+    execution_id: str
+    path: str
+    asked_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +232,7 @@ Ref = (
     | RunRef
     | GateRef
     | StepRef
+    | SkipRef
     | VersionRef
     | RunForm
     | RejectForm

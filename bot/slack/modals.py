@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.grammar import Command
-from bot.slack import running, shortcuts
-from bot.slack.commands import answer, voted
+from bot.slack import deciding, running, shortcuts, steering
+from bot.slack.commands import answer
 from bot.slack.desk import Desk, Work
 from bot.slack.form_values import read_channel, read_parameters, read_reason, read_runbook, read_step
 from bot.slack.ids import (
@@ -18,6 +18,7 @@ from bot.slack.ids import (
     STEP_BLOCK,
     DeprecateForm,
     Form,
+    GateRef,
     PickForm,
     RejectForm,
     ResolveForm,
@@ -31,7 +32,7 @@ from bot.slack.reply import Place, Reply
 from bot.slack.views import fields, form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
-from engine import approvals, catalog, channels, controls, drafts, executions, skipping
+from engine import catalog, channels, controls, drafts, executions, skipping
 from engine.access import Action, admit, authorise
 from engine.definition import parameters
 from engine.definition.model import Runbook
@@ -199,10 +200,11 @@ def _reject(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> S
     place = Place(user=user, channel=ref.channel)
 
     def work(reply: Reply) -> None:
-        actor = desk.directory.identify(user)
         desk.directory.refresh_groups()
-        done = approvals.vote(desk.rt, actor, ref.execution_id, ref.path, Decision.REJECT, why, ref.digest)
-        reply.privately(voted(done, Decision.REJECT))
+        shown = GateRef(ref.execution_id, ref.path, ref.digest)
+        done = deciding.vote(desk, shown, Decision.REJECT, why, reply)
+        if done is not None:
+            reply.privately(deciding.voted(done, Decision.REJECT))
 
     return Submission({}, place, work) if why else Submission({REASON_BLOCK: MISSING}, place)
 
@@ -228,7 +230,7 @@ def _skip(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Sub
         actor = desk.directory.identify(user)
         desk.directory.refresh_groups()
         skipping.skip(desk.rt, actor, ref.execution_id, path, why)
-        reply.privately(said(f"{code(path, 120)} of {code(ref.execution_id)} is skipped."))
+        reply.privately(steering.skipped(desk.rt, ref.execution_id, path))
 
     errors = {} if path else {STEP_BLOCK: "Please choose a step."}
     errors |= {} if why else {REASON_BLOCK: MISSING}

@@ -18,6 +18,7 @@ import time
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from bot.slack.board import MESSAGE_GONE, Board
 from bot.slack.callers import Callers
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
@@ -26,15 +27,12 @@ from bot.slack.pictures import Pictures
 from bot.slack.poster import Draw, Mark, NotNow, Poster
 from bot.slack.views import card as cards
 from bot.slack.views import thread
-from bot.slack.views.gate import gate_post
 from bot.slack.views.parts import Message, said
-from bot.slack.views.reminder import reminder
 from engine import channels, events, executions, projection, speaking
 from engine.conversations import Unasked
-from engine.executions import ExecutionView, GateView
+from engine.executions import ExecutionView
 from engine.runtime import Runtime
-from storage.records import CardRecord, EventRecord, PostRecord, VoteRecord
-from storage.states import ApprovalStatus
+from storage.records import CardRecord, EventRecord
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +54,6 @@ CHANNEL_GONE = {
     "restricted_action",
     "restricted_action_read_only_channel",
 }
-MESSAGE_GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"}
 NO_ACCESS = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive", "missing_scope"}
 
 
@@ -71,11 +68,11 @@ class Projector:
         self._rt = rt
         self._poster = Poster(client, pace, self._keep)
         self._callers = Callers(rt, client, self._poster)
+        self._board = Board(rt, self._poster, self._callers)
         self._pictures = Pictures(rt, self._poster)
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._pages = rt.settings.public_url is not None
         self._later: dict[str, tuple[float, float]] = {}
-        self._gates_shown: dict[str, tuple[VoteRecord, ...]] = {}
         self._gone: set[str] = set()
         self._unheard: set[str] = set()
 
@@ -137,7 +134,7 @@ class Projector:
                 return
             view = executions.view(self._rt, card.execution_id)
             ts = self._updated_card(card, view)
-            self._settle_posts(card, view)
+            self._board.keep_up(view)
             self._tell(card, ts, view)
             self._later.pop(card.execution_id, None)
             self._unheard.discard(card.execution_id)
@@ -190,33 +187,6 @@ class Projector:
         projection.shown(self._rt, card.execution_id, seq)
         return card.ts
 
-    # Gates' own messages
-
-    def _settle_posts(self, card: CardRecord, view: ExecutionView) -> None:
-        """Redraw gates whose votes or state have changed; a decided one for the last time, wherever it was told."""
-        for post in projection.posts(self._rt, card.execution_id):
-            gate = _gate_of(view, post)
-            if post.settled or gate is None:
-                if not post.settled:
-                    self._callers.settle(view, post)
-                continue
-            decided = gate.approval.status is not ApprovalStatus.PENDING
-            if decided or self._gates_shown.get(post.key) != gate.votes:
-                self._redraw_gate(post, gate)
-            if decided:
-                projection.settle_post(self._rt, card.execution_id, post.key)
-                self._gates_shown.pop(post.key, None)
-
-    def _redraw_gate(self, post: PostRecord, gate: GateView) -> None:
-        if not self._poster.may_update(post.channel, post.ts):
-            raise NotNow
-        try:
-            self._poster.update(post.channel, post.ts, _same(gate_post(gate)))
-        except SlackApiError as trouble:
-            if error_code(trouble) not in MESSAGE_GONE:
-                raise
-        self._gates_shown[post.key] = gate.votes
-
     # The thread
 
     def _tell(self, card: CardRecord, ts: str, view: ExecutionView) -> None:
@@ -228,42 +198,18 @@ class Projector:
             projection.told(self._rt, card.execution_id, event.seq)
 
     def _tell_of(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
-        if event.kind == "gate_opened":
-            self._post_gate(card, ts, view, event)
-        elif event.kind == "gate_reminder":
-            self._remind(card, ts, view, event)
+        if self._board.ask(card, ts, view, event):
+            return
+        if event.kind == "gate_reminder":
+            self._board.remind(card, ts, view, event)
+        elif event.kind == "gate_changed":
+            self._board.look_again(card, ts, view, event)
         elif event.kind == "message":
             self._post_message(card, ts, view, event)
         elif event.kind == "ended":
             self._post_end(card, ts, view, event)
         elif (text := thread.line(event, view)) is not None:
             self._poster.post(card.channel, _same(said(text)), _mark(view, f"event:{event.seq}"), ts)
-
-    def _post_gate(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
-        gate = _gate_in(view, event)
-        if gate is None:
-            return
-        key = f"gate:{gate.approval.id}"
-        gate_ts = self._posted(card, key)
-        if gate_ts is None:
-            gate_ts = self._poster.post(card.channel, _same(gate_post(gate)), _mark(view, key), ts)
-            projection.add_post(self._rt, card.execution_id, key, card.channel, gate_ts)
-            if not self._poster.stood:
-                self._gates_shown[key] = gate.votes
-        if gate.approval.status is ApprovalStatus.PENDING:
-            self._callers.call(view, gate, card.channel, gate_ts)
-        else:
-            projection.settle_post(self._rt, card.execution_id, key)
-
-    def _remind(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
-        """Say once more that a gate is open, unless it was decided meanwhile."""
-        gate = _gate_in(view, event)
-        if gate is None or gate.approval.status is not ApprovalStatus.PENDING:
-            return
-        left = int(event.data["left_ms"])
-        key = f"event:{event.seq}"
-        self._poster.post(card.channel, _same(reminder(gate, left)), _mark(view, key), ts)
-        self._callers.remind(view, gate, left, key)
 
     def _post_message(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
         """What a `message` step says: in the run's thread, or by itself in its channel.
@@ -357,13 +303,3 @@ def _same(message: Message) -> Draw:
 
 def _mark(view: ExecutionView, key: str) -> Mark:
     return Mark(view.execution.id, key, view.execution.created_at)
-
-
-def _gate_in(view: ExecutionView, event: EventRecord) -> GateView | None:
-    """The gate that an event is about."""
-    wanted = event.data.get("approval_id") if isinstance(event.data, dict) else None
-    return next((each for each in view.gates if each.approval.id == wanted), None)
-
-
-def _gate_of(view: ExecutionView, post: PostRecord) -> GateView | None:
-    return next((gate for gate in view.gates if post.key == f"gate:{gate.approval.id}"), None)

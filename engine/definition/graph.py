@@ -61,8 +61,3 @@ def all_successors(runbook: Runbook) -> dict[str, tuple[str, ...]]:
     lists = [runbook.steps, runbook.on_failure, runbook.finally_]
     lists += [inner for step in runbook.by_id.values() for inner in step.blocks.values()]
     return {step_id: following for siblings in lists for step_id, following in successors_in(siblings).items()}
-
-
-def holds_gate(step: Step) -> bool:
-    """Whether this is a gate, or a branch or loop with one somewhere in it; another runbook is not looked into."""
-    return step.kind == "approval" or any(holds_gate(each) for block in step.blocks.values() for each in block)

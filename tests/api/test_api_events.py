@@ -17,8 +17,9 @@ from house import CAROL, OSCAR, gate, http, runbook
 
 from bot.api import feed
 from bot.api.app import PREFIX
-from engine import approvals, events, tokens
+from engine import approvals, events, people, tokens
 from engine.access import Actor
+from storage.records import PersonRecord
 from storage.states import Decision
 
 ALICE = Actor("U0ALICE01", standing="member")
@@ -110,8 +111,9 @@ def test_nobody_follows_what_they_may_not_see(api: Api) -> None:
     refused(api.ask("GET", f"/executions/{run}/events", OSCAR), 404, "not_found")
 
 
-def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is asked about with every sign of life."""
+@pytest.mark.parametrize("how", ["revoked", "deactivated"])
+def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Token and person are asked about with every sign of life."""
     monkeypatch.setattr(feed, "HEARTBEAT_S", 0.05)
     api.house.publish(runbook("gated", gate("ask")))
     run = api.house.start("gated")
@@ -119,7 +121,11 @@ def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch)
     listener = Listener(api, run)
     until(lambda: listener.comments >= 2)
     (token,) = tokens.listing(api.house.rt, CAROL)
-    tokens.revoke(api.house.rt, CAROL, token.id)
+    if how == "revoked":
+        tokens.revoke(api.house.rt, CAROL, token.id)
+    else:
+        gone = PersonRecord(CAROL.user_id, "carol", None, "deleted", None, api.house.clock.time)
+        people.remember(api.house.rt, gone)
     assert listener.ended()
     assert listener.messages[-1]["kind"] != "end"
 

@@ -124,11 +124,12 @@ def test_whoever_is_nobody_is_held_up_and_nobody_else(api: Api) -> None:
     wrong = [{}, {"Authorization": "Bearer rbk_wrong"}, {"Authorization": "Basic eDp5"}] * 15
     answers = [api.client.get("/api/v1/runbooks", headers=headers) for headers in wrong]
     assert [each.status_code for each in answers[:9]] == [401] * 9
-    assert answers[-1].status_code == 429
-    assert int(refused(answers[-1], 429, "too_many_requests") and answers[-1].headers["retry-after"]) >= 1
+    limited = next(each for each in answers if each.status_code != 401)
+    refused(limited, 429, "too_many_requests")
+    assert int(limited.headers["retry-after"]) >= 1
     assert asked(api, "GET", "/runbooks").status_code == 200
-    assert api.client.get("/runbooks").status_code == 429
-    assert api.client.post("/hooks/events", content=b"{}").status_code == 429
+    for method, path in (("GET", "/runbooks"), ("POST", "/hooks/events"), ("GET", "/api/v1/openapi.json")):
+        assert 429 in {api.client.request(method, path).status_code for _ in range(40)}, path
     for path in ("/livez", "/readyz", "/healthz", "/metrics"):
         assert api.client.get(path).status_code in (200, 503)
     assert api.client.post("/slack/events").status_code != 429

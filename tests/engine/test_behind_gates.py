@@ -587,6 +587,35 @@ def test_a_token_that_only_reads_agrees_to_nothing(house: House, target: Target)
         skipping.agree(house.rt, replace(DAVE, scopes=frozenset({Scope.READ, Scope.RUN})), run, "backup")
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_child_that_had_no_gate_then_is_taken_over_as_it_was(house: House, target: Target, inside: bool) -> None:
+    """Although the newest version of its runbook has one: nothing of it is done again."""
+    house.publish(runbook("child", http("b", target.url("/b"))))
+    run = house.begin(branch("way", "true", [SUB]) if inside else SUB, act(target))
+    assert house.run(child(house, run, "way.sub" if inside else "sub")) == "SUCCESS"
+    assert house.run(run) == "SUCCESS"
+    house.publish(runbook("child", gate("ok"), http("b", target.url("/b"))))
+    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    assert house.run(again) == "SUCCESS"
+    assert target.paths() == ["/b", "/act/x", "/act/x"]
+    house.check_books(again)
+
+
+def test_what_a_person_had_skipped_stays_skipped_in_a_replay(house: House, target: Target) -> None:
+    """A branch that holds a run without gates, too; and who had it skipped does not decide about what is left."""
+    house.publish(runbook("child", http("b", target.url("/b"))))
+    run = house.begin(http("a", target.url("/a")), branch("way", "true", [SUB]), gate("ok"), act(target))
+    skipping.skip(house.rt, BOB, run, "way", "not needed")
+    house.run(run)
+    approve(house, run)
+    assert house.run(run) == "SUCCESS"
+    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    house.run(again)
+    approve(house, again)
+    assert house.run(again) == "SUCCESS"
+    assert target.paths() == ["/a", "/act/x", "/act/x"]
+
+
 # What nobody puts up with
 
 

@@ -2,6 +2,7 @@
 
 from bot.api.models.base import Cancel, Page, Why, ms
 from bot.api.models.executions import (
+    Agree,
     Attempt,
     Ballot,
     Event,
@@ -49,9 +50,9 @@ from bot.api.models.runbooks import (
 )
 
 __all__ = [
-    "Approve", "Attempt", "AuditRow", "Ballot", "Cancel", "Chain", "Changes", "Deprecate", "Diff", "EditedIncident",
-    "Event", "Execute", "Execution", "ExecutionDetail", "Explanation", "Gate", "Handover", "Incident", "Logs",
-    "NewIncident", "Page", "Replay", "Resolve", "Retry", "RollBack", "Ruling", "Runbook", "RunbookDetail", "Start",
-    "Started", "Step", "StepDetail", "Story", "SyncChange", "Synced", "Token", "Version", "VersionDetail", "Why",
-    "Written", "execution_fields", "ms", "runbook_fields", "step_fields",
+    "Agree", "Approve", "Attempt", "AuditRow", "Ballot", "Cancel", "Chain", "Changes", "Deprecate", "Diff",
+    "EditedIncident", "Event", "Execute", "Execution", "ExecutionDetail", "Explanation", "Gate", "Handover",
+    "Incident", "Logs", "NewIncident", "Page", "Replay", "Resolve", "Retry", "RollBack", "Ruling", "Runbook",
+    "RunbookDetail", "Start", "Started", "Step", "StepDetail", "Story", "SyncChange", "Synced", "Token", "Version",
+    "VersionDetail", "Why", "Written", "execution_fields", "ms", "runbook_fields", "step_fields",
 ]  # fmt: skip

@@ -26,7 +26,7 @@ def ms(time: datetime | None) -> int | None:
     """A time as epoch milliseconds; one that says no zone is in UTC."""
     if time is None:
         return None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def fields_of(model: type[BaseModel], record: object, **more: Any) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, Why, fields_of, moment
+from engine import decide
+from engine.decide import HELD_GATE
 from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
 from engine.explain import Explanation as Explained
 from engine.roles import describe_approvers
-from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, StepStatus
 
 
@@ -31,12 +33,14 @@ class Execution(BaseModel):
     trigger: str
     requester: str
     owner: Annotated[str, Field(description="Who answers for it: whom it was handed to, else who asked for it.")]
+    offered_to: Annotated[str | None, Field(description="To whom it is offered, until they take it over.")]
     reason: str
     incident: Json = Field(description="What it is about; null where that belongs to a channel that is not yours.")
     result: Json
     error: Json
     paused_reason: str | None
     replay_of: str | None
+    asking: int = Field(description="Gates that are asked again before anything else goes on.")
     queued_in: str | None = Field(description="The concurrency group whose slot it waits for.")
     last_event: int = Field(description="The number of its newest event.")
     created_at: datetime
@@ -63,6 +67,27 @@ def execution_fields(record: ExecutionRecord) -> dict[str, Any]:
     return fields_of(Execution, record, **renamed)
 
 
+class Skip(BaseModel):
+    """Somebody's wish that a step be skipped, which is done when its turn comes.
+
+    Until it is `agreed` it is only asked for: a gate has let the step on, and one of its approvers has to agree.
+    """
+
+    by: str
+    reason: str
+    at: datetime
+    agreed: bool
+    agreed_by: list[str]
+
+    @staticmethod
+    def of(wish: Any) -> Skip | None:
+        if not wish:
+            return None
+        who = list(dict.fromkeys(each for each in wish["agreed"].values() if each))
+        agreed = decide.skip_agreed(wish)
+        return Skip(by=wish["by"], reason=wish["reason"], at=moment(wish["at"]), agreed=agreed, agreed_by=who)
+
+
 class Step(BaseModel):
     """A step in an execution. `step` is its path, as the card writes it: `restart`, `each[3].check`."""
 
@@ -75,6 +100,7 @@ class Step(BaseModel):
     outputs: Json
     error: Json
     note: str
+    skip: Skip | None
     due_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -85,7 +111,8 @@ class Step(BaseModel):
 
 
 def step_fields(record: StepRunRecord) -> dict[str, Any]:
-    return fields_of(Step, record, step=record.path, id=record.step_id)
+    error = {key: value for key, value in (record.error or {}).items() if key != HELD_GATE} or None
+    return fields_of(Step, record, step=record.path, id=record.step_id, skip=Skip.of(record.skip), error=error)
 
 
 class Attempt(BaseModel):
@@ -119,11 +146,18 @@ class Vote(BaseModel):
     comment: str
     at: datetime
 
+    @staticmethod
+    def of(record: VoteRecord) -> Vote:
+        return Vote(**fields_of(Vote, record, at=moment(record.at)))
+
 
 class Gate(BaseModel):
     """What a run waits for people to decide. Send `digest` along with a vote to decide about exactly what was shown.
 
-    `missing` is how many more approvals it needs; `unmet` says which of its minima nobody meets yet.
+    `missing` is how many more approvals it needs; `unmet` says which of its minima nobody meets yet. `barred` are those
+    who had a step of `preview` skipped and so may not decide; nor may who asked for the run, owned it or chose its
+    values. An entry of `preview` with `instead` is not done, or not done again, and says why. `rejected_before` are the
+    rejections of an open gate when it was asked earlier, also in a run that this one replays, the newest first.
     """
 
     step: str
@@ -135,20 +169,22 @@ class Gate(BaseModel):
     approvers: str
     missing: int
     unmet: list[str]
+    barred: list[str]
     opened_at: datetime
     expires_at: datetime
     decided_at: datetime | None
     votes: list[Vote]
+    rejected_before: list[Vote]
 
     @staticmethod
     def of(view: GateView, team: str | None) -> Gate:
         gate = view.approval
-        votes = [
-            Vote(person=each.person, decision=each.decision, comment=each.comment, at=moment(each.at))
-            for each in view.votes
-        ]
-        who = describe_approvers(gate.approvers, team)
-        more = {"step": gate.path, "approvers": who, "missing": view.missing, "unmet": list(view.unmet), "votes": votes}
+        more = {
+            "step": gate.path, "approvers": describe_approvers(gate.approvers, team), "missing": view.missing,
+            "unmet": list(view.unmet), "barred": list(gate.barred or ()),
+            "votes": [Vote.of(each) for each in view.votes],
+            "rejected_before": [Vote.of(each) for each in view.rejected_before],
+        }  # fmt: skip
         return Gate(**fields_of(Gate, gate, **more))
 
 
@@ -208,7 +244,7 @@ class Replay(Why):
 
 
 class Handover(Why):
-    """Who answers for the run from now on, as a Slack user id."""
+    """To whom the run is offered, as a Slack user id; to whom it is now takes an offer back."""
 
     to: Annotated[str, Field(pattern="^[UW][A-Z0-9]{2,20}$")]
 
@@ -231,6 +267,12 @@ class Ballot(Asked):
 
     comment: Text = ""
     digest: Annotated[str | None, Field(max_length=100)] = None
+
+
+class Agree(Asked):
+    """An approver's word that a step is skipped. With `asked_at`, a `skip`'s `at`, it counts only for that asking."""
+
+    asked_at: datetime | None = None
 
 
 class Cause(BaseModel):

@@ -152,6 +152,8 @@ def _small_print(view: ExecutionView) -> list[str]:
         parts.append(f"took {duration(execution.ended_at - execution.created_at)}{f' ({spent})' if spent else ''}")
     if execution.owner:
         parts.append(f"now with {person(execution.owner)}")
+    if execution.offered_to and not execution.status.ended:
+        parts.append(f"offered to {person(execution.offered_to)}")
     if execution.replay_of:
         parts.append(f"replays {code(execution.replay_of)}")
     about = str((execution.incident or {}).get("permalink", ""))

@@ -36,7 +36,7 @@ from bot.slack.ids import (
 from bot.slack.views import fields
 from bot.slack.views.fields import plain_text
 from bot.slack.views.gate import gate_blocks
-from bot.slack.views.parts import context
+from bot.slack.views.parts import context, section
 from bot.slack.views.text import channel, code, inline, person
 from engine.definition.model import Runbook
 from storage.records import RunbookRecord
@@ -156,12 +156,16 @@ def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     return _modal(Form.SKIP, "Skip a step", "Skip", [*blocks, _reason("Reason", "It goes into the record.")], ref)
 
 
-def gate_form(gate: GateView, requester: str) -> dict[str, Any]:
-    """A gate to be decided away from its channel: all that its own message shows, with its buttons."""
+def gate_form(gate: GateView, requester: str, note: str = "") -> dict[str, Any]:
+    """A gate to be decided away from its channel: all that its own message shows, with its buttons.
+
+    `note` is mrkdwn that stands above it.
+    """
     approval = gate.approval
     what = f"Run {code(approval.execution_id)}, asked for by {person(requester)}."
     view = {"type": "modal", "title": plain_text("A gate", 24), "close": plain_text("Close", 24)}
-    return {**view, "blocks": [block.to_dict() for block in [context(what), *gate_blocks(gate)]]}
+    above = [section(note)] if note else []
+    return {**view, "blocks": [block.to_dict() for block in [*above, context(what), *gate_blocks(gate)]]}
 
 
 def refused_view(title: str, text: str) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
+from bot import preview
 from bot.slack.ids import Action, GateRef
-from bot.slack.views.parts import Message, actions, button, context, message, section
-from bot.slack.views.text import as_json, code_block, escape, inline, person, pieces, when
+from bot.slack.views.parts import Message, actions, button, context, message, noted, section, within
+from bot.slack.views.text import code, code_block, cut, escape, inline, one_line, person, pieces, when
 from bot.slack.views.words import approver_words, gate_words
-from storage.records import Json, VoteRecord
+from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision
 
 if TYPE_CHECKING:
@@ -18,15 +19,10 @@ if TYPE_CHECKING:
 
 _PIECE, _PIECES = 2800, 2
 """Characters in one block of a preview, escaped, and blocks of it in one message."""
-_SHORT = 600
-_CALLS = {
-    "http": ("method", "url"),
-    "poll": ("kind", "method", "url"),
-    "grpc": ("kind", "target", "service", "method"),
-    "runbook": ("kind", "id"),
-}
-"""The keys of a preview that say in short what is called, by the kind of step; others say their kind."""
-_BLOCKS = ("then", "else", "steps")
+_SETTLED_ROOM = 2500
+"""Characters for the steps that would not be done."""
+_REJECTIONS = 5
+"""Earlier rejections that are told."""
 
 
 def gate_post(gate: GateView) -> Message:
@@ -48,6 +44,7 @@ def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
     if approval.status is not ApprovalStatus.PENDING:
         decided = f"{words} {when(approval.decided_at)}" if approval.decided_at else words
         return [*blocks, context(" · ".join([decided, *(_vote(vote) for vote in gate.votes[:10])]))]
+    blocks += _rejected_before(gate)
     ref = GateRef(approval.execution_id, approval.path, approval.digest)
     blocks += actions(
         [
@@ -68,12 +65,28 @@ def _terms(gate: GateView) -> list[str]:
     end = {"approve": "it counts as approved", "reject": "it counts as rejected"}.get(
         approval.on_timeout, "the run fails"
     )
-    own = "" if approval.allow_self else "; not who asked for the run"
     return [
-        f"{left} · may decide: {approver_words(approval.approvers)}{own}",
+        f"{left} · may decide: {approver_words(approval.approvers)}{barred_words(approval)}",
         f"open until {when(approval.expires_at)}, then {end}",
         " · ".join(_vote(vote) for vote in gate.votes[:10]),
     ]
+
+
+def barred_words(approval: ApprovalRecord) -> str:
+    """Who may not decide although they are among those who may, behind a semicolon; "" where nobody is kept from it."""
+    if approval.allow_self:
+        return ""
+    skipped = ", ".join(person(each) for each in (approval.barred or ())[:_REJECTIONS])
+    nor = f", nor {skipped}, who had a step of it skipped" if skipped else ""
+    return f"; not who asked for the run, owned it or chose its values{nor}"
+
+
+def _rejected_before(gate: GateView) -> list[Block]:
+    told = [
+        f"⚠️ rejected before by {person(vote.person)}{f': “{inline(vote.comment, 200)}”' if vote.comment else ''}"
+        for vote in gate.rejected_before[:_REJECTIONS]
+    ]
+    return [context(*told)] if told else []
 
 
 def _vote(vote: VoteRecord) -> str:
@@ -81,28 +94,17 @@ def _vote(vote: VoteRecord) -> str:
     return f"{person(vote.person)} {did}" + (f": “{inline(vote.comment, 200)}”" if vote.comment else "")
 
 
-def _preview(preview: Json) -> list[Block]:
-    items = preview if isinstance(preview, list) else [preview]
-    text = "\n".join(line for item in items for line in preview_lines(item))
-    found = list(pieces(text, _PIECE))
+def _preview(shown: Json) -> list[Block]:
+    """What would be done as one text, and below it what would not be, with the people who had it so."""
+    found = list(pieces("\n".join(preview.planned(shown)), _PIECE))
     rest = sum(len(piece) for piece in found[_PIECES:])
-    shown: list[Block] = [section("*What happens next:*"), *(section(code_block(piece)) for piece in found[:_PIECES])]
-    return [*shown, context(f"{rest:,} more characters are not shown here.")] if rest else shown
+    blocks: list[Block] = [section("*What happens next:*"), *(section(code_block(piece)) for piece in found[:_PIECES])]
+    blocks += [context(f"{rest:,} more characters are not shown here.")] if rest else []
+    return (blocks if found else []) + _settled(shown)
 
 
-def preview_lines(item: Json) -> list[str]:
-    """One thing that would happen: `restart: POST https://…`, a line for everything else that would be sent, and the
-    steps of a branch or a loop below it, further in."""
-    if not isinstance(item, dict):
-        return [as_json(item, _SHORT)]
-    keys = _CALLS.get(str(item.get("kind")), ("kind",))
-    call = " ".join(str(item[key]) for key in keys if item.get(key))
-    rest = {key: value for key, value in item.items() if key not in ("step", "kind", *keys)}
-    lines = [f"{as_json(item.get('step', '?'), 100)}: {as_json(call, _SHORT)}"]
-    for key, value in rest.items():
-        if key in _BLOCKS and isinstance(value, list):
-            inner = (line for each in value for line in preview_lines(each))
-            lines += [f"  {key}:", *(f"    {line}" for line in inner)]
-        elif value not in (None, "", [], {}):
-            lines.append(f"  {key}: {as_json(value, _SHORT)}")
-    return lines
+def _settled(shown: Json) -> list[Block]:
+    lines = [f"• {code(step, 120)}: {noted(cut(one_line(why), 300))}" for step, why in preview.settled(shown)]
+    if not lines:
+        return []
+    return [section("\n".join(["*Not done, or not done again:*", *within(lines, _SETTLED_ROOM)]))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,14 @@ from slack_sdk.models.blocks import (
 )
 
 from bot.slack.ids import Action, Ref, encode
-from bot.slack.views.text import cut, plain
+from bot.slack.views.text import cut, escape, person, plain
 
 SECTION_LIMIT = 2900
 """Characters in a section's text; Slack refuses more than 3000."""
+_SAID_BY = re.compile(
+    r"(?:^|· )(?:\w+, said by|(?:to be )?skipped by|asked by) ([UW][A-Z0-9]{5,20})(?=: | to be skipped: )"
+)
+"""How the engine's notes begin that name a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +126,14 @@ def rich(*texts: str | Person) -> dict[str, Any]:
         for text in texts
     ]
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
+
+
+def by_name(text: str) -> list[str | Person]:
+    """A note, with the person who gave it by name where the engine says who that was."""
+    found = _SAID_BY.search(text)
+    return [text[: found.start(1)], Person(found[1]), text[found.end(1) :]] if found else [text]
+
+
+def noted(text: str) -> str:
+    """The same as mrkdwn."""
+    return "".join(person(part.user_id) if isinstance(part, Person) else escape(part) for part in by_name(text))

@@ -1,4 +1,4 @@
-"""What can be done with a run as it stands: pure rules that the card's buttons and the skip form are made from.
+"""What can be done with a run as it stands: pure rules that the card's buttons are made from.
 
 They mirror what `engine.controls` refuses, so that nothing is offered in vain; the engine has the last word.
 """
@@ -8,27 +8,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.slack.ids import Action
-from bot.slack.views.words import CONTAINERS
-from engine import reopening
-from engine.definition.graph import holds_gate
+from engine import reopening, skipping
 from storage.records import ExecutionRecord, StepRunRecord
-from storage.states import ExecutionStatus, Phase, StepStatus
+from storage.states import ExecutionStatus, Phase
 
 if TYPE_CHECKING:
     from engine.executions import ExecutionView
 
 _WELL = (None, ExecutionStatus.SUCCESS)
-_SKIPPABLE = {StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN}
 
 
 def actions(view: ExecutionView) -> list[Action]:
     """The acts on the whole run that are possible now, in the order in which they are shown."""
     execution = view.execution
     if execution.status.ended:
-        return [Action.SKIP] if skippable(view) else []
+        return [Action.SKIP] if skipping.skippable(view) else []
     paused = execution.status is ExecutionStatus.PAUSED
     found = [Action.RESUME if paused else Action.PAUSE]
-    found += [Action.SKIP] if skippable(view) else []
+    found += [Action.SKIP] if skipping.skippable(view) else []
     return [*found, Action.CANCEL if _in_main(execution) else Action.END_NOW]
 
 
@@ -48,26 +45,5 @@ def retryable(view: ExecutionView) -> list[StepRunRecord]:
     return sorted(found, key=view.steps.index)
 
 
-def skippable(view: ExecutionView) -> list[StepRunRecord]:
-    """The steps that can be skipped now; never a gate or what holds one, since that would pass it unasked."""
-    execution = view.execution
-    if execution.status.ended:
-        return [step for step in retryable(view) if not _gated(view, step)]
-    if not _starts_steps(execution):
-        return []
-    here = [step for step in view.steps if step.phase is execution.phase and step.status in _SKIPPABLE]
-    begun = [step for step in here if step.kind in CONTAINERS and step.status is StepStatus.WAITING]
-    return [step for step in here if step not in begun and not _gated(view, step)]
-
-
-def _gated(view: ExecutionView, step: StepRunRecord) -> bool:
-    known = view.runbook.by_id.get(step.step_id)
-    return known is None or holds_gate(known)
-
-
 def _in_main(execution: ExecutionRecord) -> bool:
     return execution.phase is Phase.MAIN and execution.ending is not ExecutionStatus.CANCELLED
-
-
-def _starts_steps(execution: ExecutionRecord) -> bool:
-    return execution.ending is None or execution.phase is not Phase.MAIN

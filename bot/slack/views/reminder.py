@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slack_sdk.models.blocks import ActionsBlock, Block
+from slack_sdk.models.blocks import ActionsBlock
 
 from bot.slack.views.gate import gate_blocks
 from bot.slack.views.parts import Message, context, message, said, section
@@ -31,17 +31,24 @@ def told_directly(gate: GateView, view: ExecutionView, permalink: str, command: 
     `permalink` is "" where there is none; what can be typed instead begins with `command`. A decided gate says so.
     """
     approval, execution = gate.approval, view.execution
-    what = f"{inline(view.runbook.name, 150)}, {code(execution.id)}"
-    blocks: list[Block] = [section(f"*A decision is asked of you:* {what}")]
-    blocks += [block for block in gate_blocks(gate) if block.type != ActionsBlock.type]
-    if approval.status is ApprovalStatus.PENDING:
-        typed = code(f"{command} approve {execution.id} {approval.path}", 300)
-        where = f"{link(permalink, 'Go to the gate')}, or type {typed} here." if permalink else f"Type {typed} here."
-        blocks.append(section(where))
-    else:
-        blocks += [context(link(permalink, "Go to the gate"))] if permalink else []
     _, words = gate_words(approval)
-    return message(f"{words}: {inline(approval.path, 120)} of {inline(execution.id, 40)}", blocks)
+    drawn = message(f"{words}: {inline(approval.path, 120)} of {inline(execution.id, 40)}", gate_blocks(gate))
+    typed = "" if gate.approval.status is not ApprovalStatus.PENDING else f"{command} approve {execution.id}"
+    return asked_directly(drawn, view, permalink, f"{typed} {approval.path}" if typed else "")
+
+
+def asked_directly(drawn: Message, view: ExecutionView, permalink: str, typed: str) -> Message:
+    """What is asked in a thread, for one person. `typed` is what they can type instead, "" where it is over."""
+    what = f"{inline(view.runbook.name, 150)}, {code(view.execution.id)}"
+    blocks = [section(f"*A decision is asked of you:* {what}").to_dict()]
+    blocks += [block for block in drawn.blocks if block["type"] != ActionsBlock.type]
+    there = link(permalink, "Go there") if permalink else ""
+    if typed:
+        say = code(typed, 300)
+        blocks.append(section(f"{there}, or type {say} here." if there else f"Type {say} here.").to_dict())
+    elif there:
+        blocks.append(context(there).to_dict())
+    return Message(drawn.text, tuple(blocks))
 
 
 def unheard(view: ExecutionView, where: str, reason: str) -> Message:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
 
-from bot.slack.views.parts import Person, rich, sections
-from bot.slack.views.text import as_json, code, cut, escape, inline, is_person, one_line, person, plain
-from bot.slack.views.words import PHASES, error_field, never_started, step_words, task_status
+from bot.slack.views.parts import Person, by_name, noted, rich, sections
+from bot.slack.views.text import as_json, code, cut, inline, is_person, one_line, person, plain
+from bot.slack.views.words import PHASES, error_field, never_started, skip_wish, step_words, task_status
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
@@ -29,7 +29,6 @@ _LOOP = 6
 """Inner steps of a loop that are all shown; of more, rounds that are done are only counted."""
 _ROUND = re.compile(r"[^\[]+\[\d+\]")
 _DONE = {StepStatus.SUCCESS, StepStatus.SKIPPED}
-_SAID_BY = re.compile(r"(?:^|· )(?:\w+, said|skipped) by ([UW][A-Z0-9]{5,20})(?=: )")
 _SETTLED = {StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.BLOCKED}
 _ORDER = tuple(Phase)
 Place = tuple[int, ...]
@@ -107,7 +106,7 @@ def _task(view: ExecutionView, step: StepRunRecord, room: int) -> TaskCardBlock:
         task_id=f"step-{step.id}",
         title=plain(step_title(view.runbook, step), 120),
         status=task_status(step),
-        details=rich(*_named(plain(details, min(200, room)))) if details else None,
+        details=rich(*by_name(plain(details, min(200, room)))) if details else None,
         output=rich(*output) if output else None,
     )
 
@@ -130,7 +129,7 @@ def lines(view: ExecutionView) -> list[Block]:
 
 def _line_note(view: ExecutionView, step: StepRunRecord, room: int) -> str:
     text = cut(one_line(_rounds(view, step) or note_of(step) or _output(step)), room)
-    return "".join(person(part.user_id) if isinstance(part, Person) else escape(part) for part in _named(text))
+    return noted(text)
 
 
 def step_title(runbook: Runbook, step: StepRunRecord) -> str:
@@ -161,15 +160,10 @@ def _rounds(view: ExecutionView, step: StepRunRecord) -> str:
     return f"{count} round{'' if count == 1 else 's'} done" if len(inside) > _LOOP else ""
 
 
-def _named(text: str) -> list[str | Person]:
-    """A note, with the person who gave it by name where the engine says who that was."""
-    found = _SAID_BY.search(text)
-    return [text[: found.start(1)], Person(found[1]), text[found.end(1) :]] if found else [text]
-
-
 def note_of(step: StepRunRecord) -> str:
-    """What is said of a step beside its state."""
-    return error_field(step.error, "message") or step.note
+    """What is said of a step beside its state, and that somebody wants it skipped."""
+    said = error_field(step.error, "message") or step.note
+    return " · ".join(part for part in (said, skip_wish(step)) if part)
 
 
 def _output(step: StepRunRecord) -> str:

@@ -24,13 +24,17 @@ _DEEDS = {
     "execution.pause": "paused",
     "execution.resume": "resumed",
     "execution.cancel": "cancelled",
-    "execution.handover": "handed over",
+    "execution.offer": "offered",
+    "execution.handover": "took over",
     "execution.evidence": "took the evidence of",
     "step.retry": "retried a step of",
-    "step.skip": "skipped a step of",
+    "step.skip": "asked to skip a step of",
+    "step.skip_agree": "agreed to skip a step of",
     "step.resolve": "settled a step of",
     "approval.vote": "voted on",
     "approval.withdraw": "took a vote back on",
+    "approval.change": "changed what is asked at a gate of",
+    "gate.bypassed": "kept a step from passing a gate of",
     "approval.expire": "let a gate run out in",
     "incident.open": "opened",
     "incident.set": "changed",
@@ -122,6 +126,7 @@ def _deed(row: AuditRecord) -> str:
     detail = row.detail if isinstance(row.detail, dict) else {}
     why = next((str(detail[key]) for key in ("reason", "comment", "note") if detail.get(key)), "")
     step = f" ({code(str(detail['step']), 80)})" if detail.get("step") else ""
-    did = _DEEDS.get(row.action, inline(row.action, 40))
-    to = f" to {person(str(detail['to']))}" if detail.get("to") else ""
+    withdrawn = row.action == "execution.offer" and not detail.get("to")
+    did = "took back the offer of" if withdrawn else _DEEDS.get(row.action, inline(row.action, 40))
+    to = f" to {person(str(detail['to']))}" if detail.get("to") not in (None, "", row.actor) else ""
     return f"• {when(row.at)} {who} {did} {what}{step}{to}" + (f": {inline(why, 150)}" if why else "")

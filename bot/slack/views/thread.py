@@ -12,10 +12,12 @@ from storage.records import EventRecord, ExecutionRecord
 from storage.states import Decision, ExecutionStatus, Phase
 
 if TYPE_CHECKING:
-    from engine.executions import ExecutionView
+    from engine.executions import ExecutionView, GateView
 
 _TOLD_BY_OTHERS = {"rejected", "approval_timeout", "marked_failed"}
 """Failures that a person's vote, a gate's end or a person's word has told of already."""
+_NAMED = 10
+"""People named in one line."""
 _BY_HAND = "paused by hand"
 """What the engine notes where nobody gave a reason."""
 _WORTH_TELLING_MS = 1_000
@@ -26,7 +28,7 @@ _LONG_RETRY_MS = 30_000
 def line(event: EventRecord, view: ExecutionView) -> str | None:
     """One event as mrkdwn, or None where the card says enough.
 
-    A gate's opening and a `message` step are messages of their own.
+    What asks people something, and a `message` step, are messages of their own.
     """
     if event.kind == "ended":
         return ended(event, view)
@@ -165,9 +167,44 @@ def _resumed(event: EventRecord, _: ExecutionRecord) -> str:
     return f"▶️ {person(event.actor)} resumed this run{_because(_text(event, 'reason'))}"
 
 
+def _offered(event: EventRecord, _: ExecutionRecord) -> str:
+    """An offer itself is a message with a button."""
+    return f"🤝 {person(event.actor)} took back the offer of this run{_because(_text(event, 'reason'))}"
+
+
 def _handed_over(event: EventRecord, _: ExecutionRecord) -> str:
-    to = event.data.get("to") if isinstance(event.data, dict) else None
-    return f"🤝 {person(event.actor)} handed this run over to {person(to)}{_because(_text(event, 'reason'))}"
+    was = event.data.get("was") if isinstance(event.data, dict) else None
+    return f"🤝 {person(event.actor)} took this run over from {person(was)}{_because(_text(event, 'reason'))}"
+
+
+def _marked(event: EventRecord, _: ExecutionRecord) -> str:
+    asked = f"⏭️ {person(event.actor)} wants {_step(event)} skipped, which is done when its turn comes"
+    return f"{asked}{_because(_text(event, 'reason'))}"
+
+
+def _agreed(event: EventRecord, _: ExecutionRecord) -> str:
+    by = event.data.get("by") if isinstance(event.data, dict) else None
+    return f"👍 {person(event.actor)} agreed that {_step(event)} is skipped, as {person(by)} asked."
+
+
+def _bypassed(event: EventRecord, _: ExecutionRecord) -> str:
+    gates = event.data.get("gates") if isinstance(event.data, dict) else None
+    lacking = ", ".join(f"*{inline(str(each), 120)}*" for each in gates) if isinstance(gates, list) else "a gate"
+    return (
+        f"🚨 This run was ended: {_step(event)} was about to begin, and {lacking} had not let it on. Nothing of it was "
+        "done. This should not be possible: whoever runs this bot has to look into it."
+    )
+
+
+def look_again(event: EventRecord, gate: GateView) -> str:
+    """The word that a gate asks something else than before, to those whose votes that voids."""
+    void = event.data.get("void") if isinstance(event.data, dict) else None
+    voters = [person(str(each)) for each in void[:_NAMED]] if isinstance(void, list) else []
+    changed = f"🔄 What *{inline(gate.approval.path, 120)}* asks has changed"
+    if not voters:
+        return f"{changed}: please look again before you decide."
+    votes = "vote of {} is" if len(voters) == 1 else "votes of {} are"
+    return f"{changed}; the {votes.format(', '.join(voters))} void. Please look again."
 
 
 def _phase(event: EventRecord, _: ExecutionRecord) -> str | None:
@@ -212,6 +249,11 @@ _LINES: dict[str, Callable[[EventRecord, ExecutionRecord], str | None]] = {
     "quarantined": lambda event, _: f"❌ This run cannot go on and has ended{_because(_text(event, 'message'))}",
     "timed_out": lambda *_: "⌛ The time for running is used up.",
     "cleanup_ended": lambda event, _: f"⛔ {person(event.actor)} ended the cleanup{_because(_text(event, 'reason'))}",
+    "handover_offered": _offered,
     "handed_over": _handed_over,
+    "skip_marked": _marked,
+    "skip_agreed": _agreed,
+    "skip_dropped": lambda event, _: f"⏭️ {_step(event)} is not skipped after all{_because(_text(event, 'reason'))}",
+    "gate_bypassed": _bypassed,
     "cancel_requested": lambda event, _: f"⛔ {person(event.actor)} asked to cancel{_because(_text(event, 'reason'))}",
 }

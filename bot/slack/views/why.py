@@ -20,6 +20,7 @@ MOST_NAMED, _ROOM = 8, 9_000
 """People that are named, and characters for all reasons: Slack refuses messages of about 13,000."""
 _THEN = {"approve": "it counts as approved", "reject": "it counts as rejected"}
 _PHASES = {"main": "its running steps finish", "undo": "undoing what was done", "on_failure": "handling the failure"}
+_AT_STEPS = ("approve", "reject", "retry", "skip", "agree", "resolve")
 _RESULTS = {"FAILED": "failing", "CANCELLED": "being cancelled", "SUCCESS": "finishing"}
 
 
@@ -32,6 +33,7 @@ def why_view(explained: Explanation, command: str) -> Message:
     blocks += [context(f"{explained.more} more steps are under way.")] if explained.more else []
     facts = [f"started by {person(run.requester)} {when(run.created_at)}"]
     facts += [f"now with {person(run.owner)}"] if run.owner else []
+    facts += [f"offered to {person(run.offered_to)}"] if run.offered_to and not run.status.ended else []
     return message(inline(title), [*blocks, context(" · ".join(facts))])
 
 
@@ -62,7 +64,7 @@ def _told(reason: Reason, run: ExecutionRecord, command: str) -> str:
 
 def _spoken(verb: str, reason: Reason, run: ExecutionRecord, command: str) -> str:
     """The words to type, with what the verb needs."""
-    step = f" {reason.path}" if reason.path and verb in ("approve", "reject", "retry", "skip", "resolve") else ""
+    step = f" {reason.path}" if reason.path and verb in _AT_STEPS else ""
     name, _, option = verb.partition(" ")
     tail = {"resolve": ' done note="…"', "skip": ' reason="…"', "reject": ' comment="…"'}.get(
         name, f" {option}" if option else ""
@@ -104,7 +106,20 @@ def _gate(reason: Reason) -> str:
     more = f"{facts['missing']} more approval{'' if facts['missing'] == 1 else 's'}"
     among = f", among them {inline(', '.join(facts['unmet']), 300)}" if facts["unmet"] else ""
     then = _THEN.get(str(facts["then"]), "the run fails")
-    return f"✋ {_step(reason)} waits for {more}{among}{_since(reason)}{had}{_until(reason, 'until')}; then {then}."
+    before = ", ".join(person(vote["person"]) for vote in facts.get("rejected_before", []))
+    rejected = f" Rejected before by {before}." if before else ""
+    waits = f"{_step(reason)} waits for {more}{among}{_since(reason)}{had}{_until(reason, 'until')}"
+    return f"✋ {waits}; then {then}.{rejected}"
+
+
+def _skip_asked(reason: Reason) -> str:
+    gates = ", ".join(f"*{inline(str(each), 120)}*" for each in reason.facts["gates"])
+    by = person(reason.facts["by"])
+    return f"⏭️ {by} asks to skip {_step(reason)}{_since(reason)}: one who decides at {gates} has to agree."
+
+
+def _offered(reason: Reason) -> str:
+    return f"🤝 It is offered by {person(reason.facts['by'])} to {people(reason.who)}, who has not taken it over yet."
 
 
 def _event(reason: Reason) -> str:
@@ -177,6 +192,8 @@ _SENTENCES: Mapping[str, Callable[[Reason], str]] = {
     "gate": _gate,
     "event": _event,
     "unknown": lambda reason: f"❓ {_step(reason)} was sent and nobody saw how it ended: a person has to say.",
+    "skip_asked": _skip_asked,
+    "offered": _offered,
     "paused": _paused,
     "ending": _ending,
     "failed": _failed,

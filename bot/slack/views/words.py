@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.slack.views.text import duration, group, inline, person
+from engine import decide
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, VersionStatus
 
@@ -55,6 +56,9 @@ _DOING = {
     Phase.FINALLY: "finishing",
 }
 CONTAINERS = ("branch", "loop")
+_MAY_BE_SKIPPED = (
+    StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN, StepStatus.FAILED,
+)  # fmt: skip
 _WORTH_TELLING_MS = 1_000
 _BETWEEN = {
     "poll": "checking, {} times so far",
@@ -130,6 +134,15 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
     elif step.status is StepStatus.READY and step.attempts > 0:
         words = f"about to be tried again, {step.attempts} so far"
     return icon, words
+
+
+def skip_wish(step: StepRunRecord) -> str:
+    """That a step which is still open is to be skipped, and who asked for it; "" where nobody did."""
+    agreed = decide.skip_agreed(step.skip)
+    if not step.skip or step.status not in ((StepStatus.BLOCKED,) if agreed else _MAY_BE_SKIPPED):
+        return ""
+    by, why = step.skip["by"], step.skip["reason"]
+    return f"to be skipped by {by}: {why}" if agreed else f"asked by {by} to be skipped: {why}"
 
 
 def never_started(step: StepRunRecord) -> bool:
