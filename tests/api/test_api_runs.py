@@ -75,7 +75,10 @@ def test_a_run_is_handed_over(api: Api) -> None:
     people.remember(api.house.rt, PersonRecord("U0BOB0001", "bob", None, "member", None, api.house.clock.time))
     done = api.post(f"/executions/{run}/handover", ALICE, {"to": "U0BOB0001", "reason": "my shift ends"})
     assert done.status_code == 200, done.text
-    assert done.json()["owner"] == "U0BOB0001"
+    assert (done.json()["owner"], done.json()["offered_to"]) == (ALICE.user_id, "U0BOB0001")
+    refused(api.post(f"/executions/{run}/handover/accept", DAVE), 409, "conflict")
+    taken = api.post(f"/executions/{run}/handover/accept", BOB).json()
+    assert (taken["owner"], taken["offered_to"]) == ("U0BOB0001", None)
     refused(api.post(f"/executions/{run}/handover", ALICE, {"to": "bob"}), 422, "invalid_parameters")
 
 
