@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from house import ALICE, CAROL, HOUR, House, Target, gate, http, poll, runbook
 from local_server import answer
 from test_flow import branch, loop
 
-from engine import approvals, controls, skipping
-from storage.states import Decision
+from engine import approvals, catalog, controls, rows, skipping
+from storage import database, steps
+from storage.states import Decision, Phase
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
 BUSY = answer(b"busy", "503 Service Unavailable", "Retry-After: 1")
@@ -158,3 +160,48 @@ def test_containers_of_a_cleanup_run_again_with_all_that_is_in_them(house: House
     assert target.paths() == ["/a", *once] * 2
     assert again(house, run) == "SUCCESS"
     assert target.paths()[2 * len(["/a", *once]) :] == ["/a", *(["/other"] if kind == "branch" else once)]
+
+
+def test_a_loop_goes_over_what_there_is_this_time(house: House, target: Target) -> None:
+    """Its items are rendered anew."""
+    over = loop("each", http("one", target.url("/{{ item }}")), items="{{ [steps.a.outputs.status] }}")
+    run = failed(house, target, **{"finally": [over]})
+    assert again(house, run) == "FAILED"
+    assert again(house, run) == "SUCCESS"
+    assert target.paths() == ["/a", "/400", "/a", "/400", "/a", "/200"]
+
+
+@pytest.mark.parametrize("kind", ["branch", "loop"])
+def test_a_container_that_failed_in_one_cleanup_goes_on_in_the_next(house: House, target: Target, kind: str) -> None:
+    """Nothing in it counts as failed or stopped before it runs; what it had not reached is reached."""
+    target.does["/one"] = [BROKEN, FINE]
+    inner = [http("one", target.url("/one")), http("two", target.url("/two"))]
+    holder = branch("way", "true", inner) if kind == "branch" else loop("way", *inner, items=[1])
+    run = failed(house, target, **{"finally": [holder]})
+    assert target.paths() == ["/a", "/one"]
+    assert again(house, run) == "FAILED"
+    assert target.paths()[2:] == ["/a", "/one", "/two"]
+    assert house.step(run, "way").status == "SUCCESS"
+
+
+def test_nothing_of_the_first_time_is_left(house: House, target: Target) -> None:
+    """A step that waits for its turn in the second cleanup is as it was before the first."""
+    wait = {"id": "hear", "type": "wait", "with": {"key": "k"}}
+    run = house.begin(http("a", target.url("/a")), **{"finally": [wait, http("tidy", target.url("/tidy"))]})
+    target.does["/a"] = [BROKEN]
+    assert house.run(run) == "WAITING"
+    skipping.skip(house.rt, CAROL, run, "hear", "nobody tells")
+    assert house.run(run) == "FAILED"
+    with database.transaction():
+        steps.edit(
+            house.step(run, "tidy"), due_at=1, deadline_at=1, failures=3, recoveries=3, worker_id="w1", started_at=1,
+            ended_at=1, outputs={"x": 1}, error={"code": "x"}, note="x", items=[1], rounds=3, wait_key="k", child="R-X",
+            skip={"by": "x"}, blocked=9, position=9,
+        )  # fmt: skip
+    controls.retry(house.rt, CAROL, run)
+    assert house.run(run) == "WAITING"
+    kept = {"id": 0, "fence": 0, "attempts": 0, "ended_seq": 0}
+    found = house.step(run, "tidy")
+    definition = catalog.definition_of(house.execution(run).version_id).by_id["tidy"]
+    assert replace(found, **kept) == rows.blocked(run, 1, definition, phase=Phase.FINALLY)
+    assert (found.fence > 0, found.attempts) == (True, 1)
