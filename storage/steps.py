@@ -10,7 +10,7 @@ import peewee as pw
 from storage import sql, workers
 from storage.known import known
 from storage.moves import STEP_MOVES, check_move
-from storage.records import AttemptRecord, Json, StepRunRecord
+from storage.records import AttemptRecord, Json, StepRunRecord, changed
 from storage.states import AttemptStatus, Phase, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
 
@@ -399,6 +399,13 @@ def attempts_of(step_run_ids: Collection[int]) -> list[AttemptRecord]:
         row["status"] = AttemptStatus(row["status"])
         found.append(AttemptRecord(**row))
     return found
+
+
+def postpone(step: StepRunRecord, due_at: int) -> None:
+    """Let a READY step run fall due later, unless somebody nudged it since it was read; needs its execution's lock."""
+    where = "id = ? AND status = 'READY' AND due_at = ?"
+    sql.update(StepRun, {"due_at": due_at}, where, step.id, step.due_at)
+    known.remember([changed(step, due_at=due_at)])
 
 
 def nudge(step_run_id: int, at: int) -> str | None:

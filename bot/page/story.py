@@ -74,6 +74,7 @@ class StepStory:
     note: str
     outputs: str
     took: str
+    tried: int
     tries: tuple[Try, ...]
 
 
@@ -225,6 +226,7 @@ def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRe
         note=note_of(step),
         outputs=_pretty(step.outputs) if step.outputs else "",
         took=took,
+        tried=step.attempts,
         tries=tuple(_try(each) for each in attempts),
     )
 
