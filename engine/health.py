@@ -14,9 +14,9 @@ from storage import audit, cards, database, executions, runbooks, workers
 from storage.records import CardRecord
 from storage.trouble import must_write
 
+PATIENCE_S = 3.0
 MAX_READY_AGE_MS = 30_000
 MAX_UNSHOWN_AGE_MS = 30_000
-PATIENCE_S = 3.0
 QUARANTINE_TOLD_MS = 86_400_000
 MOST_UNHEARD = 5
 """Runs that are named where Slack cannot show them."""
@@ -68,7 +68,7 @@ _looker = _Looker()
 
 def _into(look: Future[list[Check]], rt: Runtime) -> None:
     try:
-        look.set_result(_checks(rt))
+        look.set_result(_look(rt))
     except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
         look.set_exception(error)
 
@@ -76,12 +76,13 @@ def _into(look: Future[list[Check]], rt: Runtime) -> None:
 def checks(rt: Runtime) -> list[Check]:
     """Everything that readiness depends on. A database that is away is one failed check, not an exception.
 
-    The database has to take a write, too. Takes `PATIENCE_S` at most, and a second for Redis.
+    The database has to take a write, too. Takes `PATIENCE_S` at most, and two seconds for Redis.
     """
-    return _looker.found(rt)
+    found = _looker.found(rt)
+    return [*found, _redis(rt)] if found[0].ok else found
 
 
-def _checks(rt: Runtime) -> list[Check]:
+def _look(rt: Runtime) -> list[Check]:
     try:
         at = database.now()
         with database.reading():
@@ -100,7 +101,6 @@ def _checks(rt: Runtime) -> list[Check]:
         Check("sync", synced is not None, "the runbooks were read" if synced else "the runbooks were not read yet"),
         Check("worker", alive > 0, f"{alive} alive"),
         Check("queue", waiting < MAX_READY_AGE_MS, f"the oldest ready step has waited {waiting} ms"),
-        _redis(rt),
         _definitions(quarantined),
         *slack,
     ]

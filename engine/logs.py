@@ -36,8 +36,8 @@ FLOORS = {
 class RedactingHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to standard error. Message, arguments, exception and stack are masked, each whole.
 
-    Of the database's trouble there is one record a minute. A record is one line, whatever is in its message; the lines of its traceback stand below, indented, so that no line
-    of theirs can pass for a record.
+    Of the database's trouble there is one record a minute. A record is one line, whatever is in its message; the lines
+    of its traceback stand below, indented, so that no line of theirs can pass for a record.
     """
 
     def __init__(self, redactor: Redactor) -> None:

@@ -262,9 +262,7 @@ class Runner:
         return checked or self._still_approved(transition)
 
     def _is_no_attempt(self, transition: Transition, step: StepRunRecord) -> bool:
-        """Do at once what needs no attempt: a container begins its inner steps, a delay that is over ends, a child's end
-        is seen.
-        """
+        """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
         if step.kind in decide.CONTAINERS:
             transition.begin()
             containers.begin(transition, step)

@@ -28,11 +28,16 @@ class Trouble(StrEnum):
 
 
 _SQLITE = {
-    sqlite3.SQLITE_FULL: Trouble.FULL, sqlite3.SQLITE_READONLY: Trouble.READ_ONLY, sqlite3.SQLITE_PERM: Trouble.READ_ONLY,
-    sqlite3.SQLITE_BUSY: Trouble.BUSY, sqlite3.SQLITE_LOCKED: Trouble.BUSY, sqlite3.SQLITE_IOERR: Trouble.DISK,
-    sqlite3.SQLITE_CANTOPEN: Trouble.DISK, sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,
+    sqlite3.SQLITE_FULL: Trouble.FULL,
+    sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
+    sqlite3.SQLITE_PERM: Trouble.READ_ONLY,
+    sqlite3.SQLITE_BUSY: Trouble.BUSY,
+    sqlite3.SQLITE_LOCKED: Trouble.BUSY,
+    sqlite3.SQLITE_IOERR: Trouble.DISK,
+    sqlite3.SQLITE_CANTOPEN: Trouble.DISK,
+    sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,
     sqlite3.SQLITE_NOTADB: Trouble.DAMAGED,
-}  # fmt: skip
+}
 _POSTGRESQL = {
     "53100": Trouble.FULL, "25006": Trouble.READ_ONLY, "53300": Trouble.BUSY, "55P03": Trouble.BUSY,
     "57014": Trouble.BUSY, "40P01": Trouble.BUSY, "58030": Trouble.DISK, "XX001": Trouble.DAMAGED,
@@ -45,8 +50,9 @@ def of(error: BaseException | None) -> Trouble | None:
     for each in _chain(error):
         if isinstance(each, MaxConnectionsExceeded):
             return Trouble.BUSY
-        if isinstance(each, database.DatabaseTrouble):
-            return _told_by(each)
+        found = _told_by(each) if isinstance(each, database.DatabaseTrouble) else None
+        if found is not None:
+            return found
     return None
 
 

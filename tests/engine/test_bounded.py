@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from house import House, Target, http, poll
+from house import CAROL, House, Target, http, poll
 from local_server import answer
 
+from bot.record_text import log_text
+from engine import evidence
 from storage.attempts import KEPT_FIRST, KEPT_LAST
 
 BUSY = answer(b'{"ok":false}', "200 OK", "Content-Type: application/json")
@@ -21,3 +23,14 @@ def test_a_poll_keeps_its_first_and_last_tries(house: House, target: Target) -> 
     assert step.attempts == rounds + 1
     assert numbers == [*range(1, KEPT_FIRST + 1), *range(rounds - KEPT_LAST + 1, rounds + 2)]
     house.check_books(run)
+
+
+def test_what_is_not_kept_is_told(house: House, target: Target) -> None:
+    """Between the tries that are shown."""
+    rounds = KEPT_FIRST + KEPT_LAST + 3
+    target.does["/health"] = [BUSY] * rounds + [FINE]
+    run = house.begin(poll("healthy", target.url("/health"), "response.json.ok", timeout="1h"))
+    house.run(run)
+    text = log_text(evidence.logs(house.rt, CAROL, run))
+    assert f"-- tries {KEPT_FIRST + 1} to {KEPT_FIRST + 3} are not kept" in text
+    assert f"-- try {rounds + 1}," in text

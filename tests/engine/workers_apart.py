@@ -6,6 +6,7 @@ import os
 import secrets
 import selectors
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -61,6 +62,18 @@ def living() -> set[str]:
     with database.reading():
         query = Worker.select(Worker.id).where(Worker.ended_at.is_null() & (Worker.lease_until > database.now()))
         return {worker_id for (worker_id,) in tuples(query)}
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Somebody else holds the SQLite file's write lock."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.close()
 
 
 class Proxy:
