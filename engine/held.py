@@ -18,6 +18,7 @@ class Held:
         self._lock = threading.Lock()
         self._executions: dict[Key, str] = {}
         self._abandoned: set[Key] = set()
+        self._begun: set[Key] = set()
 
     def add(self, step: StepRunRecord) -> None:
         with self._lock:
@@ -27,6 +28,21 @@ class Held:
         with self._lock:
             self._executions.pop(_key(step), None)
             self._abandoned.discard(_key(step))
+
+    def begin(self, step: StepRunRecord) -> None:
+        """Note that this attempt is about to be made: from now on something may have been sent."""
+        with self._lock:
+            self._begun.add(_key(step))
+
+    def settle(self, step: StepRunRecord) -> None:
+        """Note that what came of this attempt is recorded, or was dropped because it came too late."""
+        with self._lock:
+            self._begun.discard(_key(step))
+
+    def was_begun(self, step: StepRunRecord) -> bool:
+        """Whether this process has made this attempt, with a result that was not recorded."""
+        with self._lock:
+            return _key(step) in self._begun
 
     def __contains__(self, step: StepRunRecord) -> bool:
         with self._lock:

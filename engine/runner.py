@@ -14,12 +14,13 @@ from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 
-from engine import asking, catalog, containers, context, decide, flow, gates, lifecycle, speaking
+from engine import asking, catalog, children, containers, context, decide, flow, gates, lifecycle, speaking
 from engine.errors import NotApproved, Undecodable
 from engine.failpoints import commit, failpoint
+from engine.heartbeat import Heartbeat
 from engine.held import Held
 from engine.lifecycle import change
-from engine.recording import record, take_over
+from engine.recording import record, take_back, take_over
 from engine.runtime import Runtime
 from engine.steps import approval
 from engine.steps.outcome import Failed, Outcome
@@ -32,9 +33,10 @@ from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
 log = logging.getLogger(__name__)
 
 _CLAIMABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
-RECORD_PATIENCE_S = 60
-"""How long a result is held while the database is away. After that the lease is gone too, and the sweeper decides."""
+RECORD_PATIENCE_S = 3_600
+"""How long a result is held while the database is away; as long as a run may take where its runbook says nothing."""
 
+RECORD_AGAIN_S = 0.5
 
 AT_ONCE = 64
 """How many steps that reach nothing outside are done in one commit, so that no lock is held for long."""
@@ -57,14 +59,19 @@ class _Done:
 
 
 class Runner:
-    """A worker process's hands. Any number of threads may call `advance` at once."""
+    """A worker process's hands. Any number of threads may call `advance` at once.
 
-    def __init__(self, rt: Runtime, worker_id: str, tools: Tools) -> None:
+    Nothing is claimed but under the lease that `heartbeat` keeps.
+    """
+
+    def __init__(self, rt: Runtime, worker_id: str, tools: Tools, heartbeat: Heartbeat | None = None) -> None:
         self.rt = rt
         self.worker_id = worker_id
         self._tools = tools
+        self._heartbeat = heartbeat
         self._held = Held()
         self._draining = threading.Event()
+        self._given_up = threading.Event()
 
     def advance(self, execution_id: str) -> None:
         """Run what is ready in an execution, one call after the other, until nothing is."""
@@ -79,7 +86,9 @@ class Runner:
         while claim is not None:
             under_way = claim.step_run
             try:
+                self._held.begin(under_way)
                 claim = self._record(claim, self._act(claim))
+                self._held.settle(under_way)
             finally:
                 self._held.drop(under_way)
 
@@ -93,6 +102,10 @@ class Runner:
     def drain(self) -> None:
         """Finish the attempts under way and claim nothing more."""
         self._draining.set()
+
+    def give_up(self) -> None:
+        """Hold no result any longer for a database that is away; what could not be recorded is taken over."""
+        self._given_up.set()
 
     def busy(self) -> int:
         """How many attempts are under way."""
@@ -110,7 +123,7 @@ class Runner:
         """Settle what the database says this worker runs although no thread of it does.
 
         That is so after a commit whose answer was lost, and after a result that could not be recorded. The worker is
-        alive, so nobody else would ever take these steps over.
+        alive, so nobody else would ever take these steps over. What no thread has begun was not sent, and begins anew.
         """
         with database.reading():
             strays = [step for step in steps.held_by(self.worker_id) if step not in self._held]
@@ -121,11 +134,13 @@ class Runner:
                 still = step is not None and (step.status, step.fence) == (stray.status, stray.fence)
                 if step is not None and still and step not in self._held:
                     log.warning("no thread runs %s of %s: taking it back", step.path, step.execution_id)
-                    take_over(transition, step)
+                    settle = take_over if self._held.was_begun(step) else take_back
+                    settle(transition, step)
+            self._held.settle(stray)
             self.rt.hint([stray.execution_id])
 
     def _claim(self, execution_id: str) -> Claim | None:
-        more = True
+        more = self._heartbeat is None or self._heartbeat.sure()
         while more and not self._draining.is_set():
             with self._held.unless_undone() as claimed:
                 done = commit("claim", execution_id, partial(self._claim_first, execution_id, claimed))
@@ -160,33 +175,36 @@ class Runner:
     def _record(self, claim: Claim, outcome: Outcome) -> Claim | None:
         """Record an outcome and claim what follows in one commit; patient while the database is away."""
         deadline = time.monotonic() + RECORD_PATIENCE_S
-        step_run = claim.step_run
+        step_run, again = claim.step_run, False
         while True:
             try:
+                if self._heartbeat is not None:
+                    self._heartbeat.sure()  # what follows is claimed only by a worker with a lease
                 with self._held.unless_undone() as claimed:
-                    act = partial(self._record_and_claim, claim, outcome, claimed)
+                    act = partial(self._record_and_claim, claim, outcome, claimed, again)
                     done = commit("record", step_run.execution_id, act)
                 break
             except database.DatabaseTrouble:
-                if time.monotonic() > deadline:
+                if self._given_up.is_set() or time.monotonic() > deadline:
                     raise
                 log.warning("the database did not take the result of %s: trying again", step_run.path, exc_info=True)
-                time.sleep(0.5)
+                self._given_up.wait(RECORD_AGAIN_S)
+                again = True
         if done.claim is None and done.more:
             self.rt.hint(done.wake)
             return self._claim(step_run.execution_id)
         return self._go_on(done)
 
-    def _record_and_claim(self, done: Claim, outcome: Outcome, claimed: list[StepRunRecord]) -> _Done:
+    def _record_and_claim(self, done: Claim, outcome: Outcome, claimed: list[StepRunRecord], again: bool) -> _Done:
         step_run = done.step_run
         execution = executions.lock_to_run(step_run.execution_id, flow.near(done.execution.version_id, step_run))
         assert execution is not None
         transition = Transition(self.rt, execution)
-        taken = self._record_one(transition, step_run, outcome)
+        taken = (again and _was_recorded(step_run)) or self._record_one(transition, step_run, outcome)
         claim, more = None, False
         if taken and not self._draining.is_set():
             claim, more = self._next(transition, claimed)
-        return _saved(transition, claim, more=more)
+        return _saved(transition, claim, more=more) if transition.changed else _Done(claim, execution, [], more)
 
     def _record_one(self, transition: Transition, step_run: StepRunRecord, outcome: Outcome) -> bool:
         if record(transition, step_run, outcome):
@@ -237,18 +255,23 @@ class Runner:
         execution = transition.execution
         if execution.status not in _CLAIMABLE or not transition.goes_on or execution.slot == "queued":
             return False
+        if self._heartbeat is not None and not self._heartbeat.holds():
+            return False
         if lifecycle.cleanup_ended(execution, transition.at):
             return False
         return checked or self._still_approved(transition)
 
     def _is_no_attempt(self, transition: Transition, step: StepRunRecord) -> bool:
-        """Do at once what needs no attempt: a container begins its inner steps, a delay that is over ends."""
+        """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
         if step.kind in decide.CONTAINERS:
             transition.begin()
             containers.begin(transition, step)
             return True
         if step.kind == "delay" and step.attempts:
             flow.succeed(transition, step, step.outputs)
+            return True
+        if step.kind == "runbook" and step.child:
+            children.look(transition, step)
             return True
         return False
 
@@ -306,6 +329,12 @@ class Runner:
             transition.pause(f"{execution.slug}@{execution.number} was deprecated. {note}".strip())
             return False
         return True
+
+
+def _was_recorded(step_run: StepRunRecord) -> bool:
+    """Whether an earlier commit, whose answer was lost, has recorded the result of this attempt."""
+    now = steps.by_id(step_run.id)
+    return now is not None and now.fence == step_run.fence and now.status is not StepStatus.RUNNING
 
 
 def _saved(transition: Transition, claim: Claim | None, *, more: bool) -> _Done:

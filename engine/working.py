@@ -12,10 +12,11 @@ from dataclasses import replace
 import dramatiq
 
 from engine.actors import Hints, make_actor, make_broker, make_worker
+from engine.heartbeat import Heartbeat
 from engine.runner import Runner
 from engine.runtime import Runtime
 from engine.steps.perform import Tools
-from engine.sweeper import HINT_GRACE_MS, Heartbeat, Sweeper
+from engine.sweeper import HINT_GRACE_MS, Sweeper
 from storage import database, workers
 from storage.presence import Presence
 
@@ -40,9 +41,10 @@ class Worker:
         self._hints = Hints(self._broker)
         self._pool = ThreadPoolExecutor(settings.worker_threads, "local")
         self._rt = replace(rt, hint=self._hint)
-        self.runner = Runner(self._rt, worker_id, tools)
-        self._sweeper = Sweeper(self._rt, self._hint, HINT_GRACE_MS if self._broker else 0, worker_id)
         self._heartbeat = Heartbeat(worker_id, lambda: self._sweeper.rounds)
+        self.runner = Runner(self._rt, worker_id, tools, self._heartbeat)
+        grace_ms = HINT_GRACE_MS if self._broker else 0
+        self._sweeper = Sweeper(self._rt, self._hint, grace_ms, worker_id, self._heartbeat)
         self._presence = Presence(worker_id)
         self._dramatiq: dramatiq.Worker | None = None
         self._stop = threading.Event()
@@ -51,8 +53,10 @@ class Worker:
     def start(self) -> None:
         """Take the lease, then work."""
         self._presence.hold()
+        self._sweeper.dead()  # from when it is known of, it has seen who lives
         with database.transaction():
             workers.register(self._rt.workspace_id, self._worker_id, self._presence.key)
+        self._heartbeat.begin()
         parts = {"heartbeat": self._heartbeat.run, "sweeper": self._sweeper.run, "watch": self._watch}
         if self._presence.key is not None:
             parts["presence"] = self._stay
@@ -82,11 +86,15 @@ class Worker:
         while self.runner.busy() and time.monotonic() < until:
             time.sleep(0.05)
         self._stop.set()
+        self.runner.give_up()
         self._pool.shutdown(wait=False, cancel_futures=True)
         for thread in self._threads:
             thread.join(timeout=2)
-        with database.transaction():
-            workers.end(self._worker_id)
+        try:
+            with database.transaction():
+                workers.end(self._worker_id)
+        except database.DatabaseTrouble:
+            log.warning("could not say that this worker ends; its lease will run out instead", exc_info=True)
         self._presence.close()
 
     def _hint(self, execution_ids: Iterable[str]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import peewee as pw
 
-from storage import sql
+from storage import sql, workers
 from storage.known import known
 from storage.moves import STEP_MOVES, check_move
-from storage.records import AttemptRecord, Json, StepRunRecord
+from storage.records import AttemptRecord, Json, StepRunRecord, changed
 from storage.states import AttemptStatus, Phase, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
 
@@ -339,21 +339,26 @@ def census(execution_id: str, phase: Phase) -> list[tuple[StepStatus, str, int]]
 
 
 def orphaned(at: int) -> dict[str, int]:
-    """By execution, how many step runs are RUNNING in it under a worker that has ended or let its lease run out."""
+    """By execution, how many step runs are RUNNING in it under a worker whose lease is over."""
     query = StepRun.select(StepRun.execution_id, pw.fn.count(StepRun.id)).group_by(StepRun.execution_id)
-    return {execution_id: int(count) for execution_id, count in tuples(_left_behind(query, at))}
+    return {execution_id: int(count) for execution_id, count in tuples(_held_where(query, workers.is_over(at)))}
+
+
+def late(at: int) -> dict[str, int]:
+    """The same under a worker whose lease is past, be that the worker's silence or an outage."""
+    query = StepRun.select(StepRun.execution_id, pw.fn.count(StepRun.id)).group_by(StepRun.execution_id)
+    return {execution_id: int(count) for execution_id, count in tuples(_held_where(query, workers.is_late(at)))}
 
 
 def orphans_of(execution_id: str, at: int) -> list[StepRunRecord]:
     """Those step runs of one execution, in order."""
-    query = _left_behind(StepRun.select(), at).where(StepRun.execution_id == execution_id)
+    query = _held_where(StepRun.select(), workers.is_over(at)).where(StepRun.execution_id == execution_id)
     return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
 
 
-def _left_behind(query: Any, at: int) -> Any:
-    gone = Worker.ended_at.is_null(False) | (Worker.lease_until <= at)
+def _held_where(query: Any, lease: Any) -> Any:
     running = query.join(Worker, on=(Worker.id == StepRun.worker_id)).where(StepRun.status == StepStatus.RUNNING)
-    return running.where(gone)
+    return running.where(lease)
 
 
 def held_by(worker_id: str) -> list[StepRunRecord]:
@@ -407,6 +412,13 @@ def attempts_of(step_run_ids: Collection[int]) -> list[AttemptRecord]:
         row["status"] = AttemptStatus(row["status"])
         found.append(AttemptRecord(**row))
     return found
+
+
+def postpone(step: StepRunRecord, due_at: int) -> None:
+    """Let a READY step run fall due later, unless somebody nudged it since it was read; needs its execution's lock."""
+    where = "id = ? AND status = 'READY' AND due_at = ?"
+    sql.update(StepRun, {"due_at": due_at}, where, step.id, step.due_at)
+    known.remember([changed(step, due_at=due_at)])
 
 
 def nudge(step_run_id: int, at: int) -> str | None:

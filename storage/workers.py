@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Any
+
+import peewee as pw
 
 from storage.database import now
 from storage.tables import Lease, Worker
 
 HEARTBEAT_MS = 3_000
 LEASE_MS = 15_000
+GAP_MS = 2 * HEARTBEAT_MS
+"""A worker whose renewals lie further apart than this could not reach the database, and so perhaps nobody could."""
 
 
 def register(workspace_id: int, worker_id: str, lock_key: int | None = None) -> None:
     """Announce a worker process; its lease runs from now. Whoever finds its lock free may take it for dead."""
+    at = now()
     Worker.insert(
-        id=worker_id, workspace_id=workspace_id, host=socket.gethostname(), pid=os.getpid(), started_at=now(),
-        lease_until=now() + LEASE_MS, ended_at=None, lock_key=lock_key,
+        id=worker_id, workspace_id=workspace_id, host=socket.gethostname(), pid=os.getpid(), started_at=at,
+        lease_until=at + LEASE_MS, ended_at=None, lock_key=lock_key, steady_since=at,
     ).execute()  # fmt: skip
 
 
@@ -25,7 +31,11 @@ def heartbeat(worker_id: str, sweeps: int = 0) -> bool:
 
     `sweeps` is how often the worker has looked for due work so far.
     """
-    query = Worker.update(lease_until=now() + LEASE_MS, sweeps=sweeps)
+    at = now()
+    steady = pw.Case(
+        None, ((Worker.lease_until >= at + LEASE_MS - GAP_MS, pw.fn.COALESCE(Worker.steady_since, at)),), at
+    )
+    query = Worker.update(lease_until=at + LEASE_MS, sweeps=sweeps, steady_since=steady)
     return bool(query.where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute() == 1)
 
 
@@ -39,6 +49,24 @@ def declare_dead(worker_id: str) -> None:
     """Let a worker that is proven dead expire at once, with all it held: the next sweep takes its steps over."""
     Lease.update(until=0).where(Lease.holder == worker_id).execute()
     Worker.update(lease_until=0).where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute()
+
+
+def is_over(at: int) -> Any:
+    """Whether a worker's lease has ended: it was ended or declared dead, or the worker was silent for a whole lease.
+
+    Silence counts only while somebody else renewed without a gap, for that long and until after this lease's end. In
+    the time of an outage nobody could, so that nobody's lease ends by it.
+    """
+    other = Worker.alias()
+    steadily = other.ended_at.is_null() & (other.steady_since <= other.lease_until - 2 * LEASE_MS)
+    heard = pw.fn.COALESCE(other.select(pw.fn.MAX(other.lease_until) - LEASE_MS).where(steadily), 0)
+    silent = (Worker.lease_until <= at) & (Worker.lease_until <= heard)
+    return Worker.ended_at.is_null(False) | (Worker.lease_until == 0) | silent
+
+
+def is_late(at: int) -> Any:
+    """Whether a worker's lease is past, for whatever reason."""
+    return Worker.ended_at.is_null(False) | (Worker.lease_until <= at)
 
 
 def alive(at: int) -> int:
