@@ -94,17 +94,21 @@ def make_known(rows: list[list[Any]]) -> None:
     known.remember(_found(rows))
 
 
-def ready(execution_id: str, at: int, limit: int, count: int) -> list[StepRunRecord]:
-    """Those of the `count` READY step runs of a locked execution that have been due longest.
+def ready(
+    execution_id: str, at: int, limit: int, count: int, kinds: Collection[str] | None = None
+) -> list[StepRunRecord]:
+    """Those of the `count` READY step runs of a locked execution that have been due longest, or those of some kinds.
 
     One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
     """
     found = known.all_ready(execution_id, count)
     if found is not None:
         due = [step for step in found if step.attempts == 0 or (step.due_at or 0) <= at]
+        due = [step for step in due if kinds is None or step.kind in kinds]
         return sorted(due, key=lambda step: (step.due_at or 0, step.position))[:limit]
-    where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0) ORDER BY due_at, position LIMIT ?"
-    found = _select(where, execution_id, at, limit)
+    where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0)"
+    where += "" if kinds is None else f" AND kind IN ({sql.marks(kinds)})"
+    found = _select(f"{where} ORDER BY due_at, position LIMIT ?", execution_id, at, *sorted(kinds or ()), limit)
     known.remember(found)
     return found
 
