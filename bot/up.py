@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -19,7 +20,7 @@ from typing import IO
 from bot import embedded_redis, web
 from bot.stopping import stop_signals
 from bot.worker import WORKER_ID_VARIABLE
-from engine import boot, home, nearby
+from engine import boot, health, home, nearby
 from engine.errors import BadSettings
 from engine.settings import Settings, secret_key
 from engine.working import declare_dead
@@ -31,6 +32,7 @@ _LOCK = "up.lock"
 STOP_S = 15.0
 """How long children get to finish; with Redis after them the whole stops within 20 s."""
 
+SAY_AGAIN_S = 1.0
 QUICK_S = 5.0
 MAX_PAUSE_S = 10.0
 
@@ -130,12 +132,23 @@ def _worker(environment: dict[str, str]) -> Child:
         return _python("worker", {**environment, WORKER_ID_VARIABLE: worker_ids[-1]}, ())
 
     def ended() -> None:
-        try:
-            declare_dead(worker_ids[-1])
-        except Exception:
-            log.exception("could not say that the worker is gone; its lease will run out instead")
+        threading.Thread(target=_say_dead, args=(worker_ids[-1],), daemon=True).start()
 
     return Child("worker", begin, ended)
+
+
+def _say_dead(worker_id: str) -> None:
+    """Say that a worker is dead, for as long as the database does not take it: others wait for its lease meanwhile."""
+    while True:
+        try:
+            declare_dead(worker_id)
+            return
+        except Exception as error:
+            if not health.is_away(error):
+                log.exception("could not say that the worker is gone; its lease will run out instead")
+                return
+            log.warning("could not say yet that the worker is gone; trying again", exc_info=True)
+            time.sleep(SAY_AGAIN_S)
 
 
 def _python(verb: str, environment: dict[str, str], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:

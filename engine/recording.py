@@ -75,6 +75,7 @@ def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
     if not transition.move(step, StepStatus.READY, due_at=due, failures=0, error=error, worker_id=None):
         return False
     _end_attempt(transition, step, AttemptStatus.FAILED, outcome.evidence, error)
+    transition.thin_out(step)
     return True
 
 

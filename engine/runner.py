@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from engine import asking, catalog, containers, context, decide, flow, gates, lifecycle, speaking
+from engine import asking, catalog, children, containers, context, decide, flow, gates, lifecycle, speaking
 from engine.calls import Calls, Here
 from engine.definition.model import Step
 from engine.errors import NotApproved, Undecodable
@@ -367,13 +367,16 @@ class Runner:
         return checked or self._still_approved(transition)
 
     def _is_no_attempt(self, transition: Transition, step: StepRunRecord) -> bool:
-        """Do at once what needs no attempt: a container begins its inner steps, a delay that is over ends."""
+        """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
         if step.kind in decide.CONTAINERS:
             transition.begin()
             containers.begin(transition, step)
             return True
         if step.kind == "delay" and step.attempts:
             flow.succeed(transition, step, step.outputs)
+            return True
+        if step.kind == "runbook" and step.child:
+            children.look(transition, step)
             return True
         return False
 

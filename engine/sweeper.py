@@ -121,7 +121,7 @@ class Sweeper:
             workers.declare_dead(worker_id)
 
     def _orphans(self) -> list[str]:
-        """Where a lease is past: renew our own, by which it is told from an outage, then look whose silence that was."""
+        """Where a lease is past: renew our own, by which silence is told from an outage, and look whose it was."""
         with database.reading():
             late = steps.late(database.now())
         if not late or (self._heartbeat is not None and not self._heartbeat.renew()):

@@ -10,9 +10,11 @@ import peewee as pw
 from storage import sql, workers
 from storage.known import known
 from storage.moves import STEP_MOVES, check_move
-from storage.records import AttemptRecord, Json, StepRunRecord
+from storage.records import AttemptRecord, Json, StepRunRecord, changed
 from storage.states import AttemptStatus, Phase, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
+
+EARLIER = "of an earlier cleanup"
 
 UNFINISHED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.UNKNOWN)
 
@@ -307,13 +309,24 @@ def asked_again(execution_id: str) -> list[StepRunRecord]:
     return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
 
 
+_FRESH: dict[str, Any] = {
+    "due_at": None, "deadline_at": None, "failures": 0, "recoveries": 0, "worker_id": None, "started_at": None,
+    "ended_at": None, "outputs": None, "error": None, "note": "", "child": None, "skip": None, "items": None,
+    "rounds": 0, "wait_key": None,
+}  # fmt: skip
+
+
 def reset(step: StepRunRecord, **fields: Any) -> None:
-    """Make a cleanup step run that has ended ready to run again, for a run that fails once more."""
-    StepRun.update(
-        status=StepStatus.BLOCKED, fence=step.fence + 1, due_at=None, deadline_at=None, failures=0,
-        recoveries=0, worker_id=None, started_at=None, ended_at=None, outputs=None, error=None, note="", child=None,
-        skip=None, **fields,
-    ).where(StepRun.id == step.id).execute()  # fmt: skip
+    """Make a cleanup step run that has ended ready to run again, for a run whose cleanup comes once more."""
+    changes = {**_FRESH, "status": StepStatus.BLOCKED, "fence": step.fence + 1, **fields}
+    StepRun.update(changes).where(StepRun.id == step.id).execute()
+
+
+def put_aside(execution_id: str, phase: Phase) -> None:
+    """What stands in the branches and rounds of an earlier cleanup is over until it is made once more (`reset`)."""
+    aside = {**_FRESH, "status": StepStatus.SKIPPED, "fence": StepRun.fence + 1, "note": EARLIER}
+    inner = (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.scope != "")
+    StepRun.update(aside).where(inner).execute()
 
 
 def edit(step: StepRunRecord, **fields: Any) -> None:
@@ -402,6 +415,13 @@ def attempts_of(step_run_ids: Collection[int]) -> list[AttemptRecord]:
         row["status"] = AttemptStatus(row["status"])
         found.append(AttemptRecord(**row))
     return found
+
+
+def postpone(step: StepRunRecord, due_at: int) -> None:
+    """Let a READY step run fall due later, unless somebody nudged it since it was read; needs its execution's lock."""
+    where = "id = ? AND status = 'READY' AND due_at = ?"
+    sql.update(StepRun, {"due_at": due_at}, where, step.id, step.due_at)
+    known.remember([changed(step, due_at=due_at)])
 
 
 def nudge(step_run_id: int, at: int) -> str | None:

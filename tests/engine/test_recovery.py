@@ -217,7 +217,7 @@ def _answer_of_commit_lost(monkeypatch: pytest.MonkeyPatch, times: int = 1) -> I
 def test_a_claim_whose_commit_was_not_answered_is_taken_back(
     house: House, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """The worker lives, so no sweep would ever take the step over: its own watch does, and knows that nothing was sent."""
+    """The worker lives, so no sweep would ever take the step over: its own watch does. Nothing of it was sent."""
     run = house.begin(http("a", method=method))
     with _answer_of_commit_lost(monkeypatch), pytest.raises(database.OperationalError):
         house.advance(run)
@@ -240,9 +240,10 @@ def test_a_result_that_could_not_be_recorded_is_settled_by_the_rules(
     def away(*_: object) -> None:
         raise database.OperationalError("gone")
 
-    with monkeypatch.context() as patch, pytest.raises(database.OperationalError):
+    with monkeypatch.context() as patch:
         target.on_request = lambda _path: patch.setattr(runner, "commit", away)
-        house.advance(run)
+        with pytest.raises(database.OperationalError):
+            house.advance(run)
     house.runner.take_back_strays()
     assert house.all_steps(run) == {"a": "UNKNOWN"}
     house.check_books(run)

@@ -126,10 +126,7 @@ def test_no_place_is_lost_and_nobody_who_waits_is_forgotten(most: int, acts: lis
         share = runs[number]
         if act == "t" and shares.take(share):
             under_way[share] += 1
-        elif act == "k" and under_way[share] and not shares.keep(share, 0.0):
-            under_way[share] -= 1
-            shares.give_back(share)
-        elif act == "s" and under_way[share]:
+        elif (act == "k" and under_way[share] and not shares.keep(share, 0.0)) or (act == "s" and under_way[share]):
             under_way[share] -= 1
             shares.give_back(share)
         assert 0 <= sum(under_way.values()) <= shares.census()[0] <= most
