@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from storage.records import ExecutionRecord
 
-
 TURN_S = 0.5
 """How long a run goes on, call after call, while others with as good a claim wait."""
 

@@ -174,7 +174,7 @@ def test_a_run_from_start_to_end_in_a_terminal(shell: Shell) -> None:
 
 
 def test_a_run_from_the_host_begins_at_once(deployment: Deployment, tokens: dict[str, str]) -> None:
-    """The command line finds the Redis that `runbook up` brought along; a sweep would come after 2 s at the earliest."""
+    """The command line finds the Redis that `runbook up` brought along; a sweep would come after 2 s or later."""
     here = Shell(deployment, tokens, remote=False)
     run = started(here)
 
