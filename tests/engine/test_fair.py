@@ -64,14 +64,14 @@ def slow(target: Target) -> Iterator[Holding]:
 
 
 @pytest.fixture
-def at_work(house: House, slow: Holding) -> Iterator[Callable[[], Worker]]:
+def at_work(house: House, slow: Holding) -> Iterator[Callable[..., Worker]]:
     """Start a real worker that has few threads and few places; what services hint goes to its hands."""
     database.use_clock(None)
     house.know_groups()
     started: list[Worker] = []
 
-    def start() -> Worker:
-        few = replace(house.rt.settings, redis_url=None, worker_threads=2, worker_calls=PLACES)
+    def start(threads: int = 2, places: int = PLACES) -> Worker:
+        few = replace(house.rt.settings, redis_url=None, worker_threads=threads, worker_calls=places)
         worker = Worker(replace(house.rt, settings=few), f"real-{len(started)}", house.tools)
         worker.start()
         house.rt = replace(house.rt, hint=worker._hint)
@@ -191,6 +191,27 @@ def test_a_worker_with_calls_under_way_stops_in_time(
     slow.go.set()
     at_work()
     wait_for(lambda: house.status(run) == "SUCCESS", 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs", "at_once"), [(1, 199), (2, 5), (10, 199), (1, 20)])
+def test_others_go_on_at_full_size(
+    house: House, target: Target, slow: Holding, at_work, runs: int, at_once: int
+) -> None:
+    """With the settings as they are, beside runs of 199 calls that do not end."""
+    at_work(house.rt.settings.worker_threads, house.rt.settings.worker_calls)
+    house.publish(
+        runbook("crowd", *fan(target, 199), max_concurrent_steps=at_once), runbook("probe", *probe(target)),
+    )  # fmt: skip
+    crowd = [house.start("crowd") for _ in range(runs)]
+    wait_for(lambda: slow.arrived() >= min(20, runs * at_once), 30)
+    for _ in range(3):
+        goes_through(house, house.start("probe"))
+    slow.go.set()
+    for run in crowd:
+        wait_for(lambda run=run: house.status(run) == "SUCCESS", 200)
+        house.check_books(run)
+    assert set(target.seen_keys().values()) == {1}
 
 
 def test_records_use_few_connections() -> None:
