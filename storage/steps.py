@@ -437,7 +437,7 @@ def reopen(step: StepRunRecord) -> None:
     check_move(STEP_MOVES, step.status, StepStatus.READY)
     StepRun.update(
         status=StepStatus.BLOCKED, failures=0, recoveries=0, deadline_at=None, ended_at=None, error=None, outputs=None,
-        due_at=None, wait_key=None, child=None,
+        due_at=None, wait_key=None, child=None, settled_by=None,
     ).where((StepRun.id == step.id) & (StepRun.status == step.status)).execute()  # fmt: skip
 
 
