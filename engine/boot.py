@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine import home, trouble
+from engine import home, nearby, trouble
 from engine.actors import Hints, make_broker
 from engine.egress import Egress, Policy
 from engine.errors import BadSettings, DatabaseAway
@@ -81,7 +81,9 @@ def open_engine(settings: Settings, hints: Hints | None = None) -> Runtime:
 
 
 def open_hints(settings: Settings) -> Hints:
-    return Hints(make_broker(settings.redis_url) if settings.redis_url else None)
+    """Over the Redis that the settings name, else over the one that `runbook up` brought along in this folder."""
+    url = settings.redis_url or nearby.find(settings.home / "var")
+    return Hints(make_broker(url) if url else None)
 
 
 def make_tools(settings: Settings, redactor: Redactor) -> Tools:

@@ -6,9 +6,10 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
 
 from engine import trouble
-from engine.actors import answers
+from engine.actors import Pulse
 from engine.runtime import Runtime
 from storage import audit, cards, database, executions, runbooks, workers
 from storage.records import CardRecord
@@ -88,7 +89,7 @@ def _look(rt: Runtime) -> list[Check]:
         with database.reading():
             alive = workers.alive(at)
             synced = runbooks.last_sync(rt.workspace_id)
-            waiting = executions.oldest_ready_age(at)
+            queue = _queue(executions.oldest_ready_age(at), *workers.load(at))
             unshown = cards.oldest_unshown(rt.workspace_id)
             unheard = cards.in_trouble(rt.workspace_id)
             quarantined = audit.quarantined(rt.workspace_id, at - QUARANTINE_TOLD_MS)
@@ -100,10 +101,18 @@ def _look(rt: Runtime) -> list[Check]:
         Check("database", True, "answers and takes writes"),
         Check("sync", synced is not None, "the runbooks were read" if synced else "the runbooks were not read yet"),
         Check("worker", alive > 0, f"{alive} alive"),
-        Check("queue", waiting < MAX_READY_AGE_MS, f"the oldest ready step has waited {waiting} ms"),
+        queue,
         _definitions(quarantined),
         *slack,
     ]
+
+
+def _queue(oldest_ms: int, calls: int, waiting: int) -> Check:
+    """Whether what is ready begins. Steps that wait while as many calls are under way as may be say busy, not stuck."""
+    found = f"the oldest ready step has waited {oldest_ms} ms"
+    if waiting:
+        return Check("queue", True, f"busy: {calls} calls are under way, {waiting} runs wait for a place; {found}")
+    return Check("queue", oldest_ms < MAX_READY_AGE_MS, found)
 
 
 def _redis(rt: Runtime) -> Check:
@@ -111,8 +120,13 @@ def _redis(rt: Runtime) -> Check:
     url = rt.settings.redis_url
     if url is None:
         return Check("redis", True, "none is set: the sweeper carries the work", vital=False)
-    ok = answers(url)
+    ok = _pulse(url).felt()
     return Check("redis", ok, "answers" if ok else "does not answer: the sweeper carries the work", vital=False)
+
+
+@cache
+def _pulse(redis_url: str) -> Pulse:
+    return Pulse(redis_url)
 
 
 def _definitions(quarantined: list[str]) -> Check:

@@ -27,12 +27,19 @@ class Heartbeat:
     """Keeps a worker's lease. Thread-safe.
 
     `lost` is set when the lease was taken away: the process must end and begin anew. `sweeps` says how often the worker
-    has looked for due work so far.
+    has looked for due work so far, `census` how many calls it has under way and how many runs wait for a place among
+    them.
     """
 
-    def __init__(self, worker_id: str, sweeps: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        worker_id: str,
+        sweeps: Callable[[], int] = lambda: 0,
+        census: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    ) -> None:
         self._worker_id = worker_id
         self._sweeps = sweeps
+        self._census = census
         self._renewing = threading.Lock()
         self._until = 0.0
         self.lost = threading.Event()
@@ -60,7 +67,7 @@ class Heartbeat:
             began = _now()
             database.refresh_clock()
             with database.transaction():
-                kept = workers.heartbeat(self._worker_id, self._sweeps())
+                kept = workers.heartbeat(self._worker_id, self._sweeps(), *self._census())
             if kept:
                 self._until = began + workers.LEASE_MS / 1000
             else:

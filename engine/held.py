@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from storage.records import StepRunRecord
 
@@ -64,17 +62,6 @@ class Held:
 
     def is_abandoned(self, step: StepRunRecord) -> bool:
         return _key(step) in self._abandoned
-
-    @contextmanager
-    def unless_undone(self) -> Iterator[list[StepRunRecord]]:
-        """Around a commit: what is put into the list is held already before it, and no more if it fails."""
-        claimed: list[StepRunRecord] = []
-        try:
-            yield claimed
-        except BaseException:
-            for step in claimed:
-                self.drop(step)
-            raise
 
 
 def _key(step: StepRunRecord) -> Key:

@@ -201,19 +201,9 @@ def _begin(transition: Transition, phase: Phase) -> bool:
     until = execution.cleanup_until or transition.at + decide.CLEANUP_MS
     transition.edit(phase=phase, cleanup_until=until, live=0, running=0, parked=0, unfinished=len(planned))
     transition.tell("phase_started", phase=phase)
-    flow.let_on_all(transition, [step for step in _written(transition, planned) if step.blocked == 0])
+    steps.put_aside(execution.id, phase)
+    flow.let_on_all(transition, [step for step in rows.write(transition, planned) if step.blocked == 0])
     return True
-
-
-def _written(transition: Transition, planned: list[StepRunRecord]) -> list[StepRunRecord]:
-    """The planned step runs in the table: new ones, or those of an earlier cleanup made ready once more."""
-    paths = [step.path for step in planned]
-    known = {step.path: step for step in steps.at_paths(transition.execution.id, paths)}
-    for step in planned:
-        if step.path in known:
-            steps.reset(known[step.path], blocked=step.blocked, position=step.position)
-    steps.create(transition.rt.workspace_id, [step for step in planned if step.path not in known])
-    return steps.at_paths(transition.execution.id, paths)
 
 
 def _result(transition: Transition) -> Json:

@@ -21,9 +21,20 @@ def make(
         blocked(transition.execution.id, position, step, scope=scope, phase=phase)
         for position, step in enumerate(definitions)
     ]
-    steps.create(transition.rt.workspace_id, wanted)
     transition.edit(unfinished=transition.execution.unfinished + len(wanted))
-    return steps.known_at(transition.execution.id, [step.path for step in wanted])
+    return write(transition, wanted)
+
+
+def write(transition: Transition, planned: Sequence[StepRunRecord]) -> list[StepRunRecord]:
+    """The planned step runs in the table: new ones, or those of an earlier cleanup made ready once more."""
+    execution_id, paths = transition.execution.id, [step.path for step in planned]
+    again = [step for step in planned if step.phase is not Phase.MAIN]
+    known = {step.path: step for step in steps.at_paths(execution_id, [step.path for step in again])}
+    for step in again:
+        if step.path in known:
+            steps.reset(known[step.path], blocked=step.blocked, position=step.position)
+    steps.create(transition.rt.workspace_id, [step for step in planned if step.path not in known])
+    return steps.known_at(execution_id, paths)
 
 
 def make_main(transition: Transition, definitions: Sequence[Step]) -> bool:

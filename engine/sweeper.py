@@ -35,7 +35,8 @@ class Sweeper:
     """`run_due` is called with the ids of executions that have work now; it decides how it gets done.
 
     `grace_ms` is how long new work is left to its hint: 0 where there is no Redis to carry one. `worker_id` is whose
-    sweeper it is, and `heartbeat` that one's: it is renewed before anybody else's lease is held to be over.
+    sweeper it is, and `heartbeat` that one's: it is renewed before anybody else's lease is held to be over. `no_place`
+    says of a run whether it waits for a place among this process's calls: it is told when it has one, and not before.
     """
 
     def __init__(
@@ -45,14 +46,17 @@ class Sweeper:
         grace_ms: int = HINT_GRACE_MS,
         worker_id: str = "",
         heartbeat: Heartbeat | None = None,
+        no_place: Callable[[str], bool] = lambda _run: False,
     ) -> None:
         self._rt = rt
+        self._no_place = no_place
         self._run_due = run_due
         self._grace_ms = grace_ms
         self._worker_id = worker_id
         self._heartbeat = heartbeat
         self._deaths = Deaths()
         self._hinted: dict[tuple[str, int], float] = {}
+        self._looked_at = 0
         self._drop_at = 0.0
         self._forget_at = 0.0
         self._seal_at = 0.0
@@ -91,7 +95,7 @@ class Sweeper:
         self._each("end for its limit", self._over_limit(at), self._end_for_limit)
         self._each("cancel the children of", self._bereaved(), lambda parent: children.cancel_bereft(self._rt, parent))
         self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
-        self._wake(at)
+        self._wake()
         self._seal_audit()
         self._forget_data()
         self._forget_requests()
@@ -190,19 +194,23 @@ class Sweeper:
                 transition.tell("timed_out")
                 transition.fail_run("timeout", f"The run used up its running time of {limit:g} s.")
 
-    def _wake(self, at: int) -> None:
-        with database.reading():
-            due = executions.due(at - self._grace_ms, at, BATCH)
+    def _wake(self) -> None:
         now = time.monotonic()
-        self._hinted = {key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S}
+        self._hinted = {
+            key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S or self._no_place(key[0])
+        }
+        with database.reading():
+            self._looked_at = at = database.now()
+            due = executions.due(at - self._grace_ms, at, BATCH + len(self._hinted))
         fresh = [each for each in due.items() if each not in self._hinted]
         self._hinted |= dict.fromkeys(fresh, now)
         if fresh:
             self._run_due([execution_id for execution_id, _ in fresh])
 
     def _until_next(self) -> float:
+        """How long until something falls due, also if that was while this sweep was at other things."""
         with database.reading():
-            due = executions.next_due_at(database.now())
+            due = executions.next_due_at(self._looked_at)
         if due is None:
             return TICK_S
         return min(TICK_S, max(0.02, (due - database.now()) / 1000))

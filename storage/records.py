@@ -196,10 +196,10 @@ class StepRunRecord:
     its `items` and how many `rounds` it began, a branch which one was taken, a wait its `wait_key`. `reopened` marks a
     gate that is asked again. `child` is the execution that a runbook step has started last. A branch or loop that has
     an `error` before its end starts nothing more and fails with it. `ended_seq` is the execution's event number when it
-    ended, for undoing in reverse, 0 where another execution did it. `revision` is the execution's when a gate was
-    opened, a child begun, or a branch, loop or skipped gate decided: it stands for those parameters only. `skip` is a
-    person's wish that the step be skipped: {by, reason, at, agreed}, where `agreed` names who agreed to it for each
-    gate that had let the step on, None where nobody has so far.
+    ended last, for undoing in reverse, 0 before that and where another execution did it. `revision` is the execution's
+    when a gate was opened, a child begun, or a branch, loop or skipped gate decided: it stands for those parameters
+    only. `skip` is a person's wish that the step be skipped: {by, reason, at, agreed}, where `agreed` names who agreed
+    to it for each gate that had let the step on, None where nobody has so far.
     """
 
     id: int

@@ -14,6 +14,8 @@ from storage.records import AttemptRecord, Json, StepRunRecord, changed
 from storage.states import AttemptStatus, Phase, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
 
+EARLIER = "of an earlier cleanup"
+
 UNFINISHED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.UNKNOWN)
 
 
@@ -92,17 +94,21 @@ def make_known(rows: list[list[Any]]) -> None:
     known.remember(_found(rows))
 
 
-def ready(execution_id: str, at: int, limit: int, count: int) -> list[StepRunRecord]:
-    """Those of the `count` READY step runs of a locked execution that have been due longest.
+def ready(
+    execution_id: str, at: int, limit: int, count: int, kinds: Collection[str] | None = None
+) -> list[StepRunRecord]:
+    """Those of the `count` READY step runs of a locked execution that have been due longest, or those of some kinds.
 
     One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
     """
     found = known.all_ready(execution_id, count)
     if found is not None:
         due = [step for step in found if step.attempts == 0 or (step.due_at or 0) <= at]
+        due = [step for step in due if kinds is None or step.kind in kinds]
         return sorted(due, key=lambda step: (step.due_at or 0, step.position))[:limit]
-    where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0) ORDER BY due_at, position LIMIT ?"
-    found = _select(where, execution_id, at, limit)
+    where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0)"
+    where += "" if kinds is None else f" AND kind IN ({sql.marks(kinds)})"
+    found = _select(f"{where} ORDER BY due_at, position LIMIT ?", execution_id, at, *sorted(kinds or ()), limit)
     known.remember(found)
     return found
 
@@ -303,13 +309,24 @@ def asked_again(execution_id: str) -> list[StepRunRecord]:
     return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
 
 
+_FRESH: dict[str, Any] = {
+    "due_at": None, "deadline_at": None, "failures": 0, "recoveries": 0, "worker_id": None, "started_at": None,
+    "ended_at": None, "outputs": None, "error": None, "note": "", "child": None, "skip": None, "items": None,
+    "rounds": 0, "wait_key": None,
+}  # fmt: skip
+
+
 def reset(step: StepRunRecord, **fields: Any) -> None:
-    """Make a cleanup step run that has ended ready to run again, for a run that fails once more."""
-    StepRun.update(
-        status=StepStatus.BLOCKED, fence=step.fence + 1, due_at=None, deadline_at=None, failures=0,
-        recoveries=0, worker_id=None, started_at=None, ended_at=None, outputs=None, error=None, note="", child=None,
-        skip=None, **fields,
-    ).where(StepRun.id == step.id).execute()  # fmt: skip
+    """Make a cleanup step run that has ended ready to run again, for a run whose cleanup comes once more."""
+    changes = {**_FRESH, "status": StepStatus.BLOCKED, "fence": step.fence + 1, **fields}
+    StepRun.update(changes).where(StepRun.id == step.id).execute()
+
+
+def put_aside(execution_id: str, phase: Phase) -> None:
+    """What stands in the branches and rounds of an earlier cleanup is over until it is made once more (`reset`)."""
+    aside = {**_FRESH, "status": StepStatus.SKIPPED, "fence": StepRun.fence + 1, "note": EARLIER}
+    inner = (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.scope != "")
+    StepRun.update(aside).where(inner).execute()
 
 
 def edit(step: StepRunRecord, **fields: Any) -> None:

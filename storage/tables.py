@@ -156,6 +156,8 @@ class Worker(Table):
     lock_key = pw.BigIntegerField(null=True)
     sweeps = pw.BigIntegerField(default=0)
     steady_since = pw.BigIntegerField(null=True)
+    calls = pw.BigIntegerField(default=0)
+    waiting = pw.BigIntegerField(default=0)
 
 
 class Execution(Table):

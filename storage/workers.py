@@ -9,7 +9,7 @@ from typing import Any
 import peewee as pw
 
 from storage.database import now
-from storage.tables import Lease, Worker
+from storage.tables import Lease, Worker, tuples
 
 HEARTBEAT_MS = 3_000
 LEASE_MS = 15_000
@@ -26,16 +26,17 @@ def register(workspace_id: int, worker_id: str, lock_key: int | None = None) -> 
     ).execute()  # fmt: skip
 
 
-def heartbeat(worker_id: str, sweeps: int = 0) -> bool:
+def heartbeat(worker_id: str, sweeps: int = 0, calls: int = 0, waiting: int = 0) -> bool:
     """Renew the lease; False when it was already taken away, and the process must begin again under a new id.
 
-    `sweeps` is how often the worker has looked for due work so far.
+    `sweeps` is how often the worker has looked for due work so far, `calls` how many it has under way, and `waiting`
+    how many runs wait for a place among them.
     """
     at = now()
     steady = pw.Case(
         None, ((Worker.lease_until >= at + LEASE_MS - GAP_MS, pw.fn.COALESCE(Worker.steady_since, at)),), at
     )
-    query = Worker.update(lease_until=at + LEASE_MS, sweeps=sweeps, steady_since=steady)
+    query = Worker.update(lease_until=at + LEASE_MS, sweeps=sweeps, steady_since=steady, calls=calls, waiting=waiting)
     return bool(query.where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute() == 1)
 
 
@@ -72,6 +73,13 @@ def is_late(at: int) -> Any:
 def alive(at: int) -> int:
     """How many workers hold a lease."""
     return int(Worker.select().where(Worker.ended_at.is_null() & (Worker.lease_until > at)).count())
+
+
+def load(at: int) -> tuple[int, int]:
+    """Calls that the living workers have under way, and runs that wait for a place among them, as last said."""
+    query = Worker.select(pw.fn.SUM(Worker.calls), pw.fn.SUM(Worker.waiting))
+    calls, waiting = next(iter(tuples(query.where(Worker.ended_at.is_null() & (Worker.lease_until > at)))))
+    return int(calls or 0), int(waiting or 0)
 
 
 def hold(name: str, holder: str, ms: int) -> bool:

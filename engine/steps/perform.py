@@ -25,6 +25,7 @@ from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Begun, Evidence, Failed, Later, Outcome, Succeeded, Unknown
 from engine.storable import TooLarge, to_storable
 from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import Phase
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +71,12 @@ class Claim:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt at this step run with the same parameters, and for no other."""
+        """The same for every attempt at this step run with the same parameters, in cleanup for every one of the same
+        cleanup, and for no other."""
         changed = f"~{self.execution.revision + 1}" if self.execution.revision else ""
-        return f"rb-{self.execution.id}-{self.step_run.path}{changed}"
+        cleaned = self.step_run.phase is not Phase.MAIN and self.step_run.ended_seq
+        again = f"~after-{self.step_run.ended_seq}" if cleaned else ""
+        return f"rb-{self.execution.id}-{self.step_run.path}{changed}{again}"
 
 
 def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:

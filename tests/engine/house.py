@@ -27,10 +27,10 @@ from engine.secrets import SecretStore
 from engine.steps.outcome import Outcome, Succeeded
 from engine.steps.perform import Claim, Tools, perform
 from engine.sweeper import Sweeper
-from storage import database, events, steps, workers
+from storage import approvals, database, events, steps, workers
 from storage.executions import next_due_at
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, GroupRecord, StepRunRecord
-from storage.states import ExecutionStatus, StepStatus
+from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
 ALICE, DAVE, BOB, CAROL, OSCAR = (
     Actor(user, standing="member") for user in ("U0ALICE01", "U0DAVE001", "U0BOB0001", "U0CAROL01", "U0OSCAR01")
@@ -312,7 +312,10 @@ class House:
                 with database.reading():
                     due = next_due_at(self.clock.time)
                 self.clock.time = min(due or until, until)
-        return self.status(execution_id)
+        status = self.status(execution_id)
+        if status.ended:
+            self.check_books(execution_id)
+        return status
 
     def execution(self, execution_id: str) -> ExecutionRecord:
         return executions.find(self.rt, execution_id)
@@ -342,7 +345,10 @@ class House:
         return [each.kind for each in self.events(execution_id)]
 
     def check_books(self, execution_id: str) -> None:
-        """Counters are what a recount of the steps gives, and events are numbered without gaps."""
+        """Counters are what a recount of the steps gives, and events are numbered without gaps.
+
+        A try is under way exactly where its step is; of a run that has ended none is, and no gate is open.
+        """
         execution = self.execution(execution_id)
         here = [each for each in self.step_runs(execution_id) if each.phase is execution.phase]
         found = Counter(each.status for each in here)
@@ -352,6 +358,20 @@ class House:
         assert counted == (live, found["RUNNING"], parked, live + parked + held + found["BLOCKED"])
         numbers = [each.seq for each in self.events(execution_id)]
         assert numbers == list(range(1, execution.event_seq + 1))
+        self._check_tries(execution)
+
+    def _check_tries(self, execution: ExecutionRecord) -> None:
+        rows = {each.id: each for each in self.step_runs(execution.id)}
+        with database.reading():
+            tries = steps.attempts_of(rows)
+            asked = {each.step_run_id for each in approvals.of_execution(execution.id) if each.status == "PENDING"}
+        running = sorted(each.step_run_id for each in tries if each.status is AttemptStatus.RUNNING)
+        assert running == sorted(each.id for each in rows.values() if each.status is StepStatus.RUNNING)
+        assert asked == {
+            each.id for each in rows.values() if each.kind == "approval" and each.status is StepStatus.WAITING
+        }
+        if execution.status.ended:
+            assert (running, asked) == ([], set())
 
     def close(self) -> None:
         with suppress(OSError):

@@ -54,6 +54,9 @@ def test_it_takes_as_many_people_as_the_gate_says(house: House, target: Target) 
         (ALICE.user_id, "APPROVE"),
         (DAVE.user_id, "APPROVE"),
     ]
+    votes = [each for each in house.events(run) if each.kind == "vote"]
+    told = [(each.actor, each.data["approvals"], each.data["needed"]) for each in votes]
+    assert told == [(ALICE.user_id, 1, 2), (DAVE.user_id, 2, 2)]
     house.check_books(run)
 
 

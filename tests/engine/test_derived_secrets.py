@@ -23,6 +23,7 @@ from engine.redaction import Redactor, worth_masking
 from engine.secrets import SecretStore
 from engine.steps.outcome import Failed, Outcome, Succeeded
 from engine.steps.perform import Claim, Tools, perform
+from storage.states import Phase
 
 CANARY = "cAn4ry  Sècret/Value+1"
 ENVIRON = {"RUNBOOK_SECRET_TOKEN": CANARY, "RUNBOOK_SECRET_PIN": "4938175", "RUNBOOK_SECRET_WORD": "sesame-77"}
@@ -53,7 +54,7 @@ def performed(step: Step, egress: Any, redactor: Redactor | None = None, **visib
     redactor = redactor or Redactor()
     tools = Tools(egress, SecretStore(ENVIRON, None, redactor), redactor)
     execution: Any = SimpleNamespace(id="R-1", revision=0)
-    step_run: Any = SimpleNamespace(path=step.id, attempts=1, fence=1)
+    step_run: Any = SimpleNamespace(path=step.id, attempts=1, fence=1, phase=Phase.MAIN)
     runbook: Any = None
     try:
         return perform(Claim(execution, runbook, step, step_run, visible, 60_000), tools, lambda: False)

@@ -107,7 +107,7 @@ def test_needs_that_somebody_counted_without_the_lock_undo_the_transaction(house
             (b,) = locked(run, "b")
             StepRun.update(blocked=5).where(StepRun.id == b.id).execute()
             known.remember([b])  # as if somebody else had done that
-            steps.count_down(run, ["b"], poisoned=False)
+            steps.count_down(run, ["b"])
             if asked:
                 executions.by_id(run)
 

@@ -17,6 +17,7 @@ from engine.secrets import SecretStore
 from engine.steps import delay, message, wait
 from engine.steps.outcome import Failed, Later, Outcome, Posted, Succeeded, Waiting
 from engine.steps.perform import Claim, Tools, mapped_outputs, perform
+from storage.states import Phase
 
 DAY_MS = 86_400_000
 
@@ -87,7 +88,7 @@ def test_what_is_waited_for() -> None:
 
 def claim(step: Step, **visible: Any) -> Claim:
     execution: Any = SimpleNamespace(id="R-1", revision=0)
-    step_run: Any = SimpleNamespace(path=step.id, attempts=1, fence=1)
+    step_run: Any = SimpleNamespace(path=step.id, attempts=1, fence=1, phase=Phase.MAIN)
     runbook: Any = None
     return Claim(execution, runbook, step, step_run, visible, 60_000)
 

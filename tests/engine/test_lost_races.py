@@ -44,7 +44,7 @@ OUTCOMES: list[Outcome] = [
     Again(1_000, "not yet"),
     Unknown("timeout", "nobody saw it"),
     Abandoned("not wanted"),
-    Opened(1, {"roles": ["platform_admin"]}, "Go on?", [], 60_000, "fail"),
+    Opened(1, {"roles": ["platform_admin"]}, "Go on?", [], "digest", 60_000, "fail"),
     Later(1_000, {}),
     Posted("hello", None, True),
     Waiting("k", 60_000),

@@ -178,12 +178,12 @@ def test_a_heart_beats_on_after_the_database_was_away(
     house.clock.tick(workers.LEASE_MS - 1)
     beat, stop, beats = workers.heartbeat, threading.Event(), []
 
-    def away_at_first(worker_id: str, sweeps: int = 0) -> bool:
+    def away_at_first(worker_id: str, *said: int) -> bool:
         beats.append(worker_id)
         if len(beats) < 3:
             raise database.OperationalError("gone")
         stop.set()
-        return beat(worker_id, sweeps)
+        return beat(worker_id, *said)
 
     monkeypatch.setattr(workers, "heartbeat", away_at_first)
     heart = Heartbeat("w1")

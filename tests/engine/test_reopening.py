@@ -7,7 +7,7 @@ from house import ALICE, CAROL, DAVE, House, Target, gate, http, poll, runbook
 from local_server import answer
 from test_flow import branch, loop
 
-from engine import approvals, controls, executions, reopening, skipping
+from engine import approvals, children, controls, executions, reopening, skipping
 from engine.errors import Conflict
 from storage.states import Decision
 
@@ -153,6 +153,31 @@ def test_a_retried_runbook_step_begins_another_run(house: House, target: Target)
     assert house.run(second) == "SUCCESS"
     assert house.run(run) == "SUCCESS"
     assert (first != second, executions.find(house.rt, first).status) == (True, "FAILED")
+
+
+def test_a_runbook_step_whose_child_ended_with_the_failure_begins_another(house: House, target: Target) -> None:
+    """A step that another's failure held back while its child was under way does not take what became of that one."""
+    target.does["/bad"] = [BROKEN, FINE]
+    house.publish(runbook("child", gate("ask")))
+    sub = {"id": "sub", "type": "runbook", "with": {"id": "child"}, "needs": []}
+    run = house.begin(sub, http("bad", target.url("/bad"), needs=[]))
+    while (claim := house.try_claim(run)) is not None:
+        house.finish(claim, house.act(claim))
+        if claim.step.id == "sub":
+            first = str(house.step(run, "sub").child)
+            house.advance(first)
+    house.sweep()
+    assert (house.status(run), house.status(first), house.all_steps(run)["sub"]) == ("FAILED", "CANCELLED", "BLOCKED")
+    controls.retry(house.rt, CAROL, run)
+    house.clock.tick(children.LOOK_EVERY_MS)
+    house.advance(run)
+    second = str(house.step(run, "sub").child)
+    assert second not in (first, "None")
+    house.advance(second)
+    approvals.vote(house.rt, ALICE, second, None, Decision.APPROVE)
+    assert house.run(second) == "SUCCESS"
+    assert house.run(run) == "SUCCESS"
+    assert house.status(first) == "CANCELLED"
 
 
 def test_votes_of_a_gate_that_is_asked_again_count_anew(house: House, target: Target) -> None:

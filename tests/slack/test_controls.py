@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from stage import (
     ALICE,
@@ -22,6 +23,8 @@ from stage import (
     wait_for,
 )
 
+from engine import executions
+
 TOP = "apiVersion: runbook/v1\nid: {0}\nname: A runbook for {0}\nteam: payments\n"
 BOOKS = {
     "fragile": """
@@ -29,6 +32,11 @@ parameters: {type: object, properties: {service: {type: string, default: nothing
 steps:
   - {id: look, type: http, with: {url: "TARGET/hosts/health/{{ params.service }}"}}
   - {id: after, type: message, with: {text: "Looked at {{ params.service }}."}}
+""",
+    "unsure": """
+steps:
+  - {id: restart, type: http, timeout: 1s, with: {method: POST, url: "TARGET/hosts/restart/checkout"}}
+  - {id: after, type: message, with: {text: It goes on.}}
 """,
     "talk": f"""
 steps:
@@ -169,6 +177,35 @@ def test_a_step_is_skipped_by_form_and_by_word(bot: Stage) -> None:
     until(bot, gated, "Cancelled")
 
 
+@pytest.mark.parametrize(
+    ("button", "did", "end"),
+    [
+        ("step.retry", "had it tried again", "Succeeded"),
+        ("step.done", "marked it done", "Succeeded"),
+        ("step.failed", "marked it failed", "Failed"),
+    ],
+)
+def test_an_outcome_that_nobody_saw_is_settled_by_form(bot: Stage, button: str, did: str, end: str) -> None:
+    """The card asks, the form wants to know what was seen, and the run goes on as was said."""
+    late = {"path": "/hosts/restart/checkout", "delay_ms": 3_000, "times": 1}
+    httpx.post(f"{bot.sim.target_url}/faults", json=late, trust_env=False).raise_for_status()
+    run = bot.start("run unsure")
+    card = until(bot, run, "outcome unknown")
+    bot.click(button, CAROL, card["ts"])
+    form = bot.form()
+    assert bot.post("submit", user=CAROL, view_id=form["id"], values={"reason": " "})["errors"].keys() == {"reason"}
+    before = len(bot.private())
+    bot.post("submit", user=CAROL, view_id=form["id"], values={"reason": "looked at the host"})
+    assert "Noted: `restart`" in shown(wait_for(lambda: bot.private()[before:])[0])
+    until(bot, run, f"· {end}")
+    goes_on = ["It goes on."] if end == "Succeeded" else []
+    thread = told(bot, card["ts"], f"<@U0CAROL01> {did}: looked at the host", f"{end} after", *goes_on)
+    assert [line for line in thread if "goes on" in line] == goes_on
+    found = executions.view(bot.rt, run).steps[0]
+    assert found.attempts == (2 if button == "step.retry" else 1)
+    assert "has no step restart whose outcome is unknown" in bot.say(f"resolve {run} restart done note=again")
+
+
 def test_a_run_is_replayed(bot: Stage) -> None:
     """Once more with the same parameters, from the start or from a step; an open run is not."""
     run = bot.start("run drain service=basket grace=7")
@@ -190,6 +227,7 @@ def test_a_vote_is_taken_back(bot: Stage) -> None:
     gate = bot.gate(card["ts"])
     bot.say(f"approve {run}", ALICE)
     wait_for(lambda: "needs 2 approvals, has 1" in shown(bot.find(lambda m: m["ts"] == gate["ts"])))
+    told(bot, card["ts"], "<@U0ALICE01> approved *sign-off* (1 of 2)")
     assert "is withdrawn. 2 more needed." in bot.say(f"withdraw {run}", ALICE)
     wait_for(lambda: "needs 2 approvals, has 0" in shown(bot.find(lambda m: m["ts"] == gate["ts"])))
     assert "have not voted" in bot.say(f"withdraw {run}", ALICE)

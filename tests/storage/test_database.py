@@ -249,7 +249,7 @@ def run(rt: Runtime) -> ExecutionRecord:
             parameters={"text": "\x00\ud800"}, trigger="test", requester="U0CAROL01", reason="", incident={},
             result=None, error=None, created_at=1, started_at=None, ended_at=None, timeout_ms=1, running_ms=0,
             running_since=None, deadline_at=None, max_concurrent=1, live=1, running=0, parked=0, unfinished=1,
-            event_seq=0, paused_reason=None,
+            event_seq=0, paused_reason=None, chosen_by=[], owners=[],
         )  # fmt: skip
         executions.create(made)
         step = StepRunRecord(
