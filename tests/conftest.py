@@ -64,8 +64,15 @@ class PostgresServer:
 
     def restart(self) -> None:
         """As an operator would: every connection is ended, and for a moment nobody answers."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        """Every connection is ended, and nobody answers until `start`."""
         self._admin.close()
         self._server.stop()
+
+    def start(self) -> None:
         self._server.start()
         self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
 
