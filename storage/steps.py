@@ -367,8 +367,7 @@ def _held_where(query: Any, lease: Any) -> Any:
 
 def held_by(worker_id: str) -> list[StepRunRecord]:
     """The step runs that are RUNNING under this worker."""
-    query = StepRun.select().where((StepRun.worker_id == worker_id) & (StepRun.status == StepStatus.RUNNING))
-    return [_record(row) for row in dicts(query)]
+    return _select("worker_id = ? AND status = 'RUNNING'", worker_id)
 
 
 def unknown(execution_id: str) -> list[StepRunRecord]:
