@@ -35,8 +35,9 @@ AT_ONCE := -n 3 --dist loadfile
 test: .venv/.dev
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
+# What is slow and fails beside others is run once more alone, and named at the end.
 test-all: test
-	$(BIN)/pytest -n 3 --dist worksteal -m slow
+	$(BIN)/python .ci/slow.py
 
 # Both take a minute: SECONDS=300 for longer, SEED=7 for what happened then.
 chaos: .venv/.dev
