@@ -24,6 +24,9 @@ NOT_REACHED = "the round or branch had failed before"
 def begin(transition: Transition, step: StepRunRecord) -> None:
     """Begin what a READY container can begin now: the taken branch, or as many rounds as may run beside each other."""
     definition = transition.runbook.by_id[step.step_id]
+    if flow.goes_by_hand(transition, definition):
+        stop(transition, step, "by_hand", flow.BY_HAND)
+        return
     try:
         if definition.kind == "branch":
             _begin_branch(transition, step, definition)
@@ -72,11 +75,14 @@ def skip_rest(transition: Transition, scope: str) -> None:
 def goes_elsewhere(transition: Transition, step: StepRunRecord) -> bool | None:
     """Whether a container that has begun would take another branch, or go over other items, as the run stands now.
 
-    A `while` that reads parameters is taken to. None for one that has not begun. Raises `ExpressionError`.
+    One that goes by what other steps came to, for other parameters, is taken to, and a `while` that reads parameters.
+    None for one that has not begun. Raises `ExpressionError`.
     """
     if step.started_at is None:
         return None
     definition = transition.runbook.by_id[step.step_id]
+    if gates.chooses_by_steps(definition):
+        return True
     if definition.kind == "branch":
         return bool(_taken(transition, step, definition) != step.items["taken"])
     if "items" in definition.with_:

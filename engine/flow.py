@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine import catalog, containers, context, decide, gates, undoing
-from engine.definition.model import Runbook
+from engine.definition.model import Runbook, Step
 from engine.errors import Undecodable
 from engine.expressions import ExpressionError, evaluate, render
 from engine.storable import to_storable
@@ -18,6 +18,11 @@ from engine.transition import Transition
 from storage import steps
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
+
+BY_HAND = (
+    "it holds a gate, and which way it goes comes from a step that a person has skipped, settled or cancelled: "
+    "nobody goes past a gate by that"
+)
 
 
 def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: str = "") -> bool:
@@ -176,7 +181,7 @@ def _release(transition: Transition, step: StepRunRecord) -> None:
 
 def may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
     """Whether the run, and the branch or round at `scope`, still start steps."""
-    if not transition.goes_on or transition.execution.asking:
+    if not transition.goes_on or (transition.execution.asking and phase is Phase.MAIN):
         return False
     if phase is not Phase.MAIN and failing(transition, "", phase):
         return False
@@ -197,10 +202,22 @@ def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
     except ExpressionError as error:
         fail(transition, step, "condition", str(error))
         return []
+    definition = transition.runbook.by_id[step.step_id]
+    if not wanted and goes_by_hand(transition, definition):
+        if step.kind != "approval":
+            fail(transition, step, "by_hand", BY_HAND)
+            return []
+        wanted = True  # a gate is asked unless the run itself went past it
     if not wanted:
         return _skipped(transition, step, decide.CONDITION_NOT_MET)
     transition.move(step, StepStatus.READY, due_at=max(step.due_at or 0, transition.at))
     return []
+
+
+def goes_by_hand(transition: Transition, step: Step) -> bool:
+    """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled."""
+    now = transition.paths_told("step_resolved")
+    return gates.by_hand(transition.rt, transition.execution, transition.runbook, step, now)
 
 
 def condition_holds(transition: Transition, step: StepRunRecord) -> bool:

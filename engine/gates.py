@@ -7,13 +7,14 @@ as its child's gates do, so it is passed when the child has succeeded. Nothing t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from engine import catalog, choosers, context, decide
+from engine.definition import gates as rules
 from engine.definition.gates import holders
 from engine.definition.model import Runbook, Step
 from engine.runtime import Runtime
-from storage import approvals, executions, runbooks, steps
+from storage import approvals, events, executions, runbooks, steps
 from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, StepStatus
 
@@ -48,8 +49,8 @@ def not_passed(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: 
 def holds_gate(rt: Runtime, execution_id: str | None, step: Step, depth: int = 0) -> bool:
     """Whether a step is or holds a gate, in the runs that it has started in this execution too.
 
-    A `runbook` step that has started none holds what the newest version of its runbook does; one of which that cannot
-    be known is taken to hold one.
+    A `runbook` step that has started none holds what the last approved version of its runbook does, and every draft
+    after it: a draft may add a gate, and takes none away. One of which nothing is approved is taken to hold one.
     """
     return any(
         holder.kind == "approval" or _other_holds(rt, execution_id, holder, depth + 1) for holder in holders(step)
@@ -68,10 +69,51 @@ def _other_holds(rt: Runtime, execution_id: str | None, step: Step, depth: int) 
     if started:
         return any(run_holds_gate(rt, child, depth) for child in started)
     other = runbooks.find(rt.workspace_id, step.with_["id"])
-    newest = runbooks.version(other.id, other.current_number) if other is not None else None
-    if newest is None:
+    approved = runbooks.last_approved(other.id, other.current_number) if other is not None else None
+    if other is None or approved is None:
         return True
-    return any(holds_gate(rt, None, each, depth) for each in catalog.definition_of(newest.id).steps)
+    versions = [each.id for each in runbooks.versions(other.id) if each.number >= approved.number]
+    return any(holds_gate(rt, None, each, depth) for id_ in versions for each in catalog.definition_of(id_).steps)
+
+
+def decided_by(runbook: Runbook, step_id: str, holds: Callable[[Step], bool]) -> list[str]:
+    """The ids of what `holds` a gate and would ask it or go past it by what this step comes to."""
+    after = rules.readers(runbook, [step_id])
+    return [each.id for each in runbook.by_id.values() if _chooses(each) & after and holds(each)]
+
+
+def by_hand(
+    rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step, settled_now: Collection[str]
+) -> bool:
+    """Whether the way that a step takes is a person's doing: what it reads was skipped, settled or cancelled by one,
+    or made of something that was. `settled_now` are the paths settled in this change."""
+    read = _chooses(step)
+    if not read or not holds_gate(rt, execution.id, step):
+        return False
+    settled = {*events.paths_of(execution.id, "step_resolved"), *settled_now}
+    rows = steps.of_execution(execution.id)
+    hands = {row.step_id for row in rows if row.path in settled or _ended_by_hand(row)}
+    return bool(hands and read & rules.readers(runbook, hands))
+
+
+def _ended_by_hand(row: StepRunRecord) -> bool:
+    if row.status is StepStatus.SKIPPED:
+        return decide.skip_agreed(row.skip)
+    child = executions.by_id(row.child) if row.status is StepStatus.FAILED and row.child else None
+    return child is not None and child.status is ExecutionStatus.CANCELLED
+
+
+def _chooses(step: Step) -> set[str]:
+    """The ids of the steps that decide whether a step runs, and which way it takes."""
+    parts = [step.condition, *(step.with_.get(key) for key in ("if", "while") if step.blocks)]
+    chains = set().union(*(context.chains_in_condition(part) for part in parts if part is not None))
+    chains |= context.chains_in(step.with_.get("items") if step.blocks else None)
+    return {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1}
+
+
+def chooses_by_steps(step: Step) -> bool:
+    """Whether a step runs, or goes its way, by what other steps came to."""
+    return bool(_chooses(step))
 
 
 class _Passage:

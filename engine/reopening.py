@@ -97,27 +97,33 @@ def _is_passed(transition: Transition, row: StepRunRecord) -> bool:
     asked = row.kind not in decide.CONTAINERS
     if asked and row.status is StepStatus.SUCCESS:
         return True
-    now_on_path = _would_go(transition, row)
+    now_on_path = would_go(transition, row)
     if now_on_path and asked:
         return True
     if now_on_path is not None:
-        _must(not now_on_path, row)
+        must_stay(now_on_path, row)
         steps.edit(row, revision=transition.execution.revision)
     return False
 
 
-def _would_go(transition: Transition, row: StepRunRecord) -> bool | None:
-    """Whether a step takes another way with the parameters of now than it took; None where it took none yet."""
+def would_go(transition: Transition, row: StepRunRecord) -> bool | None:
+    """Whether a step takes another way with the parameters of now than it took; None where it took none yet.
+
+    What other steps came to was for other parameters: whoever goes by that may go another way.
+    """
     try:
         if row.status is StepStatus.SKIPPED:
-            return flow.condition_holds(transition, row) if row.note == decide.CONDITION_NOT_MET else None
+            by_steps = gates.chooses_by_steps(transition.runbook.by_id[row.step_id])
+            went_past = row.note == decide.CONDITION_NOT_MET
+            return (by_steps or flow.condition_holds(transition, row)) if went_past else None
         return containers.goes_elsewhere(transition, row) if row.kind in decide.CONTAINERS else None
     except ExpressionError as error:
         raise Conflict(f"With these parameters it cannot be told which way {row.path} goes: {error}") from error
 
 
-def _must(stays: bool, row: StepRunRecord) -> None:
-    if not stays:
+def must_stay(elsewhere: bool, row: StepRunRecord) -> None:
+    """Raise `Conflict` where a run would have gone `elsewhere` at a step that holds a gate."""
+    if elsewhere:
         raise Conflict(
             f"With these parameters {row.execution_id} would have gone another way at {row.path}, by other gates: "
             f"start a new run."

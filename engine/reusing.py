@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from engine import catalog, context, decide, flow, gates, lifecycle
+from engine import catalog, context, decide, flow, gates, lifecycle, reopening
 from engine.definition.gates import holders
 from engine.definition.model import Step
 from engine.errors import Conflict
@@ -34,6 +34,8 @@ def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, kee
     ] + asked:  # conditions of the asked read what the others did
         take = _ask if step in asked else _reuse
         take(transition, step, rows[step.id], past)
+    if transition.execution.parameters != old.parameters:
+        _look_again(transition)
     _count_needs(transition, [step.id for step in fresh], keep)
     transition.edit(asking=len(steps.asked_again(execution.id)))
     flow.ask_next(transition)
@@ -118,6 +120,19 @@ def _asks(old: StepRunRecord) -> dict[str, str] | None:
 def _note(old: StepRunRecord) -> str:
     """Where it is from; that the run itself went past a step stays what it was."""
     return old.note if old.note == decide.CONDITION_NOT_MET else f"taken over from {old.execution_id}"
+
+
+def _look_again(transition: Transition) -> None:
+    """With other parameters a gate that was gone past is asked; what would go another way is not taken over."""
+    for row in steps.of_phase(transition.execution.id, Phase.MAIN):
+        step = transition.runbook.by_id[row.step_id]
+        done = row.status in (StepStatus.SUCCESS, StepStatus.SKIPPED)
+        if row.reopened or not done or not gates.holds_gate(transition.rt, row.execution_id, step):
+            continue
+        elsewhere = bool(reopening.would_go(transition, row))
+        reopening.must_stay(elsewhere and row.kind != "approval", row)
+        if elsewhere:
+            transition.move(row, StepStatus.BLOCKED, reopened=True)
 
 
 def _count_needs(transition: Transition, taken: list[str], keep: Collection[str]) -> None:

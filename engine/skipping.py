@@ -233,6 +233,9 @@ def _refusal(
         return f"{step.path} of {run.id} is not to be skipped: its runbook says `skippable: false`."
     if holds_gate(definition):
         return f"{step.path} is or holds a gate, which is decided by its approvers: nobody skips it."
+    asked = gates.decided_by(runbook, definition.id, holds_gate)
+    if asked:
+        return f"What {step.path} comes to decides whether {', '.join(asked)} is asked: nobody skips it."
     if step.status is StepStatus.FAILED:
         return reopening.refusal(run, runbook, step, rows)
     if step.status not in _OPEN:

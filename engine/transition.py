@@ -13,7 +13,7 @@ from typing import Any
 from engine import catalog, decide
 from engine.definition.model import Runbook
 from engine.runtime import Runtime
-from storage import approvals, cards, database, events, executions, steps
+from storage import approvals, attempts, cards, database, events, executions, steps
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, changed
 from storage.states import AttemptStatus, ExecutionStatus, Phase, StepStatus
 
@@ -67,6 +67,10 @@ class Transition:
     def tell(self, kind: str, path: str | None = None, actor: str | None = None, **data: Json) -> None:
         """Add an event to this change."""
         self._told.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))
+
+    def paths_told(self, kind: str) -> set[str]:
+        """The steps that events of this kind in this change are about."""
+        return {each.path for each in self._told if each.kind == kind and each.path is not None}
 
     def move(self, step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
         """Compare-and-set one step run and count it; False when it was changed meanwhile."""
@@ -156,6 +160,10 @@ class Transition:
             self._begun[step.id, step.attempts] = ended
             return
         self._ended_attempts.append(partial(steps.end_attempt, step, status, self.at, request, response, error))
+
+    def thin_out(self, step: StepRunRecord) -> None:
+        """Keep of the attempts of a step that asks again and again a bounded number on record."""
+        self._ended_attempts.append(partial(attempts.thin_out, step.id, step.attempts))
 
     def begin(self) -> None:
         """The first claim: the run has started."""

@@ -147,7 +147,7 @@ def hand_over_execution(caller: Asking, execution: str, how: models.Handover) ->
 def accept_execution(caller: Asking, execution: str) -> models.Execution:
     """Take over a run that is offered to you. Votes that you gave at its gates are void."""
     run = seen(caller, execution)
-    return models.Execution.of(handover.accept(caller.rt, caller.actor, run.id))
+    return told(caller, handover.accept(caller.rt, caller.actor, run.id))
 
 
 @router.get("/{execution}/why", responses=documented(404))

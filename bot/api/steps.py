@@ -50,7 +50,7 @@ def agree_to_skip(caller: Asking, execution: str, step: str, word: models.Agree)
     """Agree that it is skipped, as an approver of the gate that has let it on who chose nothing of the run."""
     run = seen(caller, execution)
     asked_at = models.ms(word.asked_at)
-    return models.Execution.of(skipping.agree(caller.rt, caller.actor, run.id, step, asked_at))
+    return told(caller, skipping.agree(caller.rt, caller.actor, run.id, step, asked_at))
 
 
 @router.post("/{step}/resolve", responses=STEERED, **needs(Action.RESOLVE))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from bot.cli import show
 from bot.cli.connect import Api
 from bot.cli.options import Options, Usage
 from bot.grammar import Command, GrammarError, verb
@@ -41,6 +43,21 @@ class Ask:
     def wrong(self, sentence: str) -> GrammarError:
         """What to raise for words that do not fit the verb."""
         return GrammarError(sentence, verb(self.command.verb).usage)
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether somebody sits at a terminal who can be shown what a vote is for before it is given."""
+        return not self.options.json and sys.stdin.isatty() and sys.stdout.isatty()
+
+    def sure(self, lines: Iterable[str], question: str) -> bool:
+        """Show somebody at a terminal what is at stake, and ask; true where nobody can be asked."""
+        if not self.asks_first:
+            return True
+        print(show.safe(lines), flush=True)
+        try:
+            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
 
     def me(self) -> str:
         """Whose token this is."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from bot import preview
 from bot.slack.views.text import cut, duration, one_line
 from bot.telling import told
 from engine.visible import visible_line
@@ -22,6 +23,7 @@ _STEP = {
     "PENDING": "about to start",
 }  # fmt: skip
 _RUN = {"SUCCESS": "succeeded", "PENDING": "about to start"}
+_MAY_BE_SKIPPED = ("BLOCKED", "READY", "WAITING", "UNKNOWN", "FAILED")
 _ENDED = ("SUCCESS", "FAILED", "CANCELLED")
 
 
@@ -65,6 +67,7 @@ def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | No
     lines = [headline(run)]
     why = (run.get("error") or {}).get("message") or run.get("paused_reason")
     lines += [f"  {one_line(why)}"] if why else []
+    lines += [f"  {offered(run)}"] if run.get("offered_to") and not ended(run) else []
     shown, left = _fitting(run["steps"], steps)
     width = min(40, max((len(each["step"]) for each in shown), default=0))
     lines += [f"  {_step(each, width, now)}" for each in shown]
@@ -75,6 +78,29 @@ def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | No
     if ended(run) and run.get("ended_at"):
         lines.append(f"  took {duration(_ms(run['created_at'], run['ended_at']))}")
     return lines
+
+
+def offered(run: Mapping[str, Json]) -> str:
+    """That a run is offered to somebody who has not taken it over."""
+    return f"offered to {run['offered_to']}, who takes it over by `runbook takeover {run['id']}`"
+
+
+def asks_again(run: Mapping[str, Json]) -> list[str]:
+    """That gates are asked again before anything else of a run goes on."""
+    count = run.get("asking", 0)
+    return [f"{'A gate is' if count == 1 else f'{count} gates are'} asked again first."] if count else []
+
+
+def skip_words(step: Mapping[str, Json], run: str) -> str:
+    """What came of asking that a step be skipped."""
+    if step["status"] == "SKIPPED":
+        return f"{step['step']} of {run} is skipped."
+    if not step["skip"] or step["skip"]["agreed"]:
+        return f"{step['step']} of {run} is skipped when its turn comes."
+    asks = f"`runbook agree {run} {step['step']}`; `runbook why {run}` says who may"
+    return (
+        f"{step['step']} of {run} is not skipped yet: a gate has let it on, so one of its approvers has to say {asks}."
+    )
 
 
 def _fitting(steps: list[Json], room: int | None) -> tuple[list[Json], int]:
@@ -98,20 +124,43 @@ def _step(step: Mapping[str, Json], width: int, now: float | None) -> str:
     elif step["started_at"] and now is not None and status in ("RUNNING", "WAITING"):
         took = duration(max(0, int(now * 1000) - _epoch_ms(step["started_at"])))
     tries = f"try {step['attempts']}" if step["attempts"] > 1 else ""
-    note = (step.get("error") or {}).get("message") or step.get("note") or ""
+    said = (step.get("error") or {}).get("message") or step.get("note") or ""
+    note = "; ".join(part for part in (said, _skip_wish(step)) if part)
     told_ = ", ".join(part for part in (words, tries, took) if part)
     return f"{SIGNS[status]} {step['step']:<{width}}  {told_}{f': {one_line(note)}' if note else ''}"
 
 
+def _skip_wish(step: Mapping[str, Json]) -> str:
+    wish = step.get("skip")
+    if not wish or step["status"] not in (("BLOCKED",) if wish["agreed"] else _MAY_BE_SKIPPED):
+        return ""
+    asked = "to be skipped by {}" if wish["agreed"] else "asked by {} to be skipped"
+    return f"{asked.format(wish['by'])}: {wish['reason']}"
+
+
+def gate_in_full(gate: Mapping[str, Json]) -> list[str]:
+    """An open gate with everything that a vote on it is about."""
+    planned = [f"    {line}" for line in preview.planned(gate["preview"])]
+    return [*gate_lines(gate), *(["  What happens next:", *planned] if planned else []), f"  digest {gate['digest']}"]
+
+
 def gate_lines(gate: Mapping[str, Json]) -> list[str]:
-    """An open gate: what is asked, who may answer, what is missing."""
+    """An open gate: what is asked, who may answer, what is missing, what will not be done, who rejected it before."""
     among = f", among them {', '.join(gate['unmet'])}" if gate["unmet"] else ""
     said = [f"{vote['person']} {'approved' if vote['decision'] == 'APPROVE' else 'rejected'}" for vote in gate["votes"]]
     return [
         f"  {gate['step']} asks: {one_line(gate['message'])}",
         f"    {gate['missing']} more needed{among}, by {gate['approvers']}, until {when(gate['expires_at'])}"
         + (f" ({', '.join(said)})" if said else ""),
+        *(f"    not {each} either, who had a step of it skipped" for each in gate["barred"]),
+        *(f"    {step} is not done, or not again: {one_line(why)}" for step, why in preview.settled(gate["preview"])),
+        *(f"    rejected before by {_commented(vote)}" for vote in gate["rejected_before"]),
     ]
+
+
+def _commented(vote: Mapping[str, Json]) -> str:
+    comment = one_line(vote["comment"])
+    return f"{vote['person']}: {comment}" if comment else str(vote["person"])
 
 
 def runs_lines(runs: Iterable[Mapping[str, Json]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from bot.cli import show
 from bot.cli.ask import Answer, Ask, Json
@@ -60,7 +61,8 @@ def replay(ask: Ask) -> Answer:
     if version not in ("same", "latest"):
         raise ask.wrong(f"version=latest or version=same, not “{version[:40]}”.")
     body = {"from_step": ask.option("from") or None, "latest": version == "latest", "reason": ask.option("reason")}
-    return _steered(ask, "replay", body)
+    begun = _steered(ask, "replay", body)
+    return replace(begun, lines=[*begun.lines, *show.asks_again(begun.data)])
 
 
 def hand_over(ask: Ask) -> Answer:
@@ -69,7 +71,13 @@ def hand_over(ask: Ask) -> Answer:
     if len(rest) != 1:
         raise ask.wrong("Say to whom.")
     done = ask.api.post(f"executions/{found}/handover", {"to": ask.user(rest[0]), "reason": ask.option("reason")})
-    return Answer(done, [show.headline(done)], done["id"])
+    whose = show.offered(done) if done["offered_to"] else f"it is {done['owner']}'s"
+    return Answer(done, [show.headline(done), f"  {whose}"], done["id"])
+
+
+def take_over(ask: Ask) -> Answer:
+    """`takeover [RUN]`."""
+    return _steered(ask, "handover/accept", {})
 
 
 def _steered(ask: Ask, what: str, body: Json, *statuses: str) -> Answer:
@@ -87,7 +95,8 @@ def retry(ask: Ask) -> Answer:
     schema = ask.api.get(f"runbooks/{slug}")["parameters"]
     given, reason = _as_given(schema, ask.command.options)
     body = {"parameters": parameters.coerce(schema, given) if given else None, "reason": reason}
-    return _at_step(ask, found, rest[0] if rest else None, "retry", _failed, body)
+    done = _at_step(ask, found, rest[0] if rest else None, "retry", _failed, body)
+    return replace(done, lines=[*done.lines, *show.asks_again(done.data)])
 
 
 def skip(ask: Ask) -> Answer:
@@ -95,7 +104,22 @@ def skip(ask: Ask) -> Answer:
     found, rest = ask.run()
     if not rest:
         raise ask.wrong("Say which step.")
-    return _at_step(ask, found, rest[0], "skip", _unknown, {"reason": ask.option("reason")})
+    done = ask.api.post(f"executions/{found}/steps/{rest[0]}/skip", {"reason": ask.option("reason")})
+    return _skipped(ask, found, rest[0], done)
+
+
+def agree(ask: Ask) -> Answer:
+    """`agree [RUN] [STEP]`; what is agreed to is what the step asks for now."""
+    found, rest = ask.run()
+    path = rest[0] if rest else _the_step(ask, found, "agree to skipping", _asked)
+    asked = ask.api.get(f"executions/{found}/steps/{path}")["skip"]
+    body = {"asked_at": asked["at"]} if asked else {}
+    return _skipped(ask, found, path, ask.api.post(f"executions/{found}/steps/{path}/skip/agree", body))
+
+
+def _skipped(ask: Ask, found: str, path: str, done: Json) -> Answer:
+    step = ask.api.get(f"executions/{found}/steps/{path}")
+    return Answer(done, [show.headline(done), f"  {show.skip_words(step, found)}"], found)
 
 
 def resolve(ask: Ask) -> Answer:
@@ -108,14 +132,28 @@ def resolve(ask: Ask) -> Answer:
 
 
 def gate(what: str) -> Callable[[Ask], Answer]:
-    """`approve`, `reject` or `withdraw`, each `[RUN] [STEP]`."""
+    """`approve`, `reject` or `withdraw`, each `[RUN] [STEP]`; a vote is for what is shown, on a terminal before it."""
 
     def act(ask: Ask) -> Answer:
         found, rest = ask.run("WAITING")
-        body = {} if what == "withdraw" else {"comment": ask.option("comment")}
-        return _at_step(ask, found, rest[0] if rest else None, what, _asks, body)
+        path = rest[0] if rest else _the_step(ask, found, what, _asks)
+        if what == "withdraw":
+            return _at_step(ask, found, path, what, _asks, {})
+        shown = _open_gate(ask, found, path)
+        lines = show.gate_in_full(shown) if shown else []
+        if shown and not ask.sure(lines, f"{what.capitalize()} this?"):
+            return Answer(shown, ["Nothing was decided."], found)
+        body = {"comment": ask.option("comment"), "digest": shown["digest"] if shown else None}
+        done = _at_step(ask, found, path, what, _asks, body)
+        return done if ask.asks_first else replace(done, lines=[*lines, *done.lines])
 
     return act
+
+
+def _open_gate(ask: Ask, found: str, path: str) -> Json:
+    """The open gate at a path, None where there is none: what that means is for the API to say."""
+    gates = ask.api.get(f"executions/{found}")["gates"]
+    return next((each for each in gates if each["step"] == path and each["status"] == "PENDING"), None)
 
 
 def _at_step(ask: Ask, found: str, path: str | None, what: str, fits: Callable[[Json], bool], body: Json) -> Answer:
@@ -139,6 +177,12 @@ def _the_step(ask: Ask, found: str, what: str, fits: Callable[[Json], bool]) -> 
 
 def _asks(step: Json) -> bool:
     return bool(step["kind"] == "approval" and step["status"] == "WAITING")
+
+
+def _asked(step: Json) -> bool:
+    return bool(
+        step["skip"] and not step["skip"]["agreed"] and step["status"] not in ("SUCCESS", "SKIPPED", "CANCELLED")
+    )
 
 
 def _unknown(step: Json) -> bool:

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bot import preview
 from bot.page.picture import Drawing, drawings
 from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Timeline, timeline
+from bot.slack.views.gate import barred_words
+from bot.slack.views.parts import Person, by_name
 from bot.slack.views.steps import folded, note_of, ordered, step_title
 from bot.slack.views.text import duration
 from bot.slack.views.words import approver_words, error_field, execution_words, gate_words, step_words
@@ -74,6 +77,7 @@ class StepStory:
     note: str
     outputs: str
     took: str
+    tried: int
     tries: tuple[Try, ...]
 
 
@@ -92,6 +96,8 @@ class GateStory:
     words: str
     message: str
     preview: str
+    settled: tuple[tuple[str, str], ...]
+    rejected: tuple[str, ...]
     who: str
     needed: str
     opened: Moment
@@ -143,6 +149,10 @@ class Names:
             self._known[user_id] = found.name if found is not None else user_id
         return self._known[user_id]
 
+    def noted(self, text: str) -> str:
+        """A note with the person who gave it by name."""
+        return "".join(self(part.user_id) if isinstance(part, Person) else part for part in by_name(text))
+
     def unmarked(self, text: str) -> str:
         """Text made for Slack as plain text, with names for its mentions."""
         named = _MENTION.sub(lambda found: self(found[1]), text)
@@ -168,7 +178,7 @@ def story(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Story:
         result=_pretty(run.result) if run.result else "",
         pictures=tuple(drawings(view.runbook, view.steps, ended=run.status.ended)),
         times=timeline(run, shown, attempts, happened, people.now()),
-        steps=tuple(_step(view, step, attempts.get(step.id, [])) for step in shown),
+        steps=tuple(_step(view, step, attempts.get(step.id, []), names) for step in shown),
         steps_left_out=len(everything) - len(shown),
         gates=tuple(_gate(gate, names) for gate in view.gates),
         happenings=tuple(_happening(event, names) for event in reversed(happened)),
@@ -195,6 +205,8 @@ def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str | Momen
     yield "Asked for by", names(run.requester)
     if run.responsible != run.requester:
         yield "Answers for it", names(run.responsible)
+    if run.offered_to and not run.status.ended:
+        yield "Offered to", names(run.offered_to)
     if run.reason:
         yield "Because", run.reason
     yield "Door", run.trigger
@@ -214,7 +226,7 @@ def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str | Momen
             yield f"{word} for", duration(ms)
 
 
-def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRecord]) -> StepStory:
+def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRecord], names: Names) -> StepStory:
     took = duration(step.ended_at - step.started_at) if step.ended_at and step.started_at else ""
     return StepStory(
         path=step.path,
@@ -222,9 +234,10 @@ def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRe
         kind=step.kind,
         look=look_of(step),
         words=step_words(step, run_ended=view.execution.status.ended)[1],
-        note=note_of(step),
+        note=names.noted(note_of(step)),
         outputs=_pretty(step.outputs) if step.outputs else "",
         took=took,
+        tried=step.attempts,
         tries=tuple(_try(each) for each in attempts),
     )
 
@@ -275,7 +288,12 @@ def _gate(gate: GateView, names: Names) -> GateStory:
         words=gate_words(approval)[1],
         message=approval.message,
         preview=_pretty(approval.preview) if approval.preview else "",
-        who=names.unmarked(approver_words(approval.approvers)),
+        settled=tuple((step, names.noted(why)) for step, why in preview.settled(approval.preview)),
+        rejected=tuple(
+            f"{names(vote.person)}: {vote.comment}" if vote.comment else names(vote.person)
+            for vote in gate.rejected_before
+        ),
+        who=names.unmarked(f"{approver_words(approval.approvers)}{barred_words(approval)}"),
         needed=f"{approval.min_approvals} needed{'; ' + lacking + among if lacking else ''}",
         opened=moment(approval.opened_at),
         expires=moment(approval.expires_at) if approval.status is ApprovalStatus.PENDING else None,
@@ -287,7 +305,17 @@ def _gate(gate: GateView, names: Names) -> GateStory:
 
 
 def _happening(event: EventRecord, names: Names) -> Happening:
-    return Happening(event.seq, moment(event.at), told(event.kind, event.path, names(event.actor), event.data))
+    said = told(event.kind, event.path, names(event.actor), _with_names(event.data, names))
+    return Happening(event.seq, moment(event.at), said)
+
+
+def _with_names(data: Json, names: Names) -> Json:
+    """The facts of an event with people by name."""
+    if not isinstance(data, dict):
+        return data
+    named = {key: names(data[key]) for key in ("to", "was", "by") if isinstance(data.get(key), str)}
+    voided = {"void": [names(each) for each in data["void"]]} if isinstance(data.get("void"), list) else {}
+    return {**data, **named, **voided}
 
 
 def _pretty(value: Json) -> str:

@@ -11,7 +11,7 @@ from bot.slack.reply import Reply
 from bot.slack.views import form
 from bot.slack.views.gate import gate_blocks
 from bot.slack.views.parts import Message, message, said, section
-from bot.slack.views.text import code
+from bot.slack.views.text import code, inline
 from engine import access, approvals, executions, handover, projection, skipping
 from engine.access import authorise
 from engine.errors import Conflict
@@ -84,10 +84,10 @@ def voted(gate: GateView, decision: Decision) -> Message:
 
 
 def more_needed(gate: GateView) -> str:
-    """What a gate still lacks, as a sentence; "" for nothing."""
+    """What an open gate still lacks, as a sentence; "" for one that is decided."""
     if not gate.missing:
         return ""
-    among = f", among them {', '.join(gate.unmet)}" if gate.unmet else ""
+    among = f", among them {inline(', '.join(gate.unmet), 300)}" if gate.unmet else ""
     return f" {gate.missing} more needed{among}."
 
 

@@ -7,10 +7,11 @@ beside the gates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from engine.definition import graph
-from engine.definition.model import Runbook, Step
+from engine.definition.model import Json, Runbook, Step
 
 
 def holders(step: Step) -> Iterator[Step]:
@@ -62,6 +63,39 @@ def shows(runbook: Runbook) -> dict[str, tuple[str, ...]]:
                 for each in _with_inner(step):
                     found[each.id].append(gate.id)
     return {step_id: tuple(gates) for step_id, gates in found.items()}
+
+
+def readers(runbook: Runbook, step_ids: Iterable[str]) -> set[str]:
+    """These steps and all whose doing or outputs may come from theirs: who reads them, who reads those, and so on.
+
+    A branch or loop hands on what its inner steps came to, and these what it goes over.
+    """
+    found = set(step_ids)
+    while True:
+        more = {step.id for step in runbook.by_id.values() if found & _read(runbook, step)} - found
+        if not more:
+            return found
+        found |= more
+
+
+def _read(runbook: Runbook, step: Step) -> set[str]:
+    texts = [step.with_, step.condition, dict(step.outputs)]
+    named = {match for text in _texts(texts) for match in _STEP.findall(text)}
+    inner = {each.id for block in step.blocks.values() for each in block}
+    holder = runbook.container_of.get(step.id)
+    return named | inner | ({holder[0]} if holder else set())
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
+_STEP = re.compile(r"\bsteps\s*(?:\.\s*|\[\s*['\"])([A-Za-z0-9_-]+)")
+"""A step that a template or condition names; more than that may look like one, which only makes it safer."""
 
 
 def _lists(runbook: Runbook) -> list[tuple[Step, ...]]:

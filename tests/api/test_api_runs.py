@@ -70,15 +70,21 @@ def test_the_run_ahead_is_not_named_to_another_team(api: Api) -> None:
 
 
 def test_a_run_is_handed_over(api: Api) -> None:
-    """To somebody Slack knows, and who may run it."""
+    """To somebody Slack knows, and who may run it, once they take it."""
     run = api.house.start("drain", ALICE, service="api")
     people.remember(api.house.rt, PersonRecord("U0BOB0001", "bob", None, "member", None, api.house.clock.time))
     done = api.post(f"/executions/{run}/handover", ALICE, {"to": "U0BOB0001", "reason": "my shift ends"})
     assert done.status_code == 200, done.text
-    assert (done.json()["owner"], done.json()["offered_to"]) == (ALICE.user_id, "U0BOB0001")
-    refused(api.post(f"/executions/{run}/handover/accept", DAVE), 409, "conflict")
-    taken = api.post(f"/executions/{run}/handover/accept", BOB).json()
-    assert (taken["owner"], taken["offered_to"]) == ("U0BOB0001", None)
+    assert (done.json()["owner"], done.json()["offered_to"]) == ("U0ALICE01", "U0BOB0001")
+    assert api.get(f"/executions/{run}/why", CAROL)["reasons"][-1] == {
+        "kind": "offered", "step": None, "since": None, "until": None, "message": "", "who": ["U0BOB0001"],
+        "verbs": ["takeover"], "facts": {"by": "U0ALICE01"},
+    }  # fmt: skip
+    refused(api.post(f"/executions/{run}/handover/accept", CAROL), 409, "conflict")
+    refused(api.post(f"/executions/{run}/handover/accept", OSCAR), 404, "not_found")
+    took = api.post(f"/executions/{run}/handover/accept", BOB)
+    assert (took.json()["owner"], took.json()["offered_to"]) == ("U0BOB0001", None)
+    refused(api.post(f"/executions/{run}/handover/accept", BOB), 409, "conflict")
     refused(api.post(f"/executions/{run}/handover", ALICE, {"to": "bob"}), 422, "invalid_parameters")
 
 
@@ -101,6 +107,66 @@ def test_a_failed_step_is_retried_or_skipped(api: Api, target: Target) -> None:
     logs = api.get(f"/executions/{run}/logs", CAROL, step="first")
     assert [each["step"] for each in logs["steps"]] == ["first"]
     assert len(logs["steps"][0]["tries"]) == 2
+
+
+def test_what_a_gate_has_let_on_is_skipped_when_an_approver_agrees(api: Api, target: Target) -> None:
+    """To what they were shown, with a scope for deciding; asked again with the same key it is answered the same."""
+    target.does["/sad"] = [SAD]
+    run = api.house.begin(gate("ok"), http("sad", target.url("/sad"), retry={"max_attempts": 1}))
+    api.house.run(run)
+    api.post(f"/executions/{run}/steps/ok/approve", ALICE)
+    api.house.run(run)
+    path = f"/executions/{run}/steps/sad"
+    refused(api.post(f"{path}/skip/agree", ALICE), 409, "conflict")
+    assert api.post(f"{path}/skip", CAROL, {"reason": "done by hand"}).json()["status"] == "FAILED"
+    wish = api.get(path, CAROL)["skip"]
+    assert (wish["by"], wish["reason"], wish["agreed"], wish["agreed_by"]) == ("U0CAROL01", "done by hand", False, [])
+    why = next(each for each in api.get(f"/executions/{run}/why", CAROL)["reasons"] if each["kind"] == "skip_asked")
+    assert (why["who"], why["verbs"], why["facts"]["gates"]) == (["S0PLATFORM"], ["agree"], ["ok"])
+    refused(api.post(f"{path}/skip/agree", CAROL, {"asked_at": wish["at"]}), 403, "not_allowed")
+    refused(api.post(f"{path}/skip/agree", DAVE, {"asked_at": "2026-01-01T00:00:00Z"}), 409, "conflict")
+    narrow = {"Authorization": f"Bearer {api.token(DAVE, 'read,run')}"}
+    assert api.client.post(f"/api/v1{path}/skip/agree", json={}, headers=narrow).status_code == 403
+    key = {"Idempotency-Key": "agreed"}
+    done = api.post(f"{path}/skip/agree", DAVE, {"asked_at": wish["at"]}, **key)
+    assert done.json()["status"] == "SUCCESS", done.text
+    assert api.get(path, CAROL)["skip"]["agreed_by"] == ["U0DAVE001"]
+    assert api.post(f"{path}/skip/agree", DAVE, {"asked_at": wish["at"]}, **key).text == done.text
+
+
+def test_a_gate_that_has_changed_refuses_a_vote_on_what_it_was(api: Api, target: Target) -> None:
+    """It says who may not decide any more, what is left out and who rejected it before."""
+    run = api.house.begin(gate("ok"), http("look", target.url("/look")))
+    api.house.run(run)
+    path = f"/executions/{run}/steps"
+    (old,) = api.get(f"/executions/{run}", CAROL)["gates"]
+    api.post(f"{path}/ok/reject", ALICE, {"comment": "not now"})
+    api.house.run(run)
+    assert api.post(f"{path}/ok/retry", CAROL).json()["status"] == "RUNNING"
+    api.house.run(run)
+    api.post(f"{path}/look/skip", BOB, {"reason": "no need"})
+    refused(api.post(f"{path}/ok/approve", ALICE, {"digest": old["digest"]}), 409, "conflict")
+    shown = api.get(f"/executions/{run}", CAROL)["gates"][-1]
+    assert (shown["barred"], shown["preview"][0]["instead"]) == (["U0BOB0001"], "skipped by U0BOB0001: no need")
+    assert [(each["person"], each["comment"]) for each in shown["rejected_before"]] == [("U0ALICE01", "not now")]
+    page = api.client.get(f"/executions/{run}", headers={"Authorization": f"Bearer {api.token(CAROL)}"}).text
+    for part in (
+        "Rejected before by <strong>U0ALICE01: not now",
+        "look</a>: skipped by U0BOB0001: no need",
+        "nor U0BOB",
+    ):
+        assert part in page
+    assert api.post(f"{path}/ok/approve", ALICE, {"digest": shown["digest"]}).json()["status"] == "APPROVED"
+
+
+def test_gates_that_are_asked_again_are_counted(api: Api, target: Target) -> None:
+    """In the answer to the replay, before any of them is open."""
+    run = api.house.begin(gate("ok"), http("look", target.url("/look")))
+    api.house.run(run)
+    api.post(f"/executions/{run}/steps/ok/approve", ALICE)
+    api.house.run(run)
+    again = api.post(f"/executions/{run}/replay", CAROL, {"from_step": "look", "reason": "once more"})
+    assert again.json()["asking"] == 1
 
 
 def test_an_unknown_outcome_is_settled(api: Api, target: Target) -> None:

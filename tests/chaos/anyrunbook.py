@@ -9,6 +9,8 @@ from house import gate, http
 from hypothesis import strategies as st
 
 APPROVERS = {"roles": ["platform_admin", "team_admin", "team_member"]}
+BY_STEP = "by a step"
+"""Stands for a condition that reads what a step before it came to."""
 Steps = list[dict[str, Any]]
 LEAVES = ("http", "http", "http", "http", "approval", "wait", "delay", "message", "runbook")
 
@@ -20,7 +22,10 @@ def runbooks(draw: st.DrawFn) -> dict[str, Any]:
     found: dict[str, Any] = {"steps": draw(_blocks(names, depth=2, most=4))}
     for phase in ("on_failure", "finally"):
         if draw(st.integers(0, 3)) == 0:
-            found[phase] = [_http(draw, f"s{next(names)}", main=False) for _ in range(draw(st.integers(1, 2)))]
+            gates = (
+                [gate(f"s{next(names)}", timeout="10m", approvers=APPROVERS)] if draw(st.integers(0, 3)) == 0 else []
+            )
+            found[phase] = gates + [_http(draw, f"s{next(names)}", main=False) for _ in range(draw(st.integers(1, 2)))]
     if draw(st.integers(0, 3)) == 0:
         found["concurrency"] = {"group": "g", "limit": 1}
     found["max_concurrent_steps"] = draw(st.integers(1, 3))
@@ -37,8 +42,23 @@ def _blocks(draw: st.DrawFn, names: Any, depth: int, most: int) -> Steps:
             step["needs"] = sorted(draw(st.sets(st.sampled_from(earlier), max_size=2)))
         if draw(st.integers(0, 5)) == 0:
             step["if"] = "false"
+        _goes_by(step, made)
         made.append(step)
     return made
+
+
+def _goes_by(step: dict[str, Any], made: Steps) -> None:
+    """Name a call that it needs where a condition goes by what another step came to; without any, take that out."""
+    needed = step.get("needs", [each["id"] for each in made][-1:])
+    above = [each["id"] for each in made if each["id"] in needed and each["type"] == "http"]
+    for where in (step, step["with"]):
+        if where.get("if") == BY_STEP:
+            if above:
+                where["if"] = f"steps.{above[0]}.outputs.status | default(0) == 200"
+            else:
+                del where["if"]
+                if where is step["with"]:
+                    where["if"] = "true"
 
 
 def _step(draw: st.DrawFn, names: Any, depth: int) -> dict[str, Any]:
@@ -53,7 +73,7 @@ def _step(draw: st.DrawFn, names: Any, depth: int) -> dict[str, Any]:
         needed = draw(st.sampled_from([1, 1, 2]))
         on_timeout = draw(st.sampled_from(["fail", "reject", "approve"]))
         asked = gate(name, timeout="10m", on_timeout=on_timeout, min_approvals=needed, approvers=APPROVERS)
-        return {**asked, **draw(st.sampled_from([{}, {}, {"if": "params.n == 0"}]))}
+        return {**asked, **draw(st.sampled_from([{}, {}, {"if": "params.n == 0"}, {"if": BY_STEP}]))}
     if kind == "message" and draw(st.booleans()):
         return {"id": name, "type": kind, "with": {"text": "n is {{ params.n }}"}, "if": "params.n < 2"}
     with_: dict[str, Any] = {
@@ -74,7 +94,7 @@ def _http(draw: st.DrawFn, name: str, *, main: bool = True) -> dict[str, Any]:
 
 
 def _branch(draw: st.DrawFn, name: str, inner: Steps) -> dict[str, Any]:
-    taken = draw(st.sampled_from(["true", "false", "params.n == 0"]))
+    taken = draw(st.sampled_from(["true", "false", "params.n == 0", BY_STEP]))
     return _limited(draw, {"id": name, "type": "branch", "with": {"if": taken, "then": inner}})
 
 

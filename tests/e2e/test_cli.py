@@ -172,6 +172,31 @@ def test_a_run_from_start_to_end_in_a_terminal(shell: Shell) -> None:
     assert "took" in last
 
 
+def test_a_vote_in_a_terminal_is_for_what_was_shown(shell: Shell) -> None:
+    """It is asked for after the gate was shown; what has changed meanwhile is refused. Scripts are asked nothing."""
+    run = waiting(shell)
+    terminal = Terminal(shell, ALICE, "approve", run)
+    terminal.shows("Approve this? [y/N]")
+    assert "What happens next:" in terminal.screen
+    assert "digest sha256:" in terminal.screen
+    os.write(terminal.fd, b"\n")
+    terminal.shows("Nothing was decided.")
+    assert terminal.ended() == 0
+    terminal = Terminal(shell, ALICE, "approve", run)
+    terminal.shows("Approve this? [y/N]")
+    assert "is skipped when its turn comes" in shell.said(CAROL, "skip", run, "restart", "reason=no need")
+    os.write(terminal.fd, b"y\n")
+    terminal.shows("is not what you were shown")
+    assert terminal.ended() == 3
+    assert "restart is not done, or not again: skipped by U0CAROL01: no need" in shell.said(CAROL, "status", run)
+    terminal = Terminal(shell, ALICE, "approve", run)
+    terminal.shows("Approve this? [y/N]")
+    os.write(terminal.fd, b"y\n")
+    terminal.shows("1 more needed")
+    assert terminal.ended() == 0
+    shell.said(CAROL, "cancel", run, "reason=the test is over")
+
+
 def test_ctrl_c_leaves_the_run_alone(shell: Shell) -> None:
     """It says how to go on; the run does."""
     run = waiting(shell)

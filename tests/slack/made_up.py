@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.definition.gates import holders
 from engine.definition.model import Runbook, Step
 from engine.executions import ExecutionView, GateView
 from storage.records import (
@@ -108,7 +109,8 @@ def runbook(parameters: dict[str, Any] | None = None, **given: Any) -> Runbook:
 def view(steps: tuple[StepRunRecord, ...] = (), gates: tuple[GateView, ...] = (), **given: Any) -> ExecutionView:
     steps = steps or (step(),)
     known = tuple({each.step_id: Step(each.step_id, each.kind, (), {}, name="Drain it") for each in steps}.values())
-    return ExecutionView(execution(**given), runbook(steps=known), steps, gates)
+    holding = frozenset(each.id for each in known if any(inner.kind == "approval" for inner in holders(each)))
+    return ExecutionView(execution(**given), runbook(steps=known), steps, gates, holding=holding)
 
 
 def version(**given: Any) -> VersionRecord:

@@ -37,9 +37,11 @@ DOORS: dict[str, set[str]] = {
     "cancel": {f"POST {RUN}/cancel"},
     "retry": {f"POST {RUN}/steps/{{step}}/retry"},
     "skip": {f"POST {RUN}/steps/{{step}}/skip"},
+    "agree": {f"POST {RUN}/steps/{{step}}/skip/agree"},
     "resolve": {f"POST {RUN}/steps/{{step}}/resolve"},
     "replay": {f"POST {RUN}/replay"},
     "handover": {f"POST {RUN}/handover"},
+    "takeover": {f"POST {RUN}/handover/accept"},
     "approve": {f"POST {RUN}/steps/{{step}}/approve"},
     "reject": {f"POST {RUN}/steps/{{step}}/reject"},
     "withdraw": {f"POST {RUN}/steps/{{step}}/withdraw"},
@@ -59,8 +61,20 @@ REST_ONLY = {"POST /runbooks", f"PUT {RUNBOOK}", f"PATCH {RUNBOOK}", f"DELETE {R
 """Runbooks that live in the database are written by programs; for people there are files."""
 PEOPLE = (OSCAR, CAROL, BOB, ALICE)
 NO = re.compile(
-    r"You have no such role|another platform admin has to|others have to decide|may decide this|is your own"
+    r"You have no such role|another platform admin has to|others have to decide|may decide this|is your own|"
+    r"You asked for this yourself"
 )
+NOT_NOW = re.compile(r"Nobody asks|is not offered to you|not what you were shown|has ended already|is approved already")
+GUARDED = """
+apiVersion: runbook/v1
+id: guarded
+name: Behind a gate
+team: payments
+parameters: {type: object, properties: {n: {type: integer, default: 1}}}
+steps:
+  - {id: ok, type: approval, with: {approvers: {roles: [platform_admin]}, message: Go?}}
+  - {id: backup, type: http, with: {url: "TARGET/hosts/health/nothing"}}
+"""
 
 
 class Rest:
@@ -128,6 +142,8 @@ def test_all_doors_refuse_the_same(bot: Stage, rest: Rest) -> None:
         (f"replay {run}", f"{at}/replay", {}),
         (f"approve {run} sign-off", f"{at}/steps/sign-off/approve", {}),
         (f'reject {run} sign-off comment="x"', f"{at}/steps/sign-off/reject", {"comment": "x"}),
+        (f"handover {run} {BOB}", f"{at}/handover", {"to": BOB}),
+        (f"takeover {run}", f"{at}/handover/accept", None),
         (f"cancel {run}", f"{at}/cancel", {}),
         ("admin sync", "POST /sync", None),
         ("admin approve drain@1", "POST /runbooks/drain/approve", {"version": 1}),
@@ -147,3 +163,44 @@ def test_all_doors_refuse_the_same(bot: Stage, rest: Rest) -> None:
                 differ.append((words, who, said, answer.status_code, answer.text, typed))
     assert differ == []
     bot.say("admin approve drain@1", ALICE)
+
+
+def came_of(bot: Stage, rest: Rest, door: str, deed: tuple[str, str, Any], who: str) -> str:
+    """What somebody's deed comes to at a door: done, refused, or not possible as things are."""
+    words, operation, body = deed
+    if door == "slack":
+        said = bot.say(words, who)
+        return "refused" if NO.search(said) else "not now" if NOT_NOW.search(said) else "done"
+    status = rest(operation, who, body).status_code if door == "rest" else rest.typed(words, who)
+    return {200: "done", 403: "refused", 404: "refused", 409: "not now"}[status]
+
+
+def test_a_skip_is_agreed_to_and_a_run_taken_over_alike_at_every_door(bot: Stage, rest: Rest) -> None:
+    """The same people get the same answer, one after the other, whichever door they come by."""
+    books = bot.rt.settings.runbooks_dir
+    (books / "guarded.yaml").write_text(GUARDED.replace("TARGET", str(bot.sim.target_url)))
+    bot.say("admin sync", ALICE)
+    assert "is approved" in bot.say("admin approve guarded@1", ALICE)
+    for number, door in enumerate(("slack", "rest", "cli")):
+        run = bot.start(f"run guarded n={number}")
+        state = lambda run=run: rest(f"GET /executions/{run}", ALICE).json()["status"]  # noqa: E731
+        wait_for(lambda state=state: state() == "WAITING")
+        at = f"POST /executions/{run}"
+        offer = (f"handover {run} {BOB}", f"{at}/handover", {"to": BOB})
+        take = (f"takeover {run}", f"{at}/handover/accept", None)
+        vote = (f"approve {run} ok", f"{at}/steps/ok/approve", {})
+        skip = (f"skip {run} backup reason=x", f"{at}/steps/backup/skip", {"reason": "x"})
+        agree = (f"agree {run} backup", f"{at}/steps/backup/skip/agree", {})
+        story = [
+            (offer, OSCAR, "refused"), (take, BOB, "not now"), (offer, CAROL, "done"), (take, ALICE, "not now"),
+            (take, OSCAR, "refused"), (take, BOB, "done"), (take, BOB, "not now"), (vote, BOB, "refused"),
+            (vote, CAROL, "refused"), (vote, ALICE, "done"), (None, "", "FAILED"), (agree, DAVE, "not now"),
+            (skip, OSCAR, "refused"), (skip, DAVE, "done"), (agree, DAVE, "refused"), (agree, BOB, "refused"),
+            (agree, CAROL, "refused"), (agree, OSCAR, "refused"), (agree, ALICE, "done"), (agree, ALICE, "not now"),
+            (None, "", "SUCCESS"), (offer, BOB, "not now"),
+        ]  # fmt: skip
+        for place, (deed, who, expected) in enumerate(story):
+            if deed is None:
+                wait_for(lambda state=state, expected=expected: state() == expected)
+            else:
+                assert came_of(bot, rest, door, deed, who) == expected, (door, place, deed[0], who)

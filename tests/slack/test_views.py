@@ -20,10 +20,11 @@ from bot.record_text import log_text
 from bot.simulator.blocks import check_blocks, check_view
 from bot.slack.ids import DeprecateForm, HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, reminder, story, thread, why
+from bot.slack.views import asked as asked_post
 from bot.slack.views.gate import gate_post
 from bot.slack.views.home import HomeContent, home_view
 from bot.slack.views.parts import Message, said
-from engine.access import Verdict
+from engine.access import Gate, Verdict
 from engine.approvals import Waiting
 from engine.can import Ruling
 from engine.catchup import Story
@@ -31,11 +32,14 @@ from engine.chain import Trouble, Verified
 from engine.definition.model import Problem
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
 from engine.evidence import RunLog, StepLog
+from engine.executions import GateView
 from engine.explain import Explanation, Reason
+from engine.skipping import Request
 from engine.sync import SyncChange, SyncReport
 from storage.records import AttemptRecord, AuditRecord, IncidentRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, Severity, StepStatus
 
+ID = "U0BOB0001"
 LIVE = re.compile(r"<(?!!date\^|@U0|#C0|!subteam\^S0)[^>]")
 """Anything that Slack would make live, but for what views themselves write about ids and times."""
 HIDDEN = "a\u202eb\u200bc\x1b[2Jd\u2066e\xadf\ufeffg"
@@ -79,7 +83,10 @@ def all_views(text: str) -> list[Message]:
     error = {"code": text, "message": text, "step": text}
     odd = step(path=name, step_id=text, status=StepStatus.UNKNOWN, error=error, note=text, outputs={"status": text})
     ended = step(2, status=StepStatus.SUCCESS, outputs={"status": 200, "json": {text: text}}, ended_at=AT)
-    open_gate = gate(message=text, path=name, preview=[{"step": text, "url": text, "json": {text: text}}, text])
+    settled = [{"step": text, "kind": "http", "instead": text}, {"step": text, "instead": f"skipped by {ID}: {text}"}]
+    planned = [{"step": text, "url": text, "json": {text: text}}, text, *settled * 30]
+    open_gate = gate(message=text, path=name, preview=planned, barred=(text, ID))
+    open_gate = replace(open_gate, rejected_before=(vote(text, Decision.REJECT, text),) * 9)
     shut = gate(
         ApprovalStatus.REJECTED, (vote(text, Decision.REJECT, text),), approvers={"users": [text], "roles": [text]}
     )
@@ -97,6 +104,7 @@ def all_views(text: str) -> list[Message]:
         card.short_card(whole),
         gate_post(open_gate),
         gate_post(shut),
+        *asked_besides(text, name, open_gate),
         reminder.told_directly(open_gate, whole, "", "/runbook"),
         reminder.told_directly(shut, whole, "", "/runbook"),
         reminder.reminder(open_gate, 60_000),
@@ -118,11 +126,35 @@ def all_views(text: str) -> list[Message]:
     ]
 
 
+def asked_besides(text: str, name: str, shown: GateView) -> list[Message]:
+    """What is asked besides the gates themselves, open and over."""
+    asked = event("skip_requested", name, text, reason=text, gates=[text])
+    wish = {"by": text, "reason": text, "at": asked.at, "agreed": {"0": None, "1": text}}
+    wanted = step(path=name, step_id=text, status=StepStatus.FAILED, skip=wish, error={"message": text})
+    done = replace(wanted, status=StepStatus.SKIPPED, skip={**wish, "agreed": {"1": text, "2": ID}})
+    run = execution(requester=text, owner=text, offered_to=text, slug=text)
+    offer = event("handover_offered", None, text, to=text, reason=text)
+    changed = event("gate_changed", name, None, approval_id=1, void=[text, ID] * 20)
+    request = Request(run, wanted, (Gate(shown.approval, run),) * 9)
+    posts = [
+        asked_post.skip_post(asked, wanted, request),
+        *(asked_post.skip_post(asked, each, None) for each in (wanted, done, replace(done, skip=None), None)),
+        *(asked_post.offer_post(offer, run, over=over) for over in (False, True)),
+    ]
+    direct = [reminder.asked_directly(each, view((wanted, done)), "", f"/runbook agree {name}") for each in posts]
+    kinds = ("skip_marked", "skip_agreed", "skip_dropped", "handover_offered", "handed_over", "gate_bypassed")
+    facts = {"reason": text, "by": text, "was": text, "gates": [text]}
+    lines = [thread.line(event(kind, name, text, **facts), view()) or "" for kind in kinds]
+    told = [said(each) for each in (*lines, thread.look_again(changed, shown))]
+    return [*posts, *direct, *told, card.card(view((wanted, done))), card.card(view((wanted, done)), plan=False)]
+
+
 FACTS = {
     "group": "", "holders": [""], "queued_before": [""], "by": "", "result": "CANCELLED", "phase": "finally", "key": "",
     "tries": 3, "next": AT, "execution": "", "code": "", "response": {"status": 503, "body": ""}, "undone": True,
     "needed": 2, "missing": 1, "unmet": [""], "then": "fail",
-    "votes": [{"person": "", "decision": "APPROVE", "at": AT}],
+    "votes": [{"person": "", "decision": "APPROVE", "at": AT}], "gates": [""],
+    "rejected_before": [{"person": "", "comment": ""}],
 }  # fmt: skip
 
 
@@ -432,7 +464,7 @@ def test_who_said_it_is_named(plan: bool) -> None:
         ({"status": ExecutionStatus.PAUSED}, (step(),), ["run.resume", "run.skip", "run.cancel", "run.why"]),
         ({}, (step(status=StepStatus.RUNNING),), ["run.pause", "run.cancel"]),
         ({}, (step(kind="approval", status=StepStatus.WAITING),), ["run.pause", "run.cancel"]),
-        ({}, (step(kind="loop", status=StepStatus.WAITING),), ["run.pause", "run.cancel"]),
+        ({}, (step(kind="loop", status=StepStatus.WAITING, started_at=AT),), ["run.pause", "run.cancel"]),
         ({"ending": ExecutionStatus.FAILED}, (step(),), ["run.pause", "run.cancel", "run.why"]),
         ({"ending": ExecutionStatus.CANCELLED}, (step(),), ["run.pause", "run.end", "run.why"]),
         (
@@ -691,7 +723,7 @@ def test_everything_that_happens_is_told_somewhere() -> None:
     kinds = {kind for path in root.rglob("*.py") for kind in re.findall(r"\.tell\(\s*\"(\w+)\"", path.read_text())}
     assert {"started", "gate_reminder", "ended"} <= kinds
     assert kinds <= set(telling._SAID)
-    own_messages = {"gate_opened", "gate_reminder", "message", "ended"}
+    own_messages = {"gate_opened", "gate_changed", "gate_reminder", "skip_requested", "message", "ended"}
     on_the_card = {
         "step_started", "step_succeeded", "step_reused", "gate_approved", "gate_rejected", "branch_taken",
         "wait_started",

@@ -248,11 +248,13 @@ def test_the_same_run_that_succeeded_lately_is_taken_instead(bot: Stage) -> None
 
 
 def test_a_run_is_handed_over(bot: Stage) -> None:
-    """The new owner is told in its thread and stands on its card."""
+    """Once they take it over, the new owner stands on its card."""
     run = asking(bot)
     ts = bot.card(run)["ts"]
-    assert "is with <@U0BOB0001> now" in bot.say('handover @bob reason="end of shift"')
-    wait_for(lambda: any("handed this run over to <@U0BOB0001>: end of shift" in line for line in bot.in_thread(ts)))
+    assert "is offered to <@U0BOB0001>" in bot.say('handover @bob reason="end of shift"')
+    wait_for(lambda: any("offers this run to <@U0BOB0001>: end of shift" in line for line in bot.in_thread(ts)))
+    assert "is yours now" in bot.say(f"takeover {run}", BOB)
+    wait_for(lambda: any("<@U0BOB0001> took this run over from" in line for line in bot.in_thread(ts)))
     wait_for(lambda: "now with <@U0BOB0001>" in shown(bot.card(run)))
     assert "cannot be handed to" in bot.say(f"handover {run} @oscar")
     assert run in bot.say("runs mine", BOB)

@@ -21,7 +21,7 @@ NO_ANSWER = "Something went wrong: the app did not answer in time. Try again."
 async def click(ws: Workspace, delivery: Delivery, user: str, wish: dict[str, Json]) -> dict[str, Json]:
     """Acts on one element. `wish` says where (view_id, ephemeral_id, or channel and message_ts), which (action_id, or
     its beginning, and maybe block_id) and, for menus and pickers, what was chosen (value or selected). With `stale`
-    the element may be one that an earlier version of the message had."""
+    the element is that of the earliest version of the message which had one."""
     acting(user)
     sent = _view_payload(ws, user, wish) if wish.get("view_id") else _message_payload(ws, user, wish)
     ack = await delivery.send("interactive", sent | {"trigger_id": ws.tickets.new_trigger(user)})
@@ -91,10 +91,8 @@ def _message_payload(ws: Workspace, user: str, wish: dict[str, Json]) -> dict[st
 
 
 def _in_message(posted: Posted, user: str, wish: dict[str, Json]) -> tuple[Blocks, Found]:
-    versions = [posted.message.get("blocks", [])]
-    if wish.get("stale"):
-        versions += reversed(posted.versions)
-    for blocks in versions:
+    now = posted.message.get("blocks", [])
+    for blocks in [*posted.versions, now] if wish.get("stale") else [now]:
         found = find_element(blocks, str(wish["action_id"]), wish.get("block_id"), user)
         if found:
             return blocks, found

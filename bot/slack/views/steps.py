@@ -161,9 +161,9 @@ def _rounds(view: ExecutionView, step: StepRunRecord) -> str:
 
 
 def note_of(step: StepRunRecord) -> str:
-    """What is said of a step beside its state, and that somebody wants it skipped."""
+    """What is said of a step beside its state: that somebody wants it skipped, and how it went."""
     said = error_field(step.error, "message") or step.note
-    return " · ".join(part for part in (said, skip_wish(step)) if part)
+    return " · ".join(part for part in (skip_wish(step), said) if part)
 
 
 def _output(step: StepRunRecord) -> str:

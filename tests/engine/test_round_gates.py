@@ -1,0 +1,180 @@
+"""Ways round a gate by way of what decides whether it is asked: outputs, drafts of other runbooks, a person's word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from house import CAROL, DAVE, MINUTE, House, Target, gate, hang_up, http, runbook
+from local_server import answer
+from test_behind_gates import BROKEN, FINE, SUB, VALUE, WHAT, act, acted, approve, child, open_gates
+from test_flow import branch, loop
+
+from engine import approvals, controls, replaying, skipping
+from engine.errors import Conflict
+from storage.states import Decision
+
+RISKY = "steps.risk.outputs.json.risky | default(false)"
+
+
+def risk_of(target: Target) -> None:
+    """`/risk` says that dropping is risky, and nothing else is; `/look` fails once."""
+
+    def behave(connection: Any, request: bytes) -> None:
+        risky = b"drop" in request.split(b"\r\n")[0]
+        told = b'{"risky":true}' if risky else b'{"risky":false}'
+        answer(told, "200 OK", "Content-Type: application/json")(connection, request)
+
+    target.does |= {"/risk": [behave], "/look": [BROKEN, FINE]}
+
+
+@pytest.mark.parametrize("held", ["gate", "branch", "loop", "while", "said"])
+def test_other_parameters_take_no_way_that_was_chosen_by_outputs_for_the_old_ones(
+    house: House, target: Target, held: str
+) -> None:
+    """A gate is asked; where a branch or loop went by them the retry is refused."""
+    risk_of(target)
+    risk = http("risk", target.url("/risk?what={{ params.what }}"))
+    said = {"id": "risk", "type": "message", "with": {"text": "{{ params.what }}"}}
+    going = f"index < 1 and ({RISKY})"
+    items = "{{ ['x'] if steps.risk.outputs.json.risky else [] }}"
+    first, holder = {
+        "gate": (risk, gate("ok", if_=RISKY)),
+        "branch": (risk, branch("ok", RISKY, [gate("in")])),
+        "loop": (risk, loop("ok", gate("in"), items=items)),
+        "while": (risk, {"id": "ok", "type": "loop", "with": {"while": going, "steps": [gate("in")]}}),
+        "said": (said, gate("ok", if_="steps.risk.outputs.text == 'drop'")),
+    }[held]
+    run = house.begin(first, holder, http("look", target.url("/look")), act(target, VALUE), parameters=WHAT)
+    assert house.run(run) == "FAILED"
+    if holder["type"] != "approval":
+        with pytest.raises(Conflict, match="another way at ok"):
+            controls.retry(house.rt, CAROL, run, "look", {"what": "drop"})
+        return
+    controls.retry(house.rt, CAROL, run, "look", {"what": "drop"})
+    assert (house.run(run), open_gates(house, run), acted(target)) == ("WAITING", ["ok"], [])
+    approve(house, run)
+    assert (house.run(run), acted(target)) == ("SUCCESS", ["/act/drop"])
+
+
+def test_a_child_that_is_asked_again_for_other_parameters_asks_what_it_went_past(house: House, target: Target) -> None:
+    """It takes its old outputs over, which were for the old ones."""
+    risk_of(target)
+    risk = http("risk", target.url("/risk?what={{ params.what }}"))
+    house.publish(runbook("child", risk, gate("first"), gate("ok", if_=RISKY), parameters=WHAT))
+    sub = {"id": "sub", "type": "runbook", "with": {"id": "child", "params": {"what": VALUE}}}
+    run = house.begin(sub, http("look", target.url("/look")), act(target, VALUE), parameters=WHAT)
+    approve(house, child(house, run))
+    house.run(child(house, run))
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "look", {"what": "drop"})
+    again = child(house, run)
+    approve(house, again)
+    house.advance(again)
+    assert (open_gates(house, again), acted(target)) == (["ok"], [])
+    approve(house, again)
+    house.run(again)
+    assert (house.run(run), acted(target)) == ("SUCCESS", ["/act/drop"])
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_draft_takes_no_gate_away_from_a_runbook_step(house: House, target: Target, keep: bool) -> None:
+    """Nobody has approved it; nor is a step skipped whose runbook has nothing approved."""
+    if keep:
+        house.settle_for(on_edit="keep")
+    house.publish(runbook("child", gate("ok")))
+    run = house.begin({"id": "cool", "type": "delay", "with": {"for": "40s"}}, SUB, act(target))
+    house.sync(child=runbook("child", http("last", target.url("/last"))))
+    with pytest.raises(Conflict, match="holds a gate"):
+        skipping.skip(house.rt, CAROL, run, "sub", "not needed")
+    house.run(run, 5 * MINUTE)
+    assert acted(target) == []
+    if not keep:
+        assert house.step(run, "sub").error["code"] == "not_approved"
+        with pytest.raises(Conflict, match="holds a gate"):
+            skipping.skip(house.rt, CAROL, run, "sub", "it cannot start")
+
+
+def test_a_start_that_is_refused_is_put_up_with_only_where_no_approved_version_has_a_gate(
+    house: House, target: Target
+) -> None:
+    """Whatever a draft says."""
+    house.settle_for(on_edit="keep")
+    group = {"group": "g", "limit": 1, "on_conflict": "reject"}
+    house.publish(runbook("child", gate("ok"), concurrency=group))
+    house.advance(house.start("child"))
+    house.sync(child=runbook("child", http("last", target.url("/last"))))
+    run = house.begin({**SUB, "continue_on_error": True}, act(target))
+    assert (house.run(run), acted(target)) == ("FAILED", [])
+
+
+def test_what_decides_whether_a_gate_is_asked_is_not_skipped(house: House, target: Target) -> None:
+    """Not by way of another step that reads it either."""
+    cool = {"id": "cool", "type": "delay", "with": {"for": "40s"}}
+    said = {"id": "said", "type": "message", "with": {"text": "{{ steps.risk.outputs.json.risky }}"}}
+    holder = branch("way", "steps.said.outputs.text == 'True'", [gate("ok")])
+    run = house.begin(cool, http("risk", target.url("/risk")), said, holder, act(target))
+    house.advance(run)
+    for path in ("risk", "said"):
+        with pytest.raises(Conflict, match="decides whether way is asked"):
+            skipping.skip(house.rt, CAROL, run, path, "no need")
+
+
+@pytest.mark.parametrize("choice", ["done", "failed"])
+@pytest.mark.parametrize("kind", ["gate", "branch"])
+def test_nobody_goes_past_a_gate_by_settling_what_its_condition_reads(
+    house: House, target: Target, choice: str, kind: str
+) -> None:
+    """The gate is asked; a branch that would go by it fails."""
+    target.does["/risk"] = [hang_up]
+    risk = {**http("risk", target.url("/risk"), method="POST"), "continue_on_error": True}
+    holder = gate("ok", if_=RISKY) if kind == "gate" else branch("ok", RISKY, [gate("in")])
+    run = house.begin(risk, holder, act(target))
+    assert house.run(run) == "WAITING"
+    controls.resolve(house.rt, CAROL, run, "risk", choice, "I looked.")
+    if kind == "branch":
+        assert (house.run(run), house.step(run, "ok").error["code"], acted(target)) == ("FAILED", "by_hand", [])
+        return
+    assert (house.run(run), open_gates(house, run), acted(target)) == ("WAITING", ["ok"], [])
+    approve(house, run)
+    assert house.run(run) == "SUCCESS"
+
+
+@pytest.mark.parametrize("phase", ["on_failure", "finally"])
+@pytest.mark.parametrize("how", ["rejected", "expired", "cancelled"])
+def test_cleanup_runs_although_gates_were_being_asked_again(house: House, target: Target, phase: str, how: str) -> None:
+    """The run's slot is free with its end, not an hour later."""
+    target.does["/look"] = [BROKEN]
+    run = house.begin(
+        gate("ok"), http("look", target.url("/look")), act(target, VALUE), parameters=WHAT,
+        concurrency={"group": "g", "limit": 1},
+        **{phase: [http("tidy", target.url("/tidy")), http("up", target.url("/up"))]},
+    )  # fmt: skip
+    house.run(run)
+    approve(house, run)
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "look", {"what": "drop"})
+    house.advance(run)
+    done = len(target.paths())
+    if how == "rejected":
+        approvals.vote(house.rt, DAVE, run, None, Decision.REJECT, "no")
+    elif how == "expired":
+        house.clock.tick(16 * MINUTE)
+        house.sweep(work=False)
+    else:
+        controls.cancel(house.rt, CAROL, run, "enough")
+    assert house.run(run, 5 * MINUTE) == ("CANCELLED" if how == "cancelled" else "FAILED")
+    assert (target.paths()[done:], house.execution(run).slot) == (["/tidy", "/up"], None)
+    house.check_books(run)
+
+
+def test_a_replay_whose_gates_are_rejected_cleans_up(house: House, target: Target) -> None:
+    """Likewise."""
+    run = house.begin(gate("ok"), act(target), **{"finally": [http("tidy", target.url("/tidy"))]})
+    house.run(run)
+    approve(house, run)
+    assert house.run(run) == "SUCCESS"
+    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    house.advance(again)
+    approvals.vote(house.rt, DAVE, again, None, Decision.REJECT, "no")
+    assert (house.run(again, 5 * MINUTE), target.paths()[-1]) == ("FAILED", "/tidy")
