@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from engine.runtime import Runtime
 from engine.settings import Settings
 from storage import database
 from storage.tables import ALL
+
+# Where the suite is started in the background, Ctrl-C is ignored, and would be by the processes that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _UNSAFE_BUT_FAST = ("fsync = off", "full_page_writes = off")
 _names = (f"test_{number}" for number in itertools.count())
