@@ -51,7 +51,7 @@ class Answer:
         return 200 <= self.status < 300
 
     def outputs(self, max_text: int | None = None) -> dict[str, Json]:
-        """What later steps see: status, headers, bytes, json or text, and a warning if there is one. Raises `storable.TooLarge`."""
+        """What later steps see: status, headers, bytes, json or text, and any warning. Raises `storable.TooLarge`."""
         body: dict[str, Json] = {"json": self.json} if self.has_json else {"text": self.text[:max_text]}
         body |= {"warning": self.warning} if self.warning else {}
         stored: dict[str, Json] = to_storable(

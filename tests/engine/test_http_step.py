@@ -117,8 +117,8 @@ def test_any_body_becomes_storable(body: bytes, header: str, kept: dict[str, Any
 _SAMPLES = {
     "gbk": "重启服务", "gb18030": "重启服务€", "big5": "重啟服務", "shift_jis": "再起動しました", "euc-jp": "再起動",
     "iso-2022-jp": "再起動", "euc-kr": "재시작", "koi8-r": "Перезапуск", "windows-1251": "Перезапуск",
-    "cp850": "déjà vu", "cp437": "Größe", "mac-roman": "Größe", "iso-8859-15": "5 €", "utf-16": "grüße", "utf-16le": "grüße",
-    "utf-32": "grüße", "utf-7": "grüße", "tis-620": "เริ่มใหม่",
+    "cp850": "déjà vu", "cp437": "Größe", "mac-roman": "Größe", "iso-8859-15": "5 €", "utf-16": "grüße",
+    "utf-16le": "grüße", "utf-32": "grüße", "utf-7": "grüße", "tis-620": "เริ่มใหม่",
 }  # fmt: skip
 
 

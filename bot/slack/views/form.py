@@ -12,8 +12,8 @@ from slack_sdk.models.blocks import (
     ConversationSelectElement,
     ExternalDataSelectElement,
     InputBlock,
-    Option,
     PlainTextInputElement,
+    PlainTextObject,
     StaticSelectElement,
 )
 
@@ -37,7 +37,7 @@ from bot.slack.views import fields
 from bot.slack.views.fields import plain_text
 from bot.slack.views.gate import gate_blocks
 from bot.slack.views.parts import context, section
-from bot.slack.views.text import channel, code, inline, person
+from bot.slack.views.text import channel, code, inline, person, plain
 from engine.definition.model import Runbook
 from storage.records import RunbookRecord
 
@@ -98,15 +98,11 @@ def deprecate_form(ref: DeprecateForm) -> dict[str, Any]:
 
 def runbook_options(runbooks: Sequence[RunbookRecord]) -> list[dict[str, Any]]:
     """Runbooks as the options of a menu."""
-    return [
-        Option(
-            text=plain_text(f"{each.name} ({each.slug})", 75),
-            value=each.slug,
-            description=plain_text(each.description, 75),
-        ).to_dict()
-        for each in runbooks
-        if len(each.slug) <= fields.VALUE
-    ]
+    fitting = [each for each in runbooks if len(each.slug) <= fields.VALUE]
+    options = fields.options_of([f"{each.name} ({each.slug})" for each in fitting], [each.slug for each in fitting])
+    for each, option in zip(fitting, options, strict=True):
+        option.description = option.description or PlainTextObject(text=plain(each.description, 75))
+    return [option.to_dict() for option in options]
 
 
 def _channel_input() -> InputBlock:
@@ -148,7 +144,7 @@ def resolve_form(ref: ResolveForm) -> dict[str, Any]:
 def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     """Asks which one of these steps is skipped, one or more to choose from, and why."""
     fitting = [path for path in paths if len(path) <= fields.VALUE][: fields.OPTIONS]
-    options = [Option(text=plain_text(path, 75), value=path) for path in fitting]
+    options = fields.options_of(fitting, fitting)
     only = options[0] if len(options) == 1 else None
     select = StaticSelectElement(action_id=INPUT, options=options, initial_option=only)
     step = InputBlock(block_id=STEP_BLOCK, label=plain_text("Step", 200), element=select)
