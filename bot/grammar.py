@@ -175,7 +175,7 @@ def _quoted(text: str, start: int, quotes: str) -> tuple[str, int]:
     such a quote another one may stand before a space or a backslash: without it, the space would make the quote close.
     """
     closing = quotes[0] if text[start] == quotes[0] else quotes[1:]
-    taken, at = [], start + 1
+    taken, at = list[str](), start + 1
     while at < len(text):
         escaped = text[at] == "\\" and at + 2 < len(text) and text[at + 1] in closing and not text[at + 2].isspace()
         at += escaped

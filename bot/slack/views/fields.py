@@ -188,7 +188,7 @@ def element(schema: dict[str, Json], value: Json) -> InputInteractiveElement:
     if several := many(schema):
         return _selects(several, value if isinstance(value, list) else [], schema.get("maxItems"))
     text = written(value)
-    made = None
+    made: InputInteractiveElement | None = None
     if _only(schema, "integer", "number"):
         made = _number(schema, value)
     elif _only(schema, "string") or _only(schema, "array"):

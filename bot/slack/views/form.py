@@ -13,7 +13,6 @@ from slack_sdk.models.blocks import (
     ExternalDataSelectElement,
     InputBlock,
     PlainTextInputElement,
-    PlainTextObject,
     StaticSelectElement,
 )
 
@@ -35,9 +34,9 @@ from bot.slack.ids import (
 )
 from bot.slack.views import fields
 from bot.slack.views.fields import plain_text
-from bot.slack.views.gate import gate_blocks
+from bot.slack.views.gate import gate_blocks, hidden, part_blocks
 from bot.slack.views.parts import context, section
-from bot.slack.views.text import channel, code, inline, person, plain
+from bot.slack.views.text import channel, code, inline, person
 from engine.definition.model import Runbook
 from storage.records import RunbookRecord
 
@@ -99,10 +98,10 @@ def deprecate_form(ref: DeprecateForm) -> dict[str, Any]:
 def runbook_options(runbooks: Sequence[RunbookRecord]) -> list[dict[str, Any]]:
     """Runbooks as the options of a menu."""
     fitting = [each for each in runbooks if len(each.slug) <= fields.VALUE]
-    options = fields.options_of([f"{each.name} ({each.slug})" for each in fitting], [each.slug for each in fitting])
-    for each, option in zip(fitting, options, strict=True):
-        option.description = option.description or PlainTextObject(text=plain(each.description, 75))
-    return [option.to_dict() for option in options]
+    names, slugs = [f"{each.name} ({each.slug})" for each in fitting], [each.slug for each in fitting]
+    shown = [option.to_dict() for option in fields.options_of(names, slugs)]
+    described = [plain_text(each.description, 75) for each in fitting]
+    return [{"description": told, **option} for told, option in zip(described, shown, strict=True)]
 
 
 def _channel_input() -> InputBlock:
@@ -152,8 +151,8 @@ def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     return _modal(Form.SKIP, "Skip a step", "Skip", [*blocks, _reason("Reason", "It goes into the record.")], ref)
 
 
-def gate_form(gate: GateView, requester: str, note: str = "") -> dict[str, Any]:
-    """A gate to be decided away from its channel: all that its own message shows, with its buttons.
+def gate_form(gate: GateView, requester: str, note: str = "", page: int = 0) -> dict[str, Any]:
+    """A gate to be decided away from its channel: all that it is about, in parts where that is long, with its buttons.
 
     `note` is mrkdwn that stands above it.
     """
@@ -161,7 +160,8 @@ def gate_form(gate: GateView, requester: str, note: str = "") -> dict[str, Any]:
     what = f"Run {code(approval.execution_id)}, asked for by {person(requester)}."
     view = {"type": "modal", "title": plain_text("A gate", 24), "close": plain_text("Close", 24)}
     above = [section(note)] if note else []
-    return {**view, "blocks": [block.to_dict() for block in [*above, context(what), *gate_blocks(gate)]]}
+    shown = part_blocks(gate, page) if hidden(approval) else gate_blocks(gate)
+    return {**view, "blocks": [block.to_dict() for block in [*above, context(what), *shown]]}
 
 
 def refused_view(title: str, text: str) -> dict[str, Any]:
