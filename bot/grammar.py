@@ -42,6 +42,7 @@ _OPTION = re.compile(r"(?:--?|[—–−])?([A-Za-z_][\w.-]*)=", re.ASCII)
 _FLAG = re.compile(r"(?:--?|[—–−])([A-Za-z_][\w.-]*)", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.\[\]_-]*")
 """A word that means itself without quotes."""
+_SPACED = re.compile(r"[\s\\]")
 _DOUBLE, _SINGLE = '"“”„‟', "'‘’‚‛"
 """The straight one first: it closes what it opened, and any curly one closes a curly one, as phones mix those."""
 _STRAIGHT = str.maketrans(dict.fromkeys(_DOUBLE, '"'))
@@ -109,7 +110,7 @@ def parse_words(words: Sequence[str]) -> Command:
 
 def quote(value: str) -> str:
     """Write a value so that `parse` reads it back, whatever is in it."""
-    return '"' + re.sub(rf"([\\{_DOUBLE}])", r"\\\1", value) + '"'
+    return '"' + re.sub(r'"(?=([\s\\])?)', lambda found: '\\"' + "\\" * bool(found[1]), value) + '"'
 
 
 def spell(command: Command) -> str:
@@ -157,9 +158,10 @@ def _value(text: str, start: int, *, json_allowed: bool) -> tuple[str, bool, int
             value, end = _quoted(text, start, quotes)
             return value, False, end
     if json_allowed and text[start : start + 1] in ("[", "{"):
-        json_end = _json_end(text, start)
-        if json_end is not None:
-            return text[start:json_end].translate(_STRAIGHT), False, json_end
+        for written in (text, text.translate(_STRAIGHT)):
+            json_end = _json_end(written, start)
+            if json_end is not None:
+                return written[start:json_end], False, json_end
     end = start
     while end < len(text) and not text[end].isspace():
         end += 1
@@ -167,26 +169,31 @@ def _value(text: str, start: int, *, json_allowed: bool) -> tuple[str, bool, int
 
 
 def _quoted(text: str, start: int, quotes: str) -> tuple[str, int]:
-    """A quote closes with its own kind, before a space or at the end: the apostrophe of `don't` closes nothing."""
+    """A quote closes with its own kind, before a space or at the end: the apostrophe of `don't` closes nothing.
+
+    All else is taken as it is, backslashes too. A quote inside may have one before it, which is left out, and behind
+    such a quote another one may stand before a space or a backslash: without it, the space would make the quote close.
+    """
     closing = quotes[0] if text[start] == quotes[0] else quotes[1:]
-    taken, at = [], start + 1
+    taken, at = list[str](), start + 1
     while at < len(text):
+        escaped = text[at] == "\\" and at + 2 < len(text) and text[at + 1] in closing and not text[at + 2].isspace()
+        at += escaped
         char = text[at]
-        if char == "\\" and at + 1 < len(text) and text[at + 1] in quotes + "\\":
-            taken.append(text[at + 1])
-            at += 2
-            continue
         if char in closing and (at + 1 == len(text) or text[at + 1].isspace()):
             return "".join(taken), at + 1
         taken.append(char)
         at += 1
+        if escaped and text[at] == "\\" and at + 1 < len(text) and _SPACED.match(text, at + 1):
+            taken.append(text[at + 1])
+            at += 2
     raise GrammarError(f"The quote that opens at {text[start : start + 20]} is never closed.")
 
 
 def _json_end(text: str, start: int) -> int | None:
     """Where the JSON value at `start` ends, or None when it is not JSON that stands by itself."""
     try:
-        _, end = json.JSONDecoder().raw_decode(text.translate(_STRAIGHT), start)
+        _, end = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
         return None
     return end if end == len(text) or text[end].isspace() else None

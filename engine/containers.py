@@ -10,7 +10,7 @@ from typing import Any
 
 from engine import context, decide, flow, gates, rows
 from engine.definition.model import Json, Step
-from engine.expressions import ExpressionError, evaluate, render
+from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
 from engine.storable import TooLarge, to_storable
 from engine.transition import Transition
@@ -94,7 +94,7 @@ def _taken(transition: Transition, step: StepRunRecord, definition: Step) -> str
     condition = definition.with_["if"]
     chains = context.chains_in_condition(condition)
     seen = context.of(transition.execution, transition.runbook, chains, step.scope)
-    return "then" if evaluate(condition, seen) else "else"
+    return "then" if holds(condition, seen) else "else"
 
 
 def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step) -> None:
@@ -153,7 +153,7 @@ def _another(transition: Transition, step: StepRunRecord, definition: Step, item
     chains = context.chains_in_condition(condition)
     scope = f"{step.path}[{max(0, number - 1)}]"
     seen = context.of(transition.execution, transition.runbook, chains, scope)
-    return bool(evaluate(condition, {**seen, "index": number}))
+    return holds(condition, {**seen, "index": number})
 
 
 def _enter(transition: Transition, step: StepRunRecord, inner: tuple[Step, ...], scope: str) -> None:
@@ -239,7 +239,7 @@ def _outputs(transition: Transition, prefix: str) -> dict[str, dict[str, Json]]:
     """What the inner steps brought, by scope and step."""
     found: dict[str, dict[str, Json]] = {prefix: {}}
     for scope, step_id, outputs in steps.outputs_inside(transition.execution.id, prefix):
-        found.setdefault(scope, {})[step_id] = outputs
+        found.setdefault(scope, {}).update({} if outputs is None else {step_id: outputs})
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from engine import by_hand, catalog, containers, context, decide, gates, undoing
 from engine.definition.model import Runbook, Step
 from engine.errors import Undecodable
-from engine.expressions import ExpressionError, evaluate, render
+from engine.expressions import ExpressionError, holds, render
 from engine.storable import to_storable
 from engine.transition import Transition
 from storage import steps
@@ -225,7 +225,7 @@ def condition_holds(transition: Transition, step: StepRunRecord) -> bool:
     if condition is None:
         return True
     chains = context.chains_in_condition(condition)
-    return bool(evaluate(condition, context.of(transition.execution, transition.runbook, chains, step.scope)))
+    return holds(condition, context.of(transition.execution, transition.runbook, chains, step.scope))
 
 
 def _skipped(transition: Transition, step: StepRunRecord, reason: str, actor: str | None = None) -> list[StepRunRecord]:

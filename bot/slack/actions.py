@@ -192,6 +192,7 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.PICK: _pick,
     Action.CLOSE_INCIDENT: _close_incident,
     Action.REVIEW: deciding.review,
+    Action.REVIEW_PAGE: deciding.review_page,
     Action.HOME_TEXT: _look_for,
     Action.HOME_TEAM: _look_for,
     Action.HOME_TAG: _look_for,

@@ -136,8 +136,8 @@ def _listen(app: App, desk: Desk) -> None:
 def _listen_to_events(app: App, desk: Desk) -> None:
     @app.event("app_mention")
     def on_mention(event: dict[str, Any], context: BoltContext) -> None:
-        if event.get("bot_id") or not event.get("user"):
-            return
+        if event.get("bot_id") or not event.get("user") or event.get("edited"):
+            return  # a mention is sent anew each time its message is edited, days later too: it was answered when said
         text = _behind_mention(str(event.get("text") or ""), desk.directory.my_user_id())
         reply = Reply(desk.client, mention_place(event))
         desk.hand_over(context.get(KEY), reply, lambda reply: commands.answer(desk, parse(text), reply))

@@ -40,6 +40,7 @@ class Action(StrEnum):
     PICK = "run.pick"
     CLOSE_INCIDENT = "incident.close"
     REVIEW = "gate.review"
+    REVIEW_PAGE = "gate.part"
     HOME_TEXT = "home.text"
     HOME_TEAM = "home.team"
     HOME_TAG = "home.tag"
@@ -102,6 +103,16 @@ class GateRef:
     execution_id: str
     path: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatePage:
+    """A part of a gate in full, counted from 0."""
+
+    execution_id: str
+    path: str
+    digest: str
+    page: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +242,7 @@ Ref = (
     | HomeState
     | RunRef
     | GateRef
+    | GatePage
     | StepRef
     | SkipRef
     | VersionRef

@@ -132,7 +132,7 @@ def _known(runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any
     """What was kept of the other parts, and what this part holds now. Raises InvalidParameters."""
     elsewhere = set(fields.properties(runbook)) - set(form.pages(runbook)[ref.page])
     others = {name: value for name, value in draft.values.items() if name in elsewhere}
-    return {**others, **read_parameters(runbook, state)}
+    return {**others, **read_parameters(runbook, state, draft.values)}
 
 
 def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, str]:
