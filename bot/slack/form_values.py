@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.slack.ids import CHANNEL_BLOCK, INPUT, REASON_BLOCK, RUNBOOK_BLOCK, STEP_BLOCK, parameter_block
+from bot.slack.ids import (
+    ALL_VERSIONS,
+    CHANNEL_BLOCK,
+    INPUT,
+    REASON_BLOCK,
+    RUNBOOK_BLOCK,
+    SCOPE_BLOCK,
+    STEP_BLOCK,
+    parameter_block,
+)
 from bot.slack.views.fields import Choice, choices, kind, many, properties
 from engine.definition import parameters
 from engine.definition.model import Runbook
@@ -68,6 +77,12 @@ def read_runbook(state: Mapping[str, Any]) -> str:
     """The id of the runbook that was chosen, "" where none was."""
     chosen = (state.get(RUNBOOK_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
     return str(chosen.get("value", ""))
+
+
+def read_all_versions(state: Mapping[str, Any]) -> bool:
+    """Whether all versions were chosen, not only the one that the form is about."""
+    chosen = (state.get(SCOPE_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
+    return chosen.get("value") == ALL_VERSIONS
 
 
 def read_step(state: Mapping[str, Any]) -> str:
