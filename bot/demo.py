@@ -125,7 +125,9 @@ def _environment() -> dict[str, str]:
 def _make_anew(folder: Path) -> None:
     """An empty folder; somebody at a terminal is asked before what an earlier demo left there goes."""
     if folder.exists() and sys.stdin.isatty() and sys.stdout.isatty():
-        answer = input(f"{folder} has an earlier demo: its runs, its database, its logs. Delete it and begin anew? [Y/n] ")
+        answer = input(
+            f"{folder} has an earlier demo: its runs, its database, its logs. Delete it and begin anew? [Y/n] "
+        )
         if answer.strip().lower() not in ("", "y", "yes"):
             raise CannotStart("nothing was deleted. To keep the earlier demo, move its folder elsewhere first.")
     shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ from bot.slack.ids import Action, BadValue, Shortcut
 from bot.slack.reply import Place, Reply
 from bot.slack.views.errors import accident_text
 from bot.slack.views.form import refused_view
-from bot.slack.views.text import code, escape
+from bot.slack.views.text import escape
 from engine import trouble
 from engine.errors import EngineError
 
