@@ -186,10 +186,22 @@ def _quoted(text: str, start: int, quotes: str) -> tuple[str, int]:
             at += 2
             continue
         if char in closing and (at + 1 == len(text) or text[at + 1].isspace()):
+            _must_not_open_again(text, start, at, quotes)
             return "".join(taken), at + 1
         taken.append(char)
         at += 1
-    raise GrammarError(f"The quote that opens at {text[start : start + 20]} is never closed.")
+    raise _never_closed(text, start)
+
+
+def _must_not_open_again(text: str, start: int, end: int, quotes: str) -> None:
+    """Raise where another option's quote opens in between: then this one was never closed, and the end is another's."""
+    if re.search(rf"\s(?:--?|[—–−])?[A-Za-z_][\w.-]*=[{quotes}]", text[start:end], re.ASCII):
+        raise _never_closed(text, start)
+
+
+def _never_closed(text: str, start: int) -> GrammarError:
+    where = text[max(0, text.rfind(" ", 0, start)) : start + 20].strip()
+    return GrammarError(f"The quote that opens at “{where}” (character {start + 1}) is never closed.")
 
 
 def _json_end(text: str, start: int) -> int | None:
