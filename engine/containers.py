@@ -72,24 +72,22 @@ def skip_rest(transition: Transition, scope: str) -> None:
     transition.count_all(ended, StepStatus.SKIPPED)
 
 
-def goes_elsewhere(transition: Transition, step: StepRunRecord) -> bool | None:
+def goes_elsewhere(transition: Transition, step: StepRunRecord, stale: tuple[str, ...]) -> bool | None:
     """Whether a container that has begun would take another branch, or go over other items, as the run stands now.
 
-    One that goes by what other steps came to, for other parameters, is taken to, and a `while` that reads parameters.
+    One that goes by something `stale` is taken to, and a `while` that has ended and goes by what the run was asked for.
     None for one that has not begun. Raises `ExpressionError`.
     """
-    if step.started_at is None:
+    if step.items is None and step.started_at is None:
         return None
     definition = transition.runbook.by_id[step.step_id]
-    if gates.chooses_by_steps(definition):
+    if gates.goes_by(definition, *stale):
         return True
     if definition.kind == "branch":
         return bool(_taken(transition, step, definition) != step.items["taken"])
     if "items" in definition.with_:
         return bool(_items(transition, step, definition) != step.items)
-    if step.ended_at is None:
-        return None
-    return any(chain[0] == "params" for chain in context.chains_in_condition(definition.with_["while"]))
+    return gates.goes_by(definition, "params", "execution", "runbook") if step.ended_at is not None else None
 
 
 def _taken(transition: Transition, step: StepRunRecord, definition: Step) -> str:

@@ -117,9 +117,11 @@ def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choi
             raise Conflict(f"{found.id} is ending and starts nothing more: choose done or failed.")
         if choice == "retry":
             transition.move(step, StepStatus.READY, due_at=transition.at, failures=0, note=said)
-        elif choice == "done":
-            flow.succeed(transition, step, {}, said)
         else:
+            steps.edit(step, settled_by=actor.user_id)
+        if choice == "done":
+            flow.succeed(transition, step, {}, said)
+        elif choice == "failed":
             flow.fail(transition, step, "marked_failed", said)
         audited(rt, actor, "step.resolve", found, {"step": step.path, "choice": choice, "note": note})
     rt.hint([found.id])

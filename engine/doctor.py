@@ -136,7 +136,7 @@ def of_clock(_rt: Runtime) -> Iterator[Finding]:
 _HEALTH_ADVICE = {
     "sync": "Start the web process, or `runbook sync`; look in the log for files it names.",
     "worker": "Start `runbook up` or `runbook worker`; look in the log for why it ended.",
-    "queue": "Start more workers, or raise WORKER_THREADS.",
+    "queue": "Look in the workers' log for why they are stuck, or start more.",
     "database": "Look at the database and its disk.",
     "slack": "Look at Slack's status page, and in the log for what Slack refuses.",
 }

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine import catalog, containers, context, decide, gates, undoing
+from engine import by_hand, catalog, containers, context, decide, gates, undoing
 from engine.definition.model import Runbook, Step
 from engine.errors import Undecodable
 from engine.expressions import ExpressionError, evaluate, render
@@ -216,8 +216,7 @@ def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
 
 def goes_by_hand(transition: Transition, step: Step) -> bool:
     """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled."""
-    now = transition.paths_told("step_resolved")
-    return gates.by_hand(transition.rt, transition.execution, transition.runbook, step, now)
+    return by_hand.chooses_the_way(transition.rt, transition.execution, transition.runbook, step)
 
 
 def condition_holds(transition: Transition, step: StepRunRecord) -> bool:

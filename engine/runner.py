@@ -70,10 +70,10 @@ class _Done:
 class _Taken:
     """What one commit has claimed so far, and the places that it took among the calls; undone with it.
 
-    `placed` says that the claimer has a place already: a call of the same run has just ended in it.
+    `placed` says since when (monotonic) the claimer has a place: a call of the same run has just ended in it.
     """
 
-    placed: bool
+    placed: float | None
     steps: list[StepRunRecord] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)
 
@@ -114,18 +114,18 @@ class Runner:
     def _advance(self, execution_id: str) -> None:
         claim = self._claim(execution_id)
         while claim is not None and not _calls_out(claim.step):
-            claim = self._carry_out(claim, placed=False)
+            claim = self._carry_out(claim, placed=None)
         if claim is not None:
             self._calls.start(partial(self._carry, claim))
 
     def _carry(self, claim: Claim) -> None:
         """Make a claimed call, and the next ones of its run while they follow one another and its share lets it."""
-        share, execution_id = Share.of(claim.execution), claim.execution.id
+        share, execution_id, since = Share.of(claim.execution), claim.execution.id, time.monotonic()
         following: Claim | None = claim
         try:
             with self._quarantining(execution_id):
                 while following is not None:
-                    following = self._carry_out(following, placed=True)
+                    following = self._carry_out(following, placed=since)
         except Exception:
             if not self._calls.yields:
                 raise
@@ -133,7 +133,7 @@ class Runner:
         finally:
             self._shares.give_back(share)
 
-    def _carry_out(self, claim: Claim, *, placed: bool) -> Claim | None:
+    def _carry_out(self, claim: Claim, *, placed: float | None) -> Claim | None:
         try:
             self._held.begin(claim.step_run)
             following = self._record(claim, self._act(claim), placed=placed)
@@ -197,7 +197,7 @@ class Runner:
             self._held.settle(stray)
             self.rt.hint([stray.execution_id])
 
-    def _claim(self, execution_id: str, *, placed: bool = False) -> Claim | None:
+    def _claim(self, execution_id: str, *, placed: float | None = None) -> Claim | None:
         more = self._heartbeat is None or self._heartbeat.sure()
         while more and not self._draining.is_set():
             with self._unless_undone(placed=placed) as taken:
@@ -215,11 +215,11 @@ class Runner:
         return None
 
     @contextmanager
-    def _unless_undone(self, *, placed: bool) -> Iterator[_Taken]:
+    def _unless_undone(self, *, placed: float | None) -> Iterator[_Taken]:
         """Around a commit: what it claims is held already before it, and no more if it fails."""
         taken = _Taken(placed)
         try:
-            with self._calls.turn() if placed else nullcontext():
+            with self._calls.turn() if placed is not None else nullcontext():
                 yield taken
         except BaseException:
             for step in taken.steps:
@@ -247,7 +247,7 @@ class Runner:
         self.rt.hint([*done.wake, *beside])
         return replace(done.claim, execution=done.execution) if done.claim is not None else None
 
-    def _record(self, claim: Claim, outcome: Outcome, *, placed: bool = False) -> Claim | None:
+    def _record(self, claim: Claim, outcome: Outcome, *, placed: float | None = None) -> Claim | None:
         """Record an outcome and claim what follows in one commit; patient while the database is away."""
         deadline = time.monotonic() + RECORD_PATIENCE_S
         step_run, again = claim.step_run, False
@@ -281,7 +281,7 @@ class Runner:
         recorded = (again and _was_recorded(step_run)) or self._record_one(transition, step_run, outcome)
         claim, more = None, False
         if recorded and not self._draining.is_set():
-            yields = self._calls.yields and not taken.placed
+            yields = self._calls.yields and taken.placed is None
             claim, more = (None, True) if yields else self._next(transition, taken)
         return _saved(transition, claim, more=more) if transition.changed else _Done(claim, execution, [], more)
 
@@ -348,8 +348,8 @@ class Runner:
         if not _calls_out(transition.runbook.by_id[step.step_id]):
             return True
         share = Share.of(transition.execution)
-        if taken.placed:
-            return self._shares.keep(share)
+        if taken.placed is not None:
+            return self._shares.keep(share, taken.placed)
         if not self._shares.take(share):
             return False
         taken.shares.append(share)

@@ -10,11 +10,15 @@ that has waited longest.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from storage.records import ExecutionRecord
+
+TURN_S = 0.5
+"""How long a run goes on, call after call, while others with as good a claim wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +58,20 @@ class Shares:
             self._wait(share)
             return False
 
-    def keep(self, share: Share) -> bool:
-        """Whether a run whose call has ended may use that call's place for its next; if not, it waits for another.
+    def keep(self, share: Share, since: float) -> bool:
+        """Whether a run whose call has ended may use that call's place, its since then, for its next call.
 
-        The place stays taken in either case, until it is given back.
+        If not, it waits for another. The place stays taken in either case, until it is given back. Where others have
+        as good a claim, it is kept for a turn: to go on is cheaper than to begin.
         """
         with self._lock:
             self._count(share, -1)
-            self._wait(share)
             best = self._best()
-            if best == share:
-                self._forget(share)
+            kept = self._fits(share) and (best is None or self._goes_before(share, since, best))
+            if not kept:
+                self._wait(share)
             self._count(share, 1)
-            return best == share
+            return kept
 
     def give_back(self, share: Share) -> None:
         """Free a place; whoever is next has it at once."""
@@ -104,6 +109,10 @@ class Shares:
     def _fits(self, share: Share) -> bool:
         left_to_team = self._most - self._taken - self._teams[share.team]
         return self._runs[share.run] < left_to_team
+
+    def _goes_before(self, share: Share, since: float, waiting: Share) -> bool:
+        mine, theirs = ((self._teams[each.team], self._runs[each.run]) for each in (share, waiting))
+        return mine < theirs or (mine == theirs and time.monotonic() - since < TURN_S)
 
     def _count(self, share: Share, by: int) -> None:
         self._taken += by

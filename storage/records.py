@@ -199,7 +199,8 @@ class StepRunRecord:
     ended last, for undoing in reverse, 0 before that and where another execution did it. `revision` is the execution's
     when a gate was opened, a child begun, or a branch, loop or skipped gate decided: it stands for those parameters
     only. `skip` is a person's wish that the step be skipped: {by, reason, at, agreed}, where `agreed` names who agreed
-    to it for each gate that had let the step on, None where nobody has so far.
+    to it for each gate that had let the step on, None where nobody has so far. `settled_by` is who said
+    what a call came to whose outcome nobody saw.
     """
 
     id: int
@@ -233,6 +234,7 @@ class StepRunRecord:
     child: str | None = None
     revision: int = 0
     skip: Json = None
+    settled_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -367,8 +367,7 @@ def _held_where(query: Any, lease: Any) -> Any:
 
 def held_by(worker_id: str) -> list[StepRunRecord]:
     """The step runs that are RUNNING under this worker."""
-    query = StepRun.select().where((StepRun.worker_id == worker_id) & (StepRun.status == StepStatus.RUNNING))
-    return [_record(row) for row in dicts(query)]
+    return _select("worker_id = ? AND status = 'RUNNING'", worker_id)
 
 
 def unknown(execution_id: str) -> list[StepRunRecord]:
@@ -437,7 +436,7 @@ def reopen(step: StepRunRecord) -> None:
     check_move(STEP_MOVES, step.status, StepStatus.READY)
     StepRun.update(
         status=StepStatus.BLOCKED, failures=0, recoveries=0, deadline_at=None, ended_at=None, error=None, outputs=None,
-        due_at=None, wait_key=None, child=None,
+        due_at=None, wait_key=None, child=None, settled_by=None,
     ).where((StepRun.id == step.id) & (StepRun.status == step.status)).execute()  # fmt: skip
 
 

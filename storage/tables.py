@@ -244,6 +244,7 @@ class StepRun(Table):
     child = Text(null=True)
     revision = pw.BigIntegerField()
     skip = JsonText()
+    settled_by = Text(null=True)
 
 
 class Attempt(Table):

@@ -10,6 +10,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ import httpx
 
 from engine.egress.call import Call
 from engine.egress.failure import CallFailed
+from engine.egress.lanes import WIDTH, Lanes
 from engine.egress.network import GuardedBackend
 from engine.egress.policy import Address, Policy
 from engine.egress.resolver import Resolver
@@ -64,7 +66,7 @@ class Egress:
         self._resolver = resolver or Resolver()
         self._backend = GuardedBackend(policy, self._resolver)
         self._ssl_context = ssl_context or _default_tls()
-        self._pool = self._new_pool(keepalive=True)
+        self._lanes = Lanes(lambda: self._new_pool(keep=WIDTH))
 
     def send(
         self,
@@ -82,15 +84,11 @@ class Egress:
         started = time.monotonic()
         call = Call(deadline_ms, abandoned)
         request = _request(method, url, headers or {}, content, fresh)
-        pool = self._new_pool(keepalive=False) if fresh else self._pool
         try:
-            with self._backend.serving(call):
+            with self._pool(fresh=fresh) as pool, self._backend.serving(call):
                 status, received, body, truncated = _exchange(pool, request, call, max_bytes)
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise _failure(error, call) from error
-        finally:
-            if fresh:
-                pool.close()
         return Response(status, received, body, round((time.monotonic() - started) * 1000), truncated)
 
     def addresses(
@@ -108,7 +106,7 @@ class Egress:
         return "".join(map(ssl.DER_cert_to_PEM_cert, self._ssl_context.get_ca_certs(binary_form=True))).encode()
 
     def close(self) -> None:
-        self._pool.close()
+        self._lanes.close()
         self._resolver.close()
 
     def __enter__(self) -> Egress:
@@ -119,11 +117,14 @@ class Egress:
     ) -> None:
         self.close()
 
-    def _new_pool(self, *, keepalive: bool) -> httpcore.ConnectionPool:
+    def _pool(self, *, fresh: bool) -> AbstractContextManager[httpcore.ConnectionPool]:
+        return closing(self._new_pool(keep=0)) if fresh else self._lanes.one()
+
+    def _new_pool(self, *, keep: int) -> httpcore.ConnectionPool:
         return httpcore.ConnectionPool(
             ssl_context=self._ssl_context,
-            max_connections=None,  # the number of worker threads bounds it
-            max_keepalive_connections=32 if keepalive else 0,
+            max_connections=None,  # the number of calls under way bounds it
+            max_keepalive_connections=keep,
             keepalive_expiry=KEEPALIVE_SECONDS,
             network_backend=self._backend,
         )

@@ -25,14 +25,18 @@ def system_lookup(host: str, port: int) -> list[str]:
 
 
 class Resolver:
-    """A bounded set of look-up threads. They are daemons: a hanging look-up never keeps the process from ending."""
+    """Look-up threads, begun when all are busy, `threads` at most: many, so that names that hang hold up no others.
 
-    def __init__(self, lookup: Lookup = system_lookup, threads: int = 8) -> None:
+    They are daemons: a hanging look-up never keeps the process from ending.
+    """
+
+    def __init__(self, lookup: Lookup = system_lookup, threads: int = 256) -> None:
         self._lookup = lookup
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._threads = threads
-        for number in range(threads):
-            threading.Thread(target=self._work, name=f"resolver-{number}", daemon=True).start()
+        self._most = threads
+        self._begun = 0
+        self._beginning = threading.Lock()
+        self._idle = threading.Semaphore(0)
 
     def resolve(self, host: str, port: int, call: Call) -> tuple[Address, ...]:
         """Every address of the host, each once. Raises `CallFailed` (dns, timeout, abandoned); nothing is sent."""
@@ -43,6 +47,7 @@ class Resolver:
 
     def _wait(self, host: str, port: int, call: Call) -> tuple[Address, ...]:
         future: Future[Sequence[str]] = Future()
+        self._begin_another()
         self._jobs.put((future, host, port))
         try:
             while not future.done():
@@ -57,19 +62,28 @@ class Resolver:
             raise CallFailed("dns", f"Nothing was sent: the name {host} has no address.")
         return tuple(dict.fromkeys(ip_address(text) for text in found))
 
+    def _begin_another(self) -> None:
+        """Have a thread for one more look-up, unless one is idle or there are as many as may be."""
+        with self._beginning:
+            if self._idle.acquire(blocking=False) or self._begun == self._most:
+                return
+            threading.Thread(target=self._work, name=f"resolver-{self._begun}", daemon=True).start()
+            self._begun += 1
+
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             future, host, port = job
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(self._lookup(host, port))
-            except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that waits
-                future.set_exception(error)
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(self._lookup(host, port))
+                except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that waits
+                    future.set_exception(error)
+            self._idle.release()
 
     def close(self) -> None:
-        for _ in range(self._threads):
-            self._jobs.put(None)
+        with self._beginning:
+            for _ in range(self._begun):
+                self._jobs.put(None)
 
 
 def _reason(error: Exception) -> str:

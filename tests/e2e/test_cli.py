@@ -16,6 +16,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from datetime import datetime
 from fcntl import ioctl
 from pathlib import Path
 from unittest import mock
@@ -170,6 +171,21 @@ def test_a_run_from_start_to_end_in_a_terminal(shell: Shell) -> None:
     last = terminal.screen.rpartition("\x1b[J")[2]
     assert last.count("✓") == 6
     assert "took" in last
+
+
+def test_a_run_from_the_host_begins_at_once(deployment: Deployment, tokens: dict[str, str]) -> None:
+    """The command line finds the Redis that `runbook up` brought along; a sweep would come after 2 s or later."""
+    here = Shell(deployment, tokens, remote=False)
+    run = started(here)
+
+    def begun() -> dict[str, str] | None:
+        found = here.json(CAROL, "status", run)
+        assert isinstance(found, dict)
+        return {"created": found["created_at"], "began": found["started_at"]} if found["started_at"] else None
+
+    times = wait_for(begun, 20)
+    waited = datetime.fromisoformat(times["began"]) - datetime.fromisoformat(times["created"])
+    assert waited.total_seconds() < 1.8
 
 
 def test_a_vote_in_a_terminal_is_for_what_was_shown(shell: Shell) -> None:

@@ -423,6 +423,27 @@ def test_the_next_address_is_tried() -> None:
             assert call(egress, f"http://two.test:{server.port}/").status == 200
 
 
+def test_names_that_hang_hold_up_no_others() -> None:
+    """As many as one run may look up at once, and then another's."""
+    free = threading.Event()
+
+    def lookup(host: str, port: int) -> list[str]:
+        if host == "hangs.test":
+            free.wait(30)
+        return ["10.0.0.1"]
+
+    with egress_to(resolver=Resolver(lookup)) as egress:
+        began = time.monotonic()
+        with ThreadPoolExecutor(40) as pool:
+            hanging = [pool.submit(egress.addresses, "hangs.test", 80, deadline_ms=20_000) for _ in range(40)]
+            with pytest.raises(CallFailed) as refused:
+                egress.addresses("other.test", 80, deadline_ms=20_000)
+            assert refused.value.code == "egress_refused"
+            assert time.monotonic() - began < 10
+            free.set()
+            assert {each.exception().code for each in hanging} == {"egress_refused"}  # type: ignore[union-attr]
+
+
 def test_a_hanging_look_up_obeys_the_deadline() -> None:
     """A resolver that never answers costs the call's time and no more; others wait their turn."""
     release = threading.Event()

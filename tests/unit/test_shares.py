@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.shares import Share, Shares
+from engine.shares import TURN_S, Share, Shares
 
 A, B = Share("payments", "A"), Share("payments", "B")
 OTHER = Share("", "C")
@@ -76,10 +77,10 @@ def test_a_run_keeps_its_place_while_nobody_has_a_better_claim() -> None:
     granted: list[str] = []
     shares = Shares(4, granted.append)
     assert taken_by(shares, A) == 2
-    assert shares.keep(A)
+    assert shares.keep(A, time.monotonic())
     more = [Share(name, name) for name in "XYZ"]
     assert [shares.take(each) for each in more] == [True, True, False]
-    assert not shares.keep(A)
+    assert not shares.keep(A, time.monotonic())
     shares.give_back(A)
     assert granted == ["Z"]
     assert shares.take(more[2])
@@ -87,6 +88,15 @@ def test_a_run_keeps_its_place_while_nobody_has_a_better_claim() -> None:
         assert granted == ["Z"]  # what is free now is kept for whoever comes
         shares.give_back(each)
     assert granted == ["Z", "A"]
+
+
+def test_a_run_goes_on_for_a_turn_beside_one_with_as_good_a_claim() -> None:
+    """And then lets it go first."""
+    shares = Shares(1, lambda _run: None)
+    assert shares.take(A)
+    assert not shares.take(B)
+    assert shares.keep(A, time.monotonic())
+    assert not shares.keep(A, time.monotonic() - TURN_S)
 
 
 def test_a_place_that_nobody_came_to_use_goes_on() -> None:
@@ -116,7 +126,7 @@ def test_no_place_is_lost_and_nobody_who_waits_is_forgotten(most: int, acts: lis
         share = runs[number]
         if act == "t" and shares.take(share):
             under_way[share] += 1
-        elif (act == "k" and under_way[share] and not shares.keep(share)) or (act == "s" and under_way[share]):
+        elif (act == "k" and under_way[share] and not shares.keep(share, 0.0)) or (act == "s" and under_way[share]):
             under_way[share] -= 1
             shares.give_back(share)
         assert 0 <= sum(under_way.values()) <= shares.census()[0] <= most
