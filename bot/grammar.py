@@ -37,6 +37,8 @@ _YES, _NO = frozenset({"yes", "true", "y", "1"}), frozenset({"no", "false", "n",
 _BY_NAME = {verb.name: verb for verb in VERBS}
 _SLACK = re.compile(r"<([@#!]?)([^<>|\s]+)(?:\|([^<>]*))?>")
 _RUN = re.compile(r"R-[0-9A-Z]{2,}", re.IGNORECASE)
+_NEEDED = re.compile(r"(?:^|\s)(?!\S*[\"=])([^\s\[\]]+)")
+"""The first part of a usage that may not be left out."""
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _OPTION = re.compile(r"(?:--?|[—–−])?([A-Za-z_][\w.-]*)=", re.ASCII)
 _FLAG = re.compile(r"(?:--?|[—–−])([A-Za-z_][\w.-]*)", re.ASCII)
@@ -60,10 +62,17 @@ class Command:
     def target(self) -> tuple[str, int | None]:
         """The first word as a runbook's id and version: `ID`, `ID@3` or `ID@v3`. Raises GrammarError."""
         slug, at, number = self.words[0].partition("@")
+        if self.says_all:
+            return slug.lower(), None
         digits = number.removeprefix("v")
         if at and not _NUMBER.fullmatch(digits):
             raise GrammarError(f"“{number[:40]}” is no version: they are counted 1, 2, 3 …", _BY_NAME[self.verb].usage)
         return slug.lower(), int(digits) if at else None
+
+    @property
+    def says_all(self) -> bool:
+        """Whether all versions are meant outright: `ID@all`, where one verb can be about them all."""
+        return self.verb == "admin deprecate" and self.words[0].lower().endswith("@all")
 
     def about(self, run: str) -> Command:
         """The same of this run, where none was named."""
@@ -187,7 +196,12 @@ def _quoted(text: str, start: int, quotes: str) -> tuple[str, int]:
         if escaped and text[at] == "\\" and at + 1 < len(text) and _SPACED.match(text, at + 1):
             taken.append(text[at + 1])
             at += 2
-    raise GrammarError(f"The quote that opens at {text[start : start + 20]} is never closed.")
+    raise _never_closed(text, start)
+
+
+def _never_closed(text: str, start: int) -> GrammarError:
+    where = text[max(0, text.rfind(" ", 0, start)) : start + 20].strip()
+    return GrammarError(f"The quote that opens at “{where}” (character {start + 1}) is never closed.")
 
 
 def _json_end(text: str, start: int) -> int | None:
@@ -256,7 +270,11 @@ def _verb(words: list[str]) -> tuple[Verb, list[str]]:
         raise GrammarError(f"{wrong}{_FAMILY[family]}: {known}.", f"help {family}")
     near = difflib.get_close_matches(first, [*_BY_NAME, *ALIASES], n=1)
     if not near:
-        raise GrammarError(f"There is no “{first[:40]}” here.")
+        if "-" in first:
+            raise GrammarError(
+                f"There is no “{first[:40]}” here. If it is a runbook, say run before it.", f"run {first}"
+            )
+        raise GrammarError(f"There is no “{first[:40]}” here. Most used are list, run, status, why and approve.")
     meant = _BY_NAME[ALIASES.get(near[0], near[0])]
     raise GrammarError(f"There is no “{first[:40]}”. Did you mean “{near[0]}”?", meant.usage)
 
@@ -267,7 +285,9 @@ def _checked(found: Verb, words: list[str], options: dict[str, str]) -> Command:
     fewest, most = found.words
     named = found.about_run and words and _RUN.fullmatch(words[0])
     if len(words) - bool(named) < fewest:
-        raise GrammarError(f"“{found.name}” needs something more.", found.usage)
+        needed = _NEEDED.search(found.usage.removeprefix(found.name))
+        what = f": {needed[1]}" if needed else ""
+        raise GrammarError(f"“{found.name}” needs something more{what}.", found.usage)
     if len(words) > most:
         raise GrammarError(f"“{words[most][:40]}” is one word too many; put longer text in quotes.", found.usage)
     unknown = sorted(set(options) - found.options) if found.options is not None else []

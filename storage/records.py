@@ -439,6 +439,16 @@ class PostRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeRecord:
+    """Something that is still to be told to people."""
+
+    id: int
+    kind: str
+    content: Json
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class SyncRecord:
     """How the last reading of the runbooks folder went."""
 

@@ -332,6 +332,14 @@ class Incident(Table):
     close_reason = Text()
 
 
+class Notice(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    kind = Text()
+    content = JsonText()
+    at = pw.BigIntegerField()
+
+
 class Card(Table):
     execution_id = Text(primary_key=True)
     workspace_id = pw.BigIntegerField()
@@ -453,5 +461,5 @@ class Answer(Table):
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, Idempotency, RequestSeen,
-    HostClock, Incident, Token, Answer, FormDraft, Probe,
+    HostClock, Incident, Notice, Token, Answer, FormDraft, Probe,
 )  # fmt: skip

@@ -20,7 +20,7 @@ from bot.slack.ids import Action, BadValue, Shortcut
 from bot.slack.reply import Place, Reply
 from bot.slack.views.errors import accident_text
 from bot.slack.views.form import refused_view
-from bot.slack.views.text import code, escape
+from bot.slack.views.text import escape
 from engine import trouble
 from engine.errors import EngineError
 
@@ -166,9 +166,8 @@ def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, A
             return {}
         submission = modals.read(desk, str(body["user"]["id"]), body["view"])
     except EngineError as error:
-        error_id = secrets.token_hex(4)
-        log.info("A form was refused (id %s): %s", error_id, error)
-        return _refused_form(f"{escape(str(error), 1500)} In the log this is {code(error_id)}.")
+        log.info("A form was refused: %s", error)
+        return _refused_form(escape(str(error), 1500))
     except (BadValue, ValueError, KeyError):
         return _refused_form("This form is from an older version. Open it again.")
     except Exception as error:

@@ -6,7 +6,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bot.slack.ids import CHANNEL_BLOCK, INPUT, REASON_BLOCK, RUNBOOK_BLOCK, STEP_BLOCK, parameter_block
+from bot.slack.ids import (
+    ALL_VERSIONS,
+    CHANNEL_BLOCK,
+    INPUT,
+    REASON_BLOCK,
+    RUNBOOK_BLOCK,
+    SCOPE_BLOCK,
+    STEP_BLOCK,
+    parameter_block,
+)
 from bot.slack.views.fields import Choice, choices, element, kind, many, moment, properties, too_long, typed, written
 from engine.definition.model import Runbook
 from engine.definition.parameters import coerce
@@ -141,6 +150,12 @@ def read_runbook(state: Mapping[str, Any]) -> str:
     """The id of the runbook that was chosen, "" where none was."""
     chosen = (state.get(RUNBOOK_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
     return str(chosen.get("value", ""))
+
+
+def read_all_versions(state: Mapping[str, Any]) -> bool:
+    """Whether all versions were chosen, not only the one that the form is about."""
+    chosen = (state.get(SCOPE_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
+    return chosen.get("value") == ALL_VERSIONS
 
 
 def read_step(state: Mapping[str, Any]) -> str:

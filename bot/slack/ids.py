@@ -74,6 +74,8 @@ REASON_BLOCK = "reason"
 STEP_BLOCK = "step"
 CHANNEL_BLOCK = "channel"
 RUNBOOK_BLOCK = "runbook"
+SCOPE_BLOCK = "scope"
+THIS_VERSION, ALL_VERSIONS = "version", "all"
 INPUT = "value"
 """The action_id of every input; a view's inputs are told apart by their block_id."""
 

@@ -10,7 +10,7 @@ from bot.grammar import Command
 from bot.slack import deciding, running, shortcuts, steering
 from bot.slack.commands import answer
 from bot.slack.desk import Desk, Work
-from bot.slack.form_values import read_channel, read_parameters, read_reason, read_runbook, read_step
+from bot.slack.form_values import read_all_versions, read_channel, read_parameters, read_reason, read_runbook, read_step
 from bot.slack.ids import (
     CHANNEL_BLOCK,
     REASON_BLOCK,
@@ -168,7 +168,8 @@ def _deprecate(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -
     ref, why, successor = decode(DeprecateForm, metadata), read_reason(state), read_runbook(state)
     place = Place(user=user, channel=ref.channel)
     options = {"reason": why, **({"successor": successor} if successor else {})}
-    command = Command("admin deprecate", (f"{ref.slug}@{ref.number}",), options)
+    scope = "all" if read_all_versions(state) else ref.number
+    command = Command("admin deprecate", (f"{ref.slug}@{scope}",), options)
     return (
         Submission({}, place, lambda reply: answer(desk, command, reply))
         if why

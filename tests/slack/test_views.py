@@ -121,7 +121,7 @@ def all_views(text: str) -> list[Message]:
         errors.refusal(InvalidParameters({text: text, "": text}), "/runbook"),
         errors.refusal(InvalidDefinition([Problem(text, 1, 1, text)]), "/runbook"),
         errors.misunderstood(GrammarError(text, "run ID"), "/runbook"),
-        errors.refusal(NotAllowed(text, (text, "U0ALICE01", "S0ONCALL")), "/runbook", "0a1b2c3d"),
+        errors.refusal(NotAllowed(text, (text, "U0ALICE01", "S0ONCALL")), "/runbook"),
         *words_of_the_channel(text, name),
     ]
 

@@ -12,16 +12,20 @@ from slack_sdk.models.blocks import (
     ConversationSelectElement,
     ExternalDataSelectElement,
     InputBlock,
+    Option,
     PlainTextInputElement,
     StaticSelectElement,
 )
 
 from bot.slack.ids import (
+    ALL_VERSIONS,
     CHANNEL_BLOCK,
     INPUT,
     REASON_BLOCK,
     RUNBOOK_BLOCK,
+    SCOPE_BLOCK,
     STEP_BLOCK,
+    THIS_VERSION,
     DeprecateForm,
     Form,
     PickForm,
@@ -83,16 +87,25 @@ def pick_form(ref: PickForm) -> dict[str, Any]:
     return _modal(Form.PICK, "Run a runbook", "Next", [context(told), picked], ref)
 
 
-def deprecate_form(ref: DeprecateForm) -> dict[str, Any]:
-    """Asks why a version is withdrawn, and which runbook is to be used instead."""
-    told = f"{code(f'{ref.slug}@{ref.number}')} no longer runs, and its open runs stop before their next step."
-    select = ExternalDataSelectElement(action_id=INPUT, placeholder="Type to search", min_query_length=0)
+def deprecate_form(ref: DeprecateForm, reason: str = "", successor: str = "") -> dict[str, Any]:
+    """Asks what is withdrawn, a version or all of them, why, and which runbook is to be used instead."""
+    told = f"What is withdrawn of {code(ref.slug)} no longer runs, and its open runs stop before their next step."
+    scopes = [Option(text=plain_text(f"Version {ref.number}", 75), value=THIS_VERSION)]
+    scopes += [Option(text=plain_text("All versions", 75), value=ALL_VERSIONS)]
+    scope = InputBlock(
+        block_id=SCOPE_BLOCK, label=plain_text("What to withdraw", 200),
+        element=StaticSelectElement(action_id=INPUT, options=scopes, initial_option=scopes[0]),
+    )  # fmt: skip
+    picked = Option(text=plain_text(successor, 75), value=successor) if successor else None
+    select = ExternalDataSelectElement(
+        action_id=INPUT, placeholder="Type to search", min_query_length=0, initial_option=picked
+    )
     hint = plain_text("Whoever asks for this one is told to use that.", 200)
     instead = InputBlock(
         block_id=RUNBOOK_BLOCK, label=plain_text("Successor", 200), element=select, hint=hint, optional=True
     )
-    reason = _reason("Reason", "It goes into the record, and whoever asks for it reads it.")
-    return _modal(Form.DEPRECATE, "Deprecate", "Deprecate", [context(told), reason, instead], ref)
+    why = _reason("Reason", "It goes into the record, and whoever asks for it reads it.", reason)
+    return _modal(Form.DEPRECATE, "Deprecate", "Deprecate", [context(told), scope, why, instead], ref)
 
 
 def runbook_options(runbooks: Sequence[RunbookRecord]) -> list[dict[str, Any]]:
