@@ -126,12 +126,12 @@ def test_after_a_death_the_next_process_answers_within_seconds(
         with pytest.raises(httpx.TransportError):
             httpx.post(f"{url}{url_of}", json={}, headers=headers, timeout=20, trust_env=False)
         assert process.wait(10) == EXIT_CODE
-    begun = time.monotonic()
     with web_process(database_url, runbooks_dir, tmp_path, "") as (_, url):
+        begun = time.monotonic()
         answer = httpx.post(f"{url}{url_of}", json={}, headers=headers, timeout=20, trust_env=False)
+        assert time.monotonic() - begun < 15
     assert (answer.status_code, answer.headers["idempotency-replayed"]) == (200, "true")
     assert [each["person"] for each in answer.json()["votes"]] == [ALICE.user_id]
-    assert time.monotonic() - begun < 30
 
 
 class Stopped:
@@ -214,6 +214,22 @@ def test_the_wait_for_another_ends(api: Api, monkeypatch: pytest.MonkeyPatch) ->
         refused(ask_it(), 409, "conflict")
         stopped.let_on.set()
         assert first.result(20).status_code == 200
+
+
+@pytest.mark.parametrize(("what", "body"), [("retry", {}), ("skip", {"reason": "x"})])
+def test_what_is_said_of_a_try_is_not_taken_for_the_next_one(
+    api: Api, things: dict[str, Any], what: str, body: dict[str, Any]
+) -> None:
+    """Two people see one failure, and the second asks after the first one's retry has failed too."""
+    run = things["retried"]
+    path = f"/executions/{run}/steps/call"
+    seen = {"attempt": api.get(path, CAROL)["attempts"]}
+    assert api.post(f"{path}/retry", CAROL, seen).status_code == 200
+    api.house.run(run)
+    problem = refused(api.post(f"{path}/{what}", ALICE, {**body, **seen}), 409, "conflict")
+    assert f"tried again meanwhile by @{CAROL.user_id}" in problem["detail"]
+    seen = {"attempt": api.get(path, CAROL)["attempts"]}
+    assert api.post(f"{path}/{what}", ALICE, {**body, **seen}).status_code == 200
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from bot.api.models.executions import (
     Explanation,
     Gate,
     Handover,
+    LeaveOut,
     Logs,
     Replay,
     Resolve,
@@ -52,7 +53,7 @@ from bot.api.models.runbooks import (
 __all__ = [
     "Agree", "Approve", "Attempt", "AuditRow", "Ballot", "Cancel", "Chain", "Changes", "Deprecate", "Diff",
     "EditedIncident", "Event", "Execute", "Execution", "ExecutionDetail", "Explanation", "Gate", "Handover",
-    "Incident", "Logs", "NewIncident", "Page", "Replay", "Resolve", "Retry", "RollBack", "Ruling", "Runbook",
-    "RunbookDetail", "Start", "Started", "Step", "StepDetail", "Story", "SyncChange", "Synced", "Token", "Version",
-    "VersionDetail", "Why", "Written", "execution_fields", "ms", "runbook_fields", "step_fields",
+    "Incident", "LeaveOut", "Logs", "NewIncident", "Page", "Replay", "Resolve", "Retry", "RollBack", "Ruling",
+    "Runbook", "RunbookDetail", "Start", "Started", "Step", "StepDetail", "Story", "SyncChange", "Synced", "Token",
+    "Version", "VersionDetail", "Why", "Written", "execution_fields", "ms", "runbook_fields", "step_fields",
 ]  # fmt: skip
