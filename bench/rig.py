@@ -18,7 +18,7 @@ import psycopg
 import redis
 
 from bot.embedded_redis import Embedded, find
-from engine import boot, settings
+from engine import boot, catalog, settings
 from engine.runtime import Runtime
 from storage import database
 
@@ -78,6 +78,7 @@ def built(kind: str) -> Iterator[Rig]:
             rig.start_workers(0)
             rig.redis.close()
             database.close_database()
+            catalog.forget_definitions()
 
 
 def wait_for(holds: Callable[[], bool], what: str, every: float = 0.002) -> None:

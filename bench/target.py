@@ -1,4 +1,4 @@
-"""The trivial server that http steps call: 200 and `{"ok":true}` to everything, but late for /slow.
+"""The trivial server that http steps call: 200 and `{"ok":true}` to everything, but late for /slow and /slow/SECONDS.
 
 It prints its port first.
 """
@@ -18,8 +18,9 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             for line in head.lower().split(b"\r\n"):
                 if line.startswith(b"content-length:"):
                     await reader.readexactly(int(line.partition(b":")[2]))
-            if b" /slow " in head:
-                await asyncio.sleep(_SLOW_S)
+            path = head.split(b" ", 2)[1]
+            if path.startswith(b"/slow"):
+                await asyncio.sleep(float(path[6:] or _SLOW_S))
             writer.write(_ANSWER)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):

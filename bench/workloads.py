@@ -17,7 +17,7 @@ from storage import database
 from storage.tables import proxy
 
 STEPS = 5
-ADMIN = Actor("U0BENCH01")
+ADMIN = Actor("U0BENCH01", standing="member")
 _ACCESS = "platform_admins: [U0BENCH01]\nresponders: [U0BENCH01]\n"
 _numbers = itertools.count()
 
@@ -27,22 +27,22 @@ def publish(rig: Rig, fan: int, sizes: Iterable[int] = ()) -> None:
     folder = rig.folder / "runbooks"
     (folder / "_access.yaml").write_text(_ACCESS)
     chains = [("linear", STEPS), *((f"linear-{size}", size) for size in sizes)]
-    books = [_book(slug, [_message(n) for n in range(size)]) for slug, size in chains]
+    books = [book(slug, [_message(n) for n in range(size)]) for slug, size in chains]
     books += [
-        _book("calls", [_call(n, rig.target) for n in range(STEPS)]),
-        _book("gate", [_gate()]),
-        _book("hear", [{"id": "hear", "type": "wait", "with": {"key": "k-{{ params.n }}"}, "timeout": "1h"}]),
-        _book("nap", [{"id": "nap", "type": "delay", "with": {"for": "1h"}}]),
-        *(_book(f"loop-{rounds}", [_loop(rounds)]) for rounds in (10, 100, 1000)),
-        _book("slow", [{"id": "slow", "type": "http", "with": {"url": f"http://127.0.0.1:{rig.target}/slow"}}]),
-        _book("fan", [*[_message(n, needs=[]) for n in range(fan)], _join(fan)], max_concurrent_steps=fan),
+        book("calls", [_call(n, rig.target) for n in range(STEPS)]),
+        book("gate", [_gate()]),
+        book("hear", [{"id": "hear", "type": "wait", "with": {"key": "k-{{ params.n }}"}, "timeout": "1h"}]),
+        book("nap", [{"id": "nap", "type": "delay", "with": {"for": "1h"}}]),
+        *(book(f"loop-{rounds}", [_loop(rounds)]) for rounds in (10, 100, 1000)),
+        book("slow", [{"id": "slow", "type": "http", "with": {"url": f"http://127.0.0.1:{rig.target}/slow"}}]),
+        book("fan", [*[_message(n, needs=[]) for n in range(fan)], _join(fan)], max_concurrent_steps=fan),
     ]
-    for book in books:
-        (folder / f"{book['id']}.yaml").write_text(json.dumps(book))
+    for each in books:
+        (folder / f"{each['id']}.yaml").write_text(json.dumps(each))
     report = sync.sync(rig.rt, SYSTEM)
     assert report.ok, report.problems
-    for book in books:
-        catalog.approve(rig.rt, ADMIN, book["id"], 1)
+    for each in books:
+        catalog.approve(rig.rt, ADMIN, each["id"], 1)
 
 
 def start(rig: Rig, slug: str) -> str:
@@ -108,7 +108,8 @@ def _scalar(sql: str) -> Any:
         return proxy.obj.execute_sql(sql).fetchone()[0]
 
 
-def _book(slug: str, steps: list[dict[str, Any]], **top: Any) -> dict[str, Any]:
+def book(slug: str, steps: list[dict[str, Any]], **top: Any) -> dict[str, Any]:
+    """A runbook of these steps."""
     parameters = {"type": "object", "properties": {"n": {"type": "integer"}}}
     about = {"apiVersion": "runbook/v1", "id": slug, "name": slug.title()}
     return {**about, "parameters": parameters, "steps": steps, **top}

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from bot import signatures
 from bot.signatures import TOLERANCE_S, Signed
-from engine import incoming
+from engine import incoming, trouble
 from engine.errors import InvalidParameters
 from engine.incoming import TooMuchKept
 from engine.runtime import Runtime
@@ -65,9 +65,12 @@ class Receiver:
         except TooMuchKept as much:
             status, headers, told = _refused(429, much.code, str(much))
             return status, {**headers, "Retry-After": str(much.retry_after_s)}, told
-        except Exception:
+        except Exception as error:
             log.exception("An event from %s could not be taken", sender.name)
-            return _refused(503, "unavailable", "The event could not be kept just now. Please send it again.")
+            why = trouble.what(error) or ""
+            return _refused(
+                503, "unavailable", f"The event could not be kept just now. Please send it again. {why}".strip()
+            )
         return (202, {}, {"accepted": True}) if new else (200, {}, {"accepted": True, "duplicate": True})
 
     def _deliver(self, sender: HookSender, signed: Signed | None, event: Mapping[str, Any]) -> bool:

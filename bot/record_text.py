@@ -28,7 +28,13 @@ def _step(log: StepLog) -> list[str]:
     step = log.step
     lines = [f"== {step.path} ({step.kind}) {step.status}" + (f": {step.note}" if step.note else "")]
     lines += [_event(each) for each in log.events]
-    return lines + [line for each in log.attempts for line in _attempt(each)]
+    before = 0
+    for each in log.attempts:
+        if each.number > before + 1:
+            lines.append(f"-- tries {before + 1} to {each.number - 1} are not kept")
+        lines += _attempt(each)
+        before = each.number
+    return lines
 
 
 def _event(event: EventRecord) -> str:

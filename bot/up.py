@@ -9,9 +9,10 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -19,7 +20,7 @@ from typing import IO
 from bot import embedded_redis, web
 from bot.stopping import stop_signals
 from bot.worker import WORKER_ID_VARIABLE
-from engine import boot, home
+from engine import boot, health, home, nearby
 from engine.errors import BadSettings
 from engine.settings import Settings, secret_key
 from engine.working import declare_dead
@@ -31,6 +32,7 @@ _LOCK = "up.lock"
 STOP_S = 15.0
 """How long children get to finish; with Redis after them the whole stops within 20 s."""
 
+SAY_AGAIN_S = 1.0
 QUICK_S = 5.0
 MAX_PAUSE_S = 10.0
 
@@ -81,15 +83,17 @@ def run(settings: Settings) -> int:
             log.warning("%s", _without_slack(settings))
         for applied in boot.migrate_database(settings):
             log.info("database migrated: %s", applied)
-        environment, children = _children(settings, listening.fileno())
-        for child in children:
-            child.start()
-        host, port = listening.getsockname()[:2]
-        log.info("runbook is up on http://%s:%d (Slack: %s, Redis: %s)", host, port, settings.slack_mode, environment)
-        try:
-            return _supervise(children, stopping)
-        finally:
-            _stop(children)
+        redis = _embedded(settings)
+        with nearby.told(settings.home / "var", redis.url) if redis is not None else nullcontext():
+            kind, children = _children(settings, listening.fileno(), redis)
+            for child in children:
+                child.start()
+            host, port = listening.getsockname()[:2]
+            log.info("runbook is up on http://%s:%d (Slack: %s, Redis: %s)", host, port, settings.slack_mode, kind)
+            try:
+                return _supervise(children, stopping)
+            finally:
+                _stop(children)
 
 
 def _without_slack(settings: Settings) -> str:
@@ -98,20 +102,22 @@ def _without_slack(settings: Settings) -> str:
     return f"SLACK_BOT_TOKEN is not set, so nobody reaches the bot through Slack ({dotenv} {found})"
 
 
-def _children(settings: Settings, listening: int) -> tuple[str, list[Child]]:
+def _embedded(settings: Settings) -> embedded_redis.Embedded | None:
+    """A Redis of our own, where the settings name none and there is a program for it."""
+    server = embedded_redis.find() if settings.redis_url is None else None
+    return embedded_redis.Embedded(server, settings.home / "var") if server is not None else None
+
+
+def _children(settings: Settings, listening: int, redis: embedded_redis.Embedded | None) -> tuple[str, list[Child]]:
     """What kind of Redis there is, and the processes to keep alive; Redis first."""
     environment = dict(os.environ)
     children = []
-    kind = "yours"
-    if settings.redis_url is None:
-        server = embedded_redis.find()
-        kind = "embedded" if server else "none; sweeps carry the work"
-        if server is None:
-            log.warning("there is no Redis server on this machine: the bot works without, a little slower")
-        else:
-            redis = embedded_redis.Embedded(server, settings.home / "var")
-            environment["REDIS_URL"] = redis.url
-            children.append(Child("redis", redis.start))
+    kind = "yours" if settings.redis_url else "embedded" if redis else "none; sweeps carry the work"
+    if redis is not None:
+        environment["REDIS_URL"] = redis.url
+        children.append(Child("redis", redis.start))
+    elif settings.redis_url is None:
+        log.warning("there is no Redis server on this machine: the bot works without, a little slower")
     web_environment = {**environment, web.SOCKET_VARIABLE: str(listening)}
     children.append(Child("web", lambda: _python("web", web_environment, (listening,))))
     children.append(_worker(environment))
@@ -126,12 +132,23 @@ def _worker(environment: dict[str, str]) -> Child:
         return _python("worker", {**environment, WORKER_ID_VARIABLE: worker_ids[-1]}, ())
 
     def ended() -> None:
-        try:
-            declare_dead(worker_ids[-1])
-        except Exception:
-            log.exception("could not say that the worker is gone; its lease will run out instead")
+        threading.Thread(target=_say_dead, args=(worker_ids[-1],), daemon=True).start()
 
     return Child("worker", begin, ended)
+
+
+def _say_dead(worker_id: str) -> None:
+    """Say that a worker is dead, for as long as the database does not take it: others wait for its lease meanwhile."""
+    while True:
+        try:
+            declare_dead(worker_id)
+            return
+        except Exception as error:
+            if not health.is_away(error):
+                log.exception("could not say that the worker is gone; its lease will run out instead")
+                return
+            log.warning("could not say yet that the worker is gone; trying again", exc_info=True)
+            time.sleep(SAY_AGAIN_S)
 
 
 def _python(verb: str, environment: dict[str, str], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:

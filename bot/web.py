@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -38,7 +39,7 @@ from bot.slack.directory import SLACK_TROUBLE, Directory
 from bot.slack.http import Receiver
 from bot.slack.socket import SocketDoor
 from bot.strangers import Strangers
-from engine import boot, descriptors, health, people
+from engine import boot, descriptors, health, people, trouble
 from engine.access import Actor
 from engine.errors import BadSettings, Conflict
 from engine.folder import Watch
@@ -50,6 +51,8 @@ from engine.settings import Settings, secret_key
 log = logging.getLogger(__name__)
 
 SLACK_THREADS = 16
+READY_FOR_S = 1.0
+"""How long an answer of `/readyz` is given again: each look writes to the database."""
 WAITING = 1024
 """Connections that the system holds until they are taken in, also while the web process is started anew."""
 SOCKET_VARIABLE = "RUNBOOK_WEB_SOCKET"
@@ -162,7 +165,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     routes.append(Mount(api.PREFIX, rest))
     guard = Middleware(Guard, connections=connections, refuse=_refused)
     around = [Middleware(Counted, metrics=metrics), guard, Middleware(Strangers)]
-    app = Starlette(routes=routes, middleware=around, exception_handlers={404: _nothing_there})
+    app = Starlette(routes=routes, middleware=around, exception_handlers={404: _nothing_there, Exception: _accident})
     app.state.before_stop = rest.state.house.feed.close
     app.state.connections = connections
     return app
@@ -183,6 +186,14 @@ async def _nothing_there(request: Request, _error: Exception) -> Response:
     if request.url.path.startswith(f"{api.PREFIX}/"):
         return problems.response(request, 404, "not_found", problems.NOTHING_THERE)
     return PlainTextResponse("Not Found", status_code=404)
+
+
+async def _accident(_request: Request, error: Exception) -> Response:
+    """What nobody foresaw, in a sentence; the server logs it."""
+    sentence = trouble.in_words(error)
+    if sentence is not None:
+        return PlainTextResponse(sentence, status_code=503, headers={"Retry-After": "2"})
+    return PlainTextResponse("Something went wrong here. The log of the bot says what.", status_code=500)
 
 
 def _refused(scope: Scope, status: int, sentence: str) -> Response | None:
@@ -210,8 +221,12 @@ async def _livez(_request: Request) -> Response:
 
 
 def _ready(rt: Runtime, slack: SocketDoor | None) -> Handler:
+    latest: list[tuple[float, list[health.Check]]] = []
+
     async def ready(_request: Request) -> Response:
-        found = await run_in_threadpool(health.checks, rt)
+        if not latest or time.monotonic() - latest[0][0] > READY_FOR_S:
+            latest[:] = [(time.monotonic(), await run_in_threadpool(health.checks, rt))]
+        found = latest[0][1]
         if slack is not None:
             found = [_connected(check, slack) if check.name == "slack" else check for check in found]
         ok = all(check.ok or not check.vital for check in found)

@@ -25,6 +25,14 @@ POLL_MS = 250
 BELL = "runbook:bell"
 """The channel on which a sender says that there is a hint. Dramatiq alone would look for one less and less often."""
 
+MOST_WAITING = 1_000
+"""Hints that wait to be sent, as while Redis does not answer."""
+
+IDLE_S = 10.0
+"""How long the thread that sends hints waits for another before it ends."""
+
+PULSE_S, MOMENT_S = 1.0, 0.3
+
 BREAK_S = 2.0
 """How long no hint is tried after one failed, so that a stalled Redis costs one wait and not one a step."""
 
@@ -55,6 +63,34 @@ def answers(redis_url: str) -> bool:
         client.close()
 
 
+class Pulse:
+    """Whether a Redis answers. A thread of its own asks, so that nobody waits longer than a moment. Thread-safe."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis_url = redis_url
+        self._lock = threading.Lock()
+        self._asking: threading.Event | None = None
+        self._asked_at = 0.0
+        self._answers = False
+
+    def felt(self) -> bool:
+        """By an answer of the last second or, within a moment, by a new one."""
+        with self._lock:
+            if self._asking is None and time.monotonic() - self._asked_at > PULSE_S:
+                self._asking = threading.Event()
+                threading.Thread(target=self._ask, args=(self._asking,), name="pulse", daemon=True).start()
+            asking = self._asking
+        if asking is not None and not asking.wait(MOMENT_S):
+            return False
+        return self._answers
+
+    def _ask(self, asked: threading.Event) -> None:
+        found = answers(self._redis_url)
+        with self._lock:
+            self._answers, self._asked_at, self._asking = found, time.monotonic(), None
+        asked.set()
+
+
 def make_actor(broker: BelledBroker, advance: Callable[[str], None]) -> None:
     """Have workers of `broker` call `advance` for every hint. What it raises is logged: the sweeper comes back."""
 
@@ -67,10 +103,10 @@ def make_actor(broker: BelledBroker, advance: Callable[[str], None]) -> None:
     dramatiq.actor(broker=broker, actor_name=QUEUE, queue_name=QUEUE)(run)
 
 
-def make_worker(broker: BelledBroker, threads: int) -> dramatiq.Worker:
-    """A worker that takes no more hints than it has threads for."""
-    worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=POLL_MS, worker_threads=threads)
-    worker.queue_prefetch = threads
+def make_worker(broker: BelledBroker, prefetch: int) -> dramatiq.Worker:
+    """A worker that takes one hint after the other, and no more than `prefetch` from Redis before it gets to them."""
+    worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=POLL_MS, worker_threads=1)
+    worker.queue_prefetch = prefetch
     worker.delay_prefetch = 1
     return worker
 
@@ -154,17 +190,35 @@ class BelledBroker(RedisBroker):
 
 
 class Hints:
-    """Sends hints. Never raises; `send` says whether Redis took them."""
+    """Sends hints to Redis from a thread of its own: whoever calls it never waits, and is never told.
+
+    What Redis does not take, and what comes while too many wait, is dropped: a sweep finds the work. Thread-safe.
+    """
 
     def __init__(self, broker: BelledBroker | None) -> None:
         self._broker = broker
         self._quiet_until = 0.0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._waiting: list[str] = []
+        self._sender: threading.Thread | None = None
 
     def __call__(self, execution_ids: Iterable[str]) -> None:
-        self.send(execution_ids)
+        if self._broker is None:
+            return
+        with self._changed:
+            self._waiting += list(execution_ids)[: max(0, MOST_WAITING - len(self._waiting))]
+            if self._sender is None and self._waiting:
+                self._sender = threading.Thread(target=self._run, name="hints", daemon=True)
+                self._sender.start()
+            self._changed.notify_all()
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Let what waits be sent; for no longer than this."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, seconds)
 
     def send(self, execution_ids: Iterable[str]) -> bool:
+        """Send these here and now; whether Redis took them. Never raises."""
         if self._broker is None or time.monotonic() < self._quiet_until:
             return False
         sent = False
@@ -175,11 +229,23 @@ class Hints:
             if sent:
                 self._broker.ring()
         except (dramatiq.errors.BrokerError, redis.RedisError) as error:
-            with self._lock:
-                self._quiet_until = time.monotonic() + BREAK_S
+            self._quiet_until = time.monotonic() + BREAK_S
             log.warning("Redis took no hint (%s); sweeps carry the work meanwhile", error)
             return False
         return True
+
+    def _run(self) -> None:
+        """Send what waits, until nothing has come for a while."""
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._waiting, IDLE_S):
+                    self._sender = None
+                    return
+                sending = list(self._waiting)
+            taken = self.send(sending)
+            with self._changed:
+                del self._waiting[: len(sending) if taken else None]
+                self._changed.notify_all()
 
 
 def _message(execution_id: str) -> dramatiq.Message[None]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engine import home
+from engine import home, nearby, trouble
 from engine.actors import Hints, make_broker
 from engine.egress import Egress, Policy
-from engine.errors import BadSettings
+from engine.errors import BadSettings, DatabaseAway
 from engine.redaction import Redactor
 from engine.runtime import Runtime
 from engine.secrets import SecretStore
@@ -42,7 +42,11 @@ def migrate_database(settings: Settings) -> list[str]:
             [f"DATABASE_URL: {error.filename or 'the database'} cannot be used: {error.strerror}"]
         ) from error
     except database.DatabaseTrouble as error:
-        raise BadSettings([f"DATABASE_URL: the database does not answer: {error}"]) from error
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> DatabaseAway:
+    return DatabaseAway([f"DATABASE_URL: {trouble.what(error) or 'The database does not answer.'} {error}".strip()])
 
 
 def _set_clock() -> None:
@@ -54,24 +58,32 @@ def _set_clock() -> None:
 
 
 def open_engine(settings: Settings, hints: Hints | None = None) -> Runtime:
-    """Everything a service needs. Raises `BadSettings` when the schema is not this release's."""
+    """Everything a service needs.
+
+    Raises `BadSettings` when the schema is not this release's, `DatabaseAway` when that cannot be asked.
+    """
     open_database(settings)
     try:
         behind = migrate.pending()
     except migrate.SchemaTrouble as error:
         raise BadSettings([f"DATABASE_URL: {error}"]) from error
     except database.DatabaseTrouble as error:
-        raise BadSettings([f"DATABASE_URL: the database does not answer: {error}"]) from error
+        raise _away(error) from error
     if behind:
         raise BadSettings(["DATABASE_URL: the database's schema is older than this release: run `runbook migrate`"])
-    with database.transaction():
-        hostclock.keep()
-        workspace = people.the_workspace()
+    try:
+        with database.transaction():
+            hostclock.keep()
+            workspace = people.the_workspace()
+    except database.DatabaseTrouble as error:
+        raise _away(error) from error
     return Runtime(settings, workspace.id, hints if hints is not None else open_hints(settings))
 
 
 def open_hints(settings: Settings) -> Hints:
-    return Hints(make_broker(settings.redis_url) if settings.redis_url else None)
+    """Over the Redis that the settings name, else over the one that `runbook up` brought along in this folder."""
+    url = settings.redis_url or nearby.find(settings.home / "var")
+    return Hints(make_broker(url) if url else None)
 
 
 def make_tools(settings: Settings, redactor: Redactor) -> Tools:

@@ -1,8 +1,9 @@
-"""The `runbook` step: another execution, begun in the transaction that records it, and looked at until it has ended.
+"""The `runbook` step: another execution, begun in the transaction that records it, and waited for.
 
 A child is an execution of its own, with its own gates, audit and card beside the parent's; whoever asked for the
-parent asks for the child and needs the right to. Its end lets the parent's step fall due at once. A child whose parent
-does not wait for it any more is cancelled.
+parent asks for the child and needs the right to. Its end lets the parent's step fall due, in the same commit; a look
+from time to time that moves the due time and nothing else finds one that had no step to tell. A child whose parent does
+not wait for it any more is cancelled.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from storage import audit, database, executions, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import AttemptStatus, ExecutionStatus, Severity, StepStatus
 
-LOOK_EVERY_MS = 5_000
-"""How long a child's end may go unnoticed where its nudge is lost."""
+LOOK_EVERY_MS = 60_000
+"""How long a child's end may go unnoticed where the parent's step could not be told of it, as while that is paused."""
 
 MAX_DEPTH = 8
 
@@ -34,21 +35,26 @@ MOST = 200
 
 
 def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
-    """Begin the child if there is none yet, take its result if it has ended, else look again later."""
+    """Begin the child, and wait for it. That is all of this attempt: waiting takes none."""
+    if not transition.goes_on:
+        return _dropped(transition, step)
+    due, limit = _next_look(transition, step.deadline_at or transition.limit_of(step))
+    if not transition.move(step, StepStatus.READY, due_at=due, deadline_at=limit, worker_id=None):
+        return False
+    _begin(transition, step, outcome)
+    steps.end_attempt(step, AttemptStatus.SUCCESS, transition.at)
+    return True
+
+
+def look(transition: Transition, step: StepRunRecord) -> bool:
+    """Take the child's result if it has ended, else look again later; True when the step has ended by that."""
     child = executions.by_id(step.child) if step.child else None
     if child is not None and child.status.ended:
-        done = _ended(transition, step, child)
-    elif not transition.goes_on:
-        return _dropped(transition, step)
-    elif step.deadline_at is not None and step.deadline_at <= transition.at:
-        done = time_out(transition, step)
-    else:
-        done = _look_later(transition, step)
-        if done and child is None:
-            _begin(transition, step, outcome)
-    if done:
-        steps.end_attempt(step, AttemptStatus.SUCCESS, transition.at)
-    return done
+        return _ended(transition, step, child)
+    if step.deadline_at is not None and step.deadline_at <= transition.at:
+        return time_out(transition, step)
+    steps.postpone(step, _next_look(transition, step.deadline_at)[0])
+    return False
 
 
 def time_out(transition: Transition, step: StepRunRecord) -> bool:
@@ -93,10 +99,10 @@ def _why_cancelled(child: ExecutionRecord) -> str | None:
     return f"{parent.id} does not wait for it any more"
 
 
-def _look_later(transition: Transition, step: StepRunRecord) -> bool:
-    due, limit = transition.at + LOOK_EVERY_MS, step.deadline_at or transition.limit_of(step)
-    due = due if limit is None else min(due, limit)
-    return transition.move(step, StepStatus.READY, due_at=due, deadline_at=limit, worker_id=None)
+def _next_look(transition: Transition, limit: int | None) -> tuple[int, int | None]:
+    """When to look again, at the latest when the step's time is up, and when that is."""
+    due = transition.at + LOOK_EVERY_MS
+    return (due if limit is None else min(due, limit)), limit
 
 
 def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:

@@ -137,6 +137,7 @@ _HEALTH_ADVICE = {
     "sync": "Start the web process, or `runbook sync`; look in the log for files it names.",
     "worker": "Start `runbook up` or `runbook worker`; look in the log for why it ended.",
     "queue": "Start more workers, or raise WORKER_THREADS.",
+    "database": "Look at the database and its disk.",
     "slack": "Look at Slack's status page, and in the log for what Slack refuses.",
 }
 
@@ -174,7 +175,7 @@ def of_stuck(rt: Runtime) -> Iterator[Finding]:
     at = database.now()
     with database.reading():
         unsettled = steps.unsettled(rt.workspace_id)
-        orphans = steps.orphaned(at)
+        orphans = steps.late(at)
         open_runs = executions.count_open(rt.workspace_id)
         paused = executions.paused_since(rt.workspace_id, at - PAUSED_LONG_MS, _MOST)
     for execution_id, path in unsettled[:_MOST]:

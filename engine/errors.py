@@ -103,3 +103,7 @@ class BadSettings(EngineError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class DatabaseAway(BadSettings):
+    """What may be well with the settings, and cannot be told before the database is back."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
 
-from engine.actors import answers
+from engine import trouble
+from engine.actors import Pulse
 from engine.runtime import Runtime
 from storage import audit, cards, database, executions, runbooks, workers
 from storage.records import CardRecord
+from storage.trouble import must_write
 
+PATIENCE_S = 3.0
 MAX_READY_AGE_MS = 30_000
 MAX_UNSHOWN_AGE_MS = 30_000
 QUARANTINE_TOLD_MS = 86_400_000
@@ -31,32 +38,81 @@ class Check:
 
 def is_away(error: Exception) -> bool:
     """Whether this says that the database is lost, full or locked: whoever asked may ask again."""
-    return isinstance(error, database.DatabaseTrouble)
+    return trouble.what(error) is not None
+
+
+class _Looker:
+    """One look at the database at a time, for all who ask meanwhile; they wait for it no longer than `PATIENCE_S`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._look: tuple[Runtime, Future[list[Check]], float] | None = None
+
+    def found(self, rt: Runtime) -> list[Check]:
+        began, look = self._current(rt)
+        try:
+            return look.result(max(0.1, began + PATIENCE_S - time.monotonic()))
+        except TimeoutError:
+            seconds = time.monotonic() - began
+            return [Check("database", False, f"has taken no write for {seconds:.0f} s: it hangs, or is locked")]
+
+    def _current(self, rt: Runtime) -> tuple[float, Future[list[Check]]]:
+        with self._lock:
+            if self._look is None or self._look[0] is not rt or self._look[1].done():
+                self._look = (rt, Future(), time.monotonic())
+                threading.Thread(target=_into, args=(self._look[1], rt), name="health", daemon=True).start()
+            return self._look[2], self._look[1]
+
+
+_looker = _Looker()
+
+
+def _into(look: Future[list[Check]], rt: Runtime) -> None:
+    try:
+        look.set_result(_look(rt))
+    except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
+        look.set_exception(error)
 
 
 def checks(rt: Runtime) -> list[Check]:
-    """Everything that readiness depends on. A database that is away is one failed check, not an exception."""
+    """Everything that readiness depends on. A database that is away is one failed check, not an exception.
+
+    The database has to take a write, too. Takes `PATIENCE_S` at most, and two seconds for Redis.
+    """
+    found = _looker.found(rt)
+    return [*found, _redis(rt)] if found[0].ok else found
+
+
+def _look(rt: Runtime) -> list[Check]:
     try:
         at = database.now()
         with database.reading():
             alive = workers.alive(at)
             synced = runbooks.last_sync(rt.workspace_id)
-            waiting = executions.oldest_ready_age(at)
+            queue = _queue(executions.oldest_ready_age(at), *workers.load(at))
             unshown = cards.oldest_unshown(rt.workspace_id)
             unheard = cards.in_trouble(rt.workspace_id)
             quarantined = audit.quarantined(rt.workspace_id, at - QUARANTINE_TOLD_MS)
+        must_write()
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
-        return [Check("database", False, f"does not answer: {type(error).__name__}")]
+        return [Check("database", False, trouble.what(error) or f"does not answer: {type(error).__name__}")]
     slack = [_slack(at - unshown if unshown is not None else 0, unheard)] if rt.settings.slack_mode != "none" else []
     return [
-        Check("database", True, "answers"),
+        Check("database", True, "answers and takes writes"),
         Check("sync", synced is not None, "the runbooks were read" if synced else "the runbooks were not read yet"),
         Check("worker", alive > 0, f"{alive} alive"),
-        Check("queue", waiting < MAX_READY_AGE_MS, f"the oldest ready step has waited {waiting} ms"),
-        _redis(rt),
+        queue,
         _definitions(quarantined),
         *slack,
     ]
+
+
+def _queue(oldest_ms: int, calls: int, waiting: int) -> Check:
+    """Whether what is ready begins. Steps that wait while as many calls are under way as may be say busy, not stuck."""
+    found = f"the oldest ready step has waited {oldest_ms} ms"
+    if waiting:
+        return Check("queue", True, f"busy: {calls} calls are under way, {waiting} runs wait for a place; {found}")
+    return Check("queue", oldest_ms < MAX_READY_AGE_MS, found)
 
 
 def _redis(rt: Runtime) -> Check:
@@ -64,8 +120,13 @@ def _redis(rt: Runtime) -> Check:
     url = rt.settings.redis_url
     if url is None:
         return Check("redis", True, "none is set: the sweeper carries the work", vital=False)
-    ok = answers(url)
+    ok = _pulse(url).felt()
     return Check("redis", ok, "answers" if ok else "does not answer: the sweeper carries the work", vital=False)
+
+
+@cache
+def _pulse(redis_url: str) -> Pulse:
+    return Pulse(redis_url)
 
 
 def _definitions(quarantined: list[str]) -> Check:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from storage.records import StepRunRecord
 
@@ -18,6 +16,7 @@ class Held:
         self._lock = threading.Lock()
         self._executions: dict[Key, str] = {}
         self._abandoned: set[Key] = set()
+        self._begun: set[Key] = set()
 
     def add(self, step: StepRunRecord) -> None:
         with self._lock:
@@ -27,6 +26,21 @@ class Held:
         with self._lock:
             self._executions.pop(_key(step), None)
             self._abandoned.discard(_key(step))
+
+    def begin(self, step: StepRunRecord) -> None:
+        """Note that this attempt is about to be made: from now on something may have been sent."""
+        with self._lock:
+            self._begun.add(_key(step))
+
+    def settle(self, step: StepRunRecord) -> None:
+        """Note that what came of this attempt is recorded, or was dropped because it came too late."""
+        with self._lock:
+            self._begun.discard(_key(step))
+
+    def was_begun(self, step: StepRunRecord) -> bool:
+        """Whether this process has made this attempt, with a result that was not recorded."""
+        with self._lock:
+            return _key(step) in self._begun
 
     def __contains__(self, step: StepRunRecord) -> bool:
         with self._lock:
@@ -48,17 +62,6 @@ class Held:
 
     def is_abandoned(self, step: StepRunRecord) -> bool:
         return _key(step) in self._abandoned
-
-    @contextmanager
-    def unless_undone(self) -> Iterator[list[StepRunRecord]]:
-        """Around a commit: what is put into the list is held already before it, and no more if it fails."""
-        claimed: list[StepRunRecord] = []
-        try:
-            yield claimed
-        except BaseException:
-            for step in claimed:
-                self.drop(step)
-            raise
 
 
 def _key(step: StepRunRecord) -> Key:

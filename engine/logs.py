@@ -12,6 +12,7 @@ from types import TracebackType
 
 from engine import tokens
 from engine.redaction import Redactor
+from engine.trouble import OnceAMinute
 from engine.visible import visible_line
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -35,14 +36,20 @@ FLOORS = {
 class RedactingHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to standard error. Message, arguments, exception and stack are masked, each whole.
 
-    A record is one line, whatever is in its message; the lines of its traceback stand below, indented, so that no line
-    of theirs can pass for a record.
+    Of the database's trouble there is one record a minute. A record is one line, whatever is in its message; the lines
+    of its traceback stand below, indented, so that no line of theirs can pass for a record.
     """
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__(sys.stderr)
         self._redactor = redactor
+        self._troubles = OnceAMinute()
         self.setFormatter(logging.Formatter(FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        shortened = self._troubles.shortened(record)
+        if shortened is not None:
+            super().emit(shortened)
 
     def format(self, record: logging.LogRecord) -> str:
         plain = copy.copy(record)

@@ -75,6 +75,7 @@ def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
     if not transition.move(step, StepStatus.READY, due_at=due, failures=0, error=error, worker_id=None):
         return False
     _end_attempt(transition, step, AttemptStatus.FAILED, outcome.evidence, error)
+    transition.thin_out(step)
     return True
 
 
@@ -147,6 +148,18 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
     if done:
         transition.end_attempt(step, AttemptStatus.LOST, error=error)
     return done
+
+
+def take_back(transition: Transition, step: StepRunRecord) -> bool:
+    """Let a step run be claimed anew whose claim nobody heard of: nothing of it was done."""
+    if not transition.goes_on:
+        return _abandoned(transition, step, Abandoned("the run ended before this step was begun"))
+    error = {"code": "claim_lost", "message": "The database's answer to this claim was lost. Nothing was sent."}
+    fresh = {"due_at": transition.at, "fence": step.fence + 1, "worker_id": None, "error": error}
+    if not transition.move(step, StepStatus.READY, **fresh):
+        return False
+    transition.end_attempt(step, AttemptStatus.LOST, error=error)
+    return True
 
 
 def _cancelled(transition: Transition) -> bool:

@@ -11,16 +11,22 @@ import logging
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from engine import asking, catalog, containers, context, decide, flow, gates, lifecycle, speaking
+from engine import asking, catalog, children, containers, context, decide, flow, gates, lifecycle, speaking
+from engine.calls import Calls, Here
+from engine.definition.model import Step
 from engine.errors import NotApproved, Undecodable
 from engine.failpoints import commit, failpoint
+from engine.heartbeat import Heartbeat
 from engine.held import Held
 from engine.lifecycle import change
-from engine.recording import record, take_over
+from engine.recording import record, take_back, take_over
 from engine.runtime import Runtime
+from engine.shares import Share
 from engine.steps import approval
 from engine.steps.outcome import Failed, Outcome
 from engine.steps.perform import Claim, Tools, perform
@@ -32,15 +38,19 @@ from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
 log = logging.getLogger(__name__)
 
 _CLAIMABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
-RECORD_PATIENCE_S = 60
-"""How long a result is held while the database is away. After that the lease is gone too, and the sweeper decides."""
+RECORD_PATIENCE_S = 3_600
+"""How long a result is held while the database is away; as long as a run may take where its runbook says nothing."""
 
+RECORD_AGAIN_S = 0.5
 
 AT_ONCE = 64
 """How many steps that reach nothing outside are done in one commit, so that no lock is held for long."""
 
 _QUIET = frozenset({"message", "delay", "wait", "approval"})
 """Kinds whose whole effect is rows of this database."""
+
+_CALLS_NOTHING = frozenset({*_QUIET, *decide.CONTAINERS, "runbook"})
+"""Kinds that need no place among the calls. A `runbook` step makes an execution, which has a commit of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +66,89 @@ class _Done:
     more: bool
 
 
-class Runner:
-    """A worker process's hands. Any number of threads may call `advance` at once."""
+@dataclass(slots=True)
+class _Taken:
+    """What one commit has claimed so far, and the places that it took among the calls; undone with it.
 
-    def __init__(self, rt: Runtime, worker_id: str, tools: Tools) -> None:
+    `placed` says that the claimer has a place already: a call of the same run has just ended in it.
+    """
+
+    placed: bool
+    steps: list[StepRunRecord] = field(default_factory=list)
+    shares: list[Share] = field(default_factory=list)
+
+
+class Runner:
+    """What a worker process does with runs. Any number of threads may call `advance` at once.
+
+    Nothing is claimed but under the lease that `heartbeat` keeps.
+    """
+
+    def __init__(
+        self,
+        rt: Runtime,
+        worker_id: str,
+        tools: Tools,
+        heartbeat: Heartbeat | None = None,
+        calls: Calls | None = None,
+    ) -> None:
         self.rt = rt
         self.worker_id = worker_id
         self._tools = tools
+        self._heartbeat = heartbeat
+        self._calls = calls or Here()
+        self._shares = self._calls.shares
         self._held = Held()
         self._draining = threading.Event()
+        self._given_up = threading.Event()
 
     def advance(self, execution_id: str) -> None:
-        """Run what is ready in an execution, one call after the other, until nothing is."""
+        """Do what is ready in an execution and calls nothing, and begin a call, which goes on by itself."""
+        reserved = self._shares.reserved(execution_id)
         try:
-            self._advance(execution_id)
-        except Undecodable as error:
-            log.error("ending %s: %s", execution_id, error)
-            lifecycle.quarantine(self.rt, execution_id, error)
+            with self._quarantining(execution_id):
+                self._advance(execution_id)
+        finally:
+            self._shares.settle(execution_id, reserved)
 
     def _advance(self, execution_id: str) -> None:
         claim = self._claim(execution_id)
-        while claim is not None:
-            under_way = claim.step_run
-            try:
-                claim = self._record(claim, self._act(claim))
-            finally:
-                self._held.drop(under_way)
+        while claim is not None and not _calls_out(claim.step):
+            claim = self._carry_out(claim, placed=False)
+        if claim is not None:
+            self._calls.start(partial(self._carry, claim))
+
+    def _carry(self, claim: Claim) -> None:
+        """Make a claimed call, and the next ones of its run while they follow one another and its share lets it."""
+        share, execution_id = Share.of(claim.execution), claim.execution.id
+        following: Claim | None = claim
+        try:
+            with self._quarantining(execution_id):
+                while following is not None:
+                    following = self._carry_out(following, placed=True)
+        except Exception:
+            if not self._calls.yields:
+                raise
+            log.exception("a call of %s could not be recorded; the sweeper will come back to it", execution_id)
+        finally:
+            self._shares.give_back(share)
+
+    def _carry_out(self, claim: Claim, *, placed: bool) -> Claim | None:
+        try:
+            self._held.begin(claim.step_run)
+            following = self._record(claim, self._act(claim), placed=placed)
+            self._held.settle(claim.step_run)
+            return following
+        finally:
+            self._held.drop(claim.step_run)
+
+    @contextmanager
+    def _quarantining(self, execution_id: str) -> Iterator[None]:
+        try:
+            yield
+        except Undecodable as error:
+            log.error("ending %s: %s", execution_id, error)
+            lifecycle.quarantine(self.rt, execution_id, error)
 
     def _act(self, claim: Claim) -> Outcome:
         failpoint("effect.before")
@@ -93,6 +160,10 @@ class Runner:
     def drain(self) -> None:
         """Finish the attempts under way and claim nothing more."""
         self._draining.set()
+
+    def give_up(self) -> None:
+        """Hold no result any longer for a database that is away; what could not be recorded is taken over."""
+        self._given_up.set()
 
     def busy(self) -> int:
         """How many attempts are under way."""
@@ -110,7 +181,7 @@ class Runner:
         """Settle what the database says this worker runs although no thread of it does.
 
         That is so after a commit whose answer was lost, and after a result that could not be recorded. The worker is
-        alive, so nobody else would ever take these steps over.
+        alive, so nobody else would ever take these steps over. What no thread has begun was not sent, and begins anew.
         """
         with database.reading():
             strays = [step for step in steps.held_by(self.worker_id) if step not in self._held]
@@ -121,14 +192,16 @@ class Runner:
                 still = step is not None and (step.status, step.fence) == (stray.status, stray.fence)
                 if step is not None and still and step not in self._held:
                     log.warning("no thread runs %s of %s: taking it back", step.path, step.execution_id)
-                    take_over(transition, step)
+                    settle = take_over if self._held.was_begun(step) else take_back
+                    settle(transition, step)
+            self._held.settle(stray)
             self.rt.hint([stray.execution_id])
 
-    def _claim(self, execution_id: str) -> Claim | None:
-        more = True
+    def _claim(self, execution_id: str, *, placed: bool = False) -> Claim | None:
+        more = self._heartbeat is None or self._heartbeat.sure()
         while more and not self._draining.is_set():
-            with self._held.unless_undone() as claimed:
-                done = commit("claim", execution_id, partial(self._claim_first, execution_id, claimed))
+            with self._unless_undone(placed=placed) as taken:
+                done = commit("claim", execution_id, partial(self._claim_first, execution_id, taken))
             if done is None:
                 return None
             if done.claim is not None:
@@ -136,15 +209,32 @@ class Runner:
             # What is ready but not due is left to the sweeper: a hint for it would come back for ever.
             self.rt.hint(done.wake)
             more = done.more
+            if more and self._calls.yields:
+                self.rt.hint([execution_id])
+                return None
         return None
 
-    def _claim_first(self, execution_id: str, claimed: list[StepRunRecord]) -> _Done | None:
+    @contextmanager
+    def _unless_undone(self, *, placed: bool) -> Iterator[_Taken]:
+        """Around a commit: what it claims is held already before it, and no more if it fails."""
+        taken = _Taken(placed)
+        try:
+            with self._calls.turn() if placed else nullcontext():
+                yield taken
+        except BaseException:
+            for step in taken.steps:
+                self._held.drop(step)
+            for share in taken.shares:
+                self._shares.give_back(share)
+            raise
+
+    def _claim_first(self, execution_id: str, taken: _Taken) -> _Done | None:
         execution = executions.lock_to_run(execution_id)
         if execution is None or execution.workspace_id != self.rt.workspace_id:
             return None
         catalog.definition_of(execution.version_id)  # one that cannot be read ends the run before anything is looked at
         transition = Transition(self.rt, execution)
-        claim, more = self._next(transition, claimed)
+        claim, more = self._next(transition, taken)
         return _saved(transition, claim, more=more) if transition.changed else _Done(claim, execution, [], more)
 
     def _go_on(self, done: _Done) -> Claim | None:
@@ -157,36 +247,43 @@ class Runner:
         self.rt.hint([*done.wake, *beside])
         return replace(done.claim, execution=done.execution) if done.claim is not None else None
 
-    def _record(self, claim: Claim, outcome: Outcome) -> Claim | None:
+    def _record(self, claim: Claim, outcome: Outcome, *, placed: bool = False) -> Claim | None:
         """Record an outcome and claim what follows in one commit; patient while the database is away."""
         deadline = time.monotonic() + RECORD_PATIENCE_S
-        step_run = claim.step_run
+        step_run, again = claim.step_run, False
         while True:
             try:
-                with self._held.unless_undone() as claimed:
-                    act = partial(self._record_and_claim, claim, outcome, claimed)
+                with self._unless_undone(placed=placed) as taken:
+                    if self._heartbeat is not None:
+                        self._heartbeat.sure()  # what follows is claimed only by a worker with a lease
+                    act = partial(self._record_and_claim, claim, outcome, taken, again)
                     done = commit("record", step_run.execution_id, act)
                 break
             except database.DatabaseTrouble:
-                if time.monotonic() > deadline:
+                if self._given_up.is_set() or time.monotonic() > deadline:
                     raise
                 log.warning("the database did not take the result of %s: trying again", step_run.path, exc_info=True)
-                time.sleep(0.5)
+                self._given_up.wait(RECORD_AGAIN_S)
+                again = True
         if done.claim is None and done.more:
             self.rt.hint(done.wake)
-            return self._claim(step_run.execution_id)
+            if not self._calls.yields:
+                return self._claim(step_run.execution_id, placed=placed)
+            self.rt.hint([step_run.execution_id])
+            return None
         return self._go_on(done)
 
-    def _record_and_claim(self, done: Claim, outcome: Outcome, claimed: list[StepRunRecord]) -> _Done:
+    def _record_and_claim(self, done: Claim, outcome: Outcome, taken: _Taken, again: bool) -> _Done:
         step_run = done.step_run
         execution = executions.lock_to_run(step_run.execution_id, flow.near(done.execution.version_id, step_run))
         assert execution is not None
         transition = Transition(self.rt, execution)
-        taken = self._record_one(transition, step_run, outcome)
+        recorded = (again and _was_recorded(step_run)) or self._record_one(transition, step_run, outcome)
         claim, more = None, False
-        if taken and not self._draining.is_set():
-            claim, more = self._next(transition, claimed)
-        return _saved(transition, claim, more=more)
+        if recorded and not self._draining.is_set():
+            yields = self._calls.yields and not taken.placed
+            claim, more = (None, True) if yields else self._next(transition, taken)
+        return _saved(transition, claim, more=more) if transition.changed else _Done(claim, execution, [], more)
 
     def _record_one(self, transition: Transition, step_run: StepRunRecord, outcome: Outcome) -> bool:
         if record(transition, step_run, outcome):
@@ -197,18 +294,20 @@ class Runner:
         log.warning("%s of %s: %s", step_run.path, step_run.execution_id, message)
         return False
 
-    def _next(self, transition: Transition, claimed: list[StepRunRecord]) -> tuple[Claim | None, bool]:
+    def _next(self, transition: Transition, taken: _Taken) -> tuple[Claim | None, bool]:
         """Claim the next call, for the thread that makes it now, and do at once what is ready before it and is no call.
 
-        True says that the limit was reached and that there may be more to do.
+        Where there is no place for a call of this run now, do what is ready and is no call. True says that the limit
+        was reached and that there may be more to do.
         """
         ready: deque[StepRunRecord] = deque()
+        calling = True
         for number in range(AT_ONCE):
             execution = transition.execution
             count = execution.live - execution.running
             if count <= 0:
                 return None, False
-            ready = ready or deque(steps.ready(execution.id, transition.at, AT_ONCE, count))
+            ready = ready or self._ready(transition, count, calling=calling)
             if not ready or not self._may_claim(transition, checked=number > 0):
                 return None, False
             step = ready.popleft()
@@ -219,12 +318,16 @@ class Runner:
                 return None, False
             if self._bypasses(transition, step):
                 return None, False
+            calling = calling and self._may_call(transition, step, taken)
+            if not calling and _calls_out(transition.runbook.by_id[step.step_id]):
+                ready.clear()
+                continue
             claim = self._take(transition, step)
             if claim is None:
                 return None, False
             if step.kind not in _QUIET or speaking.asks_slack(claim.step):
                 self._held.add(claim.step_run)
-                claimed.append(claim.step_run)
+                taken.steps.append(claim.step_run)
                 return claim, False
             outcome = self._act(claim)
             record(transition, claim.step_run, outcome)
@@ -232,23 +335,48 @@ class Runner:
                 ready.clear()
         return None, True
 
+    def _ready(self, transition: Transition, count: int, *, calling: bool) -> deque[StepRunRecord]:
+        """Those of the `count` READY steps that have been due longest; without `calling` only what calls nothing."""
+        execution_id, at = transition.execution.id, transition.at
+        if calling:
+            return deque(steps.ready(execution_id, at, AT_ONCE, count))
+        found = steps.ready(execution_id, at, AT_ONCE, count, _CALLS_NOTHING)
+        return deque(step for step in found if not _calls_out(transition.runbook.by_id[step.step_id]))
+
+    def _may_call(self, transition: Transition, step: StepRunRecord, taken: _Taken) -> bool:
+        """Whether there is a place for the step's call, if it is one; from now on it is taken."""
+        if not _calls_out(transition.runbook.by_id[step.step_id]):
+            return True
+        share = Share.of(transition.execution)
+        if taken.placed:
+            return self._shares.keep(share)
+        if not self._shares.take(share):
+            return False
+        taken.shares.append(share)
+        return True
+
     def _may_claim(self, transition: Transition, *, checked: bool) -> bool:
         """Whether the run may go on; needs its lock. `checked` says that its approval was asked in this change."""
         execution = transition.execution
         if execution.status not in _CLAIMABLE or not transition.goes_on or execution.slot == "queued":
+            return False
+        if self._heartbeat is not None and not self._heartbeat.holds():
             return False
         if lifecycle.cleanup_ended(execution, transition.at):
             return False
         return checked or self._still_approved(transition)
 
     def _is_no_attempt(self, transition: Transition, step: StepRunRecord) -> bool:
-        """Do at once what needs no attempt: a container begins its inner steps, a delay that is over ends."""
+        """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
         if step.kind in decide.CONTAINERS:
             transition.begin()
             containers.begin(transition, step)
             return True
         if step.kind == "delay" and step.attempts:
             flow.succeed(transition, step, step.outputs)
+            return True
+        if step.kind == "runbook" and step.child:
+            children.look(transition, step)
             return True
         return False
 
@@ -306,6 +434,17 @@ class Runner:
             transition.pause(f"{execution.slug}@{execution.number} was deprecated. {note}".strip())
             return False
         return True
+
+
+def _calls_out(step: Step) -> bool:
+    """Whether doing this step reaches outside of the database and needs a place among the calls."""
+    return step.kind not in _CALLS_NOTHING or speaking.asks_slack(step)
+
+
+def _was_recorded(step_run: StepRunRecord) -> bool:
+    """Whether an earlier commit, whose answer was lost, has recorded the result of this attempt."""
+    now = steps.by_id(step_run.id)
+    return now is not None and now.fence == step_run.fence and now.status is not StepStatus.RUNNING
 
 
 def _saved(transition: Transition, claim: Claim | None, *, more: bool) -> _Done:

@@ -93,7 +93,15 @@ SETTINGS: tuple[Setting, ...] = (
         "4",
     ),
     Setting("DB_POOL_MAX", "Database connections that one process may hold.", values.whole_number(1, 1000), "20"),
-    Setting("WORKER_THREADS", "Steps that one worker process runs at once.", values.whole_number(1, 256), "8"),
+    Setting(
+        "WORKER_THREADS",
+        "Threads of one worker process that claim steps, and as many that record calls.",
+        values.whole_number(1, 256),
+        "8",
+    ),
+    Setting(
+        "WORKER_CALLS", "Calls that one worker process has under way at most.", values.whole_number(1, 10_000), "512"
+    ),
     Setting(
         "LOG_LEVEL",
         "How much is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
@@ -143,6 +151,7 @@ class Settings:
     default_max_attempts: int
     db_pool_max: int
     worker_threads: int
+    worker_calls: int
     log_level: str
     api_rate_limit: int
     on_edit: Literal["stop", "keep"]

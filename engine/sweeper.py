@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 
 from engine import approvals as gates
 from engine import chain, children, incoming, lifecycle, limits, recording, waiting
+from engine.deaths import Deaths
+from engine.heartbeat import Heartbeat
 from engine.lifecycle import change
 from engine.runtime import Runtime
 from storage import approvals, database, executions, presence, requests, steps, waits, workers
@@ -21,9 +23,6 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 HINT_GRACE_MS = 2_000
 """How long a hint for a new step may take before a sweep takes it to be lost."""
-
-GONE_S = 0.7
-"""How long a worker's lock must be free before that proves its death: its connection may have been lost alone."""
 
 REPEAT_HINT_S = 5.0
 BATCH = 200
@@ -36,7 +35,8 @@ class Sweeper:
     """`run_due` is called with the ids of executions that have work now; it decides how it gets done.
 
     `grace_ms` is how long new work is left to its hint: 0 where there is no Redis to carry one. `worker_id` is whose
-    sweeper it is: that one is alive.
+    sweeper it is, and `heartbeat` that one's: it is renewed before anybody else's lease is held to be over. `no_place`
+    says of a run whether it waits for a place among this process's calls: it is told when it has one, and not before.
     """
 
     def __init__(
@@ -45,13 +45,18 @@ class Sweeper:
         run_due: Callable[[Iterable[str]], None],
         grace_ms: int = HINT_GRACE_MS,
         worker_id: str = "",
+        heartbeat: Heartbeat | None = None,
+        no_place: Callable[[str], bool] = lambda _run: False,
     ) -> None:
         self._rt = rt
+        self._no_place = no_place
         self._run_due = run_due
         self._grace_ms = grace_ms
         self._worker_id = worker_id
-        self._gone: dict[str, float] = {}
+        self._heartbeat = heartbeat
+        self._deaths = Deaths()
         self._hinted: dict[tuple[str, int], float] = {}
+        self._looked_at = 0
         self._drop_at = 0.0
         self._forget_at = 0.0
         self._seal_at = 0.0
@@ -66,16 +71,22 @@ class Sweeper:
                 self.rounds += 1
                 pause = self._until_next()
             except database.DatabaseTrouble:
+                self._deaths.interrupted()
                 log.warning("the sweep could not reach the database; trying again", exc_info=True)
             except Exception:
                 log.exception("a sweep failed; trying again")
             stop.wait(pause)
 
     def sweep(self) -> None:
-        """One round of everything. A thing that fails is logged and does not keep the others from being done."""
+        """One round of everything. A thing that fails is logged and does not keep the others from being done.
+
+        Nothing is done by a worker whose lease was taken away.
+        """
+        if self._heartbeat is not None and not self._heartbeat.sure():
+            return
         at = database.now()
-        self._each("declare dead", self._dead(at), self._declare_dead)
-        self._each("take over", self._orphans(database.now()), self._take_over)
+        self._each("declare dead", self.dead(), self._declare_dead)
+        self._each("take over", self._orphans(), self._take_over)
         self._each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
         self._each("remind people of", self._unreminded(at), lambda gate: gates.remind(self._rt, gate))
         self._each("give an event to", self._served(at), lambda wait: incoming.give(self._rt, *wait))
@@ -84,7 +95,7 @@ class Sweeper:
         self._each("end for its limit", self._over_limit(at), self._end_for_limit)
         self._each("cancel the children of", self._bereaved(), lambda parent: children.cancel_bereft(self._rt, parent))
         self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
-        self._wake(at)
+        self._wake()
         self._seal_audit()
         self._forget_data()
         self._forget_requests()
@@ -98,22 +109,25 @@ class Sweeper:
             except Exception:
                 log.exception("the sweep could not %s %r", what, thing)
 
-    def _dead(self, at: int) -> list[str]:
-        """The workers whose lock was free for so long that they are not only taking it again on a new connection."""
+    def dead(self) -> list[str]:
+        """The workers whose death the look at their locks that this makes has proven."""
         with database.reading():
-            gone = presence.gone(at, self._worker_id)
-        now = time.monotonic()
-        self._gone = {each: self._gone.get(each, now) for each in gone}
-        return [each for each, since in self._gone.items() if now - since >= GONE_S]
+            locks = presence.look(database.now(), self._worker_id)
+        return self._deaths.proven(locks, time.monotonic())
 
     def _declare_dead(self, worker_id: str) -> None:
         log.warning("the process of worker %s is gone: nobody holds its lock", worker_id)
         with database.transaction():
             workers.declare_dead(worker_id)
 
-    def _orphans(self, at: int) -> list[str]:
+    def _orphans(self) -> list[str]:
+        """Where a lease is past: renew our own, by which silence is told from an outage, and look whose it was."""
         with database.reading():
-            return list(steps.orphaned(at))
+            late = steps.late(database.now())
+        if not late or (self._heartbeat is not None and not self._heartbeat.renew()):
+            return []
+        with database.reading():
+            return list(steps.orphaned(database.now()))
 
     def _expired(self, at: int) -> list[object]:
         with database.reading():
@@ -180,19 +194,23 @@ class Sweeper:
                 transition.tell("timed_out")
                 transition.fail_run("timeout", f"The run used up its running time of {limit:g} s.")
 
-    def _wake(self, at: int) -> None:
-        with database.reading():
-            due = executions.due(at - self._grace_ms, at, BATCH)
+    def _wake(self) -> None:
         now = time.monotonic()
-        self._hinted = {key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S}
+        self._hinted = {
+            key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S or self._no_place(key[0])
+        }
+        with database.reading():
+            self._looked_at = at = database.now()
+            due = executions.due(at - self._grace_ms, at, BATCH + len(self._hinted))
         fresh = [each for each in due.items() if each not in self._hinted]
         self._hinted |= dict.fromkeys(fresh, now)
         if fresh:
             self._run_due([execution_id for execution_id, _ in fresh])
 
     def _until_next(self) -> float:
+        """How long until something falls due, also if that was while this sweep was at other things."""
         with database.reading():
-            due = executions.next_due_at(database.now())
+            due = executions.next_due_at(self._looked_at)
         if due is None:
             return TICK_S
         return min(TICK_S, max(0.02, (due - database.now()) / 1000))
@@ -214,26 +232,3 @@ class Sweeper:
                 requests.forget_old()
                 waits.forget_old(database.now())
             self._forget_at = time.monotonic() + HOURLY_S
-
-
-class Heartbeat:
-    """Keeps a worker's lease. `lost` is set when the lease was taken away: the process must end and begin anew."""
-
-    def __init__(self, worker_id: str, sweeps: Callable[[], int] = lambda: 0) -> None:
-        self._worker_id = worker_id
-        self._sweeps = sweeps
-        self.lost = threading.Event()
-
-    def run(self, stop: threading.Event) -> None:
-        while not stop.wait(workers.HEARTBEAT_MS / 1000):
-            try:
-                database.refresh_clock()
-                with database.transaction():
-                    kept = workers.heartbeat(self._worker_id, self._sweeps())
-            except Exception:
-                log.warning("the heartbeat could not reach the database", exc_info=True)
-                continue
-            if not kept:
-                log.error("this worker's lease was taken away: it was silent for too long")
-                self.lost.set()
-                return

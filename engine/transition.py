@@ -13,7 +13,7 @@ from typing import Any
 from engine import catalog, decide
 from engine.definition.model import Runbook
 from engine.runtime import Runtime
-from storage import approvals, cards, database, events, executions, steps
+from storage import approvals, attempts, cards, database, events, executions, steps
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, changed
 from storage.states import AttemptStatus, ExecutionStatus, Phase, StepStatus
 
@@ -160,6 +160,10 @@ class Transition:
             self._begun[step.id, step.attempts] = ended
             return
         self._ended_attempts.append(partial(steps.end_attempt, step, status, self.at, request, response, error))
+
+    def thin_out(self, step: StepRunRecord) -> None:
+        """Keep of the attempts of a step that asks again and again a bounded number on record."""
+        self._ended_attempts.append(partial(attempts.thin_out, step.id, step.attempts))
 
     def begin(self) -> None:
         """The first claim: the run has started."""

@@ -1,4 +1,4 @@
-"""A worker process from its first heartbeat to its last: threads for hints, a sweeper, and a lease on it all."""
+"""A worker process from its first heartbeat to its last: hands, threads for calls, a sweeper, and a lease on it all."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import dramatiq
 
 from engine.actors import Hints, make_actor, make_broker, make_worker
+from engine.calls import Threads
+from engine.hands import Hands
+from engine.heartbeat import Heartbeat
 from engine.runner import Runner
 from engine.runtime import Runtime
 from engine.steps.perform import Tools
-from engine.sweeper import HINT_GRACE_MS, Heartbeat, Sweeper
+from engine.sweeper import HINT_GRACE_MS, Sweeper
 from storage import database, workers
 from storage.presence import Presence
 
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 DRAIN_S = 12.0
 """How long attempts under way may take to finish when the process is told to stop; what is left is taken over."""
 
+
+OTHERS = 5
+"""Database connections of what is neither hand nor call: heartbeat, sweeper, watch, projector and one to spare."""
 
 LOOK_S = 1.0
 RECONNECT_S = 0.1
@@ -38,11 +43,14 @@ class Worker:
         self._worker_id = worker_id
         self._broker = make_broker(settings.redis_url) if settings.redis_url else None
         self._hints = Hints(self._broker)
-        self._pool = ThreadPoolExecutor(settings.worker_threads, "local")
+        hands, recorders = shared_out(settings.worker_threads, settings.db_pool_max)
+        self._hands = Hands(lambda execution_id: self.runner.advance(execution_id), hands)
+        calls = Threads(settings.worker_calls, recorders, lambda run: self._hands.put([run]))
         self._rt = replace(rt, hint=self._hint)
-        self.runner = Runner(self._rt, worker_id, tools)
-        self._sweeper = Sweeper(self._rt, self._hint, HINT_GRACE_MS if self._broker else 0, worker_id)
-        self._heartbeat = Heartbeat(worker_id, lambda: self._sweeper.rounds)
+        self._heartbeat = Heartbeat(worker_id, lambda: self._sweeper.rounds, calls.shares.census)
+        self.runner = Runner(self._rt, worker_id, tools, self._heartbeat, calls)
+        grace_ms = HINT_GRACE_MS if self._broker else 0
+        self._sweeper = Sweeper(self._rt, self._hands.put, grace_ms, worker_id, self._heartbeat, calls.shares.waits)
         self._presence = Presence(worker_id)
         self._dramatiq: dramatiq.Worker | None = None
         self._stop = threading.Event()
@@ -51,8 +59,10 @@ class Worker:
     def start(self) -> None:
         """Take the lease, then work."""
         self._presence.hold()
+        self._sweeper.dead()  # from when it is known of, it has seen who lives
         with database.transaction():
             workers.register(self._rt.workspace_id, self._worker_id, self._presence.key)
+        self._heartbeat.begin()
         parts = {"heartbeat": self._heartbeat.run, "sweeper": self._sweeper.run, "watch": self._watch}
         if self._presence.key is not None:
             parts["presence"] = self._stay
@@ -60,8 +70,9 @@ class Worker:
             thread = threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
+        self._hands.start()
         if self._broker is not None:
-            make_actor(self._broker, self.runner.advance)
+            make_actor(self._broker, self._hands.offer)
             self._dramatiq = make_worker(self._broker, self._rt.settings.worker_threads)
             self._dramatiq.start()
 
@@ -76,32 +87,30 @@ class Worker:
     def stop(self) -> None:
         """Finish what is under way, for a while, and give the rest back."""
         self.runner.drain()
+        self._hands.close()
         until = time.monotonic() + DRAIN_S
         if self._dramatiq is not None:
             self._dramatiq.stop(timeout=int(DRAIN_S * 1000))
         while self.runner.busy() and time.monotonic() < until:
             time.sleep(0.05)
         self._stop.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.runner.give_up()
+        self._hints.close()
         for thread in self._threads:
             thread.join(timeout=2)
-        with database.transaction():
-            workers.end(self._worker_id)
+        try:
+            with database.transaction():
+                workers.end(self._worker_id)
+        except database.DatabaseTrouble:
+            log.warning("could not say that this worker ends; its lease will run out instead", exc_info=True)
         self._presence.close()
 
     def _hint(self, execution_ids: Iterable[str]) -> None:
-        """Send hints, or where Redis takes none do the work here."""
+        """What this process has found to do it does itself; where that is much, others hear of it too."""
         ids = list(execution_ids)
-        if self._hints.send(ids) or self._stop.is_set():
-            return
-        for execution_id in ids:
-            self._pool.submit(self._advance, execution_id)
-
-    def _advance(self, execution_id: str) -> None:
-        try:
-            self.runner.advance(execution_id)
-        except Exception:
-            log.exception("advancing %s failed; the sweeper will come back to it", execution_id)
+        if self._hands.full:
+            self._hints(ids)
+        self._hands.put(ids)
 
     def _stay(self, stop: threading.Event) -> None:
         """Hold this worker's lock, and take it again at once where its connection was lost."""
@@ -126,6 +135,13 @@ class Worker:
                 log.warning("could not look after the steps under way", exc_info=True)
             except Exception:
                 log.exception("looking after the steps under way failed; trying again")
+
+
+def shared_out(threads: int, connections: int) -> tuple[int, int]:
+    """How many hands there are, and how many threads with calls may record at once, over so many connections."""
+    left = max(2, connections - OTHERS)
+    hands = min(threads, (left + 1) // 2)
+    return hands, min(threads, left - hands)
 
 
 def declare_dead(worker_id: str) -> None:

@@ -12,6 +12,9 @@ from storage.tables import Attempt
 
 _NAMES = AttemptRecord.__slots__
 
+KEPT_FIRST, KEPT_LAST = 5, 50
+"""How many tries of a step that asks again and again stay on record: the first, and the last before the latest."""
+
 
 def last(step_run_id: int) -> AttemptRecord | None:
     """The latest try of a step run; None before the first."""
@@ -25,6 +28,14 @@ def of_execution(execution_id: str) -> dict[int, list[AttemptRecord]]:
     for attempt in _select(own, execution_id):
         found.setdefault(attempt.step_run_id, []).append(attempt)
     return found
+
+
+def thin_out(step_run_id: int, number: int) -> None:
+    """Forget those between the first and the last, now that there are `number`; the step run keeps their count."""
+    if number > KEPT_FIRST + KEPT_LAST:
+        sql.delete_later(
+            Attempt, "step_run_id = ? AND number > ? AND number <= ?", step_run_id, KEPT_FIRST, number - KEPT_LAST
+        )
 
 
 def _select(where: str, *values: Any) -> Iterator[AttemptRecord]:

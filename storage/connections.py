@@ -63,7 +63,8 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
 
     def rollback(self) -> None:
         known.clear(active=False)
-        super().rollback()
+        if self.connection().in_transaction:  # a full disk has ended it already
+            super().rollback()
 
     def execute_sql(self, statement: str, params: Sequence[Any] | None = None) -> Any:
         _forget_for(statement)

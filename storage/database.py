@@ -67,6 +67,12 @@ def close_database() -> None:
         _clock.forget()
 
 
+def drop_idle() -> None:
+    """Close the connections that nobody uses: where one was lost the others may be too, each with a wait of its own."""
+    if is_postgresql():
+        proxy.obj.close_idle()
+
+
 def another_connection() -> pw.PostgresqlDatabase:
     """A way to the same PostgreSQL with one connection of its own, not connected yet; the caller closes it.
 
@@ -132,6 +138,10 @@ def locked(query: Any) -> Any:
     return query.for_update() if is_postgresql() else query
 
 
+_SLOW_S = 1.0
+"""A reading that took longer says too little of when it was made; the one before it is carried on."""
+
+
 class _Clock:
     """The database's time, SQLite's being its host's, carried on by the monotonic clock between readings.
 
@@ -163,6 +173,8 @@ class _Clock:
             before = time.monotonic()
             seconds = _database_time()
             after = time.monotonic()
+            if self._offset is not None and after - before > _SLOW_S:
+                return
             # The reading is taken to be the latest it can be, so that a timer is late by the round trip, never early.
             self._offset = seconds - after if is_postgresql() else seconds - before
             self._read_at = after

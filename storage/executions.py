@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
+import peewee as pw
+
 from storage import sql, steps
 from storage.database import is_postgresql
 from storage.known import known
@@ -201,32 +203,33 @@ def page(
 
 
 def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:
-    """Ids of executions with a READY step that should be running by now, and since when.
+    """Ids of executions with READY steps that should be running by now, and when the last of these fell due.
 
-    A step that was tried before (a retry, a poll round) counts from its due time `at`; a new one only when it is older
-    than `fresh_before`, because until then a hint for it is still on its way.
+    Whoever has waited longest comes first, and a run counts once however many of its steps are due. A step that was
+    tried before (a retry, a poll round) counts from its due time `at`; a new one only when it is older than
+    `fresh_before`, because until then a hint for it is still on its way.
     """
     first_try = (StepRun.attempts == 0) & (StepRun.due_at <= fresh_before)
     again = (StepRun.attempts > 0) & (StepRun.due_at <= at)
     query = (
-        StepRun.select(StepRun.execution_id, StepRun.due_at)
+        StepRun.select(StepRun.execution_id, pw.fn.max(StepRun.due_at))
         .join(Execution, on=(Execution.id == StepRun.execution_id))
         .where((StepRun.status == "READY") & (first_try | again) & (Execution.running < Execution.max_concurrent))
         .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]))
         .where(Execution.ending.is_null() | (Execution.phase != "main"))
         .where(Execution.slot.is_null() | (Execution.slot != "queued"))
-        .order_by(StepRun.due_at)
+        .group_by(StepRun.execution_id)
+        .order_by(pw.fn.min(StepRun.due_at))
         .limit(limit)
     )
-    found: dict[str, int] = {}
-    for execution_id, since in tuples(query):
-        found.setdefault(execution_id, since)
-    return found
+    return {execution_id: int(last) for execution_id, last in tuples(query)}
 
 
 def next_due_at(after: int) -> int | None:
-    """When the next READY step falls due after `after`; None when none will."""
-    query = StepRun.select(StepRun.due_at).where((StepRun.status == "READY") & (StepRun.due_at > after))
+    """When the next READY step that was tried before falls due after `after`; None when none will."""
+    query = StepRun.select(StepRun.due_at).where(
+        (StepRun.status == "READY") & (StepRun.due_at > after) & (StepRun.attempts > 0)
+    )
     value = query.order_by(StepRun.due_at).limit(1).scalar()
     return None if value is None else int(value)
 

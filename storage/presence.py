@@ -65,13 +65,13 @@ class Presence:
             return False
 
 
-def gone(at: int, but: str) -> list[str]:
-    """Ids of the workers other than `but` that have a lease, promised a lock, and hold none."""
+def look(at: int, but: str) -> dict[str, bool]:
+    """The workers other than `but` that have a lease and promised a lock, and whether each one's lock is held."""
     if not isinstance(proxy.obj, pw.PostgresqlDatabase):
-        return []
+        return {}
     where = "ended_at IS NULL AND lease_until > ? AND lock_key IS NOT NULL AND id <> ?"
     living = sql.select(Worker, ("id", "lock_key"), where, at, but)
-    return [worker_id for worker_id, key in living if _is_free(key)]
+    return {worker_id: not _is_free(key) for worker_id, key in living}
 
 
 def _is_free(key: int) -> bool:

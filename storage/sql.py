@@ -73,6 +73,11 @@ def set_locked(table: type[Table], fields: Mapping[str, Any], where: str, *value
     proxy.obj.later(_spelled(statement, proxy.obj.param), all_values, guarded=True)
 
 
+def delete_later(table: type[Table], where: str, *values: Any) -> None:
+    """Delete the rows that `where` finds; what fails raises with a later statement or the commit."""
+    _later(f"DELETE FROM {_name(table)} WHERE {where}", _sought(values))  # noqa: S608 - names of our own tables
+
+
 def moving(change: Change) -> tuple[str, list[Any]]:
     """The UPDATE that writes a change of a step run, if the row is still what it was."""
     sought = (change.id, change.status.value, change.fence, change.blocked)

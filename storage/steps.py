@@ -7,10 +7,10 @@ from typing import Any
 
 import peewee as pw
 
-from storage import sql
+from storage import sql, workers
 from storage.known import known
 from storage.moves import STEP_MOVES, check_move
-from storage.records import AttemptRecord, Json, StepRunRecord
+from storage.records import AttemptRecord, Json, StepRunRecord, changed
 from storage.states import AttemptStatus, Phase, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
 
@@ -94,17 +94,21 @@ def make_known(rows: list[list[Any]]) -> None:
     known.remember(_found(rows))
 
 
-def ready(execution_id: str, at: int, limit: int, count: int) -> list[StepRunRecord]:
-    """Those of the `count` READY step runs of a locked execution that have been due longest.
+def ready(
+    execution_id: str, at: int, limit: int, count: int, kinds: Collection[str] | None = None
+) -> list[StepRunRecord]:
+    """Those of the `count` READY step runs of a locked execution that have been due longest, or those of some kinds.
 
     One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
     """
     found = known.all_ready(execution_id, count)
     if found is not None:
         due = [step for step in found if step.attempts == 0 or (step.due_at or 0) <= at]
+        due = [step for step in due if kinds is None or step.kind in kinds]
         return sorted(due, key=lambda step: (step.due_at or 0, step.position))[:limit]
-    where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0) ORDER BY due_at, position LIMIT ?"
-    found = _select(where, execution_id, at, limit)
+    where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0)"
+    where += "" if kinds is None else f" AND kind IN ({sql.marks(kinds)})"
+    found = _select(f"{where} ORDER BY due_at, position LIMIT ?", execution_id, at, *sorted(kinds or ()), limit)
     known.remember(found)
     return found
 
@@ -339,21 +343,26 @@ def census(execution_id: str, phase: Phase) -> list[tuple[StepStatus, str, int]]
 
 
 def orphaned(at: int) -> dict[str, int]:
-    """By execution, how many step runs are RUNNING in it under a worker that has ended or let its lease run out."""
+    """By execution, how many step runs are RUNNING in it under a worker whose lease is over."""
     query = StepRun.select(StepRun.execution_id, pw.fn.count(StepRun.id)).group_by(StepRun.execution_id)
-    return {execution_id: int(count) for execution_id, count in tuples(_left_behind(query, at))}
+    return {execution_id: int(count) for execution_id, count in tuples(_held_where(query, workers.is_over(at)))}
+
+
+def late(at: int) -> dict[str, int]:
+    """The same under a worker whose lease is past, be that the worker's silence or an outage."""
+    query = StepRun.select(StepRun.execution_id, pw.fn.count(StepRun.id)).group_by(StepRun.execution_id)
+    return {execution_id: int(count) for execution_id, count in tuples(_held_where(query, workers.is_late(at)))}
 
 
 def orphans_of(execution_id: str, at: int) -> list[StepRunRecord]:
     """Those step runs of one execution, in order."""
-    query = _left_behind(StepRun.select(), at).where(StepRun.execution_id == execution_id)
+    query = _held_where(StepRun.select(), workers.is_over(at)).where(StepRun.execution_id == execution_id)
     return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
 
 
-def _left_behind(query: Any, at: int) -> Any:
-    gone = Worker.ended_at.is_null(False) | (Worker.lease_until <= at)
+def _held_where(query: Any, lease: Any) -> Any:
     running = query.join(Worker, on=(Worker.id == StepRun.worker_id)).where(StepRun.status == StepStatus.RUNNING)
-    return running.where(gone)
+    return running.where(lease)
 
 
 def held_by(worker_id: str) -> list[StepRunRecord]:
@@ -407,6 +416,13 @@ def attempts_of(step_run_ids: Collection[int]) -> list[AttemptRecord]:
         row["status"] = AttemptStatus(row["status"])
         found.append(AttemptRecord(**row))
     return found
+
+
+def postpone(step: StepRunRecord, due_at: int) -> None:
+    """Let a READY step run fall due later, unless somebody nudged it since it was read; needs its execution's lock."""
+    where = "id = ? AND status = 'READY' AND due_at = ?"
+    sql.update(StepRun, {"due_at": due_at}, where, step.id, step.due_at)
+    known.remember([changed(step, due_at=due_at)])
 
 
 def nudge(step_run_id: int, at: int) -> str | None:

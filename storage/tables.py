@@ -155,6 +155,9 @@ class Worker(Table):
     ended_at = pw.BigIntegerField(null=True)
     lock_key = pw.BigIntegerField(null=True)
     sweeps = pw.BigIntegerField(default=0)
+    steady_since = pw.BigIntegerField(null=True)
+    calls = pw.BigIntegerField(default=0)
+    waiting = pw.BigIntegerField(default=0)
 
 
 class Execution(Table):
@@ -356,6 +359,11 @@ class Lease(Table):
     until = pw.BigIntegerField()
 
 
+class Probe(Table):
+    id = pw.BigAutoField()
+    filler = Text()
+
+
 class WaitEvent(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
@@ -447,5 +455,5 @@ class Answer(Table):
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, Idempotency, RequestSeen,
-    HostClock, Incident, Token, Answer, FormDraft,
+    HostClock, Incident, Token, Answer, FormDraft, Probe,
 )  # fmt: skip

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Any
+
+import peewee as pw
 
 from storage.database import now
-from storage.tables import Lease, Worker
+from storage.tables import Lease, Worker, tuples
 
 HEARTBEAT_MS = 3_000
 LEASE_MS = 15_000
+GAP_MS = 2 * HEARTBEAT_MS
+"""A worker whose renewals lie further apart than this could not reach the database, and so perhaps nobody could."""
 
 
 def register(workspace_id: int, worker_id: str, lock_key: int | None = None) -> None:
     """Announce a worker process; its lease runs from now. Whoever finds its lock free may take it for dead."""
+    at = now()
     Worker.insert(
-        id=worker_id, workspace_id=workspace_id, host=socket.gethostname(), pid=os.getpid(), started_at=now(),
-        lease_until=now() + LEASE_MS, ended_at=None, lock_key=lock_key,
+        id=worker_id, workspace_id=workspace_id, host=socket.gethostname(), pid=os.getpid(), started_at=at,
+        lease_until=at + LEASE_MS, ended_at=None, lock_key=lock_key, steady_since=at,
     ).execute()  # fmt: skip
 
 
-def heartbeat(worker_id: str, sweeps: int = 0) -> bool:
+def heartbeat(worker_id: str, sweeps: int = 0, calls: int = 0, waiting: int = 0) -> bool:
     """Renew the lease; False when it was already taken away, and the process must begin again under a new id.
 
-    `sweeps` is how often the worker has looked for due work so far.
+    `sweeps` is how often the worker has looked for due work so far, `calls` how many it has under way, and `waiting`
+    how many runs wait for a place among them.
     """
-    query = Worker.update(lease_until=now() + LEASE_MS, sweeps=sweeps)
+    at = now()
+    steady = pw.Case(
+        None, ((Worker.lease_until >= at + LEASE_MS - GAP_MS, pw.fn.COALESCE(Worker.steady_since, at)),), at
+    )
+    query = Worker.update(lease_until=at + LEASE_MS, sweeps=sweeps, steady_since=steady, calls=calls, waiting=waiting)
     return bool(query.where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute() == 1)
 
 
@@ -41,9 +52,34 @@ def declare_dead(worker_id: str) -> None:
     Worker.update(lease_until=0).where((Worker.id == worker_id) & Worker.ended_at.is_null()).execute()
 
 
+def is_over(at: int) -> Any:
+    """Whether a worker's lease has ended: it was ended or declared dead, or the worker was silent for a whole lease.
+
+    Silence counts only while somebody else renewed without a gap, for that long and until after this lease's end. In
+    the time of an outage nobody could, so that nobody's lease ends by it.
+    """
+    other = Worker.alias()
+    steadily = other.ended_at.is_null() & (other.steady_since <= other.lease_until - 2 * LEASE_MS)
+    heard = pw.fn.COALESCE(other.select(pw.fn.MAX(other.lease_until) - LEASE_MS).where(steadily), 0)
+    silent = (Worker.lease_until <= at) & (Worker.lease_until <= heard)
+    return Worker.ended_at.is_null(False) | (Worker.lease_until == 0) | silent
+
+
+def is_late(at: int) -> Any:
+    """Whether a worker's lease is past, for whatever reason."""
+    return Worker.ended_at.is_null(False) | (Worker.lease_until <= at)
+
+
 def alive(at: int) -> int:
     """How many workers hold a lease."""
     return int(Worker.select().where(Worker.ended_at.is_null() & (Worker.lease_until > at)).count())
+
+
+def load(at: int) -> tuple[int, int]:
+    """Calls that the living workers have under way, and runs that wait for a place among them, as last said."""
+    query = Worker.select(pw.fn.SUM(Worker.calls), pw.fn.SUM(Worker.waiting))
+    calls, waiting = next(iter(tuples(query.where(Worker.ended_at.is_null() & (Worker.lease_until > at)))))
+    return int(calls or 0), int(waiting or 0)
 
 
 def hold(name: str, holder: str, ms: int) -> bool:

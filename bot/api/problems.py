@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from engine import errors, health
+from engine import errors, trouble
 
 log = logging.getLogger(__name__)
 
@@ -128,9 +128,10 @@ def install(app: FastAPI) -> None:
 
 def accident(request: Request, error: Exception) -> JSONResponse:
     """500 with an id that is in the log, or 503 where the database is away."""
-    if health.is_away(error):
-        log.warning("%s %s: the database is away: %s", request.method, request.url.path, type(error).__name__)
-        return response(request, 503, "unavailable", "The database does not answer. Ask again.", {"Retry-After": "2"})
+    sentence = trouble.in_words(error)
+    if sentence is not None:
+        log.warning("%s %s could not be done", request.method, request.url.path, exc_info=error)
+        return response(request, 503, "unavailable", sentence, {"Retry-After": "2"})
     error_id = secrets.token_hex(4)
     log.error("%s %s failed (id %s)", request.method, request.url.path, error_id, exc_info=error)
     detail = f"This was not your doing. The log of the bot calls it {error_id}."

@@ -210,7 +210,8 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
     from bot.slack.directory import Directory
     from engine import boot, people
 
-    rt = connected(boot.open_engine(settings))
+    hints = boot.open_hints(settings)
+    rt = connected(boot.open_engine(settings, hints))
     directory = None
     if settings.slack_mode != "none":
         directory = Directory(rt, web_client(settings))
@@ -240,3 +241,4 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
     finally:
         server.should_exit = server.force_exit = True  # nothing is under way but streams that nobody reads any more
         thread.join(timeout=5)
+        hints.close()

@@ -15,7 +15,7 @@ from bot.cli import manual, operate
 from bot.cli.options import Options, Usage, split, token_of
 from bot.grammar import ALIASES, VERBS, Command, GrammarError, parse_words
 from engine import home
-from engine.errors import BadSettings
+from engine.errors import BadSettings, DatabaseAway
 
 DONE, FAILED, USAGE, REFUSED, STILL_OPEN = range(5)
 INTERRUPTED = 130
@@ -27,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _done(words)
+    except DatabaseAway as error:
+        _say(*error.problems)
+        return FAILED
     except BadSettings as error:
         _say(*error.problems)
     except Usage as error:

@@ -77,6 +77,7 @@ class StepStory:
     note: str
     outputs: str
     took: str
+    tried: int
     tries: tuple[Try, ...]
 
 
@@ -236,6 +237,7 @@ def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRe
         note=names.noted(note_of(step)),
         outputs=_pretty(step.outputs) if step.outputs else "",
         took=took,
+        tried=step.attempts,
         tries=tuple(_try(each) for each in attempts),
     )
 

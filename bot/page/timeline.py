@@ -88,7 +88,7 @@ def _row(step: StepRunRecord, attempts: Sequence[AttemptRecord], scale: Scale, n
         took = duration(max(0, (each.ended_at or now) - each.started_at))
         says = f"try {each.number} {attempt_words(each)}, {took}"
         bars.append(scale.bar(each.started_at, each.ended_at or now, attempt_look(each), says))
-    told = f"{whole}, {len(attempts)} tries" if len(attempts) > 1 else whole
+    told = f"{whole}, {step.attempts} tries" if step.attempts > 1 else whole
     return Row(step.path, tuple(bars), told)
 
 

@@ -18,8 +18,10 @@ from bot.slack.client import QUIET
 from bot.slack.desk import Desk
 from bot.slack.ids import Action, BadValue, Shortcut
 from bot.slack.reply import Place, Reply
+from bot.slack.views.errors import accident_text
 from bot.slack.views.form import refused_view
 from bot.slack.views.text import code, escape
+from engine import trouble
 from engine.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -169,10 +171,10 @@ def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, A
         return _refused_form(f"{escape(str(error), 1500)} In the log this is {code(error_id)}.")
     except (BadValue, ValueError, KeyError):
         return _refused_form("This form is from an older version. Open it again.")
-    except Exception:
+    except Exception as error:
         error_id = secrets.token_hex(4)
         log.exception("A form could not be read (id %s)", error_id)
-        return _refused_form(f"Something went wrong, and it is not your doing. In the log it is {code(error_id)}.")
+        return _refused_form(accident_text(error_id, trouble.in_words(error)))
     if submission.errors:
         return {"response_action": "errors", "errors": dict(submission.errors)}
     if submission.following is not None:

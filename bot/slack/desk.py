@@ -20,7 +20,7 @@ from bot.slack.ids import BadValue
 from bot.slack.reply import Place, Reply
 from bot.slack.views import errors as views
 from bot.slack.views.parts import said
-from engine import channels, requests
+from engine import channels, requests, trouble
 from engine.access import Actor
 from engine.conversations import Unasked
 from engine.errors import ChannelNotAllowed, EngineError
@@ -114,7 +114,7 @@ class Desk:
             reply.privately(views.misunderstood(error, self.spoken(reply.place)))
         except BadValue:
             reply.privately(said("This button is from an older version of the bot. Ask for the message again."))
-        except Exception:
+        except Exception as error:
             error_id = secrets.token_hex(4)
             log.exception("A request from Slack failed (id %s)", error_id)
-            reply.privately(views.accident(error_id))
+            reply.privately(views.accident(error_id, trouble.in_words(error)))

@@ -22,7 +22,10 @@ def runbooks(draw: st.DrawFn) -> dict[str, Any]:
     found: dict[str, Any] = {"steps": draw(_blocks(names, depth=2, most=4))}
     for phase in ("on_failure", "finally"):
         if draw(st.integers(0, 3)) == 0:
-            found[phase] = [_http(draw, f"s{next(names)}", main=False) for _ in range(draw(st.integers(1, 2)))]
+            gates = (
+                [gate(f"s{next(names)}", timeout="10m", approvers=APPROVERS)] if draw(st.integers(0, 3)) == 0 else []
+            )
+            found[phase] = gates + [_http(draw, f"s{next(names)}", main=False) for _ in range(draw(st.integers(1, 2)))]
     if draw(st.integers(0, 3)) == 0:
         found["concurrency"] = {"group": "g", "limit": 1}
     found["max_concurrent_steps"] = draw(st.integers(1, 3))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import redis
+from workers_apart import Proxy, locked
 
 from bot import embedded_redis
 from bot.worker import WORKER_ID_VARIABLE
@@ -81,6 +82,11 @@ class Estate:
         self._redis_process = self._redis.start() if self._redis else None
         self._redis_away_until = 0.0
         self._postgresql = postgresql
+        self._proxy = Proxy(postgresql) if postgresql else None
+        self._sqlite = Path(environment["DATABASE_URL"].removeprefix("sqlite:///"))
+        self._outage: threading.Thread | None = None
+        if self._proxy is not None:
+            environment = {**environment, "DATABASE_URL": self._proxy.url}
         if self._redis:
             environment = {**environment, "REDIS_URL": self._redis.url}
         # It is the database's clock that counts, on SQLite the host's: one worker's own may be far off.
@@ -96,12 +102,16 @@ class Estate:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        if self._outage is not None:
+            self._outage.join()
         self._keeper.join()
         for worker in self.workers:
             worker.end()
         if self._redis_process is not None:
             self._redis_process.kill()
             self._redis_process.wait()
+        if self._proxy is not None:
+            self._proxy.close()
 
     def do(self, random_: random.Random, open_runs: list[str]) -> None:
         """One thing at random."""
@@ -115,6 +125,26 @@ class Estate:
         """Until a worker's lease has run out while it thinks that it goes on."""
         self.workers[0].freeze(LONG_FREEZE_S)
         self.done["freeze beyond the lease"] += 1
+
+    def take_the_database_away(self, random_: random.Random) -> None:
+        """From the workers, for 10 to 25 s: nobody can renew a lease meanwhile."""
+        seconds = random_.uniform(10.0, 25.0)
+        way = random_.choice(["refused", "hanging", "lost"]) if self._proxy else "locked"
+        self._outage = threading.Thread(target=self._be_away, args=(way, seconds), daemon=True)
+        self._outage.start()
+        self.done[f"take the database away for {seconds:.0f} s ({way})"] += 1
+
+    def _be_away(self, way: str, seconds: float) -> None:
+        if self._proxy is None:
+            with locked(self._sqlite):
+                self._stop.wait(seconds)
+            return
+        if way == "refused":
+            self._proxy.cut()
+        else:
+            self._proxy.hang()
+        self._stop.wait(seconds)
+        self._proxy.restore(flowing=way != "lost")
 
     def terminate_backends(self) -> None:
         """End every connection to the database, the tests' own among them."""

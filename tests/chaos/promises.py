@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import books
+import gatebooks
 import scenes
 from counting import CountingServer
 
@@ -24,6 +25,10 @@ def check(rt: Runtime, server: CountingServer, run_id: str) -> None:
         story = events.after(run.id, 0, 10_000)
     resolved = {each.path for each in story if each.kind == "step_resolved"}
     for step in seen.steps:
+        if step.attempts:
+            with database.reading():
+                lacking = list(gatebooks.lacking_before(run.id, step.path))
+            assert not lacking, f"{step.path} of {run.id} began, and {lacking} had not let it on"
         if step.kind != "http":
             continue
         times = {method: server.arrived[method, f"rb-{run.id}-{step.path}"] for method in METHODS}

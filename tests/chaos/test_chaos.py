@@ -31,9 +31,10 @@ T = TypeVar("T")
 
 SECONDS = int(os.environ.get("CHAOS_SECONDS") or 15)
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(1_000_000))
-DRAIN_S = 60
+DRAIN_S = 120
 MOST_OPEN = 12
 TERMINATE_EVERY_S = 2.0
+OUTAGE_EVERY_S = 60.0
 
 
 class Load:
@@ -73,7 +74,7 @@ def patiently(act: Callable[[], T]) -> T:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(SECONDS + 240)
+@pytest.mark.timeout(SECONDS + 300)
 def test_chaos(rt: Runtime, database_kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every run ends as its runbook says, with the tests' people saying yes to whatever waits for a person."""
     random_ = random.Random(SEED)
@@ -100,6 +101,7 @@ def test_chaos(rt: Runtime, database_kind: str, tmp_path: Path, capsys: pytest.C
 def trouble(load: Load, estate: Estate, random_: random.Random, *, terminate: bool) -> None:
     """Load and faults together, until the time is up."""
     until, next_fault, next_end = time.monotonic() + SECONDS, 0.0, time.monotonic() + TERMINATE_EVERY_S
+    outage_at = time.monotonic() + SECONDS / 3
     if SECONDS >= 45:
         estate.freeze_for_long()
     while (now := time.monotonic()) < until:
@@ -108,6 +110,9 @@ def trouble(load: Load, estate: Estate, random_: random.Random, *, terminate: bo
         if now >= next_fault:
             estate.do(random_, sorted(load.open))
             next_fault = now + random_.uniform(0.5, 2.5)
+        if now >= outage_at:
+            estate.take_the_database_away(random_)
+            outage_at = now + OUTAGE_EVERY_S
         if terminate and now >= next_end:
             estate.terminate_backends()
             next_end = now + TERMINATE_EVERY_S

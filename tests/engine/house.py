@@ -281,12 +281,22 @@ class House:
         """Only the second beat."""
         return perform(claim, self.tools, lambda: False)
 
-    def sweep(self, *, work: bool = True) -> list[str]:
-        """One round of a sweeper that does at once what is due, unless it is not to `work`; what was due."""
-        due: list[str] = []
+    def pass_time(self, ms: int) -> None:
+        """Let time pass in which the hearts of those who live go on beating."""
+        until = self.clock.time + ms
+        while self.clock.time < until:
+            self.clock.tick(min(workers.HEARTBEAT_MS, until - self.clock.time))
+            self.beat()
+
+    def beat(self) -> None:
         with database.transaction():
             for worker_id in self.alive:
                 workers.heartbeat(worker_id)
+
+    def sweep(self, *, work: bool = True) -> list[str]:
+        """One round of a sweeper that does at once what is due, unless it is not to `work`; what was due."""
+        due: list[str] = []
+        self.beat()
         Sweeper(self.rt, due.extend, grace_ms=0).sweep()
         for execution_id in due if work else ():
             self.advance(execution_id)

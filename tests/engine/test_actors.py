@@ -16,7 +16,7 @@ import redis
 from house import House, Target, http, runbook
 
 from bot import embedded_redis
-from engine import actors
+from engine import actors, health
 from engine.actors import Hints, make_actor, make_broker, make_worker
 from engine.working import Worker
 from storage import database, steps
@@ -218,6 +218,44 @@ def test_a_worker_stops_in_time_although_redis_hangs(house: House, server: Redis
         assert time.monotonic() - began < 18
     finally:
         server.signal(signal.SIGCONT)
+
+
+def test_nobody_waits_for_a_redis_that_hangs(house: House, target: Target, server: Redis, at_work) -> None:
+    """Neither who starts a run, nor the run's first call and its timer, nor who asks whether the bot is ready."""
+    worker = at_work(server.url)
+    hints = Hints(make_broker(server.url))
+    send_with(house, hints)
+    nap = {"id": "nap", "type": "delay", "with": {"for": "1s"}}
+    house.publish(runbook("demo", http("a", target.url()), nap, http("b", target.url())))
+    wait_for(ended(house, house.start("demo")), 10)
+    server.signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        runs = [house.start("demo") for _ in range(3)]
+        assert time.monotonic() - began < 1.5
+        for run in runs:
+            wait_for(lambda run=run: house.all_steps(run)["a"] == "SUCCESS", 5)
+        for run in runs:
+            wait_for(ended(house, run), 3)
+        rt = replace(house.rt, settings=replace(house.rt.settings, redis_url=server.url))
+        for _ in range(3):
+            began = time.monotonic()
+            assert not {check.name: check for check in health.checks(rt)}["redis"].ok
+            assert time.monotonic() - began < 0.9
+    finally:
+        server.signal(signal.SIGCONT)
+    wait_for(lambda: {check.name: check for check in health.checks(rt)}["redis"].ok)
+    assert worker.failed() is None
+
+
+def test_hints_that_wait_are_few_and_are_sent_before_the_end(server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes while too many wait is dropped; a process that ends lets the rest be sent first."""
+    monkeypatch.setattr(actors, "MOST_WAITING", 5)
+    broker = make_broker(server.url)
+    hints = Hints(broker)
+    hints(f"R-{number}" for number in range(20))
+    hints.close(10)
+    assert broker.do_qsize(actors.QUEUE) == 5
 
 
 def test_without_a_broker_no_hint_is_taken() -> None:

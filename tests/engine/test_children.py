@@ -8,9 +8,10 @@ import pytest
 from house import ALICE, CAROL, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import approvals, controls, executions, skipping
+from engine import approvals, children, controls, executions, skipping
 from engine.errors import Conflict
-from storage import audit, database
+from storage import audit, database, steps
+from storage.records import StepRunRecord
 from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -161,3 +162,53 @@ def test_two_children_side_by_side_share_too(house: House, target: Target) -> No
         if each.id != run:
             assert house.run(each.id) == "SUCCESS"
     assert house.run(run) == "SUCCESS"
+
+
+def test_waiting_for_a_child_costs_no_rows(house: House) -> None:
+    """However long it takes: the parent has made one attempt, and looks now and then without another."""
+    house.publish(runbook("child", gate("ask", timeout="12h")))
+    run = house.begin(SUB, timeout="20h")
+    child = begun(house, run)
+    fence = house.step(run, "sub").fence
+    for _ in range(5):
+        house.clock.tick(children.LOOK_EVERY_MS)
+        house.sweep()
+    step = house.step(run, "sub")
+    assert (step.status, step.attempts, step.fence) == ("READY", 1, fence)
+    assert step.due_at == house.clock.time + children.LOOK_EVERY_MS
+    assert [each.status for each in house.attempts(run, "sub")] == ["SUCCESS"]
+    assert house.execution(run).running == 0
+    approvals.vote(house.rt, ALICE, child, None, Decision.APPROVE)
+    assert house.run(child) == "SUCCESS"
+    house.advance(run)
+    assert (house.status(run), house.step(run, "sub").attempts) == ("SUCCESS", 1)
+    house.check_books(run)
+
+
+def test_a_nudge_during_a_look_is_not_lost(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child ended between the look at it and the new due time: the parent's step stays due."""
+    house.publish(runbook("child", gate("ask")))
+    run = house.begin(SUB)
+    begun(house, run)
+    house.clock.tick(children.LOOK_EVERY_MS)
+    postpone = steps.postpone
+
+    def nudged(step: StepRunRecord, due_at: int) -> None:
+        steps.nudge(step.id, house.clock.time - 1)
+        postpone(step, due_at)
+
+    monkeypatch.setattr(steps, "postpone", nudged)
+    house.advance(run)
+    assert house.step(run, "sub").due_at == house.clock.time - 1
+
+
+def test_a_child_that_ends_while_its_parent_is_paused_is_seen_at_resume(house: House, target: Target) -> None:
+    house.publish(runbook("child", http("a", target.url("/a"))))
+    run = house.begin(SUB)
+    house.advance(run)
+    child = str(house.step(run, "sub").child)
+    controls.pause(house.rt, CAROL, run)
+    assert house.run(child) == "SUCCESS"
+    controls.resume(house.rt, CAROL, run)
+    house.sweep()
+    assert house.status(run) == "SUCCESS"

@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from house import Clock, House, Target, http, runbook
+from workers_apart import living, until, worker
 
-from bot import embedded_redis
-from bot.worker import WORKER_ID_VARIABLE
 from engine import executions
 from engine.runtime import Runtime
-from engine.sweeper import GONE_S, Sweeper
 from storage import database, presence, steps, workers
 from storage.presence import Presence
 from storage.records import StepRunRecord
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
-
-
-@contextmanager
-def worker(rt: Runtime, folder: Path, target: Target) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A worker process that nobody watches."""
-    worker_id = f"w-{secrets.token_hex(4)}"
-    environment = {
-        "PATH": os.environ["PATH"], "HOME": str(folder), "DATABASE_URL": rt.settings.database_url.url,
-        "RUNBOOKS_DIR": str(folder), "EGRESS_ALLOW": f"127.0.0.1:{target.server.port}", WORKER_ID_VARIABLE: worker_id,
-    }  # fmt: skip
-    with (folder / f"{worker_id}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bot.cli", "worker"], cwd=folder, env=environment, stdout=log, stderr=log,
-            preexec_fn=embedded_redis.die_with_parent,
-        )  # fmt: skip
-    try:
-        yield worker_id, process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def until(true: Callable[[], object], seconds: float = 20.0) -> float:
-    """Wait for it; how long it took."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < seconds, "it never came true"
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def cut(url: str, *, but: str = "nobody") -> None:
@@ -74,11 +37,6 @@ def the_step(run: str) -> StepRunRecord:
         return steps.of_execution(run)[0]
 
 
-def alive() -> int:
-    with database.reading():
-        return workers.alive(database.now())
-
-
 def test_the_steps_of_a_killed_worker_are_taken_over_at_once(rt: Runtime, target: Target, tmp_path: Path) -> None:
     """Long before its lease runs out, and though nobody saw it die: the other worker makes the call again."""
     house = House(rt, Clock())
@@ -87,8 +45,8 @@ def test_the_steps_of_a_killed_worker_are_taken_over_at_once(rt: Runtime, target
     with worker(rt, tmp_path, target) as (first, process):
         run = house.start("demo")
         until(lambda: target.hits)
-        with worker(rt, tmp_path, target):
-            until(lambda: alive() == 3)  # the house's own is one
+        with worker(rt, tmp_path, target) as (second, _):
+            until(lambda: {first, second} <= living())
             assert the_step(run).worker_id == first
             process.send_signal(signal.SIGKILL)
             assert until(lambda: len(target.hits) == 2) < 3.0
@@ -102,8 +60,8 @@ def test_a_living_worker_whose_connections_are_cut_goes_on(rt: Runtime, target: 
     house = House(rt, Clock())
     house.publish(runbook("demo", http("slow", target.url("/slow"), method="POST"), http("then", target.url("/then"))))
     target.on_request = lambda path: time.sleep(3 if path == "/slow" else 0)
-    with worker(rt, tmp_path, target) as (first, process), worker(rt, tmp_path, target):
-        until(lambda: alive() == 3)
+    with worker(rt, tmp_path, target) as (first, process), worker(rt, tmp_path, target) as (second, _):
+        until(lambda: {first, second} <= living())
         run = house.start("demo")
         until(lambda: target.hits)
         holder = the_step(run).worker_id
@@ -114,8 +72,7 @@ def test_a_living_worker_whose_connections_are_cut_goes_on(rt: Runtime, target: 
         assert process.poll() is None
         assert (target.paths(), the_step(run).recoveries) == (["/slow", "/then"], 0)
         assert holder is not None
-        assert alive() >= 2
-    assert first
+        assert {first, second} <= living()
     house.close()
 
 
@@ -125,8 +82,8 @@ def test_a_restart_of_the_server_stops_nothing(rt: Runtime, target: Target, tmp_
     house = House(rt, Clock())
     house.publish(runbook("demo", http("slow", target.url("/slow"), method="POST"), http("then", target.url("/then"))))
     target.on_request = lambda path: postgres.restart() if path == "/slow" else None
-    with worker(rt, tmp_path, target) as (_, process), worker(rt, tmp_path, target) as (_, other):
-        until(lambda: alive() == 3)
+    with worker(rt, tmp_path, target) as (first, process), worker(rt, tmp_path, target) as (second, other):
+        until(lambda: {first, second} <= living())
         run = house.start("demo")
         until(lambda: target.paths() == ["/slow", "/then"])
         database.close_database()  # the test's own connections are from before
@@ -145,7 +102,8 @@ def test_a_lock_is_held_again_after_its_connection_was_lost(rt: Runtime) -> None
 
     def gone() -> list[str]:
         with database.reading():
-            return presence.gone(database.now(), but="another")
+            locks = presence.look(database.now(), but="another")
+        return [worker_id for worker_id, held in locks.items() if not held]
 
     assert gone() == []
     cut(rt.settings.database_url.url)
@@ -173,17 +131,3 @@ def test_a_lock_is_the_same_in_every_thread(rt: Runtime) -> None:
         ).fetchone()
     assert count == 1
     mine.close()
-
-
-def test_one_look_is_not_enough(house: House) -> None:
-    """A lock that is free for a moment, because its holder is taking it on a new connection, proves nothing."""
-    with database.transaction():
-        workers.register(house.rt.workspace_id, "w2", Presence("w2").key)
-    sweeper = Sweeper(house.rt, lambda _: None, worker_id="w1")
-    sweeper.sweep()
-    assert alive() == 2
-    sweeper._gone = {each: since - GONE_S for each, since in sweeper._gone.items()}
-    sweeper.sweep()
-    assert alive() == 1
-    with database.transaction():
-        assert workers.heartbeat("w2"), "it may still say that it lives: nothing of it was taken"

@@ -10,15 +10,16 @@ import pytest
 from house import CAROL, House, Target, http
 
 from engine import controls, decide, runner, working
+from engine.heartbeat import Heartbeat
 from engine.steps.outcome import Failed, Succeeded
-from engine.sweeper import Heartbeat, Sweeper
+from engine.sweeper import Sweeper
 from storage import database, workers
 
 
 def lose(house: House, worker_id: str = "w2") -> None:
     """Let a worker's lease run out while the others' hearts go on beating."""
     house.alive.discard(worker_id)
-    house.clock.tick(workers.LEASE_MS)
+    house.pass_time(workers.LEASE_MS)
 
 
 def test_an_idempotent_step_of_a_dead_worker_runs_again(house: House, target: Target) -> None:
@@ -44,7 +45,7 @@ def test_nothing_is_taken_from_a_worker_whose_lease_still_runs(house: House) -> 
     dead = house.worker("w2")
     house.claim(run, dead)
     house.alive.discard("w2")
-    house.clock.tick(workers.LEASE_MS - 1)
+    house.pass_time(workers.LEASE_MS - 1)
     house.sweep()
     assert house.all_steps(run) == {"a": "RUNNING"}
     house.clock.tick(1)
@@ -177,12 +178,12 @@ def test_a_heart_beats_on_after_the_database_was_away(
     house.clock.tick(workers.LEASE_MS - 1)
     beat, stop, beats = workers.heartbeat, threading.Event(), []
 
-    def away_at_first(worker_id: str, sweeps: int = 0) -> bool:
+    def away_at_first(worker_id: str, *said: int) -> bool:
         beats.append(worker_id)
         if len(beats) < 3:
             raise database.OperationalError("gone")
         stop.set()
-        return beat(worker_id, sweeps)
+        return beat(worker_id, *said)
 
     monkeypatch.setattr(workers, "heartbeat", away_at_first)
     heart = Heartbeat("w1")
@@ -212,18 +213,39 @@ def _answer_of_commit_lost(monkeypatch: pytest.MonkeyPatch, times: int = 1) -> I
         yield
 
 
-@pytest.mark.parametrize(("method", "after"), [("GET", "READY"), ("POST", "UNKNOWN")])
+@pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_claim_whose_commit_was_not_answered_is_taken_back(
-    house: House, monkeypatch: pytest.MonkeyPatch, method: str, after: str
+    house: House, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """The worker lives, so no sweep would ever take the step over: its own watch does."""
+    """The worker lives, so no sweep would ever take the step over: its own watch does. Nothing of it was sent."""
     run = house.begin(http("a", method=method))
     with _answer_of_commit_lost(monkeypatch), pytest.raises(database.OperationalError):
         house.advance(run)
     assert house.all_steps(run) == {"a": "RUNNING"}
     assert house.runner.busy() == 0
     house.runner.take_back_strays()
-    assert house.all_steps(run) == {"a": after}
+    assert house.all_steps(run) == {"a": "READY"}
+    assert house.step(run, "a").recoveries == 0
+    assert [each.status for each in house.attempts(run, "a")] == ["LOST"]
+    house.check_books(run)
+
+
+def test_a_result_that_could_not_be_recorded_is_settled_by_the_rules(
+    house: House, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That call was made, and nobody will ever say how it ended: a person is asked."""
+    run = house.begin(http("a", target.url("/a"), method="POST"))
+    house.runner.give_up()
+
+    def away(*_: object) -> None:
+        raise database.OperationalError("gone")
+
+    with monkeypatch.context() as patch:
+        target.on_request = lambda _path: patch.setattr(runner, "commit", away)
+        with pytest.raises(database.OperationalError):
+            house.advance(run)
+    house.runner.take_back_strays()
+    assert house.all_steps(run) == {"a": "UNKNOWN"}
     house.check_books(run)
 
 
@@ -231,8 +253,8 @@ def test_a_claim_made_with_a_record_whose_commit_was_not_answered_is_taken_back(
     house: House, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next step was claimed in a commit that nobody heard of: it runs all the same."""
-    monkeypatch.setattr(runner.time, "sleep", lambda _s: None)
-    run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
+    monkeypatch.setattr(runner, "RECORD_AGAIN_S", 0)
+    run = house.begin(http("a", target.url("/a")), http("b", target.url("/b"), method="POST"))
     claim = house.claim(run)
     with _answer_of_commit_lost(monkeypatch):
         assert house.record(claim, Succeeded({})) is None

@@ -364,6 +364,19 @@ def test_trouble_behind_the_ack_leaves_the_ack(bot: Stage, monkeypatch: pytest.M
     assert "Something went wrong here" in shown(wait_for(lambda: bot.private()[before:])[0])
 
 
+def test_a_database_that_is_away_is_told_as_that(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No id to look up in a log, but what is wrong and what to do."""
+
+    def away(*_: Any, **__: Any) -> None:
+        raise database.OperationalError("gone")
+
+    monkeypatch.setattr(commands, "answer", away)
+    before = len(bot.private())
+    assert bot.command("help")["ok"]
+    told = shown(wait_for(lambda: bot.private()[before:])[0])
+    assert "The bot's database does not answer. Ask again in a minute" in told
+
+
 def test_an_unknown_button_or_form_is_acked(bot: Stage) -> None:
     """What an older version of the bot drew gets an answer, not an error sign."""
     dispatch = bot.door.dispatch

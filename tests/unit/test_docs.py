@@ -253,10 +253,10 @@ def test_named_tests_exist(page: Path) -> None:
 
 
 def test_every_promise_names_its_module_and_its_tests() -> None:
-    """Each of the ten promises says where it is kept and by what it is held."""
+    """Each of the eleven promises says where it is kept and by what it is held."""
     text = section(read("docs/durability.md"), "## The promises")
     promises = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
-    assert [each.partition(":")[0] for each in promises] == [f"G{number}" for number in range(1, 11)]
+    assert [each.partition(":")[0] for each in promises] == [f"G{number}" for number in range(1, 12)]
     for promise in promises:
         assert _MODULE.search(promise), promise
         assert any(function for _, function in _TEST.findall(promise)), promise

@@ -59,6 +59,13 @@ def misunderstood(error: GrammarError, command: str) -> Message:
     return said(f"{escape(str(error), 600)}\nType {code(f'{command} {error.usage}')}.")
 
 
-def accident(error_id: str) -> Message:
-    """Something that should not have happened; the id finds it in the log."""
-    return said(f"Something went wrong here, and it is not your doing. In the log it is {code(error_id)}.")
+def accident(error_id: str, why: str | None = None) -> Message:
+    """Something that should not have happened, with `why` where that is known; the id finds it in the log."""
+    return said(accident_text(error_id, why))
+
+
+def accident_text(error_id: str, why: str | None = None) -> str:
+    """The same as mrkdwn."""
+    if why is not None:
+        return f"This could not be done, and it is not your doing. {escape(why, 500)}"
+    return f"Something went wrong here, and it is not your doing. In the log it is {code(error_id)}."

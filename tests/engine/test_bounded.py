@@ -1,0 +1,36 @@
+"""Waiting costs rows of one bounded size: a poll keeps its first and last tries, and how many there were."""
+
+from __future__ import annotations
+
+from house import CAROL, House, Target, http, poll
+from local_server import answer
+
+from bot.record_text import log_text
+from engine import evidence
+from storage.attempts import KEPT_FIRST, KEPT_LAST
+
+BUSY = answer(b'{"ok":false}', "200 OK", "Content-Type: application/json")
+FINE = answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")
+
+
+def test_a_poll_keeps_its_first_and_last_tries(house: House, target: Target) -> None:
+    rounds = KEPT_FIRST + KEPT_LAST + 30
+    target.does["/health"] = [BUSY] * rounds + [FINE]
+    run = house.begin(poll("healthy", target.url("/health"), "response.json.ok", timeout="1h"), http("b", target.url()))
+    assert house.run(run) == "SUCCESS"
+    step = house.step(run, "healthy")
+    numbers = [each.number for each in house.attempts(run, "healthy")]
+    assert step.attempts == rounds + 1
+    assert numbers == [*range(1, KEPT_FIRST + 1), *range(rounds - KEPT_LAST + 1, rounds + 2)]
+    house.check_books(run)
+
+
+def test_what_is_not_kept_is_told(house: House, target: Target) -> None:
+    """Between the tries that are shown."""
+    rounds = KEPT_FIRST + KEPT_LAST + 3
+    target.does["/health"] = [BUSY] * rounds + [FINE]
+    run = house.begin(poll("healthy", target.url("/health"), "response.json.ok", timeout="1h"))
+    house.run(run)
+    text = log_text(evidence.logs(house.rt, CAROL, run))
+    assert f"-- tries {KEPT_FIRST + 1} to {KEPT_FIRST + 3} are not kept" in text
+    assert f"-- try {rounds + 1}," in text
