@@ -395,13 +395,30 @@ class TokenRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One try at what a person's `key` names; `holder` tells it from every other try at the same."""
+
+    workspace_id: int
+    actor: str
+    key: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """What a request was answered; `status` is None while it is being answered. `request` is the request's digest."""
+    """What a request was answered; `status` is None while it is being answered. `request` is the request's digest.
+
+    `holder` is the turn that answers it, which is the only one that may do it until `held_until`. `thing` is what the
+    request was done to, as the audit names it; None while nothing was done.
+    """
 
     request: str
     status: int | None
     headers: dict[str, str]
     body: str
+    holder: str
+    held_until: int
+    thing: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -456,6 +456,9 @@ class Answer(Table):
     headers = JsonText()
     body = Text()
     at = pw.BigIntegerField()
+    holder = Text()
+    held_until = pw.BigIntegerField()
+    thing = Text(null=True)
 
 
 ALL: tuple[type[Table], ...] = (

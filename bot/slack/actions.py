@@ -63,7 +63,7 @@ def _cancel(desk: Desk, action: Action, value: str, reply: Reply) -> None:
 def _retry_failed(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
     actor = desk.directory.identify(reply.place.user)
-    done = controls.retry(desk.rt, actor, ref.execution_id, ref.path)
+    done = controls.retry(desk.rt, actor, ref.execution_id, ref.path, attempt=ref.attempt)
     reply.privately(said(f"{code(done.id)} goes on from {code(ref.path, 120)}.{asks_again(done)}"))
 
 
@@ -95,7 +95,7 @@ def _look_for(desk: Desk, action: Action, value: str, reply: Reply) -> None:
 def _resolve(desk: Desk, action: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
     _must_be_allowed(desk, reply, access.Action.RESOLVE, ref.execution_id)
-    metadata = ResolveForm(ref.execution_id, ref.path, RESOLVE_CHOICES[action], reply.place.channel)
+    metadata = ResolveForm(ref.execution_id, ref.path, ref.attempt, RESOLVE_CHOICES[action], reply.place.channel)
     running.open_modal(desk, reply.place, form.resolve_form(metadata))
 
 

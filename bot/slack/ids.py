@@ -119,10 +119,11 @@ class GatePage:
 
 @dataclass(frozen=True, slots=True)
 class StepRef:
-    """A step of a run."""
+    """A step of a run; `attempt` is the last of its tries that was shown."""
 
     execution_id: str
     path: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +194,11 @@ class RejectForm:
 
 @dataclass(frozen=True, slots=True)
 class ResolveForm:
-    """The step to be decided about, what was chosen, and where to answer."""
+    """The step to be decided about with the last of its tries that was shown, what was chosen, and where to answer."""
 
     execution_id: str
     path: str
+    attempt: int
     choice: str
     channel: str
 

@@ -217,7 +217,7 @@ def _resolve(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> 
     def work(reply: Reply) -> None:
         actor = desk.directory.identify(user)
         desk.directory.refresh_groups()
-        controls.resolve(desk.rt, actor, ref.execution_id, ref.path, ref.choice, note)
+        controls.resolve(desk.rt, actor, ref.execution_id, ref.path, ref.choice, note, ref.attempt)
         reply.privately(said(f"Noted: {code(ref.path, 120)} of {code(ref.execution_id)}."))
 
     return Submission({}, place, work) if note else Submission({REASON_BLOCK: MISSING}, place)

@@ -187,7 +187,7 @@ def test_no_form_opens_for_who_may_not_do_what_it_is_for(bot: Stage, run: str) -
         Action.OPEN_FORM: VersionRef("drain", 1, shown.digest),
         Action.REVIEW_PAGE: GatePage(run, gate.path, gate.digest, 0),
     }  # fmt: skip
-    values = {action: encode(refs.get(action, StepRef(run, "restart"))) for action in OPENING}
+    values = {action: encode(refs.get(action, StepRef(run, "restart", 1))) for action in OPENING}
     refused(bot, [clicked(action, value) for action, value in values.items()], "Only ")
 
 

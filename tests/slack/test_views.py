@@ -809,7 +809,7 @@ def test_the_short_forms_are_valid() -> None:
     """The two small modals, and what takes a form's place, are views that Slack takes."""
     for shown in (
         form.reject_form(RejectForm("R-7K2M9Q", "sign-off", "sha256:abc", "C0INC0001")),
-        form.resolve_form(ResolveForm("R-7K2M9Q", "restart", "done", "C0INC0001")),
+        form.resolve_form(ResolveForm("R-7K2M9Q", "restart", 1, "done", "C0INC0001")),
         form.skip_form(SkipForm("R-7K2M9Q", "C0INC0001"), [f"each[{n}].check" for n in range(200)] + ["x" * 200]),
         form.skip_form(SkipForm("R-7K2M9Q", "C0INC0001"), ["restart"]),
         form.refused_view("Not possible", "This is over."),
