@@ -40,6 +40,9 @@ def direct(bot: Stage, user: str, needle: str) -> dict[str, object]:
 
 def test_an_incident_is_told_in_its_channel(bot: Stage) -> None:
     """Its beginning with what is known, its change with what is new, its end with why."""
+    bot.say("incident open Nothing is known yet")
+    assert "dropped" not in public(bot, "Nothing is known yet")
+    bot.say("incident close")
     bot.say("incident open Checkout is slow severity=sev1 service=checkout")
     told = public(bot, "Incident opened by <@U0CAROL01>:* Checkout is slow")
     assert "sev1" in told
@@ -47,7 +50,7 @@ def test_an_incident_is_told_in_its_channel(bot: Stage) -> None:
     bot.say("incident set severity=sev2")
     assert "sev2" in public(bot, "Incident changed by <@U0CAROL01>")
     bot.say('incident close reason="warm again"')
-    assert "Reason: warm again" in public(bot, "Incident closed by <@U0CAROL01>")
+    assert "Incident closed by <@U0CAROL01>" in public(bot, "Reason: warm again")
 
 
 def test_a_draft_is_told_to_admins_once_a_sync_and_offered_where_it_is_missed(bot: Stage) -> None:

@@ -22,7 +22,8 @@ def incident_notice(incident: IncidentRecord, content: Mapping[str, Json]) -> Me
     who = "" if by == "system" else f" by {person(by)}"
     name = inline(incident.title or incident.channel_name or f"incident {incident.id}", 200)
     icon = "✅" if did == "closed" else "🚨"
-    facts = {"severity": incident.severity, **incident.fields} if did == "opened" else content["changes"]
+    known = {**({"severity": incident.severity} if incident.severity else {}), **incident.fields}
+    facts = known if did == "opened" else content["changes"]
     told = [fact(str(key), str(value)) if value else f"{code(str(key))} dropped" for key, value in facts.items()]
     told = [] if did == "closed" else told[:20]
     why = [f"Reason: {inline(incident.close_reason, 500)}"] if did == "closed" and incident.close_reason else []
