@@ -128,7 +128,7 @@ class Map:
         running = next((found for each in near if (found := {name for name in lines.get(each, ()) if name})), set())
         share = Counter(name.partition(".")[0] for names in lines.values() for name in names)
         ordered = sorted(running, key=lambda name: (-share[name.partition(".")[0]], name))
-        split = (name.partition(".") for name in ordered)
+        split = (name.partition(".") for name in ordered if name.partition(".")[0] in self._homes)
         ids = (f"{self._homes[stem]}::{rest.replace('.', '::')}" for stem, _, rest in split)
         return [each for each in ids if each not in self._broken][:MOST_TESTS]
 
