@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: setup demo check test test-all chaos bench lock clean
+.PHONY: setup demo check test test-all chaos mutants bench lock clean
 
 setup: .venv/.ready
 
@@ -35,8 +35,9 @@ AT_ONCE := -n 3 --dist loadfile
 test: .venv/.dev
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
+# What is slow and fails beside others is run once more alone, and named at the end.
 test-all: test
-	$(BIN)/pytest -n 3 --dist worksteal -m slow
+	$(BIN)/python .ci/slow.py
 
 # Both take a minute: SECONDS=300 for longer, SEED=7 for what happened then.
 chaos: .venv/.dev
@@ -46,10 +47,19 @@ chaos: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python -m bench.run -n $(or $(N),200)
 
+.venv/.mutants: .venv/.dev requirements-mutants.lock
+	@$(PIP) install --quiet --require-hashes -r requirements-mutants.lock
+	@touch $@
+
+# N=30 makes it shorter, SEED=7 takes the same again; docs/testing.md says what the figures mean.
+mutants: .venv/.mutants
+	N=$(or $(N),100) SEED=$(SEED) $(BIN)/python tests/mutants.py
+
 # Needs uv. The lock files name packages, versions and hashes, and no place to fetch them from.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev --group test pyproject.toml -c requirements.lock -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev --group test --group mutants pyproject.toml -c requirements-dev.lock -o requirements-mutants.lock
 
 clean:
 	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

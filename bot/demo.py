@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from bot.demo_incident import Incident
 from bot.stopping import stop_signals
 from engine import home
 from engine.secrets import VARIABLE_PREFIX
+from engine.setting_values import hook_senders
 from engine.settings import SETTINGS
 
 HOME = Path(__file__).resolve().parents[1]
@@ -57,22 +58,16 @@ def _interrupt(*_: object) -> None:
 
 
 def _demo(once: bool) -> int:
-    bot_port, page_port = _port("PORT", 3000), _port("PRACTICE_PORT", 3900)
-    if len({bot_port, page_port, TARGET_PORT}) < 3:
-        raise CannotStart(f"PORT, PRACTICE_PORT and {TARGET_PORT} must be three different ports.")
-    for name, port in (("PORT", bot_port), ("PRACTICE_PORT", page_port), (None, TARGET_PORT)):
-        _must_be_free(name, port)
+    bot_port, page_port, target_port = _ports()
     folder = HOME / "var" / "demo"
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise CannotStart(f"{folder} cannot be made anew: {error.strerror}.") from error
+    _make_anew(folder)
+    books = _runbooks(folder, target_port)
     print("Starting the practice workspace and the bot …", flush=True)
     page = f"http://127.0.0.1:{page_port}"
+    settings = _settings(page, bot_port, target_port, books)
     with (
-        _process(folder, "workspace", _workspace(page_port), _environment()) as workspace,
-        _process(folder, "bot", [sys.executable, "-P", "-m", "bot.cli", "up"], _settings(page, bot_port)) as bot,
+        _process(folder, "workspace", _workspace(page_port, target_port), _environment()) as workspace,
+        _process(folder, "bot", [sys.executable, "-P", "-m", "bot.cli", "up"], settings) as bot,
     ):
         _wait(lambda: _answers(f"{page}/control/people"), workspace, folder / "workspace.log")
         _wait(lambda: _answers(f"http://127.0.0.1:{bot_port}/readyz"), bot, folder / "bot.log")
@@ -97,7 +92,7 @@ def _played(page: str, folder: Path) -> bool:
         return False
 
 
-def _settings(page: str, port: int) -> dict[str, str]:
+def _settings(page: str, port: int, target_port: int, books: Path) -> dict[str, str]:
     """The bot's environment, with the practice workspace's address."""
     return {
         **_environment(),
@@ -106,22 +101,58 @@ def _settings(page: str, port: int) -> dict[str, str]:
         "SLACK_API_URL": f"{page}/api/",
         "PORT": str(port),
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "RUNBOOKS_DIR": str(HOME / "runbooks.d"),
-        "EGRESS_ALLOW": f"127.0.0.1:{TARGET_PORT}",
+        "RUNBOOKS_DIR": str(books),
+        "EGRESS_ALLOW": f"127.0.0.1:{target_port}",
         "RUNBOOK_SECRET_LB_TOKEN": "demo-lb-token-5f1c",
     }
 
 
 def _environment() -> dict[str, str]:
-    """This shell's environment without the settings and secrets of a real bot."""
-    own = {setting.name for setting in SETTINGS}
+    """This shell's environment without the settings and secrets of a real bot, but for who may send events."""
+    own = {setting.name for setting in SETTINGS} - {"HOOK_SENDERS"}
+    try:
+        senders = hook_senders(os.environ.get("HOOK_SENDERS", ""))
+    except ValueError as error:
+        raise CannotStart(f"HOOK_SENDERS: {error}.") from error
+    theirs = {f"{VARIABLE_PREFIX}{sender.secret.upper()}" for sender in senders}
     return {
-        name: value for name, value in os.environ.items() if name not in own and not name.startswith(VARIABLE_PREFIX)
+        name: value
+        for name, value in os.environ.items()
+        if name not in own and (name in theirs or not name.startswith(VARIABLE_PREFIX))
     }
 
 
-def _workspace(port: int) -> list[str]:
-    options = ["--port", str(port), "--target-port", str(TARGET_PORT), "--socket-mode"]
+def _make_anew(folder: Path) -> None:
+    """An empty folder; somebody at a terminal is asked before what an earlier demo left there goes."""
+    if folder.exists() and sys.stdin.isatty() and sys.stdout.isatty():
+        answer = input(
+            f"{folder} has an earlier demo: its runs, its database, its logs. Delete it and begin anew? [Y/n] "
+        )
+        if answer.strip().lower() not in ("", "y", "yes"):
+            raise CannotStart("nothing was deleted. To keep the earlier demo, move its folder elsewhere first.")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise CannotStart(f"{folder} cannot be made anew: {error.strerror}.") from error
+
+
+def _runbooks(folder: Path, target_port: int) -> Path:
+    """The folder of runbooks: the one that ships, or where its estate is at another port, a copy that says so."""
+    shipped = HOME / "runbooks.d"
+    if target_port == TARGET_PORT:
+        return shipped
+    books = folder / "runbooks.d"
+    books.mkdir()
+    for path in shipped.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        (books / path.name).write_text(text.replace(f"127.0.0.1:{TARGET_PORT}", f"127.0.0.1:{target_port}"), "utf-8")
+    print(f"Port {TARGET_PORT} is taken: the runbooks here are a copy in {books} that calls port {target_port}.")
+    return books
+
+
+def _workspace(port: int, target_port: int) -> list[str]:
+    options = ["--port", str(port), "--target-port", str(target_port), "--socket-mode"]
     return [sys.executable, "-P", "-m", "bot.simulator", *options]
 
 
@@ -162,21 +193,47 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _port(name: str, default: int) -> int:
-    text = os.environ.get(name) or str(default)
+def _ports() -> tuple[int, int, int]:
+    """The ports of the bot, of the page and of the estate: those that were named, else the usual ones where free."""
+    named = [_named("PORT"), _named("PRACTICE_PORT"), None]
+    if named[0] is not None and named[0] == named[1]:
+        raise CannotStart("PORT and PRACTICE_PORT must be two different ports.")
+    found: list[int] = []
+    for port, usual in zip(named, (3000, 3900, TARGET_PORT), strict=True):
+        others = {*found, *(each for each in named if each)}
+        found.append(port or (usual if usual not in others and _is_free(usual) else _free_port(others)))
+    return found[0], found[1], found[2]
+
+
+def _named(name: str) -> int | None:
+    """The port that a variable names, None without one. Raises `CannotStart` where it cannot be used."""
+    text = os.environ.get(name)
+    if not text:
+        return None
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise CannotStart(f"{name}={text} is no port: give a number from 1 to 65535.")
+    if not _is_free(int(text)):
+        raise CannotStart(f"port {text} is taken by another program. Set {name} to another one.")
     return int(text)
 
 
-def _must_be_free(name: str | None, port: int) -> None:
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            advice = f"Set {name} to another one" if name else "The sample runbook needs it; stop the other program"
-            raise CannotStart(f"port {port} is taken by another program. {advice}.") from error
+        except OSError:
+            return False
+    return True
+
+
+def _free_port(taken: Collection[int]) -> int:
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in taken:
+            return port
 
 
 def _stay(page: str, bot: subprocess.Popen[bytes], workspace: subprocess.Popen[bytes], folder: Path) -> None:

@@ -37,11 +37,14 @@ _YES, _NO = frozenset({"yes", "true", "y", "1"}), frozenset({"no", "false", "n",
 _BY_NAME = {verb.name: verb for verb in VERBS}
 _SLACK = re.compile(r"<([@#!]?)([^<>|\s]+)(?:\|([^<>]*))?>")
 _RUN = re.compile(r"R-[0-9A-Z]{2,}", re.IGNORECASE)
+_NEEDED = re.compile(r"(?:^|\s)(?!\S*[\"=])([^\s\[\]]+)")
+"""The first part of a usage that may not be left out."""
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _OPTION = re.compile(r"(?:--?|[—–−])?([A-Za-z_][\w.-]*)=", re.ASCII)
 _FLAG = re.compile(r"(?:--?|[—–−])([A-Za-z_][\w.-]*)", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.\[\]_-]*")
 """A word that means itself without quotes."""
+_SPACED = re.compile(r"[\s\\]")
 _DOUBLE, _SINGLE = '"“”„‟', "'‘’‚‛"
 """The straight one first: it closes what it opened, and any curly one closes a curly one, as phones mix those."""
 _STRAIGHT = str.maketrans(dict.fromkeys(_DOUBLE, '"'))
@@ -59,10 +62,17 @@ class Command:
     def target(self) -> tuple[str, int | None]:
         """The first word as a runbook's id and version: `ID`, `ID@3` or `ID@v3`. Raises GrammarError."""
         slug, at, number = self.words[0].partition("@")
+        if self.says_all:
+            return slug.lower(), None
         digits = number.removeprefix("v")
         if at and not _NUMBER.fullmatch(digits):
             raise GrammarError(f"“{number[:40]}” is no version: they are counted 1, 2, 3 …", _BY_NAME[self.verb].usage)
         return slug.lower(), int(digits) if at else None
+
+    @property
+    def says_all(self) -> bool:
+        """Whether all versions are meant outright: `ID@all`, where one verb can be about them all."""
+        return self.verb == "admin deprecate" and self.words[0].lower().endswith("@all")
 
     def about(self, run: str) -> Command:
         """The same of this run, where none was named."""
@@ -109,7 +119,7 @@ def parse_words(words: Sequence[str]) -> Command:
 
 def quote(value: str) -> str:
     """Write a value so that `parse` reads it back, whatever is in it."""
-    return '"' + re.sub(rf"([\\{_DOUBLE}])", r"\\\1", value) + '"'
+    return '"' + re.sub(r'"(?=([\s\\])?)', lambda found: '\\"' + "\\" * bool(found[1]), value) + '"'
 
 
 def spell(command: Command) -> str:
@@ -157,9 +167,10 @@ def _value(text: str, start: int, *, json_allowed: bool) -> tuple[str, bool, int
             value, end = _quoted(text, start, quotes)
             return value, False, end
     if json_allowed and text[start : start + 1] in ("[", "{"):
-        json_end = _json_end(text, start)
-        if json_end is not None:
-            return text[start:json_end].translate(_STRAIGHT), False, json_end
+        for written in (text, text.translate(_STRAIGHT)):
+            json_end = _json_end(written, start)
+            if json_end is not None:
+                return written[start:json_end], False, json_end
     end = start
     while end < len(text) and not text[end].isspace():
         end += 1
@@ -167,26 +178,36 @@ def _value(text: str, start: int, *, json_allowed: bool) -> tuple[str, bool, int
 
 
 def _quoted(text: str, start: int, quotes: str) -> tuple[str, int]:
-    """A quote closes with its own kind, before a space or at the end: the apostrophe of `don't` closes nothing."""
+    """A quote closes with its own kind, before a space or at the end: the apostrophe of `don't` closes nothing.
+
+    All else is taken as it is, backslashes too. A quote inside may have one before it, which is left out, and behind
+    such a quote another one may stand before a space or a backslash: without it, the space would make the quote close.
+    """
     closing = quotes[0] if text[start] == quotes[0] else quotes[1:]
-    taken, at = [], start + 1
+    taken, at = list[str](), start + 1
     while at < len(text):
+        escaped = text[at] == "\\" and at + 2 < len(text) and text[at + 1] in closing and not text[at + 2].isspace()
+        at += escaped
         char = text[at]
-        if char == "\\" and at + 1 < len(text) and text[at + 1] in quotes + "\\":
-            taken.append(text[at + 1])
-            at += 2
-            continue
         if char in closing and (at + 1 == len(text) or text[at + 1].isspace()):
             return "".join(taken), at + 1
         taken.append(char)
         at += 1
-    raise GrammarError(f"The quote that opens at {text[start : start + 20]} is never closed.")
+        if escaped and text[at] == "\\" and at + 1 < len(text) and _SPACED.match(text, at + 1):
+            taken.append(text[at + 1])
+            at += 2
+    raise _never_closed(text, start)
+
+
+def _never_closed(text: str, start: int) -> GrammarError:
+    where = text[max(0, text.rfind(" ", 0, start)) : start + 20].strip()
+    return GrammarError(f"The quote that opens at “{where}” (character {start + 1}) is never closed.")
 
 
 def _json_end(text: str, start: int) -> int | None:
     """Where the JSON value at `start` ends, or None when it is not JSON that stands by itself."""
     try:
-        _, end = json.JSONDecoder().raw_decode(text.translate(_STRAIGHT), start)
+        _, end = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
         return None
     return end if end == len(text) or text[end].isspace() else None
@@ -249,7 +270,11 @@ def _verb(words: list[str]) -> tuple[Verb, list[str]]:
         raise GrammarError(f"{wrong}{_FAMILY[family]}: {known}.", f"help {family}")
     near = difflib.get_close_matches(first, [*_BY_NAME, *ALIASES], n=1)
     if not near:
-        raise GrammarError(f"There is no “{first[:40]}” here.")
+        if "-" in first:
+            raise GrammarError(
+                f"There is no “{first[:40]}” here. If it is a runbook, say run before it.", f"run {first}"
+            )
+        raise GrammarError(f"There is no “{first[:40]}” here. Most used are list, run, status, why and approve.")
     meant = _BY_NAME[ALIASES.get(near[0], near[0])]
     raise GrammarError(f"There is no “{first[:40]}”. Did you mean “{near[0]}”?", meant.usage)
 
@@ -260,7 +285,9 @@ def _checked(found: Verb, words: list[str], options: dict[str, str]) -> Command:
     fewest, most = found.words
     named = found.about_run and words and _RUN.fullmatch(words[0])
     if len(words) - bool(named) < fewest:
-        raise GrammarError(f"“{found.name}” needs something more.", found.usage)
+        needed = _NEEDED.search(found.usage.removeprefix(found.name))
+        what = f": {needed[1]}" if needed else ""
+        raise GrammarError(f"“{found.name}” needs something more{what}.", found.usage)
     if len(words) > most:
         raise GrammarError(f"“{words[most][:40]}” is one word too many; put longer text in quotes.", found.usage)
     unknown = sorted(set(options) - found.options) if found.options is not None else []

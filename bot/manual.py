@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 
 from bot.grammar import GrammarError
 from bot.verbs import ALIASES, FAMILIES, VERBS, Verb
@@ -21,6 +22,7 @@ _PARTS = {
     "STEP": "a step as the card writes it, such as restart or each[3].check",
     "here|mine|open|all": "runs of this channel, your own, those still open, or all",
     "retry|done|failed": "call again, take it as done, or take it as failed",
+    "@all": "all versions of it",
     "ID|RUN": "a runbook's id or a run's",
     "status": "only those in this state: runs such as failed, runbooks such as draft",
     "runbook": "only runs of this runbook",
@@ -87,6 +89,27 @@ _EXAMPLES = {
     "admin history": "admin history restart-checkout",
     "admin verify": "admin verify",
 }
+
+
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Find a runbook and run it", ("list", "show", "run", "replay")),
+    ("See how it goes", ("status", "why", "runs", "catchup", "logs", "evidence")),
+    ("Steer a run", ("pause", "resume", "cancel", "retry", "skip", "resolve", "handover", "takeover")),
+    ("Decide what waits", ("approve", "reject", "withdraw", "agree")),
+    ("Keep the incident", ("incident", "incident open", "incident set", "incident close")),
+    ("Keep the runbooks", (
+        "admin sync", "diff", "admin approve", "admin deprecate", "admin rollback", "admin history", "admin verify",
+    )),
+    ("Help and rights", ("help", "can", "token")),
+)  # fmt: skip
+"""Every verb under what one wants to do with it."""
+
+
+def grouped(verbs: Iterable[Verb]) -> list[tuple[str, list[Verb]]]:
+    """These verbs under what one wants to do, groups without any left out."""
+    by_name = {verb.name: verb for verb in verbs}
+    found = [(title, [by_name[name] for name in names if name in by_name]) for title, names in GROUPS]
+    return [(title, members) for title, members in found if members]
 
 
 def verbs_about(words: str) -> tuple[Verb, ...]:

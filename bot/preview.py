@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
-from bot.slack.views.text import as_json
+from bot.slack.views.text import clean, cut
 from storage.records import Json
 
-_SHORT = 600
 _CALLS = {
     "http": ("method", "url"),
     "poll": ("kind", "method", "url"),
@@ -18,9 +18,9 @@ _CALLS = {
 _BLOCKS = ("then", "else", "steps")
 
 
-def planned(preview: Json) -> list[str]:
-    """What would be done, step by step."""
-    return [line for item in _items(preview) if not _instead(item) for line in lines_of(item)]
+def planned(preview: Json, each: int | None = None) -> list[str]:
+    """What would be done, step by step; of each value the first `each` characters, or all."""
+    return [line for item in _items(preview) if not _instead(item) for line in lines_of(item, each)]
 
 
 def settled(preview: Json) -> list[tuple[str, str]]:
@@ -28,22 +28,29 @@ def settled(preview: Json) -> list[tuple[str, str]]:
     return [(str(item.get("step", "?")), _instead(item)) for item in _items(preview) if _instead(item)]
 
 
-def lines_of(item: Json) -> list[str]:
+def lines_of(item: Json, each: int | None = None) -> list[str]:
     """One thing that would happen: `restart: POST https://…`, a line for everything else that would be sent, and the
     steps of a branch or a loop below it, further in."""
     if not isinstance(item, dict):
-        return [as_json(item, _SHORT)]
+        return [_written(item, each)]
     keys = _CALLS.get(str(item.get("kind")), ("kind",))
     call = " ".join(str(item[key]) for key in keys if item.get(key))
     rest = {key: value for key, value in item.items() if key not in ("step", "kind", *keys)}
-    lines = [f"{as_json(item.get('step', '?'), 100)}: {as_json(call, _SHORT)}"]
+    lines = [f"{_written(item.get('step', '?'), each)}: {_written(call, each)}"]
     for key, value in rest.items():
         if key in _BLOCKS and isinstance(value, list):
-            inner = (line for each in value for line in lines_of(each))
+            inner = (line for one in value for line in lines_of(one, each))
             lines += [f"  {key}:", *(f"    {line}" for line in inner)]
         elif value not in (None, "", [], {}):
-            lines.append(f"  {key}: {as_json(value, _SHORT)}")
+            lines.append(f"  {key}: {_written(value, each)}")
     return lines
+
+
+def _written(value: Json, limit: int | None) -> str:
+    """A value on one line and as it is sent: a text with line breaks or runs of spaces in it is written as JSON."""
+    plain = isinstance(value, str) and " ".join(value.split()) == value
+    text = clean(value if plain else json.dumps(value, ensure_ascii=False, default=str))
+    return text if limit is None else cut(text, limit)
 
 
 def _items(preview: Json) -> Iterator[Json]:

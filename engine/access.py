@@ -14,7 +14,7 @@ from engine import choosers, standing
 from engine.errors import NotAllowed
 from engine.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.runtime import Runtime
-from storage import approvals, database, executions, runbooks
+from storage import approvals, database, executions, people, runbooks
 from storage.records import ApprovalRecord, ExecutionRecord, RunbookRecord, VersionRecord
 from storage.states import Scope, VersionStatus
 
@@ -122,14 +122,10 @@ def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
 
 def _is_asked(rt: Runtime, actor: Actor) -> bool:
     """Whether a gate that is open now names this person."""
-    with database.reading():
-        gates = approvals.all_open(rt.workspace_id)
-        runs = {gate.execution_id: executions.by_id(gate.execution_id) for gate in gates[:_GATES]}
-    return any(
-        run and verdict(rt, actor, Action.VOTE, Gate(gate, run)).allowed
-        for gate in gates
-        for run in [runs.get(gate.execution_id)]
-    )
+    with database.reading(), people.asked_once():
+        gates = approvals.soonest_open(rt.workspace_id, _GATES)
+        runs = executions.by_ids({gate.execution_id for gate in gates})
+        return any(verdict(rt, actor, Action.VOTE, Gate(gate, runs[gate.execution_id])).allowed for gate in gates)
 
 
 def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> None:
@@ -363,7 +359,7 @@ def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]])
     return Verdict(False, f"{rule} You have no such role.{doubt} Roles are kept in _access.yaml.", rule, "", ask())
 
 
-_GATES = 50
+_GATES = 200
 """Open gates that are looked at when it is asked what somebody may do at all."""
 _SUBJECTS = {Action.SYNC: "the runbooks", Action.AUDIT: "everything", Action.TOKENS: "other people"}
 _SYSTEM = frozenset({Action.SYNC, Action.VIEW, Action.TOKEN, Action.TOKENS})

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from engine import catalog
+from engine import catalog, notices
 from engine.access import Action, Actor, Draft, acting, authorise
 from engine.definition import codec
 from engine.definition.load import load
@@ -19,7 +19,7 @@ from engine.errors import Conflict, InvalidParameters, Stale
 from engine.runtime import Runtime
 from storage import audit, database, executions, runbooks
 from storage.records import Json, RunbookRecord, VersionRecord
-from storage.states import Severity
+from storage.states import Severity, VersionStatus
 
 _SHOWN_RUNS = 5
 
@@ -122,7 +122,10 @@ def _add(rt: Runtime, actor: Actor, definition: Runbook, source: str, note: str)
         "digest": digest, "definition": canonical, "source": source, "author": actor.user_id,
         "author_email": actor.email, "source_commit": None, "note": note.strip(),
     }  # fmt: skip
+    before = runbooks.find(rt.workspace_id, definition.id)
     added = runbooks.add_version(rt.workspace_id, about, new)
+    ran = before is not None and before.status is VersionStatus.APPROVED
+    notices.of_draft(rt, added.slug, added.number, stops=ran and rt.settings.on_edit == "stop")
     detail = {"digest": digest, "author": actor.user_id, "note": note.strip()}
     _audit(rt, actor, "runbook.draft", f"runbook:{added.slug}@{added.number}", detail)
     return added

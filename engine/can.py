@@ -63,7 +63,8 @@ def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
     action = VERBS.get(verb)
     if action is None:
         near = get_close_matches(verb, VERBS, n=1)
-        raise Conflict(f"There is nothing to say about “{verb}”.{f' Did you mean “{near[0]}”?' if near else ''}")
+        hint = f"Did you mean “{near[0]}”?" if near else f"It is one of {', '.join(VERBS)}."
+        raise Conflict(f"“{verb[:40]}” is nothing that can be asked about. {hint} An example: `can run ID`.")
     if action in _BARE:
         return Ruling(person.user_id, verb, "", verdict(rt, person, action, None))
     if not target:

@@ -6,6 +6,7 @@ import difflib
 import logging
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+from itertools import islice
 
 from engine.access import Action, Actor, authorise, verdict
 from engine.definition import codec, gates, graph, lint
@@ -159,6 +160,17 @@ def forget_definitions() -> None:
     """Know no version any more: those of another database have the same ids."""
     for known in (definition_of, successors_of, gates_before, shown_at):
         known.cache_clear()
+
+
+def drafts(rt: Runtime, actor: Actor, limit: int) -> list[VersionRecord]:
+    """At most `limit` newest versions that wait for an approval which this person may give, by their runbooks' ids."""
+    waiting = (version(rt, each.slug) for each in listing(rt, status=VersionStatus.DRAFT))
+    return list(islice((each for each in waiting if may_approve(rt, actor, each)), limit))
+
+
+def may_approve(rt: Runtime, actor: Actor, found: VersionRecord) -> bool:
+    """Whether a version waits for an approval, and this person may give it."""
+    return found.status is VersionStatus.DRAFT and verdict(rt, actor, Action.APPROVE, found).allowed
 
 
 def diff(rt: Runtime, slug: str, number: int) -> str:

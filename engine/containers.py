@@ -10,7 +10,7 @@ from typing import Any
 
 from engine import context, decide, flow, gates, rows
 from engine.definition.model import Json, Step
-from engine.expressions import ExpressionError, evaluate, render
+from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
 from engine.storable import TooLarge, to_storable
 from engine.transition import Transition
@@ -72,31 +72,29 @@ def skip_rest(transition: Transition, scope: str) -> None:
     transition.count_all(ended, StepStatus.SKIPPED)
 
 
-def goes_elsewhere(transition: Transition, step: StepRunRecord) -> bool | None:
+def goes_elsewhere(transition: Transition, step: StepRunRecord, stale: tuple[str, ...]) -> bool | None:
     """Whether a container that has begun would take another branch, or go over other items, as the run stands now.
 
-    One that goes by what other steps came to, for other parameters, is taken to, and a `while` that reads parameters.
+    One that goes by something `stale` is taken to, and a `while` that has ended and goes by what the run was asked for.
     None for one that has not begun. Raises `ExpressionError`.
     """
-    if step.started_at is None:
+    if step.items is None and step.started_at is None:
         return None
     definition = transition.runbook.by_id[step.step_id]
-    if gates.chooses_by_steps(definition):
+    if gates.goes_by(definition, *stale):
         return True
     if definition.kind == "branch":
         return bool(_taken(transition, step, definition) != step.items["taken"])
     if "items" in definition.with_:
         return bool(_items(transition, step, definition) != step.items)
-    if step.ended_at is None:
-        return None
-    return any(chain[0] == "params" for chain in context.chains_in_condition(definition.with_["while"]))
+    return gates.goes_by(definition, "params", "execution", "runbook") if step.ended_at is not None else None
 
 
 def _taken(transition: Transition, step: StepRunRecord, definition: Step) -> str:
     condition = definition.with_["if"]
     chains = context.chains_in_condition(condition)
     seen = context.of(transition.execution, transition.runbook, chains, step.scope)
-    return "then" if evaluate(condition, seen) else "else"
+    return "then" if holds(condition, seen) else "else"
 
 
 def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step) -> None:
@@ -155,7 +153,7 @@ def _another(transition: Transition, step: StepRunRecord, definition: Step, item
     chains = context.chains_in_condition(condition)
     scope = f"{step.path}[{max(0, number - 1)}]"
     seen = context.of(transition.execution, transition.runbook, chains, scope)
-    return bool(evaluate(condition, {**seen, "index": number}))
+    return holds(condition, {**seen, "index": number})
 
 
 def _enter(transition: Transition, step: StepRunRecord, inner: tuple[Step, ...], scope: str) -> None:
@@ -241,7 +239,7 @@ def _outputs(transition: Transition, prefix: str) -> dict[str, dict[str, Json]]:
     """What the inner steps brought, by scope and step."""
     found: dict[str, dict[str, Json]] = {prefix: {}}
     for scope, step_id, outputs in steps.outputs_inside(transition.execution.id, prefix):
-        found.setdefault(scope, {})[step_id] = outputs
+        found.setdefault(scope, {}).update({} if outputs is None else {step_id: outputs})
     return found
 
 

@@ -26,12 +26,17 @@ def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]
     roots = {chain[0] for chain in chains}
     return {
         "params": execution.parameters,
-        "steps": {step_id: {"outputs": outputs[path]} for step_id, path in named.items() if path in outputs},
+        "steps": {step_id: _step(outputs[path]) for step_id, path in named.items() if path in outputs},
         "incident": {**dict.fromkeys(INCIDENT_FACTS, ""), **(execution.incident or {})},
         "execution": _execution(execution) if "execution" in roots else {},
         "runbook": {"id": runbook.id, "name": runbook.name, "version": execution.number, "team": runbook.team},
         **(_round(execution, scope) if roots & {"item", "index"} else {}),
     }
+
+
+def _step(outputs: Json) -> dict[str, Json]:
+    """What is seen of a step: without outputs, because it was skipped or has none, these are not defined."""
+    return {} if outputs is None else {"outputs": outputs}
 
 
 def join(scope: str, step_id: str) -> str:

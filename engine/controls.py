@@ -15,7 +15,7 @@ from engine.executions import find
 from engine.lifecycle import change
 from engine.runtime import Runtime
 from engine.transition import Transition
-from storage import audit, runbooks, steps
+from storage import audit, events, runbooks, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ExecutionStatus, Phase, Severity, StepStatus, VersionStatus
 
@@ -75,18 +75,20 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
 
 def retry(
     rt: Runtime, actor: Actor, execution_id: str, path: str | None = None, parameters: dict[str, Any] | None = None,
-    reason: str = "",
+    reason: str = "", attempt: int | None = None,
 ) -> ExecutionRecord:  # fmt: skip
     """Run the failed step of a FAILED run again, with fresh tries; the run goes on from there.
 
     With changed `parameters` every gate that was passed is asked again before anything else runs, those in branches,
-    loops and children too, and whoever changed them may not decide. `path` may be left out when one step has failed.
-    Raises `Conflict` once undo has begun, for a child run with other parameters, and where the run would have come by
-    other gates with them; `NotApproved`, `InvalidParameters`.
+    loops and children too, and whoever changed them may not decide. `path` may be left out when one step has failed;
+    `attempt` is the try that was seen to fail. Raises `Conflict` once undo has begun, when the step was tried again
+    meanwhile, for a child run with other parameters, and where the run would have come by other gates with them;
+    `NotApproved`, `InvalidParameters`.
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
     with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
         step = reopening.the_failed(transition, path)
+        must_be_the_last(step, attempt)
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
         must_be_approved(transition.execution)
@@ -100,10 +102,13 @@ def retry(
     return transition.execution
 
 
-def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choice: str, note: str) -> ExecutionRecord:
+def resolve(
+    rt: Runtime, actor: Actor, execution_id: str, path: str | None, choice: str, note: str, attempt: int | None = None
+) -> ExecutionRecord:
     """Settle a step whose outcome nobody saw: run it again, take it as done, or take it as failed.
 
-    `path` may be left out while only one step is UNKNOWN. Raises `ReasonRequired` without a note.
+    `path` may be left out while only one step is UNKNOWN; `attempt` is the try that the note is about. Raises
+    `ReasonRequired` without a note, and `Conflict` when the step was tried again meanwhile.
     """
     if choice not in CHOICES:
         raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
@@ -111,15 +116,18 @@ def resolve(rt: Runtime, actor: Actor, execution_id: str, path: str | None, choi
     needs_reason(note, "Say what you know about the outcome", "note")
     with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
         step = _the_unknown(found.id, path)
+        must_be_the_last(step, attempt)
         transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
         said = f"{choice}, said by {actor.user_id}: {note.strip()}"
         if choice == "retry" and not transition.goes_on:
             raise Conflict(f"{found.id} is ending and starts nothing more: choose done or failed.")
         if choice == "retry":
             transition.move(step, StepStatus.READY, due_at=transition.at, failures=0, note=said)
-        elif choice == "done":
-            flow.succeed(transition, step, {}, said)
         else:
+            steps.edit(step, settled_by=actor.user_id)
+        if choice == "done":
+            flow.succeed(transition, step, {}, said)
+        elif choice == "failed":
             flow.fail(transition, step, "marked_failed", said)
         audited(rt, actor, "step.resolve", found, {"step": step.path, "choice": choice, "note": note})
     rt.hint([found.id])
@@ -170,6 +178,19 @@ def must_be_approved(execution: ExecutionRecord) -> None:
 
 def _past(execution: ExecutionRecord) -> str:
     return {"SUCCESS": "succeeded", "FAILED": "failed", "CANCELLED": "was cancelled"}[str(execution.ending)]
+
+
+def must_be_the_last(step: StepRunRecord, attempt: int | None) -> None:
+    """Raise `Conflict` where somebody acts on a try of a step that was followed by another; None is what came last."""
+    if attempt in (None, step.attempts):
+        return
+    told = [events.last(step.execution_id, kind) for kind in ("step_retried", "step_resolved")]
+    latest = max((each for each in told if each and each.path == step.path), key=lambda each: each.seq, default=None)
+    by = f" by @{latest.actor}" if latest is not None and latest.actor else ""
+    raise Conflict(
+        f"{step.path} of {step.execution_id} was tried again meanwhile{by}: "
+        f"you were shown try {attempt}, and the last one is {step.attempts}. Look again."
+    )
 
 
 def needs_reason(text: str, sentence: str, word: str = "reason") -> None:

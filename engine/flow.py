@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine import catalog, containers, context, decide, gates, undoing
+from engine import by_hand, catalog, containers, context, decide, gates, undoing
 from engine.definition.model import Runbook, Step
 from engine.errors import Undecodable
-from engine.expressions import ExpressionError, evaluate, render
+from engine.expressions import ExpressionError, holds, render
 from engine.storable import to_storable
 from engine.transition import Transition
 from storage import steps
@@ -216,8 +216,7 @@ def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
 
 def goes_by_hand(transition: Transition, step: Step) -> bool:
     """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled."""
-    now = transition.paths_told("step_resolved")
-    return gates.by_hand(transition.rt, transition.execution, transition.runbook, step, now)
+    return by_hand.chooses_the_way(transition.rt, transition.execution, transition.runbook, step)
 
 
 def condition_holds(transition: Transition, step: StepRunRecord) -> bool:
@@ -226,7 +225,7 @@ def condition_holds(transition: Transition, step: StepRunRecord) -> bool:
     if condition is None:
         return True
     chains = context.chains_in_condition(condition)
-    return bool(evaluate(condition, context.of(transition.execution, transition.runbook, chains, step.scope)))
+    return holds(condition, context.of(transition.execution, transition.runbook, chains, step.scope))
 
 
 def _skipped(transition: Transition, step: StepRunRecord, reason: str, actor: str | None = None) -> list[StepRunRecord]:

@@ -7,14 +7,14 @@ as its child's gates do, so it is passed when the child has succeeded. Nothing t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from engine import catalog, choosers, context, decide
 from engine.definition import gates as rules
 from engine.definition.gates import holders
 from engine.definition.model import Runbook, Step
 from engine.runtime import Runtime
-from storage import approvals, events, executions, runbooks, steps
+from storage import approvals, executions, runbooks, steps
 from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, StepStatus
 
@@ -76,44 +76,35 @@ def _other_holds(rt: Runtime, execution_id: str | None, step: Step, depth: int) 
     return any(holds_gate(rt, None, each, depth) for id_ in versions for each in catalog.definition_of(id_).steps)
 
 
+def has_conditional_gate(rt: Runtime, run: ExecutionRecord) -> bool:
+    """Whether some gate of a run is asked under a condition only, or stands in a branch, a loop or another runbook."""
+    main = catalog.definition_of(run.version_id).steps
+    return any(
+        holds_gate(rt, run.id, step) and (step.kind != "approval" or step.condition is not None) for step in main
+    )
+
+
 def decided_by(runbook: Runbook, step_id: str, holds: Callable[[Step], bool]) -> list[str]:
     """The ids of what `holds` a gate and would ask it or go past it by what this step comes to."""
     after = rules.readers(runbook, [step_id])
     return [each.id for each in runbook.by_id.values() if _chooses(each) & after and holds(each)]
 
 
-def by_hand(
-    rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step, settled_now: Collection[str]
-) -> bool:
-    """Whether the way that a step takes is a person's doing: what it reads was skipped, settled or cancelled by one,
-    or made of something that was. `settled_now` are the paths settled in this change."""
-    read = _chooses(step)
-    if not read or not holds_gate(rt, execution.id, step):
-        return False
-    settled = {*events.paths_of(execution.id, "step_resolved"), *settled_now}
-    rows = steps.of_execution(execution.id)
-    hands = {row.step_id for row in rows if row.path in settled or _ended_by_hand(row)}
-    return bool(hands and read & rules.readers(runbook, hands))
-
-
-def _ended_by_hand(row: StepRunRecord) -> bool:
-    if row.status is StepStatus.SKIPPED:
-        return decide.skip_agreed(row.skip)
-    child = executions.by_id(row.child) if row.status is StepStatus.FAILED and row.child else None
-    return child is not None and child.status is ExecutionStatus.CANCELLED
+def chains_that_choose(step: Step) -> set[tuple[str, ...]]:
+    """What decides whether a step runs, and which way a branch or loop takes, as chains of names."""
+    parts = [step.condition, *(step.with_.get(key) for key in ("if", "while") if step.blocks)]
+    chains = set().union(*(context.chains_in_condition(part) for part in parts if part is not None))
+    return chains | context.chains_in(step.with_.get("items") if step.blocks else None)
 
 
 def _chooses(step: Step) -> set[str]:
-    """The ids of the steps that decide whether a step runs, and which way it takes."""
-    parts = [step.condition, *(step.with_.get(key) for key in ("if", "while") if step.blocks)]
-    chains = set().union(*(context.chains_in_condition(part) for part in parts if part is not None))
-    chains |= context.chains_in(step.with_.get("items") if step.blocks else None)
-    return {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1}
+    """The ids of the steps by which a step runs or goes its way."""
+    return {chain[1] for chain in chains_that_choose(step) if chain[0] == "steps" and len(chain) > 1}
 
 
-def chooses_by_steps(step: Step) -> bool:
-    """Whether a step runs, or goes its way, by what other steps came to."""
-    return bool(_chooses(step))
+def goes_by(step: Step, *roots: str) -> bool:
+    """Whether a step runs, or goes its way, by one of these: `steps`, `params`, `execution` …"""
+    return any(chain[0] in roots for chain in chains_that_choose(step))
 
 
 class _Passage:

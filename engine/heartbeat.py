@@ -15,6 +15,14 @@ RETRY_S = 0.5
 """How soon a renewal that failed is tried again: once the database is back every living worker has to be heard."""
 
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine sleeps, where the system has such a clock."""
+
+
+def _now() -> float:
+    return time.clock_gettime(_CLOCK)
+
+
 class Heartbeat:
     """Keeps a worker's lease. Thread-safe.
 
@@ -38,11 +46,11 @@ class Heartbeat:
 
     def begin(self) -> None:
         """The lease runs from about now: the worker was registered."""
-        self._until = time.monotonic() + workers.LEASE_MS / 1000
+        self._until = _now() + workers.LEASE_MS / 1000
 
     def holds(self) -> bool:
         """Whether the lease surely still runs, by this process's own clock; asks nobody."""
-        return not self.lost.is_set() and time.monotonic() < self._until
+        return not self.lost.is_set() and _now() < self._until
 
     def sure(self) -> bool:
         """Whether the lease runs, renewed first where its time may be over. Raises `DatabaseTrouble`."""
@@ -56,7 +64,7 @@ class Heartbeat:
         with self._renewing:
             if self.lost.is_set() or (unless_held and self.holds()):
                 return self.holds()
-            began = time.monotonic()
+            began = _now()
             database.refresh_clock()
             with database.transaction():
                 kept = workers.heartbeat(self._worker_id, self._sweeps(), *self._census())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from engine import channels
+from engine import channels, notices
 from engine.access import SYSTEM, Action, Actor, acting, authorise
 from engine.definition.parameters import coerce
 from engine.definition.references import FACTS
@@ -57,7 +57,11 @@ def latest(rt: Runtime, channel: str) -> IncidentRecord | None:
 def get(rt: Runtime, incident_id: int) -> IncidentRecord:
     """The incident of this number. Raises `NotFound`."""
     with database.reading():
-        found = incidents.find(rt.workspace_id, incident_id)
+        return _known(rt, incident_id)
+
+
+def _known(rt: Runtime, incident_id: int) -> IncidentRecord:
+    found = incidents.find(rt.workspace_id, incident_id)
     if found is None:
         raise _none_such(incident_id)
     return found
@@ -137,6 +141,7 @@ def _add(
             number = incidents.add(rt.workspace_id, channel, _text(name), title, severity, fields, who)
             detail = {"channel": channel, "title": title, "severity": severity, "fields": dict(fields), "door": door}
             audit.write(rt.workspace_id, who, "incident.open", f"incident:{number}", Severity.NOTICE, detail)
+            notices.of_incident(rt, "opened", _known(rt, number), who)
     except database.IntegrityError:
         pass  # somebody else opened it at the same time
     found = current(rt, channel)
@@ -164,6 +169,9 @@ def edit(
         changes |= {"title": _text(title)} if title is not None else {}
         changes |= {"severity": _text(severity)} if severity is not None else {}
         incidents.edit(found.id, **changes)
+        said: dict[str, Json] = {key: value for key, value in changes.items() if key != "fields"}
+        said |= fields or {}
+        notices.of_incident(rt, "changed", found, actor.user_id, said)
         detail = {**changes, "fields": dict(fields or {}), "door": actor.door}
         audit.write(rt.workspace_id, actor.user_id, "incident.set", f"incident:{found.id}", Severity.NOTICE, detail)
     return get(rt, found.id)
@@ -182,6 +190,7 @@ def close(rt: Runtime, actor: Actor, channel: str, reason: str = "", *, force: b
         if running and not force:
             return Closing(found, closed=False, open_runs=running)
         incidents.close(found.id, actor.user_id, _text(reason))
+        notices.of_incident(rt, "closed", found, actor.user_id)
         detail = {"reason": reason, "open_runs": [run.id for run in running], "door": actor.door}
         severity = Severity.WARNING if running else Severity.NOTICE
         audit.write(rt.workspace_id, actor.user_id, "incident.close", f"incident:{found.id}", severity, detail)

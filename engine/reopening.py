@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from engine import containers, context, decide, flow, gates, slots
 from engine.access import Actor
-from engine.definition.model import Runbook
+from engine.definition.model import Runbook, Step
 from engine.errors import Conflict
 from engine.expressions import ExpressionError
 from engine.transition import Transition
@@ -96,6 +96,7 @@ def _is_passed(transition: Transition, row: StepRunRecord) -> bool:
         return False
     asked = row.kind not in decide.CONTAINERS
     if asked and row.status is StepStatus.SUCCESS:
+        _must_not_go_by_old_outputs(transition, row, step)
         return True
     now_on_path = would_go(transition, row)
     if now_on_path and asked:
@@ -106,17 +107,24 @@ def _is_passed(transition: Transition, row: StepRunRecord) -> bool:
     return False
 
 
-def would_go(transition: Transition, row: StepRunRecord) -> bool | None:
-    """Whether a step takes another way with the parameters of now than it took; None where it took none yet.
+def _must_not_go_by_old_outputs(transition: Transition, row: StepRunRecord, step: Step) -> None:
+    """Raise `Conflict` for a child whose parameters come from outputs for the old ones, and decide about its gates."""
+    child = executions.by_id(row.child) if row.child else None
+    reads_steps = any(chain[0] == "steps" for chain in context.chains_in(step.with_.get("params")))
+    must_stay(child is not None and reads_steps and gates.has_conditional_gate(transition.rt, child), row)
 
-    What other steps came to was for other parameters: whoever goes by that may go another way.
+
+def would_go(transition: Transition, row: StepRunRecord, stale: tuple[str, ...] = ("steps",)) -> bool | None:
+    """Whether a step takes another way, as the run stands now, than it took; None where it took none yet.
+
+    What is `stale` was for other parameters, as what other steps came to: whoever goes by that may go another way.
     """
     try:
         if row.status is StepStatus.SKIPPED:
-            by_steps = gates.chooses_by_steps(transition.runbook.by_id[row.step_id])
+            by_that = bool(stale) and gates.goes_by(transition.runbook.by_id[row.step_id], *stale)
             went_past = row.note == decide.CONDITION_NOT_MET
-            return (by_steps or flow.condition_holds(transition, row)) if went_past else None
-        return containers.goes_elsewhere(transition, row) if row.kind in decide.CONTAINERS else None
+            return (by_that or flow.condition_holds(transition, row)) if went_past else None
+        return containers.goes_elsewhere(transition, row, stale) if row.kind in decide.CONTAINERS else None
     except ExpressionError as error:
         raise Conflict(f"With these parameters it cannot be told which way {row.path} goes: {error}") from error
 
@@ -125,7 +133,7 @@ def must_stay(elsewhere: bool, row: StepRunRecord) -> None:
     """Raise `Conflict` where a run would have gone `elsewhere` at a step that holds a gate."""
     if elsewhere:
         raise Conflict(
-            f"With these parameters {row.execution_id} would have gone another way at {row.path}, by other gates: "
+            f"By what is asked for now {row.execution_id} would have gone another way at {row.path}, by other gates: "
             f"start a new run."
         )
 

@@ -1,15 +1,26 @@
-"""Telling a repeated request from a new one."""
+"""Telling a repeated request from a new one.
+
+What a keyed request does and the note of it are one transaction (`storage.requests.done`). So whoever died after it is
+followed by somebody who answers, and whoever died before it by somebody who does it.
+"""
 
 from __future__ import annotations
+
+import uuid
+from contextlib import suppress
 
 from engine.access import Actor
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, requests
-from storage.records import AnswerRecord
+from storage.records import AnswerRecord, Turn
+from storage.requests import TakenOver, doing
 
-PATIENCE_MS = 60_000
-"""How long a request may be under way before whoever repeats it may do it again."""
+__all__ = ["RENEW_S", "TakenOver", "answered", "begin", "doing", "first_time", "given_up", "renew", "turn_of"]
+
+HELD_MS = 4_000
+"""How long a request is somebody's after their last word: so long a dead process keeps whoever repeats it waiting."""
+RENEW_S = 1.0
 
 
 def first_time(_rt: Runtime, key: str) -> bool:
@@ -18,29 +29,45 @@ def first_time(_rt: Runtime, key: str) -> bool:
         return requests.first_time(key)
 
 
-def begin(rt: Runtime, actor: Actor, key: str, digest: str) -> AnswerRecord | None:
-    """What this person's request with this idempotency key was answered; None where it is new and to be done.
+def turn_of(rt: Runtime, actor: Actor, key: str) -> Turn:
+    """A new try at what this person calls `key`."""
+    return Turn(rt.workspace_id, actor.user_id, key, uuid.uuid4().hex)
 
-    `digest` is the request's. Raises `Conflict` where the key was used for another one, and while it is being done.
+
+def begin(turn: Turn, digest: str) -> AnswerRecord | None:
+    """What is known of the request with this key: its answer, or who is answering it, which is this turn if it may.
+
+    None where that is changing hands: ask again. `digest` is the request's. Raises `Conflict` where the key was used
+    for another one.
     """
-    with database.transaction():
-        found = requests.answer_to(rt.workspace_id, actor.user_id, key, digest, PATIENCE_MS)
-    if found is None:
-        return None
-    if found.request != digest:
-        raise Conflict(f"The idempotency key {key!r} was used for another request. Use a new key for a new request.")
-    if found.status is None:
-        raise Conflict(f"The request with the idempotency key {key!r} is being done. Ask again in a moment.")
+    with database.reading():
+        found = requests.look(turn)
+    if found is None or (found.status is None and found.held_until <= database.now()):
+        with database.transaction():
+            found = requests.take(turn, digest, HELD_MS)
+    if found is not None and found.request != digest:
+        raise Conflict(
+            f"The idempotency key {turn.key!r} was used for another request. Use a new key for a new request."
+        )
     return found
 
 
-def answered(rt: Runtime, actor: Actor, key: str, status: int, headers: dict[str, str], body: str) -> None:
+def renew(turn: Turn) -> None:
+    """The request is still being done. Whoever cannot say so may lose their turn, which their deed then finds out."""
+    with suppress(*database.DatabaseTrouble), database.transaction():
+        requests.hold(turn, HELD_MS)
+
+
+def answered(turn: Turn, status: int, headers: dict[str, str], body: str) -> None:
     """Keep the answer for 24 hours."""
     with database.transaction():
-        requests.keep_answer(rt.workspace_id, actor.user_id, key, status, headers, body)
+        requests.keep_answer(turn, status, headers, body)
 
 
-def refused(rt: Runtime, actor: Actor, key: str) -> None:
-    """The request changed nothing: its key may be used again."""
+def given_up(turn: Turn) -> bool:
+    """The request came to no answer: its key may be used again, or where it was done is answered by whoever asks.
+
+    False where it was another's turn by then.
+    """
     with database.transaction():
-        requests.drop_answer(rt.workspace_id, actor.user_id, key)
+        return requests.give_up(turn)

@@ -34,8 +34,7 @@ def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, kee
     ] + asked:  # conditions of the asked read what the others did
         take = _ask if step in asked else _reuse
         take(transition, step, rows[step.id], past)
-    if transition.execution.parameters != old.parameters:
-        _look_again(transition)
+    _look_again(transition, ("steps",) if transition.execution.parameters != old.parameters else ())
     _count_needs(transition, [step.id for step in fresh], keep)
     transition.edit(asking=len(steps.asked_again(execution.id)))
     flow.ask_next(transition)
@@ -59,7 +58,12 @@ def must_be_reusable(rt: Runtime, old: ExecutionRecord, step: Step) -> None:
 def _reuse(transition: Transition, step: Step, row: StepRunRecord, past: dict[str, StepRunRecord]) -> None:
     old = past[step.id]
     fields = {"ended_at": transition.at, "due_at": None, "note": _note(old), "outputs": old.outputs, "error": old.error}
-    fields |= {"revision": transition.execution.revision, "child": old.child, "skip": old.skip}
+    fields |= {
+        "revision": transition.execution.revision,
+        "child": old.child,
+        "skip": old.skip,
+        "settled_by": old.settled_by,
+    }
     transition.move(row, old.status, **fields)
     transition.tell("step_reused", row.path, execution=old.execution_id)
 
@@ -122,14 +126,17 @@ def _note(old: StepRunRecord) -> str:
     return old.note if old.note == decide.CONDITION_NOT_MET else f"taken over from {old.execution_id}"
 
 
-def _look_again(transition: Transition) -> None:
-    """With other parameters a gate that was gone past is asked; what would go another way is not taken over."""
+def _look_again(transition: Transition, stale: tuple[str, ...]) -> None:
+    """A gate that was gone past and would not be now is asked; what would go another way is not taken over.
+
+    Another person may ask now, for another reason, with other parameters; `stale` is what was made for those of then.
+    """
     for row in steps.of_phase(transition.execution.id, Phase.MAIN):
         step = transition.runbook.by_id[row.step_id]
         done = row.status in (StepStatus.SUCCESS, StepStatus.SKIPPED)
         if row.reopened or not done or not gates.holds_gate(transition.rt, row.execution_id, step):
             continue
-        elsewhere = bool(reopening.would_go(transition, row))
+        elsewhere = bool(reopening.would_go(transition, row, stale))
         reopening.must_stay(elsewhere and row.kind != "approval", row)
         if elsewhere:
             transition.move(row, StepStatus.BLOCKED, reopened=True)

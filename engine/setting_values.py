@@ -16,6 +16,7 @@ from engine.patterns import compile_pattern
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _COMMAND = re.compile(r"/[a-z0-9][a-z0-9_-]{0,30}")
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}", re.ASCII)
 _SENDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _TEAM = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -94,6 +95,12 @@ def slack_api_url(text: str) -> str:
 def slack_command(text: str) -> str:
     if not _COMMAND.fullmatch(text):
         raise ValueError("use a slash and up to 31 lower-case letters, digits, dashes or underscores, as in /runbook")
+    return text
+
+
+def channel(text: str) -> str:
+    if not _CHANNEL.fullmatch(text):
+        raise ValueError("use a channel's id, as in C0ADMIN01; Slack shows it at the end of a channel's details")
     return text
 
 

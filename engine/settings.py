@@ -128,6 +128,11 @@ SETTINGS: tuple[Setting, ...] = (
         values.pattern,
         "^inc(ident)?[-_]",
     ),
+    Setting(
+        "ADMIN_CHANNEL",
+        "The id of the channel that is told of runbooks that wait for approval. Else platform admins, one by one.",
+        values.channel,
+    ),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
 
@@ -160,6 +165,7 @@ class Settings:
     egress_allow: tuple[Allowed, ...] = ()
     cors_origins: tuple[str, ...] = ()
     hook_senders: tuple[values.HookSender, ...] = ()
+    admin_channel: str | None = None
     public_url: str | None = None
     secrets_dir: Path | None = None
     redis_url: str | None = field(default=None, repr=False)

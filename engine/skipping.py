@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from engine import asking, catalog, children, choosers, containers, context, decide, flow, gates, reopening
 from engine.access import Action, Actor, Deed, Gate, Verdict, admit, as_of_now, authorise, verdict
-from engine.controls import allowed, audited, must_be_approved, needs_reason, step_at
+from engine.controls import allowed, audited, must_be_approved, must_be_the_last, needs_reason, step_at
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
 from engine.executions import ExecutionView, find
@@ -37,16 +37,20 @@ class Request:
     gates: tuple[Gate, ...]
 
 
-def skip(rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str) -> ExecutionRecord:
+def skip(
+    rt: Runtime, actor: Actor, execution_id: str, path: str, reason: str, attempt: int | None = None
+) -> ExecutionRecord:
     """Skip a step that has not ended, or that failed the run, when its turn comes; what needs it goes on.
 
-    Behind a gate that has let it on it is only asked for, and `agree` does it. Raises `ReasonRequired`, and `Conflict`
-    for what is or holds a gate, also in a child run, and for what its runbook calls not skippable.
+    Behind a gate that has let it on it is only asked for, and `agree` does it. `attempt` is the last try that was seen.
+    Raises `ReasonRequired`, and `Conflict` when it was tried again meanwhile, for what is or holds a gate, also in a
+    child run, and for what its runbook calls not skippable.
     """
     found = allowed(rt, actor, Action.SKIP, execution_id)
     needs_reason(reason, "Skipping a step needs a reason")
     with change(rt, found.id, "skip", Deed(actor, Action.SKIP)) as transition:
         step = step_at(found, path)
+        must_be_the_last(step, attempt)
         _must_be_skippable(transition, step)
         decided = [] if transition.runbook.by_id[step.step_id].skippable else _let_on_by(rt, transition.execution, step)
         wish = {

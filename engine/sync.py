@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine import access_file, catalog, source_control
+from engine import access_file, catalog, notices, source_control
 from engine.access import Action, Actor, acting, authorise
 from engine.definition import codec, regular
 from engine.definition.load import MAX_BYTES, load
@@ -19,7 +19,7 @@ from engine.errors import InvalidDefinition
 from engine.runtime import Runtime
 from engine.source_control import Commit
 from storage import audit, database, people, runbooks
-from storage.records import RunbookRecord
+from storage.records import Json, RunbookRecord
 from storage.states import Severity, VersionStatus
 
 FindAuthor = Callable[[str], str | None]
@@ -37,10 +37,22 @@ class SyncChange:
 
 
 @dataclass(frozen=True, slots=True)
+class LastChange:
+    """The last sync that changed something: when, who did it (`system` for the watch over the folder), and what."""
+
+    at: int
+    by: str
+    changes: tuple[SyncChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SyncReport:
+    """What a sync did, and what is wrong with files. `last` is the change before, where this one changed nothing."""
+
     changes: tuple[SyncChange, ...]
     problems: tuple[Problem, ...]
     unchanged: int
+    last: LastChange | None = None
 
     @property
     def ok(self) -> bool:
@@ -89,9 +101,29 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
         if policy is not None:
             _apply_policy(rt, actor, policy)
         unchanged = len(found.files) - sum(each.kind != "deprecated" for each in changes)
-        report = SyncReport(tuple(changes), tuple(sorted(problems)), unchanged)
-        runbooks.save_sync(rt.workspace_id, report.ok, {"problems": [str(problem) for problem in report.problems]})
+        last = None if changes else last_change(rt)
+        report = SyncReport(tuple(changes), tuple(sorted(problems)), unchanged, last)
+        runbooks.save_sync(rt.workspace_id, report.ok, _summary(report, actor))
     return report
+
+
+def last_change(rt: Runtime) -> LastChange | None:
+    """The last sync that changed something, as it was kept; read inside a transaction."""
+    kept = runbooks.last_sync(rt.workspace_id)
+    found = kept.summary.get("last") if kept is not None and isinstance(kept.summary, dict) else None
+    if not found:
+        return None
+    return LastChange(found["at"], found["by"], tuple(SyncChange(*each) for each in found["changes"]))
+
+
+def _summary(report: SyncReport, actor: Actor) -> Json:
+    """What is kept of a sync: its problems, and the last change, which is its own where it changed something."""
+    made = LastChange(database.now(), actor.user_id, report.changes) if report.changes else report.last
+    summary: Json = {"problems": [str(problem) for problem in report.problems]}
+    if made is not None:
+        changes = [[each.slug, each.kind, each.number] for each in made.changes]
+        summary["last"] = {"at": made.at, "by": made.by, "changes": changes}
+    return summary
 
 
 def _read_folder(folder: Path) -> _Folder:
@@ -184,6 +216,8 @@ def _apply_file(
     detail = {"digest": digest, "file": each.path, "author": author, "commit": commit, "door": actor.door}
     thing = f"runbook:{added.slug}@{added.number}"
     audit.write(rt.workspace_id, actor.user_id, "runbook.draft", thing, Severity.INFO, detail)
+    ran = known is not None and known.status is VersionStatus.APPROVED
+    notices.of_draft(rt, added.slug, added.number, stops=ran and rt.settings.on_edit == "stop")
     return SyncChange(added.slug, "new" if known is None else "changed", added.number, author, commit)
 
 

@@ -68,10 +68,6 @@ class Transition:
         """Add an event to this change."""
         self._told.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))
 
-    def paths_told(self, kind: str) -> set[str]:
-        """The steps that events of this kind in this change are about."""
-        return {each.path for each in self._told if each.kind == kind and each.path is not None}
-
     def move(self, step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
         """Compare-and-set one step run and count it; False when it was changed meanwhile."""
         if not steps.move(step, to, **fields):

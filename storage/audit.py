@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from storage import sql
+from storage import requests, sql
 from storage.database import now, one_at_a_time
 from storage.records import AuditRecord, Json
 from storage.states import Severity
@@ -20,10 +20,11 @@ _NAMES = AuditRecord.__slots__
 def write(
     workspace_id: int, actor: str, action: str, thing: str, severity: Severity = Severity.INFO, detail: Json = None
 ) -> None:
-    """Add a row.
+    """Add a row. A person's row is also what says that the keyed request under way was done; raises `TakenOver`.
 
     `actor` is a Slack user id or `system`; `thing` reads like `runbook:restart@3` or `execution:R-7K2M9Q`.
     """
+    requests.done(actor, thing)
     row = {"workspace_id": workspace_id, "at": now(), "actor": actor, "action": action, "thing": thing}
     sql.insert(Audit, [{**row, "severity": severity, "detail": detail}])
 

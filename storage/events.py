@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from storage import sql
 from storage.records import EventRecord
-from storage.tables import Event, dicts, tuples
+from storage.tables import Event, dicts
 
 
 def append(workspace_id: int, events: Sequence[EventRecord]) -> None:
@@ -22,12 +22,6 @@ def last(execution_id: str, kind: str) -> EventRecord | None:
     query = Event.select(*[getattr(Event, name) for name in EventRecord.__slots__])
     query = query.where((Event.execution_id == execution_id) & (Event.kind == kind)).order_by(Event.seq.desc()).limit(1)
     return next((EventRecord(**row) for row in dicts(query)), None)
-
-
-def paths_of(execution_id: str, kind: str) -> set[str]:
-    """The paths of the steps that events of this kind tell of."""
-    query = Event.select(Event.path).where((Event.execution_id == execution_id) & (Event.kind == kind))
-    return {row[0] for row in tuples(query.distinct()) if row[0] is not None}
 
 
 def after(execution_id: str, seq: int, limit: int) -> list[EventRecord]:

@@ -199,7 +199,8 @@ class StepRunRecord:
     ended last, for undoing in reverse, 0 before that and where another execution did it. `revision` is the execution's
     when a gate was opened, a child begun, or a branch, loop or skipped gate decided: it stands for those parameters
     only. `skip` is a person's wish that the step be skipped: {by, reason, at, agreed}, where `agreed` names who agreed
-    to it for each gate that had let the step on, None where nobody has so far.
+    to it for each gate that had let the step on, None where nobody has so far. `settled_by` is who said
+    what a call came to whose outcome nobody saw.
     """
 
     id: int
@@ -233,6 +234,7 @@ class StepRunRecord:
     child: str | None = None
     revision: int = 0
     skip: Json = None
+    settled_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,13 +395,30 @@ class TokenRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One try at what a person's `key` names; `holder` tells it from every other try at the same."""
+
+    workspace_id: int
+    actor: str
+    key: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """What a request was answered; `status` is None while it is being answered. `request` is the request's digest."""
+    """What a request was answered; `status` is None while it is being answered. `request` is the request's digest.
+
+    `holder` is the turn that answers it, which is the only one that may do it until `held_until`. `thing` is what the
+    request was done to, as the audit names it; None while nothing was done.
+    """
 
     request: str
     status: int | None
     headers: dict[str, str]
     body: str
+    holder: str
+    held_until: int
+    thing: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,6 +453,16 @@ class PostRecord:
     channel: str
     ts: str
     settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRecord:
+    """Something that is still to be told to people."""
+
+    id: int
+    kind: str
+    content: Json
+    at: int
 
 
 @dataclass(frozen=True, slots=True)

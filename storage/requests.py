@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
+import peewee as pw
+
 from storage.database import now
-from storage.records import AnswerRecord, Json
+from storage.records import AnswerRecord, Json, Turn
 from storage.tables import Answer, Idempotency, RequestSeen, columns, first
 
 KEEP_MS = 24 * 3_600_000
@@ -32,36 +37,84 @@ def remember(workspace_id: int, actor: str, key: str, request: str, execution_id
     ).execute()
 
 
-def answer_to(workspace_id: int, actor: str, key: str, request: str, patience_ms: int) -> AnswerRecord | None:
-    """What this person's request with this key was answered; None where it is to be answered now, by whoever asks.
+class TakenOver(Exception):
+    """Another turn does, or has done, what this one was about to do."""
 
-    A request that was begun longer ago than `patience_ms` and never answered is begun again.
+
+_doing: ContextVar[Turn | None] = ContextVar("doing", default=None)
+
+
+@contextmanager
+def doing(turn: Turn) -> Iterator[None]:
+    """What its person does in this context is what the turn's request asks for."""
+    before = _doing.set(turn)
+    try:
+        yield
+    finally:
+        _doing.reset(before)
+
+
+def done(actor: str, thing: str) -> None:
+    """Note that this transaction does what is being asked for, if a keyed request of `actor` is: both or neither hold.
+
+    Raises `TakenOver` where it is another's turn by now, so that nothing is done twice.
     """
-    at = now()
-    row: dict[str, Any] = {"request": request, "status": None, "headers": {}, "body": "", "at": at}
-    fresh = Answer.insert(workspace_id=workspace_id, actor=actor, key=key, **row).on_conflict_ignore().execute()
-    if fresh:
-        return None
-    mine = (Answer.workspace_id == workspace_id) & (Answer.actor == actor) & (Answer.key == key)
-    abandoned = mine & Answer.status.is_null() & (Answer.at < at - patience_ms) & (Answer.request == request)
-    if Answer.update(at=at).where(abandoned).execute():
-        return None
-    found = first(Answer.select(*columns(Answer, AnswerRecord)).where(mine))
+    turn = _doing.get()
+    if turn is None or turn.actor != actor:
+        return
+    noted = Answer.update(thing=pw.fn.COALESCE(Answer.thing, thing)).where(_held_by(turn))
+    if noted.execute() != 1:
+        raise TakenOver(turn.key)
+
+
+def look(turn: Turn) -> AnswerRecord | None:
+    """What is known of the request that this person made with this key."""
+    found = first(Answer.select(*columns(Answer, AnswerRecord)).where(_named(turn)))
     return AnswerRecord(**found) if found else None
 
 
-def keep_answer(workspace_id: int, actor: str, key: str, status: int, headers: Json, body: str) -> None:
+def take(turn: Turn, request: str, ms: int) -> AnswerRecord | None:
+    """Let it be this turn's for `ms`, if it is nobody's now; what is known of it then. Needs a transaction.
+
+    None where whoever had it gives it up at this moment: to be taken again.
+    """
+    at = now()
+    mine: dict[str, Any] = {"holder": turn.holder, "held_until": at + ms}
+    row: dict[str, Any] = {"request": request, "status": None, "headers": {}, "body": "", "at": at, "thing": None}
+    Answer.insert(
+        workspace_id=turn.workspace_id, actor=turn.actor, key=turn.key, **row, **mine
+    ).on_conflict_ignore().execute()
+    free = Answer.status.is_null() & (Answer.held_until <= at) & (Answer.request == request)
+    Answer.update(**mine).where(_named(turn) & free).execute()
+    return look(turn)
+
+
+def hold(turn: Turn, ms: int) -> None:
+    """Keep what this turn has for `ms` from now."""
+    Answer.update(held_until=now() + ms).where(_held_by(turn)).execute()
+
+
+def keep_answer(turn: Turn, status: int, headers: Json, body: str) -> None:
     """Keep what a request was answered, for as long as its key is kept."""
-    Answer.update(status=status, headers=headers, body=body).where(
-        (Answer.workspace_id == workspace_id) & (Answer.actor == actor) & (Answer.key == key)
-    ).execute()
+    Answer.update(status=status, headers=headers, body=body).where(_held_by(turn)).execute()
 
 
-def drop_answer(workspace_id: int, actor: str, key: str) -> None:
-    """Forget a request that came to nothing: the key may be used again."""
-    Answer.delete().where(
-        (Answer.workspace_id == workspace_id) & (Answer.actor == actor) & (Answer.key == key)
-    ).execute()
+def give_up(turn: Turn) -> bool:
+    """End the turn without an answer: where nothing was done the key is free, else the next one answers.
+
+    False where it was another's by then.
+    """
+    nothing = Answer.status.is_null() & Answer.thing.is_null()
+    freed = Answer.delete().where(_held_by(turn) & nothing).execute()
+    return bool(freed or Answer.update(held_until=0).where(_held_by(turn)).execute())
+
+
+def _named(turn: Turn) -> Any:
+    return (Answer.workspace_id == turn.workspace_id) & (Answer.actor == turn.actor) & (Answer.key == turn.key)
+
+
+def _held_by(turn: Turn) -> Any:
+    return _named(turn) & (Answer.holder == turn.holder)
 
 
 def forget_old() -> int:

@@ -73,11 +73,11 @@ def of_steps(execution_id: str, step_ids: Collection[str]) -> list[StepRunRecord
 
 
 def outputs(execution_id: str, paths: Collection[str]) -> dict[str, Json]:
-    """The outputs of the named step runs that have any, by path."""
+    """The outputs of the named step runs that were not skipped, by path; skipping a failure voids them."""
     if not paths:
         return {}
-    where = f"execution_id = ? AND path IN ({sql.marks(paths)})"
-    return dict(sql.select(StepRun, ("path", "outputs"), where, execution_id, *paths))
+    where = f"execution_id = ? AND path IN ({sql.marks(paths)}) AND status <> ?"
+    return dict(sql.select(StepRun, ("path", "outputs"), where, execution_id, *paths, StepStatus.SKIPPED))
 
 
 def by_id(step_run_id: int) -> StepRunRecord | None:
@@ -436,7 +436,7 @@ def reopen(step: StepRunRecord) -> None:
     check_move(STEP_MOVES, step.status, StepStatus.READY)
     StepRun.update(
         status=StepStatus.BLOCKED, failures=0, recoveries=0, deadline_at=None, ended_at=None, error=None, outputs=None,
-        due_at=None, wait_key=None, child=None,
+        due_at=None, wait_key=None, child=None, settled_by=None,
     ).where((StepRun.id == step.id) & (StepRun.status == step.status)).execute()  # fmt: skip
 
 

@@ -244,6 +244,7 @@ class StepRun(Table):
     child = Text(null=True)
     revision = pw.BigIntegerField()
     skip = JsonText()
+    settled_by = Text(null=True)
 
 
 class Attempt(Table):
@@ -329,6 +330,14 @@ class Incident(Table):
     closed_at = pw.BigIntegerField(null=True)
     closed_by = Text(null=True)
     close_reason = Text()
+
+
+class Notice(Table):
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    kind = Text()
+    content = JsonText()
+    at = pw.BigIntegerField()
 
 
 class Card(Table):
@@ -447,10 +456,13 @@ class Answer(Table):
     headers = JsonText()
     body = Text()
     at = pw.BigIntegerField()
+    holder = Text()
+    held_until = pw.BigIntegerField()
+    thing = Text(null=True)
 
 
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, Idempotency, RequestSeen,
-    HostClock, Incident, Token, Answer, FormDraft, Probe,
+    HostClock, Incident, Notice, Token, Answer, FormDraft, Probe,
 )  # fmt: skip

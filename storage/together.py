@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from storage import database
@@ -39,8 +41,9 @@ _committing = threading.Lock()
 def commit(key: str, act: Callable[[], T]) -> T:
     """Do `act` in a transaction that other threads' changes may share; its result, once that is committed.
 
-    `act` may run in another thread. What it raises is raised here and undoes it alone; `DatabaseTrouble` undoes all
-    that shared the transaction and is raised for each. Changes are made in the order of `key`, what `act` is about.
+    `act` may run in another thread, in the context of this one. What it raises is raised here and undoes it alone;
+    `DatabaseTrouble` undoes all that shared the transaction and is raised for each. Changes are made in the order of
+    `key`, what `act` is about.
     Raises `RuntimeError` inside a transaction.
     """
     if database.is_postgresql():
@@ -48,7 +51,7 @@ def commit(key: str, act: Callable[[], T]) -> T:
             return act()
     if proxy.obj.in_transaction():
         raise RuntimeError("a transaction is already open here: one change, one transaction")
-    mine = _Change(key, act)
+    mine = _Change(key, partial(copy_context().run, act))
     with _waiting_lock:
         _waiting.append(mine)
     with _committing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from engine.runtime import Runtime
 from engine.settings import Settings
 from storage import database
 from storage.tables import ALL
+
+# Where the suite is started in the background, Ctrl-C is ignored, and would be by the processes that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _UNSAFE_BUT_FAST = ("fsync = off", "full_page_writes = off")
 _names = (f"test_{number}" for number in itertools.count())
@@ -64,8 +68,15 @@ class PostgresServer:
 
     def restart(self) -> None:
         """As an operator would: every connection is ended, and for a moment nobody answers."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        """Every connection is ended, and nobody answers until `start`."""
         self._admin.close()
         self._server.stop()
+
+    def start(self) -> None:
         self._server.start()
         self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
 

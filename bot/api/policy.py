@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from bot.api import models
 from bot.api.caller import Asking
+from bot.api.models.base import moment
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine import can, people, sight, sync
@@ -41,5 +43,14 @@ def ask_policy(
 def sync_runbooks(caller: Asking) -> models.Synced:
     """Read the runbooks folder and the access file now."""
     report = sync.sync(caller.rt, caller.actor, caller.house.find_author)
-    changes = [models.SyncChange(runbook=each.slug, kind=each.kind, version=each.number) for each in report.changes]
-    return models.Synced(changes=changes, problems=[str(each) for each in report.problems], unchanged=report.unchanged)
+    last = report.last
+    return models.Synced(
+        changes=_changes(report.changes),
+        problems=[str(each) for each in report.problems],
+        unchanged=report.unchanged,
+        last=models.LastChange(at=moment(last.at), by=last.by, changes=_changes(last.changes)) if last else None,
+    )
+
+
+def _changes(changes: Iterable[sync.SyncChange]) -> list[models.SyncChange]:
+    return [models.SyncChange(runbook=each.slug, kind=each.kind, version=each.number) for each in changes]

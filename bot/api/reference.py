@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,9 @@ def page(document: Mapping[str, Any], base: str) -> str:
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, methods in document["paths"].items():
         for method, found in methods.items():
-            groups.setdefault(found["tags"][0], []).append(_operation(method, path, found))
+            operation = _operation(method, path, found)
+            operation["example"] = _example(operation, base, document["components"]["schemas"])
+            groups.setdefault(found["tags"][0], []).append(operation)
     models = {name: list(_fields(each)) for name, each in document["components"]["schemas"].items()}
     about = document["info"]
     return _PAGES.get_template("reference.html").render(about=about, base=base, groups=groups, models=models)
@@ -45,6 +49,34 @@ def _operation(method: str, path: str, found: Mapping[str, Any]) -> dict[str, An
             for status, each in sorted(found["responses"].items())
         ],
     }
+
+
+def _example(operation: Mapping[str, Any], base: str, schemas: Mapping[str, Any]) -> str:
+    """The operation as it is typed in a shell, with a body of what it needs."""
+    address = re.sub(r"\{(\w+)\}", lambda part: str(_SAMPLES.get(part[1], part[1])), str(operation["path"]))
+    method = "" if operation["method"] == "GET" else f" -X {operation['method']}"
+    lines = [f'curl{method} "$RUNBOOK_URL{base}{address}"', '  -H "Authorization: Bearer $RUNBOOK_TOKEN"']
+    if operation["body"]:
+        body = json.dumps(_sample(operation["body"], schemas), ensure_ascii=False)
+        lines += ['  -H "Content-Type: application/json"', f"  -d '{body}'"]
+    return " \\\n".join(lines)
+
+
+def _sample(model: str, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """What a body of this model needs, and of the rest what a reader would most likely send."""
+    schema = schemas.get(model, {})
+    required, known = schema.get("required", ()), schema.get("properties", {})
+    return {name: _SAMPLES.get(name, "…") for name in known if name in required or name in _USUAL}
+
+
+_SAMPLES: Mapping[str, Any] = {
+    "execution_id": "R-7K2M9Q", "run": "R-7K2M9Q", "runbook": "restart-checkout", "runbook_id": "restart-checkout",
+    "slug": "restart-checkout", "step": "restart", "path": "restart", "number": 3, "version": 3, "incident_id": 7,
+    "parameters": {"service": "checkout"}, "reason": "it hangs", "comment": "go ahead", "note": "uptime is 2 minutes",
+    "choice": "done", "to": "U0BOB0001", "channel": "C0INC0001", "title": "Checkout is slow", "severity": "sev1",
+    "token": "tk-1", "key": "deploy-checkout", "fields": {"service": "checkout"},
+}  # fmt: skip
+_USUAL = ("parameters", "reason", "comment", "title", "severity")
 
 
 def _content(content: Mapping[str, Any]) -> str:

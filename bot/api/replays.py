@@ -4,26 +4,97 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from fastapi import Response
+from pydantic import BaseModel
+
+from bot.api import models
 from bot.api.caller import Caller
-from engine import sight
+from engine import authoring, catalog, executions, incidents, sight
 from engine.access import Action
-from storage.records import AnswerRecord
+from storage.records import ExecutionRecord
 
 
-def must_be_allowed(caller: Caller, action: Action, path: Mapping[str, str], body: bytes, before: AnswerRecord) -> None:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an operation answers when all went well."""
+
+    model: Any
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: what it needs, the shape of its answer, what its address names, and its body."""
+
+    action: Action
+    shape: Shape
+    path: Mapping[str, str]
+    body: bytes
+
+
+def must_be_allowed(caller: Caller, asked: Asked, answer: str) -> None:
     """Raises as the operation would today: `NotFound` for what may not be seen, `NotAllowed` for what may not be done.
 
-    What it was done to stands in the address, or else in the body or in the answer.
+    What it was done to stands in the address, or else in the body or in the `answer`.
     """
-    asked, told = _object(body), _object(before.body)
-    run = path.get("execution", "")
-    slug = path.get("runbook") or asked.get("runbook") or (told.get("id") if action is Action.EDIT else None) or ""
-    sight.still(caller.rt, caller.actor, action, slug=str(slug), run=run, step=path.get("step", ""))
+    wanted, told = _object(asked.body), _object(answer)
+    run, action = asked.path.get("execution", ""), asked.action
+    slug = asked.path.get("runbook") or wanted.get("runbook") or (told.get("id") if action is Action.EDIT else None)
+    sight.still(caller.rt, caller.actor, action, slug=str(slug or ""), run=run, step=asked.path.get("step", ""))
     begun = told.get("execution", told)
     if isinstance(begun, dict) and str(begun.get("id", "")).startswith("R-"):
         sight.execution(caller.rt, caller.actor, begun["id"])
+
+
+def again(body: str, status: int, headers: Mapping[str, str]) -> Response:
+    """An answer that says of itself that nothing was done for it."""
+    return Response(body, status, {**headers, "Idempotency-Replayed": "true"}, media_type="application/json")
+
+
+def of_done(caller: Caller, asked: Asked, thing: str) -> Response | None:
+    """The answer to what was done and never answered: `thing`, as it is now. Raises as the operation.
+
+    None for what is just done again, which changes nothing: reading the folder.
+    """
+    kind, _, name = thing.partition(":")
+    shown, headers = _shown(caller, asked, kind, name)
+    if shown is None:
+        return None
+    body = shown.model_dump_json(by_alias=True)
+    must_be_allowed(caller, asked, body)
+    return again(body, asked.shape.status, headers)
+
+
+def _shown(caller: Caller, asked: Asked, kind: str, name: str) -> tuple[BaseModel | None, dict[str, str]]:
+    rt, model = caller.rt, asked.shape.model
+    if kind == "execution":
+        run = sight.execution(rt, caller.actor, name)
+        begun = asked.shape.status == 202
+        return _of_run(caller, asked, run), {"Location": f"{caller.house.base}/executions/{run.id}"} if begun else {}
+    if kind == "incident" and model is models.Incident:
+        return models.Incident.of(incidents.seen(rt, caller.actor, int(name))), {}
+    slug, _, number = name.partition("@")
+    if kind == "runbook" and model is models.Version:
+        whole = asked.action is Action.DEPRECATE and not _object(asked.body).get("version")
+        found = sight.runbook(rt, caller.actor, slug)
+        return models.Version.of(catalog.version(rt, found.slug, None if whole else int(number))), {}
+    if kind == "runbook" and model is models.Runbook:
+        made = sight.runbook(rt, caller.actor, slug)
+        where = f"{caller.house.base}/runbooks/{made.slug}"
+        return models.Runbook.of(made), {"Location": where, "ETag": f'"{authoring.tag(made)}"'}
+    return None, {}
+
+
+def _of_run(caller: Caller, asked: Asked, run: ExecutionRecord) -> BaseModel | None:
+    if asked.shape.model is models.Started:
+        return models.Started(how="started", execution=models.Execution.of(run))
+    if asked.shape.model is models.Gate:
+        gates = executions.view(caller.rt, run.id).gates
+        return models.Gate.of([each for each in gates if each.approval.path == asked.path["step"]][-1], run.team)
+    return models.Execution.of(run) if asked.shape.model is models.Execution else None
 
 
 def _object(text: bytes | str) -> dict[str, Any]:

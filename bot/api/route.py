@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 from collections.abc import Callable, Collection, Coroutine
 from difflib import get_close_matches
@@ -15,10 +14,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from bot.api import problems, replays
-from bot.api.caller import KEY_HEADER, MAX_KEY, Caller, House
+from bot.api import problems
+from bot.api.caller import KEY_HEADER, MAX_KEY, House
+from bot.api.once import once
 from bot.api.problems import Refused
-from engine import requests
+from bot.api.replays import Shape
 from engine.access import SCOPE_OF, Action, admit
 from engine.errors import EngineError
 from storage.states import Scope
@@ -26,7 +26,6 @@ from storage.states import Scope
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 MAX_BODY = 1024 * 1024
 _TOO_LARGE = "A body may have at most 1 MiB."
-_KEPT_HEADERS = ("location", "etag")
 _KEY = {
     "name": KEY_HEADER,
     "in": "header",
@@ -77,7 +76,11 @@ class Operation(APIRoute):
                 caller = request.state.caller = await house.in_thread(house.known, request, token.id)
                 admit(caller.actor, self.action)
                 whole = _with_body(request, body)
-                return await (act(whole) if caller.key is None else _once(caller, whole, body, self.action, act))
+                if caller.key is None:
+                    return await act(whole)
+                return await once(
+                    caller, whole, body, self.action, Shape(self.response_model, self.status_code or 200), act
+                )
             except (EngineError, HTTPException, RequestValidationError):
                 raise
             except Exception as error:  # noqa: BLE001 - told as a problem and logged with an id
@@ -93,31 +96,6 @@ def _threaded(endpoint: Callable[..., Any], looks: bool) -> Callable[..., Any]:
         return await (house.in_thread if looks else house.changing)(endpoint, *args, **keys)
 
     return in_thread
-
-
-async def _once(caller: Caller, request: Request, body: bytes, action: Action, act: Handler) -> Response:
-    """Do what was asked, unless this person's request with this key was done before: then answer the same.
-
-    What was answered before is told only to who may still do it, by this token too.
-    """
-    house, key = caller.house, caller.key
-    assert key is not None
-    told = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    digest = hashlib.sha256(told + body).hexdigest()
-    before = await house.changing(requests.begin, caller.rt, caller.actor, key, digest)
-    if before is not None:
-        await house.in_thread(replays.must_be_allowed, caller, action, request.path_params, body, before)
-        headers = {**before.headers, "Idempotency-Replayed": "true"}
-        return Response(before.body, before.status or 200, headers, media_type="application/json")
-    try:
-        answer = await act(request)
-    except BaseException:
-        await house.changing(requests.refused, caller.rt, caller.actor, key)
-        raise
-    kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
-    text = bytes(answer.body).decode()
-    await house.changing(requests.answered, caller.rt, caller.actor, key, answer.status_code, kept, text)
-    return answer
 
 
 def _must_be_known(request: Request, known: Collection[str]) -> None:

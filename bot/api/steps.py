@@ -34,15 +34,15 @@ def get_step(caller: Asking, execution: str, step: str) -> models.StepDetail:
 def retry_step(caller: Asking, execution: str, step: str, how: models.Retry) -> models.Execution:
     """Let a failed run go on from this failed step. With other parameters every gate is asked again first."""
     run = seen(caller, execution)
-    done = controls.retry(caller.rt, caller.actor, run.id, step, how.parameters, how.reason)
+    done = controls.retry(caller.rt, caller.actor, run.id, step, how.parameters, how.reason, how.attempt)
     return told(caller, done)
 
 
 @router.post("/{step}/skip", responses=STEERED, **needs(Action.SKIP))
-def skip_step(caller: Asking, execution: str, step: str, why: models.Why) -> models.Execution:
+def skip_step(caller: Asking, execution: str, step: str, why: models.LeaveOut) -> models.Execution:
     """Leave it out when its turn comes; what a gate has let on, once an approver agrees. The reason is required."""
     run = seen(caller, execution)
-    return told(caller, skipping.skip(caller.rt, caller.actor, run.id, step, why.reason))
+    return told(caller, skipping.skip(caller.rt, caller.actor, run.id, step, why.reason, why.attempt))
 
 
 @router.post("/{step}/skip/agree", responses=STEERED, **needs(Action.VOTE))
@@ -57,7 +57,7 @@ def agree_to_skip(caller: Asking, execution: str, step: str, word: models.Agree)
 def resolve_step(caller: Asking, execution: str, step: str, how: models.Resolve) -> models.Execution:
     """Settle a step whose outcome nobody saw. The note is required: it says what you know."""
     run = seen(caller, execution)
-    return told(caller, controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note))
+    return told(caller, controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note, how.attempt))
 
 
 @router.post("/{step}/approve", responses=STEERED, **needs(Action.VOTE))

@@ -15,15 +15,32 @@ from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.definition.model import Problem
 
 
-def run(files: Sequence[Path]) -> int:
-    """Say everything that is wrong with these files; 1 where that is more than a warning, else 0."""
-    found = [problem for path in files for problem in _check_one(path)] + _same_ids(files)
+def run(paths: Sequence[Path]) -> int:
+    """Say everything that is wrong with these files, and with all in these folders.
+
+    Returns 1 where that is more than a warning, else 0.
+    """
+    files = [file for path in paths for file in _files(path)]
+    found = [_nothing_in(path) for path in paths if path.is_dir() and not _files(path)]
+    found += [problem for path in files for problem in _check_one(path)] + _same_ids(files)
     for problem in found:
         print(show.safe([str(problem)]))
     wrong = any(problem.severity == "error" for problem in found)
     if not wrong:
         print(f"{len(files)} file{'s are' if len(files) > 1 else ' is'} fine")
     return 1 if wrong else 0
+
+
+def _files(path: Path) -> list[Path]:
+    """A file itself; of a folder what a sync reads: its runbooks and its access file."""
+    if not path.is_dir():
+        return [path]
+    yaml = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
+    return [each for each in yaml if each.name == access_file.NAME or not each.name.startswith(("_", "."))]
+
+
+def _nothing_in(folder: Path) -> Problem:
+    return Problem(str(folder), 1, 1, "there is no runbook in this folder")
 
 
 def _same_ids(paths: Sequence[Path]) -> list[Problem]:

@@ -1,7 +1,7 @@
 """Completion for bash, zsh and fish, made from the same table of verbs that everything else is made from.
 
-Verbs, options and keys are in the script itself; ids of runbooks and runs are asked for with `runbook list` and
-`runbook runs`, which say nothing where no token is set.
+Verbs, options and keys are in the script itself; ids of runbooks and runs and a runbook's parameters are asked for with
+`runbook list`, `runs` and `show`, which say nothing where no token is set.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from bot.grammar import ALIASES, VERBS, Verb
 SHELLS = ("bash", "zsh", "fish")
 _RUNS = 'runbook runs open --json 2>/dev/null | sed -n \'s/.*"id": "\\(R-[^"]*\\)".*/\\1/p\''
 _BOOKS = 'runbook list --json 2>/dev/null | sed -n \'s/^    "id": "\\([^"]*\\)".*/\\1/p\''
+_PARAMETERS = "runbook show \"$1\" 2>/dev/null | sed -n 's/^  \\([A-Za-z_][A-Za-z0-9_.-]*=\\).*/\\1/p'"
 
 
 def script(shell: str, operators: tuple[str, ...]) -> str:
@@ -34,7 +35,9 @@ def _families() -> dict[str, list[str]]:
 
 
 def _about(verb: Verb) -> str:
-    """What the verb's first word is: a runbook, a run, or nothing that can be looked up."""
+    """What the verb's first word is: a runbook (for `run` with its parameters behind it), a run, or neither."""
+    if verb.name == "run":
+        return "parameters"
     first = verb.usage.removeprefix(verb.name).strip().removeprefix("[")
     return "books" if first.startswith("ID") else "runs" if first.startswith("RUN") else ""
 
@@ -62,6 +65,9 @@ _runbook_lookup() {{
     books) {_BOOKS};;
     runs) {_RUNS};;
   esac
+}}
+_runbook_parameters() {{
+  {_PARAMETERS}
 }}
 _runbook() {{
   local line cur verb keys look words at
@@ -91,6 +97,10 @@ _runbook() {{
 {_cases()}
   esac
   words="$keys"
+  if [[ "$look" == parameters ]]; then
+    look=books
+    (( ${{#at[@]}} > 3 )) && look="" && words="$words $(_runbook_parameters "${{at[2]}}")"
+  fi
   [[ -n "$look" && "$cur" != *=* ]] && words="$words $(_runbook_lookup "$look")"
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
   [[ "${{COMPREPLY[0]}}" == *= ]] && compopt -o nospace
@@ -103,6 +113,9 @@ def _zsh(operators: tuple[str, ...]) -> str:
     return f"""\
 #compdef runbook
 # runbook completion for zsh: source <(runbook completion zsh)
+_runbook_parameters() {{
+  {_PARAMETERS}
+}}
 _runbook() {{
   local verb keys look seconds
   local -a found
@@ -123,6 +136,10 @@ _runbook() {{
 {_cases()}
   esac
   compadd -S '' -- ${{=keys}}
+  if [[ "$look" == parameters ]]; then
+    look=books
+    (( CURRENT > 3 )) && look="" && compadd -S '' -- ${{(f)"$(_runbook_parameters "$words[3]")"}}
+  fi
   case "$look" in
     books) compadd -- ${{(f)"$({_BOOKS})"}};;
     runs) compadd -- ${{(f)"$({_RUNS})"}};;
@@ -145,9 +162,14 @@ def _fish(operators: tuple[str, ...]) -> str:
         seen = f"__fish_seen_subcommand_from {verb.name.partition(' ')[0]}"
         if " " in verb.name:
             seen += f"; and __fish_seen_subcommand_from {verb.name.partition(' ')[2]}"
-        look = {"books": f" ({_BOOKS})", "runs": f" ({_RUNS})"}.get(_about(verb), "")
+        look = {"books": f" ({_BOOKS})", "parameters": f" ({_BOOKS})", "runs": f" ({_RUNS})"}.get(_about(verb), "")
         if _keys(verb) or look:
             lines.append(f'complete -c runbook -n "{seen}" -a "{_keys(verb)}{look}"')
+    given = "__fish_seen_subcommand_from run start execute; and test (count (commandline -opc)) -gt 2"
+    lines.append("function __runbook_parameters; set -l words (commandline -opc); set -l argv $words[3]")
+    lines.append(f"  {_PARAMETERS.replace('$1', '$argv[1]')}")
+    lines.append("end")
+    lines.append(f'complete -c runbook -n "{given}" -a "(__runbook_parameters)"')
     lines += [f"complete -c runbook -l {name.lstrip('-')}" for name in NAMES if name.startswith("--")]
     lines.append("complete -c runbook -n '__fish_seen_subcommand_from check' -F")
     lines.append(f"complete -c runbook -n '__fish_seen_subcommand_from completion' -a '{' '.join(SHELLS)}'")

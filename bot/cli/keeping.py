@@ -18,12 +18,21 @@ def sync(ask: Ask) -> Answer:
 def _synced(found: Json) -> Iterator[str]:
     for change in found["changes"]:
         yield f"{change['runbook']}@{change['version']}: {change['kind']}"
+    if last := found["last"]:
+        yield f"The last change was read at {show.when(last['at'])} by {last['by']}:"
+        yield from (f"  {each['runbook']}@{each['version']}: {each['kind']}" for each in last["changes"])
     yield from found["problems"]
     yield f"{len(found['changes'])} changed, {found['unchanged']} as before, {len(found['problems'])} problems"
 
 
 def approve(ask: Ask) -> Answer:
-    """`admin approve ID` shows what would change and how to approve exactly that; `ID@VERSION` acts at once."""
+    """`admin approve ID` shows what would change and how to approve exactly that; `ID@VERSION` acts at once.
+
+    Alone it lists the drafts.
+    """
+    if not ask.command.words:
+        waiting = ask.api.all_of("runbooks", status="DRAFT")
+        return Answer(waiting, show.runbooks_lines(waiting))
     slug, number = ask.command.target
     if number is not None:
         done = ask.api.post(f"runbooks/{slug}/approve", {"version": number})
@@ -46,6 +55,11 @@ def _to_approve(slug: str, version: Json, diff: str) -> Iterator[str]:
 def deprecate(ask: Ask) -> Answer:
     """`admin deprecate ID[@VERSION]`."""
     slug, number = ask.command.target
+    if not ask.option("reason"):
+        raise ask.wrong('Say why: reason="…".')
+    versions = ask.api.get(f"runbooks/{slug}/versions") if number is None and not ask.command.says_all else ()
+    if sum(each["status"] != "DEPRECATED" for each in versions) > 1:
+        raise ask.wrong(f"Say which: {slug}@VERSION is one version, {slug}@all all of them.")
     body = {"version": number, "reason": ask.option("reason")}
     if ask.option("successor"):
         body["successor"] = ask.option("successor")

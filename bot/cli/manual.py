@@ -6,7 +6,7 @@ import textwrap
 
 from bot.cli import operate
 from bot.grammar import VERBS, GrammarError, Verb
-from bot.manual import example_of, parts_of, verbs_about
+from bot.manual import example_of, grouped, parts_of, verbs_about
 
 _WIDTH = 100
 _OWN = (
@@ -35,7 +35,7 @@ def page(words: str = "") -> str:
 
 
 def _everything() -> str:
-    people = [(verb.usage, verb.help) for verb in VERBS if verb.name not in ("help", "token")]
+    people = [verb for verb in VERBS if verb.name not in ("help", "token")]
     return "\n".join(
         [
             "Runbook Bot runs approved, versioned runbooks.",
@@ -43,7 +43,7 @@ def _everything() -> str:
             "usage: runbook COMMAND [WORDS] [KEY=VALUE …] [OPTIONS]",
             "",
             "As a person, by your token, in the words of Slack:",
-            *_listed(people),
+            *(line for title, members in grouped(people) for line in _chapter(title, members)),
             "",
             "As an operator, on the bot's own host:",
             *_listed(list(operate.VERBS.items())),
@@ -55,6 +55,10 @@ def _everything() -> str:
             "`runbook help VERB` says more of one.",
         ]
     )
+
+
+def _chapter(title: str, verbs: list[Verb]) -> list[str]:
+    return ["", f" {title}", *_listed([(verb.name, verb.help) for verb in verbs])]
 
 
 def _one(verb: Verb) -> str:

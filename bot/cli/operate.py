@@ -44,7 +44,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", type=Path)
 
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:

@@ -95,7 +95,7 @@ def retry(ask: Ask) -> Answer:
     schema = ask.api.get(f"runbooks/{slug}")["parameters"]
     given, reason = _as_given(schema, ask.command.options)
     body = {"parameters": parameters.coerce(schema, given) if given else None, "reason": reason}
-    done = _at_step(ask, found, rest[0] if rest else None, "retry", _failed, body)
+    done = _after_try(ask, found, rest[0] if rest else None, "retry", _failed, body)
     return replace(done, lines=[*done.lines, *show.asks_again(done.data)])
 
 
@@ -128,7 +128,7 @@ def resolve(ask: Ask) -> Answer:
     choice = rest[-1].lower()
     assert choice in CHOICES
     body = {"choice": choice, "note": ask.option("note")}
-    return _at_step(ask, found, rest[0] if len(rest) > 1 else None, "resolve", _unknown, body)
+    return _after_try(ask, found, rest[0] if len(rest) > 1 else None, "resolve", _unknown, body)
 
 
 def gate(what: str) -> Callable[[Ask], Answer]:
@@ -154,6 +154,13 @@ def _open_gate(ask: Ask, found: str, path: str) -> Json:
     """The open gate at a path, None where there is none: what that means is for the API to say."""
     gates = ask.api.get(f"executions/{found}")["gates"]
     return next((each for each in gates if each["step"] == path and each["status"] == "PENDING"), None)
+
+
+def _after_try(ask: Ask, found: str, path: str | None, what: str, fits: Callable[[Json], bool], body: Json) -> Answer:
+    """As `_at_step`, as long as the step is not tried again meanwhile: what is said is said of its last try."""
+    path = path or _the_step(ask, found, what, fits)
+    seen = ask.api.get(f"executions/{found}/steps/{path}")["attempts"]
+    return _at_step(ask, found, path, what, fits, {**body, "attempt": seen})
 
 
 def _at_step(ask: Ask, found: str, path: str | None, what: str, fits: Callable[[Json], bool], body: Json) -> Answer:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from bot.page.states import Look
 from bot.slack.views.words import version_words
@@ -13,7 +14,9 @@ from engine.runtime import Runtime
 from storage.records import ExecutionRecord, Json, RunbookRecord
 from storage.states import VersionStatus
 
-_RECENT, _RUNS = 100, 3
+PAGE = 25
+"""Runbooks on one page."""
+_RUNS, _LONGEST = 3, 200
 _LOOKS = {VersionStatus.DRAFT: Look.WAIT, VersionStatus.APPROVED: Look.GOOD, VersionStatus.DEPRECATED: Look.LEFT}
 
 
@@ -43,13 +46,44 @@ class Entry:
     runs: tuple[ExecutionRecord, ...]
 
 
-def catalogue(rt: Runtime, actor: Actor) -> list[Entry]:
-    """The runbooks that this person may look at, each with its newest version and its latest runs."""
-    runs: dict[str, list[ExecutionRecord]] = {}
-    for run in executions.recent(rt, limit=_RECENT):
-        runs.setdefault(run.slug, []).append(run)
-    seen = [each for each in catalog.listing(rt) if verdict(rt, actor, Action.VIEW, each).allowed]
-    return [_entry(rt, actor, each, runs.get(each.slug, [])[:_RUNS]) for each in seen]
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The runbooks that fit what was looked for, in part: `page` of `pages`, counted from 1, of `total` runbooks.
+
+    `turn` is the address of another page, without its number.
+    """
+
+    entries: tuple[Entry, ...]
+    asked: Mapping[str, str]
+    statuses: tuple[str, ...]
+    page: int
+    pages: int
+    total: int
+    turn: str
+
+
+def catalogue(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
+    """The runbooks that this person may look at, by id, each with its newest version and its latest runs.
+
+    `asked` may have `text`, `tag`, `team`, `status` and `page`; a page that is none is the first.
+    """
+    wanted = {name: asked.get(name, "").strip()[:_LONGEST] for name in ("text", "tag", "team", "status")}
+    status = wanted["status"].upper()
+    found = catalog.listing(
+        rt, wanted["text"], wanted["tag"] or None, team=wanted["team"] or None, status=status or None
+    )
+    seen = [each for each in found if verdict(rt, actor, Action.VIEW, each).allowed]
+    pages = max(1, -(-len(seen) // PAGE))
+    said = asked.get("page", "")
+    page = min(int(said), pages) if said.isascii() and said.isdigit() and 0 < len(said) < 7 and int(said) else 1
+    entries = tuple(_entry(rt, actor, each, _latest(rt, each)) for each in seen[(page - 1) * PAGE : page * PAGE])
+    turn = f"/runbooks?{urlencode({name: value for name, value in wanted.items() if value})}"
+    statuses = tuple(each.value.lower() for each in VersionStatus)
+    return Found(entries, wanted, statuses, page, pages, len(seen), f"{turn}&page=")
+
+
+def _latest(rt: Runtime, runbook: RunbookRecord) -> list[ExecutionRecord]:
+    return executions.recent(rt, slug=runbook.slug, limit=_RUNS)
 
 
 def _entry(rt: Runtime, actor: Actor, runbook: RunbookRecord, runs: Iterable[ExecutionRecord]) -> Entry:

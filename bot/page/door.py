@@ -18,6 +18,8 @@ from bot.api.feed import Watch
 from bot.page.catalogue import catalogue
 from bot.page.links import COOKIE_S, Purpose, sign, verify
 from bot.page.picture import path_of
+from bot.page.runs import runs
+from bot.page.states import SIGNS
 from bot.page.story import story
 from bot.serving.streams import EventStream
 from engine import sight
@@ -30,7 +32,7 @@ COOKIE = "runbook_page"
 HEADERS: Mapping[str, str] = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
@@ -63,6 +65,7 @@ class Pages:
 
     def routes(self) -> list[BaseRoute]:
         return [
+            Route("/executions", self._runs),
             Route("/executions/{execution_id}", self._execution),
             Route("/executions/{execution_id}/events", self._events),
             Route("/runbooks", self._catalogue),
@@ -77,7 +80,12 @@ class Pages:
         return await self._answered(request, lambda actor: _page(200, self._run(actor, execution_id)))
 
     async def _catalogue(self, request: Request) -> Response:
-        return await self._answered(request, lambda actor: _page(200, self._runbooks(actor)))
+        asked = dict(request.query_params)
+        return await self._answered(request, lambda actor: _page(200, self._runbooks(actor, asked)))
+
+    async def _runs(self, request: Request) -> Response:
+        asked = dict(request.query_params)
+        return await self._answered(request, lambda actor: _page(200, self._found_runs(actor, asked)))
 
     async def _events(self, request: Request) -> Response:
         """Says, as server-sent events, that something happened in a run; what it was the page itself tells."""
@@ -128,9 +136,12 @@ class Pages:
         found = self._seen(actor, execution_id)
         return _PAGES.get_template("execution.html").render(story=story(self._rt, found.id, actor), actor=actor)
 
-    def _runbooks(self, actor: Actor) -> str:
+    def _runbooks(self, actor: Actor, asked: Mapping[str, str]) -> str:
         authorise(self._rt, actor, Action.VIEW, None)
-        return _PAGES.get_template("catalogue.html").render(runbooks=catalogue(self._rt, actor), actor=actor)
+        return _PAGES.get_template("catalogue.html").render(found=catalogue(self._rt, actor, asked), actor=actor)
+
+    def _found_runs(self, actor: Actor, asked: Mapping[str, str]) -> str:
+        return _PAGES.get_template("runs.html").render(found=runs(self._rt, actor, asked), actor=actor, signs=SIGNS)
 
     def _seen(self, actor: Actor, execution_id: str) -> ExecutionRecord:
         authorise(self._rt, actor, Action.VIEW, None)

@@ -88,7 +88,8 @@ def _row(step: StepRunRecord, attempts: Sequence[AttemptRecord], scale: Scale, n
         took = duration(max(0, (each.ended_at or now) - each.started_at))
         says = f"try {each.number} {attempt_words(each)}, {took}"
         bars.append(scale.bar(each.started_at, each.ended_at or now, attempt_look(each), says))
-    told = f"{whole}, {step.attempts} tries" if step.attempts > 1 else whole
+    tries = attempts[-1].number if attempts else 0
+    told = f"{whole}, {tries} tries" if tries > 1 else whole
     return Row(step.path, tuple(bars), told)
 
 

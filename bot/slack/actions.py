@@ -63,7 +63,7 @@ def _cancel(desk: Desk, action: Action, value: str, reply: Reply) -> None:
 def _retry_failed(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
     actor = desk.directory.identify(reply.place.user)
-    done = controls.retry(desk.rt, actor, ref.execution_id, ref.path)
+    done = controls.retry(desk.rt, actor, ref.execution_id, ref.path, attempt=ref.attempt)
     reply.privately(said(f"{code(done.id)} goes on from {code(ref.path, 120)}.{asks_again(done)}"))
 
 
@@ -95,7 +95,7 @@ def _look_for(desk: Desk, action: Action, value: str, reply: Reply) -> None:
 def _resolve(desk: Desk, action: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
     _must_be_allowed(desk, reply, access.Action.RESOLVE, ref.execution_id)
-    metadata = ResolveForm(ref.execution_id, ref.path, RESOLVE_CHOICES[action], reply.place.channel)
+    metadata = ResolveForm(ref.execution_id, ref.path, ref.attempt, RESOLVE_CHOICES[action], reply.place.channel)
     running.open_modal(desk, reply.place, form.resolve_form(metadata))
 
 
@@ -192,6 +192,7 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.PICK: _pick,
     Action.CLOSE_INCIDENT: _close_incident,
     Action.REVIEW: deciding.review,
+    Action.REVIEW_PAGE: deciding.review_page,
     Action.HOME_TEXT: _look_for,
     Action.HOME_TEAM: _look_for,
     Action.HOME_TAG: _look_for,

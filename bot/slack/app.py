@@ -20,7 +20,7 @@ from bot.slack.ids import Action, BadValue, Shortcut
 from bot.slack.reply import Place, Reply
 from bot.slack.views.errors import accident_text
 from bot.slack.views.form import refused_view
-from bot.slack.views.text import code, escape
+from bot.slack.views.text import escape
 from engine import trouble
 from engine.errors import EngineError
 
@@ -136,8 +136,8 @@ def _listen(app: App, desk: Desk) -> None:
 def _listen_to_events(app: App, desk: Desk) -> None:
     @app.event("app_mention")
     def on_mention(event: dict[str, Any], context: BoltContext) -> None:
-        if event.get("bot_id") or not event.get("user"):
-            return
+        if event.get("bot_id") or not event.get("user") or event.get("edited"):
+            return  # a mention is sent anew each time its message is edited, days later too: it was answered when said
         text = _behind_mention(str(event.get("text") or ""), desk.directory.my_user_id())
         reply = Reply(desk.client, mention_place(event))
         desk.hand_over(context.get(KEY), reply, lambda reply: commands.answer(desk, parse(text), reply))
@@ -166,9 +166,8 @@ def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, A
             return {}
         submission = modals.read(desk, str(body["user"]["id"]), body["view"])
     except EngineError as error:
-        error_id = secrets.token_hex(4)
-        log.info("A form was refused (id %s): %s", error_id, error)
-        return _refused_form(f"{escape(str(error), 1500)} In the log this is {code(error_id)}.")
+        log.info("A form was refused: %s", error)
+        return _refused_form(escape(str(error), 1500))
     except (BadValue, ValueError, KeyError):
         return _refused_form("This form is from an older version. Open it again.")
     except Exception as error:

@@ -11,13 +11,16 @@ from bot.slack import incident, looking, running, steering, tokens
 from bot.slack.ask import Ask, Several, the_run
 from bot.slack.deciding import more_needed, voted
 from bot.slack.desk import Desk
+from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.views import admin, lists
+from bot.slack.views import admin, form, lists
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code
 from engine import approvals, catalog, chain, projection, sync
 from engine import can as policy
 from engine.access import Action, abilities, authorise
+from engine.errors import NotApproved
+from storage.records import VersionRecord
 from storage.states import Decision, ExecutionStatus, VersionStatus
 
 
@@ -85,7 +88,13 @@ def _change(ask: Ask, *, offer: bool) -> Message:
 
 
 def _run(ask: Ask) -> Message | None:
-    return running.run(ask.desk, ask.actor, ask.place, ask.command)
+    try:
+        return running.run(ask.desk, ask.actor, ask.place, ask.command)
+    except NotApproved as refusal:
+        waiting = catalog.version(ask.desk.rt, ask.command.target[0])
+        if not catalog.may_approve(ask.desk.rt, ask.actor, waiting):
+            raise
+        return admin.not_approved_view(refusal, waiting, ask.spoken)
 
 
 def _approve(ask: Ask) -> Message:
@@ -123,6 +132,8 @@ def _sync(ask: Ask) -> Message:
 
 
 def _admin_approve(ask: Ask) -> Message:
+    if not ask.command.words:
+        return admin.drafts_view(catalog.drafts(ask.desk.rt, ask.actor, _DRAFTS), ask.spoken)
     slug, number = ask.command.target
     if number is not None:
         return admin.approved_view(catalog.approve(ask.desk.rt, ask.actor, slug, number))
@@ -132,15 +143,31 @@ def _admin_approve(ask: Ask) -> Message:
     return _change(ask, offer=True)
 
 
-def _admin_deprecate(ask: Ask) -> Message:
+def _admin_deprecate(ask: Ask) -> Message | None:
+    """Withdraw what was named and why; where either is not said, ask for it in the form that the button opens."""
     (slug, number), rt, reason = ask.command.target, ask.desk.rt, ask.option("reason")
     successor = ask.option("successor").lower()
     before = catalog.history(rt, slug)
+    live = [old for old in before if old.status is not VersionStatus.DEPRECATED]
+    if not reason or (number is None and len(live) > 1 and not ask.command.says_all):
+        _ask_to_deprecate(ask, catalog.version(rt, slug, number), reason, successor)
+        return None
     shown = catalog.deprecate(rt, ask.actor, slug, number, reason, successor)
     gone = [old for old in before if number in (None, old.number) and old.status is not VersionStatus.DEPRECATED]
     stopped = catalog.open_runs(rt, slug, [old.number for old in gone])
     back = shown.number == before[0].number
     return admin.deprecated_view(shown.slug, gone, stopped, reason, ask.spoken if back else None, successor)
+
+
+def _ask_to_deprecate(ask: Ask, version: VersionRecord, reason: str, successor: str) -> None:
+    """Open the form about a version, or raise GrammarError where none can be opened."""
+    authorise(ask.desk.rt, ask.actor, Action.DEPRECATE, version)
+    name = f"{version.slug}@{version.number}"
+    if ask.place.trigger_id is None:
+        how = f'Say which and why: `{name}` is this version, `{version.slug}@all` all of them, and reason="…".'
+        raise GrammarError(how, verb("admin deprecate").usage)
+    ref = DeprecateForm(version.slug, version.number, ask.place.channel)
+    running.open_modal(ask.desk, ask.place, form.deprecate_form(ref, reason, successor))
 
 
 def _admin_rollback(ask: Ask) -> Message:
@@ -207,6 +234,8 @@ _NEEDS: Mapping[str, Action] = {
     "admin verify": Action.AUDIT,
 }
 """What one has to be allowed for a verb to be of use; looking for what is not named."""
+_DRAFTS = 20
+"""Drafts that are listed for a platform admin."""
 _PRIVATE = frozenset({"token", "catchup", "can"})
 """Verbs whose answer nobody else may read, in a thread neither."""
 _DECISIONS = frozenset(_VERBS) - {

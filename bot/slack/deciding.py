@@ -6,10 +6,10 @@ from slack_sdk.models.blocks import Block
 
 from bot.slack import home, questions, running, steering
 from bot.slack.desk import Desk
-from bot.slack.ids import Action, GateRef, RejectForm, RunRef, SkipRef, decode
+from bot.slack.ids import Action, GatePage, GateRef, RejectForm, RunRef, SkipRef, decode
 from bot.slack.reply import Reply
 from bot.slack.views import form
-from bot.slack.views.gate import gate_blocks
+from bot.slack.views.gate import gate_blocks, parts
 from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, inline
 from engine import access, approvals, executions, handover, projection, skipping
@@ -56,6 +56,18 @@ def review(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     gate = _gate_now(view, ref)
     _must_decide(desk, reply, gate, view)
     running.open_modal(desk, reply.place, form.gate_form(gate, view.execution.requester))
+
+
+def review_page(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+    """Show the next part of a gate in full; where it asks something else by now, that from its beginning."""
+    ref = decode(GatePage, value)
+    view = executions.view(desk.rt, ref.execution_id)
+    gate = _gate_now(view, GateRef(ref.execution_id, ref.path, ref.digest))
+    _must_decide(desk, reply, gate, view)
+    if gate.approval.digest != ref.digest or not 0 <= ref.page < len(parts(gate.approval)):
+        _show_in_modal(desk, gate, reply, LOOK_AGAIN)
+        return
+    _show_in_modal(desk, gate, reply, page=ref.page)
 
 
 def vote(desk: Desk, ref: GateRef, decision: Decision, comment: str, reply: Reply) -> GateView | None:
@@ -155,7 +167,8 @@ def _show_anew(desk: Desk, gate: GateView, reply: Reply) -> None:
     reply.privately(message(LOOK_AGAIN, blocks))
 
 
-def _show_in_modal(desk: Desk, gate: GateView, reply: Reply, note: str = "") -> None:
+def _show_in_modal(desk: Desk, gate: GateView, reply: Reply, note: str = "", page: int = 0) -> None:
     requester = executions.find(desk.rt, gate.approval.execution_id).requester
-    assert reply.place.view_id is not None
-    desk.client.views_update(view_id=reply.place.view_id, view=form.gate_form(gate, requester, note))
+    if reply.place.view_id is None:
+        raise Conflict("This gate is decided about in its own window: open it anew.")
+    desk.client.views_update(view_id=reply.place.view_id, view=form.gate_form(gate, requester, note, page))

@@ -107,9 +107,8 @@ class Desk:
                 self._must_be_inside(reply.place.channel)
                 work(reply)
         except EngineError as error:
-            error_id = secrets.token_hex(4)
-            log.info("A request from Slack was refused (id %s): %s", error_id, error)
-            reply.privately(views.refusal(error, self.spoken(reply.place), error_id))
+            log.info("A request from Slack was refused: %s", error)
+            reply.privately(views.refusal(error, self.spoken(reply.place)))
         except GrammarError as error:
             reply.privately(views.misunderstood(error, self.spoken(reply.place)))
         except BadValue:

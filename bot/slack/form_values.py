@@ -4,39 +4,121 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from bot.slack.ids import CHANNEL_BLOCK, INPUT, REASON_BLOCK, RUNBOOK_BLOCK, STEP_BLOCK, parameter_block
-from bot.slack.views.fields import Choice, choices, kind, many, properties
-from engine.definition import parameters
+from bot.slack.ids import (
+    ALL_VERSIONS,
+    CHANNEL_BLOCK,
+    INPUT,
+    REASON_BLOCK,
+    RUNBOOK_BLOCK,
+    SCOPE_BLOCK,
+    STEP_BLOCK,
+    parameter_block,
+)
+from bot.slack.views.fields import Choice, choices, element, kind, many, moment, properties, too_long, typed, written
 from engine.definition.model import Runbook
+from engine.definition.parameters import coerce
+from engine.definition.words import shortened
 from engine.errors import InvalidParameters
 
 Json = Any
 
 
-def read_parameters(runbook: Runbook, state: Mapping[str, Any]) -> dict[str, Json]:
-    """The parameters that were filled in; empty fields are left out. Raises InvalidParameters.
+def read_parameters(
+    runbook: Runbook, state: Mapping[str, Any], known: Mapping[str, Json] | None = None
+) -> dict[str, Json]:
+    """The parameters that were filled in; what nobody gave is left out. Raises InvalidParameters.
 
-    `state` is the view's `state.values`.
+    `state` is the view's `state.values`, and `known` what the form was filled with beside the defaults. What was not
+    touched comes back as it was, of the same type and letter by letter. What was cleared is empty, never its default.
     """
-    picked: dict[str, Json] = {}
-    typed: dict[str, str] = {}
+    values: dict[str, Json] = {}
+    wrong: dict[str, str] = {}
     for name, schema in properties(runbook).items():
-        entry = state.get(parameter_block(name), {}).get(INPUT) or {}
-        value = _value(schema, entry)
-        if value is None:
+        if parameter_block(name) not in state:
             continue
-        if isinstance(value, str) and not choices(schema):
-            typed[name] = value
-        else:
-            picked[name] = value
-    values = parameters.coerce(runbook.parameters, typed)
-    broken = {name: why for name, value in values.items() if (why := _broken_json(properties(runbook)[name], value))}
-    if broken:
-        raise InvalidParameters(broken)
-    return {**values, **picked}
+        entry = state[parameter_block(name)].get(INPUT) or {}
+        try:
+            found = _read(schema, entry, {**_default(schema), **_given(name, known)})
+        except ValueError as error:
+            wrong[name] = str(error)
+            continue
+        if found:
+            values[name] = found[0]
+    if wrong:
+        raise InvalidParameters(wrong)
+    return values
+
+
+def survives(schema: dict[str, Json], value: Json) -> bool:
+    """Whether the input of a parameter gives a value back, untouched, that was not kept beside it."""
+    try:
+        found = list(_read(schema, _untouched(schema, value), _default(schema)))
+    except ValueError:
+        return False
+    return [_exactly(each) for each in found] == [_exactly(typed(schema, value))]
+
+
+def _given(name: str, known: Mapping[str, Json] | None) -> dict[str, Json]:
+    return {"value": known[name]} if known and name in known else {}
+
+
+def _default(schema: Mapping[str, Json]) -> dict[str, Json]:
+    return {"value": schema["default"]} if "default" in schema else {}
+
+
+def _read(schema: dict[str, Json], entry: Mapping[str, Any], filled: Mapping[str, Json]) -> list[Json]:
+    """The value of one input, which was `filled` with something or not; nothing where it is left out.
+
+    Raises ValueError with what is wrong, as the rest of a sentence.
+    """
+    found = _value(schema, entry)
+    if filled and _same(found, _value(schema, _untouched(schema, filled["value"]))):
+        kept = found not in (None, []) or filled["value"] in (None, "", [], {}) or too_long(filled["value"])
+        if kept:
+            return [typed(schema, filled["value"])]
+    if found in (None, []):
+        return _cleared(schema)
+    if not isinstance(found, str) or choices(schema):
+        return [found]
+    if why := _broken_json(schema, found):
+        raise ValueError(why)
+    return [coerce({"properties": {"it": schema}}, {"it": found})["it"]]
+
+
+def _cleared(schema: Mapping[str, Json]) -> list[Json]:
+    """What an input that was cleared stands for: left out, it would be the default. Raises ValueError."""
+    default = schema.get("default")
+    if default in (None, "", [], {}):
+        return []
+    named = schema.get("type", [])
+    types = [named] if isinstance(named, str) else named
+    if "null" in types:
+        return [None]
+    empty: dict[str, Json] = {"array": [], "object": {}, "string": ""}
+    if kind(schema) in empty and not choices(schema) and schema.get("format") in (None, "multiline"):
+        return [empty[kind(schema)]]
+    raise ValueError(f"cannot be empty, as it has a default, {shortened(written(default), 60)}: choose a value")
+
+
+def _untouched(schema: dict[str, Json], value: Json) -> dict[str, Any]:
+    """What Slack sends of an input that was filled with a value and then left alone."""
+    told = element(schema, value).to_dict()
+    first = next((key for key in told if key.startswith("initial_")), "")
+    return {first.replace("initial_", "selected_", 1) if first != "initial_value" else "value": told.get(first)}
+
+
+def _same(one: Json, other: Json) -> bool:
+    """Whether two readings of an input are alike; Slack need not keep the order of what is chosen."""
+    if isinstance(one, list) and isinstance(other, list):
+        return sorted(map(_exactly, one)) == sorted(map(_exactly, other))
+    return (one in (None, []) and other in (None, [])) or _exactly(one) == _exactly(other)
+
+
+def _exactly(value: Json) -> str:
+    """A value with its type: 1, 1.0 and true are three."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _broken_json(schema: Mapping[str, Json], value: Json) -> str:
@@ -70,6 +152,12 @@ def read_runbook(state: Mapping[str, Any]) -> str:
     return str(chosen.get("value", ""))
 
 
+def read_all_versions(state: Mapping[str, Any]) -> bool:
+    """Whether all versions were chosen, not only the one that the form is about."""
+    chosen = (state.get(SCOPE_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
+    return chosen.get("value") == ALL_VERSIONS
+
+
 def read_step(state: Mapping[str, Any]) -> str:
     """The step that was chosen, "" where none was."""
     chosen = (state.get(STEP_BLOCK, {}).get(INPUT) or {}).get("selected_option") or {}
@@ -82,7 +170,7 @@ def _value(schema: Mapping[str, Json], entry: Mapping[str, Any]) -> Json:
     if entry.get("selected_options"):
         return _chosen(many(schema), entry["selected_options"])
     if entry.get("selected_date_time") is not None:
-        return datetime.fromtimestamp(entry["selected_date_time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return moment(entry["selected_date_time"])
     several = entry.get("selected_users") or entry.get("selected_conversations")
     if several:
         return [str(each) for each in several]

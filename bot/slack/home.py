@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.slack.desk import Desk
 from bot.slack.ids import Action as Click
 from bot.slack.ids import BadValue, HomeState, decode
-from bot.slack.views.home import ANY, GATES, RUNS, HomeContent, home_view
+from bot.slack.views.home import ANY, DRAFTS, GATES, RUNS, HomeContent, home_view
 from engine import approvals, catalog, executions
 from engine.access import Action, authorise
 
@@ -34,6 +34,7 @@ def publish(desk: Desk, user: str, state: HomeState | None = None) -> None:
         found=sorted(found, key=lambda runbook: runbook.slug not in may_run),
         may_run=may_run,
         teams=sorted({runbook.team for runbook in everything if runbook.team}),
+        drafts=catalog.drafts(rt, actor, DRAFTS + 1),
         tags=sorted({tag for runbook in everything for tag in runbook.tags}),
     )
     desk.client.views_publish(user_id=user, view=home_view(content, state, desk.command))

@@ -40,6 +40,7 @@ class Action(StrEnum):
     PICK = "run.pick"
     CLOSE_INCIDENT = "incident.close"
     REVIEW = "gate.review"
+    REVIEW_PAGE = "gate.part"
     HOME_TEXT = "home.text"
     HOME_TEAM = "home.team"
     HOME_TAG = "home.tag"
@@ -73,6 +74,8 @@ REASON_BLOCK = "reason"
 STEP_BLOCK = "step"
 CHANNEL_BLOCK = "channel"
 RUNBOOK_BLOCK = "runbook"
+SCOPE_BLOCK = "scope"
+THIS_VERSION, ALL_VERSIONS = "version", "all"
 INPUT = "value"
 """The action_id of every input; a view's inputs are told apart by their block_id."""
 
@@ -105,11 +108,22 @@ class GateRef:
 
 
 @dataclass(frozen=True, slots=True)
-class StepRef:
-    """A step of a run."""
+class GatePage:
+    """A part of a gate in full, counted from 0."""
 
     execution_id: str
     path: str
+    digest: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepRef:
+    """A step of a run; `attempt` is the last of its tries that was shown."""
+
+    execution_id: str
+    path: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +194,11 @@ class RejectForm:
 
 @dataclass(frozen=True, slots=True)
 class ResolveForm:
-    """The step to be decided about, what was chosen, and where to answer."""
+    """The step to be decided about with the last of its tries that was shown, what was chosen, and where to answer."""
 
     execution_id: str
     path: str
+    attempt: int
     choice: str
     channel: str
 
@@ -231,6 +246,7 @@ Ref = (
     | HomeState
     | RunRef
     | GateRef
+    | GatePage
     | StepRef
     | SkipRef
     | VersionRef

@@ -10,7 +10,7 @@ from bot.grammar import Command
 from bot.slack import deciding, running, shortcuts, steering
 from bot.slack.commands import answer
 from bot.slack.desk import Desk, Work
-from bot.slack.form_values import read_channel, read_parameters, read_reason, read_runbook, read_step
+from bot.slack.form_values import read_all_versions, read_channel, read_parameters, read_reason, read_runbook, read_step
 from bot.slack.ids import (
     CHANNEL_BLOCK,
     REASON_BLOCK,
@@ -132,7 +132,7 @@ def _known(runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any
     """What was kept of the other parts, and what this part holds now. Raises InvalidParameters."""
     elsewhere = set(fields.properties(runbook)) - set(form.pages(runbook)[ref.page])
     others = {name: value for name, value in draft.values.items() if name in elsewhere}
-    return {**others, **read_parameters(runbook, state)}
+    return {**others, **read_parameters(runbook, state, draft.values)}
 
 
 def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, str]:
@@ -168,7 +168,8 @@ def _deprecate(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -
     ref, why, successor = decode(DeprecateForm, metadata), read_reason(state), read_runbook(state)
     place = Place(user=user, channel=ref.channel)
     options = {"reason": why, **({"successor": successor} if successor else {})}
-    command = Command("admin deprecate", (f"{ref.slug}@{ref.number}",), options)
+    scope = "all" if read_all_versions(state) else ref.number
+    command = Command("admin deprecate", (f"{ref.slug}@{scope}",), options)
     return (
         Submission({}, place, lambda reply: answer(desk, command, reply))
         if why
@@ -216,7 +217,7 @@ def _resolve(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> 
     def work(reply: Reply) -> None:
         actor = desk.directory.identify(user)
         desk.directory.refresh_groups()
-        controls.resolve(desk.rt, actor, ref.execution_id, ref.path, ref.choice, note)
+        controls.resolve(desk.rt, actor, ref.execution_id, ref.path, ref.choice, note, ref.attempt)
         reply.privately(said(f"Noted: {code(ref.path, 120)} of {code(ref.execution_id)}."))
 
     return Submission({}, place, work) if note else Submission({REASON_BLOCK: MISSING}, place)

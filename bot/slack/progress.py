@@ -22,6 +22,7 @@ from bot.slack.board import MESSAGE_GONE, Board
 from bot.slack.callers import Callers
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
+from bot.slack.herald import Herald
 from bot.slack.pacing import Pace
 from bot.slack.pictures import Pictures
 from bot.slack.poster import Draw, Mark, NotNow, Poster
@@ -70,6 +71,7 @@ class Projector:
         self._callers = Callers(rt, client, self._poster)
         self._board = Board(rt, self._poster, self._callers)
         self._pictures = Pictures(rt, self._poster)
+        self._herald = Herald(rt, client, self._poster)
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._pages = rt.settings.public_url is not None
         self._later: dict[str, tuple[float, float]] = {}
@@ -114,10 +116,23 @@ class Projector:
         Raises `LeaseLost`, writing nothing more, as soon as another process shows.
         """
         now = time.monotonic()
+        self._announce()
         due = [card for card in projection.stale_cards(self._rt, CARDS) if self._is_due(card, now)]
         for card in due:
             self._advance(card)
         return len(due)
+
+    def _announce(self) -> None:
+        """Tell what no run tells; trouble with that holds up no card."""
+        try:
+            self._herald.tell()
+        except LeaseLost:
+            raise
+        except SLACK_TROUBLE as trouble:
+            log.warning("Slack cannot be reached: %s", type(trouble).__name__)
+            self._poster.rest("*", 2.0)
+        except Exception:
+            log.exception("What happened could not be told; trying again")
 
     def _is_due(self, card: CardRecord, now: float) -> bool:
         """Whether its back-off is over, also where somebody spoke up in a channel that could not be written to."""

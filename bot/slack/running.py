@@ -13,9 +13,10 @@ from bot.grammar import Command, GrammarError, verb
 from bot.slack.client import error_code
 from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE
+from bot.slack.form_values import survives
 from bot.slack.ids import RunForm
 from bot.slack.reply import Place
-from bot.slack.views import form
+from bot.slack.views import fields, form
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, person, when
 from engine import accepting, drafts, executions, incidents
@@ -48,16 +49,17 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
     ref = RunForm(version.slug, version.number, place.channel, name, int(force), reuse_ms=reuse_ms)
     about = incidents.bound(desk.rt, {"channel": place.channel})
     filled = incidents.prefill(runbook.parameters, about)
+    typed = parameters.coerce(runbook.parameters, given)
     try:
-        values = accepting.complete(runbook, parameters.coerce(runbook.parameters, given), about)
+        values = accepting.complete(runbook, typed, about)
     except InvalidParameters as wrong:
         if place.trigger_id is None:
             raise
         worth_saying = {name: why for name, why in wrong.fields.items() if name in given or not name}
-        open_form(desk, place, runbook, ref, {**filled, **given}, reason, worth_saying)
+        open_form(desk, place, runbook, ref, {**filled, **typed}, reason, worth_saying)
         return None
     if form.wants_reason(runbook, ref) and not reason and place.trigger_id is not None:
-        open_form(desk, place, runbook, ref, {**filled, **given}, reason, {})
+        open_form(desk, place, runbook, ref, {**filled, **typed}, reason, {})
         return None
     return started(start(desk, actor, ref, values, reason), place.channel)
 
@@ -114,8 +116,9 @@ def open_form(
 
 
 def kept(desk: Desk, user: str, runbook: Runbook, ref: RunForm, given: Mapping[str, Any], reason: str = "") -> RunForm:
-    """`ref` for a form whose later parts must not forget what is known now."""
-    if len(form.pages(runbook)) == 1:
+    """`ref` for a form whose later parts, or inputs that would change a value, must not forget what is known now."""
+    known = fields.properties(runbook)
+    if len(form.pages(runbook)) == 1 and all(survives(known[name], given[name]) for name in given if name in known):
         return ref
     return replace(ref, draft=drafts.keep(desk.rt, user, Draft(dict(given), reason)))
 

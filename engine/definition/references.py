@@ -11,7 +11,7 @@ from engine.definition.model import Json
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
 from engine.definition.tree import Block, Container
 from engine.definition.words import did_you_mean, listed, nearest
-from engine.expressions import ExpressionError, certain, check, has_template, references
+from engine.expressions import ExpressionError, asked, certain, check, has_template, references
 from engine.expressions.conditions import pattern_fault, sources
 from engine.expressions.grammar import Syntax
 from engine.expressions.urls import parse_url
@@ -135,10 +135,43 @@ def _source_findings(source: str, path: Path, scope: Scope, *, bare: bool = Fals
 def _condition_findings(condition: Json, path: Path, scope: Scope) -> Iterator[Finding]:
     for place, source, bare in sources(condition, path):
         if bare:
-            yield from _source_findings(source, place, scope, bare=True)
+            found = list(_source_findings(source, place, scope, bare=True))
+            yield from found or (_truth_findings(source, place, scope) if place[-1] != "field" else ())
         else:
             yield from template_findings(source, place, scope)
     yield from _operator_findings(condition, path)
+
+
+def _truth_findings(source: str, path: Path, scope: Scope) -> Iterator[Finding]:
+    """What a sound condition asks that can be neither true nor false, where that is certain already."""
+    for surely, chain in asked(source):
+        found = surely or _never_boolean(chain, scope)
+        if found:
+            told = f" `{'.'.join(chain)}`" if chain else ""
+            rule = f"a condition must be true or false, and{told or ' this'} is {found}: compare it with something"
+            yield Finding(path, f"{_named(path)}: {rule}")
+
+
+def _never_boolean(chain: tuple[str, ...], scope: Scope) -> str | None:
+    """What a name stands for where that is certain and is neither true nor false, in words."""
+    match chain:
+        case ("params", name) if scope.parameters is not None:
+            schema = scope.parameters.get(name, {})
+            types = schema.get("type") if isinstance(schema, Mapping) else None
+            return _TYPES.get(types) if isinstance(types, str) else None
+        case ("steps", _, "outputs"):
+            return "a mapping, or not there"
+        case ("execution" | "incident" | "runbook" as root, name) if name in FACTS[root]:
+            return "a number" if name == "version" else "text"
+        case ("response", "status" | "headers" | "text" as name):
+            return {"status": "a number", "headers": "a mapping", "text": "text"}[name]
+    return None
+
+
+_TYPES = {
+    "string": "text", "integer": "a number", "number": "a number", "array": "a list", "object": "a mapping",
+    "null": "null",
+}  # fmt: skip
 
 
 def _operator_findings(condition: Json, path: Path) -> Iterator[Finding]:

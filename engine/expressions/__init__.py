@@ -4,13 +4,15 @@
 and nothing else (`sandbox`), and everything is bounded. Text is what comes out; it is never parsed back into values.
 """
 
-from engine.expressions.conditions import OPERATORS, evaluate, holds
+from engine.expressions.conditions import OPERATORS, holds
 from engine.expressions.shown import made_of_secrets, reads_secrets, render_shown
 from engine.expressions.templates import (
     ExpressionError,
     MissingValue,
+    asked,
     certain,
     check,
+    evaluate,
     has_template,
     references,
     render,
@@ -22,6 +24,7 @@ __all__ = [
     "OPERATORS",
     "ExpressionError",
     "MissingValue",
+    "asked",
     "certain",
     "check",
     "evaluate",

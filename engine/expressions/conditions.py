@@ -1,4 +1,5 @@
-"""Conditions: a bare expression, true or false, `{field, operator, value}`, or `all`, `any` and `not` of conditions."""
+"""Conditions: an expression or one of the words true and false, `{field, operator, value}`, or `all`, `any`, `not` of
+conditions."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 
 from engine.definition.model import Json
 from engine.definition.words import shortened
-from engine.expressions.templates import ExpressionError, MissingValue, Variables, evaluate_expression, render
+from engine.expressions.templates import ExpressionError, MissingValue, Variables, decide, evaluate, render
 from engine.expressions.told import in_words
 from engine.expressions.values import describe
 from engine.patterns import compile_pattern, matches
@@ -34,41 +35,42 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "exists": lambda field, value: (field is not None) is value,
     "matches": _matches,
 }
-"""What stands between a condition's field and its value. `exists` takes true (the default) or false."""
-
-
-def evaluate(condition: Json, context: Variables) -> Json:
-    """The value of a bare expression, or true or false for a condition written as data.
-
-    Raises MissingValue when something it uses is not there, ExpressionError for everything else that goes wrong.
-    """
-    if isinstance(condition, str):
-        return evaluate_expression(condition, context)
-    if isinstance(condition, bool):
-        return condition
-    if "all" in condition:
-        return all(evaluate(part, context) for part in condition["all"])
-    if "any" in condition:
-        return any(evaluate(part, context) for part in condition["any"])
-    if "not" in condition:
-        return not evaluate(condition["not"], context)
-    return _compare(condition, context)
+"""What stands between a condition's field and its value. `exists` takes true (the default) or false; null does not
+exist."""
 
 
 def holds(condition: Json, context: Variables, *, missing_is_false: bool = False) -> bool:
-    """Whether a condition is fulfilled. A poll sets `missing_is_false`: what has not come yet is no mistake."""
+    """Whether a condition is fulfilled. A poll sets `missing_is_false`: what has not come yet is no mistake.
+
+    Raises MissingValue when something it uses is not there, ExpressionError for everything else that goes wrong, which
+    is also a condition that comes to anything but true or false.
+    """
     try:
-        return bool(evaluate(condition, context))
+        return _holds(condition, context)
     except MissingValue:
         if missing_is_false:
             return False
         raise
 
 
+def _holds(condition: Json, context: Variables) -> bool:
+    if isinstance(condition, str):
+        return decide(condition, context)
+    if isinstance(condition, bool):
+        return condition
+    if "all" in condition:
+        return all(_holds(part, context) for part in condition["all"])
+    if "any" in condition:
+        return any(_holds(part, context) for part in condition["any"])
+    if "not" in condition:
+        return not _holds(condition["not"], context)
+    return _compare(condition, context)
+
+
 def _compare(condition: dict[str, Json], context: Variables) -> bool:
     field, name = condition["field"], condition["operator"]
     try:
-        found = evaluate_expression(field, context)
+        found = evaluate(field, context)
     except MissingValue:
         if name != "exists":
             raise

@@ -14,6 +14,7 @@ from engine.errors import EngineError
 from engine.expressions.grammar import Syntax, faults, parse
 from engine.expressions.sandbox import SANDBOX, Budget, hardened
 from engine.expressions.told import in_words
+from engine.expressions.truth import parts, strict, surely
 from engine.expressions.values import MAX_TEXT, as_text, plain
 
 Variables = Mapping[str, Json]
@@ -128,9 +129,25 @@ def _chain(node: nodes.Node, local: frozenset[str]) -> Iterator[tuple[str, ...]]
         yield (node.name, *reversed(path))
 
 
-def evaluate_expression(source: str, context: Variables) -> Json:
+def asked(source: str) -> Iterator[tuple[str | None, tuple[str, ...]]]:
+    """What must be true or false in a sound condition, part by part.
+
+    For each: what it surely is although it may not be that, None where that is open, and the names that it reads where
+    it is nothing but them.
+    """
+    for part in parts(parse(source, "expression")):
+        chains = list(_chain(part, frozenset())) if isinstance(part, (nodes.Getattr, nodes.Getitem, nodes.Name)) else []
+        yield surely(part), chains[0] if len(chains) == 1 else ()
+
+
+def evaluate(source: str, context: Variables) -> Json:
     """The value of a bare expression. Raises MissingValue or ExpressionError, naming the expression."""
     return run(source, _expression, context)
+
+
+def decide(source: str, context: Variables) -> bool:
+    """Whether a bare condition holds. Raises as `evaluate`, and ExpressionError where it is neither true nor false."""
+    return run(source, _condition, context) is True
 
 
 def render(value: Json, context: Variables) -> Json:
@@ -169,6 +186,13 @@ def run(source: str, compiler: Callable[[str], Compiled], context: Variables) ->
 @lru_cache(maxsize=CACHED)
 def _expression(source: str) -> Compiled:
     return compile_value(_sound(parse(source, "expression")))
+
+
+@lru_cache(maxsize=CACHED)
+def _condition(source: str) -> Compiled:
+    tree = _sound(parse(source, "expression"))
+    assert isinstance(tree, nodes.Expr)
+    return compile_value(strict(tree))
 
 
 @lru_cache(maxsize=CACHED)

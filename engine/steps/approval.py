@@ -16,9 +16,8 @@ from engine.steps.outcome import Opened, Outcome
 
 Json = Any
 
-MAX_SHOWN_CHARS = 2_000
-MAX_SHOWN_STEPS = 20
-"""How much a gate shows of one key of a step, in characters, and of one block of a branch or loop, in steps."""
+MAX_SHOWN_CHARS = 262_144
+"""How much a gate keeps of what it shows, in characters, all steps together; how much more there was is said."""
 
 
 def run(
@@ -33,7 +32,7 @@ def run(
         min_approvals=with_["min_approvals"],
         approvers={kind: list(approvers.get(kind, ())) for kind in ("roles", "users", "groups", "minima")},
         message=str(redact(with_["message"])),
-        preview=[_cut(redact(each)) for each in plan],
+        preview=_kept([redact(each) for each in plan]),
         plan_digest=_digest([with_["message"], plan]),
         timeout_ms=step.timeout_ms or 0,
         on_timeout=step.on_timeout,
@@ -77,24 +76,31 @@ def _digest(plan: Json) -> str:
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-def _cut(shown: Json) -> Json:
-    """A preview no longer than people look at; a sentence at the end of a block says how many steps are left out."""
-    if not isinstance(shown, dict):
-        return shown
-    return {key: _cut_block(value) if key in _BLOCKS else _clipped(value) for key, value in shown.items()}
+def _kept(plan: list[Json]) -> list[Json]:
+    """The plan whole as long as there is room; from then on each value says how long it was and what its digest is."""
+    room = MAX_SHOWN_CHARS
+
+    def kept(shown: Json) -> Json:
+        if not isinstance(shown, dict):
+            return shown
+        return {
+            key: [kept(each) for each in value] if key in _BLOCKS else value if key in _NAMES else fitted(value)
+            for key, value in shown.items()
+        }
+
+    def fitted(value: Json) -> Json:
+        nonlocal room
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if len(text) <= room:
+            room -= len(text)
+            return value
+        left, room = room, 0
+        return f"{text[:left]}… and {len(text) - left} more characters, not kept ({_digest(value)[:16]})"
+
+    return [kept(each) for each in plan]
 
 
-def _cut_block(block: list[Json]) -> list[Json]:
-    left = len(block) - MAX_SHOWN_STEPS
-    found = [_cut(each) for each in block[:MAX_SHOWN_STEPS]]
-    return [*found, f"… and {left} more, not shown here"] if left > 0 else found
-
-
-def _clipped(value: Json) -> Json:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return value if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
-
-
+_NAMES = frozenset({"step", "kind", "instead"})
 _BLOCKS = frozenset(name for kind in KINDS.values() for name in kind.blocks)
 
 

@@ -125,6 +125,7 @@ def _received(
         **http_request.body_evidence(body),
         "bytes": answer.size,
         "elapsed_ms": elapsed_ms,
+        **({"warning": answer.warning} if answer.warning else {}),
     }
     if hops:
         received["redirects"] = [

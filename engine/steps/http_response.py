@@ -33,7 +33,8 @@ class Answer:
     """A response, read, masked and made storable in all but size.
 
     `json` is None and `has_json` False when the body is not JSON; `text` is the body in either case, `size` its bytes.
-    `encoding` is what the body is encoded as although that was not asked for, or "".
+    `encoding` is what the body is encoded as although that was not asked for, or "". `warning` says what of the body
+    could not be read as it was meant, or "".
     """
 
     status: int
@@ -43,14 +44,16 @@ class Answer:
     text: str
     size: int
     encoding: str
+    warning: str = ""
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
     def outputs(self, max_text: int | None = None) -> dict[str, Json]:
-        """What later steps see: status, headers, bytes, and json or text. Raises `storable.TooLarge`."""
-        body = {"json": self.json} if self.has_json else {"text": self.text[:max_text]}
+        """What later steps see: status, headers, bytes, json or text, and any warning. Raises `storable.TooLarge`."""
+        body: dict[str, Json] = {"json": self.json} if self.has_json else {"text": self.text[:max_text]}
+        body |= {"warning": self.warning} if self.warning else {}
         stored: dict[str, Json] = to_storable(
             {"status": self.status, "headers": self.headers, "bytes": self.size, **body}
         )
@@ -66,10 +69,10 @@ def read(response: Response, redact: Redact) -> Answer:
     plain = headers.get("content-encoding", "").strip().lower() in ("", "identity")
     # Where a body was cut off, half a secret may stand; no more than its first half could ever be kept.
     body = response.body[: len(response.body) // 2] if response.truncated else response.body
-    text = _decode(body, headers) if plain else ""
+    text, warning = _decode(body, headers, whole=not response.truncated) if plain else ("", "")
     value = _parse_json(text, headers) if not response.truncated else _NO_JSON
     has_json = value is not _NO_JSON
-    found = redact({"headers": headers, "text": text, "json": value if has_json else None})
+    found = redact({"headers": headers, "text": text, "json": value if has_json else None, "warning": warning})
     shown = bounded(found["headers"])
     return Answer(
         response.status,
@@ -79,6 +82,7 @@ def read(response: Response, redact: Redact) -> Answer:
         clean_text(found["text"]),
         len(response.body),
         "" if plain else shown.get("content-encoding", "something else"),
+        clean_text(found["warning"]),
     )
 
 
@@ -121,19 +125,35 @@ def bounded(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: clean_text(value[:MAX_HEADER_CHARS]) for name, value in list(headers.items())[:MAX_HEADERS]}
 
 
-def _decode(body: bytes, headers: dict[str, str]) -> str:
+def _decode(body: bytes, headers: dict[str, str], *, whole: bool) -> tuple[str, str]:
+    """The text of a body by the charset that it declares, UTF-8 without one, and what to warn of, or ""."""
     header = Message()
     header["content-type"] = headers.get("content-type", "")
     charset = header.get_content_charset() or "utf-8"
+    codec = _codec(charset)
+    try:
+        text, lossy = body.decode(codec or "utf-8-sig"), False
+    except UnicodeError:
+        text, lossy = body.decode(codec or "utf-8-sig", "replace"), True
+    if codec is None:
+        return text, f"The charset “{cut(charset, 40)}” is not known here; the answer was read as UTF-8."
+    if lossy and whole:
+        return text, f"Not all of the answer is {cut(charset, 40)}; what is not became U+FFFD."
+    return text, ""
+
+
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"})
+"""Codecs of Python that make text of bytes and are no charset."""
+
+
+def _codec(charset: str) -> str | None:
+    """Python's codec for a charset, None where it has none."""
     try:
         known = codecs.lookup(charset).name
+        b" ".decode(known, "replace")  # refuses what makes no text, such as compressors
     except (LookupError, ValueError):
-        known = "utf-8"
-    if known == "utf-8":
-        return body.decode("utf-8-sig", "replace")
-    # Only text codecs: Python also registers compressors and the like under this name space.
-    safe = known if known.startswith(("iso8859", "cp12", "utf-", "ascii", "latin")) else "utf-8"
-    return body.decode(safe, "replace")
+        return None
+    return "utf-8-sig" if known == "utf-8" else None if known.replace("_", "-") in _NO_CHARSETS else known
 
 
 def _parse_json(text: str, headers: dict[str, str]) -> Json:

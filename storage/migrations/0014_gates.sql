@@ -11,6 +11,7 @@ ALTER TABLE approval ADD COLUMN barred TEXT NOT NULL DEFAULT '[]';
 
 ALTER TABLE step_run ADD COLUMN revision {bigint} NOT NULL DEFAULT 0;
 ALTER TABLE step_run ADD COLUMN skip TEXT NOT NULL DEFAULT 'null';
+ALTER TABLE step_run ADD COLUMN settled_by TEXT;
 UPDATE step_run SET revision = (SELECT execution.revision FROM execution WHERE execution.id = step_run.execution_id)
     WHERE kind IN ('approval', 'branch', 'loop', 'runbook');
 ALTER TABLE step_run DROP COLUMN poisoned;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ _ENGINE = Path(__file__).parents[1] / "engine"
 sys.path.append(str(_ENGINE))
 
 from asking import Api  # noqa: E402
+from deeds import prepare  # noqa: E402
 from house import Clock, House, Target, http, runbook  # noqa: E402
 
 from engine import boot, settings  # noqa: E402
@@ -57,3 +59,9 @@ def house(database_url: str, runbooks_dir: Path, tmp_path: Path, target: Target)
 def api(house: House) -> Iterator[Api]:
     with Api(house) as asking:
         yield asking
+
+
+@pytest.fixture
+def things(api: Api, target: Target) -> dict[str, Any]:
+    """What the deeds are about, each in the state in which the deed can be done; all of it Carol's and Bob's."""
+    return prepare(api, target)

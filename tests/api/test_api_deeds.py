@@ -6,102 +6,20 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from asking import Api, refused
-from house import ALICE, BOB, CAROL, DAVE, House, Target, gate, hang_up, http, runbook
+from deeds import ACCESS, DEEDS, FRESH, Deed, ask
+from house import ALICE, BOB, CAROL, DAVE, House
 
-from engine import controls, executions, incidents, people, tokens
+from engine import executions, people, tokens
 from engine.access import SYSTEM
 from storage import approvals, audit, database
 from storage import tokens as stored
 from storage.records import PersonRecord
 from storage.states import Decision
 from storage.tables import Token
-
-FRESH = {
-    "apiVersion": "runbook/v1", "id": "fresh", "name": "Fresh", "team": "payments", "webhook": {"url": "https://a.b/"},
-}  # fmt: skip
-WORDS = {"reason": "x"}
-GATED = ("pause", "paused", "cancel", "handover", "approve", "reject", "voted")
-ACCESS = """\
-platform_admins: [S0PLATFORM]
-responders: [S0ONCALL]
-teams:
-  payments: {admins: [U0BOB0001, U0ALICE01], members: [S0PAYMENTS]}
-  search: {members: [U0BOB0001]}
-"""
-
-
-@dataclass(frozen=True)
-class Deed:
-    """A request by which Alice, an admin of everything, changes something: it would be done."""
-
-    operation: str
-    body: Any = None
-    tag: str = ""
-
-
-DEEDS = [
-    Deed("POST /runbooks", {"definition": {**FRESH, "id": "another"}}),
-    Deed("PUT /runbooks/fresh", {"definition": {**FRESH, "name": "x"}}, '"1-draft"'),
-    Deed("PATCH /runbooks/fresh", {"definition": {"name": "x"}}, '"1-draft"'),
-    Deed("DELETE /runbooks/fresh", None, '"1-draft"'),
-    Deed("POST /runbooks/fresh/approve", {"version": 1}),
-    Deed("POST /runbooks/old/rollback", {"version": 1}),
-    Deed("POST /runbooks/drain/execute", {"parameters": {"service": "api"}}),
-    Deed("POST /executions", {"runbook": "ping", "force": True, **WORDS}),
-    Deed("POST /runbooks/drain/deprecate", {"version": 1, **WORDS}),
-    Deed("POST /executions/{pause}/pause", WORDS),
-    Deed("POST /executions/{paused}/resume", WORDS),
-    Deed("POST /executions/{cancel}/cancel", WORDS),
-    Deed("POST /executions/{handover}/handover", {"to": BOB.user_id}),
-    Deed("POST /executions/{failed}/replay", WORDS),
-    Deed("POST /executions/{retried}/steps/call/retry", WORDS),
-    Deed("POST /executions/{skipped}/steps/call/skip", WORDS),
-    Deed("POST /executions/{unknown}/steps/once/resolve", {"choice": "done", "note": "x"}),
-    Deed("POST /executions/{approve}/steps/ask/approve", {"comment": "x"}),
-    Deed("POST /executions/{reject}/steps/ask/reject", {"comment": "x"}),
-    Deed("POST /executions/{voted}/steps/ask/withdraw", {}),
-    Deed("POST /incidents", {"channel": "C0NEW0001"}),
-    Deed("PATCH /incidents/{incident}", {"title": "x"}),
-    Deed("POST /incidents/{incident}/close", {"force": True}),
-    Deed("DELETE /tokens/{token}"),
-    Deed("POST /sync"),
-]
-
-
-@pytest.fixture
-def things(api: Api, target: Target) -> dict[str, Any]:
-    """What the deeds are about, each in the state in which the deed can be done; all of it Carol's and Bob's."""
-    house = api.house
-    house.write(_access_yaml=ACCESS)
-    people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
-    target.does["/once"] = [hang_up]
-    target.does["/fails"] = [lambda conn, _: conn.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")]
-    house.publish(
-        runbook("gated", gate("ask", min_approvals=2)), runbook("fails", http("call", target.url("/fails"))),
-        runbook("lost", http("once", target.url("/once"), method="POST")), runbook("old", http("a")),
-    )  # fmt: skip
-    runs = {name: house.start("gated") for name in GATED}
-    runs |= {name: house.start("fails") for name in ("failed", "retried", "skipped")}
-    runs["unknown"] = house.start("lost")
-    for run in runs.values():
-        house.run(run)
-    controls.pause(house.rt, CAROL, runs["paused"])
-    vote(api, runs["voted"])
-    assert api.post("/runbooks", BOB, {"definition": FRESH}).status_code == 201
-    assert api.post("/runbooks/old/deprecate", DAVE, {"version": 1}).status_code == 200
-    spare, _ = tokens.create(house.rt, ALICE, "spare")
-    incident = incidents.open_incident(house.rt, CAROL, "C0INC0001").id
-    return {**runs, "incident": incident, "token": spare.id}
-
-
-def vote(api: Api, run: str) -> None:
-    body = {"comment": "first"}
-    assert api.post(f"/executions/{run}/steps/ask/approve", ALICE, body).json()["missing"] == 1
 
 
 def revoke(house: House) -> None:
@@ -128,12 +46,6 @@ def record(house: House) -> list[tuple[str, str]]:
     with database.reading():
         rows = audit.recent(house.rt.workspace_id, 1000)
     return [(each.action, each.thing) for each in rows if each.actor == ALICE.user_id]
-
-
-def ask(api: Api, deed: Deed, things: dict[str, Any], **headers: str) -> Any:
-    method, path = deed.operation.split(" ")
-    match = {"If-Match": deed.tag} if deed.tag else {}
-    return api.ask(method, path.format(**things), ALICE, deed.body, {**match, **headers})
 
 
 def test_every_operation_that_changes_something_is_among_the_deeds(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -77,3 +78,14 @@ def test_what_the_document_refers_to_is_in_it(api: Api) -> None:
     named = set(re.findall(r"#/components/schemas/([\w.-]+)", text))
     assert "Problem" in named
     assert named <= set(json.loads(text)["components"]["schemas"])
+
+
+def test_every_operation_has_an_example(api: Api) -> None:
+    """One that can be typed: no place of its address is left to fill in, and its body has all that is needed."""
+    document = api.client.get("/api/v1/openapi.json").json()
+    page = html.unescape(api.client.get("/api/v1/docs").text)
+    examples = re.findall(r"<code>(curl.*?)</code>", page, re.DOTALL)
+    assert len(examples) == sum(len(found) for found in document["paths"].values())
+    assert not [each for each in examples if "{" in each.partition("\n")[0]]
+    (start,) = [each for each in examples if "/executions" in each.partition("\n")[0] and '"runbook"' in each]
+    assert '"parameters": {"service": "checkout"}' in start

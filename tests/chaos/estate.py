@@ -126,13 +126,14 @@ class Estate:
         self.workers[0].freeze(LONG_FREEZE_S)
         self.done["freeze beyond the lease"] += 1
 
-    def take_the_database_away(self, random_: random.Random) -> None:
-        """From the workers, for 10 to 25 s: nobody can renew a lease meanwhile."""
+    def take_the_database_away(self, random_: random.Random) -> float:
+        """From the workers, for 10 to 25 s: nobody can renew a lease meanwhile. How many seconds that will be."""
         seconds = random_.uniform(10.0, 25.0)
         way = random_.choice(["refused", "hanging", "lost"]) if self._proxy else "locked"
         self._outage = threading.Thread(target=self._be_away, args=(way, seconds), daemon=True)
         self._outage.start()
         self.done[f"take the database away for {seconds:.0f} s ({way})"] += 1
+        return seconds
 
     def _be_away(self, way: str, seconds: float) -> None:
         if self._proxy is None:

@@ -15,6 +15,7 @@ OPERATORS = tuple(operate.VERBS)
 FAKE = """#!/bin/sh
 case "$1" in
   list) printf '[\\n  {\\n    "id": "restart-api"\\n  },\\n  {\\n    "id": "purge"\\n  }\\n]\\n';;
+  show) [ "$2" = restart-api ] && printf '  approved, version 1\\n  service=api|web (required)\\n  grace=integer\\n';;
   runs) printf '[\\n  {\\n    "id": "R-7K2M9Q"\\n  }\\n]\\n';;
 esac
 """
@@ -48,6 +49,9 @@ def completed(tmp_path: Path, line: str) -> set[str]:
         ("runbook run ", {"restart-api", "purge", "reason="}),
         ("runbook run re", {"restart-api", "reason="}),
         ("runbook start pu", {"purge"}),
+        ("runbook run restart-api ", {"service=", "grace=", "reason="}),
+        ("runbook execute restart-api service=api gr", {"grace="}),
+        ("runbook run purge s", set()),
         ("runbook pause ", {"R-7K2M9Q", "reason="}),
         ("runbook cancel R-7K2M9Q f", {"force="}),
         ("runbook admin appr", {"approve"}),

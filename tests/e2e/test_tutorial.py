@@ -17,7 +17,8 @@ from bot.demo import TARGET_PORT
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$|^(Now change a word.*?)\n\n", re.MULTILINE | re.DOTALL)
+"""What is to be done: a block with its language, or the one sentence that tells of an edit."""
 RUN = re.compile(r"R-[0-9A-Z]{6}")
 PEOPLE = {"Alice": "U0ALICE01", "Dave": "U0DAVE001", "Carol": "U0CAROL01", "Oscar": "U0OSCAR01"}
 DEMO = f"http://127.0.0.1:{TARGET_PORT}"
@@ -44,6 +45,7 @@ class Reader:
         self.deployment = deployment
         self.run = ""
         self.secret = ""
+        self.saved = ""
         self.environment = deployment.environment()
 
     def talk(self, block: str) -> None:
@@ -126,7 +128,15 @@ class Reader:
     def save(self, block: str) -> None:
         """A file that is to be written."""
         slug = re.search(r"^id: (\S+)", block, re.MULTILINE)[1]
+        self.saved = block
         self.deployment.runbook(slug, block.replace(DEMO, "TARGET"))
+
+    def edit(self, sentence: str) -> None:
+        """A change to the file that was saved last: in its last line, write one word for another."""
+        new, old = re.search(r"in the last line, write `(\w+)` for `(\w+)`", sentence).groups()
+        before, _, last = self.saved.rstrip().rpartition("\n")
+        assert old in last
+        self.save(f"{before}\n{last.replace(old, new)}\n")
 
 
 def fits(pattern: str, text: str) -> bool:
@@ -158,8 +168,11 @@ def texts(value: Any) -> str:
 def test_the_tutorial_can_be_followed(deployment: Deployment) -> None:
     """From the first line to the last; Slack would have taken every message."""
     reader = Reader(deployment)
-    steps = {"text": reader.talk, "console": reader.type, "yaml": reader.save, "sh": lambda _block: None}
-    done = [language for language, block in BLOCK.findall(PAGE) if steps[language](block) is None]
+    steps = {
+        "text": reader.talk, "console": reader.type, "yaml": reader.save, "sh": lambda _block: None, "": reader.edit
+    }  # fmt: skip
+    done = [language for language, block, edit in BLOCK.findall(PAGE) if steps[language](block or edit) is None]
+    assert done.count("") == 1
     assert done.count("text") >= 8
     assert done.count("console") >= 4
     assert (deployment.folder / "evidence.json").stat().st_size > 1000
@@ -175,4 +188,4 @@ def test_answers_are_really_compared() -> None:
 
 def test_only_make_demo_is_not_typed() -> None:
     """What the page has in a block that is not typed is the start, which has a test of its own."""
-    assert [block for language, block in BLOCK.findall(PAGE) if language == "sh"] == ["make demo\n"]
+    assert [block for language, block, _ in BLOCK.findall(PAGE) if language == "sh"] == ["make demo\n"]

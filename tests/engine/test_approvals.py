@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -319,9 +320,9 @@ def test_what_is_not_known_yet_hides_nothing_else(house: House, target: Target) 
 
 
 def test_a_gate_shows_what_branches_and_loops_hold(house: House, target: Target) -> None:
-    """With what they go over or ask; a long block is cut, and says so."""
+    """With what they go over or ask, and all of it."""
     inner = http("each-host", target.url("/{{ params.svc }}"), method="POST", json={"host": "{{ item }}"})
-    many = [http(f"n{number}", needs=[]) for number in range(approval.MAX_SHOWN_STEPS + 2)]
+    many = [http(f"n{number}", needs=[], json="x" * 3000) for number in range(22)]
     choice = {"if": "params.svc == 'pay'", "then": [http("yes", target.url("/yes"))], "else": many}
     loop, branch = shown_behind(
         house,
@@ -333,8 +334,17 @@ def test_a_gate_shows_what_branches_and_loops_hold(house: House, target: Target)
     assert held["url"].endswith("/pay")
     assert branch["if"] == "params.svc == 'pay'"
     assert [each["step"] for each in branch["then"]] == ["yes"]
-    assert len(branch["else"]) == approval.MAX_SHOWN_STEPS + 1
-    assert branch["else"][-1] == "… and 2 more, not shown here"
+    assert [each["step"] for each in branch["else"]] == [f"n{number}" for number in range(22)]
+    assert all(each["json"] == "x" * 3000 for each in branch["else"])
+
+
+def test_a_gate_says_how_much_it_cannot_keep(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what is kept of a plan nothing vanishes unseen: how much it was, and the digest of all of it."""
+    monkeypatch.setattr(approval, "MAX_SHOWN_CHARS", 1_000)
+    first, second = shown_behind(house, http("first", json="x" * 2_000), http("second", json={"a": 1}))
+    assert re.fullmatch(r"x{900,}… and [0-9]+ more characters, not kept \([0-9a-f]{16}\)", first["json"])
+    assert second["step"] == "second"
+    assert "more characters, not kept" in second["json"]
 
 
 def test_a_gate_in_a_loop_does_not_lend_its_item_to_a_loop_behind_it(house: House) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from house import ALICE, CAROL, HOUR, MINUTE, OSCAR, SECOND, House, Target, gate, http, runbook
+from local_server import answer
 
 from engine import accepting, approvals, catalog, controls, executions, runner
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
@@ -72,6 +74,57 @@ def test_own_condition_skips_only_the_step_itself(house: House, target: Target) 
     assert house.all_steps(run) == {"a": "SUCCESS", "b": "SKIPPED", "c": "SUCCESS"}
     assert target.paths() == ["/a", "/c"]
     assert house.status(run) == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("undefined", "defined"),
+    [
+        ("steps.a.outputs is undefined", "steps.a.outputs is defined"),
+        (
+            {"field": "steps.a.outputs", "operator": "exists", "value": False},
+            {"field": "steps.a.outputs", "operator": "exists"},
+        ),
+        ("steps.a.outputs | default(false) == false", "steps.a.outputs.status is defined"),
+    ],
+)
+@pytest.mark.parametrize("ran", [True, False])
+def test_what_did_not_run_has_no_outputs(house: House, target: Target, undefined: str, defined: str, ran: bool) -> None:
+    """A fallback runs instead of a skipped step, and what was never taken is not given back, however that is asked."""
+    run = house.begin(
+        http("a", target.url("/a"), if_="true" if ran else "false"),
+        http("fallback", target.url("/fallback"), if_=undefined),
+        http("more", target.url("/more"), if_=defined),
+    )
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == (["/a", "/more"] if ran else ["/fallback"])
+
+
+@pytest.mark.parametrize(
+    "asked", ["steps.lock.outputs is defined", {"field": "steps.lock.outputs", "operator": "exists"}]
+)
+def test_a_lock_that_was_never_taken_is_not_given_back(house: House, target: Target, asked: Any) -> None:
+    """A step that the run did not come to has no outputs either, in `finally` too."""
+    target.does["/before"] = [answer(b"no", "404 Not Found")]
+    run = house.begin(
+        http("before", target.url("/before")), http("lock", target.url("/lock")),
+        **{"finally": [http("unlock", target.url("/unlock"), if_=asked)]},
+    )  # fmt: skip
+    assert house.run(run) == "FAILED"
+    assert target.paths() == ["/before"]
+
+
+@pytest.mark.parametrize("word", [b'"false"', b'"true"', b"0", b"null", b"[]"])
+def test_what_is_no_boolean_is_no_condition(house: House, target: Target, word: bytes) -> None:
+    """A step behind the text "false" does not run, and neither does the run go on: it says what it was given."""
+    target.does["/a"] = [answer(b'{"enabled": %s}' % word, "200 OK", "Content-Type: application/json")]
+    run = house.begin(
+        http("a", target.url("/a")), http("b", target.url("/b"), if_="steps.a.outputs.json.enabled"),
+    )  # fmt: skip
+    assert house.run(run) == "FAILED"
+    assert target.paths() == ["/a"]
+    error = executions.view(house.rt, run).steps[1].error
+    assert error is not None
+    assert "must be true or false, not" in error["message"]
 
 
 def test_a_run_whose_every_step_is_skipped_succeeds(house: House) -> None:

@@ -114,6 +114,48 @@ def test_any_body_becomes_storable(body: bytes, header: str, kept: dict[str, Any
     assert {key: value for key, value in outcome.outputs.items() if key in ("json", "text")} == kept
 
 
+_SAMPLES = {
+    "gbk": "重启服务", "gb18030": "重启服务€", "big5": "重啟服務", "shift_jis": "再起動しました", "euc-jp": "再起動",
+    "iso-2022-jp": "再起動", "euc-kr": "재시작", "koi8-r": "Перезапуск", "windows-1251": "Перезапуск",
+    "cp850": "déjà vu", "cp437": "Größe", "mac-roman": "Größe", "iso-8859-15": "5 €", "utf-16": "grüße",
+    "utf-16le": "grüße", "utf-32": "grüße", "utf-7": "grüße", "tis-620": "เริ่มใหม่",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("charset", _SAMPLES)
+def test_declared_charsets_are_read(charset: str) -> None:
+    """Whatever Python reads arrives letter by letter, as text and inside JSON, and nothing is warned of."""
+    said = _SAMPLES[charset]
+    outcome = outcome_of(answer(said.encode(charset), "200 OK", f"Content-Type: text/plain; charset={charset.upper()}"))
+    assert isinstance(outcome, Succeeded)
+    assert outcome.outputs["text"] == said
+    body = json.dumps({"said": said}, ensure_ascii=False).encode(charset)
+    outcome = outcome_of(answer(body, "200 OK", f'Content-Type: application/json; charset="{charset}"'))
+    assert isinstance(outcome, Succeeded)
+    assert outcome.outputs["json"] == {"said": said}
+    assert "warning" not in outcome.outputs
+    assert "warning" not in outcome.evidence.response
+
+
+@pytest.mark.parametrize(
+    ("body", "charset", "told"),
+    [
+        (b"hi", "; charset=no-such", "“no-such” is not known here"),
+        (b"hi", "; charset=bz2", "“bz2” is not known here"),
+        (b"xn--a", "; charset=punycode", "“punycode” is not known here"),
+        (b"\\u0041", "; charset=unicode_escape", "“unicode_escape” is not known here"),
+        (b"gr\xfc", "", "Not all of the answer is utf-8"),
+        (b"\xff\xff", "; charset=gbk", "Not all of the answer is gbk"),
+    ],
+)
+def test_what_cannot_be_read_is_said(body: bytes, charset: str, told: str) -> None:
+    """Garbled text is never kept in silence: the outputs and the evidence say so."""
+    outcome = outcome_of(answer(body, "200 OK", f"Content-Type: text/plain{charset}"))
+    assert isinstance(outcome, Succeeded)
+    assert told in outcome.outputs["warning"]
+    assert told in outcome.evidence.response["warning"]
+
+
 def test_what_a_request_carries() -> None:
     """Method, merged query, typed values, key, user agent and JSON body are sent."""
     with_ = {

@@ -164,8 +164,10 @@ def test_a_retry_gives_a_branch_its_whole_time_again(house: House, target: Targe
 
 
 def test_a_retry_of_a_loop_that_was_between_rounds_begins_the_next(house: House, target: Target) -> None:
-    """Although nothing in it is left to run."""
-    run = house.begin(loop("each", http("ask", target.url("/{{ item }}")), items=["a", "b"], timeout="10m"))
+    """Although nothing in it is left to run, and wherever it stands among the steps."""
+    rounds = loop("each", http("ask", target.url("/{{ item }}")), items=["a", "b"], timeout="10m")
+    run = house.begin(http("before"), rounds)
+    house.finish(house.claim(run))
     house.finish(house.claim(run))
     house.clock.tick(10 * MINUTE)
     house.sweep(work=False)

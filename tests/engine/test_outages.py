@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
+import os
+import resource
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from house import House, Target, http, runbook
-from workers_apart import Proxy, living, until, worker
+from workers_apart import Proxy, living, locked, until, worker
 
 from engine import executions
 from engine.heartbeat import Heartbeat
@@ -160,70 +162,97 @@ def test_a_result_whose_commit_was_not_answered_is_not_told_as_late(
     house.check_books(run)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Somebody else holds the SQLite file's write lock."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        connection.rollback()
-        connection.close()
+Processes = list[subprocess.Popen[bytes]]
 
 
 class Outage:
     """One kind of it: how it begins and ends, and where the workers' database is."""
 
-    def __init__(self, url: str | None, begin: Callable[[], Any], end: Callable[[], Any]) -> None:
+    def __init__(
+        self, url: str | None, begin: Callable[[Processes], object], end: Callable[[Processes], object]
+    ) -> None:
         self.url, self.begin, self.end = url, begin, end
 
 
-@pytest.fixture(params=["refused", "hanging", "lost", "locked"])
-def outage(house: House, request: pytest.FixtureRequest, database_kind: str) -> Iterator[Outage]:
+def most_written(processes: Processes, size: int) -> None:
+    """No file may grow beyond `size` by these processes: to them the disk is full, also for their logs."""
+    for process in processes:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@contextmanager
+def outages(kind: str, house: House, request: pytest.FixtureRequest) -> Iterator[Outage]:
     where = house.rt.settings.database_url
-    if (request.param == "locked") != (database_kind == "sqlite"):
-        pytest.skip("not a way to lose this database")
-    if database_kind == "sqlite":
-        stack = ExitStack()
-        yield Outage(None, lambda: stack.enter_context(locked(where.path)), stack.close)
+    stack = ExitStack()
+    if kind == "locked":
+        yield Outage(None, lambda _: stack.enter_context(locked(where.path)), lambda _: stack.close())
         stack.close()
-        return
-    proxy = Proxy(where.url)
-    begin = proxy.cut if request.param == "refused" else proxy.hang
-    yield Outage(proxy.url, begin, lambda: proxy.restore(flowing=request.param != "lost"))
-    proxy.close()
+    elif kind == "full":
+        yield Outage(None, lambda them: most_written(them, 1), lambda them: most_written(them, resource.RLIM_INFINITY))
+    elif kind == "stopped":
+        server = request.getfixturevalue("postgres")
+        yield Outage(None, lambda _: server.stop(), lambda _: (server.start(), database.close_database()))
+    else:
+        proxy = Proxy(where.url)
+        begin = proxy.cut if kind == "refused" else proxy.hang
+        yield Outage(proxy.url, lambda _: begin(), lambda _: proxy.restore(flowing=kind != "lost"))
+        proxy.close()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("seconds", [10, 18, 25, 45])
+@pytest.mark.parametrize(
+    ("database_kind", "kind", "seconds"),
+    [
+        ("postgresql", "refused", 10),
+        ("postgresql", "refused", 25),
+        ("postgresql", "hanging", 18),
+        ("postgresql", "lost", 18),
+        ("postgresql", "lost", 45),
+        ("postgresql", "stopped", 18),
+        ("sqlite", "locked", 18),
+        ("sqlite", "locked", 45),
+        ("sqlite", "full", 30),
+    ],
+    indirect=["database_kind"],
+)
 def test_an_outage_costs_no_call_and_no_worker(
-    house: House, target: Target, tmp_path: Path, outage: Outage, seconds: int
+    house: House, target: Target, tmp_path: Path, kind: str, seconds: int, request: pytest.FixtureRequest
 ) -> None:
     """Calls under way when it begins, some that end in it and some after it: each is made once and none is UNKNOWN."""
     database.use_clock(None)
     house.know_groups()
-    kinds = [http(f"{method.lower()}", target.url(f"/{method}"), method=method) for method in ("POST", "PUT", "GET")]
+    kinds = [http(method.lower(), target.url(f"/{method}"), method=method) for method in ("POST", "PUT", "GET")]
     house.publish(runbook("demo", *kinds, http("last", target.url("/last"), method="POST")))
     away = threading.Event()
     target.on_request = lambda _path: time.sleep(len(target.hits) % 7 / 2 if not away.is_set() else 1)
-    with ExitStack() as stack:
+    with outages(kind, house, request) as outage, ExitStack() as stack:
         found = [stack.enter_context(worker(house.rt, tmp_path, target, outage.url)) for _ in range(2)]
-        ids = {worker_id for worker_id, _ in found}
+        ids, processes = {worker_id for worker_id, _ in found}, [process for _, process in found]
         until(lambda: ids <= living(), 60)
         runs = [house.start("demo") for _ in range(12)]
         until(lambda: len(target.hits) >= 8)
         away.set()
-        outage.begin()
+        outage.begin(processes)
         time.sleep(seconds)  # the outage itself
-        outage.end()
+        outage.end(processes)
         more = [house.start("demo") for _ in range(4)]
         until(lambda: all(executions.find(house.rt, run).status.ended for run in runs + more), 90)
-        assert [process.poll() for _, process in found] == [None, None]
+        assert [process.poll() for process in processes] == [None, None]
     logs = "".join(each.read_text() for each in tmp_path.glob("w-*.log"))
     assert {house.status(run) for run in runs + more} == {"SUCCESS"}, logs[-3000:]
     assert max(step.recoveries for run in runs + more for step in house.step_runs(run)) == 0
     assert set(target.seen_keys().values()) == {1}, logs[-3000:]
+    assert len(logs) < 50_000, "the log says it too often"
     for run in runs + more:
         house.check_books(run)
+
+
+def test_a_process_that_finds_no_database_may_be_started_again(tmp_path: Path) -> None:
+    """Its settings are not to blame: `runbook up` starts it until the database answers."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": "postgresql://u@127.0.0.1:9/x"}
+    command = [sys.executable, "-P", "-m", "bot.cli", "worker"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "DATABASE_URL: The bot's database does not answer." in ended.stderr
+    assert "Traceback" not in ended.stderr

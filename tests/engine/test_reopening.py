@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from house import ALICE, CAROL, DAVE, House, Target, gate, http, poll, runbook
+from house import ALICE, CAROL, DAVE, House, Target, gate, hang_up, http, poll, runbook
 from local_server import answer
 from test_flow import branch, loop
 
@@ -214,3 +214,33 @@ def test_what_can_be_retried_is_known_without_trying(house: House, target: Targe
     assert house.run(run) == "FAILED"
     seen = executions.view(house.rt, run)
     assert [step.path for step in reopening.retryable(seen.runbook, seen.steps)] == ["way.b"]
+
+
+def test_a_retry_is_of_the_try_that_was_seen_to_fail(house: House, target: Target) -> None:
+    """Two people see one failure: the second is told, also once the first one's retry has failed too."""
+    target.does["/a"] = [BROKEN, BROKEN, FINE]
+    run = house.begin(http("a", target.url("/a"), method="POST"))
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "a", attempt=1)
+    assert house.run(run) == "FAILED"
+    with pytest.raises(Conflict, match=f"tried again meanwhile by @{CAROL.user_id}: you were shown try 1.*is 2"):
+        controls.retry(house.rt, ALICE, run, "a", attempt=1)
+    with pytest.raises(Conflict, match="tried again meanwhile"):
+        skipping.skip(house.rt, ALICE, run, "a", "not needed", attempt=1)
+    assert (house.run(run), target.paths()) == ("FAILED", ["/a", "/a"])
+    controls.retry(house.rt, ALICE, run, "a", attempt=2)
+    assert (house.run(run), target.paths()) == ("SUCCESS", ["/a"] * 3)
+
+
+def test_an_outcome_is_settled_for_the_try_that_was_looked_at(house: House, target: Target) -> None:
+    """Whoever looked at the target before it was called once more has not seen what came of that."""
+    target.does["/a"] = [hang_up]
+    run = house.begin(http("a", target.url("/a"), method="POST"))
+    house.run(run)
+    controls.resolve(house.rt, CAROL, run, "a", "retry", "It is not there.", attempt=1)
+    house.run(run)
+    for choice in controls.CHOICES:
+        with pytest.raises(Conflict, match=f"tried again meanwhile by @{CAROL.user_id}"):
+            controls.resolve(house.rt, ALICE, run, "a", choice, "It is not there.", attempt=1)
+    controls.resolve(house.rt, ALICE, run, "a", "done", "It is there.", attempt=2)
+    assert (house.run(run), target.paths()) == ("SUCCESS", ["/a", "/a"])

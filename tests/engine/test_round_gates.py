@@ -10,7 +10,7 @@ from local_server import answer
 from test_behind_gates import BROKEN, FINE, SUB, VALUE, WHAT, act, acted, approve, child, open_gates
 from test_flow import branch, loop
 
-from engine import approvals, controls, replaying, skipping
+from engine import approvals, controls, executions, replaying, skipping
 from engine.errors import Conflict
 from storage.states import Decision
 
@@ -178,3 +178,115 @@ def test_a_replay_whose_gates_are_rejected_cleans_up(house: House, target: Targe
     house.advance(again)
     approvals.vote(house.rt, DAVE, again, None, Decision.REJECT, "no")
     assert (house.run(again, 5 * MINUTE), target.paths()[-1]) == ("FAILED", "/tidy")
+
+
+COOL = {"id": "cool", "type": "delay", "with": {"for": "40s"}}
+RISK = {"type": "object", "properties": {"risky": {"type": "boolean"}}}
+
+
+def ask(house: House, who: Any, reason: str) -> str:
+    return executions.start(house.rt, who, "demo", {}, trigger="test", reason=reason, incident={"case": reason}).id
+
+
+@pytest.mark.parametrize("kind", ["branch", "loop", "inner"])
+def test_a_replay_for_another_reason_takes_no_way_over_that_it_would_not_go(
+    house: House, target: Target, kind: str
+) -> None:
+    """What a run is asked for decides, too; a gate is asked, and a container is not taken over."""
+    drop = "execution.reason == 'drop'"
+    holder = {
+        "branch": branch("way", drop, [gate("ok")]),
+        "loop": loop("way", gate("ok"), items="{{ [1] if execution.reason == 'drop' else [] }}"),
+        "inner": branch("way", "true", [gate("ok", if_=drop)]),
+    }[kind]
+    house.publish(runbook("demo", holder, act(target)))
+    run = ask(house, CAROL, "backup")
+    assert house.run(run) == "SUCCESS"
+    if kind != "inner":
+        with pytest.raises(Conflict, match="another way at way"):
+            replaying.replay(house.rt, CAROL, run, start_from="act", reason="drop")
+        return
+    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="drop").id
+    assert (house.run(again), open_gates(house, again)) == ("WAITING", ["way.ok"])
+    approve(house, again)
+    assert house.run(again) == "SUCCESS"
+
+
+def test_a_replay_remembers_what_was_settled_by_hand(house: House, target: Target) -> None:
+    """It takes the step over, and the word that was said of it."""
+    target.does["/risk"] = [hang_up]
+    run = house.begin(http("risk", target.url("/risk"), method="POST"), gate("ok", if_=RISKY), act(target))
+    house.run(run)
+    controls.resolve(house.rt, CAROL, run, "risk", "done", "so")
+    house.run(run)
+    controls.cancel(house.rt, CAROL, run)
+    house.run(run)
+    again = replaying.replay(house.rt, CAROL, run, start_from="ok", reason="x").id
+    assert (house.run(again), open_gates(house, again), acted(target)) == ("WAITING", ["ok"], [])
+
+
+def test_a_hand_reaches_from_a_run_into_the_child_that_it_gives_values(house: House, target: Target) -> None:
+    """The child's gate is asked, although its parameter says no."""
+    house.publish(runbook("child", gate("ok", if_="params.risky"), act(target), parameters=RISK))
+    sub = {"id": "sub", "type": "runbook", "with": {"id": "child", "params": {"risky": "{{ " + RISKY + " }}"}}}
+    run = house.begin(COOL, http("risk", target.url("/risk")), sub)
+    house.advance(run)
+    skipping.skip(house.rt, CAROL, run, "risk", "no need")
+    house.clock.tick(MINUTE)
+    house.sweep()
+    assert (open_gates(house, child(house, run)), acted(target)) == (["ok"], [])
+
+
+@pytest.mark.parametrize("how", ["skipped", "settled"])
+def test_a_hand_reaches_from_a_child_into_the_run_that_takes_its_outputs(
+    house: House, target: Target, how: str
+) -> None:
+    """The run's gate is asked."""
+    target.does["/risk"] = [hang_up]
+    risk = http("risk", target.url("/risk"), method="POST")
+    house.publish(runbook("child", COOL, risk, outputs={"risky": "{{ " + RISKY + " }}"}))
+    run = house.begin(SUB, gate("ok", if_="steps.sub.outputs.outputs.risky"), act(target))
+    started = child(house, run)
+    if how == "skipped":
+        skipping.skip(house.rt, CAROL, started, "risk", "no need")
+    house.clock.tick(MINUTE)
+    house.sweep()
+    if how == "settled":
+        controls.resolve(house.rt, CAROL, started, "risk", "done", "so")
+    house.run(started)
+    assert (house.run(run), open_gates(house, run), acted(target)) == ("WAITING", ["ok"], [])
+
+
+def test_other_parameters_ask_no_child_by_values_that_were_for_the_old_ones(house: House, target: Target) -> None:
+    """They decide whether its gate is asked: the retry is refused."""
+    risk_of(target)
+    house.publish(runbook("child", gate("ok", if_="params.risky"), parameters=RISK))
+    values = {"risky": "{{ steps.risk.outputs.json.risky }}"}
+    sub = {"id": "sub", "type": "runbook", "with": {"id": "child", "params": values}}
+    risk = http("risk", target.url("/risk?what={{ params.what }}"))
+    run = house.begin(risk, sub, http("look", target.url("/look")), act(target, VALUE), parameters=WHAT)
+    house.run(child(house, run))
+    assert house.run(run) == "FAILED"
+    with pytest.raises(Conflict, match="another way at sub"):
+        controls.retry(house.rt, CAROL, run, "look", {"what": "drop"})
+
+
+def test_time_that_ran_out_in_a_pause_leads_past_no_gate(house: House, target: Target) -> None:
+    """Somebody paused."""
+    house.publish(runbook("child", {"id": "hear", "type": "wait", "with": {"key": "k"}}))
+    sub = {**SUB, "timeout": "5m", "continue_on_error": True}
+    run = house.begin(sub, gate("ok", if_="steps.sub.outputs.outputs.hear | default(false)"), act(target))
+    controls.pause(house.rt, CAROL, child(house, run))
+    house.clock.tick(6 * MINUTE)
+    house.sweep()
+    assert (house.run(run), open_gates(house, run), acted(target)) == ("WAITING", ["ok"], [])
+
+
+def test_a_cancel_leads_past_no_gate_in_cleanup(house: House, target: Target) -> None:
+    """What the gate's condition reads did not run because somebody cancelled."""
+    clean = [gate("ok", if_=RISKY), act(target)]
+    run = house.begin(COOL, http("risk", target.url("/risk")), **{"finally": clean})
+    house.advance(run)
+    controls.cancel(house.rt, CAROL, run)
+    house.run(run, MINUTE)
+    assert (open_gates(house, run), acted(target)) == (["ok"], [])

@@ -30,6 +30,11 @@ steps:
   - {{id: backup, type: http, with: {{url: "TARGET/hosts/health/checkout"}}}}
   - {{id: act, type: message, with: {{text: Done.}}}}
 """,
+    "long": f"""
+steps:
+  - {GATE.replace("MIN", "1")}
+  - {{id: sql, type: http, with: {{url: "TARGET/hosts/health/a", method: POST, json: "{"SELECT 1; " * 130}DROP me"}}}}
+""",
     "held": """
 steps:
   - {id: hear, type: wait, with: {key: "go-{{ execution.id }}"}}
@@ -349,3 +354,16 @@ def test_an_offer_is_taken_back_and_an_approver_who_takes_over_has_no_vote(bot: 
 def test_slack_found_nothing_to_complain_about(bot: Stage) -> None:
     """Over all that was done here, Slack refused no call and missed no ack."""
     assert bot.get("problems") == []
+
+
+def test_a_long_gate_is_opened_before_it_is_decided(bot: Stage) -> None:
+    """Its message has no vote and says how much is missing; the window behind it shows the end, and decides."""
+    run = bot.start("run long")
+    gate = wait_for(lambda: bot.find(lambda message: "not shown here" in shown(message) and run in shown(message)))
+    assert "DROP me" not in shown(gate)
+    assert "gate.approve" not in str(gate["blocks"])
+    bot.click("gate.review", DAVE, gate["ts"])
+    window = bot.form(DAVE)
+    assert "DROP me" in "\n".join(texts(window["blocks"]))
+    bot.post("click", user=DAVE, view_id=window["id"], action_id="gate.approve")
+    wait_for(lambda: executions.view(bot.rt, run).gates[0].votes)

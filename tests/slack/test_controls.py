@@ -158,6 +158,35 @@ def test_a_failed_step_is_tried_again_with_other_parameters(bot: Stage) -> None:
     told(bot, card["ts"], "with other parameters", "Looked at checkout.")
 
 
+def test_a_button_of_an_earlier_failure_has_nothing_tried_again(bot: Stage) -> None:
+    """Carol's retry has failed as well when Alice clicks what she saw before it."""
+    run = bot.start("run fragile")
+    card = until(bot, run, "· Failed")
+    (old,) = [
+        each["value"]
+        for row in card["blocks"]
+        for each in row.get("elements", [])
+        if each.get("action_id") == "run.retry"
+    ]
+    assert "goes on from" in clicked(bot, "run.retry", CAROL, card["ts"])
+
+    def failed_again() -> bool:
+        view = executions.view(bot.rt, run)
+        return view.execution.status == "FAILED" and max(step.attempts for step in view.steps) == 2
+
+    wait_for(failed_again)
+    before = len(bot.private(ALICE))
+    bot.door.dispatch(
+        {
+            "type": "block_actions", "user": {"id": ALICE}, "channel": {"id": CHANNEL}, "trigger_id": "1.1",
+            "actions": [{"type": "button", "action_id": "run.retry", "block_id": "b", "value": old}],
+        },
+        None,
+    )  # fmt: skip
+    assert "was tried again meanwhile" in shown(wait_for(lambda: bot.private(ALICE)[before:])[0])
+    assert failed_again()
+
+
 def test_a_step_is_skipped_by_form_and_by_word(bot: Stage) -> None:
     """The form offers the steps that can be skipped and wants a reason; a gate is not among them."""
     run = bot.start("run fragile service=nowhere")

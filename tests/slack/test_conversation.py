@@ -140,7 +140,7 @@ def test_the_list_is_narrowed_by_team_and_status(bot: Stage) -> None:
 
 def test_questions_are_answered(bot: Stage) -> None:
     """help, list, show, diff, runs and status say what they promise."""
-    assert "/runbook run ID" in bot.say("help")
+    assert "`run` Run a runbook" in bot.say("help")
     assert "Drain a service" in bot.say("list drain")
     assert "No runbook fits" in bot.say("list nothing-like-this")
     assert "one of checkout, basket" in bot.say("show drain")

@@ -149,7 +149,7 @@ def test_all_doors_refuse_the_same(bot: Stage, rest: Rest) -> None:
         ("admin approve drain@1", "POST /runbooks/drain/approve", {"version": 1}),
         ("admin verify", "GET /audit/chain", None),
         ("incident open", "POST /incidents", {"channel": CHANNEL}),
-        ("admin deprecate drain@1", "POST /runbooks/drain/deprecate", {"version": 1}),
+        ('admin deprecate drain@1 reason="x"', "POST /runbooks/drain/deprecate", {"version": 1, "reason": "x"}),
         ("admin rollback drain", "POST /runbooks/drain/rollback", None),
     ]
     differ = []

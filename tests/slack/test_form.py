@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import runbook
 
+from bot.grammar import parse, quote
 from bot.simulator.blocks import check_view
+from bot.simulator.form import initial_values
 from bot.slack import modals
-from bot.slack.form_values import read_parameters, read_reason
+from bot.slack.form_values import read_parameters, read_reason, survives
 from bot.slack.ids import RunForm, decode
-from bot.slack.views.fields import Choice, suggestions
+from bot.slack.views.fields import Choice, properties, suggestions
 from bot.slack.views.form import run_form
 from engine.definition import parameters
 from engine.errors import InvalidParameters
@@ -274,3 +276,194 @@ ANY = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.
 def test_whatever_was_typed_the_form_opens(values: dict[str, Any]) -> None:
     """No value from a command makes a form that Slack refuses."""
     drawn(values, {name: str(value) for name, value in values.items()})
+
+
+def form_of(schema: dict[str, Any], values: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """A runbook with one parameter `it`, its form, and what Slack sends where nobody touches that."""
+    book = runbook({"type": "object", "properties": {"it": schema}})
+    view = run_form(book, REF, values or {}, "", {})
+    assert check_view(view) == []
+    return book, view, initial_values(view["blocks"])
+
+
+def emptied(state: dict[str, Any]) -> dict[str, Any]:
+    """What Slack sends where everything was cleared."""
+    return {
+        block: {action: {k: v if k == "type" else [] if isinstance(v, list) else None for k, v in entry.items()}
+                for action, entry in inner.items()}
+        for block, inner in state.items()
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schema", "empty"),
+    [
+        ({"type": "string", "default": "x"}, ""),
+        ({"type": ["string", "null"], "default": "x"}, None),
+        ({"type": ["integer", "null"], "default": 7}, None),
+        ({"type": "array", "default": ["eu", "us"], "items": {"enum": ["eu", "us", "ap"]}}, []),
+        ({"type": "array", "default": ["a"], "items": {"type": "string"}}, []),
+        ({"type": "array", "default": ["U0CAROL01"], "items": {"type": "string", "format": "user"}}, []),
+        ({"type": "object", "default": {"a": 1}}, {}),
+    ],
+)
+def test_what_was_cleared_is_empty(schema: dict[str, Any], empty: Any) -> None:
+    """Never the default, which is what leaving it out would mean."""
+    book, _, state = form_of(schema)
+    assert parameters.validate(book.parameters, read_parameters(book, emptied(state))) == {"it": empty}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "default": 7},
+        {"type": "number", "default": 0.5},
+        {"type": "boolean", "default": True},
+        {"type": "string", "enum": ["a", "b"], "default": "a"},
+        {"type": "string", "format": "date", "default": "2026-01-02"},
+        {"type": "string", "format": "date-time", "default": "1970-01-01T00:00:00Z"},
+        {"type": "string", "format": "user", "default": "U0CAROL01"},
+        {"type": "string", "minLength": 1, "default": "x"},
+        {"type": "array", "minItems": 1, "default": ["eu"], "items": {"enum": ["eu", "us"]}},
+    ],
+)
+def test_what_cannot_be_empty_is_refused_beside_its_field(schema: dict[str, Any]) -> None:
+    """A number, a choice or a date that was cleared does not become its default unseen."""
+    book, _, state = form_of(schema)
+    with pytest.raises(InvalidParameters) as found:
+        parameters.validate(book.parameters, read_parameters(book, emptied(state)))
+    assert list(found.value.fields) == ["it"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "string", "format": "date-time"}, "1970-01-01T00:00:00Z"),
+        ({"type": "string", "format": "date-time"}, "2026-01-02T03:04:05.678+02:00"),
+        ({"type": "string", "format": "date-time"}, "0001-01-01T00:00:00+23:00"),
+        ({"type": "string", "format": "date-time"}, "2026-01-02t03:04:05z"),
+        ({"type": "string", "format": "time"}, "09:15:30+02:00"),
+        ({"type": "string", "format": "time"}, "09:15"),
+        ({"type": "string", "format": "date"}, "2026-02-28"),
+        ({"type": "string", "format": "uri"}, "urn:isbn:0451450523"),
+        ({"type": "string", "format": "channel"}, "D0CAROL01"),
+        ({"type": "array", "items": {"type": "string", "format": "user"}}, ["U12", "U0CAROL01"]),
+        ({"type": "string", "enum": ["M", "m"]}, "m"),
+        ({"enum": ["1", 1, 1.5, True, None, "true"]}, 1),
+        ({"enum": ["1", 1]}, "1"),
+        ({"type": "array", "items": {"enum": ["a", "b", "A"]}}, ["b", "A", "a"]),
+        ({"type": "number"}, 4),
+        ({"type": "number"}, 1e-7),
+        ({"type": "number"}, 0.1),
+        ({"type": "integer"}, 9007199254740993),
+        ({"type": ["integer", "string"]}, "5"),
+        ({"type": ["integer", "string"]}, "v5"),
+        ({"type": ["integer", "string"]}, 5),
+        ({"type": "string"}, "two\nlines"),
+        ({"type": "string"}, "  spaces "),
+        ({"type": "string"}, "x" * 5000),
+        ({"type": "array", "items": {"type": "string"}}, ["a,b", "", " c", "7"]),
+        ({"type": "array"}, [1, "1", None, 1.5]),
+        ({"type": "object"}, {"a": [1.0, "x" * 4000]}),
+        ({}, "[1]"),
+    ],
+)
+@pytest.mark.parametrize("how", ["default", "given"])
+def test_what_was_not_touched_comes_back_as_it_was(schema: dict[str, Any], value: Any, how: str) -> None:
+    """Of the same type and letter by letter, be it a default or what was typed before the form opened."""
+    comes_back(schema, value, how)
+
+
+def comes_back(schema: dict[str, Any], value: Any, how: str) -> None:
+    if how == "default":
+        book, _, state = form_of({**schema, "default": value})
+        known = {}
+    else:
+        book, _, state = form_of(schema, {"it": value})
+        known = {} if survives(properties(book)["it"], value) else {"it": value}
+    found = parameters.validate(book.parameters, read_parameters(book, state, known))
+    assert repr(found) == repr({"it": value})
+
+
+SCALARS = {
+    "string": st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    "integer": st.integers(-(10**17), 10**17),
+    "number": st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**15), 10**15),
+    "boolean": st.booleans(),
+}
+FORMATTED = {
+    "date": st.dates().map(str),
+    "time": st.times().map(str),
+    "date-time": st.builds(
+        lambda at, zone: at.isoformat() + zone, st.datetimes(), st.sampled_from(["Z", "z", "+02:00"])
+    ),
+    "user": st.from_regex(r"\A[UW][A-Z0-9]{2,20}\Z"),
+    "channel": st.from_regex(r"\A[CDG][A-Z0-9]{2,20}\Z"),
+}
+
+
+@st.composite
+def parameter(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
+    """A parameter's schema, and a value that it takes."""
+    match draw(st.sampled_from(["scalar", "format", "enum", "list", "formatted list", "enum list", "either"])):
+        case "scalar":
+            kind = draw(st.sampled_from(sorted(SCALARS)))
+            return {"type": kind}, draw(SCALARS[kind])
+        case "format":
+            name = draw(st.sampled_from(sorted(FORMATTED)))
+            return {"type": "string", "format": name}, draw(FORMATTED[name])
+        case "enum":
+            found = draw(st.lists(st.text(min_size=1) | st.integers(), min_size=1, unique_by=repr, max_size=5))
+            return {"enum": found}, draw(st.sampled_from(found))
+        case "list":
+            kind = draw(st.sampled_from(sorted(SCALARS)))
+            return {"type": "array", "items": {"type": kind}}, draw(st.lists(SCALARS[kind], min_size=1, max_size=5))
+        case "formatted list":
+            name = draw(st.sampled_from(sorted(FORMATTED)))
+            values = draw(st.lists(FORMATTED[name], min_size=1, max_size=4))
+            return {"type": "array", "items": {"type": "string", "format": name}}, values
+        case "enum list":
+            found = draw(st.lists(st.text(min_size=1), min_size=1, unique=True, max_size=5))
+            values = draw(st.lists(st.sampled_from(found), min_size=1, max_size=4))
+            return {"type": "array", "items": {"type": "string", "enum": found}}, values
+    kinds = draw(st.lists(st.sampled_from(sorted(SCALARS)), min_size=2, max_size=3, unique=True))
+    return {"type": kinds}, draw(SCALARS[draw(st.sampled_from(kinds))])
+
+
+@settings(max_examples=150, deadline=None)
+@given(parameter(), st.sampled_from(["default", "given"]))
+def test_any_value_comes_back_from_a_form(made: tuple[dict[str, Any], Any], how: str) -> None:
+    """Whatever a parameter is, opening a form for another one changes nothing of it."""
+    comes_back(*made, how)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_comes_through_a_command(text: str) -> None:
+    """Quoted by the one rule, a text arrives letter by letter."""
+    line = f"run x it={quote(text)}".replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert parse(line).options["it"] == text
+
+
+def labels(view: dict[str, Any]) -> list[tuple[str, str]]:
+    options = inputs(view)["it"]["element"]["options"]
+    return [(one["text"]["text"], one.get("description", {}).get("text", "")) for one in options]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/checkout/{n}" for n in ("a1", "b2")],
+        [f"{'x' * 60}{n}{'y' * 200}" for n in ("a", "b")],
+        ["x" * 120 + n + "y" * 120 for n in ("a", "b")],
+        ["a  b", "a b"],
+        ["1", 1, 1.0],
+        ["a\u200b", "a"],
+        ["x" * 300 + n + "x" * 300 for n in "abc"],
+    ],
+)
+def test_options_are_told_apart(values: list[Any]) -> None:
+    """No two options of a menu look alike, however long they are and wherever they differ."""
+    _, view, _ = form_of({"enum": values})
+    assert len(set(labels(view))) == len(values)
+    assert all(len(text) <= 75 and len(rest) <= 75 for text, rest in labels(view))

@@ -23,6 +23,20 @@ parameters:
 steps:
   - {id: say, type: message, with: {text: "{{ params.host }}"}}
 """.replace("HOSTS", ", ".join(f"host-{number}" for number in range(150))),
+    "cleared": """
+parameters:
+  type: object
+  required: [who]
+  properties:
+    who: {type: string}
+    zones: {type: array, minItems: 1, default: [eu, us, ap], items: {enum: [eu, us, ap]}}
+    note: {type: string, default: noted}
+    size: {type: integer, default: 3}
+    since: {type: string, format: date-time, default: "1970-01-01T00:00:00Z"}
+    at: {type: string, format: time}
+steps:
+  - {id: say, type: message, with: {text: "n={{ params.note }} s={{ params.since }} a={{ params.at }}"}}
+""",
     "long": f"""
 risk: high
 parameters:
@@ -105,6 +119,19 @@ def test_a_form_of_two_parts_keeps_what_was_filled_in(bot: Stage) -> None:
     assert submit(bot, second, **{"param:last": "bye"})["response_action"] is None
     card = card_of_next_run(bot, before)
     wait_for(lambda: any("42 bye" in line for line in bot.in_thread(card["ts"])))
+
+
+def test_what_was_cleared_never_comes_back(bot: Stage) -> None:
+    """A list, a number and a text with defaults: empty where that is right, else refused beside its field."""
+    form = opened(bot, "run cleared at=09:15:30+02:00")
+    wrong = submit(bot, form, **{"param:who": "me", "param:zones": [], "param:size": "", "param:note": ""})
+    assert set(wrong["errors"]) == {"param:size"}
+    wrong = submit(bot, form, **{"param:size": "4"})
+    assert set(wrong["errors"]) == {"param:zones"}
+    before = len(bot.private())
+    assert submit(bot, form, **{"param:zones": ["us"]})["response_action"] is None
+    card = card_of_next_run(bot, before)
+    wait_for(lambda: any("n= s=1970-01-01T00:00:00Z a=09:15:30+02:00" in line for line in bot.in_thread(card["ts"])))
 
 
 def test_slack_found_nothing_to_complain_about(bot: Stage) -> None:

@@ -79,9 +79,11 @@ def test_the_tab_shows_what_concerns_this_person(bot: Stage) -> None:
     admin = said_by(opened(bot, ALICE, run))
     assert "✋ *sign-off* of `careful@1`" in admin
     assert "needs 2 more approvals" in admin
+    assert "`spare-0@1` by an unknown author" in admin
+    assert "More drafts wait: `/runbook admin approve`" in admin
     assert "You have started nothing lately." in admin
     mine = opened(bot, CAROL, run)
-    assert "No gate waits for your decision." in said_by(mine)
+    assert "No gate and no draft waits for your decision." in said_by(mine)
     assert said_by(mine).count(run) == 2, "among my runs and those of the last hour"
     assert len(mine["blocks"]) <= 100
     bot.say(f"cancel {run}")
@@ -130,7 +132,7 @@ def test_a_gate_is_reviewed_and_decided_from_the_tab(bot: Stage) -> None:
     assert "/hosts/restart/checkout" in said_by(review)
     use(bot, ALICE, review, "gate.approve")
     wait_for(lambda: "needs 2 approvals, has 1" in said_by(bot.form(ALICE)))
-    home(bot, ALICE, "No gate waits for your decision.")
+    wait_for(lambda: (v := home(bot, ALICE)) and "gate.review" not in str(v) and v)
     use(bot, DAVE, opened(bot, DAVE, run), "gate.review")
     use(bot, DAVE, bot.form(DAVE), "gate.reject")
     asked = wait_for(lambda: (f := bot.form(DAVE)) and f["callback_id"] == "form.reject" and f)

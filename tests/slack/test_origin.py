@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from stage import ALICE, CAROL, CHANNEL, Stage
+from stage import ALICE, CAROL, CHANNEL, Stage, wait_for
 
 from bot.simulator.delivery import payloads
 from bot.simulator.directory import APP_ID, CHANNELS, OTHER_TEAM_ID, TEAM_ID
@@ -85,3 +85,19 @@ def test_what_is_ours_passes(bot: Stage) -> None:
         sent = {key: value for key, value in whole.items() if key not in left_out}
         answer = bot.post("deliver", kind="slash_commands", payload=sent)
         assert "another workspace" not in json.dumps(answer["body"])
+
+
+def test_an_edit_runs_nothing(bot: Stage) -> None:
+    """An edited mention arrives anew, with an event id of its own: it was answered when it was said."""
+    inner = {"type": "app_mention", "user": CAROL, "channel": CHANNEL}
+    edited = {"ts": "11.2", "text": "<@U0BOT0001> list", "edited": {"user": CAROL, "ts": "12.2"}}
+    before = len(bot.get("calls"))
+    assert bot.post("deliver", kind="events_api", payload=payloads.event(inner | edited))["ok"]
+    said = {"ts": "13.2", "text": "<@U0BOT0001> list"}
+    assert bot.post("deliver", kind="events_api", payload=payloads.event(inner | said))["ok"]
+
+    def answered(ts: str) -> bool:
+        return any(call["args"].get("thread_ts") == ts for call in bot.get("calls")[before:])
+
+    wait_for(lambda: answered("13.2"))
+    assert not answered("11.2")

@@ -64,6 +64,42 @@ def test_the_cards_button_leads_to_the_page(bot: Stage, run: str, browser: httpx
     assert browser.get("/runbooks").text.count('class="runbook"') == 2
 
 
+def test_runs_and_runbooks_are_found_and_turned(
+    bot: Stage, run: str, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what they are; a part at a time; nothing that is typed comes alive."""
+
+    def page(address: str) -> str:
+        return browser.get(address, headers=cookie(bot, CAROL)).text
+
+    assert f'href="/executions/{run}"' in page("/executions?runbook=drain&status=success&mine=yes")
+    assert "No run fits." in page("/executions?status=open&runbook=drain")
+    assert browser.get("/executions?cursor=nonsense", headers=cookie(bot, CAROL)).status_code == 409
+    assert browser.get("/executions", headers=cookie(bot, GUEST)).status_code == 403
+    assert 'class="runbook" id="drain"' in page("/runbooks?text=service&status=approved")
+    assert "No runbook fits." in page(f"/runbooks?text={HOSTILE}")
+    assert "<script>alert" not in page(f"/runbooks?text={HOSTILE}&tag={HOSTILE}")
+    monkeypatch.setattr("bot.page.catalogue.PAGE", 1)
+    first, last = page("/runbooks?page=0"), page("/runbooks?page=99")
+    assert 'href="/runbooks?&amp;page=2"' in first
+    assert 'id="careful"' in first
+    assert 'id="drain"' in last
+    monkeypatch.setattr("bot.page.runs.PAGE", 1)
+    second = bot.start("run drain service=basket")
+    wait_for(lambda: "Succeeded" in shown(bot.card(second)))
+    older = re.search(r'href="(/executions\?[^"]*cursor=[^"]+)"', page("/executions?status=success"))
+    assert older, "there is an older one"
+    assert run in page(older[1].replace("&amp;", "&"))
+
+
+def test_the_keyboard_reaches_what_scrolls(bot: Stage, run: str, browser: httpx.Client) -> None:
+    """The list of what happened takes the focus and has a name."""
+    page = browser.get(f"/executions/{run}", headers=cookie(bot, CAROL)).text
+    (listing,) = re.findall(r'<ol class="events"[^>]*>', page)
+    assert 'tabindex="0"' in listing
+    assert "aria-label=" in listing
+
+
 def test_what_people_and_machines_wrote_is_text(bot: Stage, run: str, browser: httpx.Client) -> None:
     """It stands on the page as it was written, and no browser takes it for anything else."""
     page = browser.get(f"/executions/{run}", headers=cookie(bot, CAROL)).text

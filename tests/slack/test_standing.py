@@ -17,7 +17,7 @@ from bot.manual import example_of
 from bot.page import links
 from bot.simulator.directory import PEOPLE
 from bot.slack import actions
-from bot.slack.ids import Action, Form, GateRef, RunRef, Shortcut, StepRef, VersionRef, encode
+from bot.slack.ids import Action, Form, GatePage, GateRef, RunRef, Shortcut, StepRef, VersionRef, encode
 from bot.verbs import VERBS
 from engine import catalog, executions, tokens
 from engine import people as known
@@ -36,7 +36,7 @@ SENTENCES = {
 }
 OPENING = {
     Action.SKIP, Action.REJECT, Action.REVIEW, Action.RETRY, Action.MARK_DONE, Action.MARK_FAILED, Action.DEPRECATE,
-    Action.OPEN_FORM,
+    Action.OPEN_FORM, Action.REVIEW_PAGE,
 }  # fmt: skip
 """The buttons that open a form which is of use only to who may do what it is for."""
 
@@ -185,8 +185,9 @@ def test_no_form_opens_for_who_may_not_do_what_it_is_for(bot: Stage, run: str) -
         Action.SKIP: RunRef(run), Action.REJECT: GateRef(run, gate.path, gate.digest),
         Action.REVIEW: GateRef(run, gate.path, gate.digest), Action.DEPRECATE: VersionRef("drain", 1, shown.digest),
         Action.OPEN_FORM: VersionRef("drain", 1, shown.digest),
+        Action.REVIEW_PAGE: GatePage(run, gate.path, gate.digest, 0),
     }  # fmt: skip
-    values = {action: encode(refs.get(action, StepRef(run, "restart"))) for action in OPENING}
+    values = {action: encode(refs.get(action, StepRef(run, "restart", 1))) for action in OPENING}
     refused(bot, [clicked(action, value) for action, value in values.items()], "Only ")
 
 

@@ -21,7 +21,7 @@ from bot.simulator.blocks import check_blocks, check_view
 from bot.slack.ids import DeprecateForm, HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, reminder, story, thread, why
 from bot.slack.views import asked as asked_post
-from bot.slack.views.gate import gate_post
+from bot.slack.views.gate import gate_blocks, gate_post, parts
 from bot.slack.views.home import HomeContent, home_view
 from bot.slack.views.parts import Message, said
 from engine.access import Gate, Verdict
@@ -121,7 +121,7 @@ def all_views(text: str) -> list[Message]:
         errors.refusal(InvalidParameters({text: text, "": text}), "/runbook"),
         errors.refusal(InvalidDefinition([Problem(text, 1, 1, text)]), "/runbook"),
         errors.misunderstood(GrammarError(text, "run ID"), "/runbook"),
-        errors.refusal(NotAllowed(text, (text, "U0ALICE01", "S0ONCALL")), "/runbook", "0a1b2c3d"),
+        errors.refusal(NotAllowed(text, (text, "U0ALICE01", "S0ONCALL")), "/runbook"),
         *words_of_the_channel(text, name),
     ]
 
@@ -633,6 +633,56 @@ def test_a_gate_says_what_every_kind_of_step_would_do() -> None:
     assert "more characters are not shown here" in words(check(gate_post(gate(preview=[nested]))))
 
 
+LONG_STATEMENT = "SELECT 1; " * 130 + "DELETE FROM audit"
+
+
+@pytest.mark.parametrize(
+    "given_gate",
+    [
+        {"preview": [{"step": "sql", "kind": "http", "method": "POST", "url": "https://a/", "json": LONG_STATEMENT}]},
+        {"message": LONG_STATEMENT},
+        {"preview": [{"step": f"s{n}", "kind": "http", "url": "https://a/", "json": "x" * 500} for n in range(300)]},
+        {"preview": [{"step": "sql", "kind": "http", "url": "https://a/" + "x" * 2000}]},
+    ],
+)
+def test_nobody_votes_on_what_was_not_opened(given_gate: dict[str, Any]) -> None:
+    """A message that leaves something out says how much and has no vote; all of it is in the window that it opens."""
+    cut_off = gate(**given_gate)
+    for drawn in (
+        gate_post(cut_off),
+        Message("card", tuple(block.to_dict() for block in gate_blocks(cut_off, brief=True))),
+    ):
+        told = words(check(drawn))
+        count = re.search(r"\*([\d,]+) more characters are not shown here", told)
+        assert count is not None
+        assert int(count[1].replace(",", "")) > 100
+        assert buttons(drawn.blocks) == ["gate.review"]
+    found: list[str] = []
+    for page in range(len(parts(cut_off.approval))):
+        window = form.gate_form(cut_off, "U0CAROL01", page=page)
+        assert check_view(window) == []
+        last = page == len(parts(cut_off.approval)) - 1
+        assert buttons(window["blocks"]) == (["gate.approve", "gate.reject"] if last else ["gate.part"])
+        found += [block["text"]["text"][4:-4] for block in window["blocks"] if "```" in str(block.get("text"))]
+    whole = "".join(found)
+    shown = [str(value) for each in given_gate.get("preview", []) for value in each.values()]
+    assert all(value in whole for value in [given_gate.get("message", ""), *shown])
+
+
+def test_what_is_short_is_decided_in_its_message() -> None:
+    """Nothing is left out, so the buttons stand below it, and texts are shown as they are sent."""
+    short = gate(preview=[{"step": "s", "kind": "http", "url": "https://a/", "json": "a  b\n\u202e c"}])
+    shown = gate_post(short)
+    assert buttons(shown.blocks) == ["gate.approve", "gate.reject"]
+    assert r'json: "a  b\n' in words(shown)
+    assert "\u202e" not in words(shown)
+    assert "202e" in words(shown).lower()
+
+
+def buttons(blocks: Any) -> list[str]:
+    return [each["action_id"] for block in blocks if block["type"] == "actions" for each in block["elements"]]
+
+
 def test_a_diff_is_shown_whole_or_says_that_it_is_not() -> None:
     """No line of a change hides behind a cut, however it is written."""
     diff = "\n".join(f"+{'&' * 300}{n}" for n in range(8))
@@ -759,7 +809,7 @@ def test_the_short_forms_are_valid() -> None:
     """The two small modals, and what takes a form's place, are views that Slack takes."""
     for shown in (
         form.reject_form(RejectForm("R-7K2M9Q", "sign-off", "sha256:abc", "C0INC0001")),
-        form.resolve_form(ResolveForm("R-7K2M9Q", "restart", "done", "C0INC0001")),
+        form.resolve_form(ResolveForm("R-7K2M9Q", "restart", 1, "done", "C0INC0001")),
         form.skip_form(SkipForm("R-7K2M9Q", "C0INC0001"), [f"each[{n}].check" for n in range(200)] + ["x" * 200]),
         form.skip_form(SkipForm("R-7K2M9Q", "C0INC0001"), ["restart"]),
         form.refused_view("Not possible", "This is over."),

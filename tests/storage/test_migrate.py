@@ -117,10 +117,10 @@ def more(empty: Settings, database_kind: str, monkeypatch: pytest.MonkeyPatch) -
         pytest.skip("PostgreSQL has tools of its own for this")
     migrate.migrate()
     good = migrate.migrations()
-    added = Migration(len(good) + 1, "more", "CREATE TABLE more (id {bigint});")
+    added = Migration(good[-1].number + 1, "more", "CREATE TABLE more (id {bigint});")
     monkeypatch.setattr(migrate, "migrations", lambda: [*good, added])
     path = Path(proxy.obj.database)
-    return path.with_name(f"{path.stem}.at-{len(good):04d}.before-{len(good) + 1:04d}.db")
+    return path.with_name(f"{path.stem}.at-{good[-1].number:04d}.before-{added.number:04d}.db")
 
 
 def _kept(copy: Path) -> list[str]:

@@ -346,7 +346,7 @@ def test_only_what_has_ended_can_be_read(shapes: list[object], data: st.DataObje
     reader, target = data.draw(st.sampled_from(ids)), data.draw(st.sampled_from(ids))
     before = seen_before(main, reader, frozenset())
     assert before is not None
-    mark(main, reader, f"steps.{target}.outputs | default(0)")
+    mark(main, reader, f"steps.{target}.outputs | default(false)")
     examined = examine(json.dumps({"apiVersion": "runbook/v1", "id": "x", "name": "X", "steps": main}).encode(), "f")
     assert (examined.runbook is not None) == (target in before), examined.problems
 
@@ -374,3 +374,35 @@ def mark(siblings: list[dict[str, object]], reader: str, condition: str) -> None
         if step["id"] == reader:
             step["if"] = condition
         mark(bodies(step), reader, condition)
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("'yes'", "this is text"),
+        ("1", "this is a number"),
+        ("params.count", "`params.count` is a number"),
+        ("not params.name", "`params.name` is text"),
+        ("params.on and params.hosts", "`params.hosts` is a list"),
+        ("params.name | default('false')", "this is text"),
+        ("execution.reason", "`execution.reason` is text"),
+        ("params.name | length", "this is a number"),
+        ("steps.a.outputs", "`steps.a.outputs` is a mapping, or not there"),
+        ("true if params.on else 'no'", "this is text"),
+    ],
+)
+def test_what_can_be_no_condition_is_found_beforehand(condition: str, told: str) -> None:
+    """Only true and false count, so whatever is certain to be neither is a mistake of the file."""
+    parameters = """
+parameters:
+  type: object
+  properties:
+    {on: {type: boolean}, count: {type: integer}, name: {type: string}, hosts: {type: array}, open: {}}
+"""
+
+    def found(asked: str) -> list[str]:
+        return problems(steps(f"{{id: a, {H}}}", f"{{id: b, if: {json.dumps(asked)}, {H}}}") + parameters)
+
+    assert [told in message and "must be true or false" in message for message in found(condition)] == [True]
+    for fine in ("params.on", "params.open", "steps.a.outputs.json.ok", "params.name == 'x' or not params.on"):
+        assert found(fine) == []

@@ -393,13 +393,28 @@ def test_references_of_conditions() -> None:
         ({"field": "params.service", "operator": "matches", "value": "^b"}, False),
         ({"all": ["params.on", {"not": "params.n == 4"}]}, True),
         ({"any": ["params.n == 4", {"field": "params.n", "operator": "eq", "value": 5}]}, False),
-        ({"not": {"any": [False, "params.none"]}}, True),
+        ({"not": {"any": [False, "params.none is not none"]}}, True),
+        ("params.on if params.n == 3 else not params.on", True),
+        ("params.gone | default(false) or params.on", True),
     ],
 )
 def test_conditions(condition: Any, value: bool) -> None:
     """Expressions, booleans and conditions as data all come to true or false."""
-    assert evaluate(condition, CONTEXT) is value
     assert holds(condition, CONTEXT) is value
+
+
+@pytest.mark.parametrize("value", ["false", "true", "", 0, 1, 0.5, None, [], [1], {}, {"a": 1}])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "x", "not x", "x and true", "true and x", "x or true", "false or x", "true if x else false", "x if true else true",
+        "not (true and x)", {"not": "x"}, {"all": ["x"]}, {"any": [False, "x"]}, {"not": {"all": [True, "not x"]}},
+    ],
+)  # fmt: skip
+def test_only_true_and_false_are_conditions(condition: Any, value: Any) -> None:
+    """The text "false" never means yes, nor does any other value pass for a boolean: it is an error in JSON's words."""
+    with pytest.raises(ExpressionError, match=r"must be true or false, not (text|a number|null|a list|a mapping)"):
+        holds(condition, {"x": value})
 
 
 def test_a_poll_takes_missing_for_not_yet() -> None:
@@ -414,7 +429,7 @@ def test_patterns_cannot_be_made_slow() -> None:
     start = time.thread_time()
     for pattern in ("(a+)+$", "a*a*a*a*b"):
         condition = {"field": "x", "operator": "matches", "value": pattern}
-        evaluate(condition, {"x": "a" * 60_000 + "!"})
+        holds(condition, {"x": "a" * 60_000 + "!"})
     assert time.thread_time() - start < 0.5
 
 

@@ -11,9 +11,6 @@ OPENERS = {"change", "transaction", "committing"}
 """What opens a transaction, and does not ask by itself."""
 NO_DEED = {
     "children.cancel_bereft": "the bot follows up on a cancel that was asked about",
-    "requests.begin": "a note that a request is being answered, made before anything is done",
-    "requests.answered": "a note of what was done",
-    "requests.refused": "a note that nothing was done",
     "evidence.bundle": "it reads, and asks just before",
 }
 

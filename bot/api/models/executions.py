@@ -249,10 +249,23 @@ class Handover(Why):
     to: Annotated[str, Field(pattern="^[UW][A-Z0-9]{2,20}$")]
 
 
+Try = Annotated[
+    int | None,
+    Field(ge=0, le=2**31, description="The step's `attempts` as you saw it: 409 where it was tried again meanwhile."),
+]
+
+
 class Retry(Why):
     """With other `parameters` every gate is asked again first; those not named stay as they are."""
 
     parameters: Values | None = None
+    attempt: Try = None
+
+
+class LeaveOut(Why):
+    """Why a step is skipped."""
+
+    attempt: Try = None
 
 
 class Resolve(Asked):
@@ -260,6 +273,7 @@ class Resolve(Asked):
 
     choice: Literal["retry", "done", "failed"]
     note: Annotated[Text, Field(description="What you know about the outcome.")] = ""
+    attempt: Try = None
 
 
 class Ballot(Asked):

@@ -133,9 +133,18 @@ class SyncChange(BaseModel):
     version: int
 
 
+class LastChange(BaseModel):
+    """The last reading that changed something. `by` is who asked for it, or system for the watch over the folder."""
+
+    at: datetime
+    by: str
+    changes: list[SyncChange]
+
+
 class Synced(BaseModel):
-    """How reading the runbooks folder went."""
+    """How reading the runbooks folder went. `last` is the change before, where this reading changed nothing."""
 
     changes: list[SyncChange]
     problems: list[str]
     unchanged: int
+    last: LastChange | None = None

@@ -2,8 +2,11 @@
 
 import { chooseShortcut, directory, h } from "./dom.js";
 
-/** Builds a composer in `form`. `send` gets the text and resolves to whether it went out; `user` may choose shortcuts. */
-export function composer(form, { id, placeholder, commands, send, user }) {
+/**
+ * Builds a composer in `form`. `send` gets the text and resolves to whether it went out; `user` may choose shortcuts.
+ * What is typed is kept by `place`, also while somebody is elsewhere or the page is loaded anew.
+ */
+export function composer(form, { id, place, placeholder, commands, send, user }) {
   const listId = `${id}-suggestions`;
   const text = h("textarea", {
     id, rows: 1, placeholder, "aria-label": placeholder, role: "combobox", "aria-expanded": "false",
@@ -16,11 +19,11 @@ export function composer(form, { id, placeholder, commands, send, user }) {
     h("button", { class: "button shortcut", type: "button", title: "Shortcut", onclick: () => chooseShortcut(each, user) }, `⚡ ${each.name}`));
   const old = form.querySelector("textarea");
   const typing = old !== null && old === document.activeElement;
-  text.value = old?.value ?? "";
+  text.value = draft(place);
   form.replaceChildren(list, text, ...choices, h("button", { class: "button primary", type: "submit", "aria-label": "Send" }, "Send"));
   fit(text);
   if (typing) text.focus();
-  text.addEventListener("input", () => { fit(text); suggest(state); });
+  text.addEventListener("input", () => { keepDraft(place, text.value); fit(text); suggest(state); });
   text.addEventListener("blur", () => setTimeout(() => hide(state), 150));
   text.addEventListener("keydown", (event) => onKey(event, state, form));
   form.onsubmit = async (event) => {
@@ -29,10 +32,23 @@ export function composer(form, { id, placeholder, commands, send, user }) {
     if (!said) return;
     hide(state);
     text.value = "";
+    keepDraft(place, "");
     fit(text);
-    if (!(await send(said))) { text.value = said; fit(text); }
+    if (await send(said).catch(() => false)) return;
+    const typed = draft(place);
+    keepDraft(place, typed ? `${said}\n${typed}` : said);
+    if (!text.isConnected) return;
+    text.value = draft(place);
+    fit(text);
   };
   return text;
+}
+
+const draft = (place) => sessionStorage.getItem(`draft ${place}`) ?? "";
+
+function keepDraft(place, text) {
+  if (text) sessionStorage.setItem(`draft ${place}`, text);
+  else sessionStorage.removeItem(`draft ${place}`);
 }
 
 function onKey(event, state, form) {
@@ -90,6 +106,7 @@ function mark(state, index) {
 function use(state, chosen) {
   const rest = state.text.value.slice(state.text.selectionStart);
   state.text.value = `${state.text.value.slice(0, chosen.from)}${chosen.insert} ${rest}`;
+  state.text.dispatchEvent(new Event("input"));
   hide(state);
   fit(state.text);
   state.text.focus();

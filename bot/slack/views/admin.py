@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from slack_sdk.models.blocks import Block, ButtonElement
 
 from bot.slack.ids import Action, VersionRef
-from bot.slack.views.errors import problem_line
+from bot.slack.views.errors import problem_line, refused
+from bot.slack.views.notice import draft_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, said, section, sections
 from bot.slack.views.text import code, code_block, inline, person, pieces, when
 from bot.slack.views.words import version_words
@@ -17,7 +18,8 @@ from storage.states import VersionStatus
 
 if TYPE_CHECKING:
     from engine.chain import Verified
-    from engine.sync import SyncReport
+    from engine.errors import NotApproved
+    from engine.sync import SyncChange, SyncReport
 
 _PIECE, _PIECES = 2800, 3
 """Characters in one block of a diff, escaped, and blocks in one message: Slack refuses messages of about 13,000."""
@@ -51,6 +53,20 @@ def change_view(
         others = [each for each in _next_acts(version) if each is not Action.REVIEW_VERSION]
         blocks += actions([approve, *(_act(version, each) for each in others)])
     return message(inline(title), blocks)
+
+
+def drafts_view(drafts: Sequence[VersionRecord], command: str) -> Message:
+    """The drafts that this person may approve, each with its Review button."""
+    if not drafts:
+        how = f"{code(f'{command} list status=draft')} lists all drafts."
+        return said(f"Nothing waits for your approval. {how}")
+    return message("Waiting for your approval", [section("*Waiting for your approval*"), *map(draft_line, drafts)])
+
+
+def not_approved_view(refusal: NotApproved, waiting: VersionRecord, command: str) -> Message:
+    """Why a runbook does not run, for somebody who may change that, with a button to look at the change."""
+    told = refused(refusal, command)
+    return message(told, [section(told), draft_line(waiting)])
 
 
 def version_acts(version: VersionRecord) -> list[Block]:
@@ -178,11 +194,15 @@ def sync_view(report: SyncReport, command: str) -> Message:
         f"Read the runbooks: {len(report.changes)} changed, {report.unchanged} as before, "
         f"{len(report.problems)} problems."
     ]
-    for change in report.changes[:20]:
-        ref = f"{change.slug}@{change.number}"
-        next_step = (
-            "" if change.kind == "deprecated" else f" · to approve: {code(f'{command} admin approve {change.slug}')}"
-        )
-        lines.append(f"• {code(ref)} {_CHANGES.get(change.kind, inline(change.kind, 40))}{next_step}")
+    lines += [_change_line(change, command) for change in report.changes[:20]]
+    if report.last is not None:
+        who = "the bot, which watches the folder" if report.last.by == "system" else person(report.last.by)
+        lines.append(f"The last change was read {when(report.last.at)} by {who}:")
+        lines += [_change_line(change, command) for change in report.last.changes[:20]]
     lines += [f"• {problem_line(problem)}" for problem in report.problems[:10]]
     return message(lines[0], sections(lines))
+
+
+def _change_line(change: SyncChange, command: str) -> str:
+    approve = "" if change.kind == "deprecated" else f" · to approve: {code(f'{command} admin approve {change.slug}')}"
+    return f"• {code(f'{change.slug}@{change.number}')} {_CHANGES.get(change.kind, inline(change.kind, 40))}{approve}"

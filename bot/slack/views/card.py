@@ -89,7 +89,7 @@ def _unknown_steps(view: ExecutionView) -> list[Block]:
 
 def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
     """The question that only a person can answer: did the call take effect?"""
-    ref = StepRef(step.execution_id, step.path)
+    ref = StepRef(step.execution_id, step.path, step.attempts)
     why = steps.note_of(step) or "The call was sent and nobody saw how it ended."
     return [
         section(
@@ -114,7 +114,7 @@ def _buttons(view: ExecutionView, *, page: bool) -> list[ButtonElement]:
 
 
 def _retry(step: StepRunRecord, nth: int) -> ButtonElement:
-    ref = StepRef(step.execution_id, step.path)
+    ref = StepRef(step.execution_id, step.path, step.attempts)
     sure = confirm("Run this step again?", f"{step.path} is tried again, and the run goes on from there.", "Retry")
     return button(f"Retry {step.path}", Action.RETRY_FAILED, ref, confirm=sure, nth=nth)
 

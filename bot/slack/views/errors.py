@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from slack_sdk.models.blocks import Block
-
+from bot import manual
 from bot.grammar import GrammarError
-from bot.slack.views.parts import Message, context, message, said, section
+from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, escape, inline
 from bot.slack.views.why import people
 from bot.verbs import VERBS
@@ -19,16 +18,17 @@ _HINT = re.compile(rf"`((?:{'|'.join(verb.name for verb in VERBS)})(?: [^`]*)?)`
 """A verb in code, as the engine writes what could be typed: it does not know what reaches this bot."""
 
 
-def refusal(error: EngineError, command: str, error_id: str = "") -> Message:
+def refusal(error: EngineError, command: str) -> Message:
     """The engine's sentence, and whom to ask instead; parameters and problems one a line.
 
-    `command` is put before a verb that is hinted at; `error_id` finds it in the log.
+    `command` is put before a verb that is hinted at.
     """
-    text = _refused(error, command)
-    return message(text, [section(text), *_small_print(error_id)])
+    text = refused(error, command)
+    return message(text, [section(text)])
 
 
-def _refused(error: EngineError, command: str) -> str:
+def refused(error: EngineError, command: str) -> str:
+    """The same as text."""
     if isinstance(error, InvalidParameters):
         lines = [
             f"• {code(name, 100)}: {escape(why, 300)}" if name else f"• {escape(why, 300)}"
@@ -43,10 +43,6 @@ def _refused(error: EngineError, command: str) -> str:
     return f"{sentence} Ask {people(ask)}." if ask else sentence
 
 
-def _small_print(error_id: str) -> list[Block]:
-    return [context(f"In the log this is {code(error_id)}.")] if error_id else []
-
-
 def problem_line(problem: Problem) -> str:
     """One thing wrong with a file, as mrkdwn: the file by its bare name, where in it, and what."""
     mark = "warning: " if problem.severity == "warning" else ""
@@ -55,8 +51,10 @@ def problem_line(problem: Problem) -> str:
 
 
 def misunderstood(error: GrammarError, command: str) -> Message:
-    """Why the words were not understood, and what to type."""
-    return said(f"{escape(str(error), 600)}\nType {code(f'{command} {error.usage}')}.")
+    """Why the words were not understood, and what to type, with an example of it."""
+    meant = next((verb for verb in VERBS if verb.usage == error.usage and verb.usage != verb.name), None)
+    example = f", for example {code(f'{command} {manual.example_of(meant)}')}" if meant else ""
+    return said(f"{escape(str(error), 600)}\nType {code(f'{command} {error.usage}')}{example}.")
 
 
 def accident(error_id: str, why: str | None = None) -> Message:

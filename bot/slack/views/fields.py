@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -33,11 +34,9 @@ from slack_sdk.models.blocks import (
     UserSelectElement,
 )
 
-from bot.slack.ids import (
-    INPUT,
-    parameter_block,
-)
-from bot.slack.views.text import as_json, plain
+from bot.slack.ids import INPUT, parameter_block
+from bot.slack.views.text import as_json, cut, plain
+from engine.definition.formats import FORMATS
 from engine.definition.model import Runbook
 from engine.definition.parameter_schema import resolved
 from engine.definition.parameters import coerce
@@ -45,7 +44,10 @@ from engine.definition.parameters import coerce
 Json = Any
 OPTIONS, VALUE = 100, 150
 """Options in a select, and characters in an option's value."""
-_LONG_TEXT = 150
+_LONG_TEXT, _LONGEST = 150, 3000
+"""Characters from which on a text gets room, and at most in an input."""
+_EXACT = 2**53
+"""The largest whole number that every program of Slack's keeps as it is."""
 _PICKERS = {"user": re.compile(r"[UW][A-Z0-9]{5,20}"), "channel": re.compile(r"[CG][A-Z0-9]{5,20}")}
 _DATE, _TIME = re.compile(r"\d{4}-\d\d-\d\d"), re.compile(r"\d\d:\d\d")
 
@@ -61,13 +63,23 @@ class Choice:
 def choices(schema: Mapping[str, Json]) -> list[Choice]:
     """The closed set of values that a schema allows, or nothing. Booleans are Yes and No."""
     if "enum" in schema:
-        return [Choice(value, as_json(value, 300)) for value in schema["enum"]]
+        return _apart(schema["enum"])
     if "const" in schema:
         return [Choice(schema["const"], as_json(schema["const"], 300))]
     alternatives = schema.get("oneOf", [])
     if alternatives and all(isinstance(one, dict) and "const" in one for one in alternatives):
         return [Choice(one["const"], str(one.get("title", as_json(one["const"], 300)))) for one in alternatives]
-    return [Choice(True, "Yes"), Choice(False, "No")] if kind(schema) == "boolean" else []
+    return [Choice(True, "Yes"), Choice(False, "No")] if _only(schema, "boolean") else []
+
+
+def _apart(values: list[Json]) -> list[Choice]:
+    """Values called by their text; those that would be called the same as JSON, as `1` and `"1"`."""
+    labels = [as_json(value, 300) for value in values]
+    often = {label for label in labels if labels.count(label) > 1}
+    return [
+        Choice(value, label if label not in often else cut(json.dumps(value, ensure_ascii=False), 300))
+        for value, label in zip(values, labels, strict=True)
+    ]
 
 
 def kind(schema: Mapping[str, Json]) -> str:
@@ -78,10 +90,17 @@ def kind(schema: Mapping[str, Json]) -> str:
     return str(named)
 
 
+def _only(schema: Mapping[str, Json], *types: str) -> bool:
+    """Whether values are of these types or null; where others are allowed too, only text holds all of them."""
+    named = schema.get("type", "")
+    allowed = set(named if isinstance(named, list) else [named]) - {"null"}
+    return bool(allowed) and allowed <= set(types)
+
+
 def many(schema: Mapping[str, Json]) -> list[Choice]:
     """The closed set that a list's items come from, or nothing."""
     items = schema.get("items")
-    return choices(items) if kind(schema) == "array" and isinstance(items, dict) else []
+    return choices(items) if _only(schema, "array") and isinstance(items, dict) else []
 
 
 def suggestions(found: list[Choice], typed: str) -> list[dict[str, Any]]:
@@ -89,7 +108,8 @@ def suggestions(found: list[Choice], typed: str) -> list[dict[str, Any]]:
     words = typed.casefold().split()
     fitting = [(index, one) for index, one in enumerate(found) if all(word in one.label.casefold() for word in words)]
     fitting.sort(key=lambda each: not each[1].label.casefold().startswith(typed.strip().casefold()))
-    return [_option(index, one).to_dict() for index, one in fitting[:OPTIONS]]
+    options = options_of([one.label for one in found])
+    return [options[index].to_dict() for index, _ in fitting[:OPTIONS]]
 
 
 def properties(runbook: Runbook) -> dict[str, dict[str, Json]]:
@@ -103,44 +123,42 @@ def properties(runbook: Runbook) -> dict[str, dict[str, Json]]:
 
 
 def field(name: str, schema: dict[str, Json], required: bool, value: Json) -> InputBlock:
-    label, element = str(schema.get("title") or name), _element(schema, value)
-    hint = " ".join(part for part in (_not_held(element, value), _hint(schema)) if part)
+    """The input of a parameter, filled with `value`, which is of its type or as somebody typed it."""
+    label, made = str(schema.get("title") or name), element(schema, value)
+    hint = " ".join(part for part in (_not_held(schema, made, value), _hint(schema, made)) if part)
     return InputBlock(
         block_id=parameter_block(name),
         label=plain_text(label, 200),
-        element=element,
+        element=made,
         hint=plain_text(hint, 500) if hint else None,
-        optional=not required,
+        optional=not required or too_long(value),
     )
 
 
-def _not_held(element: InputInteractiveElement, value: Json) -> str:
+def _not_held(schema: dict[str, Json], element: InputInteractiveElement, value: Json) -> str:
     """What was given, in words, where the input cannot hold all of it: a mistake is not to vanish unseen."""
     if value in (None, "", []):
         return ""
+    if too_long(value):
+        return f"{len(written(value)):,} characters were given, too many to be shown here: left empty, it stays so."
     told = element.to_dict()
     held = next((told[key] for key in told if key.startswith("initial_")), None)
     cut_off = isinstance(element, PlainTextInputElement) and isinstance(value, str) and len(held or "") < len(value)
-    wanted = len(value) if isinstance(value, list) else len(_items_of(value)) if isinstance(held, list) else 1
+    meant = typed(schema, value)
+    wanted = len(meant) if isinstance(meant, list) else 1
     if held is None or cut_off or (isinstance(held, list) and len(held) < wanted):
         return f"“{as_json(value, 80)}” was given."
     return ""
 
 
-def _items_of(text: Json) -> list[Json]:
-    """A list as people type it, as its items: JSON, or with commas between them."""
-    typed = coerce({"properties": {"typed": {"type": "array"}}}, {"typed": str(text)})["typed"]
-    return typed if isinstance(typed, list) else []
-
-
-def _hint(schema: dict[str, Json]) -> str:
+def _hint(schema: dict[str, Json], made: InputInteractiveElement) -> str:
     parts = [str(schema.get("description", ""))]
     found = choices(schema) or many(schema)
     listed = kind(schema) == "array"
     if len(found) > OPTIONS:
         of = "Of" if listed else "One of"
         parts.append(f"{of} {len(found)} values: type to find yours.")
-    picked = bool(found) or schema.get("items", {}).get("format") in _PICKERS
+    picked = not isinstance(made, PlainTextInputElement)
     if listed and not picked:
         parts.append("Written with commas between them, or as a JSON list.")
     elif kind(schema) == "object" and not found:
@@ -148,7 +166,7 @@ def _hint(schema: dict[str, Json]) -> str:
     if kind(schema) in ("integer", "number") and not found:
         parts.append(_bounds(schema.get("minimum"), schema.get("maximum")))
     if schema.get("format") == "date-time":
-        parts.append("In your own time zone.")
+        parts.append("Written as 2026-01-31T14:30:00Z." if not picked else "In your own time zone.")
     if schema.get("default") not in (None, ""):
         default = schema["default"]
         label = next((one.label for one in choices(schema) if one.value == default), as_json(default, 60))
@@ -162,31 +180,53 @@ def _bounds(low: float | None, high: float | None) -> str:
     return f"At least {low}." if low is not None else f"At most {high}." if high is not None else ""
 
 
-def _element(schema: dict[str, Json], value: Json) -> InputInteractiveElement:
+def element(schema: dict[str, Json], value: Json) -> InputInteractiveElement:
+    """The input for a value, filled with it: Slack's own where that keeps every character of it, else a text input."""
+    value = typed(schema, value)
     if one := choices(schema):
         return _select(one, value)
     if several := many(schema):
-        return _selects(several, value, schema.get("maxItems"))
-    picker = _picker(schema, value)
-    if picker is not None:
-        return picker
-    if kind(schema) in ("integer", "number"):
-        return _number(schema, value)
-    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
-    return _dated(schema, text) or _text(schema, text)
+        return _selects(several, value if isinstance(value, list) else [], schema.get("maxItems"))
+    text = written(value)
+    made: InputInteractiveElement | None = None
+    if _only(schema, "integer", "number"):
+        made = _number(schema, value)
+    elif _only(schema, "string") or _only(schema, "array"):
+        made = _picker(schema, value) or _dated(schema, text)
+    return made or _text(schema, text)
+
+
+def typed(schema: Mapping[str, Json], value: Json) -> Json:
+    """What somebody typed as a value of the parameter's type, where it is not meant as text; else as it is."""
+    types = schema.get("type", [])
+    if not isinstance(value, str) or "string" in ([types] if isinstance(types, str) else types):
+        return value
+    return (
+        value if value in schema.get("enum", ()) else coerce({"properties": {"it": dict(schema)}}, {"it": value})["it"]
+    )
+
+
+def written(value: Json) -> str:
+    """A value as it stands in a text input."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def too_long(value: Json) -> bool:
+    """Whether a value is longer than any input of Slack's holds."""
+    return value is not None and len(written(value)) > _LONGEST
 
 
 def _select(found: list[Choice], value: Json) -> InputInteractiveElement:
-    options = [_option(index, one) for index, one in enumerate(found)]
+    options = options_of([one.label for one in found])
     picked = next(iter(_picked(found, options, [value])), None)
     if len(options) > OPTIONS:
         return ExternalDataSelectElement(action_id=INPUT, initial_option=picked, min_query_length=0)
     return StaticSelectElement(action_id=INPUT, options=options, initial_option=picked)
 
 
-def _selects(found: list[Choice], value: Json, most: int | None) -> InputInteractiveElement:
-    options = [_option(index, one) for index, one in enumerate(found)]
-    picked = _picked(found, options, value if isinstance(value, list) else _items_of(value or ""))[:most] or None
+def _selects(found: list[Choice], values: list[Json], most: int | None) -> InputInteractiveElement:
+    options = options_of([one.label for one in found])
+    picked = _picked(found, options, values)[:most] or None
     if len(options) > OPTIONS:
         return ExternalDataMultiSelectElement(
             action_id=INPUT, initial_options=picked, min_query_length=0, max_selected_items=most
@@ -195,13 +235,19 @@ def _selects(found: list[Choice], value: Json, most: int | None) -> InputInterac
 
 
 def _picker(schema: dict[str, Json], value: Json) -> InputInteractiveElement | None:
-    """Slack's own menu of people or channels, where a schema asks for one or several of them by `format`."""
+    """Slack's own menu of people or channels, where a schema asks for one or several of them by `format`.
+
+    None also for ids that are right and that the menu does not know, as those of direct messages.
+    """
     several = kind(schema) == "array"
     wanted = (schema.get("items") or {}).get("format") if several else schema.get("format")
     if wanted not in _PICKERS:
         return None
-    known = value if isinstance(value, list) else _items_of(value or "")
+    known = value if isinstance(value, list) else [value]
     ids = [each for each in known if isinstance(each, str) and _PICKERS[wanted].fullmatch(each)]
+    if any(isinstance(each, str) and each and each not in ids and FORMATS.conforms(each, wanted) for each in known):
+        return None
+    ids = list(dict.fromkeys(ids))
     most, first = schema.get("maxItems"), next(iter(ids), None)
     if wanted == "user":
         if several:
@@ -215,44 +261,72 @@ def _picker(schema: dict[str, Json], value: Json) -> InputInteractiveElement | N
     return ConversationSelectElement(action_id=INPUT, initial_conversation=first, filter=only)
 
 
-def _option(index: int, one: Choice) -> Option:
-    return Option(text=plain_text(one.label, 75), value=str(index))
+def options_of(labels: Sequence[str], values: Sequence[str] = ()) -> list[Option]:
+    """Options that people can tell apart; their values are their numbers, or those that are given.
+
+    Slack shows 75 characters of each: a longer one is cut in the middle, which stands below it, and those that still
+    look alike are numbered.
+    """
+    shown = [_in_two(plain(label, len(label) + 1)) for label in labels]
+    often = Counter(shown)
+    return [
+        Option(
+            text=plain_text(text if often[text, rest] == 1 else f"{index + 1}: {text}", 75),
+            value=values[index] if values else str(index),
+            description=plain_text(rest, 75) if rest else None,
+        )
+        for index, (text, rest) in enumerate(shown)
+    ]
+
+
+def _in_two(label: str) -> tuple[str, str]:
+    """The beginning and the end of a label, and what is left out between them."""
+    if len(label) <= 75:
+        return label, ""
+    return f"{label[:30]}…{label[-30:]}", cut(f"…{label[30:-30]}…", 75)
 
 
 def _picked(found: list[Choice], options: list[Option], values: list[Json]) -> list[Option]:
-    wanted = [as_json(value, 300).lower() for value in values if value is not None]
-    return [option for one, option in zip(found, options, strict=True) if as_json(one.value, 300).lower() in wanted]
+    """The options of these values, letter by letter and type by type, in the values' order."""
+    places = {json.dumps(one.value, sort_keys=True): option for one, option in zip(found, options, strict=True)}
+    wanted = dict.fromkeys(json.dumps(value, sort_keys=True) for value in values)
+    return [places[each] for each in wanted if each in places]
 
 
-def _number(schema: dict[str, Json], value: Json) -> NumberInputElement:
+def _number(schema: dict[str, Json], value: Json) -> NumberInputElement | None:
+    """None for what is right and what such an input may change: a long number or an exponent."""
     low, high = schema.get("minimum"), schema.get("maximum")
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    text = written(value) if number else ""
+    if text and ("e" in text or abs(value) > _EXACT):
+        return None
     return NumberInputElement(
         action_id=INPUT,
         is_decimal_allowed=kind(schema) == "number",
         min_value=None if low is None else str(low),
         max_value=None if high is None else str(high),
-        initial_value=_within(value, low, high, whole=kind(schema) == "integer"),
+        initial_value=text if text and _within(value, low, high) else None,
     )
 
 
-def _within(value: Json, low: float | None, high: float | None, *, whole: bool) -> str | None:
-    """A number as text if it may be prefilled: Slack refuses a form whose number does not fit its own input."""
-    try:
-        number = int(str(value)) if whole else float(str(value))
-    except ValueError:
-        return None
-    fits = math.isfinite(number) and (low is None or number >= low) and (high is None or number <= high)
-    return str(number) if fits else None
+def _within(number: float, low: float | None, high: float | None) -> bool:
+    """Whether a number may be prefilled: Slack refuses a form whose number does not fit its own input."""
+    return (low is None or number >= low) and (high is None or number <= high)
 
 
 def _dated(schema: dict[str, Json], text: str) -> InputInteractiveElement | None:
-    match schema.get("format"):
+    """Slack's own input for a format; None where that would lose something of a text that is right."""
+    asked = str(schema.get("format", ""))
+    held = _held(asked, text)
+    if text and not held and FORMATS.conforms(text, asked):
+        return None
+    match asked:
         case "date":
-            return DatePickerElement(action_id=INPUT, initial_date=text if _DATE.fullmatch(text) else None)
+            return DatePickerElement(action_id=INPUT, initial_date=text if held else None)
         case "time":
-            return TimePickerElement(action_id=INPUT, initial_time=text[:5] if _TIME.fullmatch(text[:5]) else None)
+            return TimePickerElement(action_id=INPUT, initial_time=text if held else None)
         case "date-time":
-            return DateTimePickerElement(action_id=INPUT, initial_date_time=_epoch(text))
+            return DateTimePickerElement(action_id=INPUT, initial_date_time=_epoch(text) if held else None)
         case "email":
             return EmailInputElement(action_id=INPUT, initial_value=text or None)
         case "uri":
@@ -260,24 +334,44 @@ def _dated(schema: dict[str, Json], text: str) -> InputInteractiveElement | None
     return None
 
 
+def _held(asked: str, text: str) -> bool:
+    """Whether Slack's own input for a format gives this text back as it is."""
+    match asked:
+        case "date":
+            return _DATE.fullmatch(text) is not None and FORMATS.conforms(text, "date")
+        case "time":
+            return _TIME.fullmatch(text) is not None and FORMATS.conforms(text, "time")
+        case "date-time":
+            at = _epoch(text)
+            return at is not None and 10**9 <= at < 10**10 and moment(at) == text
+        case "uri":
+            return text.startswith(("http://", "https://"))
+    return True
+
+
 def _epoch(text: str) -> int | None:
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return int(found.timestamp()) if found.tzinfo else None
+
+
+def moment(at: int) -> str:
+    """A picked moment, in epoch seconds, as the text that it stands for."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _text(schema: dict[str, Json], text: str) -> PlainTextInputElement:
-    longest = min(int(schema.get("maxLength", 3000)), 3000)
+    longest = min(int(schema.get("maxLength", _LONGEST)), _LONGEST)
     roomy = "maxLength" in schema and longest > _LONG_TEXT
-    long = roomy or schema.get("format") == "multiline" or kind(schema) == "object"
+    long = roomy or schema.get("format") == "multiline" or kind(schema) == "object" or "\n" in text
     return PlainTextInputElement(
         action_id=INPUT,
         multiline=long,
-        min_length=min(int(schema["minLength"]), 3000) if schema.get("minLength") else None,
+        min_length=min(int(schema["minLength"]), _LONGEST) if schema.get("minLength") else None,
         max_length=max(longest, 1) if "maxLength" in schema else None,
-        initial_value=text[:longest] or None,
+        initial_value=(text[:longest] or None) if not too_long(text) else None,
     )
 
 

@@ -18,11 +18,14 @@ from slack_sdk.models.blocks import (
 )
 
 from bot.slack.ids import (
+    ALL_VERSIONS,
     CHANNEL_BLOCK,
     INPUT,
     REASON_BLOCK,
     RUNBOOK_BLOCK,
+    SCOPE_BLOCK,
     STEP_BLOCK,
+    THIS_VERSION,
     DeprecateForm,
     Form,
     PickForm,
@@ -35,7 +38,7 @@ from bot.slack.ids import (
 )
 from bot.slack.views import fields
 from bot.slack.views.fields import plain_text
-from bot.slack.views.gate import gate_blocks
+from bot.slack.views.gate import gate_blocks, hidden, part_blocks
 from bot.slack.views.parts import context, section
 from bot.slack.views.text import channel, code, inline, person
 from engine.definition.model import Runbook
@@ -84,29 +87,34 @@ def pick_form(ref: PickForm) -> dict[str, Any]:
     return _modal(Form.PICK, "Run a runbook", "Next", [context(told), picked], ref)
 
 
-def deprecate_form(ref: DeprecateForm) -> dict[str, Any]:
-    """Asks why a version is withdrawn, and which runbook is to be used instead."""
-    told = f"{code(f'{ref.slug}@{ref.number}')} no longer runs, and its open runs stop before their next step."
-    select = ExternalDataSelectElement(action_id=INPUT, placeholder="Type to search", min_query_length=0)
+def deprecate_form(ref: DeprecateForm, reason: str = "", successor: str = "") -> dict[str, Any]:
+    """Asks what is withdrawn, a version or all of them, why, and which runbook is to be used instead."""
+    told = f"What is withdrawn of {code(ref.slug)} no longer runs, and its open runs stop before their next step."
+    scopes = [Option(text=plain_text(f"Version {ref.number}", 75), value=THIS_VERSION)]
+    scopes += [Option(text=plain_text("All versions", 75), value=ALL_VERSIONS)]
+    scope = InputBlock(
+        block_id=SCOPE_BLOCK, label=plain_text("What to withdraw", 200),
+        element=StaticSelectElement(action_id=INPUT, options=scopes, initial_option=scopes[0]),
+    )  # fmt: skip
+    picked = Option(text=plain_text(successor, 75), value=successor) if successor else None
+    select = ExternalDataSelectElement(
+        action_id=INPUT, placeholder="Type to search", min_query_length=0, initial_option=picked
+    )
     hint = plain_text("Whoever asks for this one is told to use that.", 200)
     instead = InputBlock(
         block_id=RUNBOOK_BLOCK, label=plain_text("Successor", 200), element=select, hint=hint, optional=True
     )
-    reason = _reason("Reason", "It goes into the record, and whoever asks for it reads it.")
-    return _modal(Form.DEPRECATE, "Deprecate", "Deprecate", [context(told), reason, instead], ref)
+    why = _reason("Reason", "It goes into the record, and whoever asks for it reads it.", reason)
+    return _modal(Form.DEPRECATE, "Deprecate", "Deprecate", [context(told), scope, why, instead], ref)
 
 
 def runbook_options(runbooks: Sequence[RunbookRecord]) -> list[dict[str, Any]]:
     """Runbooks as the options of a menu."""
-    return [
-        Option(
-            text=plain_text(f"{each.name} ({each.slug})", 75),
-            value=each.slug,
-            description=plain_text(each.description, 75),
-        ).to_dict()
-        for each in runbooks
-        if len(each.slug) <= fields.VALUE
-    ]
+    fitting = [each for each in runbooks if len(each.slug) <= fields.VALUE]
+    names, slugs = [f"{each.name} ({each.slug})" for each in fitting], [each.slug for each in fitting]
+    shown = [option.to_dict() for option in fields.options_of(names, slugs)]
+    described = [plain_text(each.description, 75) for each in fitting]
+    return [{"description": told, **option} for told, option in zip(described, shown, strict=True)]
 
 
 def _channel_input() -> InputBlock:
@@ -148,7 +156,7 @@ def resolve_form(ref: ResolveForm) -> dict[str, Any]:
 def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     """Asks which one of these steps is skipped, one or more to choose from, and why."""
     fitting = [path for path in paths if len(path) <= fields.VALUE][: fields.OPTIONS]
-    options = [Option(text=plain_text(path, 75), value=path) for path in fitting]
+    options = fields.options_of(fitting, fitting)
     only = options[0] if len(options) == 1 else None
     select = StaticSelectElement(action_id=INPUT, options=options, initial_option=only)
     step = InputBlock(block_id=STEP_BLOCK, label=plain_text("Step", 200), element=select)
@@ -156,8 +164,8 @@ def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     return _modal(Form.SKIP, "Skip a step", "Skip", [*blocks, _reason("Reason", "It goes into the record.")], ref)
 
 
-def gate_form(gate: GateView, requester: str, note: str = "") -> dict[str, Any]:
-    """A gate to be decided away from its channel: all that its own message shows, with its buttons.
+def gate_form(gate: GateView, requester: str, note: str = "", page: int = 0) -> dict[str, Any]:
+    """A gate to be decided away from its channel: all that it is about, in parts where that is long, with its buttons.
 
     `note` is mrkdwn that stands above it.
     """
@@ -165,7 +173,8 @@ def gate_form(gate: GateView, requester: str, note: str = "") -> dict[str, Any]:
     what = f"Run {code(approval.execution_id)}, asked for by {person(requester)}."
     view = {"type": "modal", "title": plain_text("A gate", 24), "close": plain_text("Close", 24)}
     above = [section(note)] if note else []
-    return {**view, "blocks": [block.to_dict() for block in [*above, context(what), *gate_blocks(gate)]]}
+    shown = part_blocks(gate, page) if hidden(approval) else gate_blocks(gate)
+    return {**view, "blocks": [block.to_dict() for block in [*above, context(what), *shown]]}
 
 
 def refused_view(title: str, text: str) -> dict[str, Any]:

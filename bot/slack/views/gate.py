@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from slack_sdk.models.blocks import Block
 
 from bot import preview
-from bot.slack.ids import Action, GateRef
+from bot.slack.ids import Action, GatePage, GateRef
 from bot.slack.views.parts import Message, actions, button, context, message, noted, section, within
-from bot.slack.views.text import code, code_block, cut, escape, inline, one_line, person, pieces, when
+from bot.slack.views.text import clean, code, code_block, cut, escape, inline, one_line, person, pieces, when
 from bot.slack.views.words import approver_words, gate_words
 from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision
@@ -17,8 +17,10 @@ from storage.states import ApprovalStatus, Decision
 if TYPE_CHECKING:
     from engine.executions import GateView
 
-_PIECE, _PIECES = 2800, 2
-"""Characters in one block of a preview, escaped, and blocks of it in one message."""
+_PIECE, _PIECES, _PAGE = 2800, 2, 30
+"""Characters in one block of a preview, escaped, and blocks of it in one message and in one part of a modal."""
+_ASKED, _EACH = 800, 600
+"""Characters of what is asked, and of each value of what would be done, in a message."""
 _SETTLED_ROOM = 2500
 """Characters for the steps that would not be done."""
 _REJECTIONS = 5
@@ -38,21 +40,71 @@ def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
     approval = gate.approval
     icon, words = gate_words(approval)
     asked = f"{icon} *{words}: {inline(approval.path, 120)}*"
-    blocks: list[Block] = [section(f"{asked}\n{escape(approval.message, 800)}" if approval.message else asked)]
+    blocks: list[Block] = [section(f"{asked}\n{escape(approval.message, _ASKED)}" if approval.message else asked)]
     if approval.preview and not brief:
         blocks += _preview(approval.preview)
     if approval.status is not ApprovalStatus.PENDING:
         decided = f"{words} {when(approval.decided_at)}" if approval.decided_at else words
         return [*blocks, context(" · ".join([decided, *(_vote(vote) for vote in gate.votes[:10])]))]
     blocks += _rejected_before(gate)
+    more = hidden(approval)
+    if more:
+        blocks.append(
+            context(f"⚠️ *{more:,} more characters are not shown here.* Open it to read all of it and to decide.")
+        )
+    return [*blocks, *(_review(approval) if more else _decide(approval)), context(*_terms(gate))]
+
+
+def hidden(approval: ApprovalRecord) -> int:
+    """How many characters of what a gate asks, and of what would be done, its message leaves out."""
+    shown = len("".join(_in_message(approval.preview))) + min(len(clean(approval.message)), _ASKED) + 1
+    return max(1, len(_whole(approval)) - shown) if _is_cut(approval) else 0
+
+
+def parts(approval: ApprovalRecord) -> list[list[str]]:
+    """All that a gate asks and would do, in parts that a modal holds, made of pieces that a block holds."""
+    found = list(pieces(_whole(approval), _PIECE))
+    return [found[start : start + _PAGE] for start in range(0, len(found), _PAGE)] or [[]]
+
+
+def part_blocks(gate: GateView, page: int) -> list[Block]:
+    """One part of a gate in full. Only below the last one stand the buttons that decide."""
+    approval, found = gate.approval, parts(gate.approval)
+    icon, words = gate_words(approval)
+    where = f" · part {page + 1} of {len(found)}" if len(found) > 1 else ""
+    blocks: list[Block] = [section(f"{icon} *{words}: {inline(approval.path, 120)}*{where}")]
+    blocks += [section(code_block(piece, 3000)) for piece in found[page]]
+    if page < len(found) - 1:
+        ref = GatePage(approval.execution_id, approval.path, approval.digest, page + 1)
+        return [*blocks, *actions([button("Next part", Action.REVIEW_PAGE, ref, style="primary")])]
+    decide = _decide(approval) if approval.status is ApprovalStatus.PENDING else []
+    return [*blocks, *_settled(approval.preview), *_rejected_before(gate), *decide, context(*_terms(gate))]
+
+
+def _decide(approval: ApprovalRecord) -> list[Block]:
     ref = GateRef(approval.execution_id, approval.path, approval.digest)
-    blocks += actions(
-        [
-            button("Approve", Action.APPROVE, ref, style="primary"),
-            button("Reject", Action.REJECT, ref, style="danger"),
-        ]
-    )
-    return [*blocks, context(*_terms(gate))]
+    approve = button("Approve", Action.APPROVE, ref, style="primary")
+    return actions([approve, button("Reject", Action.REJECT, ref, style="danger")])
+
+
+def _review(approval: ApprovalRecord) -> list[Block]:
+    ref = GateRef(approval.execution_id, approval.path, approval.digest)
+    return actions([button("Review and decide", Action.REVIEW, ref, style="primary")])
+
+
+def _whole(approval: ApprovalRecord) -> str:
+    return "\n".join([clean(approval.message), *preview.planned(approval.preview)])
+
+
+def _in_message(shown: Json) -> list[str]:
+    """The pieces of what would be done that stand in a message."""
+    return list(pieces("\n".join(preview.planned(shown, _EACH)), _PIECE))[:_PIECES]
+
+
+def _is_cut(approval: ApprovalRecord) -> bool:
+    whole = "\n".join(preview.planned(approval.preview))
+    asked = clean(approval.message)
+    return "".join(_in_message(approval.preview)) != clean(whole) or escape(asked, _ASKED) != escape(asked, 10**9)
 
 
 def _terms(gate: GateView) -> list[str]:
@@ -96,10 +148,8 @@ def _vote(vote: VoteRecord) -> str:
 
 def _preview(shown: Json) -> list[Block]:
     """What would be done as one text, and below it what would not be, with the people who had it so."""
-    found = list(pieces("\n".join(preview.planned(shown)), _PIECE))
-    rest = sum(len(piece) for piece in found[_PIECES:])
-    blocks: list[Block] = [section("*What happens next:*"), *(section(code_block(piece)) for piece in found[:_PIECES])]
-    blocks += [context(f"{rest:,} more characters are not shown here.")] if rest else []
+    found = _in_message(shown)
+    blocks: list[Block] = [section("*What happens next:*"), *(section(code_block(piece)) for piece in found)]
     return (blocks if found else []) + _settled(shown)
 
 

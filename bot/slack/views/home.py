@@ -20,9 +20,10 @@ from slack_sdk.models.blocks.basic_components import DispatchActionConfig
 
 from bot.slack.ids import Action, GateRef, HomeState, encode
 from bot.slack.views.lists import run_line, runbook_line
+from bot.slack.views.notice import draft_line
 from bot.slack.views.parts import actions, button, context, header, section, sections
 from bot.slack.views.text import code, inline, person, plain, when
-from storage.records import ExecutionRecord, RunbookRecord
+from storage.records import ExecutionRecord, RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
 if TYPE_CHECKING:
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
 
 PAGE = 15
 """Runbooks on one page of the catalogue."""
-GATES, RUNS = 8, 10
+GATES, RUNS, DRAFTS = 8, 10, 5
 ANY = "*"
 _CHOICES = 99
 
 
 @dataclass(frozen=True, slots=True)
 class HomeContent:
-    """What somebody's Home tab shows. `found` are the runbooks that fit, `may_run` the ids that this person may run."""
+    """What somebody's Home tab shows. `found` are the runbooks that fit, `may_run` the ids that this person may run,
+    `drafts` what they may approve."""
 
     waiting: Sequence[Waiting]
     mine: Sequence[ExecutionRecord]
@@ -46,14 +48,18 @@ class HomeContent:
     may_run: Collection[str]
     teams: Sequence[str]
     tags: Sequence[str]
+    drafts: Sequence[VersionRecord] = ()
 
 
 def home_view(content: HomeContent, state: HomeState, command: str) -> dict[str, Any]:
     """A view of type home; what is looked for in it travels as its private_metadata."""
     blocks: list[Block] = [header("Waiting for you")]
-    blocks += [_gate_line(each) for each in content.waiting[:GATES]] or [section("No gate waits for your decision.")]
+    asked = [*map(_gate_line, content.waiting[:GATES]), *map(draft_line, content.drafts[:DRAFTS])]
+    blocks += asked or [section("No gate and no draft waits for your decision.")]
     if len(content.waiting) > GATES:
         blocks.append(context(f"{len(content.waiting) - GATES} or more others wait too; these are the most urgent."))
+    if len(content.drafts) > DRAFTS:
+        blocks.append(context(f"More drafts wait: {code(f'{command} admin approve')} lists them."))
     blocks += [header("Your runs"), *_runs(content.mine, "You have started nothing lately.")]
     blocks += [header("The last hour"), *_runs(content.lately, "Nothing was started in the last hour.")]
     blocks += [header("Runbooks"), *_filters(content, state), *_catalogue(content, state)]

@@ -26,16 +26,19 @@ _PICKED, _VALUE = 15, 2_000
 
 
 def help_view(command: str, verbs: Sequence[Verb] = VERBS) -> Message:
-    """What can be typed: these verbs in a list, or one with words on each part and an example."""
+    """What can be typed: these verbs by what one wants to do, or one with words on each part and an example."""
     if len(verbs) == 1:
         return _verb_view(command, verbs[0])
-    lines = [_help_line(command, verb) for verb in verbs]
+    chapters = [
+        section("\n".join([f"*{title}*", *(f"{code(verb.name)} {inline(verb.help)}" for verb in members)]))
+        for title, members in manual.grouped(verbs)
+    ]
     hint = (
-        f"The same words work after a mention of this bot, in threads too. A RUN is an id such as {code('R-7K2M9Q')}; "
-        "left out, it is the run of this thread, or the only one here that can be meant."
+        f"Type {code(f'{command} VERB')}; {code(f'{command} help VERB')} has its parts and an example. "
+        "The same words work after a mention of this bot, in threads too."
     )
     rest = f"{code(f'{command} help all')} lists what others may do, too." if len(verbs) < len(VERBS) else ""
-    return message("What can be typed", [*sections(lines), context(hint, rest)])
+    return message("What can be typed", [*chapters, context(hint, rest)])
 
 
 def _verb_view(command: str, verb: Verb) -> Message:

@@ -1,0 +1,92 @@
+"""A request with an idempotency key: done once, and answered the same as often as it is made."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import Request, Response
+
+from bot.api import replays
+from bot.api.caller import Caller, House
+from bot.api.replays import Asked
+from engine import requests
+from engine.access import Action
+from engine.errors import Conflict
+from engine.failpoints import failpoint
+from storage.records import AnswerRecord, Turn
+
+PATIENCE_S = 20.0
+"""How long who repeats a request waits for whoever is doing it."""
+_LOOK_AGAIN_S = 0.1
+_KEPT_HEADERS = ("location", "etag")
+
+Act = Callable[[Request], Awaitable[Response]]
+
+
+async def once(
+    caller: Caller, request: Request, body: bytes, action: Action, shape: replays.Shape, act: Act
+) -> Response:
+    """Do what was asked, unless this person's request with this key was done before: then answer the same.
+
+    While somebody else does it, this waits for what they answer, and takes their place once they are dead. What was
+    answered before is told only to who may still do it, by this token too. Raises `Conflict` when the wait is too long.
+    """
+    assert caller.key is not None
+    asked = Asked(action, shape, request.path_params, body)
+    turn = requests.turn_of(caller.rt, caller.actor, caller.key)
+    told = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    digest, until = hashlib.sha256(told + body).hexdigest(), time.monotonic() + PATIENCE_S
+    while True:
+        found = await caller.house.changing(requests.begin, turn, digest)
+        if found is not None and found.status is not None:
+            await caller.house.in_thread(replays.must_be_allowed, caller, asked, found.body)
+            return replays.again(found.body, found.status, found.headers)
+        if found is not None and found.holder == turn.holder:
+            try:
+                return await _do(caller, turn, found, asked, request, act)
+            except requests.TakenOver:
+                continue
+        if time.monotonic() > until:
+            raise Conflict(f"The request with the idempotency key {caller.key!r} is being done. Ask again in a moment.")
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def _do(caller: Caller, turn: Turn, found: AnswerRecord, asked: Asked, request: Request, act: Act) -> Response:
+    """Do it, or where somebody did it and died, answer in their place; what is answered is kept."""
+    house = caller.house
+    try:
+        async with _held(house, turn):
+            answer = await house.in_thread(replays.of_done, caller, asked, found.thing) if found.thing else None
+            if answer is None:
+                with requests.doing(turn):
+                    answer = await act(request)
+            failpoint("answer.before")
+            kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+            await house.changing(requests.answered, turn, answer.status_code, kept, bytes(answer.body).decode())
+    except BaseException as error:
+        mine = await house.changing(requests.given_up, turn)
+        if mine or not isinstance(error, Exception):
+            raise
+        raise requests.TakenOver from error  # it was refused for what another turn had done
+    return answer
+
+
+@asynccontextmanager
+async def _held(house: House, turn: Turn) -> AsyncIterator[None]:
+    """Within this nobody else takes the turn for abandoned."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(requests.RENEW_S)
+            await house.in_thread(requests.renew, turn)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.wait([renewing])

@@ -1,0 +1,71 @@
+"""The list of runs as a page: narrowed by what they are, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from bot.api import paging
+from bot.page.states import Look, execution_look
+from bot.page.story import Moment, Names, moment
+from bot.slack.views.words import execution_words
+from engine import executions
+from engine.access import Actor
+from engine.runtime import Runtime
+from storage.records import ExecutionRecord, Filter
+from storage.states import ExecutionStatus
+
+PAGE = 50
+"""Runs on one page."""
+OPEN = "open"
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run. `who` is the name of whoever asked for it, where Slack told it."""
+
+    id: str
+    version: str
+    look: Look
+    words: str
+    who: str
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The runs that fit; `more` is the address of those before them, "" where there are none."""
+
+    rows: tuple[Row, ...]
+    asked: Mapping[str, str]
+    statuses: tuple[str, ...]
+    more: str
+
+
+def runs(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
+    """The runs that this person may see. `asked` may have `runbook`, `status` (or open), `mine` and `cursor`.
+
+    Raises `InvalidParameters` for a cursor that is none, and as `authorise`.
+    """
+    wanted = {name: asked.get(name, "").strip().lower()[:_LONGEST] for name in ("runbook", "status", "mine")}
+    status = next((each for each in ExecutionStatus if each.value.lower() == wanted["status"]), None)
+    narrowed = Filter(
+        slug=wanted["runbook"] or None, status=status, requester=actor.user_id if wanted["mine"] else None,
+        open=True if wanted["status"] == OPEN else None,
+    )  # fmt: skip
+    before = paging.decode(asked["cursor"], int, str) if asked.get("cursor") else None
+    found = executions.page(rt, actor, narrowed, before=before, limit=PAGE + 1)
+    shown, more = found[:PAGE], ""
+    if len(found) > PAGE:
+        onwards = {**wanted, "cursor": paging.encode(shown[-1].created_at, shown[-1].id)}
+        more = f"/executions?{urlencode({name: value for name, value in onwards.items() if value})}"
+    statuses = (OPEN, *(each.value.lower() for each in ExecutionStatus))
+    names = Names(rt)
+    return Found(tuple(_row(names, each) for each in shown), wanted, statuses, more)
+
+
+def _row(names: Names, run: ExecutionRecord) -> Row:
+    look, words = execution_look(run.status), execution_words(run)[1]
+    return Row(run.id, f"{run.slug}@{run.number}", look, words, names(run.requester), moment(run.created_at))

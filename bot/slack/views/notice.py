@@ -1,0 +1,48 @@
+"""What everybody should know and no run tells: an incident's beginning, change and end, and drafts that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from slack_sdk.models.blocks import Block
+
+from bot.slack.ids import Action, VersionRef
+from bot.slack.views.parts import Message, button, context, message, said, section
+from bot.slack.views.text import code, inline, person
+from bot.slack.views.why import fact
+from storage.records import IncidentRecord, Json, VersionRecord
+
+MOST = 10
+"""Drafts that one message offers to review."""
+
+
+def incident_notice(incident: IncidentRecord, content: Mapping[str, Json]) -> Message:
+    """That an incident was opened, changed or closed, by whom, and what is known or new of it."""
+    did, by = str(content["did"]), str(content["by"])
+    who = "" if by == "system" else f" by {person(by)}"
+    name = inline(incident.title or incident.channel_name or f"incident {incident.id}", 200)
+    icon = "✅" if did == "closed" else "🚨"
+    known = {**({"severity": incident.severity} if incident.severity else {}), **incident.fields}
+    facts = known if did == "opened" else content["changes"]
+    told = [fact(str(key), str(value)) if value else f"{code(str(key))} dropped" for key, value in facts.items()]
+    told = [] if did == "closed" else told[:20]
+    why = [f"Reason: {inline(incident.close_reason, 500)}"] if did == "closed" and incident.close_reason else []
+    return said("\n".join([f"{icon} *Incident {did}{who}:* {name}", *([" ".join(told)] if told else []), *why]))
+
+
+def drafts_notice(drafts: Sequence[tuple[VersionRecord, bool]], command: str) -> Message:
+    """Drafts that wait for a platform admin, each with a button; the flag says that its runbook does not run now."""
+    are = "A runbook waits" if len(drafts) == 1 else f"{len(drafts)} runbooks wait"
+    title = f"📝 *{are} for approval by a platform admin who did not write it.*"
+    lines = [draft_line(version, stops=stops) for version, stops in drafts[:MOST]]
+    more = f"{len(drafts) - MOST} more: {code(f'{command} admin approve')} lists them." if len(drafts) > MOST else ""
+    return message(title, [section(title), *lines, *([context(more)] if more else [])])
+
+
+def draft_line(version: VersionRecord, *, stops: bool = False) -> Block:
+    """One draft with its Review button."""
+    author = person(version.author) if version.author else inline(version.author_email or "an unknown author", 80)
+    out = " · ⚠️ out of service until then" if stops else ""
+    ref = VersionRef(version.slug, version.number, "")
+    text = f"{code(f'{version.slug}@{version.number}', 120)} by {author}{out}"
+    return section(text, button("Review…", Action.REVIEW_VERSION, ref))

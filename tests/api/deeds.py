@@ -1,0 +1,107 @@
+"""Every request that changes something, and the world in which it can be made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from asking import Api
+from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
+
+from engine import approvals, controls, handover, incidents, people, skipping, tokens
+from storage.records import PersonRecord
+from storage.states import Decision
+
+FRESH = {
+    "apiVersion": "runbook/v1", "id": "fresh", "name": "Fresh", "team": "payments", "webhook": {"url": "https://a.b/"},
+}  # fmt: skip
+WORDS = {"reason": "x"}
+GATED = ("pause", "paused", "cancel", "handover", "offered", "approve", "reject", "voted")
+ACCESS = """\
+platform_admins: [S0PLATFORM]
+responders: [S0ONCALL]
+teams:
+  payments: {admins: [U0BOB0001, U0ALICE01], members: [S0PAYMENTS]}
+  search: {members: [U0BOB0001]}
+"""
+
+
+@dataclass(frozen=True)
+class Deed:
+    """A request by which Alice, an admin of everything, changes something: it would be done."""
+
+    operation: str
+    body: Any = None
+    tag: str = ""
+
+
+DEEDS = [
+    Deed("POST /runbooks", {"definition": {**FRESH, "id": "another"}}),
+    Deed("PUT /runbooks/fresh", {"definition": {**FRESH, "name": "x"}}, '"1-draft"'),
+    Deed("PATCH /runbooks/fresh", {"definition": {"name": "x"}}, '"1-draft"'),
+    Deed("DELETE /runbooks/fresh", None, '"1-draft"'),
+    Deed("POST /runbooks/fresh/approve", {"version": 1}),
+    Deed("POST /runbooks/old/rollback", {"version": 1}),
+    Deed("POST /runbooks/drain/execute", {"parameters": {"service": "api"}}),
+    Deed("POST /executions", {"runbook": "ping", "force": True, **WORDS}),
+    Deed("POST /runbooks/drain/deprecate", {"version": 1, **WORDS}),
+    Deed("POST /executions/{pause}/pause", WORDS),
+    Deed("POST /executions/{paused}/resume", WORDS),
+    Deed("POST /executions/{cancel}/cancel", WORDS),
+    Deed("POST /executions/{handover}/handover", {"to": BOB.user_id}),
+    Deed("POST /executions/{offered}/handover/accept"),
+    Deed("POST /executions/{failed}/replay", WORDS),
+    Deed("POST /executions/{retried}/steps/call/retry", WORDS),
+    Deed("POST /executions/{skipped}/steps/call/skip", WORDS),
+    Deed("POST /executions/{asked}/steps/call/skip/agree", {}),
+    Deed("POST /executions/{unknown}/steps/once/resolve", {"choice": "done", "note": "x"}),
+    Deed("POST /executions/{approve}/steps/ask/approve", {"comment": "x"}),
+    Deed("POST /executions/{reject}/steps/ask/reject", {"comment": "x"}),
+    Deed("POST /executions/{voted}/steps/ask/withdraw", {}),
+    Deed("POST /incidents", {"channel": "C0NEW0001"}),
+    Deed("PATCH /incidents/{incident}", {"title": "x"}),
+    Deed("POST /incidents/{incident}/close", {"force": True}),
+    Deed("DELETE /tokens/{token}"),
+    Deed("POST /sync"),
+]
+
+
+def prepare(api: Api, target: Target) -> dict[str, Any]:
+    """What the deeds are about, each in the state in which the deed can be done; all of it Carol's and Bob's."""
+    house = api.house
+    house.write(_access_yaml=ACCESS)
+    people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
+    target.does["/once"] = [hang_up]
+    target.does["/fails"] = [lambda conn, _: conn.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")]
+    house.publish(
+        runbook("gated", gate("ask", min_approvals=2)), runbook("fails", http("call", target.url("/fails"))),
+        runbook("asks", gate("ask"), http("call", target.url("/fails"))),
+        runbook("lost", http("once", target.url("/once"), method="POST")), runbook("old", http("a")),
+    )  # fmt: skip
+    runs = {name: house.start("gated") for name in GATED}
+    runs |= {name: house.start("fails") for name in ("failed", "retried", "skipped")}
+    runs |= {"unknown": house.start("lost"), "asked": house.start("asks")}
+    for run in runs.values():
+        house.run(run)
+    approvals.vote(house.rt, DAVE, runs["asked"], None, Decision.APPROVE)
+    house.run(runs["asked"])
+    skipping.skip(house.rt, CAROL, runs["asked"], "call", "x")
+    handover.offer(house.rt, CAROL, runs["offered"], ALICE)
+    controls.pause(house.rt, CAROL, runs["paused"])
+    vote(api, runs["voted"])
+    assert api.post("/runbooks", BOB, {"definition": FRESH}).status_code == 201
+    assert api.post("/runbooks/old/deprecate", DAVE, {"version": 1}).status_code == 200
+    spare, _ = tokens.create(house.rt, ALICE, "spare")
+    incident = incidents.open_incident(house.rt, CAROL, "C0INC0001").id
+    return {**runs, "incident": incident, "token": spare.id}
+
+
+def vote(api: Api, run: str) -> None:
+    body = {"comment": "first"}
+    assert api.post(f"/executions/{run}/steps/ask/approve", ALICE, body).json()["missing"] == 1
+
+
+def ask(api: Api, deed: Deed, things: dict[str, Any], **headers: str) -> Any:
+    method, path = deed.operation.split(" ")
+    match = {"If-Match": deed.tag} if deed.tag else {}
+    return api.ask(method, path.format(**things), ALICE, deed.body, {**match, **headers})
