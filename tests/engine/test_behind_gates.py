@@ -733,3 +733,10 @@ def test_who_may_run_what_is_kept_running_is_decided_by_that_version(house: Hous
     with pytest.raises(NotAllowed, match="members and admins of team payments"):
         house.start("demo", OSCAR)
     assert house.run(house.start("demo", BOB)) == "SUCCESS"
+
+
+def test_a_branch_that_took_no_way_holds_nothing_back(house: House, target: Target) -> None:
+    """Its gate is on the way that the run did not take, and there is no other."""
+    run = house.begin(branch("way", "false", [gate("inner")]), http("after", target.url("/after")))
+    assert house.run(run) == "SUCCESS"
+    assert target.paths() == ["/after"]
