@@ -30,7 +30,7 @@ def test_every_code_is_told() -> None:
     assert {(str(status), kind.code) for kind, status in STATUS.items()} <= told
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EngineError)}
     unknown = {kind.__name__ for kind in kinds - set(STATUS) - {EngineError}}
-    assert unknown == {"BadSettings"}
+    assert unknown == {"BadSettings", "DatabaseAway"}
 
 
 def test_a_key_for_a_request_may_be_left_out(api: Api) -> None:

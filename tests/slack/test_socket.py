@@ -23,7 +23,7 @@ def test_a_refreshed_connection_is_replaced(bot: Stage, reason: str) -> None:
     """Slack hangs up every few hours, with or without a warning: commands are heard again right after."""
     assert bot.post("disconnect", reason=reason)["ok"]
     wait_for(lambda: bot.command("help")["ok"])
-    assert "/runbook run ID" in bot.say("help")
+    assert "Find a runbook and run it" in bot.say("help")
 
 
 def test_a_message_that_comes_twice_is_heard_once(bot: Stage) -> None:

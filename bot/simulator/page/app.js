@@ -174,7 +174,7 @@ function drawThread() {
 
 function drawComposer() {
   composer(byId("composer"), {
-    id: "composer-text", place: `${state.user} ${state.channel}`, placeholder: `Message ${inApp() ? "Runbook Bot" : `#${place().name}`}, or type ${directory.command}`,
+    id: "composer-text", place: state.channel, placeholder: `Message ${inApp() ? "Runbook Bot" : `#${place().name}`}, or type ${directory.command}`,
     commands: true, send: (text) => send(text, null), user: state.user,
   });
 }
@@ -188,7 +188,7 @@ function openThread(ts) {
   if (!ts) return;
   drawThread();
   if (!opened) return;
-  composer(byId("thread-composer"), { id: "thread-text", place: `${state.user} ${state.channel} ${ts}`, placeholder: "Reply, or mention @runbook", commands: false, send: (text) => send(text, ts) });
+  composer(byId("thread-composer"), { id: "thread-text", place: `${state.channel} ${ts}`, placeholder: "Reply, or mention @runbook", commands: false, send: (text) => send(text, ts) });
   byId("replies").scrollTop = byId("replies").scrollHeight;
   byId("thread-text").focus();
 }

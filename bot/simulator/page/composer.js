@@ -4,7 +4,7 @@ import { chooseShortcut, directory, h } from "./dom.js";
 
 /**
  * Builds a composer in `form`. `send` gets the text and resolves to whether it went out; `user` may choose shortcuts.
- * What is typed is kept by `place`, also while somebody is elsewhere or the page is loaded anew.
+ * What is typed is kept by `place`, whoever acts, also while they are elsewhere or the page is loaded anew.
  */
 export function composer(form, { id, place, placeholder, commands, send, user }) {
   const listId = `${id}-suggestions`;
