@@ -133,8 +133,7 @@ def must_stay(elsewhere: bool, row: StepRunRecord) -> None:
     """Raise `Conflict` where a run would have gone `elsewhere` at a step that holds a gate."""
     if elsewhere:
         raise Conflict(
-            f"By what is asked for now {row.execution_id} would have gone another way at {row.path}, by other gates: "
-            f"start a new run."
+            f"As things stand {row.execution_id} would go another way at {row.path}, by other gates: start a new run."
         )
 
 

@@ -109,7 +109,7 @@ def skip(ask: Ask) -> Answer:
 
 
 def agree(ask: Ask) -> Answer:
-    """`agree [RUN] [STEP]`; what is agreed to is what the step asks for now."""
+    """`agree [RUN] [STEP]`; a request that was made anew meanwhile is not agreed to."""
     found, rest = ask.run()
     path = rest[0] if rest else _the_step(ask, found, "agree to skipping", _asked)
     asked = ask.api.get(f"executions/{found}/steps/{path}")["skip"]

@@ -171,7 +171,7 @@ class Projector:
         try:
             return EXTERNAL if channels.outside(self._rt, card.channel, OUTSIDE_FRESH_S) else ""
         except Unasked as trouble:
-            log.warning("%s is not shown in %s for now. %s", card.execution_id, card.channel, trouble)
+            log.warning("%s is not shown in %s yet. %s", card.execution_id, card.channel, trouble)
             if not trouble.passing:
                 return UNKNOWN
             self._back_off(card)
