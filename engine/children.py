@@ -20,7 +20,7 @@ from engine.standing import standing_of
 from engine.steps.outcome import Begun
 from engine.storable import TooLarge
 from engine.transition import Transition
-from storage import audit, database, executions, steps
+from storage import attempts, audit, database, executions, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import AttemptStatus, ExecutionStatus, Severity, StepStatus
 
@@ -42,7 +42,7 @@ def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
     if not transition.move(step, StepStatus.READY, due_at=due, deadline_at=limit, worker_id=None):
         return False
     _begin(transition, step, outcome)
-    steps.end_attempt(step, AttemptStatus.SUCCESS, transition.at)
+    attempts.end(step, AttemptStatus.SUCCESS, transition.at)
     return True
 
 
@@ -148,7 +148,7 @@ def _dropped(transition: Transition, step: StepRunRecord) -> bool:
     error = {"code": "abandoned", "message": "the run ended before the other runbook did"}
     done = transition.move(step, StepStatus.CANCELLED, error=error, ended_at=transition.at, worker_id=None)
     if done:
-        steps.end_attempt(step, AttemptStatus.ABANDONED, transition.at, error=error)
+        attempts.end(step, AttemptStatus.ABANDONED, transition.at, error=error)
     return done
 
 

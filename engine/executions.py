@@ -14,7 +14,8 @@ from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
 from engine.roles import unmet
 from engine.runtime import Runtime
-from storage import approvals, database, executions, requests, steps
+from storage import approvals, database, executions, requests, slots, steps
+from storage import attempts as tries
 from storage.records import (
     ApprovalRecord,
     AttemptRecord,
@@ -202,7 +203,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
     with database.reading():
         execution = find(rt, execution_id)
         queued = execution.slot == "queued" and execution.slot_group is not None
-        ahead = executions.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
+        ahead = slots.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
         runbook = catalog.shown_definition(execution)
         holding = [each.id for each in runbook.by_id.values() if gates.holds_gate(rt, execution.id, each)]
         return ExecutionView(
@@ -219,7 +220,7 @@ def attempts(_rt: Runtime, step_run_ids: Collection[int]) -> dict[int, list[Atte
     """The attempts of these step runs by the step run's id, in order; a step run without any is left out."""
     found: dict[int, list[AttemptRecord]] = {}
     with database.reading():
-        for attempt in steps.attempts_of(step_run_ids):
+        for attempt in tries.of_steps(step_run_ids):
             found.setdefault(attempt.step_run_id, []).append(attempt)
     return found
 
@@ -229,7 +230,7 @@ def step(rt: Runtime, execution_id: str, path: str) -> tuple[StepRunRecord, list
     run = find(rt, execution_id)
     with database.reading():
         for found in steps.at_paths(run.id, [path]):
-            return found, steps.attempts(found.id)
+            return found, tries.of_step(found.id)
     raise NotFound(f"{run.id} has no step {path}.")
 
 

@@ -13,8 +13,7 @@ from engine.access import Actor, named
 from engine.executions import ExecutionView, GateView
 from engine.roles import approver_ids, runners
 from engine.runtime import Runtime
-from storage import attempts, database, events, workers
-from storage import executions as stored
+from storage import attempts, database, events, slots, workers
 from storage.records import AttemptRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
@@ -73,7 +72,7 @@ def _of_run(rt: Runtime, view: ExecutionView, actor: Actor | None) -> Iterator[R
     run = view.execution
     who = runners(rt, run.team)
     if run.slot == "queued":
-        before = stored.queued_before(rt.workspace_id, str(run.slot_group), run.id)
+        before = slots.queued_before(rt.workspace_id, str(run.slot_group), run.id)
         facts = {
             "group": run.slot_group,
             "holders": list(view.ahead),

@@ -9,7 +9,7 @@ from engine.errors import Conflict
 from engine.expressions import render_text
 from engine.runtime import Runtime
 from engine.transition import Transition
-from storage import database, executions, steps
+from storage import database, executions, slots, steps
 from storage.records import ExecutionRecord
 
 
@@ -28,7 +28,7 @@ def take(rt: Runtime, actor: Actor, execution: ExecutionRecord, runbook: Runbook
     database.one_at_a_time(f"slot:{execution.workspace_id}:{group}")
     if _parent_holds(execution, group):
         return group, "shared"
-    holders = executions.holders(execution.workspace_id, group)
+    holders = slots.holders(execution.workspace_id, group)
     if len(holders) < wanted.limit:
         return group, "held"
     if wanted.on_conflict == "reject":
@@ -39,7 +39,7 @@ def take(rt: Runtime, actor: Actor, execution: ExecutionRecord, runbook: Runbook
 
 def ahead_of(execution: ExecutionRecord, group: str) -> list[str]:
     """The runs that hold the group's slots, for the record of this one, which its whole team may read."""
-    ids = executions.holders(execution.workspace_id, group)
+    ids = slots.holders(execution.workspace_id, group)
     teams = {each: run.team for each in ids if (run := executions.by_id(each))}
     return [each if teams.get(each, "") in (None, execution.team) else ELSEWHERE for each in ids]
 
@@ -51,9 +51,9 @@ def free(transition: Transition) -> None:
         return
     workspace, group = execution.workspace_id, execution.slot_group
     database.one_at_a_time(f"slot:{workspace}:{group}")
-    if executions.hand_on(workspace, group, execution.id) is not None:
+    if slots.hand_on(workspace, group, execution.id) is not None:
         return
-    admitted = executions.admit_next(workspace, group, transition.at)
+    admitted = slots.admit_next(workspace, group, transition.at)
     if admitted is not None:
         transition.wake.append(admitted)
 

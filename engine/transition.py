@@ -155,7 +155,7 @@ class Transition:
             ended = changed(begun, status=status, ended_at=self.at, request=request, response=response, error=error)
             self._begun[step.id, step.attempts] = ended
             return
-        self._ended_attempts.append(partial(steps.end_attempt, step, status, self.at, request, response, error))
+        self._ended_attempts.append(partial(attempts.end, step, status, self.at, request, response, error))
 
     def thin_out(self, step: StepRunRecord) -> None:
         """Keep of the attempts of a step that asks again and again a bounded number on record."""
@@ -190,6 +190,6 @@ class Transition:
     def _write(self, execution: ExecutionRecord) -> None:
         for end in self._ended_attempts:
             end()
-        steps.add_attempts(self.rt.workspace_id, list(self._begun.values()))
+        attempts.add(self.rt.workspace_id, list(self._begun.values()))
         executions.save(self.before, execution)
         events.append(self.rt.workspace_id, self._told)

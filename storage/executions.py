@@ -13,7 +13,7 @@ from storage.known import known
 from storage.moves import EXECUTION_MOVES, check_move
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus, Phase, VersionStatus
-from storage.tables import Card, Execution, RunbookVersion, StepRun, dicts, first, tuples
+from storage.tables import Card, Execution, RunbookVersion, StepRun, dicts, tuples
 
 _NAMES = ExecutionRecord.__slots__
 _COUNTED = ("event_seq", "live", "running", "parked", "unfinished")
@@ -318,46 +318,6 @@ def open_of(runbook_id: int, limit: int) -> list[str]:
     return [row[0] for row in tuples(query.order_by(Execution.created_at).limit(limit))]
 
 
-def holders(workspace_id: int, group: str) -> list[str]:
-    """Ids of the executions that hold a slot of a concurrency group; needs the group's lock to stay true."""
-    query = Execution.select(Execution.id).where(
-        (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "held")
-    )
-    return [row[0] for row in tuples(query.order_by(Execution.created_at))]
-
-
-def queued_before(workspace_id: int, group: str, execution_id: str) -> list[str]:
-    """Ids of the executions that are queued for a group and will be let in before this one."""
-    query = Execution.select(Execution.id).where(
-        (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "queued")
-    )
-    waiting = [row[0] for row in tuples(query.order_by(Execution.created_at, Execution.id))]
-    return waiting[: waiting.index(execution_id)] if execution_id in waiting else []
-
-
-def admit_next(workspace_id: int, group: str, at: int) -> str | None:
-    """Give a freed slot to the execution that has been queued longest; its id, or None when none is queued.
-
-    Needs the group's lock.
-    """
-    query = Execution.select(Execution.id).where(
-        (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "queued")
-    )
-    admitted = _give_slot(query, "queued")
-    if admitted is not None:
-        StepRun.update(due_at=at).where((StepRun.execution_id == admitted) & (StepRun.status == "READY")).execute()
-    return admitted
-
-
-def _give_slot(candidates: Any, instead_of: str) -> str | None:
-    """Let the oldest of the candidates hold a slot; its id. One that ends at this moment is passed over."""
-    while row := first(candidates.order_by(Execution.created_at, Execution.id).limit(1)):
-        given = Execution.update(slot="held").where((Execution.id == row["id"]) & (Execution.slot == instead_of))
-        if given.execute() == 1:
-            return str(row["id"])
-    return None
-
-
 def same(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
     """The newest executions of the same version, parameters and incident, newest first."""
     return _select("workspace_id = ? AND same_as = ? ORDER BY created_at DESC LIMIT 20", workspace_id, same_as)
@@ -381,19 +341,6 @@ def bereft(limit: int, of: str | None = None) -> list[tuple[str, str]]:
         .limit(limit)
     )
     return [(row[0], row[1]) for row in tuples(query.where(StepRun.execution_id == of) if of else query)]
-
-
-def hand_on(workspace_id: int, group: str, ending: str) -> str | None:
-    """Let an open child that shared the slot of `ending`, or of a parent that is gone, hold it; its id, or None."""
-    parent = Execution.alias()
-    query = (
-        Execution.select(Execution.id)
-        .join(StepRun, on=(StepRun.id == Execution.parent_step))
-        .join(parent, on=(parent.id == StepRun.execution_id))
-        .where((Execution.workspace_id == workspace_id) & (Execution.slot_group == group))
-        .where((Execution.slot == "shared") & ((parent.id == ending) | parent.ended_at.is_null(False)))
-    )
-    return _give_slot(query, "shared")
 
 
 def cleanup_overdue(at: int, limit: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Step runs and their attempts. Every change is a compare-and-set on state and fence: it happens once or not at all."""
+"""Step runs. Every change is a compare-and-set on state and fence: it happens once or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import peewee as pw
 from storage import sql, workers
 from storage.known import known
 from storage.moves import STEP_MOVES, check_move
-from storage.records import AttemptRecord, Json, StepRunRecord, changed
+from storage.records import Json, StepRunRecord, changed
 from storage.states import AttemptStatus, Phase, StepStatus
 from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
 
@@ -20,7 +20,6 @@ UNFINISHED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.RUNNING, StepStat
 
 
 _NAMES = StepRunRecord.__slots__
-_ATTEMPT = [name for name in AttemptRecord.__slots__ if name != "id"]
 _STATUS, _PHASE = _NAMES.index("status"), _NAMES.index("phase")
 
 
@@ -381,40 +380,6 @@ def unsettled(workspace_id: int) -> list[tuple[str, str]]:
         (StepRun.workspace_id == workspace_id) & (StepRun.status == StepStatus.UNKNOWN)
     )
     return [(execution_id, path) for execution_id, path in tuples(query.order_by(StepRun.id))]
-
-
-def add_attempts(workspace_id: int, made: Sequence[AttemptRecord]) -> None:
-    """Put attempts on record; their `id` is given by the database.
-
-    Raises `database.IntegrityError` when an attempt's number was used before.
-    """
-    rows = [{name: getattr(each, name) for name in _ATTEMPT} for each in made]
-    sql.insert(Attempt, [{"workspace_id": workspace_id, **row} for row in rows])
-
-
-def end_attempt(
-    step: StepRunRecord, status: AttemptStatus, at: int, request: Json = None, response: Json = None, error: Json = None
-) -> None:
-    """Close the step run's last attempt, if it is still open."""
-    changes = {"status": status, "ended_at": at, "request": request, "response": response, "error": error}
-    where = "step_run_id = ? AND number = ? AND status = 'RUNNING'"
-    sql.set_later(Attempt, changes, where, step.id, step.attempts)
-
-
-def attempts(step_run_id: int) -> list[AttemptRecord]:
-    """The attempts of a step run in order."""
-    return attempts_of([step_run_id])
-
-
-def attempts_of(step_run_ids: Collection[int]) -> list[AttemptRecord]:
-    """The attempts of these step runs, each one's in order."""
-    found = []
-    query = Attempt.select().where(Attempt.step_run_id.in_(list(step_run_ids)))
-    for row in dicts(query.order_by(Attempt.step_run_id, Attempt.number)):
-        row.pop("workspace_id")
-        row["status"] = AttemptStatus(row["status"])
-        found.append(AttemptRecord(**row))
-    return found
 
 
 def postpone(step: StepRunRecord, due_at: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from storage import approvals, audit, database, events, executions, steps
+from storage import approvals, attempts, audit, database, events, executions, steps
 from storage.attempts import KEPT_FIRST, KEPT_LAST
 from storage.records import EventRecord, ExecutionRecord, StepRunRecord
 from storage.states import ApprovalStatus, AttemptStatus
@@ -21,7 +21,7 @@ def check(execution_id: str) -> None:
         rows = steps.of_execution(run.id)
         told = events.after(run.id, 0, 100_000)
         open_gates = [each.step_run_id for each in approvals.of_execution(run.id) if each.status == "PENDING"]
-        tries = {each.id: steps.attempts(each.id) for each in rows}
+        tries = {each.id: attempts.of_step(each.id) for each in rows}
     _counters(run, rows)
     _status(run, rows)
     assert [each.seq for each in told] == list(range(1, run.event_seq + 1)), f"{run.id}: its events have a gap"

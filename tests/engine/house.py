@@ -27,7 +27,7 @@ from engine.secrets import SecretStore
 from engine.steps.outcome import Outcome, Succeeded
 from engine.steps.perform import Claim, Tools, perform
 from engine.sweeper import Sweeper
-from storage import approvals, database, events, steps, workers
+from storage import approvals, attempts, database, events, steps, workers
 from storage.executions import next_due_at
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, GroupRecord, StepRunRecord
 from storage.states import AttemptStatus, ExecutionStatus, StepStatus
@@ -335,7 +335,7 @@ class House:
 
     def attempts(self, execution_id: str, path: str) -> list[AttemptRecord]:
         with database.reading():
-            return steps.attempts(self.step(execution_id, path).id)
+            return attempts.of_step(self.step(execution_id, path).id)
 
     def events(self, execution_id: str) -> list[EventRecord]:
         with database.reading():
@@ -363,7 +363,7 @@ class House:
     def _check_tries(self, execution: ExecutionRecord) -> None:
         rows = {each.id: each for each in self.step_runs(execution.id)}
         with database.reading():
-            tries = steps.attempts_of(rows)
+            tries = attempts.of_steps(rows)
             asked = {each.step_run_id for each in approvals.of_execution(execution.id) if each.status == "PENDING"}
         running = sorted(each.step_run_id for each in tries if each.status is AttemptStatus.RUNNING)
         assert running == sorted(each.id for each in rows.values() if each.status is StepStatus.RUNNING)

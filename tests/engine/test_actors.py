@@ -19,7 +19,7 @@ from bot import embedded_redis
 from engine import actors, health
 from engine.actors import Hints, make_actor, make_broker, make_worker
 from engine.working import Worker
-from storage import database, steps
+from storage import attempts, database, steps
 from storage.states import ExecutionStatus
 
 PROGRAM = embedded_redis.find()
@@ -275,7 +275,7 @@ def test_hints_that_come_five_times_make_one_attempt(house: House, target: Targe
     assert len(target.hits) == 9
     assert set(target.seen_keys().values()) == {1}
     with database.reading():
-        assert all(len(steps.attempts(step.id)) == 1 for run in runs for step in steps.of_execution(run))
+        assert all(len(attempts.of_step(step.id)) == 1 for run in runs for step in steps.of_execution(run))
 
 
 def test_what_an_actor_raises_is_logged_and_the_worker_lives(server: Redis, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ import pytest
 from house import CAROL, House, Target, gate, http
 
 from engine import controls, runner
-from storage import database, steps
+from storage import attempts, database
 
 
 class Crash(BaseException):
@@ -36,8 +36,8 @@ def test_messages_share_the_commit_of_what_they_follow(
     assert (house.status(run), len(made)) == ("SUCCESS", 2)
     assert house.told(run).count("message") == 4
     with database.reading():
-        attempts = [steps.attempts(step.id) for step in house.step_runs(run)]
-    assert [[(each.number, each.status) for each in made] for made in attempts] == [[(1, "SUCCESS")]] * 5
+        tries = [attempts.of_step(step.id) for step in house.step_runs(run)]
+    assert [[(each.number, each.status) for each in made] for made in tries] == [[(1, "SUCCESS")]] * 5
     house.check_books(run)
 
 

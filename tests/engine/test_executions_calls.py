@@ -10,7 +10,7 @@ from local_server import answer, silence
 
 from engine import controls, runner
 from engine.steps.outcome import Failed, Succeeded
-from storage import database, steps
+from storage import attempts, database, steps
 from storage.tables import ALL, dicts
 
 RETRY = {"max_attempts": 3, "delay": "10s", "backoff": 2, "max_delay": "1m"}
@@ -132,7 +132,7 @@ def test_an_attempt_is_on_record_before_its_first_byte_arrives(house: House, tar
         with database.reading():
             found = steps.of_execution(run)
             running = next(each for each in found if each.status == "RUNNING")
-            seen.append((running.path, steps.attempts(running.id)[-1].status))
+            seen.append((running.path, attempts.of_step(running.id)[-1].status))
 
     target.on_request = look
     house.advance(run)

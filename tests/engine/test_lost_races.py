@@ -29,7 +29,7 @@ from engine.steps.outcome import (
     Waiting,
 )
 from engine.sweeper import Sweeper
-from storage import approvals, database, executions, steps, waits
+from storage import approvals, attempts, database, executions, steps, waits
 from storage.records import StepRunRecord
 from storage.states import Decision
 from storage.tables import Audit, WaitFor, WaitTaken
@@ -57,7 +57,7 @@ def books(house: House, run: str) -> Any:
     """All that is on record of a run, but how many events there are."""
     found = replace(house.execution(run), event_seq=0)
     with database.reading():
-        tries = {each.path: steps.attempts(each.id) for each in steps.of_execution(run)}
+        tries = {each.path: attempts.of_step(each.id) for each in steps.of_execution(run)}
         beside = [list(table.select().order_by(table.id).dicts()) for table in (WaitFor, WaitTaken, Audit)]
         audited = [{key: row[key] for key in row if key not in ("seq", "hash")} for row in beside.pop()]
         return found, house.step_runs(run), tries, approvals.of_execution(run), beside, audited

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from engine.runtime import Runtime
-from storage import approvals, database, executions, people, requests, runbooks, steps, workers
+from storage import approvals, attempts, database, executions, people, requests, runbooks, steps, workers
 from storage.moves import ForbiddenMove
 from storage.records import AttemptRecord, ExecutionRecord, PersonRecord, StepRunRecord, VoteRecord
 from storage.states import AttemptStatus, Decision, ExecutionStatus, StepStatus
@@ -296,9 +296,9 @@ def test_an_attempts_number_is_used_once(rt: Runtime, run: ExecutionRecord) -> N
     with database.transaction():
         (step,) = steps.of_execution(run.id)
         first = AttemptRecord(0, step.id, 1, AttemptStatus.RUNNING, "w1", 1, None, None, None, None)
-        steps.add_attempts(rt.workspace_id, [first])
+        attempts.add(rt.workspace_id, [first])
     with pytest.raises(database.IntegrityError), database.transaction():
-        steps.add_attempts(rt.workspace_id, [replace(first, worker_id="w2", started_at=2)])
+        attempts.add(rt.workspace_id, [replace(first, worker_id="w2", started_at=2)])
 
 
 def test_an_execution_is_saved_only_along_its_moves(rt: Runtime, run: ExecutionRecord) -> None:
