@@ -16,10 +16,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from engine import asking, catalog, children, containers, context, decide, flow, gates, lifecycle, speaking
+from engine import catalog, claiming, flow, lifecycle, speaking
 from engine.calls import Calls, Here
-from engine.definition.model import Step
-from engine.errors import NotApproved, Undecodable
+from engine.errors import Undecodable
 from engine.failpoints import commit, failpoint
 from engine.heartbeat import Heartbeat
 from engine.held import Held
@@ -27,13 +26,12 @@ from engine.lifecycle import change
 from engine.recording import record, take_back, take_over
 from engine.runtime import Runtime
 from engine.shares import Share
-from engine.steps import approval
 from engine.steps.outcome import Failed, Outcome
 from engine.steps.perform import Claim, Tools, perform
 from engine.transition import Transition
-from storage import database, executions, runbooks, steps
-from storage.records import ExecutionRecord, StepRunRecord, changed
-from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
+from storage import database, executions, steps
+from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import ExecutionStatus, Phase, StepStatus
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +43,6 @@ RECORD_AGAIN_S = 0.5
 
 AT_ONCE = 64
 """How many steps that reach nothing outside are done in one commit, so that no lock is held for long."""
-
-_QUIET = frozenset({"message", "delay", "wait", "approval"})
-"""Kinds whose whole effect is rows of this database."""
-
-_CALLS_NOTHING = frozenset({*_QUIET, *decide.CONTAINERS, "runbook"})
-"""Kinds that need no place among the calls. A `runbook` step makes an execution, which has a commit of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +105,7 @@ class Runner:
 
     def _advance(self, execution_id: str) -> None:
         claim = self._claim(execution_id)
-        while claim is not None and not _calls_out(claim.step):
+        while claim is not None and not claiming.calls_out(claim.step):
             claim = self._carry_out(claim, placed=None)
         if claim is not None:
             self._calls.start(partial(self._carry, claim))
@@ -311,21 +303,21 @@ class Runner:
             if not ready or not self._may_claim(transition, checked=number > 0):
                 return None, False
             step = ready.popleft()
-            if self._is_no_attempt(transition, step):
+            if claiming.is_no_attempt(transition, step):
                 ready.clear()  # what was ready before that may not be any more
                 continue
             if transition.execution.running >= transition.execution.max_concurrent:
                 return None, False
-            if self._bypasses(transition, step):
+            if claiming.bypasses(transition, step):
                 return None, False
             calling = calling and self._may_call(transition, step, taken)
-            if not calling and _calls_out(transition.runbook.by_id[step.step_id]):
+            if not calling and claiming.calls_out(transition.runbook.by_id[step.step_id]):
                 ready.clear()
                 continue
-            claim = self._take(transition, step)
+            claim = claiming.take(transition, step, self.worker_id)
             if claim is None:
                 return None, False
-            if step.kind not in _QUIET or speaking.asks_slack(claim.step):
+            if step.kind not in claiming.QUIET or speaking.asks_slack(claim.step):
                 self._held.add(claim.step_run)
                 taken.steps.append(claim.step_run)
                 return claim, False
@@ -340,12 +332,12 @@ class Runner:
         execution_id, at = transition.execution.id, transition.at
         if calling:
             return deque(steps.ready(execution_id, at, AT_ONCE, count))
-        found = steps.ready(execution_id, at, AT_ONCE, count, _CALLS_NOTHING)
-        return deque(step for step in found if not _calls_out(transition.runbook.by_id[step.step_id]))
+        found = steps.ready(execution_id, at, AT_ONCE, count, claiming.CALLS_NOTHING)
+        return deque(step for step in found if not claiming.calls_out(transition.runbook.by_id[step.step_id]))
 
     def _may_call(self, transition: Transition, step: StepRunRecord, taken: _Taken) -> bool:
         """Whether there is a place for the step's call, if it is one; from now on it is taken."""
-        if not _calls_out(transition.runbook.by_id[step.step_id]):
+        if not claiming.calls_out(transition.runbook.by_id[step.step_id]):
             return True
         share = Share.of(transition.execution)
         if taken.placed is not None:
@@ -364,81 +356,7 @@ class Runner:
             return False
         if lifecycle.cleanup_ended(execution, transition.at):
             return False
-        return checked or self._still_approved(transition)
-
-    def _is_no_attempt(self, transition: Transition, step: StepRunRecord) -> bool:
-        """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
-        if step.kind in decide.CONTAINERS:
-            transition.begin()
-            containers.begin(transition, step)
-            return True
-        if step.kind == "delay" and step.attempts:
-            flow.succeed(transition, step, step.outputs)
-            return True
-        if step.kind == "runbook" and step.child:
-            children.look(transition, step)
-            return True
-        return False
-
-    def _bypasses(self, transition: Transition, step: StepRunRecord) -> bool:
-        """The last line: a step behind a gate that has not let it on ends the run instead of being attempted."""
-        lacking = gates.undecided(self.rt, transition.execution, transition.runbook, step)
-        if lacking:
-            log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, lacking)
-            lifecycle.end_bypassed(transition, step, lacking)
-        return bool(lacking)
-
-    def _take(self, transition: Transition, step: StepRunRecord) -> Claim | None:
-        definition = transition.runbook.by_id[step.step_id]
-        whole_step = definition.kind == "poll" and step.deadline_at is None
-        deadline = transition.at + (definition.timeout_ms or 0) if whole_step else step.deadline_at
-        taken = changed(
-            step, status=StepStatus.RUNNING, fence=step.fence + 1, attempts=step.attempts + 1, worker_id=self.worker_id,
-            started_at=step.started_at or transition.at, deadline_at=deadline, due_at=None,
-        )  # fmt: skip
-        written = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at")
-        if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in written}):
-            return None
-        transition.attempt(taken)
-        transition.begin()
-        if taken.attempts == 1:
-            transition.tell("step_started", taken.path, attempt=1)
-        runbook = transition.runbook
-        chains = context.chains_in(definition.with_)
-        if definition.kind == "poll":
-            chains |= context.chains_in_condition(definition.with_["until"])
-        if definition.kind == "approval":
-            chains |= approval.chains_of(definition, runbook)
-        chains |= context.chains_in(dict(definition.outputs))
-        execution = transition.execution
-        visible = context.of(execution, runbook, chains, step.scope)
-        settled = asking.settled(execution, runbook, definition, step.scope) if definition.kind == "approval" else {}
-        return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at), settled)
-
-    def _still_approved(self, transition: Transition) -> bool:
-        """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked."""
-        execution = transition.execution
-        if execution.ending is not None:
-            return True
-        if execution.started_at is None:
-            runbook = runbooks.by_id(execution.runbook_id)
-            assert runbook is not None
-            try:
-                catalog.must_run(self.rt, runbook, execution.number)
-            except NotApproved as error:
-                transition.fail_run("not_approved", str(error))
-                return False
-            return True
-        status, note = runbooks.version_state(execution.version_id)
-        if status is not VersionStatus.APPROVED:
-            transition.pause(f"{execution.slug}@{execution.number} was deprecated. {note}".strip())
-            return False
-        return True
-
-
-def _calls_out(step: Step) -> bool:
-    """Whether doing this step reaches outside of the database and needs a place among the calls."""
-    return step.kind not in _CALLS_NOTHING or speaking.asks_slack(step)
+        return checked or claiming.still_approved(transition)
 
 
 def _was_recorded(step_run: StepRunRecord) -> bool:
@@ -460,9 +378,3 @@ def _claimable_beside(execution: ExecutionRecord) -> int:
     if execution.ending is not None and execution.phase is Phase.MAIN:
         return 0
     return max(0, min(execution.live, execution.max_concurrent) - execution.running)
-
-
-def _time_left(execution: ExecutionRecord, at: int) -> int:
-    """How much running time is left, at least a second: the sweeper ends a run that is over its time."""
-    since = at - execution.running_since if execution.running_since is not None else 0
-    return max(1_000, execution.timeout_ms - execution.running_ms - since)

@@ -17,11 +17,10 @@ import test_recovery
 import test_sweeper
 from house import House, Target, http
 
-from engine import accepting, asking, choosers, decide, executions, flow, recording, reusing, skipping
+from engine import accepting, asking, choosers, claiming, decide, executions, flow, recording, reusing, skipping
 from engine import approvals as gates
 from engine import gates as rules
 from engine.errors import NotFound
-from engine.runner import Runner
 from engine.steps.outcome import Failed, Unknown
 from engine.sweeper import Sweeper
 from storage import database, steps
@@ -120,7 +119,7 @@ def skip_releases(patch: pytest.MonkeyPatch) -> None:
 
 def claim_not_checked(patch: pytest.MonkeyPatch) -> None:
     """A claim asks nothing about gates."""
-    patch.setattr(Runner, "_bypasses", lambda *_: False)
+    patch.setattr(claiming, "bypasses", lambda *_: False)
 
 
 def skip_releases_unchecked(patch: pytest.MonkeyPatch) -> None:
