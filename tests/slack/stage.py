@@ -269,3 +269,19 @@ def ready(running: Stage) -> None:
     sync.sync(running.rt, access.SYSTEM)
     for slug in ("drain", "careful"):
         assert "is approved" in running.say(f"admin approve {slug}@1", ALICE)
+
+
+def ready_with(running: Stage, books: dict[str, str]) -> None:
+    """The same with these runbooks, each by its id without its head, and approved; TARGET is where calls may go."""
+    for slug, text in books.items():
+        head = f"apiVersion: runbook/v1\nid: {slug}\nname: A runbook for {slug}\nteam: payments\n"
+        whole = head + text.replace("TARGET", str(running.sim.target_url))
+        (running.rt.settings.runbooks_dir / f"{slug}.yaml").write_text(whole)
+    ready(running)
+    for slug in books:
+        assert "is approved" in running.say(f"admin approve {slug}@1", ALICE)
+
+
+def until(bot: Stage, run: str, *words: str) -> dict[str, Any]:
+    """The card of a run, once it says all of these."""
+    return wait_for(lambda: (card := bot.card(run)) and all(word in shown(card) for word in words) and card)

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, OSCAR, Stage, ready, shown, stage, texts, wait_for
+from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, OSCAR, Stage, ready_with, shown, stage, texts, until, wait_for
 
 from engine import executions
 
 PAYMENTS = "C0PAYMENTS"
 """A channel without a platform admin in it."""
-TOP = "apiVersion: runbook/v1\nid: {0}\nname: A runbook for {0}\nteam: payments\n"
 GATE = "{id: ok, type: approval, with: {min_approvals: MIN, approvers: {roles: [platform_admin]}, message: Go?}}"
 BOOKS = {
     "guarded": f"""
@@ -54,18 +53,8 @@ steps:
 def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The bot in HTTP mode, so that every click is a signed request."""
     with stage(tmp_path_factory.mktemp("asked"), socket_mode=False) as running:
-        for slug, text in BOOKS.items():
-            whole = TOP.format(slug) + text.replace("TARGET", str(running.sim.target_url))
-            (running.rt.settings.runbooks_dir / f"{slug}.yaml").write_text(whole)
-        ready(running)
-        for slug in BOOKS:
-            assert "is approved" in running.say(f"admin approve {slug}@1", ALICE)
+        ready_with(running, BOOKS)
         yield running
-
-
-def until(bot: Stage, run: str, *words: str) -> dict[str, Any]:
-    """The card of a run, once it says all of these."""
-    return wait_for(lambda: (card := bot.card(run)) and all(word in shown(card) for word in words) and card)
 
 
 def post(bot: Stage, card_ts: str, *words: str) -> dict[str, Any]:

@@ -17,15 +17,15 @@ from stage import (
     UNHEARD,
     Stage,
     in_thread,
-    ready,
+    ready_with,
     shown,
     stage,
+    until,
     wait_for,
 )
 
 from engine import executions
 
-TOP = "apiVersion: runbook/v1\nid: {0}\nname: A runbook for {0}\nteam: payments\n"
 BOOKS = {
     "fragile": """
 parameters: {type: object, properties: {service: {type: string, default: nothing}}}
@@ -78,18 +78,8 @@ steps:
 def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The bot in HTTP mode, with a runbook for each thing that can be steered."""
     with stage(tmp_path_factory.mktemp("controls"), socket_mode=False) as running:
-        for slug, text in BOOKS.items():
-            whole = TOP.format(slug) + text.replace("TARGET", str(running.sim.target_url))
-            (running.rt.settings.runbooks_dir / f"{slug}.yaml").write_text(whole)
-        ready(running)
-        for slug in BOOKS:
-            assert "is approved" in running.say(f"admin approve {slug}@1", ALICE)
+        ready_with(running, BOOKS)
         yield running
-
-
-def until(bot: Stage, run: str, *words: str) -> dict[str, Any]:
-    """The card of a run, once it says all of these."""
-    return wait_for(lambda: (card := bot.card(run)) and all(word in shown(card) for word in words) and card)
 
 
 def told(bot: Stage, ts: str, *words: str) -> list[str]:
