@@ -6,7 +6,10 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,22 +27,42 @@ def emails(folder: Path) -> dict[str, str | None]:
     return {name: each.email for name, each in found(folder).items()}
 
 
+_reading = threading.local()
+_started: list[tuple[str, object]] = []
+
+
 @pytest.fixture(autouse=True)
-def _nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that the code under test starts fails the test; the tests' own git is started elsewhere."""
+def _nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A program that a thread starts while it reads a repository fails the test; the tests' own git may run."""
     original = source_control._read
 
     def guarded(*arguments: object) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            for module, name in ((subprocess, "Popen"), (os, "fork"), (os, "posix_spawn"), (os, "system")):
-                patch.setattr(module, name, _refuse)
+        _reading.now = True
+        try:
             original(*arguments)  # type: ignore[arg-type]
+        finally:
+            _reading.now = False
 
     monkeypatch.setattr(source_control, "_read", guarded)
+    _started.clear()
+    yield
+    assert not _started
 
 
-def _refuse(*_arguments: object, **_keys: object) -> None:
-    raise AssertionError("a program was started")
+def _note(event: str, arguments: object) -> None:
+    if event in STARTS_A_PROGRAM and getattr(_reading, "now", False):
+        _started.append((event, arguments))
+
+
+STARTS_A_PROGRAM = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+sys.addaudithook(_note)
+
+
+def test_a_program_that_is_started_while_reading_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_reading, "now", True, raising=False)
+    subprocess.run(["true"], check=True)
+    assert [event for event, _ in _started if event == "subprocess.Popen"]
+    _started.clear()
 
 
 def _trap(folder: Path) -> Path:
