@@ -71,6 +71,10 @@ class Pace:
         """Leave a method alone, as Slack asked."""
         self._paused[method] = max(self._paused.get(method, 0.0), self._clock() + seconds)
 
+    def is_paused(self, method: str) -> bool:
+        """Whether a method is left alone now."""
+        return self._is_paused(method, self._clock())
+
     def _is_paused(self, method: str, now: float) -> bool:
         return now < max(self._paused.get(method, 0.0), self._paused.get("*", 0.0))
 
