@@ -16,6 +16,7 @@ from bench.rig import Rig, wait_for
 from bot.simulator import Config, Simulator
 from bot.slack.client import web_client
 from bot.slack.conversations import SlackConversations
+from bot.slack.directory import Directory
 from bot.slack.ids import Action
 from bot.slack.progress import Projector
 from engine import executions, projection, settings
@@ -31,9 +32,9 @@ def of_gates(rig: Rig, counts: tuple[int, ...] = (1, 10, 30)) -> str:
 
 
 def of_runs(rig: Rig, count: int = 20) -> str:
-    """Seconds until Slack shows so many runs that came to their end while it could not be reached, and what that took."""
+    """Seconds until Slack shows so many runs that ended while it could not be reached, and what that took."""
     with _shown(rig) as (sim, rt, shows):
-        runs = [workloads.start(replace(rig, rt=rt), "linear", channel=CHANNEL, requester=PERSON) for _ in range(count)]
+        runs = [workloads.start_in_channel(rt, "calls", PERSON, CHANNEL) for _ in range(count)]
         wait_for(lambda: all(executions.find(rt, run).status.ended for run in runs), "runs to end", every=0.05)
         began = time.monotonic()
         shows()
@@ -46,7 +47,7 @@ def of_runs(rig: Rig, count: int = 20) -> str:
 def _of_gates(rig: Rig, count: int) -> str:
     with _shown(rig) as (sim, rt, shows):
         shows()
-        runs = [workloads.start(replace(rig, rt=rt), "gate", channel=CHANNEL, requester=PERSON) for _ in range(count)]
+        runs = [workloads.start_in_channel(rt, "gate", PERSON, CHANNEL) for _ in range(count)]
         opened = {run: time.time() for run in runs}
         wait_for(lambda: len(_with_buttons(sim, runs)) == count, f"buttons of {count} gates", every=0.1)
         took = [at - opened[run] for run, at in _with_buttons(sim, runs).items()]
@@ -59,7 +60,7 @@ def _with_buttons(sim: Simulator, runs: list[str]) -> dict[str, float]:
     found: dict[str, float] = {}
     for call in list(sim.workspace.journal.calls):
         blocks = str(call["args"].get("blocks", ""))
-        if call["method"] in ("chat.postMessage", "chat.update") and call["answer"].get("ok"):
+        if call["method"] in ("chat.postMessage", "chat.update") and call["ok"]:
             for run in runs:
                 if run in blocks and any(word in blocks for word in _BUTTONS):
                     found.setdefault(run, call["time"])
@@ -71,10 +72,11 @@ def _shown(rig: Rig) -> Iterator[tuple[Simulator, Runtime, Any]]:
     """The rig's runs in a practice workspace with Slack's limits, shown from when that is called for."""
     sim = Simulator(Config(rate_limits=True))
     sim.start()
-    environ = {**rig.environ, "SLACK_BOT_TOKEN": sim.config.bot_token, "SLACK_API_URL": sim.api_url}
-    known = settings.load(environ, rig.folder)
+    slack = {"SLACK_BOT_TOKEN": sim.config.bot_token, "SLACK_SIGNING_SECRET": sim.config.signing_secret}
+    known = settings.load({**rig.environ, **slack, "SLACK_API_URL": sim.api_url}, rig.folder)
     client = web_client(known)
     rt = replace(rig.rt, settings=known, conversations=SlackConversations(client))
+    Directory(rt, client).identify(PERSON)
     stop = threading.Event()
     projector = threading.Thread(target=Projector(rt, client).run, args=(stop,), daemon=True)
     try:

@@ -52,7 +52,7 @@ class Callers:
 
     def call(self, view: ExecutionView, question: Question, channel: str, ts: str) -> None:
         """Tell those who can answer and are not in `channel`, each once. Raises NotNow, and OSError as networks do."""
-        inside = self._members(channel)
+        inside = self._members(channel) if question.calls else None
         if inside is not None:
             self._call(view, question, inside, lambda: self._permalink(channel, ts))
 
@@ -67,7 +67,9 @@ class Callers:
             projection.settle_post(self._rt, view.execution.id, _UNHEARD)
         for gate in view.gates:
             if gate.approval.status is ApprovalStatus.PENDING:
-                self._call(view, questions.of_gate(self._rt, view, gate), set(), lambda: "")
+                question = questions.of_gate(self._rt, view, gate)
+                if question.how != "none":
+                    self._call(view, question, set(), lambda: "")
         self.settle(view)
 
     def _call(self, view: ExecutionView, question: Question, inside: set[str], link: Callable[[], str]) -> None:

@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 import time
+from dataclasses import replace
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
@@ -26,12 +27,15 @@ from bot.slack.poster import LeaseLost, Mark, NotNow, Poster
 from bot.slack.threads import CHANNEL_GONE, NO_ACCESS, Threads
 from bot.slack.turns import Part, Turn, in_order, turns_of
 from bot.slack.views import card as cards
+from bot.slack.views.card import Called
 from bot.slack.views.parts import Message
 from engine import channels, executions, projection
+from engine.calling import calling
 from engine.conversations import Unasked
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
 from storage.records import CardRecord
+from storage.states import ApprovalStatus
 
 log = logging.getLogger(__name__)
 
@@ -168,8 +172,9 @@ class Projector:
     # The card
 
     def _post_card(self, card: CardRecord, view: ExecutionView) -> None:
+        silent = {number: replace(each, how="none") for number, each in self._called(view).items()}
         ts = self._poster.post(
-            card.channel, lambda level: draw_card(view, level, page=self._pages), _mark(view, "card")
+            card.channel, lambda level: draw_card(view, level, page=self._pages, called=silent), _mark(view, "card")
         )
         projection.set_channel_ts(self._rt, card.execution_id, ts)
         projection.shown(self._rt, card.execution_id, 0 if self._poster.stood else view.execution.event_seq)
@@ -195,8 +200,16 @@ class Projector:
         seq = view.execution.event_seq
         if card.shown_seq >= seq or not self._poster.may_update(card.channel, card.ts):
             return
-        self._poster.update(card.channel, card.ts, lambda level: draw_card(view, level, page=self._pages))
+        called = self._called(view)
+        self._poster.update(
+            card.channel, card.ts, lambda level: draw_card(view, level, page=self._pages, called=called)
+        )
         projection.shown(self._rt, card.execution_id, seq)
+
+    def _called(self, view: ExecutionView) -> Called:
+        """Whom the open gates call. A card that is posted names nobody, for that rings: the thread does so, once."""
+        open_now = [gate for gate in view.gates if gate.approval.status is ApprovalStatus.PENDING]
+        return {gate.approval.id: calling(self._rt, view, gate) for gate in open_now[: cards.GATES]}
 
     # Trouble
 
@@ -251,9 +264,11 @@ class Projector:
             log.info("The projector lease was not given back; it runs out by itself.")
 
 
-def draw_card(view: ExecutionView, level: int, *, page: bool = False) -> Message:
-    """The card at one of the levels of `Draw`; `page` says that runs have pages."""
-    return cards.short_card(view, page=page) if level == 2 else cards.card(view, plan=level == 0, page=page)
+def draw_card(view: ExecutionView, level: int, *, page: bool = False, called: Called | None = None) -> Message:
+    """The card at one of the levels of `Draw`; `page` says that runs have pages, `called` whom its gates call."""
+    if level == 2:
+        return cards.short_card(view, page=page)
+    return cards.card(view, plan=level == 0, page=page, called=called)
 
 
 def _mark(view: ExecutionView, key: str) -> Mark:

@@ -95,7 +95,7 @@ def test_a_reminder_says_who_is_missing(bot: Stage) -> None:
 
 
 def test_a_run_ends_with_a_summary_and_one_picture(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Below the summary of a run that took its time stands a picture with a bar a step; screen readers get it in words."""
+    """Below the summary of a longer run stands a picture with a bar a step; screen readers get it in words."""
     monkeypatch.setattr(drawn, "WORTH_DRAWING_MS", 0)
     run, card = at_gate(bot, "drawn")
     for admin in (ALICE, DAVE):

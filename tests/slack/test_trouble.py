@@ -23,7 +23,7 @@ from bot.slack.ids import PickForm, encode
 from bot.slack.pacing import Pace
 from bot.slack.poster import Mark, Poster
 from bot.slack.progress import Projector
-from bot.slack.views import thread
+from bot.slack.views import thread as lines
 from bot.slack.views.parts import said
 from engine import executions, health, projection
 from engine.executions import ExecutionView
@@ -116,14 +116,14 @@ def test_a_slack_that_lets_nobody_in_is_asked_again_soon_and_then_less_often() -
 
 def test_a_thread_goes_on_behind_what_cannot_be_told(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a line nor a picture that fails, every time, keeps the end of a run from being told."""
-    real = thread.line
+    real = lines.line
 
     def failing(event: EventRecord, view: ExecutionView) -> str | None:
         if event.kind == "paused":
             raise ValueError("cannot be drawn")
         return real(event, view)
 
-    monkeypatch.setattr(thread, "line", failing)
+    monkeypatch.setattr(lines, "line", failing)
     monkeypatch.setattr(pictures, "worth_drawing", lambda _: True)
     monkeypatch.setattr(pictures, "timeline", lambda *_: 1 / 0)
     monkeypatch.setattr(Projector, "_back_off", lambda *_: 0.0)

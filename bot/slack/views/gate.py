@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slack_sdk.models.blocks import Block
+from slack_sdk.models.blocks import Block, ButtonElement
 
 from bot import preview
 from bot.slack.ids import Action, GateRef
 from bot.slack.views.parts import Message, actions, button, context, message, noted, section, within
-from bot.slack.views.text import code, code_block, cut, escape, inline, one_line, person, pieces, when
+from bot.slack.views.text import code, code_block, cut, escape, group, inline, one_line, person, pieces, when
 from bot.slack.views.words import approver_words, gate_words
 from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision
 
 if TYPE_CHECKING:
+    from engine.calling import Calling
     from engine.executions import GateView
 
 _PIECE, _PIECES = 2800, 2
@@ -25,16 +26,19 @@ _REJECTIONS = 5
 """Earlier rejections that are told."""
 
 
-def gate_post(gate: GateView) -> Message:
-    """The gate's own message in the thread; the buttons give way to what happened."""
+def gate_post(gate: GateView, called: Calling | None = None) -> Message:
+    """The gate's own message in the thread; the buttons give way to what happened. It rings those who are `called`."""
     approval = gate.approval
     icon, words = gate_words(approval)
     text = f"{icon} {words}: {inline(approval.path, 120)} in {inline(approval.execution_id, 40)}"
-    return message(text, gate_blocks(gate))
+    return message(text, gate_blocks(gate, called))
 
 
-def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
-    """The gate as blocks; `brief` leaves the preview to the thread."""
+def gate_blocks(gate: GateView, called: Calling | None = None, *, brief: bool = False) -> list[Block]:
+    """The gate as blocks; `brief` leaves the preview to the form that its first button opens.
+
+    Posted in a channel they ring those who are `called`, and nobody else.
+    """
     approval = gate.approval
     icon, words = gate_words(approval)
     asked = f"{icon} *{words}: {inline(approval.path, 120)}*"
@@ -45,14 +49,33 @@ def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
         decided = f"{words} {when(approval.decided_at)}" if approval.decided_at else words
         return [*blocks, context(" · ".join([decided, *(_vote(vote) for vote in gate.votes[:10])]))]
     blocks += _rejected_before(gate)
+    if called is not None and called.stuck:
+        blocks.append(section(f"⚠️ *As things are, this gate cannot pass:* {inline(called.stuck, 500)}."))
+    if called is not None and called.in_channel and called.people:
+        blocks.append(section(f"📣 {call_words(called)} can decide."))
     ref = GateRef(approval.execution_id, approval.path, approval.digest)
     blocks += actions(
         [
-            button("Approve", Action.APPROVE, ref, style="primary"),
+            _approve(approval, ref, brief=brief),
             button("Reject", Action.REJECT, ref, style="danger"),
         ]
     )
     return [*blocks, context(*_terms(gate))]
+
+
+def _approve(approval: ApprovalRecord, ref: GateRef, *, brief: bool) -> ButtonElement:
+    """The button that approves, or where what would be done is not shown beside it, the one that shows that."""
+    if brief and approval.preview:
+        return button("Review…", Action.REVIEW, ref, style="primary")
+    return button("Approve", Action.APPROVE, ref, style="primary")
+
+
+def call_words(called: Calling) -> str:
+    """Those who can still decide as mentions: people where they are few, else their user groups."""
+    if called.more and called.groups:
+        return ", ".join(group(each) for each in called.groups[:_REJECTIONS])
+    named = ", ".join(person(each) for each in called.people)
+    return f"{named} and others" if called.more else named
 
 
 def _terms(gate: GateView) -> list[str]:
@@ -66,7 +89,7 @@ def _terms(gate: GateView) -> list[str]:
         approval.on_timeout, "the run fails"
     )
     return [
-        f"{left} · may decide: {approver_words(approval.approvers)}{barred_words(approval)}",
+        f"{left} · may decide: {approver_words(approval.approvers, silent=True)}{barred_words(approval)}",
         f"open until {when(approval.expires_at)}, then {end}",
         " · ".join(_vote(vote) for vote in gate.votes[:10]),
     ]
