@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _PIECE, _PIECES = 2800, 2
 """Characters in one block of a preview, escaped, and blocks of it in one message."""
+_ON_A_CARD = 800
+"""Characters of a preview that the card shows as well."""
 _SETTLED_ROOM = 2500
 """Characters for the steps that would not be done."""
 _REJECTIONS = 5
@@ -35,7 +37,7 @@ def gate_post(gate: GateView, called: Calling | None = None) -> Message:
 
 
 def gate_blocks(gate: GateView, called: Calling | None = None, *, brief: bool = False) -> list[Block]:
-    """The gate as blocks; `brief` leaves the preview to the form that its first button opens.
+    """The gate as blocks; `brief` leaves a long preview to the form that its first button opens.
 
     Posted in a channel they ring those who are `called`, and nobody else.
     """
@@ -43,7 +45,8 @@ def gate_blocks(gate: GateView, called: Calling | None = None, *, brief: bool = 
     icon, words = gate_words(approval)
     asked = f"{icon} *{words}: {inline(approval.path, 120)}*"
     blocks: list[Block] = [section(f"{asked}\n{escape(approval.message, 800)}" if approval.message else asked)]
-    if approval.preview and not brief:
+    whole = not brief or _is_short(approval.preview)
+    if approval.preview and whole:
         blocks += _preview(approval.preview)
     if approval.status is not ApprovalStatus.PENDING:
         decided = f"{words} {when(approval.decided_at)}" if approval.decided_at else words
@@ -56,18 +59,26 @@ def gate_blocks(gate: GateView, called: Calling | None = None, *, brief: bool = 
     ref = GateRef(approval.execution_id, approval.path, approval.digest)
     blocks += actions(
         [
-            _approve(approval, ref, brief=brief),
+            _approve(ref, whole=whole),
             button("Reject", Action.REJECT, ref, style="danger"),
         ]
     )
     return [*blocks, context(*_terms(gate))]
 
 
-def _approve(approval: ApprovalRecord, ref: GateRef, *, brief: bool) -> ButtonElement:
+def _approve(ref: GateRef, *, whole: bool) -> ButtonElement:
     """The button that approves, or where what would be done is not shown beside it, the one that shows that."""
-    if brief and approval.preview:
-        return button("Review…", Action.REVIEW, ref, style="primary")
-    return button("Approve", Action.APPROVE, ref, style="primary")
+    if whole:
+        return button("Approve", Action.APPROVE, ref, style="primary")
+    return button("Review…", Action.REVIEW, ref, style="primary")
+
+
+def _is_short(shown: Json) -> bool:
+    """Whether what would be done fits a card; there is nothing to fit where nothing would be."""
+    if not shown:
+        return True
+    lines = [*preview.planned(shown), *(f"{step}: {why}" for step, why in preview.settled(shown))]
+    return sum(len(line) for line in lines) <= _ON_A_CARD
 
 
 def call_words(called: Calling) -> str:

@@ -172,7 +172,7 @@ def step_title(runbook: Runbook, step: StepRunRecord, items: str = "") -> str:
     """
     known = runbook.by_id.get(step.step_id)
     if items:
-        title = f"{step.step_id} · {items}"
+        title = f"{step.path.rpartition('].')[2]} · {items}"
         return title if step.phase is Phase.MAIN else f"{PHASES[step.phase]}: {title}"
     name = known.name if known is not None and step.phase is not Phase.UNDO else ""
     title = f"{step.path} · {name}" if name not in ("", step.path, step.step_id) else step.path
