@@ -254,7 +254,7 @@ def test_message_steps_are_posted_once_and_in_order(bot: Stage) -> None:
 def test_cleanup_is_shown_and_can_be_ended(bot: Stage) -> None:
     """Inner steps stand under their path; a cancelled run tells its phases; End leaves out the rest."""
     run = bot.start("run tidy")
-    card = until(bot, run, "Waiting for an event", "rounds[1].say", "waiting for the event go-")
+    card = until(bot, run, "Waiting for an event", "say · b", "waiting for the event go-")
     assert "is being cancelled" in clicked(bot, "run.cancel", CAROL, card["ts"])
     card = until(bot, run, "Cancelling, finishing", "Finally: really", "Finally: unlock", "On failure: warn")
     assert "run.end" in offered(card)
