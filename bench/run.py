@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import acks, api, costs, fairness, limits, masking, scale, workloads
+from bench import acks, api, costs, fairness, limits, masking, posts, scale, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -147,12 +147,17 @@ def fair(rig: Rig, _chosen: argparse.Namespace) -> str:
     return fairness.measured(rig)
 
 
+def shown(rig: Rig, _chosen: argparse.Namespace) -> str:
+    """Under Slack's limits: buttons of gates that open at once, and runs that ended while Slack was away."""
+    return f"{posts.of_gates(rig)}; {posts.of_runs(rig)}"
+
+
 SIZES = (10, 190)
 MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
     "W1": w1, "W1c": w1c, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
     "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "loops": loops,
     "history": history, "waiting": waiting, "recovery": recovery, "masking": masked,
-    "fairness": fair,
+    "fairness": fair, "posts": shown,
 }  # fmt: skip
 
 

@@ -13,12 +13,13 @@ from typing import Any
 from bench.rig import THREADS, Rig, wait_for
 from engine import catalog, executions, sync
 from engine.access import SYSTEM, Actor
+from engine.runtime import Runtime
 from storage import database
 from storage.tables import proxy
 
 STEPS = 5
 ADMIN = Actor("U0BENCH01", standing="member")
-_ACCESS = "platform_admins: [U0BENCH01]\nresponders: [U0BENCH01]\n"
+_ACCESS = "platform_admins: [U0BENCH01, U0ALICE01]\nresponders: [U0BENCH01, U0CAROL01]\n"
 _numbers = itertools.count()
 
 
@@ -48,6 +49,12 @@ def publish(rig: Rig, fan: int, sizes: Iterable[int] = ()) -> None:
 def start(rig: Rig, slug: str) -> str:
     """Ask for one run; each has a parameter of its own, for the same run twice would be one."""
     return executions.start(rig.rt, ADMIN, slug, {"n": next(_numbers)}, trigger="bench").id
+
+
+def start_in_channel(rt: Runtime, slug: str, person: str, channel: str) -> str:
+    """Ask for one run that a channel in Slack shows."""
+    actor, given, incident = Actor(person, standing="member"), {"n": next(_numbers)}, {"channel": channel}
+    return executions.start(rt, actor, slug, given, trigger="bench", incident=incident).id
 
 
 def many(rig: Rig, slug: str, count: int) -> float:

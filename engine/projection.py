@@ -34,7 +34,7 @@ def release_lease(_rt: Runtime, holder: str) -> None:
 
 
 def stale_cards(rt: Runtime, limit: int = 50) -> list[CardRecord]:
-    """Cards that do not show or tell all of their execution yet; longest unshown first."""
+    """Cards that do not show or tell all of their execution yet, the most urgent first."""
     with database.reading():
         return cards.stale(rt.workspace_id, limit)
 

@@ -75,6 +75,12 @@ def _fresh_groups(rt: Runtime) -> dict[str, frozenset[str] | None]:
     return found
 
 
+def are_stale(rt: Runtime, groups: Iterable[str]) -> bool:
+    """Whether the members of one of these groups are not known now."""
+    known = _fresh_groups(rt)
+    return any(known.get(each) is None for each in groups)
+
+
 def runners(rt: Runtime, team: str | None) -> tuple[str, ...]:
     """The people and user groups nearest at hand who may run and steer a team's runbooks, or global ones, as ids."""
     found = with_role(rt, "team_member", team) if team is not None else named_in(rt, "responders")

@@ -117,6 +117,12 @@ SETTINGS: tuple[Setting, ...] = (
         values.hook_senders,
     ),
     Setting(
+        "GATE_CALLS",
+        "How those who can decide a gate are called where its step has no `notify`: all, channel, direct or none.",
+        values.one_of("all", "channel", "direct", "none"),
+        "all",
+    ),
+    Setting(
         "ON_EDIT",
         "What an edited runbook does until it is approved: stop, or keep running the last approved version.",
         values.one_of("stop", "keep"),
@@ -160,6 +166,7 @@ class Settings:
     log_level: str
     api_rate_limit: int
     on_edit: Literal["stop", "keep"]
+    gate_calls: Literal["all", "channel", "direct", "none"]
     allow_self_approval: bool
     incident_channels: str
     egress_allow: tuple[Allowed, ...] = ()

@@ -6,20 +6,31 @@ import peewee as pw
 
 from storage.database import now
 from storage.records import CardRecord, PostRecord
+from storage.states import ExecutionStatus
 from storage.tables import Card, Event, Execution, Post, columns, tuples
 
 
 def stale(workspace_id: int, limit: int) -> list[CardRecord]:
-    """Cards whose execution has moved on since they were last shown or told; longest unshown first.
+    """Cards whose execution has moved on since they were last shown or told: first those of executions that wait for
+    people or have failed, then those that have ended; among equals the longest unshown first.
 
     Those in trouble come last, so that however many they are, they keep no other waiting.
     """
+    urgency = pw.Case(
+        None,
+        (
+            (Execution.status == ExecutionStatus.WAITING, 0),
+            (Execution.status == ExecutionStatus.FAILED, 1),
+            (Execution.ended_at.is_null(False), 2),
+        ),
+        3,
+    )
     query = (
         Card.select(*columns(Card, CardRecord))
         .join(Execution, on=(Execution.id == Card.execution_id))
         .where((Card.workspace_id == workspace_id) & (~Card.settled))
         .where((Execution.event_seq > Card.shown_seq) | (Execution.event_seq > Card.told_seq))
-        .order_by(Card.trouble != "", Card.shown_at)
+        .order_by(Card.trouble != "", urgency, Card.shown_at)
         .limit(limit)
     )
     return [CardRecord(*row) for row in tuples(query)]

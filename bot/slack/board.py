@@ -12,7 +12,8 @@ from bot.slack.questions import Question
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
 from bot.slack.views.reminder import reminder
-from engine import projection
+from engine import decide, projection
+from engine.calling import calling
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
 from storage.records import CardRecord, EventRecord, PostRecord
@@ -78,8 +79,10 @@ class Board:
         gate = questions.gate_of(view, event)
         if gate is None or gate.approval.status is not ApprovalStatus.PENDING:
             return
-        left = int(event.data["left_ms"])
-        self._poster.post(card.channel, _same(reminder(gate, left)), _event_mark(view, event), ts)
+        left, asked = int(event.data["left_ms"]), gate.approval
+        last = decide.next_reminder(asked.opened_at, asked.expires_at, event.at) is None
+        drawn = reminder(gate, left, calling(self._rt, view, gate) if last else None)
+        self._poster.post(card.channel, _same(drawn), _event_mark(view, event), ts)
         self._callers.remind(view, gate, left, f"event:{event.seq}")
 
     def _redraw(self, post: PostRecord, question: Question) -> None:

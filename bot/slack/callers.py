@@ -5,6 +5,7 @@ channel, and whom it concerns where the bot itself is not in it.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from slack_sdk import WebClient
@@ -32,6 +33,11 @@ MOST = 10
 _PREFIX = "call"
 _UNHEARD = "unheard"
 _MEMBERS = 1000
+_MEMBERS_FRESH_S = 30.0
+"""How long it is taken as known who is in a channel: many gates may open there at once."""
+_CHANNELS = 100
+_ASKING = "conversations"
+"""What is asked of Slack around a call, as the pace knows it: Slack's pauses of it hold no other message up."""
 
 
 class Callers:
@@ -42,10 +48,11 @@ class Callers:
         self._client = client
         self._poster = poster
         self._directory = Directory(rt, client)
+        self._inside: dict[str, tuple[set[str] | None, float]] = {}
 
     def call(self, view: ExecutionView, question: Question, channel: str, ts: str) -> None:
         """Tell those who can answer and are not in `channel`, each once. Raises NotNow, and OSError as networks do."""
-        inside = self._members(channel)
+        inside = self._members(channel) if question.calls else None
         if inside is not None:
             self._call(view, question, inside, lambda: self._permalink(channel, ts))
 
@@ -60,7 +67,9 @@ class Callers:
             projection.settle_post(self._rt, view.execution.id, _UNHEARD)
         for gate in view.gates:
             if gate.approval.status is ApprovalStatus.PENDING:
-                self._call(view, questions.of_gate(self._rt, view, gate), set(), lambda: "")
+                question = questions.of_gate(self._rt, view, gate)
+                if question.how != "none":
+                    self._call(view, question, set(), lambda: "")
         self.settle(view)
 
     def _call(self, view: ExecutionView, question: Question, inside: set[str], link: Callable[[], str]) -> None:
@@ -111,6 +120,7 @@ class Callers:
 
     def _tell(self, view: ExecutionView, user: str, key: str, drawn: Message, *, keep: bool) -> None:
         try:
+            self._must_not_rest()
             direct = str(self._client.conversations_open(users=user)["channel"]["id"])
             if channels.outside(self._rt, direct):
                 return
@@ -126,28 +136,40 @@ class Callers:
 
     def _members(self, channel: str) -> set[str] | None:
         """Who is in a channel, None where Slack does not say or there are too many to ask for."""
+        known, until = self._inside.get(channel, (None, 0.0))
+        if time.monotonic() < until:
+            return known
         try:
+            self._must_not_rest()
             answer = self._client.conversations_members(channel=channel, limit=_MEMBERS)
         except SlackApiError as trouble:
             self._left(trouble, "who is in a channel is not known")
             return None
         more = (answer.get("response_metadata") or {}).get("next_cursor")
-        return None if more else set(answer.get("members") or [])
+        known = None if more else set(answer.get("members") or [])
+        self._inside = dict(list(self._inside.items())[-_CHANNELS:])
+        self._inside[channel] = (known, time.monotonic() + _MEMBERS_FRESH_S)
+        return known
 
     def _permalink(self, channel: str, ts: str) -> str:
         """The address of a message, "" in a direct message, which nobody else can open."""
         if channel.startswith("D"):
             return ""
         try:
+            self._must_not_rest()
             return str(self._client.chat_getPermalink(channel=channel, message_ts=ts)["permalink"])
         except SlackApiError as trouble:
             self._left(trouble, "a gate has no link")
             return ""
 
+    def _must_not_rest(self) -> None:
+        if self._poster.resting(_ASKING):
+            raise NotNow
+
     def _left(self, trouble: SlackApiError, what: str) -> None:
         wait = retry_after(trouble)
         if wait is not None:
-            self._poster.rest("chat.postMessage", wait)
+            self._poster.rest(_ASKING, wait)
             raise NotNow from trouble
         log.info("%s: %s", what, error_code(trouble))
 

@@ -40,8 +40,18 @@ _LOOK_BACK_S = 3_600
 _LOOK_AT = 200
 
 
+UPLOAD = "files.upload"
+"""Uploading a file, which takes several calls, as the pace knows it: Slack's pauses of it hold no message up."""
+LOCKED_OUT_S = (2.0, 60.0)
+"""How long Slack is left alone where it does not let this bot in: at first, and at most; twice as long each time."""
+
+
 class NotNow(Exception):
     """The budget or Slack says: later."""
+
+
+class LeaseLost(Exception):
+    """Another process shows now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Poster:
         self._pace = pace or Pace()
         self._keep = keep
         self._plan_refused = False
+        self._locked_out = 0.0
         self._doubtful: set[tuple[str, str]] = set()
         self.stood = False
         """Whether the last `post` found its message standing already, which may show an earlier drawing."""
@@ -79,6 +90,17 @@ class Poster:
     def rest(self, method: str, seconds: float) -> None:
         """Leave a method alone for a while, or with `*` all of them."""
         self._pace.pause(method, seconds)
+
+    def locked_out(self) -> float:
+        """Leave Slack alone because it does not let this bot in; says for how many seconds."""
+        first, most = LOCKED_OUT_S
+        self._locked_out = min(max(first, self._locked_out * 2), most)
+        self.rest("*", self._locked_out)
+        return self._locked_out
+
+    def resting(self, method: str) -> bool:
+        """Whether a method is left alone now."""
+        return self._pace.is_paused(method)
 
     def post(self, channel: str, draw: Draw, mark: Mark, thread_ts: str | None = None) -> str:
         """Post, and return the message's ts; or that of the same message where it stands there already.
@@ -112,7 +134,7 @@ class Poster:
         self, channel: str, thread_ts: str, mark: Mark, filename: str, title: str, data: bytes, alt_text: str
     ) -> None:
         """Upload a file into a thread, unless one of this name stands there. Raises NotNow, and as Slack does."""
-        if not self._pace.may_post(channel):
+        if self.resting(UPLOAD) or not self._pace.may_post(channel):
             raise NotNow
         if not (self._is_doubtful(mark) and self._standing(channel, thread_ts, lambda each: _bears(each, filename))):
             self._keep()
@@ -121,7 +143,7 @@ class Poster:
             except SLACK_TROUBLE as trouble:
                 self._doubt(mark, trouble)
                 if isinstance(trouble, SlackApiError):
-                    self._obey(trouble, "chat.postMessage")
+                    self._obey(trouble, UPLOAD)
                 raise
         self._doubtful.discard((mark.run, mark.key))
 
@@ -164,7 +186,9 @@ class Poster:
             tried = drawn
             self._keep()
             try:
-                return call(text=drawn.text, blocks=list(drawn.blocks), **arguments)
+                answer = call(text=drawn.text, blocks=list(drawn.blocks), **arguments)
+                self._locked_out = 0.0
+                return answer
             except SlackApiError as trouble:
                 self._plainer(method, trouble, level)
         raise NotNow

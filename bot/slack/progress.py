@@ -1,9 +1,8 @@
 """The projector: what happened in runs, shown in Slack. It follows; nothing waits for it.
 
 Every message has one writer: only the process that holds the projector lease shows anything, in one thread, and it
-renews that before each write. What was
-shown and told is kept in the database after Slack took it, so a crash in between
-shows something twice, never not at all.
+renews that before each write. What was shown and told is kept in the database after Slack took it, so a crash in
+between shows something twice, never not at all.
 """
 
 from __future__ import annotations
@@ -14,26 +13,30 @@ import secrets
 import socket
 import threading
 import time
+from dataclasses import replace
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from bot.slack.board import MESSAGE_GONE, Board
+from bot.slack.board import MESSAGE_GONE
 from bot.slack.callers import Callers
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.herald import Herald
 from bot.slack.pacing import Pace
-from bot.slack.pictures import Pictures
-from bot.slack.poster import Draw, Mark, NotNow, Poster
+from bot.slack.poster import LeaseLost, Mark, NotNow, Poster
+from bot.slack.threads import CHANNEL_GONE, NO_ACCESS, Threads
+from bot.slack.turns import Part, Turn, in_order, turns_of
 from bot.slack.views import card as cards
-from bot.slack.views import thread
-from bot.slack.views.parts import Message, said
-from engine import channels, events, executions, projection, speaking
+from bot.slack.views.card import Called
+from bot.slack.views.parts import Message
+from engine import channels, executions, projection
+from engine.calling import calling
 from engine.conversations import Unasked
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
-from storage.records import CardRecord, EventRecord
+from storage.records import CardRecord
+from storage.states import ApprovalStatus
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ LEASE_EVERY_S = 3.0
 BUSY_WAIT_S = 0.2
 IDLE_WAIT_S = 0.5
 CARDS = 200
+ROUND_S = 2.0
+"""How long one round goes on before it is looked anew what is most urgent."""
 
 EXTERNAL = "external_channel"
 """The bot's own word for a channel that is shared with other workspaces, which nobody allowed."""
@@ -48,18 +53,6 @@ UNKNOWN = "channel_unknown"
 """The same, where Slack does not tell this bot whose channel it is."""
 OUTSIDE_FRESH_S = 600.0
 """How long a channel is taken for the workspace's own, or not: Slack answers fifty such questions a minute."""
-CHANNEL_GONE = {
-    "channel_not_found",
-    "is_archived",
-    "not_in_channel",
-    "restricted_action",
-    "restricted_action_read_only_channel",
-}
-NO_ACCESS = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive", "missing_scope"}
-
-
-class LeaseLost(Exception):
-    """Another process shows now."""
 
 
 class Projector:
@@ -69,14 +62,15 @@ class Projector:
         self._rt = rt
         self._poster = Poster(client, pace, self._keep)
         self._callers = Callers(rt, client, self._poster)
-        self._board = Board(rt, self._poster, self._callers)
-        self._pictures = Pictures(rt, self._poster)
+        self._threads = Threads(rt, self._poster, self._callers)
         self._herald = Herald(rt, client, self._poster)
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._pages = rt.settings.public_url is not None
         self._later: dict[str, tuple[float, float]] = {}
         self._gone: set[str] = set()
         self._unheard: set[str] = set()
+        self._shut: set[str] = set()
+        """Runs of which nothing more can be shown in this round."""
 
     def run(self, stop: threading.Event) -> None:
         """Show what there is to show until `stop`. Never raises: trouble is logged and tried again."""
@@ -115,11 +109,15 @@ class Projector:
 
         Raises `LeaseLost`, writing nothing more, as soon as another process shows.
         """
-        now = time.monotonic()
+        began = time.monotonic()
+        self._shut.clear()
         self._announce()
-        due = [card for card in projection.stale_cards(self._rt, CARDS) if self._is_due(card, now)]
-        for card in due:
-            self._advance(card)
+        due = [card for card in projection.stale_cards(self._rt, CARDS) if self._is_due(card, began)]
+        for turn in in_order([turn for card in due for turn in self._turns(card)]):
+            if turn.card.execution_id not in self._shut:
+                self._take(turn)
+            if time.monotonic() - began > ROUND_S:
+                break
         return len(due)
 
     def _announce(self) -> None:
@@ -134,6 +132,15 @@ class Projector:
         except Exception:
             log.exception("What happened could not be told; trying again")
 
+    def _turns(self, card: CardRecord) -> list[Turn]:
+        try:
+            view = executions.view(self._rt, card.execution_id)
+            return turns_of(card, view, projection.posts(self._rt, card.execution_id))
+        except Exception:
+            log.exception("%s could not be read", card.execution_id)
+            self._back_off(card)
+            return []
+
     def _is_due(self, card: CardRecord, now: float) -> bool:
         """Whether its back-off is over, also where somebody spoke up in a channel that could not be written to."""
         if card.execution_id in self._unheard and not card.trouble:
@@ -141,18 +148,17 @@ class Projector:
             self._later.pop(card.execution_id, None)
         return self._later.get(card.execution_id, (0.0, 0.0))[0] <= now
 
-    def _advance(self, card: CardRecord) -> None:
+    def _take(self, turn: Turn) -> None:
+        card, view = turn.card, turn.view
         try:
             closed = self._closed_to_us(card)
             if closed:
                 self._not_heard(card, closed)
-                return
-            view = executions.view(self._rt, card.execution_id)
-            ts = self._updated_card(card, view)
-            self._board.keep_up(view)
-            self._tell(card, ts, view)
-            self._later.pop(card.execution_id, None)
-            self._unheard.discard(card.execution_id)
+            elif turn.part is Part.CARD:
+                self._keep_card(card, view)
+            elif (ts := self._standing_at(card)) is not None:
+                self._threads.keep_up(card, ts, view, pictures=turn.part is Part.PICTURE)
+                self._went_well(card)
         except LeaseLost:
             raise
         except NotNow:
@@ -174,93 +180,51 @@ class Projector:
             log.warning("%s is not shown in %s yet. %s", card.execution_id, card.channel, trouble)
             if not trouble.passing:
                 return UNKNOWN
+            self._shut.add(card.execution_id)
             self._back_off(card)
             raise NotNow from trouble
 
     # The card
 
-    def _post_card(self, card: CardRecord, view: ExecutionView) -> str:
+    def _post_card(self, card: CardRecord, view: ExecutionView) -> None:
+        silent = {number: replace(each, how="none") for number, each in self._called(view).items()}
         ts = self._poster.post(
-            card.channel, lambda level: draw_card(view, level, page=self._pages), _mark(view, "card")
+            card.channel, lambda level: draw_card(view, level, page=self._pages, called=silent), _mark(view, "card")
         )
         projection.set_channel_ts(self._rt, card.execution_id, ts)
         projection.shown(self._rt, card.execution_id, 0 if self._poster.stood else view.execution.event_seq)
         self._gone.discard(card.execution_id)
-        return ts
 
-    def _updated_card(self, card: CardRecord, view: ExecutionView) -> str:
-        """The card's ts, the card posted, or posted anew where somebody deleted it, or updated if it lags.
+    def _standing_at(self, card: CardRecord) -> str | None:
+        """The ts of a card as it stands now, None where it was not posted yet or somebody deleted it."""
+        if card.execution_id in self._gone:
+            return None
+        if card.ts is not None:
+            return card.ts
+        now = projection.card_of(self._rt, card.execution_id)
+        return now.ts if now is not None else None
+
+    def _keep_card(self, card: CardRecord, view: ExecutionView) -> None:
+        """Post a card, also anew where somebody deleted it, or update it if it lags.
 
         An update is skipped when the budget is used up: the thread goes on, the card catches up.
         """
         if card.ts is None or card.execution_id in self._gone:
-            return self._post_card(card, view)
+            self._post_card(card, view)
+            return
         seq = view.execution.event_seq
         if card.shown_seq >= seq or not self._poster.may_update(card.channel, card.ts):
-            return card.ts
-        self._poster.update(card.channel, card.ts, lambda level: draw_card(view, level, page=self._pages))
+            return
+        called = self._called(view)
+        self._poster.update(
+            card.channel, card.ts, lambda level: draw_card(view, level, page=self._pages, called=called)
+        )
         projection.shown(self._rt, card.execution_id, seq)
-        return card.ts
 
-    # The thread
-
-    def _tell(self, card: CardRecord, ts: str, view: ExecutionView) -> None:
-        """Tell what happened, in order; stops where a budget is used up and goes on from there."""
-        for event in events.after(self._rt, card.execution_id, card.told_seq):
-            if event.seq > view.execution.event_seq:
-                return  # it came after the view was read, which therefore does not know what it tells of
-            self._tell_of(card, ts, view, event)
-            projection.told(self._rt, card.execution_id, event.seq)
-
-    def _tell_of(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
-        if self._board.ask(card, ts, view, event):
-            return
-        if event.kind == "gate_reminder":
-            self._board.remind(card, ts, view, event)
-        elif event.kind == "gate_changed":
-            self._board.look_again(card, ts, view, event)
-        elif event.kind == "message":
-            self._post_message(card, ts, view, event)
-        elif event.kind == "ended":
-            self._post_end(card, ts, view, event)
-        elif (text := thread.line(event, view)) is not None:
-            self._poster.post(card.channel, _same(said(text)), _mark(view, f"event:{event.seq}"), ts)
-
-    def _post_message(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
-        """What a `message` step says: in the run's thread, or by itself in its channel.
-
-        Another channel that cannot be written to, or in which the bot may not speak for who asked for the run, is said
-        in the thread, and the run's own card goes on.
-        """
-        channel = event.data.get("channel") or card.channel
-        mark = _mark(view, f"event:{event.seq}")
-        if channel == card.channel and event.data.get("thread", True):
-            self._poster.post(channel, _same(thread.message(event)), mark, ts)
-            return
-        why = speaking.why_not(self._rt, view.execution, event.data) if channel != card.channel else ""
-        if why:
-            self._poster.post(card.channel, _same(thread.unposted(event, channel, why)), mark, ts)
-            return
-        try:
-            self._poster.post(channel, _same(thread.message(event)), mark)
-        except SlackApiError as trouble:
-            if channel == card.channel or error_code(trouble) not in CHANNEL_GONE:
-                raise
-            self._poster.post(card.channel, _same(thread.unposted(event, channel)), mark, ts)
-
-    def _post_end(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
-        """The summary, and below it the picture. A picture that Slack does not take is no reason to say more."""
-        key = f"event:{event.seq}"
-        if self._posted(card, key) is None:
-            end_ts = self._poster.post(card.channel, _same(said(thread.ended(event, view))), _mark(view, key), ts)
-            projection.add_post(self._rt, card.execution_id, key, card.channel, end_ts)
-            projection.settle_post(self._rt, card.execution_id, key)
-        self._pictures.share(view, card.channel, ts, event.seq)
-
-    def _posted(self, card: CardRecord, key: str) -> str | None:
-        """The ts of what was posted under a key before, or None."""
-        posts = projection.posts(self._rt, card.execution_id)
-        return next((post.ts for post in posts if post.key == key), None)
+    def _called(self, view: ExecutionView) -> Called:
+        """Whom the open gates call. A card that is posted names nobody, for that rings: the thread does so, once."""
+        open_now = [gate for gate in view.gates if gate.approval.status is ApprovalStatus.PENDING]
+        return {gate.approval.id: calling(self._rt, view, gate) for gate in open_now[: cards.GATES]}
 
     # Trouble
 
@@ -270,8 +234,9 @@ class Projector:
             self._not_heard(card, code)
             return
         if code in NO_ACCESS:
-            log.error("Slack does not let this bot write (%s); trying again in a minute.", code)
-            self._poster.rest("*", 60.0)
+            log.error(
+                "Slack does not let this bot write (%s); trying again in %.0f s.", code, self._poster.locked_out()
+            )
             return
         if code in MESSAGE_GONE:
             self._gone.add(card.execution_id)
@@ -281,6 +246,7 @@ class Projector:
 
     def _not_heard(self, card: CardRecord, code: str) -> None:
         """Note that its channel cannot be written to, leave it for a while, and tell whom it concerns directly."""
+        self._shut.add(card.execution_id)
         wait = self._back_off(card)
         log.warning("%s is not seen in %s (%s); trying again in %.0f s.", card.execution_id, card.channel, code, wait)
         view = executions.view(self._rt, card.execution_id)
@@ -292,6 +258,12 @@ class Projector:
             return
         except SLACK_TROUBLE as trouble:
             log.warning("Nobody could be told of that: %s", type(trouble).__name__)
+
+    def _went_well(self, card: CardRecord) -> None:
+        """Forget a back-off, unless it began in this very round."""
+        self._unheard.discard(card.execution_id)
+        if self._later.get(card.execution_id, (0.0, 0.0))[0] <= time.monotonic():
+            self._later.pop(card.execution_id, None)
 
     def _back_off(self, card: CardRecord) -> float:
         """Leave a card alone for a while, twice as long each time; says how long."""
@@ -307,13 +279,11 @@ class Projector:
             log.info("The projector lease was not given back; it runs out by itself.")
 
 
-def draw_card(view: ExecutionView, level: int, *, page: bool = False) -> Message:
-    """The card at one of the levels of `Draw`; `page` says that runs have pages."""
-    return cards.short_card(view, page=page) if level == 2 else cards.card(view, plan=level == 0, page=page)
-
-
-def _same(message: Message) -> Draw:
-    return lambda _: message
+def draw_card(view: ExecutionView, level: int, *, page: bool = False, called: Called | None = None) -> Message:
+    """The card at one of the levels of `Draw`; `page` says that runs have pages, `called` whom its gates call."""
+    if level == 2:
+        return cards.short_card(view, page=page)
+    return cards.card(view, plan=level == 0, page=page, called=called)
 
 
 def _mark(view: ExecutionView, key: str) -> Mark:

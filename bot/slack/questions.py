@@ -15,6 +15,7 @@ from bot.slack.views.parts import Message
 from bot.slack.views.reminder import asked_directly, told_directly
 from bot.slack.views.text import is_person
 from engine import approvals, events, skipping
+from engine.calling import calling
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage.records import EventRecord, Json
@@ -36,6 +37,13 @@ class Question:
     over: bool
     who: Who
     direct: Callable[[str], Message]
+    how: str = "all"
+    """How those who can answer are called, as in `Calling`."""
+
+    @property
+    def calls(self) -> bool:
+        """Whether those who can answer and are not there are told by direct message."""
+        return self.how in ("all", "direct")
 
 
 def of_event(rt: Runtime, view: ExecutionView, event: EventRecord) -> Question | None:
@@ -63,12 +71,15 @@ def of_key(rt: Runtime, view: ExecutionView, key: str) -> Question | None:
 
 def of_gate(rt: Runtime, view: ExecutionView, gate: GateView) -> Question:
     """The question that a gate is."""
+    over = gate.approval.status is not ApprovalStatus.PENDING
+    called = None if over else calling(rt, view, gate)
     return Question(
         f"gate:{gate.approval.id}",
-        gate_post(gate),
-        gate.approval.status is not ApprovalStatus.PENDING,
+        gate_post(gate, called),
+        over,
         lambda limit, beside: approvals.deciders(rt, gate, limit, beside=beside),
         lambda permalink: told_directly(gate, view, permalink, rt.settings.slack_command),
+        called.how if called is not None else "none",
     )
 
 

@@ -103,6 +103,8 @@ def _step_data(step: Step) -> dict[str, Json]:
 def _step_extras(step: Step) -> Iterator[tuple[str, Json]]:
     if step.continue_on_error:
         yield "continue_on_error", True
+    if step.notify is not None:
+        yield "notify", step.notify
     if step.skippable is not None:
         yield "skippable", step.skippable
     if step.outputs:
@@ -125,6 +127,7 @@ def _step(data: dict[str, Json]) -> Step:
         retry=Retry(**data["retry"]) if data["retry"] else None,
         idempotent=data["idempotent"],
         on_timeout=data["on_timeout"],
+        notify=data.get("notify"),
         continue_on_error=data.get("continue_on_error", False),
         skippable=data.get("skippable"),
         outputs=data.get("outputs", {}),

@@ -173,6 +173,7 @@ def _step(item: dict[str, Json], needs: tuple[str, ...] = ()) -> Step:
         retry=_retry(item.get("retry")),
         idempotent=item.get("idempotent", kind.idempotent(with_)),
         on_timeout=item.get("on_timeout", "fail"),
+        notify=item.get("notify"),
         continue_on_error=item.get("continue_on_error", False),
         skippable=item.get("skippable"),
         outputs=item.get("outputs", {}),

@@ -46,6 +46,7 @@ class Step:
     `outputs` maps names to templates over `response` or `outputs`; empty: the kind's own outputs are the step's.
     `blocks` holds a container's inner steps: `then` and `else` of a branch, `steps` of a loop; their `needs` name
     siblings only. `undo` is the step that reverses this one, with the id `<id>.undo` and no needs.
+    `notify` says how those who can decide a gate are called, None where the settings say.
     `skippable` says whether a person may have it skipped behind a gate that has let it on: True without asking the
     gate's approvers, False not at all (nor before), None where one of them has to agree.
     """
@@ -59,6 +60,7 @@ class Step:
     retry: Retry | None = None
     idempotent: bool = False
     on_timeout: str = "fail"
+    notify: str | None = None
     name: str = ""
     continue_on_error: bool = False
     skippable: bool | None = None

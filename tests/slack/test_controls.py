@@ -137,7 +137,7 @@ def test_a_failed_step_is_tried_again_with_other_parameters(bot: Stage) -> None:
     """By button as it was, by word with what was wrong put right."""
     run = bot.start("run fragile")
     card = until(bot, run, "· Failed")
-    assert offered(card) == ["run.retry", "run.skip", "run.why", "run.logs"]
+    assert offered(card) == ["run.retry", "run.why", "run.logs", "run.skip"]
     assert "goes on from" in clicked(bot, "run.retry", CAROL, card["ts"])
     told(bot, card["ts"], "had *look* tried again.")
     until(bot, run, "· Failed")
@@ -273,7 +273,7 @@ def test_message_steps_are_posted_once_and_in_order(bot: Stage) -> None:
 def test_cleanup_is_shown_and_can_be_ended(bot: Stage) -> None:
     """Inner steps stand under their path; a cancelled run tells its phases; End leaves out the rest."""
     run = bot.start("run tidy")
-    card = until(bot, run, "Waiting for an event", "rounds[1].say", "waiting for the event go-")
+    card = until(bot, run, "Waiting for an event", "say · b", "waiting for the event go-")
     assert "is being cancelled" in clicked(bot, "run.cancel", CAROL, card["ts"])
     card = until(bot, run, "Cancelling, finishing", "Finally: really", "Finally: unlock", "On failure: warn")
     assert "run.end" in offered(card)

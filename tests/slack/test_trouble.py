@@ -11,19 +11,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from slack_sdk import WebClient
 from stage import ALICE, CAROL, CHANNEL, UNHEARD, Stage, in_thread, is_private, ready, shown, stage, wait_for
 
 from bot.simulator.directory import BOT_USER_ID, CHANNELS, direct_channel_id
-from bot.slack import commands, directory
+from bot.slack import commands, directory, pictures
 from bot.slack.client import web_client
 from bot.slack.directory import Directory, read_person
 from bot.slack.http import Receiver
 from bot.slack.ids import PickForm, encode
 from bot.slack.pacing import Pace
 from bot.slack.poster import Mark, Poster
+from bot.slack.progress import Projector
+from bot.slack.views import thread as lines
 from bot.slack.views.parts import said
 from engine import executions, health, projection
+from engine.executions import ExecutionView
 from storage import database, people
+from storage.records import EventRecord
 from storage.tables import Person
 
 
@@ -100,6 +105,35 @@ def test_the_run_goes_on_whatever_slack_does(bot: Stage, kind: str) -> None:
     run = "R-" + told.split("R-")[1][:6]
     wait_for(lambda: executions.find(bot.rt, run).status.ended)
     finished(bot, run)
+
+
+def test_a_slack_that_lets_nobody_in_is_asked_again_soon_and_then_less_often() -> None:
+    """Two seconds at first, twice as long each time, a minute at most."""
+    poster = Poster(WebClient(), Pace(lambda: 0.0))
+    assert [poster.locked_out() for _ in range(7)] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert poster.resting("chat.postMessage")
+
+
+def test_a_thread_goes_on_behind_what_cannot_be_told(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a line nor a picture that fails, every time, keeps the end of a run from being told."""
+    real = lines.line
+
+    def failing(event: EventRecord, view: ExecutionView) -> str | None:
+        if event.kind == "paused":
+            raise ValueError("cannot be drawn")
+        return real(event, view)
+
+    monkeypatch.setattr(lines, "line", failing)
+    monkeypatch.setattr(pictures, "worth_drawing", lambda _: True)
+    monkeypatch.setattr(pictures, "timeline", lambda *_: 1 / 0)
+    monkeypatch.setattr(Projector, "_back_off", lambda *_: 0.0)
+    run = bot.start("run careful reason=undrawable")
+    card = bot.card(run)
+    bot.gate(card["ts"])
+    bot.say(f"pause {run}")
+    bot.say(f"cancel {run}")
+    wait_for(lambda: any("Cancelled after" in line for line in bot.in_thread(card["ts"])))
+    wait_for(lambda: not projection.stale_cards(bot.rt, 200))
 
 
 def test_readiness_says_that_slack_lags(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, ConfirmObject
@@ -11,34 +11,41 @@ from bot.slack.ids import Action, RunRef, StepRef
 from bot.slack.views import gate as gates
 from bot.slack.views import possible, steps
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
-from bot.slack.views.text import as_json, code, duration, escape, inline, is_permalink, link, person, when
+from bot.slack.views.text import ago, as_json, code, duration, escape, inline, is_permalink, link, person, when
 from bot.slack.views.words import error_field, execution_words, spent_words
 from storage.records import ExecutionRecord, StepRunRecord
-from storage.states import ApprovalStatus, ExecutionStatus, StepStatus
+from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
 if TYPE_CHECKING:
+    from engine.calling import Calling
     from engine.definition.model import Runbook
     from engine.executions import ExecutionView
 
+Called = Mapping[int, "Calling"]
+"""Whom open gates call, by the gate's id."""
+GATES = 2
+"""Open gates that one card shows."""
 _RETRIES = 3
 """Buttons for failed steps in one card."""
 
 
-def card(view: ExecutionView, *, plan: bool = True, live: bool = True, page: bool = False) -> Message:
+def card(
+    view: ExecutionView, *, plan: bool = True, live: bool = True, page: bool = False,
+    called: Called | None = None,
+) -> Message:  # fmt: skip
     """The card of a run as it stands. `plan=False` uses only blocks that every client and workspace knows.
 
     `live=False` leaves the buttons out: a copy that is not kept up to date must not offer anything. `page` says that
-    the run has a page which people can open.
+    the run has a page which people can open, `called` names who can decide at its gates.
     """
     execution = view.execution
     icon, words = execution_words(execution, view.steps)
     title = f"{view.runbook.name} · {execution.id} · {words}"
-    blocks: list[Block] = [header(f"{icon} {title}")]
+    blocks: list[Block] = [header(f"{icon} {title}"), *actions(_buttons(view, page=page))]
     blocks += [steps.plan(view)] if plan and view.steps else steps.lines(view)
     blocks += _trouble(view)
-    blocks += _open_gates(view)
+    blocks += _open_gates(view, called or {})
     blocks += _unknown_steps(view)
-    blocks += actions(_buttons(view, page=page))
     blocks.append(context(*_small_print(view)))
     return message(f"{icon} {inline(title)}", blocks if live else [b for b in blocks if b.type != ActionsBlock.type])
 
@@ -67,13 +74,13 @@ def _trouble(view: ExecutionView) -> list[Block]:
     return found
 
 
-def _open_gates(view: ExecutionView) -> list[Block]:
+def _open_gates(view: ExecutionView, called: Called) -> list[Block]:
     waiting = [gate for gate in view.gates if gate.approval.status is ApprovalStatus.PENDING]
     blocks: list[Block] = []
-    for gate in waiting[:2]:
-        blocks += gates.gate_blocks(gate, brief=True)
-    if len(waiting) > 2:
-        blocks.append(context(f"{len(waiting) - 2} more gates wait in the thread."))
+    for gate in waiting[:GATES]:
+        blocks += gates.gate_blocks(gate, called.get(gate.approval.id), brief=True)
+    if len(waiting) > GATES:
+        blocks.append(context(f"{len(waiting) - GATES} more gates wait in the thread."))
     return blocks
 
 
@@ -108,9 +115,15 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
 
 def _buttons(view: ExecutionView, *, page: bool) -> list[ButtonElement]:
     execution = view.execution
+    """What is always there stands first, in one order: while a run goes on no button takes another's place."""
     found = [_retry(step, nth) for nth, step in enumerate(possible.retryable(view)[:_RETRIES])]
-    found += [_button(execution, action) for action in (*possible.actions(view), *possible.looks(view))]
-    return [*found, _button(execution, Action.PAGE)] if page else found
+    fixed, passing = possible.actions(view), possible.looks(view)
+    found += [_button(execution, action) for action in fixed if action is not Action.SKIP]
+    found += [_button(execution, Action.PAGE)] if page else []
+    return [
+        *found,
+        *(_button(execution, action) for action in passing + [each for each in fixed if each is Action.SKIP]),
+    ]
 
 
 def _retry(step: StepRunRecord, nth: int) -> ButtonElement:
@@ -150,6 +163,9 @@ def _small_print(view: ExecutionView) -> list[str]:
     if execution.status.ended and execution.ended_at is not None:
         spent = spent_words(execution)
         parts.append(f"took {duration(execution.ended_at - execution.created_at)}{f' ({spent})' if spent else ''}")
+    if not execution.status.ended:
+        parts.append(f"under way {ago(execution.created_at)}")
+        parts += [f"next gate: {code(following, 120)}"] if (following := _next_gate(view)) else []
     if execution.owner:
         parts.append(f"now with {person(execution.owner)}")
     if execution.offered_to and not execution.status.ended:
@@ -166,6 +182,14 @@ def _small_print(view: ExecutionView) -> list[str]:
         pairs = " ".join(f"{name}={as_json(execution.parameters[name], 60)}" for name in named)
         parts.append(code(pairs, 400))
     return parts
+
+
+def _next_gate(view: ExecutionView) -> str:
+    """The path of the first gate that is still to open, "" where one is open or none is to come."""
+    if any(gate.approval.status is ApprovalStatus.PENDING for gate in view.gates):
+        return ""
+    coming = (step for step in steps.ordered(view.steps) if step.kind == "approval" and step.phase is Phase.MAIN)
+    return next((step.path for step in coming if step.status is StepStatus.BLOCKED), "")
 
 
 def _in_order(names: Iterable[str], runbook: Runbook) -> list[str]:

@@ -9,56 +9,73 @@ from slack_sdk.models.blocks import Block
 from bot import preview
 from bot.slack.ids import Action, GatePage, GateRef
 from bot.slack.views.parts import Message, actions, button, context, message, noted, section, within
-from bot.slack.views.text import clean, code, code_block, cut, escape, inline, one_line, person, pieces, when
+from bot.slack.views.text import clean, code, code_block, cut, escape, group, inline, one_line, person, pieces, when
 from bot.slack.views.words import approver_words, gate_words
 from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision
 
 if TYPE_CHECKING:
+    from engine.calling import Calling
     from engine.executions import GateView
 
 _PIECE, _PIECES, _PAGE = 2800, 2, 30
 """Characters in one block of a preview, escaped, and blocks of it in one message and in one part of a modal."""
 _ASKED, _EACH = 800, 600
 """Characters of what is asked, and of each value of what would be done, in a message."""
+_ON_A_CARD = 800
+"""Characters of a preview that the card shows as well."""
 _SETTLED_ROOM = 2500
 """Characters for the steps that would not be done."""
 _REJECTIONS = 5
 """Earlier rejections that are told."""
 
 
-def gate_post(gate: GateView) -> Message:
-    """The gate's own message in the thread; the buttons give way to what happened."""
+def gate_post(gate: GateView, called: Calling | None = None) -> Message:
+    """The gate's own message in the thread; the buttons give way to what happened. It rings those who are `called`."""
     approval = gate.approval
     icon, words = gate_words(approval)
     text = f"{icon} {words}: {inline(approval.path, 120)} in {inline(approval.execution_id, 40)}"
-    return message(text, gate_blocks(gate))
+    return message(text, gate_blocks(gate, called))
 
 
-def gate_blocks(gate: GateView, *, brief: bool = False) -> list[Block]:
-    """The gate as blocks; `brief` leaves the preview to the thread."""
+def gate_blocks(gate: GateView, called: Calling | None = None, *, brief: bool = False) -> list[Block]:
+    """The gate as blocks; `brief` leaves a long preview to the form that its first button opens.
+
+    Posted in a channel they ring those who are `called`, and nobody else.
+    """
     approval = gate.approval
     icon, words = gate_words(approval)
     asked = f"{icon} *{words}: {inline(approval.path, 120)}*"
     blocks: list[Block] = [section(f"{asked}\n{escape(approval.message, _ASKED)}" if approval.message else asked)]
-    if approval.preview and not brief:
+    whole = not brief or _is_short(approval.preview)
+    if approval.preview and whole:
         blocks += _preview(approval.preview)
     if approval.status is not ApprovalStatus.PENDING:
         decided = f"{words} {when(approval.decided_at)}" if approval.decided_at else words
         return [*blocks, context(" · ".join([decided, *(_vote(vote) for vote in gate.votes[:10])]))]
     blocks += _rejected_before(gate)
-    more = hidden(approval)
+    if called is not None and called.stuck:
+        blocks.append(section(f"⚠️ *As things are, this gate cannot pass:* {inline(called.stuck, 500)}."))
+    if called is not None and called.in_channel and called.people:
+        blocks.append(section(f"📣 {call_words(called)} can decide."))
+    more = hidden(approval, whole=whole)
     if more:
         blocks.append(
             context(f"⚠️ *{more:,} more characters are not shown here.* Open it to read all of it and to decide.")
         )
-    return [*blocks, *(_review(approval) if more else _decide(approval)), context(*_terms(gate))]
+    decide = _review(approval) if more else _decide(approval)
+    return [*blocks, *decide, context(*_terms(gate))]
 
 
-def hidden(approval: ApprovalRecord) -> int:
-    """How many characters of what a gate asks, and of what would be done, its message leaves out."""
-    shown = len("".join(_in_message(approval.preview))) + min(len(clean(approval.message)), _ASKED) + 1
-    return max(1, len(_whole(approval)) - shown) if _is_cut(approval) else 0
+def hidden(approval: ApprovalRecord, *, whole: bool = True) -> int:
+    """How many characters of what a gate asks, and of what would be done, its message leaves out.
+
+    A message that is not `whole` shows nothing of what would be done.
+    """
+    if whole and not _is_cut(approval):
+        return 0
+    shown = len("".join(_in_message(approval.preview))) if whole else 0
+    return max(1, len(_whole(approval)) - shown - min(len(clean(approval.message)), _ASKED) - 1)
 
 
 def parts(approval: ApprovalRecord) -> list[list[str]]:
@@ -107,6 +124,22 @@ def _is_cut(approval: ApprovalRecord) -> bool:
     return "".join(_in_message(approval.preview)) != clean(whole) or escape(asked, _ASKED) != escape(asked, 10**9)
 
 
+def _is_short(shown: Json) -> bool:
+    """Whether what would be done fits a card; there is nothing to fit where nothing would be."""
+    if not shown:
+        return True
+    lines = [*preview.planned(shown), *(f"{step}: {why}" for step, why in preview.settled(shown))]
+    return sum(len(line) for line in lines) <= _ON_A_CARD
+
+
+def call_words(called: Calling) -> str:
+    """Those who can still decide as mentions: people where they are few, else their user groups."""
+    if called.more and called.groups:
+        return ", ".join(group(each) for each in called.groups[:_REJECTIONS])
+    named = ", ".join(person(each) for each in called.people)
+    return f"{named} and others" if called.more else named
+
+
 def _terms(gate: GateView) -> list[str]:
     approval = gate.approval
     needed = approval.min_approvals
@@ -118,7 +151,7 @@ def _terms(gate: GateView) -> list[str]:
         approval.on_timeout, "the run fails"
     )
     return [
-        f"{left} · may decide: {approver_words(approval.approvers)}{barred_words(approval)}",
+        f"{left} · may decide: {approver_words(approval.approvers, silent=True)}{barred_words(approval)}",
         f"open until {when(approval.expires_at)}, then {end}",
         " · ".join(_vote(vote) for vote in gate.votes[:10]),
     ]

@@ -30,11 +30,14 @@ def actions(view: ExecutionView) -> list[Action]:
 
 
 def looks(view: ExecutionView) -> list[Action]:
-    """What there is to be looked at: why a run stands still or did not succeed, and what was sent and came back."""
+    """What there is to be looked at: why a run is where it is or did not succeed, and what was sent and came back.
+
+    While a run goes on both are always there, so that no other button ever takes their place.
+    """
     execution = view.execution
-    moving = execution.status in (ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS) and execution.ending in _WELL
-    tried = any(step.attempts for step in view.steps)
-    return [*([] if moving else [Action.WHY]), *([Action.LOGS] if tried else [])]
+    well = execution.status is ExecutionStatus.SUCCESS and execution.ending in _WELL
+    tried = not execution.status.ended or any(step.attempts for step in view.steps)
+    return [*([] if well else [Action.WHY]), *([Action.LOGS] if tried else [])]
 
 
 def retryable(view: ExecutionView) -> list[StepRunRecord]:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import ActionsBlock
 
-from bot.slack.views.gate import gate_blocks
+from bot.slack.views.gate import call_words, gate_blocks
 from bot.slack.views.parts import Message, context, message, said, section
 from bot.slack.views.text import channel, code, duration, inline, link, when
 from bot.slack.views.words import approver_words, gate_words
 from storage.states import ApprovalStatus
 
 if TYPE_CHECKING:
+    from engine.calling import Calling
     from engine.executions import ExecutionView, GateView
 
 _INVITE = "Type `/invite` and this bot's name in that channel"
@@ -62,14 +63,15 @@ def unheard(view: ExecutionView, where: str, reason: str) -> Message:
     )
 
 
-def reminder(gate: GateView, left_ms: int) -> Message:
-    """A line in the thread that a gate still waits, which calls those it names."""
+def reminder(gate: GateView, left_ms: int, called: Calling | None = None) -> Message:
+    """A line in the thread that a gate still waits, which rings those who are `called`, and nobody else."""
     approval, needed = gate.approval, gate.missing
     lack = f"{needed} more approval{'' if needed == 1 else 's'}"
     end = {"approve": "counts as approved", "reject": "counts as rejected"}.get(approval.on_timeout, "fails the run")
     return said(
-        f"⏰ *{inline(approval.path, 120)}* still needs {lack} of {approver_words(approval.approvers)}. "
+        f"⏰ *{inline(approval.path, 120)}* still needs {lack} of {approver_words(approval.approvers, silent=True)}. "
         f"{duration(left_ms)} left: without a decision by {when(approval.expires_at)} it {end}."
+        + (f" {call_words(called)} can decide." if called is not None and called.in_channel else "")
     )
 
 

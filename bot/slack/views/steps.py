@@ -11,7 +11,8 @@ from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
 
 from bot.slack.views.parts import Person, by_name, noted, rich, sections
 from bot.slack.views.text import as_json, code, cut, inline, is_person, one_line, person, plain
-from bot.slack.views.words import PHASES, error_field, never_started, skip_wish, step_words, task_status
+from bot.slack.views.words import PHASES, TOLERATED, error_field, never_started, skip_wish, step_words, task_status
+from engine import decide
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
@@ -30,6 +31,13 @@ _LOOP = 6
 _ROUND = re.compile(r"[^\[]+\[\d+\]")
 _DONE = {StepStatus.SUCCESS, StepStatus.SKIPPED}
 _SETTLED = {StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.BLOCKED}
+_NOT_BEGUN = (StepStatus.BLOCKED, StepStatus.READY)
+_COUNTED_AS = {
+    StepStatus.FAILED: "failed",
+    StepStatus.UNKNOWN: "with unknown outcome",
+    StepStatus.SKIPPED: "skipped",
+    StepStatus.CANCELLED: "cancelled",
+}
 _ORDER = tuple(Phase)
 Place = tuple[int, ...]
 
@@ -98,14 +106,16 @@ def plan(view: ExecutionView) -> PlanBlock:
 
 
 def _task(view: ExecutionView, step: StepRunRecord, room: int) -> TaskCardBlock:
-    _, words = step_words(step, run_ended=view.execution.status.ended)
+    icon, words = _words(view, step)
     told = "" if step.status is StepStatus.SUCCESS else words
     details = " · ".join(part for part in (told, _rounds(view, step), note_of(step)) if part)
-    output = _rich_output(step, min(150, room))
+    output = _rich_output(view, step, min(150, room))
+    status = "pending" if tolerated(view, step) else task_status(step)
+    title = step_title(view.runbook, step, _items(view, step))
     return TaskCardBlock(
         task_id=f"step-{step.id}",
-        title=plain(step_title(view.runbook, step), 120),
-        status=task_status(step),
+        title=plain(f"{icon} {title}" if status == "pending" and step.status not in _NOT_BEGUN else title, 120),
+        status=status,
         details=rich(*by_name(plain(details, min(200, room)))) if details else None,
         output=rich(*output) if output else None,
     )
@@ -117,24 +127,53 @@ def lines(view: ExecutionView) -> list[Block]:
     room = min(200, _ROOM // max(len(shown), 1))
     found = [f"*{inline(progress(view))}*"]
     for step in shown:
-        icon, words = step_words(step, run_ended=view.execution.status.ended)
+        icon, words = _words(view, step)
         approved = ", ".join(person(user) for user in _approvers(step)[:_PEOPLE])
         note = f"approved by {approved}" if approved else _line_note(view, step, room)
         tail = f" · {note}" if note else ""
-        found.append(f"{icon} {code(step_title(view.runbook, step), 120)} {words}{tail}")
+        found.append(f"{icon} {code(step_title(view.runbook, step, _items(view, step)), 120)} {words}{tail}")
     if rest:
         found.append(_left_out(rest))
     return sections(found)
 
 
 def _line_note(view: ExecutionView, step: StepRunRecord, room: int) -> str:
-    text = cut(one_line(_rounds(view, step) or note_of(step) or _output(step)), room)
+    text = cut(one_line(_rounds(view, step) or note_of(step) or _output(view, step)), room)
     return noted(text)
 
 
-def step_title(runbook: Runbook, step: StepRunRecord) -> str:
-    """The step's path, its name where the runbook gives one, and what it is part of where that is not the main part."""
+def tolerated(view: ExecutionView, step: StepRunRecord) -> bool:
+    """Whether a step has failed and the run goes on as if it had not."""
+    return step.status is StepStatus.FAILED and decide.put_up_with(view.runbook, step.step_id, step.error)
+
+
+def _words(view: ExecutionView, step: StepRunRecord) -> tuple[str, str]:
+    return TOLERATED if tolerated(view, step) else step_words(step, run_ended=view.execution.status.ended)
+
+
+def _items(view: ExecutionView, step: StepRunRecord) -> str:
+    """What the rounds that a step is in are about, from the outside in; "" where that cannot be said in a few words."""
+    known = {each.path: each for each in view.steps}
+    told = []
+    for end in (found.end() for found in re.finditer(r"\[\d+\]", step.scope)):
+        path, _, number = step.scope[: end - 1].rpartition("[")
+        items = known[path].items if path in known else None
+        item = items[int(number)] if isinstance(items, list) and int(number) < len(items) else None
+        if not isinstance(item, str | int | float):
+            return ""
+        told.append(as_json(item, 40))
+    return " · ".join(told)
+
+
+def step_title(runbook: Runbook, step: StepRunRecord, items: str = "") -> str:
+    """The step's path, its name where the runbook gives one, and what it is part of where that is not the main part.
+
+    Where it is known what its rounds of a loop are about, `items` says that in place of their numbers.
+    """
     known = runbook.by_id.get(step.step_id)
+    if items:
+        title = f"{step.path.rpartition('].')[2]} · {items}"
+        return title if step.phase is Phase.MAIN else f"{PHASES[step.phase]}: {title}"
     name = known.name if known is not None and step.phase is not Phase.UNDO else ""
     title = f"{step.path} · {name}" if name not in ("", step.path, step.step_id) else step.path
     return title if step.phase is Phase.MAIN else f"{PHASES[step.phase]}: {title}"
@@ -142,8 +181,12 @@ def step_title(runbook: Runbook, step: StepRunRecord) -> str:
 
 def progress(view: ExecutionView) -> str:
     """How far it is, in one line."""
-    ended = sum(1 for step in view.steps if step.ended_at is not None and not never_started(step))
-    return f"{ended} of {len(view.steps)} steps ended" if view.steps else "No steps yet"
+    if not view.steps:
+        return "No steps yet"
+    counted = Counter(step.status for step in view.steps if not never_started(step))
+    told = [f"{counted[StepStatus.SUCCESS]} of {len(view.steps)} steps done"]
+    others = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.SKIPPED, StepStatus.CANCELLED)
+    return ", ".join([*told, *(f"{counted[each]} {_COUNTED_AS[each]}" for each in others if counted[each])])
 
 
 def _rounds(view: ExecutionView, step: StepRunRecord) -> str:
@@ -166,15 +209,15 @@ def note_of(step: StepRunRecord) -> str:
     return " · ".join(part for part in (skip_wish(step), said) if part)
 
 
-def _output(step: StepRunRecord) -> str:
-    """The telling part of what a step gave back."""
+def _output(view: ExecutionView, step: StepRunRecord) -> str:
+    """The telling part of what a step gave back: what the runbook names as its outputs, else how it was answered."""
     if step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict) or not step.outputs:
         return ""
     if step.kind == "approval":
         return ""
-    if "status" in step.outputs:
-        body = step.outputs.get("json", step.outputs.get("text"))
-        return as_json(step.outputs["status"], 20) + (f" · {_told(body, 120)}" if body not in (None, "") else "")
+    known = view.runbook.by_id.get(step.step_id)
+    if "status" in step.outputs and not (known is not None and known.outputs):
+        return as_json(step.outputs["status"], 20)
     return _told(step.outputs, 120)
 
 
@@ -185,11 +228,11 @@ def _approvers(step: StepRunRecord) -> list[str]:
     return [str(user) for user in step.outputs.get("approved_by", [])]
 
 
-def _rich_output(step: StepRunRecord, limit: int) -> list[str | Person]:
+def _rich_output(view: ExecutionView, step: StepRunRecord, limit: int) -> list[str | Person]:
     """The telling part of what a step gave back, with people by name."""
     approved = _approvers(step)[:_PEOPLE]
     if not approved:
-        return [plain(output, limit)] if (output := _output(step)) else []
+        return [plain(output, limit)] if (output := _output(view, step)) else []
     parts: list[str | Person] = []
     for user in approved:
         parts += [", " if parts else "approved by ", Person(user) if is_person(user) else plain(user, 80)]

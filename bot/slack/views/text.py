@@ -120,6 +120,12 @@ def when(at: int | None) -> str:
     return f"<!date^{at // 1000}^{{date_short_pretty}} {{time}}|{moment:%Y-%m-%d %H:%M} UTC>"
 
 
+def ago(at: int) -> str:
+    """How long ago a time in epoch milliseconds was, counted by each reader's client."""
+    moment = datetime.fromtimestamp(at / 1000, UTC)
+    return f"<!date^{at // 1000}^since {{time}}, {{ago}}|since {moment:%Y-%m-%d %H:%M} UTC>"
+
+
 def duration(ms: int) -> str:
     """How long, in the two largest units: `2 h 5 min`, `3 min 20 s`, `4 s`, `0.3 s`."""
     if ms < 1000:

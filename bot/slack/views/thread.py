@@ -66,10 +66,6 @@ def _because(text: str) -> str:
     return f": {text}" if text else "."
 
 
-def _started(event: EventRecord, execution: ExecutionRecord) -> str:
-    return f"▶️ {person(event.actor or execution.requester)} started this run{_because(_text(event, 'reason'))}"
-
-
 def _retrying(event: EventRecord, _: ExecutionRecord) -> str | None:
     attempt, delay = _number(event, "attempt"), _number(event, "delay_ms")
     if attempt < 2 and delay < _LONG_RETRY_MS:
@@ -228,7 +224,6 @@ _PHASES = {
     Phase.FINALLY: "🧹 Running the steps that always run.",
 }
 _LINES: dict[str, Callable[[EventRecord, ExecutionRecord], str | None]] = {
-    "started": _started,
     "step_retrying": _retrying,
     "step_failed": _failed,
     "step_unknown": _unknown,

@@ -16,7 +16,7 @@ from bot.slack.views.steps import folded, ordered
 from bot.slack.views.text import cut, duration, one_line
 from bot.slack.views.words import CONTAINERS, execution_words, spent_words, step_words
 from storage.records import EventRecord, StepRunRecord
-from storage.states import StepStatus
+from storage.states import ExecutionStatus, StepStatus
 
 if TYPE_CHECKING:
     from engine.executions import ExecutionView
@@ -51,9 +51,16 @@ Pause = tuple[int, int]
 """From and to, in epoch milliseconds."""
 
 
+WORTH_DRAWING_MS = 60_000
+"""A run that went well and is over sooner is one card and one line."""
+
+
 def worth_drawing(view: ExecutionView) -> bool:
-    """Whether a picture tells more than a line would: only where at least two steps began."""
-    return sum(step.started_at is not None for step in view.steps) > 1
+    """Whether a picture tells more than a line would: of at least two steps that failed or took a minute."""
+    execution = view.execution
+    took = (execution.ended_at or execution.created_at) - execution.created_at
+    told = execution.status is ExecutionStatus.FAILED or took >= WORTH_DRAWING_MS
+    return told and sum(step.started_at is not None for step in view.steps) > 1
 
 
 def alt_text(view: ExecutionView) -> str:

@@ -33,14 +33,16 @@ _TASK = {
     StepStatus.BLOCKED: "pending",
     StepStatus.READY: "pending",
     StepStatus.RUNNING: "in_progress",
-    StepStatus.WAITING: "in_progress",
-    StepStatus.UNKNOWN: "error",
+    StepStatus.WAITING: "pending",
+    StepStatus.UNKNOWN: "pending",
     StepStatus.SUCCESS: "complete",
     StepStatus.FAILED: "error",
-    StepStatus.SKIPPED: "complete",
+    StepStatus.SKIPPED: "pending",
     StepStatus.CANCELLED: "pending",
 }
-"""Slack's four words have none for cancelled; "pending" is the one that claims neither a failure nor a success."""
+"""Slack's four words have none for waiting, unknown, skipped and cancelled; "pending" is the one that claims neither
+work nor a failure nor a success. An icon and the step's own words say which it is."""
+TOLERATED = ("⚠️", "failed, which the run puts up with")
 _ENDING = {ExecutionStatus.FAILED: "Failing", ExecutionStatus.CANCELLED: "Cancelling"}
 PHASES = {
     Phase.MAIN: "",
@@ -193,18 +195,31 @@ def error_field(error: Json, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def approver_words(approvers: Json) -> str:
-    """Who may decide a gate, as mrkdwn."""
+def approver_words(approvers: Json, *, silent: bool = False) -> str:
+    """Who may decide a gate, as mrkdwn; `silent` mentions nobody, so that a message with it rings nobody."""
     named = approvers if isinstance(approvers, dict) else {}
     who = [_ROLES.get(role, inline(str(role), 80)) for role in named.get("roles", [])]
-    who += [group(str(name)) for name in named.get("groups", [])]
-    who += [person(str(name)) for name in named.get("users", [])]
-    who += [f"at least {each.get('count', 1)} of {_whom(each)}" for each in named.get("minima", [])]
-    return ", ".join(who) or "platform admins"
+    who += [_group(name, silent=silent) for name in named.get("groups", [])]
+    who += [_user(name, silent=silent) for name in named.get("users", [])]
+    who += [f"at least {each.get('count', 1)} of {_whom(each, silent=silent)}" for each in named.get("minima", [])]
+    return ", ".join(dict.fromkeys(who)) or "platform admins"
 
 
-def _whom(minimum: dict[str, Json]) -> str:
+def _group(name: Json, *, silent: bool) -> str:
+    """A user group, by a word only where nobody is to be rung and only its id is known."""
+    told = group(str(name))
+    return "a user group" if silent and told.startswith("<") else told
+
+
+def _user(name: Json, *, silent: bool) -> str:
+    told = person(str(name))
+    return "a person by name" if silent and told.startswith("<") else told
+
+
+def _whom(minimum: dict[str, Json], *, silent: bool) -> str:
     """Whom a minimum is about, as mrkdwn."""
     if "role" in minimum:
         return _ROLES.get(minimum["role"], inline(str(minimum["role"]), 80))
-    return group(str(minimum["group"])) if "group" in minimum else person(str(minimum.get("user", "?")))
+    if "group" in minimum:
+        return _group(minimum["group"], silent=silent)
+    return _user(minimum.get("user", "?"), silent=silent)
