@@ -235,10 +235,10 @@ def chosen_value(clicked: Mapping[str, Any]) -> str:
 
 
 def mention_place(event: Mapping[str, Any]) -> Place:
-    """Where the bot was mentioned: the answer goes into that thread, or opens one."""
+    """Where the bot was mentioned."""
     return Place(
         user=str(event.get("user", "")),
         channel=str(event.get("channel", "")),
-        thread_ts=event.get("thread_ts") or event.get("ts"),
-        in_thread=True,
+        thread_ts=event.get("thread_ts"),
+        mention=True,
     )

@@ -35,11 +35,6 @@ class Ask:
         """What people type to reach this bot where they asked."""
         return self.desk.spoken(self.place)
 
-    @property
-    def audience(self) -> Actor:
-        """For whose eyes the answer is: the person's alone, or in a thread those of everybody in its channel."""
-        return Actor("", here=self.place.channel) if self.place.in_thread else self.actor
-
     def option(self, name: str) -> str:
         """What was given as `name=…`, "" where it was not."""
         return self.command.options.get(name, "")

@@ -40,8 +40,7 @@ def answer(desk: Desk, command: Command, reply: Reply, *, instead: bool = False)
     except Several as several:
         message = lists.pick_view(several.runs, spell(command), ask.spoken)
     if message is not None:
-        say = reply.instead if instead else reply.privately if command.verb in _PRIVATE else reply.answer
-        say(message)
+        (reply.instead if instead else reply.privately)(message)
 
 
 def _help(ask: Ask) -> Message:
@@ -236,8 +235,6 @@ _NEEDS: Mapping[str, Action] = {
 """What one has to be allowed for a verb to be of use; looking for what is not named."""
 _DRAFTS = 20
 """Drafts that are listed for a platform admin."""
-_PRIVATE = frozenset({"token", "catchup", "can"})
-"""Verbs whose answer nobody else may read, in a thread neither."""
 _DECISIONS = frozenset(_VERBS) - {
     "help", "list", "show", "diff", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
 }  # fmt: skip

@@ -49,7 +49,7 @@ class Desk:
 
     def spoken(self, place: Place) -> str:
         """What people type to reach this bot there: in a thread only a mention works."""
-        return f"@{self.directory.my_name()}" if place.in_thread else self.command
+        return f"@{self.directory.my_name()}" if place.mention else self.command
 
     def present(self, place: Place) -> Actor:
         """Who typed or clicked there, as somebody who is in that channel now."""

@@ -19,7 +19,7 @@ from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, code_block, escape, inline, is_person, person
 from bot.verbs import ALIASES
 from engine import can as policy
-from engine import catchup, channels, evidence, executions, explain, incidents, projection
+from engine import catchup, evidence, executions, explain, incidents
 from engine.access import Actor
 from engine.definition.durations import parse_duration
 from storage.states import ExecutionStatus
@@ -37,7 +37,7 @@ def status(ask: Ask) -> Message:
         found = executions.recent(rt, channel=ask.place.channel, open_only=True)
         if len(found) > 1:
             return lists.runs_view(found)
-    return card.card(executions.view(rt, shown_run(ask), ask.audience), live=False)
+    return card.card(executions.view(rt, shown_run(ask), ask.actor), live=False)
 
 
 def because(ask: Ask) -> Message:
@@ -127,7 +127,7 @@ def show_logs(desk: Desk, actor: Actor, place: Place, run: str, path: str | None
     if len(escape(text, 5 * INLINE)) <= INLINE:
         return lists.log_view(name, text)
     filename = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:100]}.log"
-    return _shared(desk, place, found.execution.id, filename, f"The log of {name}", text.encode())
+    return _shared(desk, place, filename, f"The log of {name}", text.encode())
 
 
 def evidence_file(ask: Ask) -> Message:
@@ -135,37 +135,18 @@ def evidence_file(ask: Ask) -> Message:
     found = evidence.bundle(ask.desk.rt, ask.actor, shown_run(ask))
     run = str(found["run"]["id"])
     data = json.dumps(found, indent=1, ensure_ascii=False).encode("utf-8", "replace")
-    shared = _shared(ask.desk, ask.place, run, f"evidence-{run}.json", f"The evidence of {run}", data)
+    shared = _shared(ask.desk, ask.place, f"evidence-{run}.json", f"The evidence of {run}", data)
     digest = f"Its digest is {code(str(found['digest']))}."
     return said(f"{shared.text} {digest}")
 
 
-def _shared(desk: Desk, place: Place, run: str, filename: str, title: str, data: bytes) -> Message:
-    """Share a file and say where: in the run's thread where it was asked for beside it, else with the person alone."""
-    channel, thread_ts, where = _where(desk, place, run)
+def _shared(desk: Desk, place: Place, filename: str, title: str, data: bytes) -> Message:
+    """Share a file with who asked for it alone, and say where it is."""
     try:
-        if thread_ts is None:
-            told = desk.client.chat_postMessage(channel=place.user, text=f"{title}:", **SAFE)
-            channel, thread_ts = str(told["channel"]), str(told["ts"])
-        upload(desk.client, channel, thread_ts, filename, title, data)
+        told = desk.client.chat_postMessage(channel=place.user, text=f"{title}:", **SAFE)
+        upload(desk.client, str(told["channel"]), str(told["ts"]), filename, title, data)
     except SLACK_TROUBLE as trouble:
         start = code_block(data[:INLINE].decode("utf-8", "ignore"), INLINE)
         why_not = f"⚠️ The file could not be shared ({code(type(trouble).__name__)}), so this is only how it begins:"
         return message(inline(title), [section(f"{why_not}\n{start}")])
-    return said(f"{inline(title)} is a file {where}.")
-
-
-def _where(desk: Desk, place: Place, run: str) -> tuple[str, str | None, str]:
-    """Channel and thread for a file about this run, and how that is called; no thread for a direct message."""
-    card_now = projection.card_of(desk.rt, run)
-    if card_now is not None and card_now.ts is not None and card_now.channel == place.channel:
-        return card_now.channel, card_now.ts, "in the run's thread"
-    if place.in_thread and place.thread_ts and _for_all(desk, place, run):
-        return place.channel, place.thread_ts, "in this thread"
-    return "", None, f"in your messages with this bot, {person(place.user)}"
-
-
-def _for_all(desk: Desk, place: Place, run: str) -> bool:
-    """Whether everybody in a channel may know of this run's incident, whoever asks for the file."""
-    about = executions.find(desk.rt, run).incident or {}
-    return channels.sees(desk.rt, Actor("", here=place.channel), str(about.get("channel") or ""))
+    return said(f"{inline(title)} is a file in your messages with this bot, {person(place.user)}.")

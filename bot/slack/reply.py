@@ -22,8 +22,9 @@ SAFE: Mapping[str, Any] = {"parse": "none", "link_names": False, "unfurl_links":
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something was asked. `in_thread` says that the answer belongs into a thread, for all to read.
+    """Where something was asked. `thread_ts` is that of a thread that stands already, not of a message by itself.
 
+    `mention` says that it was asked by mentioning the bot, which is the one way to ask in a thread.
     What was clicked in a modal or in the Home tab has its `view_id`, and `metadata`, which that view carries.
     """
 
@@ -35,7 +36,7 @@ class Place:
     response_url: str | None = None
     trigger_id: str | None = None
     ephemeral: bool = False
-    in_thread: bool = False
+    mention: bool = False
     view_id: str | None = None
     metadata: str = ""
     in_modal: bool = False
@@ -48,21 +49,11 @@ class Reply:
         self._client = client
         self.place = place
 
-    def answer(self, message: Message) -> None:
-        """Into the thread where the words were a mention, else to the person alone."""
-        place = self.place
-        if not place.in_thread:
-            return self.privately(message)
-        try:
-            self._client.chat_postMessage(
-                channel=place.channel, thread_ts=place.thread_ts, text=message.text, blocks=list(message.blocks), **SAFE
-            )
-        except SLACK_TROUBLE as trouble:
-            log.info("Answering in the thread failed: %s", _said(trouble))
-            self.privately(message)
-
     def privately(self, message: Message) -> None:
-        """To the person alone: where they asked, else as a direct message."""
+        """To the person alone: where they asked, else as a direct message.
+
+        What an act did is told in its run's thread, to all and once; what somebody wants to know concerns nobody else.
+        """
         for way in (self._by_url, self._ephemeral, self._direct):
             try:
                 if way(message):

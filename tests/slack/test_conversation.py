@@ -152,17 +152,25 @@ def test_questions_are_answered(bot: Stage) -> None:
 
 
 def test_a_mention_takes_the_same_words(bot: Stage) -> None:
-    """A mention is answered in its thread, for all to read, and its trouble privately."""
-    said = bot.post("mention", user=CAROL, channel=CHANNEL, text="@runbook list drain")
-    ts = said.get("ts") or said["message"]["ts"]
-    wait_for(lambda: any("Drain a service" in line for line in bot.in_thread(ts)))
+    """What somebody wants to know is answered to them alone, in a thread too; nobody else reads of it."""
+    ts = bot.post("say", user=CAROL, channel=CHANNEL, text="it hangs")["ts"]
+    bot.post("say", user=CAROL, channel=CHANNEL, text="again", thread_ts=ts)
+    for question in ("list drain", "help", "status", "runs", "why", "logs", "show drain"):
+        for thread in (None, ts):
+            before, public = len(bot.private()), len(bot.messages(OSCAR))
+            place = {"thread_ts": thread} if thread else {}
+            bot.post("mention", user=CAROL, channel=CHANNEL, text=f"@runbook {question}", **place)
+            answer = wait_for(lambda before=before: bot.private()[before:])[0]
+            assert answer.get("thread_ts") == thread, question
+            assert len(bot.messages(OSCAR)) == public + 1, question
+    assert "Drain a service" in bot.say("list drain")
 
 
 def test_words_before_a_mention_are_for_people(bot: Stage) -> None:
     """They are ignored, and what is hinted at begins with the mention, since a thread takes no slash command."""
-    said = bot.post("mention", user=CAROL, channel=CHANNEL, text="please look, run this: @runbook list drain")
-    ts = said.get("ts") or said["message"]["ts"]
-    wait_for(lambda: any("Drain a service" in line for line in bot.in_thread(ts)))
+    before = len(bot.private())
+    bot.post("mention", user=CAROL, channel=CHANNEL, text="please look, run this: @runbook list drain")
+    assert "Drain a service" in shown(wait_for(lambda: bot.private()[before:])[0])
     before = len(bot.private())
     bot.post("mention", user=CAROL, channel=CHANNEL, text="and @runbook show")
     assert "Type `@runbook show ID" in shown(wait_for(lambda: bot.private()[before:])[0])

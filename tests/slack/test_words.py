@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, Stage, in_thread, ready, shown, stage, wait_for
+from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, Stage, ready, shown, stage, wait_for
 
 from engine import evidence
 
@@ -99,8 +99,10 @@ def clicked(bot: Stage, action: str, user: str, label: str = "", **more: Any) ->
     return wait_for(lambda: next((s for s in (shown(m) for m in reversed(bot.private(user))) if s not in before), None))
 
 
-def files(bot: Stage, ts: str) -> list[dict[str, Any]]:
-    return [file for m in bot.messages(thread_ts=ts) if in_thread(m) for file in m.get("files", [])]
+def files(bot: Stage, user: str) -> list[dict[str, Any]]:
+    """What the bot has given somebody in their messages with it."""
+    direct = bot.sim.workspace.open_direct(user)
+    return [file for m in bot.messages(user, direct.id) for file in m.get("files", [])]
 
 
 def content(file: dict[str, Any]) -> bytes:
@@ -158,7 +160,7 @@ def test_a_refusal_names_whom_to_ask_and_no_id_of_the_log(bot: Stage, caplog: py
     assert bot.private(OSCAR)[-1].get("is_ephemeral") or bot.private(OSCAR)[-1].get("ephemeral")
 
 
-def test_a_short_log_is_shown_and_a_long_one_is_a_file_in_the_thread(bot: Stage) -> None:
+def test_a_short_log_is_shown_and_a_long_one_is_a_file_for_who_asked(bot: Stage) -> None:
     """With what was sent and what came back, and no secret in it."""
     failed = broken(bot)
     told = bot.say(f"logs {failed} look")
@@ -167,8 +169,9 @@ def test_a_short_log_is_shown_and_a_long_one_is_a_file_in_the_thread(bot: Stage)
     assert "&lt; 404" in told
     run = bot.start("run talks")
     card = wait_for(lambda: (c := bot.card(run)) and "Succeeded" in shown(c) and c)
-    assert "is a file in the run's thread" in bot.say(f"logs {run}")
-    file = wait_for(lambda: next((f for f in files(bot, card["ts"]) if f["name"] == f"{run}.log"), None))
+    assert "is a file in your messages with this bot" in bot.say(f"logs {run}")
+    file = wait_for(lambda: next((f for f in files(bot, CAROL) if f["name"] == f"{run}.log"), None))
+    assert not [m for m in bot.messages(thread_ts=card["ts"]) if m.get("files")]
     text = content(file).decode()
     assert text.count("try 1") >= 12
     assert "rounds[11].say" in text
@@ -179,14 +182,12 @@ def test_evidence_is_one_file_that_can_be_checked(bot: Stage) -> None:
     """Whoever asked is in it."""
     failed = broken(bot, "run breaks n=2")
     told = bot.say(f"evidence {failed}", OSCAR)
-    card = bot.card(failed)
-    file = wait_for(lambda: next((f for f in files(bot, card["ts"]) if "evidence" in f["name"]), None))
+    assert "in your messages with this bot" in told
+    file = wait_for(lambda: next((f for f in files(bot, OSCAR) if "evidence" in f["name"]), None))
     found = json.loads(content(file))
     assert evidence.check(found) == []
     assert found["digest"] in told
     assert (found["made_by"], found["run"]["id"]) == (OSCAR, failed)
-    elsewhere = bot.say(f"evidence {failed}", ALICE, "C0GENERAL")
-    assert "in your messages with this bot" in elsewhere
 
 
 def test_a_run_that_is_left_out_is_asked_for(bot: Stage) -> None:
