@@ -69,10 +69,11 @@ class Transition:
         self._told.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))
 
     def move(self, step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
-        """Compare-and-set one step run and count it; False when it was changed meanwhile."""
+        """Compare-and-set one step run; False when it was changed meanwhile. What runs is counted for its phase only."""
         if not steps.move(step, to, **fields):
             return False
-        self.count(step.status, to, container=step.kind in decide.CONTAINERS)
+        if step.phase is self.execution.phase:
+            self.count(step.status, to, container=step.kind in decide.CONTAINERS)
         return True
 
     def count(self, old: StepStatus, new: StepStatus, count: int = 1, *, container: bool = False) -> None:

@@ -73,6 +73,7 @@ def test_a_run_stays_visible_without_its_incident(api: Api) -> None:
     """Whatever is answered: one run, a list, what steering it gives back, its evidence, the audit."""
     run = start(api, CAROL, PRIVATE).json()["execution"]
     assert run["incident"]["who"] == "mallory"
+    (about,) = api.get("/incidents", ALICE)
     at = f"/executions/{run['id']}"
     for who, sees in ((ALICE, True), (DAVE, False)):
         answers = [
@@ -84,7 +85,7 @@ def test_a_run_stays_visible_without_its_incident(api: Api) -> None:
             api.post(f"{at}/resume", who, {}),
             api.ask("GET", f"{at}/evidence", who),
             api.ask("GET", "/audit", who),
-            api.ask("GET", "/audit", who, thing="incident:1"),
+            api.ask("GET", "/audit", who, thing=f"incident:{about['id']}"),
         ]
         for answer in answers:
             assert answer.status_code == 200, answer.text

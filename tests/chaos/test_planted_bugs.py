@@ -228,4 +228,4 @@ def test_the_state_machine_finds_it_too(
     """Without being told where to look."""
     plant(monkeypatch)
     with pytest.raises(FOUND):
-        test_machine.run(new_database, tmp_path, examples=700, steps=30, shrink=False)
+        test_machine.run(new_database, tmp_path, examples=2_000, steps=30, shrink=False)

@@ -102,6 +102,21 @@ def test_a_limit_inside_another_ends_the_inner_one_alone(house: House, target: T
     assert house.step(run, "each").outputs["failures"] == 1
 
 
+def test_limits_of_two_rounds_that_are_over_at_once_count_one_failure(house: House, target: Target) -> None:
+    """The first fails the loop and begins the cleanup; the second belongs to what is over, and counts for nothing."""
+    undo = {"type": "http", "with": {"url": target.url("/undo/{{ item }}"), "method": "DELETE"}}
+    inner = branch("way", "true", [http("a", target.url("/{{ item }}"), undo=undo), pause("calm", "1h")], timeout="1m")
+    run = house.begin(loop("each", inner, items=[1, 2], max_parallel=2))
+    house.advance(run)
+    house.clock.tick(MINUTE)
+    house.sweep(work=False)
+    assert house.execution(run).phase == "undo"
+    house.check_books(run)
+    assert house.run(run) == "FAILED"
+    assert sorted(target.paths()) == ["/1", "/2", "/undo/1", "/undo/2"]
+    house.check_books(run)
+
+
 def test_a_pause_does_not_stop_the_limit_and_what_follows_waits(house: House, target: Target) -> None:
     """That the time was up is recorded at once; what follows starts with the resume."""
     wait = {"id": "hear", "type": "wait", "with": {"key": "k"}}

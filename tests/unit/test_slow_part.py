@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,9 @@ def run(folder: Path, *texts: str) -> subprocess.CompletedProcess[str]:
     for number, text in enumerate(texts):
         marked = f"import pytest\npytestmark = pytest.mark.slow\n{text}"
         (folder / f"test_{number}.py").write_text(marked, encoding="utf-8")
-    return subprocess.run([sys.executable, str(SCRIPT)], cwd=folder, capture_output=True, text=True, check=False)
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
+    command = [sys.executable, str(SCRIPT)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=alone)
 
 
 def last(done: subprocess.CompletedProcess[str]) -> str:

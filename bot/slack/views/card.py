@@ -114,8 +114,8 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
 
 
 def _buttons(view: ExecutionView, *, page: bool) -> list[ButtonElement]:
-    execution = view.execution
     """What is always there stands first, in one order: while a run goes on no button takes another's place."""
+    execution = view.execution
     found = [_retry(step, nth) for nth, step in enumerate(possible.retryable(view)[:_RETRIES])]
     fixed, passing = possible.actions(view), possible.looks(view)
     found += [_button(execution, action) for action in fixed if action is not Action.SKIP]
