@@ -69,7 +69,7 @@ class Transition:
         self._told.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))
 
     def move(self, step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
-        """Compare-and-set one step run; False when it was changed meanwhile. What runs is counted for its phase only."""
+        """Compare-and-set one step run, counted while its phase runs; False when it was changed meanwhile."""
         if not steps.move(step, to, **fields):
             return False
         if step.phase is self.execution.phase:
