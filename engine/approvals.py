@@ -13,7 +13,7 @@ from engine.expressions import ExpressionError
 from engine.lifecycle import change
 from engine.roles import candidates, unmet
 from engine.runtime import Runtime
-from engine.standing import judged, standing_of
+from engine.standing import MEMBER, UNKNOWN, judged, standing_of
 from engine.transition import Transition
 from storage import approvals, audit, database, executions, people, steps
 from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord, VoteRecord
@@ -180,6 +180,16 @@ def deciders(rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str]
                 if len(found) == limit:
                     break
     return found
+
+
+def somebody_unheard_of(rt: Runtime, gate: GateView) -> bool:
+    """Whether anybody may vote on an open gate if only Slack says that they are a member, which it did not lately."""
+    execution = find(rt, gate.approval.execution_id)
+    with database.reading(), people.asked_once():
+        asked = candidates(rt, gate.approval.approvers)
+        known = people.recall_all(rt.workspace_id, asked)
+        unheard = (Actor(user, standing=MEMBER) for user in asked if judged(rt, known.get(user)) == UNKNOWN)
+        return any(verdict(rt, each, Action.VOTE, Gate(gate.approval, execution)).allowed for each in unheard)
 
 
 def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: VoteRecord) -> None:

@@ -21,7 +21,7 @@ class Calling:
 
     `people` are at most `NAMED`, and all of them unless there are `more`; `groups` are the user groups among the
     approvers. `how` is all, channel, direct or none. `stuck` says in words what cannot come about any more, "" where
-    enough people can decide, or where Slack has not said lately who is in a group.
+    enough people can decide, or where Slack has not said lately who is in a group, or who is a member.
     """
 
     people: tuple[str, ...]
@@ -42,7 +42,8 @@ def calling(rt: Runtime, view: ExecutionView, gate: GateView) -> Calling:
     with database.reading():
         near = roles.approver_ids(rt, asked.approvers, team)
         groups = tuple(each for each in near if not each.startswith(("U", "W")))
-        stuck = "" if roles.are_stale(rt, groups) else _stuck(rt, view, gate, len(able))
+        unsure = roles.are_stale(rt, groups) or approvals.somebody_unheard_of(rt, gate)
+        stuck = "" if unsure else _stuck(rt, view, gate, len(able))
     return Calling(tuple(able[:NAMED]), len(able) > NAMED, groups, how(rt, view, gate), stuck)
 
 

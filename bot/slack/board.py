@@ -48,6 +48,8 @@ class Board:
 
     def ask(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> bool:
         """Post the question that an event asks; False where it asks none. Those outside the channel are called."""
+        if event.kind == "gate_opened":
+            self._callers.learn()
         question = questions.of_event(self._rt, view, event)
         if question is None:
             return False

@@ -77,9 +77,13 @@ class Callers:
         called = {user for post in posts if (user := _called(post, question.key))}
         if len(called) >= MOST:
             return
-        self._directory.refresh_people(MOST)  # a question is shown only to whom Slack calls a member
+        self.learn()
         for user in question.who(MOST - len(called), inside | called):
             self._tell(view, user, f"{_PREFIX}:{question.key}:{user}", question.direct(link()), keep=True)
+
+    def learn(self) -> None:
+        """Ask Slack about those whose standing is not known now: only whom it calls a member is called, or named."""
+        self._directory.refresh_people(MOST)
 
     def remind(self, view: ExecutionView, gate: GateView, left_ms: int, key: str) -> None:
         """Remind those who were called and have not voted. Raises as `call`."""

@@ -224,6 +224,8 @@ class Projector:
     def _called(self, view: ExecutionView) -> Called:
         """Whom the open gates call. A card that is posted names nobody, for that rings: the thread does so, once."""
         open_now = [gate for gate in view.gates if gate.approval.status is ApprovalStatus.PENDING]
+        if open_now:
+            self._callers.learn()
         return {gate.approval.id: calling(self._rt, view, gate) for gate in open_now[: cards.GATES]}
 
     # Trouble

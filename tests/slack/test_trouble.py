@@ -360,14 +360,15 @@ def test_an_event_that_comes_again_is_answered_once(bot: Stage) -> None:
     event = {"type": "app_mention", "user": CAROL, "text": "<@U0BOT0001> list drain", "channel": CHANNEL}
     said = bot.post("say", user=CAROL, channel=CHANNEL, text="hello")
     ts = said.get("ts") or said["message"]["ts"]
+    before = len(bot.private())
     body = {"type": "event_callback", "event_id": "EvTwice", "team_id": "T0PRACTICE", "event": {**event, "ts": ts}}
     for attempt in range(3):
         headers = {"Content-Type": "application/json", "X-Slack-Retry-Num": str(attempt)}
         padded = json.dumps(body) + " " * attempt
         assert bot.post("send_raw", body=padded, headers=headers)["answers"][0]["status"] == 200
-    wait_for(lambda: bot.in_thread(ts))
-    bot.start("run drain service=checkout")
-    assert len(bot.in_thread(ts)) == 1
+    wait_for(lambda: bot.private()[before:])
+    told = bot.say("runs")
+    assert [shown(each) for each in bot.private()[before + 1 :]] == [told]
 
 
 def test_twenty_commands_at_once_are_all_acked(bot: Stage) -> None:

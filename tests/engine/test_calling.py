@@ -1,0 +1,57 @@
+"""Whom an open gate calls, and when it says that it cannot pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from house import ALICE, BOB, CAROL, DAVE, House, gate
+
+from engine import approvals, executions
+from engine.calling import Calling, calling
+from storage.states import Decision
+
+PLATFORM = {"roles": ["platform_admin"]}
+
+
+def opened(house: House, step: dict[str, Any]) -> str:
+    run = house.begin(step)
+    house.advance(run)
+    return run
+
+
+def called(house: House, run: str) -> Calling:
+    view = executions.view(house.rt, run)
+    return calling(house.rt, view, view.gates[-1])
+
+
+def test_those_who_can_still_decide_are_called(house: House) -> None:
+    """Who has voted is not, nor who asked for the run; how they are called is the step's word, else the setting's."""
+    run = opened(house, gate("ask", min_approvals=2))
+    assert called(house, run) == Calling((ALICE.user_id, DAVE.user_id), False, ("S0PLATFORM",), "all")
+    approvals.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
+    assert called(house, run).people == (DAVE.user_id,)
+    assert called(house, run).stuck == ""
+    house.settle_for(gate_calls="direct")
+    assert called(house, run).how == "direct"
+    assert called(house, opened(house, {**gate("ask"), "notify": "none"})).how == "none"
+
+
+def test_a_gate_that_too_few_can_decide_says_so(house: House) -> None:
+    """By number, and by minima that only who asked for the run could make up for."""
+    run = opened(house, gate("ask", min_approvals=3))
+    assert called(house, run).stuck == "3 more approvals needed, and only 2 people can still decide"
+    approvers = {**PLATFORM, "users": [CAROL.user_id], "minima": [{"user": CAROL.user_id, "count": 1}]}
+    run = opened(house, gate("ask", approvers=approvers))
+    assert "nobody who can still decide makes up for" in called(house, run).stuck
+    approvers = {**PLATFORM, "users": [BOB.user_id], "minima": [{"user": BOB.user_id, "count": 1}]}
+    assert called(house, opened(house, gate("ask", approvers=approvers))).stuck == ""
+
+
+def test_nothing_is_said_of_people_whom_slack_has_not_told_of(house: House) -> None:
+    """They may be members: then there are enough of them. Nobody who would be barred all the same matters."""
+    run = opened(house, gate("ask", min_approvals=2))
+    alone = opened(house, gate("ask", approvers={"users": [CAROL.user_id]}))
+    house.settle_for(slack_bot_token="xoxb-1", slack_signing_secret="s")
+    assert called(house, run).people == ()
+    assert called(house, run).stuck == ""
+    assert called(house, alone).stuck == "1 more approval needed, and nobody can still decide"
