@@ -13,15 +13,17 @@ import json
 import os
 import queue
 import random
+import re
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import libcst
@@ -35,10 +37,11 @@ TESTS = ("unit", "storage", "engine", "api")
 LEFT = shutil.ignore_patterns(".git", ".venv", "var", "build", ".*_cache", "__pycache__", ".hypothesis", "*.egg-info")
 WHICH = ("-m", "not slow", "-k", "not postgresql or storage")
 AT_ONCE = os.cpu_count() or 1
-MOST_TESTS = 150
-"""How many of the tests that run a line are tried at most; those of files that run most of its module come first."""
+MOST_TESTS = 400
+"""How many of the tests that run a line are tried at most: of each file in turn, the one that runs most of the line's
+module first."""
 
-PATIENCE_S = 180
+PATIENCE_S = 420
 STATEMENT_LINES = 15
 """How far above a line its statement may begin: that is where the running of it is noted."""
 
@@ -122,15 +125,31 @@ class Map:
         self._failed.write_text(json.dumps([nodeid.partition("[")[0] for nodeid in broken]), encoding="utf-8")
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """The tests that run the mutant's line and pass without it, as pytest wants them."""
+        """The tests that run the mutant's line and pass without it, as pytest wants them.
+
+        A line that is run by importing its module is every test's that runs anything of the module, or names it.
+        """
         lines = self._data.contexts_by_lineno(str(ROOT / mutant.path))
         near = range(mutant.line, max(0, mutant.line - STATEMENT_LINES), -1)
-        running = next((found for each in near if (found := {name for name in lines.get(each, ()) if name})), set())
+        running = set(next((names for each in near if (names := lines.get(each))), ()))
+        by_import = not running or "" in running
+        if by_import:
+            running = {name for names in lines.values() for name in names}
         share = Counter(name.partition(".")[0] for names in lines.values() for name in names)
-        ordered = sorted(running, key=lambda name: (-share[name.partition(".")[0]], name))
-        split = (name.partition(".") for name in ordered if name.partition(".")[0] in self._homes)
-        ids = (f"{self._homes[stem]}::{rest.replace('.', '::')}" for stem, _, rest in split)
-        return [each for each in ids if each not in self._broken][:MOST_TESTS]
+        by_file: dict[str, list[str]] = defaultdict(list)
+        for stem, _, rest in sorted(name.partition(".") for name in running):
+            if stem in self._homes:
+                by_file[stem].append(f"{self._homes[stem]}::{rest.replace('.', '::')}")
+        files = [by_file[stem] for stem in sorted(by_file, key=lambda stem: (-share[stem], stem))]
+        ids = [each for turn in zip_longest(*files) for each in turn if each and each not in self._broken]
+        return [*(self._naming(mutant.path) if by_import else ()), *ids[:MOST_TESTS]]
+
+    def _naming(self, path: str) -> list[str]:
+        """The test files that import a module by its name."""
+        package, _, name = path.removesuffix(".py").replace("/", ".").rpartition(".")
+        told = re.compile(rf"from {re.escape(package)}\.{name} import|from {re.escape(package)} import .*\b{name}\b")
+        files = (path for folder in TESTS for path in (ROOT / "tests" / folder).glob("test_*.py"))
+        return sorted(str(each.relative_to(ROOT)) for each in files if told.search(each.read_text(encoding="utf-8")))
 
 
 def try_out(mutant: Mutant, tests: list[str], tree: Path) -> str:

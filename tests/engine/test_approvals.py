@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from house import ALICE, BOB, CAROL, DAVE, GROUPS, MINUTE, OSCAR, House, Target, gate, http, runbook
 
-from engine import access, approvals, executions, people
+from engine import access, approvals, executions, people, roles
 from engine.access import Action, Actor
 from engine.errors import Conflict, NotAllowed
 from engine.executions import GateView
@@ -247,6 +247,15 @@ def test_one_whose_standing_is_not_a_members_decides_nothing(house: House, targe
         with pytest.raises(NotAllowed):
             vote(house, run, Actor("U0ALICE01", standing=standing))
     assert house.status(run) == "WAITING"
+
+
+def test_what_minima_lack_is_told_in_words(house: House) -> None:
+    """With the team whose people are meant."""
+    of = [{"role": "team_admin"}, {"role": "team_member"}, {"role": "responder"}, {"group": "oncall"}, {"user": "U0X"}]
+    approvers = {"minima": [{**each, "count": 2} for each in of]}
+    told = ["2 of admins of team payments", "2 of members of team payments", "2 of responders", "2 of group oncall"]
+    assert roles.unmet(house.rt, approvers, [], "payments") == [*told, "2 of @U0X"]
+    assert roles.unmet(house.rt, approvers, [], None)[:2] == ["2 of team admins", "2 of team members"]
 
 
 def test_with_several_gates_open_one_has_to_say_which(house: House, target: Target) -> None:

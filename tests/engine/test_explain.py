@@ -128,7 +128,8 @@ def test_a_running_step_says_since_when(house: House) -> None:
     house.clock.tick(2_000)
     assert (the_reason(house, run, "running").path, the_reason(house, run, "running").since) == ("call", began)
     house.finish(claim)
-    assert [each.kind for each in why(house, run)] == ["succeeded"]
+    (told,) = why(house, run)
+    assert (told.kind, told.since, told.facts) == ("succeeded", house.clock.time, {"result": {}})
 
 
 def test_a_cancelled_run_says_by_whom(house: House) -> None:

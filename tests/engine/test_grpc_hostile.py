@@ -239,6 +239,15 @@ def test_a_description_that_does_harm(description: Callable[[], list[bytes]], to
     assert (outcome.code, outcome.retryable, service.called) == ("bad_request", False, 0)
 
 
+def test_a_name_may_be_as_long_as_that() -> None:
+    """To the letter: the service is called then."""
+    file = shop()
+    file.message_type.add(name="n" * (MAX_NAME_CHARS - len(file.package) - 1))
+    with hostile_service(lambda _: answer_of(one(file))) as service, channels_to(service.port) as channels:
+        run(channels, service.target, idempotent=False, timeout_ms=20_000)
+    assert service.called == 1
+
+
 def endless(question: ServerReflectionRequest) -> bytes:
     """Every file imports one that was not told of yet, beside a megabyte of nothing."""
     name = question.file_by_filename or "f"

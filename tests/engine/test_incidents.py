@@ -8,7 +8,19 @@ import pytest
 from house import ALICE, BOB, CAROL, DAVE, MINUTE, OSCAR, House, Target, at_once, gate, http, runbook
 from local_server import answer
 
-from engine import access, approvals, can, catalog, catchup, controls, executions, handover, incidents, replaying
+from engine import (
+    access,
+    approvals,
+    can,
+    catalog,
+    catchup,
+    controls,
+    executions,
+    handover,
+    incidents,
+    notices,
+    replaying,
+)
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
 from storage import audit, database
 from storage.records import ExecutionRecord
@@ -172,6 +184,15 @@ def test_a_field_is_dropped_by_an_empty_text(house: House) -> None:
     assert incidents.edit(house.rt, CAROL, HERE["channel"], fields={"zone": ""}).fields == {"service": "web"}
 
 
+def test_a_change_is_noted_with_all_that_it_changes(house: House) -> None:
+    """What is told of it in the channel: title, severity and fields."""
+    opened(house)
+    incidents.edit(house.rt, CAROL, HERE["channel"], title="Worse", severity="1", fields={"zone": "eu"})
+    told = notices.waiting(house.rt)[-1].content
+    assert told["did"] == "changed"
+    assert told["changes"] == {"title": "Worse", "severity": "1", "zone": "eu"}
+
+
 def test_an_incident_is_for_those_with_a_role(house: House) -> None:
     """An outsider is told whom to ask."""
     with pytest.raises(NotAllowed) as refused:
@@ -272,5 +293,10 @@ def test_a_latecomer_gets_the_story(house: House, target: Target) -> None:
     assert [(row.actor, row.action) for row in story.deeds] == [
         (CAROL.user_id, "incident.open"), (CAROL.user_id, "execution.start"), (CAROL.user_id, "execution.start")
     ]  # fmt: skip
+    executions.start(house.rt, CAROL, "fails", {}, trigger="test", incident={"channel": "C0CALM001"})
+    (calm,) = catchup.catch_up(house.rt, OSCAR, "C0CALM001").runs
+    house.clock.tick(catchup.WITHOUT_INCIDENT_MS + 1)
+    assert calm.slug == "fails"
+    assert catchup.catch_up(house.rt, OSCAR, "C0CALM001").runs == ()
     elsewhere = catchup.catch_up(house.rt, OSCAR, "C0QUIET01")
     assert (elsewhere.incident, elsewhere.runs, elsewhere.deeds) == (None, (), ())

@@ -21,7 +21,22 @@ def steps(*lines: str) -> str:
     return "steps:\n" + "".join(f"  - {line}\n" for line in lines)
 
 
+GATE = "{id: g%d, type: approval, with: {approvers: {roles: [platform_admin]}, message: x}}"
 MISTAKES = {
+    "what would go on without a gate's decision": (
+        steps(
+            "{id: a, type: approval, with: {approvers: {roles: [platform_admin]}, message: x}, continue_on_error: true, skippable: true}",
+            f"{{id: b, type: branch, with: {{if: 'true', then: [{{id: d, type: loop, with: {{items: [1], steps: [{GATE % 1}]}}}}]}}, continue_on_error: true}}",
+            f"{{id: c, type: loop, with: {{items: [1], max_failures: 1, steps: [{{id: e, type: branch, with: {{if: 'true', then: [{{id: f, {H}}}], else: [{GATE % 2}]}}}}]}}, skippable: true}}",
+        ),
+        [
+            "5:87 step `a`: `continue_on_error` is not for a gate: nothing goes on without its decision",
+            "5:112 step `a`: `skippable` is not for a gate: only its approvers let a run pass it",
+            "6:189 step `b`: `continue_on_error` is not for a branch that holds a gate: nothing goes on without its decision",
+            "7:44 step `c`: `max_failures` is not for a loop that holds a gate: nothing goes on without its decision",
+            "7:261 step `c`: `skippable` is not for a loop that holds a gate: only its approvers let a run pass it",
+        ],
+    ),
     "other tools' words": (
         steps(f"{{id: a, type: loop, with: {{for_each: [1], tasks: [{IN}], parallel: 2}}, ignore_errors: true, rollback: {{}}}}") + "on_error: []\nalways: []\n",
         [
