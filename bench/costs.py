@@ -21,7 +21,7 @@ from engine.redaction import Redactor
 from engine.runner import Runner
 from engine.runtime import Runtime
 from storage import database, workers
-from storage.tables import proxy
+from storage.columns import proxy
 
 _RUNS = 20
 

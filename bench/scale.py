@@ -17,7 +17,8 @@ from engine.redaction import Redactor
 from engine.runner import Runner
 from engine.sweeper import Sweeper
 from storage import database, workers
-from storage.tables import Attempt, Execution, StepRun, Table, proxy
+from storage.columns import Table, proxy
+from storage.tables import Attempt, Execution, StepRun
 
 _RUNS_AT_ONCE = 5_000
 _BIG = ("execution", "step_run", "attempt")

@@ -15,7 +15,7 @@ from engine import catalog, executions, sync
 from engine.access import SYSTEM, Actor
 from engine.runtime import Runtime
 from storage import database
-from storage.tables import proxy
+from storage.columns import proxy
 
 STEPS = 5
 ADMIN = Actor("U0BENCH01", standing="member")

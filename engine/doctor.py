@@ -18,7 +18,7 @@ from engine.actors import Hints
 from engine.errors import BadSettings
 from engine.runtime import Runtime
 from engine.settings import Settings
-from storage import database, executions, people, private, runbooks, steps
+from storage import database, executions, orphans, people, private, runbooks, steps
 
 CLOCK_WARN_S, CLOCK_BAD_S = 1.0, 5.0
 PAUSED_LONG_MS = 24 * 3_600_000
@@ -175,7 +175,7 @@ def of_stuck(rt: Runtime) -> Iterator[Finding]:
     at = database.now()
     with database.reading():
         unsettled = steps.unsettled(rt.workspace_id)
-        orphans = steps.late(at)
+        held = orphans.late(at)
         open_runs = executions.count_open(rt.workspace_id)
         paused = executions.paused_since(rt.workspace_id, at - PAUSED_LONG_MS, _MOST)
     for execution_id, path in unsettled[:_MOST]:
@@ -187,10 +187,10 @@ def of_stuck(rt: Runtime) -> Iterator[Finding]:
         yield Finding(
             Level.WARN, "runs", f"{run} is paused for more than a day", f"runbook resume {run}, or cancel it."
         )
-    if orphans:
+    if held:
         yield Finding(
-            Level.BAD, "runs", f"{sum(orphans.values())} steps are held by workers that are gone",
+            Level.BAD, "runs", f"{sum(held.values())} steps are held by workers that are gone",
             "A live worker takes them over within seconds: start one.",
         )  # fmt: skip
-    if not unsettled and not orphans:
+    if not unsettled and not held:
         yield Finding(Level.OK, "runs", f"{open_runs} open, none of them stuck")

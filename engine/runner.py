@@ -29,7 +29,7 @@ from engine.shares import Share
 from engine.steps.outcome import Failed, Outcome
 from engine.steps.perform import Claim, Tools, perform
 from engine.transition import Transition
-from storage import database, executions, steps
+from storage import database, executions, orphans, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ExecutionStatus, Phase, StepStatus
 
@@ -176,7 +176,7 @@ class Runner:
         alive, so nobody else would ever take these steps over. What no thread has begun was not sent, and begins anew.
         """
         with database.reading():
-            strays = [step for step in steps.held_by(self.worker_id) if step not in self._held]
+            strays = [step for step in orphans.held_by(self.worker_id) if step not in self._held]
         for stray in strays:
             with change(self.rt, stray.execution_id, "take_back") as transition:
                 step = steps.by_id(stray.id)

@@ -16,7 +16,7 @@ from engine.deaths import Deaths
 from engine.heartbeat import Heartbeat
 from engine.lifecycle import change
 from engine.runtime import Runtime
-from storage import approvals, database, executions, presence, requests, steps, waits, workers
+from storage import approvals, database, executions, orphans, presence, requests, steps, waits, workers
 
 log = logging.getLogger(__name__)
 
@@ -123,11 +123,11 @@ class Sweeper:
     def _orphans(self) -> list[str]:
         """Where a lease is past: renew our own, by which silence is told from an outage, and look whose it was."""
         with database.reading():
-            late = steps.late(database.now())
+            late = orphans.late(database.now())
         if not late or (self._heartbeat is not None and not self._heartbeat.renew()):
             return []
         with database.reading():
-            return list(steps.orphaned(database.now()))
+            return list(orphans.orphaned(database.now()))
 
     def _expired(self, at: int) -> list[object]:
         with database.reading():
@@ -180,7 +180,7 @@ class Sweeper:
 
     def _take_over(self, execution_id: str) -> None:
         with change(self._rt, execution_id, "take_over") as transition:
-            for step in steps.orphans_of(execution_id, transition.at):
+            for step in orphans.of_execution(execution_id, transition.at):
                 log.warning("taking over %s of %s from %s", step.path, step.execution_id, step.worker_id)
                 if recording.take_over(transition, step) and step.worker_id is not None:
                     workers.end(step.worker_id)  # should it be alive after all, its next heartbeat tells it so

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from storage import sql
+from storage.columns import dicts, tuples
 from storage.moves import APPROVAL_MOVES, check_move
 from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision, StepStatus
-from storage.tables import Approval, StepRun, Vote, dicts, tuples
+from storage.tables import Approval, StepRun, Vote
 
 
 def _record(row: dict[str, Any]) -> ApprovalRecord:

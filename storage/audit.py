@@ -9,10 +9,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from storage import requests, sql
+from storage.columns import dicts, tuples
 from storage.database import now, one_at_a_time
 from storage.records import AuditRecord, Json
 from storage.states import Severity
-from storage.tables import Audit, dicts, tuples
+from storage.tables import Audit
 
 _NAMES = AuditRecord.__slots__
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import peewee as pw
 
+from storage.columns import columns, tuples
 from storage.database import now
 from storage.records import CardRecord, PostRecord
 from storage.states import ExecutionStatus
-from storage.tables import Card, Event, Execution, Post, columns, tuples
+from storage.tables import Card, Event, Execution, Post
 
 
 def stale(workspace_id: int, limit: int) -> list[CardRecord]:

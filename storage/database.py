@@ -18,8 +18,8 @@ import peewee as pw
 from playhouse.pool import MaxConnectionsExceeded
 
 from storage import hostclock, private
+from storage.columns import proxy
 from storage.connections import SQLITE_PATIENCE_S, Postgresql, Sqlite
-from storage.tables import proxy
 
 OperationalError = pw.OperationalError
 IntegrityError = pw.IntegrityError

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from storage.columns import first
 from storage.database import now
 from storage.records import Json
-from storage.tables import FormDraft, first
+from storage.tables import FormDraft
 
 KEPT_MS = 3_600_000
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from storage import sql
+from storage.columns import dicts
 from storage.records import EventRecord
-from storage.tables import Event, dicts
+from storage.tables import Event
 
 
 def append(workspace_id: int, events: Sequence[EventRecord]) -> None:

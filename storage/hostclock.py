@@ -12,7 +12,8 @@ from pathlib import Path
 
 import peewee as pw
 
-from storage.tables import HostClock, first, proxy
+from storage.columns import first, proxy
+from storage.tables import HostClock
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)

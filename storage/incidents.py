@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from storage.columns import columns, tuples
 from storage.database import now
 from storage.records import IncidentRecord
-from storage.tables import Incident, columns, tuples
+from storage.tables import Incident
 
 
 def _select(workspace_id: int) -> Any:

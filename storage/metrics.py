@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import peewee as pw
 
+from storage.columns import tuples
 from storage.records import HappenedRecord
-from storage.tables import Approval, Event, Execution, StepRun, Worker, tuples
+from storage.tables import Approval, Event, Execution, StepRun, Worker
 
 
 def open_by_status(workspace_id: int) -> dict[str, int]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage import backup, database, private
-from storage.tables import proxy
+from storage.columns import proxy
 
 log = logging.getLogger(__name__)
 

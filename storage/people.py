@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import peewee as pw
 
 from storage import sql
+from storage.columns import tuples
 from storage.database import now
 from storage.records import GroupRecord, Json, PersonRecord, Workspace
 from storage.states import ApprovalStatus
-from storage.tables import AccessPolicy, Approval, Execution, Person, Token, UserGroup, Vote, tuples
+from storage.tables import AccessPolicy, Approval, Execution, Person, Token, UserGroup, Vote
 from storage.tables import Workspace as WorkspaceTable
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from typing import Any
 import peewee as pw
 
 from storage import database, sql
-from storage.tables import Worker, proxy
+from storage.columns import proxy
+from storage.tables import Worker
 
 _IS_HELD = """\
 SELECT 1 FROM pg_locks

@@ -9,9 +9,10 @@ from typing import Any
 
 import peewee as pw
 
+from storage.columns import columns, first
 from storage.database import now
 from storage.records import AnswerRecord, Json, Turn
-from storage.tables import Answer, Idempotency, RequestSeen, columns, first
+from storage.tables import Answer, Idempotency, RequestSeen
 
 KEEP_MS = 24 * 3_600_000
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from storage.tables import Execution, StepRun, first, tuples
+from storage.columns import first, tuples
+from storage.tables import Execution, StepRun
 
 
 def holders(workspace_id: int, group: str) -> list[str]:

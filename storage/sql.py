@@ -12,8 +12,9 @@ from typing import Any
 
 import peewee as pw
 
+from storage.columns import JsonText, Table, proxy, storable
 from storage.known import Change
-from storage.tables import JsonText, StepRun, Table, proxy, storable
+from storage.tables import StepRun
 
 Query = tuple[type[Table], tuple[str, ...], str, Sequence[Any]]
 """A table, names of its columns, a condition and what may follow it, and that one's values."""

@@ -7,12 +7,13 @@ from typing import Any
 
 import peewee as pw
 
-from storage import sql, workers
+from storage import sql
+from storage.columns import dicts, first, tuples
 from storage.known import known
 from storage.moves import STEP_MOVES, check_move
 from storage.records import Json, StepRunRecord, changed
 from storage.states import AttemptStatus, Phase, StepStatus
-from storage.tables import Attempt, StepRun, Worker, dicts, first, tuples
+from storage.tables import Attempt, StepRun
 
 EARLIER = "of an earlier cleanup"
 
@@ -23,7 +24,8 @@ _NAMES = StepRunRecord.__slots__
 _STATUS, _PHASE = _NAMES.index("status"), _NAMES.index("phase")
 
 
-def _record(row: dict[str, Any]) -> StepRunRecord:
+def record(row: dict[str, Any]) -> StepRunRecord:
+    """What a whole row of the table is, by column name."""
     row.pop("workspace_id")
     row["status"] = StepStatus(row["status"])
     row["phase"] = Phase(row["phase"])
@@ -293,19 +295,19 @@ def succeeded(execution_id: str, step_ids: Collection[str]) -> list[StepRunRecor
         & (StepRun.status == StepStatus.SUCCESS)
         & StepRun.step_id.in_(list(step_ids))
     )
-    return [_record(row) for row in dicts(query.order_by(StepRun.ended_seq.desc(), StepRun.id.desc()))]
+    return [record(row) for row in dicts(query.order_by(StepRun.ended_seq.desc(), StepRun.id.desc()))]
 
 
 def of_phase(execution_id: str, phase: Phase) -> list[StepRunRecord]:
     """All step runs of a phase in order."""
     query = StepRun.select().where((StepRun.execution_id == execution_id) & (StepRun.phase == phase))
-    return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
+    return [record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
 
 
 def asked_again(execution_id: str) -> list[StepRunRecord]:
     """The gates, and what starts runs with gates, that are asked once more, in order."""
     query = StepRun.select().where((StepRun.execution_id == execution_id) & StepRun.reopened)
-    return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
+    return [record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
 
 
 _FRESH: dict[str, Any] = {
@@ -341,37 +343,9 @@ def census(execution_id: str, phase: Phase) -> list[tuple[StepStatus, str, int]]
     return [(StepStatus(status), kind, n) for status, kind, n in tuples(query.group_by(StepRun.status, StepRun.kind))]
 
 
-def orphaned(at: int) -> dict[str, int]:
-    """By execution, how many step runs are RUNNING in it under a worker whose lease is over."""
-    query = StepRun.select(StepRun.execution_id, pw.fn.count(StepRun.id)).group_by(StepRun.execution_id)
-    return {execution_id: int(count) for execution_id, count in tuples(_held_where(query, workers.is_over(at)))}
-
-
-def late(at: int) -> dict[str, int]:
-    """The same under a worker whose lease is past, be that the worker's silence or an outage."""
-    query = StepRun.select(StepRun.execution_id, pw.fn.count(StepRun.id)).group_by(StepRun.execution_id)
-    return {execution_id: int(count) for execution_id, count in tuples(_held_where(query, workers.is_late(at)))}
-
-
-def orphans_of(execution_id: str, at: int) -> list[StepRunRecord]:
-    """Those step runs of one execution, in order."""
-    query = _held_where(StepRun.select(), workers.is_over(at)).where(StepRun.execution_id == execution_id)
-    return [_record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
-
-
-def _held_where(query: Any, lease: Any) -> Any:
-    running = query.join(Worker, on=(Worker.id == StepRun.worker_id)).where(StepRun.status == StepStatus.RUNNING)
-    return running.where(lease)
-
-
-def held_by(worker_id: str) -> list[StepRunRecord]:
-    """The step runs that are RUNNING under this worker."""
-    return _select("worker_id = ? AND status = 'RUNNING'", worker_id)
-
-
 def unknown(execution_id: str) -> list[StepRunRecord]:
     query = StepRun.select().where((StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.UNKNOWN))
-    return [_record(row) for row in dicts(query.order_by(StepRun.position))]
+    return [record(row) for row in dicts(query.order_by(StepRun.position))]
 
 
 def unsettled(workspace_id: int) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from storage import database
-from storage.tables import proxy
+from storage.columns import proxy
 
 T = TypeVar("T")
 

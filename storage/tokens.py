@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from storage import sql
+from storage.columns import dicts
 from storage.database import now
 from storage.records import TokenRecord
 from storage.states import Scope
-from storage.tables import Token, dicts
+from storage.tables import Token
 
 _NAMES = TokenRecord.__slots__
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import peewee as pw
 
+from storage.columns import columns, first, tuples
 from storage.database import now, one_at_a_time
 from storage.records import Json, WaitEventRecord
 from storage.states import StepStatus
-from storage.tables import StepRun, WaitEvent, WaitFor, WaitTaken, columns, first, tuples
+from storage.tables import StepRun, WaitEvent, WaitFor, WaitTaken
 
 KEEP_MS = 3_600_000
 """How long an event is kept for a wait that has not begun yet."""

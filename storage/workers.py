@@ -8,8 +8,9 @@ from typing import Any
 
 import peewee as pw
 
+from storage.columns import tuples
 from storage.database import now
-from storage.tables import Lease, Worker, tuples
+from storage.tables import Lease, Worker
 
 HEARTBEAT_MS = 3_000
 LEASE_MS = 15_000

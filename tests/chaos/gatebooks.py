@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from engine import catalog
 from engine.definition.model import Runbook, Step
 from storage import approvals, database, events, executions, steps
+from storage.columns import tuples
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import Decision
-from storage.tables import Attempt, StepRun, tuples
+from storage.tables import Attempt, StepRun
 
 BY_ITSELF = "its condition was not met"
 

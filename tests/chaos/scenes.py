@@ -15,9 +15,10 @@ from engine.accepting import Wanted
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
 from storage import database, events
+from storage.columns import tuples
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import Decision
-from storage.tables import Execution, tuples
+from storage.tables import Execution
 
 MIXED, FAILING, CONTROLLED, RETRIED = FOUR = ("mixed", "failing", "controlled", "retried")
 PARENT = "parent"

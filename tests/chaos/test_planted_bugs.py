@@ -23,7 +23,7 @@ from engine import gates as rules
 from engine.errors import NotFound
 from engine.steps.outcome import Failed, Unknown
 from engine.sweeper import Sweeper
-from storage import database, steps
+from storage import database, orphans, steps
 from storage.moves import ForbiddenMove
 from storage.states import Decision
 
@@ -64,7 +64,7 @@ def no_sweeper(patch: pytest.MonkeyPatch) -> None:
 
 def no_take_over(patch: pytest.MonkeyPatch) -> None:
     """What a dead worker held stays its own."""
-    patch.setattr(steps, "orphaned", lambda _at: {})
+    patch.setattr(orphans, "orphaned", lambda _at: {})
 
 
 def unknown_sent_again(patch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ from bot.telling import told
 from engine import evidence, logs
 from engine.steps import http as http_step
 from storage import database
-from storage.tables import ALL, dicts
+from storage.columns import dicts
+from storage.tables import ALL
 
 SECRET = "c4nary-b1rd-of-the-m1ne"
 ONCE = {"max_attempts": 1}

@@ -11,7 +11,8 @@ from local_server import answer, silence
 from engine import controls, runner
 from engine.steps.outcome import Failed, Succeeded
 from storage import attempts, database, steps
-from storage.tables import ALL, dicts
+from storage.columns import dicts
+from storage.tables import ALL
 
 RETRY = {"max_attempts": 3, "delay": "10s", "backoff": 2, "max_delay": "1m"}
 BROKEN = answer(b"oops", "500 Internal Server Error")

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from engine.lifecycle import change
 from engine.steps.outcome import Succeeded
 from storage import connections, database, events, executions, sql, steps
+from storage.columns import proxy
 from storage.known import known
 from storage.records import EventRecord, StepRunRecord
 from storage.states import StepStatus
-from storage.tables import Execution, StepRun, proxy
+from storage.tables import Execution, StepRun
 
 NUMBERS = itertools.count(100)
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)

@@ -29,7 +29,7 @@ from engine.steps.outcome import (
     Waiting,
 )
 from engine.sweeper import Sweeper
-from storage import approvals, attempts, database, executions, steps, waits
+from storage import approvals, attempts, database, executions, orphans, steps, waits
 from storage.records import StepRunRecord
 from storage.states import Decision
 from storage.tables import Audit, WaitFor, WaitTaken
@@ -183,7 +183,7 @@ def _orphan(house: House) -> Saw:
     run = house.begin(http("a"))
     house.claim(run, house.worker("w2"))
     lose(house)
-    (seen,) = _looked(lambda: list(steps.orphaned(house.clock.time)))
+    (seen,) = _looked(lambda: list(orphans.orphaned(house.clock.time)))
     return run, lambda: _sweeper(house)._take_over(seen)
 
 

@@ -14,7 +14,7 @@ from engine import approvals, catalog, executions
 from engine.sweeper import Sweeper
 from storage import database, workers
 from storage import executions as kept
-from storage.tables import proxy
+from storage.columns import proxy
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from engine.errors import Conflict, EngineError
 from engine.steps.outcome import Failed, Succeeded
 from storage import approvals as gates
 from storage import database
+from storage.columns import proxy
 from storage.states import Decision
-from storage.tables import proxy
 
 ROUNDS = 8
 

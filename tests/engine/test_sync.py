@@ -15,8 +15,9 @@ from house import ACCESS, ALICE, CAROL, OSCAR, House, at_once, errors, http, run
 from engine import access, catalog, controls, roles, sync
 from engine.errors import NotAllowed
 from storage import audit, database, runbooks
+from storage.columns import dicts
 from storage.records import AuditRecord
-from storage.tables import ALL, dicts
+from storage.tables import ALL
 
 DEMO = """\
 apiVersion: runbook/v1

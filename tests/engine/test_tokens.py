@@ -14,9 +14,10 @@ from engine.errors import Conflict, InvalidParameters, NotAllowed, NotAuthentica
 from engine.logs import RedactingHandler
 from engine.redaction import Redactor
 from storage import audit, database
+from storage.columns import dicts
 from storage.records import PersonRecord
 from storage.states import Scope
-from storage.tables import Token, dicts
+from storage.tables import Token
 
 DAY = 24 * HOUR
 

@@ -22,7 +22,8 @@ from bot import embedded_redis
 from bot.worker import WORKER_ID_VARIABLE
 from engine.runtime import Runtime
 from storage import database
-from storage.tables import Worker, tuples
+from storage.columns import tuples
+from storage.tables import Worker
 
 
 @contextmanager

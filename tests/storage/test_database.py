@@ -11,10 +11,11 @@ import pytest
 
 from engine.runtime import Runtime
 from storage import approvals, attempts, database, executions, people, requests, runbooks, steps, workers
+from storage.columns import proxy
 from storage.moves import ForbiddenMove
 from storage.records import AttemptRecord, ExecutionRecord, PersonRecord, StepRunRecord, VoteRecord
 from storage.states import AttemptStatus, Decision, ExecutionStatus, StepStatus
-from storage.tables import Approval, Lease, RequestSeen, Runbook, proxy
+from storage.tables import Approval, Lease, RequestSeen, Runbook
 
 
 def test_a_transaction_inside_a_transaction_is_refused(rt: Runtime) -> None:

@@ -18,8 +18,9 @@ from engine import boot, settings
 from engine.errors import BadSettings
 from engine.settings import Settings
 from storage import backup, database, migrate
+from storage.columns import proxy
 from storage.migrate import Migration, SchemaTrouble
-from storage.tables import ALL, proxy
+from storage.tables import ALL
 
 MIGRATE = """
 import os, pathlib

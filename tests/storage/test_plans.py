@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from engine.runtime import Runtime
-from storage import approvals, database, executions, steps, waits
+from storage import approvals, database, executions, orphans, waits
+from storage.columns import JsonText, Table, Text, proxy
 from storage.records import Filter
-from storage.tables import Approval, Execution, JsonText, StepRun, Table, Text, WaitEvent, WaitFor, WaitTaken, proxy
+from storage.tables import Approval, Execution, StepRun, WaitEvent, WaitFor, WaitTaken
 
 ROWS = 3_000
 GROUP, RARE = "(i - i / 500 * 500)", "(i - i / 100 * 100 = 0)"
@@ -43,8 +44,8 @@ LOOKED_FOR: dict[str, tuple[Callable[[int], Any], set[str]]] = {
     "what is kept of a sender": (lambda ws: waits.early(ws, "s7", AT), {"wait_event_sender"}),
     "what came long ago": (lambda _ws: waits.forget_old(AT - 10**8), {"wait_event_age"}),
     "gates to decide": (lambda ws: approvals.soonest_open(ws, 10), {"approval_expiry"}),
-    "orphans": (lambda _ws: steps.orphaned(AT), set()),
-    "orphans of a run": (lambda _ws: steps.orphans_of("E-7", AT), set()),
+    "orphans": (lambda _ws: orphans.orphaned(AT), set()),
+    "orphans of a run": (lambda _ws: orphans.of_execution("E-7", AT), set()),
 }  # fmt: skip
 
 
