@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.definition import regular
-from engine.definition.model import Problem
 from engine.definition.words import did_you_mean, listed, shortened
 from engine.definition.yaml_source import MAX_BYTES, Source
 from engine.definition.yaml_source import Path as Where
 from engine.definition.yaml_source import read as read_yaml
+from engine.problem import Problem
 
 NAME = "_access.yaml"
 _ID = re.compile(r"[UWS][A-Z0-9]{2,20}")

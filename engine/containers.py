@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from engine import context, decide, flow, gates, rows
-from engine.definition.model import Json, Step
+from engine.definition.model import Step
 from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
 from engine.storable import TooLarge, to_storable
 from engine.transition import Transition
 from storage import steps
-from storage.records import StepRunRecord
+from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
 NOT_REACHED = "the round or branch had failed before"

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from engine.access_file import Policy
 from engine.definition.lint import every_step
-from engine.definition.model import Json, Runbook
+from engine.definition.model import Runbook
 from engine.definition.schema import Finding, Path
+from storage.records import Json
 
 
 def findings(runbook: Runbook, policy: Policy) -> Iterator[Finding]:

@@ -14,8 +14,9 @@ from engine import access_file, catalog, notices, source_control
 from engine.access import Action, Actor, acting, authorise
 from engine.definition import codec, regular
 from engine.definition.load import MAX_BYTES, load
-from engine.definition.model import Problem, Runbook
+from engine.definition.model import Runbook
 from engine.errors import InvalidDefinition
+from engine.problem import Problem
 from engine.runtime import Runtime
 from engine.source_control import Commit
 from storage import audit, database, people, runbooks

@@ -16,13 +16,11 @@ from engine import standing
 from engine.access import Action, Actor, acting, authorise, verdict
 from engine.definition.durations import parse_duration
 from engine.errors import Conflict, InvalidParameters, NotFound
+from engine.logs import TOKEN_PREFIX
 from engine.runtime import Runtime
 from storage import audit, database, people, tokens
 from storage.records import TokenRecord
 from storage.states import Scope, Severity
-
-PREFIX = "rbk_"
-"""How every secret begins, so that people, scanners and our own log masking know one when they see it."""
 
 DAY_MS = 24 * 3_600_000
 DEFAULT_DAYS = 90
@@ -46,7 +44,7 @@ def create(
     action = Action.TOKEN if owner == actor.user_id else Action.TOKENS
     authorise(rt, actor, action)
     chosen, lifetime = _checked(owner, name, scopes, expires)
-    secret = PREFIX + secrets.token_urlsafe(32)
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     at = database.now()
     token = TokenRecord(
         id="T-" + "".join(secrets.choice(_LETTERS) for _ in range(8)), user_id=owner, name=name.strip(),

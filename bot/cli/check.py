@@ -12,7 +12,7 @@ from bot.cli import show
 from engine import access_file, evidence, fillable
 from engine.definition import regular
 from engine.definition.load import MAX_BYTES, check_file, examine
-from engine.definition.model import Problem
+from engine.problem import Problem
 
 
 def run(paths: Sequence[Path]) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.definition.model import Json
 from engine.definition.schema import Finding, Path, path_in_step, subject
 from engine.expressions import has_template
 from engine.expressions.urls import parse_url
+from storage.records import Json
 
 OUR_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key"})
 """Headers that the bot sets itself, and that would break or fool the call otherwise."""

@@ -9,11 +9,11 @@ from engine.definition import calls, references, structure
 from engine.definition.durations import DAY_MS, HOUR_MS, SECOND_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
-from engine.definition.model import Json
 from engine.definition.parameter_schema import check_schema, resolved
 from engine.definition.schema import Finding, Path, path_in_step, subject
 from engine.definition.tree import SECTIONS, Block, needs_in
 from engine.expressions import has_template
+from storage.records import Json
 
 MAX_RUN_MS = 7 * DAY_MS
 MAX_STEP_MS = DAY_MS

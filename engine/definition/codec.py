@@ -12,7 +12,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from engine.definition.model import Concurrency, Json, Retry, Runbook, Step
+from engine.definition.model import Concurrency, Retry, Runbook, Step
+from storage.records import Json
 
 FORMAT = "runbook/v1"
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from engine.definition import graph
-from engine.definition.model import Json, Runbook, Step
+from engine.definition.model import Runbook, Step
+from storage.records import Json
 
 
 def holders(step: Step) -> Iterator[Step]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration, show_duration
-from engine.definition.model import DEFAULT_ATTEMPT_TIMEOUT_MS, Json, Step
+from engine.definition.model import DEFAULT_ATTEMPT_TIMEOUT_MS, Step
 from engine.expressions import (
     ExpressionError,
     has_template,
@@ -22,6 +22,7 @@ from engine.expressions import (
     render_text,
     render_url,
 )
+from storage.records import Json
 
 SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from engine.definition.kinds import KINDS, Treatment, channel_is_value
-from engine.definition.model import Concurrency, Json, Problem, Runbook, Step
+from engine.definition.model import Concurrency, Runbook, Step
 from engine.definition.references import FACTS
 from engine.definition.schema import Finding, Path
 from engine.expressions import references
 from engine.expressions.conditions import sources
 from engine.expressions.grammar import Syntax
+from engine.problem import Problem
+from storage.records import Json
 
 _GUARDED = re.compile(r"\bdefault\b|\bis (not )?(un)?defined\b")
 _OWN_CHANNEL = re.compile(r"\{\{\s*incident\.channel\s*\}\}")

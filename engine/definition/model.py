@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-Json = Any
-"""A plain JSON value: None, bool, int, float, str, list or dict with string keys."""
+from storage.records import Json
 
 Risk = Literal["low", "medium", "high"]
 
@@ -122,18 +121,3 @@ def _index(step: Step, by_id: dict[str, Step], container_of: dict[str, tuple[str
         for each in inner:
             container_of[each.id] = (step.id, name)
             _index(each, by_id, container_of)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
-    """One thing wrong with a file, where, and what to do. Lines and columns count from 1. A warning stops nothing."""
-
-    file: str
-    line: int
-    column: int
-    message: str
-    severity: Literal["error", "warning"] = "error"
-
-    def __str__(self) -> str:
-        mark = "warning: " if self.severity == "warning" else ""
-        return f"{self.file}:{self.line}:{self.column}: {mark}{self.message}"

@@ -11,10 +11,10 @@ from typing import Any
 
 from engine.definition.formats import FORMATS
 from engine.definition.graph import cycle
-from engine.definition.model import Json
 from engine.definition.schema import Finding, Path, checker, findings, parameters_validator, predicate, subject
 from engine.definition.words import did_you_mean
 from engine.patterns import compile_pattern
+from storage.records import Json
 
 MAX_DEPTH = 10
 MAX_NODES = 200

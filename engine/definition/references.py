@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.definition.kinds import KINDS, Treatment, target_as_url
-from engine.definition.model import Json
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
 from engine.definition.tree import Block, Container
 from engine.definition.words import did_you_mean, listed, nearest
@@ -15,6 +14,7 @@ from engine.expressions import ExpressionError, asked, certain, check, has_templ
 from engine.expressions.conditions import pattern_fault, sources
 from engine.expressions.grammar import Syntax
 from engine.expressions.urls import parse_url
+from storage.records import Json
 
 FACTS: Mapping[str, tuple[str, ...]] = {
     "execution": ("id", "workspace", "team", "requester", "reason", "started_at"),

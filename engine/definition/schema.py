@@ -20,9 +20,9 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from referencing import Registry
 
-from engine.definition.model import Json
 from engine.definition.words import did_you_mean, listed, nearest, shortened
 from engine.patterns import matches
+from storage.records import Json
 
 Path = tuple[str | int, ...]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine.definition.graph import cycle
-from engine.definition.model import Json
 from engine.definition.schema import Finding, Path
 from engine.definition.tree import Block, needs_in
 from engine.definition.words import did_you_mean
+from storage.records import Json
 
 MAX_STEPS = 200
 """Steps in one file, inner ones and cleanup counted."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.definition.kinds import KINDS
-from engine.definition.model import Json
 from engine.definition.schema import Path
+from storage.records import Json
 
 SECTIONS = ("steps", "on_failure", "finally")
 """The lists at the top of a file, in the order in which they run."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from engine.definition.model import Json, Problem
 from engine.definition.words import shortened
+from engine.problem import Problem
+from storage.records import Json
 
 MAX_BYTES = 262_144
 MAX_DEPTH = 32

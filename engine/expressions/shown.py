@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from jinja2 import nodes
 
-from engine.definition.model import Json
 from engine.expressions.grammar import parse
 from engine.expressions.templates import (
     CACHED,
@@ -26,6 +25,7 @@ from engine.expressions.templates import (
 )
 from engine.expressions.values import as_text
 from engine.redaction import mark
+from storage.records import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from urllib.parse import quote
 
 from jinja2 import nodes
 
-from engine.definition.model import Json
 from engine.expressions.grammar import faults, parse
 from engine.expressions.templates import Compiled, Variables, compile_value, run
 from engine.expressions.values import as_text, describe
+from storage.records import Json
 
 MAX_URL = 4_096
 """Characters in a URL, once rendered."""

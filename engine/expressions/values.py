@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, Undefined
 
-from engine.definition.model import Json
 from engine.definition.words import did_you_mean
+from storage.records import Json
 
 MAX_TEXT = 65_536
 """Characters that one template may come to, and that any text on the way may have."""

@@ -30,11 +30,12 @@ from engine.calling import Calling
 from engine.can import Ruling
 from engine.catchup import Story
 from engine.chain import Trouble, Verified
-from engine.definition.model import Problem, Step
+from engine.definition.model import Step
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
 from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
 from engine.explain import Explanation, Reason
+from engine.problem import Problem
 from engine.skipping import Request
 from engine.sync import SyncChange, SyncReport
 from storage.records import AttemptRecord, AuditRecord, IncidentRecord
