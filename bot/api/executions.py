@@ -95,6 +95,7 @@ def get_execution(caller: Asking, execution: str) -> models.ExecutionDetail:
         steps=[models.Step.of(each) for each in view.steps],
         gates=[models.Gate.of(each, found.team) for each in view.gates],
         behind=list(view.ahead),
+        changes=[models.ParametersChanged.of(each) for each in view.changes],
     )
 
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import preview
+from bot.changes import change_words
+from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
 from bot.telling import told
 from engine.visible import visible_line
@@ -68,6 +70,7 @@ def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | No
     why = (run.get("error") or {}).get("message") or run.get("paused_reason")
     lines += [f"  {one_line(why)}"] if why else []
     lines += [f"  {offered(run)}"] if run.get("offered_to") and not ended(run) else []
+    lines += [f"  {line}" for line in changed(run)]
     shown, left = _fitting(run["steps"], steps)
     width = min(40, max((len(each["step"]) for each in shown), default=0))
     lines += [f"  {_step(each, width, now)}" for each in shown]
@@ -83,6 +86,11 @@ def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | No
 def offered(run: Mapping[str, Json]) -> str:
     """That a run is offered to somebody who has not taken it over."""
     return f"offered to {run['offered_to']}, who takes it over by `runbook takeover {run['id']}`"
+
+
+def changed(run: Mapping[str, Json]) -> list[str]:
+    """How its parameters were changed and by whom, a line each time."""
+    return [f"changed: {change_words(each['changes'], each['by'])}" for each in run.get("changes", ())]
 
 
 def asks_again(run: Mapping[str, Json]) -> list[str]:
@@ -225,6 +233,7 @@ def reason_lines(explained: Mapping[str, Json]) -> Iterator[str]:
             yield f"  what can be done{who}: " + ", ".join(f"runbook {verb} {run}{step}" for verb in reason["verbs"])
     if explained["more"]:
         yield f"… and {explained['more']} more reasons"
+    yield from changed(explained)
 
 
 def log_lines(logs: Mapping[str, Json]) -> Iterator[str]:
@@ -249,14 +258,36 @@ def incident_lines(incident: Mapping[str, Json]) -> Iterator[str]:
 
 def story_lines(story: Mapping[str, Json]) -> Iterator[str]:
     """What happened in a channel, for whoever comes late."""
+    left = story["left_out"]
     yield f"since {when(story['since'])}:"
+    yield from _if_any(more_words(left["runs"], "run", " before these"), "  ")
     yield from (f"  {line}" for line in runs_lines(story["runs"]))
-    for title, explained in (("open", story["open"]), ("failed", story["failures"])):
+    for title, explained, more in (("open", story["open"], "open"), ("failed", story["failures"], "failures")):
         for each in explained:
             yield f"{title}: {each['execution']}"
             yield from (f"  {line}" for line in reason_lines(each))
-    for deed in story["deeds"]:
-        yield f"{when(deed['at'])}  {deed['actor']}  {deed['action']}  {deed['thing']}"
+        yield from _if_any(more_words(left[more], f"more {title} run"))
+    yield from _if_any(more_words(left["deeds"], "act", " before these"))
+    yield from map(_deed, story["deeds"])
+
+
+def _if_any(line: str, indent: str = "") -> Iterator[str]:
+    if line:
+        yield f"{indent}{line}"
+
+
+def _deed(deed: Mapping[str, Json]) -> str:
+    """Who did what, one row of the audit."""
+    detail = deed["detail"] if isinstance(deed["detail"], dict) else {}
+    kind, _, name = deed["thing"].partition(":")
+    what = "the incident" if kind == "incident" else name
+    step = f" ({detail['step']})" if detail.get("step") else ""
+    to = f" to {detail['to']}" if detail.get("to") not in (None, "", deed["actor"]) else ""
+    changes = change_words(detail.get("changes") or ())
+    how = f" with {changes}" if changes else ""
+    why = f": {one_line(because)}" if (because := why_of(detail)) else ""
+    who = "the bot" if deed["actor"] == "system" else deed["actor"]
+    return f"{when(deed['at'])}  {who} {deed_words(deed['action'], detail)} {what}{step}{to}{how}{why}"
 
 
 def token_line(token: Mapping[str, Json]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot import preview
+from bot.changes import change_words
 from bot.page.picture import Drawing, drawings
 from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Timeline, timeline
@@ -217,6 +218,8 @@ def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str | Momen
         yield "Channel", f"#{channel}"
     if run.replay_of:
         yield "Replays", run.replay_of
+    for each in view.changes:
+        yield "Parameters changed", change_words(each.changes, names(each.by))
     yield "Asked for at", moment(run.created_at)
     if run.ended_at is not None:
         yield "Ended at", moment(run.ended_at)

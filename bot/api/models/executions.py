@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, Why, fields_of, moment
 from engine import decide
+from engine.changes import Changed
 from engine.decide import HELD_GATE
 from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
@@ -188,12 +189,40 @@ class Gate(BaseModel):
         return Gate(**fields_of(Gate, gate, **more))
 
 
+class Change(BaseModel):
+    """One parameter's change: `old` is left out where there was no value, `new` where there is none any more."""
+
+    name: str
+    old: Json = None
+    new: Json = None
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in plain(self).items() if name in self.model_fields_set}
+
+
+class ParametersChanged(BaseModel):
+    """Parameters that a person changed by a retry or a replay; long values are cut."""
+
+    by: str
+    at: datetime
+    changes: list[Change]
+
+    @staticmethod
+    def of(found: Changed) -> ParametersChanged:
+        return ParametersChanged(by=found.by, at=moment(found.at), changes=[Change(**each) for each in found.changes])
+
+
 class ExecutionDetail(Execution):
-    """A run with its steps and gates; `behind` are the runs that hold the slots it waits for."""
+    """A run with its steps and gates; `behind` are the runs that hold the slots it waits for.
+
+    `changes` are the changes of its parameters, in order.
+    """
 
     steps: list[Step]
     gates: list[Gate]
     behind: list[str]
+    changes: list[ParametersChanged]
 
 
 class About(Asked):
@@ -303,12 +332,16 @@ class Cause(BaseModel):
 
 
 class Explanation(BaseModel):
-    """Why a run is where it is, the most telling reason first; `more` are left out."""
+    """Why a run is where it is, the most telling reason first; `more` are left out.
+
+    `changes` are the changes of its parameters, in order.
+    """
 
     execution: str
     status: ExecutionStatus
     reasons: list[Cause]
     more: int
+    changes: list[ParametersChanged]
 
     @staticmethod
     def of(found: Explained) -> Explanation:
@@ -320,8 +353,8 @@ class Explanation(BaseModel):
             )
             for each in found.reasons
         ]  # fmt: skip
-        run = found.execution
-        return Explanation(execution=run.id, status=run.status, reasons=reasons, more=found.more)
+        run, changes = found.execution, [ParametersChanged.of(each) for each in found.changes]
+        return Explanation(execution=run.id, status=run.status, reasons=reasons, more=found.more, changes=changes)
 
 
 class Event(BaseModel):

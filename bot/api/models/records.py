@@ -116,6 +116,15 @@ class EditedIncident(Asked):
     facts: Annotated[Facts, Field(alias="fields", default_factory=dict)]
 
 
+class LeftOut(BaseModel):
+    """How many of each the story leaves out: runs, runs under way, runs that failed, and deeds."""
+
+    runs: int
+    open: int
+    failures: int
+    deeds: int
+
+
 class Story(BaseModel):
     """What happened in a channel since then. `open` and `failures` explain the runs that matter now."""
 
@@ -125,6 +134,7 @@ class Story(BaseModel):
     open: list[Explanation]
     failures: list[Explanation]
     deeds: list[AuditRow]
+    left_out: LeftOut
 
     @staticmethod
     def of(told: Told, hidden: Collection[str]) -> Story:
@@ -137,6 +147,7 @@ class Story(BaseModel):
             open=[Explanation.of(each) for each in told.open if each.execution.id not in hidden],
             failures=[Explanation.of(each) for each in told.failures if each.execution.id not in hidden],
             deeds=[AuditRow.of(each) for each in told.deeds if each.thing not in things],
+            left_out=LeftOut(**fields_of(LeftOut, told.left_out)),
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from bot.slack.views.text import duration, group, inline, person
+from bot.changes import change_words
+from bot.slack.views.text import code, duration, group, inline, person
 from engine import decide
+from engine.changes import Changed
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, VersionStatus
 
@@ -62,6 +64,8 @@ _MAY_BE_SKIPPED = (
     StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN, StepStatus.FAILED,
 )  # fmt: skip
 _WORTH_TELLING_MS = 1_000
+CHANGES = 3
+"""Changes of its parameters that are told of one run, the latest."""
 _BETWEEN = {
     "poll": "checking, {} times so far",
     "delay": "waiting until its time is up",
@@ -109,6 +113,17 @@ def spent_words(execution: ExecutionRecord) -> str:
     spent = ((execution.running_ms, "running"), (execution.waiting_ms, "waiting"), (execution.paused_ms, "paused"))
     told = [f"{duration(ms)} {word}" for ms, word in spent if ms >= _WORTH_TELLING_MS]
     return ", ".join(told) if len(told) > 1 else ""
+
+
+def changed_here(changes: Iterable[Mapping[str, Json]], by: str | None = None) -> str:
+    """Changed parameters as mrkdwn, with who changed them where that is not said beside it."""
+    return change_words(changes, person(by) if by else "", lambda each: code(each, 100))
+
+
+def last_changes(changes: Sequence[Changed]) -> list[str]:
+    """One line with the latest changes of a run's parameters, each with who made it, as mrkdwn; none without any."""
+    told = "; ".join(changed_here(each.changes, each.by) for each in changes[-CHANGES:])
+    return [f"changed: {told}"] if told else []
 
 
 def _asks(step: StepRunRecord) -> bool:
