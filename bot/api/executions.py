@@ -11,7 +11,7 @@ from bot.api import models, paging
 from bot.api.caller import Asking, Caller
 from bot.api.problems import documented, leading_to
 from bot.api.route import Operation, needs
-from engine import channels, controls, evidence, executions, explain, handover, people, replaying, sight
+from engine import calling, channels, controls, evidence, executions, explain, handover, people, replaying, sight
 from engine.accepting import Wanted
 from engine.access import Action
 from storage.records import ExecutionRecord, Filter
@@ -77,7 +77,9 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
         caller.rt, caller.actor, wanted, force=asked.force, reuse_within_ms=asked.reuse_within_ms, key=caller.key
     )
     answer.headers["Location"] = f"{caller.house.base}/executions/{accepted.execution.id}"
-    return models.Started(how=accepted.how, execution=told(caller, accepted.execution))
+    run = accepted.execution
+    warnings = calling.foreseen(caller.rt, run) if accepted.how == "started" else []
+    return models.Started(how=accepted.how, execution=told(caller, run), warnings=warnings)
 
 
 def told(caller: Caller, run: ExecutionRecord) -> models.Execution:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from bot.api import models
 from bot.api.caller import Caller
-from engine import authoring, catalog, executions, incidents, sight
+from engine import authoring, calling, catalog, executions, incidents, sight
 from engine.access import Action
 from storage.records import ExecutionRecord
 
@@ -90,7 +90,8 @@ def _shown(caller: Caller, asked: Asked, kind: str, name: str) -> tuple[BaseMode
 
 def _of_run(caller: Caller, asked: Asked, run: ExecutionRecord) -> BaseModel | None:
     if asked.shape.model is models.Started:
-        return models.Started(how="started", execution=models.Execution.of(run))
+        warnings = calling.foreseen(caller.rt, run)
+        return models.Started(how="started", execution=models.Execution.of(run), warnings=warnings)
     if asked.shape.model is models.Gate:
         gates = executions.view(caller.rt, run.id).gates
         return models.Gate.of([each for each in gates if each.approval.path == asked.path["step"]][-1], run.team)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -258,7 +259,7 @@ def incident_lines(incident: Mapping[str, Json]) -> Iterator[str]:
 
 def story_lines(story: Mapping[str, Json]) -> Iterator[str]:
     """What happened in a channel, for whoever comes late."""
-    left = story["left_out"]
+    left: Counter[str] = Counter(story.get("left_out"))
     yield f"since {when(story['since'])}:"
     yield from _if_any(more_words(left["runs"], "run", " before these"), "  ")
     yield from (f"  {line}" for line in runs_lines(story["runs"]))

@@ -30,7 +30,8 @@ def run(ask: Ask) -> Answer:
     body["parameters"] = parameters.coerce(schema, given)
     begun = ask.api.post(f"runbooks/{slug}/execute", body)
     new = begun["execution"]
-    return Answer(begun, [f"{_STARTED[begun['how']]} {new['id']} ({new['runbook']}@{new['version']})."], new["id"])
+    said = f"{_STARTED[begun['how']]} {new['id']} ({new['runbook']}@{new['version']})."
+    return Answer(begun, [said, *(f"  ! {each}" for each in begun.get("warnings", ()))], new["id"])
 
 
 def _as_given(schema: Json, options: Mapping[str, str]) -> tuple[dict[str, str], str]:

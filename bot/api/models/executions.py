@@ -259,10 +259,14 @@ class Start(Execute):
 
 
 class Started(BaseModel):
-    """What came of asking: `how` is started, open (the same run is under way) or reused (it ended lately)."""
+    """What came of asking: `how` is started, open (the same run is under way) or reused (it ended lately).
+
+    `warnings` are sentences about what will hold up a run that was started, such as a gate that nobody can pass.
+    """
 
     how: Literal["started", "open", "reused"]
     execution: Execution
+    warnings: list[str]
 
 
 class Replay(Why):
