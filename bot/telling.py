@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bot.changes import change_words
+from bot.slack.views.parts import Person, by_name
 from bot.slack.views.text import duration
 from storage.records import Json
 
@@ -24,6 +25,19 @@ def told(kind: str, path: str | None, who: str, data: Json) -> str:
     if known is None:
         return " ".join(part for part in (path, kind.replace("_", " "), f"({who})" if who else "") if part)
     return known(path or "the run", who or "the bot", facts)
+
+
+def with_names(data: Json, name: Callable[[str], str]) -> Json:
+    """The facts of an event with people by name; a reason that begins with who gave it has that one by name too."""
+    if not isinstance(data, dict):
+        return data
+    named: dict[str, Json] = {key: name(data[key]) for key in ("to", "was", "by") if isinstance(data.get(key), str)}
+    if isinstance(data.get("void"), list):
+        named["void"] = [name(each) for each in data["void"]]
+    if isinstance(data.get("reason"), str):
+        parts = by_name(data["reason"])
+        named["reason"] = "".join(name(part.user_id) if isinstance(part, Person) else part for part in parts)
+    return {**data, **named}
 
 
 def _plain(sentence: str, *because: str) -> Said:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from bot.api import models
 from bot.api.caller import Caller
+from bot.api.naming import named
 from engine import authoring, calling, catalog, executions, incidents, sight
 from engine.access import Action
 from storage.records import ExecutionRecord
@@ -63,7 +64,7 @@ def of_done(caller: Caller, asked: Asked, thing: str) -> Response | None:
     shown, headers = _shown(caller, asked, kind, name)
     if shown is None:
         return None
-    body = shown.model_dump_json(by_alias=True)
+    body = named(caller.rt, shown).model_dump_json(by_alias=True)
     must_be_allowed(caller, asked, body)
     return again(body, asked.shape.status, headers)
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from bot import preview
 from bot.changes import change_words
+from bot.cli.names import Names
 from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
-from bot.telling import told
+from bot.telling import DECIDED, told, with_names
 from engine.visible import visible_line
 
 Json = Any
@@ -67,14 +68,14 @@ def headline(run: Mapping[str, Json]) -> str:
 
 def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | None = None) -> list[str]:
     """A run with its steps and open gates; `steps` is how many of them there is room for."""
-    lines = [headline(run)]
+    lines, names = [headline(run)], Names(run)
     why = (run.get("error") or {}).get("message") or run.get("paused_reason")
     lines += [f"  {one_line(why)}"] if why else []
     lines += [f"  {offered(run)}"] if run.get("offered_to") and not ended(run) else []
     lines += [f"  {line}" for line in changed(run)]
     shown, left = _fitting(run["steps"], steps)
     width = min(40, max((len(each["step"]) for each in shown), default=0))
-    lines += [f"  {_step(each, width, now)}" for each in shown]
+    lines += [f"  {_step(each, width, now, names)}" for each in shown]
     lines += [f"  … and {left} more steps"] if left else []
     for gate in run.get("gates", []):
         if gate["status"] == "PENDING":
@@ -86,12 +87,12 @@ def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | No
 
 def offered(run: Mapping[str, Json]) -> str:
     """That a run is offered to somebody who has not taken it over."""
-    return f"offered to {run['offered_to']}, who takes it over by `runbook takeover {run['id']}`"
+    return f"offered to {Names(run)(run['offered_to'])}, who takes it over by `runbook takeover {run['id']}`"
 
 
 def changed(run: Mapping[str, Json]) -> list[str]:
     """How its parameters were changed and by whom, a line each time."""
-    return [f"changed: {change_words(each['changes'], each['by'])}" for each in run.get("changes", ())]
+    return [f"changed: {change_words(each['changes'], Names(run)(each['by']))}" for each in run.get("changes", ())]
 
 
 def asks_again(run: Mapping[str, Json]) -> list[str]:
@@ -122,7 +123,7 @@ def _fitting(steps: list[Json], room: int | None) -> tuple[list[Json], int]:
     return [each for place, each in enumerate(steps) if place in kept], len(steps) - len(kept)
 
 
-def _step(step: Mapping[str, Json], width: int, now: float | None) -> str:
+def _step(step: Mapping[str, Json], width: int, now: float | None, names: Names) -> str:
     status = str(step["status"])
     words = _STEP.get(status, status.lower())
     if step["kind"] == "approval" and status == "WAITING":
@@ -133,18 +134,18 @@ def _step(step: Mapping[str, Json], width: int, now: float | None) -> str:
     elif step["started_at"] and now is not None and status in ("RUNNING", "WAITING"):
         took = duration(max(0, int(now * 1000) - _epoch_ms(step["started_at"])))
     tries = f"try {step['attempts']}" if step["attempts"] > 1 else ""
-    said = (step.get("error") or {}).get("message") or step.get("note") or ""
-    note = "; ".join(part for part in (said, _skip_wish(step)) if part)
+    said = (step.get("error") or {}).get("message") or names.noted(step.get("note") or "")
+    note = "; ".join(part for part in (said, _skip_wish(step, names)) if part)
     told_ = ", ".join(part for part in (words, tries, took) if part)
     return f"{SIGNS[status]} {step['step']:<{width}}  {told_}{f': {one_line(note)}' if note else ''}"
 
 
-def _skip_wish(step: Mapping[str, Json]) -> str:
+def _skip_wish(step: Mapping[str, Json], names: Names) -> str:
     wish = step.get("skip")
     if not wish or step["status"] not in (("BLOCKED",) if wish["agreed"] else _MAY_BE_SKIPPED):
         return ""
     asked = "to be skipped by {}" if wish["agreed"] else "asked by {} to be skipped"
-    return f"{asked.format(wish['by'])}: {wish['reason']}"
+    return f"{asked.format(names(wish['by']))}: {wish['reason']}"
 
 
 def gate_in_full(gate: Mapping[str, Json]) -> list[str]:
@@ -155,27 +156,32 @@ def gate_in_full(gate: Mapping[str, Json]) -> list[str]:
 
 def gate_lines(gate: Mapping[str, Json]) -> list[str]:
     """An open gate: what is asked, who may answer, what is missing, what will not be done, who rejected it before."""
-    among = f", among them {', '.join(gate['unmet'])}" if gate["unmet"] else ""
-    said = [f"{vote['person']} {'approved' if vote['decision'] == 'APPROVE' else 'rejected'}" for vote in gate["votes"]]
+    names = Names(gate)
+    may = names.in_sentence(gate["approvers"])
+    among = f", among them {names.in_sentence(', '.join(gate['unmet']))}" if gate["unmet"] else ""
+    said = [f"{names(vote['person'])} {DECIDED[vote['decision']]}" for vote in gate["votes"]]
     return [
         f"  {gate['step']} asks: {one_line(gate['message'])}",
-        f"    {gate['missing']} more needed{among}, by {gate['approvers']}, until {when(gate['expires_at'])}"
+        f"    {gate['missing']} more needed{among}, by {may}, until {when(gate['expires_at'])}"
         + (f" ({', '.join(said)})" if said else ""),
-        *(f"    not {each} either, who had a step of it skipped" for each in gate["barred"]),
-        *(f"    {step} is not done, or not again: {one_line(why)}" for step, why in preview.settled(gate["preview"])),
-        *(f"    rejected before by {_commented(vote)}" for vote in gate["rejected_before"]),
+        *(f"    not {names(each)} either, who had a step of it skipped" for each in gate["barred"]),
+        *(
+            f"    {step} is not done, or not again: {one_line(names.noted(why))}"
+            for step, why in preview.settled(gate["preview"])
+        ),
+        *(f"    rejected before by {_commented(vote, names)}" for vote in gate["rejected_before"]),
     ]
 
 
-def _commented(vote: Mapping[str, Json]) -> str:
-    comment = one_line(vote["comment"])
-    return f"{vote['person']}: {comment}" if comment else str(vote["person"])
+def _commented(vote: Mapping[str, Json], names: Names) -> str:
+    comment, who = one_line(vote["comment"]), names(vote["person"])
+    return f"{who}: {comment}" if comment else who
 
 
 def runs_lines(runs: Iterable[Mapping[str, Json]]) -> list[str]:
     lines = [
         f"{SIGNS[run['status']]} {run['id']:<9} {when(run['created_at'])}  {run['runbook']}@{run['version']}"
-        f"  {run_words(run)}  by {run['requester']}"
+        f"  {run_words(run)}  by {Names(run)(run['requester'])}"
         for run in runs
     ]
     return lines or ["No runs."]
@@ -212,8 +218,11 @@ def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> I
 
 
 def version_line(slug: str, version: Mapping[str, Json]) -> str:
-    by = version["author"] or "nobody known"
-    decided = f", decided by {version['decided_by']} {when(version['decided_at'])}" if version["decided_by"] else ""
+    names = Names(version)
+    by = names(version["author"]) or "nobody known"
+    decided = (
+        f", decided by {names(version['decided_by'])} {when(version['decided_at'])}" if version["decided_by"] else ""
+    )
     note = f": {one_line(version['note'])}" if version["note"] else ""
     made = when(version["created_at"])
     return f"{slug}@{version['number']}  {version['status'].lower()}  {made} by {by}{decided}{note}"
@@ -221,7 +230,7 @@ def version_line(slug: str, version: Mapping[str, Json]) -> str:
 
 def reason_lines(explained: Mapping[str, Json]) -> Iterator[str]:
     """Why a run is where it is."""
-    run = explained["execution"]
+    run, names = explained["execution"], Names(explained)
     for reason in explained["reasons"]:
         since = f" since {when(reason['since'])}" if reason["since"] else ""
         until = f", until {when(reason['until'])}" if reason["until"] else ""
@@ -229,7 +238,7 @@ def reason_lines(explained: Mapping[str, Json]) -> Iterator[str]:
         said = f": {one_line(reason['message'])}" if reason["message"] else ""
         yield f"{where}{reason['kind'].replace('_', ' ')}{since}{until}{said}"
         if reason["verbs"]:
-            who = f" ({', '.join(reason['who'])})" if reason["who"] else ""
+            who = f" ({', '.join(map(names, reason['who']))})" if reason["who"] else ""
             step = f" {reason['step']}" if reason["step"] else ""
             yield f"  what can be done{who}: " + ", ".join(f"runbook {verb} {run}{step}" for verb in reason["verbs"])
     if explained["more"]:
@@ -242,7 +251,7 @@ def log_lines(logs: Mapping[str, Json]) -> Iterator[str]:
     for event in logs["events"]:
         yield event_line(event)
     for step in logs["steps"]:
-        yield _step(step, 0, None)
+        yield _step(step, 0, None, Names(logs))
         yield from (f"  {event_line(event)}" for event in step["events"])
         for attempt in step["tries"]:
             yield from try_lines(attempt)
@@ -279,27 +288,30 @@ def _if_any(line: str, indent: str = "") -> Iterator[str]:
 
 def _deed(deed: Mapping[str, Json]) -> str:
     """Who did what, one row of the audit."""
+    names = Names(deed)
     detail = deed["detail"] if isinstance(deed["detail"], dict) else {}
     kind, _, name = deed["thing"].partition(":")
     what = "the incident" if kind == "incident" else name
     step = f" ({detail['step']})" if detail.get("step") else ""
-    to = f" to {detail['to']}" if detail.get("to") not in (None, "", deed["actor"]) else ""
+    to = f" to {names(detail['to'])}" if detail.get("to") not in (None, "", deed["actor"]) else ""
     changes = change_words(detail.get("changes") or ())
     how = f" with {changes}" if changes else ""
     why = f": {one_line(because)}" if (because := why_of(detail)) else ""
-    who = "the bot" if deed["actor"] == "system" else deed["actor"]
+    who = "the bot" if deed["actor"] == "system" else names(deed["actor"])
     return f"{when(deed['at'])}  {who} {deed_words(deed['action'], detail)} {what}{step}{to}{how}{why}"
 
 
 def token_line(token: Mapping[str, Json]) -> str:
     state = "revoked" if token["revoked_at"] else f"until {when(token['expires_at'])}"
     used = f"last used {when(token['last_used_at'])}" if token["last_used_at"] else "never used"
-    return f"{token['id']}  {token['person']}  {','.join(token['scopes'])}  {state}  {used}  {one_line(token['name'])}"
+    who, scopes = Names(token)(token["person"]), ",".join(token["scopes"])
+    return f"{token['id']}  {who}  {scopes}  {state}  {used}  {one_line(token['name'])}"
 
 
 def event_line(event: Mapping[str, Json]) -> str:
     """One event behind its time."""
-    sentence = told(event["kind"], event["step"], event["actor"] or "", event["data"])
+    names = Names(event)
+    sentence = told(event["kind"], event["step"], names(event["actor"]), with_names(event["data"], names))
     return f"{when(event['at'], seconds=True)}  {one_line(sentence)}"
 
 

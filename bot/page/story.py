@@ -19,7 +19,7 @@ from bot.slack.views.parts import Person, by_name
 from bot.slack.views.steps import folded, note_of, ordered, step_title
 from bot.slack.views.text import duration
 from bot.slack.views.words import approver_words, error_field, execution_words, gate_words, step_words
-from bot.telling import told
+from bot.telling import told, with_names
 from engine import events, executions, people
 from engine.access import Actor
 from engine.executions import ExecutionView, GateView
@@ -308,17 +308,8 @@ def _gate(gate: GateView, names: Names) -> GateStory:
 
 
 def _happening(event: EventRecord, names: Names) -> Happening:
-    said = told(event.kind, event.path, names(event.actor), _with_names(event.data, names))
+    said = told(event.kind, event.path, names(event.actor), with_names(event.data, names))
     return Happening(event.seq, moment(event.at), said)
-
-
-def _with_names(data: Json, names: Names) -> Json:
-    """The facts of an event with people by name."""
-    if not isinstance(data, dict):
-        return data
-    named = {key: names(data[key]) for key in ("to", "was", "by") if isinstance(data.get(key), str)}
-    voided = {"void": [names(each) for each in data["void"]]} if isinstance(data.get("void"), list) else {}
-    return {**data, **named, **voided}
 
 
 def _pretty(value: Json) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
-from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, Why, fields_of, moment
+from bot.api.models.base import Asked, Json, Named, Number, Reason, Text, Values, Why, fields_of, moment
 from engine import decide
 from engine.changes import Changed
 from engine.decide import HELD_GATE
@@ -19,7 +19,7 @@ from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRun
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, StepStatus
 
 
-class Execution(BaseModel):
+class Execution(Named):
     """One run of one version. `ending` is the result that is certain while the rest still finishes."""
 
     id: str
@@ -152,7 +152,7 @@ class Vote(BaseModel):
         return Vote(**fields_of(Vote, record, at=moment(record.at)))
 
 
-class Gate(BaseModel):
+class Gate(Named):
     """What a run waits for people to decide. Send `digest` along with a vote to decide about exactly what was shown.
 
     `missing` is how many more approvals it needs; `unmet` says which of its minima nobody meets yet. `barred` are those
@@ -258,7 +258,7 @@ class Start(Execute):
     runbook: Annotated[str, Field(max_length=200)]
 
 
-class Started(BaseModel):
+class Started(Named):
     """What came of asking: `how` is started, open (the same run is under way) or reused (it ended lately).
 
     `warnings` are sentences about what will hold up a run that was started, such as a gate that nobody can pass.
@@ -335,7 +335,7 @@ class Cause(BaseModel):
     facts: Json
 
 
-class Explanation(BaseModel):
+class Explanation(Named):
     """Why a run is where it is, the most telling reason first; `more` are left out.
 
     `changes` are the changes of its parameters, in order.
@@ -361,7 +361,7 @@ class Explanation(BaseModel):
         return Explanation(execution=run.id, status=run.status, reasons=reasons, more=found.more, changes=changes)
 
 
-class Event(BaseModel):
+class Event(Named):
     """Something that happened in a run. `seq` counts from 1 without gaps."""
 
     seq: int
@@ -387,7 +387,7 @@ class StepLogged(StepDetail):
         return StepLogged(**step_fields(log.step), tries=tries, events=[Event.of(each) for each in log.events])
 
 
-class Logs(BaseModel):
+class Logs(Named):
     """What is on record of a run's steps; `events` are those that name no step."""
 
     execution: str

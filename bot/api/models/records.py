@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from bot.api.models.base import Asked, Json, Text, fields_of, moment
+from bot.api.models.base import Asked, Json, Named, Text, fields_of, moment
 from bot.api.models.executions import Execution, Explanation
 from engine.catchup import Story as Told
 from engine.chain import Verified
@@ -19,7 +19,7 @@ Short = Annotated[str, Field(max_length=300)]
 Facts = Annotated[dict[str, Annotated[str, Field(max_length=1000)]], Field(max_length=50)]
 
 
-class Token(BaseModel):
+class Token(Named):
     """A token without its secret. `person` is who it acts as."""
 
     id: str
@@ -38,7 +38,7 @@ class Token(BaseModel):
         return Token(**fields_of(Token, record, person=record.user_id, scopes=sorted(record.scopes)))
 
 
-class AuditRow(BaseModel):
+class AuditRow(Named):
     """Who did what. `seq` and `hash` are its place in the chain, null until it is sealed."""
 
     id: int
@@ -125,7 +125,7 @@ class LeftOut(BaseModel):
     deeds: int
 
 
-class Story(BaseModel):
+class Story(Named):
     """What happened in a channel since then. `open` and `failures` explain the runs that matter now."""
 
     since: datetime
@@ -151,7 +151,7 @@ class Story(BaseModel):
         )
 
 
-class Ruling(BaseModel):
+class Ruling(Named):
     """Whether somebody may do something, by which rule, and whom to ask where they may not."""
 
     person: str
