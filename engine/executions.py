@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine import accepting, catalog, changes, channels, gates, incidents
 from engine.accepting import Checked, Wanted
@@ -27,6 +27,9 @@ from storage.records import (
     VoteRecord,
 )
 from storage.states import ApprovalStatus, Decision, ExecutionStatus
+
+if TYPE_CHECKING:
+    from engine.spent import Spent
 
 _ID_TRIES = 5
 
@@ -53,7 +56,8 @@ class ExecutionView:
     """An execution with all that is shown of it.
 
     `ahead` are those that hold the slots it is queued for, `holding` the ids of the steps that are or hold a gate,
-    `changes` how its parameters were changed, in order.
+    `changes` how its parameters were changed, in order. `spent` is how long its steps took, by the step run's id, where
+    `engine.spent` was asked.
     """
 
     execution: ExecutionRecord
@@ -63,6 +67,7 @@ class ExecutionView:
     ahead: tuple[str, ...] = ()
     holding: frozenset[str] = frozenset()
     changes: tuple[Changed, ...] = ()
+    spent: Mapping[int, Spent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

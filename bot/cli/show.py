@@ -13,6 +13,7 @@ from bot.changes import change_words
 from bot.cli.names import Names
 from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
+from bot.spent import parts_words, run_parts, step_took
 from bot.telling import DECIDED, told, with_names
 from engine.visible import visible_line
 
@@ -75,13 +76,13 @@ def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | No
     lines += [f"  {line}" for line in changed(run)]
     shown, left = _fitting(run["steps"], steps)
     width = min(40, max((len(each["step"]) for each in shown), default=0))
-    lines += [f"  {_step(each, width, now, names)}" for each in shown]
+    lines += [f"  {_step(each, width, now, names, run['status'])}" for each in shown]
     lines += [f"  … and {left} more steps"] if left else []
     for gate in run.get("gates", []):
         if gate["status"] == "PENDING":
             lines += gate_lines(gate)
     if ended(run) and run.get("ended_at"):
-        lines.append(f"  took {duration(_ms(run['created_at'], run['ended_at']))}")
+        lines.append(f"  took {duration(_ms(run['created_at'], run['ended_at']))}{_spent(run)}")
     return lines
 
 
@@ -123,16 +124,37 @@ def _fitting(steps: list[Json], room: int | None) -> tuple[list[Json], int]:
     return [each for place, each in enumerate(steps) if place in kept], len(steps) - len(kept)
 
 
-def _step(step: Mapping[str, Json], width: int, now: float | None, names: Names) -> str:
+def _spent(run: Mapping[str, Json]) -> str:
+    """What a run that has ended spent its time on, behind how long it took."""
+    started, ended_at = (_epoch_ms(run[at]) if run[at] else None for at in ("started_at", "ended_at"))
+    spent = (run[name] for name in ("running_ms", "waiting_ms", "paused_ms"))
+    told = parts_words(run_parts(_epoch_ms(run["created_at"]), started, ended_at, *spent), "running")
+    return f" ({told})" if told else ""
+
+
+def _took(step: Mapping[str, Json], now: float | None, run: str) -> str:
+    """How long a step took, or has taken up to `now`; what came since the answer goes to what it does now."""
+    if not step["started_at"]:
+        return ""
+    under_way = now is not None and step["status"] in ("RUNNING", "WAITING")
+    if not step["ended_at"] and not under_way:
+        return ""
+    end = _epoch_ms(step["ended_at"]) if step["ended_at"] else int((now or 0) * 1000)
+    whole = max(0, end - _epoch_ms(step["started_at"]))
+    if step.get("tried_ms") is None:
+        return duration(whole)
+    spent = [step["tried_ms"], step["waited_ms"], step["paused_ms"]]
+    now_at = 0 if step["status"] == "RUNNING" or step["kind"] in ("branch", "loop") else 2 if run == "PAUSED" else 1
+    spent[now_at] += max(0, whole - sum(spent)) if under_way else 0
+    return step_took(step["kind"], *spent)
+
+
+def _step(step: Mapping[str, Json], width: int, now: float | None, names: Names, run: str = "") -> str:
     status = str(step["status"])
     words = _STEP.get(status, status.lower())
     if step["kind"] == "approval" and status == "WAITING":
         words = "waiting for approval"
-    took = ""
-    if step["started_at"] and step["ended_at"]:
-        took = duration(_ms(step["started_at"], step["ended_at"]))
-    elif step["started_at"] and now is not None and status in ("RUNNING", "WAITING"):
-        took = duration(max(0, int(now * 1000) - _epoch_ms(step["started_at"])))
+    took = _took(step, now, run)
     tries = f"try {step['attempts']}" if step["attempts"] > 1 else ""
     said = (step.get("error") or {}).get("message") or names.noted(step.get("note") or "")
     note = "; ".join(part for part in (said, _skip_wish(step, names)) if part)

@@ -18,9 +18,17 @@ from bot.slack.views.gate import barred_words
 from bot.slack.views.parts import Person, by_name
 from bot.slack.views.steps import folded, note_of, ordered, step_title
 from bot.slack.views.text import duration
-from bot.slack.views.words import approver_words, error_field, execution_words, gate_words, step_words
+from bot.slack.views.words import (
+    approver_words,
+    error_field,
+    execution_words,
+    gate_words,
+    spent_words,
+    step_took,
+    step_words,
+)
 from bot.telling import told, with_names
-from engine import events, executions, people
+from engine import events, executions, people, spent
 from engine.access import Actor
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
@@ -162,7 +170,7 @@ class Names:
 
 def story(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Story:
     """Read a run, for this person where one is named. Raises `NotFound`."""
-    view = executions.view(rt, execution_id, actor)
+    view = spent.with_spent(executions.view(rt, execution_id, actor))
     run, names = view.execution, Names(rt)
     everything = ordered(view.steps)
     shown, _ = folded(everything, MAX_STEPS)
@@ -223,14 +231,14 @@ def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str | Momen
     yield "Asked for at", moment(run.created_at)
     if run.ended_at is not None:
         yield "Ended at", moment(run.ended_at)
-        yield "Took", duration(run.ended_at - run.created_at)
+        told = spent_words(run)
+        yield "Took", duration(run.ended_at - run.created_at) + (f" ({told})" if told else "")
     for word, ms in (("Waiting", run.waiting_ms), ("Paused", run.paused_ms)):
         if ms >= 1000:
             yield f"{word} for", duration(ms)
 
 
 def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRecord], names: Names) -> StepStory:
-    took = duration(step.ended_at - step.started_at) if step.ended_at and step.started_at else ""
     return StepStory(
         path=step.path,
         title=step_title(view.runbook, step),
@@ -239,7 +247,7 @@ def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRe
         words=step_words(step, run_ended=view.execution.status.ended)[1],
         note=names.noted(note_of(step)),
         outputs=_pretty(step.outputs) if step.outputs else "",
-        took=took,
+        took=step_took(view, step),
         tried=step.attempts,
         tries=tuple(_try(each) for each in attempts),
     )

@@ -1,6 +1,7 @@
 """What the API says and takes, as data."""
 
 from bot.api.models.base import Cancel, Page, Why, ms
+from bot.api.models.changes import ParametersChanged
 from bot.api.models.executions import (
     Agree,
     Attempt,
@@ -14,7 +15,6 @@ from bot.api.models.executions import (
     Handover,
     LeaveOut,
     Logs,
-    ParametersChanged,
     Replay,
     Resolve,
     Retry,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, Field
 
 from bot.api.models.base import Asked, Json, Named, Number, Reason, Text, Values, Why, fields_of, moment
+from bot.api.models.changes import ParametersChanged
 from engine import decide
-from engine.changes import Changed
 from engine.decide import HELD_GATE
 from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
 from engine.explain import Explanation as Explained
 from engine.roles import describe_approvers
+from engine.spent import Spent
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, StepStatus
 
@@ -90,7 +92,11 @@ class Skip(BaseModel):
 
 
 class Step(BaseModel):
-    """A step in an execution. `step` is its path, as the card writes it: `restart`, `each[3].check`."""
+    """A step in an execution. `step` is its path, as the card writes it: `restart`, `each[3].check`.
+
+    `tried_ms` is how long its tries took, `waited_ms` what lay between them and `paused_ms` the run's pauses; null
+    before it begins, and for what an earlier run did.
+    """
 
     step: str
     id: str
@@ -105,15 +111,20 @@ class Step(BaseModel):
     due_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    tried_ms: int | None
+    waited_ms: int | None
+    paused_ms: int | None
 
     @staticmethod
-    def of(record: StepRunRecord) -> Step:
-        return Step(**step_fields(record))
+    def of(record: StepRunRecord, spent: Mapping[int, Spent]) -> Step:
+        return Step(**step_fields(record, spent))
 
 
-def step_fields(record: StepRunRecord) -> dict[str, Any]:
+def step_fields(record: StepRunRecord, spent: Mapping[int, Spent]) -> dict[str, Any]:
     error = {key: value for key, value in (record.error or {}).items() if key != HELD_GATE} or None
-    return fields_of(Step, record, step=record.path, id=record.step_id, skip=Skip.of(record.skip), error=error)
+    took = spent.get(record.id)
+    times = {f"{name}_ms": getattr(took, name) if took else None for name in ("tried", "waited", "paused")}
+    return fields_of(Step, record, step=record.path, id=record.step_id, skip=Skip.of(record.skip), error=error, **times)
 
 
 class Attempt(BaseModel):
@@ -187,30 +198,6 @@ class Gate(Named):
             "rejected_before": [Vote.of(each) for each in view.rejected_before],
         }  # fmt: skip
         return Gate(**fields_of(Gate, gate, **more))
-
-
-class Change(BaseModel):
-    """One parameter's change: `old` is left out where there was no value, `new` where there is none any more."""
-
-    name: str
-    old: Json = None
-    new: Json = None
-
-    @model_serializer(mode="wrap")
-    def _as_given(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in plain(self).items() if name in self.model_fields_set}
-
-
-class ParametersChanged(BaseModel):
-    """Parameters that a person changed by a retry or a replay; long values are cut."""
-
-    by: str
-    at: datetime
-    changes: list[Change]
-
-    @staticmethod
-    def of(found: Changed) -> ParametersChanged:
-        return ParametersChanged(by=found.by, at=moment(found.at), changes=[Change(**each) for each in found.changes])
 
 
 class ExecutionDetail(Execution):
@@ -382,9 +369,9 @@ class StepLogged(StepDetail):
     events: list[Event]
 
     @staticmethod
-    def of_log(log: StepLog) -> StepLogged:
+    def of_log(log: StepLog, spent: Mapping[int, Spent]) -> StepLogged:
         tries = [Attempt.of(each) for each in log.attempts]
-        return StepLogged(**step_fields(log.step), tries=tries, events=[Event.of(each) for each in log.events])
+        return StepLogged(**step_fields(log.step, spent), tries=tries, events=[Event.of(each) for each in log.events])
 
 
 class Logs(Named):
@@ -395,6 +382,6 @@ class Logs(Named):
     events: list[Event]
 
     @staticmethod
-    def of(log: RunLog) -> Logs:
-        steps = [StepLogged.of_log(each) for each in log.steps]
+    def of(log: RunLog, spent: Mapping[int, Spent]) -> Logs:
+        steps = [StepLogged.of_log(each, spent) for each in log.steps]
         return Logs(execution=log.execution.id, steps=steps, events=[Event.of(each) for each in log.events])
