@@ -22,22 +22,21 @@ _LONGEST = 8_000
 
 def named(rt: Runtime, answer: Any) -> Any:
     """The answer, with the names of those who are known wherever it has a place for them."""
-    nodes = list(_nodes(answer))
-    ids = {node: set(_ids(answer_part)) for node, answer_part in enumerate(nodes)}
-    known = people.names(rt, set().union(*ids.values())) if nodes else {}
-    for place, node in enumerate(nodes):
-        node.people = {each: str(clean(known[each])) for each in sorted(ids[place]) if each in known}
+    places = [(place, set(_ids(place))) for place in _places(answer)]
+    known = people.names(rt, set().union(*(ids for _, ids in places)))
+    for place, ids in places:
+        place.people = {each: str(clean(known[each])) for each in sorted(ids) if each in known}
     return answer
 
 
-def _nodes(value: Any) -> Iterator[Named]:
+def _places(value: Any) -> Iterator[Named]:
     if isinstance(value, Named):
         yield value
     if isinstance(value, BaseModel):
         value = dict(value)
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         if isinstance(each, BaseModel | list):
-            yield from _nodes(each)
+            yield from _places(each)
 
 
 def _ids(value: Any) -> Iterator[str]:

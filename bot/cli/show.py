@@ -181,7 +181,7 @@ def gate_lines(gate: Mapping[str, Json]) -> list[str]:
     names = Names(gate)
     may = names.in_sentence(gate["approvers"])
     among = f", among them {names.in_sentence(', '.join(gate['unmet']))}" if gate["unmet"] else ""
-    said = [f"{names(vote['person'])} {DECIDED[vote['decision']]}" for vote in gate["votes"]]
+    said = _votes(gate["votes"], names)
     return [
         f"  {gate['step']} asks: {one_line(gate['message'])}",
         f"    {gate['missing']} more needed{among}, by {may}, until {when(gate['expires_at'])}"
@@ -193,6 +193,10 @@ def gate_lines(gate: Mapping[str, Json]) -> list[str]:
         ),
         *(f"    rejected before by {_commented(vote, names)}" for vote in gate["rejected_before"]),
     ]
+
+
+def _votes(votes: Iterable[Mapping[str, Json]], names: Names) -> list[str]:
+    return [f"{names(vote['person'])} {DECIDED[vote['decision']]}" for vote in votes]
 
 
 def _commented(vote: Mapping[str, Json], names: Names) -> str:
@@ -258,7 +262,9 @@ def reason_lines(explained: Mapping[str, Json]) -> Iterator[str]:
         until = f", until {when(reason['until'])}" if reason["until"] else ""
         where = f"{reason['step']}: " if reason["step"] else ""
         said = f": {one_line(reason['message'])}" if reason["message"] else ""
-        yield f"{where}{reason['kind'].replace('_', ' ')}{since}{until}{said}"
+        votes = ", ".join(_votes(reason["facts"].get("votes", ()), names))
+        had = f" ({votes})" if votes else ""
+        yield f"{where}{reason['kind'].replace('_', ' ')}{since}{until}{had}{said}"
         if reason["verbs"]:
             who = f" ({', '.join(map(names, reason['who']))})" if reason["who"] else ""
             step = f" {reason['step']}" if reason["step"] else ""

@@ -62,7 +62,7 @@ def test_the_command_line_shows_names_and_no_ids(api: Api, target: Target) -> No
     assert not [text for text in told.values() if IDS.search(text)], told
     for what, words in {
         "status": ["Alice Ames approved", "offered to Bob Bell", "among them 1 of Dave Dunn", "skipped by Bob Bell"],
-        "why": ["Dave Dunn"],
+        "why": ["Dave Dunn", "(Alice Ames approved): Go on?"],
         "logs": ["Carol Cox started this run", "Alice Ames approved", "Bob Bell paused", "offered the run to Bob Bell"],
         "runs": ["by Carol Cox"],
         "history": ["decided by Alice Ames"],
