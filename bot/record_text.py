@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from bot.changes import change_words
+from bot.telling import DECIDED
 from engine.visible import visible_line
 
 if TYPE_CHECKING:
@@ -43,8 +45,15 @@ def _event(event: EventRecord) -> str:
 
 
 def _facts(data: Any) -> str:
-    told = {key: value for key, value in (data or {}).items() if value not in (None, "", [], {}, False)}
+    told = {key: _said(key, value) for key, value in (data or {}).items() if value not in (None, "", [], {}, False)}
     return f"  {_json(told)}" if told else ""
+
+
+def _said(name: str, value: Any) -> Any:
+    """A fact as people say it: a vote as what it was, changed parameters as what they were and are."""
+    if name == "decision":
+        return DECIDED.get(value, value)
+    return change_words(value) if name == "changes" else value
 
 
 def _attempt(attempt: AttemptRecord) -> Iterator[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from bot.changes import change_words
+from bot.slack.views.parts import Person, by_name
 from bot.slack.views.text import duration
 from storage.records import Json
 
 Said = Callable[[str, str, Mapping[str, Json]], str]
-_DECIDED = {"APPROVE": "approved", "REJECT": "rejected"}
+DECIDED = {"APPROVE": "approved", "REJECT": "rejected"}
+"""A vote in words."""
 _CHOSEN = {"retry": "had it tried again", "done": "marked it done", "failed": "marked it failed"}
 
 
@@ -24,6 +27,19 @@ def told(kind: str, path: str | None, who: str, data: Json) -> str:
     return known(path or "the run", who or "the bot", facts)
 
 
+def with_names(data: Json, name: Callable[[str], str]) -> Json:
+    """The facts of an event with people by name; a reason that begins with who gave it has that one by name too."""
+    if not isinstance(data, dict):
+        return data
+    named: dict[str, Json] = {key: name(data[key]) for key in ("to", "was", "by") if isinstance(data.get(key), str)}
+    if isinstance(data.get("void"), list):
+        named["void"] = [name(each) for each in data["void"]]
+    if isinstance(data.get("reason"), str):
+        parts = by_name(data["reason"])
+        named["reason"] = "".join(name(part.user_id) if isinstance(part, Person) else part for part in parts)
+    return {**data, **named}
+
+
 def _plain(sentence: str, *because: str) -> Said:
     """`{path}` and `{who}` stand for those, the first of `because` that the event has follows behind a colon."""
 
@@ -31,6 +47,18 @@ def _plain(sentence: str, *because: str) -> Said:
         said = sentence.format(path=path, who=who)
         why = next((str(data[name]) for name in because if data.get(name)), "")
         return f"{said}: {why}" if why else said
+
+    return say
+
+
+def _with_changes(sentence: str) -> Said:
+    """The same with the parameters that were changed, what they were and are."""
+
+    def say(path: str, who: str, data: Mapping[str, Json]) -> str:
+        changed = change_words(data.get("changes") or ())
+        how = f" with other parameters ({changed})" if changed else ""
+        why = f": {data['reason']}" if data.get("reason") else ""
+        return f"{sentence.format(path=path, who=who)}{how}{why}"
 
     return say
 
@@ -48,7 +76,7 @@ def _retrying(path: str, _: str, data: Mapping[str, Json]) -> str:
 
 
 def _vote(path: str, who: str, data: Mapping[str, Json]) -> str:
-    decided = _DECIDED.get(str(data.get("decision")), "voted on")
+    decided = DECIDED.get(str(data.get("decision")), "decided about")
     comment = f": {data['comment']}" if data.get("comment") else ""
     return f"{who} {decided} {path} ({data.get('approvals')} of {data.get('needed')}){comment}"
 
@@ -93,7 +121,7 @@ def _ended(_: str, __: str, data: Mapping[str, Json]) -> str:
 
 
 _SAID: dict[str, Said] = {
-    "started": _plain("{who} started this run", "reason"),
+    "started": _with_changes("{who} started this run"),
     "queued": _queued,
     "step_started": _plain("{path} started"),
     "step_succeeded": _plain("{path} is done"),
@@ -101,7 +129,7 @@ _SAID: dict[str, Said] = {
     "step_failed": _plain("{path} failed", "message"),
     "step_unknown": _plain("{path} was sent and nobody saw how it ended", "message"),
     "step_resolved": _resolved,
-    "step_retried": _plain("{who} had {path} tried again", "reason"),
+    "step_retried": _with_changes("{who} had {path} tried again"),
     "step_skipped": _plain("{path} is skipped", "reason"),
     "skip_marked": _plain("{path} is to be skipped in its turn, as {who} asked", "reason"),
     "skip_requested": _behind("{who} asked to skip {path}, which {gates} had let on"),

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import catalog, flow, incidents, lifecycle, rows, slots
+from engine import catalog, changes, flow, incidents, lifecycle, rows, slots
 from engine.access import Action, Actor, authorise
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
@@ -31,7 +31,7 @@ class Wanted:
     """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now.
 
     With `prefill` those that were not given are taken from the incident where the runbook says so. `chosen_by` are
-    people who chose them beside the one who asks.
+    people who chose them beside the one who asks, `were` the parameters of the run that this one replays.
     """
 
     slug: str
@@ -44,6 +44,7 @@ class Wanted:
     replay_of: str | None = None
     prefill: bool = True
     chosen_by: tuple[str, ...] = ()
+    were: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +103,16 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     executions.create(execution)
     transition = Transition(rt, execution)
     conditions = rows.make_main(transition, checked.runbook.steps)
-    transition.tell("started", actor=actor.user_id, reason=wanted.reason)
+    differs = changes.between(wanted.were, wanted.parameters) if wanted.were is not None else []
+    told: dict[str, Any] = {"changes": changes.kept(rt.redactor().redact_json(differs))} if differs else {}
+    transition.tell("started", actor=actor.user_id, reason=wanted.reason, **told)
     if slot == "queued":
         transition.tell("queued", group=group, behind=slots.ahead_of(execution, str(group)))
     if conditions:
         flow.let_on_held(transition)
     detail = {
         "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest, "door": actor.door,
-        "from": wanted.incident, "replay_of": wanted.replay_of,
+        "from": wanted.incident, "replay_of": wanted.replay_of, **told,
     }  # fmt: skip
     thing = f"execution:{execution.id}"
     audit.write(rt.workspace_id, actor.user_id, "execution.start", thing, Severity.INFO, detail)

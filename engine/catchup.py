@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine import channels, explain, incidents
 from engine.access import Action, Actor, authorise
@@ -20,11 +21,22 @@ MOST_RUNS, MOST_EXPLAINED, MOST_DEEDS, MOST_FAILURES = 50, 12, 25, 5
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many of each a story does not tell: runs, runs under way, runs that failed, and deeds in the runs told."""
+
+    runs: int = 0
+    open: int = 0
+    failures: int = 0
+    deeds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """What happened in a channel `since` then.
 
     `runs` are in order, the newest ones where there were too many (`more` are left out); `open` explains those that are
-    under way, `failures` those that failed last. `deeds` are what people did, in order.
+    under way, `failures` those that failed last. `deeds` are what people did, in order. `left_out` counts what did not
+    fit into each.
     """
 
     incident: IncidentRecord | None
@@ -34,6 +46,7 @@ class Story:
     open: tuple[Explanation, ...]
     failures: tuple[Explanation, ...]
     deeds: tuple[AuditRecord, ...]
+    left_out: LeftOut = LeftOut()
 
 
 def catch_up(rt: Runtime, actor: Actor, channel: str) -> Story:
@@ -47,16 +60,25 @@ def catch_up(rt: Runtime, actor: Actor, channel: str) -> Story:
     incident = incidents.latest(rt, channel)
     since = incident.opened_at if incident is not None else database.now() - WITHOUT_INCIDENT_MS
     with database.reading():
-        newest = stored.recent(rt.workspace_id, channel=channel, since=since, limit=MOST_RUNS + 1)
-    runs = tuple(reversed(newest[:MOST_RUNS]))
-    under_way = [run for run in runs if not run.status.ended][-MOST_EXPLAINED:]
-    failed = [run for run in runs if run.status is ExecutionStatus.FAILED][-MOST_FAILURES:]
-    things = [f"execution:{run.id}" for run in runs] + ([f"incident:{incident.id}"] if incident else [])
-    with database.reading():
+        newest = stored.recent(rt.workspace_id, channel=channel, since=since, limit=MOST_RUNS)
+        under_way = _latest(rt, channel, since, MOST_EXPLAINED, open_only=True)
+        failed = _latest(rt, channel, since, MOST_FAILURES, statuses=(ExecutionStatus.FAILED,))
+        counted = stored.tally(rt.workspace_id, channel, since)
+        things = [f"execution:{run.id}" for run in newest] + ([f"incident:{incident.id}"] if incident else [])
         deeds = audit.of_things(rt.workspace_id, things, MOST_DEEDS)
+        left_out = LeftOut(
+            counted.runs - len(newest), counted.open - len(under_way), counted.failed - len(failed),
+            audit.count_of_things(rt.workspace_id, things) - len(deeds),
+        )  # fmt: skip
         return Story(
-            incident, since, runs, len(newest) > MOST_RUNS,
+            incident, since, tuple(reversed(newest)), left_out.runs > 0,
             tuple(explain.explain(rt, run.id, actor) for run in under_way),
             tuple(explain.explain(rt, run.id, actor) for run in failed),
-            tuple(reversed(deeds)),
+            tuple(reversed(deeds)), left_out,
         )  # fmt: skip
+
+
+def _latest(rt: Runtime, channel: str, since: int, limit: int, **narrowed: Any) -> list[ExecutionRecord]:
+    """The newest runs of a channel that fit, in order."""
+    found = stored.recent(rt.workspace_id, channel=channel, since=since, limit=limit, **narrowed)
+    return list(reversed(found))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine import children, choosers, flow, gates, lifecycle, reopening
+from engine import changes, children, choosers, flow, gates, lifecycle, reopening
 from engine.access import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
@@ -16,7 +16,7 @@ from engine.lifecycle import change
 from engine.runtime import Runtime
 from engine.transition import Transition
 from storage import audit, events, runbooks, steps
-from storage.records import ExecutionRecord, StepRunRecord
+from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, Severity, StepStatus, VersionStatus
 
 CHOICES = ("retry", "done", "failed")
@@ -95,8 +95,10 @@ def retry(
         reopening.reopen(transition, actor, step)
         if changed:
             reopening.ask_again(transition)
-        transition.tell("step_retried", step.path, actor.user_id, reason=reason.strip(), changed=changed)
-        detail = {"step": step.path, "parameters": parameters, "reason": reason}
+        facts: dict[str, Json] = {"reason": reason.strip(), "changed": bool(changed)}
+        told = {"changes": changed} if changed else {}
+        transition.tell("step_retried", step.path, actor.user_id, **facts, **told)
+        detail = {"step": step.path, "parameters": parameters, "reason": reason, **told}
         audited(rt, actor, "step.retry", found, detail)
     rt.hint([found.id])
     return transition.execution
@@ -134,17 +136,18 @@ def resolve(
     return transition.execution
 
 
-def _change_parameters(transition: Transition, actor: Actor, given: dict[str, Any] | None) -> bool:
-    """Take the given parameters into the run; whether that changes any. Raises `Conflict` for a child run."""
+def _change_parameters(transition: Transition, actor: Actor, given: dict[str, Any] | None) -> list[dict[str, Json]]:
+    """Take the given parameters into the run; what that changes, secrets masked. Raises `Conflict` for a child run."""
     run = transition.execution
     values = validate(transition.runbook.parameters, {**run.parameters, **given}) if given is not None else None
     if values is None or values == run.parameters:
-        return False
+        return []
     if run.parent_step is not None:
         raise Conflict(f"The parameters of {run.id} come from the run that started it: retry or replay that one.")
     chose = list(dict.fromkeys([*choosers.of_values(run), actor.user_id]))
     transition.edit(parameters=values, revision=run.revision + 1, chosen_by=chose)
-    return True
+    masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(changes.between(run.parameters, values))
+    return changes.kept(masked)
 
 
 def _must_be_let_on(transition: Transition) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from engine import accepting, catalog, channels, gates, incidents
+from engine import accepting, catalog, changes, channels, gates, incidents
 from engine.accepting import Checked, Wanted
 from engine.access import Action, Actor, authorise, named, teams_seen
+from engine.changes import Changed
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
@@ -26,6 +27,9 @@ from storage.records import (
     VoteRecord,
 )
 from storage.states import ApprovalStatus, Decision, ExecutionStatus
+
+if TYPE_CHECKING:
+    from engine.spent import Spent
 
 _ID_TRIES = 5
 
@@ -51,7 +55,9 @@ class GateView:
 class ExecutionView:
     """An execution with all that is shown of it.
 
-    `ahead` are those that hold the slots it is queued for, `holding` the ids of the steps that are or hold a gate.
+    `ahead` are those that hold the slots it is queued for, `holding` the ids of the steps that are or hold a gate,
+    `changes` how its parameters were changed, in order. `spent` is how long its steps took, by the step run's id, where
+    `engine.spent` was asked.
     """
 
     execution: ExecutionRecord
@@ -60,6 +66,8 @@ class ExecutionView:
     gates: tuple[GateView, ...]
     ahead: tuple[str, ...] = ()
     holding: frozenset[str] = frozenset()
+    changes: tuple[Changed, ...] = ()
+    spent: Mapping[int, Spent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +221,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
             ahead=tuple(named(rt, actor, ahead) if actor else ahead),
             holding=frozenset(holding),
+            changes=changes.of_run(execution),
         )
 
 

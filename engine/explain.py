@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from engine import choosers, decide, executions, skipping
 from engine.access import Actor, named
+from engine.changes import Changed
 from engine.executions import ExecutionView, GateView
 from engine.roles import approver_ids, runners
 from engine.runtime import Runtime
@@ -43,11 +44,12 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The reasons, the most telling first; `more` are those left out."""
+    """The reasons, the most telling first; `more` are those left out. `changes` are those of its parameters."""
 
     execution: ExecutionRecord
     reasons: tuple[Reason, ...]
     more: int = 0
+    changes: tuple[Changed, ...] = ()
 
 
 def explain(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Explanation:
@@ -64,7 +66,7 @@ def explain_view(rt: Runtime, view: ExecutionView, actor: Actor | None = None) -
         if not found or all(reason.kind == "starting" for reason in found):
             found = [*_nobody(view), *found] or [Reason("starting", since=view.execution.status_since)]
         found += _asked(rt, view)
-    return Explanation(view.execution, tuple(found[:MOST]), max(0, len(found) - MOST))
+    return Explanation(view.execution, tuple(found[:MOST]), max(0, len(found) - MOST), view.changes)
 
 
 def _of_run(rt: Runtime, view: ExecutionView, actor: Actor | None) -> Iterator[Reason]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from engine.access_file import Policy
 from engine.definition.lint import every_step
@@ -18,12 +18,46 @@ def findings(runbook: Runbook, policy: Policy) -> Iterator[Finding]:
             yield from _gate_findings(placed.step.with_, placed.with_path, policy, runbook.team)
 
 
+def cautions(runbook: Runbook, policy: Policy) -> Iterator[Finding]:
+    """Gates and minima that need somebody who may ask for the run, and so would not decide about it.
+
+    Only people who are named one by one are known to be needed, and to be able to run it.
+    """
+    team = runbook.team
+    runs = {*_named(policy, "platform_admin", team), *_named(policy, "team_member" if team else "responder", team)}
+    for placed in every_step(runbook):
+        if placed.step.kind == "approval" and not placed.step.with_["allow_self"]:
+            yield from _cautions(placed.step.with_, placed.with_path, policy, team, runs)
+
+
+def _cautions(
+    with_: dict[str, Json], path: Path, policy: Policy, team: str | None, runs: Collection[str]
+) -> Iterator[Finding]:
+    approvers = with_["approvers"]
+    needed = _needed(_everyone(approvers, policy, team), with_["min_approvals"], runs)
+    if needed:
+        message = f"all {with_['min_approvals']} who may approve have to" if with_["min_approvals"] > 1 else _ONLY
+        yield Finding((*path, "approvers"), message.format(needed[0]) + _COULD.format(" or ".join(needed)))
+    for index, each in enumerate(approvers.get("minima", ())):
+        wanted = _named(policy, each["role"], team) if "role" in each else (each.get("user") or each.get("group", ""),)
+        asking = _needed(_people(wanted), each["count"], runs)
+        if asking and asking != needed:
+            whom = f"this minimum needs {' and '.join(asking)}"
+            yield Finding((*path, "approvers", "minima", index), whom + _COULD.format(" or ".join(asking)))
+
+
+_ONLY = "only {} may approve"
+_COULD = ", and nobody decides about a run that they asked for: one that {} asks for could not go on"
+
+
+def _needed(people: frozenset[str] | None, least: int, runs: Collection[str]) -> list[str]:
+    """Those of these people who may run it, where every one of them is needed."""
+    return sorted(people & set(runs)) if people is not None and len(people) == least else []
+
+
 def _gate_findings(with_: dict[str, Json], path: Path, policy: Policy, team: str | None) -> Iterator[Finding]:
     approvers, least = with_["approvers"], with_["min_approvals"]
-    everyone = _people(
-        [*approvers.get("users", ()), *approvers.get("groups", ())]
-        + [one for role in approvers.get("roles", ()) for one in _named(policy, role, team)]
-    )
+    everyone = _everyone(approvers, policy, team)
     if everyone is not None and len(everyone) < least:
         message = f"{least} must approve, and `_access.yaml` names {_so_few(everyone)} who may: nobody could ever start"
         yield Finding((*path, "min_approvals"), f"{message} what follows")
@@ -36,6 +70,13 @@ def _gate_findings(with_: dict[str, Json], path: Path, policy: Policy, team: str
 
 def _so_few(people: frozenset[str]) -> str:
     return f"only {len(people)}" if people else "nobody"
+
+
+def _everyone(approvers: Json, policy: Policy, team: str | None) -> frozenset[str] | None:
+    return _people(
+        [*approvers.get("users", ()), *approvers.get("groups", ())]
+        + [one for role in approvers.get("roles", ()) for one in _named(policy, role, team)]
+    )
 
 
 def _people(ids: Iterable[str]) -> frozenset[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from engine import standing
 from engine.access import Actor
@@ -23,6 +23,15 @@ def recall(rt: Runtime, user_id: str) -> PersonRecord | None:
     """What was last known of a person; see `fetched_at` for how old that is."""
     with database.reading():
         return people.recall(rt.workspace_id, user_id)
+
+
+def names(rt: Runtime, user_ids: Collection[str]) -> dict[str, str]:
+    """The names of those of these people who are known, by their ids."""
+    if not user_ids:
+        return {}
+    with database.reading():
+        known = people.recall_all(rt.workspace_id, user_ids)
+    return {each.user_id: each.name for each in known.values() if each.name}
 
 
 def as_known(rt: Runtime, user_id: str) -> Actor:

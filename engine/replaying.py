@@ -46,7 +46,7 @@ def replay(
     wanted = Wanted(
         old.slug, old.parameters, trigger=f"replay:{old.id}", number=None if latest else old.number,
         reason=reason or old.reason, incident=old.incident or {}, replay_of=old.id, prefill=False,
-        chosen_by=tuple(choosers.of_run(old)),
+        chosen_by=tuple(choosers.of_run(old)), were=old.parameters,
     )  # fmt: skip
     checked = accepting.check(rt, actor, wanted)
     kept = _kept(rt, old, checked, start_from) if start_from else []

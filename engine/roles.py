@@ -14,6 +14,8 @@ from storage import database, people
 from storage.records import Json
 
 GROUPS_FRESH_MS = 15 * 60_000
+KINDS_OF_APPROVERS = ("roles", "users", "groups", "minima")
+"""By what a gate names who may decide."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,15 @@ def of_execution(execution_id: str) -> dict[int, list[AttemptRecord]]:
     return found
 
 
+def times_of_execution(execution_id: str) -> dict[int, list[tuple[int, int | None]]]:
+    """When each try of an execution began and ended, by the step run's id, in order."""
+    found: dict[int, list[tuple[int, int | None]]] = {}
+    own = "step_run_id IN (SELECT id FROM step_run WHERE execution_id = ?) ORDER BY step_run_id, number"
+    for step_run_id, begun, ended in sql.select(Attempt, ("step_run_id", "started_at", "ended_at"), own, execution_id):
+        found.setdefault(step_run_id, []).append((begun, ended))
+    return found
+
+
 def thin_out(step_run_id: int, number: int) -> None:
     """Forget those between the first and the last, now that there are `number`; the step run keeps their count."""
     if number > KEPT_FIRST + KEPT_LAST:

@@ -42,6 +42,12 @@ def of_things(workspace_id: int, things: Collection[str], limit: int = 100) -> l
     return [_record(row) for row in dicts(query.order_by(Audit.id.desc()).limit(limit))] if things else []
 
 
+def count_of_things(workspace_id: int, things: Collection[str]) -> int:
+    """How many rows there are about any of these things."""
+    query = Audit.select().where((Audit.workspace_id == workspace_id) & Audit.thing.in_(list(things)))
+    return int(query.count()) if things else 0
+
+
 def recent(workspace_id: int, limit: int = 100) -> list[AuditRecord]:
     """The newest rows first."""
     query = Audit.select().where(Audit.workspace_id == workspace_id).order_by(Audit.id.desc()).limit(limit)

@@ -34,3 +34,10 @@ def after(execution_id: str, seq: int, limit: int) -> list[EventRecord]:
         .limit(limit)
     )
     return [EventRecord(**row) for row in dicts(query)]
+
+
+def of_kinds(execution_id: str, kinds: Sequence[str]) -> list[EventRecord]:
+    """The events of these kinds in an execution, in order."""
+    query = Event.select(*[getattr(Event, name) for name in EventRecord.__slots__])
+    query = query.where((Event.execution_id == execution_id) & Event.kind.in_(list(kinds))).order_by(Event.seq)
+    return [EventRecord(**row) for row in dicts(query)]

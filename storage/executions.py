@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import peewee as pw
@@ -289,6 +290,25 @@ def by_ids(execution_ids: Collection[str]) -> dict[str, ExecutionRecord]:
 def count_open(workspace_id: int) -> int:
     query = Execution.select().where((Execution.workspace_id == workspace_id) & Execution.ended_at.is_null())
     return int(query.count())
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many runs there are, how many of them are open, and how many have failed."""
+
+    runs: int
+    open: int
+    failed: int
+
+
+def tally(workspace_id: int, channel: str, since: int) -> Tally:
+    """The runs of a channel that were made since then, counted."""
+    failed, under_way = (Execution.status == ExecutionStatus.FAILED, 1), (Execution.ended_at.is_null(), 1)
+    sums = (pw.fn.COALESCE(pw.fn.SUM(pw.Case(None, (each,), 0)), 0) for each in (under_way, failed))
+    query = Execution.select(pw.fn.COUNT(Execution.id), *sums).where(
+        (Execution.workspace_id == workspace_id) & (Execution.channel == channel) & (Execution.created_at >= since)
+    )
+    return Tally(*map(int, next(iter(tuples(query)))))
 
 
 def paused_since(workspace_id: int, before: int, limit: int) -> list[str]:

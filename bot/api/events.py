@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from bot.api import models, problems
 from bot.api.caller import Asking, Caller
 from bot.api.feed import Watch
+from bot.api.naming import named
 from bot.api.problems import documented
 from bot.api.route import Operation
 from bot.serving.streams import RETRY_S, EventStream
@@ -59,7 +60,10 @@ async def _told(caller: Caller, execution_id: str, seen: int) -> AsyncIterator[s
     async for batch in caller.house.feed.follow(execution_id, seen):
         if watch.due(batch) and not await caller.house.in_thread(_may_go_on, caller, execution_id):
             return
-        yield "".join(_message(models.Event.of(each)) for each in batch) or ": still here\n\n"
+        told = (
+            await caller.house.in_thread(named, caller.rt, [models.Event.of(each) for each in batch]) if batch else []
+        )
+        yield "".join(_message(each) for each in told) or ": still here\n\n"
     yield "event: end\ndata: {}\n\n"
 
 

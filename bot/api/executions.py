@@ -11,7 +11,7 @@ from bot.api import models, paging
 from bot.api.caller import Asking, Caller
 from bot.api.problems import documented, leading_to
 from bot.api.route import Operation, needs
-from engine import channels, controls, evidence, executions, explain, handover, people, replaying, sight
+from engine import calling, channels, controls, evidence, executions, explain, handover, people, replaying, sight, spent
 from engine.accepting import Wanted
 from engine.access import Action
 from storage.records import ExecutionRecord, Filter
@@ -77,7 +77,9 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
         caller.rt, caller.actor, wanted, force=asked.force, reuse_within_ms=asked.reuse_within_ms, key=caller.key
     )
     answer.headers["Location"] = f"{caller.house.base}/executions/{accepted.execution.id}"
-    return models.Started(how=accepted.how, execution=told(caller, accepted.execution))
+    run = accepted.execution
+    warnings = calling.foreseen(caller.rt, run) if accepted.how == "started" else []
+    return models.Started(how=accepted.how, execution=told(caller, run), warnings=warnings)
 
 
 def told(caller: Caller, run: ExecutionRecord) -> models.Execution:
@@ -89,12 +91,13 @@ def told(caller: Caller, run: ExecutionRecord) -> models.Execution:
 def get_execution(caller: Asking, execution: str) -> models.ExecutionDetail:
     """One run with its steps and gates."""
     found = seen(caller, execution)
-    view = executions.view(caller.rt, found.id, caller.actor)
+    view = spent.with_spent(executions.view(caller.rt, found.id, caller.actor))
     return models.ExecutionDetail(
         **models.execution_fields(view.execution),
-        steps=[models.Step.of(each) for each in view.steps],
+        steps=[models.Step.of(each, view.spent) for each in view.steps],
         gates=[models.Gate.of(each, found.team) for each in view.gates],
         behind=list(view.ahead),
+        changes=[models.ParametersChanged.of(each) for each in view.changes],
     )
 
 
@@ -161,7 +164,8 @@ def explain_execution(caller: Asking, execution: str) -> models.Explanation:
 def get_execution_logs(caller: Asking, execution: str, step: str | None = None) -> models.Logs:
     """The tries of its steps, with what was sent and what came back, and its events; `step` narrows it."""
     run = seen(caller, execution)
-    return models.Logs.of(evidence.logs(caller.rt, caller.actor, run.id, step))
+    found = evidence.logs(caller.rt, caller.actor, run.id, step)
+    return models.Logs.of(found, spent.of_steps(found.execution, [each.step for each in found.steps]))
 
 
 @router.get("/{execution}/evidence", responses=documented(404))

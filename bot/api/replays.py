@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from bot.api import models
 from bot.api.caller import Caller
-from engine import authoring, catalog, executions, incidents, sight
+from bot.api.naming import named
+from engine import authoring, calling, catalog, executions, incidents, sight
 from engine.access import Action
 from storage.records import ExecutionRecord
 
@@ -63,7 +64,7 @@ def of_done(caller: Caller, asked: Asked, thing: str) -> Response | None:
     shown, headers = _shown(caller, asked, kind, name)
     if shown is None:
         return None
-    body = shown.model_dump_json(by_alias=True)
+    body = named(caller.rt, shown).model_dump_json(by_alias=True)
     must_be_allowed(caller, asked, body)
     return again(body, asked.shape.status, headers)
 
@@ -90,7 +91,8 @@ def _shown(caller: Caller, asked: Asked, kind: str, name: str) -> tuple[BaseMode
 
 def _of_run(caller: Caller, asked: Asked, run: ExecutionRecord) -> BaseModel | None:
     if asked.shape.model is models.Started:
-        return models.Started(how="started", execution=models.Execution.of(run))
+        warnings = calling.foreseen(caller.rt, run)
+        return models.Started(how="started", execution=models.Execution.of(run), warnings=warnings)
     if asked.shape.model is models.Gate:
         gates = executions.view(caller.rt, run.id).gates
         return models.Gate.of([each for each in gates if each.approval.path == asked.path["step"]][-1], run.team)

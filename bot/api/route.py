@@ -16,6 +16,7 @@ from starlette.types import Message
 
 from bot.api import problems
 from bot.api.caller import KEY_HEADER, MAX_KEY, House
+from bot.api.naming import named
 from bot.api.once import once
 from bot.api.problems import Refused
 from bot.api.replays import Shape
@@ -90,10 +91,13 @@ class Operation(APIRoute):
 
 
 def _threaded(endpoint: Callable[..., Any], looks: bool) -> Callable[..., Any]:
+    def act(*args: Any, **keys: Any) -> Any:
+        return named(keys["caller"].rt, endpoint(*args, **keys))
+
     @functools.wraps(endpoint)
     async def in_thread(*args: Any, **keys: Any) -> Any:
         house: House = keys["caller"].house
-        return await (house.in_thread if looks else house.changing)(endpoint, *args, **keys)
+        return await (house.in_thread if looks else house.changing)(act, *args, **keys)
 
     return in_thread
 

@@ -9,7 +9,7 @@ from bot.api.caller import Asking
 from bot.api.executions import STEERED, seen, told
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
-from engine import approvals, controls, executions, skipping
+from engine import approvals, controls, executions, skipping, spent
 from engine.access import Action
 from storage.states import Decision
 
@@ -19,15 +19,17 @@ router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route
 @router.get("", responses=documented(404))
 def list_steps(caller: Asking, execution: str) -> list[models.Step]:
     """Its steps, in order."""
-    view = executions.view(caller.rt, seen(caller, execution).id)
-    return [models.Step.of(each) for each in view.steps]
+    view = spent.with_spent(executions.view(caller.rt, seen(caller, execution).id))
+    return [models.Step.of(each, view.spent) for each in view.steps]
 
 
 @router.get("/{step}", responses=documented(404))
 def get_step(caller: Asking, execution: str, step: str) -> models.StepDetail:
     """One step with all its tries."""
-    found, tries = executions.step(caller.rt, seen(caller, execution).id, step)
-    return models.StepDetail(**models.step_fields(found), tries=[models.Attempt.of(each) for each in tries])
+    run = seen(caller, execution)
+    found, tries = executions.step(caller.rt, run.id, step)
+    took = spent.of_steps(run, [found])
+    return models.StepDetail(**models.step_fields(found, took), tries=[models.Attempt.of(each) for each in tries])
 
 
 @router.post("/{step}/retry", responses=STEERED, **needs(Action.RETRY))

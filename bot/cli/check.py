@@ -73,7 +73,9 @@ def _check_one(path: Path) -> list[Problem]:
     if path.name.startswith("_") and path.is_file():
         return []
     policy = access_file.read(path.parent / access_file.NAME)[0]
-    return check_file(path, partial(fillable.findings, policy=policy)) if policy else check_file(path)
+    if policy is None:
+        return check_file(path)
+    return check_file(path, partial(fillable.findings, policy=policy), partial(fillable.cautions, policy=policy))
 
 
 def _wrong_evidence(path: Path) -> list[str] | None:

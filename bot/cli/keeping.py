@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bot.cli import show
 from bot.cli.ask import Answer, Ask, Json
+from bot.cli.names import Names
 from bot.cli.options import Usage
 
 
@@ -19,7 +20,7 @@ def _synced(found: Json) -> Iterator[str]:
     for change in found["changes"]:
         yield f"{change['runbook']}@{change['version']}: {change['kind']}"
     if last := found["last"]:
-        yield f"The last change was read at {show.when(last['at'])} by {last['by']}:"
+        yield f"The last change was read at {show.when(last['at'])} by {Names(last)(last['by'])}:"
         yield from (f"  {each['runbook']}@{each['version']}: {each['kind']}" for each in last["changes"])
     yield from found["problems"]
     yield f"{len(found['changes'])} changed, {found['unchanged']} as before, {len(found['problems'])} problems"

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from bot.cli import show
 from bot.cli.ask import Answer, Ask, Json
+from bot.cli.names import Names
 from bot.grammar import ALIASES
 from engine.definition.words import did_you_mean
 
@@ -121,10 +122,12 @@ def can(ask: Ask) -> Answer:
 def _ruled(found: Json) -> Iterator[str]:
     thing = f" {found['thing']}" if found["thing"] else ""
     may = "may" if found["allowed"] else "may not"
-    yield f"{found['person']} {may} {found['verb']}{thing}. {found['rule'] or found['why']}"
+    names = Names(found)
+    said = names.in_sentence(found["rule"] or found["why"])
+    yield f"{names(found['person'])} {may} {found['verb']}{thing}. {said}"
     if found["role"]:
         yield f"  role: {found['role']}"
     if found["but"]:
         yield f"  but: {found['but']}"
     if found["ask"]:
-        yield f"  ask: {', '.join(found['ask'])}"
+        yield f"  ask: {', '.join(map(names, found['ask']))}"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from bot import preview
+from bot.changes import change_words
+from bot.cli.names import Names
+from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
-from bot.telling import told
+from bot.spent import parts_words, run_parts, step_took
+from bot.telling import DECIDED, told, with_names
 from engine.visible import visible_line
 
 Json = Any
@@ -64,25 +69,31 @@ def headline(run: Mapping[str, Json]) -> str:
 
 def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | None = None) -> list[str]:
     """A run with its steps and open gates; `steps` is how many of them there is room for."""
-    lines = [headline(run)]
+    lines, names = [headline(run)], Names(run)
     why = (run.get("error") or {}).get("message") or run.get("paused_reason")
     lines += [f"  {one_line(why)}"] if why else []
     lines += [f"  {offered(run)}"] if run.get("offered_to") and not ended(run) else []
+    lines += [f"  {line}" for line in changed(run)]
     shown, left = _fitting(run["steps"], steps)
     width = min(40, max((len(each["step"]) for each in shown), default=0))
-    lines += [f"  {_step(each, width, now)}" for each in shown]
+    lines += [f"  {_step(each, width, now, names, run['status'])}" for each in shown]
     lines += [f"  … and {left} more steps"] if left else []
     for gate in run.get("gates", []):
         if gate["status"] == "PENDING":
             lines += gate_lines(gate)
     if ended(run) and run.get("ended_at"):
-        lines.append(f"  took {duration(_ms(run['created_at'], run['ended_at']))}")
+        lines.append(f"  took {duration(_ms(run['created_at'], run['ended_at']))}{_spent(run)}")
     return lines
 
 
 def offered(run: Mapping[str, Json]) -> str:
     """That a run is offered to somebody who has not taken it over."""
-    return f"offered to {run['offered_to']}, who takes it over by `runbook takeover {run['id']}`"
+    return f"offered to {Names(run)(run['offered_to'])}, who takes it over by `runbook takeover {run['id']}`"
+
+
+def changed(run: Mapping[str, Json]) -> list[str]:
+    """How its parameters were changed and by whom, a line each time."""
+    return [f"changed: {change_words(each['changes'], Names(run)(each['by']))}" for each in run.get("changes", ())]
 
 
 def asks_again(run: Mapping[str, Json]) -> list[str]:
@@ -113,29 +124,50 @@ def _fitting(steps: list[Json], room: int | None) -> tuple[list[Json], int]:
     return [each for place, each in enumerate(steps) if place in kept], len(steps) - len(kept)
 
 
-def _step(step: Mapping[str, Json], width: int, now: float | None) -> str:
+def _spent(run: Mapping[str, Json]) -> str:
+    """What a run that has ended spent its time on, behind how long it took."""
+    started, ended_at = (_epoch_ms(run[at]) if run[at] else None for at in ("started_at", "ended_at"))
+    spent = (run[name] for name in ("running_ms", "waiting_ms", "paused_ms"))
+    told = parts_words(run_parts(_epoch_ms(run["created_at"]), started, ended_at, *spent), "running")
+    return f" ({told})" if told else ""
+
+
+def _took(step: Mapping[str, Json], now: float | None, run: str) -> str:
+    """How long a step took, or has taken up to `now`; what came since the answer goes to what it does now."""
+    if not step["started_at"]:
+        return ""
+    under_way = now is not None and step["status"] in ("RUNNING", "WAITING")
+    if not step["ended_at"] and not under_way:
+        return ""
+    end = _epoch_ms(step["ended_at"]) if step["ended_at"] else int((now or 0) * 1000)
+    whole = max(0, end - _epoch_ms(step["started_at"]))
+    if step.get("tried_ms") is None:
+        return duration(whole)
+    spent = [step["tried_ms"], step["waited_ms"], step["paused_ms"]]
+    now_at = 0 if step["status"] == "RUNNING" or step["kind"] in ("branch", "loop") else 2 if run == "PAUSED" else 1
+    spent[now_at] += max(0, whole - sum(spent)) if under_way else 0
+    return step_took(step["kind"], *spent)
+
+
+def _step(step: Mapping[str, Json], width: int, now: float | None, names: Names, run: str = "") -> str:
     status = str(step["status"])
     words = _STEP.get(status, status.lower())
     if step["kind"] == "approval" and status == "WAITING":
         words = "waiting for approval"
-    took = ""
-    if step["started_at"] and step["ended_at"]:
-        took = duration(_ms(step["started_at"], step["ended_at"]))
-    elif step["started_at"] and now is not None and status in ("RUNNING", "WAITING"):
-        took = duration(max(0, int(now * 1000) - _epoch_ms(step["started_at"])))
+    took = _took(step, now, run)
     tries = f"try {step['attempts']}" if step["attempts"] > 1 else ""
-    said = (step.get("error") or {}).get("message") or step.get("note") or ""
-    note = "; ".join(part for part in (said, _skip_wish(step)) if part)
+    said = (step.get("error") or {}).get("message") or names.noted(step.get("note") or "")
+    note = "; ".join(part for part in (said, _skip_wish(step, names)) if part)
     told_ = ", ".join(part for part in (words, tries, took) if part)
     return f"{SIGNS[status]} {step['step']:<{width}}  {told_}{f': {one_line(note)}' if note else ''}"
 
 
-def _skip_wish(step: Mapping[str, Json]) -> str:
+def _skip_wish(step: Mapping[str, Json], names: Names) -> str:
     wish = step.get("skip")
     if not wish or step["status"] not in (("BLOCKED",) if wish["agreed"] else _MAY_BE_SKIPPED):
         return ""
     asked = "to be skipped by {}" if wish["agreed"] else "asked by {} to be skipped"
-    return f"{asked.format(wish['by'])}: {wish['reason']}"
+    return f"{asked.format(names(wish['by']))}: {wish['reason']}"
 
 
 def gate_in_full(gate: Mapping[str, Json]) -> list[str]:
@@ -146,27 +178,36 @@ def gate_in_full(gate: Mapping[str, Json]) -> list[str]:
 
 def gate_lines(gate: Mapping[str, Json]) -> list[str]:
     """An open gate: what is asked, who may answer, what is missing, what will not be done, who rejected it before."""
-    among = f", among them {', '.join(gate['unmet'])}" if gate["unmet"] else ""
-    said = [f"{vote['person']} {'approved' if vote['decision'] == 'APPROVE' else 'rejected'}" for vote in gate["votes"]]
+    names = Names(gate)
+    may = names.in_sentence(gate["approvers"])
+    among = f", among them {names.in_sentence(', '.join(gate['unmet']))}" if gate["unmet"] else ""
+    said = _votes(gate["votes"], names)
     return [
         f"  {gate['step']} asks: {one_line(gate['message'])}",
-        f"    {gate['missing']} more needed{among}, by {gate['approvers']}, until {when(gate['expires_at'])}"
+        f"    {gate['missing']} more needed{among}, by {may}, until {when(gate['expires_at'])}"
         + (f" ({', '.join(said)})" if said else ""),
-        *(f"    not {each} either, who had a step of it skipped" for each in gate["barred"]),
-        *(f"    {step} is not done, or not again: {one_line(why)}" for step, why in preview.settled(gate["preview"])),
-        *(f"    rejected before by {_commented(vote)}" for vote in gate["rejected_before"]),
+        *(f"    not {names(each)} either, who had a step of it skipped" for each in gate["barred"]),
+        *(
+            f"    {step} is not done, or not again: {one_line(names.noted(why))}"
+            for step, why in preview.settled(gate["preview"])
+        ),
+        *(f"    rejected before by {_commented(vote, names)}" for vote in gate["rejected_before"]),
     ]
 
 
-def _commented(vote: Mapping[str, Json]) -> str:
-    comment = one_line(vote["comment"])
-    return f"{vote['person']}: {comment}" if comment else str(vote["person"])
+def _votes(votes: Iterable[Mapping[str, Json]], names: Names) -> list[str]:
+    return [f"{names(vote['person'])} {DECIDED[vote['decision']]}" for vote in votes]
+
+
+def _commented(vote: Mapping[str, Json], names: Names) -> str:
+    comment, who = one_line(vote["comment"]), names(vote["person"])
+    return f"{who}: {comment}" if comment else who
 
 
 def runs_lines(runs: Iterable[Mapping[str, Json]]) -> list[str]:
     lines = [
         f"{SIGNS[run['status']]} {run['id']:<9} {when(run['created_at'])}  {run['runbook']}@{run['version']}"
-        f"  {run_words(run)}  by {run['requester']}"
+        f"  {run_words(run)}  by {Names(run)(run['requester'])}"
         for run in runs
     ]
     return lines or ["No runs."]
@@ -203,8 +244,11 @@ def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> I
 
 
 def version_line(slug: str, version: Mapping[str, Json]) -> str:
-    by = version["author"] or "nobody known"
-    decided = f", decided by {version['decided_by']} {when(version['decided_at'])}" if version["decided_by"] else ""
+    names = Names(version)
+    by = names(version["author"]) or "nobody known"
+    decided = (
+        f", decided by {names(version['decided_by'])} {when(version['decided_at'])}" if version["decided_by"] else ""
+    )
     note = f": {one_line(version['note'])}" if version["note"] else ""
     made = when(version["created_at"])
     return f"{slug}@{version['number']}  {version['status'].lower()}  {made} by {by}{decided}{note}"
@@ -212,19 +256,22 @@ def version_line(slug: str, version: Mapping[str, Json]) -> str:
 
 def reason_lines(explained: Mapping[str, Json]) -> Iterator[str]:
     """Why a run is where it is."""
-    run = explained["execution"]
+    run, names = explained["execution"], Names(explained)
     for reason in explained["reasons"]:
         since = f" since {when(reason['since'])}" if reason["since"] else ""
         until = f", until {when(reason['until'])}" if reason["until"] else ""
         where = f"{reason['step']}: " if reason["step"] else ""
         said = f": {one_line(reason['message'])}" if reason["message"] else ""
-        yield f"{where}{reason['kind'].replace('_', ' ')}{since}{until}{said}"
+        votes = ", ".join(_votes(reason["facts"].get("votes", ()), names))
+        had = f" ({votes})" if votes else ""
+        yield f"{where}{reason['kind'].replace('_', ' ')}{since}{until}{had}{said}"
         if reason["verbs"]:
-            who = f" ({', '.join(reason['who'])})" if reason["who"] else ""
+            who = f" ({', '.join(map(names, reason['who']))})" if reason["who"] else ""
             step = f" {reason['step']}" if reason["step"] else ""
             yield f"  what can be done{who}: " + ", ".join(f"runbook {verb} {run}{step}" for verb in reason["verbs"])
     if explained["more"]:
         yield f"… and {explained['more']} more reasons"
+    yield from changed(explained)
 
 
 def log_lines(logs: Mapping[str, Json]) -> Iterator[str]:
@@ -232,7 +279,7 @@ def log_lines(logs: Mapping[str, Json]) -> Iterator[str]:
     for event in logs["events"]:
         yield event_line(event)
     for step in logs["steps"]:
-        yield _step(step, 0, None)
+        yield _step(step, 0, None, Names(logs))
         yield from (f"  {event_line(event)}" for event in step["events"])
         for attempt in step["tries"]:
             yield from try_lines(attempt)
@@ -249,25 +296,50 @@ def incident_lines(incident: Mapping[str, Json]) -> Iterator[str]:
 
 def story_lines(story: Mapping[str, Json]) -> Iterator[str]:
     """What happened in a channel, for whoever comes late."""
+    left: Counter[str] = Counter(story.get("left_out"))
     yield f"since {when(story['since'])}:"
+    yield from _if_any(more_words(left["runs"], "run", " before these"), "  ")
     yield from (f"  {line}" for line in runs_lines(story["runs"]))
-    for title, explained in (("open", story["open"]), ("failed", story["failures"])):
+    for title, explained, more in (("open", story["open"], "open"), ("failed", story["failures"], "failures")):
         for each in explained:
             yield f"{title}: {each['execution']}"
             yield from (f"  {line}" for line in reason_lines(each))
-    for deed in story["deeds"]:
-        yield f"{when(deed['at'])}  {deed['actor']}  {deed['action']}  {deed['thing']}"
+        yield from _if_any(more_words(left[more], f"more {title} run"))
+    yield from _if_any(more_words(left["deeds"], "act", " before these"))
+    yield from map(_deed, story["deeds"])
+
+
+def _if_any(line: str, indent: str = "") -> Iterator[str]:
+    if line:
+        yield f"{indent}{line}"
+
+
+def _deed(deed: Mapping[str, Json]) -> str:
+    """Who did what, one row of the audit."""
+    names = Names(deed)
+    detail = deed["detail"] if isinstance(deed["detail"], dict) else {}
+    kind, _, name = deed["thing"].partition(":")
+    what = "the incident" if kind == "incident" else name
+    step = f" ({detail['step']})" if detail.get("step") else ""
+    to = f" to {names(detail['to'])}" if detail.get("to") not in (None, "", deed["actor"]) else ""
+    changes = change_words(detail.get("changes") or ())
+    how = f" with {changes}" if changes else ""
+    why = f": {one_line(because)}" if (because := why_of(detail)) else ""
+    who = "the bot" if deed["actor"] == "system" else names(deed["actor"])
+    return f"{when(deed['at'])}  {who} {deed_words(deed['action'], detail)} {what}{step}{to}{how}{why}"
 
 
 def token_line(token: Mapping[str, Json]) -> str:
     state = "revoked" if token["revoked_at"] else f"until {when(token['expires_at'])}"
     used = f"last used {when(token['last_used_at'])}" if token["last_used_at"] else "never used"
-    return f"{token['id']}  {token['person']}  {','.join(token['scopes'])}  {state}  {used}  {one_line(token['name'])}"
+    who, scopes = Names(token)(token["person"]), ",".join(token["scopes"])
+    return f"{token['id']}  {who}  {scopes}  {state}  {used}  {one_line(token['name'])}"
 
 
 def event_line(event: Mapping[str, Json]) -> str:
     """One event behind its time."""
-    sentence = told(event["kind"], event["step"], event["actor"] or "", event["data"])
+    names = Names(event)
+    sentence = told(event["kind"], event["step"], names(event["actor"]), with_names(event["data"], names))
     return f"{when(event['at'], seconds=True)}  {one_line(sentence)}"
 
 

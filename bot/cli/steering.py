@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bot.cli import show
 from bot.cli.ask import Answer, Ask, Json
+from bot.cli.names import Names
 from bot.cli.options import Usage
 from bot.grammar import CHOICES
 from engine.definition import parameters
@@ -29,8 +30,9 @@ def run(ask: Ask) -> Answer:
             body |= {"reuse_within_ms": ask.time_ms(word)} if word == "reuse_within" else {}
     body["parameters"] = parameters.coerce(schema, given)
     begun = ask.api.post(f"runbooks/{slug}/execute", body)
-    new = begun["execution"]
-    return Answer(begun, [f"{_STARTED[begun['how']]} {new['id']} ({new['runbook']}@{new['version']})."], new["id"])
+    new, names = begun["execution"], Names(begun)
+    said = f"{_STARTED[begun['how']]} {new['id']} ({new['runbook']}@{new['version']})."
+    return Answer(begun, [said, *(f"  ! {names.in_sentence(each)}" for each in begun.get("warnings", ()))], new["id"])
 
 
 def _as_given(schema: Json, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
@@ -71,7 +73,7 @@ def hand_over(ask: Ask) -> Answer:
     if len(rest) != 1:
         raise ask.wrong("Say to whom.")
     done = ask.api.post(f"executions/{found}/handover", {"to": ask.user(rest[0]), "reason": ask.option("reason")})
-    whose = show.offered(done) if done["offered_to"] else f"it is {done['owner']}'s"
+    whose = show.offered(done) if done["offered_to"] else f"it is {Names(done)(done['owner'])}'s"
     return Answer(done, [show.headline(done), f"  {whose}"], done["id"])
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot import preview
+from bot.changes import change_words
 from bot.page.picture import Drawing, drawings
 from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Timeline, timeline
@@ -17,9 +18,17 @@ from bot.slack.views.gate import barred_words
 from bot.slack.views.parts import Person, by_name
 from bot.slack.views.steps import folded, note_of, ordered, step_title
 from bot.slack.views.text import duration
-from bot.slack.views.words import approver_words, error_field, execution_words, gate_words, step_words
-from bot.telling import told
-from engine import events, executions, people
+from bot.slack.views.words import (
+    approver_words,
+    error_field,
+    execution_words,
+    gate_words,
+    spent_words,
+    step_took,
+    step_words,
+)
+from bot.telling import told, with_names
+from engine import events, executions, people, spent
 from engine.access import Actor
 from engine.executions import ExecutionView, GateView
 from engine.runtime import Runtime
@@ -161,7 +170,7 @@ class Names:
 
 def story(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Story:
     """Read a run, for this person where one is named. Raises `NotFound`."""
-    view = executions.view(rt, execution_id, actor)
+    view = spent.with_spent(executions.view(rt, execution_id, actor))
     run, names = view.execution, Names(rt)
     everything = ordered(view.steps)
     shown, _ = folded(everything, MAX_STEPS)
@@ -217,17 +226,19 @@ def _facts(view: ExecutionView, names: Names) -> Iterable[tuple[str, str | Momen
         yield "Channel", f"#{channel}"
     if run.replay_of:
         yield "Replays", run.replay_of
+    for each in view.changes:
+        yield "Parameters changed", change_words(each.changes, names(each.by))
     yield "Asked for at", moment(run.created_at)
     if run.ended_at is not None:
         yield "Ended at", moment(run.ended_at)
-        yield "Took", duration(run.ended_at - run.created_at)
+        told = spent_words(run)
+        yield "Took", duration(run.ended_at - run.created_at) + (f" ({told})" if told else "")
     for word, ms in (("Waiting", run.waiting_ms), ("Paused", run.paused_ms)):
         if ms >= 1000:
             yield f"{word} for", duration(ms)
 
 
 def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRecord], names: Names) -> StepStory:
-    took = duration(step.ended_at - step.started_at) if step.ended_at and step.started_at else ""
     return StepStory(
         path=step.path,
         title=step_title(view.runbook, step),
@@ -236,7 +247,7 @@ def _step(view: ExecutionView, step: StepRunRecord, attempts: Sequence[AttemptRe
         words=step_words(step, run_ended=view.execution.status.ended)[1],
         note=names.noted(note_of(step)),
         outputs=_pretty(step.outputs) if step.outputs else "",
-        took=took,
+        took=step_took(view, step),
         tried=step.attempts,
         tries=tuple(_try(each) for each in attempts),
     )
@@ -305,17 +316,8 @@ def _gate(gate: GateView, names: Names) -> GateStory:
 
 
 def _happening(event: EventRecord, names: Names) -> Happening:
-    said = told(event.kind, event.path, names(event.actor), _with_names(event.data, names))
+    said = told(event.kind, event.path, names(event.actor), with_names(event.data, names))
     return Happening(event.seq, moment(event.at), said)
-
-
-def _with_names(data: Json, names: Names) -> Json:
-    """The facts of an event with people by name."""
-    if not isinstance(data, dict):
-        return data
-    named = {key: names(data[key]) for key in ("to", "was", "by") if isinstance(data.get(key), str)}
-    voided = {"void": [names(each) for each in data["void"]]} if isinstance(data.get("void"), list) else {}
-    return {**data, **named, **voided}
 
 
 def _pretty(value: Json) -> str:

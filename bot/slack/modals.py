@@ -100,7 +100,7 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
         desk.directory.refresh_groups()
         name = running.must_be_heard(desk, place)
         about = replace(ref, channel=channel, channel_name=ref.channel_name or name)
-        reply.privately(running.started(running.start(desk, actor, about, values, reason), channel))
+        reply.privately(running.started(desk, running.start(desk, actor, about, values, reason), channel))
 
     return Submission({}, place, work)
 

@@ -11,7 +11,7 @@ from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.poster import UPLOAD, Mark, NotNow, Poster
 from bot.slack.views.timeline import alt_text, timeline, worth_drawing
-from engine import events, projection
+from engine import events, projection, spent
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
 
@@ -44,6 +44,7 @@ class Pictures:
         """
         if not self.wanted(view, seq):
             return
+        view = spent.with_spent(view)
         run, picture = view.execution.id, self._drawn(view)
         try:
             if picture:

@@ -18,8 +18,8 @@ from bot.slack.ids import RunForm
 from bot.slack.reply import Place
 from bot.slack.views import fields, form
 from bot.slack.views.parts import Message, said
-from bot.slack.views.text import code, person, when
-from engine import accepting, drafts, executions, incidents
+from bot.slack.views.text import code, inline, person, when
+from engine import accepting, calling, drafts, executions, incidents
 from engine.accepting import Wanted
 from engine.access import Actor
 from engine.conversations import Unasked
@@ -61,7 +61,7 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
     if form.wants_reason(runbook, ref) and not reason and place.trigger_id is not None:
         open_form(desk, place, runbook, ref, {**filled, **typed}, reason, {})
         return None
-    return started(start(desk, actor, ref, values, reason), place.channel)
+    return started(desk, start(desk, actor, ref, values, reason), place.channel)
 
 
 def prefilled(desk: Desk, runbook: Runbook, channel: str) -> dict[str, Any]:
@@ -155,8 +155,11 @@ def permalink(desk: Desk, channel: str, ts: str) -> str:
         return ""
 
 
-def started(accepted: Accepted, channel: str) -> Message:
-    """The word that a run was accepted, whose card follows; or that the very same run is open already."""
+def started(desk: Desk, accepted: Accepted, channel: str) -> Message:
+    """The word that a run was accepted, whose card follows; or that the very same run is open already.
+
+    Gates that cannot pass as things stand are warned of.
+    """
     execution = accepted.execution
     what = f"{code(execution.id)} ({code(f'{execution.slug}@{execution.number}')})"
     if accepted.how == "open":
@@ -166,7 +169,8 @@ def started(accepted: Accepted, channel: str) -> Message:
         more = f"it succeeded {when(execution.ended_at)}, and the same was asked for again"
         return said(f"Nothing was started: {what} is taken instead; {more}.")
     where = " Its card is in this channel." if channel else ""
-    return said(f"Started {what}.{where}")
+    warned = [f"⚠️ {inline(each, 500)}" for each in calling.foreseen(desk.rt, execution)]
+    return said("\n".join([f"Started {what}.{where}", *warned]))
 
 
 def as_given(runbook: Runbook, options: Mapping[str, str]) -> tuple[dict[str, str], str]:

@@ -15,7 +15,7 @@ from bot.slack.pictures import Pictures
 from bot.slack.poster import UNSURE, Draw, LeaseLost, Mark, NotNow, Poster
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
-from engine import events, projection, speaking
+from engine import events, projection, speaking, spent
 from engine.executions import ExecutionView
 from engine.runtime import Runtime
 from storage.records import CardRecord, EventRecord
@@ -129,7 +129,8 @@ class Threads:
         """The summary."""
         key = f"event:{event.seq}"
         if self._posted(card, key) is None:
-            end_ts = self._poster.post(card.channel, _same(said(thread.ended(event, view))), _mark(view, key), ts)
+            summary = said(thread.ended(event, spent.with_spent(view)))
+            end_ts = self._poster.post(card.channel, _same(summary), _mark(view, key), ts)
             projection.add_post(self._rt, card.execution_id, key, card.channel, end_ts)
             projection.settle_post(self._rt, card.execution_id, key)
 

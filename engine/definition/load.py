@@ -55,8 +55,15 @@ Rule = Callable[[Runbook], Iterable[Finding]]
 """What else may be wrong with a runbook that is right by itself."""
 
 
-def examine(source: bytes, file: str, also: Rule = lambda _: ()) -> Examined:
-    """As `load`, with the warnings, and with the problems returned rather than raised."""
+def _nothing(_: Runbook) -> Iterable[Finding]:
+    return ()
+
+
+def examine(source: bytes, file: str, also: Rule = _nothing, warned: Rule = _nothing) -> Examined:
+    """As `load`, with the warnings, and with the problems returned rather than raised.
+
+    `also` finds more that is wrong, `warned` more that deserves a second look.
+    """
     parsed = read(source, file)
     problems = list(parsed.problems)
     if isinstance(parsed.data, dict) or not problems:
@@ -66,10 +73,10 @@ def examine(source: bytes, file: str, also: Rule = lambda _: ()) -> Examined:
     runbook = build(parsed.data)
     if more := list(_located(parsed, also(runbook))):
         return Examined(None, tuple(_tidy(more)))
-    return Examined(runbook, (), tuple(_located(parsed, lint.findings(runbook), "warning")))
+    return Examined(runbook, (), tuple(_located(parsed, [*lint.findings(runbook), *warned(runbook)], "warning")))
 
 
-def check_file(path: FilePath, also: Rule = lambda _: ()) -> list[Problem]:
+def check_file(path: FilePath, also: Rule = _nothing, warned: Rule = _nothing) -> list[Problem]:
     """Errors and warnings of the file at `path`, for `runbook check`; empty when all is well. Raises nothing."""
     file = str(path)
     try:
@@ -81,7 +88,7 @@ def check_file(path: FilePath, also: Rule = lambda _: ()) -> list[Problem]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return [Problem(file, 1, 1, f"the file cannot be read: {reason}")]
-    examined = examine(source, file, also)
+    examined = examine(source, file, also, warned)
     return [*examined.problems, *examined.warnings]
 
 

@@ -12,6 +12,7 @@ from engine.definition import gates
 from engine.definition.kinds import KINDS, render_known, render_with
 from engine.definition.model import Runbook, Step
 from engine.redaction import Redact
+from engine.roles import KINDS_OF_APPROVERS
 from engine.steps.outcome import Opened, Outcome
 
 Json = Any
@@ -30,7 +31,7 @@ def run(
     plan = [_planned(each, step, runbook, visible, settled) for each in gates.shown_by(runbook, step)]
     return Opened(
         min_approvals=with_["min_approvals"],
-        approvers={kind: list(approvers.get(kind, ())) for kind in ("roles", "users", "groups", "minima")},
+        approvers={kind: list(approvers.get(kind, ())) for kind in KINDS_OF_APPROVERS},
         message=str(redact(with_["message"])),
         preview=_kept([redact(each) for each in plan]),
         plan_digest=_digest([with_["message"], plan]),

@@ -204,7 +204,7 @@ def test_a_vote_in_a_terminal_is_for_what_was_shown(shell: Shell) -> None:
     os.write(terminal.fd, b"y\n")
     terminal.shows("is not what you were shown")
     assert terminal.ended() == 3
-    assert "restart is not done, or not again: skipped by U0CAROL01: no need" in shell.said(CAROL, "status", run)
+    assert "restart is not done, or not again: skipped by carol: no need" in shell.said(CAROL, "status", run)
     terminal = Terminal(shell, ALICE, "approve", run)
     terminal.shows("Approve this? [y/N]")
     os.write(terminal.fd, b"y\n")

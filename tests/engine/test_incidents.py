@@ -300,3 +300,27 @@ def test_a_latecomer_gets_the_story(house: House, target: Target) -> None:
     assert catchup.catch_up(house.rt, OSCAR, "C0CALM001").runs == ()
     elsewhere = catchup.catch_up(house.rt, OSCAR, "C0QUIET01")
     assert (elsewhere.incident, elsewhere.runs, elsewhere.deeds) == (None, (), ())
+
+
+def test_the_story_counts_what_it_leaves_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs, open ones, failed ones and acts: an open run that is older than all that are listed is explained too."""
+    monkeypatch.setattr(catchup, "MOST_RUNS", 3)
+    monkeypatch.setattr(catchup, "MOST_EXPLAINED", 2)
+    monkeypatch.setattr(catchup, "MOST_FAILURES", 1)
+    monkeypatch.setattr(catchup, "MOST_DEEDS", 2)
+    opened(house)
+    made = []
+    for number in range(7):
+        made.append(run(house, service="web", count=number).id)
+        house.clock.tick(MINUTE)
+    for each in made[2:]:
+        controls.cancel(house.rt, CAROL, each, "enough")
+        house.advance(each)
+    story = catchup.catch_up(house.rt, OSCAR, HERE["channel"])
+    assert [each.id for each in story.runs] == made[4:]
+    assert [each.execution.id for each in story.open] == made[:2]
+    assert story.left_out == catchup.LeftOut(runs=4, open=0, failures=0, deeds=1 + 2 * 3 - 2)
+    later = [run(house, service="web", count=number).id for number in (8, 9)]
+    story = catchup.catch_up(house.rt, OSCAR, HERE["channel"])
+    assert {each.execution.id for each in story.open} == set(later)
+    assert (story.left_out.open, story.more) == (2, True)

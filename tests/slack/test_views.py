@@ -28,8 +28,9 @@ from engine.access import Gate, Verdict
 from engine.approvals import Waiting
 from engine.calling import Calling
 from engine.can import Ruling
-from engine.catchup import Story
+from engine.catchup import LeftOut, Story
 from engine.chain import Trouble, Verified
+from engine.changes import Changed
 from engine.definition.model import Step
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
 from engine.evidence import RunLog, StepLog
@@ -95,7 +96,9 @@ def all_views(text: str) -> list[Message]:
     whole = view(
         (odd, ended), (open_gate, shut), reason=text, parameters={text: text}, error=error, requester=text, slug=text
     )
-    whole = replace(whole, runbook=runbook(name=text, description=text))
+    changes = ({"name": text, "old": text, "new": [text]},) * 9
+    changed = (Changed(text, AT, changes),) * 5
+    whole = replace(whole, runbook=runbook(name=text, description=text), changes=changed)
     shown = version(slug=name, author_email=text, note=text, source_commit=text)
     listed = runbook_record(slug=name, name=text, description=text, team=text, tags=(text,), risk=text)
     schema = {"type": "object", "properties": {text: {"type": "string", "description": text, "enum": [text or "x"]}}}
@@ -186,12 +189,13 @@ def words_of_the_channel(text: str, name: str) -> list[Message]:
     facts = filled(FACTS, text)
     reasons = [Reason(kind, name, AT, AT, text, (text, "U0ALICE01"), ("retry", "skip"), facts) for kind in why.KINDS]
     run = execution(slug=name, requester=text, owner=text)
-    told = Explanation(run, tuple(reasons), 3)
+    changes = ({"name": text, "old": text, "new": [text]},) * 9
+    told = Explanation(run, tuple(reasons), 3, (Changed(text, AT, changes),) * 5)
     case = make(IncidentRecord, channel="C0INC0001", channel_name=text, title=text, severity=text, fields={name: text},
                 opened_at=AT, opened_by=text, closed_at=AT + 9, closed_by=text, close_reason=text)  # fmt: skip
-    detail = {"reason": text, "step": text, "to": text}
+    detail = {"reason": text, "step": text, "to": text, "changes": list(changes)}
     rows = tuple(AuditRecord(n, AT, text, text, f"execution:{text}", Severity.INFO, detail) for n in range(30))
-    past = Story(case, AT, (run,) * 40, True, (told,) * 3, (told,) * 3, rows)
+    past = Story(case, AT, (run,) * 40, True, (told,) * 3, (told,) * 3, rows, LeftOut(900, 900, 900, 900))
     ruling = Ruling(text, text, text, Verdict(False, text, text, text, (text,)), text)
     return [
         why.why_view(told, "/runbook"),

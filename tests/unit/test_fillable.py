@@ -80,3 +80,35 @@ def test_without_an_access_file_only_the_runbook_counts(tmp_path: Path) -> None:
     assert problems(tmp_path, gate, access="platform_admins: 5\n") == []
     (tmp_path / "_access.yaml").unlink()
     assert check._check_one(tmp_path / "x.yaml") == []
+
+
+NOBODY_ELSE = "and nobody decides about a run that they asked for: one that {} asks for could not go on"
+
+
+@pytest.mark.parametrize(
+    ("gate", "told"),
+    [
+        ("{approvers: {roles: [platform_admin]}}", []),
+        (
+            "{approvers: {roles: [platform_admin], minima: [{user: U0CAROL01}]}}",
+            [f"this minimum needs U0CAROL01, {NOBODY_ELSE.format('U0CAROL01')}"],
+        ),
+        (
+            "{approvers: {roles: [platform_admin]}, min_approvals: 2}",
+            [f"all 2 who may approve have to, {NOBODY_ELSE.format('U0ALICE01 or U0ERIN001')}"],
+        ),
+        ("{approvers: {users: [U0BOB0001]}}", [f"only U0BOB0001 may approve, {NOBODY_ELSE.format('U0BOB0001')}"]),
+        (
+            "{approvers: {roles: [platform_admin], minima: [{role: team_admin}]}}",
+            [f"this minimum needs U0BOB0001, {NOBODY_ELSE.format('U0BOB0001')}"],
+        ),
+        ("{approvers: {users: [U0BOB0001]}, allow_self: true}", []),
+        ("{approvers: {users: [U0DAVE001]}}", []),
+        ("{approvers: {groups: [dba], minima: [{group: dba}]}}", []),
+    ],
+)
+def test_a_gate_that_needs_who_may_ask_is_warned_of(tmp_path: Path, gate: str, told: list[str]) -> None:
+    """What the files show: who is needed, and that they may run it; Dave may not run what is a team's."""
+    assert problems(tmp_path, gate) == []
+    found = [each.message for each in check._check_one(tmp_path / "x.yaml") if each.severity == "warning"]
+    assert [each.removeprefix("step `ok`: ") for each in found if "`allow_self`" not in each] == told

@@ -1,6 +1,7 @@
 """What the API says and takes, as data."""
 
 from bot.api.models.base import Cancel, Page, Why, ms
+from bot.api.models.changes import ParametersChanged
 from bot.api.models.executions import (
     Agree,
     Attempt,
@@ -76,6 +77,7 @@ __all__ = [
     "Logs",
     "NewIncident",
     "Page",
+    "ParametersChanged",
     "Replay",
     "Resolve",
     "Retry",

@@ -31,7 +31,7 @@ def ms(time: datetime | None) -> int | None:
 
 def fields_of(model: type[BaseModel], record: object, **more: Any) -> dict[str, Any]:
     """A model's fields: those in `more`, and all others by their name in the record; times are made of milliseconds."""
-    found = {name: getattr(record, name) for name in model.model_fields if name not in more}
+    found = {name: getattr(record, name) for name in model.model_fields if name not in more and name != "people"}
     times = {name: moment(at) for name, at in found.items() if name.endswith("_at") and at is not None}
     return {**found, **times, **more}
 
@@ -43,6 +43,14 @@ def _plain(value: Any) -> Any:
 
 
 Values = Annotated[dict[str, Any], AfterValidator(_plain), Field(description="Values by the parameter's name.")]
+
+
+class Named(BaseModel):
+    """What names people: their ids stand where they are, and beside them what they are called."""
+
+    people: dict[str, str] = Field(
+        default_factory=dict, description="Names of the people in it by their ids, where known."
+    )
 
 
 class Asked(BaseModel):

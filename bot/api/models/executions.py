@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, Why, fields_of, moment
+from bot.api.models.base import Asked, Json, Named, Number, Reason, Text, Values, Why, fields_of, moment
+from bot.api.models.changes import ParametersChanged
 from engine import decide
 from engine.decide import HELD_GATE
 from engine.evidence import RunLog, StepLog
 from engine.executions import GateView
 from engine.explain import Explanation as Explained
 from engine.roles import describe_approvers
+from engine.spent import Spent
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, StepStatus
 
 
-class Execution(BaseModel):
+class Execution(Named):
     """One run of one version. `ending` is the result that is certain while the rest still finishes."""
 
     id: str
@@ -89,7 +92,11 @@ class Skip(BaseModel):
 
 
 class Step(BaseModel):
-    """A step in an execution. `step` is its path, as the card writes it: `restart`, `each[3].check`."""
+    """A step in an execution. `step` is its path, as the card writes it: `restart`, `each[3].check`.
+
+    `tried_ms` is how long its tries took, `waited_ms` what lay between them and `paused_ms` the run's pauses; null
+    before it begins, and for what an earlier run did.
+    """
 
     step: str
     id: str
@@ -104,15 +111,20 @@ class Step(BaseModel):
     due_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    tried_ms: int | None
+    waited_ms: int | None
+    paused_ms: int | None
 
     @staticmethod
-    def of(record: StepRunRecord) -> Step:
-        return Step(**step_fields(record))
+    def of(record: StepRunRecord, spent: Mapping[int, Spent]) -> Step:
+        return Step(**step_fields(record, spent))
 
 
-def step_fields(record: StepRunRecord) -> dict[str, Any]:
+def step_fields(record: StepRunRecord, spent: Mapping[int, Spent]) -> dict[str, Any]:
     error = {key: value for key, value in (record.error or {}).items() if key != HELD_GATE} or None
-    return fields_of(Step, record, step=record.path, id=record.step_id, skip=Skip.of(record.skip), error=error)
+    took = spent.get(record.id)
+    times = {f"{name}_ms": getattr(took, name) if took else None for name in ("tried", "waited", "paused")}
+    return fields_of(Step, record, step=record.path, id=record.step_id, skip=Skip.of(record.skip), error=error, **times)
 
 
 class Attempt(BaseModel):
@@ -151,7 +163,7 @@ class Vote(BaseModel):
         return Vote(**fields_of(Vote, record, at=moment(record.at)))
 
 
-class Gate(BaseModel):
+class Gate(Named):
     """What a run waits for people to decide. Send `digest` along with a vote to decide about exactly what was shown.
 
     `missing` is how many more approvals it needs; `unmet` says which of its minima nobody meets yet. `barred` are those
@@ -189,11 +201,15 @@ class Gate(BaseModel):
 
 
 class ExecutionDetail(Execution):
-    """A run with its steps and gates; `behind` are the runs that hold the slots it waits for."""
+    """A run with its steps and gates; `behind` are the runs that hold the slots it waits for.
+
+    `changes` are the changes of its parameters, in order.
+    """
 
     steps: list[Step]
     gates: list[Gate]
     behind: list[str]
+    changes: list[ParametersChanged]
 
 
 class About(Asked):
@@ -229,11 +245,15 @@ class Start(Execute):
     runbook: Annotated[str, Field(max_length=200)]
 
 
-class Started(BaseModel):
-    """What came of asking: `how` is started, open (the same run is under way) or reused (it ended lately)."""
+class Started(Named):
+    """What came of asking: `how` is started, open (the same run is under way) or reused (it ended lately).
+
+    `warnings` are sentences about what will hold up a run that was started, such as a gate that nobody can pass.
+    """
 
     how: Literal["started", "open", "reused"]
     execution: Execution
+    warnings: list[str]
 
 
 class Replay(Why):
@@ -302,13 +322,17 @@ class Cause(BaseModel):
     facts: Json
 
 
-class Explanation(BaseModel):
-    """Why a run is where it is, the most telling reason first; `more` are left out."""
+class Explanation(Named):
+    """Why a run is where it is, the most telling reason first; `more` are left out.
+
+    `changes` are the changes of its parameters, in order.
+    """
 
     execution: str
     status: ExecutionStatus
     reasons: list[Cause]
     more: int
+    changes: list[ParametersChanged]
 
     @staticmethod
     def of(found: Explained) -> Explanation:
@@ -320,11 +344,11 @@ class Explanation(BaseModel):
             )
             for each in found.reasons
         ]  # fmt: skip
-        run = found.execution
-        return Explanation(execution=run.id, status=run.status, reasons=reasons, more=found.more)
+        run, changes = found.execution, [ParametersChanged.of(each) for each in found.changes]
+        return Explanation(execution=run.id, status=run.status, reasons=reasons, more=found.more, changes=changes)
 
 
-class Event(BaseModel):
+class Event(Named):
     """Something that happened in a run. `seq` counts from 1 without gaps."""
 
     seq: int
@@ -345,12 +369,12 @@ class StepLogged(StepDetail):
     events: list[Event]
 
     @staticmethod
-    def of_log(log: StepLog) -> StepLogged:
+    def of_log(log: StepLog, spent: Mapping[int, Spent]) -> StepLogged:
         tries = [Attempt.of(each) for each in log.attempts]
-        return StepLogged(**step_fields(log.step), tries=tries, events=[Event.of(each) for each in log.events])
+        return StepLogged(**step_fields(log.step, spent), tries=tries, events=[Event.of(each) for each in log.events])
 
 
-class Logs(BaseModel):
+class Logs(Named):
     """What is on record of a run's steps; `events` are those that name no step."""
 
     execution: str
@@ -358,6 +382,6 @@ class Logs(BaseModel):
     events: list[Event]
 
     @staticmethod
-    def of(log: RunLog) -> Logs:
-        steps = [StepLogged.of_log(each) for each in log.steps]
+    def of(log: RunLog, spent: Mapping[int, Spent]) -> Logs:
+        steps = [StepLogged.of_log(each, spent) for each in log.steps]
         return Logs(execution=log.execution.id, steps=steps, events=[Event.of(each) for each in log.events])

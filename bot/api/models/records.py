@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from bot.api.models.base import Asked, Json, Text, fields_of, moment
+from bot.api.models.base import Asked, Json, Named, Text, fields_of, moment
 from bot.api.models.executions import Execution, Explanation
 from engine.catchup import Story as Told
 from engine.chain import Verified
@@ -19,7 +19,7 @@ Short = Annotated[str, Field(max_length=300)]
 Facts = Annotated[dict[str, Annotated[str, Field(max_length=1000)]], Field(max_length=50)]
 
 
-class Token(BaseModel):
+class Token(Named):
     """A token without its secret. `person` is who it acts as."""
 
     id: str
@@ -38,7 +38,7 @@ class Token(BaseModel):
         return Token(**fields_of(Token, record, person=record.user_id, scopes=sorted(record.scopes)))
 
 
-class AuditRow(BaseModel):
+class AuditRow(Named):
     """Who did what. `seq` and `hash` are its place in the chain, null until it is sealed."""
 
     id: int
@@ -116,7 +116,16 @@ class EditedIncident(Asked):
     facts: Annotated[Facts, Field(alias="fields", default_factory=dict)]
 
 
-class Story(BaseModel):
+class LeftOut(BaseModel):
+    """How many of each the story leaves out: runs, runs under way, runs that failed, and deeds."""
+
+    runs: int
+    open: int
+    failures: int
+    deeds: int
+
+
+class Story(Named):
     """What happened in a channel since then. `open` and `failures` explain the runs that matter now."""
 
     since: datetime
@@ -125,6 +134,7 @@ class Story(BaseModel):
     open: list[Explanation]
     failures: list[Explanation]
     deeds: list[AuditRow]
+    left_out: LeftOut
 
     @staticmethod
     def of(told: Told, hidden: Collection[str]) -> Story:
@@ -137,10 +147,11 @@ class Story(BaseModel):
             open=[Explanation.of(each) for each in told.open if each.execution.id not in hidden],
             failures=[Explanation.of(each) for each in told.failures if each.execution.id not in hidden],
             deeds=[AuditRow.of(each) for each in told.deeds if each.thing not in things],
+            left_out=LeftOut(**fields_of(LeftOut, told.left_out)),
         )
 
 
-class Ruling(BaseModel):
+class Ruling(Named):
     """Whether somebody may do something, by which rule, and whom to ask where they may not."""
 
     person: str

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from bot.api.models.base import Asked, Json, Number, Reason, Text, Values, fields_of
+from bot.api.models.base import Asked, Json, Named, Number, Reason, Text, Values, fields_of
 from bot.api.models.executions import Execution
 from storage.records import RunbookRecord, VersionRecord
 from storage.states import VersionStatus
@@ -37,7 +37,7 @@ def runbook_fields(record: RunbookRecord) -> dict[str, Any]:
     return fields_of(Runbook, record, **renamed)
 
 
-class Version(BaseModel):
+class Version(Named):
     """One immutable version of a runbook. `author` and `decided_by` are Slack user ids."""
 
     number: int
@@ -133,7 +133,7 @@ class SyncChange(BaseModel):
     version: int
 
 
-class LastChange(BaseModel):
+class LastChange(Named):
     """The last reading that changed something. `by` is who asked for it, or system for the watch over the folder."""
 
     at: datetime

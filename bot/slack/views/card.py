@@ -12,7 +12,7 @@ from bot.slack.views import gate as gates
 from bot.slack.views import possible, steps
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
 from bot.slack.views.text import ago, as_json, code, duration, escape, inline, is_permalink, link, person, when
-from bot.slack.views.words import error_field, execution_words, spent_words
+from bot.slack.views.words import error_field, execution_words, last_changes, spent_words
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
@@ -181,7 +181,7 @@ def _small_print(view: ExecutionView) -> list[str]:
         named = _in_order(execution.parameters, view.runbook)
         pairs = " ".join(f"{name}={as_json(execution.parameters[name], 60)}" for name in named)
         parts.append(code(pairs, 400))
-    return parts
+    return [*parts, *last_changes(view.changes)]
 
 
 def _next_gate(view: ExecutionView) -> str:

@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
+from bot.deeds import deed_words, more_words, why_of
 from bot.slack.ids import Action, ChannelRef
 from bot.slack.views.lists import run_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section, sections, within
 from bot.slack.views.text import code, duration, inline, person, when
 from bot.slack.views.why import fact, reason_line
+from bot.slack.views.words import changed_here
 from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
 
 if TYPE_CHECKING:
     from engine.catchup import Story
 
-_RUNS, _KEPT = 15, 140
-"""Runs that are shown, and characters of a reason that a button carries, each of which may take twelve there."""
-_DEEDS = {
-    "execution.start": "started",
-    "execution.pause": "paused",
-    "execution.resume": "resumed",
-    "execution.cancel": "cancelled",
-    "execution.offer": "offered",
-    "execution.handover": "took over",
-    "execution.evidence": "took the evidence of",
-    "step.retry": "retried a step of",
-    "step.skip": "asked to skip a step of",
-    "step.skip_agree": "agreed to skip a step of",
-    "step.resolve": "settled a step of",
-    "approval.vote": "voted on",
-    "approval.withdraw": "took a vote back on",
-    "approval.change": "changed what is asked at a gate of",
-    "gate.bypassed": "kept a step from passing a gate of",
-    "approval.expire": "let a gate run out in",
-    "incident.open": "opened",
-    "incident.set": "changed",
-    "incident.close": "closed",
-}
+_RUNS, _ACTS, _KEPT = 15, 12, 140
+"""Runs and acts that are shown, and characters of a reason that a button carries, each of which may take twelve there.
+"""
 
 
 def incident_view(incident: IncidentRecord | None, command: str) -> Message:
@@ -95,28 +78,61 @@ def closed_view(incident: IncidentRecord, running: Sequence[ExecutionRecord]) ->
 def catchup_view(story: Story, command: str) -> Message:
     """The whole story in one message that fits Slack's limits."""
     blocks = _about(story.incident) if story.incident else [header("The last 24 hours here")]
-    for title, lines, room in _chapters(story):
-        blocks += sections([f"*{title}*", *within(lines, room)] if lines else [f"*{title}:* nothing."])
+    for chapter in _chapters(story):
+        told = chapter.told()
+        blocks += sections([f"*{chapter.title}*", *told] if told else [f"*{chapter.title}:* nothing."])
     hint = (
         f"{code(f'{command} why RUN')} says more of one run, {code(f'{command} logs RUN')} what was sent and came back."
     )
     return message("What happened here", [*blocks, context(hint)])
 
 
-def _chapters(story: Story) -> list[tuple[str, list[str], int]]:
-    """The parts of the story: title, lines, and how many characters those may take, of the 13,000 that Slack takes."""
-    waiting = [(told.execution, each) for told in story.open for each in told.reasons]
+@dataclass(frozen=True, slots=True)
+class _Chapter:
+    """A part of the story. Its lines may take `room` characters; what was left out before or behind them is said."""
+
+    title: str
+    lines: list[str]
+    room: int
+    before: str = ""
+    behind: str = ""
+
+    def told(self) -> list[str]:
+        lines = [*([self.before] if self.before else []), *within(self.lines, self.room)]
+        return lines + ([self.behind] if self.behind else [])
+
+
+def _chapters(story: Story) -> list[_Chapter]:
+    """The parts of the story, in the 13,000 characters that Slack takes."""
+    left = story.left_out
     failed = [(told.execution, each) for told in story.failures for each in told.reasons[:1]]
-    shown = story.runs[-_RUNS:]
-    left = len(story.runs) - len(shown)
-    more = [f"… {'more than ' if story.more else ''}{left} before these"] if left or story.more else []
+    shown, deeds = story.runs[-_RUNS:], story.deeds[-_ACTS:]
+    runs_before = left.runs + len(story.runs) - len(shown)
+    deeds_before = left.deeds + len(story.deeds) - len(deeds)
     said = [f"• {code(run.id)} {reason_line(each)} {inline(each.message, 200)}".rstrip() for run, each in failed]
     return [
-        ("Open now", [f"• {code(run.id)} {reason_line(each)}" for run, each in waiting], 3_500),
-        ("Failed last", said, 1_800),
-        ("Runs in order", [*more, *(f"• {run_line(run)}" for run in shown)], 3_000),
-        ("Who did what", [_deed(row) for row in story.deeds[-12:]], 3_000),
+        _Chapter("Open now", _open(story), 3_500, behind=more_words(left.open, "more open run")),
+        _Chapter("Failed last", said, 1_800, behind=more_words(left.failures, "more failed run")),
+        _Chapter(
+            "Runs in order",
+            [f"• {run_line(run)}" for run in shown],
+            3_000,
+            more_words(runs_before, "run", " before these"),
+        ),
+        _Chapter(
+            "Who did what", [_deed(row) for row in deeds], 3_000, more_words(deeds_before, "act", " before these")
+        ),
     ]
+
+
+def _open(story: Story) -> list[str]:
+    """Every reason of every run that is explained, and how many of a run's are not told."""
+    lines = []
+    for told in story.open:
+        run = code(told.execution.id)
+        lines += [f"• {run} {reason_line(each)}" for each in told.reasons]
+        lines += [f"• {run} … and {told.more} more steps under way"] if told.more else []
+    return lines
 
 
 def _deed(row: AuditRecord) -> str:
@@ -124,9 +140,10 @@ def _deed(row: AuditRecord) -> str:
     what = "the incident" if row.thing.startswith("incident:") else code(thing, 40)
     who = person(row.actor) if row.actor != "system" else "The bot"
     detail = row.detail if isinstance(row.detail, dict) else {}
-    why = next((str(detail[key]) for key in ("reason", "comment", "note") if detail.get(key)), "")
+    why = why_of(detail)
     step = f" ({code(str(detail['step']), 80)})" if detail.get("step") else ""
-    withdrawn = row.action == "execution.offer" and not detail.get("to")
-    did = "took back the offer of" if withdrawn else _DEEDS.get(row.action, inline(row.action, 40))
     to = f" to {person(str(detail['to']))}" if detail.get("to") not in (None, "", row.actor) else ""
-    return f"• {when(row.at)} {who} {did} {what}{step}{to}" + (f": {inline(why, 150)}" if why else "")
+    changed = changed_here(detail.get("changes") or ())
+    how = f" with {changed}" if changed else ""
+    did = inline(deed_words(row.action, detail), 40)
+    return f"• {when(row.at)} {who} {did} {what}{step}{to}{how}" + (f": {inline(why, 150)}" if why else "")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import channel, code, duration, escape, inline, person
-from bot.slack.views.words import CONTAINERS, spent_words
+from bot.slack.views.words import CONTAINERS, changed_here, spent_words, step_took
+from engine import changes
 from storage.records import EventRecord, ExecutionRecord
 from storage.states import Decision, ExecutionStatus, Phase
 
@@ -32,6 +33,8 @@ def line(event: EventRecord, view: ExecutionView) -> str | None:
     """
     if event.kind == "ended":
         return ended(event, view)
+    if event.kind == "started":
+        return _replayed(event, view.execution)
     told = _LINES.get(event.kind)
     return told(event, view.execution) if told is not None else None
 
@@ -124,14 +127,14 @@ def _result(event: EventRecord, execution: ExecutionRecord) -> tuple[str, str]:
 def _longest(view: ExecutionView) -> str:
     """The steps that took longest, where there is something to choose from."""
     took = [
-        (step.ended_at - step.started_at, step.path)
+        (step.ended_at - step.started_at, step.path, step)
         for step in view.steps
         if step.started_at is not None and step.ended_at is not None and step.kind not in CONTAINERS
     ]
-    slow = [each for each in sorted(took, reverse=True)[:3] if each[0] >= _WORTH_TELLING_MS]
+    slow = [each for each in sorted(took, key=lambda each: each[:2], reverse=True)[:3] if each[0] >= _WORTH_TELLING_MS]
     if len(took) < 2 or not slow:
         return ""
-    return f"Longest: {', '.join(f'{code(path, 120)} {duration(ms)}' for ms, path in slow)}."
+    return f"Longest: {', '.join(f'{code(path, 120)} {step_took(view, step)}' for _, path, step in slow)}."
 
 
 def _tail(event: EventRecord, name: str) -> str:
@@ -149,8 +152,17 @@ def _skipped(event: EventRecord, _: ExecutionRecord) -> str | None:
 
 def _retried(event: EventRecord, _: ExecutionRecord) -> str:
     changed = isinstance(event.data, dict) and event.data.get("changed")
-    how = " with other parameters" if changed else ""
+    what = changed_here(changes.of_event(event))
+    how = f" with other parameters{f' ({what})' if what else ''}" if changed else ""
     return f"🔁 {person(event.actor)} had {_step(event)} tried again{how}{_because(_text(event, 'reason', 600))}"
+
+
+def _replayed(event: EventRecord, execution: ExecutionRecord) -> str | None:
+    """That a run began is what its card says; a replay with other values than before is news."""
+    what = changed_here(changes.of_event(event))
+    if not what:
+        return None
+    return f"🔁 {person(event.actor)} replayed {code(str(execution.replay_of))} with other parameters ({what})."
 
 
 def _paused(event: EventRecord, _: ExecutionRecord) -> str:

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bot.slack.views.steps import folded, ordered
 from bot.slack.views.text import cut, duration, one_line
-from bot.slack.views.words import CONTAINERS, execution_words, spent_words, step_words
+from bot.slack.views.words import CONTAINERS, execution_words, spent_words, step_took, step_words
+from engine.spent import Span, pauses
 from storage.records import EventRecord, StepRunRecord
 from storage.states import ExecutionStatus, StepStatus
 
@@ -47,10 +48,6 @@ _CUT_OFF = _Look("cancelled or unknown", "#ffffff", "#5f5e60", "dotted")
 _HELD = _Look("holds others", "#ffffff", "#0072b2", "")
 _LOOKS = (_RAN, _WAITED, _FAILED, _CUT_OFF, _HELD)
 
-Pause = tuple[int, int]
-"""From and to, in epoch milliseconds."""
-
-
 WORTH_DRAWING_MS = 60_000
 """A run that went well and is over sooner is one card and one line."""
 
@@ -66,7 +63,7 @@ def worth_drawing(view: ExecutionView) -> bool:
 def alt_text(view: ExecutionView) -> str:
     """The picture in words, for those who do not see it."""
     began = [step for step in ordered(view.steps) if step.started_at is not None]
-    told = "; ".join(f"{one_line(step.path)} {_says(view, step)}" for step in began[:20])
+    told = "; ".join(f"{one_line(step.path)} {_says(view, step, step_took(view, step))}" for step in began[:20])
     return cut(f"Timeline of {view.execution.id}: {told}.", 1000)
 
 
@@ -90,28 +87,16 @@ def timeline(view: ExecutionView, events: Sequence[EventRecord]) -> bytes:
     return kept.getvalue()
 
 
-def pauses(events: Sequence[EventRecord], end: int) -> list[Pause]:
-    """When the run was paused; a pause that nobody ended lasts to the end of the run."""
-    found: list[Pause] = []
-    since: int | None = None
-    for event in events:
-        if event.kind == "paused" and since is None:
-            since = event.at
-        elif event.kind in ("resumed", "ended") and since is not None:
-            found.append((since, event.at))
-            since = None
-    return found if since is None else [*found, (since, end)]
-
-
-def _span(view: ExecutionView) -> Pause:
+def _span(view: ExecutionView) -> Span:
     execution = view.execution
     times = [time for step in view.steps for time in (step.started_at, step.ended_at) if time is not None]
     return min([execution.created_at, *times]), max([execution.ended_at or execution.created_at, *times])
 
 
-def _says(view: ExecutionView, step: StepRunRecord) -> str:
+def _says(view: ExecutionView, step: StepRunRecord, took: str = "") -> str:
+    """What became of a step; beside its bar the whole time is said, of which the bands show what was paused."""
     _, words = step_words(step, run_ended=view.execution.status.ended)
-    took = duration(max((step.ended_at or 0) - (step.started_at or 0), 0)) if step.ended_at else ""
+    took = took or (duration(max((step.ended_at or 0) - (step.started_at or 0), 0)) if step.ended_at else "")
     tries = f", {step.attempts} tries" if step.attempts > 1 and step.kind not in _WAITS else ""
     return f"{cut(words, 24)} {took}{tries}".strip()
 

@@ -9,7 +9,7 @@ from slack_sdk.models.blocks import Block
 
 from bot.slack.views.parts import Message, context, header, message, said, sections, within
 from bot.slack.views.text import as_json, code, code_block, escape, group, inline, is_person, person, when
-from bot.slack.views.words import execution_words
+from bot.slack.views.words import execution_words, last_changes
 from storage.records import ExecutionRecord, Json
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def why_view(explained: Explanation, command: str) -> Message:
     facts = [f"started by {person(run.requester)} {when(run.created_at)}"]
     facts += [f"now with {person(run.owner)}"] if run.owner else []
     facts += [f"offered to {person(run.offered_to)}"] if run.offered_to and not run.status.ended else []
+    facts += last_changes(explained.changes)
     return message(inline(title), [*blocks, context(" · ".join(facts))])
 
 

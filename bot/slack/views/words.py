@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from bot.slack.views.text import duration, group, inline, person
+from bot import spent
+from bot.changes import change_words
+from bot.slack.views.text import code, duration, group, inline, person
 from engine import decide
+from engine.changes import Changed
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, VersionStatus
+
+if TYPE_CHECKING:
+    from engine.executions import ExecutionView
 
 _EXECUTION = {
     ExecutionStatus.PENDING: ("⏳", "About to start"),
@@ -61,7 +68,8 @@ CONTAINERS = ("branch", "loop")
 _MAY_BE_SKIPPED = (
     StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN, StepStatus.FAILED,
 )  # fmt: skip
-_WORTH_TELLING_MS = 1_000
+CHANGES = 3
+"""Changes of its parameters that are told of one run, the latest."""
 _BETWEEN = {
     "poll": "checking, {} times so far",
     "delay": "waiting until its time is up",
@@ -105,10 +113,31 @@ def execution_words(execution: ExecutionRecord, steps: Sequence[StepRunRecord] =
 
 
 def spent_words(execution: ExecutionRecord) -> str:
-    """Time spent running, waiting and paused, told apart; "" where there is only one of them to tell."""
-    spent = ((execution.running_ms, "running"), (execution.waiting_ms, "waiting"), (execution.paused_ms, "paused"))
-    told = [f"{duration(ms)} {word}" for ms, word in spent if ms >= _WORTH_TELLING_MS]
-    return ", ".join(told) if len(told) > 1 else ""
+    """Time spent running, waiting, paused and otherwise, told apart; "" where it only ran."""
+    run = execution
+    times = (run.running_ms, run.waiting_ms, run.paused_ms)
+    return spent.parts_words(spent.run_parts(run.created_at, run.started_at, run.ended_at, *times), "running")
+
+
+def step_took(view: ExecutionView, step: StepRunRecord) -> str:
+    """How long a step that has ended took, with what of it it ran, waited and stood still where that is known."""
+    if step.started_at is None or step.ended_at is None:
+        return ""
+    found = view.spent.get(step.id)
+    if found is None:
+        return duration(max(0, step.ended_at - step.started_at))
+    return spent.step_took(step.kind, found.tried, found.waited, found.paused)
+
+
+def changed_here(changes: Iterable[Mapping[str, Json]], by: str | None = None) -> str:
+    """Changed parameters as mrkdwn, with who changed them where that is not said beside it."""
+    return change_words(changes, person(by) if by else "", lambda each: code(each, 100))
+
+
+def last_changes(changes: Sequence[Changed]) -> list[str]:
+    """One line with the latest changes of a run's parameters, each with who made it, as mrkdwn; none without any."""
+    told = "; ".join(changed_here(each.changes, each.by) for each in changes[-CHANGES:])
+    return [f"changed: {told}"] if told else []
 
 
 def _asks(step: StepRunRecord) -> bool:
