@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from house import ALICE, BOB, CAROL, DAVE, GROUPS, MINUTE, OSCAR, House, Target, gate, http, runbook
 
-from engine import access, approvals, executions, people, roles
+from engine import access, approvals, executions, notices, people, roles
 from engine.access import Action, Actor
 from engine.errors import Conflict, NotAllowed
 from engine.executions import GateView
@@ -247,6 +247,26 @@ def test_one_whose_standing_is_not_a_members_decides_nothing(house: House, targe
         with pytest.raises(NotAllowed):
             vote(house, run, Actor("U0ALICE01", standing=standing))
     assert house.status(run) == "WAITING"
+
+
+def test_a_vote_is_taken_back_by_who_gave_it(house: House, target: Target) -> None:
+    """While the gate is open; it counts no more, and the story says who did it."""
+    run = at_gate(house, target, min_approvals=2)
+    vote(house, run, ALICE)
+    with pytest.raises(Conflict, match="have not voted"):
+        approvals.withdraw(house.rt, DAVE, run, "ask")
+    assert approvals.withdraw(house.rt, ALICE, run, "ask").missing == 2
+    told = house.events(run)[-1]
+    assert (told.kind, told.path, told.actor) == ("vote_withdrawn", "ask", ALICE.user_id)
+    vote(house, run, DAVE)
+    assert house.status(run) == "WAITING"
+
+
+def test_platform_admins_are_told_of_drafts(house: House) -> None:
+    """At most as many as asked for."""
+    house.sync()
+    assert [each.user_id for each in notices.admins(house.rt, 5)] == [ALICE.user_id, DAVE.user_id]
+    assert [each.user_id for each in notices.admins(house.rt, 1)] == [ALICE.user_id]
 
 
 def test_what_minima_lack_is_told_in_words(house: House) -> None:

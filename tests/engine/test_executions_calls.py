@@ -157,6 +157,16 @@ def test_a_poll_asks_until_it_is_true(house: House, target: Target) -> None:
     assert list(target.seen_keys().values()) == [3]
 
 
+def test_a_poll_may_compare_with_what_an_earlier_step_found(house: House, target: Target) -> None:
+    """Its `until` reads the run as any condition does, beside the answer."""
+    target.does["/version"] = [answer(b'{"v":7}', "200 OK", JSON)]
+    target.does["/health"] = [answer(b'{"v":6}', "200 OK", JSON), answer(b'{"v":7}', "200 OK", JSON)]
+    wait = poll("wait", target.url("/health"), "response.json.v == steps.a.outputs.json.v", interval="5s")
+    run = house.begin(http("a", target.url("/version")), wait)
+    assert house.run(run) == "SUCCESS"
+    assert len(house.attempts(run, "wait")) == 2
+
+
 def test_a_poll_whose_time_is_up_fails(house: House, target: Target) -> None:
     """The step's timeout is for all of its rounds, and no round starts after it."""
     target.does["/health"] = [answer(b"no")]

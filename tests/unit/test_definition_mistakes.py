@@ -350,3 +350,18 @@ def test_people_read_what_is_wrong(name: str) -> None:
     """Each mistake is told with its line, column and the nearest right word, and all of a file at once."""
     rest, expected = MISTAKES[name]
     assert problems(rest) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        *((f"params.x | {name}", "text") for name in ("tojson", "lower", "upper", "trim", "replace('a', 'b')")),
+        ("params.l | join(',')", "text"),
+        *((f"params.x | {name}", "a number") for name in ("length", "int")),
+    ],
+)
+def test_a_condition_that_surely_is_neither_true_nor_false(value: str, what: str) -> None:
+    """Known by what makes it, whatever the parameters will be."""
+    head = "parameters: {type: object, properties: {x: {type: string}, l: {type: array}}}\n"
+    (told,) = problems(head + steps(f'{{id: a, type: delay, with: {{for: 1s}}, if: "{value}"}}'))
+    assert told.endswith(f"a condition must be true or false, and this is {what}: compare it with something")
