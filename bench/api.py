@@ -16,8 +16,8 @@ from typing import Any
 
 from bench import workloads
 from bench.rig import Rig, process, stop, wait_for
-from engine import tokens
-from engine.access import SYSTEM
+from engine.access import tokens
+from engine.access.policy import SYSTEM
 
 CLIENTS = 50
 A_SECOND = 50

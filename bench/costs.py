@@ -17,9 +17,9 @@ from typing import Any
 from bench import workloads
 from bench.rig import Rig, stop, wait_for
 from engine import boot
-from engine.redaction import Redactor
-from engine.runner import Runner
 from engine.runtime import Runtime
+from engine.text.redaction import Redactor
+from engine.worker.runner import Runner
 from storage import database, workers
 from storage.columns import proxy
 

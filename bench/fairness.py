@@ -11,9 +11,10 @@ from typing import Any
 
 from bench import workloads
 from bench.rig import Rig, wait_for
-from engine import approvals, catalog, controls, executions, sync
-from engine.access import SYSTEM
+from engine.access.policy import SYSTEM
+from engine.catalog import catalog, sync
 from engine.errors import Conflict
+from engine.runs import approvals, controls, executions
 from storage import approvals as gates
 from storage import database
 from storage import steps as kept

@@ -7,7 +7,7 @@ import json
 import random
 import time
 
-from engine.redaction import Redactor
+from engine.text.redaction import Redactor
 
 SECRETS, SIZE, ROUNDS = 1_000, 65_536, 15
 

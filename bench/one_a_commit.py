@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot import cli
-from engine import runner
+from engine.worker import runner
 
 if __name__ == "__main__":
     runner.AT_ONCE = 1

@@ -18,8 +18,10 @@ from bot.slack.client import web_client
 from bot.slack.conversations import SlackConversations
 from bot.slack.directory import Directory
 from bot.slack.ids import Action
-from bot.slack.progress import Projector
-from engine import executions, projection, settings
+from bot.slack.projector.progress import Projector
+from engine.config import settings
+from engine.queries import projection
+from engine.runs import executions
 from engine.runtime import Runtime
 
 CHANNEL, PERSON = "C0INC0001", "U0CAROL01"

@@ -18,7 +18,9 @@ import psycopg
 import redis
 
 from bot.embedded_redis import Embedded, find
-from engine import boot, catalog, settings
+from engine import boot
+from engine.catalog import catalog
+from engine.config import settings
 from engine.runtime import Runtime
 from storage import database
 

@@ -13,9 +13,9 @@ from typing import Any
 from bench import workloads
 from bench.rig import Rig, wait_for
 from engine import boot
-from engine.redaction import Redactor
-from engine.runner import Runner
-from engine.sweeper import Sweeper
+from engine.text.redaction import Redactor
+from engine.worker.runner import Runner
+from engine.worker.sweeper import Sweeper
 from storage import database, workers
 from storage.columns import Table, proxy
 from storage.tables import Attempt, Execution, StepRun

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.rig import THREADS, Rig, wait_for
-from engine import catalog, executions, sync
-from engine.access import SYSTEM, Actor
+from engine.access.policy import SYSTEM, Actor
+from engine.catalog import catalog, sync
+from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database
 from storage.columns import proxy

@@ -19,10 +19,10 @@ import httpx
 
 from bot.demo_incident import Incident
 from bot.stopping import stop_signals
-from engine import home
-from engine.secrets import VARIABLE_PREFIX
-from engine.setting_values import hook_senders
-from engine.settings import SETTINGS
+from engine.config import home
+from engine.config.secrets import VARIABLE_PREFIX
+from engine.config.setting_values import hook_senders
+from engine.config.settings import SETTINGS
 
 HOME = Path(__file__).resolve().parents[1]
 TARGET_PORT = 3901

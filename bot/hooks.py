@@ -15,12 +15,13 @@ from typing import Any, NoReturn
 
 from bot import signatures
 from bot.signatures import TOLERANCE_S, Signed
-from engine import incoming, trouble
+from engine import trouble
+from engine.config.secrets import SecretMissing, SecretStore
+from engine.config.setting_values import HookSender
 from engine.errors import InvalidParameters
-from engine.incoming import TooMuchKept
+from engine.runs import incoming
+from engine.runs.incoming import TooMuchKept
 from engine.runtime import Runtime
-from engine.secrets import SecretMissing, SecretStore
-from engine.setting_values import HookSender
 
 log = logging.getLogger(__name__)
 

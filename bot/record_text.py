@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from bot.changes import change_words
 from bot.telling import DECIDED
-from engine.visible import visible_line
+from engine.text.visible import visible_line
 
 if TYPE_CHECKING:
-    from engine.evidence import RunLog, StepLog
+    from engine.queries.evidence import RunLog, StepLog
     from storage.records import AttemptRecord, EventRecord
 
 _SHORT = 2_000

@@ -7,11 +7,12 @@ import sys
 from datetime import UTC, datetime
 
 from bot.cli import show
-from engine import boot, tokens
-from engine.access import SYSTEM
+from engine import boot
+from engine.access import tokens
+from engine.access.policy import SYSTEM
+from engine.config.settings import Settings
 from engine.errors import EngineError, InvalidParameters
-from engine.settings import Settings
-from engine.visible import visible_line
+from engine.text.visible import visible_line
 from storage.records import TokenRecord
 
 

@@ -20,10 +20,11 @@ from typing import IO
 from bot import embedded_redis, web
 from bot.stopping import stop_signals
 from bot.worker import WORKER_ID_VARIABLE
-from engine import boot, health, home, nearby
+from engine import boot, health, nearby
+from engine.config import home
+from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings
-from engine.settings import Settings, secret_key
-from engine.working import declare_dead
+from engine.worker.working import declare_dead
 
 log = logging.getLogger(__name__)
 

@@ -31,22 +31,24 @@ from bot.serving.connections import Connections
 from bot.serving.guard import Guard
 from bot.serving.server import Server
 from bot.serving.streams import Streams
-from bot.slack.app import Door
 from bot.slack.client import web_client
 from bot.slack.conversations import connected
 from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE, Directory
-from bot.slack.http import Receiver
-from bot.slack.socket import SocketDoor
+from bot.slack.transport.app import Door
+from bot.slack.transport.http import Receiver
+from bot.slack.transport.socket import SocketDoor
 from bot.strangers import Strangers
-from engine import boot, descriptors, health, people, trouble
-from engine.access import Actor
+from engine import boot, health, trouble
+from engine.access import people
+from engine.access.policy import Actor
+from engine.catalog.folder import Watch
+from engine.config import descriptors
+from engine.config.secrets import SecretStore
+from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings, Conflict
-from engine.folder import Watch
-from engine.redaction import Redactor
 from engine.runtime import Runtime
-from engine.secrets import SecretStore
-from engine.settings import Settings, secret_key
+from engine.text.redaction import Redactor
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,13 @@ import threading
 
 from bot.slack.client import web_client
 from bot.slack.conversations import connected
-from bot.slack.progress import Projector
-from engine import boot, descriptors
-from engine.redaction import Redactor
+from bot.slack.projector.progress import Projector
+from engine import boot
+from engine.config import descriptors
+from engine.config.settings import Settings
 from engine.runtime import Runtime
-from engine.settings import Settings
-from engine.working import Worker
+from engine.text.redaction import Redactor
+from engine.worker.working import Worker
 
 log = logging.getLogger(__name__)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from engine import home, nearby, trouble
-from engine.actors import Hints, make_broker
+from engine import nearby, trouble
+from engine.config import home
+from engine.config.secrets import SecretStore
+from engine.config.settings import Settings
 from engine.egress import Egress, Policy
 from engine.errors import BadSettings, DatabaseAway
-from engine.redaction import Redactor
 from engine.runtime import Runtime
-from engine.secrets import SecretStore
-from engine.settings import Settings
 from engine.steps.perform import Tools
+from engine.text.redaction import Redactor
+from engine.worker.actors import Hints, make_broker
 from storage import backup, database, hostclock, migrate, people, workers
 
 

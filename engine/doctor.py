@@ -13,11 +13,12 @@ from enum import StrEnum
 
 import redis
 
-from engine import boot, descriptors, health, home
-from engine.actors import Hints
+from engine import boot, health
+from engine.config import descriptors, home
+from engine.config.settings import Settings
 from engine.errors import BadSettings
 from engine.runtime import Runtime
-from engine.settings import Settings
+from engine.worker.actors import Hints
 from storage import database, executions, orphans, people, private, runbooks, steps
 
 CLOCK_WARN_S, CLOCK_BAD_S = 1.0, 5.0

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.problem import Problem
+    from engine.text.problem import Problem
 
 
 class EngineError(Exception):

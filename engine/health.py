@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from engine import trouble
-from engine.actors import Pulse
 from engine.runtime import Runtime
+from engine.worker.actors import Pulse
 from storage import audit, cards, database, executions, runbooks, workers
 from storage.records import CardRecord
 from storage.trouble import must_write

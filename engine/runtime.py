@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from engine.config.secrets import SecretStore
+from engine.config.settings import Settings
 from engine.conversations import Conversations, NoSlack
-from engine.redaction import Redactor
-from engine.secrets import SecretStore
-from engine.settings import Settings
+from engine.text.redaction import Redactor
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from engine import boot, catalog, settings
+from engine import boot
+from engine.catalog import catalog
+from engine.config import settings
+from engine.config.settings import Settings
 from engine.runtime import Runtime
-from engine.settings import Settings
 from storage import database
 from storage.tables import ALL
 

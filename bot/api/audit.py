@@ -10,8 +10,8 @@ from bot.api import models, paging
 from bot.api.caller import Asking
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
-from engine import audit
-from engine.access import Action
+from engine.access.policy import Action
+from engine.queries import audit
 from storage.states import Severity
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=Operation)

@@ -19,8 +19,8 @@ from bot.api.limits import RateLimit
 from bot.api.problems import Refused
 from bot.serving.limits import Limits
 from bot.serving.streams import Streams
-from engine import standing, tokens
-from engine.access import Actor
+from engine.access import standing, tokens
+from engine.access.policy import Actor
 from engine.errors import InvalidParameters, NotAuthenticated
 from engine.runtime import Runtime
 from storage.records import TokenRecord

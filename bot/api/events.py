@@ -15,8 +15,8 @@ from bot.api.naming import named
 from bot.api.problems import documented
 from bot.api.route import Operation
 from bot.serving.streams import RETRY_S, EventStream
-from engine import sight
 from engine.errors import EngineError
+from engine.queries import sight
 
 router = APIRouter(prefix="/executions", tags=["executions"], route_class=Operation)
 

@@ -11,9 +11,11 @@ from bot.api import models, paging
 from bot.api.caller import Asking, Caller
 from bot.api.problems import documented, leading_to
 from bot.api.route import Operation, needs
-from engine import calling, channels, controls, evidence, executions, explain, handover, people, replaying, sight, spent
-from engine.accepting import Wanted
-from engine.access import Action
+from engine.access import channels, people
+from engine.access.policy import Action
+from engine.orchestration.accepting import Wanted
+from engine.queries import evidence, explain, sight
+from engine.runs import calling, controls, executions, handover, replaying, spent
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus
 

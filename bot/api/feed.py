@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine import events, health
+from engine import health
+from engine.queries import events
 from engine.runtime import Runtime
 from storage.records import EventRecord
 

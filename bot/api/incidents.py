@@ -10,9 +10,10 @@ from bot.api import models
 from bot.api.caller import Asking
 from bot.api.problems import documented, leading_to
 from bot.api.route import Operation, needs
-from engine import catchup, incidents
-from engine.access import Action, verdict
+from engine.access.policy import Action, verdict
 from engine.errors import Conflict
+from engine.orchestration import incidents
+from engine.queries import catchup
 from storage.records import ExecutionRecord
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Operation)

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from bot.api.models.base import Named
-from engine import people
+from engine.access import people
 from engine.runtime import Runtime
-from engine.storable import clean
+from engine.text.storable import clean
 
 _USER = re.compile(r"\b[UW][A-Z0-9]{2,20}\b", re.ASCII)
 _NOT_OF_PEOPLE = frozenset({"request", "response", "outputs", "result", "parameters", "source", "definition"})

@@ -13,10 +13,10 @@ from fastapi import Request, Response
 from bot.api import replays
 from bot.api.caller import Caller, House
 from bot.api.replays import Asked
-from engine import requests
-from engine.access import Action
+from engine.access.policy import Action
 from engine.errors import Conflict
 from engine.failpoints import failpoint
+from engine.runs import requests
 from storage.records import AnswerRecord, Turn
 
 PATIENCE_S = 20.0

@@ -12,8 +12,10 @@ from bot.api.caller import Asking
 from bot.api.models.base import moment
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
-from engine import can, people, sight, sync
-from engine.access import Action
+from engine.access import people
+from engine.access.policy import Action
+from engine.catalog import sync
+from engine.queries import can, sight
 
 router = APIRouter(tags=["policy"], route_class=Operation)
 

@@ -13,8 +13,11 @@ from pydantic import BaseModel
 from bot.api import models
 from bot.api.caller import Caller
 from bot.api.naming import named
-from engine import authoring, calling, catalog, executions, incidents, sight
-from engine.access import Action
+from engine.access.policy import Action
+from engine.catalog import authoring, catalog
+from engine.orchestration import incidents
+from engine.queries import sight
+from engine.runs import calling, executions
 from storage.records import ExecutionRecord
 
 

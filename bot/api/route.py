@@ -20,7 +20,7 @@ from bot.api.naming import named
 from bot.api.once import once
 from bot.api.problems import Refused
 from bot.api.replays import Shape
-from engine.access import SCOPE_OF, Action, admit
+from engine.access.policy import SCOPE_OF, Action, admit
 from engine.errors import EngineError
 from storage.states import Scope
 

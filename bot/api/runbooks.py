@@ -12,8 +12,10 @@ from bot.api.caller import Asking, Caller
 from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
-from engine import authoring, catalog, executions, sight
-from engine.access import Action, teams_seen
+from engine.access.policy import Action, teams_seen
+from engine.catalog import authoring, catalog
+from engine.queries import sight
+from engine.runs import executions
 from storage.records import Filter, RunbookRecord
 from storage.states import ExecutionStatus, VersionStatus
 

@@ -9,8 +9,8 @@ from bot.api.caller import Asking
 from bot.api.executions import STEERED, seen, told
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
-from engine import approvals, controls, executions, skipping, spent
-from engine.access import Action
+from engine.access.policy import Action
+from engine.runs import approvals, controls, executions, skipping, spent
 from storage.states import Decision
 
 router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route_class=Operation)

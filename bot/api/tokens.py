@@ -10,8 +10,8 @@ from bot.api import models
 from bot.api.caller import Asking
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
-from engine import tokens
-from engine.access import Action
+from engine.access import tokens
+from engine.access.policy import Action
 
 router = APIRouter(prefix="/tokens", tags=["tokens"], route_class=Operation)
 

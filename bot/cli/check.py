@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from bot.cli import show
-from engine import access_file, evidence, fillable
+from engine.access import access_file, fillable
 from engine.definition import regular
 from engine.definition.load import MAX_BYTES, check_file, examine
-from engine.problem import Problem
+from engine.queries import evidence
+from engine.text.problem import Problem
 
 
 def run(paths: Sequence[Path]) -> int:

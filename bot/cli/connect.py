@@ -24,7 +24,7 @@ import httpx
 
 from bot.api import PREFIX
 from bot.cli.options import Usage
-from engine.settings import Settings
+from engine.config.settings import Settings
 
 Json = Any
 
@@ -208,7 +208,8 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
     from bot.slack.client import web_client
     from bot.slack.conversations import connected
     from bot.slack.directory import Directory
-    from engine import boot, people
+    from engine import boot
+    from engine.access import people
 
     hints = boot.open_hints(settings)
     rt = connected(boot.open_engine(settings, hints))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from bot.cli import show
 from bot.slack import checkup
-from engine import doctor, settings
+from engine import doctor
+from engine.config import settings
 from engine.doctor import Finding, Level
 from engine.errors import BadSettings
-from engine.logs import install_logging
-from engine.redaction import Redactor
-from engine.visible import visible_line
+from engine.text.logs import install_logging
+from engine.text.redaction import Redactor
+from engine.text.visible import visible_line
 
 _MARKS = {Level.OK: "ok  ", Level.WARN: "warn", Level.BAD: "BAD "}
 

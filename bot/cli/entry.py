@@ -14,7 +14,7 @@ from importlib.metadata import version
 from bot.cli import manual, operate
 from bot.cli.options import Options, Usage, split, token_of
 from bot.grammar import ALIASES, VERBS, Command, GrammarError, parse_words
-from engine import home
+from engine.config import home
 from engine.errors import BadSettings, DatabaseAway
 
 DONE, FAILED, USAGE, REFUSED, STILL_OPEN = range(5)

@@ -10,7 +10,7 @@ from bot.cli import show
 from bot.cli.ask import Answer, Ask, Json
 from bot.cli.names import Names
 from bot.grammar import ALIASES
-from engine.definition.words import did_you_mean
+from engine.text.words import did_you_mean
 
 _WHICH = ("here", "mine", "open", "all")
 _STATUSES = ("PENDING", "RUNNING", "WAITING", "PAUSED", "SUCCESS", "FAILED", "CANCELLED")

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bot.cli import completion
-from engine import settings
-from engine.logs import install_logging
-from engine.redaction import Redactor
-from engine.settings import Settings
+from engine.config import settings
+from engine.config.settings import Settings
+from engine.text.logs import install_logging
+from engine.text.redaction import Redactor
 
 log = logging.getLogger("runbook")
 
@@ -98,8 +98,8 @@ def _migrate(_chosen: argparse.Namespace) -> int:
 def _sync(_chosen: argparse.Namespace) -> int:
     from bot.cli import show
     from engine import boot
-    from engine.access import SYSTEM
-    from engine.sync import sync
+    from engine.access.policy import SYSTEM
+    from engine.catalog.sync import sync
 
     read, _ = load()
     report = sync(boot.open_engine(read), SYSTEM)

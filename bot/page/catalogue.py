@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 
 from bot.page.states import Look
 from bot.slack.views.words import version_words
-from engine import catalog, executions
-from engine.access import Action, Actor, verdict
+from engine.access.policy import Action, Actor, verdict
+from engine.catalog import catalog
+from engine.runs import executions
 from engine.runtime import Runtime
 from storage.records import ExecutionRecord, Json, RunbookRecord
 from storage.states import VersionStatus

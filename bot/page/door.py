@@ -22,10 +22,10 @@ from bot.page.runs import runs
 from bot.page.states import SIGNS
 from bot.page.story import story
 from bot.serving.streams import EventStream
-from engine import sight
-from engine.access import Action, Actor, authorise
+from engine.access.policy import Action, Actor, authorise
 from engine.errors import EngineError, NotAllowed, NotAuthenticated, NotFound
-from engine.visible import visible
+from engine.queries import sight
+from engine.text.visible import visible
 from storage.records import ExecutionRecord
 
 COOKIE = "runbook_page"

@@ -10,8 +10,8 @@ from bot.api import paging
 from bot.page.states import Look, execution_look
 from bot.page.story import Moment, Names, moment
 from bot.slack.views.words import execution_words
-from engine import executions
-from engine.access import Actor
+from engine.access.policy import Actor
+from engine.runs import executions
 from engine.runtime import Runtime
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus

@@ -28,9 +28,11 @@ from bot.slack.views.words import (
     step_words,
 )
 from bot.telling import told, with_names
-from engine import events, executions, people, spent
-from engine.access import Actor
-from engine.executions import ExecutionView, GateView
+from engine.access import people
+from engine.access.policy import Actor
+from engine.queries import events
+from engine.runs import executions, spent
+from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, Decision

@@ -10,8 +10,8 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.client import error_code, web_client
 from bot.slack.directory import SLACK_TROUBLE
+from engine.config.settings import Settings
 from engine.doctor import CLOCK_WARN_S, Finding, Level
-from engine.settings import Settings
 
 SCOPES = frozenset(
     {

@@ -10,7 +10,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook import WebhookClient
 
-from engine.settings import Settings
+from engine.config.settings import Settings
 
 TIMEOUT_S = 10
 """Seconds for one call; views.open has to happen within three of the click, everything else is patient."""

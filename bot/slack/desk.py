@@ -20,10 +20,12 @@ from bot.slack.ids import BadValue
 from bot.slack.reply import Place, Reply
 from bot.slack.views import errors as views
 from bot.slack.views.parts import said
-from engine import channels, requests, trouble
-from engine.access import Actor
+from engine import trouble
+from engine.access import channels
+from engine.access.policy import Actor
 from engine.conversations import Unasked
 from engine.errors import ChannelNotAllowed, EngineError
+from engine.runs import requests
 from engine.runtime import Runtime
 
 log = logging.getLogger(__name__)

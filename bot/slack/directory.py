@@ -14,8 +14,8 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.slack.client import error_code
-from engine import people
-from engine.access import Actor
+from engine.access import people
+from engine.access.policy import Actor
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage.records import GroupRecord, PersonRecord

@@ -8,8 +8,9 @@ from bot.slack.desk import Desk
 from bot.slack.ids import Action as Click
 from bot.slack.ids import BadValue, HomeState, decode
 from bot.slack.views.home import ANY, DRAFTS, GATES, RUNS, HomeContent, home_view
-from engine import approvals, catalog, executions
-from engine.access import Action, authorise
+from engine.access.policy import Action, authorise
+from engine.catalog import catalog
+from engine.runs import approvals, executions
 
 HOUR_MS = 3_600_000
 _FIELDS = {Click.HOME_TEXT: "text", Click.HOME_TEAM: "team", Click.HOME_TAG: "tag", Click.HOME_STATUS: "status"}

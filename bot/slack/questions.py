@@ -14,9 +14,10 @@ from bot.slack.views.gate import gate_post
 from bot.slack.views.parts import Message
 from bot.slack.views.reminder import asked_directly, told_directly
 from bot.slack.views.text import is_person
-from engine import approvals, events, skipping
-from engine.calling import calling
-from engine.executions import ExecutionView, GateView
+from engine.queries import events
+from engine.runs import approvals, skipping
+from engine.runs.calling import calling
+from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage.records import EventRecord, Json
 from storage.states import ApprovalStatus

@@ -14,7 +14,7 @@ from engine.definition.schema import Finding, Path
 from engine.expressions import references
 from engine.expressions.conditions import sources
 from engine.expressions.grammar import Syntax
-from engine.problem import Problem
+from engine.text.problem import Problem
 from storage.records import Json
 
 _GUARDED = re.compile(r"\bdefault\b|\bis (not )?(un)?defined\b")

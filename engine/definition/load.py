@@ -23,7 +23,7 @@ from engine.definition.schema import Finding, Path, file_validator, split, value
 from engine.definition.schema import findings as schema_findings
 from engine.definition.yaml_source import MAX_BYTES, Source, read
 from engine.errors import InvalidDefinition
-from engine.problem import Problem
+from engine.text.problem import Problem
 from storage.records import Json
 
 __all__ = ["MAX_BYTES", "check_file", "examine", "load"]

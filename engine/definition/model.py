@@ -13,6 +13,9 @@ from storage.records import Json
 
 Risk = Literal["low", "medium", "high"]
 
+KINDS_OF_APPROVERS = ("roles", "users", "groups", "minima")
+"""By what a gate names who may decide."""
+
 DEFAULT_RUN_TIMEOUT_MS = 3_600_000
 DEFAULT_WEBHOOK_TIMEOUT_MS = 300_000
 DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 from engine.definition.parameter_schema import check_schema, resolved, value_checker
 from engine.definition.schema import Path, predicate, subject
-from engine.definition.words import did_you_mean, listed, nearest, shortened
 from engine.errors import InvalidParameters
+from engine.text.words import did_you_mean, listed, nearest, shortened
 from storage.records import Json
 
 __all__ = ["EMPTY", "check_schema", "coerce", "validate"]

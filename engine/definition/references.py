@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from engine.definition.kinds import KINDS, Treatment, target_as_url
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
 from engine.definition.tree import Block, Container
-from engine.definition.words import did_you_mean, listed, nearest
 from engine.expressions import ExpressionError, asked, certain, check, has_template, references
 from engine.expressions.conditions import pattern_fault, sources
 from engine.expressions.grammar import Syntax
 from engine.expressions.urls import parse_url
+from engine.text.words import did_you_mean, listed, nearest
 from storage.records import Json
 
 FACTS: Mapping[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from engine.definition.graph import cycle
 from engine.definition.schema import Finding, Path
 from engine.definition.tree import Block, needs_in
-from engine.definition.words import did_you_mean
+from engine.text.words import did_you_mean
 from storage.records import Json
 
 MAX_STEPS = 200

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from engine.definition.words import shortened
-from engine.problem import Problem
+from engine.text.problem import Problem
+from engine.text.words import shortened
 from storage.records import Json
 
 MAX_BYTES = 262_144

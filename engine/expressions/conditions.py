@@ -7,11 +7,11 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from engine.definition.words import shortened
 from engine.expressions.templates import ExpressionError, MissingValue, Variables, decide, evaluate, render
 from engine.expressions.told import in_words
 from engine.expressions.values import describe
-from engine.patterns import compile_pattern, matches
+from engine.text.patterns import compile_pattern, matches
+from engine.text.words import shortened
 from storage.records import Json
 
 Place = tuple[str | int, ...]

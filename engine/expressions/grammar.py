@@ -14,9 +14,9 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 from jinja2.visitor import NodeTransformer
 
-from engine.definition.words import did_you_mean, listed, nearest
 from engine.expressions.sandbox import LOOP_FACTS, SANDBOX
 from engine.expressions.values import FILTERS, TESTS
+from engine.text.words import did_you_mean, listed, nearest
 
 Syntax = Literal["template", "expression"]
 

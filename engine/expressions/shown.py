@@ -24,7 +24,7 @@ from engine.expressions.templates import (
     run,
 )
 from engine.expressions.values import as_text
-from engine.redaction import mark
+from engine.text.redaction import mark
 from storage.records import Json
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, Undefined
 
-from engine.definition.words import did_you_mean
+from engine.text.words import did_you_mean
 from storage.records import Json
 
 MAX_TEXT = 65_536

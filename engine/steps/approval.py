@@ -7,13 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from engine import context
 from engine.definition import gates
 from engine.definition.kinds import KINDS, render_known, render_with
-from engine.definition.model import Runbook, Step
-from engine.redaction import Redact
-from engine.roles import KINDS_OF_APPROVERS
+from engine.definition.model import KINDS_OF_APPROVERS, Runbook, Step
+from engine.steps import context
 from engine.steps.outcome import Opened, Outcome
+from engine.text.redaction import Redact
 
 Json = Any
 

@@ -14,8 +14,6 @@ from typing import Any
 import grpc
 
 from engine.egress import CallFailed
-from engine.redaction import MAX_TOLD_BYTES, Redact, outgoing
-from engine.redaction import cut as cut_text
 from engine.steps import grpc_channel, grpc_schema, grpc_status
 from engine.steps.grpc_channel import Call, Channels, Connection, Target
 from engine.steps.grpc_files import SchemaProblem
@@ -24,7 +22,9 @@ from engine.steps.grpc_weight import TooHeavy
 from engine.steps.http_request import BadRequest, cut, digest, headers_shown, scalar
 from engine.steps.http_response import bounded
 from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
-from engine.storable import TooLarge, to_storable
+from engine.text.redaction import MAX_TOLD_BYTES, Redact, outgoing
+from engine.text.redaction import cut as cut_text
+from engine.text.storable import TooLarge, to_storable
 
 Json = Any
 

@@ -30,8 +30,8 @@ from google.protobuf.descriptor_pb2 import (
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from engine.redaction import cut
 from engine.steps.grpc_weight import Malformed, TooHeavy, weigh
+from engine.text.redaction import cut
 
 Json = Any
 

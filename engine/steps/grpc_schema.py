@@ -11,10 +11,10 @@ from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from engine.definition.words import did_you_mean, listed
 from engine.steps.grpc_files import Ask, SchemaProblem, pool_of, shown
 from engine.steps.grpc_weight import TooHeavy, weigh
-from engine.storable import MAX_BYTES
+from engine.text.storable import MAX_BYTES
+from engine.text.words import did_you_mean, listed
 
 Json = Any
 

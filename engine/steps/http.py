@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.egress import CallFailed, Egress
-from engine.redaction import MAX_TOLD_BYTES, Redact, cut, outgoing
 from engine.steps import http_call, http_request, http_response
 from engine.steps.http_call import Credential, Hop, Line
 from engine.steps.http_request import MAX_EVIDENCE_BYTES, BadRequest
 from engine.steps.http_response import Answer
 from engine.steps.oauth2 import NoToken, Tokens
 from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
-from engine.storable import TooLarge
+from engine.text.redaction import MAX_TOLD_BYTES, Redact, cut, outgoing
+from engine.text.storable import TooLarge
 
 Json = Any
 

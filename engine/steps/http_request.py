@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus, urlencode, urlsplit, urlunsplit
 
-from engine.redaction import Redact, mark
-from engine.redaction import cut as cut_text
+from engine.text.redaction import Redact, mark
+from engine.text.redaction import cut as cut_text
 
 Json = Any
 

@@ -16,8 +16,8 @@ from http import HTTPStatus
 from typing import Any
 
 from engine.egress import Response
-from engine.redaction import Redact, cut
-from engine.storable import clean, clean_text, shallow, to_storable
+from engine.text.redaction import Redact, cut
+from engine.text.storable import clean, clean_text, shallow, to_storable
 
 Json = Any
 

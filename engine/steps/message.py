@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from engine.redaction import MAX_TOLD_BYTES, Redact, outgoing
 from engine.steps.outcome import Failed, Posted
-from engine.storable import clean_text
+from engine.text.redaction import MAX_TOLD_BYTES, Redact, outgoing
+from engine.text.storable import clean_text
 
 Json = Any
 

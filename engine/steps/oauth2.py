@@ -16,10 +16,10 @@ from urllib.parse import quote_plus
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 
 from engine.egress import CallFailed, Response
-from engine.redaction import Redactor, tells_nothing
 from engine.steps import http_auth
 from engine.steps.http_auth import Auth
 from engine.steps.http_request import Request
+from engine.text.redaction import Redactor, tells_nothing
 
 Json = Any
 Send = Callable[[Request], Response]

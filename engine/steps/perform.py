@@ -11,19 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import context
+from engine.config.secrets import SecretStore
 from engine.definition.kinds import channel_is_value, render_with, render_with_marks, secret_parts
 from engine.definition.model import Runbook, Step
 from engine.egress import Egress
 from engine.errors import EngineError
 from engine.expressions import conditions, made_of_secrets, render
-from engine.redaction import MAX_TOLD_BYTES, Redactor, outgoing, worth_masking
-from engine.secrets import SecretStore
-from engine.steps import approval, delay, grpc, http, message, poll, wait
+from engine.steps import approval, context, delay, grpc, http, message, poll, wait
 from engine.steps.grpc_channel import Channels
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Begun, Evidence, Failed, Later, Outcome, Succeeded, Unknown
-from engine.storable import TooLarge, to_storable
+from engine.text.redaction import MAX_TOLD_BYTES, Redactor, outgoing, worth_masking
+from engine.text.storable import TooLarge, to_storable
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import Phase
 

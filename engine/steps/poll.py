@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.errors import EngineError
-from engine.redaction import MAX_TOLD_BYTES, Redact, outgoing
 from engine.steps import http, http_response
 from engine.steps.http import Exchange, describe, exchange, succeeded
 from engine.steps.outcome import Again, Failed, Outcome
+from engine.text.redaction import MAX_TOLD_BYTES, Redact, outgoing
 
 Json = Any
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.steps.outcome import Failed, Waiting
-from engine.storable import clean_text
+from engine.text.storable import clean_text
 
 Json = Any
 

@@ -13,8 +13,8 @@ from house import House
 
 from bot import web
 from bot.api.app import PREFIX
-from engine import tokens
-from engine.access import Actor
+from engine.access import tokens
+from engine.access.policy import Actor
 
 ALL = "read,run,approve,admin"
 

@@ -16,7 +16,8 @@ from asking import Api  # noqa: E402
 from deeds import prepare  # noqa: E402
 from house import Clock, House, Target, http, runbook  # noqa: E402
 
-from engine import boot, settings  # noqa: E402
+from engine import boot  # noqa: E402
+from engine.config import settings  # noqa: E402
 from storage import database  # noqa: E402
 
 

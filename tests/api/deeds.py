@@ -8,7 +8,9 @@ from typing import Any
 from asking import Api
 from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 
-from engine import approvals, controls, handover, incidents, people, skipping, tokens
+from engine.access import people, tokens
+from engine.orchestration import incidents
+from engine.runs import approvals, controls, handover, skipping
 from storage.records import PersonRecord
 from storage.states import Decision
 

@@ -14,7 +14,8 @@ from bot.cli import show
 from bot.page import story as page
 from bot.slack.views import card, thread, why
 from bot.slack.views import story as stories
-from engine import catchup, controls, executions, explain, replaying
+from engine.queries import catchup, explain
+from engine.runs import controls, executions, replaying
 
 HERE = {"channel": "C0INC0001", "channel_name": "checkout"}
 SECRET = "s3cret-of-the-l0ad-balancer"

@@ -13,8 +13,9 @@ from asking import Api, refused
 from deeds import ACCESS, DEEDS, FRESH, Deed, ask
 from house import ALICE, BOB, CAROL, DAVE, House
 
-from engine import executions, people, tokens
-from engine.access import SYSTEM
+from engine.access import people, tokens
+from engine.access.policy import SYSTEM
+from engine.runs import executions
 from storage import approvals, audit, database
 from storage import tokens as stored
 from storage.records import PersonRecord

@@ -17,8 +17,10 @@ from house import CAROL, OSCAR, gate, http, runbook
 
 from bot.api import feed
 from bot.api.app import PREFIX
-from engine import approvals, events, people, tokens
-from engine.access import Actor
+from engine.access import people, tokens
+from engine.access.policy import Actor
+from engine.queries import events
+from engine.runs import approvals
 from storage.records import PersonRecord
 from storage.states import Decision
 

@@ -13,9 +13,9 @@ from bot.cli.ask import Ask
 from bot.cli.options import Options
 from bot.cli.steering import run
 from bot.grammar import Command
-from bot.slack.running import started
-from engine.access import Actor
-from engine.executions import Accepted, find
+from bot.slack.verbs.running import started
+from engine.access.policy import Actor
+from engine.runs.executions import Accepted, find
 
 
 def publish(api: Api, target: Target, **asks: Any) -> None:

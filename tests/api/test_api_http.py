@@ -6,7 +6,8 @@ import pytest
 from asking import Api, refused
 from house import ALICE, BOB, CAROL, HOUR, OSCAR, House, http, runbook
 
-from engine import catalog, tokens
+from engine.access import tokens
+from engine.catalog import catalog
 from storage import database
 
 

@@ -21,8 +21,8 @@ from deeds import DEEDS, Deed, ask
 from house import ALICE, CAROL
 
 from bot.api import once
-from engine import controls, requests
 from engine.failpoints import EXIT_CODE, VARIABLE
+from engine.runs import controls, requests
 from storage import audit, database
 
 POSTS = [deed for deed in DEEDS if deed.operation.startswith("POST")]

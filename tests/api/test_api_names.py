@@ -11,7 +11,8 @@ from house import ALICE, BOB, CAROL, DAVE, Target, gate, http, runbook
 from bot.cli import show
 from bot.cli.names import Names
 from bot.page import story
-from engine import approvals, controls, handover, people, skipping
+from engine.access import people
+from engine.runs import approvals, controls, handover, skipping
 from storage.records import PersonRecord
 from storage.states import Decision
 

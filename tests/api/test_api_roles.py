@@ -10,8 +10,9 @@ import pytest
 from asking import Api
 from house import ALICE, BOB, CAROL, DAVE, OSCAR, gate, runbook
 
-from engine import incidents, people, tokens
-from engine.access import Actor
+from engine.access import people, tokens
+from engine.access.policy import Actor
+from engine.orchestration import incidents
 from storage.records import PersonRecord
 
 ERIN, LENA = Actor("U0ERIN001", standing="member"), Actor("U0LENA001", standing="member")

@@ -9,8 +9,8 @@ import pytest
 from asking import Api, refused
 from house import ALICE, BOB, CAROL, DAVE, OSCAR, http, runbook
 
-from engine import catalog
-from engine.access import Actor
+from engine.access.policy import Actor
+from engine.catalog import catalog
 from storage import audit, database
 
 ERIN = Actor("U0ERIN001", standing="member")

@@ -8,8 +8,9 @@ from asking import Api, refused
 from house import ALICE, BOB, CAROL, DAVE, OSCAR, Target, at_once, gate, hang_up, http, runbook
 from local_server import answer as served
 
-from engine import evidence, people, tokens
-from engine.access import Actor
+from engine.access import people, tokens
+from engine.access.policy import Actor
+from engine.queries import evidence
 from storage import database
 from storage.records import PersonRecord
 from storage.tables import Answer

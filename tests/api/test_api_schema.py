@@ -24,8 +24,8 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
-from engine import incidents
-from engine.access import Actor
+from engine.access.policy import Actor
+from engine.orchestration import incidents
 
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,

@@ -11,8 +11,8 @@ from house import ALICE, MINUTE, House
 
 from bot.api import paging
 from bot.strangers import address
-from engine import people, standing
-from engine.access import SCOPE_OF, Action
+from engine.access import people, standing
+from engine.access.policy import SCOPE_OF, Action
 from storage.records import PersonRecord
 from storage.states import Scope
 

@@ -10,7 +10,8 @@ from asking import Api
 from house import CAROL, gate, http, runbook
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine import health, metrics
+from engine import health
+from engine.queries import metrics
 from storage import database
 
 

@@ -19,13 +19,16 @@ sys.path.append(str(Path(__file__).parents[1] / "engine"))
 
 import scenes
 
-from engine import boot, decide, failpoints, settings, working
+from engine import boot, failpoints
+from engine.config import settings
+from engine.config.secrets import SecretStore
 from engine.egress import Egress, Policy
-from engine.redaction import Redactor
-from engine.runner import Runner
-from engine.secrets import SecretStore
+from engine.orchestration import decide
 from engine.steps.perform import Tools
-from engine.sweeper import Sweeper
+from engine.text.redaction import Redactor
+from engine.worker import working
+from engine.worker.runner import Runner
+from engine.worker.sweeper import Sweeper
 from storage import database, workers
 
 PATIENCE_S = 30

@@ -20,8 +20,8 @@ from workers_apart import Proxy, locked
 
 from bot import embedded_redis
 from bot.worker import WORKER_ID_VARIABLE
-from engine.actors import Hints, make_broker
-from engine.working import declare_dead
+from engine.worker.actors import Hints, make_broker
+from engine.worker.working import declare_dead
 from storage import database
 
 CLOCK_OFF_S = 600

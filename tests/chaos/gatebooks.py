@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine import catalog
+from engine.catalog import catalog
 from engine.definition.model import Runbook, Step
 from storage import approvals, database, events, executions, steps
 from storage.columns import tuples

@@ -18,25 +18,17 @@ from house import ALICE, BOB, CAROL, DAVE, OSCAR, Clock, House, gate, http, runb
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine import (
-    approvals,
-    boot,
-    catalog,
-    choosers,
-    controls,
-    decide,
-    executions,
-    handover,
-    incoming,
-    replaying,
-    settings,
-    skipping,
-    working,
-)
-from engine.accepting import Wanted
+from engine import boot
+from engine.access import choosers
+from engine.catalog import catalog
+from engine.config import settings
 from engine.errors import EngineError
+from engine.orchestration import decide
+from engine.orchestration.accepting import Wanted
+from engine.runs import approvals, controls, executions, handover, incoming, replaying, skipping
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 from engine.steps.perform import Claim
+from engine.worker import working
 from storage import database
 from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord
 from storage.states import Decision
@@ -62,7 +54,7 @@ class EngineMachine(RuleBasedStateMachine):
     def __init__(self, new_database: Callable[[], str], folder: Path) -> None:
         super().__init__()
         # Ids order runs that began at once: were they others each time, the same moves would meet other runs.
-        self.same_ids = mock.patch("engine.accepting.secrets", random.Random(0))
+        self.same_ids = mock.patch("engine.orchestration.accepting.secrets", random.Random(0))
         self.same_ids.start()
         (folder / "runbooks").mkdir(exist_ok=True)
         loaded = settings.load({"DATABASE_URL": new_database(), "RUNBOOKS_DIR": str(folder / "runbooks")}, folder)

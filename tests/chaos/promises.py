@@ -7,7 +7,7 @@ import gatebooks
 import scenes
 from counting import CountingServer
 
-from engine import executions
+from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database, events
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from house import ALICE, CAROL, DAVE, gate, http, runbook
 
-from engine import approvals, controls, executions, incoming, replaying, skipping
-from engine.accepting import Wanted
-from engine.executions import ExecutionView
+from engine.orchestration.accepting import Wanted
+from engine.runs import approvals, controls, executions, incoming, replaying, skipping
+from engine.runs.executions import ExecutionView
 from engine.runtime import Runtime
 from storage import database, events
 from storage.columns import tuples

@@ -22,8 +22,8 @@ from counting import CountingServer
 from estate import Estate, worker_environment
 from house import Clock, House
 
-from engine import executions
 from engine.errors import EngineError
+from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database
 

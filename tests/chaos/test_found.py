@@ -7,9 +7,11 @@ import pytest
 from house import CAROL, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import children, controls, executions, incoming, skipping, working
 from engine.errors import Conflict
+from engine.orchestration import children
+from engine.runs import controls, executions, incoming, skipping
 from engine.steps.outcome import Failed, Succeeded
+from engine.worker import working
 
 
 class Crash(BaseException):

@@ -17,12 +17,14 @@ import test_recovery
 import test_sweeper
 from house import House, Target, http
 
-from engine import accepting, asking, choosers, claiming, decide, executions, flow, recording, reusing, skipping
-from engine import approvals as gates
-from engine import gates as rules
+from engine.access import choosers
 from engine.errors import NotFound
+from engine.orchestration import accepting, asking, claiming, decide, flow, recording, reusing
+from engine.orchestration import gates as rules
+from engine.runs import approvals as gates
+from engine.runs import executions, skipping
 from engine.steps.outcome import Failed, Unknown
-from engine.sweeper import Sweeper
+from engine.worker.sweeper import Sweeper
 from storage import database, orphans, steps
 from storage.moves import ForbiddenMove
 from storage.states import Decision

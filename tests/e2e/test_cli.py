@@ -26,7 +26,7 @@ from deployment import ALICE, CAROL, DAVE, OSCAR, Deployment, wait_for
 from test_incident import RESTART
 
 from bot.cli import main, operate
-from engine import catalog
+from engine.catalog import catalog
 from storage import database
 
 RUNBOOK = str(Path(sys.executable).parent / "runbook")

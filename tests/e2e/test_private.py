@@ -15,7 +15,8 @@ import pytest
 from deployment import LB_TOKEN, Deployment, wait_for
 
 from bot.cli import connect
-from engine import boot, settings
+from engine import boot
+from engine.config import settings
 from storage import database
 
 COMMAND = [sys.executable, "-P", "-m", "bot.cli"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from house import Clock, House, Target
 
-from engine import boot, settings
+from engine import boot
+from engine.config import settings
 from storage import database
 
 

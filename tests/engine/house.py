@@ -16,17 +16,20 @@ from typing import Any
 
 from local_server import Behaviour, LocalServer, answer
 
-from engine import catalog, decide, executions, people, sync
-from engine.access import SYSTEM, Actor
+from engine.access import people
+from engine.access.policy import SYSTEM, Actor
+from engine.catalog import catalog, sync
+from engine.config.secrets import SecretStore
 from engine.conversations import Conversation, Unasked
 from engine.egress import Egress, Policy, Resolver
-from engine.redaction import Redactor
-from engine.runner import Runner
+from engine.orchestration import decide
+from engine.runs import executions
 from engine.runtime import Runtime
-from engine.secrets import SecretStore
 from engine.steps.outcome import Outcome, Succeeded
 from engine.steps.perform import Claim, Tools, perform
-from engine.sweeper import Sweeper
+from engine.text.redaction import Redactor
+from engine.worker.runner import Runner
+from engine.worker.sweeper import Sweeper
 from storage import approvals, attempts, database, events, steps, workers
 from storage.executions import next_due_at
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, GroupRecord, StepRunRecord

@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 from house import ALICE, BOB, HOUR, OSCAR, House, gate, http, runbook
 
-from engine import access, catalog, controls, executions, people, requests, roles
-from engine.access import SYSTEM, Action, Actor, Gate, Thing
+from engine.access import people, roles
+from engine.access import policy as access
+from engine.access.policy import SYSTEM, Action, Actor, Gate, Thing
+from engine.catalog import catalog
 from engine.errors import Conflict, NotAllowed
+from engine.runs import controls, executions, requests
 from storage.records import GroupRecord
 
 MEMBER, RESPONDER = Actor("U0MEMBER1", standing="member"), Actor("U0ONDUTY1", standing="member")

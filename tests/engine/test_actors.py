@@ -16,9 +16,10 @@ import redis
 from house import House, Target, http, runbook
 
 from bot import embedded_redis
-from engine import actors, health
-from engine.actors import Hints, make_actor, make_broker, make_worker
-from engine.working import Worker
+from engine import health
+from engine.worker import actors
+from engine.worker.actors import Hints, make_actor, make_broker, make_worker
+from engine.worker.working import Worker
 from storage import attempts, database, steps
 from storage.states import ExecutionStatus
 

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from house import ALICE, BOB, CAROL, DAVE, GROUPS, MINUTE, OSCAR, House, Target, gate, http, runbook
 
-from engine import access, approvals, executions, notices, people, roles
-from engine.access import Action, Actor
+from engine.access import people, roles
+from engine.access import policy as access
+from engine.access.policy import Action, Actor
+from engine.access.roles import GROUPS_FRESH_MS
+from engine.catalog import notices
 from engine.errors import Conflict, NotAllowed
-from engine.executions import GateView
-from engine.roles import GROUPS_FRESH_MS
+from engine.runs import approvals, executions
+from engine.runs.executions import GateView
 from engine.steps import approval
 from storage import audit, database
 from storage.records import PersonRecord

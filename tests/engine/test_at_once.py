@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from house import CAROL, House, Target, gate, http
 
-from engine import controls, runner
+from engine.runs import controls
+from engine.worker import runner
 from storage import attempts, database
 
 

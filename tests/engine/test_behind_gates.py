@@ -10,9 +10,11 @@ from house import ACCESS, ALICE, BOB, CAROL, DAVE, MINUTE, OSCAR, House, Target,
 from local_server import answer
 from test_flow import branch, loop
 
-from engine import approvals, controls, executions, flow, handover, people, reopening, replaying, skipping
-from engine.access import Actor
+from engine.access import people
+from engine.access.policy import Actor
 from engine.errors import Conflict, NotAllowed
+from engine.orchestration import flow, reopening
+from engine.runs import approvals, controls, executions, handover, replaying, skipping
 from storage import audit, database
 from storage.records import PersonRecord
 from storage.states import Decision, Scope, Severity
@@ -696,7 +698,7 @@ def test_parameters_that_change_without_asking_are_caught_at_the_claim(
 
 def test_a_gate_that_its_requester_decided_is_caught_at_the_claim(house: House, target: Target, monkeypatch) -> None:
     """Were the policy to let them."""
-    from engine import access
+    from engine.access import policy as access
 
     monkeypatch.setattr(access, "_chose", lambda *_: "")
     house.publish(runbook("demo", gate("ok"), act(target)))
@@ -714,7 +716,7 @@ def test_the_gates_before_a_step(house: House) -> None:
     inner = branch("way", "true", [gate("deep"), http("leaf")])
     text = runbook("demo", gate("ok"), inner, SUB, http("act"), http("free", needs=[]), http("beside", needs=["way"]))
     house.publish(text)
-    from engine import catalog
+    from engine.catalog import catalog
 
     found = before.before(catalog.definition(catalog.version(house.rt, "demo")))
     assert {key: set(value) for key, value in found.items()} == {

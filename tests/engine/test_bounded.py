@@ -6,7 +6,7 @@ from house import CAROL, House, Target, http, poll
 from local_server import answer
 
 from bot.record_text import log_text
-from engine import evidence
+from engine.queries import evidence
 from storage.attempts import KEPT_FIRST, KEPT_LAST
 
 BUSY = answer(b'{"ok":false}', "200 OK", "Content-Type: application/json")

@@ -6,8 +6,8 @@ from typing import Any
 
 from house import ALICE, BOB, CAROL, DAVE, House, gate
 
-from engine import approvals, executions
-from engine.calling import Calling, calling
+from engine.runs import approvals, executions
+from engine.runs.calling import Calling, calling
 from storage.states import Decision
 
 PLATFORM = {"roles": ["platform_admin"]}

@@ -15,8 +15,9 @@ from local_server import answer
 
 from bot.record_text import log_text
 from bot.telling import told
-from engine import evidence, logs
+from engine.queries import evidence
 from engine.steps import http as http_step
+from engine.text import logs
 from storage import database
 from storage.columns import dicts
 from storage.tables import ALL

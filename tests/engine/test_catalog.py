@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from house import ALICE, BOB, CAROL, DAVE, OSCAR, House, http, runbook
 
-from engine import catalog
-from engine.access import Actor
+from engine.access.policy import Actor
+from engine.catalog import catalog
 from engine.errors import Conflict, NotAllowed, NotApproved, NotFound
 from storage import audit, database
 from storage.tables import RunbookVersion

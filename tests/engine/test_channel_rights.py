@@ -9,12 +9,16 @@ import pytest
 from house import ALICE, BOB, CAROL, DAVE, House, Target, http, runbook
 from local_server import answer
 
-from engine import audit, catalog, catchup, channels, evidence, executions, incidents, replaying, sight, speaking
-from engine.accepting import Wanted
-from engine.access import Actor
-from engine.channels import Standing
+from engine.access import channels
+from engine.access.channels import Standing
+from engine.access.policy import Actor
+from engine.catalog import catalog
 from engine.conversations import NoSlack, Unasked
 from engine.errors import ChannelNotAllowed, ChannelUnknown, NotFound
+from engine.orchestration import incidents, speaking
+from engine.orchestration.accepting import Wanted
+from engine.queries import audit, catchup, evidence, sight
+from engine.runs import executions, replaying
 from storage.records import ExecutionRecord, Filter
 
 PUBLIC, CLOSED, PRIVATE, SHARED, NONE = "C0PUBLIC1", "C0CLOSED1", "C0SECRET1", "C0SHARED1", "C0NONE001"

@@ -8,8 +8,9 @@ import pytest
 from house import ALICE, CAROL, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import approvals, children, controls, executions, skipping
 from engine.errors import Conflict
+from engine.orchestration import children
+from engine.runs import approvals, controls, executions, skipping
 from storage import audit, database, steps
 from storage.records import StepRunRecord
 from storage.states import Decision

@@ -10,7 +10,9 @@ from house import ALICE, CAROL, HOUR, House, Target, gate, http, poll, runbook
 from local_server import answer
 from test_flow import branch, loop
 
-from engine import approvals, catalog, controls, rows, skipping
+from engine.catalog import catalog
+from engine.orchestration import rows
+from engine.runs import approvals, controls, skipping
 from storage import database, steps
 from storage.states import Decision, Phase
 

@@ -15,14 +15,14 @@ import pytest
 from grpc_server import SERVICE, order_service
 from local_server import answer, egress_to, serving, silence
 
-from engine import logs
+from engine.config.secrets import SecretStore
 from engine.definition.kinds import render_known
 from engine.definition.model import Step
 from engine.expressions import ExpressionError, made_of_secrets, reads_secrets, render, render_shown
-from engine.redaction import Redactor, worth_masking
-from engine.secrets import SecretStore
 from engine.steps.outcome import Failed, Outcome, Succeeded
 from engine.steps.perform import Claim, Tools, perform
+from engine.text import logs
+from engine.text.redaction import Redactor, worth_masking
 from storage.states import Phase
 
 CANARY = "cAn4ry  Sècret/Value+1"

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from house import ALICE, House, http, runbook
 
-from engine import doctor, home, settings
-from engine.access import SYSTEM
+from engine import doctor
+from engine.access.policy import SYSTEM
+from engine.catalog.sync import sync
+from engine.config import home, settings
 from engine.doctor import Finding, Level
 from engine.steps.outcome import Unknown
-from engine.sync import sync
 from storage import database
 
 
@@ -72,7 +73,7 @@ def test_a_step_that_nobody_saw_ending_is_named_with_the_command_that_settles_it
 def test_a_process_takes_all_descriptors_it_may_have_and_few_are_told(soft: int, hard: int, level: str) -> None:
     """In a process of its own, since a hard limit is lowered for good."""
     program = (
-        "from engine import descriptors, doctor; found, = doctor.of_descriptors(); "
+        "from engine import doctor; from engine.config import descriptors; found, = doctor.of_descriptors(); "
         "print(descriptors.raise_limit(), descriptors.limit(), found.level, bool(found.advice))"
     )
     said = subprocess.run(
@@ -91,7 +92,7 @@ def test_runs_that_go_on_are_not_stuck(house: House) -> None:
 
 def test_a_run_that_is_paused_for_long_is_named(house: House) -> None:
     """A day is long."""
-    from engine import controls
+    from engine.runs import controls
 
     run = house.begin(http("restart"))
     controls.pause(house.rt, ALICE, run)

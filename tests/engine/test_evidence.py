@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from local_server import answer
 
 from bot.cli import check
-from engine import access, approvals, chain, controls, evidence
+from engine.access import policy as access
 from engine.errors import Conflict, NotAllowed, NotFound
+from engine.queries import chain, evidence
+from engine.runs import approvals, controls
 from storage import audit, database, sql
 from storage.records import AuditRecord
 from storage.states import Decision, Severity

@@ -9,9 +9,12 @@ import pytest
 from house import ALICE, CAROL, HOUR, MINUTE, OSCAR, SECOND, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import accepting, approvals, catalog, controls, executions, runner
+from engine.catalog import catalog
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
+from engine.orchestration import accepting
+from engine.runs import approvals, controls, executions
 from engine.steps.outcome import Failed, Succeeded, Unknown
+from engine.worker import runner
 from storage import audit, database
 from storage.states import Decision
 

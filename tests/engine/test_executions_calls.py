@@ -8,8 +8,9 @@ import pytest
 from house import CAROL, HOUR, MINUTE, SECOND, House, Target, hang_up, http, poll, runbook
 from local_server import answer, silence
 
-from engine import controls, runner
+from engine.runs import controls
 from engine.steps.outcome import Failed, Succeeded
+from engine.worker import runner
 from storage import attempts, database, steps
 from storage.columns import dicts
 from storage.tables import ALL

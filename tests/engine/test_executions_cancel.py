@@ -8,8 +8,9 @@ import pytest
 from house import ALICE, CAROL, OSCAR, SECOND, House, Target, gate, http
 from local_server import silence
 
-from engine import approvals, catalog, controls
+from engine.catalog import catalog
 from engine.errors import Conflict, NotAllowed
+from engine.runs import approvals, controls
 from engine.steps.outcome import Again, Failed, Succeeded, Unknown
 from storage import audit, database
 from storage.states import Decision

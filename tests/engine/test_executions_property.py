@@ -9,7 +9,7 @@ from house import CAROL, House, http, runbook
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine import controls
+from engine.runs import controls
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from engine.steps.perform import Claim
 

@@ -7,7 +7,9 @@ import itertools
 import pytest
 from house import CAROL, House, Target, http, runbook
 
-from engine import accepting, events, executions, projection
+from engine.orchestration import accepting
+from engine.queries import events, projection
+from engine.runs import executions
 from storage import audit, database
 
 CHANNEL = {"channel": "C0INC0001"}

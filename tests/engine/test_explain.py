@@ -5,8 +5,9 @@ from __future__ import annotations
 from house import ALICE, BOB, CAROL, DAVE, MINUTE, House, Target, gate, hang_up, http, poll, runbook
 from local_server import answer
 
-from engine import approvals, controls, explain
-from engine.explain import Reason
+from engine.queries import explain
+from engine.queries.explain import Reason
+from engine.runs import approvals, controls
 from storage.states import Decision
 
 BROKEN = answer(b"out of disk", "503 Service Unavailable")

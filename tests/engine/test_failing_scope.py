@@ -9,9 +9,9 @@ from house import ALICE, CAROL, House, Target, gate, http
 from local_server import answer
 from test_flow import branch, loop
 
-from engine import approvals as voting
-from engine import controls
 from engine.errors import Conflict
+from engine.runs import approvals as voting
+from engine.runs import controls
 from engine.steps.outcome import Failed
 from storage import approvals, database
 from storage.states import ApprovalStatus, Decision

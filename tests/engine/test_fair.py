@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from house import ALICE, House, Target, gate, http, runbook
 
-from engine import approvals, health, working
-from engine.working import Worker, shared_out
+from engine import health
+from engine.runs import approvals
+from engine.worker import working
+from engine.worker.working import Worker, shared_out
 from storage import database
 from storage.states import Decision
 

@@ -9,8 +9,9 @@ import pytest
 from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine import accepting, approvals, controls, executions, incoming, lifecycle, replaying, skipping
 from engine.errors import Conflict, ReasonRequired
+from engine.orchestration import accepting, lifecycle
+from engine.runs import approvals, controls, executions, incoming, replaying, skipping
 from storage.states import Decision, StepStatus
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -359,7 +360,7 @@ def test_a_gate_is_never_skipped(house: House, target: Target) -> None:
 
 def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -> None:
     """After loops, branches and failures the execution's counters equal a recount."""
-    from engine import decide
+    from engine.orchestration import decide
     from storage import database, steps
 
     target.does["/b"] = [BROKEN]

@@ -22,13 +22,13 @@ from local_server import egress_to, raw, serving, silence
 
 from engine.egress import Resolver
 from engine.egress.policy import ip_address
-from engine.redaction import Redactor
 from engine.steps import grpc
 from engine.steps.grpc_channel import Call, Channels, parse_target, pinned
 from engine.steps.grpc_files import SchemaProblem
 from engine.steps.grpc_schema import fetch
 from engine.steps.grpc_status import retry_after_ms
 from engine.steps.outcome import Abandoned, Failed, Outcome, Succeeded, Unknown
+from engine.text.redaction import Redactor
 
 CERTIFICATE = Path(__file__).with_name("service.test.pem")
 

@@ -23,9 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import hooks, web
-from engine import executions, incoming
+from engine.config.setting_values import HookSender
 from engine.errors import InvalidParameters
-from engine.setting_values import HookSender
+from engine.runs import executions, incoming
 from storage import database, waits
 
 SECRETS = {

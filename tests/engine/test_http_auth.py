@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from local_server import LocalServer, answer, egress_to, serving, silence
 
 from engine.egress import Egress
-from engine.redaction import Redactor
 from engine.steps import http, http_auth, oauth2
 from engine.steps.http_request import Request
 from engine.steps.oauth2 import EARLY_SECONDS, GRACE_SECONDS, Tokens
 from engine.steps.outcome import Abandoned, Failed, Outcome, Succeeded, Unknown
+from engine.text.redaction import Redactor
 
 Said = tuple[str, str, dict[str, str], bytes]
 

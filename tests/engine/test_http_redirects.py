@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from local_server import Behaviour, LocalServer, answer, egress_to, serving, silence
 
 from engine.egress import CallFailed, Resolver, Response
-from engine.redaction import Redactor
 from engine.steps import http
 from engine.steps.http_call import redirected
 from engine.steps.http_request import Request
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
+from engine.text.redaction import Redactor
 
 
 def to(url: str, status: str = "302 Found") -> Behaviour:

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_server import Behaviour, LocalServer, answer, egress_to, raw, serving, silence
 
-from engine.redaction import Redactor
 from engine.steps import http
 from engine.steps.http_response import retry_after_ms
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Abandoned, Failed, Outcome, Succeeded, Unknown
-from engine.storable import MAX_DEPTH, TooLarge, json_size, to_storable
+from engine.text.redaction import Redactor
+from engine.text.storable import MAX_DEPTH, TooLarge, json_size, to_storable
 
 CANARY = "cAn4ry/+secret=="
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

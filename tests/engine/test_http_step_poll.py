@@ -10,11 +10,11 @@ import pytest
 from local_server import Behaviour, answer, egress_to, raw, serving, silence
 
 from engine.errors import EngineError
-from engine.redaction import Redactor
 from engine.steps import poll
 from engine.steps.http import Call
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Abandoned, Again, Failed, Outcome, Succeeded
+from engine.text.redaction import Redactor
 
 Until = Callable[[dict[str, Any]], bool]
 

@@ -8,20 +8,12 @@ import pytest
 from house import ALICE, BOB, CAROL, DAVE, MINUTE, OSCAR, House, Target, at_once, gate, http, runbook
 from local_server import answer
 
-from engine import (
-    access,
-    approvals,
-    can,
-    catalog,
-    catchup,
-    controls,
-    executions,
-    handover,
-    incidents,
-    notices,
-    replaying,
-)
+from engine.access import policy as access
+from engine.catalog import catalog, notices
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
+from engine.orchestration import incidents
+from engine.queries import can, catchup
+from engine.runs import approvals, controls, executions, handover, replaying
 from storage import audit, database
 from storage.records import ExecutionRecord
 from storage.states import Decision

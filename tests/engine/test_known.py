@@ -11,7 +11,7 @@ from house import House, http
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.lifecycle import change
+from engine.orchestration.lifecycle import change
 from engine.steps.outcome import Succeeded
 from storage import connections, database, events, executions, sql, steps
 from storage.columns import proxy

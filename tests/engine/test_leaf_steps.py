@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_server import answer, egress_to, serving
 
+from engine.config.secrets import SecretStore
 from engine.definition.model import Step
-from engine.redaction import Redactor
-from engine.secrets import SecretStore
 from engine.steps import delay, message, wait
 from engine.steps.outcome import Failed, Later, Outcome, Posted, Succeeded, Waiting
 from engine.steps.perform import Claim, Tools, mapped_outputs, perform
+from engine.text.redaction import Redactor
 from storage.states import Phase
 
 DAY_MS = 86_400_000

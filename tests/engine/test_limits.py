@@ -9,8 +9,8 @@ from house import CAROL, MINUTE, House, Target, gate, http, runbook
 from local_server import answer
 from test_flow import branch, loop
 
-from engine import controls, executions
 from engine.errors import Conflict
+from engine.runs import controls, executions
 from engine.steps.outcome import Failed, Unknown
 from storage.records import ExecutionRecord
 

@@ -11,8 +11,10 @@ from house import ALICE, BOB, CAROL, House, Target, at_once, errors, gate, http
 from local_server import answer
 from test_lost_races import books
 
-from engine import accepting, approvals, controls, executions, failpoints, replaying, skipping
+from engine import failpoints
 from engine.errors import Conflict
+from engine.orchestration import accepting
+from engine.runs import approvals, controls, executions, replaying, skipping
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database, requests
 from storage.states import Decision

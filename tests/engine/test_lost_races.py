@@ -11,10 +11,11 @@ import pytest
 from house import ALICE, CAROL, MINUTE, SECOND, House, at_once, errors, gate, http, runbook
 from test_recovery import lose
 
-from engine import approvals as voting
-from engine import controls, decide, incoming, recording
 from engine.errors import Conflict
-from engine.lifecycle import change
+from engine.orchestration import decide, recording
+from engine.orchestration.lifecycle import change
+from engine.runs import approvals as voting
+from engine.runs import controls, incoming
 from engine.steps.outcome import (
     Abandoned,
     Again,
@@ -28,7 +29,7 @@ from engine.steps.outcome import (
     Unknown,
     Waiting,
 )
-from engine.sweeper import Sweeper
+from engine.worker.sweeper import Sweeper
 from storage import approvals, attempts, database, executions, orphans, steps, waits
 from storage.records import StepRunRecord
 from storage.states import Decision

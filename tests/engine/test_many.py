@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from house import ALICE, BOB, GROUPS, House, gate, http, runbook
 
-from engine import approvals, catalog, executions
-from engine.sweeper import Sweeper
+from engine.catalog import catalog
+from engine.runs import approvals, executions
+from engine.worker.sweeper import Sweeper
 from storage import database, workers
 from storage import executions as kept
 from storage.columns import proxy

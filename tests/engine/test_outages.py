@@ -16,11 +16,11 @@ import pytest
 from house import House, Target, http, runbook
 from workers_apart import Proxy, living, locked, until, worker
 
-from engine import executions
-from engine.heartbeat import Heartbeat
-from engine.runner import Runner
+from engine.runs import executions
 from engine.steps.outcome import Succeeded
-from engine.sweeper import Sweeper
+from engine.worker.heartbeat import Heartbeat
+from engine.worker.runner import Runner
+from engine.worker.sweeper import Sweeper
 from storage import database, workers
 
 LEASE_MS, OUTAGE_MS = workers.LEASE_MS, workers.LEASE_MS + 3_000

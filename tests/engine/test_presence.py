@@ -13,7 +13,7 @@ import pytest
 from house import Clock, House, Target, http, runbook
 from workers_apart import living, until, worker
 
-from engine import executions
+from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database, presence, steps, workers
 from storage.presence import Presence

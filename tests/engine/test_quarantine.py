@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from house import ALICE, CAROL, MINUTE, House, Target, gate, http, runbook
 
-from engine import approvals, catalog, executions, health, lifecycle
+from engine import health
+from engine.catalog import catalog
 from engine.errors import Undecodable
+from engine.orchestration import lifecycle
+from engine.runs import approvals, executions
 from storage import audit, database, sql
 from storage.states import Decision
 

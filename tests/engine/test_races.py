@@ -9,9 +9,11 @@ from collections import Counter
 import pytest
 from house import ALICE, CAROL, DAVE, MINUTE, House, at_once, errors, gate, http, runbook
 
-from engine import approvals, catalog, controls, lifecycle
-from engine.approvals import expire
+from engine.catalog import catalog
 from engine.errors import Conflict, EngineError
+from engine.orchestration import lifecycle
+from engine.runs import approvals, controls
+from engine.runs.approvals import expire
 from engine.steps.outcome import Failed, Succeeded
 from storage import approvals as gates
 from storage import database

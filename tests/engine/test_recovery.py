@@ -9,10 +9,12 @@ from contextlib import contextmanager
 import pytest
 from house import CAROL, House, Target, http
 
-from engine import controls, decide, runner, working
-from engine.heartbeat import Heartbeat
+from engine.orchestration import decide
+from engine.runs import controls
 from engine.steps.outcome import Failed, Succeeded
-from engine.sweeper import Sweeper
+from engine.worker import runner, working
+from engine.worker.heartbeat import Heartbeat
+from engine.worker.sweeper import Sweeper
 from storage import database, workers
 
 

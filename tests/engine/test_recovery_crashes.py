@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 from house import ALICE, CAROL, House, Target, gate, http, runbook
 
-from engine import approvals, controls, working
+from engine.runs import approvals, controls
+from engine.worker import working
 from storage import database
 from storage.states import Decision
 

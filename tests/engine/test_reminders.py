@@ -6,7 +6,8 @@ from house import ALICE, BOB, CAROL, DAVE, MINUTE, House, Target, gate, http
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import approvals, decide, executions
+from engine.orchestration import decide
+from engine.runs import approvals, executions
 from storage.states import Decision
 
 

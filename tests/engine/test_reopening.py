@@ -7,8 +7,9 @@ from house import ALICE, CAROL, DAVE, House, Target, gate, hang_up, http, poll, 
 from local_server import answer
 from test_flow import branch, loop
 
-from engine import approvals, children, controls, executions, reopening, skipping
 from engine.errors import Conflict
+from engine.orchestration import children, reopening
+from engine.runs import approvals, controls, executions, skipping
 from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")

@@ -8,7 +8,7 @@ from house import ALICE, House, Target, gate, http, runbook
 from local_server import answer
 from test_flow import branch
 
-from engine import approvals
+from engine.runs import approvals
 from storage.states import Decision
 
 TAG = answer(b'{"tag":"v7","notes":["a","b"]}', "200 OK", "Content-Type: application/json")

@@ -10,8 +10,8 @@ from local_server import answer
 from test_behind_gates import BROKEN, FINE, SUB, VALUE, WHAT, act, acted, approve, child, open_gates
 from test_flow import branch, loop
 
-from engine import approvals, controls, executions, replaying, skipping
 from engine.errors import Conflict
+from engine.runs import approvals, controls, executions, replaying, skipping
 from storage.states import Decision
 
 RISKY = "steps.risk.outputs.json.risky | default(false)"

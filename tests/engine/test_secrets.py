@@ -18,9 +18,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine import logs
-from engine.redaction import Redactor
-from engine.secrets import MAX_BYTES, SecretMissing, SecretStore
+from engine.config.secrets import MAX_BYTES, SecretMissing, SecretStore
+from engine.text import logs
+from engine.text.redaction import Redactor
 
 CANARY = "cAn4ry secret/value+1"
 
@@ -268,8 +268,8 @@ def test_talkative_libraries_are_kept_quiet() -> None:
 
 PROGRAM = """
 import sys, threading, warnings
-from engine.logs import install_logging
-from engine.redaction import Redactor
+from engine.text.logs import install_logging
+from engine.text.redaction import Redactor
 redactor = Redactor()
 redactor.add("lb_token", sys.argv[1])
 install_logging("INFO", redactor)

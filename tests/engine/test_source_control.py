@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from gitting import CAROL, MALLORY, commit, git, history, repository
 
-from engine import source_control
-from engine.source_control import Commit, last_commits
+from engine.catalog import source_control
+from engine.catalog.source_control import Commit, last_commits
 
 
 def found(folder: Path) -> dict[str, Commit]:

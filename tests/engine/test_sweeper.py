@@ -9,10 +9,12 @@ from collections.abc import Iterable
 import pytest
 from house import ALICE, CAROL, MINUTE, SECOND, House, Target, gate, http, runbook
 
-from engine import catalog, controls, health
-from engine import sweeper as sweeping
+from engine import health
+from engine.catalog import catalog
+from engine.runs import controls
 from engine.steps.outcome import Failed
-from engine.sweeper import HINT_GRACE_MS, Sweeper
+from engine.worker import sweeper as sweeping
+from engine.worker.sweeper import HINT_GRACE_MS, Sweeper
 from storage import database, workers
 
 NOT_SENT = Failed("not_sent", "No route.", retryable=True)

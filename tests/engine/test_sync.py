@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from house import ACCESS, ALICE, CAROL, OSCAR, House, at_once, errors, http, runbook
 
-from engine import access, catalog, controls, roles, sync
+from engine.access import policy as access
+from engine.access import roles
+from engine.catalog import catalog, sync
 from engine.errors import NotAllowed
+from engine.runs import controls
 from storage import audit, database, runbooks
 from storage.columns import dicts
 from storage.records import AuditRecord

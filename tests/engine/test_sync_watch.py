@@ -9,8 +9,8 @@ import time
 import pytest
 from house import House, http, runbook
 
-from engine import catalog, folder
-from engine.folder import Watch
+from engine.catalog import catalog, folder
+from engine.catalog.folder import Watch
 
 
 def touch(house: House, name: str, text: str) -> None:

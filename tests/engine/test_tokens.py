@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 from house import ALICE, BOB, CAROL, HOUR, OSCAR, House, gate, http, runbook
 
-from engine import access, catalog, executions, people, standing, tokens
-from engine.access import SCOPE_OF, SYSTEM, Action, Actor, Gate
+from engine.access import people, standing, tokens
+from engine.access import policy as access
+from engine.access.policy import SCOPE_OF, SYSTEM, Action, Actor, Gate
+from engine.catalog import catalog
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotAuthenticated, NotFound
-from engine.logs import RedactingHandler
-from engine.redaction import Redactor
+from engine.runs import executions
+from engine.text.logs import RedactingHandler
+from engine.text.redaction import Redactor
 from storage import audit, database
 from storage.columns import dicts
 from storage.records import PersonRecord

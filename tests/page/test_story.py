@@ -120,7 +120,7 @@ def test_every_kind_of_event_that_the_engine_tells_has_words() -> None:
     from bot import telling
 
     engine = Path(__file__).parents[2] / "engine"
-    source = "".join(path.read_text() for path in engine.glob("*.py"))
+    source = "".join(path.read_text() for path in engine.rglob("*.py"))
     kinds = set(re.findall(r"\.tell\(\s*\"([a-z_]+)\"", source))
     assert len(kinds) > 20
     assert kinds - set(telling._SAID) == set()

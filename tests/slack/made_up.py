@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.definition.gates import holders
 from engine.definition.model import Runbook, Step
-from engine.executions import ExecutionView, GateView
+from engine.runs.executions import ExecutionView, GateView
 from storage.records import (
     ApprovalRecord,
     EventRecord,

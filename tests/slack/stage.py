@@ -15,18 +15,20 @@ import uvicorn
 
 from bot import web
 from bot.simulator import Config, Simulator
-from bot.slack.app import Door
 from bot.slack.client import web_client
 from bot.slack.conversations import SlackConversations
 from bot.slack.desk import Desk
-from bot.slack.pacing import Pace
-from bot.slack.progress import Projector
-from bot.slack.socket import SocketDoor
-from engine import boot, catalog, settings
-from engine.redaction import Redactor
+from bot.slack.projector.pacing import Pace
+from bot.slack.projector.progress import Projector
+from bot.slack.transport.app import Door
+from bot.slack.transport.socket import SocketDoor
+from engine import boot
+from engine.catalog import catalog
+from engine.config import settings
 from engine.runtime import Runtime
 from engine.steps.perform import Tools
-from engine.working import Worker
+from engine.text.redaction import Redactor
+from engine.worker.working import Worker
 from storage import database
 
 CHANNEL, OTHER_CHANNEL, UNHEARD = "C0INC0001", "C0GENERAL", "C0PRIVATE"
@@ -264,7 +266,8 @@ def _serve(rt: Runtime, door: Door, listening: Any, threads: list[threading.Thre
 
 def ready(running: Stage) -> None:
     """Read the folder as the bot itself does, then let an admin approve what is in it."""
-    from engine import access, sync
+    from engine.access import policy as access
+    from engine.catalog import sync
 
     sync.sync(running.rt, access.SYSTEM)
     for slug in ("drain", "careful"):

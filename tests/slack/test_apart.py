@@ -10,8 +10,9 @@ import pytest
 from stage import CAROL, Stage, wait_for
 
 from bot.api.caller import READERS
-from engine import executions, tokens
-from engine.access import SYSTEM
+from engine.access import tokens
+from engine.access.policy import SYSTEM
+from engine.runs import executions
 
 
 def test_a_slow_api_call_never_delays_slack(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, OSCAR, Stage, ready_with, shown, stage, texts, until, wait_for
 
-from engine import executions
+from engine.runs import executions
 
 PAYMENTS = "C0PAYMENTS"
 """A channel without a platform admin in it."""

@@ -18,8 +18,9 @@ from bot.cli import connect, people
 from bot.cli.options import Options
 from bot.grammar import parse
 from bot.simulator.directory import CHANNELS
-from engine import executions, tokens
-from engine.access import SYSTEM
+from engine.access import tokens
+from engine.access.policy import SYSTEM
+from engine.runs import executions
 from storage.records import ExecutionRecord
 
 PAYMENTS, SECRET, VAULT, GROUP, SHARED, PENDING = (

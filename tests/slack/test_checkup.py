@@ -12,7 +12,7 @@ import yaml
 from bot.simulator import Config, Simulator
 from bot.slack import checkup
 from bot.slack.client import QUIET
-from engine import settings
+from engine.config import settings
 from engine.doctor import Finding, Level
 
 ROOT = Path(__file__).parents[2]

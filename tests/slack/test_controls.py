@@ -24,7 +24,7 @@ from stage import (
     wait_for,
 )
 
-from engine import executions
+from engine.runs import executions
 
 BOOKS = {
     "fragile": """

@@ -6,7 +6,7 @@ from typing import Any
 
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, UNHEARD, Stage, shown, wait_for
 
-from engine import catalog
+from engine.catalog import catalog
 
 
 def test_a_run_from_a_command_is_shown_to_its_end(bot: Stage) -> None:

@@ -15,8 +15,8 @@ from bot.cli import connect, people
 from bot.cli.options import Options
 from bot.grammar import parse
 from bot.verbs import VERBS
-from engine import tokens
-from engine.access import SYSTEM
+from engine.access import tokens
+from engine.access.policy import SYSTEM
 
 RUN, RUNBOOK, INCIDENT = "/executions/{execution}", "/runbooks/{runbook}", "/incidents/{incident}"
 DOORS: dict[str, set[str]] = {

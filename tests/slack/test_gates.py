@@ -12,7 +12,7 @@ from PIL import Image
 from stage import ALICE, BOB, CAROL, DAVE, Stage, in_thread, ready, shown, stage, wait_for
 
 from bot.slack.views import timeline as drawn
-from engine import executions
+from engine.runs import executions
 from storage import approvals, database
 
 PAYMENTS = "C0PAYMENTS"

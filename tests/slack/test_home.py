@@ -10,7 +10,7 @@ import pytest
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, OSCAR, Stage, is_private, ready, shown, stage, texts, wait_for
 
 from bot.simulator.directory import CHANNELS
-from engine import incidents
+from engine.orchestration import incidents
 
 NOTE = """
 apiVersion: runbook/v1

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slack_bolt import BoltResponse
 
-from bot.slack.http import MAX_BODY, Receiver, read_body
+from bot.slack.transport.http import MAX_BODY, Receiver, read_body
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 NOW = 1_795_000_000

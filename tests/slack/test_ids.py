@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack import actions, ids, modals
+from bot.slack import ids
+from bot.slack.forms import actions, modals
 from bot.slack.ids import BadValue, GateRef, RunForm, RunRef, VersionRef, decode, encode, parameter_block
 
 

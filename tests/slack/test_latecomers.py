@@ -10,8 +10,8 @@ from bot.deeds import deed_words
 from bot.record_text import _event
 from bot.slack.views.story import catchup_view
 from bot.telling import told
-from engine.catchup import LeftOut, Story
-from engine.explain import Explanation, Reason
+from engine.queries.catchup import LeftOut, Story
+from engine.queries.explain import Explanation, Reason
 from storage.records import AuditRecord, EventRecord, Json
 from storage.states import Severity
 

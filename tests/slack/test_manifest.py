@@ -67,7 +67,7 @@ def test_the_scopes_are_those_that_are_used(manifest: dict[str, Any]) -> None:
 
 def test_events_and_command_are_those_that_are_answered(manifest: dict[str, Any]) -> None:
     """The subscriptions match the listeners, and mentions of people in a command arrive as ids."""
-    source = (ROOT / "bot" / "slack" / "app.py").read_text()
+    source = (ROOT / "bot" / "slack" / "transport" / "app.py").read_text()
     assert set(manifest["settings"]["event_subscriptions"]["bot_events"]) == set(
         re.findall(r'app\.event\("(\w+)"\)', source)
     )

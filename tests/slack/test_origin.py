@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from stage import ALICE, CAROL, CHANNEL, Stage, wait_for
+from stage import ALICE, CAROL, CHANNEL, Stage, shown, wait_for
 
 from bot.simulator.delivery import payloads
 from bot.simulator.directory import APP_ID, CHANNELS, OTHER_TEAM_ID, TEAM_ID
-from engine import executions
+from engine.runs import executions
 
 OURS = "http://127.0.0.1:9/none"
 
@@ -91,13 +91,13 @@ def test_an_edit_runs_nothing(bot: Stage) -> None:
     """An edited mention arrives anew, with an event id of its own: it was answered when it was said."""
     inner = {"type": "app_mention", "user": CAROL, "channel": CHANNEL}
     edited = {"ts": "11.2", "text": "<@U0BOT0001> list", "edited": {"user": CAROL, "ts": "12.2"}}
-    before = len(bot.get("calls"))
+    before = len(bot.private())
     assert bot.post("deliver", kind="events_api", payload=payloads.event(inner | edited))["ok"]
-    said = {"ts": "13.2", "text": "<@U0BOT0001> list"}
+    said = {"ts": "13.2", "text": "<@U0BOT0001> help run"}
     assert bot.post("deliver", kind="events_api", payload=payloads.event(inner | said))["ok"]
-
-    def answered(ts: str) -> bool:
-        return any(call["args"].get("thread_ts") == ts for call in bot.get("calls")[before:])
-
-    wait_for(lambda: answered("13.2"))
-    assert not answered("11.2")
+    wait_for(lambda: bot.private()[before:])
+    last = bot.say("help show")
+    told = [shown(each) for each in bot.private()[before:]]
+    assert len(told) == 2
+    assert "run ID" in told[0]
+    assert told[1] == last

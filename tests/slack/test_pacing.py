@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.pacing import UPDATES_PER_MINUTE, Pace
+from bot.slack.projector.pacing import UPDATES_PER_MINUTE, Pace
 
 
 class Clock:

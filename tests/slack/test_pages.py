@@ -11,7 +11,7 @@ import pytest
 from stage import ALICE, CAROL, GUEST, Stage, ready, shown, stage, wait_for
 
 from bot.page.links import Pass, Purpose, sign
-from engine.settings import secret_key
+from engine.config.settings import secret_key
 
 HOSTILE = "</pre><script>alert(1)</script>\"'&"
 

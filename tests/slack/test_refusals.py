@@ -18,8 +18,8 @@ from bot.grammar import GrammarError
 from bot.slack.desk import Desk
 from bot.slack.ids import BadValue
 from engine import errors
-from engine.definition.model import Problem
 from engine.expressions import ExpressionError
+from engine.text.problem import Problem
 
 
 def made(kind: type[Exception]) -> Exception:

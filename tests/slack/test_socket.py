@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from stage import CAROL, CHANNEL, Stage, ready, stage, wait_for
 
-from bot.slack.socket import request_key
+from bot.slack.transport.socket import request_key
 
 
 @pytest.fixture(scope="module")

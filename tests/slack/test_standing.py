@@ -16,13 +16,15 @@ from bot.grammar import parse
 from bot.manual import example_of
 from bot.page import links
 from bot.simulator.directory import PEOPLE
-from bot.slack import actions
+from bot.slack.forms import actions
 from bot.slack.ids import Action, Form, GatePage, GateRef, RunRef, Shortcut, StepRef, VersionRef, encode
 from bot.verbs import VERBS
-from engine import catalog, executions, tokens
-from engine import people as known
-from engine.access import SYSTEM
-from engine.settings import secret_key
+from engine.access import people as known
+from engine.access import tokens
+from engine.access.policy import SYSTEM
+from engine.catalog import catalog
+from engine.config.settings import secret_key
+from engine.runs import executions
 from storage import database
 from storage.records import PersonRecord
 from storage.tables import Person

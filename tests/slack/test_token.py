@@ -6,7 +6,7 @@ import re
 
 from stage import CAROL, OSCAR, Stage, shown, wait_for
 
-from engine import tokens
+from engine.access import tokens
 
 
 def test_a_token_is_made_listed_and_ended(bot: Stage) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from stage import ALICE, CAROL, CHANNEL, DAVE, OSCAR, Stage, is_private, ready, shown, stage, wait_for
 
-from engine import access, sync
+from engine.access import policy as access
+from engine.catalog import sync
 
 NOTE = """
 apiVersion: runbook/v1

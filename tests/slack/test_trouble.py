@@ -15,18 +15,22 @@ from slack_sdk import WebClient
 from stage import ALICE, CAROL, CHANNEL, UNHEARD, Stage, in_thread, is_private, ready, shown, stage, wait_for
 
 from bot.simulator.directory import BOT_USER_ID, CHANNELS, direct_channel_id
-from bot.slack import commands, directory, pictures
+from bot.slack import directory
 from bot.slack.client import web_client
 from bot.slack.directory import Directory, read_person
-from bot.slack.http import Receiver
 from bot.slack.ids import PickForm, encode
-from bot.slack.pacing import Pace
-from bot.slack.poster import Mark, Poster
-from bot.slack.progress import Projector
+from bot.slack.projector import pictures
+from bot.slack.projector.pacing import Pace
+from bot.slack.projector.poster import Mark, Poster
+from bot.slack.projector.progress import Projector
+from bot.slack.transport.http import Receiver
+from bot.slack.verbs import commands
 from bot.slack.views import thread as lines
 from bot.slack.views.parts import said
-from engine import executions, health, projection
-from engine.executions import ExecutionView
+from engine import health
+from engine.queries import projection
+from engine.runs import executions
+from engine.runs.executions import ExecutionView
 from storage import database, people
 from storage.records import EventRecord
 from storage.tables import Person

@@ -24,21 +24,21 @@ from bot.slack.views import asked as asked_post
 from bot.slack.views.gate import gate_blocks, gate_post, parts
 from bot.slack.views.home import HomeContent, home_view
 from bot.slack.views.parts import Message, said
-from engine.access import Gate, Verdict
-from engine.approvals import Waiting
-from engine.calling import Calling
-from engine.can import Ruling
-from engine.catchup import LeftOut, Story
-from engine.chain import Trouble, Verified
-from engine.changes import Changed
+from engine.access.policy import Gate, Verdict
+from engine.catalog.sync import SyncChange, SyncReport
 from engine.definition.model import Step
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
-from engine.evidence import RunLog, StepLog
-from engine.executions import GateView
-from engine.explain import Explanation, Reason
-from engine.problem import Problem
-from engine.skipping import Request
-from engine.sync import SyncChange, SyncReport
+from engine.orchestration.changes import Changed
+from engine.queries.can import Ruling
+from engine.queries.catchup import LeftOut, Story
+from engine.queries.chain import Trouble, Verified
+from engine.queries.evidence import RunLog, StepLog
+from engine.queries.explain import Explanation, Reason
+from engine.runs.approvals import Waiting
+from engine.runs.calling import Calling
+from engine.runs.executions import GateView
+from engine.runs.skipping import Request
+from engine.text.problem import Problem
 from storage.records import AttemptRecord, AuditRecord, IncidentRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, Severity, StepStatus
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, Stage, ready, shown, stage, wait_for
 
-from engine import evidence
+from engine.queries import evidence
 
 TOP = "apiVersion: runbook/v1\nid: {0}\nname: A runbook for {0}\nteam: payments\n"
 BOOKS = {
@@ -62,8 +62,8 @@ def bot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def quiet(bot: Stage) -> Iterator[None]:
     """Each test leaves no run open behind it."""
     yield
-    from engine import controls, executions
-    from engine.access import Actor
+    from engine.access.policy import Actor
+    from engine.runs import controls, executions
 
     for run in executions.recent(bot.rt, open_only=True, limit=50):
         controls.cancel(bot.rt, Actor(ALICE, standing="member"), run.id)
@@ -201,7 +201,7 @@ def test_a_run_that_is_left_out_is_asked_for(bot: Stage) -> None:
     assert first in told
     assert second in told
     assert f"`{second}` is paused" in clicked(bot, "run.pick", CAROL, second)
-    from engine import executions
+    from engine.runs import executions
 
     assert executions.find(bot.rt, second).paused_reason == "look & see"
     assert executions.find(bot.rt, first).status == "WAITING"

@@ -14,9 +14,10 @@ from pathlib import Path
 import peewee
 import pytest
 
-from engine import boot, settings
+from engine import boot
+from engine.config import settings
+from engine.config.settings import Settings
 from engine.errors import BadSettings
-from engine.settings import Settings
 from storage import backup, database, migrate
 from storage.columns import proxy
 from storage.migrate import Migration, SchemaTrouble
@@ -24,7 +25,8 @@ from storage.tables import ALL
 
 MIGRATE = """
 import os, pathlib
-from engine import boot, settings
+from engine import boot
+from engine.config import settings
 print(len(boot.migrate_database(settings.load(os.environ, pathlib.Path.cwd()))))
 """
 

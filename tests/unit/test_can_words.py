@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.verbs import FAMILIES, VERBS
-from engine import can
-from engine.access import Action
+from engine.access.policy import Action
+from engine.queries import can
 
 NOT_ASKED = {"help", "can", "withdraw", "token", "admin history", "admin verify"}
 """Talk about the talk itself, and what is for oneself or the admins alone."""

@@ -10,8 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from engine import logs, trouble
-from engine.redaction import Redactor
+from engine import trouble
+from engine.text import logs
+from engine.text.redaction import Redactor
 from engine.trouble import TOLD_EVERY_S, OnceAMinute
 from storage import database
 from storage.trouble import Trouble, of

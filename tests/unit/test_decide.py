@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import decide
 from engine.definition.model import Retry
+from engine.orchestration import decide
 from storage.records import ExecutionRecord
 from storage.states import ExecutionStatus, Phase, StepStatus
 

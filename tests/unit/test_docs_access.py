@@ -12,9 +12,14 @@ from typing import Any
 import pytest
 from pages import read, rows, section, words
 
-from engine import access, access_file, boot, catalog, executions, settings, sync
-from engine.access import Action, Actor, Gate
+from engine import boot
+from engine.access import access_file
+from engine.access import policy as access
+from engine.access.policy import Action, Actor, Gate
+from engine.catalog import catalog, sync
+from engine.config import settings
 from engine.definition.schema import file_validator
+from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database
 from storage.records import ApprovalRecord, ExecutionRecord

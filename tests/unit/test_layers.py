@@ -46,6 +46,55 @@ def offences(where: str, *forbidden: str, allowed: tuple[str, ...] = ()) -> list
     ]
 
 
+ROOMS = {
+    "egress": "",
+    "text": "",
+    "config": "egress text",
+    "expressions": "text",
+    "definition": "expressions text",
+    "steps": "definition expressions egress config text",
+    "access": "definition config text",
+    "catalog": "access definition text",
+    "orchestration": "access catalog definition expressions steps text",
+    "runs": "orchestration access catalog definition expressions steps config text",
+    "queries": "runs orchestration access catalog definition expressions steps config text",
+    "worker": "queries runs orchestration access catalog definition expressions steps config egress text",
+}
+"""The packages of `engine`, lowest first, and which of the others each may import."""
+SHARED = ("errors", "failpoints", "runtime", "trouble", "nearby", "conversations")
+"""Modules of `engine` itself that every package may import; the other ones stand above all of them."""
+DESKS = {"views": "", "projector": "views", "verbs": "views", "forms": "verbs views", "transport": "forms verbs views"}
+"""The packages of `bot/slack`, lowest first, and which of the others each may import."""
+
+
+def crossings(package: str, rooms: dict[str, str], shared: tuple[str, ...] | None) -> list[str]:
+    """Imports from a room of a package into another, or into what stands above them, that its table does not allow."""
+    found = []
+    for room, allowed in rooms.items():
+        for path in sorted((ROOT / package / room).rglob("*.py")):
+            for module in imports(path):
+                into = module.removeprefix(f"{package.replace('/', '.')}.").split(".")[0]
+                ours = within(module, package.replace("/", "."))
+                other = into in rooms if shared is None else into not in shared
+                if ours and other and into not in (room, *allowed.split()):
+                    found.append(f"{path.relative_to(ROOT)}: {module}")
+    return found
+
+
+def test_the_rooms_of_the_engine_look_one_way() -> None:
+    """As the module map in docs/architecture.md says."""
+    assert {path.name for path in (ROOT / "engine").iterdir() if (path / "__init__.py").exists()} == set(ROOMS)
+    assert crossings("engine", ROOMS, SHARED) == []
+
+
+def test_the_rooms_of_slack_look_one_way() -> None:
+    """What they share imports none of them."""
+    assert crossings("bot/slack", DESKS, None) == []
+    shared = [path for path in (ROOT / "bot/slack").glob("*.py") for module in imports(path)
+              if within(module, *(f"bot.slack.{room}" for room in DESKS if room != "views"))]  # fmt: skip
+    assert shared == []
+
+
 def test_there_is_something_to_look_at() -> None:
     """A test that reads no file proves nothing."""
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(PACKAGES)
@@ -81,7 +130,7 @@ def test_the_practice_workspace_knows_nothing_of_the_rest() -> None:
 
 def test_the_rules_of_a_run_are_pure() -> None:
     """`decide` imports definitions and nouns, and nothing else of the house."""
-    decide = [module for module in imports(ROOT / "engine/decide.py") if within(module, *PACKAGES)]
+    decide = [module for module in imports(ROOT / "engine/orchestration/decide.py") if within(module, *PACKAGES)]
     assert all(within(module, "engine.definition.model", "storage.records", "storage.states") for module in decide)
     assert decide
 

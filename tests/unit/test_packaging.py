@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bot.cli import main
-from engine.settings import SETTINGS
+from engine.config.settings import SETTINGS
 
 HOME = Path(__file__).parents[2]
 PACKAGES = ("storage", "engine", "bot")

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from engine.config.setting_values import HookSender
+from engine.config.settings import SETTINGS, Settings, load, secret_key
 from engine.errors import BadSettings
-from engine.setting_values import HookSender
-from engine.settings import SETTINGS, Settings, load, secret_key
 
 SENDERS = (HookSender("ci", "ci_hook"), HookSender("g", "g", "db"))
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()

@@ -15,9 +15,9 @@ from bot.cli import show
 from bot.page.door import _PAGES
 from bot.record_text import _message
 from bot.slack.views import text as slack_text
-from engine import logs
-from engine.redaction import Redactor
-from engine.visible import visible, visible_line
+from engine.text import logs
+from engine.text.redaction import Redactor
+from engine.text.visible import visible, visible_line
 
 SEEN_AS = {
     "web\u202e1": "web\\u202e1",

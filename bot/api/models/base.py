@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from engine.storable import clean
+from engine.text.storable import clean
 
 Json = Annotated[Any, BeforeValidator(clean)]
 """Any JSON value, of which what JSON in UTF-8 cannot say was replaced."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from bot.api.models.base import Json, moment
-from engine.changes import Changed
+from engine.orchestration.changes import Changed
 
 
 class Change(BaseModel):

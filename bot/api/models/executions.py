@@ -10,13 +10,13 @@ from pydantic import BaseModel, Field
 
 from bot.api.models.base import Asked, Json, Named, Number, Reason, Text, Values, Why, fields_of, moment
 from bot.api.models.changes import ParametersChanged
-from engine import decide
-from engine.decide import HELD_GATE
-from engine.evidence import RunLog, StepLog
-from engine.executions import GateView
-from engine.explain import Explanation as Explained
-from engine.roles import describe_approvers
-from engine.spent import Spent
+from engine.access.roles import describe_approvers
+from engine.orchestration import decide
+from engine.orchestration.decide import HELD_GATE
+from engine.queries.evidence import RunLog, StepLog
+from engine.queries.explain import Explanation as Explained
+from engine.runs.executions import GateView
+from engine.runs.spent import Spent
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, StepStatus
 

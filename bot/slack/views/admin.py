@@ -17,9 +17,9 @@ from storage.records import AuditRecord, RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
 if TYPE_CHECKING:
-    from engine.chain import Verified
+    from engine.catalog.sync import SyncChange, SyncReport
     from engine.errors import NotApproved
-    from engine.sync import SyncChange, SyncReport
+    from engine.queries.chain import Verified
 
 _PIECE, _PIECES = 2800, 3
 """Characters in one block of a diff, escaped, and blocks in one message: Slack refuses messages of about 13,000."""

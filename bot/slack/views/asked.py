@@ -11,12 +11,12 @@ from bot.slack.views.gate import barred_words
 from bot.slack.views.parts import Message, actions, button, context, message, section
 from bot.slack.views.text import escape, inline, person
 from bot.slack.views.words import approver_words, execution_words, step_words
-from engine import decide
+from engine.orchestration import decide
 from storage.records import EventRecord, ExecutionRecord, StepRunRecord
 from storage.states import StepStatus
 
 if TYPE_CHECKING:
-    from engine.skipping import Request
+    from engine.runs.skipping import Request
 
 _GATES = 5
 

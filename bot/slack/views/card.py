@@ -17,9 +17,9 @@ from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
 if TYPE_CHECKING:
-    from engine.calling import Calling
     from engine.definition.model import Runbook
-    from engine.executions import ExecutionView
+    from engine.runs.calling import Calling
+    from engine.runs.executions import ExecutionView
 
 Called = Mapping[int, "Calling"]
 """Whom open gates call, by the gate's id."""

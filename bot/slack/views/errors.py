@@ -12,7 +12,7 @@ from bot.slack.views.text import code, escape, inline
 from bot.slack.views.why import people
 from bot.verbs import VERBS
 from engine.errors import EngineError, InvalidDefinition, InvalidParameters, NotAllowed
-from engine.problem import Problem
+from engine.text.problem import Problem
 
 _HINT = re.compile(rf"`((?:{'|'.join(verb.name for verb in VERBS)})(?: [^`]*)?)`")
 """A verb in code, as the engine writes what could be typed: it does not know what reaches this bot."""

@@ -45,7 +45,7 @@ from engine.definition.model import Runbook
 from storage.records import RunbookRecord
 
 if TYPE_CHECKING:
-    from engine.executions import GateView
+    from engine.runs.executions import GateView
 
 Json = Any
 FIELDS = 90

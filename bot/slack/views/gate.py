@@ -15,8 +15,8 @@ from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision
 
 if TYPE_CHECKING:
-    from engine.calling import Calling
-    from engine.executions import GateView
+    from engine.runs.calling import Calling
+    from engine.runs.executions import GateView
 
 _PIECE, _PIECES, _PAGE = 2800, 2, 30
 """Characters in one block of a preview, escaped, and blocks of it in one message and in one part of a modal."""

@@ -27,7 +27,7 @@ from storage.records import ExecutionRecord, RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
 if TYPE_CHECKING:
-    from engine.approvals import Waiting
+    from engine.runs.approvals import Waiting
 
 PAGE = 15
 """Runbooks on one page of the catalogue."""

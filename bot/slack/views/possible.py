@@ -1,6 +1,6 @@
 """What can be done with a run as it stands: pure rules that the card's buttons are made from.
 
-They mirror what `engine.controls` refuses, so that nothing is offered in vain; the engine has the last word.
+They mirror what `engine.runs.controls` refuses, so that nothing is offered in vain; the engine has the last word.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.slack.ids import Action
-from engine import reopening, skipping
+from engine.orchestration import reopening
+from engine.runs import skipping
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ExecutionStatus, Phase
 
 if TYPE_CHECKING:
-    from engine.executions import ExecutionView
+    from engine.runs.executions import ExecutionView
 
 _WELL = (None, ExecutionStatus.SUCCESS)
 

@@ -12,13 +12,13 @@ from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
 from bot.slack.views.parts import Person, by_name, noted, rich, sections
 from bot.slack.views.text import as_json, code, cut, inline, is_person, one_line, person, plain
 from bot.slack.views.words import PHASES, TOLERATED, error_field, never_started, skip_wish, step_words, task_status
-from engine import decide
+from engine.orchestration import decide
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook
-    from engine.executions import ExecutionView
+    from engine.runs.executions import ExecutionView
 
 LIMIT = 50
 """Task cards in a plan block, by Slack's reference."""

@@ -18,7 +18,7 @@ from bot.slack.views.words import changed_here
 from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
 
 if TYPE_CHECKING:
-    from engine.catchup import Story
+    from engine.queries.catchup import Story
 
 _RUNS, _ACTS, _KEPT = 15, 12, 140
 """Runs and acts that are shown, and characters of a reason that a button carries, each of which may take twelve there.

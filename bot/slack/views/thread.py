@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import channel, code, duration, escape, inline, person
 from bot.slack.views.words import CONTAINERS, changed_here, spent_words, step_took
-from engine import changes
+from engine.orchestration import changes
 from storage.records import EventRecord, ExecutionRecord
 from storage.states import Decision, ExecutionStatus, Phase
 
 if TYPE_CHECKING:
-    from engine.executions import ExecutionView, GateView
+    from engine.runs.executions import ExecutionView, GateView
 
 _TOLD_BY_OTHERS = {"rejected", "approval_timeout", "marked_failed"}
 """Failures that a person's vote, a gate's end or a person's word has told of already."""

@@ -15,12 +15,12 @@ from PIL import Image, ImageDraw, ImageFont
 from bot.slack.views.steps import folded, ordered
 from bot.slack.views.text import cut, duration, one_line
 from bot.slack.views.words import CONTAINERS, execution_words, spent_words, step_took, step_words
-from engine.spent import Span, pauses
+from engine.runs.spent import Span, pauses
 from storage.records import EventRecord, StepRunRecord
 from storage.states import ExecutionStatus, StepStatus
 
 if TYPE_CHECKING:
-    from engine.executions import ExecutionView
+    from engine.runs.executions import ExecutionView
 
 ROWS = 40
 """Bars in one picture; what is worth looking at stays, as on the card."""

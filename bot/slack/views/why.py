@@ -13,8 +13,8 @@ from bot.slack.views.words import execution_words, last_changes
 from storage.records import ExecutionRecord, Json
 
 if TYPE_CHECKING:
-    from engine.can import Ruling
-    from engine.explain import Explanation, Reason
+    from engine.queries.can import Ruling
+    from engine.queries.explain import Explanation, Reason
 
 MOST_NAMED, _ROOM = 8, 9_000
 """People that are named, and characters for all reasons: Slack refuses messages of about 13,000."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from bot import spent
 from bot.changes import change_words
 from bot.slack.views.text import code, duration, group, inline, person
-from engine import decide
-from engine.changes import Changed
+from engine.orchestration import decide
+from engine.orchestration.changes import Changed
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, VersionStatus
 
 if TYPE_CHECKING:
-    from engine.executions import ExecutionView
+    from engine.runs.executions import ExecutionView
 
 _EXECUTION = {
     ExecutionStatus.PENDING: ("⏳", "About to start"),

@@ -1,0 +1,1 @@
+"""Keeping cards and threads up with runs, within what Slack allows."""

@@ -1,0 +1,1 @@
+"""How payloads come in from Slack, over HTTP or a socket, and what answers them first."""

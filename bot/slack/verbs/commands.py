@@ -1,0 +1,243 @@
+"""What each verb does in Slack: call one engine service, show what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from bot.grammar import Command, GrammarError, spell, verb
+from bot.manual import verbs_about
+from bot.slack.desk import Desk
+from bot.slack.ids import DeprecateForm
+from bot.slack.reply import Reply
+from bot.slack.verbs import incident, looking, running, steering, tokens
+from bot.slack.verbs.ask import Ask, Several, the_run
+from bot.slack.verbs.deciding import more_needed, voted
+from bot.slack.views import admin, form, lists
+from bot.slack.views.parts import Message, said
+from bot.slack.views.text import code
+from engine.access.policy import Action, abilities, authorise
+from engine.catalog import catalog, sync
+from engine.errors import NotApproved
+from engine.queries import can as policy
+from engine.queries import chain, projection
+from engine.runs import approvals
+from storage.records import VersionRecord
+from storage.states import Decision, ExecutionStatus, VersionStatus
+
+
+def answer(desk: Desk, command: Command, reply: Reply, *, instead: bool = False) -> None:
+    """Do what a command says and show the outcome, or the runs to choose from where none was named.
+
+    With `instead` the outcome takes the place of the private message that was clicked. Raises EngineError and
+    GrammarError.
+    """
+    ask = Ask(desk, desk.present(reply.place), reply.place, command)
+    authorise(desk.rt, ask.actor, Action.VIEW, None)
+    projection.heard(desk.rt, reply.place.channel)
+    if command.verb in _DECISIONS:
+        desk.directory.refresh_groups()
+    try:
+        message = _VERBS[command.verb](ask)
+    except Several as several:
+        message = lists.pick_view(several.runs, spell(command), ask.spoken)
+    if message is not None:
+        (reply.instead if instead else reply.privately)(message)
+
+
+def _help(ask: Ask) -> Message:
+    about = " ".join(ask.command.words).lower()
+    verbs = verbs_about(about)
+    if about:
+        return lists.help_view(ask.spoken, verbs)
+    allowed = abilities(ask.desk.rt, ask.actor)
+    return lists.help_view(ask.spoken, [each for each in verbs if _NEEDS.get(each.name, Action.VIEW) in allowed])
+
+
+def _list(ask: Ask) -> Message:
+    status = ask.option("status").upper()
+    if status not in ("", *VersionStatus):
+        known = ", ".join(each.lower() for each in VersionStatus)
+        raise GrammarError(f"There is no status “{status[:40].lower()}”: it is one of {known}.", verb("list").usage)
+    tag, team = ask.option("tag") or None, ask.option("team") or None
+    found = catalog.listing(ask.desk.rt, " ".join(ask.command.words), tag, team=team, status=status or None)
+    return lists.runbooks_view(found, ask.spoken, catalog.startable(ask.desk.rt, ask.actor, found))
+
+
+def _show(ask: Ask) -> Message:
+    slug, number = ask.command.target
+    rt = ask.desk.rt
+    version = catalog.version(rt, slug, number)
+    history = catalog.history(rt, slug)
+    shown = lists.runbook_view(catalog.get(rt, slug), version, catalog.definition(version), history, ask.spoken)
+    if version.number != history[0].number or Action.DEPRECATE not in abilities(rt, ask.actor):
+        return shown
+    return replace(shown, blocks=(*shown.blocks, *(block.to_dict() for block in admin.version_acts(version))))
+
+
+def _diff(ask: Ask) -> Message:
+    return _change(ask, offer=False)
+
+
+def _change(ask: Ask, *, offer: bool) -> Message:
+    slug, number = ask.command.target
+    version = catalog.version(ask.desk.rt, slug, number)
+    history = catalog.history(ask.desk.rt, slug)
+    diff = catalog.diff(ask.desk.rt, slug, version.number)
+    first = not any(old.number < version.number and old.status is VersionStatus.APPROVED for old in history)
+    return admin.change_view(version, diff, catalog.warnings(version), offer=offer, first=first)
+
+
+def _run(ask: Ask) -> Message | None:
+    try:
+        return running.run(ask.desk, ask.actor, ask.place, ask.command)
+    except NotApproved as refusal:
+        waiting = catalog.version(ask.desk.rt, ask.command.target[0])
+        if not catalog.may_approve(ask.desk.rt, ask.actor, waiting):
+            raise
+        return admin.not_approved_view(refusal, waiting, ask.spoken)
+
+
+def _approve(ask: Ask) -> Message:
+    return _vote(ask, Decision.APPROVE)
+
+
+def _reject(ask: Ask) -> Message:
+    return _vote(ask, Decision.REJECT)
+
+
+def _vote(ask: Ask, decision: Decision) -> Message:
+    _, rest = ask.command.run
+    gate = approvals.vote(
+        ask.desk.rt,
+        ask.actor,
+        the_run(ask, ExecutionStatus.WAITING),
+        rest[0] if rest else None,
+        decision,
+        ask.option("comment"),
+    )
+    return voted(gate, decision)
+
+
+def _withdraw(ask: Ask) -> Message:
+    _, rest = ask.command.run
+    open_run = the_run(ask, ExecutionStatus.WAITING)
+    gate = approvals.withdraw(ask.desk.rt, ask.actor, open_run, rest[0] if rest else None)
+    at = f"{code(gate.approval.path)} of {code(gate.approval.execution_id)}"
+    return said(f"Your vote on {at} is withdrawn.{more_needed(gate)}")
+
+
+def _sync(ask: Ask) -> Message:
+    report = sync.sync(ask.desk.rt, ask.actor, ask.desk.directory.user_by_email)
+    return admin.sync_view(report, ask.spoken)
+
+
+def _admin_approve(ask: Ask) -> Message:
+    if not ask.command.words:
+        return admin.drafts_view(catalog.drafts(ask.desk.rt, ask.actor, _DRAFTS), ask.spoken)
+    slug, number = ask.command.target
+    if number is not None:
+        return admin.approved_view(catalog.approve(ask.desk.rt, ask.actor, slug, number))
+    current = catalog.version(ask.desk.rt, slug)
+    authorise(ask.desk.rt, ask.actor, Action.APPROVE, current)
+    catalog.must_be_draft(current)
+    return _change(ask, offer=True)
+
+
+def _admin_deprecate(ask: Ask) -> Message | None:
+    """Withdraw what was named and why; where either is not said, ask for it in the form that the button opens."""
+    (slug, number), rt, reason = ask.command.target, ask.desk.rt, ask.option("reason")
+    successor = ask.option("successor").lower()
+    before = catalog.history(rt, slug)
+    live = [old for old in before if old.status is not VersionStatus.DEPRECATED]
+    if not reason or (number is None and len(live) > 1 and not ask.command.says_all):
+        _ask_to_deprecate(ask, catalog.version(rt, slug, number), reason, successor)
+        return None
+    shown = catalog.deprecate(rt, ask.actor, slug, number, reason, successor)
+    gone = [old for old in before if number in (None, old.number) and old.status is not VersionStatus.DEPRECATED]
+    stopped = catalog.open_runs(rt, slug, [old.number for old in gone])
+    back = shown.number == before[0].number
+    return admin.deprecated_view(shown.slug, gone, stopped, reason, ask.spoken if back else None, successor)
+
+
+def _ask_to_deprecate(ask: Ask, version: VersionRecord, reason: str, successor: str) -> None:
+    """Open the form about a version, or raise GrammarError where none can be opened."""
+    authorise(ask.desk.rt, ask.actor, Action.DEPRECATE, version)
+    name = f"{version.slug}@{version.number}"
+    if ask.place.trigger_id is None:
+        how = f'Say which and why: `{name}` is this version, `{version.slug}@all` all of them, and reason="…".'
+        raise GrammarError(how, verb("admin deprecate").usage)
+    ref = DeprecateForm(version.slug, version.number, ask.place.channel)
+    running.open_modal(ask.desk, ask.place, form.deprecate_form(ref, reason, successor))
+
+
+def _admin_rollback(ask: Ask) -> Message:
+    slug, number = ask.command.target
+    return admin.rolled_back_view(catalog.rollback(ask.desk.rt, ask.actor, slug, number), ask.spoken)
+
+
+def _admin_history(ask: Ask) -> Message:
+    slug, _ = ask.command.target
+    runbook = catalog.get(ask.desk.rt, slug)
+    return admin.history_view(runbook, catalog.history(ask.desk.rt, slug), catalog.deeds(ask.desk.rt, slug))
+
+
+def _admin_verify(ask: Ask) -> Message:
+    authorise(ask.desk.rt, ask.actor, Action.AUDIT, None)
+    return admin.verified_view(chain.verify(ask.desk.rt))
+
+
+_VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
+    "help": _help,
+    "list": _list,
+    "show": _show,
+    "diff": _diff,
+    "run": _run,
+    "status": looking.status,
+    "why": looking.because,
+    "runs": looking.runs,
+    "catchup": looking.catch_up,
+    "logs": looking.logs,
+    "evidence": looking.evidence_file,
+    "can": looking.may,
+    "pause": steering.pause,
+    "resume": steering.resume,
+    "cancel": steering.cancel,
+    "retry": steering.retry,
+    "skip": steering.skip,
+    "agree": steering.agree,
+    "resolve": steering.resolve,
+    "replay": steering.replay,
+    "handover": steering.hand_over,
+    "takeover": steering.take_over,
+    "approve": _approve,
+    "reject": _reject,
+    "withdraw": _withdraw,
+    "token": tokens.token,
+    "admin sync": _sync,
+    "admin approve": _admin_approve,
+    "admin deprecate": _admin_deprecate,
+    "admin rollback": _admin_rollback,
+    "admin history": _admin_history,
+    "admin verify": _admin_verify,
+    "incident": incident.show,
+    "incident open": incident.open_one,
+    "incident set": incident.change,
+    "incident close": incident.close,
+}
+_NEEDS: Mapping[str, Action] = {
+    **policy.VERBS,
+    **dict.fromkeys(("incident open", "incident set", "incident close"), Action.INCIDENT),
+    "incident": Action.VIEW,
+    "withdraw": Action.VOTE,
+    "token": Action.TOKEN,
+    "admin history": Action.APPROVE,
+    "admin verify": Action.AUDIT,
+}
+"""What one has to be allowed for a verb to be of use; looking for what is not named."""
+_DRAFTS = 20
+"""Drafts that are listed for a platform admin."""
+_DECISIONS = frozenset(_VERBS) - {
+    "help", "list", "show", "diff", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
+}  # fmt: skip
+"""Verbs whose right may hang on a user group."""

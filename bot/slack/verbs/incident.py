@@ -1,0 +1,59 @@
+"""The verbs about the channel's incident."""
+
+from __future__ import annotations
+
+from bot.grammar import GrammarError, verb
+from bot.slack.verbs.ask import Ask
+from bot.slack.views import story
+from bot.slack.views.parts import Message
+from engine.errors import Conflict
+from engine.orchestration import incidents
+
+
+def show(ask: Ask) -> Message:
+    """`incident`: the one that is open here, or was last."""
+    rt, channel = ask.desk.rt, ask.place.channel
+    found = incidents.recognise(rt, channel, *ask.desk.about(channel)) or incidents.latest(rt, channel)
+    return story.incident_view(found, ask.spoken)
+
+
+def open_one(ask: Ask) -> Message:
+    """`incident open [TITLE] [severity=…] [KEY=VALUE …]`."""
+    if ask.place.channel.startswith("D"):
+        raise Conflict("An incident is a channel: open it there, not in a direct message.")
+    name, topic = ask.desk.about(ask.place.channel)
+    title = " ".join(ask.command.words) or ask.option("title") or topic or name
+    made = incidents.open_incident(
+        ask.desk.rt, ask.actor, ask.place.channel, name, title, ask.option("severity"), _fields(ask)
+    )
+    return story.opened_view(made, ask.spoken)
+
+
+def change(ask: Ask) -> Message:
+    """`incident set KEY=VALUE …`."""
+    if not ask.command.options:
+        raise GrammarError("Say what to set.", verb("incident set").usage)
+    given = ask.command.options
+    incidents.recognise(ask.desk.rt, ask.place.channel, *ask.desk.about(ask.place.channel))
+    changed = incidents.edit(
+        ask.desk.rt,
+        ask.actor,
+        ask.place.channel,
+        title=given.get("title"),
+        severity=given.get("severity"),
+        fields=_fields(ask),
+    )
+    return story.incident_view(changed, ask.spoken)
+
+
+def close(ask: Ask) -> Message:
+    """`incident close`; asks again while runs are open."""
+    reason, force = ask.option("reason"), ask.command.says_yes("force")
+    done = incidents.close(ask.desk.rt, ask.actor, ask.place.channel, reason, force=force)
+    if not done.closed:
+        return story.close_view(done.incident, done.open_runs, reason, ask.spoken)
+    return story.closed_view(done.incident, done.open_runs)
+
+
+def _fields(ask: Ask) -> dict[str, str]:
+    return {name: value for name, value in ask.command.options.items() if name not in ("title", "severity")}

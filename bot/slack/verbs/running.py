@@ -1,0 +1,181 @@
+"""Starting a run from Slack: by the words alone where they say everything, else by a form."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+
+from bot.grammar import Command, GrammarError, verb
+from bot.slack.client import error_code
+from bot.slack.desk import Desk
+from bot.slack.directory import SLACK_TROUBLE
+from bot.slack.ids import RunForm
+from bot.slack.reply import Place
+from bot.slack.verbs.form_values import survives
+from bot.slack.views import fields, form
+from bot.slack.views.parts import Message, said
+from bot.slack.views.text import code, inline, person, when
+from engine.access.policy import Actor
+from engine.conversations import Unasked
+from engine.definition import parameters
+from engine.definition.durations import parse_duration
+from engine.definition.model import Runbook
+from engine.errors import Conflict, InvalidParameters, NotAllowed
+from engine.orchestration import accepting, incidents
+from engine.orchestration.accepting import Wanted
+from engine.runs import calling, drafts, executions
+from engine.runs.drafts import Draft
+from engine.runs.executions import Accepted
+
+log = logging.getLogger(__name__)
+
+
+def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | None:
+    """Start a run, or open the form for what is missing and say nothing. Raises EngineError.
+
+    Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
+    """
+    version, runbook = executions.prepare(desk.rt, actor, *command.target)
+    name = must_be_heard(desk, place)
+    given, reason = as_given(runbook, command.options)
+    reuse_ms = _reuse(runbook, given)
+    force = "force" in given and "force" not in runbook.parameters.get("properties", {})
+    if force:
+        given.pop("force")
+        force = command.says_yes("force")
+    ref = RunForm(version.slug, version.number, place.channel, name, int(force), reuse_ms=reuse_ms)
+    about = incidents.bound(desk.rt, {"channel": place.channel})
+    filled = incidents.prefill(runbook.parameters, about)
+    typed = parameters.coerce(runbook.parameters, given)
+    try:
+        values = accepting.complete(runbook, typed, about)
+    except InvalidParameters as wrong:
+        if place.trigger_id is None:
+            raise
+        worth_saying = {name: why for name, why in wrong.fields.items() if name in given or not name}
+        open_form(desk, place, runbook, ref, {**filled, **typed}, reason, worth_saying)
+        return None
+    if form.wants_reason(runbook, ref) and not reason and place.trigger_id is not None:
+        open_form(desk, place, runbook, ref, {**filled, **typed}, reason, {})
+        return None
+    return started(desk, start(desk, actor, ref, values, reason), place.channel)
+
+
+def prefilled(desk: Desk, runbook: Runbook, channel: str) -> dict[str, Any]:
+    """The parameters that the channel's incident fills in."""
+    return incidents.prefill(runbook.parameters, incidents.bound(desk.rt, {"channel": channel}))
+
+
+def _reuse(runbook: Runbook, given: dict[str, str]) -> int:
+    """Take `reuse_within` out of what was given, in milliseconds; 0 without it, or where it is a parameter."""
+    if "reuse_within" in runbook.parameters.get("properties", {}) or "reuse_within" not in given:
+        return 0
+    try:
+        return parse_duration(given.pop("reuse_within"))
+    except ValueError as error:
+        raise GrammarError(f"reuse_within: {error}.", verb("run").usage) from error
+
+
+def must_be_heard(desk: Desk, place: Place) -> str:
+    """The channel's name; opens its incident where that or the topic tells of one.
+
+    Refuses to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on.
+    """
+    if not place.channel:
+        return ""
+    conversations = desk.rt.conversations
+    try:
+        found = conversations.find(place.channel)
+        if found is None or not found.heard:
+            found = conversations.find(place.channel, 0.0)
+    except Unasked:
+        return place.channel_name
+    if found is None or not found.heard:
+        invite = f"Type /invite @{desk.directory.my_name()} and try again."
+        raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
+    name, topic = found.name, found.topic
+    incidents.recognise(desk.rt, place.channel, name, topic)
+    return name or place.channel_name
+
+
+def open_form(
+    desk: Desk,
+    place: Place,
+    runbook: Runbook,
+    ref: RunForm,
+    given: Mapping[str, Any],
+    reason: str,
+    problems: Mapping[str, str],
+) -> None:
+    """Ask for the parameters in a modal, which Slack allows for three seconds. Raises Conflict when those are over."""
+    ref = kept(desk, place.user, runbook, ref, given, reason)
+    open_modal(desk, place, form.run_form(runbook, ref, given, reason, problems))
+
+
+def kept(desk: Desk, user: str, runbook: Runbook, ref: RunForm, given: Mapping[str, Any], reason: str = "") -> RunForm:
+    """`ref` for a form whose later parts, or inputs that would change a value, must not forget what is known now."""
+    known = fields.properties(runbook)
+    if len(form.pages(runbook)) == 1 and all(survives(known[name], given[name]) for name in given if name in known):
+        return ref
+    return replace(ref, draft=drafts.keep(desk.rt, user, Draft(dict(given), reason)))
+
+
+def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:
+    """Open a modal for who clicked or typed. Raises Conflict when Slack no longer allows it."""
+    assert place.trigger_id is not None
+    opened = desk.client.views_push if place.in_modal else desk.client.views_open
+    try:
+        opened(trigger_id=place.trigger_id, view=view)
+    except SlackApiError as trouble:
+        if error_code(trouble) not in ("expired_trigger_id", "trigger_expired", "exchanged_trigger_id"):
+            raise
+        raise Conflict("Slack took too long to open the form. Please try again.") from trouble
+
+
+def start(desk: Desk, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Accepted:
+    """Ask for a run whose card belongs into the channel where it was asked for."""
+    incident = {"channel": ref.channel, "channel_name": ref.channel_name} if ref.channel else {}
+    if ref.about:
+        incident["permalink"] = permalink(desk, ref.channel, ref.about)
+    wanted = Wanted(
+        ref.slug, values, trigger="slack", number=ref.number, reason=reason, incident=incident, prefill=False
+    )
+    return executions.request(desk.rt, actor, wanted, force=bool(ref.force), reuse_within_ms=ref.reuse_ms)
+
+
+def permalink(desk: Desk, channel: str, ts: str) -> str:
+    """The address of a message, "" where Slack does not say: a run is not held up by what it only links to."""
+    try:
+        return str(desk.client.chat_getPermalink(channel=channel, message_ts=ts).get("permalink") or "")
+    except SLACK_TROUBLE as trouble:
+        log.warning("A message has no address: %s", type(trouble).__name__)
+        return ""
+
+
+def started(desk: Desk, accepted: Accepted, channel: str) -> Message:
+    """The word that a run was accepted, whose card follows; or that the very same run is open already.
+
+    Gates that cannot pass as things stand are warned of.
+    """
+    execution = accepted.execution
+    what = f"{code(execution.id)} ({code(f'{execution.slug}@{execution.number}')})"
+    if accepted.how == "open":
+        more = code('force=yes reason="…"')
+        return said(f"It is running already: {what}, asked for by {person(execution.requester)}. {more} runs it twice.")
+    if accepted.how == "reused":
+        more = f"it succeeded {when(execution.ended_at)}, and the same was asked for again"
+        return said(f"Nothing was started: {what} is taken instead; {more}.")
+    where = " Its card is in this channel." if channel else ""
+    warned = [f"⚠️ {inline(each, 500)}" for each in calling.foreseen(desk.rt, execution)]
+    return said("\n".join([f"Started {what}.{where}", *warned]))
+
+
+def as_given(runbook: Runbook, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """The parameters and the reason; a parameter that is itself called reason gets the same text."""
+    named = runbook.parameters.get("properties", {})
+    given = {name: value for name, value in options.items() if name != "reason" or name in named}
+    return given, options.get("reason", "").strip()

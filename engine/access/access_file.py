@@ -1,0 +1,130 @@
+"""`_access.yaml`: who is platform admin, responder, team admin and team member, by Slack user or group id."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.definition import regular
+from engine.definition.yaml_source import MAX_BYTES, Source
+from engine.definition.yaml_source import Path as Where
+from engine.definition.yaml_source import read as read_yaml
+from engine.text.problem import Problem
+from engine.text.words import did_you_mean, listed, shortened
+
+NAME = "_access.yaml"
+_ID = re.compile(r"[UWS][A-Z0-9]{2,20}")
+_LISTS = ("platform_admins", "responders")
+_CHANNELS = "external_channels"
+_CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,20}")
+_TOP = (*_LISTS, "teams", _CHANNELS)
+_TEAM = ("admins", "members")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Ids starting with U or W are people's, with S user groups'.
+
+    `external_channels` are the channels shared with other workspaces in which the bot speaks all the same.
+    """
+
+    platform_admins: tuple[str, ...]
+    responders: tuple[str, ...]
+    teams: dict[str, dict[str, tuple[str, ...]]]
+    external_channels: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        teams = {team: {role: list(ids) for role, ids in who.items()} for team, who in sorted(self.teams.items())}
+        lists = {"platform_admins": list(self.platform_admins), "responders": list(self.responders)}
+        external = {_CHANNELS: list(self.external_channels)} if self.external_channels else {}
+        return {**lists, "teams": teams, **external}
+
+
+def read(path: Path) -> tuple[Policy | None, list[Problem]]:
+    """The file's policy and what is wrong with it. None means: keep the one that was there."""
+    try:
+        source = regular.read(path, MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None, [
+            Problem(str(path), 1, 1, "is missing: nobody new gets a role; docs/operations.md has one to begin with")
+        ]
+    except OSError as error:
+        return None, [Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]
+    parsed = read_yaml(source, str(path))
+    problems = list(parsed.problems) or _problems(parsed)
+    return (None, problems) if problems else (_policy(parsed.data or {}), [])
+
+
+def _problems(source: Source) -> list[Problem]:
+    data = source.data
+    if not isinstance(data, dict):
+        return [source.problem((1, 1), f"must be a mapping with {listed(_TOP)}")]
+    found = _unknown_keys(source, data, (), _TOP)
+    for name in _LISTS:
+        found += _bad_ids(source, data.get(name), (name,))
+    found += _bad_channels(source, data.get(_CHANNELS))
+    teams = data.get("teams")
+    if teams is not None and not isinstance(teams, dict):
+        return [
+            *found,
+            source.problem(source.place(("teams",)), "`teams` must map a team's name to its admins and members"),
+        ]
+    for team, who in (teams or {}).items():
+        where: Where = ("teams", team)
+        if not isinstance(who, dict):
+            found.append(source.problem(source.place(where), f"team `{team}` must be a mapping with {listed(_TEAM)}"))
+            continue
+        found += _unknown_keys(source, who, where, _TEAM)
+        for role in _TEAM:
+            found += _bad_ids(source, who.get(role), (*where, role))
+    return found
+
+
+def _unknown_keys(source: Source, data: dict[str, Any], where: Where, known: tuple[str, ...]) -> list[Problem]:
+    return [
+        source.problem(source.place((*where, key), at_key=True), f"unknown key `{key}`{did_you_mean(str(key), known)}")
+        for key in data
+        if key not in known
+    ]
+
+
+def _bad_ids(source: Source, ids: Any, where: Where) -> list[Problem]:
+    if ids is None:
+        return []
+    if not isinstance(ids, list):
+        return [source.problem(source.place(where), f"`{where[-1]}` must be a list of Slack user or group ids")]
+    return [
+        source.problem(
+            source.place((*where, index)),
+            f"`{_written(each)}` is no Slack id: users are like U0ALICE01, groups like S0ONCALL",
+        )
+        for index, each in enumerate(ids)
+        if not (isinstance(each, str) and _ID.fullmatch(each))
+    ]
+
+
+def _written(value: Any) -> str:
+    return shortened(value if isinstance(value, str) else json.dumps(value))
+
+
+def _bad_channels(source: Source, ids: Any) -> list[Problem]:
+    if ids is None:
+        return []
+    if not isinstance(ids, list):
+        return [source.problem(source.place((_CHANNELS,)), f"`{_CHANNELS}` must be a list of Slack channel ids")]
+    return [
+        source.problem(source.place((_CHANNELS, index)), f"`{_written(each)}` is no channel's id, such as C0123456789")
+        for index, each in enumerate(ids)
+        if not (isinstance(each, str) and _CHANNEL.fullmatch(each))
+    ]
+
+
+def _policy(data: dict[str, Any]) -> Policy:
+    teams = {
+        team: {role: tuple(who.get(role) or ()) for role in _TEAM} for team, who in (data.get("teams") or {}).items()
+    }
+    admins, responders, external = (tuple(data.get(name) or ()) for name in (*_LISTS, _CHANNELS))
+    return Policy(admins, responders, teams, external)

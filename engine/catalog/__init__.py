@@ -1,0 +1,1 @@
+"""Runbooks and their versions: from files to tables, and who approved what."""

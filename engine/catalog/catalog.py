@@ -1,0 +1,333 @@
+"""The catalogue as people use it: looking, approving, deprecating, and whether a version may run."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from itertools import islice
+
+from engine.access.policy import Action, Actor, authorise, verdict
+from engine.definition import codec, gates, graph, lint
+from engine.definition.model import Runbook
+from engine.errors import Conflict, NotApproved, NotFound, Undecodable
+from engine.runtime import Runtime
+from storage import audit, database, executions, runbooks
+from storage.records import AuditRecord, ExecutionRecord, RunbookRecord, VersionRecord
+from storage.states import Severity, VersionStatus
+
+_NOBODY = (
+    "Nobody in this workspace is known to have written this, so nobody is kept from approving their own edit. A file "
+    "that is committed with an e-mail address that Slack knows has an author."
+)
+
+log = logging.getLogger(__name__)
+
+
+def listing(
+    rt: Runtime, text: str = "", tag: str | None = None, *, team: str | None = None, status: str | None = None,
+    seen: Collection[str] | None = None,
+) -> list[RunbookRecord]:  # fmt: skip
+    """All runbooks by id; `text` filters id, name and description, `tag`, `team` and `status` what they are called.
+
+    `seen` leaves only what belongs to these teams or to all; None leaves everything.
+    """
+    words = text.casefold().split()
+    with database.reading():
+        everything = runbooks.listing(rt.workspace_id)
+
+    def fits(runbook: RunbookRecord) -> bool:
+        haystack = f"{runbook.slug} {runbook.name} {runbook.description}".casefold()
+        return (
+            all(word in haystack for word in words)
+            and (tag is None or tag in runbook.tags)
+            and team in (None, runbook.team)
+            and status in (None, runbook.status)
+            and (seen is None or runbook.team is None or runbook.team in seen)
+        )
+
+    return [runbook for runbook in everything if fits(runbook)]
+
+
+def find(rt: Runtime, slug: str) -> RunbookRecord | None:
+    """The runbook of this id, in whatever case it was typed."""
+    with database.reading():
+        return runbooks.find(rt.workspace_id, slug.strip().lower())
+
+
+def startable(rt: Runtime, actor: Actor, found: Iterable[RunbookRecord]) -> set[str]:
+    """The ids of those that are approved and that `actor` may run; who may depends on a runbook's team alone."""
+    approved = [runbook for runbook in found if runbook.status is VersionStatus.APPROVED]
+    one_each = {runbook.team: runbook for runbook in approved}
+    teams = {team for team, runbook in one_each.items() if verdict(rt, actor, Action.START, runbook).allowed}
+    return {runbook.slug for runbook in approved if runbook.team in teams}
+
+
+def get(rt: Runtime, slug: str) -> RunbookRecord:
+    """The runbook of this id. Raises `NotFound`, naming the nearest."""
+    found = find(rt, slug)
+    if found is not None:
+        return found
+    with database.reading():
+        known = [runbook.slug for runbook in runbooks.listing(rt.workspace_id)]
+    near = difflib.get_close_matches(slug, known, n=1)
+    raise no_such(slug, near[0] if near else None)
+
+
+def no_such(slug: str, near: str | None = None) -> NotFound:
+    """What is said of a runbook that is not there."""
+    hint = f" Did you mean {near}?" if near else " `list` shows all there are."
+    return NotFound(f"There is no runbook {slug!r}.{hint}")
+
+
+def version(rt: Runtime, slug: str, number: int | None = None) -> VersionRecord:
+    """One version, the current one when `number` is left out. Raises `NotFound`."""
+    runbook = get(rt, slug)
+    wanted = runbook.current_number if number is None else number
+    with database.reading():
+        found = runbooks.version(runbook.id, wanted) if 0 < wanted <= runbook.current_number else None
+    if found is None:
+        raise NotFound(f"{runbook.slug} has no version {number}; its newest is {runbook.current_number}.")
+    return found
+
+
+def history(rt: Runtime, slug: str) -> list[VersionRecord]:
+    """All versions of a runbook, newest first."""
+    runbook = get(rt, slug)
+    with database.reading():
+        return runbooks.versions(runbook.id)
+
+
+def definition(record: VersionRecord) -> Runbook:
+    """What this version says."""
+    return definition_of(record.id)
+
+
+def warnings(version: VersionRecord) -> list[str]:
+    """What deserves a second look before this version is approved: in its text, and in who wrote it."""
+    nobody = [] if version.author else [_NOBODY]
+    return [*nobody, *(each.message for each in lint.warnings(definition(version)))]
+
+
+@lru_cache(maxsize=512)
+def definition_of(version_id: int) -> Runbook:
+    """The definition of a version by its id. Versions never change, so this is read once a process.
+
+    Raises `NotFound`, and `Undecodable` where what is stored is damaged, or was written by a newer release.
+    """
+    try:
+        with database.reading():
+            found = runbooks.version_by_id(version_id)
+        if found is not None:
+            return codec.from_canonical(found.definition)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        log.exception("the stored definition of version %s cannot be read", version_id)
+        raise Undecodable(f"The stored definition of version {version_id} cannot be read: {error!r}.") from error
+    raise NotFound(f"There is no version with id {version_id}.")
+
+
+def shown_definition(execution: ExecutionRecord) -> Runbook:
+    """The definition that a run is shown with: no more than its name where what is stored cannot be read."""
+    try:
+        return definition_of(execution.version_id)
+    except Undecodable:
+        return Runbook(
+            id=execution.slug, name=execution.slug, description="", team=execution.team, tags=(), risk="low",
+            timeout_ms=execution.timeout_ms, parameters={}, steps=(),
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def successors_of(version_id: int) -> dict[str, tuple[str, ...]]:
+    """Which steps need which, in every list of a version's definition: main, cleanup, branches and loops."""
+    return graph.all_successors(definition_of(version_id))
+
+
+@lru_cache(maxsize=512)
+def gates_before(version_id: int) -> dict[str, tuple[str, ...]]:
+    """Which steps before each step are, hold or may start a gate; see `definition.gates.before`."""
+    return gates.before(definition_of(version_id))
+
+
+@lru_cache(maxsize=512)
+def shown_at(version_id: int) -> dict[str, tuple[str, ...]]:
+    """Which gates show each step; see `definition.gates.shows`."""
+    return gates.shows(definition_of(version_id))
+
+
+def forget_definitions() -> None:
+    """Know no version any more: those of another database have the same ids."""
+    for known in (definition_of, successors_of, gates_before, shown_at):
+        known.cache_clear()
+
+
+def drafts(rt: Runtime, actor: Actor, limit: int) -> list[VersionRecord]:
+    """At most `limit` newest versions that wait for an approval which this person may give, by their runbooks' ids."""
+    waiting = (version(rt, each.slug) for each in listing(rt, status=VersionStatus.DRAFT))
+    return list(islice((each for each in waiting if may_approve(rt, actor, each)), limit))
+
+
+def may_approve(rt: Runtime, actor: Actor, found: VersionRecord) -> bool:
+    """Whether a version waits for an approval, and this person may give it."""
+    return found.status is VersionStatus.DRAFT and verdict(rt, actor, Action.APPROVE, found).allowed
+
+
+def diff(rt: Runtime, slug: str, number: int) -> str:
+    """What approving this version would change: a unified diff of the file against the last approved version.
+
+    The whole text where nothing was approved before, and "" where nothing differs.
+    """
+    new = version(rt, slug, number)
+    with database.reading():
+        old = runbooks.last_approved(new.runbook_id, new.number - 1)
+    if old is None:
+        return new.source
+    lines = difflib.unified_diff(
+        old.source.splitlines(), new.source.splitlines(),
+        f"{new.slug}@{old.number}", f"{new.slug}@{new.number}", lineterm="",
+    )  # fmt: skip
+    return "\n".join(lines)
+
+
+def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | None = None) -> VersionRecord:
+    """DRAFT → APPROVED for the current version, by a platform admin who did not write it.
+
+    `digest` is that of what was shown. Raises `NotAllowed`, and `Conflict` when what was shown is not what is there.
+    """
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.APPROVE, shown)
+    with database.transaction():
+        runbook, found = _locked(rt, shown)
+        authorise(rt, actor, Action.APPROVE, found)
+        if digest is not None and digest != found.digest:
+            raise Conflict(f"{slug}@{number} is not what you were shown. Look at it again before you approve it.")
+        must_be_draft(found)
+        if number != runbook.current_number:
+            raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
+        runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
+        runbooks.name_successor(found.runbook_id, None)
+        _audit(rt, actor, "runbook.approve", found, {"digest": found.digest, "author": found.author})
+    return version(rt, slug, number)
+
+
+def must_be_draft(found: VersionRecord) -> None:
+    """Raise `Conflict`, saying what to do instead, unless this version waits for approval."""
+    name = f"{found.slug}@{found.number}"
+    if found.status is VersionStatus.APPROVED:
+        raise Conflict(f"{name} is already approved.")
+    if found.status is VersionStatus.DEPRECATED:
+        why = f" ({found.note.rstrip('.')})" if found.note else ""
+        back = f"`admin rollback {found.slug}` makes it a draft again, which can be approved."
+        raise Conflict(f"{name} is deprecated{why}. {back}")
+
+
+def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> VersionRecord:
+    """DEPRECATED → DRAFT for the current version, by a platform admin: it needs an approval before it runs again.
+
+    Raises `NotAllowed`, and `Conflict` for a version that is not deprecated or not the newest.
+    """
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.ROLLBACK, shown)
+    with database.transaction():
+        runbook, found = _locked(rt, shown)
+        authorise(rt, actor, Action.ROLLBACK, found)
+        name = f"{found.slug}@{found.number}"
+        if found.number != runbook.current_number:
+            raise Conflict(f"{name} is not the newest version: that is {runbook.current_number}.")
+        if found.status is not VersionStatus.DEPRECATED:
+            raise Conflict(f"{name} is {found.status.lower()}, not deprecated: there is nothing to roll back.")
+        runbooks.move_version(found, VersionStatus.DRAFT, actor.user_id)
+        _audit(rt, actor, "runbook.rollback", found, {"digest": found.digest, "was": found.note})
+    return version(rt, slug, shown.number)
+
+
+def deeds(rt: Runtime, slug: str, limit: int = 50) -> list[AuditRecord]:
+    """Who did what with the versions of a runbook, the newest first."""
+    things = [f"runbook:{each.slug}@{each.number}" for each in history(rt, slug)]
+    with database.reading():
+        return audit.of_things(rt.workspace_id, things, limit)
+
+
+def open_runs(rt: Runtime, slug: str, numbers: Collection[int]) -> list[str]:
+    """Ids of all open executions of these versions of a runbook, the newest first."""
+    with database.reading():
+        return executions.open_of_versions(rt.workspace_id, slug, numbers)
+
+
+def deprecate(
+    rt: Runtime, actor: Actor, slug: str, number: int | None = None, reason: str = "", successor: str = ""
+) -> VersionRecord:
+    """Withdraw one version, or with no `number` the whole runbook. Running executions stop at their next step.
+
+    `successor` is the id of the runbook to be used instead, which `run` then names. Raises `NotFound` for it too.
+    """
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.DEPRECATE, shown)
+    heir = get(rt, successor).slug if successor else None
+    if heir == shown.slug:
+        raise Conflict(f"{heir} cannot take its own place: name another runbook as its successor.")
+    with database.transaction():
+        _, found = _locked(rt, shown)
+        authorise(rt, actor, Action.DEPRECATE, found)
+        wanted = [found] if number else runbooks.versions(shown.runbook_id)
+        if all(each.status is VersionStatus.DEPRECATED for each in wanted):
+            raise Conflict(f"{shown.slug}@{shown.number} is DEPRECATED already.")
+        withdraw(rt, actor, found if number else None, shown.runbook_id, reason, heir)
+        if heir is not None:
+            runbooks.name_successor(shown.runbook_id, heir)
+    return version(rt, slug, shown.number)
+
+
+def withdraw(
+    rt: Runtime, actor: Actor, only: VersionRecord | None, runbook_id: int, reason: str, successor: str | None = None
+) -> None:
+    """Deprecate one version, or every version that is not deprecated yet; needs the runbook's lock."""
+    for found in [only] if only else runbooks.versions(runbook_id):
+        if found.status is not VersionStatus.DEPRECATED:
+            runbooks.move_version(found, VersionStatus.DEPRECATED, actor.user_id, reason)
+            _audit(rt, actor, "runbook.deprecate", found, {"reason": reason, "successor": successor})
+
+
+def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> VersionRecord:
+    """The version that a run of `runbook` would run now. Needs an open connection; raises `NotApproved`.
+
+    Without `number` that is the current version, or with `ON_EDIT=keep` the last approved one before a newer draft.
+    """
+    keep = rt.settings.on_edit == "keep" and runbook.status is VersionStatus.DRAFT
+    current = runbooks.last_approved(runbook.id, runbook.current_number) if keep else None
+    current = current or runbooks.version(runbook.id, runbook.current_number)
+    assert current is not None
+    if number is not None and number != current.number:
+        raise NotApproved(f"Only version {current.number} of {runbook.slug} may run, not {number}.")
+    if current.status is not VersionStatus.APPROVED:
+        raise NotApproved(_why_not(current, runbook.successor))
+    return current
+
+
+def must_run(rt: Runtime, runbook: RunbookRecord, number: int) -> None:
+    """Raise `NotApproved` unless this version would run now; reads it only where the runbook's row does not say so."""
+    if (runbook.status, runbook.current_number) != (VersionStatus.APPROVED, number):
+        runnable(rt, runbook, number)
+
+
+def _why_not(found: VersionRecord, successor: str | None) -> str:
+    name = f"Version {found.number} of {found.slug}"
+    if found.status is VersionStatus.DRAFT:
+        return f"{name} is a DRAFT: a platform admin has to approve it first (`admin approve {found.slug}`)."
+    why = f" {found.note}" if found.note else ""
+    instead = f" Use `run {successor}` instead." if successor else ""
+    return f"{name} is DEPRECATED and does not run any more.{why}{instead}"
+
+
+def _locked(rt: Runtime, shown: VersionRecord) -> tuple[RunbookRecord, VersionRecord]:
+    runbook = runbooks.lock(rt.workspace_id, shown.slug)
+    found = runbooks.version(shown.runbook_id, shown.number)
+    if runbook is None or found is None or runbook.id != found.runbook_id:  # it was deleted, or made anew, meanwhile
+        raise no_such(shown.slug)
+    return runbook, found
+
+
+def _audit(rt: Runtime, actor: Actor, action: str, found: VersionRecord, detail: dict[str, object]) -> None:
+    thing = f"runbook:{found.slug}@{found.number}"
+    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.NOTICE, {**detail, "door": actor.door})

@@ -1,0 +1,1 @@
+"""What the environment says: settings, secrets, folders and limits of the process."""

@@ -1,0 +1,245 @@
+"""From the text of one environment variable to its value. Each function raises ValueError with a plain reason."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from engine.text.patterns import compile_pattern
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_COMMAND = re.compile(r"/[a-z0-9][a-z0-9_-]{0,30}")
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}", re.ASCII)
+_SENDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_TEAM = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
+# The library's own words would quote a part of the address, which may be a part of its password.
+_INVALID = "it is not a valid address; in a password, write special characters as %XX"
+_TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    """Where the data is: a SQLite file (`path`, absolute) or a PostgreSQL server (`url`, with its password)."""
+
+    kind: Literal["sqlite", "postgresql"]
+    path: Path | None = None
+    url: str = field(default="", repr=False)
+
+    @property
+    def password(self) -> str | None:
+        return url_password(self.url) if self.url else None
+
+    @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each server; none for a file or a unix socket."""
+        return _endpoints(self.url, 5432) if self.url else ()
+
+
+def database(text: str, cwd: Path) -> DatabaseUrl:
+    scheme, separator, rest = text.partition(":")
+    if scheme == "sqlite" and rest.startswith("///"):
+        name = rest[3:]
+        if not name or name.endswith("/") or name == ":memory:" or "?" in name:
+            raise ValueError("name a file, as in sqlite:///var/runbook.db")
+        return DatabaseUrl("sqlite", path=(cwd / name).resolve())
+    if scheme in ("postgresql", "postgres") and separator:
+        parts = _split(text)
+        if not parts.path.strip("/") and "dbname" not in parse_qs(parts.query):
+            raise ValueError("name the database, as in postgresql://user:password@host/runbook")
+        _endpoints(text, 5432)  # raises for a port that is no number
+        return DatabaseUrl("postgresql", url="postgresql:" + rest)
+    raise ValueError("use sqlite:///var/runbook.db (or sqlite:////absolute/file) or postgresql://user@host/name")
+
+
+def redis_url(text: str) -> str:
+    parts = _split(text)
+    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+        raise ValueError("use redis://host:6379/0, rediss://… or unix:///path")
+    return text
+
+
+def redis_endpoints(url: str) -> tuple[tuple[str, int], ...]:
+    return () if url.startswith("unix:") else _endpoints(url, 6379)
+
+
+def url_password(url: str) -> str | None:
+    """The password in a URL, decoded, or None."""
+    parts = urlsplit(url)
+    from_query = parse_qs(parts.query).get("password", [None])[0]
+    return unquote(parts.password) if parts.password else from_query
+
+
+def web_url(text: str) -> str:
+    parts = _split(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("use an address such as https://runbooks.example.com")
+    return text.rstrip("/")
+
+
+def slack_api_url(text: str) -> str:
+    address = web_url(text) + "/"
+    if not address.endswith("/api/"):
+        raise ValueError("it must end in /api/, as in https://slack.com/api/")
+    return address
+
+
+def slack_command(text: str) -> str:
+    if not _COMMAND.fullmatch(text):
+        raise ValueError("use a slash and up to 31 lower-case letters, digits, dashes or underscores, as in /runbook")
+    return text
+
+
+def channel(text: str) -> str:
+    if not _CHANNEL.fullmatch(text):
+        raise ValueError("use a channel's id, as in C0ADMIN01; Slack shows it at the end of a channel's details")
+    return text
+
+
+def host(text: str) -> str:
+    bare = text.strip("[]")
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        if not _HOST_NAME.fullmatch(bare):
+            raise ValueError("use an address or a host name without a port, as in 127.0.0.1") from None
+        return bare
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"use a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def boolean(text: str) -> bool:
+    word = text.lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError("use true or false")
+    return word in _TRUE
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """One of the words in any case, returned as listed."""
+
+    def parse(text: str) -> str:
+        found = [word for word in words if word.lower() == text.lower()]
+        if not found:
+            raise ValueError(f"use one of {', '.join(words)}")
+        return found[0]
+
+    return parse
+
+
+def token(prefix: str, other: str, other_name: str) -> Callable[[str], str]:
+    """A Slack token. Only a token of the other kind is refused: practice workspaces make up their own."""
+
+    def parse(text: str) -> str:
+        if text.startswith(other):
+            raise ValueError(
+                f"a token that begins with {other} belongs into {other_name}; this one begins with {prefix}"
+            )
+        return plain(text)
+
+    return parse
+
+
+def plain(text: str) -> str:
+    if not text.isprintable() or " " in text:
+        raise ValueError("it holds a space or an invisible character; was it cut or copied with its line break?")
+    return text
+
+
+def secret_key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise ValueError("use 32 random bytes as URL-safe base64 (43 or 44 characters)")
+    return key
+
+
+def pattern(text: str) -> str:
+    """A regular expression of RE2's, "" for `none`."""
+    if text == "none":
+        return ""
+    compile_pattern(text)
+    return text
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins as a browser sends them: scheme and host, no path."""
+    found = tuple(filter(None, (part.strip() for part in text.split(","))))
+    for origin in found:
+        parts = _split(origin)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+            raise ValueError(f"{origin!r} is not an origin such as https://console.example.com")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class HookSender:
+    """Who may send events, and the name of the secret that proves it; None as `team` sends for every team."""
+
+    name: str
+    secret: str
+    team: str | None = None
+
+
+def hook_senders(text: str) -> tuple[HookSender, ...]:
+    """Who may send events, with each one's secret and team, as in `ci:ci_hook,grafana:grafana_hook:payments`."""
+    found: dict[str, HookSender] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, rest = part.partition(":")
+        secret, has_team, team = rest.partition(":")
+        secret = secret.lower().removeprefix("runbook_secret_")
+        fits = _SENDER.fullmatch(name) and _SECRET_NAME.fullmatch(secret)
+        if not fits or (has_team and not _TEAM.fullmatch(team)):
+            raise ValueError(f"{part!r} is not a name, a secret's name and perhaps a team, as in ci:ci_hook:payments")
+        if name in found:
+            raise ValueError(f"{name} is named twice")
+        found[name] = HookSender(name, secret, team or None)
+    return tuple(found.values())
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        if "," not in parts.netloc:
+            _ = parts.port
+    except ValueError:
+        raise ValueError(_INVALID) from None
+    return parts
+
+
+def _endpoints(url: str, default_port: int) -> tuple[tuple[str, int], ...]:
+    """libpq and redis spellings alike: several hosts with commas, or host and port in the query."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    netloc = parts.netloc.rpartition("@")[2]
+    names = query["host"][0].split(",") if "host" in query else netloc.split(",") if netloc else ["localhost"]
+    ports = query.get("port", [str(default_port)])[0]
+    found = []
+    for name in names:
+        if name.startswith(("/", "%2F", "%2f")):  # a unix socket
+            continue
+        match = _HOST_AND_PORT.fullmatch(name)
+        if match is None:
+            raise ValueError(_INVALID)
+        port = match[2] or ports.split(",")[0]
+        if not port.isascii() or not port.isdigit():
+            raise ValueError(_INVALID)
+        found.append((match[1].strip("[]"), int(port)))
+    return tuple(found)

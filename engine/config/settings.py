@@ -1,0 +1,325 @@
+"""Every setting, read from the environment in one place, with all that is wrong told at once."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dotenv import dotenv_values
+
+from engine.config import setting_values as values
+from engine.config.secrets import VARIABLE_PREFIX
+from engine.config.setting_values import DatabaseUrl
+from engine.egress.policy import Allowed, parse_allow
+from engine.errors import BadSettings
+from storage import private
+
+Parse = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable. `field` is its name in `Settings`; `default` is what an operator would have written."""
+
+    name: str
+    description: str
+    parse: Parse | None = None
+    default: str = ""
+    secret: bool = False
+
+    @property
+    def field(self) -> str:
+        return self.name.lower()
+
+
+_SLACK_API = "https://slack.com/api/"
+
+# A parser of None marks a path: it is taken relative to the working directory.
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "SLACK_BOT_TOKEN",
+        "The bot's token (xoxb-…). Without it the bot runs without Slack.",
+        values.token("xoxb-", "xapp-", "SLACK_APP_TOKEN"),
+        secret=True,
+    ),
+    Setting(
+        "SLACK_APP_TOKEN",
+        "The app-level token (xapp-…) for Socket Mode.",
+        values.token("xapp-", "xoxb-", "SLACK_BOT_TOKEN"),
+        secret=True,
+    ),
+    Setting(
+        "SLACK_SIGNING_SECRET",
+        "The signing secret for HTTP mode. With SLACK_APP_TOKEN set too, Socket Mode is used.",
+        values.plain,
+        secret=True,
+    ),
+    Setting("SLACK_API_URL", "Where Slack's Web API is; it ends in /api/.", values.slack_api_url, _SLACK_API),
+    Setting("SLACK_COMMAND", "The slash command that the bot answers to.", values.slack_command, "/runbook"),
+    Setting(
+        "DATABASE_URL", "Where the data is kept: sqlite:///file or postgresql://….", None, "sqlite:///var/runbook.db"
+    ),
+    Setting("REDIS_URL", "The Redis server. Without it `runbook up` starts an embedded one.", values.redis_url),
+    Setting("RUNBOOKS_DIR", "The folder with the runbooks and _access.yaml.", None, "runbooks.d"),
+    Setting("HOST", "The address that the web server listens on.", values.host, "127.0.0.1"),
+    Setting(
+        "PORT", "The port that the web server listens on; 0 takes a free one.", values.whole_number(0, 65535), "3000"
+    ),
+    Setting("PUBLIC_URL", "The address under which people and Slack reach the bot.", values.web_url),
+    Setting(
+        "SECRET_KEY",
+        "32 random bytes as URL-safe base64. Without it a key is made in var/secret.key.",
+        values.secret_key,
+        secret=True,
+    ),
+    Setting("SECRETS_DIR", "A folder with one file a secret, beside the RUNBOOK_SECRET_<NAME> variables.", None),
+    Setting(
+        "EGRESS_ALLOW",
+        "Private targets that steps may call: host:port or CIDR, separated by commas. Loopback only as host:port.",
+        parse_allow,
+    ),
+    Setting("MAX_CONCURRENT_STEPS", "Steps of one execution that may run at once.", values.whole_number(1, 1000), "5"),
+    Setting(
+        "DEFAULT_MAX_ATTEMPTS",
+        "Attempts of a step that says nothing about retries; the first try counts.",
+        values.whole_number(1, 100),
+        "4",
+    ),
+    Setting("DB_POOL_MAX", "Database connections that one process may hold.", values.whole_number(1, 1000), "20"),
+    Setting(
+        "WORKER_THREADS",
+        "Threads of one worker process that claim steps, and as many that record calls.",
+        values.whole_number(1, 256),
+        "8",
+    ),
+    Setting(
+        "WORKER_CALLS", "Calls that one worker process has under way at most.", values.whole_number(1, 10_000), "512"
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "How much is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+        values.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        "INFO",
+    ),
+    Setting("API_RATE_LIMIT", "Requests a minute that one token may make.", values.whole_number(1, 1_000_000), "1200"),
+    Setting("CORS_ORIGINS", "Origins of web pages that may call the REST API, separated by commas.", values.origins),
+    Setting(
+        "HOOK_SENDERS",
+        "Who may post events to /hooks/events: name:secret or name:secret:team, separated by commas; the secret as in "
+        "secrets.NAME. Without a team the sender sends for every team.",
+        values.hook_senders,
+    ),
+    Setting(
+        "GATE_CALLS",
+        "How those who can decide a gate are called where its step has no `notify`: all, channel, direct or none.",
+        values.one_of("all", "channel", "direct", "none"),
+        "all",
+    ),
+    Setting(
+        "ON_EDIT",
+        "What an edited runbook does until it is approved: stop, or keep running the last approved version.",
+        values.one_of("stop", "keep"),
+        "stop",
+    ),
+    Setting(
+        "INCIDENT_CHANNELS",
+        "A regular expression (RE2): channels whose name or topic it is found in are incidents; none for none.",
+        values.pattern,
+        "^inc(ident)?[-_]",
+    ),
+    Setting(
+        "ADMIN_CHANNEL",
+        "The id of the channel that is told of runbooks that wait for approval. Else platform admins, one by one.",
+        values.channel,
+    ),
+    Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says, checked. Nothing secret is in its repr.
+
+    `home` is the working directory that relative paths were taken from. `secret_variables` are the RUNBOOK_SECRET_*
+    ones, `.env` included. `warnings` are sentences for whoever starts the bot.
+    """
+
+    home: Path
+    database_url: DatabaseUrl
+    slack_api_url: str
+    slack_command: str
+    runbooks_dir: Path
+    host: str
+    port: int
+    max_concurrent_steps: int
+    default_max_attempts: int
+    db_pool_max: int
+    worker_threads: int
+    worker_calls: int
+    log_level: str
+    api_rate_limit: int
+    on_edit: Literal["stop", "keep"]
+    gate_calls: Literal["all", "channel", "direct", "none"]
+    allow_self_approval: bool
+    incident_channels: str
+    egress_allow: tuple[Allowed, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    hook_senders: tuple[values.HookSender, ...] = ()
+    admin_channel: str | None = None
+    public_url: str | None = None
+    secrets_dir: Path | None = None
+    redis_url: str | None = field(default=None, repr=False)
+    slack_bot_token: str | None = field(default=None, repr=False)
+    slack_app_token: str | None = field(default=None, repr=False)
+    slack_signing_secret: str | None = field(default=None, repr=False)
+    secret_key: bytes | None = field(default=None, repr=False)
+    secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def slack_mode(self) -> Literal["none", "socket", "http"]:
+        if self.slack_bot_token is None:
+            return "none"
+        return "socket" if self.slack_app_token else "http"
+
+    @property
+    def own_endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of the bot's own database and Redis, which steps may never call."""
+        redis = values.redis_endpoints(self.redis_url) if self.redis_url else ()
+        return (*self.database_url.endpoints, *redis)
+
+    def secret_values(self) -> dict[str, str]:
+        """What must be masked wherever text leaves the process, by the name of its setting."""
+        found = {
+            "SLACK_BOT_TOKEN": self.slack_bot_token,
+            "SLACK_APP_TOKEN": self.slack_app_token,
+            "SLACK_SIGNING_SECRET": self.slack_signing_secret,
+            "SECRET_KEY": _encode_key(self.secret_key) if self.secret_key else None,
+            "DATABASE_URL": self.database_url.password,
+            "REDIS_URL": values.url_password(self.redis_url) if self.redis_url else None,
+        }
+        return {name: value for name, value in found.items() if value and len(value) >= 4}
+
+
+def load(environ: Mapping[str, str], cwd: Path) -> Settings:
+    """Read `environ` over the `.env` file in `cwd`. An empty variable counts as unset.
+
+    Raises `BadSettings` with a sentence for everything that is wrong, never showing the value of a secret.
+    """
+    problems: list[str] = []
+    given = _read_dotenv(cwd, problems) | dict(environ)
+    found = {
+        setting.field: value
+        for setting in SETTINGS
+        if (value := _parse(setting, given.get(setting.name, "").strip() or setting.default, cwd, problems)) is not None
+    }
+    problems += _slack_problems(given)
+    if problems:
+        raise BadSettings(problems)
+    return Settings(
+        home=cwd,
+        secret_variables={name: value for name, value in given.items() if name.startswith(VARIABLE_PREFIX)},
+        warnings=tuple(_near_misses(given)),
+        **found,
+    )
+
+
+def secret_key(settings: Settings) -> bytes:
+    """The configured key, else that of `var/secret.key`, which is made when absent.
+
+    Any number of processes may ask at once: the file appears whole, and all get the same. Raises `BadSettings`.
+    """
+    if settings.secret_key is not None:
+        return settings.secret_key
+    path = settings.home / "var" / "secret.key"
+    try:
+        if not path.exists():
+            _create_key(path)
+        return values.secret_key(path.read_text("ascii").strip())
+    except OSError as error:
+        raise BadSettings([f"SECRET_KEY: {path} cannot be read or made ({error.strerror})."]) from error
+    except ValueError as error:
+        raise BadSettings([f"SECRET_KEY: {path} does not hold a key: {error}."]) from error
+
+
+def _create_key(path: Path) -> None:
+    private.make_folder(path.parent)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret.key-")  # mode 0600
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(_encode_key(secrets.token_bytes(32)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # fails, unlike a rename, when another process was first
+        except FileExistsError:
+            return
+    finally:
+        os.unlink(draft)
+
+
+def _encode_key(key: bytes) -> str:
+    return base64.urlsafe_b64encode(key).decode("ascii")
+
+
+def _read_dotenv(cwd: Path, problems: list[str]) -> dict[str, str]:
+    path = cwd / ".env"
+    try:
+        if not path.is_file():
+            return {}
+        read = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f".env cannot be read: {error}.")
+        return {}
+    return {name: value for name, value in read.items() if value is not None}
+
+
+def _parse(setting: Setting, text: str, cwd: Path, problems: list[str]) -> Any:
+    if not text:
+        return setting.parse("") if setting.parse in (parse_allow, values.origins, values.hook_senders) else None
+    try:
+        if setting.name == "DATABASE_URL":
+            return values.database(text, cwd)
+        return setting.parse(text) if setting.parse else (cwd / Path(text).expanduser()).resolve()
+    except ValueError as error:
+        shown = "" if setting.secret or setting.name in ("DATABASE_URL", "REDIS_URL") else f" {text!r} is not right:"
+        problems.append(f"{setting.name}:{shown} {error}.")
+        return None
+
+
+def _slack_problems(given: Mapping[str, str]) -> list[str]:
+    bot = given.get("SLACK_BOT_TOKEN")
+    others = [name for name in ("SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET") if given.get(name)]
+    if others and not bot:
+        return [f"{' and '.join(others)} needs SLACK_BOT_TOKEN beside it."]
+    if bot and not others:
+        return ["SLACK_BOT_TOKEN needs SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP mode) beside it."]
+    return []
+
+
+def _near_misses(given: Mapping[str, str]) -> list[str]:
+    """Only names that clearly mean one of ours: an environment is full of other programs' variables."""
+    ours = [setting.name for setting in SETTINGS if len(setting.name) > len("PORT")]
+    known = {setting.name for setting in SETTINGS}
+    found = []
+    for name in sorted(given):
+        if name in known or name.startswith(VARIABLE_PREFIX):
+            continue
+        stem = VARIABLE_PREFIX if _close(name[: len(VARIABLE_PREFIX)], VARIABLE_PREFIX) else ""
+        if not stem and (close := difflib.get_close_matches(name.upper(), ours, n=1, cutoff=0.85)):
+            stem = close[0]
+        if stem:
+            meant = f"{stem}<NAME>" if stem == VARIABLE_PREFIX else stem
+            found.append(f"{name} is not a setting; did you mean {meant}?")
+    return found
+
+
+def _close(text: str, other: str) -> bool:
+    return difflib.SequenceMatcher(None, text.upper(), other).ratio() >= 0.85

@@ -1,0 +1,144 @@
+"""Accepting a run: who may, which version, whether the parameters fit, and its concurrency slot.
+
+What `accept` writes is committed with the caller's transaction; from then on the run is never lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.access.policy import Action, Actor, authorise
+from engine.catalog import catalog
+from engine.definition.model import Runbook
+from engine.definition.parameters import validate
+from engine.errors import InvalidParameters, ReasonRequired
+from engine.orchestration import changes, flow, incidents, lifecycle, rows, slots
+from engine.orchestration.transition import Transition
+from engine.runtime import Runtime
+from storage import audit, database, executions, runbooks
+from storage.records import ExecutionRecord, VersionRecord
+from storage.states import ExecutionStatus, Severity
+
+_ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
+"""No 0, 1, I, O or U: an id is read aloud at night and never spells a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now.
+
+    With `prefill` those that were not given are taken from the incident where the runbook says so. `chosen_by` are
+    people who chose them beside the one who asks, `were` the parameters of the run that this one replays.
+    """
+
+    slug: str
+    parameters: dict[str, Any]
+    trigger: str
+    number: int | None = None
+    reason: str = ""
+    incident: dict[str, Any] = field(default_factory=dict)
+    parent_step: int | None = None
+    replay_of: str | None = None
+    prefill: bool = True
+    chosen_by: tuple[str, ...] = ()
+    were: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A run that may be accepted: `wanted` with its parameters completed, and the version that it will run."""
+
+    wanted: Wanted
+    version: VersionRecord
+    runbook: Runbook
+
+
+def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
+    """Raises `NotFound`, `NotAllowed`, `NotApproved`, `InvalidParameters` or `ReasonRequired`."""
+    runbook = catalog.get(rt, wanted.slug)
+    authorise(rt, actor, Action.START, runbook)
+    with database.reading():
+        version = catalog.runnable(rt, runbook, wanted.number)
+    definition = catalog.definition(version)
+    values = complete(definition, wanted.parameters, wanted.incident if wanted.prefill else None)
+    reason = wanted.reason.strip()
+    if definition.risk == "high" and not reason:
+        raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
+    return Checked(replace(wanted, parameters=values, reason=reason), version, definition)
+
+
+def complete(runbook: Runbook, given: dict[str, Any], about: dict[str, Any] | None) -> dict[str, Any]:
+    """The parameters, defaults filled in and right; what was not given is taken from the incident `about`, if any.
+
+    Raises `InvalidParameters`, saying which value came from there.
+    """
+    taken = incidents.prefill(runbook.parameters, about or {})
+    taken = {name: value for name, value in taken.items() if name not in given}
+    try:
+        return validate(runbook.parameters, {**taken, **given})
+    except InvalidParameters as wrong:
+        came = " (it was filled in from the incident)"
+        raise InvalidParameters(
+            {name: f"{why}{came}" if name in taken else why for name, why in wrong.fields.items()}
+        ) from None
+
+
+def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
+    """Write the run; needs a transaction, in which it is asked once more whether the actor may.
+
+    Raises as `authorise`, `NotApproved`, `Conflict` for its slot, `IntegrityError` for its id.
+    """
+    version, wanted = checked.version, checked.wanted
+    runbook = runbooks.lock(rt.workspace_id, version.slug, shared=True)
+    if runbook is None:
+        raise catalog.no_such(version.slug)
+    authorise(rt, actor, Action.START, runbook)
+    catalog.must_run(rt, runbook, version.number)
+    execution = _new(rt, actor, checked)
+    group, slot = slots.take(rt, actor, execution, checked.runbook)
+    execution = replace(execution, slot_group=group, slot=slot)
+    executions.create(execution)
+    transition = Transition(rt, execution)
+    conditions = rows.make_main(transition, checked.runbook.steps)
+    differs = changes.between(wanted.were, wanted.parameters) if wanted.were is not None else []
+    told: dict[str, Any] = {"changes": changes.kept(rt.redactor().redact_json(differs))} if differs else {}
+    transition.tell("started", actor=actor.user_id, reason=wanted.reason, **told)
+    if slot == "queued":
+        transition.tell("queued", group=group, behind=slots.ahead_of(execution, str(group)))
+    if conditions:
+        flow.let_on_held(transition)
+    detail = {
+        "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest, "door": actor.door,
+        "from": wanted.incident, "replay_of": wanted.replay_of, **told,
+    }  # fmt: skip
+    thing = f"execution:{execution.id}"
+    audit.write(rt.workspace_id, actor.user_id, "execution.start", thing, Severity.INFO, detail)
+    return lifecycle.save(transition)
+
+
+def same_as(version: VersionRecord, parameters: dict[str, Any], incident: dict[str, Any]) -> str:
+    """What makes two runs the same: version, parameters and incident."""
+    about = [version.digest, parameters, incident.get("channel"), incident.get("case")]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _new(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
+    version, wanted, definition = checked.version, checked.wanted, checked.runbook
+    at = database.now()
+    return ExecutionRecord(
+        id="R-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(6)),
+        workspace_id=rt.workspace_id, runbook_id=version.runbook_id, version_id=version.id, slug=version.slug,
+        number=version.number, digest=version.digest, team=definition.team, status=ExecutionStatus.PENDING, ending=None,
+        parameters=wanted.parameters, trigger=wanted.trigger, requester=actor.user_id, reason=wanted.reason,
+        incident=wanted.incident, result=None, error=None, created_at=at, started_at=None, ended_at=None,
+        timeout_ms=definition.timeout_ms, running_ms=0, running_since=None, deadline_at=None,
+        max_concurrent=definition.max_concurrent_steps or rt.settings.max_concurrent_steps, live=0, running=0, parked=0,
+        unfinished=len(definition.steps), event_seq=0, paused_reason=None, status_since=at,
+        same_as=None if wanted.parent_step else same_as(version, wanted.parameters, wanted.incident),
+        parent_step=wanted.parent_step, replay_of=wanted.replay_of,
+        chosen_by=list(dict.fromkeys([actor.user_id, *wanted.chosen_by])), owners=[],
+    )  # fmt: skip

@@ -1,0 +1,178 @@
+"""The `runbook` step: another execution, begun in the transaction that records it, and waited for.
+
+A child is an execution of its own, with its own gates, audit and card beside the parent's; whoever asked for the
+parent asks for the child and needs the right to. Its end lets the parent's step fall due, in the same commit; a look
+from time to time that moves the due time and nothing else finds one that had no step to tell. A child whose parent does
+not wait for it any more is cancelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.access import choosers, people
+from engine.access.policy import SYSTEM, Actor
+from engine.access.standing import standing_of
+from engine.catalog import catalog
+from engine.errors import EngineError
+from engine.expressions import ExpressionError
+from engine.orchestration import accepting, flow, lifecycle, reusing
+from engine.orchestration.lifecycle import change
+from engine.orchestration.transition import Transition
+from engine.runtime import Runtime
+from engine.steps.outcome import Begun
+from engine.text.storable import TooLarge
+from storage import attempts, audit, database, executions, steps
+from storage.records import ExecutionRecord, StepRunRecord
+from storage.states import AttemptStatus, ExecutionStatus, Severity, StepStatus
+
+LOOK_EVERY_MS = 60_000
+"""How long a child's end may go unnoticed where the parent's step could not be told of it, as while that is paused."""
+
+MAX_DEPTH = 8
+
+
+MOST = 200
+"""How many children are looked at in one go."""
+
+
+def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
+    """Begin the child, and wait for it. That is all of this attempt: waiting takes none."""
+    if not transition.goes_on:
+        return _dropped(transition, step)
+    due, limit = _next_look(transition, step.deadline_at or transition.limit_of(step))
+    if not transition.move(step, StepStatus.READY, due_at=due, deadline_at=limit, worker_id=None):
+        return False
+    _begin(transition, step, outcome)
+    attempts.end(step, AttemptStatus.SUCCESS, transition.at)
+    return True
+
+
+def look(transition: Transition, step: StepRunRecord) -> bool:
+    """Take the child's result if it has ended, else look again later; True when the step has ended by that."""
+    child = executions.by_id(step.child) if step.child else None
+    if child is not None and child.status.ended:
+        return _ended(transition, step, child)
+    if step.deadline_at is not None and step.deadline_at <= transition.at:
+        return time_out(transition, step)
+    steps.postpone(step, _next_look(transition, step.deadline_at)[0])
+    return False
+
+
+def time_out(transition: Transition, step: StepRunRecord) -> bool:
+    """The step has waited for its child for as long as it may."""
+    limit = (transition.runbook.by_id[step.step_id].timeout_ms or 0) / 1000
+    return flow.fail(transition, step, "timeout", f"{step.child} did not end within {limit:g} s")
+
+
+def cancel_bereft(rt: Runtime, execution_id: str, actor: Actor = SYSTEM) -> None:
+    """Cancel the children that this execution does not wait for any more, and theirs in turn."""
+    with database.reading():
+        found = executions.bereft(MOST, execution_id)
+    for child, parent in found:
+        with change(rt, child, "cancel_child") as transition:
+            why = _why_cancelled(transition.execution)
+            if why is None:
+                continue
+            lifecycle.cancel(transition, actor.user_id, why)
+            detail = {"reason": why, "parent": parent}
+            audit.write(
+                rt.workspace_id, actor.user_id, "execution.cancel", f"execution:{child}", Severity.NOTICE, detail
+            )
+        cancel_bereft(rt, child, actor)
+        rt.hint([child])
+
+
+def _why_cancelled(child: ExecutionRecord) -> str | None:
+    """Why this child is to be cancelled; None when it has ended, is ending, or is waited for after all."""
+    step = steps.by_id(child.parent_step) if child.parent_step is not None else None
+    parent = executions.by_id(step.execution_id) if step else None
+    if child.status.ended or child.ending is not None or step is None or parent is None:
+        return None
+    if step.child == child.id and step.status in (StepStatus.READY, StepStatus.RUNNING):
+        return None
+    reason = (parent.error or {}).get("message") or ""
+    if parent.ending is ExecutionStatus.CANCELLED:
+        return f"{parent.id} was cancelled. {reason}".strip()
+    if step.status is StepStatus.SKIPPED:
+        return f"{step.path} of {parent.id} was skipped"
+    if step.status is StepStatus.FAILED:
+        return f"{step.path} of {parent.id} has failed: {(step.error or {}).get('message')}"
+    return f"{parent.id} does not wait for it any more"
+
+
+def _next_look(transition: Transition, limit: int | None) -> tuple[int, int | None]:
+    """When to look again, at the latest when the step's time is up, and when that is."""
+    due = transition.at + LOOK_EVERY_MS
+    return (due if limit is None else min(due, limit)), limit
+
+
+def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
+    rt, parent = transition.rt, transition.execution
+    (ready,) = steps.at_paths(parent.id, [step.path])
+    asks = executions.by_id((step.items or {}).get("asks") or "")
+    try:
+        if _depth(parent) >= MAX_DEPTH:
+            raise EngineError(f"runbooks call runbooks more than {MAX_DEPTH} deep")
+        wanted = accepting.Wanted(
+            outcome.slug, outcome.parameters, trigger=f"step:{parent.id}", reason=parent.reason, parent_step=step.id,
+            incident=dict(parent.incident or {}), chosen_by=tuple(choosers.of_values(parent)),
+        )  # fmt: skip
+        child = _accept(rt, parent, wanted) if asks is None else _ask_only(rt, parent, wanted, asks)
+    except EngineError as error:
+        flow.fail(transition, ready, error.code, f"{outcome.slug} could not be started: {error}")
+        return
+    steps.edit(step, child=child.id, revision=parent.revision)
+    transition.tell("child_started", step.path, execution=child.id, runbook=child.slug)
+    transition.wake.append(child.id)
+
+
+def _accept(rt: Runtime, parent: ExecutionRecord, wanted: accepting.Wanted) -> ExecutionRecord:
+    """The child, if all who chose values for it may run it; its requester is the parent's. Raises `EngineError`."""
+    checked = [accepting.check(rt, _actor(rt, each), wanted) for each in choosers.of_values(parent)]
+    return accepting.accept(rt, _actor(rt, parent.requester), checked[0])
+
+
+def _actor(rt: Runtime, user_id: str) -> Actor:
+    known = people.recall(rt, user_id)
+    return Actor(user_id, known.name if known else "", standing=standing_of(rt, user_id))
+
+
+def _ask_only(rt: Runtime, parent: ExecutionRecord, wanted: accepting.Wanted, old: ExecutionRecord) -> ExecutionRecord:
+    """A child that asks the gates of an earlier one again and takes everything else over from it."""
+    again = replace(wanted, trigger=f"{lifecycle.ASKS}{old.id}", number=old.number, replay_of=old.id, prefill=False)
+    child = _accept(rt, parent, again)
+    main = [step.id for step in catalog.definition_of(child.version_id).steps]
+    return reusing.take_over(rt, child, old, main)
+
+
+def _dropped(transition: Transition, step: StepRunRecord) -> bool:
+    error = {"code": "abandoned", "message": "the run ended before the other runbook did"}
+    done = transition.move(step, StepStatus.CANCELLED, error=error, ended_at=transition.at, worker_id=None)
+    if done:
+        attempts.end(step, AttemptStatus.ABANDONED, transition.at, error=error)
+    return done
+
+
+def _depth(execution: ExecutionRecord) -> int:
+    depth = 0
+    while execution.parent_step is not None and depth <= MAX_DEPTH:
+        step = steps.by_id(execution.parent_step)
+        parent = executions.by_id(step.execution_id) if step else None
+        if parent is None:
+            break
+        execution, depth = parent, depth + 1
+    return depth
+
+
+def _ended(transition: Transition, step: StepRunRecord, child: ExecutionRecord) -> bool:
+    outputs = {"execution": child.id, "status": child.status, "outputs": child.result}
+    if child.status is ExecutionStatus.SUCCESS:
+        try:
+            return flow.succeed(transition, step, flow.mapped(transition, step, outputs))
+        except (ExpressionError, TooLarge) as error:
+            return flow.fail(transition, step, "outputs", str(error))
+    why = (child.error or {}).get("message") or child.status
+    return flow.fail(
+        transition, step, "child_failed", f"{child.slug} {child.id} ended as {child.status}: {why}", outputs
+    )

@@ -1,0 +1,109 @@
+"""Whether a step that is ready may begin, and what claiming it writes; all of it under the lock of its execution."""
+
+from __future__ import annotations
+
+import logging
+
+from engine.catalog import catalog
+from engine.definition.model import Step
+from engine.errors import NotApproved
+from engine.orchestration import asking, children, containers, decide, flow, gates, lifecycle, speaking
+from engine.orchestration.transition import Transition
+from engine.steps import approval, context
+from engine.steps.perform import Claim
+from storage import runbooks
+from storage.records import ExecutionRecord, StepRunRecord, changed
+from storage.states import StepStatus, VersionStatus
+
+log = logging.getLogger(__name__)
+
+QUIET = frozenset({"message", "delay", "wait", "approval"})
+"""Kinds whose whole effect is rows of this database."""
+
+CALLS_NOTHING = frozenset({*QUIET, *decide.CONTAINERS, "runbook"})
+"""Kinds that need no place among the calls. A `runbook` step makes an execution, which has a commit of its own."""
+
+
+def calls_out(step: Step) -> bool:
+    """Whether doing this step reaches outside of the database and needs a place among the calls."""
+    return step.kind not in CALLS_NOTHING or speaking.asks_slack(step)
+
+
+def is_no_attempt(transition: Transition, step: StepRunRecord) -> bool:
+    """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
+    if step.kind in decide.CONTAINERS:
+        transition.begin()
+        containers.begin(transition, step)
+        return True
+    if step.kind == "delay" and step.attempts:
+        flow.succeed(transition, step, step.outputs)
+        return True
+    if step.kind == "runbook" and step.child:
+        children.look(transition, step)
+        return True
+    return False
+
+
+def bypasses(transition: Transition, step: StepRunRecord) -> bool:
+    """The last line: a step behind a gate that has not let it on ends the run instead of being attempted."""
+    lacking = gates.undecided(transition.rt, transition.execution, transition.runbook, step)
+    if lacking:
+        log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, lacking)
+        lifecycle.end_bypassed(transition, step, lacking)
+    return bool(lacking)
+
+
+def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim | None:
+    """Claim a step for this worker, with what its attempt may read; None where something else moved it first."""
+    definition = transition.runbook.by_id[step.step_id]
+    whole_step = definition.kind == "poll" and step.deadline_at is None
+    deadline = transition.at + (definition.timeout_ms or 0) if whole_step else step.deadline_at
+    taken = changed(
+        step, status=StepStatus.RUNNING, fence=step.fence + 1, attempts=step.attempts + 1, worker_id=worker_id,
+        started_at=step.started_at or transition.at, deadline_at=deadline, due_at=None,
+    )  # fmt: skip
+    written = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at")
+    if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in written}):
+        return None
+    transition.attempt(taken)
+    transition.begin()
+    if taken.attempts == 1:
+        transition.tell("step_started", taken.path, attempt=1)
+    runbook = transition.runbook
+    chains = context.chains_in(definition.with_)
+    if definition.kind == "poll":
+        chains |= context.chains_in_condition(definition.with_["until"])
+    if definition.kind == "approval":
+        chains |= approval.chains_of(definition, runbook)
+    chains |= context.chains_in(dict(definition.outputs))
+    execution = transition.execution
+    visible = context.of(execution, runbook, chains, step.scope)
+    settled = asking.settled(execution, runbook, definition, step.scope) if definition.kind == "approval" else {}
+    return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at), settled)
+
+
+def still_approved(transition: Transition) -> bool:
+    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked."""
+    execution = transition.execution
+    if execution.ending is not None:
+        return True
+    if execution.started_at is None:
+        runbook = runbooks.by_id(execution.runbook_id)
+        assert runbook is not None
+        try:
+            catalog.must_run(transition.rt, runbook, execution.number)
+        except NotApproved as error:
+            transition.fail_run("not_approved", str(error))
+            return False
+        return True
+    status, note = runbooks.version_state(execution.version_id)
+    if status is not VersionStatus.APPROVED:
+        transition.pause(f"{execution.slug}@{execution.number} was deprecated. {note}".strip())
+        return False
+    return True
+
+
+def _time_left(execution: ExecutionRecord, at: int) -> int:
+    """How much running time is left, at least a second: the sweeper ends a run that is over its time."""
+    since = at - execution.running_since if execution.running_since is not None else 0
+    return max(1_000, execution.timeout_ms - execution.running_ms - since)

@@ -1,0 +1,242 @@
+"""What follows when a step ends: its successors are let on, its branch or loop round ends, or the run fails.
+
+A step costs the same however many steps the execution has: only its successors and its own scope are looked at.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.catalog import catalog
+from engine.definition.model import Runbook, Step
+from engine.errors import Undecodable
+from engine.expressions import ExpressionError, holds, render
+from engine.orchestration import by_hand, containers, decide, gates, undoing
+from engine.orchestration.transition import Transition
+from engine.steps import context
+from engine.text.storable import to_storable
+from storage import steps
+from storage.records import Json, StepRunRecord
+from storage.states import Phase, StepStatus
+
+BY_HAND = (
+    "it holds a gate, and which way it goes comes from a step that a person has skipped, settled or cancelled: "
+    "nobody goes past a gate by that"
+)
+
+
+def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: str = "") -> bool:
+    """The step is done: its outputs are kept and what needs it is let on. False when it was changed meanwhile."""
+    done = {"outputs": outputs, "error": None, "note": note, **_ended(transition)}
+    if not transition.move(step, StepStatus.SUCCESS, **done):
+        return False
+    transition.tell("step_succeeded", step.path)
+    if step.reopened:
+        steps.edit(step, reopened=False)
+        transition.edit(asking=transition.execution.asking - 1)
+        ask_next(transition)
+        let_on_held(transition)
+    else:
+        _after(transition, step)
+    return True
+
+
+def fail(transition: Transition, step: StepRunRecord, code: str, message: str, outputs: Json = None) -> bool:
+    """The step has failed for good, and with it its round, branch or run, unless the runbook puts up with that.
+
+    What had let on others before and was asked again fails the run, wherever it stands.
+    """
+    error: dict[str, Any] = {"code": code, "message": message}
+    tolerated = may_fail(transition, step.step_id)
+    if transition.runbook.by_id[step.step_id].continue_on_error and not tolerated:
+        error[decide.HELD_GATE] = True
+    if not transition.move(step, StepStatus.FAILED, outputs=outputs, error=error, **_ended(transition)):
+        return False
+    transition.tell("step_failed", step.path, code=code, message=message, attempt=step.attempts)
+    if step.reopened:
+        transition.fail_run(code, message, step.path)
+    elif tolerated or step.phase is Phase.UNDO:
+        _after(transition, step)
+    elif step.scope:
+        transition.stop_phase(step.scope)
+        containers.look(transition, step.scope, step.phase)
+    elif step.phase is Phase.MAIN:
+        transition.fail_run(code, message, step.path)
+    else:
+        transition.stop_phase()
+    return True
+
+
+def skip(transition: Transition, step: StepRunRecord, reason: str, actor: str | None = None) -> bool:
+    """Skip a step by its own condition or by a person's word; what needs it goes on."""
+    skipped = _skipped(transition, step, reason, actor)
+    for each in skipped:
+        _after(transition, each)
+    return bool(skipped)
+
+
+def mapped(transition: Transition, step: StepRunRecord, outputs: dict[str, Json]) -> Json:
+    """What the step's own `outputs` make of its kind's; those themselves where it has none.
+
+    Raises `ExpressionError` and `TooLarge`.
+    """
+    wanted = dict(transition.runbook.by_id[step.step_id].outputs)
+    if not wanted:
+        return to_storable(outputs)
+    seen = context.of(transition.execution, transition.runbook, context.chains_in(wanted), step.scope)
+    return to_storable(render(wanted, {**seen, "outputs": outputs}))
+
+
+def may_fail(transition: Transition, step_id: str) -> bool:
+    """Whether the runbook puts up with a failure of this step: never where it is or holds a gate."""
+    step = transition.runbook.by_id[step_id]
+    return step.continue_on_error and not gates.holds_gate(transition.rt, transition.execution.id, step)
+
+
+def near(version_id: int, step: StepRunRecord) -> list[str]:
+    """The paths that the end of a step looks at first: its own, and those of the steps that need it."""
+    try:
+        after = catalog.successors_of(version_id).get(step.step_id, ())
+    except Undecodable:  # this only says what to read beforehand; whoever needs the definition is told
+        after = ()
+    return [step.path, *(context.join(step.scope, each) for each in after)]
+
+
+def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
+    """Let on steps that need nothing more, and whatever their skipping lets on in turn."""
+    for step in ready:
+        if may_start_in(transition, step.scope, step.phase):
+            for ended in _let_on(transition, step):
+                _after(transition, ended)
+
+
+def ask_next(transition: Transition) -> None:
+    """Of what is asked again let on what no gate before it holds back; each in its turn, as at first."""
+    for step in steps.asked_again(transition.execution.id):
+        held_back = step.status is StepStatus.BLOCKED and transition.goes_on
+        if held_back and not gates.undecided(transition.rt, transition.execution, transition.runbook, step):
+            transition.move(step, StepStatus.READY, due_at=transition.at)
+
+
+def let_on_held(transition: Transition) -> None:
+    """Let on what was held back while the run could not go on, now that it can."""
+    held = [each for each in steps.of_phase(transition.execution.id, Phase.MAIN) if each.status is StepStatus.BLOCKED]
+    let_on_all(transition, [each for each in held if each.blocked == 0])
+
+
+def failing(transition: Transition, scope: str, phase: Phase) -> bool:
+    """Whether something directly in `scope` has failed that the runbook does not put up with."""
+    failed = steps.failed_in(transition.execution.id, scope, phase)
+    return any(not decide.put_up_with(transition.runbook, step_id, error) for step_id, error in failed)
+
+
+def in_the_way(transition: Transition) -> list[StepRunRecord]:
+    """The failed steps of main, the latest first, that keep the run from its success: those not put up with."""
+    return not_put_up_with(transition.runbook, steps.of_phase(transition.execution.id, Phase.MAIN))
+
+
+def not_put_up_with(runbook: Runbook, main: Iterable[StepRunRecord]) -> list[StepRunRecord]:
+    """The failed ones of these step runs, the latest first, where neither they nor what holds them is put up with."""
+    rows = {each.path: each for each in main}
+    failed = [each for each in rows.values() if each.status is StepStatus.FAILED and _matters(runbook, each, rows)]
+    return sorted(failed, key=lambda each: each.ended_seq, reverse=True)
+
+
+def _matters(runbook: Runbook, step: StepRunRecord, rows: Mapping[str, StepRunRecord]) -> bool:
+    around = [rows[context.container_path(each)[0]] for each in context.scopes_of(step.scope)]
+    ended = (StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.CANCELLED)
+    failed = [each for each in (step, *around) if each.status is StepStatus.FAILED]
+    if step.reopened:
+        return True
+    return not any(decide.put_up_with(runbook, each.step_id, each.error) for each in failed) and not any(
+        each.status in ended for each in around
+    )
+
+
+def _after(transition: Transition, step: StepRunRecord) -> None:
+    if step.phase is Phase.UNDO:
+        undoing.next_one(transition, step)
+        return
+    _release(transition, step)
+    if step.scope:
+        containers.look(transition, step.scope, step.phase)
+
+
+def _release(transition: Transition, step: StepRunRecord) -> None:
+    """Take one need off every step that needs `step`, and let on those that need nothing more."""
+    ended = deque([step])
+    while ended:
+        step = ended.popleft()
+        after = catalog.successors_of(transition.execution.version_id).get(step.step_id, ())
+        if not after:
+            continue
+        paths = [context.join(step.scope, each) for each in after]
+        following = steps.count_down(transition.execution.id, paths)
+        if not may_start_in(transition, step.scope, step.phase):
+            continue
+        for each in following:
+            if each.blocked == 0 and each.status is StepStatus.BLOCKED:
+                ended.extend(_let_on(transition, each))
+
+
+def may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
+    """Whether the run, and the branch or round at `scope`, still start steps."""
+    if not transition.goes_on or (transition.execution.asking and phase is Phase.MAIN):
+        return False
+    if phase is not Phase.MAIN and failing(transition, "", phase):
+        return False
+    around = context.scopes_of(scope)
+    return not any(failing(transition, each, phase) for each in around) and not containers.stopped_around(
+        transition, scope
+    )
+
+
+def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
+    """The turn of a step that needs nothing more: it is READY, or it is skipped and returned."""
+    if decide.skip_agreed(step.skip):
+        if not gates.holds_gate(transition.rt, step.execution_id, transition.runbook.by_id[step.step_id]):
+            return _skipped(transition, step, decide.skip_note(step.skip), step.skip["by"])
+        transition.tell("skip_dropped", step.path, reason="its runbook holds a gate by now")
+    try:
+        wanted = condition_holds(transition, step)
+    except ExpressionError as error:
+        fail(transition, step, "condition", str(error))
+        return []
+    definition = transition.runbook.by_id[step.step_id]
+    if not wanted and goes_by_hand(transition, definition):
+        if step.kind != "approval":
+            fail(transition, step, "by_hand", BY_HAND)
+            return []
+        wanted = True  # a gate is asked unless the run itself went past it
+    if not wanted:
+        return _skipped(transition, step, decide.CONDITION_NOT_MET)
+    transition.move(step, StepStatus.READY, due_at=max(step.due_at or 0, transition.at))
+    return []
+
+
+def goes_by_hand(transition: Transition, step: Step) -> bool:
+    """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled."""
+    return by_hand.chooses_the_way(transition.rt, transition.execution, transition.runbook, step)
+
+
+def condition_holds(transition: Transition, step: StepRunRecord) -> bool:
+    """Whether the step's own `if` holds, as the run stands. Raises `ExpressionError`."""
+    condition = transition.runbook.by_id[step.step_id].condition
+    if condition is None:
+        return True
+    chains = context.chains_in_condition(condition)
+    return holds(condition, context.of(transition.execution, transition.runbook, chains, step.scope))
+
+
+def _skipped(transition: Transition, step: StepRunRecord, reason: str, actor: str | None = None) -> list[StepRunRecord]:
+    fields = {"note": reason, "revision": transition.execution.revision, **_ended(transition)}
+    if not transition.move(step, StepStatus.SKIPPED, **fields):
+        return []
+    transition.tell("step_skipped", step.path, actor, reason=reason)
+    return [step]
+
+
+def _ended(transition: Transition) -> dict[str, Any]:
+    return {"ended_at": transition.at, "due_at": None, "ended_seq": transition.seq + 1, "worker_id": None}

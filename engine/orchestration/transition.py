@@ -1,0 +1,197 @@
+"""One execution under its lock, in one transaction: its steps are moved, counted and told of, its row written once.
+
+Whatever changes an execution does so through this, so that counters, status, times and events agree whoever did it.
+What follows from a step's end is `flow`, what follows from a phase's end is `lifecycle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from engine.catalog import catalog
+from engine.definition.model import Runbook
+from engine.orchestration import decide
+from engine.runtime import Runtime
+from storage import approvals, attempts, cards, database, events, executions, steps
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, changed
+from storage.states import AttemptStatus, ExecutionStatus, Phase, StepStatus
+
+
+class Transition:
+    """The change being made. `at` is the one time of all of it; `execution` is its state so far.
+
+    `wake` holds other executions that have work once this is committed.
+    """
+
+    def __init__(self, rt: Runtime, execution: ExecutionRecord) -> None:
+        self.rt = rt
+        self.at = database.now()
+        self.before = execution
+        self.execution = execution
+        self.wake: list[str] = []
+        self._told: list[EventRecord] = []
+        self._begun: dict[tuple[int, int], AttemptRecord] = {}
+        self._ended_attempts: list[Callable[[], None]] = []
+
+    @property
+    def runbook(self) -> Runbook:
+        return catalog.definition_of(self.execution.version_id)
+
+    @property
+    def seq(self) -> int:
+        """The number of the last event so far."""
+        return self.before.event_seq + len(self._told)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to save."""
+        return bool(self._told) or self.execution != self.before
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the phase that runs now still starts steps.
+
+        Main does until a failure or cancel has ended it, cleanup until its time is up or a person ends it by force.
+        """
+        execution = self.execution
+        if execution.cleanup_until is not None and execution.cleanup_until <= self.at:
+            return False
+        return execution.ending is None or execution.phase is not Phase.MAIN
+
+    def limit_of(self, step: StepRunRecord) -> int | None:
+        """When the time of a step that begins now is up; None where only the run's own limit holds."""
+        timeout_ms = self.runbook.by_id[step.step_id].timeout_ms
+        return None if timeout_ms is None else self.at + timeout_ms
+
+    def tell(self, kind: str, path: str | None = None, actor: str | None = None, **data: Json) -> None:
+        """Add an event to this change."""
+        self._told.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))
+
+    def move(self, step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
+        """Compare-and-set one step run, counted while its phase runs; False when it was changed meanwhile."""
+        if not steps.move(step, to, **fields):
+            return False
+        if step.phase is self.execution.phase:
+            self.count(step.status, to, container=step.kind in decide.CONTAINERS)
+        return True
+
+    def count(self, old: StepStatus, new: StepStatus, count: int = 1, *, container: bool = False) -> None:
+        """Count step runs that were moved together."""
+        self.execution = decide.recount(self.execution, old, new, count, container=container)
+
+    def count_all(self, moved: Mapping[StepStatus, int], new: StepStatus) -> None:
+        """Count step runs that were moved together from several states."""
+        for old, count in moved.items():
+            self.count(old, new, count)
+
+    def edit(self, **fields: Any) -> None:
+        """Change the execution itself."""
+        self.execution = changed(self.execution, **fields)
+
+    def fail_run(self, code: str, message: str, path: str | None = None) -> None:
+        """Fix the result as FAILED and start nothing more of main; open gates close, running steps finish."""
+        if self.execution.ending is not None or self.execution.status.ended:
+            return
+        self.edit(ending=ExecutionStatus.FAILED, error={"code": code, "message": message, "step": path})
+        self.stop_phase()
+
+    def stop_phase(self, scope: str = "") -> None:
+        """Start nothing more of what stands in `scope` of the phase that runs now, and ask nobody there any more."""
+        run, phase = self.execution.id, self.execution.phase
+        self.count(StepStatus.READY, StepStatus.BLOCKED, steps.hold_back(run, phase, scope))
+        self.count(StepStatus.WAITING, StepStatus.CANCELLED, steps.cancel_waiting(run, phase, self.at, scope))
+        approvals.cancel_orphaned(run, self.at)
+
+    def end_idle(self) -> None:
+        """End everything of the phase that is not being run right now as CANCELLED."""
+        run = self.execution.id
+        self.count_all(steps.cancel_idle(run, self.execution.phase, self.at), StepStatus.CANCELLED)
+        approvals.cancel_open(run, self.at)
+
+    def abandon_all(self, code: str, message: str) -> None:
+        """End every step run of the execution, also what is being run right now, and fix the result as FAILED."""
+        error = {"code": code, "message": message}
+        steps.abandon_all(self.before.id, self.at, error)
+        approvals.cancel_open(self.before.id, self.at)
+        ending = self.execution.ending or ExecutionStatus.FAILED
+        self.edit(ending=ending, error={**error, "step": None}, live=0, running=0, parked=0, unfinished=0, asking=0)
+
+    def close_gates(self) -> None:
+        """Close the gates whose steps no longer wait."""
+        approvals.cancel_orphaned(self.execution.id, self.at)
+
+    def reopen(self, census: list[tuple[StepStatus, str, int]], *, slot_group: str | None, slot: str | None) -> None:
+        """Let a FAILED run go on with its main phase; its counters are made anew from its step runs."""
+        fresh = {"ending": None, "error": None, "ended_at": None, "cleanup_until": None, "running_ms": 0}
+        self.edit(status=ExecutionStatus.RUNNING, phase=Phase.MAIN, slot_group=slot_group, slot=slot, **fresh)
+        self.execution = decide.counted(self.execution, census)
+        cards.reopen(self.execution.id)
+
+    def pause(self, reason: str, actor: str | None = None) -> None:
+        """Claim nothing more until a person decides."""
+        self.edit(status=ExecutionStatus.PAUSED, paused_reason=reason)
+        self.tell("paused", actor=actor, reason=reason)
+
+    def attempt(self, step: StepRunRecord) -> None:
+        """Put an attempt of this step run, as its claim leaves it, on record with this change."""
+        assert step.worker_id is not None
+        self._begun[step.id, step.attempts] = AttemptRecord(
+            id=0, step_run_id=step.id, number=step.attempts, status=AttemptStatus.RUNNING, worker_id=step.worker_id,
+            started_at=self.at, ended_at=None, request=None, response=None, error=None,
+        )  # fmt: skip
+
+    def end_attempt(
+        self,
+        step: StepRunRecord,
+        status: AttemptStatus,
+        *,
+        request: Json = None,
+        response: Json = None,
+        error: Json = None,
+    ) -> None:
+        """Close the step run's last attempt with this change, if it is still open; it may have begun with it."""
+        begun = self._begun.get((step.id, step.attempts))
+        if begun is not None:
+            ended = changed(begun, status=status, ended_at=self.at, request=request, response=response, error=error)
+            self._begun[step.id, step.attempts] = ended
+            return
+        self._ended_attempts.append(partial(attempts.end, step, status, self.at, request, response, error))
+
+    def thin_out(self, step: StepRunRecord) -> None:
+        """Keep of the attempts of a step that asks again and again a bounded number on record."""
+        self._ended_attempts.append(partial(attempts.thin_out, step.id, step.attempts))
+
+    def begin(self) -> None:
+        """The first claim: the run has started."""
+        if self.execution.started_at is None:
+            self.edit(status=ExecutionStatus.RUNNING, started_at=self.at)
+
+    def write_ended(self) -> ExecutionRecord:
+        """Write the events of a change to an execution that has ended and stays so, and have them shown."""
+        if self._told:
+            cards.reopen(self.execution.id)
+        self._write(changed(self.execution, event_seq=self.seq))
+        return self.execution
+
+    def write(self, *, over: bool, result: Json = None) -> ExecutionRecord:
+        """Write the execution and the events of this change; `over` says that no phase is left."""
+        execution = changed(self.execution, status=decide.status_of(self.execution, over=over))
+        execution = decide.keep_time(execution, self.before.status, self.at)
+        if over:
+            self.tell("ended", status=execution.status, error=execution.error)
+            execution = changed(
+                execution, ended_at=self.at, paused_reason=None, result=result, cleanup_until=None, slot=None
+            )
+        execution = changed(execution, event_seq=self.seq)
+        self._write(execution)
+        self.execution = execution
+        return execution
+
+    def _write(self, execution: ExecutionRecord) -> None:
+        for end in self._ended_attempts:
+            end()
+        attempts.add(self.rt.workspace_id, list(self._begun.values()))
+        executions.save(self.before, execution)
+        events.append(self.rt.workspace_id, self._told)

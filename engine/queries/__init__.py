@@ -1,0 +1,1 @@
+"""What is shown of runs: why they stand, what happened, what is on record."""

@@ -1,0 +1,46 @@
+"""The audit as people read it: searched, and its chain checked."""
+
+from __future__ import annotations
+
+from engine.access import channels
+from engine.access.policy import Action, Actor, authorise
+from engine.queries import chain
+from engine.queries.chain import Verified
+from engine.runtime import Runtime
+from storage import audit, database
+from storage.records import AuditRecord
+from storage.states import Severity
+
+
+def search(
+    rt: Runtime,
+    actor: Actor,
+    *,
+    who: str | None = None,
+    action: str | None = None,
+    thing: str | None = None,
+    severity: Severity | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[AuditRecord]:
+    """The newest rows that fit, for platform admins; what is None does not matter.
+
+    The facts of incidents in channels that are not theirs are left out.
+
+    `since` (with it) and `until` (without it) are epoch milliseconds, `before` is the id of the row to go on behind.
+    """
+    authorise(rt, actor, Action.AUDIT)
+    with database.reading():
+        found = audit.search(
+            rt.workspace_id, who=who, action=action, thing=thing, severity=severity, since=since, until=until,
+            before=before, limit=limit,
+        )  # fmt: skip
+    return [channels.shown_row(rt, actor, row) for row in found]
+
+
+def check(rt: Runtime, actor: Actor) -> Verified:
+    """Recompute the whole chain, for platform admins."""
+    authorise(rt, actor, Action.AUDIT)
+    return chain.verify(rt)

@@ -1,0 +1,60 @@
+"""What somebody may see: runbooks and runs by their id, with those one may not look at as if they were not there."""
+
+from __future__ import annotations
+
+import difflib
+
+from engine.access import channels
+from engine.access.policy import Action, Actor, Gate, admit, authorise, teams_seen, verdict
+from engine.catalog import catalog
+from engine.errors import NotFound
+from engine.runs import executions, skipping
+from engine.runtime import Runtime
+from storage import approvals, database
+from storage.records import ExecutionRecord, RunbookRecord
+
+
+def runbook(rt: Runtime, actor: Actor, slug: str) -> RunbookRecord:
+    """The runbook of this id. Raises `NotFound`, naming the nearest that this person may see, and as `admit`."""
+    admit(actor, Action.VIEW)
+    found = catalog.find(rt, slug)
+    if found is not None and verdict(rt, actor, Action.VIEW, found).allowed:
+        return found
+    seen = teams_seen(rt, actor)
+    near = difflib.get_close_matches(slug, [each.slug for each in catalog.listing(rt, seen=seen)], n=1)
+    raise catalog.no_such(slug, near[0] if near else None)
+
+
+def execution(rt: Runtime, actor: Actor, execution_id: str) -> ExecutionRecord:
+    """The run of this id, without what belongs to a channel that is not theirs. Raises `NotFound`, and as `admit`."""
+    admit(actor, Action.VIEW)
+    found = executions.find(rt, execution_id)
+    if not verdict(rt, actor, Action.VIEW, found).allowed:
+        raise executions.no_such(execution_id)
+    return channels.shown(rt, actor, found)
+
+
+def still(rt: Runtime, actor: Actor, action: Action, *, slug: str = "", run: str = "", step: str = "") -> None:
+    """Raise as doing this again would, where the person may no longer see or do it; each of the names may be "".
+
+    `step` names the gate where `action` is a vote, or what such gates have let on.
+    """
+    if run:
+        found = execution(rt, actor, run)
+        authorise(rt, actor, action, _gate(rt, actor, found, step) if action is Action.VOTE else found)
+    elif slug:
+        known = runbook(rt, actor, slug)
+        on_version = action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
+        authorise(rt, actor, action, catalog.version(rt, known.slug) if on_version else known)
+    else:
+        authorise(rt, actor, action)
+
+
+def _gate(rt: Runtime, actor: Actor, run: ExecutionRecord, path: str) -> Gate:
+    """The gate at a path, or one that has let on the step there: one that this person may decide where there is one."""
+    with database.reading():
+        own = [Gate(each, run) for each in approvals.of_execution(run.id) if each.path == path]
+    found = own[-1:] or skipping.let_on_by(rt, run.id, path)
+    if not found:
+        raise NotFound(f"{run.id} has no gate {path}.")
+    return next((each for each in found if verdict(rt, actor, Action.VOTE, each).allowed), found[0])

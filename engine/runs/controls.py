@@ -1,0 +1,228 @@
+"""What people do to a run under way: pause, cancel, retry … Each with who, why and from where.
+
+Skipping is `engine.runs.skipping`, handing over `engine.runs.handover`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.access import choosers
+from engine.access.policy import Action, Actor, Deed, authorise
+from engine.definition.parameters import validate
+from engine.errors import Conflict, ReasonRequired
+from engine.orchestration import changes, children, flow, gates, lifecycle, reopening
+from engine.orchestration.lifecycle import change
+from engine.orchestration.transition import Transition
+from engine.runs.executions import find
+from engine.runtime import Runtime
+from storage import audit, events, runbooks, steps
+from storage.records import ExecutionRecord, Json, StepRunRecord
+from storage.states import ExecutionStatus, Phase, Severity, StepStatus, VersionStatus
+
+CHOICES = ("retry", "done", "failed")
+
+
+def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
+    """Start nothing more until a resume; what runs now finishes. Raises `Conflict` when it has ended or is paused."""
+    found = allowed(rt, actor, Action.PAUSE, execution_id)
+    with change(rt, found.id, "pause", Deed(actor, Action.PAUSE)) as transition:
+        must_be_open(transition)
+        if transition.execution.status is ExecutionStatus.PAUSED:
+            raise Conflict(f"{found.id} is paused already.")
+        transition.pause(reason.strip() or "paused by hand", actor.user_id)
+        audited(rt, actor, "execution.pause", found, {"reason": reason, "was": found.status})
+    return transition.execution
+
+
+def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
+    """Go on with a paused run. Raises `Conflict` when it is not paused or its version was deprecated."""
+    found = allowed(rt, actor, Action.RESUME, execution_id)
+    with change(rt, found.id, "resume", Deed(actor, Action.RESUME)) as transition:
+        now = transition.execution
+        if now.status is not ExecutionStatus.PAUSED:
+            raise Conflict(f"{now.id} is not paused: it is {now.status}.")
+        must_be_approved(now)
+        begun = ExecutionStatus.RUNNING if now.started_at else ExecutionStatus.PENDING
+        transition.edit(status=begun, paused_reason=None)
+        transition.tell("resumed", actor=actor.user_id, reason=reason.strip())
+        audited(rt, actor, "execution.resume", found, {"reason": reason})
+    rt.hint([found.id])
+    return transition.execution
+
+
+def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, force: bool = False) -> ExecutionRecord:
+    """End an execution as CANCELLED. Once this returns no new attempt of main starts; what runs now is abandoned.
+
+    Cleanup follows; `force` ends that too. Raises `Conflict` when it has ended, or is cleaning up without `force`.
+    """
+    found = allowed(rt, actor, Action.CANCEL, execution_id)
+    with change(rt, found.id, "cancel", Deed(actor, Action.CANCEL)) as transition:
+        must_be_open(transition)
+        now = transition.execution
+        if force:
+            lifecycle.force_end(transition, actor.user_id, reason.strip())
+        elif now.phase is not Phase.MAIN:
+            raise Conflict(f"{now.id} is cleaning up after it {_past(now)}. `cancel {now.id} force=yes` ends that too.")
+        elif now.ending is ExecutionStatus.CANCELLED:
+            raise Conflict(f"{now.id} is being cancelled already.")
+        else:
+            lifecycle.cancel(transition, actor.user_id, reason.strip())
+        audited(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status, "force": force})
+    children.cancel_bereft(rt, found.id, actor)
+    rt.hint([found.id])
+    return transition.execution
+
+
+def retry(
+    rt: Runtime, actor: Actor, execution_id: str, path: str | None = None, parameters: dict[str, Any] | None = None,
+    reason: str = "", attempt: int | None = None,
+) -> ExecutionRecord:  # fmt: skip
+    """Run the failed step of a FAILED run again, with fresh tries; the run goes on from there.
+
+    With changed `parameters` every gate that was passed is asked again before anything else runs, those in branches,
+    loops and children too, and whoever changed them may not decide. `path` may be left out when one step has failed;
+    `attempt` is the try that was seen to fail. Raises `Conflict` once undo has begun, when the step was tried again
+    meanwhile, for a child run with other parameters, and where the run would have come by other gates with them;
+    `NotApproved`, `InvalidParameters`.
+    """
+    found = allowed(rt, actor, Action.RETRY, execution_id)
+    with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
+        step = reopening.the_failed(transition, path)
+        must_be_the_last(step, attempt)
+        _must_be_let_on(transition)
+        changed = _change_parameters(transition, actor, parameters)
+        must_be_approved(transition.execution)
+        reopening.reopen(transition, actor, step)
+        if changed:
+            reopening.ask_again(transition)
+        facts: dict[str, Json] = {"reason": reason.strip(), "changed": bool(changed)}
+        told = {"changes": changed} if changed else {}
+        transition.tell("step_retried", step.path, actor.user_id, **facts, **told)
+        detail = {"step": step.path, "parameters": parameters, "reason": reason, **told}
+        audited(rt, actor, "step.retry", found, detail)
+    rt.hint([found.id])
+    return transition.execution
+
+
+def resolve(
+    rt: Runtime, actor: Actor, execution_id: str, path: str | None, choice: str, note: str, attempt: int | None = None
+) -> ExecutionRecord:
+    """Settle a step whose outcome nobody saw: run it again, take it as done, or take it as failed.
+
+    `path` may be left out while only one step is UNKNOWN; `attempt` is the try that the note is about. Raises
+    `ReasonRequired` without a note, and `Conflict` when the step was tried again meanwhile.
+    """
+    if choice not in CHOICES:
+        raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
+    found = allowed(rt, actor, Action.RESOLVE, execution_id)
+    needs_reason(note, "Say what you know about the outcome", "note")
+    with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
+        step = _the_unknown(found.id, path)
+        must_be_the_last(step, attempt)
+        transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
+        said = f"{choice}, said by {actor.user_id}: {note.strip()}"
+        if choice == "retry" and not transition.goes_on:
+            raise Conflict(f"{found.id} is ending and starts nothing more: choose done or failed.")
+        if choice == "retry":
+            transition.move(step, StepStatus.READY, due_at=transition.at, failures=0, note=said)
+        else:
+            steps.edit(step, settled_by=actor.user_id)
+        if choice == "done":
+            flow.succeed(transition, step, {}, said)
+        elif choice == "failed":
+            flow.fail(transition, step, "marked_failed", said)
+        audited(rt, actor, "step.resolve", found, {"step": step.path, "choice": choice, "note": note})
+    rt.hint([found.id])
+    return transition.execution
+
+
+def _change_parameters(transition: Transition, actor: Actor, given: dict[str, Any] | None) -> list[dict[str, Json]]:
+    """Take the given parameters into the run; what that changes, secrets masked. Raises `Conflict` for a child run."""
+    run = transition.execution
+    values = validate(transition.runbook.parameters, {**run.parameters, **given}) if given is not None else None
+    if values is None or values == run.parameters:
+        return []
+    if run.parent_step is not None:
+        raise Conflict(f"The parameters of {run.id} come from the run that started it: retry or replay that one.")
+    chose = list(dict.fromkeys([*choosers.of_values(run), actor.user_id]))
+    transition.edit(parameters=values, revision=run.revision + 1, chosen_by=chose)
+    masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(changes.between(run.parameters, values))
+    return changes.kept(masked)
+
+
+def _must_be_let_on(transition: Transition) -> None:
+    """Raise `Conflict` for a child of a run whose gates before it have not let it on as that run stands now."""
+    lacking = gates.undecided_around(transition.rt, transition.execution)
+    if lacking:
+        raise Conflict(f"{transition.execution.id} stands behind {', '.join(lacking)}, which has to let it on first.")
+
+
+def allowed(rt: Runtime, actor: Actor, action: Action, execution_id: str) -> ExecutionRecord:
+    """The run, if this person may do this to it. Raises `NotFound` and `NotAllowed`."""
+    found = find(rt, execution_id)
+    authorise(rt, actor, action, found)
+    return found
+
+
+def must_be_open(transition: Transition) -> None:
+    """Raise `Conflict` for a run that has ended."""
+    now = transition.execution
+    if now.status.ended:
+        raise Conflict(f"{now.id} has ended already: {now.status}.")
+
+
+def must_be_approved(execution: ExecutionRecord) -> None:
+    """Raise `Conflict` for a run whose version is not approved any more."""
+    version = runbooks.version_by_id(execution.version_id)
+    assert version is not None
+    if version.status is not VersionStatus.APPROVED:
+        raise Conflict(f"{version.slug}@{version.number} is {version.status}: {execution.id} can only be cancelled.")
+
+
+def _past(execution: ExecutionRecord) -> str:
+    return {"SUCCESS": "succeeded", "FAILED": "failed", "CANCELLED": "was cancelled"}[str(execution.ending)]
+
+
+def must_be_the_last(step: StepRunRecord, attempt: int | None) -> None:
+    """Raise `Conflict` where somebody acts on a try of a step that was followed by another; None is what came last."""
+    if attempt in (None, step.attempts):
+        return
+    told = [events.last(step.execution_id, kind) for kind in ("step_retried", "step_resolved")]
+    latest = max((each for each in told if each and each.path == step.path), key=lambda each: each.seq, default=None)
+    by = f" by @{latest.actor}" if latest is not None and latest.actor else ""
+    raise Conflict(
+        f"{step.path} of {step.execution_id} was tried again meanwhile{by}: "
+        f"you were shown try {attempt}, and the last one is {step.attempts}. Look again."
+    )
+
+
+def needs_reason(text: str, sentence: str, word: str = "reason") -> None:
+    """Raise `ReasonRequired` where nothing was said."""
+    if not text.strip():
+        raise ReasonRequired(f'{sentence}: {word}="…".')
+
+
+def step_at(found: ExecutionRecord, path: str) -> StepRunRecord:
+    """The step run at a path. Raises `Conflict` where there is none."""
+    for step in steps.at_paths(found.id, [path]):
+        return step
+    raise Conflict(f"{found.id} has no step {path}.")
+
+
+def _the_unknown(execution_id: str, path: str | None) -> StepRunRecord:
+    waiting = steps.unknown(execution_id)
+    if path is not None:
+        waiting = [step for step in waiting if step.path == path]
+    if not waiting:
+        raise Conflict(f"{execution_id} has no step{f' {path}' if path else ''} whose outcome is unknown.")
+    if len(waiting) > 1:
+        names = ", ".join(step.path for step in waiting)
+        raise Conflict(f"Several steps of {execution_id} have an unknown outcome: {names}. Say which.")
+    return waiting[0]
+
+
+def audited(rt: Runtime, actor: Actor, action: str, found: ExecutionRecord, detail: dict[str, Any]) -> None:
+    """Write the audit row of an act; needs its transaction."""
+    thing = f"execution:{found.id}"
+    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.NOTICE, {**detail, "door": actor.door})

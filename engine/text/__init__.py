@@ -1,0 +1,1 @@
+"""Text that comes in and goes out: masking, logs, patterns, what can be stored."""
