@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import selectors
 import socket
@@ -23,6 +24,8 @@ from bot.worker import WORKER_ID_VARIABLE
 from engine.runtime import Runtime
 from storage import database
 from storage.tables import Worker, tuples
+
+Processes = list[subprocess.Popen[bytes]]
 
 
 @contextmanager
@@ -74,6 +77,12 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         connection.rollback()
         connection.close()
+
+
+def most_written(processes: Processes, size: int = resource.RLIM_INFINITY) -> None:
+    """No file may grow beyond `size` by these processes: to them the disk is full, also for their logs."""
+    for process in processes:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 class Proxy:
