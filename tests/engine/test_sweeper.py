@@ -35,6 +35,18 @@ def test_new_work_is_left_to_its_hint_for_a_while(house: House) -> None:
     assert due == [run]
 
 
+def test_new_work_is_not_left_to_hints_that_do_not_come(house: House) -> None:
+    """A Redis that stands still costs a sweep and not the grace besides."""
+    run = house.begin(http("a"))
+    comes = [True]
+    each, due = sweeper(house, hints_come=lambda: comes[0])
+    each.sweep()
+    assert due == []
+    comes[0] = False
+    each.sweep()
+    assert due == [run]
+
+
 def test_without_redis_new_work_is_done_at_once(house: House, target: Target) -> None:
     """There is no hint to wait for: a sweep starts the run and takes it to its end."""
     run = house.begin(http("a", target.url()), http("b", target.url()))
