@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,6 @@ from typing import Any
 
 from bench import workloads
 from bench.rig import Rig, wait_for
-from engine.access.policy import SYSTEM
-from engine.catalog import catalog, sync
 from engine.errors import Conflict
 from engine.runs import approvals, controls, executions
 from storage import approvals as gates
@@ -115,9 +112,4 @@ def _publish(rig: Rig) -> None:
             call("then", 0),
         ]),
     ]  # fmt: skip
-    for book in books:
-        (rig.folder / "runbooks" / f"{book['id']}.yaml").write_text(json.dumps(book))
-    report = sync.sync(rig.rt, SYSTEM)
-    assert report.ok, report.problems
-    for book in books:
-        catalog.approve(rig.rt, workloads.ADMIN, book["id"], 1)
+    workloads.approve(rig, books)

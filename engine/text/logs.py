@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from types import TracebackType
 
 from engine.text.redaction import Redactor
@@ -69,9 +70,13 @@ class RedactingHandler(logging.StreamHandler):  # type: ignore[type-arg]
         return _TOKEN.sub("‹token›", self._redactor.redact(text))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
-        """A record that cannot be written is reported by its place only: its arguments may hold a secret."""
+        """A record that cannot be written is reported by its place only: its arguments may hold a secret.
+
+        Where that cannot be written either, as on a full disk, it is lost, and whoever logged it goes on.
+        """
         reason = visible_line(self._masked("".join(traceback.format_exception_only(sys.exc_info()[1])).strip()))
-        print(f"a log record of {record.pathname}:{record.lineno} was lost: {reason}", file=sys.__stderr__)
+        with suppress(OSError):
+            print(f"a log record of {record.pathname}:{record.lineno} was lost: {reason}", file=sys.__stderr__)
 
 
 def install_logging(level: str, redactor: Redactor) -> None:

@@ -33,6 +33,9 @@ IDLE_S = 10.0
 
 PULSE_S, MOMENT_S = 1.0, 0.3
 
+LOOK_S = 0.5
+"""How long a look for hints may take before Redis counts as one that gives none; else it takes a thousandth."""
+
 BREAK_S = 2.0
 """How long no hint is tried after one failed, so that a stalled Redis costs one wait and not one a step."""
 
@@ -154,9 +157,17 @@ class _Consumer(dramatiq.Consumer):
         self._inner = inner
         self._bell = bell
         self._idle_ms = idle_ms
+        self._looking_since: float | None = float("-inf")
+
+    def hears(self) -> bool:
+        """Whether the last look was answered, and one under way may still be; any thread may ask."""
+        since = self._looking_since
+        return since is None or time.monotonic() - since < LOOK_S
 
     def __next__(self) -> dramatiq.MessageProxy | None:
+        self._looking_since = time.monotonic()
         message: dramatiq.MessageProxy | None = next(self._inner)
+        self._looking_since = None
         if message is None:
             self._bell.wait(self._idle_ms)
         return message
@@ -180,9 +191,18 @@ class _Consumer(dramatiq.Consumer):
 class BelledBroker(RedisBroker):
     """A Redis broker whose idle consumers wake at once."""
 
+    _consumer: _Consumer | None = None
+
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
         inner = super().consume(queue_name, prefetch, 1)
-        return _Consumer(inner, Bell(self.client), timeout)
+        consumer = _Consumer(inner, Bell(self.client), timeout)
+        if queue_name == QUEUE:
+            self._consumer = consumer
+        return consumer
+
+    def hears(self) -> bool:
+        """Whether hints come to this process now, as far as its own looks for them tell."""
+        return self._consumer is not None and self._consumer.hears()
 
     def ring(self) -> None:
         """Wake the consumers of every process."""

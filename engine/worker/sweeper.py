@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 HINT_GRACE_MS = 2_000
-"""How long a hint for a new step may take before a sweep takes it to be lost."""
+"""How long a hint for a new step may take before a sweep takes it to be lost, while hints come."""
 
 REPEAT_HINT_S = 5.0
 BATCH = 200
@@ -36,7 +36,7 @@ SEAL_EVERY_S = 1.0
 class Sweeper:
     """`run_due` is called with the ids of executions that have work now; it decides how it gets done.
 
-    `grace_ms` is how long new work is left to its hint: 0 where there is no Redis to carry one. `worker_id` is whose
+    `grace_ms` is how long new work is left to its hint while `hints_come`, and no time else. `worker_id` is whose
     sweeper it is, and `heartbeat` that one's: it is renewed before anybody else's lease is held to be over. `no_place`
     says of a run whether it waits for a place among this process's calls: it is told when it has one, and not before.
     """
@@ -49,11 +49,13 @@ class Sweeper:
         worker_id: str = "",
         heartbeat: Heartbeat | None = None,
         no_place: Callable[[str], bool] = lambda _run: False,
+        hints_come: Callable[[], bool] = lambda: True,
     ) -> None:
         self._rt = rt
         self._no_place = no_place
         self._run_due = run_due
         self._grace_ms = grace_ms
+        self._hints_come = hints_come
         self._worker_id = worker_id
         self._heartbeat = heartbeat
         self._deaths = Deaths()
@@ -201,9 +203,10 @@ class Sweeper:
         self._hinted = {
             key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S or self._no_place(key[0])
         }
+        grace_ms = self._grace_ms if self._hints_come() else 0
         with database.reading():
             self._looked_at = at = database.now()
-            due = executions.due(at - self._grace_ms, at, BATCH + len(self._hinted))
+            due = executions.due(at - grace_ms, at, BATCH + len(self._hinted))
         fresh = [each for each in due.items() if each not in self._hinted]
         self._hinted |= dict.fromkeys(fresh, now)
         if fresh:

@@ -49,8 +49,9 @@ class Worker:
         self._rt = replace(rt, hint=self._hint)
         self._heartbeat = Heartbeat(worker_id, lambda: self._sweeper.rounds, calls.shares.census)
         self.runner = Runner(self._rt, worker_id, tools, self._heartbeat, calls)
-        grace_ms = HINT_GRACE_MS if self._broker else 0
-        self._sweeper = Sweeper(self._rt, self._hands.put, grace_ms, worker_id, self._heartbeat, calls.shares.waits)
+        self._sweeper = Sweeper(
+            self._rt, self._hands.put, HINT_GRACE_MS, worker_id, self._heartbeat, calls.shares.waits, self._hints_come
+        )
         self._presence = Presence(worker_id)
         self._dramatiq: dramatiq.Worker | None = None
         self._stop = threading.Event()
@@ -104,6 +105,9 @@ class Worker:
         except database.DatabaseTrouble:
             log.warning("could not say that this worker ends; its lease will run out instead", exc_info=True)
         self._presence.close()
+
+    def _hints_come(self) -> bool:
+        return self._broker is not None and self._broker.hears()
 
     def _hint(self, execution_ids: Iterable[str]) -> None:
         """What this process has found to do it does itself; where that is much, others hear of it too."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 
 from local_server import LocalServer, answer
 
@@ -13,11 +15,15 @@ _BAD = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
 
 
 class CountingServer:
-    """`/broken` answers 400, `/flaky` does so once for each key, all else 200. `arrived` counts (method, key)."""
+    """`/broken` answers 400, `/flaky` does so once for each key, all else 200. `arrived` counts (method, key).
+
+    `takes` says in seconds how long the next answer takes.
+    """
 
     def __init__(self) -> None:
         self.server = LocalServer(self._behave)
         self.arrived: Counter[tuple[str, str]] = Counter()
+        self.takes: Callable[[], float] = lambda: 0.0
         self._lock = threading.Lock()
 
     @property
@@ -34,5 +40,6 @@ class CountingServer:
         with self._lock:
             self.arrived[method, key] += 1
             count = self.arrived[method, key]
+        time.sleep(self.takes())
         bad = path == "/broken" or (path == "/flaky" and count == 1)
         (_BAD if bad else _FINE)(conn, request)

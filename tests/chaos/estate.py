@@ -41,6 +41,7 @@ class WorkerProcess:
         self._environment = environment
         self._clock_off_s = clock_off_s
         self.frozen_until = 0.0
+        self.exits: list[int] = []
         self.start()
 
     def start(self) -> None:
@@ -57,7 +58,8 @@ class WorkerProcess:
         if self.frozen_until and time.monotonic() >= self.frozen_until:
             self.process.send_signal(signal.SIGCONT)
             self.frozen_until = 0.0
-        if self.process.poll() is not None:
+        if (status := self.process.poll()) is not None:
+            self.exits.append(status)
             self.frozen_until = 0.0
             with suppress(database.DatabaseTrouble):  # then its lease runs out instead
                 declare_dead(self.id)
@@ -146,6 +148,20 @@ class Estate:
             self._proxy.hang()
         self._stop.wait(seconds)
         self._proxy.restore(flowing=way != "lost")
+
+    def stall_redis(self) -> None:
+        """It takes connections and commands, and answers none until `wake_redis`."""
+        assert self._redis_process is not None
+        self._redis_process.send_signal(signal.SIGSTOP)
+
+    def wake_redis(self) -> None:
+        assert self._redis_process is not None
+        self._redis_process.send_signal(signal.SIGCONT)
+
+    @property
+    def exits(self) -> list[int]:
+        """The status of every worker process that has ended."""
+        return [status for worker in self.workers for status in worker.exits]
 
     def terminate_backends(self) -> None:
         """End every connection to the database, the tests' own among them."""

@@ -5,8 +5,10 @@ The people look at where a run stands and do what comes next, so whoever takes o
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from house import ALICE, CAROL, DAVE, gate, http, runbook
 
@@ -19,6 +21,8 @@ from storage.columns import tuples
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import Decision
 from storage.tables import Execution
+
+T = TypeVar("T")
 
 MIXED, FAILING, CONTROLLED, RETRIED = FOUR = ("mixed", "failing", "controlled", "retried")
 PARENT = "parent"
@@ -74,6 +78,18 @@ def ask(rt: Runtime, slug: str, case: str) -> ExecutionRecord:
     """Ask for a run of this case; asked again, it is the same run."""
     wanted = Wanted(slug, {}, "test", reason="to see it end", incident={"case": case})
     return executions.request(rt, CAROL, wanted, key=f"{case}-{slug}").execution
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """Do it, again and again for 20 s while the database cannot be reached."""
+    until = time.monotonic() + 20
+    while True:
+        try:
+            return act()
+        except database.DatabaseTrouble:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def is_over(rt: Runtime, run: ExecutionRecord) -> bool:

@@ -10,10 +10,8 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import promises
 import pytest
@@ -26,8 +24,6 @@ from engine.errors import EngineError
 from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database
-
-T = TypeVar("T")
 
 SECONDS = int(os.environ.get("CHAOS_SECONDS") or 15)
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(1_000_000))
@@ -48,7 +44,7 @@ class Load:
     def start_one(self, random_: random.Random) -> None:
         if len(self.open) < MOST_OPEN:
             slug, case = random_.choice(scenes.MAIN), f"c{len(self.all)}"
-            run = patiently(lambda: scenes.ask(self.rt, slug, case)).id
+            run = scenes.patiently(lambda: scenes.ask(self.rt, slug, case)).id
             self.open.add(run)
             self.all.append(run)
 
@@ -60,17 +56,6 @@ class Load:
                     self.open.discard(run)
                 else:
                     scenes.act(self.rt, run)
-
-
-def patiently(act: Callable[[], T]) -> T:
-    until = time.monotonic() + 20
-    while True:
-        try:
-            return act()
-        except database.DatabaseTrouble:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
 
 
 @pytest.mark.slow

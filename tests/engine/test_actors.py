@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,19 @@ def test_nobody_waits_for_a_redis_that_hangs(house: House, target: Target, serve
         server.signal(signal.SIGCONT)
     wait_for(lambda: {check.name: check for check in health.checks(rt)}["redis"].ok)
     assert worker.failed() is None
+
+
+def test_a_worker_knows_whether_hints_come(house: House, server: Redis, at_work) -> None:
+    """By its own looks for them: not before the first, not while Redis hangs, and not when it is gone."""
+    assert not make_broker(server.url).hears()
+    broker = at_work(server.url)._broker
+    wait_for(broker.hears)
+    hang, wake = partial(server.signal, signal.SIGSTOP), partial(server.signal, signal.SIGCONT)
+    for go, come in ((hang, wake), (server.kill, server.start)):
+        go()
+        wait_for(lambda: not broker.hears(), 5)
+        come()
+        wait_for(broker.hears)
 
 
 def test_hints_that_wait_are_few_and_are_sent_before_the_end(server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from house import House, Target, http, runbook
-from workers_apart import Proxy, living, locked, until, worker
+from workers_apart import Processes, Proxy, living, locked, most_written, until, worker
 
 from engine.runs import executions
 from engine.steps.outcome import Succeeded
@@ -162,9 +161,6 @@ def test_a_result_whose_commit_was_not_answered_is_not_told_as_late(
     house.check_books(run)
 
 
-Processes = list[subprocess.Popen[bytes]]
-
-
 class Outage:
     """One kind of it: how it begins and ends, and where the workers' database is."""
 
@@ -172,12 +168,6 @@ class Outage:
         self, url: str | None, begin: Callable[[Processes], object], end: Callable[[Processes], object]
     ) -> None:
         self.url, self.begin, self.end = url, begin, end
-
-
-def most_written(processes: Processes, size: int) -> None:
-    """No file may grow beyond `size` by these processes: to them the disk is full, also for their logs."""
-    for process in processes:
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 @contextmanager
@@ -188,7 +178,7 @@ def outages(kind: str, house: House, request: pytest.FixtureRequest) -> Iterator
         yield Outage(None, lambda _: stack.enter_context(locked(where.path)), lambda _: stack.close())
         stack.close()
     elif kind == "full":
-        yield Outage(None, lambda them: most_written(them, 1), lambda them: most_written(them, resource.RLIM_INFINITY))
+        yield Outage(None, lambda them: most_written(them, 1), most_written)
     elif kind == "stopped":
         server = request.getfixturevalue("postgres")
         yield Outage(None, lambda _: server.stop(), lambda _: (server.start(), database.close_database()))

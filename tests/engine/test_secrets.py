@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import html
 import io
 import json
@@ -251,6 +252,22 @@ def test_no_log_record_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert CANARY not in shown
     assert shown.count("‹secret lb_token›") >= 8
     assert "was lost" in shown
+
+
+class _Full(io.StringIO):
+    """A log whose disk is full."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record is lost, and the thread that logged it goes on: it may be a worker's heartbeat."""
+    for name in ("stderr", "__stderr__"):
+        monkeypatch.setattr(sys, name, _Full())
+    logs.install_logging("INFO", Redactor())
+    logging.getLogger("test").warning("nobody reads this")
 
 
 @pytest.mark.usefixtures("logging_state")

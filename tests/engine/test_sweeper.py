@@ -10,7 +10,7 @@ import pytest
 from house import ALICE, CAROL, MINUTE, SECOND, House, Target, gate, http, runbook
 
 from engine import health
-from engine.catalog import catalog
+from engine.catalog.catalog import catalog
 from engine.runs import controls
 from engine.steps.outcome import Failed
 from engine.worker import sweeper as sweeping
@@ -33,6 +33,18 @@ def test_new_work_is_left_to_its_hint_for_a_while(house: House) -> None:
     each.sweep()
     assert due == []
     house.clock.tick(1)
+    each.sweep()
+    assert due == [run]
+
+
+def test_new_work_is_not_left_to_hints_that_do_not_come(house: House) -> None:
+    """A Redis that stands still costs a sweep and not the grace besides."""
+    run = house.begin(http("a"))
+    comes = [True]
+    each, due = sweeper(house, hints_come=lambda: comes[0])
+    each.sweep()
+    assert due == []
+    comes[0] = False
     each.sweep()
     assert due == [run]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import selectors
 import socket
@@ -24,6 +25,8 @@ from engine.runtime import Runtime
 from storage import database
 from storage.columns import tuples
 from storage.tables import Worker
+
+Processes = list[subprocess.Popen[bytes]]
 
 
 @contextmanager
@@ -75,6 +78,12 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         connection.rollback()
         connection.close()
+
+
+def most_written(processes: Processes, size: int = resource.RLIM_INFINITY) -> None:
+    """No file may grow beyond `size` by these processes: to them the disk is full, also for their logs."""
+    for process in processes:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 class Proxy:
