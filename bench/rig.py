@@ -20,7 +20,7 @@ import redis
 
 from bot.embedded_redis import Embedded, find
 from engine import boot
-from engine.catalog.catalog import catalog
+from engine.catalog import catalog
 from engine.config import settings
 from engine.runtime import Runtime
 from storage import database

@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from engine.access.policy.policy import SYSTEM, Actor
-
 from bench.rig import THREADS, Rig, wait_for
-from engine.catalog.catalog import catalog, sync
+from engine.access.policy import SYSTEM, Actor
+from engine.catalog import catalog, sync
 from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from engine import boot
-from engine.catalog.catalog import catalog
+from engine.catalog import catalog
 from engine.config import settings
 from engine.config.settings import Settings
 from engine.runtime import Runtime

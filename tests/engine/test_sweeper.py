@@ -10,7 +10,7 @@ import pytest
 from house import ALICE, CAROL, MINUTE, SECOND, House, Target, gate, http, runbook
 
 from engine import health
-from engine.catalog.catalog import catalog
+from engine.catalog import catalog
 from engine.runs import controls
 from engine.steps.outcome import Failed
 from engine.worker import sweeper as sweeping
