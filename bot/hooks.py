@@ -19,8 +19,8 @@ from engine import trouble
 from engine.config.secrets import SecretMissing, SecretStore
 from engine.config.setting_values import HookSender
 from engine.errors import InvalidParameters
-from engine.runs import incoming
-from engine.runs.incoming import TooMuchKept
+from engine.runs import incoming_events
+from engine.runs.incoming_events import TooMuchKept
 from engine.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,9 @@ class Receiver:
         return (202, {}, {"accepted": True}) if new else (200, {}, {"accepted": True, "duplicate": True})
 
     def _deliver(self, sender: HookSender, signed: Signed | None, event: Mapping[str, Any]) -> bool:
-        team = incoming.team_of(sender, event.get("team"))
+        team = incoming_events.team_of(sender, event.get("team"))
         delivery = signed.id if signed else None
-        return incoming.deliver(
+        return incoming_events.deliver(
             self._rt, event["key"], event["event_id"], sender.name, event.get("data"), team=team, delivery_id=delivery
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.changes import change_words
 from bot.telling import DECIDED
-from engine.text.visible import visible_line
+from engine.text.visible_characters import visible_line
 
 if TYPE_CHECKING:
     from engine.queries.evidence import RunLog, StepLog

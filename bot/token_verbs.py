@@ -12,7 +12,7 @@ from engine.access import tokens
 from engine.access.policy import SYSTEM
 from engine.config.settings import Settings
 from engine.errors import EngineError, InvalidParameters
-from engine.text.visible import visible_line
+from engine.text.visible_characters import visible_line
 from storage.records import TokenRecord
 
 

@@ -24,7 +24,7 @@ from engine import boot, health, nearby
 from engine.config import home
 from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings
-from engine.worker.working import declare_dead
+from engine.worker.worker_process import declare_dead
 
 log = logging.getLogger(__name__)
 

@@ -42,8 +42,8 @@ from bot.strangers import Strangers
 from engine import boot, health, trouble
 from engine.access import people
 from engine.access.policy import Actor
-from engine.catalog.folder import Watch
-from engine.config import descriptors
+from engine.catalog.folder_watch import Watch
+from engine.config import file_descriptors
 from engine.config.secrets import SecretStore
 from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings, Conflict
@@ -68,7 +68,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     Raises `BadSettings` where the address is taken, the schema is not this release's, or the Slack workspace is another
     than the database's.
     """
-    descriptors.raise_limit()
+    file_descriptors.raise_limit()
     listening = inherited() or bind(settings)
     rt = connected(boot.open_engine(settings))
     for problem in boot.make_tools(settings, redactor).secrets.register_all():
@@ -161,7 +161,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     directory = door.desk.directory if door is not None else None
     asked = (_refreshing(directory), directory.user_by_email) if directory is not None else ()
     rest = api.application(rt, *asked)
-    connections = Connections(limits.within(descriptors.limit()))
+    connections = Connections(limits.within(file_descriptors.limit()))
     rest.state.house.streams = Streams(connections.limits)
     routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))

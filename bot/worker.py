@@ -12,11 +12,11 @@ from bot.slack.client import web_client
 from bot.slack.conversations import connected
 from bot.slack.projector.progress import Projector
 from engine import boot
-from engine.config import descriptors
+from engine.config import file_descriptors
 from engine.config.settings import Settings
 from engine.runtime import Runtime
 from engine.text.redaction import Redactor
-from engine.worker.working import Worker
+from engine.worker.worker_process import Worker
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ WORKER_ID_VARIABLE = "RUNBOOK_WORKER_ID"
 
 def run(settings: Settings, redactor: Redactor) -> int:
     """Work until told to stop. Returns the process's exit code: 0, or 1 when it has to be started anew."""
-    descriptors.raise_limit()
+    file_descriptors.raise_limit()
     rt = connected(boot.open_engine(settings))
     tools = boot.make_tools(settings, redactor)
     for problem in tools.secrets.register_all():

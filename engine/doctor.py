@@ -14,12 +14,12 @@ from enum import StrEnum
 import redis
 
 from engine import boot, health
-from engine.config import descriptors, home
+from engine.config import file_descriptors, home
 from engine.config.settings import Settings
 from engine.errors import BadSettings
 from engine.runtime import Runtime
 from engine.worker.actors import Hints
-from storage import database, executions, orphans, people, private, runbooks, steps
+from storage import database, executions, orphans, people, private_files, runbooks, steps
 
 CLOCK_WARN_S, CLOCK_BAD_S = 1.0, 5.0
 PAUSED_LONG_MS = 24 * 3_600_000
@@ -64,7 +64,7 @@ def of_files(settings: Settings) -> Iterator[Finding]:
     """Which of the bot's files other users of this machine may open; `.env` too, which holds its tokens."""
     found = [*home.open_to_others(settings)]
     dotenv = settings.home / ".env"
-    if private.is_open_to_others(dotenv):
+    if private_files.is_open_to_others(dotenv):
         found.append(dotenv)
     for path in found[:_MOST]:
         yield Finding(Level.WARN, "files", f"{path} may be opened by other users of this machine",
@@ -78,13 +78,13 @@ def of_files(settings: Settings) -> Iterator[Finding]:
 
 def of_descriptors() -> Iterator[Finding]:
     """How many files and connections a process that is started like this one may have open."""
-    allowed = descriptors.allowed()
-    if allowed >= descriptors.ENOUGH:
+    allowed = file_descriptors.allowed()
+    if allowed >= file_descriptors.ENOUGH:
         yield Finding(Level.OK, "descriptors", f"up to {allowed} open files and connections a process")
         return
     yield Finding(
         Level.WARN, "descriptors", f"a process may have at most {allowed} open files and connections",
-        f"Allow {descriptors.ENOUGH} or more where the bot is started: `ulimit -n`, `LimitNOFILE=` of systemd, or "
+        f"Allow {file_descriptors.ENOUGH} or more where the bot is started: `ulimit -n`, `LimitNOFILE=` of systemd, or "
         "`--ulimit nofile=` of Docker.",
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from storage import database, together
+from storage import database, group_commit
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def commit(name: str, key: str, act: Callable[[], T]) -> T:
         failpoint(f"{name}.before")
         return result
 
-    result = together.commit(key, reaching)
+    result = group_commit.commit(key, reaching)
     failpoint(f"{name}.after")
     return result
 

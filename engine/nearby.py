@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage import private
+from storage import private_files
 
 _FILE = "redis.url"
 
@@ -20,7 +20,7 @@ _FILE = "redis.url"
 @contextmanager
 def told(folder: Path, url: str) -> Iterator[None]:
     """Leave this Redis's URL in `folder` for as long as the block. Raises `OSError`."""
-    private.make_folder(folder)
+    private_files.make_folder(folder)
     path = folder / _FILE
     with open(path, "a+", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         os.fchmod(file.fileno(), 0o600)

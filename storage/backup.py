@@ -8,7 +8,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-from storage import private
+from storage import private_files
 from storage.connections import SQLITE_PATIENCE_S
 
 _HISTORY = "SELECT number, checksum FROM schema_history ORDER BY number"
@@ -28,7 +28,7 @@ def make(path: Path, reached: tuple[int, int]) -> Path:
     draft = copy.with_name(f"{copy.name}.part")
     try:
         draft.unlink(missing_ok=True)
-        private.make_file(draft)
+        private_files.make_file(draft)
         _copy(path, draft)
         _check(path, draft)
         os.replace(draft, copy)

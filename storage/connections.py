@@ -18,7 +18,7 @@ import psycopg
 from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
 
 from storage import sql
-from storage.known import known
+from storage.step_cache import known
 
 Statement = tuple[str, Sequence[Any]]
 

@@ -17,7 +17,7 @@ from typing import Any
 import peewee as pw
 from playhouse.pool import MaxConnectionsExceeded
 
-from storage import hostclock, private
+from storage import hostclock, private_files
 from storage.columns import proxy
 from storage.connections import SQLITE_PATIENCE_S, Postgresql, Sqlite
 
@@ -44,8 +44,8 @@ def open_database(*, sqlite: Path | None = None, postgresql: str | None = None, 
     close_database()
     db: Any
     if sqlite is not None:
-        private.make_folder(sqlite.parent)
-        private.make_file(sqlite)  # SQLite makes what it puts beside it as open as the file itself
+        private_files.make_folder(sqlite.parent)
+        private_files.make_file(sqlite)  # SQLite makes what it puts beside it as open as the file itself
         db = Sqlite(
             str(sqlite), pragmas=_PRAGMAS, lock_type="IMMEDIATE", timeout=SQLITE_PATIENCE_S, returning_clause=True,
             autoconnect=False, max_connections=200, check_same_thread=False,

@@ -11,10 +11,10 @@ import peewee as pw
 from storage import sql, steps
 from storage.columns import dicts, tuples
 from storage.database import is_postgresql
-from storage.known import known
 from storage.moves import EXECUTION_MOVES, check_move
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus, Phase, VersionStatus
+from storage.step_cache import known
 from storage.tables import Card, Execution, RunbookVersion, StepRun
 
 _NAMES = ExecutionRecord.__slots__

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage import backup, database, private
+from storage import backup, database, private_files
 from storage.columns import proxy
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def _alone() -> Iterator[None]:
                 proxy.obj.execute_sql("SELECT pg_advisory_unlock(%s)", (_PG_LOCK,))
         return
     path = Path(f"{_file()}.migrate")
-    private.make_file(path)
+    private_files.make_file(path)
     with path.open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -9,10 +9,10 @@ import peewee as pw
 from storage import sql
 from storage.columns import columns, dicts, first
 from storage.database import is_postgresql, now
-from storage.known import known
 from storage.moves import VERSION_MOVES, check_move
 from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord
 from storage.states import VersionStatus
+from storage.step_cache import known
 from storage.tables import Runbook, RunbookVersion, SyncReport
 
 _RUNBOOK, _VERSION = RunbookRecord.__slots__, VersionRecord.__slots__

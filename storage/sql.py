@@ -13,7 +13,7 @@ from typing import Any
 import peewee as pw
 
 from storage.columns import JsonText, Table, proxy, storable
-from storage.known import Change
+from storage.step_cache import Change
 from storage.tables import StepRun
 
 Query = tuple[type[Table], tuple[str, ...], str, Sequence[Any]]

@@ -9,10 +9,10 @@ import peewee as pw
 
 from storage import sql
 from storage.columns import dicts, first, tuples
-from storage.known import known
 from storage.moves import STEP_MOVES, check_move
 from storage.records import Json, StepRunRecord, changed
 from storage.states import AttemptStatus, Phase, StepStatus
+from storage.step_cache import known
 from storage.tables import Attempt, StepRun
 
 EARLIER = "of an earlier cleanup"

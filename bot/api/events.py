@@ -16,7 +16,7 @@ from bot.api.problems import documented
 from bot.api.route import Operation
 from bot.serving.streams import RETRY_S, EventStream
 from engine.errors import EngineError
-from engine.queries import sight
+from engine.queries import visibility
 
 router = APIRouter(prefix="/executions", tags=["executions"], route_class=Operation)
 
@@ -44,7 +44,7 @@ async def follow_execution(
     is alive.
     """
     seen = max(last_event_id, after)
-    found = await caller.house.in_thread(sight.execution, caller.rt, caller.actor, execution)
+    found = await caller.house.in_thread(visibility.execution, caller.rt, caller.actor, execution)
     if found.status.ended and seen >= found.event_seq:
         return Response(status_code=204)
     refusal = problems.response(
@@ -74,7 +74,7 @@ def _message(event: models.Event) -> str:
 def _may_go_on(caller: Caller, execution_id: str) -> bool:
     """Whether the token still counts, and its person may still see the run."""
     try:
-        sight.execution(caller.rt, caller.house.actor_now(caller.token.id), execution_id)
+        visibility.execution(caller.rt, caller.house.actor_now(caller.token.id), execution_id)
     except EngineError:
         return False
     return True

@@ -13,9 +13,9 @@ from bot.api.problems import documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access import channels, people
 from engine.access.policy import Action
-from engine.orchestration.accepting import Wanted
-from engine.queries import evidence, explain, sight
-from engine.runs import calling, controls, executions, handover, replaying, spent
+from engine.orchestration.admission import Wanted
+from engine.queries import evidence, explain, visibility
+from engine.runs import calling, controls, executions, handover, replaying, time_spent
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus
 
@@ -66,7 +66,7 @@ def start_execution(caller: Asking, wanted: models.Start, answer: Response) -> m
 
 def started(caller: Caller, runbook: str, asked: models.Execute, answer: Response) -> models.Started:
     """Ask for the run, and say where it can be looked at."""
-    slug = sight.runbook(caller.rt, caller.actor, runbook).slug
+    slug = visibility.runbook(caller.rt, caller.actor, runbook).slug
     wanted = Wanted(
         slug,
         asked.parameters,
@@ -93,7 +93,7 @@ def told(caller: Caller, run: ExecutionRecord) -> models.Execution:
 def get_execution(caller: Asking, execution: str) -> models.ExecutionDetail:
     """One run with its steps and gates."""
     found = seen(caller, execution)
-    view = spent.with_spent(executions.view(caller.rt, found.id, caller.actor))
+    view = time_spent.with_spent(executions.view(caller.rt, found.id, caller.actor))
     return models.ExecutionDetail(
         **models.execution_fields(view.execution),
         steps=[models.Step.of(each, view.spent) for each in view.steps],
@@ -105,7 +105,7 @@ def get_execution(caller: Asking, execution: str) -> models.ExecutionDetail:
 
 def seen(caller: Caller, execution: str) -> ExecutionRecord:
     """The run, if the person who asks may see it. Raises `NotFound`."""
-    return sight.execution(caller.rt, caller.actor, execution)
+    return visibility.execution(caller.rt, caller.actor, execution)
 
 
 @router.post("/{execution}/pause", responses=STEERED, **needs(Action.PAUSE))
@@ -167,7 +167,7 @@ def get_execution_logs(caller: Asking, execution: str, step: str | None = None) 
     """The tries of its steps, with what was sent and what came back, and its events; `step` narrows it."""
     run = seen(caller, execution)
     found = evidence.logs(caller.rt, caller.actor, run.id, step)
-    return models.Logs.of(found, spent.of_steps(found.execution, [each.step for each in found.steps]))
+    return models.Logs.of(found, time_spent.of_steps(found.execution, [each.step for each in found.steps]))
 
 
 @router.get("/{execution}/evidence", responses=documented(404))

@@ -16,7 +16,7 @@ from bot.api.replays import Asked
 from engine.access.policy import Action
 from engine.errors import Conflict
 from engine.failpoints import failpoint
-from engine.runs import requests
+from engine.runs import idempotency
 from storage.records import AnswerRecord, Turn
 
 PATIENCE_S = 20.0
@@ -37,18 +37,18 @@ async def once(
     """
     assert caller.key is not None
     asked = Asked(action, shape, request.path_params, body)
-    turn = requests.turn_of(caller.rt, caller.actor, caller.key)
+    turn = idempotency.turn_of(caller.rt, caller.actor, caller.key)
     told = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     digest, until = hashlib.sha256(told + body).hexdigest(), time.monotonic() + PATIENCE_S
     while True:
-        found = await caller.house.changing(requests.begin, turn, digest)
+        found = await caller.house.changing(idempotency.begin, turn, digest)
         if found is not None and found.status is not None:
             await caller.house.in_thread(replays.must_be_allowed, caller, asked, found.body)
             return replays.again(found.body, found.status, found.headers)
         if found is not None and found.holder == turn.holder:
             try:
                 return await _do(caller, turn, found, asked, request, act)
-            except requests.TakenOver:
+            except idempotency.TakenOver:
                 continue
         if time.monotonic() > until:
             raise Conflict(f"The request with the idempotency key {caller.key!r} is being done. Ask again in a moment.")
@@ -62,16 +62,16 @@ async def _do(caller: Caller, turn: Turn, found: AnswerRecord, asked: Asked, req
         async with _held(house, turn):
             answer = await house.in_thread(replays.of_done, caller, asked, found.thing) if found.thing else None
             if answer is None:
-                with requests.doing(turn):
+                with idempotency.doing(turn):
                     answer = await act(request)
             failpoint("answer.before")
             kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
-            await house.changing(requests.answered, turn, answer.status_code, kept, bytes(answer.body).decode())
+            await house.changing(idempotency.answered, turn, answer.status_code, kept, bytes(answer.body).decode())
     except BaseException as error:
-        mine = await house.changing(requests.given_up, turn)
+        mine = await house.changing(idempotency.given_up, turn)
         if mine or not isinstance(error, Exception):
             raise
-        raise requests.TakenOver from error  # it was refused for what another turn had done
+        raise idempotency.TakenOver from error  # it was refused for what another turn had done
     return answer
 
 
@@ -81,8 +81,8 @@ async def _held(house: House, turn: Turn) -> AsyncIterator[None]:
 
     async def renew() -> None:
         while True:
-            await asyncio.sleep(requests.RENEW_S)
-            await house.in_thread(requests.renew, turn)
+            await asyncio.sleep(idempotency.RENEW_S)
+            await house.in_thread(idempotency.renew, turn)
 
     renewing = asyncio.create_task(renew())
     try:

@@ -15,7 +15,7 @@ from bot.api.route import Operation, needs
 from engine.access import people
 from engine.access.policy import Action
 from engine.catalog import sync
-from engine.queries import can, sight
+from engine.queries import can, visibility
 
 router = APIRouter(tags=["policy"], route_class=Operation)
 
@@ -29,9 +29,9 @@ def ask_policy(
 ) -> models.Ruling:
     """Whether somebody may do something, and which rule says so."""
     if target.upper().startswith("R-"):
-        sight.execution(caller.rt, caller.actor, target)
+        visibility.execution(caller.rt, caller.actor, target)
     elif target:
-        sight.runbook(caller.rt, caller.actor, target.partition("@")[0])
+        visibility.runbook(caller.rt, caller.actor, target.partition("@")[0])
     about = caller.actor if person in ("", caller.actor.user_id) else people.as_known(caller.rt, person)
     found = can.can(caller.rt, about, verb, target)
     said = found.verdict

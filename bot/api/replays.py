@@ -16,7 +16,7 @@ from bot.api.naming import named
 from engine.access.policy import Action
 from engine.catalog import authoring, catalog
 from engine.orchestration import incidents
-from engine.queries import sight
+from engine.queries import visibility
 from engine.runs import calling, executions
 from storage.records import ExecutionRecord
 
@@ -47,10 +47,10 @@ def must_be_allowed(caller: Caller, asked: Asked, answer: str) -> None:
     wanted, told = _object(asked.body), _object(answer)
     run, action = asked.path.get("execution", ""), asked.action
     slug = asked.path.get("runbook") or wanted.get("runbook") or (told.get("id") if action is Action.EDIT else None)
-    sight.still(caller.rt, caller.actor, action, slug=str(slug or ""), run=run, step=asked.path.get("step", ""))
+    visibility.still(caller.rt, caller.actor, action, slug=str(slug or ""), run=run, step=asked.path.get("step", ""))
     begun = told.get("execution", told)
     if isinstance(begun, dict) and str(begun.get("id", "")).startswith("R-"):
-        sight.execution(caller.rt, caller.actor, begun["id"])
+        visibility.execution(caller.rt, caller.actor, begun["id"])
 
 
 def again(body: str, status: int, headers: Mapping[str, str]) -> Response:
@@ -75,7 +75,7 @@ def of_done(caller: Caller, asked: Asked, thing: str) -> Response | None:
 def _shown(caller: Caller, asked: Asked, kind: str, name: str) -> tuple[BaseModel | None, dict[str, str]]:
     rt, model = caller.rt, asked.shape.model
     if kind == "execution":
-        run = sight.execution(rt, caller.actor, name)
+        run = visibility.execution(rt, caller.actor, name)
         begun = asked.shape.status == 202
         return _of_run(caller, asked, run), {"Location": f"{caller.house.base}/executions/{run.id}"} if begun else {}
     if kind == "incident" and model is models.Incident:
@@ -83,10 +83,10 @@ def _shown(caller: Caller, asked: Asked, kind: str, name: str) -> tuple[BaseMode
     slug, _, number = name.partition("@")
     if kind == "runbook" and model is models.Version:
         whole = asked.action is Action.DEPRECATE and not _object(asked.body).get("version")
-        found = sight.runbook(rt, caller.actor, slug)
+        found = visibility.runbook(rt, caller.actor, slug)
         return models.Version.of(catalog.version(rt, found.slug, None if whole else int(number))), {}
     if kind == "runbook" and model is models.Runbook:
-        made = sight.runbook(rt, caller.actor, slug)
+        made = visibility.runbook(rt, caller.actor, slug)
         where = f"{caller.house.base}/runbooks/{made.slug}"
         return models.Runbook.of(made), {"Location": where, "ETag": f'"{authoring.tag(made)}"'}
     return None, {}

@@ -14,7 +14,7 @@ from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, teams_seen
 from engine.catalog import authoring, catalog
-from engine.queries import sight
+from engine.queries import visibility
 from engine.runs import executions
 from storage.records import Filter, RunbookRecord
 from storage.states import ExecutionStatus, VersionStatus
@@ -170,7 +170,7 @@ def list_runbook_executions(
 
 def seen(caller: Caller, runbook: str) -> RunbookRecord:
     """The runbook, if the person who asks may see it. Raises `NotFound`."""
-    return sight.runbook(caller.rt, caller.actor, runbook)
+    return visibility.runbook(caller.rt, caller.actor, runbook)
 
 
 def _source(written: models.Written) -> str:

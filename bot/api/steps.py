@@ -10,7 +10,7 @@ from bot.api.executions import STEERED, seen, told
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
-from engine.runs import approvals, controls, executions, skipping, spent
+from engine.runs import approvals, controls, executions, skipping, time_spent
 from storage.states import Decision
 
 router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route_class=Operation)
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route
 @router.get("", responses=documented(404))
 def list_steps(caller: Asking, execution: str) -> list[models.Step]:
     """Its steps, in order."""
-    view = spent.with_spent(executions.view(caller.rt, seen(caller, execution).id))
+    view = time_spent.with_spent(executions.view(caller.rt, seen(caller, execution).id))
     return [models.Step.of(each, view.spent) for each in view.steps]
 
 
@@ -28,7 +28,7 @@ def get_step(caller: Asking, execution: str, step: str) -> models.StepDetail:
     """One step with all its tries."""
     run = seen(caller, execution)
     found, tries = executions.step(caller.rt, run.id, step)
-    took = spent.of_steps(run, [found])
+    took = time_spent.of_steps(run, [found])
     return models.StepDetail(**models.step_fields(found, took), tries=[models.Attempt.of(each) for each in tries])
 
 

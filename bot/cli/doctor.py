@@ -15,7 +15,7 @@ from engine.doctor import Finding, Level
 from engine.errors import BadSettings
 from engine.text.logs import install_logging
 from engine.text.redaction import Redactor
-from engine.text.visible import visible_line
+from engine.text.visible_characters import visible_line
 
 _MARKS = {Level.OK: "ok  ", Level.WARN: "warn", Level.BAD: "BAD "}
 

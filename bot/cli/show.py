@@ -15,7 +15,7 @@ from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
 from bot.spent import parts_words, run_parts, step_took
 from bot.telling import DECIDED, told, with_names
-from engine.text.visible import visible_line
+from engine.text.visible_characters import visible_line
 
 Json = Any
 

@@ -24,8 +24,8 @@ from bot.page.story import story
 from bot.serving.streams import EventStream
 from engine.access.policy import Action, Actor, authorise
 from engine.errors import EngineError, NotAllowed, NotAuthenticated, NotFound
-from engine.queries import sight
-from engine.text.visible import visible
+from engine.queries import visibility
+from engine.text.visible_characters import visible
 from storage.records import ExecutionRecord
 
 COOKIE = "runbook_page"
@@ -145,7 +145,7 @@ class Pages:
 
     def _seen(self, actor: Actor, execution_id: str) -> ExecutionRecord:
         authorise(self._rt, actor, Action.VIEW, None)
-        return sight.execution(self._rt, actor, execution_id)
+        return visibility.execution(self._rt, actor, execution_id)
 
     def _stream(self, request: Request, actor: Actor, execution_id: str) -> Response:
         found = self._seen(actor, execution_id)

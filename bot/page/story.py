@@ -31,7 +31,7 @@ from bot.telling import told, with_names
 from engine.access import people
 from engine.access.policy import Actor
 from engine.queries import events
-from engine.runs import executions, spent
+from engine.runs import executions, time_spent
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
@@ -172,7 +172,7 @@ class Names:
 
 def story(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Story:
     """Read a run, for this person where one is named. Raises `NotFound`."""
-    view = spent.with_spent(executions.view(rt, execution_id, actor))
+    view = time_spent.with_spent(executions.view(rt, execution_id, actor))
     run, names = view.execution, Names(rt)
     everything = ordered(view.steps)
     shown, _ = folded(everything, MAX_STEPS)

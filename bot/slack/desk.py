@@ -25,7 +25,7 @@ from engine.access import channels
 from engine.access.policy import Actor
 from engine.conversations import Unasked
 from engine.errors import ChannelNotAllowed, EngineError
-from engine.runs import requests
+from engine.runs import idempotency
 from engine.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Desk:
 
     def once(self, key: str | None) -> bool:
         """Whether a request with this key comes for the first time; without a key always."""
-        return key is None or requests.first_time(self.rt, key)
+        return key is None or idempotency.first_time(self.rt, key)
 
     def close(self) -> None:
         """Finish what was handed over and take nothing more."""

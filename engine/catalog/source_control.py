@@ -23,7 +23,7 @@ from dulwich.objects import Blob, ObjectID
 from dulwich.refs import HEADREF
 from dulwich.repo import Repo
 
-from engine.catalog.history import Entry, History
+from engine.catalog.git_history import Entry, History
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.config.settings import Settings
 from engine.errors import BadSettings
-from storage import private
+from storage import private_files
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _BACKUP = re.compile(r"(\.at-\d+)?\.before-\d+\.db.*")
 
 def start_private() -> None:
     """What this process makes from here on is its user's alone; what is to be shared says so itself."""
-    os.umask(private.OTHERS)
+    os.umask(private_files.OTHERS)
 
 
 def must_be_writable(settings: Settings) -> None:
@@ -50,7 +50,7 @@ def make_var(home: Path) -> Path:
     """The folder `var` in the bot's home. Raises `BadSettings` where it cannot be made."""
     folder = home / "var"
     try:
-        private.make_folder(folder)
+        private_files.make_folder(folder)
     except OSError as error:
         raise BadSettings([f"{folder} cannot be made: {error.strerror}."]) from error
     return folder
@@ -58,14 +58,14 @@ def make_var(home: Path) -> Path:
 
 def open_to_others(settings: Settings) -> Iterator[Path]:
     """Those of the bot's files and folders that other users of this machine may open."""
-    return filter(private.is_open_to_others, _own(settings))
+    return filter(private_files.is_open_to_others, _own(settings))
 
 
 def close_to_others(settings: Settings) -> None:
     """Close what earlier releases, or hands, left open. What cannot be closed is told by the doctor."""
     for path in open_to_others(settings):
         try:
-            private.close_to_others(path)
+            private_files.close_to_others(path)
         except OSError as error:
             log.warning("%s may be opened by other users and cannot be closed to them: %s", path, error.strerror)
         else:

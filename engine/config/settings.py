@@ -17,9 +17,9 @@ from dotenv import dotenv_values
 from engine.config import setting_values as values
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
-from engine.egress.policy import Allowed, parse_allow
+from engine.egress.allowed import Allowed, parse_allow
 from engine.errors import BadSettings
-from storage import private
+from storage import private_files
 
 Parse = Callable[[str], Any]
 
@@ -250,7 +250,7 @@ def secret_key(settings: Settings) -> bytes:
 
 
 def _create_key(path: Path) -> None:
-    private.make_folder(path.parent)
+    private_files.make_folder(path.parent)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret.key-")  # mode 0600
     try:
         with os.fdopen(handle, "w") as file:

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from jsonschema import FormatChecker
 
-from engine.text.patterns import compile_grammar
+from engine.text.regex import compile_grammar
 
 FORMATS = FormatChecker(formats=())
 """date, time, date-time, email, uri, and user and channel, which are Slack's ids.

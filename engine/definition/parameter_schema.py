@@ -12,7 +12,7 @@ from typing import Any
 from engine.definition.formats import FORMATS
 from engine.definition.graph import cycle
 from engine.definition.schema import Finding, Path, checker, findings, parameters_validator, predicate, subject
-from engine.text.patterns import compile_pattern
+from engine.text.regex import compile_pattern
 from engine.text.words import did_you_mean
 from storage.records import Json
 

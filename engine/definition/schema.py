@@ -20,7 +20,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from referencing import Registry
 
-from engine.text.patterns import matches
+from engine.text.regex import matches
 from engine.text.words import did_you_mean, listed, nearest, shortened
 from storage.records import Json
 

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+from engine.egress.allowed import Allowed, Policy, parse_allow
 from engine.egress.client import DEFAULT_MAX_BYTES, Egress, Response
 from engine.egress.failure import CallFailed
-from engine.egress.policy import Allowed, Policy, parse_allow
 from engine.egress.resolver import Resolver
 
 __all__ = ["DEFAULT_MAX_BYTES", "Allowed", "CallFailed", "Egress", "Policy", "Resolver", "Response", "parse_allow"]

@@ -18,12 +18,12 @@ from types import TracebackType
 import httpcore
 import httpx
 
+from engine.egress.allowed import Address, Policy
 from engine.egress.call import Call
 from engine.egress.failure import CallFailed
 from engine.egress.lanes import WIDTH, Lanes
-from engine.egress.network import GuardedBackend
-from engine.egress.policy import Address, Policy
 from engine.egress.resolver import Resolver
+from engine.egress.sockets import GuardedBackend
 
 DEFAULT_MAX_BYTES = 1024 * 1024
 KEEPALIVE_SECONDS = 4.0

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from ipaddress import ip_address
 
+from engine.egress.allowed import Address
 from engine.egress.call import Call
 from engine.egress.failure import CallFailed
-from engine.egress.policy import Address
 
 Lookup = Callable[[str, int], Sequence[str]]
 """A host name and a port to addresses as text. Raises OSError."""

@@ -10,7 +10,7 @@ from typing import Any
 from engine.expressions.templates import ExpressionError, MissingValue, Variables, decide, evaluate, render
 from engine.expressions.told import in_words
 from engine.expressions.values import describe
-from engine.text.patterns import compile_pattern, matches
+from engine.text.regex import compile_pattern, matches
 from engine.text.words import shortened
 from storage.records import Json
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from engine.catalog import catalog
 from engine.definition import gates as rules
 from engine.definition.model import Runbook, Step
-from engine.orchestration import decide, gates
+from engine.orchestration import gates, run_rules
 from engine.runtime import Runtime
 from engine.steps import context
 from storage import executions, steps
@@ -38,7 +38,7 @@ def _touched(execution: ExecutionRecord, depth: int = 0) -> set[str]:
 
 
 def _is_touched(execution: ExecutionRecord, row: StepRunRecord, depth: int) -> bool:
-    if row.settled_by is not None or (row.status is StepStatus.SKIPPED and decide.skip_agreed(row.skip)):
+    if row.settled_by is not None or (row.status is StepStatus.SKIPPED and run_rules.skip_agreed(row.skip)):
         return True
     if row.status is StepStatus.CANCELLED:
         return execution.ending is ExecutionStatus.CANCELLED

@@ -16,8 +16,8 @@ from engine.access.standing import standing_of
 from engine.catalog import catalog
 from engine.errors import EngineError
 from engine.expressions import ExpressionError
-from engine.orchestration import accepting, flow, lifecycle, reusing
-from engine.orchestration.lifecycle import change
+from engine.orchestration import admission, flow, reuse, run_phases
+from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps.outcome import Begun
@@ -74,7 +74,7 @@ def cancel_bereft(rt: Runtime, execution_id: str, actor: Actor = SYSTEM) -> None
             why = _why_cancelled(transition.execution)
             if why is None:
                 continue
-            lifecycle.cancel(transition, actor.user_id, why)
+            run_phases.cancel(transition, actor.user_id, why)
             detail = {"reason": why, "parent": parent}
             audit.write(
                 rt.workspace_id, actor.user_id, "execution.cancel", f"execution:{child}", Severity.NOTICE, detail
@@ -114,7 +114,7 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
     try:
         if _depth(parent) >= MAX_DEPTH:
             raise EngineError(f"runbooks call runbooks more than {MAX_DEPTH} deep")
-        wanted = accepting.Wanted(
+        wanted = admission.Wanted(
             outcome.slug, outcome.parameters, trigger=f"step:{parent.id}", reason=parent.reason, parent_step=step.id,
             incident=dict(parent.incident or {}), chosen_by=tuple(choosers.of_values(parent)),
         )  # fmt: skip
@@ -127,10 +127,10 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
     transition.wake.append(child.id)
 
 
-def _accept(rt: Runtime, parent: ExecutionRecord, wanted: accepting.Wanted) -> ExecutionRecord:
+def _accept(rt: Runtime, parent: ExecutionRecord, wanted: admission.Wanted) -> ExecutionRecord:
     """The child, if all who chose values for it may run it; its requester is the parent's. Raises `EngineError`."""
-    checked = [accepting.check(rt, _actor(rt, each), wanted) for each in choosers.of_values(parent)]
-    return accepting.accept(rt, _actor(rt, parent.requester), checked[0])
+    checked = [admission.check(rt, _actor(rt, each), wanted) for each in choosers.of_values(parent)]
+    return admission.accept(rt, _actor(rt, parent.requester), checked[0])
 
 
 def _actor(rt: Runtime, user_id: str) -> Actor:
@@ -138,12 +138,12 @@ def _actor(rt: Runtime, user_id: str) -> Actor:
     return Actor(user_id, known.name if known else "", standing=standing_of(rt, user_id))
 
 
-def _ask_only(rt: Runtime, parent: ExecutionRecord, wanted: accepting.Wanted, old: ExecutionRecord) -> ExecutionRecord:
+def _ask_only(rt: Runtime, parent: ExecutionRecord, wanted: admission.Wanted, old: ExecutionRecord) -> ExecutionRecord:
     """A child that asks the gates of an earlier one again and takes everything else over from it."""
-    again = replace(wanted, trigger=f"{lifecycle.ASKS}{old.id}", number=old.number, replay_of=old.id, prefill=False)
+    again = replace(wanted, trigger=f"{run_phases.ASKS}{old.id}", number=old.number, replay_of=old.id, prefill=False)
     child = _accept(rt, parent, again)
     main = [step.id for step in catalog.definition_of(child.version_id).steps]
-    return reusing.take_over(rt, child, old, main)
+    return reuse.take_over(rt, child, old, main)
 
 
 def _dropped(transition: Transition, step: StepRunRecord) -> bool:

@@ -7,7 +7,16 @@ import logging
 from engine.catalog import catalog
 from engine.definition.model import Step
 from engine.errors import NotApproved
-from engine.orchestration import asking, children, containers, decide, flow, gates, lifecycle, speaking
+from engine.orchestration import (
+    children,
+    containers,
+    flow,
+    gate_content,
+    gates,
+    message_channels,
+    run_phases,
+    run_rules,
+)
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
 from engine.steps.perform import Claim
@@ -20,18 +29,18 @@ log = logging.getLogger(__name__)
 QUIET = frozenset({"message", "delay", "wait", "approval"})
 """Kinds whose whole effect is rows of this database."""
 
-CALLS_NOTHING = frozenset({*QUIET, *decide.CONTAINERS, "runbook"})
+CALLS_NOTHING = frozenset({*QUIET, *run_rules.CONTAINERS, "runbook"})
 """Kinds that need no place among the calls. A `runbook` step makes an execution, which has a commit of its own."""
 
 
 def calls_out(step: Step) -> bool:
     """Whether doing this step reaches outside of the database and needs a place among the calls."""
-    return step.kind not in CALLS_NOTHING or speaking.asks_slack(step)
+    return step.kind not in CALLS_NOTHING or message_channels.asks_slack(step)
 
 
 def is_no_attempt(transition: Transition, step: StepRunRecord) -> bool:
     """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
-    if step.kind in decide.CONTAINERS:
+    if step.kind in run_rules.CONTAINERS:
         transition.begin()
         containers.begin(transition, step)
         return True
@@ -49,7 +58,7 @@ def bypasses(transition: Transition, step: StepRunRecord) -> bool:
     lacking = gates.undecided(transition.rt, transition.execution, transition.runbook, step)
     if lacking:
         log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, lacking)
-        lifecycle.end_bypassed(transition, step, lacking)
+        run_phases.end_bypassed(transition, step, lacking)
     return bool(lacking)
 
 
@@ -78,7 +87,7 @@ def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim |
     chains |= context.chains_in(dict(definition.outputs))
     execution = transition.execution
     visible = context.of(execution, runbook, chains, step.scope)
-    settled = asking.settled(execution, runbook, definition, step.scope) if definition.kind == "approval" else {}
+    settled = gate_content.settled(execution, runbook, definition, step.scope) if definition.kind == "approval" else {}
     return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at), settled)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from engine.definition.model import Step
 from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
-from engine.orchestration import decide, flow, gates, rows
+from engine.orchestration import flow, gates, run_rules, step_runs
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
@@ -109,14 +109,14 @@ def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step)
 
 def _begin_rounds(transition: Transition, step: StepRunRecord, definition: Step) -> None:
     items = step.items if step.rounds or isinstance(step.items, list) else _items(transition, step, definition)
-    if isinstance(items, list) and len(items) > decide.MAX_ROUNDS:
-        stop(transition, step, "too_many_rounds", f"{len(items)} items are more than {decide.MAX_ROUNDS}.")
+    if isinstance(items, list) and len(items) > run_rules.MAX_ROUNDS:
+        stop(transition, step, "too_many_rounds", f"{len(items)} items are more than {run_rules.MAX_ROUNDS}.")
         return
     room = definition.with_.get("max_parallel", 1) - _open_rounds(transition, step)
     first, number = step.rounds, step.rounds
     while number - first < room and _another(transition, step, definition, items, number):
-        if number == decide.MAX_ROUNDS:
-            stop(transition, step, "too_many_rounds", f"It wanted more than {decide.MAX_ROUNDS} rounds.")
+        if number == run_rules.MAX_ROUNDS:
+            stop(transition, step, "too_many_rounds", f"It wanted more than {run_rules.MAX_ROUNDS} rounds.")
             return
         number += 1
     begun = {"started_at": step.started_at, "deadline_at": step.deadline_at}
@@ -159,7 +159,7 @@ def _another(transition: Transition, step: StepRunRecord, definition: Step, item
 
 def _enter(transition: Transition, step: StepRunRecord, inner: tuple[Step, ...], scope: str) -> None:
     """Make the inner steps and let on those that need nothing."""
-    made = rows.make(transition, inner, scope=scope, phase=step.phase)
+    made = step_runs.make(transition, inner, scope=scope, phase=step.phase)
     flow.let_on_all(transition, [each for each in made if each.blocked == 0])
     look(transition, scope, step.phase)
 

@@ -13,7 +13,7 @@ from engine.catalog import catalog
 from engine.definition.model import Runbook, Step
 from engine.errors import Undecodable
 from engine.expressions import ExpressionError, holds, render
-from engine.orchestration import by_hand, containers, decide, gates, undoing
+from engine.orchestration import by_hand, compensation, containers, gates, run_rules
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import to_storable
@@ -51,7 +51,7 @@ def fail(transition: Transition, step: StepRunRecord, code: str, message: str, o
     error: dict[str, Any] = {"code": code, "message": message}
     tolerated = may_fail(transition, step.step_id)
     if transition.runbook.by_id[step.step_id].continue_on_error and not tolerated:
-        error[decide.HELD_GATE] = True
+        error[run_rules.HELD_GATE] = True
     if not transition.move(step, StepStatus.FAILED, outputs=outputs, error=error, **_ended(transition)):
         return False
     transition.tell("step_failed", step.path, code=code, message=message, attempt=step.attempts)
@@ -129,7 +129,7 @@ def let_on_held(transition: Transition) -> None:
 def failing(transition: Transition, scope: str, phase: Phase) -> bool:
     """Whether something directly in `scope` has failed that the runbook does not put up with."""
     failed = steps.failed_in(transition.execution.id, scope, phase)
-    return any(not decide.put_up_with(transition.runbook, step_id, error) for step_id, error in failed)
+    return any(not run_rules.put_up_with(transition.runbook, step_id, error) for step_id, error in failed)
 
 
 def in_the_way(transition: Transition) -> list[StepRunRecord]:
@@ -150,14 +150,14 @@ def _matters(runbook: Runbook, step: StepRunRecord, rows: Mapping[str, StepRunRe
     failed = [each for each in (step, *around) if each.status is StepStatus.FAILED]
     if step.reopened:
         return True
-    return not any(decide.put_up_with(runbook, each.step_id, each.error) for each in failed) and not any(
+    return not any(run_rules.put_up_with(runbook, each.step_id, each.error) for each in failed) and not any(
         each.status in ended for each in around
     )
 
 
 def _after(transition: Transition, step: StepRunRecord) -> None:
     if step.phase is Phase.UNDO:
-        undoing.next_one(transition, step)
+        compensation.next_one(transition, step)
         return
     _release(transition, step)
     if step.scope:
@@ -195,9 +195,9 @@ def may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
 
 def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
     """The turn of a step that needs nothing more: it is READY, or it is skipped and returned."""
-    if decide.skip_agreed(step.skip):
+    if run_rules.skip_agreed(step.skip):
         if not gates.holds_gate(transition.rt, step.execution_id, transition.runbook.by_id[step.step_id]):
-            return _skipped(transition, step, decide.skip_note(step.skip), step.skip["by"])
+            return _skipped(transition, step, run_rules.skip_note(step.skip), step.skip["by"])
         transition.tell("skip_dropped", step.path, reason="its runbook holds a gate by now")
     try:
         wanted = condition_holds(transition, step)
@@ -211,7 +211,7 @@ def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
             return []
         wanted = True  # a gate is asked unless the run itself went past it
     if not wanted:
-        return _skipped(transition, step, decide.CONDITION_NOT_MET)
+        return _skipped(transition, step, run_rules.CONDITION_NOT_MET)
     transition.move(step, StepStatus.READY, due_at=max(step.due_at or 0, transition.at))
     return []
 

@@ -14,7 +14,7 @@ from engine.catalog import catalog
 from engine.definition import gates as rules
 from engine.definition.gates import holders
 from engine.definition.model import Runbook, Step
-from engine.orchestration import decide
+from engine.orchestration import run_rules
 from engine.runtime import Runtime
 from engine.steps import context
 from storage import approvals, executions, runbooks, steps
@@ -160,14 +160,14 @@ class _Passage:
 
     def _went_past(self, row: StepRunRecord) -> bool:
         """Whether its own condition said no, for the parameters of now."""
-        skipped = row.status is StepStatus.SKIPPED and row.note == decide.CONDITION_NOT_MET
+        skipped = row.status is StepStatus.SKIPPED and row.note == run_rules.CONDITION_NOT_MET
         return skipped and row.revision == self._execution.revision
 
     def _put_aside(self, row: StepRunRecord) -> bool:
         """Whether a person had it skipped, or its failure was put up with: that it held no gate was seen then."""
         if row.status is StepStatus.FAILED:
-            return decide.put_up_with(self._runbook, row.step_id, row.error)
-        return row.status is StepStatus.SKIPPED and decide.skip_agreed(row.skip)
+            return run_rules.put_up_with(self._runbook, row.step_id, row.error)
+        return row.status is StepStatus.SKIPPED and run_rules.skip_agreed(row.skip)
 
     def _has_held_gate(self, step: Step) -> bool:
         """Whether there is a gate in a step, or in what it has started, whatever its runbooks' newest versions hold."""

@@ -18,7 +18,7 @@ from engine.definition.parameters import coerce
 from engine.definition.references import FACTS
 from engine.errors import Conflict, InvalidParameters, NotFound
 from engine.runtime import Runtime
-from engine.text.patterns import found_in
+from engine.text.regex import found_in
 from engine.text.storable import clean_text
 from storage import audit, database, executions, incidents
 from storage.records import ExecutionRecord, IncidentRecord, Json

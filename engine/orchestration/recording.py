@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.definition.model import Retry, Step
-from engine.orchestration import asking, children, decide, flow, waiting
+from engine.orchestration import children, event_waits, flow, gate_content, run_rules
 from engine.orchestration.transition import Transition
 from engine.steps.outcome import (
     Abandoned,
@@ -50,8 +50,8 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
     failures = step.failures + 1
     retry = _retry_of(transition, step)
     error = {"code": outcome.code, "message": outcome.message}
-    if outcome.retryable and transition.goes_on and decide.may_retry(retry, failures):
-        pause = decide.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
+    if outcome.retryable and transition.goes_on and run_rules.may_retry(retry, failures):
+        pause = run_rules.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
         done = transition.move(
             step, StepStatus.READY, due_at=transition.at + pause, failures=failures, error=error, worker_id=None
         )
@@ -111,10 +111,10 @@ def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> boo
         id=0, execution_id=step.execution_id, step_run_id=step.id, path=step.path, status=ApprovalStatus.PENDING,
         min_approvals=outcome.min_approvals, approvers=outcome.approvers, allow_self=outcome.allow_self,
         message=outcome.message, preview=outcome.preview,
-        digest=asking.digest_of(transition.execution, step.path, outcome),
+        digest=gate_content.digest_of(transition.execution, step.path, outcome),
         on_timeout=outcome.on_timeout, opened_at=transition.at, expires_at=expires, decided_at=None,
-        remind_at=decide.next_reminder(transition.at, expires, transition.at),
-        barred=asking.barred(transition.execution, transition.runbook, definition, step.scope),
+        remind_at=run_rules.next_reminder(transition.at, expires, transition.at),
+        barred=gate_content.barred(transition.execution, transition.runbook, definition, step.scope),
     )  # fmt: skip
     approval_id = approvals.create(transition.rt.workspace_id, gate)
     transition.tell("gate_opened", step.path, approval_id=approval_id)
@@ -128,7 +128,7 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
     fresh = {"fence": step.fence + 1, "recoveries": recoveries, "worker_id": None}
     if _cancelled(transition):
         done = transition.move(step, StepStatus.CANCELLED, ended_at=transition.at, error=error, **fresh)
-    elif recoveries > decide.MAX_RECOVERIES:
+    elif recoveries > run_rules.MAX_RECOVERIES:
         done = flow.fail(
             transition, step, "worker_lost", f"{recoveries} workers in a row were lost while running this step."
         )
@@ -225,7 +225,7 @@ def _waiting(transition: Transition, step: StepRunRecord, outcome: Waiting) -> b
     execution = transition.execution
     waits.begin(execution.workspace_id, step.id, execution.team, outcome.senders, shared=outcome.shared)
     transition.tell("wait_started", step.path, key=outcome.key, until=until)
-    waiting.take_kept(transition, step, outcome.key)
+    event_waits.take_kept(transition, step, outcome.key)
     return True
 
 

@@ -8,7 +8,7 @@ from engine.access.policy import Actor
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict
 from engine.expressions import ExpressionError
-from engine.orchestration import containers, decide, flow, gates, slots
+from engine.orchestration import containers, flow, gates, run_rules, slots
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from storage import executions, steps
@@ -95,7 +95,7 @@ def _is_passed(transition: Transition, row: StepRunRecord) -> bool:
     step = transition.runbook.by_id.get(row.step_id)
     if step is None or not gates.holds_gate(transition.rt, row.execution_id, step):
         return False
-    asked = row.kind not in decide.CONTAINERS
+    asked = row.kind not in run_rules.CONTAINERS
     if asked and row.status is StepStatus.SUCCESS:
         _must_not_go_by_old_outputs(transition, row, step)
         return True
@@ -123,9 +123,9 @@ def would_go(transition: Transition, row: StepRunRecord, stale: tuple[str, ...] 
     try:
         if row.status is StepStatus.SKIPPED:
             by_that = bool(stale) and gates.goes_by(transition.runbook.by_id[row.step_id], *stale)
-            went_past = row.note == decide.CONDITION_NOT_MET
+            went_past = row.note == run_rules.CONDITION_NOT_MET
             return (by_that or flow.condition_holds(transition, row)) if went_past else None
-        return containers.goes_elsewhere(transition, row, stale) if row.kind in decide.CONTAINERS else None
+        return containers.goes_elsewhere(transition, row, stale) if row.kind in run_rules.CONTAINERS else None
     except ExpressionError as error:
         raise Conflict(f"With these parameters it cannot be told which way {row.path} goes: {error}") from error
 
@@ -145,7 +145,7 @@ def _ask(transition: Transition) -> None:
 
 
 def _failed_itself(step: StepRunRecord) -> bool:
-    begun = step.kind in decide.CONTAINERS and step.started_at is not None
+    begun = step.kind in run_rules.CONTAINERS and step.started_at is not None
     return not begun or step.error["code"] in _OF_ITS_OWN
 
 
@@ -170,7 +170,7 @@ def _revive(transition: Transition, step: StepRunRecord, again: set[str]) -> Non
     rows = steps.of_phase(transition.execution.id, Phase.MAIN)
     open_again = set[str]()
     for row in rows:
-        begun = row.kind in decide.CONTAINERS and row.started_at is not None
+        begun = row.kind in run_rules.CONTAINERS and row.started_at is not None
         unfinished = row.status in (StepStatus.WAITING, StepStatus.READY)
         if begun and (unfinished or row.path in again | _holders(step)):
             steps.reopen_container(row, transition.limit_of(row))
@@ -192,7 +192,7 @@ def _is_over(child_id: str) -> bool:
 def _go_on(transition: Transition) -> None:
     """Have containers whose time was up between their steps or rounds seen to: nothing in them would do so."""
     for row in steps.of_phase(transition.execution.id, Phase.MAIN):
-        if row.kind not in decide.CONTAINERS or row.status is not StepStatus.WAITING:
+        if row.kind not in run_rules.CONTAINERS or row.status is not StepStatus.WAITING:
             continue
         if row.kind == "loop" and flow.may_start_in(transition, row.scope, Phase.MAIN):
             transition.move(row, StepStatus.READY, due_at=transition.at)

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.catalog import catalog
 from engine.definition.model import Runbook
-from engine.orchestration import decide
+from engine.orchestration import run_rules
 from engine.runtime import Runtime
 from storage import approvals, attempts, cards, database, events, executions, steps
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, changed
@@ -74,12 +74,12 @@ class Transition:
         if not steps.move(step, to, **fields):
             return False
         if step.phase is self.execution.phase:
-            self.count(step.status, to, container=step.kind in decide.CONTAINERS)
+            self.count(step.status, to, container=step.kind in run_rules.CONTAINERS)
         return True
 
     def count(self, old: StepStatus, new: StepStatus, count: int = 1, *, container: bool = False) -> None:
         """Count step runs that were moved together."""
-        self.execution = decide.recount(self.execution, old, new, count, container=container)
+        self.execution = run_rules.recount(self.execution, old, new, count, container=container)
 
     def count_all(self, moved: Mapping[StepStatus, int], new: StepStatus) -> None:
         """Count step runs that were moved together from several states."""
@@ -126,7 +126,7 @@ class Transition:
         """Let a FAILED run go on with its main phase; its counters are made anew from its step runs."""
         fresh = {"ending": None, "error": None, "ended_at": None, "cleanup_until": None, "running_ms": 0}
         self.edit(status=ExecutionStatus.RUNNING, phase=Phase.MAIN, slot_group=slot_group, slot=slot, **fresh)
-        self.execution = decide.counted(self.execution, census)
+        self.execution = run_rules.counted(self.execution, census)
         cards.reopen(self.execution.id)
 
     def pause(self, reason: str, actor: str | None = None) -> None:
@@ -177,8 +177,8 @@ class Transition:
 
     def write(self, *, over: bool, result: Json = None) -> ExecutionRecord:
         """Write the execution and the events of this change; `over` says that no phase is left."""
-        execution = changed(self.execution, status=decide.status_of(self.execution, over=over))
-        execution = decide.keep_time(execution, self.before.status, self.at)
+        execution = changed(self.execution, status=run_rules.status_of(self.execution, over=over))
+        execution = run_rules.keep_time(execution, self.before.status, self.at)
         if over:
             self.tell("ended", status=execution.status, error=execution.error)
             execution = changed(

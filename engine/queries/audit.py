@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from engine.access import channels
 from engine.access.policy import Action, Actor, authorise
-from engine.queries import chain
-from engine.queries.chain import Verified
+from engine.queries import audit_chain
+from engine.queries.audit_chain import Verified
 from engine.runtime import Runtime
 from storage import audit, database
 from storage.records import AuditRecord
@@ -43,4 +43,4 @@ def search(
 def check(rt: Runtime, actor: Actor) -> Verified:
     """Recompute the whole chain, for platform admins."""
     authorise(rt, actor, Action.AUDIT)
-    return chain.verify(rt)
+    return audit_chain.verify(rt)

@@ -12,7 +12,7 @@ from engine.access import channels
 from engine.access.policy import Action, Actor, authorise
 from engine.catalog import catalog
 from engine.errors import Conflict
-from engine.queries import chain
+from engine.queries import audit_chain
 from engine.runs import executions
 from engine.runtime import Runtime
 from storage import approvals, attempts, audit, database, events, people, runbooks, steps
@@ -78,7 +78,7 @@ def bundle(rt: Runtime, actor: Actor, execution_id: str) -> dict[str, Json]:
     with database.transaction():
         detail = {"door": actor.door}
         audit.write(rt.workspace_id, actor.user_id, "execution.evidence", f"execution:{run.id}", detail=detail)
-    chain.seal(rt)
+    audit_chain.seal(rt)
     redact = rt.redactor().redact_json
     about = channels.shown(rt, actor, run).incident
     with database.reading():
@@ -102,7 +102,7 @@ def check(found: Json) -> list[str]:
         return [f"this is no evidence file of the format {FORMAT}"]
     try:
         wrong = [] if found["digest"] == digest(found) else ["the file was changed after it was made"]
-        return wrong + chain.check(found["audit"]["rows"], found["audit"]["proof"])
+        return wrong + audit_chain.check(found["audit"]["rows"], found["audit"]["proof"])
     except (KeyError, TypeError, AttributeError):
         return ["the file is not whole: parts of it are missing"]
 
@@ -136,12 +136,12 @@ def _of_audit(rt: Runtime, actor: Actor, run: ExecutionRecord, redact: Callable[
         every = [row for thing in things for row in audit.of_thing(rt.workspace_id, thing, _MOST_ROWS)]
     rows = sorted((row for row in every if row.seq is not None), key=lambda row: row.seq or 0)
     told = [_told(row, channels.shown_row(rt, actor, row), redact) for row in rows]
-    return {"rows": told, "proof": chain.proof(rt, rows)}
+    return {"rows": told, "proof": audit_chain.proof(rt, rows)}
 
 
 def _told(row: AuditRecord, for_them: AuditRecord, redact: Callable[[Json], Json]) -> dict[str, Json]:
-    said = _plain(chain.as_json(row))
-    shown = redact(_plain(chain.as_json(for_them)))
+    said = _plain(audit_chain.as_json(row))
+    shown = redact(_plain(audit_chain.as_json(for_them)))
     return {**shown, "seq": row.seq, "hash": row.hash, **({"masked": True} if shown != said else {})}
 
 

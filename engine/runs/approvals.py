@@ -11,8 +11,8 @@ from engine.access.roles import candidates, unmet
 from engine.access.standing import MEMBER, UNKNOWN, judged, standing_of
 from engine.errors import Conflict, ReasonRequired
 from engine.expressions import ExpressionError
-from engine.orchestration import asking, decide, flow
-from engine.orchestration.lifecycle import change
+from engine.orchestration import flow, gate_content, run_rules
+from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import GateView, find, gate_view
 from engine.runtime import Runtime
@@ -69,7 +69,7 @@ def vote(
 
 def _shows_something_else(transition: Transition, gate: ApprovalRecord) -> bool:
     try:
-        return asking.refresh(transition, gate)
+        return gate_content.refresh(transition, gate)
     except ExpressionError as error:
         raise Conflict(f"What {gate.path} of {gate.execution_id} asks cannot be shown now: {error}") from error
 
@@ -138,7 +138,7 @@ def expire(rt: Runtime, gate: ApprovalRecord) -> None:
 def remind(rt: Runtime, gate: ApprovalRecord) -> None:
     """Tell once more that a gate is open, for whoever shows it; `decide.next_reminder` says when."""
     with change(rt, gate.execution_id, "remind") as transition:
-        following = decide.next_reminder(gate.opened_at, gate.expires_at, transition.at)
+        following = run_rules.next_reminder(gate.opened_at, gate.expires_at, transition.at)
         due = gate.remind_at is not None and gate.remind_at <= transition.at < gate.expires_at
         if due and approvals.reminded(gate, following):
             left = gate.expires_at - transition.at

@@ -11,8 +11,8 @@ from engine.access import choosers
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import changes, children, flow, gates, lifecycle, reopening
-from engine.orchestration.lifecycle import change
+from engine.orchestration import changes, children, flow, gates, reopening, run_phases
+from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
 from engine.runtime import Runtime
@@ -61,13 +61,13 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
         must_be_open(transition)
         now = transition.execution
         if force:
-            lifecycle.force_end(transition, actor.user_id, reason.strip())
+            run_phases.force_end(transition, actor.user_id, reason.strip())
         elif now.phase is not Phase.MAIN:
             raise Conflict(f"{now.id} is cleaning up after it {_past(now)}. `cancel {now.id} force=yes` ends that too.")
         elif now.ending is ExecutionStatus.CANCELLED:
             raise Conflict(f"{now.id} is being cancelled already.")
         else:
-            lifecycle.cancel(transition, actor.user_id, reason.strip())
+            run_phases.cancel(transition, actor.user_id, reason.strip())
         audited(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status, "force": force})
     children.cancel_bereft(rt, found.id, actor)
     rt.hint([found.id])

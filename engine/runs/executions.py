@@ -13,8 +13,8 @@ from engine.catalog import catalog
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
-from engine.orchestration import accepting, changes, gates, incidents
-from engine.orchestration.accepting import Checked, Wanted
+from engine.orchestration import admission, changes, gates, incidents
+from engine.orchestration.admission import Checked, Wanted
 from engine.orchestration.changes import Changed
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, slots, steps
@@ -31,7 +31,7 @@ from storage.records import (
 from storage.states import ApprovalStatus, Decision, ExecutionStatus
 
 if TYPE_CHECKING:
-    from engine.runs.spent import Spent
+    from engine.runs.time_spent import Spent
 
 _ID_TRIES = 5
 
@@ -59,7 +59,7 @@ class ExecutionView:
 
     `ahead` are those that hold the slots it is queued for, `holding` the ids of the steps that are or hold a gate,
     `changes` how its parameters were changed, in order. `spent` is how long its steps took, by the step run's id, where
-    `engine.runs.spent` was asked.
+    `engine.runs.time_spent` was asked.
     """
 
     execution: ExecutionRecord
@@ -117,7 +117,7 @@ def request(
     where its name tells of one: it must be one that the person is in. Raises as `accepting.check`, and
     `ChannelNotAllowed` and `ChannelUnknown`.
     """
-    checked = accepting.check(rt, actor, replace(wanted, incident=_bound(rt, actor, wanted)))
+    checked = admission.check(rt, actor, replace(wanted, incident=_bound(rt, actor, wanted)))
     if force and not checked.wanted.reason:
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     for left in reversed(range(_ID_TRIES)):
@@ -148,7 +148,7 @@ def _accept_once(
     rt: Runtime, actor: Actor, checked: Checked, *, force: bool, reuse_within_ms: int, key: str | None
 ) -> Accepted:
     wanted = checked.wanted
-    same = accepting.same_as(checked.version, wanted.parameters, wanted.incident)
+    same = admission.same_as(checked.version, wanted.parameters, wanted.incident)
 
     def act() -> Accepted:
         database.one_at_a_time(f"same:{same}")
@@ -160,7 +160,7 @@ def _accept_once(
         found = None if force or wanted.parent_step else _the_same(rt, same, reuse_within_ms)
         if found is not None:
             authorise(rt, actor, Action.START, found.execution)
-        accepted = found or Accepted(accepting.accept(rt, actor, checked), "started")
+        accepted = found or Accepted(admission.accept(rt, actor, checked), "started")
         if key is not None:
             requests.remember(rt.workspace_id, actor.user_id, key, same, accepted.execution.id)
         return accepted

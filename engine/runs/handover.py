@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine.access import choosers
 from engine.access.policy import Action, Actor, Deed, authorise, verdict
 from engine.errors import Conflict, NotAllowed
-from engine.orchestration.lifecycle import change
+from engine.orchestration.run_phases import change
 from engine.runs.controls import allowed, audited, must_be_open
 from engine.runtime import Runtime
 from storage import approvals, executions

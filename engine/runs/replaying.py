@@ -1,6 +1,6 @@
 """Replay: an execution once more, from the start or from a step on, reusing what was done before that step.
 
-No vote is ever reused: gates before the start are asked first (`engine.orchestration.reusing`). What runs is APPROVED,
+No vote is ever reused: gates before the start are asked first (`engine.orchestration.reuse`). What runs is APPROVED,
 now.
 """
 
@@ -12,8 +12,8 @@ from engine.definition import graph
 from engine.definition.model import Runbook
 from engine.errors import Conflict, ReasonRequired
 from engine.failpoints import committing
-from engine.orchestration import accepting, reusing
-from engine.orchestration.accepting import Checked, Wanted
+from engine.orchestration import admission, reuse
+from engine.orchestration.admission import Checked, Wanted
 from engine.runs.executions import answered_before, find
 from engine.runtime import Runtime
 from storage import database, requests, steps
@@ -50,7 +50,7 @@ def replay(
         reason=reason or old.reason, incident=old.incident or {}, replay_of=old.id, prefill=False,
         chosen_by=tuple(choosers.of_run(old)), were=old.parameters,
     )  # fmt: skip
-    checked = accepting.check(rt, actor, wanted)
+    checked = admission.check(rt, actor, wanted)
     kept = _kept(rt, old, checked, start_from) if start_from else []
     asked = f"replay {old.id} from {start_from or 'the start'} at {checked.version.id}"
     while True:
@@ -60,9 +60,9 @@ def replay(
                 before = answered_before(rt, actor, key, asked) if key is not None else None
                 if before is not None:
                     return before
-                execution = accepting.accept(rt, actor, checked)
+                execution = admission.accept(rt, actor, checked)
                 if kept:
-                    execution = reusing.take_over(rt, execution, old, kept)
+                    execution = reuse.take_over(rt, execution, old, kept)
                 if key is not None:
                     requests.remember(rt.workspace_id, actor.user_id, key, asked, execution.id)
             break
@@ -87,5 +87,5 @@ def _kept(rt: Runtime, old: ExecutionRecord, checked: Checked, start_from: str) 
         if missing:
             raise Conflict(f"{old.id} did not do {', '.join(missing)}, which come before {start_from}.")
         for each in before:
-            reusing.must_be_reusable(rt, old, runbook.by_id[each])
+            reuse.must_be_reusable(rt, old, runbook.by_id[each])
     return before

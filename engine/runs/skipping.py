@@ -17,8 +17,8 @@ from engine.access.standing import standing_of
 from engine.catalog import catalog
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
-from engine.orchestration import asking, children, containers, decide, flow, gates, reopening
-from engine.orchestration.lifecycle import change
+from engine.orchestration import children, containers, flow, gate_content, gates, reopening, run_rules
+from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.controls import allowed, audited, must_be_approved, must_be_the_last, needs_reason, step_at
 from engine.runs.executions import ExecutionView, find
@@ -79,7 +79,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
     found = allowed(rt, actor, Action.VIEW, execution_id)
     with change(rt, found.id, "agree_skip", Deed(actor, Action.VIEW)) as transition:
         step = step_at(found, path)
-        if not step.skip or decide.skip_agreed(step.skip):
+        if not step.skip or run_rules.skip_agreed(step.skip):
             raise Conflict(f"Nobody asks to skip {path} of {found.id}.")
         if asked_at not in (None, step.skip["at"]):
             raise Conflict(f"What is asked about {path} of {found.id} is not what you were shown. Look again.")
@@ -91,7 +91,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
         steps.edit(step, skip=wish)
         transition.tell("skip_agreed", path, actor.user_id, by=wish["by"])
         audited(rt, actor, "step.skip_agree", found, {"step": path, "by": wish["by"], "reason": wish["reason"]})
-        if decide.skip_agreed(wish):
+        if run_rules.skip_agreed(wish):
             _do(transition, asked, step, wish)
     return _done(rt, actor, transition)
 
@@ -103,7 +103,7 @@ def skippable(view: ExecutionView) -> list[StepRunRecord]:
         return []
     failed = {step.id for step in reopening.retryable(view.runbook, main)}
     wanted = [step for step in view.steps if step.status is not StepStatus.FAILED or step.id in failed]
-    return [step for step in wanted if not decide.skip_agreed(step.skip) and not _refused(view, step)]
+    return [step for step in wanted if not run_rules.skip_agreed(step.skip) and not _refused(view, step)]
 
 
 def requests(rt: Runtime, view: ExecutionView) -> list[Request]:
@@ -118,7 +118,7 @@ def requests(rt: Runtime, view: ExecutionView) -> list[Request]:
 
 def is_asked(view: ExecutionView, step: StepRunRecord) -> bool:
     """Whether a step's skipping waits for somebody's word."""
-    return bool(step.skip) and not decide.skip_agreed(step.skip) and not _refused(view, step)
+    return bool(step.skip) and not run_rules.skip_agreed(step.skip) and not _refused(view, step)
 
 
 def may_agree(rt: Runtime, actor: Actor, request: Request) -> Verdict:
@@ -208,9 +208,9 @@ def _do(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -
         if now.blocked == 0:
             flow.let_on_all(transition, [now])
     else:
-        flow.skip(transition, step, decide.skip_note(wish), wish["by"])
+        flow.skip(transition, step, run_rules.skip_note(wish), wish["by"])
     transition.close_gates()
-    asking.refresh_all(transition)
+    gate_content.refresh_all(transition)
 
 
 def _must_be_skippable(transition: Transition, step: StepRunRecord) -> None:
@@ -249,7 +249,7 @@ def _refusal(
         return f"{step.path} of {run.id} is {step.status}: only a step that has not ended can be skipped."
     if run.status.ended or step.phase is not run.phase:
         return f"{step.path} of {run.id} does not run any more: what it was a part of is over."
-    if step.kind in decide.CONTAINERS and step.started_at is not None:
+    if step.kind in run_rules.CONTAINERS and step.started_at is not None:
         return f"{step.path} of {run.id} has begun: skip the steps in it."
     return ""
 
@@ -262,9 +262,9 @@ def _reopen(transition: Transition, actor: Actor, step: StepRunRecord, wish: Jso
     must_be_approved(transition.execution)
     reopening.reopen(transition, actor, step)
     (now,) = steps.at_paths(step.execution_id, [step.path])
-    if now.kind in decide.CONTAINERS and now.status is StepStatus.WAITING:
+    if now.kind in run_rules.CONTAINERS and now.status is StepStatus.WAITING:
         containers.skip_rest(transition, now.path)
-        flow.skip(transition, now, decide.skip_note(wish), wish["by"])
+        flow.skip(transition, now, run_rules.skip_note(wish), wish["by"])
 
 
 def _done(rt: Runtime, actor: Actor, transition: Transition) -> ExecutionRecord:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from engine.text.redaction import Redactor
-from engine.text.visible import visible_line
+from engine.text.visible_characters import visible_line
 from engine.trouble import OnceAMinute
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -1,8 +1,8 @@
 """Secrets masked by value, wherever text leaves the process: logs, evidence, outputs, messages.
 
-A secret is found as it is and in any of its encodings, one in the other (`engine/text/unwrapping.py`), and of a long
-one each line and each longer part (`engine/text/matching.py`). Mask first: what was folded, cut or escaped before may
-hide a secret from this. `outgoing` does it in that order.
+A secret is found as it is and in any of its encodings, one in the other (`engine/text/encodings.py`), and of a long one
+each line and each longer part (`engine/text/secret_matching.py`). Mask first: what was folded, cut or escaped before
+may hide a secret from this. `outgoing` does it in that order.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from engine.text.matching import Found, Matcher
-from engine.text.unwrapping import views
+from engine.text.encodings import views
+from engine.text.secret_matching import Found, Matcher
 
 Json = Any
 Redact = Callable[[Json], Json]

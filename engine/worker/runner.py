@@ -19,17 +19,17 @@ from functools import partial
 from engine.catalog import catalog
 from engine.errors import Undecodable
 from engine.failpoints import commit, failpoint
-from engine.orchestration import claiming, flow, lifecycle, speaking
-from engine.orchestration.lifecycle import change
+from engine.orchestration import claiming, flow, message_channels, run_phases
 from engine.orchestration.recording import record, take_back, take_over
+from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps.outcome import Failed, Outcome
 from engine.steps.perform import Claim, Tools, perform
-from engine.worker.calls import Calls, Here
+from engine.worker.call_pool import Calls, Here
+from engine.worker.fair_shares import Share
 from engine.worker.heartbeat import Heartbeat
-from engine.worker.held import Held
-from engine.worker.shares import Share
+from engine.worker.in_flight import Held
 from storage import database, executions, orphans, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ExecutionStatus, Phase, StepStatus
@@ -141,12 +141,12 @@ class Runner:
             yield
         except Undecodable as error:
             log.error("ending %s: %s", execution_id, error)
-            lifecycle.quarantine(self.rt, execution_id, error)
+            run_phases.quarantine(self.rt, execution_id, error)
 
     def _act(self, claim: Claim) -> Outcome:
         failpoint("effect.before")
         outcome = perform(claim, self._tools, partial(self._held.is_abandoned, claim.step_run))
-        outcome = speaking.checked(self.rt, claim.execution, outcome)
+        outcome = message_channels.checked(self.rt, claim.execution, outcome)
         failpoint("effect.after")
         return outcome
 
@@ -318,7 +318,7 @@ class Runner:
             claim = claiming.take(transition, step, self.worker_id)
             if claim is None:
                 return None, False
-            if step.kind not in claiming.QUIET or speaking.asks_slack(claim.step):
+            if step.kind not in claiming.QUIET or message_channels.asks_slack(claim.step):
                 self._held.add(claim.step_run)
                 taken.steps.append(claim.step_run)
                 return claim, False
@@ -355,7 +355,7 @@ class Runner:
             return False
         if self._heartbeat is not None and not self._heartbeat.holds():
             return False
-        if lifecycle.cleanup_ended(execution, transition.at):
+        if run_phases.cleanup_ended(execution, transition.at):
             return False
         return checked or claiming.still_approved(transition)
 
@@ -367,7 +367,7 @@ def _was_recorded(step_run: StepRunRecord) -> bool:
 
 
 def _saved(transition: Transition, claim: Claim | None, *, more: bool) -> _Done:
-    execution = lifecycle.save(transition)
+    execution = run_phases.save(transition)
     begun = execution.phase is not transition.before.phase and not execution.status.ended
     return _Done(claim, execution, transition.wake, more or begun)
 

@@ -10,15 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from engine.orchestration import children, lifecycle, limits, recording, waiting
-from engine.orchestration.lifecycle import change
-from engine.queries import chain
+from engine.orchestration import children, event_waits, recording, run_phases, step_timeouts
+from engine.orchestration.run_phases import change
+from engine.queries import audit_chain
 from engine.runs import approvals as gates
-from engine.runs import incoming
+from engine.runs import incoming_events
 from engine.runtime import Runtime
-from engine.worker.deaths import Deaths
 from engine.worker.heartbeat import Heartbeat
-from storage import approvals, database, executions, orphans, presence, requests, steps, waits, workers
+from engine.worker.worker_deaths import Deaths
+from storage import approvals, database, executions, orphans, requests, steps, waits, worker_lock, workers
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Sweeper:
         self._each("take over", self._orphans(), self._take_over)
         self._each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
         self._each("remind people of", self._unreminded(at), lambda gate: gates.remind(self._rt, gate))
-        self._each("give an event to", self._served(at), lambda wait: incoming.give(self._rt, *wait))
+        self._each("give an event to", self._served(at), lambda wait: incoming_events.give(self._rt, *wait))
         self._each("end", self._waits(at), self._expire_wait)
         self._each("time out", self._overdue(at), self._time_out)
         self._each("end for its limit", self._over_limit(at), self._end_for_limit)
@@ -116,7 +116,7 @@ class Sweeper:
     def dead(self) -> list[str]:
         """The workers whose death the look at their locks that this makes has proven."""
         with database.reading():
-            locks = presence.look(database.now(), self._worker_id)
+            locks = worker_lock.look(database.now(), self._worker_id)
         return self._deaths.proven(locks, time.monotonic())
 
     def _declare_dead(self, worker_id: str) -> None:
@@ -164,19 +164,19 @@ class Sweeper:
     def _end_for_limit(self, found: tuple[str, int]) -> None:
         execution_id, step_run_id = found
         with change(self._rt, execution_id, "end_for_limit") as transition:
-            limits.end(transition, step_run_id)
+            step_timeouts.end(transition, step_run_id)
         children.cancel_bereft(self._rt, execution_id)
         self._rt.hint([execution_id])
 
     def _expire_wait(self, found: tuple[str, int]) -> None:
         execution_id, step_run_id = found
         with change(self._rt, execution_id, "expire_wait") as transition:
-            waiting.expire(transition, step_run_id)
+            event_waits.expire(transition, step_run_id)
         self._rt.hint([execution_id])
 
     def _end_cleanup(self, execution_id: str) -> None:
         with change(self._rt, execution_id, "end_cleanup") as transition:
-            lifecycle.end_overdue(transition)
+            run_phases.end_overdue(transition)
 
     def _overdue(self, at: int) -> list[str]:
         with database.reading():
@@ -222,7 +222,7 @@ class Sweeper:
 
     def _seal_audit(self) -> None:
         if time.monotonic() >= self._seal_at:
-            chain.seal(self._rt)
+            audit_chain.seal(self._rt)
             self._seal_at = time.monotonic() + SEAL_EVERY_S
 
     def _forget_data(self) -> None:

@@ -22,7 +22,7 @@ from house import ALICE, CAROL
 
 from bot.api import once
 from engine.failpoints import EXIT_CODE, VARIABLE
-from engine.runs import controls, requests
+from engine.runs import controls, idempotency
 from storage import audit, database
 
 POSTS = [deed for deed in DEEDS if deed.operation.startswith("POST")]
@@ -49,8 +49,8 @@ def dying_before_the_answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise RuntimeError("the process is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(requests, "answered", gone)
-        patch.setattr(requests, "given_up", lambda *_: True)
+        patch.setattr(idempotency, "answered", gone)
+        patch.setattr(idempotency, "given_up", lambda *_: True)
         yield
 
 
@@ -77,7 +77,7 @@ def test_what_was_done_and_not_answered_is_answered_and_not_done_again(
     before = record(api)
     with dying_before_the_answer(monkeypatch):
         assert ask(api, deed, things, **key_of(deed)).status_code == 500
-    api.house.clock.tick(requests.HELD_MS)
+    api.house.clock.tick(idempotency.HELD_MS)
     answer = answered_as_done(api, deed, things, before)
     document = api.client.get("/api/v1/openapi.json").json()
     assert str(answer.status_code) in _operation(document, deed, things)["responses"]
@@ -165,16 +165,16 @@ def test_the_second_of_two_at_once_waits_and_gets_the_answer_of_the_first(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long the first one takes, as long as its process says that it is at it."""
-    monkeypatch.setattr(requests, "RENEW_S", 0.01)
+    monkeypatch.setattr(idempotency, "RENEW_S", 0.01)
     ask_it, stopped = pausing(api), Stopped(monkeypatch)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ask_it)
         assert stopped.reached.wait(10)
         second = pool.submit(ask_it)
         for _ in range(5):
-            api.house.clock.tick(requests.HELD_MS - 1)
+            api.house.clock.tick(idempotency.HELD_MS - 1)
             renewed = threading.Event()
-            monkeypatch.setattr(requests, "renew", telling(requests.renew, renewed))
+            monkeypatch.setattr(idempotency, "renew", telling(idempotency.renew, renewed))
             assert renewed.wait(10)
         assert not second.done()
         stopped.let_on.set()
@@ -193,12 +193,12 @@ def telling(act: Callable[[Any], None], done: threading.Event) -> Callable[[Any]
 
 def test_who_was_taken_for_dead_and_is_not_does_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """It slept, another one did what was asked, and it wakes: it gives the other one's answer."""
-    monkeypatch.setattr(requests, "RENEW_S", 60.0)
+    monkeypatch.setattr(idempotency, "RENEW_S", 60.0)
     ask_it, stopped = pausing(api), Stopped(monkeypatch)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ask_it)
         assert stopped.reached.wait(10)
-        api.house.clock.tick(requests.HELD_MS)
+        api.house.clock.tick(idempotency.HELD_MS)
         two = ask_it()
         stopped.let_on.set()
         one = first.result(20)

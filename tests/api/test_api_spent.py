@@ -19,7 +19,7 @@ from bot.slack.views import card, thread
 from bot.slack.views.timeline import alt_text
 from bot.spent import parts_words, run_parts, step_took
 from engine.runs import controls, executions
-from engine.runs.spent import Spent, of_step, pauses, with_spent
+from engine.runs.time_spent import Spent, of_step, pauses, with_spent
 from storage.records import EventRecord, StepRunRecord
 from storage.states import StepStatus
 

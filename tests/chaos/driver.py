@@ -23,10 +23,10 @@ from engine import boot, failpoints
 from engine.config import settings
 from engine.config.secrets import SecretStore
 from engine.egress import Egress, Policy
-from engine.orchestration import decide
+from engine.orchestration import run_rules
 from engine.steps.perform import Tools
 from engine.text.redaction import Redactor
-from engine.worker import working
+from engine.worker import worker_process
 from engine.worker.runner import Runner
 from engine.worker.sweeper import Sweeper
 from storage import database, workers
@@ -44,14 +44,14 @@ def run(spec: dict[str, Any]) -> None:
     loaded = settings.load(environment, Path(spec["folder"]))
     rt = boot.open_engine(loaded)
     if "late-cleanup" in spec["slugs"]:
-        decide.CLEANUP_MS = SHORT_CLEANUP_MS
+        run_rules.CLEANUP_MS = SHORT_CLEANUP_MS
     redactor = Redactor()
     egress = Egress(Policy(loaded.egress_allow, loaded.own_endpoints), ssl_context=_TLS)
     if spec["worker"] not in spec["known"]:
         with database.transaction():
             workers.register(rt.workspace_id, spec["worker"])
     for each in spec["dead"]:
-        working.declare_dead(each)
+        worker_process.declare_dead(each)
     failpoints.arm(spec["failpoint"])
     runner = Runner(rt, spec["worker"], Tools(egress, SecretStore({}, None, redactor), redactor))
     sweeper = Sweeper(rt, lambda due: [runner.advance(each) for each in due], grace_ms=0)

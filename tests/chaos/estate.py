@@ -21,7 +21,7 @@ from workers_apart import Proxy, locked
 from bot import embedded_redis
 from bot.worker import WORKER_ID_VARIABLE
 from engine.worker.actors import Hints, make_broker
-from engine.worker.working import declare_dead
+from engine.worker.worker_process import declare_dead
 from storage import database
 
 CLOCK_OFF_S = 600

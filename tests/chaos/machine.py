@@ -23,12 +23,12 @@ from engine.access import choosers
 from engine.catalog import catalog
 from engine.config import settings
 from engine.errors import EngineError
-from engine.orchestration import decide
-from engine.orchestration.accepting import Wanted
-from engine.runs import approvals, controls, executions, handover, incoming, replaying, skipping
+from engine.orchestration import run_rules
+from engine.orchestration.admission import Wanted
+from engine.runs import approvals, controls, executions, handover, incoming_events, replaying, skipping
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 from engine.steps.perform import Claim
-from engine.worker import working
+from engine.worker import worker_process
 from storage import database
 from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord
 from storage.states import Decision
@@ -54,7 +54,7 @@ class EngineMachine(RuleBasedStateMachine):
     def __init__(self, new_database: Callable[[], str], folder: Path) -> None:
         super().__init__()
         # Ids order runs that began at once: were they others each time, the same moves would meet other runs.
-        self.same_ids = mock.patch("engine.orchestration.accepting.secrets", random.Random(0))
+        self.same_ids = mock.patch("engine.orchestration.admission.secrets", random.Random(0))
         self.same_ids.start()
         (folder / "runbooks").mkdir(exist_ok=True)
         loaded = settings.load({"DATABASE_URL": new_database(), "RUNBOOKS_DIR": str(folder / "runbooks")}, folder)
@@ -103,7 +103,7 @@ class EngineMachine(RuleBasedStateMachine):
         """The worker dies, and another takes its place; what it held is nobody's until a sweep."""
         dead = self.names[-1]
         self.house.alive.discard(dead)
-        working.declare_dead(dead)
+        worker_process.declare_dead(dead)
         self.zombies += self.held
         self.held = []
         self.names.append(f"w{len(self.names) + 1}")
@@ -184,7 +184,9 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(pick=PICK, who=PEOPLE)
     def agree(self, pick: int, who: Any) -> None:
         for run in self.some(self.runs(), pick):
-            asked = [each for each in self.house.step_runs(run.id) if each.skip and not decide.skip_agreed(each.skip)]
+            asked = [
+                each for each in self.house.step_runs(run.id) if each.skip and not run_rules.skip_agreed(each.skip)
+            ]
             for step in self.some(asked, pick):
                 with suppress(EngineError):
                     skipping.agree(self.house.rt, who, run.id, step.path)
@@ -232,7 +234,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(number=st.integers(1, 5))
     def event(self, number: int) -> None:
         """Sometimes one that came before."""
-        incoming.deliver(self.house.rt, "k", f"e{number}", "ci", {"n": number})
+        incoming_events.deliver(self.house.rt, "k", f"e{number}", "ci", {"n": number})
 
     # What must hold
 
@@ -293,7 +295,7 @@ class EngineMachine(RuleBasedStateMachine):
                 with suppress(EngineError):  # a vote before it, or the time, has decided it
                     approvals.vote(self.house.rt, DAVE if number % 2 else ALICE, run.id, step.path, Decision.APPROVE)
             elif step.status == "WAITING" and step.kind == "wait":
-                incoming.deliver(self.house.rt, "k", f"drain-{run.id}-{step.path}", "ci", {})
+                incoming_events.deliver(self.house.rt, "k", f"drain-{run.id}-{step.path}", "ci", {})
 
     def later(self, ms: int) -> None:
         self.house.clock.tick(ms)

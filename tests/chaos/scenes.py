@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from house import ALICE, CAROL, DAVE, gate, http, runbook
 
-from engine.orchestration.accepting import Wanted
-from engine.runs import approvals, controls, executions, incoming, replaying, skipping
+from engine.orchestration.admission import Wanted
+from engine.runs import approvals, controls, executions, incoming_events, replaying, skipping
 from engine.runs.executions import ExecutionView
 from engine.runtime import Runtime
 from storage import database, events
@@ -141,7 +141,7 @@ def act(rt: Runtime, run_id: str) -> None:
 def _attend(rt: Runtime, seen: ExecutionView, step: StepRunRecord) -> None:
     run = seen.execution.id
     if step.kind == "wait":
-        incoming.deliver(rt, f"deploy-{run}", run, "ci", {"tag": "v2"})
+        incoming_events.deliver(rt, f"deploy-{run}", run, "ci", {"tag": "v2"})
     elif step.kind == "approval":
         voted = {vote.person for view in seen.gates for vote in view.votes}
         if _story(run)["vote_withdrawn"] == 0 and ALICE.user_id in voted:

@@ -9,9 +9,9 @@ from local_server import answer
 
 from engine.errors import Conflict
 from engine.orchestration import children
-from engine.runs import controls, executions, incoming, skipping
+from engine.runs import controls, executions, incoming_events, skipping
 from engine.steps.outcome import Failed, Succeeded
-from engine.worker import working
+from engine.worker import worker_process
 
 
 class Crash(BaseException):
@@ -62,9 +62,9 @@ def test_an_event_is_not_lost_between_keeping_and_giving_it(
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(incoming, "give", die)
+        patch.setattr(incoming_events, "give", die)
         with pytest.raises(Crash):
-            incoming.deliver(house.rt, "k", "e1", "ci", {})
+            incoming_events.deliver(house.rt, "k", "e1", "ci", {})
     assert house.status(run) == "WAITING"
     house.sweep()
     assert house.run(run) == "SUCCESS"
@@ -129,7 +129,7 @@ def test_a_cleanup_that_was_ended_by_force_is_not_begun_again_by_a_takeover(hous
     house.claim(run)
     controls.cancel(house.rt, CAROL, run, "now", force=True)
     house.alive.clear()
-    working.declare_dead("w1")
+    worker_process.declare_dead("w1")
     house.sweep(work=False)
     assert (house.status(run), house.all_steps(run)["tidy"]) == ("CANCELLED", "CANCELLED")
     books.check(run)

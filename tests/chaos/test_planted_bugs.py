@@ -19,7 +19,7 @@ from house import House, Target, http
 
 from engine.access import choosers
 from engine.errors import NotFound
-from engine.orchestration import accepting, asking, claiming, decide, flow, recording, reusing
+from engine.orchestration import admission, claiming, flow, gate_content, recording, reuse, run_rules
 from engine.orchestration import gates as rules
 from engine.runs import approvals as gates
 from engine.runs import executions, skipping
@@ -94,24 +94,24 @@ def reject_ignored(patch: pytest.MonkeyPatch) -> None:
 
 def hint_before_commit(patch: pytest.MonkeyPatch) -> None:
     """Workers hear of a run before it is there."""
-    accept = accepting.accept
+    accept = admission.accept
 
     def hasty(rt: Any, *given: Any) -> Any:
         execution = accept(rt, *given)
         rt.hint([execution.id])
         return execution
 
-    patch.setattr(accepting, "accept", hasty)
+    patch.setattr(admission, "accept", hasty)
 
 
 def running_not_counted(patch: pytest.MonkeyPatch) -> None:
     """A step that is claimed is not counted as running."""
-    recount = decide.recount
+    recount = run_rules.recount
 
     def wrong(execution: Any, *given: Any, **named: Any) -> Any:
         return replace(recount(execution, *given, **named), running=execution.running)
 
-    patch.setattr(decide, "recount", wrong)
+    patch.setattr(run_rules, "recount", wrong)
 
 
 def skip_releases(patch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def skip_releases_unchecked(patch: pytest.MonkeyPatch) -> None:
 
 def votes_kept(patch: pytest.MonkeyPatch) -> None:
     """What a gate shows changes, and whoever voted before has voted for it."""
-    patch.setattr(asking, "refresh", lambda *_: False)
+    patch.setattr(gate_content, "refresh", lambda *_: False)
 
 
 def owner_not_barred(patch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def owner_not_barred(patch: pytest.MonkeyPatch) -> None:
 
 def containers_forgotten(patch: pytest.MonkeyPatch) -> None:
     """Only gates by themselves are asked again, not those in branches, loops and children."""
-    for module in (rules, reusing):
+    for module in (rules, reuse):
         patch.setattr(module, "holders", lambda step: [step] if step.kind == "approval" else [])
 
 

@@ -22,7 +22,7 @@ from engine.catalog import catalog, sync
 from engine.config.secrets import SecretStore
 from engine.conversations import Conversation, Unasked
 from engine.egress import Egress, Policy, Resolver
-from engine.orchestration import decide
+from engine.orchestration import run_rules
 from engine.runs import executions
 from engine.runtime import Runtime
 from engine.steps.outcome import Outcome, Succeeded
@@ -355,7 +355,7 @@ class House:
         execution = self.execution(execution_id)
         here = [each for each in self.step_runs(execution_id) if each.phase is execution.phase]
         found = Counter(each.status for each in here)
-        held = sum(each.status is StepStatus.WAITING and each.kind in decide.CONTAINERS for each in here)
+        held = sum(each.status is StepStatus.WAITING and each.kind in run_rules.CONTAINERS for each in here)
         counted = (execution.live, execution.running, execution.parked, execution.unfinished)
         live, parked = found["READY"] + found["RUNNING"], found["WAITING"] + found["UNKNOWN"] - held
         assert counted == (live, found["RUNNING"], parked, live + parked + held + found["BLOCKED"])

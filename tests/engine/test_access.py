@@ -12,7 +12,7 @@ from engine.access import policy as access
 from engine.access.policy import SYSTEM, Action, Actor, Gate, Thing
 from engine.catalog import catalog
 from engine.errors import Conflict, NotAllowed
-from engine.runs import controls, executions, requests
+from engine.runs import controls, executions, idempotency
 from storage.records import GroupRecord
 
 MEMBER, RESPONDER = Actor("U0MEMBER1", standing="member"), Actor("U0ONDUTY1", standing="member")
@@ -218,8 +218,8 @@ def test_a_deployment_belongs_to_one_slack_team(house: House) -> None:
 
 def test_a_redelivered_request_is_known(house: House) -> None:
     """Seen once, it is not new again within a day."""
-    assert requests.first_time(house.rt, "T:1") is True
-    assert requests.first_time(house.rt, "T:1") is False
+    assert idempotency.first_time(house.rt, "T:1") is True
+    assert idempotency.first_time(house.rt, "T:1") is False
     house.clock.tick(2 * 24 * HOUR)
     house.sweep()
-    assert requests.first_time(house.rt, "T:1") is True
+    assert idempotency.first_time(house.rt, "T:1") is True

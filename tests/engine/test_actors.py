@@ -20,7 +20,7 @@ from bot import embedded_redis
 from engine import health
 from engine.worker import actors
 from engine.worker.actors import Hints, make_actor, make_broker, make_worker
-from engine.worker.working import Worker
+from engine.worker.worker_process import Worker
 from storage import attempts, database, steps
 from storage.states import ExecutionStatus
 

@@ -15,9 +15,9 @@ from engine.access.policy import Actor
 from engine.catalog import catalog
 from engine.conversations import NoSlack, Unasked
 from engine.errors import ChannelNotAllowed, ChannelUnknown, NotFound
-from engine.orchestration import incidents, speaking
-from engine.orchestration.accepting import Wanted
-from engine.queries import audit, catchup, evidence, sight
+from engine.orchestration import incidents, message_channels
+from engine.orchestration.admission import Wanted
+from engine.queries import audit, catchup, evidence, visibility
 from engine.runs import executions, replaying
 from storage.records import ExecutionRecord, Filter
 
@@ -124,7 +124,7 @@ def test_the_facts_of_a_private_channel_are_its_members(house: House) -> None:
     secret = ("leaked", "mallory", "breach", PRIVATE)
     for who, sees in ((CAROL, True), (ALICE, True), (DAVE, False), (BOB, False)):
         looks: list[object] = [
-            sight.execution(house.rt, who, run.id).incident,
+            visibility.execution(house.rt, who, run.id).incident,
             executions.view(house.rt, run.id, who).execution.incident,
             [each.incident for each in executions.page(house.rt, who, Filter(slug="demo"))],
             incidents.recent(house.rt, who),
@@ -134,7 +134,7 @@ def test_the_facts_of_a_private_channel_are_its_members(house: House) -> None:
             looks.append([row.detail for row in audit.search(house.rt, who)])
         for look in looks:
             assert any(word in str(look) for word in secret) is sees, (who, look)
-        assert sight.execution(house.rt, who, run.id).id == run.id
+        assert visibility.execution(house.rt, who, run.id).id == run.id
     with pytest.raises(NotFound):
         incidents.seen(house.rt, DAVE, made.id)
     for act in (
@@ -145,7 +145,7 @@ def test_the_facts_of_a_private_channel_are_its_members(house: House) -> None:
             act()
     assert catchup.catch_up(house.rt, CAROL, PRIVATE).incident == incidents.seen(house.rt, CAROL, made.id)
     house.rooms.away = AWAY
-    assert sight.execution(house.rt, CAROL, run.id).incident is None
+    assert visibility.execution(house.rt, CAROL, run.id).incident is None
 
 
 def test_what_an_evidence_file_leaves_out_is_marked(house: House) -> None:
@@ -207,7 +207,7 @@ def test_a_channel_that_was_written_down_or_is_the_runs_own_is_spoken_in(
     for channel in (PUBLIC, CLOSED, PRIVATE):
         status, told = said(house, target, source, channel, BOB if source == "literal" else CAROL)
         assert (status, told["posted"]) == ("SUCCESS", True)
-        assert speaking.why_not(house.rt, house.execution(told["run"]), told) == ""
+        assert message_channels.why_not(house.rt, house.execution(told["run"]), told) == ""
 
 
 def test_a_direct_message_is_its_persons_whoever_wrote_it_down(house: House, target: Target) -> None:
@@ -227,7 +227,7 @@ def test_where_slack_does_not_say_a_message_is_kept(house: House, target: Target
     (told,) = [each.data for each in house.events(run.id) if each.kind == "message"]
     assert (told["text"], told["posted"]) == ("Half way", False)
     house.rooms.away = None
-    assert speaking.why_not(house.rt, house.execution(run.id), told) == told["unposted"]
+    assert message_channels.why_not(house.rt, house.execution(run.id), told) == told["unposted"]
     person = start(house, BOB, PUBLIC, "talk", room=CAROL.user_id)
     assert house.run(person.id) == "FAILED"
 
@@ -238,16 +238,16 @@ def test_a_message_is_judged_again_as_it_is_posted(house: House) -> None:
     run = start(house, CAROL, PUBLIC, "talk", room=CLOSED)
     assert house.run(run.id) == "SUCCESS"
     (told,) = [each.data for each in house.events(run.id) if each.kind == "message"]
-    assert speaking.why_not(house.rt, house.execution(run.id), told) == ""
+    assert message_channels.why_not(house.rt, house.execution(run.id), told) == ""
     house.rooms.closed[CLOSED] = set()
-    assert "is not in C0CLOSED1" in speaking.why_not(house.rt, house.execution(run.id), told)
+    assert "is not in C0CLOSED1" in message_channels.why_not(house.rt, house.execution(run.id), told)
     house.rooms.away = AWAY
-    assert "did not say" in speaking.why_not(house.rt, house.execution(run.id), told)
+    assert "did not say" in message_channels.why_not(house.rt, house.execution(run.id), told)
     literal = {**told, "by_value": False}
-    assert "does not answer" in speaking.why_not(house.rt, house.execution(run.id), literal)
+    assert "does not answer" in message_channels.why_not(house.rt, house.execution(run.id), literal)
     house.rooms.away = None
     house.rooms.external.add(CLOSED)
-    assert "Slack Connect" in speaking.why_not(house.rt, house.execution(run.id), literal)
+    assert "Slack Connect" in message_channels.why_not(house.rt, house.execution(run.id), literal)
 
 
 def test_a_child_speaks_for_who_asked_for_the_first_run(house: House) -> None:

@@ -11,7 +11,7 @@ from local_server import answer
 from test_flow import branch, loop
 
 from engine.catalog import catalog
-from engine.orchestration import rows
+from engine.orchestration import step_runs
 from engine.runs import approvals, controls, skipping
 from storage import database, steps
 from storage.states import Decision, Phase
@@ -205,5 +205,5 @@ def test_nothing_of_the_first_time_is_left(house: House, target: Target) -> None
     kept = {"id": 0, "fence": 0, "attempts": 0, "ended_seq": 0}
     found = house.step(run, "tidy")
     definition = catalog.definition_of(house.execution(run).version_id).by_id["tidy"]
-    assert replace(found, **kept) == rows.blocked(run, 1, definition, phase=Phase.FINALLY)
+    assert replace(found, **kept) == step_runs.blocked(run, 1, definition, phase=Phase.FINALLY)
     assert (found.fence > 0, found.attempts) == (True, 1)

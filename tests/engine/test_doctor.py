@@ -73,8 +73,9 @@ def test_a_step_that_nobody_saw_ending_is_named_with_the_command_that_settles_it
 def test_a_process_takes_all_descriptors_it_may_have_and_few_are_told(soft: int, hard: int, level: str) -> None:
     """In a process of its own, since a hard limit is lowered for good."""
     program = (
-        "from engine import doctor; from engine.config import descriptors; found, = doctor.of_descriptors(); "
-        "print(descriptors.raise_limit(), descriptors.limit(), found.level, bool(found.advice))"
+        "from engine import doctor; from engine.config import file_descriptors as files; "
+        "found, = doctor.of_descriptors(); "
+        "print(files.raise_limit(), files.limit(), found.level, bool(found.advice))"
     )
     said = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,

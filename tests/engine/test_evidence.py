@@ -17,7 +17,7 @@ from local_server import answer
 from bot.cli import check
 from engine.access import policy as access
 from engine.errors import Conflict, NotAllowed, NotFound
-from engine.queries import chain, evidence
+from engine.queries import audit_chain, evidence
 from engine.runs import approvals, controls
 from storage import audit, database, sql
 from storage.records import AuditRecord
@@ -37,13 +37,13 @@ def test_rows_are_sealed_in_order_by_the_sweep_and_the_chain_holds(house: House)
     """Each hash covers its row and the hash before; nothing is sealed twice."""
     wrote(house, 5)
     house.sweep()
-    seen = chain.verify(house.rt)
+    seen = audit_chain.verify(house.rt)
     assert seen.troubles == ()
     assert seen.rows == seen.seq >= 5
     wrote(house, 1)
-    again = chain.verify(house.rt, expected=(seen.seq, seen.hash))
+    again = audit_chain.verify(house.rt, expected=(seen.seq, seen.hash))
     assert (again.seq, again.troubles) == (seen.seq + 1, ())
-    assert chain.seal(house.rt) == 0
+    assert audit_chain.seal(house.rt) == 0
 
 
 TAMPERED = {
@@ -62,23 +62,23 @@ class Undo(Exception):
 def test_a_row_that_was_changed_or_taken_out_is_found(house: House) -> None:
     """And where."""
     wrote(house, 6)
-    chain.seal(house.rt)
+    audit_chain.seal(house.rt)
     for tamper, place in TAMPERED.items():
         with suppress(Undo), database.transaction():
             sql.run(tamper)
-            assert chain.verify(house.rt).troubles[0].seq == place, tamper
+            assert audit_chain.verify(house.rt).troubles[0].seq == place, tamper
             raise Undo
-    assert chain.verify(house.rt).troubles == ()
+    assert audit_chain.verify(house.rt).troubles == ()
 
 
 def test_rows_cut_off_the_end_are_found_by_a_head_noted_elsewhere(house: House) -> None:
     """The chain itself cannot know how long it was."""
     wrote(house, 6)
-    seen = chain.verify(house.rt)
+    seen = audit_chain.verify(house.rt)
     with database.transaction():
         sql.run(f"DELETE FROM audit WHERE seq > {seen.seq - 2}")
-    assert chain.verify(house.rt).troubles == ()
-    assert chain.verify(house.rt, expected=(seen.seq, seen.hash)).troubles[0].seq == seen.seq
+    assert audit_chain.verify(house.rt).troubles == ()
+    assert audit_chain.verify(house.rt, expected=(seen.seq, seen.hash)).troubles[0].seq == seen.seq
 
 
 def test_many_that_write_and_seal_at_once_make_one_chain(house: House) -> None:
@@ -87,10 +87,10 @@ def test_many_that_write_and_seal_at_once_make_one_chain(house: House) -> None:
     def work() -> None:
         for _ in range(5):
             wrote(house, 2)
-            chain.seal(house.rt)
+            audit_chain.seal(house.rt)
 
     assert errors(at_once(*[work] * 4)) == []
-    seen = chain.verify(house.rt)
+    seen = audit_chain.verify(house.rt)
     assert seen.troubles == ()
     assert seen.rows >= 40
 
@@ -107,7 +107,7 @@ def test_a_rows_digest_survives_the_way_through_json(detail: Any) -> None:
     """What was hashed as it was written is hashed the same when it is read."""
     row = AuditRecord(1, 2, "U0", "a", "t", Severity.INFO, detail)
     back = AuditRecord(1, 2, "U0", "a", "t", Severity.INFO, json.loads(json.dumps(detail)))
-    assert chain.content(row) == chain.content(back)
+    assert audit_chain.content(row) == audit_chain.content(back)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_evidence_is_whole_and_can_be_checked_by_itself(house: House, run: str) 
     assert [row["action"] for row in found["audit"]["rows"]][-1] == "execution.evidence"
     assert SECRET not in json.dumps(found)
     assert "test.row" not in json.dumps(found)
-    assert found["audit"]["proof"]["head"]["seq"] == chain.verify(house.rt).seq
+    assert found["audit"]["proof"]["head"]["seq"] == audit_chain.verify(house.rt).seq
 
 
 def test_evidence_that_was_changed_is_not_whole(house: House, run: str, tmp_path: Path) -> None:

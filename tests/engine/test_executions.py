@@ -11,7 +11,7 @@ from local_server import answer
 
 from engine.catalog import catalog
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
-from engine.orchestration import accepting
+from engine.orchestration import admission
 from engine.runs import approvals, controls, executions
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from engine.worker import runner
@@ -403,13 +403,13 @@ def test_a_version_withdrawn_while_it_is_being_asked_for_is_not_accepted(
 ) -> None:
     """Whether it may run is asked again in the transaction that accepts it."""
     house.publish(runbook("demo", http("a")))
-    validate = accepting.validate
+    validate = admission.validate
 
     def withdrawn_meanwhile(*arguments: object) -> object:
         catalog.deprecate(house.rt, ALICE, "demo")
         return validate(*arguments)
 
-    monkeypatch.setattr(accepting, "validate", withdrawn_meanwhile)
+    monkeypatch.setattr(admission, "validate", withdrawn_meanwhile)
     with pytest.raises(NotApproved):
         house.start("demo")
     assert executions.recent(house.rt) == []

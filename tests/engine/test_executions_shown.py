@@ -7,7 +7,7 @@ import itertools
 import pytest
 from house import CAROL, House, Target, http, runbook
 
-from engine.orchestration import accepting
+from engine.orchestration import admission
 from engine.queries import events, projection
 from engine.runs import executions
 from storage import audit, database
@@ -156,10 +156,10 @@ def test_ids_are_drawn_again_when_taken_and_trouble_ends(house: House, monkeypat
     taken = start(house)
     letters = iter(taken.removeprefix("R-") + "ABCDEF")
     with monkeypatch.context() as patch:
-        patch.setattr(accepting.secrets, "choice", lambda _letters: next(letters))
+        patch.setattr(admission.secrets, "choice", lambda _letters: next(letters))
         assert start(house) == "R-ABCDEF"
     with monkeypatch.context() as patch:
         endless = iter(taken.removeprefix("R-") * 50)
-        patch.setattr(accepting.secrets, "choice", lambda _letters: next(endless))
+        patch.setattr(admission.secrets, "choice", lambda _letters: next(endless))
         with pytest.raises(database.IntegrityError):
             start(house)

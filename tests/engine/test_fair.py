@@ -15,8 +15,8 @@ from house import ALICE, House, Target, gate, http, runbook
 
 from engine import health
 from engine.runs import approvals
-from engine.worker import working
-from engine.worker.working import Worker, shared_out
+from engine.worker import worker_process
+from engine.worker.worker_process import Worker, shared_out
 from storage import database
 from storage.states import Decision
 
@@ -183,7 +183,7 @@ def test_a_worker_with_calls_under_way_stops_in_time(
     house: House, target: Target, slow: Holding, at_work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls that do not end are given up; the next worker makes them again, for they may be repeated."""
-    monkeypatch.setattr(working, "DRAIN_S", 0.5)
+    monkeypatch.setattr(worker_process, "DRAIN_S", 0.5)
     worker = at_work()
     run = house.begin(*fan(target, 3))
     wait_for(lambda: slow.arrived() == 3)

@@ -10,8 +10,8 @@ from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
 from local_server import answer
 
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import accepting, lifecycle
-from engine.runs import approvals, controls, executions, incoming, replaying, skipping
+from engine.orchestration import admission, run_phases
+from engine.runs import approvals, controls, executions, incoming_events, replaying, skipping
 from storage.states import Decision, StepStatus
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -249,12 +249,12 @@ def test_an_event_ends_a_wait_whichever_comes_first(house: House, target: Target
     run = house.begin(wait, http("after", target.url("/{{ steps.hear.outputs.data.tag }}")))
     house.run(run)
     assert house.status(run) == "WAITING"
-    assert incoming.deliver(house.rt, f"deploy-{run}", "e1", "ci", {"tag": "v2"})
-    assert not incoming.deliver(house.rt, f"deploy-{run}", "e1", "ci", {"tag": "v3"})
+    assert incoming_events.deliver(house.rt, f"deploy-{run}", "e1", "ci", {"tag": "v2"})
+    assert not incoming_events.deliver(house.rt, f"deploy-{run}", "e1", "ci", {"tag": "v3"})
     assert house.run(run) == "SUCCESS"
     assert target.paths() == ["/v2"]
     house.publish(runbook("early", {"id": "hear", "type": "wait", "with": {"key": "k"}}))
-    incoming.deliver(house.rt, "k", "e2", "ci", {})
+    incoming_events.deliver(house.rt, "k", "e2", "ci", {})
     assert house.run(house.start("early")) == "SUCCESS"
 
 
@@ -310,7 +310,7 @@ def test_a_concurrency_group_queues_and_admits(house: House, target: Target) -> 
 def test_the_same_run_is_started_once(house: House, target: Target) -> None:
     """An identical run that is still open is shown instead of started twice; force needs a reason."""
     house.publish(runbook("demo", gate("ask")))
-    wanted = accepting.Wanted("demo", {}, trigger="test")
+    wanted = admission.Wanted("demo", {}, trigger="test")
     first = executions.request(house.rt, CAROL, wanted)
     again = executions.request(house.rt, CAROL, wanted)
     assert (first.how, again.how, again.execution.id) == ("started", "open", first.execution.id)
@@ -323,7 +323,7 @@ def test_the_same_run_is_started_once(house: House, target: Target) -> None:
 def test_a_run_that_succeeded_lately_is_reused_only_when_asked(house: House, target: Target) -> None:
     """Within the time given it is the answer; later, or without a time, another starts."""
     house.publish(runbook("demo", http("a", target.url("/a"))))
-    wanted = accepting.Wanted("demo", {}, trigger="test")
+    wanted = admission.Wanted("demo", {}, trigger="test")
     first = executions.request(house.rt, CAROL, wanted).execution.id
     assert house.run(first) == "SUCCESS"
     reused = executions.request(house.rt, CAROL, wanted, reuse_within_ms=60_000)
@@ -336,7 +336,7 @@ def test_an_idempotency_key_gives_the_same_answer(house: House, target: Target) 
     """For the same request the same run, even after its end; for another request a clear refusal."""
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
     house.publish(runbook("demo", http("a", target.url("/a")), parameters=schema))
-    wanted = accepting.Wanted("demo", {"n": 1}, trigger="test")
+    wanted = admission.Wanted("demo", {"n": 1}, trigger="test")
     first = executions.request(house.rt, CAROL, wanted, key="k").execution.id
     house.run(first)
     assert executions.request(house.rt, CAROL, wanted, key="k").execution.id == first
@@ -360,7 +360,7 @@ def test_a_gate_is_never_skipped(house: House, target: Target) -> None:
 
 def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -> None:
     """After loops, branches and failures the execution's counters equal a recount."""
-    from engine.orchestration import decide
+    from engine.orchestration import run_rules
     from storage import database, steps
 
     target.does["/b"] = [BROKEN]
@@ -376,14 +376,14 @@ def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -
     house.run(run)
     found = executions.find(house.rt, run)
     with database.reading():
-        again = decide.counted(found, steps.census(run, found.phase))
+        again = run_rules.counted(found, steps.census(run, found.phase))
     assert (found.live, found.running, found.parked, found.unfinished) == (
         again.live,
         again.running,
         again.parked,
         again.unfinished,
     )
-    assert lifecycle.cleanup_ended(found, 0) is False
+    assert run_phases.cleanup_ended(found, 0) is False
 
 
 def test_a_replay_reuses_what_was_done_and_asks_gates_first(house: House, target: Target) -> None:

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from bot import hooks, web
 from engine.config.setting_values import HookSender
 from engine.errors import InvalidParameters
-from engine.runs import executions, incoming
+from engine.runs import executions, incoming_events
 from storage import database, waits
 
 SECRETS = {
@@ -238,7 +238,7 @@ def test_a_delivery_counts_once_by_its_webhook_id(post: Post) -> None:
 
 def test_of_a_sender_so_much_is_kept_and_no_more(house: House, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until a wait takes some or its time is over; what is waited for, what came before and others' come through."""
-    monkeypatch.setattr(incoming, "MAX_EARLY", 3)
+    monkeypatch.setattr(incoming_events, "MAX_EARLY", 3)
     run = house.begin(hear(key="now"))
     house.run(run)
 
@@ -261,16 +261,16 @@ def test_of_a_sender_so_much_is_kept_and_no_more(house: House, post: Post, monke
 
 def test_of_a_sender_no_more_is_kept_however_much_comes_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of different keys, so that nothing else makes them wait for each other."""
-    monkeypatch.setattr(incoming, "MAX_EARLY", 3)
-    sent = [partial(incoming.deliver, house.rt, f"k{number}", f"e{number}", "ci", {}) for number in range(8)]
+    monkeypatch.setattr(incoming_events, "MAX_EARLY", 3)
+    sent = [partial(incoming_events.deliver, house.rt, f"k{number}", f"e{number}", "ci", {}) for number in range(8)]
     results = at_once(*sent)
     assert results.count(True) == 3
-    assert [type(each) for each in results if each is not True] == [incoming.TooMuchKept] * 5
+    assert [type(each) for each in results if each is not True] == [incoming_events.TooMuchKept] * 5
 
 
 def test_of_a_sender_so_many_bytes_are_kept(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few large events are as much as many small ones."""
-    monkeypatch.setattr(incoming, "MAX_EARLY_BYTES", 100_000)
+    monkeypatch.setattr(incoming_events, "MAX_EARLY_BYTES", 100_000)
     large = [{"key": "k", "event_id": f"e{n}", "data": "x" * 60_000} for n in range(2)]
     assert [post(each).status_code for each in large] == [202, 429]
 
@@ -353,7 +353,7 @@ def test_a_database_that_is_away_is_no_accident(post: Post, monkeypatch: pytest.
         raise database.OperationalError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(hooks.incoming, "deliver", away)
+        patch.setattr(hooks.incoming_events, "deliver", away)
         assert post().status_code == 503
     assert post().status_code == 202
 

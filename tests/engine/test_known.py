@@ -11,13 +11,13 @@ from house import House, http
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.orchestration.lifecycle import change
+from engine.orchestration.run_phases import change
 from engine.steps.outcome import Succeeded
 from storage import connections, database, events, executions, sql, steps
 from storage.columns import proxy
-from storage.known import known
 from storage.records import EventRecord, StepRunRecord
 from storage.states import StepStatus
+from storage.step_cache import known
 from storage.tables import Execution, StepRun
 
 NUMBERS = itertools.count(100)

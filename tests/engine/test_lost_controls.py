@@ -13,7 +13,7 @@ from test_lost_races import books
 
 from engine import failpoints
 from engine.errors import Conflict
-from engine.orchestration import accepting
+from engine.orchestration import admission
 from engine.runs import approvals, controls, executions, replaying, skipping
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database, requests
@@ -213,7 +213,7 @@ def test_a_retry_is_refused_where_another_run_took_the_slot_meanwhile(house: Hou
 def drawing(patch: pytest.MonkeyPatch, *ids: str) -> None:
     """The ids that are drawn from here on."""
     letters = iter("".join(each.removeprefix("R-") for each in ids))
-    patch.setattr(accepting.secrets, "choice", lambda _letters: next(letters))
+    patch.setattr(admission.secrets, "choice", lambda _letters: next(letters))
 
 
 def ended(house: House) -> str:
@@ -270,7 +270,7 @@ def test_a_key_that_is_used_between_look_and_commit_gives_the_run_of_whoever_was
         overlooked(patch)
         assert replaying.replay(house.rt, CAROL, old, key="k").id == first
     assert starts(house, old) == [first]
-    wanted = accepting.Wanted(house.execution(old).slug, {}, trigger="test", incident={"case": "x"})
+    wanted = admission.Wanted(house.execution(old).slug, {}, trigger="test", incident={"case": "x"})
     started = executions.request(house.rt, CAROL, wanted, key="s").execution.id
     house.finish(house.claim(started))
     with monkeypatch.context() as patch:
@@ -314,7 +314,7 @@ def test_a_replay_whose_commit_fails_leaves_nothing(house: House, monkeypatch: p
 def test_a_start_whose_commit_fails_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for a replay."""
     slug = house.execution(ended(house)).slug
-    wanted = accepting.Wanted(slug, {}, trigger="lost", incident={"case": "x"})
+    wanted = admission.Wanted(slug, {}, trigger="lost", incident={"case": "x"})
 
     def found() -> list[str]:
         return [each.id for each in executions.recent(house.rt, limit=50) if each.trigger == "lost"]

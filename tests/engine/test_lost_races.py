@@ -12,10 +12,10 @@ from house import ALICE, CAROL, MINUTE, SECOND, House, at_once, errors, gate, ht
 from test_recovery import lose
 
 from engine.errors import Conflict
-from engine.orchestration import decide, recording
-from engine.orchestration.lifecycle import change
+from engine.orchestration import recording, run_rules
+from engine.orchestration.run_phases import change
 from engine.runs import approvals as voting
-from engine.runs import controls, incoming
+from engine.runs import controls, incoming_events
 from engine.steps.outcome import (
     Abandoned,
     Again,
@@ -92,7 +92,7 @@ def test_what_is_brought_too_late_changes_nothing(house: House, outcome: Outcome
 
 TAKEN_OVER: dict[str, tuple[str, dict[str, Any]]] = {
     "again": ("going on", {}),
-    "once too often": ("going on", {"recoveries": decide.MAX_RECOVERIES}),
+    "once too often": ("going on", {"recoveries": run_rules.MAX_RECOVERIES}),
     "to be decided": ("going on", {"idempotent": False}),
     "unwanted": ("cancelled", {}),
     "while the run fails": ("failed", {}),
@@ -144,7 +144,7 @@ def _served(house: House) -> Saw:
     with database.transaction():
         waits.receive(house.rt.workspace_id, "k", "e1", "ci", {})
     (seen,) = _looked(lambda: waits.served(house.clock.time, 9))
-    return run, lambda: incoming.give(house.rt, *seen)
+    return run, lambda: incoming_events.give(house.rt, *seen)
 
 
 def _over(house: House) -> Saw:

@@ -15,9 +15,9 @@ from workers_apart import living, until, worker
 
 from engine.runs import executions
 from engine.runtime import Runtime
-from storage import database, presence, steps, workers
-from storage.presence import Presence
+from storage import database, steps, worker_lock, workers
 from storage.records import StepRunRecord
+from storage.worker_lock import Presence
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 
@@ -102,7 +102,7 @@ def test_a_lock_is_held_again_after_its_connection_was_lost(rt: Runtime) -> None
 
     def gone() -> list[str]:
         with database.reading():
-            locks = presence.look(database.now(), but="another")
+            locks = worker_lock.look(database.now(), but="another")
         return [worker_id for worker_id, held in locks.items() if not held]
 
     assert gone() == []

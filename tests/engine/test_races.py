@@ -11,7 +11,7 @@ from house import ALICE, CAROL, DAVE, MINUTE, House, at_once, errors, gate, http
 
 from engine.catalog import catalog
 from engine.errors import Conflict, EngineError
-from engine.orchestration import lifecycle
+from engine.orchestration import run_phases
 from engine.runs import approvals, controls
 from engine.runs.approvals import expire
 from engine.steps.outcome import Failed, Succeeded
@@ -145,8 +145,8 @@ def test_the_end_of_a_run_against_the_cancel_of_the_queued(house: House) -> None
     holder = house.start("demo")
     cancelled, third = (house.start("demo") for _ in range(2) if house.clock.tick(1))
     ending = threading.Thread(target=controls.cancel, args=(house.rt, CAROL, holder, "not needed"))
-    with lifecycle.change(house.rt, cancelled, "cancel") as transition:
-        lifecycle.cancel(transition, CAROL.user_id, "not needed")
+    with run_phases.change(house.rt, cancelled, "cancel") as transition:
+        run_phases.cancel(transition, CAROL.user_id, "not needed")
         ending.start()
         _until_blocked()
     ending.join(20)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import pytest
 from house import CAROL, House, Target, http
 
-from engine.orchestration import decide
+from engine.orchestration import run_rules
 from engine.runs import controls
 from engine.steps.outcome import Failed, Succeeded
-from engine.worker import runner, working
+from engine.worker import runner, worker_process
 from engine.worker.heartbeat import Heartbeat
 from engine.worker.sweeper import Sweeper
 from storage import database, workers
@@ -60,7 +60,7 @@ def test_a_worker_that_is_proven_dead_is_not_waited_for(house: House, target: Ta
     run = house.begin(http("a", target.url()))
     house.claim(run, house.worker("w2"))
     house.alive.discard("w2")
-    working.declare_dead("w2")
+    worker_process.declare_dead("w2")
     house.sweep()
     assert house.status(run) == "SUCCESS"
 
@@ -117,11 +117,11 @@ def test_a_late_result_does_not_end_the_attempt_that_replaced_it(house: House) -
 def test_a_step_that_keeps_killing_workers_fails(house: House) -> None:
     """After so many lost workers the step is taken to be the cause."""
     run = house.begin(http("a"))
-    for number in range(decide.MAX_RECOVERIES + 1):
+    for number in range(run_rules.MAX_RECOVERIES + 1):
         assert house.status(run) in ("PENDING", "RUNNING")
         house.claim(run, house.worker(f"victim-{number}"))
         house.alive.discard(f"victim-{number}")
-        working.declare_dead(f"victim-{number}")
+        worker_process.declare_dead(f"victim-{number}")
         house.sweep(work=False)
     assert house.status(run) == "FAILED"
     assert house.execution(run).error["code"] == "worker_lost"

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from house import House, Target, http, runbook
 
-from engine.worker.working import Worker
+from engine.worker.worker_process import Worker
 from storage import database
 
 KILL = (

@@ -9,7 +9,7 @@ import pytest
 from house import ALICE, CAROL, House, Target, gate, http, runbook
 
 from engine.runs import approvals, controls
-from engine.worker import working
+from engine.worker import worker_process
 from storage import database
 from storage.states import Decision
 
@@ -57,7 +57,7 @@ def test_a_crash_at_any_commit(house: House, target: Target, monkeypatch: pytest
         except Crash:
             crashes += 1
             house.alive.discard(name)
-            working.declare_dead(name)
+            worker_process.declare_dead(name)
         else:
             assert crashes >= 3
             break

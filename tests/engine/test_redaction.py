@@ -16,9 +16,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from engine.text.matching import MIN_PART
+from engine.text.encodings import MAX_LAYERS, MAX_WORK, views
 from engine.text.redaction import MIN_STRETCH, UNSEEN, Redactor, outgoing, tells_nothing
-from engine.text.unwrapping import MAX_LAYERS, MAX_WORK, views
+from engine.text.secret_matching import MIN_PART
 
 MARK = "‹secret \0›"
 """A mark without letters, so that the mark itself cannot spell a secret."""
@@ -228,7 +228,7 @@ def test_a_hostile_text_costs_no_more_than_its_size(name: str) -> None:
 
 def test_what_was_too_much_work_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than unsearched."""
-    monkeypatch.setattr("engine.text.unwrapping.MAX_WORK", 0)
+    monkeypatch.setattr("engine.text.encodings.MAX_WORK", 0)
     redactor = Redactor()
     redactor.add("word", "sesame")
     shown = redactor.redact("a b c " * 1000)

@@ -9,8 +9,8 @@ import time
 import pytest
 from house import House, http, runbook
 
-from engine.catalog import catalog, folder
-from engine.catalog.folder import Watch
+from engine.catalog import catalog, folder_watch
+from engine.catalog.folder_watch import Watch
 
 
 def touch(house: House, name: str, text: str) -> None:
@@ -70,8 +70,8 @@ def test_other_files_are_not_looked_at(house: House) -> None:
 def test_a_sync_that_failed_is_tried_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database was away: nothing is taken for synced."""
     house.write(demo=runbook("demo", http("a")))
-    monkeypatch.setattr(folder, "EVERY_S", 0.01)
-    original, failures = folder.sync, [1, 1]
+    monkeypatch.setattr(folder_watch, "EVERY_S", 0.01)
+    original, failures = folder_watch.sync, [1, 1]
 
     def sometimes(*arguments):
         if failures:
@@ -79,7 +79,7 @@ def test_a_sync_that_failed_is_tried_again(house: House, monkeypatch: pytest.Mon
             raise ZeroDivisionError
         return original(*arguments)
 
-    monkeypatch.setattr(folder, "sync", sometimes)
+    monkeypatch.setattr(folder_watch, "sync", sometimes)
     stop = threading.Event()
     thread = threading.Thread(target=Watch(house.rt).run, args=(stop,))
     thread.start()
@@ -97,6 +97,6 @@ def test_a_folder_that_is_gone_is_told_from_an_empty_one(house: House) -> None:
     """So that its coming back is a change."""
     for path in house.folder.iterdir():
         path.unlink()
-    assert folder.signature(house.folder) == ()
+    assert folder_watch.signature(house.folder) == ()
     house.folder.rmdir()
-    assert folder.signature(house.folder)[0][0] == "unreadable"
+    assert folder_watch.signature(house.folder)[0][0] == "unreadable"

@@ -28,7 +28,7 @@ from engine.config import settings
 from engine.runtime import Runtime
 from engine.steps.perform import Tools
 from engine.text.redaction import Redactor
-from engine.worker.working import Worker
+from engine.worker.worker_process import Worker
 from storage import database
 
 CHANNEL, OTHER_CHANNEL, UNHEARD = "C0INC0001", "C0GENERAL", "C0PRIVATE"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from made_up import gate, step, view
 
-from bot.slack.projector.turns import Part, Turn, Urgency, in_order, turns_of, urgency
+from bot.slack.projector.priorities import Part, Turn, Urgency, in_order, turns_of, urgency
 from storage.records import CardRecord, PostRecord
 from storage.states import ApprovalStatus, ExecutionStatus, StepStatus
 

@@ -29,9 +29,9 @@ from engine.catalog.sync import SyncChange, SyncReport
 from engine.definition.model import Step
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
 from engine.orchestration.changes import Changed
+from engine.queries.audit_chain import Trouble, Verified
 from engine.queries.can import Ruling
 from engine.queries.catchup import LeftOut, Story
-from engine.queries.chain import Trouble, Verified
 from engine.queries.evidence import RunLog, StepLog
 from engine.queries.explain import Explanation, Reason
 from engine.runs.approvals import Waiting

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from engine.runtime import Runtime
-from storage import database, sql, together, workers
+from storage import database, group_commit, sql, workers
 from storage.connections import LostRow
 from storage.tables import Lease
 
@@ -38,16 +38,16 @@ def _in_company(*acts, monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     def run(number: int) -> None:
         try:
-            results[number] = together.commit(f"key-{number}", acts[number])
+            results[number] = group_commit.commit(f"key-{number}", acts[number])
         except Exception as error:
             results[number] = error
 
     threads = [threading.Thread(target=run, args=[number]) for number in range(len(acts))]
-    with together._committing:
+    with group_commit._committing:
         for thread in threads:
             thread.start()
         until = time.monotonic() + 10
-        while len(together._waiting) < len(acts):
+        while len(group_commit._waiting) < len(acts):
             assert time.monotonic() < until
             time.sleep(0.001)
     for thread in threads:
@@ -109,4 +109,4 @@ def test_trouble_with_the_database_undoes_all(rt: Runtime, monkeypatch: pytest.M
 def test_no_change_inside_a_change(rt: Runtime) -> None:
     """It would be committed with somebody else's, or wait for itself."""
     with database.transaction(), pytest.raises(RuntimeError, match="one change, one transaction"):
-        together.commit("a", lambda: _lease("a"))
+        group_commit.commit("a", lambda: _lease("a"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.worker.deaths import GAP_S, GONE_S, STRANGER_S, Deaths
+from engine.worker.worker_deaths import GAP_S, GONE_S, STRANGER_S, Deaths
 
 HELD, FREE = {"w": True}, {"w": False}
 

@@ -15,7 +15,7 @@ from engine.definition.parameters import check_schema, validate
 from engine.definition.yaml_source import read
 from engine.errors import InvalidParameters
 from engine.expressions import ExpressionError, check, evaluate, render
-from engine.text.patterns import found_in, matches
+from engine.text.regex import found_in, matches
 
 Json = Any
 

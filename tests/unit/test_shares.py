@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.worker.shares import TURN_S, Share, Shares
+from engine.worker.fair_shares import TURN_S, Share, Shares
 
 A, B = Share("payments", "A"), Share("payments", "B")
 OTHER = Share("", "C")

@@ -17,7 +17,7 @@ from bot.record_text import _message
 from bot.slack.views import text as slack_text
 from engine.text import logs
 from engine.text.redaction import Redactor
-from engine.text.visible import visible, visible_line
+from engine.text.visible_characters import visible, visible_line
 
 SEEN_AS = {
     "web\u202e1": "web\\u202e1",

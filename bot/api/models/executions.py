@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field
 from bot.api.models.base import Asked, Json, Named, Number, Reason, Text, Values, Why, fields_of, moment
 from bot.api.models.changes import ParametersChanged
 from engine.access.roles import describe_approvers
-from engine.orchestration import decide
-from engine.orchestration.decide import HELD_GATE
+from engine.orchestration import run_rules
+from engine.orchestration.run_rules import HELD_GATE
 from engine.queries.evidence import RunLog, StepLog
 from engine.queries.explain import Explanation as Explained
 from engine.runs.executions import GateView
-from engine.runs.spent import Spent
+from engine.runs.time_spent import Spent
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, StepStatus
 
@@ -87,7 +87,7 @@ class Skip(BaseModel):
         if not wish:
             return None
         who = list(dict.fromkeys(each for each in wish["agreed"].values() if each))
-        agreed = decide.skip_agreed(wish)
+        agreed = run_rules.skip_agreed(wish)
         return Skip(by=wish["by"], reason=wish["reason"], at=moment(wish["at"]), agreed=agreed, agreed_by=who)
 
 

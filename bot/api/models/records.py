@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from bot.api.models.base import Asked, Json, Named, Text, fields_of, moment
 from bot.api.models.executions import Execution, Explanation
+from engine.queries.audit_chain import Verified
 from engine.queries.catchup import Story as Told
-from engine.queries.chain import Verified
 from storage.records import AuditRecord, IncidentRecord, TokenRecord
 from storage.states import Scope, Severity
 

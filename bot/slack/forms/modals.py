@@ -46,8 +46,8 @@ from engine.catalog import catalog
 from engine.definition import parameters
 from engine.definition.model import Runbook
 from engine.errors import InvalidParameters
-from engine.runs import controls, drafts, executions, skipping
-from engine.runs.drafts import Draft
+from engine.runs import controls, executions, form_drafts, skipping
+from engine.runs.form_drafts import Draft
 from storage.states import Decision
 
 MISSING = "Please say why: it goes into the record."
@@ -85,7 +85,7 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
     place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
     runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
     parts = form.pages(runbook)
-    draft = drafts.find(desk.rt, user, ref.draft)
+    draft = form_drafts.find(desk.rt, user, ref.draft)
     if ref.page < len(parts) - 1:
         return _next_part(desk, place, runbook, ref, draft, state)
     reason = read_reason(state)
@@ -133,7 +133,7 @@ def _next_part(
     if errors or actor is None:
         return Submission(errors, place)
     authorise(desk.rt, actor, Action.START, catalog.get(desk.rt, ref.slug))
-    kept = drafts.keep(desk.rt, place.user, Draft(known, draft.reason))
+    kept = form_drafts.keep(desk.rt, place.user, Draft(known, draft.reason))
     following = replace(ref, page=ref.page + 1, draft=kept)
     return Submission({}, place, following=form.run_form(runbook, following, known, draft.reason, {}))
 

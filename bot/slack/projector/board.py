@@ -6,13 +6,13 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack import questions
 from bot.slack.client import error_code
-from bot.slack.projector.callers import Callers
+from bot.slack.projector.direct_calls import Callers
 from bot.slack.projector.poster import Draw, Mark, NotNow, Poster
 from bot.slack.questions import Question
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
 from bot.slack.views.reminder import reminder
-from engine.orchestration import decide
+from engine.orchestration import run_rules
 from engine.queries import projection
 from engine.runs.calling import calling
 from engine.runs.executions import ExecutionView
@@ -83,7 +83,7 @@ class Board:
         if gate is None or gate.approval.status is not ApprovalStatus.PENDING:
             return
         left, asked = int(event.data["left_ms"]), gate.approval
-        last = decide.next_reminder(asked.opened_at, asked.expires_at, event.at) is None
+        last = run_rules.next_reminder(asked.opened_at, asked.expires_at, event.at) is None
         drawn = reminder(gate, left, calling(self._rt, view, gate) if last else None)
         self._poster.post(card.channel, _same(drawn), _event_mark(view, event), ts)
         self._callers.remind(view, gate, left, f"event:{event.seq}")

@@ -12,7 +12,7 @@ from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.projector.poster import UPLOAD, Mark, NotNow, Poster
 from bot.slack.views.timeline import alt_text, timeline, worth_drawing
 from engine.queries import events, projection
-from engine.runs import spent
+from engine.runs import time_spent
 from engine.runs.executions import ExecutionView
 from engine.runtime import Runtime
 
@@ -45,7 +45,7 @@ class Pictures:
         """
         if not self.wanted(view, seq):
             return
-        view = spent.with_spent(view)
+        view = time_spent.with_spent(view)
         run, picture = view.execution.id, self._drawn(view)
         try:
             if picture:

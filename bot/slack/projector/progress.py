@@ -20,13 +20,13 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
+from bot.slack.projector.announcements import Herald
 from bot.slack.projector.board import MESSAGE_GONE
-from bot.slack.projector.callers import Callers
-from bot.slack.projector.herald import Herald
+from bot.slack.projector.direct_calls import Callers
 from bot.slack.projector.pacing import Pace
 from bot.slack.projector.poster import LeaseLost, Mark, NotNow, Poster
+from bot.slack.projector.priorities import Part, Turn, in_order, turns_of
 from bot.slack.projector.threads import CHANNEL_GONE, NO_ACCESS, Threads
-from bot.slack.projector.turns import Part, Turn, in_order, turns_of
 from bot.slack.views import card as cards
 from bot.slack.views.card import Called
 from bot.slack.views.parts import Message

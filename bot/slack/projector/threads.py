@@ -10,14 +10,14 @@ from slack_sdk.errors import SlackApiError
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.projector.board import MESSAGE_GONE, Board
-from bot.slack.projector.callers import Callers
+from bot.slack.projector.direct_calls import Callers
 from bot.slack.projector.pictures import Pictures
 from bot.slack.projector.poster import UNSURE, Draw, LeaseLost, Mark, NotNow, Poster
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
-from engine.orchestration import speaking
+from engine.orchestration import message_channels
 from engine.queries import events, projection
-from engine.runs import spent
+from engine.runs import time_spent
 from engine.runs.executions import ExecutionView
 from engine.runtime import Runtime
 from storage.records import CardRecord, EventRecord
@@ -116,7 +116,7 @@ class Threads:
         if channel == card.channel and event.data.get("thread", True):
             self._poster.post(channel, _same(thread.message(event)), mark, ts)
             return
-        why = speaking.why_not(self._rt, view.execution, event.data) if channel != card.channel else ""
+        why = message_channels.why_not(self._rt, view.execution, event.data) if channel != card.channel else ""
         if why:
             self._poster.post(card.channel, _same(thread.unposted(event, channel, why)), mark, ts)
             return
@@ -131,7 +131,7 @@ class Threads:
         """The summary."""
         key = f"event:{event.seq}"
         if self._posted(card, key) is None:
-            summary = said(thread.ended(event, spent.with_spent(view)))
+            summary = said(thread.ended(event, time_spent.with_spent(view)))
             end_ts = self._poster.post(card.channel, _same(summary), _mark(view, key), ts)
             projection.add_post(self._rt, card.execution_id, key, card.channel, end_ts)
             projection.settle_post(self._rt, card.execution_id, key)

@@ -19,8 +19,8 @@ from bot.slack.views.text import code
 from engine.access.policy import Action, abilities, authorise
 from engine.catalog import catalog, sync
 from engine.errors import NotApproved
+from engine.queries import audit_chain, projection
 from engine.queries import can as policy
-from engine.queries import chain, projection
 from engine.runs import approvals
 from storage.records import VersionRecord
 from storage.states import Decision, ExecutionStatus, VersionStatus
@@ -184,7 +184,7 @@ def _admin_history(ask: Ask) -> Message:
 
 def _admin_verify(ask: Ask) -> Message:
     authorise(ask.desk.rt, ask.actor, Action.AUDIT, None)
-    return admin.verified_view(chain.verify(ask.desk.rt))
+    return admin.verified_view(audit_chain.verify(ask.desk.rt))
 
 
 _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {

@@ -25,11 +25,11 @@ from engine.definition import parameters
 from engine.definition.durations import parse_duration
 from engine.definition.model import Runbook
 from engine.errors import Conflict, InvalidParameters, NotAllowed
-from engine.orchestration import accepting, incidents
-from engine.orchestration.accepting import Wanted
-from engine.runs import calling, drafts, executions
-from engine.runs.drafts import Draft
+from engine.orchestration import admission, incidents
+from engine.orchestration.admission import Wanted
+from engine.runs import calling, executions, form_drafts
 from engine.runs.executions import Accepted
+from engine.runs.form_drafts import Draft
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
     filled = incidents.prefill(runbook.parameters, about)
     typed = parameters.coerce(runbook.parameters, given)
     try:
-        values = accepting.complete(runbook, typed, about)
+        values = admission.complete(runbook, typed, about)
     except InvalidParameters as wrong:
         if place.trigger_id is None:
             raise
@@ -121,7 +121,7 @@ def kept(desk: Desk, user: str, runbook: Runbook, ref: RunForm, given: Mapping[s
     known = fields.properties(runbook)
     if len(form.pages(runbook)) == 1 and all(survives(known[name], given[name]) for name in given if name in known):
         return ref
-    return replace(ref, draft=drafts.keep(desk.rt, user, Draft(dict(given), reason)))
+    return replace(ref, draft=form_drafts.keep(desk.rt, user, Draft(dict(given), reason)))
 
 
 def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from storage.states import VersionStatus
 if TYPE_CHECKING:
     from engine.catalog.sync import SyncChange, SyncReport
     from engine.errors import NotApproved
-    from engine.queries.chain import Verified
+    from engine.queries.audit_chain import Verified
 
 _PIECE, _PIECES = 2800, 3
 """Characters in one block of a diff, escaped, and blocks in one message: Slack refuses messages of about 13,000."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.text.visible import visible
+from engine.text.visible_characters import visible
 
 _COST = {"&": 5, "<": 4, ">": 4}
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})

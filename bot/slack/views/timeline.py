@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bot.slack.views.steps import folded, ordered
 from bot.slack.views.text import cut, duration, one_line
 from bot.slack.views.words import CONTAINERS, execution_words, spent_words, step_took, step_words
-from engine.runs.spent import Span, pauses
+from engine.runs.time_spent import Span, pauses
 from storage.records import EventRecord, StepRunRecord
 from storage.states import ExecutionStatus, StepStatus
 

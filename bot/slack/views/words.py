@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bot import spent
 from bot.changes import change_words
 from bot.slack.views.text import code, duration, group, inline, person
-from engine.orchestration import decide
+from engine.orchestration import run_rules
 from engine.orchestration.changes import Changed
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, VersionStatus
@@ -169,7 +169,7 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
 
 def skip_wish(step: StepRunRecord) -> str:
     """That a step which is still open is to be skipped, and who asked for it; "" where nobody did."""
-    agreed = decide.skip_agreed(step.skip)
+    agreed = run_rules.skip_agreed(step.skip)
     if not step.skip or step.status not in ((StepStatus.BLOCKED,) if agreed else _MAY_BE_SKIPPED):
         return ""
     by, why = step.skip["by"], step.skip["reason"]

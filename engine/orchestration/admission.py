@@ -16,7 +16,7 @@ from engine.catalog import catalog
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
 from engine.errors import InvalidParameters, ReasonRequired
-from engine.orchestration import changes, flow, incidents, lifecycle, rows, slots
+from engine.orchestration import changes, flow, incidents, run_phases, slots, step_runs
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from storage import audit, database, executions, runbooks
@@ -103,7 +103,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     execution = replace(execution, slot_group=group, slot=slot)
     executions.create(execution)
     transition = Transition(rt, execution)
-    conditions = rows.make_main(transition, checked.runbook.steps)
+    conditions = step_runs.make_main(transition, checked.runbook.steps)
     differs = changes.between(wanted.were, wanted.parameters) if wanted.were is not None else []
     told: dict[str, Any] = {"changes": changes.kept(rt.redactor().redact_json(differs))} if differs else {}
     transition.tell("started", actor=actor.user_id, reason=wanted.reason, **told)
@@ -117,7 +117,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     }  # fmt: skip
     thing = f"execution:{execution.id}"
     audit.write(rt.workspace_id, actor.user_id, "execution.start", thing, Severity.INFO, detail)
-    return lifecycle.save(transition)
+    return run_phases.save(transition)
 
 
 def same_as(version: VersionRecord, parameters: dict[str, Any], incident: dict[str, Any]) -> str:

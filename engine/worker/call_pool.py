@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from engine.worker.shares import Shares
+from engine.worker.fair_shares import Shares
 
 log = logging.getLogger(__name__)
 

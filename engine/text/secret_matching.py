@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 
 from ahocorasick_rs import BytesAhoCorasick
 
-from engine.text.unwrapping import MAX_LAYERS, escapes_undone
+from engine.text.encodings import MAX_LAYERS, escapes_undone
 
 MIN_LINE = 8
 """A line of a secret, such as of a key file, is masked by itself from so many bytes on; a shorter one may be a word."""

@@ -7,8 +7,8 @@ import logging
 from engine.config.setting_values import HookSender
 from engine.errors import EngineError, InvalidParameters, Undecodable
 from engine.failpoints import committing
-from engine.orchestration import waiting
-from engine.orchestration.lifecycle import change
+from engine.orchestration import event_waits
+from engine.orchestration.run_phases import change
 from engine.runtime import Runtime
 from engine.text.storable import TooLarge, shallow, to_storable
 from storage import database, steps, waits
@@ -82,7 +82,7 @@ def give(rt: Runtime, execution_id: str, step_run_id: int, key: str) -> bool:
     """Let a kept event end this wait; False when there is none for it or the wait is over."""
     with change(rt, execution_id, "give") as transition:
         step = steps.by_id(step_run_id)
-        taken = step is not None and step.status is StepStatus.WAITING and waiting.take_kept(transition, step, key)
+        taken = step is not None and step.status is StepStatus.WAITING and event_waits.take_kept(transition, step, key)
     if taken:
         rt.hint([execution_id])
     return taken

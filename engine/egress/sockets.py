@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 
 import httpcore
 
+from engine.egress.allowed import Address, Policy
 from engine.egress.call import Call
 from engine.egress.failure import CallFailed
-from engine.egress.policy import Address, Policy
 from engine.egress.resolver import Resolver
 
 T = TypeVar("T")

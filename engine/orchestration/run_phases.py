@@ -14,7 +14,7 @@ from engine.catalog import catalog
 from engine.errors import NotFound, Undecodable
 from engine.expressions import ExpressionError, render
 from engine.failpoints import committing
-from engine.orchestration import decide, flow, rows, slots, undoing
+from engine.orchestration import compensation, flow, run_rules, slots, step_runs
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -160,13 +160,13 @@ def _tell_parent(transition: Transition) -> None:
 
 def _phase_over(transition: Transition) -> bool:
     execution = transition.execution
-    if decide.at_dead_end(execution):
+    if run_rules.at_dead_end(execution):
         return bool(flow.in_the_way(transition))
     failing = execution.phase is not Phase.MAIN and (
         cleanup_ended(execution, transition.at)
         or (execution.unfinished > 0 and flow.failing(transition, "", execution.phase))
     )
-    return decide.phase_over(execution, failing=failing and execution.phase is not Phase.UNDO)
+    return run_rules.phase_over(execution, failing=failing and execution.phase is not Phase.UNDO)
 
 
 def _fix_result(transition: Transition) -> None:
@@ -194,17 +194,17 @@ def _begin(transition: Transition, phase: Phase) -> bool:
     """Make the phase's step runs and let on the first; False when it has none."""
     execution = transition.execution
     if phase is Phase.UNDO:
-        planned = undoing.plan(transition)
+        planned = compensation.plan(transition)
     else:
         listed = transition.runbook.on_failure if phase is Phase.ON_FAILURE else transition.runbook.finally_
-        planned = [rows.blocked(execution.id, n, step, phase=phase) for n, step in enumerate(listed)]
+        planned = [step_runs.blocked(execution.id, n, step, phase=phase) for n, step in enumerate(listed)]
     if not planned:
         return False
-    until = execution.cleanup_until or transition.at + decide.CLEANUP_MS
+    until = execution.cleanup_until or transition.at + run_rules.CLEANUP_MS
     transition.edit(phase=phase, cleanup_until=until, live=0, running=0, parked=0, unfinished=len(planned))
     transition.tell("phase_started", phase=phase)
     steps.put_aside(execution.id, phase)
-    flow.let_on_all(transition, [step for step in rows.write(transition, planned) if step.blocked == 0])
+    flow.let_on_all(transition, [step for step in step_runs.write(transition, planned) if step.blocked == 0])
     return True
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.definition import gates
 from engine.definition.model import Runbook, Step
-from engine.orchestration import decide
+from engine.orchestration import run_rules
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
 from engine.steps.outcome import Opened
@@ -31,7 +31,7 @@ def settled(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str
 def barred(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> list[str]:
     """Who had steps behind a gate skipped: they chose what it shows."""
     rows = _behind(execution, runbook, gate, scope)
-    return list(dict.fromkeys(row.skip["by"] for row in rows if decide.skip_agreed(row.skip)))
+    return list(dict.fromkeys(row.skip["by"] for row in rows if run_rules.skip_agreed(row.skip)))
 
 
 def digest_of(execution: ExecutionRecord, path: str, shown: Opened) -> str:
@@ -101,4 +101,4 @@ def _instead(row: StepRunRecord) -> str:
         return row.note
     if row.status is StepStatus.SUCCESS and not row.reopened:
         return row.note or "done already"
-    return decide.skip_note(row.skip) if decide.skip_agreed(row.skip) else ""
+    return run_rules.skip_note(row.skip) if run_rules.skip_agreed(row.skip) else ""

@@ -12,7 +12,7 @@ from engine.catalog import catalog
 from engine.definition.gates import holders
 from engine.definition.model import Step
 from engine.errors import Conflict
-from engine.orchestration import decide, flow, gates, lifecycle, reopening
+from engine.orchestration import flow, gates, reopening, run_phases, run_rules
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -41,7 +41,7 @@ def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, kee
     transition.edit(asking=len(steps.asked_again(execution.id)))
     flow.ask_next(transition)
     flow.let_on_held(transition)
-    return lifecycle.save(transition)
+    return run_phases.save(transition)
 
 
 def must_be_reusable(rt: Runtime, old: ExecutionRecord, step: Step) -> None:
@@ -76,16 +76,16 @@ def _ask(transition: Transition, step: Step, row: StepRunRecord, past: dict[str,
     A branch or loop that holds runs without gates is taken over with what is in it, so that this can be seen.
     """
     old = past[step.id]
-    if old.status is StepStatus.SKIPPED and old.note != decide.CONDITION_NOT_MET:
+    if old.status is StepStatus.SKIPPED and old.note != run_rules.CONDITION_NOT_MET:
         _reuse(transition, step, row, past)
         return
     if old.status is StepStatus.SKIPPED:
         if flow.condition_holds(transition, row):
             raise Conflict(f"{old.execution_id} went past {step.id}, and would not now: start there or before it.")
-        gone = {"ended_at": transition.at, "due_at": None, "note": decide.CONDITION_NOT_MET}
+        gone = {"ended_at": transition.at, "due_at": None, "note": run_rules.CONDITION_NOT_MET}
         transition.move(row, StepStatus.SKIPPED, revision=transition.execution.revision, **gone)
         return
-    if row.kind not in decide.CONTAINERS:
+    if row.kind not in run_rules.CONTAINERS:
         steps.edit(row, reopened=True, outputs=old.outputs, items=_asks(old))
         return
     done = {"ended_at": transition.at, "due_at": None, "note": _note(old), "outputs": old.outputs}
@@ -106,7 +106,7 @@ def _copy_inside(transition: Transition, container: StepRunRecord, past: dict[st
 def _copy(transition: Transition, old: StepRunRecord) -> StepRunRecord:
     execution = transition.execution
     step = transition.runbook.by_id[old.step_id]
-    asked = old.kind not in decide.CONTAINERS and gates.holds_gate(transition.rt, old.execution_id, step)
+    asked = old.kind not in run_rules.CONTAINERS and gates.holds_gate(transition.rt, old.execution_id, step)
     copy = changed(
         old, execution_id=execution.id, fence=0, attempts=0, failures=0, recoveries=0, worker_id=None, deadline_at=None,
         due_at=None, ended_seq=0, reopened=False, wait_key=None, revision=execution.revision,
@@ -125,7 +125,7 @@ def _asks(old: StepRunRecord) -> dict[str, str] | None:
 
 def _note(old: StepRunRecord) -> str:
     """Where it is from; that the run itself went past a step stays what it was."""
-    return old.note if old.note == decide.CONDITION_NOT_MET else f"taken over from {old.execution_id}"
+    return old.note if old.note == run_rules.CONDITION_NOT_MET else f"taken over from {old.execution_id}"
 
 
 def _look_again(transition: Transition, stale: tuple[str, ...]) -> None:

@@ -13,13 +13,13 @@ import dramatiq
 from engine.runtime import Runtime
 from engine.steps.perform import Tools
 from engine.worker.actors import Hints, make_actor, make_broker, make_worker
-from engine.worker.calls import Threads
-from engine.worker.hands import Hands
+from engine.worker.call_pool import Threads
+from engine.worker.claim_pool import Hands
 from engine.worker.heartbeat import Heartbeat
 from engine.worker.runner import Runner
 from engine.worker.sweeper import HINT_GRACE_MS, Sweeper
 from storage import database, workers
-from storage.presence import Presence
+from storage.worker_lock import Presence
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.orchestration import rows
+from engine.orchestration import step_runs
 from engine.orchestration.transition import Transition
 from storage import steps
 from storage.records import StepRunRecord
@@ -20,7 +20,7 @@ def plan(transition: Transition) -> list[StepRunRecord]:
     for position, step in enumerate(mine):
         undo = reversible[step.step_id]
         path = f"{step.path}.undo"
-        row = rows.blocked(transition.execution.id, position, undo, scope=step.scope, phase=Phase.UNDO, path=path)
+        row = step_runs.blocked(transition.execution.id, position, undo, scope=step.scope, phase=Phase.UNDO, path=path)
         planned.append(replace(row, blocked=int(position > 0)))
     return planned
 
