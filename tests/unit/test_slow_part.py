@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / ".ci" / "slow.py"
+AGAIN = SCRIPT.with_name("again.py")
 FINE = "def test_fine():\n    pass\n"
 ONCE = """\
 def test_once():
@@ -33,6 +34,19 @@ def run(folder: Path, *texts: str) -> subprocess.CompletedProcess[str]:
     alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
     command = [sys.executable, str(SCRIPT)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=alone)
+
+
+@pytest.mark.parametrize(("text", "status"), [(ONCE, 0), (NEVER, 1), (BROKEN, 2)])
+def test_what_failed_in_make_test_is_run_once_more(tmp_path: Path, text: str, status: int) -> None:
+    """By itself, from what pytest has kept of it; where nothing was run, there is nothing to run again."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\naddopts = -ra\n", encoding="utf-8")
+    (tmp_path / "test_0.py").write_text(FINE + text, encoding="utf-8")
+    whole = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
+    at = {"cwd": tmp_path, "capture_output": True, "text": True, "env": whole}
+    assert subprocess.run([sys.executable, "-m", "pytest", "-m", "not slow"], check=False, **at).returncode
+    done = subprocess.run([sys.executable, str(AGAIN)], check=False, **at)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert ("then passed: test_0.py::test_once" in done.stdout) == (text == ONCE)
 
 
 def last(done: subprocess.CompletedProcess[str]) -> str:
