@@ -12,7 +12,7 @@ from bot.api import PREFIX as PREFIX
 from bot.api import audit, events, executions, incidents, policy, problems, runbooks, steps, tokens
 from bot.api.caller import House
 from bot.api.reference import page
-from bot.page.door import HEADERS
+from bot.serving.headers import HEADERS
 from engine.runtime import Runtime
 
 _ABOUT = """\

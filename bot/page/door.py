@@ -21,6 +21,7 @@ from bot.page.picture import path_of
 from bot.page.runs import runs
 from bot.page.states import SIGNS
 from bot.page.story import story
+from bot.serving.headers import HEADERS
 from bot.serving.streams import EventStream
 from engine.access.policy import Action, Actor, authorise
 from engine.errors import EngineError, NotAllowed, NotAuthenticated, NotFound
@@ -29,17 +30,6 @@ from engine.text.visible_characters import visible
 from storage.records import ExecutionRecord
 
 COOKIE = "runbook_page"
-HEADERS: Mapping[str, str] = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "cache-control": "no-store",
-}
 _HERE = Path(__file__).parent
 _PAGES = Environment(
     loader=FileSystemLoader(_HERE / "templates"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,19 @@ def test_the_rooms_of_slack_look_one_way() -> None:
     shared = [path for path in (ROOT / "bot/slack").glob("*.py") for module in imports(path)
               if within(module, *(f"bot.slack.{room}" for room in DESKS if room != "views"))]  # fmt: skip
     assert shared == []
+
+
+def test_the_doors_go_round_in_no_circle() -> None:
+    """The pages are built upon the API, the API upon none of them."""
+    assert offences("bot/api", "bot.page", "bot.cli", "bot.slack") == []
+
+
+@pytest.mark.parametrize("where", ["bot/simulator/page", "bot/page/static"])
+def test_the_scripts_of_a_page_go_round_in_no_circle(where: str) -> None:
+    """Each can be read before those that import it."""
+    scripts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / where).glob("*.js")}
+    needs = {name: set(re.findall(r'from "\./([\w.]+)"', text)) for name, text in scripts.items()}
+    assert list(TopologicalSorter(needs).static_order())
 
 
 def test_there_is_something_to_look_at() -> None:

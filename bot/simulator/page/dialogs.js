@@ -1,26 +1,9 @@
-// Modals and confirmation dialogs. The browser's own <dialog> keeps the focus inside and closes on Escape.
+// Modals. The browser's own <dialog> keeps the focus inside and closes on Escape.
 
 import { byId, h, notify, post } from "./dom.js";
 import { field } from "./elements.js";
 import { renderBlocks } from "./blocks.js";
-import { plain, textObject } from "./mrkdwn.js";
-
-/** Asks first, as a confirm object says. Resolves to whether the person went ahead. */
-export function confirmFirst(confirm) {
-  const dialog = byId("confirm");
-  return new Promise((resolve) => {
-    const style = confirm.style === "danger" ? "danger" : "primary";
-    const answer = (value) => h("button", { class: `button ${value === "yes" ? style : ""}`, value, type: "submit" },
-      plain((value === "yes" ? confirm.confirm : confirm.deny).text));
-    dialog.replaceChildren(h("form", { method: "dialog" },
-      h("h2", { id: "confirm-title" }, plain(confirm.title.text)),
-      h("div", { class: "text" }, textObject(confirm.text)),
-      h("div", { class: "dialog-actions" }, answer("no"), answer("yes"))));
-    dialog.returnValue = "no";
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-    dialog.showModal();
-  });
-}
+import { plain } from "./mrkdwn.js";
 
 let shown = null;
 

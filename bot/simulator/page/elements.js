@@ -1,7 +1,7 @@
 // Buttons, menus, pickers and inputs. `control` is for elements that act at once, `field` for those a form collects.
 
 import { directory, h, post } from "./dom.js";
-import { confirmFirst } from "./dialogs.js";
+import { confirmFirst } from "./confirm.js";
 import { plain, textObject } from "./mrkdwn.js";
 
 /** Whether Slack shows this element to the person. */
