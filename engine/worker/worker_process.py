@@ -83,6 +83,8 @@ class Worker:
             return "its lease was taken away"
         if self._dramatiq is not None and not all(each.is_alive() for each in self._dramatiq.consumers.values()):
             return "its Redis consumer has died"
+        if not self._stop.is_set():
+            return next((f"its {each.name} thread has died" for each in self._threads if not each.is_alive()), None)
         return None
 
     def stop(self) -> None:

@@ -334,6 +334,22 @@ def test_a_consumer_that_died_is_noticed(house: House, server: Redis, at_work) -
     assert worker.failed() == "its Redis consumer has died"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(("name", "part"), [("watch", "runner"), ("heartbeat", "_heartbeat"), ("sweeper", "_sweeper")])
+def test_a_thread_that_died_is_noticed(house: House, at_work, name: str, part: str) -> None:
+    """A process that has lost one of its own threads would keep its lease and never finish: it begins anew."""
+    worker = at_work(None)
+    assert worker.failed() is None
+    within = {"watch": "abandon_cancelled", "heartbeat": "renew", "sweeper": "sweep"}[name]
+
+    def end(*_given: object, **_named: object) -> None:
+        raise SystemExit
+
+    setattr(getattr(worker, part), within, end)
+    wait_for(worker.failed)
+    assert worker.failed() == f"its {name} thread has died"
+
+
 def test_a_lost_lease_is_noticed(house: House, at_work) -> None:
     """The process has to begin anew."""
     worker = at_work(None)
