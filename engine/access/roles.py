@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from engine.access import choosers
 from engine.runtime import Runtime
 from storage import database, people
 from storage.records import Json
@@ -142,12 +143,16 @@ def is_approver(rt: Runtime, user_id: str, roles: Roles, approvers: Json, team: 
 
 
 def unmet(rt: Runtime, approvers: Json, people_: Iterable[str], team: str | None) -> list[str]:
-    """Which of a gate's minima these people do not meet yet, in words: "1 of group db-owners"."""
+    """Which of a gate's minima these people do not meet yet, in words: "1 of group db-owners".
+
+    One person counts once, under however many accounts.
+    """
     voters = [(Members(rt, each), roles_of(rt, each)) for each in people_]
     missing = []
     for minimum in approvers.get("minima", ()):
         kind, name = _criterion(minimum)
-        met = sum(_fits(named, roles, kind, name, team) for named, roles in voters)
+        fitting = [named.user_id for named, roles in voters if _fits(named, roles, kind, name, team)]
+        met = len(choosers.persons(rt, fitting))
         if met < minimum["count"]:
             missing.append(f"{minimum['count'] - met} of {_in_words(kind, name, team)}")
     return missing

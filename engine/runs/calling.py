@@ -111,6 +111,6 @@ def _stuck(rt: Runtime, execution: ExecutionRecord, gate: GateView, groups: Coll
     if not gate.approval.approvers.get("minima"):
         return ""
     approved = [vote.person for vote in gate.votes if vote.decision is Decision.APPROVE]
-    could = [*approved, *approvals.deciders(rt, gate, _COUNTED)]
+    could = [*approved, *approvals.deciders(rt, gate, _COUNTED, accounts=True)]
     lacking = roles.unmet(rt, gate.approval.approvers, could, execution.team)
     return f"nobody who can still decide makes up for {', '.join(lacking)}" if lacking else ""

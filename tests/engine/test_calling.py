@@ -6,8 +6,11 @@ from typing import Any
 
 from house import ALICE, BOB, CAROL, DAVE, House, gate
 
+from engine.access import people
+from engine.access.policy import Actor
 from engine.runs import approvals, executions
-from engine.runs.calling import Calling, calling
+from engine.runs.calling import Calling, calling, foreseen
+from storage.records import PersonRecord
 from storage.states import Decision
 
 PLATFORM = {"roles": ["platform_admin"]}
@@ -22,6 +25,13 @@ def opened(house: House, step: dict[str, Any]) -> str:
 def called(house: House, run: str) -> Calling:
     view = executions.view(house.rt, run)
     return calling(house.rt, view, view.gates[-1])
+
+
+def one_person(house: House, *accounts: Actor) -> None:
+    """Let these accounts have one e-mail address."""
+    for each in accounts:
+        known = PersonRecord(each.user_id, each.user_id, "al@example.com", "member", None, people.now())
+        people.remember(house.rt, known)
 
 
 def test_those_who_can_still_decide_are_called(house: House) -> None:
@@ -55,3 +65,24 @@ def test_nothing_is_said_of_people_whom_slack_has_not_told_of(house: House) -> N
     assert called(house, run).people == ()
     assert called(house, run).stuck == ""
     assert called(house, alone).stuck == "1 more approval needed, and nobody can still decide"
+
+
+def test_two_accounts_of_one_person_count_once(house: House) -> None:
+    """Who has voted is not called under another account, and a gate for two of them is told of as one."""
+    one_person(house, ALICE, DAVE)
+    run = opened(house, gate("ask", min_approvals=2))
+    assert called(house, run).people == (ALICE.user_id,)
+    assert called(house, run).stuck == "2 more approvals needed, and only one person can still decide"
+    assert foreseen(house.rt, house.execution(run))
+    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    assert (called(house, run).people, bool(called(house, run).stuck)) == ((), True)
+
+
+def test_a_minimum_is_made_up_for_by_people_not_by_accounts(house: House) -> None:
+    """Either account of one person may fill it, and both together fill it once."""
+    one_person(house, ALICE, DAVE)
+    named = {"users": [ALICE.user_id, DAVE.user_id]}
+    run = opened(house, gate("ask", approvers={**named, "minima": [{"user": DAVE.user_id, "count": 1}]}))
+    assert called(house, run).stuck == ""
+    run = opened(house, gate("ask", approvers={**named, "minima": [{"role": "platform_admin", "count": 2}]}))
+    assert "nobody who can still decide makes up for 1 of platform admins" in called(house, run).stuck
