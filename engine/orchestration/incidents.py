@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from engine.access import channels
-from engine.access.policy import SYSTEM, Action, Actor, acting, authorise
+from engine.access.policy import SYSTEM, Action, Actor, acting, as_of_now, authorise, verdict
 from engine.catalog import notices
 from engine.definition.parameters import coerce
 from engine.definition.references import FACTS
@@ -98,6 +98,12 @@ def recognise(rt: Runtime, channel: str, name: str = "", topic: str = "") -> Inc
     title, severity = groups.pop("title", "") or topic or name, groups.pop("severity", "")
     fields = {key: value for key, value in groups.items() if key not in RESERVED}
     return _add(rt, SYSTEM, channel, name, title, severity, fields)
+
+
+def recognised_by(rt: Runtime, actor: Actor, channel: str, name: str = "", topic: str = "") -> IncidentRecord | None:
+    """The channel's open incident; as `recognise` for somebody who may open one, who only looks opens none."""
+    may = verdict(rt, as_of_now(rt, actor), Action.INCIDENT).allowed
+    return recognise(rt, channel, name, topic) if may else current(rt, channel)
 
 
 def _told(rt: Runtime, name: str, topic: str) -> dict[str, str] | None:
