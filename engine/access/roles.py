@@ -97,6 +97,13 @@ def approver_ids(rt: Runtime, approvers: Json, team: str | None) -> tuple[str, .
     return tuple(dict.fromkeys(found))
 
 
+def group_ids(rt: Runtime, groups: Iterable[str]) -> tuple[str, ...]:
+    """These groups by their ids, those that are named by a known handle too: only an id can be rung."""
+    with database.reading():
+        known = {each.handle: each.group_id for each in people.groups(rt.workspace_id)}
+    return tuple(dict.fromkeys(known.get(each, each) for each in groups))
+
+
 def candidates(rt: Runtime, approvers: Json) -> list[str]:
     """User ids of all who might be among a gate's approvers, those named one by one first."""
     with database.reading():

@@ -48,7 +48,7 @@ def calling(rt: Runtime, view: ExecutionView, gate: GateView) -> Calling:
     able = approvals.deciders(rt, gate, max(NAMED + 1, min(_COUNTED, gate.missing)))
     with database.reading():
         near = roles.approver_ids(rt, asked.approvers, team)
-        groups = tuple(filter(_is_group, near))
+        groups = roles.group_ids(rt, filter(_is_group, near))
         stuck = _stuck(rt, view.execution, gate, groups, len(able))
     return Calling(tuple(able[:NAMED]), len(able) > NAMED, groups, how(rt, view, gate), stuck)
 

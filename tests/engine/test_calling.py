@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from house import ALICE, BOB, CAROL, DAVE, House, gate
+from house import ALICE, BOB, CAROL, DAVE, GROUPS, House, gate
 
+from bot.slack.views.gate import call_words
 from engine.access import people
 from engine.access.policy import Actor
 from engine.runs import approvals, executions
@@ -55,6 +56,17 @@ def test_a_gate_that_too_few_can_decide_says_so(house: House) -> None:
     assert "nobody who can still decide makes up for" in called(house, run).stuck
     approvers = {**PLATFORM, "users": [BOB.user_id], "minima": [{"user": BOB.user_id, "count": 1}]}
     assert called(house, opened(house, gate("ask", approvers=approvers))).stuck == ""
+
+
+def test_a_group_that_is_named_by_its_handle_is_called_by_its_id(house: House) -> None:
+    """More people are in it than are called by name; its handle would ring nobody."""
+    members = [f"U0SECUR0{number}" for number in range(7)]
+    house.know_groups({**GROUPS, "S0SECURE1": ("security", set(members))})
+    for each in members:
+        people.remember(house.rt, PersonRecord(each, each, None, "member", None, people.now()))
+    run = opened(house, gate("ask", approvers={"groups": ["security"]}))
+    assert (called(house, run).more, called(house, run).groups) == (True, ("S0SECURE1",))
+    assert call_words(called(house, run)) == "<!subteam^S0SECURE1>"
 
 
 def test_nothing_is_said_of_people_whom_slack_has_not_told_of(house: House) -> None:
