@@ -136,6 +136,11 @@ def recall_all(workspace_id: int, user_ids: Collection[str]) -> dict[str, Person
     return found
 
 
+def every_name(workspace_id: int) -> list[str]:
+    """What each known person is called."""
+    return [row[0] for row in tuples(Person.select(Person.name).where(Person.workspace_id == workspace_id))]
+
+
 def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:
     """Replace all that is known of groups."""
     UserGroup.delete().where(UserGroup.workspace_id == workspace_id).execute()

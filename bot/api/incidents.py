@@ -77,7 +77,8 @@ def tell_incident(caller: Asking, incident: Number) -> models.Story:
     """What happened in the incident's channel, for whoever comes late."""
     channel = incidents.seen(caller.rt, caller.actor, incident).channel
     told = catchup.catch_up(caller.rt, caller.actor, channel)
-    hidden = {run.id for run in told.runs if not _may_see(caller, run)}
+    every = [*told.runs, *(each.execution for each in (*told.open, *told.failures))]
+    hidden = {run.id for run in every if not _may_see(caller, run)}
     return models.Story.of(told, hidden)
 
 

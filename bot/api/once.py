@@ -33,18 +33,19 @@ async def once(
     """Do what was asked, unless this person's request with this key was done before: then answer the same.
 
     While somebody else does it, this waits for what they answer, and takes their place once they are dead. What was
-    answered before is told only to who may still do it, by this token too. Raises `Conflict` when the wait is too long.
+    answered before is told only to who may still do it, by this token too, and of it what they may see now. Raises
+    `Conflict` when the wait is too long.
     """
     assert caller.key is not None
     asked = Asked(action, shape, request.path_params, body)
     turn = idempotency.turn_of(caller.rt, caller.actor, caller.key)
-    told = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    digest, until = hashlib.sha256(told + body).hexdigest(), time.monotonic() + PATIENCE_S
+    line = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    digest, until = hashlib.sha256(line + body).hexdigest(), time.monotonic() + PATIENCE_S
     while True:
         found = await caller.house.changing(idempotency.begin, turn, digest)
         if found is not None and found.status is not None:
-            await caller.house.in_thread(replays.must_be_allowed, caller, asked, found.body)
-            return replays.again(found.body, found.status, found.headers)
+            told = await caller.house.in_thread(replays.as_told_now, caller, asked, found.body)
+            return replays.again(told, found.status, found.headers)
         if found is not None and found.holder == turn.holder:
             try:
                 return await _do(caller, turn, found, asked, request, act)

@@ -39,18 +39,29 @@ class Asked:
     body: bytes
 
 
-def must_be_allowed(caller: Caller, asked: Asked, answer: str) -> None:
-    """Raises as the operation would today: `NotFound` for what may not be seen, `NotAllowed` for what may not be done.
+def as_told_now(caller: Caller, asked: Asked, answer: str) -> str:
+    """The answer as the caller may see it today: without a run's incident where that is of a channel not theirs.
 
-    What it was done to stands in the address, or else in the body or in the `answer`.
+    Raises as the operation would: `NotFound` for what may not be seen, `NotAllowed` for what may not be done. What it
+    was done to stands in the address, or else in the body or in the `answer`.
     """
     wanted, told = _object(asked.body), _object(answer)
     run, action = asked.path.get("execution", ""), asked.action
     slug = asked.path.get("runbook") or wanted.get("runbook") or (told.get("id") if action is Action.EDIT else None)
     visibility.still(caller.rt, caller.actor, action, slug=str(slug or ""), run=run, step=asked.path.get("step", ""))
+    if asked.shape.model is models.Incident:
+        incidents.seen(caller.rt, caller.actor, int(told["id"]))
     begun = told.get("execution", told)
-    if isinstance(begun, dict) and str(begun.get("id", "")).startswith("R-"):
-        visibility.execution(caller.rt, caller.actor, begun["id"])
+    if not isinstance(begun, dict) or not str(begun.get("id", "")).startswith("R-"):
+        return answer
+    shown = visibility.execution(caller.rt, caller.actor, begun["id"])
+    if not begun.get("incident") or shown.incident is not None:
+        return answer
+    people = begun.pop("people", {})
+    begun["incident"] = None
+    rest = json.dumps(begun)
+    begun["people"] = {each: name for each, name in people.items() if each in rest}
+    return json.dumps(told, ensure_ascii=False)
 
 
 def again(body: str, status: int, headers: Mapping[str, str]) -> Response:
@@ -67,8 +78,7 @@ def of_done(caller: Caller, asked: Asked, thing: str) -> Response | None:
     shown, headers = _shown(caller, asked, kind, name)
     if shown is None:
         return None
-    body = named(caller.rt, shown).model_dump_json(by_alias=True)
-    must_be_allowed(caller, asked, body)
+    body = as_told_now(caller, asked, named(caller.rt, shown).model_dump_json(by_alias=True))
     return again(body, asked.shape.status, headers)
 
 

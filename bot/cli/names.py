@@ -14,7 +14,8 @@ _MENTION = re.compile(r"@?\b([UW][A-Z0-9]{2,20})\b", re.ASCII)
 
 
 class Names:
-    """Names by id, as an answer of the API has them in `people`. Of two people with one name the id is said too."""
+    """Names by id, as an answer of the API has them in `people`. Of two people with one name the id is said too; the
+    API has it in the name where the other is not in this answer."""
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
         known: Mapping[str, str] = answer.get("people") or {}

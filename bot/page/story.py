@@ -156,8 +156,7 @@ class Names:
         if user_id is None:
             return ""
         if user_id not in self._known:
-            found = people.recall(self._rt, user_id)
-            self._known[user_id] = found.name if found is not None else user_id
+            self._known[user_id] = people.names(self._rt, [user_id]).get(user_id, user_id)
         return self._known[user_id]
 
     def noted(self, text: str) -> str:

@@ -65,6 +65,19 @@ def must_be_in(rt: Runtime, actor: Actor, channel: str) -> None:
         raise ChannelNotAllowed(found.why)
 
 
+def must_be_in_that_of(rt: Runtime, actor: Actor, execution: ExecutionRecord) -> None:
+    """As `must_be_in` for the channel of a run, if it has one; who may not know of it is not told which it is."""
+    channel = _channel_of(execution.incident)
+    if not channel:
+        return
+    found = ruling(rt, actor, channel)
+    why = found.why if sees(rt, actor, channel) else found.why.replace(channel, f"the channel of {execution.id}")
+    if found.standing is Standing.UNKNOWN:
+        raise ChannelUnknown(why)
+    if not found.allowed:
+        raise ChannelNotAllowed(why)
+
+
 def still_there(rt: Runtime, actor: Actor, channel: str) -> Actor:
     """The actor as somebody who was seen in the channel a moment ago: `here`, unless Slack says that they are not."""
     gone = ruling(rt, actor, channel).standing is Standing.OUT

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from engine.access import standing
@@ -11,6 +14,8 @@ from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import approvals, database, people
 from storage.records import GroupRecord, PersonRecord
+
+_ID = re.compile(r"\([UW][A-Z0-9]{2,20}\)", re.ASCII)
 
 
 def remember(rt: Runtime, person: PersonRecord) -> None:
@@ -26,12 +31,22 @@ def recall(rt: Runtime, user_id: str) -> PersonRecord | None:
 
 
 def names(rt: Runtime, user_ids: Collection[str]) -> dict[str, str]:
-    """The names of those of these people who are known, by their ids."""
+    """The names of those of these people who are known, by their ids.
+
+    A name that two people of the workspace have, or that has an id in brackets already, is followed by its own id.
+    """
     if not user_ids:
         return {}
     with database.reading():
-        known = people.recall_all(rt.workspace_id, user_ids)
-    return {each.user_id: each.name for each in known.values() if each.name}
+        known = [each for each in people.recall_all(rt.workspace_id, user_ids).values() if each.name]
+        had = Counter(map(_as_read, people.every_name(rt.workspace_id))) if known else {}
+    shared = {each.user_id for each in known if had[_as_read(each.name)] > 1 or _ID.search(_as_read(each.name))}
+    return {each.user_id: f"{each.name} ({each.user_id})" if each.user_id in shared else each.name for each in known}
+
+
+def _as_read(name: str) -> str:
+    """A name without what people who read it hardly see: case, the width of its letters and of its gaps."""
+    return " ".join(unicodedata.normalize("NFKC", name).upper().split())
 
 
 def as_known(rt: Runtime, user_id: str) -> Actor:

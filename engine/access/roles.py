@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from engine.access import choosers
 from engine.runtime import Runtime
 from storage import database, people
 from storage.records import Json
@@ -96,6 +97,13 @@ def approver_ids(rt: Runtime, approvers: Json, team: str | None) -> tuple[str, .
     return tuple(dict.fromkeys(found))
 
 
+def group_ids(rt: Runtime, groups: Iterable[str]) -> tuple[str, ...]:
+    """These groups by their ids, those that are named by a known handle too: only an id can be rung."""
+    with database.reading():
+        known = {each.handle: each.group_id for each in people.groups(rt.workspace_id)}
+    return tuple(dict.fromkeys(known.get(each, each) for each in groups))
+
+
 def candidates(rt: Runtime, approvers: Json) -> list[str]:
     """User ids of all who might be among a gate's approvers, those named one by one first."""
     with database.reading():
@@ -142,12 +150,16 @@ def is_approver(rt: Runtime, user_id: str, roles: Roles, approvers: Json, team: 
 
 
 def unmet(rt: Runtime, approvers: Json, people_: Iterable[str], team: str | None) -> list[str]:
-    """Which of a gate's minima these people do not meet yet, in words: "1 of group db-owners"."""
+    """Which of a gate's minima these people do not meet yet, in words: "1 of group db-owners".
+
+    One person counts once, under however many accounts.
+    """
     voters = [(Members(rt, each), roles_of(rt, each)) for each in people_]
     missing = []
     for minimum in approvers.get("minima", ()):
         kind, name = _criterion(minimum)
-        met = sum(_fits(named, roles, kind, name, team) for named, roles in voters)
+        fitting = [named.user_id for named, roles in voters if _fits(named, roles, kind, name, team)]
+        met = len(choosers.persons(rt, fitting))
         if met < minimum["count"]:
             missing.append(f"{minimum['count'] - met} of {_in_words(kind, name, team)}")
     return missing

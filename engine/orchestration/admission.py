@@ -31,8 +31,9 @@ _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 class Wanted:
     """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now.
 
-    With `prefill` those that were not given are taken from the incident where the runbook says so. `chosen_by` are
-    people who chose them beside the one who asks, `were` the parameters of the run that this one replays.
+    With `prefill` those that were not given are taken from the incident where the runbook says so, and whoever set such
+    a fact has chosen its value. `chosen_by` are people who chose them beside the one who asks, `were` the parameters of
+    the run that this one replays.
     """
 
     slug: str
@@ -68,7 +69,9 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     reason = wanted.reason.strip()
     if definition.risk == "high" and not reason:
         raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
-    return Checked(replace(wanted, parameters=values, reason=reason), version, definition)
+    chose = incidents.who_set(rt, definition.parameters, wanted.incident, values) if wanted.prefill else []
+    wanted = replace(wanted, parameters=values, reason=reason, chosen_by=(*wanted.chosen_by, *chose))
+    return Checked(wanted, version, definition)
 
 
 def complete(runbook: Runbook, given: dict[str, Any], about: dict[str, Any] | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from engine.access import channels
-from engine.access.policy import SYSTEM, Action, Actor, acting, authorise
+from engine.access.policy import SYSTEM, Action, Actor, acting, as_of_now, authorise, verdict
 from engine.catalog import notices
 from engine.definition.parameters import coerce
 from engine.definition.references import FACTS
@@ -21,7 +21,7 @@ from engine.runtime import Runtime
 from engine.text.regex import found_in
 from engine.text.storable import clean_text
 from storage import audit, database, executions, incidents
-from storage.records import ExecutionRecord, IncidentRecord, Json
+from storage.records import AuditRecord, ExecutionRecord, IncidentRecord, Json
 from storage.states import Severity
 
 RESERVED = frozenset({*FACTS["incident"], "case", "permalink"})
@@ -31,6 +31,7 @@ MOST_FIELDS, LONGEST = 50, 1_000
 MOST_LOOKED_AT = 500
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _OPEN_RUNS = 50
+_MOST_DEEDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,12 @@ def recognise(rt: Runtime, channel: str, name: str = "", topic: str = "") -> Inc
     title, severity = groups.pop("title", "") or topic or name, groups.pop("severity", "")
     fields = {key: value for key, value in groups.items() if key not in RESERVED}
     return _add(rt, SYSTEM, channel, name, title, severity, fields)
+
+
+def recognised_by(rt: Runtime, actor: Actor, channel: str, name: str = "", topic: str = "") -> IncidentRecord | None:
+    """The channel's open incident; as `recognise` for somebody who may open one, who only looks opens none."""
+    may = verdict(rt, as_of_now(rt, actor), Action.INCIDENT).allowed
+    return recognise(rt, channel, name, topic) if may else current(rt, channel)
 
 
 def _told(rt: Runtime, name: str, topic: str) -> dict[str, str] | None:
@@ -222,6 +229,29 @@ def prefill(schema: Mapping[str, Json], about: Mapping[str, Json]) -> dict[str, 
     wanted = {name: about.get(source.removeprefix("incident.")) for name, source in named.items() if source}
     texts = {name: value for name, value in wanted.items() if isinstance(value, str) and value}
     return coerce(dict(schema), texts)
+
+
+def who_set(rt: Runtime, schema: Mapping[str, Json], about: Mapping[str, Json], values: Json) -> list[str]:
+    """Those who set the facts `about` the incident that these parameters' values are, where `x-prefill` names one.
+
+    The audit says who: each fact is written to it as it is set, whatever became of it since.
+    """
+    rules = schema.get("properties", {})
+    same = [name for name, value in prefill(schema, about).items() if values.get(name) == value]
+    taken = {str(rules[name]["x-prefill"]).removeprefix("incident.") for name in same}
+    found = latest(rt, str(about.get("channel") or "")) if taken else None
+    numbers = {about.get("case"), found.id if found is not None else None} if taken else set()
+    with database.reading():
+        rows = audit.of_things(rt.workspace_id, [f"incident:{each}" for each in numbers if each], _MOST_DEEDS)
+    people = [row.actor for row in reversed(rows) if any(_said(row, each) == _text(str(about[each])) for each in taken)]
+    return [each for each in dict.fromkeys(people) if each != SYSTEM.user_id]
+
+
+def _said(row: AuditRecord, fact: str) -> str | None:
+    """The value that a row of the audit says was given to a fact of an incident, None where it says none."""
+    detail = row.detail if isinstance(row.detail, dict) else {}
+    told = detail if fact in ("title", "severity") else detail.get("fields") or {}
+    return _text(str(told[fact])) if fact in told else None
 
 
 def _the_open(rt: Runtime, channel: str) -> IncidentRecord:

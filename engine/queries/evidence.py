@@ -112,7 +112,7 @@ def _of_run(run: ExecutionRecord) -> dict[str, Json]:
     assert version is not None
     tries = attempts.of_execution(run.id)
     return {
-        "run": asdict(run),
+        "run": {key: value for key, value in asdict(run).items() if key != "same_as"},  # by it a channel can be guessed
         "runbook": {**asdict(version), "name": catalog.definition_of(version.id).name},
         "steps": [
             {**asdict(step), "tries": [asdict(each) for each in tries.get(step.id, ())]}

@@ -161,23 +161,27 @@ def waiting_for(rt: Runtime, actor: Actor, limit: int) -> list[Waiting]:
     return found
 
 
-def deciders(rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str] = ()) -> list[str]:
+def deciders(
+    rt: Runtime, gate: GateView, limit: int, *, beside: Collection[str] = (), accounts: bool = False
+) -> list[str]:
     """User ids of at most `limit` people who may vote on an open gate and have not, those named one by one first.
 
-    Those in `beside` are left out.
+    Those in `beside` are left out, under whichever account. Of several accounts of one person the first is named, with
+    `accounts` each of them.
     """
     execution = find(rt, gate.approval.execution_id)
-    voted = {vote.person for vote in gate.votes}
     found: list[str] = []
     with database.reading(), people.asked_once():
+        done = set(choosers.same_people(rt, {*(vote.person for vote in gate.votes), *beside}))
         asked = list(candidates(rt, gate.approval.approvers))
         known = people.recall_all(rt.workspace_id, asked)
         for user in asked:
-            if user in voted or user in beside:
+            if user in done:
                 continue
             actor = Actor(user, standing=judged(rt, known.get(user)))
             if verdict(rt, actor, Action.VOTE, Gate(gate.approval, execution)).allowed:
                 found.append(user)
+                done |= set() if accounts else choosers.same_people(rt, [user])
                 if len(found) == limit:
                     break
     return found

@@ -48,7 +48,7 @@ def calling(rt: Runtime, view: ExecutionView, gate: GateView) -> Calling:
     able = approvals.deciders(rt, gate, max(NAMED + 1, min(_COUNTED, gate.missing)))
     with database.reading():
         near = roles.approver_ids(rt, asked.approvers, team)
-        groups = tuple(filter(_is_group, near))
+        groups = roles.group_ids(rt, filter(_is_group, near))
         stuck = _stuck(rt, view.execution, gate, groups, len(able))
     return Calling(tuple(able[:NAMED]), len(able) > NAMED, groups, how(rt, view, gate), stuck)
 
@@ -111,6 +111,6 @@ def _stuck(rt: Runtime, execution: ExecutionRecord, gate: GateView, groups: Coll
     if not gate.approval.approvers.get("minima"):
         return ""
     approved = [vote.person for vote in gate.votes if vote.decision is Decision.APPROVE]
-    could = [*approved, *approvals.deciders(rt, gate, _COUNTED)]
+    could = [*approved, *approvals.deciders(rt, gate, _COUNTED, accounts=True)]
     lacking = roles.unmet(rt, gate.approval.approvers, could, execution.team)
     return f"nobody who can still decide makes up for {', '.join(lacking)}" if lacking else ""

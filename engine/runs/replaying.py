@@ -43,8 +43,7 @@ def replay(
         raise Conflict(f"{old.id} has not ended: it is {old.status}.")
     if start_from and not reason.strip():
         raise ReasonRequired('Starting in the middle needs a reason: reason="…".')
-    if old.incident and old.incident.get("channel"):
-        channels.must_be_in(rt, actor, str(old.incident["channel"]))
+    channels.must_be_in_that_of(rt, actor, old)
     wanted = Wanted(
         old.slug, old.parameters, trigger=f"replay:{old.id}", number=None if latest else old.number,
         reason=reason or old.reason, incident=old.incident or {}, replay_of=old.id, prefill=False,

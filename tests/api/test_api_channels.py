@@ -97,3 +97,38 @@ def test_a_run_stays_visible_without_its_incident(api: Api) -> None:
     api.house.run(run["id"])
     refused(api.post(f"{at}/replay", DAVE, {}), 403, "channel_not_allowed")
     assert api.post(f"{at}/replay", ALICE, {}).status_code == 202
+
+
+def test_a_refusal_does_not_say_which_private_channel_it_was(api: Api) -> None:
+    """Who may replay the run and is not in its channel is told that it is one, and no id."""
+    run = start(api, CAROL, PRIVATE).json()["execution"]["id"]
+    api.house.run(run)
+    problem = refused(api.post(f"/executions/{run}/replay", DAVE, {}), 403, "channel_not_allowed")
+    assert PRIVATE not in str(problem)
+
+
+def test_a_run_that_is_asked_for_again_is_told_without_an_incident_that_is_theirs_no_more(api: Api) -> None:
+    """The answer that is kept for an idempotency key says what may be seen now; nothing is started anew."""
+    body = {"parameters": {"service": "api"}, "incident": {"channel": PRIVATE}}
+    keyed = {"Idempotency-Key": "k1"}
+    first = api.post("/runbooks/drain/execute", CAROL, body, **keyed)
+    same = api.post("/runbooks/drain/execute", CAROL, body, **keyed)
+    assert same.json() == first.json()
+    assert "mallory" in same.text
+    api.house.rooms.members[PRIVATE] = set()
+    again = api.post("/runbooks/drain/execute", CAROL, body, **keyed)
+    assert again.status_code == 202
+    assert again.json()["execution"] == {**first.json()["execution"], "incident": None}
+    assert not any(word in again.text for word in SECRET)
+
+
+def test_an_incident_that_is_opened_again_is_told_to_who_is_in_its_channel_still(api: Api) -> None:
+    api.house.rooms.members["C0SECRET2"] = {CAROL.user_id}
+    body, keyed = {"channel": "C0SECRET2", "title": "Takeover"}, {"Idempotency-Key": "k1"}
+    first = api.post("/incidents", CAROL, body, **keyed)
+    assert api.post("/incidents", CAROL, body, **keyed).json() == first.json()
+    closing = f"/incidents/{first.json()['id']}/close"
+    assert api.post(closing, CAROL, {"reason": "Sold"}, **{"Idempotency-Key": "k2"}).status_code == 200
+    api.house.rooms.members["C0SECRET2"] = set()
+    refused(api.post("/incidents", CAROL, body, **keyed), 404, "not_found")
+    refused(api.post(closing, CAROL, {"reason": "Sold"}, **{"Idempotency-Key": "k2"}), 404, "not_found")

@@ -128,6 +128,29 @@ def test_two_people_with_one_name_are_told_apart() -> None:
     assert Names({})("U0ALICE01") == "U0ALICE01"
 
 
+def test_who_calls_himself_like_somebody_else_is_told_from_them(api: Api, target: Target) -> None:
+    """Though the other is in none of these answers, and whatever is put into the name."""
+    api.house.publish(runbook("held", gate("ok"), http("a", target.url("/a"))))
+    run = api.house.start("held", BOB)
+    api.house.run(run)
+    for called in (
+        "Alice Ames",
+        "alice\u2003 Ames",
+        "Ａlice Ames",
+        f"Alice ({ALICE.user_id})",
+        f"Al （{ALICE.user_id}）",
+    ):
+        for who, name in ((ALICE, "Alice Ames"), (BOB, called)):
+            people.remember(api.house.rt, PersonRecord(who.user_id, name, None, "member", None, people.now()))
+        shown = [
+            show.runs_lines(api.get("/executions", CAROL)["items"]),
+            show.log_lines(api.get(f"/executions/{run}/logs", CAROL)),
+            [each.text for each in story.story(api.house.rt, run).happenings],
+        ]
+        for lines in shown:
+            assert f"({BOB.user_id})" in "\n".join(lines), called
+
+
 def test_the_page_names_who_had_a_step_skipped(api: Api, target: Target) -> None:
     """Among what happened too."""
     introduce(api)

@@ -10,7 +10,7 @@ from local_server import answer as served
 
 from engine.access import people, tokens
 from engine.access.policy import Actor
-from engine.queries import evidence
+from engine.queries import catchup, evidence
 from storage import database
 from storage.records import PersonRecord
 from storage.tables import Answer
@@ -338,6 +338,30 @@ def test_an_incident_is_opened_told_and_closed(api: Api) -> None:
     assert api.get("/incidents", CAROL, open="true") == []
     assert [each["id"] for each in api.get("/incidents", CAROL)] == [made.json()["id"]]
     refused(api.post("/incidents", OSCAR, {"channel": "C0INC0002"}), 403, "not_allowed")
+
+
+def test_a_story_does_not_tell_of_an_old_open_run_of_another_team(api: Api) -> None:
+    """It explains runs beside its newest ones; those of other teams stay hidden there too."""
+    named = {"type": "object", "properties": {"what": {"type": "string"}}}
+    wait = {"id": "wait", "type": "wait", "with": {"key": "deploy-{{ params.what }}", "from": ["ci"]}}
+    say = {"id": "say", "type": "message", "with": {"text": "x"}}
+    api.house.publish(runbook("payroll", wait, parameters=named), runbook("ping", say, team=None, parameters=named))
+    about = {"incident": {"channel": "C0INC0001"}}
+    number = api.post("/incidents", CAROL, {"channel": "C0INC0001", "title": "slow"}).json()["id"]
+
+    def begun(who: Actor, slug: str, what: str) -> str:
+        api.house.clock.tick(10)
+        answer = api.post("/executions", who, {"runbook": slug, "parameters": {"what": what}, **about})
+        api.house.run(answer.json()["execution"]["id"])
+        return str(answer.json()["execution"]["id"])
+
+    run = begun(CAROL, "payroll", "salaries")
+    for each in range(catchup.MOST_RUNS):
+        begun(ALICE, "ping", str(each))
+    assert api.ask("GET", f"/executions/{run}", OSCAR).status_code == 404
+    story = f"/incidents/{number}/story"
+    assert [each["execution"] for each in api.get(story, CAROL)["open"]] == [run]
+    assert run not in api.ask("GET", story, OSCAR).text
 
 
 def test_the_policy_is_asked(api: Api) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from house import ALICE, BOB, CAROL, DAVE, House, gate
+from house import ALICE, BOB, CAROL, DAVE, GROUPS, House, gate
 
+from bot.slack.views.gate import call_words
+from engine.access import people
+from engine.access.policy import Actor
 from engine.runs import approvals, executions
-from engine.runs.calling import Calling, calling
+from engine.runs.calling import Calling, calling, foreseen
+from storage.records import PersonRecord
 from storage.states import Decision
 
 PLATFORM = {"roles": ["platform_admin"]}
@@ -22,6 +26,13 @@ def opened(house: House, step: dict[str, Any]) -> str:
 def called(house: House, run: str) -> Calling:
     view = executions.view(house.rt, run)
     return calling(house.rt, view, view.gates[-1])
+
+
+def one_person(house: House, *accounts: Actor) -> None:
+    """Let these accounts have one e-mail address."""
+    for each in accounts:
+        known = PersonRecord(each.user_id, each.user_id, "al@example.com", "member", None, people.now())
+        people.remember(house.rt, known)
 
 
 def test_those_who_can_still_decide_are_called(house: House) -> None:
@@ -47,6 +58,17 @@ def test_a_gate_that_too_few_can_decide_says_so(house: House) -> None:
     assert called(house, opened(house, gate("ask", approvers=approvers))).stuck == ""
 
 
+def test_a_group_that_is_named_by_its_handle_is_called_by_its_id(house: House) -> None:
+    """More people are in it than are called by name; its handle would ring nobody."""
+    members = [f"U0SECUR0{number}" for number in range(7)]
+    house.know_groups({**GROUPS, "S0SECURE1": ("security", set(members))})
+    for each in members:
+        people.remember(house.rt, PersonRecord(each, each, None, "member", None, people.now()))
+    run = opened(house, gate("ask", approvers={"groups": ["security"]}))
+    assert (called(house, run).more, called(house, run).groups) == (True, ("S0SECURE1",))
+    assert call_words(called(house, run)) == "<!subteam^S0SECURE1>"
+
+
 def test_nothing_is_said_of_people_whom_slack_has_not_told_of(house: House) -> None:
     """They may be members: then there are enough of them. Nobody who would be barred all the same matters."""
     run = opened(house, gate("ask", min_approvals=2))
@@ -55,3 +77,24 @@ def test_nothing_is_said_of_people_whom_slack_has_not_told_of(house: House) -> N
     assert called(house, run).people == ()
     assert called(house, run).stuck == ""
     assert called(house, alone).stuck == "1 more approval needed, and nobody can still decide"
+
+
+def test_two_accounts_of_one_person_count_once(house: House) -> None:
+    """Who has voted is not called under another account, and a gate for two of them is told of as one."""
+    one_person(house, ALICE, DAVE)
+    run = opened(house, gate("ask", min_approvals=2))
+    assert called(house, run).people == (ALICE.user_id,)
+    assert called(house, run).stuck == "2 more approvals needed, and only one person can still decide"
+    assert foreseen(house.rt, house.execution(run))
+    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    assert (called(house, run).people, bool(called(house, run).stuck)) == ((), True)
+
+
+def test_a_minimum_is_made_up_for_by_people_not_by_accounts(house: House) -> None:
+    """Either account of one person may fill it, and both together fill it once."""
+    one_person(house, ALICE, DAVE)
+    named = {"users": [ALICE.user_id, DAVE.user_id]}
+    run = opened(house, gate("ask", approvers={**named, "minima": [{"user": DAVE.user_id, "count": 1}]}))
+    assert called(house, run).stuck == ""
+    run = opened(house, gate("ask", approvers={**named, "minima": [{"role": "platform_admin", "count": 2}]}))
+    assert "nobody who can still decide makes up for 1 of platform admins" in called(house, run).stuck

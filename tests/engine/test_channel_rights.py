@@ -110,8 +110,13 @@ def test_without_slack_only_runs_without_a_channel_start(house: House) -> None:
 def test_a_replay_needs_its_requester_in_the_channel_too(house: House) -> None:
     run = start(house, CAROL, PRIVATE)
     house.run(run.id)
-    with pytest.raises(ChannelNotAllowed, match=PRIVATE):
+    with pytest.raises(ChannelNotAllowed, match=f"U0BOB0001 is not in the channel of {run.id}") as refused:
         replaying.replay(house.rt, BOB, run.id)
+    assert PRIVATE not in str(refused.value)
+    house.rooms.away = AWAY
+    with pytest.raises(ChannelUnknown, match=f"who is in the channel of {run.id}"):
+        replaying.replay(house.rt, BOB, run.id)
+    house.rooms.away = None
     assert replaying.replay(house.rt, ALICE, run.id).incident["channel"] == PRIVATE
 
 
@@ -157,6 +162,15 @@ def test_what_an_evidence_file_leaves_out_is_marked(house: House) -> None:
         assert evidence.check(found) == []
         started = next(row for row in found["audit"]["rows"] if row["action"] == "execution.start")
         assert started.get("masked", False) is masked
+
+
+def test_an_evidence_file_confirms_no_channel_that_somebody_guesses(house: House) -> None:
+    """The digest by which the same run is found is made of little else that is not known, and is left out."""
+    run = start(house, CAROL, PRIVATE)
+    found = evidence.bundle(house.rt, BOB, run.id)["run"]
+    assert found["incident"] is None
+    assert run.same_as
+    assert run.same_as not in str(found)
 
 
 # Messages

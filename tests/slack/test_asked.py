@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,8 @@ from engine.runs import executions
 
 PAYMENTS = "C0PAYMENTS"
 """A channel without a platform admin in it."""
+SECRET = "C0SECRET1"
+"""A private channel with Carol and Alice in it."""
 GATE = "{id: ok, type: approval, with: {min_approvals: MIN, approvers: {roles: [platform_admin]}, message: Go?}}"
 BOOKS = {
     "guarded": f"""
@@ -361,3 +364,15 @@ def test_a_long_gate_is_opened_before_it_is_decided(bot: Stage) -> None:
     assert "DROP me" in "\n".join(texts(window["blocks"]))
     bot.post("click", user=DAVE, view_id=window["id"], action_id="gate.approve")
     wait_for(lambda: executions.view(bot.rt, run).gates[0].votes)
+
+
+def test_who_is_not_in_a_private_channel_gets_no_link_into_it(bot: Stage) -> None:
+    """They are asked by direct message all the same, at a gate and with an offer, and told what to type there."""
+    told = bot.say("run guarded force=yes reason=private", CAROL, SECRET)
+    run = "R-" + told.split("R-")[1][:6]
+    bot.say(f"handover {run} <@{BOB}>", CAROL, SECRET)
+    for who in (DAVE, BOB):
+        here = f"D{who[1:]}"
+        (call,) = wait_for(lambda here=here, who=who: [each for each in bot.messages(who, here) if run in shown(each)])
+        assert SECRET not in json.dumps(call)
+        assert "Type `/runbook " in shown(call)

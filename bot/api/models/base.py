@@ -49,7 +49,8 @@ class Named(BaseModel):
     """What names people: their ids stand where they are, and beside them what they are called."""
 
     people: dict[str, str] = Field(
-        default_factory=dict, description="Names of the people in it by their ids, where known."
+        default_factory=dict,
+        description="Names of the people in it by their ids, where known; one that two people have with its id.",
     )
 
 

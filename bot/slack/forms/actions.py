@@ -140,7 +140,7 @@ def _open_form(desk: Desk, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
     actor = desk.directory.identify(reply.place.user)
     version, runbook = executions.prepare(desk.rt, actor, ref.slug, ref.number)
-    name = running.must_be_heard(desk, reply.place)
+    name = running.must_be_heard(desk, actor, reply.place)
     metadata = RunForm(version.slug, version.number, reply.place.channel, name)
     filled = running.prefilled(desk, runbook, reply.place.channel)
     running.open_form(desk, reply.place, runbook, metadata, filled, "", {})

@@ -108,7 +108,7 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
         actor = desk.directory.identify(user)
         actor = channels.still_there(desk.rt, actor, ref.channel) if ref.channel else actor
         desk.directory.refresh_groups()
-        name = running.must_be_heard(desk, place)
+        name = running.must_be_heard(desk, actor, place)
         about = replace(ref, channel=channel, channel_name=ref.channel_name or name)
         reply.privately(running.started(desk, running.start(desk, actor, about, values, reason), channel))
 

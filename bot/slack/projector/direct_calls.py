@@ -20,6 +20,7 @@ from bot.slack.views.parts import Message
 from bot.slack.views.reminder import reminded_directly, unheard
 from bot.slack.views.text import is_person
 from engine.access import channels
+from engine.access.policy import Actor
 from engine.conversations import Unasked
 from engine.queries import projection
 from engine.runs.executions import ExecutionView, GateView
@@ -55,7 +56,7 @@ class Callers:
         """Tell those who can answer and are not in `channel`, each once. Raises NotNow, and OSError as networks do."""
         inside = self._members(channel) if question.calls else None
         if inside is not None:
-            self._call(view, question, inside, lambda: self._permalink(channel, ts))
+            self._call(view, question, inside, lambda user: self._link(user, channel, ts))
 
     def unheard(self, view: ExecutionView, channel: str, reason: str) -> None:
         """Tell whom it concerns of a run that its channel does not show: who answers for it, and every open gate's
@@ -70,17 +71,17 @@ class Callers:
             if gate.approval.status is ApprovalStatus.PENDING:
                 question = questions.of_gate(self._rt, view, gate)
                 if question.how != "none":
-                    self._call(view, question, set(), lambda: "")
+                    self._call(view, question, set(), lambda _: "")
         self.settle(view)
 
-    def _call(self, view: ExecutionView, question: Question, inside: set[str], link: Callable[[], str]) -> None:
+    def _call(self, view: ExecutionView, question: Question, inside: set[str], link: Callable[[str], str]) -> None:
         posts = projection.posts(self._rt, view.execution.id)
         called = {user for post in posts if (user := _called(post, question.key))}
         if len(called) >= MOST:
             return
         self.learn()
         for user in question.who(MOST - len(called), inside | called):
-            self._tell(view, user, f"{_PREFIX}:{question.key}:{user}", question.direct(link()), keep=True)
+            self._tell(view, user, f"{_PREFIX}:{question.key}:{user}", question.direct(link(user)), keep=True)
 
     def learn(self) -> None:
         """Ask Slack about those whose standing is not known now: only whom it calls a member is called, or named."""
@@ -92,10 +93,10 @@ class Callers:
         posts = projection.posts(self._rt, view.execution.id)
         key_of_gate = f"gate:{gate.approval.id}"
         gate_post = next((post for post in posts if post.key == key_of_gate), None)
-        link = self._permalink(gate_post.channel, gate_post.ts) if gate_post else ""
         for post in posts:
             user = _called(post, key_of_gate)
             if user and user not in voted:
+                link = self._link(user, gate_post.channel, gate_post.ts) if gate_post else ""
                 self._tell(view, user, f"{key}:{user}", reminded_directly(gate, left_ms, link), keep=False)
 
     def settle(self, view: ExecutionView) -> None:
@@ -110,9 +111,10 @@ class Callers:
         """Show those who were called what is asked now. Raises as `call`."""
         posts = projection.posts(self._rt, view.execution.id)
         asked = next((post for post in posts if post.key == question.key), None)
-        link = self._permalink(asked.channel, asked.ts) if asked else ""
         for post in posts:
-            if not post.settled and _called(post, question.key):
+            user = _called(post, question.key)
+            if user and not post.settled:
+                link = self._link(user, asked.channel, asked.ts) if asked else ""
                 self._update(post, question.direct(link))
 
     def _update(self, post: PostRecord, drawn: Message) -> None:
@@ -156,9 +158,9 @@ class Callers:
         self._inside[channel] = (known, time.monotonic() + _MEMBERS_FRESH_S)
         return known
 
-    def _permalink(self, channel: str, ts: str) -> str:
-        """The address of a message, "" in a direct message, which nobody else can open."""
-        if channel.startswith("D"):
+    def _link(self, user: str, channel: str, ts: str) -> str:
+        """The address of a message for somebody, "" where they could not open it: it would say which channel it is."""
+        if channel.startswith("D") or not channels.sees(self._rt, Actor(user), channel):
             return ""
         try:
             self._must_not_rest()

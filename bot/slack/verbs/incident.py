@@ -13,7 +13,7 @@ from engine.orchestration import incidents
 def show(ask: Ask) -> Message:
     """`incident`: the one that is open here, or was last."""
     rt, channel = ask.desk.rt, ask.place.channel
-    found = incidents.recognise(rt, channel, *ask.desk.about(channel)) or incidents.latest(rt, channel)
+    found = incidents.recognised_by(rt, ask.actor, channel, *ask.desk.about(channel)) or incidents.latest(rt, channel)
     return story.incident_view(found, ask.spoken)
 
 
@@ -34,11 +34,12 @@ def change(ask: Ask) -> Message:
     if not ask.command.options:
         raise GrammarError("Say what to set.", verb("incident set").usage)
     given = ask.command.options
-    incidents.recognise(ask.desk.rt, ask.place.channel, *ask.desk.about(ask.place.channel))
+    rt, channel = ask.desk.rt, ask.place.channel
+    incidents.recognised_by(rt, ask.actor, channel, *ask.desk.about(channel))
     changed = incidents.edit(
-        ask.desk.rt,
+        rt,
         ask.actor,
-        ask.place.channel,
+        channel,
         title=given.get("title"),
         severity=given.get("severity"),
         fields=_fields(ask),

@@ -98,8 +98,9 @@ def _wrong(ask: Ask, sentence: str) -> GrammarError:
 
 def catch_up(ask: Ask) -> Message:
     """`catchup`."""
-    incidents.recognise(ask.desk.rt, ask.place.channel, *ask.desk.about(ask.place.channel))
-    return story.catchup_view(catchup.catch_up(ask.desk.rt, ask.actor, ask.place.channel), ask.spoken)
+    rt, channel = ask.desk.rt, ask.place.channel
+    incidents.recognised_by(rt, ask.actor, channel, *ask.desk.about(channel))
+    return story.catchup_view(catchup.catch_up(rt, ask.actor, channel), ask.spoken)
 
 
 def may(ask: Ask) -> Message:

@@ -40,7 +40,7 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
     Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
     """
     version, runbook = executions.prepare(desk.rt, actor, *command.target)
-    name = must_be_heard(desk, place)
+    name = must_be_heard(desk, actor, place)
     given, reason = as_given(runbook, command.options)
     reuse_ms = _reuse(runbook, given)
     force = "force" in given and "force" not in runbook.parameters.get("properties", {})
@@ -80,8 +80,8 @@ def _reuse(runbook: Runbook, given: dict[str, str]) -> int:
         raise GrammarError(f"reuse_within: {error}.", verb("run").usage) from error
 
 
-def must_be_heard(desk: Desk, place: Place) -> str:
-    """The channel's name; opens its incident where that or the topic tells of one.
+def must_be_heard(desk: Desk, actor: Actor, place: Place) -> str:
+    """The channel's name; opens its incident where that or the topic tells of one, for who may open it.
 
     Refuses to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on.
     """
@@ -98,7 +98,7 @@ def must_be_heard(desk: Desk, place: Place) -> str:
         invite = f"Type /invite @{desk.directory.my_name()} and try again."
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
     name, topic = found.name, found.topic
-    incidents.recognise(desk.rt, place.channel, name, topic)
+    incidents.recognised_by(desk.rt, actor, place.channel, name, topic)
     return name or place.channel_name
 
 

@@ -1,0 +1,70 @@
+"""Who sets a fact of an incident that a parameter is filled from chooses its value, and does not decide about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
+
+from engine.errors import NotAllowed
+from engine.orchestration import incidents
+from engine.orchestration.admission import Wanted
+from engine.runs import approvals, controls, executions, replaying
+from storage.records import ExecutionRecord
+from storage.states import Decision
+
+CHANNEL = "C0INC0001"
+HOST = {"type": "object", "properties": {"host": {"type": "string", "x-prefill": "incident.host"}}}
+
+
+@pytest.fixture
+def house(house: House, target: Target) -> House:
+    """An incident that Carol opened, and of which Alice has said the host, and something else before that."""
+    wipe = http("wipe", target.url("/wipe/{{ params.host }}"))
+    house.publish(
+        runbook("wipe", gate("ok"), wipe, parameters=HOST),
+        runbook("outer", {"id": "sub", "type": "runbook", "with": {"id": "wipe"}}),
+    )
+    incidents.open_incident(house.rt, CAROL, CHANNEL, title="slow")
+    incidents.edit(house.rt, DAVE, CHANNEL, fields={"host": "test1"})
+    incidents.edit(house.rt, ALICE, CHANNEL, fields={"host": "prod1"})
+    return house
+
+
+def begun(house: House, slug: str = "wipe", **given: Any) -> ExecutionRecord:
+    wanted = Wanted(slug, given, trigger="slack", incident={"channel": CHANNEL})
+    run = executions.request(house.rt, CAROL, wanted).execution
+    house.run(run.id)
+    return run
+
+
+def test_who_set_the_fact_does_not_approve_what_it_became(house: House) -> None:
+    """Whoever gave it another value before may."""
+    run = begun(house)
+    assert (run.parameters, run.chosen_by) == ({"host": "prod1"}, [CAROL.user_id, ALICE.user_id])
+    with pytest.raises(NotAllowed, match="chose values of this run"):
+        approvals.vote(house.rt, ALICE, run.id, None, Decision.APPROVE)
+    approvals.vote(house.rt, DAVE, run.id, None, Decision.APPROVE)
+
+
+def test_a_form_that_was_filled_with_the_fact_is_no_way_around_it(house: House) -> None:
+    """What is given as the incident has it counts as taken from there; any other value is the requester's own."""
+    assert begun(house, host="prod1").chosen_by == [CAROL.user_id, ALICE.user_id]
+    assert begun(house, host="prod2").chosen_by == [CAROL.user_id]
+
+
+def test_a_replay_and_a_run_within_another_have_the_same_choosers(house: House) -> None:
+    """Also when the fact is another one by then, and the incident over."""
+    run = begun(house)
+    controls.cancel(house.rt, CAROL, run.id)
+    house.advance(run.id)
+    outer = executions.request(house.rt, CAROL, Wanted("outer", {}, "slack", incident={"channel": CHANNEL})).execution
+    incidents.edit(house.rt, DAVE, CHANNEL, fields={"host": "test1"})
+    incidents.close(house.rt, CAROL, CHANNEL, force=True)
+    house.run(outer.id)
+    again = replaying.replay(house.rt, CAROL, run.id)
+    (child,) = [each for each in executions.recent(house.rt) if each.parent_step is not None]
+    for each in (again, child):
+        assert each.parameters == {"host": "prod1"}
+        assert each.chosen_by == [CAROL.user_id, ALICE.user_id]
