@@ -30,20 +30,21 @@ NOT_MET = "its condition is not met"
 
 def behind(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> Behind:
     """What a gate at `scope` shows: what follows up to the next gate that may be asked. Needs an open connection."""
-    passed = _Passed(execution, runbook, scope)
-    shown = tuple(gates.shown_by(runbook, gate, passed.surely))
+    passed = _Conditions(execution, runbook, scope)
+    shown = tuple(gates.shown_by(runbook, gate, passed.not_met))
     rows = {row.path: row for row in _rows(execution, runbook, shown, scope)}
     top = {each.id: context.path_of(runbook, each.id, scope) for each in shown}
     instead = {key: why for key, path in top.items() if path in rows and (why := _instead(rows[path]))}
-    instead |= {each.id: NOT_MET for each in shown if each.id not in instead and passed.surely(each)}
+    instead |= {each.id: NOT_MET for each in shown if each.id not in instead and passed.not_met(each)}
     insides = {each.id: _Inside(rows, each, top[each.id]) for each in shown if each.blocks and each.id not in instead}
     over = frozenset[str]().union(*(each.over for each in insides.values()))
-    return Behind(shown, instead, over, {key: each.items for key, each in insides.items()})
+    met = frozenset(each.id for each in shown if each.id not in instead and passed.met(each))
+    return Behind(shown, instead, over, {key: each.items for key, each in insides.items()}, met)
 
 
 def barred(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> list[str]:
     """Who had steps behind a gate skipped, or steps inside these: they chose what it shows."""
-    shown = gates.shown_by(runbook, gate, _Passed(execution, runbook, scope).surely)
+    shown = gates.shown_by(runbook, gate, _Conditions(execution, runbook, scope).not_met)
     rows = _rows(execution, runbook, shown, scope)
     return list(dict.fromkeys(row.skip["by"] for row in rows if run_rules.skip_agreed(row.skip)))
 
@@ -53,7 +54,7 @@ def lets_on(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, s
 
     One that the run may still go past, by its condition, does not stand between them yet.
     """
-    passed = _Passed(execution, runbook, gate.scope)
+    passed = _Conditions(execution, runbook, gate.scope)
     shown = gates.shown_by(runbook, runbook.by_id[gate.step_id], lambda each: not passed.asked(each))
     return any(inner.id == step_id for each in shown for inner in gates.with_inner(each))
 
@@ -129,44 +130,60 @@ def _rows(execution: ExecutionRecord, runbook: Runbook, shown: Iterable[Step], s
     ]
 
 
-class _Passed:
-    """Which gates the run goes past by their condition, seen from `scope`."""
+class _Conditions:
+    """Which steps the run does or goes past by their condition, seen from `scope`."""
 
     def __init__(self, execution: ExecutionRecord, runbook: Runbook, scope: str) -> None:
         self._execution = execution
         self._runbook = runbook
         self._scope = scope
+        self._rows: dict[str, StepRunRecord | None] = {}
+        self._known: dict[str, bool | None] = {}
 
-    def surely(self, step: Step) -> bool:
-        """Whether it is known by now that a gate will not be asked: its condition says no and reads what has ended."""
-        if step.kind != "approval" or step.condition is None:
-            return False
-        row = self._row(step.id)
+    def not_met(self, step: Step) -> bool:
+        """Whether it is known by now that a step will not be done, because of its condition."""
+        row = self._row(step.id) if step.condition is not None else None
         if row is not None and row.status is StepStatus.SKIPPED:
             return row.note == run_rules.CONDITION_NOT_MET
-        if self.asked(step):
-            return False
+        return not self.asked(step) and self._holds(step) is False
+
+    def met(self, step: Step) -> bool:
+        """Whether it is known by now that its condition lets a step be done."""
+        return step.condition is not None and (self.asked(step) or self._holds(step) is True)
+
+    def _holds(self, step: Step) -> bool | None:
+        """Whether a step's condition holds, once all that it reads has ended; None where that is not known."""
+        if step.id not in self._known:
+            self._known[step.id] = self._worked_out(step)
+        return self._known[step.id]
+
+    def _worked_out(self, step: Step) -> bool | None:
         chains = context.chains_in_condition(step.condition)
         read = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1}
         if not all(_has_ended(self._row(each)) for each in read):
-            return False
+            return None
         try:
-            return not holds(step.condition, context.of(self._execution, self._runbook, chains, self._scope))
+            return holds(step.condition, context.of(self._execution, self._runbook, chains, self._scope))
         except ExpressionError:
-            return False
+            return None
 
-    def asked(self, gate: Step) -> bool:
-        """Whether a gate is or was asked, or surely will be, because it has no condition or is asked again."""
-        if gate.condition is None:
+    def asked(self, step: Step) -> bool:
+        """Whether a gate is or was asked, or surely will be, because it has no condition or is asked again.
+
+        The same of any other step: whether its condition, if it has one, has been gone by.
+        """
+        if step.condition is None:
             return True
-        row = self._row(gate.id)
+        row = self._row(step.id)
         if row is None or row.reopened:
             return row is not None
         return row.status not in (StepStatus.BLOCKED, StepStatus.SKIPPED, StepStatus.CANCELLED)
 
     def _row(self, step_id: str) -> StepRunRecord | None:
-        found = steps.at_paths(self._execution.id, [context.path_of(self._runbook, step_id, self._scope)])
-        return found[0] if found else None
+        if step_id not in self._rows:
+            found = steps.at_paths(self._execution.id, [context.path_of(self._runbook, step_id, self._scope)])
+            self._rows[step_id] = found[0] if found else None
+        return self._rows[step_id]
 
 
 class _Inside:

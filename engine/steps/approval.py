@@ -25,13 +25,15 @@ class Behind:
     """The steps that a gate shows, and what will not be done of them, or not again.
 
     `instead` says why by the id of a step. Of the steps inside a branch or loop `over` names those that are not done in
-    any of its rounds any more, and `inside` has what is to be said of them, by the id of the outermost container.
+    any of its rounds any more, and `inside` has what is to be said of them, by the id of the outermost container. `met`
+    are the steps whose condition is known to hold; any other condition is shown.
     """
 
     steps: tuple[Step, ...] = ()
     instead: Mapping[str, str] = field(default_factory=dict)
     over: frozenset[str] = frozenset()
     inside: Mapping[str, list[dict[str, Json]]] = field(default_factory=dict)
+    met: frozenset[str] = frozenset()
 
 
 def run(step: Step, runbook: Runbook, visible: Mapping[str, Json], behind: Behind, *, redact: Redact) -> Outcome:
@@ -62,25 +64,27 @@ def _planned(
     Of steps inside it that will not be done each has an item of its own, below it.
     """
     same_round = _loop_around(runbook, step.id) == _loop_around(runbook, gate.id)
-    found = preview(step, visible if same_round else _without_round(visible), behind.over)
+    found = preview(step, visible if same_round else _without_round(visible), behind)
     if step.id in behind.instead:
         return [{**found, "instead": behind.instead[step.id]}]
     return [found, *behind.inside.get(step.id, ())]
 
 
-def preview(step: Step, visible: Mapping[str, Json], over: frozenset[str]) -> dict[str, Json]:
+def preview(step: Step, visible: Mapping[str, Json], behind: Behind) -> dict[str, Json]:
     """What a step would do, each part of it rendered if it can be by now, secrets masked: {step, kind, …}.
 
-    The blocks of a branch or a loop are lists of such previews, without the steps that are `over`.
+    The blocks of a branch or a loop are lists of such previews, without the steps that are over.
     """
     # A loop around the gate has an item of its own, which is not what this loop's steps will get.
     inner = _without_round(visible) if step.kind == "loop" else visible
     blocks = {
-        name: [preview(each, inner, over) for each in block if each.id not in over]
+        name: [preview(each, inner, behind) for each in block if each.id not in behind.over]
         for name, block in step.blocks.items()
     }
     shown = {name: block for name, block in blocks.items() if block}
-    return {"step": step.id, "kind": step.kind, **render_known(step, visible), **shown}
+    known = step.condition is None or step.id in behind.met
+    only_if = {} if known else {"condition": step.condition}
+    return {"step": step.id, "kind": step.kind, **only_if, **render_known(step, visible), **shown}
 
 
 def _without_round(visible: Mapping[str, Json]) -> dict[str, Json]:

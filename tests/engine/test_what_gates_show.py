@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from house import ALICE, BOB, CAROL, DAVE, OSCAR, House, Target, gate, http
+from house import ALICE, BOB, CAROL, DAVE, OSCAR, House, Target, gate, http, runbook
 from local_server import answer
 from test_flow import branch, loop
 
@@ -147,6 +147,36 @@ def at_first_gate(house: House, target: Target, condition: str) -> str:
     )
     house.run(run)
     return run
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_what_will_not_be_done_by_its_condition_is_not_shown_as_to_be_done(
+    house: House, target: Target, big: bool
+) -> None:
+    """What is not known yet is shown with its condition, also inside a branch."""
+    target.does["/look"] = [SMALL_ONE]
+    house.publish(
+        runbook(
+            "demo",
+            gate("ok"),
+            http("look", target.url("/look")),
+            http("wipe", target.url("/wipe"), method="PUT"),
+            http("verify", target.url("/verify"), if_="params.big"),
+            http("later", target.url("/later"), if_="steps.look.outputs.json.big"),
+            branch("way", "true", [http("inner", target.url("/inner"), if_="params.big")]),
+            parameters=BIG,
+        )
+    )
+    run = house.start("demo", big=big)
+    house.run(run)
+    told = planned(house, run)
+    assert ("/verify" in told) is big
+    assert settled(house, run) == ({} if big else {"verify": "its condition is not met"})
+    assert told.count("condition: params.big") == 1
+    assert "condition: steps.look.outputs.json.big" in told
+    approve(house, run)
+    assert house.run(run) == "SUCCESS"
+    assert ("/verify" in target.paths()) is big
 
 
 KNOWN, UNKNOWN = "params.big", "steps.drain.outputs.json.big"
