@@ -34,9 +34,11 @@ def behind(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str)
     shown = tuple(gates.shown_by(runbook, gate, passed.not_met))
     rows = {row.path: row for row in _rows(execution, runbook, shown, scope)}
     top = {each.id: context.path_of(runbook, each.id, scope) for each in shown}
-    instead = {key: why for key, path in top.items() if path in rows and (why := _instead(rows[path]))}
+    instead = {key: why for key, path in top.items() if path in rows and (why := _instead(runbook, rows[path]))}
     instead |= {each.id: NOT_MET for each in shown if each.id not in instead and passed.not_met(each)}
-    insides = {each.id: _Inside(rows, each, top[each.id]) for each in shown if each.blocks and each.id not in instead}
+    insides = {
+        each.id: _Inside(runbook, rows, each, top[each.id]) for each in shown if each.blocks and each.id not in instead
+    }
     over = frozenset[str]().union(*(each.over for each in insides.values()))
     met = frozenset(each.id for each in shown if each.id not in instead and passed.met(each))
     return Behind(shown, instead, over, {key: each.items for key, each in insides.items()}, met)
@@ -189,13 +191,14 @@ class _Conditions:
 class _Inside:
     """What of the steps inside a branch or loop will not be done: of each that has begun its rows say so."""
 
-    def __init__(self, rows: Mapping[str, StepRunRecord], container: Step, path: str) -> None:
+    def __init__(self, runbook: Runbook, rows: Mapping[str, StepRunRecord], container: Step, path: str) -> None:
+        self._runbook = runbook
         self._rows = rows
         self._settled: dict[str, list[StepRunRecord]] = {each.id: [] for each in gates.with_inner(container)}
         self._open: set[str] = set()
         self._look(container, path)
         self.over = frozenset(key for key, found in self._settled.items() if found and key not in self._open)
-        self.items = [item for found in self._settled.values() for item in _said_of(found)]
+        self.items = [item for found in self._settled.values() for item in _said_of(runbook, found)]
 
     def _look(self, container: Step, path: str) -> None:
         row = self._rows.get(path)
@@ -211,7 +214,7 @@ class _Inside:
 
     def _look_at(self, step: Step, path: str) -> None:
         row = self._rows.get(path)
-        if row is not None and _instead(row):
+        if row is not None and _instead(self._runbook, row):
             self._settled[step.id].append(row)
             return
         self._open.add(step.id)
@@ -219,12 +222,12 @@ class _Inside:
             self._look(step, path)
 
 
-def _said_of(rows: list[StepRunRecord]) -> list[dict[str, Json]]:
+def _said_of(runbook: Runbook, rows: list[StepRunRecord]) -> list[dict[str, Json]]:
     """What is said of the runs of one step that will not be done: of what people had skipped each by itself."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         own = row.path if run_rules.skip_agreed(row.skip) else ""
-        found.setdefault((_instead(row), own), []).append(row.path)
+        found.setdefault((_instead(runbook, row), own), []).append(row.path)
     return [
         {"step": paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more", "kind": rows[0].kind,
          "instead": why}
@@ -236,11 +239,12 @@ def _has_ended(row: StepRunRecord | None) -> bool:
     return row is not None and row.status in (StepStatus.SUCCESS, StepStatus.SKIPPED) and not row.reopened
 
 
-def _instead(row: StepRunRecord) -> str:
+def _instead(runbook: Runbook, row: StepRunRecord) -> str:
+    """Why a step will not be done, "" where it may be; what has failed may be retried unless it was put up with."""
     if row.status is StepStatus.SKIPPED:
         return row.note
     if row.status is StepStatus.SUCCESS and not row.reopened:
         return row.note or "done already"
-    if row.status is StepStatus.FAILED:
+    if row.status is StepStatus.FAILED and run_rules.put_up_with(runbook, row.step_id, row.error):
         return "it has failed, and is not tried again"
     return run_rules.skip_note(row.skip) if run_rules.skip_agreed(row.skip) else ""

@@ -149,6 +149,21 @@ def at_first_gate(house: House, target: Target, condition: str) -> str:
     return run
 
 
+def test_what_has_failed_and_may_be_retried_is_shown_as_to_be_done(house: House, target: Target) -> None:
+    """Two failed beside each other; whoever is asked about b for the one is asked for the other too."""
+    for path in ("/wipe/a", "/drop/a", "/drop/b"):
+        target.does[path] = [BROKEN]
+    steps = [http(each, target.url(f"/{each}/{{{{ params.what }}}}"), needs=["ok"]) for each in ("wipe", "drop")]
+    run = house.begin(gate("ok"), *steps, parameters=WHAT)
+    house.run(run)
+    approve(house, run)
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "wipe", {"what": "b"})
+    house.run(run)
+    assert "/drop/b" in planned(house, run)
+    assert settled(house, run) == {}
+
+
 @pytest.mark.parametrize("big", [False, True])
 def test_what_will_not_be_done_by_its_condition_is_not_shown_as_to_be_done(
     house: House, target: Target, big: bool
