@@ -31,6 +31,7 @@ class Action(StrEnum):
     MARK_FAILED = "step.failed"
     APPROVE_VERSION = "version.approve"
     REVIEW_VERSION = "version.review"
+    VERSION_PAGE = "version.part"
     DEPRECATE = "version.deprecate"
     ROLLBACK = "version.rollback"
     HISTORY = "version.history"
@@ -145,6 +146,16 @@ class VersionRef:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionPage:
+    """A part of a version's change in full, counted from 0; `digest` is of the change that was shown."""
+
+    slug: str
+    number: int
+    digest: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunForm:
     """The version a form was made from and where it was asked for.
 
@@ -250,6 +261,7 @@ Ref = (
     | StepRef
     | SkipRef
     | VersionRef
+    | VersionPage
     | RunForm
     | RejectForm
     | ResolveForm

@@ -8,7 +8,7 @@ beside the gates.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from engine.definition import graph
 from engine.definition.model import Runbook, Step
@@ -38,10 +38,11 @@ def before(runbook: Runbook) -> dict[str, tuple[str, ...]]:
     }
 
 
-def shown_by(runbook: Runbook, gate: Step) -> list[Step]:
+def shown_by(runbook: Runbook, gate: Step, goes_past: Callable[[Step], bool]) -> list[Step]:
     """The steps that a gate lets on and therefore shows, in the file's order: what follows, up to the next gate.
 
-    What follows the branch or loop that the gate stands in follows the gate too. Inner steps are shown in their own.
+    One that the run `goes_past` does not end it. What follows the branch or loop that the gate stands in follows the
+    gate too. Inner steps are shown in their own.
     """
     successors = graph.all_successors(runbook)
     seen: set[str] = set()
@@ -50,18 +51,22 @@ def shown_by(runbook: Runbook, gate: Step) -> list[Step]:
         for each in successors[waiting.pop()]:
             if each not in seen:
                 seen.add(each)
-                if runbook.by_id[each].kind != "approval":
+                following = runbook.by_id[each]
+                if following.kind != "approval" or goes_past(following):
                     waiting.append(each)
     return [step for step in runbook.by_id.values() if step.id in seen]
 
 
 def shows(runbook: Runbook) -> dict[str, tuple[str, ...]]:
-    """By the id of each step, the ids of the gates that show it, by itself or in a branch or loop."""
+    """By the id of each step, the ids of the gates that show it, by itself or in a branch or loop.
+
+    Those that only show it where the run goes past every gate between them, by its condition, are among them.
+    """
     found: dict[str, list[str]] = {step_id: [] for step_id in runbook.by_id}
     for gate in runbook.by_id.values():
         if gate.kind == "approval":
-            for step in shown_by(runbook, gate):
-                for each in _with_inner(step):
+            for step in shown_by(runbook, gate, lambda each: each.condition is not None):
+                for each in with_inner(step):
                     found[each.id].append(gate.id)
     return {step_id: tuple(gates) for step_id, gates in found.items()}
 
@@ -112,8 +117,9 @@ def _around(runbook: Runbook, step_id: str) -> Iterator[str]:
         yield step_id
 
 
-def _with_inner(step: Step) -> Iterator[Step]:
+def with_inner(step: Step) -> Iterator[Step]:
+    """A step and all that stand somewhere in its branches or rounds."""
     yield step
     for block in step.blocks.values():
         for inner in block:
-            yield from _with_inner(inner)
+            yield from with_inner(inner)

@@ -79,16 +79,17 @@ def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim |
     if taken.attempts == 1:
         transition.tell("step_started", taken.path, attempt=1)
     runbook = transition.runbook
+    execution = transition.execution
     chains = context.chains_in(definition.with_)
+    behind = approval.Behind()
     if definition.kind == "poll":
         chains |= context.chains_in_condition(definition.with_["until"])
     if definition.kind == "approval":
-        chains |= approval.chains_of(definition, runbook)
+        behind = gate_content.behind(execution, runbook, definition, step.scope)
+        chains |= approval.chains_of(definition, behind)
     chains |= context.chains_in(dict(definition.outputs))
-    execution = transition.execution
     visible = context.of(execution, runbook, chains, step.scope)
-    settled = gate_content.settled(execution, runbook, definition, step.scope) if definition.kind == "approval" else {}
-    return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at), settled)
+    return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at), behind)
 
 
 def still_approved(transition: Transition) -> bool:

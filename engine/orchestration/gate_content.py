@@ -8,30 +8,57 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.definition import gates
 from engine.definition.model import Runbook, Step
+from engine.expressions import ExpressionError, holds
 from engine.orchestration import run_rules
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
+from engine.steps.approval import Behind
 from engine.steps.outcome import Opened
 from engine.text.redaction import Redact
 from storage import approvals, audit, steps
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, Severity, StepStatus
 
+NOT_MET = "its condition is not met"
+"""Why a gate will not be asked that was not reached yet."""
 
-def settled(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> dict[str, str]:
-    """By the ids of the steps behind a gate at `scope` that will not run: why. Needs an open connection."""
-    return {row.step_id: _instead(row) for row in _behind(execution, runbook, gate, scope) if _instead(row)}
+
+def behind(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> Behind:
+    """What a gate at `scope` shows: what follows up to the next gate that may be asked. Needs an open connection."""
+    passed = _Conditions(execution, runbook, scope)
+    shown = tuple(gates.shown_by(runbook, gate, passed.not_met))
+    rows = {row.path: row for row in _rows(execution, runbook, shown, scope)}
+    top = {each.id: context.path_of(runbook, each.id, scope) for each in shown}
+    instead = {key: why for key, path in top.items() if path in rows and (why := _instead(runbook, rows[path]))}
+    instead |= {each.id: NOT_MET for each in shown if each.id not in instead and passed.not_met(each)}
+    insides = {
+        each.id: _Inside(runbook, rows, each, top[each.id]) for each in shown if each.blocks and each.id not in instead
+    }
+    over = frozenset[str]().union(*(each.over for each in insides.values()))
+    met = frozenset(each.id for each in shown if each.id not in instead and passed.met(each))
+    return Behind(shown, instead, over, {key: each.items for key, each in insides.items()}, met)
 
 
 def barred(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> list[str]:
-    """Who had steps behind a gate skipped: they chose what it shows."""
-    rows = _behind(execution, runbook, gate, scope)
+    """Who had steps behind a gate skipped, or steps inside these: they chose what it shows."""
+    shown = gates.shown_by(runbook, gate, _Conditions(execution, runbook, scope).not_met)
+    rows = _rows(execution, runbook, shown, scope)
     return list(dict.fromkeys(row.skip["by"] for row in rows if run_rules.skip_agreed(row.skip)))
+
+
+def lets_on(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, step_id: str) -> bool:
+    """Whether no gate that was asked stands between this one and a step, so that this one has let it on.
+
+    One that the run may still go past, by its condition, does not stand between them yet.
+    """
+    passed = _Conditions(execution, runbook, gate.scope)
+    shown = gates.shown_by(runbook, runbook.by_id[gate.step_id], lambda each: not passed.asked(each))
+    return any(inner.id == step_id for each in shown for inner in gates.with_inner(each))
 
 
 def digest_of(execution: ExecutionRecord, path: str, shown: Opened) -> str:
@@ -84,21 +111,140 @@ def _as_it_is(value: Json) -> Json:
 def _shown(transition: Transition, step_run: StepRunRecord, redact: Redact) -> Opened:
     execution, runbook = transition.execution, transition.runbook
     step = runbook.by_id[step_run.step_id]
-    visible = context.of(execution, runbook, approval.chains_of(step, runbook), step_run.scope)
-    instead = settled(execution, runbook, step, step_run.scope)
-    shown = approval.run(step, runbook, visible, instead, redact=redact)
+    found = behind(execution, runbook, step, step_run.scope)
+    visible = context.of(execution, runbook, approval.chains_of(step, found), step_run.scope)
+    shown = approval.run(step, runbook, visible, found, redact=redact)
     assert isinstance(shown, Opened)
     return shown
 
 
-def _behind(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> list[StepRunRecord]:
-    paths = [context.path_of(runbook, step.id, scope) for step in gates.shown_by(runbook, gate)]
-    return steps.at_paths(execution.id, paths)
+def _rows(execution: ExecutionRecord, runbook: Runbook, shown: Iterable[Step], scope: str) -> list[StepRunRecord]:
+    """The runs of the steps that a gate at `scope` shows, and of those inside these."""
+    tops, inner = [], {}
+    for each in shown:
+        path = context.path_of(runbook, each.id, scope)
+        tops.append(path)
+        inner.update({step.id: path for step in gates.with_inner(each) if step is not each})
+    rows = steps.of_steps(execution.id, inner)
+    return [
+        *steps.at_paths(execution.id, tops),
+        *(row for row in rows if context.inside(row.scope, inner[row.step_id])),
+    ]
 
 
-def _instead(row: StepRunRecord) -> str:
+class _Conditions:
+    """Which steps the run does or goes past by their condition, seen from `scope`."""
+
+    def __init__(self, execution: ExecutionRecord, runbook: Runbook, scope: str) -> None:
+        self._execution = execution
+        self._runbook = runbook
+        self._scope = scope
+        self._rows: dict[str, StepRunRecord | None] = {}
+        self._known: dict[str, bool | None] = {}
+
+    def not_met(self, step: Step) -> bool:
+        """Whether it is known by now that a step will not be done, because of its condition."""
+        row = self._row(step.id) if step.condition is not None else None
+        if row is not None and row.status is StepStatus.SKIPPED:
+            return row.note == run_rules.CONDITION_NOT_MET
+        return not self.asked(step) and self._holds(step) is False
+
+    def met(self, step: Step) -> bool:
+        """Whether it is known by now that its condition lets a step be done."""
+        return step.condition is not None and (self.asked(step) or self._holds(step) is True)
+
+    def _holds(self, step: Step) -> bool | None:
+        """Whether a step's condition holds, once all that it reads has ended; None where that is not known."""
+        if step.id not in self._known:
+            self._known[step.id] = self._worked_out(step)
+        return self._known[step.id]
+
+    def _worked_out(self, step: Step) -> bool | None:
+        chains = context.chains_in_condition(step.condition)
+        read = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1}
+        if not all(_has_ended(self._row(each)) for each in read):
+            return None
+        try:
+            return holds(step.condition, context.of(self._execution, self._runbook, chains, self._scope))
+        except ExpressionError:
+            return None
+
+    def asked(self, step: Step) -> bool:
+        """Whether a gate is or was asked, or surely will be, because it has no condition or is asked again.
+
+        The same of any other step: whether its condition, if it has one, has been gone by.
+        """
+        if step.condition is None:
+            return True
+        row = self._row(step.id)
+        if row is None or row.reopened:
+            return row is not None
+        return row.status not in (StepStatus.BLOCKED, StepStatus.SKIPPED, StepStatus.CANCELLED)
+
+    def _row(self, step_id: str) -> StepRunRecord | None:
+        if step_id not in self._rows:
+            found = steps.at_paths(self._execution.id, [context.path_of(self._runbook, step_id, self._scope)])
+            self._rows[step_id] = found[0] if found else None
+        return self._rows[step_id]
+
+
+class _Inside:
+    """What of the steps inside a branch or loop will not be done: of each that has begun its rows say so."""
+
+    def __init__(self, runbook: Runbook, rows: Mapping[str, StepRunRecord], container: Step, path: str) -> None:
+        self._runbook = runbook
+        self._rows = rows
+        self._settled: dict[str, list[StepRunRecord]] = {each.id: [] for each in gates.with_inner(container)}
+        self._open: set[str] = set()
+        self._look(container, path)
+        self.over = frozenset(key for key, found in self._settled.items() if found and key not in self._open)
+        self.items = [item for found in self._settled.values() for item in _said_of(runbook, found)]
+
+    def _look(self, container: Step, path: str) -> None:
+        row = self._rows.get(path)
+        scopes = (
+            [path] if container.kind == "branch" else [f"{path}[{each}]" for each in range(row.rounds if row else 0)]
+        )
+        more = container.kind == "loop" and not (row and isinstance(row.items, list) and row.rounds == len(row.items))
+        for step in (each for block in container.blocks.values() for each in block):
+            if more:
+                self._open.update(each.id for each in gates.with_inner(step))
+            for scope in scopes:
+                self._look_at(step, context.join(scope, step.id))
+
+    def _look_at(self, step: Step, path: str) -> None:
+        row = self._rows.get(path)
+        if row is not None and _instead(self._runbook, row):
+            self._settled[step.id].append(row)
+            return
+        self._open.add(step.id)
+        if step.blocks:
+            self._look(step, path)
+
+
+def _said_of(runbook: Runbook, rows: list[StepRunRecord]) -> list[dict[str, Json]]:
+    """What is said of the runs of one step that will not be done: of what people had skipped each by itself."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        own = row.path if run_rules.skip_agreed(row.skip) else ""
+        found.setdefault((_instead(runbook, row), own), []).append(row.path)
+    return [
+        {"step": paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more", "kind": rows[0].kind,
+         "instead": why}
+        for (why, _), paths in found.items()
+    ]  # fmt: skip
+
+
+def _has_ended(row: StepRunRecord | None) -> bool:
+    return row is not None and row.status in (StepStatus.SUCCESS, StepStatus.SKIPPED) and not row.reopened
+
+
+def _instead(runbook: Runbook, row: StepRunRecord) -> str:
+    """Why a step will not be done, "" where it may be; what has failed may be retried unless it was put up with."""
     if row.status is StepStatus.SKIPPED:
         return row.note
     if row.status is StepStatus.SUCCESS and not row.reopened:
         return row.note or "done already"
+    if row.status is StepStatus.FAILED and run_rules.put_up_with(runbook, row.step_id, row.error):
+        return "it has failed, and is not tried again"
     return run_rules.skip_note(row.skip) if run_rules.skip_agreed(row.skip) else ""

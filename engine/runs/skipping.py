@@ -87,6 +87,8 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
         asked = Actor(step.skip["by"], standing=standing_of(rt, step.skip["by"]))
         authorise(rt, asked, Action.SKIP, transition.execution)
         decided = _let_on_by(rt, transition.execution, step)
+        if not decided:
+            raise Conflict(f"The gate that let {path} of {found.id} on is asked again: agree when it is decided.")
         wish = {**step.skip, "agreed": _agreed(rt, actor, step.skip, decided)}
         steps.edit(step, skip=wish)
         transition.tell("skip_agreed", path, actor.user_id, by=wish["by"])
@@ -124,7 +126,8 @@ def is_asked(view: ExecutionView, step: StepRunRecord) -> bool:
 def may_agree(rt: Runtime, actor: Actor, request: Request) -> Verdict:
     """Whether a person may agree to a skip for any of the gates that let the step on."""
     found = list(_verdicts(rt, actor, request.step.skip, request.gates).values())
-    return next((each for each in found if each.allowed), found[0]) if found else Verdict(True, "No gate asks for it.")
+    again = Verdict(False, "The gate that let it on is asked again: agree when it is decided.")
+    return next((each for each in found if each.allowed), found[0]) if found else again
 
 
 def asked_people(rt: Runtime, request: Request) -> tuple[str, ...]:
@@ -158,7 +161,7 @@ def let_on_by(rt: Runtime, execution_id: str, path: str) -> list[Gate]:
 def _agreed(rt: Runtime, actor: Actor, wish: Json, decided: list[Gate]) -> dict[str, str | None]:
     """Who has agreed for each gate, with this person now. Raises `NotAllowed` where they may not for any."""
     verdicts = _verdicts(rt, as_of_now(rt, actor), wish, decided)
-    if verdicts and not any(each.allowed for each in verdicts.values()):
+    if not any(each.allowed for each in verdicts.values()):
         refused = next(iter(verdicts.values()))
         raise NotAllowed(refused.why, refused.ask)
     return {gate: actor.user_id if found.allowed else wish["agreed"].get(gate) for gate, found in verdicts.items()}
@@ -194,7 +197,9 @@ def _showed(execution: ExecutionRecord, step: StepRunRecord) -> Iterator[Approva
     for row_id, row in rows.items():
         gate = latest.get(row_id)
         beside = context.same_rounds(runbook, (row.step_id, row.scope), (step.step_id, step.scope))
-        if gate is not None and gate.status is ApprovalStatus.APPROVED and beside:
+        if gate is None or gate.status is not ApprovalStatus.APPROVED or not beside:
+            continue
+        if gate_content.lets_on(execution, runbook, row, step.step_id):
             yield gate
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from engine.definition import gates
 from engine.definition.kinds import KINDS, render_known, render_with
 from engine.definition.model import KINDS_OF_APPROVERS, Runbook, Step
 from engine.steps import context
@@ -20,14 +20,30 @@ MAX_SHOWN_CHARS = 262_144
 """How much a gate keeps of what it shows, in characters, all steps together; how much more there was is said."""
 
 
-def run(
-    step: Step, runbook: Runbook, visible: Mapping[str, Json], settled: Mapping[str, str], *, redact: Redact
-) -> Outcome:
-    """Open the gate. `visible` holds what the message and the steps behind the gate can see so far, and `settled` why
-    some of those, by their ids, will not run. Raises `ExpressionError` for its message."""
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The steps that a gate shows, and what will not be done of them, or not again.
+
+    `instead` says why by the id of a step. Of the steps inside a branch or loop `over` names those that are not done in
+    any of its rounds any more, and `inside` has what is to be said of them, by the id of the outermost container. `met`
+    are the steps whose condition is known to hold; any other condition is shown.
+    """
+
+    steps: tuple[Step, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
+    over: frozenset[str] = frozenset()
+    inside: Mapping[str, list[dict[str, Json]]] = field(default_factory=dict)
+    met: frozenset[str] = frozenset()
+
+
+def run(step: Step, runbook: Runbook, visible: Mapping[str, Json], behind: Behind, *, redact: Redact) -> Outcome:
+    """Open the gate. `visible` holds what the message and the steps `behind` the gate can see so far.
+
+    Raises `ExpressionError` for its message.
+    """
     with_ = render_with(step, visible)
     approvers = with_["approvers"]
-    plan = [_planned(each, step, runbook, visible, settled) for each in gates.shown_by(runbook, step)]
+    plan = [item for each in behind.steps for item in _planned(each, step, runbook, visible, behind)]
     return Opened(
         min_approvals=with_["min_approvals"],
         approvers={kind: list(approvers.get(kind, ())) for kind in KINDS_OF_APPROVERS},
@@ -41,23 +57,34 @@ def run(
 
 
 def _planned(
-    step: Step, gate: Step, runbook: Runbook, visible: Mapping[str, Json], settled: Mapping[str, str]
-) -> dict[str, Json]:
-    """A step behind the gate as it is planned now; `instead` says what stands in place of its own doing."""
+    step: Step, gate: Step, runbook: Runbook, visible: Mapping[str, Json], behind: Behind
+) -> list[dict[str, Json]]:
+    """A step behind the gate as it is planned now; `instead` says what stands in place of its own doing.
+
+    Of steps inside it that will not be done each has an item of its own, below it.
+    """
     same_round = _loop_around(runbook, step.id) == _loop_around(runbook, gate.id)
-    found = preview(step, visible if same_round else _without_round(visible))
-    return {**found, "instead": settled[step.id]} if step.id in settled else found
+    found = preview(step, visible if same_round else _without_round(visible), behind)
+    if step.id in behind.instead:
+        return [{**found, "instead": behind.instead[step.id]}]
+    return [found, *behind.inside.get(step.id, ())]
 
 
-def preview(step: Step, visible: Mapping[str, Json]) -> dict[str, Json]:
+def preview(step: Step, visible: Mapping[str, Json], behind: Behind) -> dict[str, Json]:
     """What a step would do, each part of it rendered if it can be by now, secrets masked: {step, kind, …}.
 
-    The blocks of a branch or a loop are lists of such previews.
+    The blocks of a branch or a loop are lists of such previews, without the steps that are over.
     """
     # A loop around the gate has an item of its own, which is not what this loop's steps will get.
     inner = _without_round(visible) if step.kind == "loop" else visible
-    blocks = {name: [preview(each, inner) for each in block] for name, block in step.blocks.items() if block}
-    return {"step": step.id, "kind": step.kind, **render_known(step, visible), **blocks}
+    blocks = {
+        name: [preview(each, inner, behind) for each in block if each.id not in behind.over]
+        for name, block in step.blocks.items()
+    }
+    shown = {name: block for name, block in blocks.items() if block}
+    known = step.condition is None or step.id in behind.met
+    only_if = {} if known else {"condition": step.condition}
+    return {"step": step.id, "kind": step.kind, **only_if, **render_known(step, visible), **shown}
 
 
 def _without_round(visible: Mapping[str, Json]) -> dict[str, Json]:
@@ -104,9 +131,9 @@ _NAMES = frozenset({"step", "kind", "instead"})
 _BLOCKS = frozenset(name for kind in KINDS.values() for name in kind.blocks)
 
 
-def chains_of(gate: Step, runbook: Runbook) -> set[tuple[str, ...]]:
+def chains_of(gate: Step, behind: Behind) -> set[tuple[str, ...]]:
     """What the gate and the steps behind it read."""
-    return context.chains_in(gate.with_).union(*map(_chains, gates.shown_by(runbook, gate)))
+    return context.chains_in(gate.with_).union(*map(_chains, behind.steps))
 
 
 def _chains(step: Step) -> set[tuple[str, ...]]:

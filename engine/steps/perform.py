@@ -56,8 +56,8 @@ class Claim:
     """A step run that this worker, and nobody else, may try now.
 
     `step_run` is as the claim left it: `attempts` is the number of this attempt and `fence` the one its result needs.
-    `visible` is what its templates can see. `time_left_ms` is how long the whole run may still go on. For a gate
-    `settled` says of steps behind it why they will not run.
+    `visible` is what its templates can see. `time_left_ms` is how long the whole run may still go on. A gate shows what
+    is `behind` it.
     """
 
     execution: ExecutionRecord
@@ -66,7 +66,7 @@ class Claim:
     step_run: StepRunRecord
     visible: dict[str, Any]
     time_left_ms: int
-    settled: Mapping[str, str] = field(default_factory=dict)
+    behind: approval.Behind = field(default_factory=approval.Behind)
 
     @property
     def idempotency_key(self) -> str:
@@ -220,7 +220,7 @@ def _wait(claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[
 
 
 def _approval(claim: Claim, _rendered: Rendered, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
-    return approval.run(claim.step, claim.runbook, claim.visible, claim.settled, redact=tools.redactor.redact_json)
+    return approval.run(claim.step, claim.runbook, claim.visible, claim.behind, redact=tools.redactor.redact_json)
 
 
 def _runbook(_claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:

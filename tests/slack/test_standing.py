@@ -17,7 +17,7 @@ from bot.manual import example_of
 from bot.page import links
 from bot.simulator.directory import PEOPLE
 from bot.slack.forms import actions
-from bot.slack.ids import Action, Form, GatePage, GateRef, RunRef, Shortcut, StepRef, VersionRef, encode
+from bot.slack.ids import Action, Form, GatePage, GateRef, RunRef, Shortcut, StepRef, VersionPage, VersionRef, encode
 from bot.verbs import VERBS
 from engine.access import people as known
 from engine.access import tokens
@@ -38,7 +38,7 @@ SENTENCES = {
 }
 OPENING = {
     Action.SKIP, Action.REJECT, Action.REVIEW, Action.RETRY, Action.MARK_DONE, Action.MARK_FAILED, Action.DEPRECATE,
-    Action.OPEN_FORM, Action.REVIEW_PAGE,
+    Action.OPEN_FORM, Action.REVIEW_PAGE, Action.VERSION_PAGE,
 }  # fmt: skip
 """The buttons that open a form which is of use only to who may do what it is for."""
 
@@ -188,6 +188,7 @@ def test_no_form_opens_for_who_may_not_do_what_it_is_for(bot: Stage, run: str) -
         Action.REVIEW: GateRef(run, gate.path, gate.digest), Action.DEPRECATE: VersionRef("drain", 1, shown.digest),
         Action.OPEN_FORM: VersionRef("drain", 1, shown.digest),
         Action.REVIEW_PAGE: GatePage(run, gate.path, gate.digest, 0),
+        Action.VERSION_PAGE: VersionPage("drain", 1, "", 0),
     }  # fmt: skip
     values = {action: encode(refs.get(action, StepRef(run, "restart", 1))) for action in OPENING}
     refused(bot, [clicked(action, value) for action, value in values.items()], "Only ")

@@ -23,12 +23,12 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, looking, running
+from bot.slack.verbs import deciding, looking, running, versions
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.steering import CANCELLING, ENDED_NOW, asks_again
-from bot.slack.views import admin, form, story, why
+from bot.slack.views import form, story, why
 from bot.slack.views.parts import said
-from bot.slack.views.text import code, escape
+from bot.slack.views.text import code
 from engine.access import policy as access
 from engine.access.policy import admit, authorise
 from engine.catalog import catalog
@@ -109,17 +109,6 @@ def _must_be_allowed(desk: Desk, reply: Reply, action: access.Action, run: str) 
     authorise(desk.rt, desk.directory.identify(reply.place.user), action, executions.find(desk.rt, run))
 
 
-def _approve_version(desk: Desk, _: Action, value: str, reply: Reply) -> None:
-    ref = decode(VersionRef, value)
-    actor = desk.directory.identify(reply.place.user)
-    try:
-        version = catalog.approve(desk.rt, actor, ref.slug, ref.number, ref.digest)
-    except Conflict as conflict:
-        reply.instead(said(escape(str(conflict))))
-        return
-    reply.instead(admin.approved_view(version))
-
-
 def _say_for(line: str) -> Callable[[Desk, Action, str, Reply], None]:
     """A button that says a command about its version, with all that the command checks."""
 
@@ -186,7 +175,8 @@ _CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
     Action.RETRY: _resolve,
     Action.MARK_DONE: _resolve,
     Action.MARK_FAILED: _resolve,
-    Action.APPROVE_VERSION: _approve_version,
+    Action.APPROVE_VERSION: versions.approve,
+    Action.VERSION_PAGE: versions.page,
     Action.OPEN_FORM: _open_form,
     Action.REVIEW_VERSION: _say_for("admin approve {}"),
     Action.ROLLBACK: _say_for("admin rollback {}"),

@@ -10,9 +10,9 @@ from bot.manual import verbs_about
 from bot.slack.desk import Desk
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.verbs import incident, looking, running, steering, tokens
+from bot.slack.verbs import incident, looking, running, steering, tokens, versions
 from bot.slack.verbs.ask import Ask, Several, the_run
-from bot.slack.verbs.deciding import more_needed, voted
+from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.views import admin, form, lists
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code
@@ -81,11 +81,7 @@ def _diff(ask: Ask) -> Message:
 
 def _change(ask: Ask, *, offer: bool) -> Message:
     slug, number = ask.command.target
-    version = catalog.version(ask.desk.rt, slug, number)
-    history = catalog.history(ask.desk.rt, slug)
-    diff = catalog.diff(ask.desk.rt, slug, version.number)
-    first = not any(old.number < version.number and old.status is VersionStatus.APPROVED for old in history)
-    return admin.change_view(version, diff, catalog.warnings(version), offer=offer, first=first)
+    return versions.change(ask.desk, slug, number, offer=offer)
 
 
 def _run(ask: Ask) -> Message | None:
@@ -107,15 +103,12 @@ def _reject(ask: Ask) -> Message:
 
 
 def _vote(ask: Ask, decision: Decision) -> Message:
+    """The vote by word; to approve what no message shows whole it is to be opened first."""
     _, rest = ask.command.run
-    gate = approvals.vote(
-        ask.desk.rt,
-        ask.actor,
-        the_run(ask, ExecutionStatus.WAITING),
-        rest[0] if rest else None,
-        decision,
-        ask.option("comment"),
-    )
+    run, path = the_run(ask, ExecutionStatus.WAITING), rest[0] if rest else None
+    if decision is Decision.APPROVE and (unseen := too_long_for_a_message(ask.desk, ask.actor, run, path)):
+        return to_be_opened(unseen)
+    gate = approvals.vote(ask.desk.rt, ask.actor, run, path, decision, ask.option("comment"))
     return voted(gate, decision)
 
 

@@ -10,7 +10,7 @@ from bot.slack.ids import Action, GatePage, GateRef, RejectForm, RunRef, SkipRef
 from bot.slack.reply import Reply
 from bot.slack.verbs import running, steering
 from bot.slack.views import form
-from bot.slack.views.gate import gate_blocks, parts
+from bot.slack.views.gate import gate_blocks, hidden, parts
 from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, inline
 from engine.access import policy as access
@@ -96,6 +96,25 @@ def voted(gate: GateView, decision: Decision) -> Message:
     did = "approved" if decision is Decision.APPROVE else "rejected"
     more = more_needed(gate) if decision is Decision.APPROVE else ""
     return said(f"You {did} {code(gate.approval.path)} of {code(gate.approval.execution_id)}.{more}")
+
+
+def too_long_for_a_message(desk: Desk, actor: access.Actor, run: str, path: str | None) -> GateView | None:
+    """The open gate that a vote by word means, where no message shows it whole and this person may decide there."""
+    view = executions.view(desk.rt, run)
+    pending = [each for each in view.gates if each.approval.status is ApprovalStatus.PENDING]
+    meant = [each for each in pending if path in (None, each.approval.path)]
+    if len(meant) != 1 or not hidden(meant[0].approval):
+        return None
+    gate = access.Gate(meant[0].approval, view.execution)
+    return meant[0] if access.verdict(desk.rt, actor, access.Action.VOTE, gate).allowed else None
+
+
+def to_be_opened(gate: GateView) -> Message:
+    """What a vote by word is answered with where no message shows what it would be for."""
+    text = (
+        f"*{inline(gate.approval.path, 120)}* asks more than a message shows: open it, and decide below its last part."
+    )
+    return message(text, [section(text), *gate_blocks(gate)])
 
 
 def more_needed(gate: GateView) -> str:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block, ButtonElement
 
-from bot.slack.ids import Action, VersionRef
+from bot.slack.ids import Action, VersionPage, VersionRef
 from bot.slack.views.errors import problem_line, refused
 from bot.slack.views.notice import draft_line
-from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, said, section, sections
+from bot.slack.views.parts import (
+    Message,
+    actions,
+    button,
+    confirm,
+    context,
+    header,
+    in_parts,
+    message,
+    said,
+    section,
+    sections,
+)
 from bot.slack.views.text import code, code_block, inline, person, pieces, when
 from bot.slack.views.words import version_words
 from storage.records import AuditRecord, RunbookRecord, VersionRecord
@@ -23,6 +37,10 @@ if TYPE_CHECKING:
 
 _PIECE, _PIECES = 2800, 3
 """Characters in one block of a diff, escaped, and blocks in one message: Slack refuses messages of about 13,000."""
+_WARNINGS, _WARNING = 8, 300
+"""Warnings in one message, and characters of each."""
+_WORTH_A_LOOK = "⚠️ *Worth a second look*"
+_NOTHING_CHANGED = "Nothing changed against the last approved version."
 _RUNS = 20
 """Open runs that are named."""
 _CHANGES = {"new": "new", "changed": "changed", "deprecated": "gone from the folder, so deprecated"}
@@ -33,26 +51,66 @@ def change_view(
 ) -> Message:
     """What a version changes. With `offer`, a button that approves exactly what is shown, by its digest.
 
-    `first` says that nothing was approved before, so that `diff` is the whole file.
+    Where something is left out the button opens all of it in parts instead. `first` says that nothing was approved
+    before, so that `diff` is the whole file.
     """
     title = f"{version.slug}@{version.number}, {version_words(version.status)}"
+    blocks: list[Block] = [header(title), *_about(version, first)]
+    blocks += _diff_blocks(diff)
+    if warnings:
+        lines = [_WORTH_A_LOOK, *(f"• {inline(text, _WARNING)}" for text in warnings[:_WARNINGS])]
+        more = len(warnings) - _WARNINGS
+        blocks.append(section("\n".join([*lines, *([f"… and {more} more, not shown here"] if more > 0 else [])])))
+    if offer and version.status is VersionStatus.DRAFT:
+        others = [each for each in _next_acts(version) if each is not Action.REVIEW_VERSION]
+        page = VersionPage(version.slug, version.number, change_digest(diff, warnings), 0)
+        review = button("Review and approve", Action.VERSION_PAGE, page, style="primary")
+        main = review if _is_cut(diff, warnings) else _approve(version)
+        blocks += actions([main, *(_act(version, each) for each in others)])
+    return message(inline(title), blocks)
+
+
+def change_parts(diff: str, warnings: Sequence[str]) -> list[list[Block]]:
+    """All that a version changes and all that deserves a second look, in parts that a modal holds."""
+    blocks: list[Block] = [section(code_block(piece)) for piece in pieces(diff, _PIECE)]
+    blocks = blocks or [section(_NOTHING_CHANGED)]
+    lines = [f"• {inline(text, 2500)}" for text in warnings]
+    return in_parts([*blocks, *sections([_WORTH_A_LOOK, *lines] if lines else [])])
+
+
+def change_part(version: VersionRecord, diff: str, warnings: Sequence[str], page: int, *, first: bool) -> list[Block]:
+    """One part of a version's change in full. Only below the last one stands the button that approves it."""
+    found = change_parts(diff, warnings)
+    where = f" · part {page + 1} of {len(found)}" if len(found) > 1 else ""
+    blocks = [section(f"*{code(f'{version.slug}@{version.number}')}*{where}"), *_about(version, first), *found[page]]
+    if page < len(found) - 1:
+        ref = VersionPage(version.slug, version.number, change_digest(diff, warnings), page + 1)
+        return [*blocks, *actions([button("Next part", Action.VERSION_PAGE, ref, style="primary")])]
+    return [*blocks, *(actions([_approve(version)]) if version.status is VersionStatus.DRAFT else [])]
+
+
+def change_digest(diff: str, warnings: Sequence[str]) -> str:
+    """What says whether a change is still the one that was shown: it is one against the last approved version."""
+    return hashlib.sha256(json.dumps([diff, *warnings]).encode()).hexdigest()[:32]
+
+
+def _about(version: VersionRecord, first: bool) -> list[Block]:
     author = person(version.author) if version.author else inline(version.author_email or "unknown", 80)
     facts = [f"author {author}", f"commit {code((version.source_commit or 'none')[:12])}", when(version.created_at)]
-    blocks: list[Block] = [header(title), context(" · ".join(facts), inline(version.note, 500))]
-    blocks += [section("*First version: the whole file*")] if first else []
-    blocks += _diff_blocks(diff)
-    blocks += (
-        [section("\n".join(["⚠️ *Worth a second look*", *(f"• {inline(text, 300)}" for text in warnings[:8])]))]
-        if warnings
-        else []
-    )
-    if offer and version.status is VersionStatus.DRAFT:
-        ref = VersionRef(version.slug, version.number, version.digest)
-        ask = confirm("Approve this version?", f"{version.slug}@{version.number} may then be run.", "Approve it")
-        approve = button(f"Approve version {version.number}", Action.APPROVE_VERSION, ref, style="primary", confirm=ask)
-        others = [each for each in _next_acts(version) if each is not Action.REVIEW_VERSION]
-        blocks += actions([approve, *(_act(version, each) for each in others)])
-    return message(inline(title), blocks)
+    told: list[Block] = [section("*First version: the whole file*")] if first else []
+    return [context(" · ".join(facts), inline(version.note, 500)), *told]
+
+
+def _approve(version: VersionRecord) -> ButtonElement:
+    ref = VersionRef(version.slug, version.number, version.digest)
+    ask = confirm("Approve this version?", f"{version.slug}@{version.number} may then be run.", "Approve it")
+    return button(f"Approve version {version.number}", Action.APPROVE_VERSION, ref, style="primary", confirm=ask)
+
+
+def _is_cut(diff: str, warnings: Sequence[str]) -> bool:
+    """Whether a message leaves out something of a change."""
+    long = any(inline(text, _WARNING) != inline(text, 10**6) for text in warnings)
+    return long or len(warnings) > _WARNINGS or len(list(pieces(diff, _PIECE))) > _PIECES
 
 
 def drafts_view(drafts: Sequence[VersionRecord], command: str) -> Message:
@@ -102,7 +160,7 @@ _ACTS = {
 
 def _diff_blocks(diff: str) -> list[Block]:
     if not diff.strip():
-        return [section("Nothing changed against the last approved version.")]
+        return [section(_NOTHING_CHANGED)]
     shown: list[Block] = []
     rest = 0
     for piece in pieces(diff, _PIECE):

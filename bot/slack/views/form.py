@@ -37,12 +37,13 @@ from bot.slack.ids import (
     encode,
 )
 from bot.slack.views import fields
+from bot.slack.views.admin import change_part
 from bot.slack.views.fields import plain_text
 from bot.slack.views.gate import gate_blocks, hidden, part_blocks
 from bot.slack.views.parts import context, section
 from bot.slack.views.text import channel, code, inline, person
 from engine.definition.model import Runbook
-from storage.records import RunbookRecord
+from storage.records import RunbookRecord, VersionRecord
 
 if TYPE_CHECKING:
     from engine.runs.executions import GateView
@@ -175,6 +176,16 @@ def gate_form(gate: GateView, requester: str, note: str = "", page: int = 0) -> 
     above = [section(note)] if note else []
     shown = part_blocks(gate, page) if hidden(approval) else gate_blocks(gate)
     return {**view, "blocks": [block.to_dict() for block in [*above, context(what), *shown]]}
+
+
+def version_form(
+    version: VersionRecord, diff: str, warnings: Sequence[str], page: int, *, first: bool, note: str = ""
+) -> dict[str, Any]:
+    """One part of what a version changes, to be approved below the last one; `note` is mrkdwn that stands above it."""
+    view = {"type": "modal", "title": plain_text("A version", 24), "close": plain_text("Close", 24)}
+    above = [section(note)] if note else []
+    shown = change_part(version, diff, warnings, page, first=first)
+    return {**view, "blocks": [block.to_dict() for block in [*above, *shown]]}
 
 
 def refused_view(title: str, text: str) -> dict[str, Any]:

@@ -8,7 +8,19 @@ from slack_sdk.models.blocks import Block
 
 from bot import preview
 from bot.slack.ids import Action, GatePage, GateRef
-from bot.slack.views.parts import Message, actions, button, context, message, noted, section, within
+from bot.slack.views.parts import (
+    Message,
+    actions,
+    button,
+    context,
+    how_many_fit,
+    in_parts,
+    message,
+    noted,
+    section,
+    sections,
+    within,
+)
 from bot.slack.views.text import clean, code, code_block, cut, escape, group, inline, one_line, person, pieces, when
 from bot.slack.views.words import approver_words, gate_words
 from storage.records import ApprovalRecord, Json, VoteRecord
@@ -18,14 +30,14 @@ if TYPE_CHECKING:
     from engine.runs.calling import Calling
     from engine.runs.executions import GateView
 
-_PIECE, _PIECES, _PAGE = 2800, 2, 30
-"""Characters in one block of a preview, escaped, and blocks of it in one message and in one part of a modal."""
+_PIECE, _PIECES = 2800, 2
+"""Characters in one block of a preview, escaped, and blocks of it in one message."""
 _ASKED, _EACH = 800, 600
 """Characters of what is asked, and of each value of what would be done, in a message."""
 _ON_A_CARD = 800
 """Characters of a preview that the card shows as well."""
-_SETTLED_ROOM = 2500
-"""Characters for the steps that would not be done."""
+_SETTLED_ROOM, _STEP, _WHY, _WHOLE_WHY = 2500, 120, 300, 2000
+"""Characters for the steps that would not be done, for the name of each, and for why in a message and in full."""
 _REJECTIONS = 5
 """Earlier rejections that are told."""
 
@@ -72,16 +84,18 @@ def hidden(approval: ApprovalRecord, *, whole: bool = True) -> int:
 
     A message that is not `whole` shows nothing of what would be done.
     """
+    left_out = _settled_left_out(approval.preview, whole=whole)
     if whole and not _is_cut(approval):
-        return 0
+        return left_out
     shown = len("".join(_in_message(approval.preview))) if whole else 0
-    return max(1, len(_whole(approval)) - shown - min(len(clean(approval.message)), _ASKED) - 1)
+    return max(1, len(_whole(approval)) - shown - min(len(clean(approval.message)), _ASKED) - 1) + left_out
 
 
-def parts(approval: ApprovalRecord) -> list[list[str]]:
-    """All that a gate asks and would do, in parts that a modal holds, made of pieces that a block holds."""
-    found = list(pieces(_whole(approval), _PIECE))
-    return [found[start : start + _PAGE] for start in range(0, len(found), _PAGE)] or [[]]
+def parts(approval: ApprovalRecord) -> list[list[Block]]:
+    """All that a gate asks, would do and would not do, in parts that a modal holds."""
+    blocks: list[Block] = [section(code_block(piece, 3000)) for piece in pieces(_whole(approval), _PIECE)]
+    lines = [line for step, why in preview.settled(approval.preview) for line in _settled_in_full(step, why)]
+    return in_parts([*blocks, *sections([_NOT_DONE, *lines] if lines else [])])
 
 
 def part_blocks(gate: GateView, page: int) -> list[Block]:
@@ -89,13 +103,12 @@ def part_blocks(gate: GateView, page: int) -> list[Block]:
     approval, found = gate.approval, parts(gate.approval)
     icon, words = gate_words(approval)
     where = f" · part {page + 1} of {len(found)}" if len(found) > 1 else ""
-    blocks: list[Block] = [section(f"{icon} *{words}: {inline(approval.path, 120)}*{where}")]
-    blocks += [section(code_block(piece, 3000)) for piece in found[page]]
+    blocks: list[Block] = [section(f"{icon} *{words}: {inline(approval.path, 120)}*{where}"), *found[page]]
     if page < len(found) - 1:
         ref = GatePage(approval.execution_id, approval.path, approval.digest, page + 1)
         return [*blocks, *actions([button("Next part", Action.REVIEW_PAGE, ref, style="primary")])]
     decide = _decide(approval) if approval.status is ApprovalStatus.PENDING else []
-    return [*blocks, *_settled(approval.preview), *_rejected_before(gate), *decide, context(*_terms(gate))]
+    return [*blocks, *_rejected_before(gate), *decide, context(*_terms(gate))]
 
 
 def _decide(approval: ApprovalRecord) -> list[Block]:
@@ -187,7 +200,26 @@ def _preview(shown: Json) -> list[Block]:
 
 
 def _settled(shown: Json) -> list[Block]:
-    lines = [f"• {code(step, 120)}: {noted(cut(one_line(why), 300))}" for step, why in preview.settled(shown)]
-    if not lines:
-        return []
-    return [section("\n".join(["*Not done, or not done again:*", *within(lines, _SETTLED_ROOM)]))]
+    lines = [_settled_line(step, why) for step, why in preview.settled(shown)]
+    return [section("\n".join([_NOT_DONE, *within(lines, _SETTLED_ROOM)]))] if lines else []
+
+
+def _settled_line(step: str, why: str) -> str:
+    return f"• {code(step, _STEP)}: {noted(cut(one_line(why), _WHY))}"
+
+
+def _settled_in_full(step: str, why: str) -> list[str]:
+    """A step that would not be done, and why, in lines that each fit a block."""
+    first, *others = list(pieces(one_line(why), _WHOLE_WHY)) or [""]
+    return [f"• {code(step, 5 * _STEP)}: {noted(first)}", *(escape(each) for each in others)]
+
+
+def _settled_left_out(shown: Json, *, whole: bool) -> int:
+    """How many characters about the steps that would not be done a message leaves out."""
+    found = preview.settled(shown)
+    kept = how_many_fit([_settled_line(*each) for each in found], _SETTLED_ROOM) if whole else 0
+    cut_off = sum(max(0, len(step) + 2 - _STEP) + max(0, len(one_line(why)) - _WHY) for step, why in found[:kept])
+    return cut_off + sum(len(step) + len(one_line(why)) for step, why in found[kept:])
+
+
+_NOT_DONE = "*Not done, or not done again:*"

@@ -24,6 +24,8 @@ from bot.slack.views.text import cut, escape, person, plain
 
 SECTION_LIMIT = 2900
 """Characters in a section's text; Slack refuses more than 3000."""
+PART = 30
+"""Blocks in one part of what is read in a modal."""
 _SAID_BY = re.compile(
     r"(?:^|· )(?:\w+, said by|(?:to be )?skipped by|asked by) ([UW][A-Z0-9]{5,20})(?=: | to be skipped: )"
 )
@@ -72,13 +74,22 @@ def sections(lines: Iterable[str]) -> list[Block]:
 
 def within(lines: Sequence[str], room: int) -> list[str]:
     """The first lines that take at most `room` characters, and how many others there are: Slack bounds a message."""
-    kept: list[str] = []
-    for line in lines:
+    kept = how_many_fit(lines, room)
+    return [*lines[:kept], f"… and {len(lines) - kept} more"] if kept < len(lines) else list(lines)
+
+
+def how_many_fit(lines: Sequence[str], room: int) -> int:
+    """How many of the first lines take at most `room` characters."""
+    for kept, line in enumerate(lines):
         room -= len(line)
         if room < 0:
-            return [*kept, f"… and {len(lines) - len(kept)} more"]
-        kept.append(line)
-    return kept
+            return kept
+    return len(lines)
+
+
+def in_parts(blocks: Sequence[Block]) -> list[list[Block]]:
+    """What is too long for a message in parts that a modal holds; at least one."""
+    return [list(blocks[start : start + PART]) for start in range(0, len(blocks), PART)] or [[]]
 
 
 def context(*texts: str) -> ContextBlock:

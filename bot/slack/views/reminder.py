@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import ActionsBlock
 
-from bot.slack.views.gate import call_words, gate_blocks
+from bot.slack.views.gate import call_words, gate_blocks, hidden
 from bot.slack.views.parts import Message, context, message, said, section
 from bot.slack.views.text import channel, code, duration, inline, link, when
 from bot.slack.views.words import approver_words, gate_words
@@ -27,22 +27,31 @@ _UNHEARD = {
 
 
 def told_directly(gate: GateView, view: ExecutionView, permalink: str, command: str) -> Message:
-    """The gate for somebody who is not in its channel. It has no buttons: those are where everybody sees them.
+    """The gate for somebody who is not in its channel. It has no buttons that decide: those are where everybody sees
+    them.
 
-    `permalink` is "" where there is none; what can be typed instead begins with `command`. A decided gate says so.
+    `permalink` is "" where there is none; what can be typed instead begins with `command`. Where it shows a part only
+    nothing is typed: its button opens all of it, to be decided about there. A decided gate says so.
     """
     approval, execution = gate.approval, view.execution
     _, words = gate_words(approval)
     drawn = message(f"{words}: {inline(approval.path, 120)} of {inline(execution.id, 40)}", gate_blocks(gate))
-    typed = "" if gate.approval.status is not ApprovalStatus.PENDING else f"{command} approve {execution.id}"
-    return asked_directly(drawn, view, permalink, f"{typed} {approval.path}" if typed else "")
+    is_open = approval.status is ApprovalStatus.PENDING
+    if is_open and hidden(approval):
+        return asked_directly(drawn, view, permalink, "", opens=True)
+    return asked_directly(
+        drawn, view, permalink, f"{command} approve {execution.id} {approval.path}" if is_open else ""
+    )
 
 
-def asked_directly(drawn: Message, view: ExecutionView, permalink: str, typed: str) -> Message:
-    """What is asked in a thread, for one person. `typed` is what they can type instead, "" where it is over."""
+def asked_directly(drawn: Message, view: ExecutionView, permalink: str, typed: str, *, opens: bool = False) -> Message:
+    """What is asked in a thread, for one person. `typed` is what they can type instead, "" where it is over.
+
+    Where its button only `opens` what is asked, it stands here too.
+    """
     what = f"{inline(view.runbook.name, 150)}, {code(view.execution.id)}"
     blocks = [section(f"*A decision is asked of you:* {what}").to_dict()]
-    blocks += [block for block in drawn.blocks if block["type"] != ActionsBlock.type]
+    blocks += [block for block in drawn.blocks if opens or block["type"] != ActionsBlock.type]
     there = link(permalink, "Go there") if permalink else ""
     if typed:
         say = code(typed, 300)
