@@ -70,8 +70,9 @@ def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim |
     taken = changed(
         step, status=StepStatus.RUNNING, fence=step.fence + 1, attempts=step.attempts + 1, worker_id=worker_id,
         started_at=step.started_at or transition.at, deadline_at=deadline, due_at=None,
+        revision=transition.execution.revision,
     )  # fmt: skip
-    written = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at")
+    written = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at", "revision")
     if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in written}):
         return None
     transition.attempt(taken)

@@ -1,0 +1,147 @@
+"""A retry with other parameters: what was done for the old ones leads past no gate, nor does it go on unseen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from house import CAROL, House, Target, gate, http, runbook
+from local_server import answer
+from test_behind_gates import BROKEN, FINE, open_gates
+from test_flow import branch, loop
+
+from engine.runs import controls, replaying
+
+SAFE, PROD = (
+    answer(told, "200 OK", "Content-Type: application/json") for told in (b'{"prod":false}', b'{"prod":true}')
+)
+HOST = {"type": "object", "properties": {"host": {"type": "string"}}}
+RISKY = "steps.look.outputs.json.prod"
+
+
+def look(target: Target, **keys: Any) -> dict[str, Any]:
+    """Says whether a host is one of prod."""
+    target.does |= {"/look/test1": [SAFE], "/look/prod1": [PROD]}
+    return http("look", target.url("/look/{{ params.host }}"), **keys)
+
+
+def drain(target: Target) -> dict[str, Any]:
+    """Fails for a host of test, once."""
+    target.does["/drain/test1"] = [BROKEN, FINE]
+    return http("drain", target.url("/drain/{{ params.host }}"), method="PUT")
+
+
+def wipe(target: Target) -> dict[str, Any]:
+    """The effect that must not happen without its gate."""
+    return http("wipe", target.url("/wipe/{{ params.host }}"), method="PUT")
+
+
+def wiped(target: Target) -> list[str]:
+    return [path for path in target.paths() if path.startswith("/wipe")]
+
+
+def retried(house: House, *steps_: dict[str, Any], slug: str = "demo") -> str:
+    """A run that fails for a host of test, and is retried with one of prod."""
+    house.publish(runbook(slug, *steps_, parameters=HOST))
+    run = house.start(slug, host="test1")
+    house.run(run, 1)
+    house.sweep()
+    assert house.run(run, 1) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "drain", {"host": "prod1"})
+    house.run(run, 1)
+    return run
+
+
+@pytest.mark.parametrize("how", ["read", "through a message", "in a branch", "skipped", "put up with", "child"])
+def test_a_gate_is_asked_where_what_was_done_for_the_old_ones_says_no(house: House, target: Target, how: str) -> None:
+    first: list[dict[str, Any]] = [look(target)]
+    risky = RISKY
+    if how == "through a message":
+        first.append({"id": "say", "type": "message", "with": {"text": "{{ " + RISKY + " }}"}, "needs": ["look"]})
+        risky = "steps.say.outputs.text == 'True'"
+    elif how == "in a branch":
+        first = [branch("held", "true", first)]
+        risky = "steps.held.outputs.steps.look.outputs.json.prod | default(false)"
+    elif how == "skipped":
+        first = [look(target, if_="params.host == 'prod1'")]
+        risky = f"{RISKY} | default(false)"
+    elif how == "put up with":
+        first = [look(target, continue_on_error=True)]
+        target.does["/look/test1"] = [BROKEN]
+        risky = f"{RISKY} | default(false)"
+    elif how == "child":
+        told = {"prod": "{{ " + RISKY + " }}"}
+        house.publish(runbook("child", *first, outputs=told, parameters=HOST))
+        first = [{"id": "sub", "type": "runbook", "with": {"id": "child", "params": {"host": "{{ params.host }}"}}}]
+        risky = "steps.sub.outputs.outputs.prod"
+    run = retried(house, *first, drain(target), gate("ok", if_=risky), wipe(target))
+    assert (open_gates(house, run), wiped(target)) == (["ok"], [])
+
+
+@pytest.mark.parametrize("how", ["branch", "loop", "while", "condition"])
+def test_a_branch_or_loop_of_gates_fails_where_it_would_go_by_that(house: House, target: Target, how: str) -> None:
+    """Replayed from the look it asks."""
+    way = {
+        "branch": branch("way", RISKY, [gate("ok")]),
+        "loop": loop("way", gate("ok"), items="{{ [1] if " + RISKY + " else [] }}"),
+        "while": loop("way", gate("ok"), while_=f"index < 1 and {RISKY}"),
+        "condition": {**branch("way", "true", [gate("ok")]), "if": RISKY},
+    }[how]
+    run = retried(house, look(target), drain(target), way, wipe(target))
+    assert (house.status(run), house.execution(run).error["code"], wiped(target)) == ("FAILED", "by_hand", [])
+    again = replaying.replay(house.rt, CAROL, run, start_from="look", reason="look once more").id
+    assert (house.run(again), wiped(target)) == ("WAITING", [])
+
+
+def test_a_childs_gate_is_asked_where_what_was_done_for_the_old_ones_gave_it_values(
+    house: House, target: Target
+) -> None:
+    told = {"type": "object", "properties": {"host": {"type": "string"}, "prod": {"type": "boolean"}}}
+    house.publish(runbook("child", gate("ok", if_="params.prod"), wipe(target), parameters=told))
+    params = {"host": "{{ params.host }}", "prod": "{{ " + RISKY + " }}"}
+    sub = {"id": "sub", "type": "runbook", "with": {"id": "child", "params": params}}
+    run = retried(house, look(target), drain(target), sub)
+    started = house.step(run, "sub").child
+    assert started is not None
+    house.run(started)
+    assert (open_gates(house, started), wiped(target)) == (["ok"], [])
+
+
+def test_a_gate_in_cleanup_is_asked_too(house: House, target: Target) -> None:
+    target.does["/drain/prod1"] = [BROKEN]
+    house.publish(
+        runbook(
+            "demo", look(target), drain(target), parameters=HOST, **{"finally": [gate("ok", if_=RISKY), wipe(target)]}
+        )
+    )
+    run = house.start("demo", host="test1")
+    assert (house.run(run), wiped(target)) == ("FAILED", ["/wipe/test1"])
+    controls.retry(house.rt, CAROL, run, "drain", {"host": "prod1"})
+    house.run(run, 1)
+    assert (open_gates(house, run), wiped(target)) == (["ok"], ["/wipe/test1"])
+
+
+def test_what_was_done_again_for_the_new_ones_leads_past_a_gate(house: House, target: Target) -> None:
+    """The look failed and is what is retried; what reads no parameters and came after it is as fresh."""
+    target.does |= {"/look/prod1": [BROKEN], "/look/test1": [SAFE]}
+    found = http("look", target.url("/look/{{ params.host }}"))
+    said = {"id": "say", "type": "message", "with": {"text": "{{ " + RISKY + " }}"}}
+    held = branch("way", "steps.say.outputs.text == 'True'", [gate("in")])
+    house.publish(runbook("demo", found, said, gate("ok", if_=RISKY), held, wipe(target), parameters=HOST))
+    run = house.start("demo", host="prod1")
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "look", {"host": "test1"})
+    assert (house.run(run), wiped(target)) == ("SUCCESS", ["/wipe/test1"])
+
+
+def test_a_replay_remembers_for_which_parameters_something_was_done(house: House, target: Target) -> None:
+    run = retried(house, look(target), drain(target), gate("ok", if_=RISKY), wipe(target))
+    controls.cancel(house.rt, CAROL, run, "then otherwise")
+    house.run(run)
+    again = replaying.replay(house.rt, CAROL, run, start_from="ok", reason="the same once more").id
+    house.run(again)
+    assert (open_gates(house, again), wiped(target)) == (["ok"], [])
+    controls.cancel(house.rt, CAROL, again, "and once more")
+    third = replaying.replay(house.rt, CAROL, again, start_from="ok", reason="and once more").id
+    house.run(third)
+    assert (open_gates(house, third), wiped(target)) == (["ok"], [])
