@@ -83,8 +83,8 @@ def retry(
     With changed `parameters` every gate that was passed is asked again before anything else runs, those in branches,
     loops and children too, and whoever changed them may not decide. `path` may be left out when one step has failed;
     `attempt` is the try that was seen to fail. Raises `Conflict` once undo has begun, when the step was tried again
-    meanwhile, for a child run with other parameters, and where the run would have come by other gates with them;
-    `NotApproved`, `InvalidParameters`.
+    meanwhile, for a child run with other parameters, and where the run would have come by other gates with them, or
+    would go another way in a branch or loop that it is in; `NotApproved`, `InvalidParameters`.
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
     with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
@@ -93,6 +93,8 @@ def retry(
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
         must_be_approved(transition.execution)
+        if changed:
+            reopening.forget_under_way(transition)
         reopening.reopen(transition, actor, step)
         if changed:
             reopening.ask_again(transition)
@@ -101,6 +103,8 @@ def retry(
         transition.tell("step_retried", step.path, actor.user_id, **facts, **told)
         detail = {"step": step.path, "parameters": parameters, "reason": reason, **told}
         audited(rt, actor, "step.retry", found, detail)
+    if changed:
+        children.cancel_bereft(rt, found.id)
     rt.hint([found.id])
     return transition.execution
 

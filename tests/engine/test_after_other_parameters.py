@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from house import CAROL, House, Target, gate, http, runbook
+from house import CAROL, MINUTE, House, Target, gate, http, runbook
 from local_server import answer
-from test_behind_gates import BROKEN, FINE, open_gates
+from test_behind_gates import BROKEN, FINE, WHAT, approve, open_gates
 from test_flow import branch, loop
 
+from engine.errors import Conflict
+from engine.orchestration import children
 from engine.runs import controls, replaying
 
 SAFE, PROD = (
@@ -145,3 +147,99 @@ def test_a_replay_remembers_for_which_parameters_something_was_done(house: House
     third = replaying.replay(house.rt, CAROL, again, start_from="ok", reason="and once more").id
     house.run(third)
     assert (open_gates(house, third), wiped(target)) == (["ok"], [])
+
+
+@pytest.mark.parametrize("how", ["loop", "branch", "inner", "no gate"])
+def test_a_branch_or_loop_that_would_go_another_way_does_not_go_on(house: House, target: Target, how: str) -> None:
+    """The gate that is asked again shows that other way; the retry is refused."""
+    given = {"type": "object", "properties": {"hosts": {"type": "array", "items": {"type": "string"}}}}
+    target.does["/do/prod1"] = [BROKEN]
+    do = http("do", target.url("/do/{{ item }}"), method="PUT")
+    each = loop("work", do, items="{{ params.hosts }}")
+    work = each
+    if how == "branch":
+        hard = http("do", target.url("/do/{{ params.hosts[0] }}"), method="PUT")
+        work = branch("work", "'test1' in params.hosts", [http("soft", target.url("/soft"))], [hard])
+    elif how == "inner":
+        work = branch("held", "true", [each])
+    house.publish(runbook("demo", *([] if how == "no gate" else [gate("ok")]), work, parameters=given))
+    run = house.start("demo", hosts=["prod1", "prod2"])
+    house.run(run, 1)
+    if how != "no gate":
+        approve(house, run)
+    assert house.run(run) == "FAILED"
+    path = {"branch": "work.do", "inner": "held.work[0].do"}.get(how, "work[0].do")
+    with pytest.raises(Conflict, match=r"is in (held\.)?work, which would go another way"):
+        controls.retry(house.rt, CAROL, run, path, {"hosts": ["test1"]})
+    assert (house.status(run), house.execution(run).revision) == ("FAILED", 0)
+
+
+def test_a_loop_that_goes_the_same_way_goes_on(house: House, target: Target) -> None:
+    target.does["/do/old/b"] = [BROKEN]
+    do = http("do", target.url("/do/{{ params.what }}/{{ item }}"), method="PUT")
+    house.publish(runbook("demo", gate("ok"), loop("work", do, items=["a", "b"]), parameters=WHAT))
+    run = house.start("demo", what="old")
+    house.run(run)
+    approve(house, run)
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "work[1].do", {"what": "new"})
+    assert (house.run(run), open_gates(house, run)) == ("WAITING", ["ok"])
+    approve(house, run)
+    assert (house.run(run), target.paths()) == ("SUCCESS", ["/do/old/a", "/do/old/b", "/do/new/b"])
+
+
+def test_a_delay_that_was_under_way_takes_its_new_time(house: House, target: Target) -> None:
+    minutes = {"type": "object", "properties": {"minutes": {"type": "integer"}}}
+    target.does["/canary"] = [BROKEN, FINE]
+    soak = {"id": "soak", "type": "delay", "with": {"for": "{{ params.minutes }}m"}, "needs": ["ok"]}
+    canary = http("canary", target.url("/canary"), method="PUT", needs=["ok"])
+    house.publish(runbook("demo", gate("ok"), soak, canary, parameters=minutes))
+    run = house.start("demo", minutes=1)
+    house.run(run)
+    approve(house, run)
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "canary", {"minutes": 30})
+    house.run(run)
+    approve(house, run)
+    began = house.clock.time
+    assert (house.run(run), house.clock.time - began) == ("SUCCESS", 30 * MINUTE)
+    assert house.step(run, "soak").outputs == {"waited": "30m"}
+
+
+@pytest.mark.parametrize("swept", ["by the retry", "by its claim"])
+def test_a_child_that_was_under_way_is_begun_anew(
+    house: House, target: Target, swept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No worker sweeps between the failure and the second approval; the process of the retry may die after it."""
+    target.does["/canary"] = [BROKEN, FINE]
+    soak = {"id": "soak", "type": "delay", "with": {"for": "30s"}}
+    act = http("act", target.url("/act/{{ params.what }}"), method="PUT")
+    house.publish(runbook("child", soak, act, parameters=WHAT))
+    with_ = {"id": "child", "params": {"what": "{{ params.what }}"}}
+    sub = {"id": "sub", "type": "runbook", "with": with_, "needs": ["ok"]}
+    house.publish(
+        runbook("demo", gate("ok"), sub, http("canary", target.url("/canary"), needs=["ok"]), parameters=WHAT)
+    )
+    run = house.start("demo", what="a")
+    house.advance(run)
+    approve(house, run)
+    house.advance(run)
+    old = house.step(run, "sub").child
+    assert old is not None
+    house.advance(old)
+    assert house.status(run) == "FAILED"
+    with monkeypatch.context() as dead:
+        if swept == "by its claim":
+            dead.setattr(children, "cancel_bereft", lambda *_: None)
+        controls.retry(house.rt, CAROL, run, "canary", {"what": "b"})
+    house.advance(run)
+    approve(house, run)
+    house.clock.tick(MINUTE)
+    house.beat()
+    house.advance(old)
+    assert (house.status(old), "/act/a" in target.paths()) == ("CANCELLED", False)
+    house.advance(run)
+    new = house.step(run, "sub").child
+    assert new not in (None, old)
+    house.run(str(new))
+    assert (house.run(run), [path for path in target.paths() if "act" in path]) == ("SUCCESS", ["/act/b"])
