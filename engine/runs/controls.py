@@ -11,7 +11,7 @@ from engine.access import choosers
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import changes, children, flow, gates, reopening, run_phases
+from engine.orchestration import admission, changes, children, flow, gates, reopening, run_phases
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
@@ -150,7 +150,8 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
     if run.parent_step is not None:
         raise Conflict(f"The parameters of {run.id} come from the run that started it: retry or replay that one.")
     chose = list(dict.fromkeys([*choosers.of_values(run), actor.user_id]))
-    transition.edit(parameters=values, revision=run.revision + 1, chosen_by=chose)
+    same = admission.same_as(run.digest, values, run.incident or {})
+    transition.edit(parameters=values, revision=run.revision + 1, chosen_by=chose, same_as=same)
     masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(changes.between(run.parameters, values))
     return changes.kept(masked)
 

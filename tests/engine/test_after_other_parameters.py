@@ -12,7 +12,8 @@ from test_flow import branch, loop
 
 from engine.errors import Conflict
 from engine.orchestration import children
-from engine.runs import controls, replaying
+from engine.orchestration.admission import Wanted
+from engine.runs import controls, executions, replaying
 
 SAFE, PROD = (
     answer(told, "200 OK", "Content-Type: application/json") for told in (b'{"prod":false}', b'{"prod":true}')
@@ -243,3 +244,31 @@ def test_a_child_that_was_under_way_is_begun_anew(
     assert new not in (None, old)
     house.run(str(new))
     assert (house.run(run), [path for path in target.paths() if "act" in path]) == ("SUCCESS", ["/act/b"])
+
+
+def test_a_run_is_the_same_as_one_with_its_new_parameters(house: House, target: Target) -> None:
+    """What it did before for the old ones keeps it from being taken for one that did all of this lately."""
+    soak = {"id": "soak", "type": "delay", "with": {"for": "30s"}}
+    house.publish(runbook("demo", look(target), drain(target), soak, parameters=HOST))
+    first, other = (Wanted("demo", {"host": host}, trigger="test") for host in ("test1", "prod1"))
+    run = executions.request(house.rt, CAROL, first).execution.id
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "drain", {"host": "prod1"})
+    house.advance(run)
+    found = executions.request(house.rt, CAROL, other)
+    assert (found.how, found.execution.id) == ("open", run)
+    assert house.run(run) == "SUCCESS"
+    for wanted in (first, other):
+        assert executions.request(house.rt, CAROL, wanted, reuse_within_ms=600_000).how == "started"
+
+
+def test_a_run_that_did_all_for_its_new_parameters_is_reused(house: House, target: Target) -> None:
+    house.publish(runbook("demo", drain(target), parameters=HOST))
+    first, other = (Wanted("demo", {"host": host}, trigger="test") for host in ("test1", "prod1"))
+    run = executions.request(house.rt, CAROL, first).execution.id
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "drain", {"host": "prod1"})
+    assert house.run(run) == "SUCCESS"
+    found = executions.request(house.rt, CAROL, other, reuse_within_ms=600_000)
+    assert (found.how, found.execution.id) == ("reused", run)
+    assert executions.request(house.rt, CAROL, first, reuse_within_ms=600_000).how == "started"
