@@ -32,15 +32,20 @@ def chooses_the_way(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, s
     if not chains or not gates.holds_gate(rt, execution.id, step):
         return False
     given = _parameters(execution)
-    start = touched(execution) | (readers_of_parameters(runbook) if given else set())
+    start = touched(execution) | (_readers_of_parameters(runbook) if given else set())
     reads = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1}
     return (given and any(chain[0] == PARAMS for chain in chains)) or bool(reads & rules.readers(runbook, start))
 
 
-def taken_over(old: ExecutionRecord, runbook: Runbook, *, other_parameters: bool) -> set[str]:
-    """The ids of the steps of a run whose outputs no other run may go past a gate by, which takes them over."""
-    given = other_parameters or _parameters(old)
-    return rules.readers(runbook, touched(old) | (readers_of_parameters(runbook) if given else set()))
+def taken_over(old: ExecutionRecord, run: ExecutionRecord) -> set[str]:
+    """The ids of the steps whose outputs a run goes past no gate by, where it takes them over from an old one.
+
+    Those came from a person's hand, or were made for other parameters or by another definition than it has.
+    """
+    before, now = (catalog.definition_of(each.version_id) for each in (old, run))
+    given = old.parameters != run.parameters or _parameters(old)
+    differ = {step_id for step_id, step in before.by_id.items() if now.by_id.get(step_id) != step}
+    return rules.readers(before, touched(old) | differ | (_readers_of_parameters(before) if given else set()))
 
 
 def touched(execution: ExecutionRecord, depth: int = 0) -> set[str]:
@@ -78,11 +83,11 @@ def _parameters(execution: ExecutionRecord) -> bool:
     runbook = catalog.definition_of(parent.version_id)
     start = touched(parent) - {starter.step_id}
     given = _parameters(parent)
-    after = rules.readers(runbook, start | (readers_of_parameters(runbook) if given else set()))
+    after = rules.readers(runbook, start | (_readers_of_parameters(runbook) if given else set()))
     return starter.step_id in after
 
 
-def readers_of_parameters(runbook: Runbook) -> set[str]:
+def _readers_of_parameters(runbook: Runbook) -> set[str]:
     """The steps that read parameters anywhere."""
     return {step.id for step in runbook.by_id.values() if PARAMS in _roots(step)}
 

@@ -23,7 +23,7 @@ from storage.states import Phase, StepStatus
 
 BY_HAND = (
     "it holds a gate, and which way it goes comes from a step that a person has skipped, settled or cancelled, or that "
-    "was done for other parameters: nobody goes past a gate by that. Replay the run from that step"
+    "was done for other parameters or by another version: nobody goes past a gate by that. Replay from that step"
 )
 
 

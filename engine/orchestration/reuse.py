@@ -21,7 +21,7 @@ from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import Phase, StepStatus
 
 BY_HAND = -1
-"""The revision of what is taken over and came from a person's hand, or was done for other parameters."""
+"""The revision of what is taken over and leads past no gate: `by_hand.taken_over`."""
 
 
 def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, keep: Collection[str]) -> ExecutionRecord:
@@ -29,7 +29,7 @@ def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, kee
     locked = executions.lock(execution.id)
     assert locked is not None
     transition = Transition(rt, locked)
-    past = _past(old, other_parameters=locked.parameters != old.parameters)
+    past = _past(old, locked)
     rows = {row.path: row for row in steps.of_phase(execution.id, Phase.MAIN)}
     wanted = [step for step in transition.runbook.steps if step.id in keep]
     fresh = [step for step in wanted if rows[step.id].status in (StepStatus.BLOCKED, StepStatus.READY)]
@@ -47,10 +47,9 @@ def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, kee
     return run_phases.save(transition)
 
 
-def _past(old: ExecutionRecord, *, other_parameters: bool) -> dict[str, StepRunRecord]:
+def _past(old: ExecutionRecord, run: ExecutionRecord) -> dict[str, StepRunRecord]:
     """The main steps of the old run by path, with the revision that they are taken over with."""
-    runbook = catalog.definition_of(old.version_id)
-    marked = by_hand.taken_over(old, runbook, other_parameters=other_parameters)
+    marked = by_hand.taken_over(old, run)
     rows = steps.of_phase(old.id, Phase.MAIN)
     return {row.path: changed(row, revision=BY_HAND if row.step_id in marked else 0) for row in rows}
 

@@ -55,12 +55,16 @@ def retried(house: House, *steps_: dict[str, Any], slug: str = "demo") -> str:
     return run
 
 
-@pytest.mark.parametrize("how", ["read", "through a message", "in a branch", "skipped", "put up with", "child"])
+@pytest.mark.parametrize(
+    "how", ["read", "made of it", "made of it later", "in a branch", "skipped", "put up with", "child"]
+)
 def test_a_gate_is_asked_where_what_was_done_for_the_old_ones_says_no(house: House, target: Target, how: str) -> None:
     first: list[dict[str, Any]] = [look(target)]
     risky = RISKY
-    if how == "through a message":
-        first.append({"id": "say", "type": "message", "with": {"text": "{{ " + RISKY + " }}"}, "needs": ["look"]})
+    later: list[dict[str, Any]] = []
+    if how.startswith("made of it"):
+        said = {"id": "say", "type": "message", "with": {"text": "{{ " + RISKY + " }}"}}
+        (later if how == "made of it later" else first).append(said)
         risky = "steps.say.outputs.text == 'True'"
     elif how == "in a branch":
         first = [branch("held", "true", first)]
@@ -77,7 +81,7 @@ def test_a_gate_is_asked_where_what_was_done_for_the_old_ones_says_no(house: Hou
         house.publish(runbook("child", *first, outputs=told, parameters=HOST))
         first = [{"id": "sub", "type": "runbook", "with": {"id": "child", "params": {"host": "{{ params.host }}"}}}]
         risky = "steps.sub.outputs.outputs.prod"
-    run = retried(house, *first, drain(target), gate("ok", if_=risky), wipe(target))
+    run = retried(house, *first, drain(target), *later, gate("ok", if_=risky), wipe(target))
     assert (open_gates(house, run), wiped(target)) == (["ok"], [])
 
 
@@ -110,6 +114,32 @@ def test_a_childs_gate_is_asked_where_what_was_done_for_the_old_ones_gave_it_val
     assert (open_gates(house, started), wiped(target)) == (["ok"], [])
 
 
+def test_what_a_child_that_is_asked_again_took_over_leads_past_no_gate(house: House, target: Target) -> None:
+    """Its outputs come from what its first one did for the old parameters."""
+    told = {"prod": "{{ " + RISKY + " }}"}
+    house.publish(runbook("child", gate("first"), look(target), outputs=told, parameters=HOST))
+    sub = {"id": "sub", "type": "runbook", "with": {"id": "child", "params": {"host": "{{ params.host }}"}}}
+    gated = gate("ok", if_="steps.sub.outputs.outputs.prod")
+    house.publish(runbook("demo", sub, drain(target), gated, wipe(target), parameters=HOST))
+    run = house.start("demo", host="test1")
+    let_on(house, run)
+    assert house.status(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run, "drain", {"host": "prod1"})
+    let_on(house, run)
+    assert (open_gates(house, run), wiped(target)) == (["ok"], [])
+
+
+def let_on(house: House, run: str) -> None:
+    """Approve the gate of the child that a run waits for, and go on."""
+    house.run(run, 1)
+    started = house.step(run, "sub").child
+    assert started is not None
+    house.run(started, 1)
+    approve(house, started)
+    house.run(started, 1)
+    house.run(run, 1)
+
+
 def test_a_gate_in_cleanup_is_asked_too(house: House, target: Target) -> None:
     target.does["/drain/prod1"] = [BROKEN]
     house.publish(
@@ -122,6 +152,20 @@ def test_a_gate_in_cleanup_is_asked_too(house: House, target: Target) -> None:
     controls.retry(house.rt, CAROL, run, "drain", {"host": "prod1"})
     house.run(run, 1)
     assert (open_gates(house, run), wiped(target)) == (["ok"], ["/wipe/test1"])
+
+
+def test_a_replay_at_a_newer_version_goes_past_no_gate_by_what_the_older_one_did(house: House, target: Target) -> None:
+    """The look was found to ask the wrong thing, and asks another by now."""
+    wrong = http("look", target.url("/look/test1"))
+    target.does["/look/test1"] = [SAFE]
+    rest = (gate("ok", if_=RISKY), wipe(target))
+    house.publish(runbook("demo", wrong, *rest, parameters=HOST))
+    run = house.start("demo", host="prod1")
+    assert (house.run(run), wiped(target)) == ("SUCCESS", ["/wipe/prod1"])
+    house.publish(runbook("demo", look(target), *rest, parameters=HOST))
+    again = replaying.replay(house.rt, CAROL, run, start_from="ok", latest=True, reason="at the new one").id
+    house.run(again)
+    assert (open_gates(house, again), wiped(target)) == (["ok"], ["/wipe/prod1"])
 
 
 def test_what_was_done_again_for_the_new_ones_leads_past_a_gate(house: House, target: Target) -> None:
