@@ -197,9 +197,10 @@ class StepRunRecord:
     gate that is asked again. `child` is the execution that a runbook step has started last. A branch or loop that has
     an `error` before its end starts nothing more and fails with it. `ended_seq` is the execution's event number when it
     ended last, for undoing in reverse, 0 before that and where another execution did it. `revision` is the execution's
-    when a gate was opened, a child begun, or a branch, loop or skipped gate decided: it stands for those parameters
-    only. `skip` is a person's wish that the step be skipped: {by, reason, at, agreed}, where `agreed` names who agreed
-    to it for each gate that had let the step on, None where nobody has so far. `settled_by` is who said
+    when the step was claimed last, a child begun, or a branch, loop or skipped step decided: it stands for those
+    parameters only. It is -1 where a replay has taken over what leads past no gate. `skip` is a person's wish that the
+    step be skipped: {by, reason, at, agreed}, where `agreed` names who agreed to it for each gate that had let the step
+    on, None where nobody has so far. `settled_by` is who said
     what a call came to whose outcome nobody saw.
     """
 

@@ -123,9 +123,9 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     return run_phases.save(transition)
 
 
-def same_as(version: VersionRecord, parameters: dict[str, Any], incident: dict[str, Any]) -> str:
-    """What makes two runs the same: version, parameters and incident."""
-    about = [version.digest, parameters, incident.get("channel"), incident.get("case")]
+def same_as(digest: str, parameters: dict[str, Any], incident: dict[str, Any]) -> str:
+    """What makes two runs the same: the version, by its digest, parameters and incident."""
+    about = [digest, parameters, incident.get("channel"), incident.get("case")]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
@@ -141,7 +141,7 @@ def _new(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         timeout_ms=definition.timeout_ms, running_ms=0, running_since=None, deadline_at=None,
         max_concurrent=definition.max_concurrent_steps or rt.settings.max_concurrent_steps, live=0, running=0, parked=0,
         unfinished=len(definition.steps), event_seq=0, paused_reason=None, status_since=at,
-        same_as=None if wanted.parent_step else same_as(version, wanted.parameters, wanted.incident),
+        same_as=None if wanted.parent_step else same_as(version.digest, wanted.parameters, wanted.incident),
         parent_step=wanted.parent_step, replay_of=wanted.replay_of,
         chosen_by=list(dict.fromkeys([actor.user_id, *wanted.chosen_by])), owners=[],
     )  # fmt: skip

@@ -1,9 +1,10 @@
 """A person's hand in what decides whether a gate is asked: nobody goes past a gate by that.
 
 A run goes past a gate by itself when a condition says so. Where what the condition reads was skipped, settled or
-cancelled by a person, or ran out of time while one had paused it, or was made of something that was, it is not the run
-itself that goes past it. That holds across runs: a child's parameters come from its parent, its outputs go there, and
-what a replay takes over keeps its mark.
+cancelled by a person, ran out of time while one had paused it, was done for other parameters than those that a person
+has given the run since, or was made of something that was, it is not the run itself that goes past it. That holds
+across runs: a child's parameters come from its parent, its outputs go there, and what a replay takes over keeps its
+mark.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from storage.states import ExecutionStatus, StepStatus
 
 PARAMS = "params"
 
+_OUT_OF_TIME = ("timeout", "wait_timeout")
+
+_DONE = (StepStatus.SUCCESS, StepStatus.FAILED, StepStatus.SKIPPED)
+
 
 def chooses_the_way(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step) -> bool:
     """Whether the way that a step takes, which is or holds a gate, comes from a person's hand. Needs a connection."""
@@ -27,12 +32,23 @@ def chooses_the_way(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, s
     if not chains or not gates.holds_gate(rt, execution.id, step):
         return False
     given = _parameters(execution)
-    start = _touched(execution) | (_readers_of_parameters(runbook) if given else set())
+    start = touched(execution) | (_readers_of_parameters(runbook) if given else set())
     reads = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1}
     return (given and any(chain[0] == PARAMS for chain in chains)) or bool(reads & rules.readers(runbook, start))
 
 
-def _touched(execution: ExecutionRecord, depth: int = 0) -> set[str]:
+def taken_over(old: ExecutionRecord, run: ExecutionRecord) -> set[str]:
+    """The ids of the steps whose outputs a run goes past no gate by, where it takes them over from an old one.
+
+    Those came from a person's hand, or were made for other parameters or by another definition than it has.
+    """
+    before, now = (catalog.definition_of(each.version_id) for each in (old, run))
+    given = old.parameters != run.parameters or _parameters(old)
+    differ = {step_id for step_id, step in before.by_id.items() if now.by_id.get(step_id) != step}
+    return rules.readers(before, touched(old) | differ | (_readers_of_parameters(before) if given else set()))
+
+
+def touched(execution: ExecutionRecord, depth: int = 0) -> set[str]:
     """The ids of the steps of a run that a person has decided about, or about something in the runs they started."""
     return {row.step_id for row in steps.of_execution(execution.id) if _is_touched(execution, row, depth)}
 
@@ -42,13 +58,16 @@ def _is_touched(execution: ExecutionRecord, row: StepRunRecord, depth: int) -> b
         return True
     if row.status is StepStatus.CANCELLED:
         return execution.ending is ExecutionStatus.CANCELLED
+    if row.status in _DONE and row.revision < execution.revision and row.note != steps.EARLIER:
+        return True
     child = executions.by_id(row.child) if row.child else None
-    timed_out = row.status is StepStatus.FAILED and (row.error or {}).get("code") == "timeout"
+    timed_out = row.status is StepStatus.FAILED and (row.error or {}).get("code") in _OUT_OF_TIME
     if timed_out and (_was_paused(execution) or (child is not None and _was_paused(child))):
         return True
     if child is None or depth >= gates.MAX_DEPTH:
         return False
-    return child.ending is ExecutionStatus.CANCELLED or bool(_touched(child, depth + 1))
+    left_alone = row.status in _DONE and not child.status.ended  # it is cancelled in a moment, whatever kept it
+    return left_alone or child.ending is ExecutionStatus.CANCELLED or bool(touched(child, depth + 1))
 
 
 def _was_paused(execution: ExecutionRecord) -> bool:
@@ -62,7 +81,7 @@ def _parameters(execution: ExecutionRecord) -> bool:
     if parent is None or starter is None:
         return False
     runbook = catalog.definition_of(parent.version_id)
-    start = _touched(parent) - {starter.step_id}
+    start = touched(parent) - {starter.step_id}
     given = _parameters(parent)
     after = rules.readers(runbook, start | (_readers_of_parameters(runbook) if given else set()))
     return starter.step_id in after

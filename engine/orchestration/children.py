@@ -69,18 +69,26 @@ def cancel_bereft(rt: Runtime, execution_id: str, actor: Actor = SYSTEM) -> None
     """Cancel the children that this execution does not wait for any more, and theirs in turn."""
     with database.reading():
         found = executions.bereft(MOST, execution_id)
-    for child, parent in found:
+    for child, _parent in found:
         with change(rt, child, "cancel_child") as transition:
-            why = _why_cancelled(transition.execution)
-            if why is None:
+            if not cancel_if_bereft(transition, actor):
                 continue
-            run_phases.cancel(transition, actor.user_id, why)
-            detail = {"reason": why, "parent": parent}
-            audit.write(
-                rt.workspace_id, actor.user_id, "execution.cancel", f"execution:{child}", Severity.NOTICE, detail
-            )
         cancel_bereft(rt, child, actor)
         rt.hint([child])
+
+
+def cancel_if_bereft(transition: Transition, actor: Actor = SYSTEM) -> bool:
+    """Cancel this run if it is a child that the run which started it does not wait for any more; True then."""
+    child = transition.execution
+    why = _why_cancelled(child)
+    if why is None:
+        return False
+    run_phases.cancel(transition, actor.user_id, why)
+    parent = executions.parent_of(child)
+    detail = {"reason": why, "parent": parent.id if parent is not None else None}
+    thing = f"execution:{child.id}"
+    audit.write(transition.rt.workspace_id, actor.user_id, "execution.cancel", thing, Severity.NOTICE, detail)
+    return True
 
 
 def _why_cancelled(child: ExecutionRecord) -> str | None:

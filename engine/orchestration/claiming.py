@@ -44,7 +44,7 @@ def is_no_attempt(transition: Transition, step: StepRunRecord) -> bool:
         transition.begin()
         containers.begin(transition, step)
         return True
-    if step.kind == "delay" and step.attempts:
+    if step.kind == "delay" and step.outputs is not None:
         flow.succeed(transition, step, step.outputs)
         return True
     if step.kind == "runbook" and step.child:
@@ -70,8 +70,9 @@ def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim |
     taken = changed(
         step, status=StepStatus.RUNNING, fence=step.fence + 1, attempts=step.attempts + 1, worker_id=worker_id,
         started_at=step.started_at or transition.at, deadline_at=deadline, due_at=None,
+        revision=transition.execution.revision,
     )  # fmt: skip
-    written = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at")
+    written = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at", "revision")
     if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in written}):
         return None
     transition.attempt(taken)
@@ -93,10 +94,15 @@ def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim |
 
 
 def still_approved(transition: Transition) -> bool:
-    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked."""
+    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked.
+
+    Nor does a child whose parent waits for it no more: it is cancelled, if nobody has done so yet.
+    """
     execution = transition.execution
     if execution.ending is not None:
         return True
+    if execution.parent_step is not None and children.cancel_if_bereft(transition):
+        return False
     if execution.started_at is None:
         runbook = runbooks.by_id(execution.runbook_id)
         assert runbook is not None

@@ -22,8 +22,8 @@ from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
 BY_HAND = (
-    "it holds a gate, and which way it goes comes from a step that a person has skipped, settled or cancelled: "
-    "nobody goes past a gate by that"
+    "it holds a gate, and which way it goes comes from a step that a person has skipped, settled or cancelled, or that "
+    "was done for other parameters or by another version: nobody goes past a gate by that. Replay from that step"
 )
 
 
@@ -217,7 +217,8 @@ def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
 
 
 def goes_by_hand(transition: Transition, step: Step) -> bool:
-    """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled."""
+    """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled, or by what
+    was done for other parameters."""
     return by_hand.chooses_the_way(transition.rt, transition.execution, transition.runbook, step)
 
 

@@ -142,7 +142,7 @@ class _Passage:
         if row is not None and self._put_aside(row):
             yield from [path] if self._has_held_gate(step) else []
         elif row is None or not self._is_current(row):
-            yield from [path] if holds_gate(self._rt, self._execution.id, step) else []
+            yield from [path] if self._holds_gate(step, row) else []
         elif step.kind == "approval":
             yield from [] if self._approved(row) else [path]
         elif step.kind == "branch":
@@ -194,11 +194,16 @@ class _Passage:
     def _child_succeeded(self, step: Step, row: StepRunRecord) -> bool:
         """Whether its child has, or one of an earlier run that was taken over and has no gate to be asked again."""
         child = executions.by_id(row.child) if row.child else None
-        if child is None:
-            return not holds_gate(self._rt, self._execution.id, step)
-        if child.parent_step == row.id:
+        if child is not None and child.parent_step == row.id:
             return child.status is ExecutionStatus.SUCCESS
-        return not run_holds_gate(self._rt, child)
+        return not self._holds_gate(step, row)
+
+    def _holds_gate(self, step: Step, row: StepRunRecord | None) -> bool:
+        """Whether a step holds a gate; the child of one that was taken over is what it started."""
+        child = executions.by_id(row.child) if row is not None and row.child else None
+        if row is not None and child is not None and child.parent_step != row.id:
+            return run_holds_gate(self._rt, child)
+        return holds_gate(self._rt, self._execution.id, step)
 
 
 def _with_holders(step: Step) -> Iterator[str]:

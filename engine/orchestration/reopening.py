@@ -74,13 +74,28 @@ def refusal(run: ExecutionRecord, runbook: Runbook, step: StepRunRecord, rows: I
     return ""
 
 
+def forget_under_way(transition: Transition) -> None:
+    """Have what was under way when the run failed begin anew: the parameters have changed.
+
+    A delay takes its new time, and another child is started: the one that was waited for is to be cancelled. What is
+    asked again keeps its outputs, which others read meanwhile.
+    """
+    fresh = {"due_at": None, "failures": 0, "recoveries": 0, "error": None, "child": None}
+    for row in steps.of_phase(transition.execution.id, Phase.MAIN):
+        if row.status is StepStatus.BLOCKED and row.kind not in run_rules.CONTAINERS:
+            steps.edit(row, **fresh, outputs=row.outputs if row.reopened else None)
+
+
 def ask_again(transition: Transition) -> None:
     """Have every gate that was passed before decided anew, before anything else runs: the parameters have changed.
 
     A child run whose gates were passed asks them in a new child, which does nothing else. Raises `Conflict` where with
-    the new parameters the run would have come by other gates than it did.
+    the new parameters the run would have come by other gates than it did, or a branch or loop in which it is would go
+    another way: the gates show that one.
     """
     rows = steps.of_phase(transition.execution.id, Phase.MAIN)
+    for row in rows:
+        _must_go_on_as_it_began(transition, row)
     passed = [row for row in rows if _is_passed(transition, row)]
     if any(passed):
         transition.stop_phase()
@@ -128,6 +143,14 @@ def would_go(transition: Transition, row: StepRunRecord, stale: tuple[str, ...] 
         return containers.goes_elsewhere(transition, row, stale) if row.kind in run_rules.CONTAINERS else None
     except ExpressionError as error:
         raise Conflict(f"With these parameters it cannot be told which way {row.path} goes: {error}") from error
+
+
+def _must_go_on_as_it_began(transition: Transition, row: StepRunRecord) -> None:
+    is_in_it = row.kind in run_rules.CONTAINERS and row.status in steps.UNFINISHED
+    if is_in_it and would_go(transition, row, stale=()):
+        raise Conflict(
+            f"{row.execution_id} is in {row.path}, which would go another way with these parameters: start a new run."
+        )
 
 
 def must_stay(elsewhere: bool, row: StepRunRecord) -> None:

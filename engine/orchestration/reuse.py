@@ -12,7 +12,7 @@ from engine.catalog import catalog
 from engine.definition.gates import holders
 from engine.definition.model import Step
 from engine.errors import Conflict
-from engine.orchestration import flow, gates, reopening, run_phases, run_rules
+from engine.orchestration import by_hand, flow, gates, reopening, run_phases, run_rules
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -20,13 +20,16 @@ from storage import executions, steps
 from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import Phase, StepStatus
 
+BY_HAND = -1
+"""The revision of what is taken over and leads past no gate: `by_hand.taken_over`."""
+
 
 def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, keep: Collection[str]) -> ExecutionRecord:
     """Give a run that was just accepted what `old` came to for these main steps. Needs the accepting transaction."""
     locked = executions.lock(execution.id)
     assert locked is not None
     transition = Transition(rt, locked)
-    past = {row.path: row for row in steps.of_phase(old.id, Phase.MAIN)}
+    past = _past(old, locked)
     rows = {row.path: row for row in steps.of_phase(execution.id, Phase.MAIN)}
     wanted = [step for step in transition.runbook.steps if step.id in keep]
     fresh = [step for step in wanted if rows[step.id].status in (StepStatus.BLOCKED, StepStatus.READY)]
@@ -42,6 +45,13 @@ def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, kee
     flow.ask_next(transition)
     flow.let_on_held(transition)
     return run_phases.save(transition)
+
+
+def _past(old: ExecutionRecord, run: ExecutionRecord) -> dict[str, StepRunRecord]:
+    """The main steps of the old run by path, with the revision that they are taken over with."""
+    marked = by_hand.taken_over(old, run)
+    rows = steps.of_phase(old.id, Phase.MAIN)
+    return {row.path: changed(row, revision=BY_HAND if row.step_id in marked else 0) for row in rows}
 
 
 def must_be_reusable(rt: Runtime, old: ExecutionRecord, step: Step) -> None:
@@ -61,7 +71,7 @@ def _reuse(transition: Transition, step: Step, row: StepRunRecord, past: dict[st
     old = past[step.id]
     fields = {"ended_at": transition.at, "due_at": None, "note": _note(old), "outputs": old.outputs, "error": old.error}
     fields |= {
-        "revision": transition.execution.revision,
+        "revision": old.revision,
         "child": old.child,
         "skip": old.skip,
         "settled_by": old.settled_by,
@@ -106,13 +116,13 @@ def _copy_inside(transition: Transition, container: StepRunRecord, past: dict[st
 def _copy(transition: Transition, old: StepRunRecord) -> StepRunRecord:
     execution = transition.execution
     step = transition.runbook.by_id[old.step_id]
-    asked = old.kind not in run_rules.CONTAINERS and gates.holds_gate(transition.rt, old.execution_id, step)
+    holds = gates.holds_gate(transition.rt, old.execution_id, step)
     copy = changed(
         old, execution_id=execution.id, fence=0, attempts=0, failures=0, recoveries=0, worker_id=None, deadline_at=None,
-        due_at=None, ended_seq=0, reopened=False, wait_key=None, revision=execution.revision,
-        note=_note(old), ended_at=transition.at,
+        due_at=None, ended_seq=0, reopened=False, wait_key=None, note=_note(old), ended_at=transition.at,
+        revision=execution.revision if holds else old.revision,
     )  # fmt: skip
-    if not asked or old.status is not StepStatus.SUCCESS:
+    if not holds or old.kind in run_rules.CONTAINERS or old.status is not StepStatus.SUCCESS:
         return copy
     again = {"status": StepStatus.BLOCKED, "ended_at": None, "reopened": True, "note": ""}
     return changed(copy, child=None, items=_asks(old), **again)

@@ -18,7 +18,10 @@ def make(
 ) -> list[StepRunRecord]:
     """Write the step runs of one list of steps, BLOCKED, and count them. Those that need nothing have `blocked` 0."""
     wanted = [
-        blocked(transition.execution.id, position, step, scope=scope, phase=phase)
+        replace(
+            blocked(transition.execution.id, position, step, scope=scope, phase=phase),
+            revision=transition.execution.revision,
+        )
         for position, step in enumerate(definitions)
     ]
     transition.edit(unfinished=transition.execution.unfinished + len(wanted))

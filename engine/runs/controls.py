@@ -11,7 +11,7 @@ from engine.access import choosers
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import changes, children, flow, gates, reopening, run_phases
+from engine.orchestration import admission, changes, children, flow, gates, reopening, run_phases
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
@@ -83,8 +83,8 @@ def retry(
     With changed `parameters` every gate that was passed is asked again before anything else runs, those in branches,
     loops and children too, and whoever changed them may not decide. `path` may be left out when one step has failed;
     `attempt` is the try that was seen to fail. Raises `Conflict` once undo has begun, when the step was tried again
-    meanwhile, for a child run with other parameters, and where the run would have come by other gates with them;
-    `NotApproved`, `InvalidParameters`.
+    meanwhile, for a child run with other parameters, and where the run would have come by other gates with them, or
+    would go another way in a branch or loop that it is in; `NotApproved`, `InvalidParameters`.
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
     with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
@@ -93,6 +93,8 @@ def retry(
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
         must_be_approved(transition.execution)
+        if changed:
+            reopening.forget_under_way(transition)
         reopening.reopen(transition, actor, step)
         if changed:
             reopening.ask_again(transition)
@@ -101,6 +103,8 @@ def retry(
         transition.tell("step_retried", step.path, actor.user_id, **facts, **told)
         detail = {"step": step.path, "parameters": parameters, "reason": reason, **told}
         audited(rt, actor, "step.retry", found, detail)
+    if changed:
+        children.cancel_bereft(rt, found.id)
     rt.hint([found.id])
     return transition.execution
 
@@ -146,7 +150,8 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
     if run.parent_step is not None:
         raise Conflict(f"The parameters of {run.id} come from the run that started it: retry or replay that one.")
     chose = list(dict.fromkeys([*choosers.of_values(run), actor.user_id]))
-    transition.edit(parameters=values, revision=run.revision + 1, chosen_by=chose)
+    same = admission.same_as(run.digest, values, run.incident or {})
+    transition.edit(parameters=values, revision=run.revision + 1, chosen_by=chose, same_as=same)
     masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(changes.between(run.parameters, values))
     return changes.kept(masked)
 

@@ -28,7 +28,7 @@ from storage.records import (
     VersionRecord,
     VoteRecord,
 )
-from storage.states import ApprovalStatus, Decision, ExecutionStatus
+from storage.states import ApprovalStatus, Decision, ExecutionStatus, Phase
 
 if TYPE_CHECKING:
     from engine.runs.time_spent import Spent
@@ -148,7 +148,7 @@ def _accept_once(
     rt: Runtime, actor: Actor, checked: Checked, *, force: bool, reuse_within_ms: int, key: str | None
 ) -> Accepted:
     wanted = checked.wanted
-    same = admission.same_as(checked.version, wanted.parameters, wanted.incident)
+    same = admission.same_as(checked.version.digest, wanted.parameters, wanted.incident)
 
     def act() -> Accepted:
         database.one_at_a_time(f"same:{same}")
@@ -187,9 +187,14 @@ def _the_same(rt: Runtime, same: str, reuse_within_ms: int) -> Accepted | None:
         if not each.status.ended:
             return Accepted(each, "open")
         lately = (each.ended_at or 0) >= database.now() - reuse_within_ms
-        if reuse_within_ms and each.status is ExecutionStatus.SUCCESS and lately:
+        if reuse_within_ms and each.status is ExecutionStatus.SUCCESS and lately and _is_of_one_piece(each):
             return Accepted(each, "reused")
     return None
+
+
+def _is_of_one_piece(run: ExecutionRecord) -> bool:
+    """Whether nothing in a run was done for other parameters than it has now."""
+    return all(step.revision >= run.revision for step in steps.of_phase(run.id, Phase.MAIN))
 
 
 def find(rt: Runtime, execution_id: str) -> ExecutionRecord:

@@ -207,3 +207,11 @@ def test_nothing_of_the_first_time_is_left(house: House, target: Target) -> None
     definition = catalog.definition_of(house.execution(run).version_id).by_id["tidy"]
     assert replace(found, **kept) == step_runs.blocked(run, 1, definition, phase=Phase.FINALLY)
     assert (found.fence > 0, found.attempts) == (True, 1)
+
+
+def test_a_delay_takes_its_time_each_time(house: House, target: Target) -> None:
+    soak = {"id": "soak", "type": "delay", "with": {"for": "30s"}}
+    run = failed(house, target, **{"finally": [soak]})
+    began = house.clock.time
+    assert (again(house, run), house.clock.time - began) == ("FAILED", 30_000)
+    assert house.step(run, "soak").outputs == {"waited": "30s"}

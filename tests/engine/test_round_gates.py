@@ -290,3 +290,67 @@ def test_a_cancel_leads_past_no_gate_in_cleanup(house: House, target: Target) ->
     controls.cancel(house.rt, CAROL, run)
     house.run(run, MINUTE)
     assert (open_gates(house, run), acted(target)) == (["ok"], [])
+
+
+def test_a_child_that_is_kept_from_a_slot_leads_past_no_gate(house: House, target: Target) -> None:
+    """It ran out of time before it began, for somebody has paused the run that holds its slot."""
+    told = {"risky": "{{ steps.look.outputs.json.ok }}"}
+    group = {"group": "look", "limit": 1}
+    house.publish(runbook("child", http("look", target.url("/look")), outputs=told, concurrency=group, parameters=WHAT))
+    holder = house.start("child", what="drop")
+    controls.pause(house.rt, CAROL, holder)
+    sub = {**SUB, "timeout": "60s", "continue_on_error": True}
+    run = house.begin(sub, gate("ok", if_="steps.sub.outputs.outputs.risky | default(false)"), act(target))
+    house.advance(run)
+    house.pass_time(MINUTE)
+    house.sweep()
+    house.run(run)
+    assert (house.all_steps(run)["sub"], open_gates(house, run), acted(target)) == ("FAILED", ["ok"], [])
+
+
+@pytest.mark.parametrize("kind", ["branch", "loop", "in both", "child"])
+def test_a_replay_remembers_a_hand_inside_what_it_takes_over(house: House, target: Target, kind: str) -> None:
+    """Carol says `done` of what nobody saw, is asked, cancels, and replays from the gate."""
+    target.does["/risk"] = [hang_up]
+    risk = http("risk", target.url("/risk"), method="POST")
+    held, told = {
+        "branch": (branch("held", "true", [risk]), "steps.risk.outputs.json.risky"),
+        "loop": (loop("held", risk, items=[1]), "results[0].risk.outputs.json.risky"),
+        "in both": (branch("held", "true", [loop("each", risk, items=[1])]), "steps.each.outputs.results[0].risk"),
+        "child": ({**SUB, "id": "held"}, "outputs.risky == 'yes'"),
+    }[kind]
+    if kind == "child":
+        house.publish(runbook("child", risk, outputs={"risky": "{{ " + RISKY + " }}"}))
+    risky = f"steps.held.outputs.{told} | default(false)" if kind != "child" else f"steps.held.outputs.{told}"
+    run = house.begin(held, gate("ok", if_=risky), act(target))
+    house.run(run, 1)
+    seen = child(house, run, "held") if kind == "child" else run
+    controls.resolve(house.rt, CAROL, seen, None, "done", "I did not look")
+    house.run(seen, 1)
+    house.run(run, 1)
+    assert open_gates(house, run) == ["ok"], house.all_steps(run)
+    controls.cancel(house.rt, CAROL, run, "then otherwise")
+    house.run(run)
+    again = replaying.replay(house.rt, CAROL, run, start_from="ok", reason="the same once more").id
+    house.run(again)
+    assert (open_gates(house, again), acted(target)) == (["ok"], [])
+
+
+def test_a_replay_remembers_a_pause_in_which_time_ran_out(house: House, target: Target) -> None:
+    """A round may fail, and did so while Carol had paused the run."""
+    hear = {"id": "hear", "type": "wait", "with": {"key": "k"}, "timeout": "5m"}
+    each = loop("each", hear, items=[1], max_failures=1)
+    risky = "steps.each.outputs.results[0].hear | default(false)"
+    run = house.begin(each, gate("ok", if_=risky), act(target))
+    house.run(run, 1)
+    controls.pause(house.rt, CAROL, run)
+    house.clock.tick(6 * MINUTE)
+    house.sweep()
+    controls.resume(house.rt, CAROL, run)
+    house.run(run)
+    assert open_gates(house, run) == ["ok"], house.all_steps(run)
+    controls.cancel(house.rt, CAROL, run, "then otherwise")
+    house.run(run)
+    again = replaying.replay(house.rt, CAROL, run, start_from="ok", reason="the same once more").id
+    house.run(again)
+    assert (open_gates(house, again), acted(target)) == (["ok"], [])
