@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import shutil
 import signal
 import tempfile
@@ -125,6 +126,16 @@ def _postgres(settings: tuple[str, ...]) -> Iterator[PostgresServer]:
         server = PostgresServer(Path(folder) / "data", settings)
         yield server
         server.close()
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_was() -> Iterator[None]:
+    """A command run in this process makes logging its own; the next test's log says as much as ever."""
+    loggers = [logging.getLogger(name) for name in (None, "uvicorn.error")]
+    levels = [each.level for each in loggers]
+    yield
+    for each, level in zip(loggers, levels, strict=True):
+        each.setLevel(level)
 
 
 @pytest.fixture(scope="session")
