@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from test_browser import PATIENCE_MS, browser, send  # noqa: F401 - a fixture
 from test_page import deployment, opened, start  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 400, "height": 800}
 SERIOUS = {"serious", "critical"}
