@@ -22,6 +22,7 @@ def run(
     *,
     derandomize: bool = False,
     shrink: bool = True,
+    machine: type[EngineMachine] = EngineMachine,
 ) -> None:
     """Raise what an example raises; with `shrink` that is the shortest one found."""
     phases = [Phase.explicit, Phase.reuse, Phase.generate]  # to explain as well takes far too long
@@ -33,7 +34,7 @@ def run(
         phases=[*phases, Phase.shrink] if shrink else phases,
         derandomize=derandomize,
     )
-    run_state_machine_as_test(lambda: EngineMachine(new_database, folder), settings=wanted)
+    run_state_machine_as_test(lambda: machine(new_database, folder), settings=wanted)
 
 
 def test_anything_may_happen(new_database: NewDatabase, tmp_path: Path) -> None:
