@@ -278,7 +278,7 @@ class EngineMachine(RuleBasedStateMachine):
                 return
             for run in self.open_runs():
                 self.kindly(run)
-            self.later(2_000)
+            self.later(5_000)
             self.books_are_right()
         stuck = {run.id: (run.status, run.phase, run.ending, self.house.all_steps(run.id)) for run in self.open_runs()}
         raise AssertionError(f"these never ended: {stuck}")

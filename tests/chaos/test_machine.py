@@ -46,4 +46,4 @@ def test_anything_may_happen(new_database: NewDatabase, tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_anything_may_happen_for_longer(new_database: NewDatabase, database_kind: str, tmp_path: Path) -> None:
     """A few minutes' worth of it."""
-    run(new_database, tmp_path, examples=400 if database_kind == "sqlite" else 100, steps=50)
+    run(new_database, tmp_path, examples=300 if database_kind == "sqlite" else 60, steps=50)

@@ -226,7 +226,8 @@ class BehindAGate(EngineMachine):
     @initialize()
     def publish(self) -> None:
         self.house.publish(
-            runbook("any", gate("ask"), http("a"), http("b"), parameters=PARAMETERS), runbook("child", http("c"))
+            runbook("any", gate("ask", timeout="10m"), http("a"), http("b"), parameters=PARAMETERS),
+            runbook("child", http("c")),
         )
         self.start(CAROL)
 
