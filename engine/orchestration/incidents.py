@@ -31,7 +31,6 @@ MOST_FIELDS, LONGEST = 50, 1_000
 MOST_LOOKED_AT = 500
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _OPEN_RUNS = 50
-_MOST_DEEDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,15 +233,17 @@ def prefill(schema: Mapping[str, Json], about: Mapping[str, Json]) -> dict[str, 
 def who_set(rt: Runtime, schema: Mapping[str, Json], about: Mapping[str, Json], values: Json) -> list[str]:
     """Those who set the facts `about` the incident that these parameters' values are, where `x-prefill` names one.
 
-    The audit says who: each fact is written to it as it is set, whatever became of it since.
+    The audit says who: each fact is written to it as it is set, whatever became of it since, and all of it is read, so
+    that nobody is forgotten behind many later changes.
     """
     rules = schema.get("properties", {})
     same = [name for name, value in prefill(schema, about).items() if values.get(name) == value]
     taken = {str(rules[name]["x-prefill"]).removeprefix("incident.") for name in same}
     found = latest(rt, str(about.get("channel") or "")) if taken else None
     numbers = {about.get("case"), found.id if found is not None else None} if taken else set()
+    things = [f"incident:{each}" for each in numbers if each]
     with database.reading():
-        rows = audit.of_things(rt.workspace_id, [f"incident:{each}" for each in numbers if each], _MOST_DEEDS)
+        rows = audit.of_things(rt.workspace_id, things, audit.count_of_things(rt.workspace_id, things))
     people = [row.actor for row in reversed(rows) if any(_said(row, each) == _text(str(about[each])) for each in taken)]
     return [each for each in dict.fromkeys(people) if each != SYSTEM.user_id]
 

@@ -54,6 +54,16 @@ def test_a_form_that_was_filled_with_the_fact_is_no_way_around_it(house: House) 
     assert begun(house, host="prod2").chosen_by == [CAROL.user_id]
 
 
+def test_nobody_is_forgotten_behind_many_later_changes(house: House) -> None:
+    """Who set the fact may change others as often as they like, and does not decide about it all the same."""
+    for number in range(120):
+        incidents.edit(house.rt, ALICE, CHANNEL, fields={"note": str(number)})
+    run = begun(house)
+    assert run.chosen_by == [CAROL.user_id, ALICE.user_id]
+    with pytest.raises(NotAllowed, match="chose values of this run"):
+        approvals.vote(house.rt, ALICE, run.id, None, Decision.APPROVE)
+
+
 def test_a_replay_and_a_run_within_another_have_the_same_choosers(house: House) -> None:
     """Also when the fact is another one by then, and the incident over."""
     run = begun(house)
