@@ -70,7 +70,7 @@ def times_of_execution(execution_id: str) -> dict[int, list[tuple[int, int | Non
     return found
 
 
-def thin_out(step_run_id: int, number: int) -> None:
+def prune(step_run_id: int, number: int) -> None:
     """Forget those between the first and the last, now that there are `number`; the step run keeps their count."""
     if number > KEPT_FIRST + KEPT_LAST:
         sql.delete_later(

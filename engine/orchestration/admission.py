@@ -109,9 +109,9 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     conditions = step_runs.make_main(transition, checked.runbook.steps)
     differs = changes.between(wanted.were, wanted.parameters) if wanted.were is not None else []
     told: dict[str, Any] = {"changes": changes.kept(rt.redactor().redact_json(differs))} if differs else {}
-    transition.tell("started", actor=actor.user_id, reason=wanted.reason, **told)
+    transition.record_event("started", actor=actor.user_id, reason=wanted.reason, **told)
     if slot == "queued":
-        transition.tell("queued", group=group, behind=slots.ahead_of(execution, str(group)))
+        transition.record_event("queued", group=group, behind=slots.ahead_of(execution, str(group)))
     if conditions:
         flow.let_on_held(transition)
     detail = {

@@ -38,9 +38,9 @@ MOST = 200
 
 def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
     """Begin the child, and wait for it. That is all of this attempt: waiting takes none."""
-    if not transition.goes_on:
+    if not transition.may_start_steps:
         return _dropped(transition, step)
-    due, limit = _next_look(transition, step.deadline_at or transition.limit_of(step))
+    due, limit = _next_look(transition, step.deadline_at or transition.deadline_of(step))
     if not transition.move(step, StepStatus.READY, due_at=due, deadline_at=limit, worker_id=None):
         return False
     _begin(transition, step, outcome)
@@ -131,7 +131,7 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
         flow.fail(transition, ready, error.code, f"{outcome.slug} could not be started: {error}")
         return
     steps.edit(step, child=child.id, revision=parent.revision)
-    transition.tell("child_started", step.path, execution=child.id, runbook=child.slug)
+    transition.record_event("child_started", step.path, execution=child.id, runbook=child.slug)
     transition.wake.append(child.id)
 
 

@@ -41,7 +41,7 @@ def calls_out(step: Step) -> bool:
 def is_no_attempt(transition: Transition, step: StepRunRecord) -> bool:
     """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
     if step.kind in run_rules.CONTAINERS:
-        transition.begin()
+        transition.mark_started()
         containers.begin(transition, step)
         return True
     if step.kind == "delay" and step.outputs is not None:
@@ -75,10 +75,10 @@ def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim |
     written = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at", "revision")
     if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in written}):
         return None
-    transition.attempt(taken)
-    transition.begin()
+    transition.begin_attempt(taken)
+    transition.mark_started()
     if taken.attempts == 1:
-        transition.tell("step_started", taken.path, attempt=1)
+        transition.record_event("step_started", taken.path, attempt=1)
     runbook = transition.runbook
     execution = transition.execution
     chains = context.chains_in(definition.with_)

@@ -100,10 +100,10 @@ def _taken(transition: Transition, step: StepRunRecord, definition: Step) -> str
 
 def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step) -> None:
     taken = _taken(transition, step, definition)
-    begun = {"started_at": transition.at, "due_at": None, "deadline_at": transition.limit_of(step)}
+    begun = {"started_at": transition.at, "due_at": None, "deadline_at": transition.deadline_of(step)}
     begun["revision"] = transition.execution.revision
     if transition.move(step, StepStatus.WAITING, items={"taken": taken}, **begun):
-        transition.tell("branch_taken", step.path, taken=taken)
+        transition.record_event("branch_taken", step.path, taken=taken)
         _enter(transition, step, definition.blocks.get(taken, ()), step.path)
 
 
@@ -121,7 +121,7 @@ def _begin_rounds(transition: Transition, step: StepRunRecord, definition: Step)
         number += 1
     begun = {"started_at": step.started_at, "deadline_at": step.deadline_at}
     if step.started_at is None:
-        begun = {"started_at": transition.at, "deadline_at": transition.limit_of(step)}
+        begun = {"started_at": transition.at, "deadline_at": transition.deadline_of(step)}
     begun["revision"] = transition.execution.revision
     if not transition.move(step, StepStatus.WAITING, items=items, rounds=number, due_at=None, **begun):
         return
@@ -200,7 +200,7 @@ def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, faile
     if failed:
         skip_rest(transition, scope)
     (step,) = steps.at_paths(transition.execution.id, [step.path])
-    if not transition.goes_on:
+    if not transition.may_start_steps:
         return
     more = not isinstance(step.items, list) or step.rounds < len(step.items)
     if more and step.status is StepStatus.WAITING:

@@ -32,7 +32,7 @@ def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: st
     done = {"outputs": outputs, "error": None, "note": note, **_ended(transition)}
     if not transition.move(step, StepStatus.SUCCESS, **done):
         return False
-    transition.tell("step_succeeded", step.path)
+    transition.record_event("step_succeeded", step.path)
     if step.reopened:
         steps.edit(step, reopened=False)
         transition.edit(asking=transition.execution.asking - 1)
@@ -54,7 +54,7 @@ def fail(transition: Transition, step: StepRunRecord, code: str, message: str, o
         error[run_rules.HELD_GATE] = True
     if not transition.move(step, StepStatus.FAILED, outputs=outputs, error=error, **_ended(transition)):
         return False
-    transition.tell("step_failed", step.path, code=code, message=message, attempt=step.attempts)
+    transition.record_event("step_failed", step.path, code=code, message=message, attempt=step.attempts)
     if step.reopened:
         transition.fail_run(code, message, step.path)
     elif tolerated or step.phase is Phase.UNDO:
@@ -115,7 +115,7 @@ def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
 def ask_next(transition: Transition) -> None:
     """Of what is asked again let on what no gate before it holds back; each in its turn, as at first."""
     for step in steps.asked_again(transition.execution.id):
-        held_back = step.status is StepStatus.BLOCKED and transition.goes_on
+        held_back = step.status is StepStatus.BLOCKED and transition.may_start_steps
         if held_back and not gates.undecided(transition.rt, transition.execution, transition.runbook, step):
             transition.move(step, StepStatus.READY, due_at=transition.at)
 
@@ -183,7 +183,7 @@ def _release(transition: Transition, step: StepRunRecord) -> None:
 
 def may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
     """Whether the run, and the branch or round at `scope`, still start steps."""
-    if not transition.goes_on or (transition.execution.asking and phase is Phase.MAIN):
+    if not transition.may_start_steps or (transition.execution.asking and phase is Phase.MAIN):
         return False
     if phase is not Phase.MAIN and failing(transition, "", phase):
         return False
@@ -198,7 +198,7 @@ def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
     if run_rules.skip_agreed(step.skip):
         if not gates.holds_gate(transition.rt, step.execution_id, transition.runbook.by_id[step.step_id]):
             return _skipped(transition, step, run_rules.skip_note(step.skip), step.skip["by"])
-        transition.tell("skip_dropped", step.path, reason="its runbook holds a gate by now")
+        transition.record_event("skip_dropped", step.path, reason="its runbook holds a gate by now")
     try:
         wanted = condition_holds(transition, step)
     except ExpressionError as error:
@@ -235,7 +235,7 @@ def _skipped(transition: Transition, step: StepRunRecord, reason: str, actor: st
     fields = {"note": reason, "revision": transition.execution.revision, **_ended(transition)}
     if not transition.move(step, StepStatus.SKIPPED, **fields):
         return []
-    transition.tell("step_skipped", step.path, actor, reason=reason)
+    transition.record_event("step_skipped", step.path, actor, reason=reason)
     return [step]
 
 

@@ -97,7 +97,7 @@ def refresh(transition: Transition, gate: ApprovalRecord) -> bool:
     step = transition.runbook.by_id[step_run.step_id]
     bars = barred(transition.execution, transition.runbook, step, step_run.scope)
     approvals.show_anew(gate, shown.message, shown.preview, digest, bars)
-    transition.tell("gate_changed", gate.path, approval_id=gate.id, void=void)
+    transition.record_event("gate_changed", gate.path, approval_id=gate.id, void=void)
     detail = {"step": gate.path, "was": gate.digest, "digest": digest, "void": void}
     thing = f"execution:{gate.execution_id}"
     audit.write(transition.rt.workspace_id, "system", "approval.change", thing, Severity.NOTICE, detail)

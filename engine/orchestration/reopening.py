@@ -196,7 +196,7 @@ def _revive(transition: Transition, step: StepRunRecord, again: set[str]) -> Non
         begun = row.kind in run_rules.CONTAINERS and row.started_at is not None
         unfinished = row.status in (StepStatus.WAITING, StepStatus.READY)
         if begun and (unfinished or row.path in again | _holders(step)):
-            steps.reopen_container(row, transition.limit_of(row))
+            steps.reopen_container(row, transition.deadline_of(row))
             open_again.add(row.path)
     for row in rows:
         meant = row.path in again or row.status is StepStatus.CANCELLED

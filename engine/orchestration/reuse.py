@@ -77,7 +77,7 @@ def _reuse(transition: Transition, step: Step, row: StepRunRecord, past: dict[st
         "settled_by": old.settled_by,
     }
     transition.move(row, old.status, **fields)
-    transition.tell("step_reused", row.path, execution=old.execution_id)
+    transition.record_event("step_reused", row.path, execution=old.execution_id)
 
 
 def _ask(transition: Transition, step: Step, row: StepRunRecord, past: dict[str, StepRunRecord]) -> None:

@@ -74,7 +74,7 @@ def cancel(transition: Transition, actor: str, reason: str) -> None:
 
     Cleanup follows, except for a run that was never admitted to its concurrency group: that executes no step.
     """
-    transition.tell("cancel_requested", actor=actor, reason=reason)
+    transition.record_event("cancel_requested", actor=actor, reason=reason)
     if transition.execution.ending is None:
         error = {"code": "cancelled", "message": reason, "step": None}
         transition.edit(ending=ExecutionStatus.CANCELLED, error=error)
@@ -83,7 +83,7 @@ def cancel(transition: Transition, actor: str, reason: str) -> None:
         transition.edit(status=begun, paused_reason=None)
     if transition.execution.slot == "queued":
         transition.edit(cleanup_until=transition.at)
-    transition.end_idle()
+    transition.cancel_idle()
 
 
 def force_end(transition: Transition, actor: str | None, reason: str) -> None:
@@ -91,8 +91,8 @@ def force_end(transition: Transition, actor: str | None, reason: str) -> None:
     if transition.execution.phase is Phase.MAIN:
         cancel(transition, actor or "system", reason)
     else:
-        transition.tell("cleanup_ended", actor=actor, reason=reason)
-        transition.end_idle()
+        transition.record_event("cleanup_ended", actor=actor, reason=reason)
+        transition.cancel_idle()
     transition.edit(cleanup_until=transition.at)
 
 
@@ -102,11 +102,11 @@ def end_bypassed(transition: Transition, step: StepRunRecord, lacking: list[str]
     In main the result is FAILED and cleanup follows; in cleanup the rest of that is left out. Nothing of the step ran.
     """
     message = f"{step.path} was about to begin, and {', '.join(lacking)} had not let it on. Nothing of it was done."
-    transition.tell("gate_bypassed", step.path, gates=lacking)
+    transition.record_event("gate_bypassed", step.path, gates=lacking)
     if step.phase is Phase.MAIN:
         transition.fail_run("gate_bypassed", message, step.path)
     else:
-        transition.end_idle()
+        transition.cancel_idle()
         transition.edit(cleanup_until=transition.at)
     detail = {"step": step.path, "gates": lacking}
     thing = f"execution:{step.execution_id}"
@@ -135,7 +135,7 @@ def quarantine(rt: Runtime, execution_id: str, error: Undecodable) -> None:
             return
         transition = Transition(rt, execution)
         transition.abandon_all(error.code, str(error))
-        transition.tell("quarantined", message=str(error))
+        transition.record_event("quarantined", message=str(error))
         detail = {"reason": str(error), "was": execution.status, "version": execution.number}
         thing = f"execution:{execution_id}"
         audit.write(rt.workspace_id, "system", "execution.quarantine", thing, Severity.WARNING, detail)
@@ -202,7 +202,7 @@ def _begin(transition: Transition, phase: Phase) -> bool:
         return False
     until = execution.cleanup_until or transition.at + run_rules.CLEANUP_MS
     transition.edit(phase=phase, cleanup_until=until, live=0, running=0, parked=0, unfinished=len(planned))
-    transition.tell("phase_started", phase=phase)
+    transition.record_event("phase_started", phase=phase)
     steps.put_aside(execution.id, phase)
     flow.let_on_all(transition, [step for step in step_runs.write(transition, planned) if step.blocked == 0])
     return True

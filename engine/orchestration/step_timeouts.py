@@ -15,7 +15,7 @@ def end(transition: Transition, step_run_id: int) -> None:
         return
     if step.status not in (StepStatus.READY, StepStatus.WAITING):
         return
-    if not transition.goes_on or step.phase is not transition.execution.phase:
+    if not transition.may_start_steps or step.phase is not transition.execution.phase:
         steps.edit(step, deadline_at=None)  # the run is ending anyway, or cleans up already
     elif step.kind in run_rules.CONTAINERS:
         limit = (transition.runbook.by_id[step.step_id].timeout_ms or 0) / 1000

@@ -1,7 +1,7 @@
-"""One execution under its lock, in one transaction: its steps are moved, counted and told of, its row written once.
+"""One execution under its lock, in one transaction: its steps are moved and counted, its events and its row written once.
 
 Whatever changes an execution does so through this, so that counters, status, times and events agree whoever did it.
-What follows from a step's end is `flow`, what follows from a phase's end is `lifecycle`.
+What follows from a step's end is `flow`, what follows from a phase's end is `run_phases`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Transition:
         self.before = execution
         self.execution = execution
         self.wake: list[str] = []
-        self._told: list[EventRecord] = []
-        self._begun: dict[tuple[int, int], AttemptRecord] = {}
+        self._events: list[EventRecord] = []
+        self._begun_attempts: dict[tuple[int, int], AttemptRecord] = {}
         self._ended_attempts: list[Callable[[], None]] = []
 
     @property
@@ -42,15 +42,15 @@ class Transition:
     @property
     def seq(self) -> int:
         """The number of the last event so far."""
-        return self.before.event_seq + len(self._told)
+        return self.before.event_seq + len(self._events)
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to save."""
-        return bool(self._told) or self.execution != self.before
+        return bool(self._events) or self.execution != self.before
 
     @property
-    def goes_on(self) -> bool:
+    def may_start_steps(self) -> bool:
         """Whether the phase that runs now still starts steps.
 
         Main does until a failure or cancel has ended it, cleanup until its time is up or a person ends it by force.
@@ -60,14 +60,14 @@ class Transition:
             return False
         return execution.ending is None or execution.phase is not Phase.MAIN
 
-    def limit_of(self, step: StepRunRecord) -> int | None:
+    def deadline_of(self, step: StepRunRecord) -> int | None:
         """When the time of a step that begins now is up; None where only the run's own limit holds."""
         timeout_ms = self.runbook.by_id[step.step_id].timeout_ms
         return None if timeout_ms is None else self.at + timeout_ms
 
-    def tell(self, kind: str, path: str | None = None, actor: str | None = None, **data: Json) -> None:
+    def record_event(self, kind: str, path: str | None = None, actor: str | None = None, **data: Json) -> None:
         """Add an event to this change."""
-        self._told.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))
+        self._events.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))
 
     def move(self, step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
         """Compare-and-set one step run, counted while its phase runs; False when it was changed meanwhile."""
@@ -104,7 +104,7 @@ class Transition:
         self.count(StepStatus.WAITING, StepStatus.CANCELLED, steps.cancel_waiting(run, phase, self.at, scope))
         approvals.cancel_orphaned(run, self.at)
 
-    def end_idle(self) -> None:
+    def cancel_idle(self) -> None:
         """End everything of the phase that is not being run right now as CANCELLED."""
         run = self.execution.id
         self.count_all(steps.cancel_idle(run, self.execution.phase, self.at), StepStatus.CANCELLED)
@@ -132,12 +132,12 @@ class Transition:
     def pause(self, reason: str, actor: str | None = None) -> None:
         """Claim nothing more until a person decides."""
         self.edit(status=ExecutionStatus.PAUSED, paused_reason=reason)
-        self.tell("paused", actor=actor, reason=reason)
+        self.record_event("paused", actor=actor, reason=reason)
 
-    def attempt(self, step: StepRunRecord) -> None:
+    def begin_attempt(self, step: StepRunRecord) -> None:
         """Put an attempt of this step run, as its claim leaves it, on record with this change."""
         assert step.worker_id is not None
-        self._begun[step.id, step.attempts] = AttemptRecord(
+        self._begun_attempts[step.id, step.attempts] = AttemptRecord(
             id=0, step_run_id=step.id, number=step.attempts, status=AttemptStatus.RUNNING, worker_id=step.worker_id,
             started_at=self.at, ended_at=None, request=None, response=None, error=None,
         )  # fmt: skip
@@ -152,25 +152,25 @@ class Transition:
         error: Json = None,
     ) -> None:
         """Close the step run's last attempt with this change, if it is still open; it may have begun with it."""
-        begun = self._begun.get((step.id, step.attempts))
+        begun = self._begun_attempts.get((step.id, step.attempts))
         if begun is not None:
             ended = changed(begun, status=status, ended_at=self.at, request=request, response=response, error=error)
-            self._begun[step.id, step.attempts] = ended
+            self._begun_attempts[step.id, step.attempts] = ended
             return
         self._ended_attempts.append(partial(attempts.end, step, status, self.at, request, response, error))
 
-    def thin_out(self, step: StepRunRecord) -> None:
+    def prune_attempts(self, step: StepRunRecord) -> None:
         """Keep of the attempts of a step that asks again and again a bounded number on record."""
-        self._ended_attempts.append(partial(attempts.thin_out, step.id, step.attempts))
+        self._ended_attempts.append(partial(attempts.prune, step.id, step.attempts))
 
-    def begin(self) -> None:
+    def mark_started(self) -> None:
         """The first claim: the run has started."""
         if self.execution.started_at is None:
             self.edit(status=ExecutionStatus.RUNNING, started_at=self.at)
 
     def write_ended(self) -> ExecutionRecord:
         """Write the events of a change to an execution that has ended and stays so, and have them shown."""
-        if self._told:
+        if self._events:
             cards.reopen(self.execution.id)
         self._write(changed(self.execution, event_seq=self.seq))
         return self.execution
@@ -180,7 +180,7 @@ class Transition:
         execution = changed(self.execution, status=run_rules.status_of(self.execution, over=over))
         execution = run_rules.keep_time(execution, self.before.status, self.at)
         if over:
-            self.tell("ended", status=execution.status, error=execution.error)
+            self.record_event("ended", status=execution.status, error=execution.error)
             execution = changed(
                 execution, ended_at=self.at, paused_reason=None, result=result, cleanup_until=None, slot=None
             )
@@ -192,6 +192,6 @@ class Transition:
     def _write(self, execution: ExecutionRecord) -> None:
         for end in self._ended_attempts:
             end()
-        attempts.add(self.rt.workspace_id, list(self._begun.values()))
+        attempts.add(self.rt.workspace_id, list(self._begun_attempts.values()))
         executions.save(self.before, execution)
-        events.append(self.rt.workspace_id, self._told)
+        events.append(self.rt.workspace_id, self._events)

@@ -107,7 +107,7 @@ def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> 
         authorise(rt, actor, Action.VOTE, Gate(gate, transition.execution))
         if not approvals.withdraw_vote(gate.id, actor.user_id):
             raise Conflict(f"You have not voted on {gate.path} of {found.id}.")
-        transition.tell("vote_withdrawn", gate.path, actor.user_id)
+        transition.record_event("vote_withdrawn", gate.path, actor.user_id)
         thing = f"execution:{found.id}"
         detail = {"step": gate.path, "door": actor.door}
         audit.write(rt.workspace_id, actor.user_id, "approval.withdraw", thing, Severity.NOTICE, detail)
@@ -122,7 +122,7 @@ def expire(rt: Runtime, gate: ApprovalRecord) -> None:
         if gate.expires_at > transition.at or not approvals.decide(gate, status, transition.at):
             return
         step = _step(gate)
-        transition.tell("gate_expired", gate.path, on_timeout=gate.on_timeout)
+        transition.record_event("gate_expired", gate.path, on_timeout=gate.on_timeout)
         if gate.on_timeout == "approve":
             flow.succeed(transition, step, {"approved_by": [], "on_timeout": "approve"}, "nobody decided in time")
         elif gate.on_timeout == "reject":
@@ -142,7 +142,7 @@ def remind(rt: Runtime, gate: ApprovalRecord) -> None:
         due = gate.remind_at is not None and gate.remind_at <= transition.at < gate.expires_at
         if due and approvals.reminded(gate, following):
             left = gate.expires_at - transition.at
-            transition.tell("gate_reminder", gate.path, approval_id=gate.id, left_ms=left)
+            transition.record_event("gate_reminder", gate.path, approval_id=gate.id, left_ms=left)
 
 
 def waiting_for(rt: Runtime, actor: Actor, limit: int) -> list[Waiting]:
@@ -201,7 +201,7 @@ def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: Vot
     """Decide the gate if this vote settles it."""
     counted = _counted(rt, gate, transition.execution)
     needed = gate.min_approvals
-    transition.tell(
+    transition.record_event(
         "vote",
         gate.path,
         given.person,
@@ -212,12 +212,12 @@ def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: Vot
     )
     if given.decision is Decision.REJECT:
         approvals.decide(gate, ApprovalStatus.REJECTED, transition.at)
-        transition.tell("gate_rejected", gate.path, given.person, comment=given.comment)
+        transition.record_event("gate_rejected", gate.path, given.person, comment=given.comment)
         why = f": {given.comment}" if given.comment else ""
         flow.fail(transition, _step(gate), "rejected", f"{gate.path} was rejected{why}")
     elif len(counted) >= needed and not unmet(rt, gate.approvers, counted, transition.execution.team):
         approvals.decide(gate, ApprovalStatus.APPROVED, transition.at)
-        transition.tell("gate_approved", gate.path)
+        transition.record_event("gate_approved", gate.path)
         flow.succeed(transition, _step(gate), {"approved_by": counted, "approvals": len(counted)})
 
 

@@ -45,7 +45,7 @@ def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Ex
         must_be_approved(now)
         begun = ExecutionStatus.RUNNING if now.started_at else ExecutionStatus.PENDING
         transition.edit(status=begun, paused_reason=None)
-        transition.tell("resumed", actor=actor.user_id, reason=reason.strip())
+        transition.record_event("resumed", actor=actor.user_id, reason=reason.strip())
         audited(rt, actor, "execution.resume", found, {"reason": reason})
     rt.hint([found.id])
     return transition.execution
@@ -100,7 +100,7 @@ def retry(
             reopening.ask_again(transition)
         facts: dict[str, Json] = {"reason": reason.strip(), "changed": bool(changed)}
         told = {"changes": changed} if changed else {}
-        transition.tell("step_retried", step.path, actor.user_id, **facts, **told)
+        transition.record_event("step_retried", step.path, actor.user_id, **facts, **told)
         detail = {"step": step.path, "parameters": parameters, "reason": reason, **told}
         audited(rt, actor, "step.retry", found, detail)
     if changed:
@@ -124,9 +124,9 @@ def resolve(
     with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
         step = _the_unknown(found.id, path)
         must_be_the_last(step, attempt)
-        transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
+        transition.record_event("step_resolved", step.path, actor.user_id, choice=choice, note=note)
         said = f"{choice}, said by {actor.user_id}: {note.strip()}"
-        if choice == "retry" and not transition.goes_on:
+        if choice == "retry" and not transition.may_start_steps:
             raise Conflict(f"{found.id} is ending and starts nothing more: choose done or failed.")
         if choice == "retry":
             transition.move(step, StepStatus.READY, due_at=transition.at, failures=0, note=said)

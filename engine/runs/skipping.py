@@ -63,7 +63,7 @@ def skip(
         steps.edit(step, skip=wish)
         audited(rt, actor, "step.skip", found, {"step": path, "reason": reason, "gates": _paths(decided)})
         if decided:
-            transition.tell("skip_requested", path, actor.user_id, reason=wish["reason"], gates=_paths(decided))
+            transition.record_event("skip_requested", path, actor.user_id, reason=wish["reason"], gates=_paths(decided))
         else:
             _do(transition, actor, step, wish)
     return _done(rt, actor, transition)
@@ -91,7 +91,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
             raise Conflict(f"The gate that let {path} of {found.id} on is asked again: agree when it is decided.")
         wish = {**step.skip, "agreed": _agreed(rt, actor, step.skip, decided)}
         steps.edit(step, skip=wish)
-        transition.tell("skip_agreed", path, actor.user_id, by=wish["by"])
+        transition.record_event("skip_agreed", path, actor.user_id, by=wish["by"])
         audited(rt, actor, "step.skip_agree", found, {"step": path, "by": wish["by"], "reason": wish["reason"]})
         if run_rules.skip_agreed(wish):
             _do(transition, asked, step, wish)
@@ -208,7 +208,7 @@ def _do(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -
     if step.status is StepStatus.FAILED:
         _reopen(transition, actor, step, wish)
     elif step.status is StepStatus.BLOCKED:
-        transition.tell("skip_marked", step.path, wish["by"], reason=wish["reason"])
+        transition.record_event("skip_marked", step.path, wish["by"], reason=wish["reason"])
         (now,) = steps.known_at(step.execution_id, [step.path])
         if now.blocked == 0:
             flow.let_on_all(transition, [now])

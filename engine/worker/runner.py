@@ -283,7 +283,7 @@ class Runner:
             return True
         kind = type(outcome).__name__.lower()
         message = f"a late result ({kind}) of attempt {step_run.attempts} was dropped"
-        transition.tell("late_result", step_run.path, message=message)
+        transition.record_event("late_result", step_run.path, message=message)
         log.warning("%s of %s: %s", step_run.path, step_run.execution_id, message)
         return False
 
@@ -351,7 +351,7 @@ class Runner:
     def _may_claim(self, transition: Transition, *, checked: bool) -> bool:
         """Whether the run may go on; needs its lock. `checked` says that its approval was asked in this change."""
         execution = transition.execution
-        if execution.status not in _CLAIMABLE or not transition.goes_on or execution.slot == "queued":
+        if execution.status not in _CLAIMABLE or not transition.may_start_steps or execution.slot == "queued":
             return False
         if self._heartbeat is not None and not self._heartbeat.holds():
             return False

@@ -195,7 +195,7 @@ class Sweeper:
             deadline = transition.execution.deadline_at
             if deadline is not None and deadline <= transition.at:
                 limit = transition.execution.timeout_ms / 1000
-                transition.tell("timed_out")
+                transition.record_event("timed_out")
                 transition.fail_run("timeout", f"The run used up its running time of {limit:g} s.")
 
     def _wake(self) -> None:
