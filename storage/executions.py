@@ -105,18 +105,18 @@ def lock(execution_id: str) -> ExecutionRecord | None:
     return _first(_held(), execution_id)
 
 
-def lock_to_run(execution_id: str, near: Collection[str] = ()) -> ExecutionRecord | None:
+def lock_to_run(execution_id: str, paths: Collection[str] = ()) -> ExecutionRecord | None:
     """`lock`, and in the same round trip what running it asks next: whether its version is approved.
 
-    `near` are paths of its step runs that will be looked at.
+    `paths` are those of its step runs that will be looked at.
     """
     version = "id = (SELECT version_id FROM execution WHERE id = ?)"
     asked: list[sql.Query] = [
         (Execution, _NAMES, _held(), (execution_id,)),
         (RunbookVersion, ("id", "status", "note"), version, (execution_id,)),
     ]
-    if near:
-        asked.append(steps.query_at(execution_id, near))
+    if paths:
+        asked.append(steps.query_at(execution_id, paths))
     rows, versions, *beside = sql.select_each(*asked)
     for version_id, status, note in versions:
         known.versions[version_id] = (VersionStatus(status), note)
@@ -339,7 +339,7 @@ def open_of(runbook_id: int, limit: int) -> list[str]:
     return [row[0] for row in tuples(query.order_by(Execution.created_at).limit(limit))]
 
 
-def same(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
+def identical(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
     """The newest executions of the same version, parameters and incident, newest first."""
     return _select("workspace_id = ? AND same_as = ? ORDER BY created_at DESC LIMIT 20", workspace_id, same_as)
 
@@ -348,7 +348,7 @@ _WAITS = ("READY", "RUNNING")
 """What a `runbook` step is while it waits for its child."""
 
 
-def bereft(limit: int, of: str | None = None) -> list[tuple[str, str]]:
+def orphaned_children(limit: int, of: str | None = None) -> list[tuple[str, str]]:
     """Executions that go on although the step that started them no longer waits for them, each with its parent.
 
     The step was skipped, failed, cancelled, held back by a failure, or goes on with another child. `of` asks for the

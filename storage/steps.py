@@ -163,7 +163,7 @@ def inside(scope: str) -> Any:
     )
 
 
-def hold_back(execution_id: str, phase: Phase, scope: str = "") -> int:
+def block_ready(execution_id: str, phase: Phase, scope: str = "") -> int:
     """READY → BLOCKED for all in `scope`: something there has failed and nothing more starts. How many there were.
 
     Their due times stay: should the run go on, a delay is not over sooner for it.
@@ -211,7 +211,7 @@ def abandon_all(execution_id: str, at: int, error: Json) -> None:
 
 
 def skip_rest(execution_id: str, scope: str, at: int, note: str) -> dict[StepStatus, int]:
-    """End what was held back in a round or branch that failed, where that failure is put up with.
+    """End what was held back in a round or branch that failed, where that failure is tolerated.
 
     How many there were of each status; waiting containers are told under BLOCKED, as which they count.
     """
@@ -304,7 +304,7 @@ def of_phase(execution_id: str, phase: Phase) -> list[StepRunRecord]:
     return [record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
 
 
-def asked_again(execution_id: str) -> list[StepRunRecord]:
+def reopened_gates(execution_id: str) -> list[StepRunRecord]:
     """The gates, and what starts runs with gates, that are asked once more, in order."""
     query = StepRun.select().where((StepRun.execution_id == execution_id) & StepRun.reopened)
     return [record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
@@ -323,7 +323,7 @@ def reset(step: StepRunRecord, **fields: Any) -> None:
     StepRun.update(changes).where(StepRun.id == step.id).execute()
 
 
-def put_aside(execution_id: str, phase: Phase) -> None:
+def retire_inner(execution_id: str, phase: Phase) -> None:
     """What stands in the branches and rounds of an earlier cleanup is over until it is made once more (`reset`)."""
     aside = {**_FRESH, "status": StepStatus.SKIPPED, "fence": StepRun.fence + 1, "note": EARLIER}
     inner = (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.scope != "")
@@ -357,13 +357,13 @@ def unsettled(workspace_id: int) -> list[tuple[str, str]]:
 
 
 def postpone(step: StepRunRecord, due_at: int) -> None:
-    """Let a READY step run fall due later, unless somebody nudged it since it was read; needs its execution's lock."""
+    """Let a READY step run fall due later, unless it was made due since it was read; needs its execution's lock."""
     where = "id = ? AND status = 'READY' AND due_at = ?"
     sql.update(StepRun, {"due_at": due_at}, where, step.id, step.due_at)
     known.remember([changed(step, due_at=due_at)])
 
 
-def nudge(step_run_id: int, at: int) -> str | None:
+def make_due(step_run_id: int, at: int) -> str | None:
     """Let a READY step run fall due now, without its execution's lock; that one's id, or None when it is not READY."""
     query = StepRun.update(due_at=at).where((StepRun.id == step_run_id) & (StepRun.status == StepStatus.READY))
     row = first(StepRun.select(StepRun.execution_id).where(StepRun.id == step_run_id))

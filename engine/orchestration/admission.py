@@ -113,7 +113,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     if slot == "queued":
         transition.record_event("queued", group=group, behind=slots.ahead_of(execution, str(group)))
     if conditions:
-        flow.let_on_held(transition)
+        flow.unblock_held(transition)
     detail = {
         "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest, "door": actor.door,
         "from": wanted.incident, "replay_of": wanted.replay_of, **told,

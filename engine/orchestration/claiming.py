@@ -48,7 +48,7 @@ def is_no_attempt(transition: Transition, step: StepRunRecord) -> bool:
         flow.succeed(transition, step, step.outputs)
         return True
     if step.kind == "runbook" and step.child:
-        children.look(transition, step)
+        children.settle_child(transition, step)
         return True
     return False
 
@@ -58,7 +58,7 @@ def bypasses(transition: Transition, step: StepRunRecord) -> bool:
     lacking = gates.undecided(transition.rt, transition.execution, transition.runbook, step)
     if lacking:
         log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, lacking)
-        run_phases.end_bypassed(transition, step, lacking)
+        run_phases.end_gate_bypassed(transition, step, lacking)
     return bool(lacking)
 
 
@@ -101,7 +101,7 @@ def still_approved(transition: Transition) -> bool:
     execution = transition.execution
     if execution.ending is not None:
         return True
-    if execution.parent_step is not None and children.cancel_if_bereft(transition):
+    if execution.parent_step is not None and children.cancel_if_orphaned(transition):
         return False
     if execution.started_at is None:
         runbook = runbooks.by_id(execution.runbook_id)

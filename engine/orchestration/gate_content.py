@@ -240,11 +240,11 @@ def _has_ended(row: StepRunRecord | None) -> bool:
 
 
 def _instead(runbook: Runbook, row: StepRunRecord) -> str:
-    """Why a step will not be done, "" where it may be; what has failed may be retried unless it was put up with."""
+    """Why a step will not be done, "" where it may be; what has failed may be retried unless it is tolerated."""
     if row.status is StepStatus.SKIPPED:
         return row.note
     if row.status is StepStatus.SUCCESS and not row.reopened:
         return row.note or "done already"
-    if row.status is StepStatus.FAILED and run_rules.put_up_with(runbook, row.step_id, row.error):
+    if row.status is StepStatus.FAILED and run_rules.tolerated(runbook, row.step_id, row.error):
         return "it has failed, and is not tried again"
     return run_rules.skip_note(row.skip) if run_rules.skip_agreed(row.skip) else ""

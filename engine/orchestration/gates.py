@@ -164,9 +164,9 @@ class _Passage:
         return skipped and row.revision == self._execution.revision
 
     def _put_aside(self, row: StepRunRecord) -> bool:
-        """Whether a person had it skipped, or its failure was put up with: that it held no gate was seen then."""
+        """Whether a person had it skipped, or its failure was tolerated: that it held no gate was seen then."""
         if row.status is StepStatus.FAILED:
-            return run_rules.put_up_with(self._runbook, row.step_id, row.error)
+            return run_rules.tolerated(self._runbook, row.step_id, row.error)
         return row.status is StepStatus.SKIPPED and run_rules.skip_agreed(row.skip)
 
     def _has_held_gate(self, step: Step) -> bool:

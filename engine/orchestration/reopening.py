@@ -18,7 +18,7 @@ from storage.states import ExecutionStatus, Phase, StepStatus
 
 def retryable(runbook: Runbook, main: Iterable[StepRunRecord]) -> list[StepRunRecord]:
     """The failed ones of these step runs that a retry can begin with, the latest first."""
-    return [step for step in flow.not_put_up_with(runbook, main) if _failed_itself(step)]
+    return [step for step in flow.untolerated(runbook, main) if _failed_itself(step)]
 
 
 def the_failed(transition: Transition, path: str | None) -> StepRunRecord:
@@ -27,7 +27,7 @@ def the_failed(transition: Transition, path: str | None) -> StepRunRecord:
     A branch or loop is one only when its own time was up: else it is the step in it that failed.
     """
     found = transition.execution
-    failed = flow.in_the_way(transition)
+    failed = flow.untolerated_failures(transition)
     leaves = [step for step in failed if path == step.path or (path is None and _failed_itself(step))]
     if not leaves:
         raise Conflict(f"{found.id} has no failed step{f' {path}' if path else ''} that the run waits for.")
@@ -50,14 +50,14 @@ def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
     why = refusal(execution, transition.runbook, step, steps.of_execution(execution.id))
     if why:
         raise Conflict(why)
-    failed = flow.in_the_way(transition)
+    failed = flow.untolerated_failures(transition)
     group, slot = slots.take(transition.rt, actor, execution, transition.runbook)
     if slot == "queued":
         raise Conflict(f"{execution.id} needs a slot of {group}, and all are taken. Try again when one is free.")
     _revive(transition, step, _with_siblings(step, failed))
     transition.reopen(steps.census(execution.id, Phase.MAIN), slot_group=group, slot=slot)
     _ask(transition)
-    flow.let_on_held(transition)
+    flow.unblock_held(transition)
     _go_on(transition)
 
 
@@ -68,7 +68,7 @@ def refusal(run: ExecutionRecord, runbook: Runbook, step: StepRunRecord, rows: I
     rows = list(rows)
     if any(row.phase is Phase.UNDO for row in rows):
         return f"{run.id} has begun to undo what it did: replay it instead."
-    failed = flow.not_put_up_with(runbook, [row for row in rows if row.phase is Phase.MAIN])
+    failed = flow.untolerated(runbook, [row for row in rows if row.phase is Phase.MAIN])
     if step.path not in [each.path for each in failed]:
         return f"{run.id} went on in spite of {step.path}, which has failed: replay the run instead."
     return ""
@@ -140,7 +140,7 @@ def would_go(transition: Transition, row: StepRunRecord, stale: tuple[str, ...] 
             by_that = bool(stale) and gates.goes_by(transition.runbook.by_id[row.step_id], *stale)
             went_past = row.note == run_rules.CONDITION_NOT_MET
             return (by_that or flow.condition_holds(transition, row)) if went_past else None
-        return containers.goes_elsewhere(transition, row, stale) if row.kind in run_rules.CONTAINERS else None
+        return containers.takes_other_path(transition, row, stale) if row.kind in run_rules.CONTAINERS else None
     except ExpressionError as error:
         raise Conflict(f"With these parameters it cannot be told which way {row.path} goes: {error}") from error
 
@@ -163,8 +163,8 @@ def must_stay(elsewhere: bool, row: StepRunRecord) -> None:
 
 def _ask(transition: Transition) -> None:
     """Let what is asked again be asked; everything else waits for it."""
-    transition.edit(asking=len(steps.asked_again(transition.execution.id)))
-    flow.ask_next(transition)
+    transition.edit(asking=len(steps.reopened_gates(transition.execution.id)))
+    flow.unblock_reopened_gates(transition)
 
 
 def _failed_itself(step: StepRunRecord) -> bool:
@@ -217,7 +217,7 @@ def _go_on(transition: Transition) -> None:
     for row in steps.of_phase(transition.execution.id, Phase.MAIN):
         if row.kind not in run_rules.CONTAINERS or row.status is not StepStatus.WAITING:
             continue
-        if row.kind == "loop" and flow.may_start_in(transition, row.scope, Phase.MAIN):
+        if row.kind == "loop" and flow.may_start_steps(transition, row.scope, Phase.MAIN):
             transition.move(row, StepStatus.READY, due_at=transition.at)
         elif row.kind == "branch":
-            containers.look(transition, row.path, Phase.MAIN)
+            containers.settle_scope(transition, row.path, Phase.MAIN)

@@ -41,9 +41,9 @@ def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, kee
         take(transition, step, rows[step.id], past)
     _look_again(transition, ("steps",) if transition.execution.parameters != old.parameters else ())
     _count_needs(transition, [step.id for step in fresh], keep)
-    transition.edit(asking=len(steps.asked_again(execution.id)))
-    flow.ask_next(transition)
-    flow.let_on_held(transition)
+    transition.edit(asking=len(steps.reopened_gates(execution.id)))
+    flow.unblock_reopened_gates(transition)
+    flow.unblock_held(transition)
     return run_phases.save(transition)
 
 

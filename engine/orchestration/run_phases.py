@@ -23,7 +23,7 @@ from storage import audit, events, executions, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, Severity
 
-ASKS = "asks:"
+GATES_ONLY = "asks:"
 """How the trigger of a child begins that only asks gates again: it does nothing, so it has nothing to clean up."""
 
 _AFTER_SUCCESS = (Phase.MAIN, Phase.FINALLY)
@@ -65,7 +65,7 @@ def save(transition: Transition) -> ExecutionRecord:
     result = _result(transition) if over and transition.execution.ending is ExecutionStatus.SUCCESS else None
     if over:
         slots.free(transition)
-        _tell_parent(transition)
+        _wake_parent(transition)
     return transition.write(over=over, result=result)
 
 
@@ -96,7 +96,7 @@ def force_end(transition: Transition, actor: str | None, reason: str) -> None:
     transition.edit(cleanup_until=transition.at)
 
 
-def end_bypassed(transition: Transition, step: StepRunRecord, lacking: list[str]) -> None:
+def end_gate_bypassed(transition: Transition, step: StepRunRecord, lacking: list[str]) -> None:
     """End a run in which a step was about to begin behind gates that have not let it on: a bug, or tampering.
 
     In main the result is FAILED and cleanup follows; in cleanup the rest of that is left out. Nothing of the step ran.
@@ -140,7 +140,7 @@ def quarantine(rt: Runtime, execution_id: str, error: Undecodable) -> None:
         thing = f"execution:{execution_id}"
         audit.write(rt.workspace_id, "system", "execution.quarantine", thing, Severity.WARNING, detail)
         slots.free(transition)
-        _tell_parent(transition)
+        _wake_parent(transition)
         transition.write(over=True)
     rt.hint(transition.wake)
 
@@ -150,31 +150,31 @@ def cleanup_ended(execution: ExecutionRecord, at: int) -> bool:
     return execution.cleanup_until is not None and execution.cleanup_until <= at
 
 
-def _tell_parent(transition: Transition) -> None:
+def _wake_parent(transition: Transition) -> None:
     """Let the step that started this execution fall due, now that it has ended."""
     if transition.execution.parent_step is not None:
-        parent = steps.nudge(transition.execution.parent_step, transition.at)
+        parent = steps.make_due(transition.execution.parent_step, transition.at)
         if parent is not None:
             transition.wake.append(parent)
 
 
 def _phase_over(transition: Transition) -> bool:
     execution = transition.execution
-    if run_rules.at_dead_end(execution):
-        return bool(flow.in_the_way(transition))
+    if run_rules.is_stuck(execution):
+        return bool(flow.untolerated_failures(transition))
     failing = execution.phase is not Phase.MAIN and (
         cleanup_ended(execution, transition.at)
-        or (execution.unfinished > 0 and flow.failing(transition, "", execution.phase))
+        or (execution.unfinished > 0 and flow.scope_failed(transition, "", execution.phase))
     )
     return run_rules.phase_over(execution, failing=failing and execution.phase is not Phase.UNDO)
 
 
 def _fix_result(transition: Transition) -> None:
     """Main has come to its end by itself: as a success, unless after a retry another failed step is still there."""
-    if transition.execution.unfinished == 0 and not flow.failing(transition, "", Phase.MAIN):
+    if transition.execution.unfinished == 0 and not flow.scope_failed(transition, "", Phase.MAIN):
         transition.edit(ending=ExecutionStatus.SUCCESS)
         return
-    failed = flow.in_the_way(transition)[0]
+    failed = flow.untolerated_failures(transition)[0]
     transition.fail_run(failed.error["code"], failed.error["message"], failed.path)
 
 
@@ -183,7 +183,7 @@ def _next_phase(transition: Transition) -> bool:
     execution = transition.execution
     if execution.ending is None:
         _fix_result(transition)
-    if cleanup_ended(execution, transition.at) or execution.trigger.startswith(ASKS):
+    if cleanup_ended(execution, transition.at) or execution.trigger.startswith(GATES_ONLY):
         return False
     order = _AFTER_SUCCESS if transition.execution.ending is ExecutionStatus.SUCCESS else _AFTER_FAILURE
     following = order[order.index(execution.phase) + 1 :]
@@ -203,8 +203,8 @@ def _begin(transition: Transition, phase: Phase) -> bool:
     until = execution.cleanup_until or transition.at + run_rules.CLEANUP_MS
     transition.edit(phase=phase, cleanup_until=until, live=0, running=0, parked=0, unfinished=len(planned))
     transition.record_event("phase_started", phase=phase)
-    steps.put_aside(execution.id, phase)
-    flow.let_on_all(transition, [step for step in step_runs.write(transition, planned) if step.blocked == 0])
+    steps.retire_inner(execution.id, phase)
+    flow.unblock_all(transition, [step for step in step_runs.write(transition, planned) if step.blocked == 0])
     return True
 
 

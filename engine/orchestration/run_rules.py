@@ -9,8 +9,8 @@ from storage.records import ExecutionRecord, Json, changed
 from storage.states import ExecutionStatus, Phase, StepStatus
 
 LIVE = frozenset({StepStatus.READY, StepStatus.RUNNING})
-PARKED = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})
-UNFINISHED = LIVE | PARKED | {StepStatus.BLOCKED}
+WAITING = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})
+UNFINISHED = LIVE | WAITING | {StepStatus.BLOCKED}
 
 CONTAINERS = ("branch", "loop")
 """Kinds that only hold other steps."""
@@ -22,7 +22,7 @@ CONDITION_NOT_MET = "its condition was not met"
 """The note of a step that the run itself has skipped; no person's skip has it."""
 
 HELD_GATE = "held_gate"
-"""The key of an error that says that the step was or held a gate: no runbook puts up with its failure."""
+"""The key of an error that says that the step was or held a gate: no runbook tolerates its failure."""
 
 MAX_ROUNDS = 1_000
 """A loop that wants more has gone wrong."""
@@ -37,8 +37,8 @@ WORTH_REMINDING_MS = 120_000
 """A gate that is open for less is not worth a reminder."""
 
 
-def put_up_with(runbook: Runbook, step_id: str, error: Json) -> bool:
-    """Whether a step that has failed with this error was put up with."""
+def tolerated(runbook: Runbook, step_id: str, error: Json) -> bool:
+    """Whether a step that has failed with this error is tolerated."""
     step = runbook.by_id.get(step_id)
     return step is not None and step.continue_on_error and not (error or {}).get(HELD_GATE)
 
@@ -66,19 +66,19 @@ def recount(
 ) -> ExecutionRecord:
     """The execution's counters after `count` of its step runs went from `old` to `new`.
 
-    A waiting `container` waits for its own steps, not for a person or an event, so it is not parked.
+    A waiting `container` waits for its own steps, not for a person or an event, so it does not count as waiting.
     """
     deltas = {
         "live": (new in LIVE) - (old in LIVE),
         "running": (new is StepStatus.RUNNING) - (old is StepStatus.RUNNING),
-        "parked": (not container) * ((new in PARKED) - (old in PARKED)),
+        "parked": (not container) * ((new in WAITING) - (old in WAITING)),
         "unfinished": (new in UNFINISHED) - (old in UNFINISHED),
     }
     moved = {name: getattr(execution, name) + count * delta for name, delta in deltas.items() if delta}
     return changed(execution, **moved) if moved else execution
 
 
-def counted(execution: ExecutionRecord, census: Iterable[tuple[StepStatus, str, int]]) -> ExecutionRecord:
+def with_counters(execution: ExecutionRecord, census: Iterable[tuple[StepStatus, str, int]]) -> ExecutionRecord:
     """The execution with its counters made anew from how many step runs have which status and kind."""
     execution = changed(execution, live=0, running=0, parked=0, unfinished=0)
     for status, kind, count in census:
@@ -99,8 +99,8 @@ def phase_over(execution: ExecutionRecord, *, failing: bool = False) -> bool:
     return stopped and execution.running == 0 and not (patient and execution.parked)
 
 
-def at_dead_end(execution: ExecutionRecord) -> bool:
-    """Whether main has steps left that nothing will ever let on: after a retry, behind another step that failed."""
+def is_stuck(execution: ExecutionRecord) -> bool:
+    """Whether main has steps left that nothing will ever unblock: after a retry, behind another step that failed."""
     idle = execution.live == 0 and execution.parked == 0
     return execution.phase is Phase.MAIN and execution.ending is None and idle and execution.unfinished > 0
 
@@ -119,7 +119,7 @@ def status_of(execution: ExecutionRecord, *, over: bool) -> ExecutionStatus:
     return ExecutionStatus.WAITING if waits else ExecutionStatus.RUNNING
 
 
-def keep_time(execution: ExecutionRecord, before: ExecutionStatus, at: int) -> ExecutionRecord:
+def add_time_spent(execution: ExecutionRecord, before: ExecutionStatus, at: int) -> ExecutionRecord:
     """Add the time since the last change to what the status `before` was spent in, and set the run's deadline.
 
     Only RUNNING counts against the run's timeout, and only while the main phase may still succeed.

@@ -1,4 +1,4 @@
-"""One execution under its lock, in one transaction: its steps are moved and counted, its events and its row written once.
+"""One execution under its lock, in one transaction: its steps are moved and counted, its events and row written once.
 
 Whatever changes an execution does so through this, so that counters, status, times and events agree whoever did it.
 What follows from a step's end is `flow`, what follows from a phase's end is `run_phases`.
@@ -100,7 +100,7 @@ class Transition:
     def stop_phase(self, scope: str = "") -> None:
         """Start nothing more of what stands in `scope` of the phase that runs now, and ask nobody there any more."""
         run, phase = self.execution.id, self.execution.phase
-        self.count(StepStatus.READY, StepStatus.BLOCKED, steps.hold_back(run, phase, scope))
+        self.count(StepStatus.READY, StepStatus.BLOCKED, steps.block_ready(run, phase, scope))
         self.count(StepStatus.WAITING, StepStatus.CANCELLED, steps.cancel_waiting(run, phase, self.at, scope))
         approvals.cancel_orphaned(run, self.at)
 
@@ -126,7 +126,7 @@ class Transition:
         """Let a FAILED run go on with its main phase; its counters are made anew from its step runs."""
         fresh = {"ending": None, "error": None, "ended_at": None, "cleanup_until": None, "running_ms": 0}
         self.edit(status=ExecutionStatus.RUNNING, phase=Phase.MAIN, slot_group=slot_group, slot=slot, **fresh)
-        self.execution = run_rules.counted(self.execution, census)
+        self.execution = run_rules.with_counters(self.execution, census)
         cards.reopen(self.execution.id)
 
     def pause(self, reason: str, actor: str | None = None) -> None:
@@ -178,7 +178,7 @@ class Transition:
     def write(self, *, over: bool, result: Json = None) -> ExecutionRecord:
         """Write the execution and the events of this change; `over` says that no phase is left."""
         execution = changed(self.execution, status=run_rules.status_of(self.execution, over=over))
-        execution = run_rules.keep_time(execution, self.before.status, self.at)
+        execution = run_rules.add_time_spent(execution, self.before.status, self.at)
         if over:
             self.record_event("ended", status=execution.status, error=execution.error)
             execution = changed(

@@ -69,7 +69,7 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
         else:
             run_phases.cancel(transition, actor.user_id, reason.strip())
         audited(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status, "force": force})
-    children.cancel_bereft(rt, found.id, actor)
+    children.cancel_orphans(rt, found.id, actor)
     rt.hint([found.id])
     return transition.execution
 
@@ -104,7 +104,7 @@ def retry(
         detail = {"step": step.path, "parameters": parameters, "reason": reason, **told}
         audited(rt, actor, "step.retry", found, detail)
     if changed:
-        children.cancel_bereft(rt, found.id)
+        children.cancel_orphans(rt, found.id)
     rt.hint([found.id])
     return transition.execution
 

@@ -183,7 +183,7 @@ def answered_before(rt: Runtime, actor: Actor, key: str, request: str) -> Execut
 
 
 def _the_same(rt: Runtime, same: str, reuse_within_ms: int) -> Accepted | None:
-    for each in executions.same(rt.workspace_id, same):
+    for each in executions.identical(rt.workspace_id, same):
         if not each.status.ended:
             return Accepted(each, "open")
         lately = (each.ended_at or 0) >= database.now() - reuse_within_ms

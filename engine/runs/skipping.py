@@ -211,7 +211,7 @@ def _do(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -
         transition.record_event("skip_marked", step.path, wish["by"], reason=wish["reason"])
         (now,) = steps.known_at(step.execution_id, [step.path])
         if now.blocked == 0:
-            flow.let_on_all(transition, [now])
+            flow.unblock_all(transition, [now])
     else:
         flow.skip(transition, step, run_rules.skip_note(wish), wish["by"])
     transition.close_gates()
@@ -273,7 +273,7 @@ def _reopen(transition: Transition, actor: Actor, step: StepRunRecord, wish: Jso
 
 
 def _done(rt: Runtime, actor: Actor, transition: Transition) -> ExecutionRecord:
-    children.cancel_bereft(rt, transition.execution.id, actor)
+    children.cancel_orphans(rt, transition.execution.id, actor)
     rt.hint([transition.execution.id])
     return transition.execution
 

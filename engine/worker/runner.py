@@ -268,7 +268,9 @@ class Runner:
 
     def _record_and_claim(self, done: Claim, outcome: Outcome, taken: _Taken, again: bool) -> _Done:
         step_run = done.step_run
-        execution = executions.lock_to_run(step_run.execution_id, flow.near(done.execution.version_id, step_run))
+        execution = executions.lock_to_run(
+            step_run.execution_id, flow.paths_to_load(done.execution.version_id, step_run)
+        )
         assert execution is not None
         transition = Transition(self.rt, execution)
         recorded = (again and _was_recorded(step_run)) or self._record_one(transition, step_run, outcome)

@@ -97,7 +97,11 @@ class Sweeper:
         self._each("end", self._waits(at), self._expire_wait)
         self._each("time out", self._overdue(at), self._time_out)
         self._each("end for its limit", self._over_limit(at), self._end_for_limit)
-        self._each("cancel the children of", self._bereaved(), lambda parent: children.cancel_bereft(self._rt, parent))
+        self._each(
+            "cancel the children of",
+            self._orphaned_children(),
+            lambda parent: children.cancel_orphans(self._rt, parent),
+        )
         self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
         self._wake()
         self._seal_audit()
@@ -157,15 +161,15 @@ class Sweeper:
         with database.reading():
             return steps.over_limit(at, BATCH)
 
-    def _bereaved(self) -> list[str]:
+    def _orphaned_children(self) -> list[str]:
         with database.reading():
-            return sorted({parent for _child, parent in executions.bereft(BATCH)})
+            return sorted({parent for _child, parent in executions.orphaned_children(BATCH)})
 
     def _end_for_limit(self, found: tuple[str, int]) -> None:
         execution_id, step_run_id = found
         with change(self._rt, execution_id, "end_for_limit") as transition:
             step_timeouts.end(transition, step_run_id)
-        children.cancel_bereft(self._rt, execution_id)
+        children.cancel_orphans(self._rt, execution_id)
         self._rt.hint([execution_id])
 
     def _expire_wait(self, found: tuple[str, int]) -> None:

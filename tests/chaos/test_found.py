@@ -111,7 +111,7 @@ def test_a_child_is_cancelled_although_whoever_cancelled_its_parent_died(
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(children, "cancel_bereft", die)
+        patch.setattr(children, "cancel_orphans", die)
         with pytest.raises(Crash):
             controls.cancel(house.rt, CAROL, run, "enough")
     assert (house.status(run), house.status(child)) == ("CANCELLED", "WAITING")

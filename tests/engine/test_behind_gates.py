@@ -618,7 +618,7 @@ def test_what_a_person_had_skipped_stays_skipped_in_a_replay(house: House, targe
     assert target.paths() == ["/a", "/act/x", "/act/x"]
 
 
-# What nobody puts up with
+# What nobody tolerates
 
 
 @pytest.mark.parametrize("how", ["rejected", "expired", "cancelled"])

@@ -172,11 +172,11 @@ def test_waiting_for_a_child_costs_no_rows(house: House) -> None:
     child = begun(house, run)
     fence = house.step(run, "sub").fence
     for _ in range(5):
-        house.clock.tick(children.LOOK_EVERY_MS)
+        house.clock.tick(children.CHECK_EVERY_MS)
         house.sweep()
     step = house.step(run, "sub")
     assert (step.status, step.attempts, step.fence) == ("READY", 1, fence)
-    assert step.due_at == house.clock.time + children.LOOK_EVERY_MS
+    assert step.due_at == house.clock.time + children.CHECK_EVERY_MS
     assert [each.status for each in house.attempts(run, "sub")] == ["SUCCESS"]
     assert house.execution(run).running == 0
     approvals.vote(house.rt, ALICE, child, None, Decision.APPROVE)
@@ -191,14 +191,14 @@ def test_a_nudge_during_a_look_is_not_lost(house: House, monkeypatch: pytest.Mon
     house.publish(runbook("child", gate("ask")))
     run = house.begin(SUB)
     begun(house, run)
-    house.clock.tick(children.LOOK_EVERY_MS)
+    house.clock.tick(children.CHECK_EVERY_MS)
     postpone = steps.postpone
 
-    def nudged(step: StepRunRecord, due_at: int) -> None:
-        steps.nudge(step.id, house.clock.time - 1)
+    def made_due(step: StepRunRecord, due_at: int) -> None:
+        steps.make_due(step.id, house.clock.time - 1)
         postpone(step, due_at)
 
-    monkeypatch.setattr(steps, "postpone", nudged)
+    monkeypatch.setattr(steps, "postpone", made_due)
     house.advance(run)
     assert house.step(run, "sub").due_at == house.clock.time - 1
 

@@ -75,7 +75,7 @@ def test_what_changes_rows_by_itself_ends_what_was_known(house: House) -> None:
     run = house.begin(http("a"))
     with database.transaction():
         (a,) = locked(run, "a")
-        assert steps.hold_back(run, a.phase) == 1
+        assert steps.block_ready(run, a.phase) == 1
         assert not steps.move(a, StepStatus.RUNNING, fence=1)
     assert house.all_steps(run) == {"a": "BLOCKED"}
 
@@ -140,8 +140,8 @@ def test_a_lost_row_is_a_bug_and_said_at_once(house: House, monkeypatch: pytest.
     lock = executions.lock_to_run
     tried: list[str] = []
 
-    def changed_meanwhile(execution_id: str, near: Any = ()) -> Any:
-        found = lock(execution_id, near)
+    def changed_meanwhile(execution_id: str, paths: Any = ()) -> Any:
+        found = lock(execution_id, paths)
         tried.append(execution_id)
         Execution.update(running=7).where(Execution.id == execution_id).execute()
         return found

@@ -112,7 +112,7 @@ def test_time_is_counted_by_what_it_was_spent_in(spells: list[tuple[int, str]]) 
     run, at = replace(RUN, status_since=1_000), 1_000
     spent = {"PENDING": 0, "RUNNING": 0, "WAITING": 0, "PAUSED": 0}
     for length, status in spells:
-        run = run_rules.keep_time(replace(run, status=ExecutionStatus(status)), run.status, at)
+        run = run_rules.add_time_spent(replace(run, status=ExecutionStatus(status)), run.status, at)
         if status == "RUNNING":
             assert run.deadline_at is not None
             assert run.running_since is not None
@@ -122,15 +122,15 @@ def test_time_is_counted_by_what_it_was_spent_in(spells: list[tuple[int, str]]) 
             assert (run.running_since, run.deadline_at) == (None, None)
         spent[status] += length
         at += length
-    run = run_rules.keep_time(replace(run, status=ExecutionStatus.PENDING), run.status, at)
+    run = run_rules.add_time_spent(replace(run, status=ExecutionStatus.PENDING), run.status, at)
     assert (run.running_ms, run.waiting_ms, run.paused_ms) == (spent["RUNNING"], spent["WAITING"], spent["PAUSED"])
 
 
 def test_a_run_that_is_ending_has_no_deadline() -> None:
     """It can't time out of its own end."""
-    run = run_rules.keep_time(replace(RUN, status=ExecutionStatus.RUNNING), ExecutionStatus.PENDING, 1_000)
+    run = run_rules.add_time_spent(replace(RUN, status=ExecutionStatus.RUNNING), ExecutionStatus.PENDING, 1_000)
     assert run.deadline_at == 61_000
-    assert run_rules.keep_time(replace(run, ending=ExecutionStatus.FAILED), run.status, 2_000).deadline_at is None
+    assert run_rules.add_time_spent(replace(run, ending=ExecutionStatus.FAILED), run.status, 2_000).deadline_at is None
 
 
 @given(retries, st.integers(1, 25), st.floats(0, 1, exclude_max=True), st.integers(0, 900_000))

@@ -144,7 +144,7 @@ def _line_note(view: ExecutionView, step: StepRunRecord, room: int) -> str:
 
 def tolerated(view: ExecutionView, step: StepRunRecord) -> bool:
     """Whether a step has failed and the run goes on as if it had not."""
-    return step.status is StepStatus.FAILED and run_rules.put_up_with(view.runbook, step.step_id, step.error)
+    return step.status is StepStatus.FAILED and run_rules.tolerated(view.runbook, step.step_id, step.error)
 
 
 def _words(view: ExecutionView, step: StepRunRecord) -> tuple[str, str]:
