@@ -155,7 +155,7 @@ def _start_gates_only(
     )
     child = _accept(rt, parent, again)
     main = [step.id for step in catalog.definition_of(child.version_id).steps]
-    return reuse.take_over(rt, child, old, main)
+    return reuse.reuse_steps(rt, child, old, main)
 
 
 def _cancel_unstarted(transition: Transition, step: StepRunRecord) -> bool:

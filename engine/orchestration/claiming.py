@@ -26,10 +26,10 @@ from storage.states import StepStatus, VersionStatus
 
 log = logging.getLogger(__name__)
 
-QUIET = frozenset({"message", "delay", "wait", "approval"})
+DATABASE_ONLY = frozenset({"message", "delay", "wait", "approval"})
 """Kinds whose whole effect is rows of this database."""
 
-CALLS_NOTHING = frozenset({*QUIET, *run_rules.CONTAINERS, "runbook"})
+CALLS_NOTHING = frozenset({*DATABASE_ONLY, *run_rules.CONTAINERS, "runbook"})
 """Kinds that need no place among the calls. A `runbook` step makes an execution, which has a commit of its own."""
 
 
@@ -38,7 +38,7 @@ def calls_out(step: Step) -> bool:
     return step.kind not in CALLS_NOTHING or message_channels.asks_slack(step)
 
 
-def is_no_attempt(transition: Transition, step: StepRunRecord) -> bool:
+def advance_without_attempt(transition: Transition, step: StepRunRecord) -> bool:
     """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
     if step.kind in run_rules.CONTAINERS:
         transition.mark_started()
@@ -55,14 +55,14 @@ def is_no_attempt(transition: Transition, step: StepRunRecord) -> bool:
 
 def bypasses(transition: Transition, step: StepRunRecord) -> bool:
     """The last line: a step behind a gate that has not let it on ends the run instead of being attempted."""
-    lacking = gates.undecided(transition.rt, transition.execution, transition.runbook, step)
-    if lacking:
-        log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, lacking)
-        run_phases.end_gate_bypassed(transition, step, lacking)
-    return bool(lacking)
+    undecided = gates.undecided(transition.rt, transition.execution, transition.runbook, step)
+    if undecided:
+        log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, undecided)
+        run_phases.end_gate_bypassed(transition, step, undecided)
+    return bool(undecided)
 
 
-def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim | None:
+def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim | None:
     """Claim a step for this worker, with what its attempt may read; None where something else moved it first."""
     definition = transition.runbook.by_id[step.step_id]
     whole_step = definition.kind == "poll" and step.deadline_at is None

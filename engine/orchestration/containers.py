@@ -25,7 +25,7 @@ NOT_REACHED = "the round or branch had failed before"
 def begin(transition: Transition, step: StepRunRecord) -> None:
     """Begin what a READY container can begin now: the taken branch, or as many rounds as may run beside each other."""
     definition = transition.runbook.by_id[step.step_id]
-    if flow.goes_by_hand(transition, definition):
+    if flow.path_decided_by_hand(transition, definition):
         stop(transition, step, "by_hand", flow.BY_HAND)
         return
     try:
@@ -82,13 +82,13 @@ def takes_other_path(transition: Transition, step: StepRunRecord, stale: tuple[s
     if step.items is None and step.started_at is None:
         return None
     definition = transition.runbook.by_id[step.step_id]
-    if gates.goes_by(definition, *stale):
+    if gates.path_depends_on(definition, *stale):
         return True
     if definition.kind == "branch":
         return bool(_branch_taken(transition, step, definition) != step.items["taken"])
     if "items" in definition.with_:
         return bool(_items(transition, step, definition) != step.items)
-    return gates.goes_by(definition, "params", "execution", "runbook") if step.ended_at is not None else None
+    return gates.path_depends_on(definition, "params", "execution", "runbook") if step.ended_at is not None else None
 
 
 def _branch_taken(transition: Transition, step: StepRunRecord, definition: Step) -> str:

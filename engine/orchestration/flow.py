@@ -207,7 +207,7 @@ def _unblock(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]
         fail(transition, step, "condition", str(error))
         return []
     definition = transition.runbook.by_id[step.step_id]
-    if not wanted and goes_by_hand(transition, definition):
+    if not wanted and path_decided_by_hand(transition, definition):
         if step.kind != "approval":
             fail(transition, step, "by_hand", BY_HAND)
             return []
@@ -218,10 +218,10 @@ def _unblock(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]
     return []
 
 
-def goes_by_hand(transition: Transition, step: Step) -> bool:
+def path_decided_by_hand(transition: Transition, step: Step) -> bool:
     """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled, or by what
     was done for other parameters."""
-    return by_hand.chooses_the_way(transition.rt, transition.execution, transition.runbook, step)
+    return by_hand.decides_path(transition.rt, transition.execution, transition.runbook, step)
 
 
 def condition_holds(transition: Transition, step: StepRunRecord) -> bool:

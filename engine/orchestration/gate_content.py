@@ -34,7 +34,7 @@ def behind(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str)
     shown = tuple(gates.shown_by(runbook, gate, passed.not_met))
     rows = {row.path: row for row in _rows(execution, runbook, shown, scope)}
     top = {each.id: context.path_of(runbook, each.id, scope) for each in shown}
-    instead = {key: why for key, path in top.items() if path in rows and (why := _instead(runbook, rows[path]))}
+    instead = {key: why for key, path in top.items() if path in rows and (why := _why_not_run(runbook, rows[path]))}
     instead |= {each.id: NOT_MET for each in shown if each.id not in instead and passed.not_met(each)}
     insides = {
         each.id: _Inside(runbook, rows, each, top[each.id]) for each in shown if each.blocks and each.id not in instead
@@ -51,7 +51,7 @@ def barred(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str)
     return list(dict.fromkeys(row.skip["by"] for row in rows if run_rules.skip_agreed(row.skip)))
 
 
-def lets_on(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, step_id: str) -> bool:
+def releases(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, step_id: str) -> bool:
     """Whether no gate that was asked stands between this one and a step, so that this one has let it on.
 
     One that the run may still go past, by its condition, does not stand between them yet.
@@ -89,7 +89,7 @@ def refresh(transition: Transition, gate: ApprovalRecord) -> bool:
     """
     step_run = steps.by_id(gate.step_run_id)
     assert step_run is not None
-    digest = digest_of(transition.execution, gate.path, _shown(transition, step_run, _as_it_is))
+    digest = digest_of(transition.execution, gate.path, _shown(transition, step_run, _unmasked))
     if digest == gate.digest:
         return False
     shown = _shown(transition, step_run, transition.rt.redactor().redact_json)
@@ -104,7 +104,7 @@ def refresh(transition: Transition, gate: ApprovalRecord) -> bool:
     return True
 
 
-def _as_it_is(value: Json) -> Json:
+def _unmasked(value: Json) -> Json:
     return value
 
 
@@ -196,11 +196,11 @@ class _Inside:
         self._rows = rows
         self._settled: dict[str, list[StepRunRecord]] = {each.id: [] for each in gates.with_inner(container)}
         self._open: set[str] = set()
-        self._look(container, path)
+        self._visit_container(container, path)
         self.over = frozenset(key for key, found in self._settled.items() if found and key not in self._open)
-        self.items = [item for found in self._settled.values() for item in _said_of(runbook, found)]
+        self.items = [item for found in self._settled.values() for item in _summaries_of(runbook, found)]
 
-    def _look(self, container: Step, path: str) -> None:
+    def _visit_container(self, container: Step, path: str) -> None:
         row = self._rows.get(path)
         scopes = (
             [path] if container.kind == "branch" else [f"{path}[{each}]" for each in range(row.rounds if row else 0)]
@@ -210,24 +210,24 @@ class _Inside:
             if more:
                 self._open.update(each.id for each in gates.with_inner(step))
             for scope in scopes:
-                self._look_at(step, context.join(scope, step.id))
+                self._visit_step(step, context.join(scope, step.id))
 
-    def _look_at(self, step: Step, path: str) -> None:
+    def _visit_step(self, step: Step, path: str) -> None:
         row = self._rows.get(path)
-        if row is not None and _instead(self._runbook, row):
+        if row is not None and _why_not_run(self._runbook, row):
             self._settled[step.id].append(row)
             return
         self._open.add(step.id)
         if step.blocks:
-            self._look(step, path)
+            self._visit_container(step, path)
 
 
-def _said_of(runbook: Runbook, rows: list[StepRunRecord]) -> list[dict[str, Json]]:
+def _summaries_of(runbook: Runbook, rows: list[StepRunRecord]) -> list[dict[str, Json]]:
     """What is said of the runs of one step that will not be done: of what people had skipped each by itself."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         own = row.path if run_rules.skip_agreed(row.skip) else ""
-        found.setdefault((_instead(runbook, row), own), []).append(row.path)
+        found.setdefault((_why_not_run(runbook, row), own), []).append(row.path)
     return [
         {"step": paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more", "kind": rows[0].kind,
          "instead": why}
@@ -239,7 +239,7 @@ def _has_ended(row: StepRunRecord | None) -> bool:
     return row is not None and row.status in (StepStatus.SUCCESS, StepStatus.SKIPPED) and not row.reopened
 
 
-def _instead(runbook: Runbook, row: StepRunRecord) -> str:
+def _why_not_run(runbook: Runbook, row: StepRunRecord) -> str:
     """Why a step will not be done, "" where it may be; what has failed may be retried unless it is tolerated."""
     if row.status is StepStatus.SKIPPED:
         return row.note

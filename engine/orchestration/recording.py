@@ -152,7 +152,7 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
     return done
 
 
-def take_back(transition: Transition, step: StepRunRecord) -> bool:
+def undo_lost_claim(transition: Transition, step: StepRunRecord) -> bool:
     """Let a step run be claimed anew whose claim nobody heard of: nothing of it was done."""
     if not transition.may_start_steps:
         return _abandoned(transition, step, Abandoned("the run ended before this step was begun"))

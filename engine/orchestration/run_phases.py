@@ -96,19 +96,19 @@ def force_end(transition: Transition, actor: str | None, reason: str) -> None:
     transition.edit(cleanup_until=transition.at)
 
 
-def end_gate_bypassed(transition: Transition, step: StepRunRecord, lacking: list[str]) -> None:
+def end_gate_bypassed(transition: Transition, step: StepRunRecord, undecided: list[str]) -> None:
     """End a run in which a step was about to begin behind gates that have not let it on: a bug, or tampering.
 
     In main the result is FAILED and cleanup follows; in cleanup the rest of that is left out. Nothing of the step ran.
     """
-    message = f"{step.path} was about to begin, and {', '.join(lacking)} had not let it on. Nothing of it was done."
-    transition.record_event("gate_bypassed", step.path, gates=lacking)
+    message = f"{step.path} was about to begin, and {', '.join(undecided)} had not let it on. Nothing of it was done."
+    transition.record_event("gate_bypassed", step.path, gates=undecided)
     if step.phase is Phase.MAIN:
         transition.fail_run("gate_bypassed", message, step.path)
     else:
         transition.cancel_idle()
         transition.edit(cleanup_until=transition.at)
-    detail = {"step": step.path, "gates": lacking}
+    detail = {"step": step.path, "gates": undecided}
     thing = f"execution:{step.execution_id}"
     audit.write(transition.rt.workspace_id, "system", "gate.bypassed", thing, Severity.CRITICAL, detail)
 
@@ -169,7 +169,7 @@ def _phase_over(transition: Transition) -> bool:
     return run_rules.phase_over(execution, failing=failing and execution.phase is not Phase.UNDO)
 
 
-def _fix_result(transition: Transition) -> None:
+def _set_result(transition: Transition) -> None:
     """Main has come to its end by itself: as a success, unless after a retry another failed step is still there."""
     if transition.execution.unfinished == 0 and not flow.scope_failed(transition, "", Phase.MAIN):
         transition.edit(ending=ExecutionStatus.SUCCESS)
@@ -182,7 +182,7 @@ def _next_phase(transition: Transition) -> bool:
     """Begin the next phase that has anything to do; False when there is none."""
     execution = transition.execution
     if execution.ending is None:
-        _fix_result(transition)
+        _set_result(transition)
     if cleanup_ended(execution, transition.at) or execution.trigger.startswith(GATES_ONLY):
         return False
     order = _AFTER_SUCCESS if transition.execution.ending is ExecutionStatus.SUCCESS else _AFTER_FAILURE

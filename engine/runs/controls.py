@@ -88,16 +88,16 @@ def retry(
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
     with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
-        step = reopening.the_failed(transition, path)
+        step = reopening.find_failed(transition, path)
         must_be_the_last(step, attempt)
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
         must_be_approved(transition.execution)
         if changed:
-            reopening.forget_under_way(transition)
+            reopening.restart_unfinished(transition)
         reopening.reopen(transition, actor, step)
         if changed:
-            reopening.ask_again(transition)
+            reopening.reopen_gates(transition)
         facts: dict[str, Json] = {"reason": reason.strip(), "changed": bool(changed)}
         told = {"changes": changed} if changed else {}
         transition.record_event("step_retried", step.path, actor.user_id, **facts, **told)
@@ -158,9 +158,9 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
 
 def _must_be_let_on(transition: Transition) -> None:
     """Raise `Conflict` for a child of a run whose gates before it have not let it on as that run stands now."""
-    lacking = gates.undecided_around(transition.rt, transition.execution)
-    if lacking:
-        raise Conflict(f"{transition.execution.id} stands behind {', '.join(lacking)}, which has to let it on first.")
+    undecided = gates.undecided_around(transition.rt, transition.execution)
+    if undecided:
+        raise Conflict(f"{transition.execution.id} stands behind {', '.join(undecided)}, which has to let it on first.")
 
 
 def allowed(rt: Runtime, actor: Actor, action: Action, execution_id: str) -> ExecutionRecord:

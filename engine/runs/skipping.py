@@ -55,7 +55,9 @@ def skip(
         step = step_at(found, path)
         must_be_the_last(step, attempt)
         _must_be_skippable(transition, step)
-        decided = [] if transition.runbook.by_id[step.step_id].skippable else _let_on_by(rt, transition.execution, step)
+        decided = (
+            [] if transition.runbook.by_id[step.step_id].skippable else _released_by(rt, transition.execution, step)
+        )
         wish = {
             "by": actor.user_id, "reason": reason.strip(), "at": transition.at,
             "agreed": {str(gate.approval.id): None for gate in decided},
@@ -86,7 +88,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
         _must_be_skippable(transition, step)
         asked = Actor(step.skip["by"], standing=standing_of(rt, step.skip["by"]))
         authorise(rt, asked, Action.SKIP, transition.execution)
-        decided = _let_on_by(rt, transition.execution, step)
+        decided = _released_by(rt, transition.execution, step)
         if not decided:
             raise Conflict(f"The gate that let {path} of {found.id} on is asked again: agree when it is decided.")
         wish = {**step.skip, "agreed": _agreed(rt, actor, step.skip, decided)}
@@ -112,7 +114,7 @@ def requests(rt: Runtime, view: ExecutionView) -> list[Request]:
     """The skips in a run that wait for somebody's word."""
     with database.reading():
         return [
-            Request(view.execution, step, tuple(_let_on_by(rt, view.execution, step)))
+            Request(view.execution, step, tuple(_released_by(rt, view.execution, step)))
             for step in view.steps
             if is_asked(view, step)
         ]
@@ -151,11 +153,11 @@ def who_may_agree(rt: Runtime, request: Request, limit: int, *, beside: Collecti
     return found
 
 
-def let_on_by(rt: Runtime, execution_id: str, path: str) -> list[Gate]:
+def released_by(rt: Runtime, execution_id: str, path: str) -> list[Gate]:
     """The decided gates that have let a step on. Raises `NotFound`, and `Conflict` where there is no such step."""
     found = find(rt, execution_id)
     with database.reading():
-        return _let_on_by(rt, found, step_at(found, path))
+        return _released_by(rt, found, step_at(found, path))
 
 
 def _agreed(rt: Runtime, actor: Actor, wish: Json, decided: list[Gate]) -> dict[str, str | None]:
@@ -181,12 +183,12 @@ def _both(gate: Gate) -> tuple[ApprovalRecord, ExecutionRecord]:
     return gate.approval, gate.execution
 
 
-def _let_on_by(rt: Runtime, execution: ExecutionRecord, step: StepRunRecord) -> list[Gate]:
+def _released_by(rt: Runtime, execution: ExecutionRecord, step: StepRunRecord) -> list[Gate]:
     """The decided gates that showed a step and have let it on; outwards through the runs that wait for this one."""
     found = [Gate(gate, execution) for gate in _showed(execution, step)]
     parent = executions.parent_of(execution)
     starter = steps.by_id(execution.parent_step) if execution.parent_step is not None else None
-    return found + _let_on_by(rt, parent, starter) if parent is not None and starter is not None else found
+    return found + _released_by(rt, parent, starter) if parent is not None and starter is not None else found
 
 
 def _showed(execution: ExecutionRecord, step: StepRunRecord) -> Iterator[ApprovalRecord]:
@@ -199,7 +201,7 @@ def _showed(execution: ExecutionRecord, step: StepRunRecord) -> Iterator[Approva
         beside = context.same_rounds(runbook, (row.step_id, row.scope), (step.step_id, step.scope))
         if gate is None or gate.status is not ApprovalStatus.APPROVED or not beside:
             continue
-        if gate_content.lets_on(execution, runbook, row, step.step_id):
+        if gate_content.releases(execution, runbook, row, step.step_id):
             yield gate
 
 
@@ -245,7 +247,7 @@ def _refusal(
         return f"{step.path} of {run.id} is not to be skipped: its runbook says `skippable: false`."
     if holds_gate(definition):
         return f"{step.path} is or holds a gate, which is decided by its approvers: nobody skips it."
-    asked = gates.decided_by(runbook, definition.id, holds_gate)
+    asked = gates.gates_depending_on(runbook, definition.id, holds_gate)
     if asked:
         return f"What {step.path} comes to decides whether {', '.join(asked)} is asked: nobody skips it."
     if step.status is StepStatus.FAILED:

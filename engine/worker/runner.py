@@ -20,7 +20,7 @@ from engine.catalog import catalog
 from engine.errors import Undecodable
 from engine.failpoints import commit, failpoint
 from engine.orchestration import claiming, flow, message_channels, run_phases
-from engine.orchestration.recording import record, take_back, take_over
+from engine.orchestration.recording import record, take_over, undo_lost_claim
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
@@ -185,7 +185,7 @@ class Runner:
                 still = step is not None and (step.status, step.fence) == (stray.status, stray.fence)
                 if step is not None and still and step not in self._held:
                     log.warning("no thread runs %s of %s: taking it back", step.path, step.execution_id)
-                    settle = take_over if self._held.was_begun(step) else take_back
+                    settle = take_over if self._held.was_begun(step) else undo_lost_claim
                     settle(transition, step)
             self._held.settle(stray)
             self.rt.hint([stray.execution_id])
@@ -306,7 +306,7 @@ class Runner:
             if not ready or not self._may_claim(transition, checked=number > 0):
                 return None, False
             step = ready.popleft()
-            if claiming.is_no_attempt(transition, step):
+            if claiming.advance_without_attempt(transition, step):
                 ready.clear()  # what was ready before that may not be any more
                 continue
             if transition.execution.running >= transition.execution.max_concurrent:
@@ -317,10 +317,10 @@ class Runner:
             if not calling and claiming.calls_out(transition.runbook.by_id[step.step_id]):
                 ready.clear()
                 continue
-            claim = claiming.take(transition, step, self.worker_id)
+            claim = claiming.claim(transition, step, self.worker_id)
             if claim is None:
                 return None, False
-            if step.kind not in claiming.QUIET or message_channels.asks_slack(claim.step):
+            if step.kind not in claiming.DATABASE_ONLY or message_channels.asks_slack(claim.step):
                 self._held.add(claim.step_run)
                 taken.steps.append(claim.step_run)
                 return claim, False

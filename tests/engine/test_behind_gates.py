@@ -690,7 +690,7 @@ def test_parameters_that_change_without_asking_are_caught_at_the_claim(
     if kind == "child":
         house.run(child(house, run))
     assert house.run(run) == "FAILED"
-    monkeypatch.setattr(reopening, "ask_again", lambda transition: None)
+    monkeypatch.setattr(reopening, "reopen_gates", lambda transition: None)
     controls.retry(house.rt, CAROL, run, "look", {"what": "drop"})
     house.run(run)
     bypassed(house, run, target)
