@@ -30,7 +30,7 @@ def stale(workspace_id: int, limit: int) -> list[CardRecord]:
         Card.select(*columns(Card, CardRecord))
         .join(Execution, on=(Execution.id == Card.execution_id))
         .where((Card.workspace_id == workspace_id) & (~Card.settled))
-        .where((Execution.event_seq > Card.shown_seq) | (Execution.event_seq > Card.told_seq))
+        .where((Execution.event_seq > Card.shown_seq) | (Execution.event_seq > Card.posted_seq))
         .order_by(Card.trouble != "", urgency, Card.shown_at)
         .limit(limit)
     )
@@ -39,7 +39,7 @@ def stale(workspace_id: int, limit: int) -> list[CardRecord]:
 
 def oldest_unshown(workspace_id: int) -> int | None:
     """When the oldest event happened that a card does not show or a thread does not tell yet; None where none is."""
-    following = Event.seq.in_([Card.shown_seq + 1, Card.told_seq + 1])
+    following = Event.seq.in_([Card.shown_seq + 1, Card.posted_seq + 1])
     query = (
         Card.select(pw.fn.MIN(Event.at))
         .join(Event, on=((Event.execution_id == Card.execution_id) & following))
@@ -72,7 +72,7 @@ def shown(execution_id: str, seq: int) -> None:
 
 
 def told(execution_id: str, seq: int) -> None:
-    Card.update(told_seq=seq, trouble="").where(Card.execution_id == execution_id).execute()
+    Card.update(posted_seq=seq, trouble="").where(Card.execution_id == execution_id).execute()
     _settle(execution_id)
 
 
@@ -102,7 +102,7 @@ def _settle(execution_id: str) -> None:
         (Execution.id == execution_id) & Execution.ended_at.is_null(False)
     )
     Card.update(settled=True).where(
-        (Card.execution_id == execution_id) & (Card.shown_seq >= done) & (Card.told_seq >= done)
+        (Card.execution_id == execution_id) & (Card.shown_seq >= done) & (Card.posted_seq >= done)
     ).execute()
 
 

@@ -18,7 +18,7 @@ from storage.step_cache import known
 from storage.tables import Card, Execution, RunbookVersion, StepRun
 
 _NAMES = ExecutionRecord.__slots__
-_COUNTED = ("event_seq", "live", "running", "parked", "unfinished")
+_COUNTED = ("event_seq", "live", "running", "waiting_steps", "unfinished")
 _STILL = " AND ".join(f"{name} = ?" for name in ("id", "status", *_COUNTED))
 
 
@@ -26,7 +26,7 @@ def _record(row: dict[str, Any]) -> ExecutionRecord:
     row.pop("channel", None)
     row["status"] = ExecutionStatus(row["status"])
     row["phase"] = Phase(row["phase"])
-    row["ending"] = ExecutionStatus(row["ending"]) if row["ending"] else None
+    row["pending_result"] = ExecutionStatus(row["pending_result"]) if row["pending_result"] else None
     return ExecutionRecord(**row)
 
 
@@ -50,7 +50,7 @@ def create(execution: ExecutionRecord) -> None:
     if channel:
         Card.insert(
             execution_id=execution.id, workspace_id=execution.workspace_id, channel=channel, ts=None,
-            shown_seq=0, told_seq=0, shown_at=0, settled=False, trouble="",
+            shown_seq=0, posted_seq=0, shown_at=0, settled=False, trouble="",
         ).execute()  # fmt: skip
 
 
@@ -218,7 +218,7 @@ def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:
         .join(Execution, on=(Execution.id == StepRun.execution_id))
         .where((StepRun.status == "READY") & (first_try | again) & (Execution.running < Execution.max_concurrent))
         .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]))
-        .where(Execution.ending.is_null() | (Execution.phase != "main"))
+        .where(Execution.pending_result.is_null() | (Execution.phase != "main"))
         .where(Execution.slot.is_null() | (Execution.slot != "queued"))
         .group_by(StepRun.execution_id)
         .order_by(pw.fn.min(StepRun.due_at))
@@ -248,7 +248,7 @@ def to_abandon(execution_ids: Iterable[str], at: int) -> set[str]:
     Those are main's of a cancelled run, and a cleanup's whose time is up.
     """
     ids = list(execution_ids)
-    cancelled = (Execution.ending == "CANCELLED") & (Execution.phase == "main")
+    cancelled = (Execution.pending_result == "CANCELLED") & (Execution.phase == "main")
     query = (
         Execution.select(Execution.id)
         .where(Execution.id.in_(ids))
@@ -264,7 +264,7 @@ def oldest_ready_age(at: int) -> int:
         .join(Execution, on=(Execution.id == StepRun.execution_id))
         .where((StepRun.status == "READY") & (Execution.running < Execution.max_concurrent))
         .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]))
-        .where(Execution.ending.is_null() | (Execution.phase != "main"))
+        .where(Execution.pending_result.is_null() | (Execution.phase != "main"))
         .where(Execution.slot.is_null() | (Execution.slot != "queued"))
         .order_by(StepRun.due_at)
         .limit(1)
@@ -357,7 +357,7 @@ def orphaned_children(limit: int, of: str | None = None) -> list[tuple[str, str]
     query = (
         Execution.select(Execution.id, StepRun.execution_id)
         .join(StepRun, on=(StepRun.id == Execution.parent_step))
-        .where(Execution.parent_step.is_null(False) & Execution.ended_at.is_null() & Execution.ending.is_null())
+        .where(Execution.parent_step.is_null(False) & Execution.ended_at.is_null() & Execution.pending_result.is_null())
         .where(StepRun.status.not_in(_WAITS) | StepRun.child.is_null() | (StepRun.child != Execution.id))
         .limit(limit)
     )

@@ -97,13 +97,14 @@ class VersionRecord:
 class ExecutionRecord:
     """One run of one version.
 
-    `ending` is the result that a failure or cancel has fixed while running steps still finish, else None.
-    `live` counts step runs that are READY or RUNNING, `running` those RUNNING, `parked` those WAITING or UNKNOWN,
-    `unfinished` all that have not ended. `running_ms` is the time spent RUNNING before `running_since`.
+    `pending_result` is the result that a failure or cancel has fixed while running steps still finish, else None.
+    `live` counts step runs that are READY or RUNNING, `running` those RUNNING, `waiting_steps` those WAITING or
+    UNKNOWN, `unfinished` all that have not ended. `running_ms` is the time spent RUNNING before `running_since`.
     `deadline_at` is when the running time is used up, None while the clock stands.
     `phase` is what runs now: main, or after its end undo, on_failure and finally; `cleanup_until` is when those have to
-    be done. `asking` counts gates that are asked again before anything else goes on. `status_since` is when `status`
-    began; `waiting_ms` and `paused_ms` add up time spent so. `same_as` is the digest by which the same run is found.
+    be done. `reopened_gates` counts gates that are asked again before anything else goes on. `status_since` is when
+    `status` began; `waiting_ms` and `paused_ms` add up time spent so. `same_as` is the digest by which the same run is
+    found.
     `slot_group` is the rendered concurrency group and `slot` `held`, `queued` or `shared` (it runs in the slot of the
     run that started it), None without a group or after the end.
     `parent_step` is the step run that started this execution, `replay_of` the execution that it replays.
@@ -124,7 +125,7 @@ class ExecutionRecord:
     digest: str
     team: str | None
     status: ExecutionStatus
-    ending: ExecutionStatus | None
+    pending_result: ExecutionStatus | None
     parameters: Json
     trigger: str
     requester: str
@@ -142,13 +143,13 @@ class ExecutionRecord:
     max_concurrent: int
     live: int
     running: int
-    parked: int
+    waiting_steps: int
     unfinished: int
     event_seq: int
     paused_reason: str | None
     phase: Phase = Phase.MAIN
     cleanup_until: int | None = None
-    asking: int = 0
+    reopened_gates: int = 0
     status_since: int = 0
     waiting_ms: int = 0
     paused_ms: int = 0
@@ -441,7 +442,7 @@ class CardRecord:
     channel: str
     ts: str | None
     shown_seq: int
-    told_seq: int
+    posted_seq: int
     trouble: str
 
 

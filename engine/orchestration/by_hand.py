@@ -57,7 +57,7 @@ def _is_touched(execution: ExecutionRecord, row: StepRunRecord, depth: int) -> b
     if row.settled_by is not None or (row.status is StepStatus.SKIPPED and run_rules.skip_agreed(row.skip)):
         return True
     if row.status is StepStatus.CANCELLED:
-        return execution.ending is ExecutionStatus.CANCELLED
+        return execution.pending_result is ExecutionStatus.CANCELLED
     if row.status in _DONE and row.revision < execution.revision and row.note != steps.EARLIER:
         return True
     child = executions.by_id(row.child) if row.child else None
@@ -67,7 +67,7 @@ def _is_touched(execution: ExecutionRecord, row: StepRunRecord, depth: int) -> b
     if child is None or depth >= gates.MAX_DEPTH:
         return False
     left_alone = row.status in _DONE and not child.status.ended  # it is cancelled in a moment, whatever kept it
-    return left_alone or child.ending is ExecutionStatus.CANCELLED or bool(touched_steps(child, depth + 1))
+    return left_alone or child.pending_result is ExecutionStatus.CANCELLED or bool(touched_steps(child, depth + 1))
 
 
 def _was_paused(execution: ExecutionRecord) -> bool:

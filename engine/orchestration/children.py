@@ -95,12 +95,12 @@ def _why_cancelled(child: ExecutionRecord) -> str | None:
     """Why this child is to be cancelled; None when it has ended, is ending, or is waited for after all."""
     step = steps.by_id(child.parent_step) if child.parent_step is not None else None
     parent = executions.by_id(step.execution_id) if step else None
-    if child.status.ended or child.ending is not None or step is None or parent is None:
+    if child.status.ended or child.pending_result is not None or step is None or parent is None:
         return None
     if step.child == child.id and step.status in (StepStatus.READY, StepStatus.RUNNING):
         return None
     reason = (parent.error or {}).get("message") or ""
-    if parent.ending is ExecutionStatus.CANCELLED:
+    if parent.pending_result is ExecutionStatus.CANCELLED:
         return f"{parent.id} was cancelled. {reason}".strip()
     if step.status is StepStatus.SKIPPED:
         return f"{step.path} of {parent.id} was skipped"

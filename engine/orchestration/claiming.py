@@ -94,12 +94,12 @@ def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim 
 
 
 def still_approved(transition: Transition) -> bool:
-    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked.
+    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is paused.
 
     Nor does a child whose parent waits for it no more: it is cancelled, if nobody has done so yet.
     """
     execution = transition.execution
-    if execution.ending is not None:
+    if execution.pending_result is not None:
         return True
     if execution.parent_step is not None and children.cancel_if_orphaned(transition):
         return False

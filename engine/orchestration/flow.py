@@ -35,7 +35,7 @@ def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: st
     transition.record_event("step_succeeded", step.path)
     if step.reopened:
         steps.edit(step, reopened=False)
-        transition.edit(asking=transition.execution.asking - 1)
+        transition.edit(reopened_gates=transition.execution.reopened_gates - 1)
         unblock_reopened_gates(transition)
         unblock_held(transition)
     else:
@@ -185,7 +185,7 @@ def _release_successors(transition: Transition, step: StepRunRecord) -> None:
 
 def may_start_steps(transition: Transition, scope: str, phase: Phase) -> bool:
     """Whether the run, and the branch or round at `scope`, still start steps."""
-    if not transition.may_start_steps or (transition.execution.asking and phase is Phase.MAIN):
+    if not transition.may_start_steps or (transition.execution.reopened_gates and phase is Phase.MAIN):
         return False
     if phase is not Phase.MAIN and scope_failed(transition, "", phase):
         return False

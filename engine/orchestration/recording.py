@@ -167,7 +167,7 @@ def undo_lost_claim(transition: Transition, step: StepRunRecord) -> bool:
 def _cancelled(transition: Transition) -> bool:
     """Whether what runs now runs only because a cancel, or the end of the cleanup, has not reached it yet."""
     execution = transition.execution
-    unwanted = execution.ending is ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
+    unwanted = execution.pending_result is ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
     return unwanted and not transition.may_start_steps
 
 

@@ -165,7 +165,7 @@ def must_keep_path(elsewhere: bool, row: StepRunRecord) -> None:
 
 def _begin_reopened(transition: Transition) -> None:
     """Let what is asked again be asked; everything else waits for it."""
-    transition.edit(asking=len(steps.reopened_gates(transition.execution.id)))
+    transition.edit(reopened_gates=len(steps.reopened_gates(transition.execution.id)))
     flow.unblock_reopened_gates(transition)
 
 
@@ -211,7 +211,7 @@ def _revive(transition: Transition, step: StepRunRecord, again: set[str]) -> Non
 
 def _is_over(child_id: str) -> bool:
     child = executions.by_id(child_id)
-    return child is None or child.status.ended or child.ending is not None
+    return child is None or child.status.ended or child.pending_result is not None
 
 
 def _resume_containers(transition: Transition) -> None:

@@ -43,7 +43,7 @@ def reuse_steps(
         take(transition, step, rows[step.id], past)
     _check_paths_again(transition, ("steps",) if transition.execution.parameters != old.parameters else ())
     _count_needs(transition, [step.id for step in fresh], keep)
-    transition.edit(asking=len(steps.reopened_gates(execution.id)))
+    transition.edit(reopened_gates=len(steps.reopened_gates(execution.id)))
     flow.unblock_reopened_gates(transition)
     flow.unblock_held(transition)
     return run_phases.save(transition)

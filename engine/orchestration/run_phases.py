@@ -62,7 +62,7 @@ def save(transition: Transition) -> ExecutionRecord:
     over = False
     while not over and _phase_over(transition):
         over = not _next_phase(transition)
-    result = _result(transition) if over and transition.execution.ending is ExecutionStatus.SUCCESS else None
+    result = _result(transition) if over and transition.execution.pending_result is ExecutionStatus.SUCCESS else None
     if over:
         slots.free(transition)
         _wake_parent(transition)
@@ -75,9 +75,9 @@ def cancel(transition: Transition, actor: str, reason: str) -> None:
     Cleanup follows, except for a run that was never admitted to its concurrency group: that executes no step.
     """
     transition.record_event("cancel_requested", actor=actor, reason=reason)
-    if transition.execution.ending is None:
+    if transition.execution.pending_result is None:
         error = {"code": "cancelled", "message": reason, "step": None}
-        transition.edit(ending=ExecutionStatus.CANCELLED, error=error)
+        transition.edit(pending_result=ExecutionStatus.CANCELLED, error=error)
     if transition.execution.status is ExecutionStatus.PAUSED:  # its cleanup runs
         begun = ExecutionStatus.RUNNING if transition.execution.started_at else ExecutionStatus.PENDING
         transition.edit(status=begun, paused_reason=None)
@@ -172,7 +172,7 @@ def _phase_over(transition: Transition) -> bool:
 def _set_result(transition: Transition) -> None:
     """Main has come to its end by itself: as a success, unless after a retry another failed step is still there."""
     if transition.execution.unfinished == 0 and not flow.scope_failed(transition, "", Phase.MAIN):
-        transition.edit(ending=ExecutionStatus.SUCCESS)
+        transition.edit(pending_result=ExecutionStatus.SUCCESS)
         return
     failed = flow.untolerated_failures(transition)[0]
     transition.fail_run(failed.error["code"], failed.error["message"], failed.path)
@@ -181,11 +181,11 @@ def _set_result(transition: Transition) -> None:
 def _next_phase(transition: Transition) -> bool:
     """Begin the next phase that has anything to do; False when there is none."""
     execution = transition.execution
-    if execution.ending is None:
+    if execution.pending_result is None:
         _set_result(transition)
     if cleanup_ended(execution, transition.at) or execution.trigger.startswith(GATES_ONLY):
         return False
-    order = _AFTER_SUCCESS if transition.execution.ending is ExecutionStatus.SUCCESS else _AFTER_FAILURE
+    order = _AFTER_SUCCESS if transition.execution.pending_result is ExecutionStatus.SUCCESS else _AFTER_FAILURE
     following = order[order.index(execution.phase) + 1 :]
     return any(_begin(transition, phase) for phase in following)
 
@@ -201,7 +201,7 @@ def _begin(transition: Transition, phase: Phase) -> bool:
     if not planned:
         return False
     until = execution.cleanup_until or transition.at + run_rules.CLEANUP_MS
-    transition.edit(phase=phase, cleanup_until=until, live=0, running=0, parked=0, unfinished=len(planned))
+    transition.edit(phase=phase, cleanup_until=until, live=0, running=0, waiting_steps=0, unfinished=len(planned))
     transition.record_event("phase_started", phase=phase)
     steps.retire_inner(execution.id, phase)
     flow.unblock_all(transition, [step for step in step_runs.write(transition, planned) if step.blocked == 0])

@@ -71,7 +71,7 @@ def recount(
     deltas = {
         "live": (new in LIVE) - (old in LIVE),
         "running": (new is StepStatus.RUNNING) - (old is StepStatus.RUNNING),
-        "parked": (not container) * ((new in WAITING) - (old in WAITING)),
+        "waiting_steps": (not container) * ((new in WAITING) - (old in WAITING)),
         "unfinished": (new in UNFINISHED) - (old in UNFINISHED),
     }
     moved = {name: getattr(execution, name) + count * delta for name, delta in deltas.items() if delta}
@@ -80,7 +80,7 @@ def recount(
 
 def with_counters(execution: ExecutionRecord, census: Iterable[tuple[StepStatus, str, int]]) -> ExecutionRecord:
     """The execution with its counters made anew from how many step runs have which status and kind."""
-    execution = changed(execution, live=0, running=0, parked=0, unfinished=0)
+    execution = changed(execution, live=0, running=0, waiting_steps=0, unfinished=0)
     for status, kind, count in census:
         execution = recount(execution, StepStatus.SUCCESS, status, count, container=kind in CONTAINERS)
     return execution
@@ -94,15 +94,15 @@ def phase_over(execution: ExecutionRecord, *, failing: bool = False) -> bool:
     """
     if execution.unfinished == 0:
         return True
-    stopped = failing if execution.phase is not Phase.MAIN else execution.ending is not None
-    patient = execution.ending is not ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
-    return stopped and execution.running == 0 and not (patient and execution.parked)
+    stopped = failing if execution.phase is not Phase.MAIN else execution.pending_result is not None
+    patient = execution.pending_result is not ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
+    return stopped and execution.running == 0 and not (patient and execution.waiting_steps)
 
 
 def is_stuck(execution: ExecutionRecord) -> bool:
     """Whether main has steps left that nothing will ever unblock: after a retry, behind another step that failed."""
-    idle = execution.live == 0 and execution.parked == 0
-    return execution.phase is Phase.MAIN and execution.ending is None and idle and execution.unfinished > 0
+    idle = execution.live == 0 and execution.waiting_steps == 0
+    return execution.phase is Phase.MAIN and execution.pending_result is None and idle and execution.unfinished > 0
 
 
 def status_of(execution: ExecutionRecord, *, over: bool) -> ExecutionStatus:
@@ -111,11 +111,11 @@ def status_of(execution: ExecutionRecord, *, over: bool) -> ExecutionStatus:
     PENDING ends with the first claim and PAUSED with a resume, so neither is left here except by ending.
     """
     if over:
-        assert execution.ending is not None
-        return execution.ending
+        assert execution.pending_result is not None
+        return execution.pending_result
     if execution.status in (ExecutionStatus.PENDING, ExecutionStatus.PAUSED):
         return execution.status
-    waits = execution.live == 0 and execution.parked > 0
+    waits = execution.live == 0 and execution.waiting_steps > 0
     return ExecutionStatus.WAITING if waits else ExecutionStatus.RUNNING
 
 
@@ -133,7 +133,7 @@ def add_time_spent(execution: ExecutionRecord, before: ExecutionStatus, at: int)
     runs = execution.status is ExecutionStatus.RUNNING
     since = (execution.running_since or at) if runs else None
     left = max(0, execution.timeout_ms - execution.running_ms)
-    deadline = since + left if since is not None and execution.ending is None else None
+    deadline = since + left if since is not None and execution.pending_result is None else None
     if (since, deadline) == (execution.running_since, execution.deadline_at):
         return execution
     return changed(execution, running_since=since, deadline_at=deadline)

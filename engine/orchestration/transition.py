@@ -58,7 +58,7 @@ class Transition:
         execution = self.execution
         if execution.cleanup_until is not None and execution.cleanup_until <= self.at:
             return False
-        return execution.ending is None or execution.phase is not Phase.MAIN
+        return execution.pending_result is None or execution.phase is not Phase.MAIN
 
     def deadline_of(self, step: StepRunRecord) -> int | None:
         """When the time of a step that begins now is up; None where only the run's own limit holds."""
@@ -92,9 +92,9 @@ class Transition:
 
     def fail_run(self, code: str, message: str, path: str | None = None) -> None:
         """Fix the result as FAILED and start nothing more of main; open gates close, running steps finish."""
-        if self.execution.ending is not None or self.execution.status.ended:
+        if self.execution.pending_result is not None or self.execution.status.ended:
             return
-        self.edit(ending=ExecutionStatus.FAILED, error={"code": code, "message": message, "step": path})
+        self.edit(pending_result=ExecutionStatus.FAILED, error={"code": code, "message": message, "step": path})
         self.stop_phase()
 
     def stop_phase(self, scope: str = "") -> None:
@@ -115,8 +115,9 @@ class Transition:
         error = {"code": code, "message": message}
         steps.abandon_all(self.before.id, self.at, error)
         approvals.cancel_open(self.before.id, self.at)
-        ending = self.execution.ending or ExecutionStatus.FAILED
-        self.edit(ending=ending, error={**error, "step": None}, live=0, running=0, parked=0, unfinished=0, asking=0)
+        result = self.execution.pending_result or ExecutionStatus.FAILED
+        counters = dict.fromkeys(("live", "running", "waiting_steps", "unfinished", "reopened_gates"), 0)
+        self.edit(pending_result=result, error={**error, "step": None}, **counters)
 
     def close_gates(self) -> None:
         """Close the gates whose steps no longer wait."""
@@ -124,7 +125,7 @@ class Transition:
 
     def reopen(self, census: list[tuple[StepStatus, str, int]], *, slot_group: str | None, slot: str | None) -> None:
         """Let a FAILED run go on with its main phase; its counters are made anew from its step runs."""
-        fresh = {"ending": None, "error": None, "ended_at": None, "cleanup_until": None, "running_ms": 0}
+        fresh = {"pending_result": None, "error": None, "ended_at": None, "cleanup_until": None, "running_ms": 0}
         self.edit(status=ExecutionStatus.RUNNING, phase=Phase.MAIN, slot_group=slot_group, slot=slot, **fresh)
         self.execution = run_rules.with_counters(self.execution, census)
         cards.reopen(self.execution.id)

@@ -19,6 +19,8 @@ from storage import approvals, attempts, audit, database, events, people, runboo
 from storage.records import AttemptRecord, AuditRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
 
 FORMAT = "runbook-evidence/v1"
+_RUN_KEYS = {"pending_result": "ending", "waiting_steps": "parked", "reopened_gates": "asking"}
+"""What the format calls a run's fields, where that is not their name."""
 _PAGE = 1_000
 _MOST_ROWS = 10_000
 
@@ -112,7 +114,7 @@ def _of_run(run: ExecutionRecord) -> dict[str, Json]:
     assert version is not None
     tries = attempts.of_execution(run.id)
     return {
-        "run": {key: value for key, value in asdict(run).items() if key != "same_as"},  # by it a channel can be guessed
+        "run": _run(run),
         "runbook": {**asdict(version), "name": catalog.definition_of(version.id).name},
         "steps": [
             {**asdict(step), "tries": [asdict(each) for each in tries.get(step.id, ())]}
@@ -124,6 +126,12 @@ def _of_run(run: ExecutionRecord) -> dict[str, Json]:
         ],
         "events": [asdict(event) for event in _events(run.id)],
     }
+
+
+def _run(run: ExecutionRecord) -> dict[str, Json]:
+    fields = asdict(run)
+    del fields["same_as"]  # by it a channel can be guessed
+    return {_RUN_KEYS.get(key, key): value for key, value in fields.items()}
 
 
 def _of_audit(rt: Runtime, actor: Actor, run: ExecutionRecord, redact: Callable[[Json], Json]) -> Json:

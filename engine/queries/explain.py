@@ -88,8 +88,10 @@ def _of_run(rt: Runtime, view: ExecutionView, actor: Actor | None) -> Iterator[R
         facts = {"by": event.actor if event else None}
         why = run.paused_reason or ""
         yield Reason("paused", None, run.status_since, None, why, who, ("resume", "cancel"), facts)
-    if (run.ending is not None and run.phase is not Phase.MAIN) or run.ending is ExecutionStatus.CANCELLED:
-        facts = {"result": run.ending, "phase": run.phase}
+    if (
+        run.pending_result is not None and run.phase is not Phase.MAIN
+    ) or run.pending_result is ExecutionStatus.CANCELLED:
+        facts = {"result": run.pending_result, "phase": run.phase}
         yield Reason("ending", None, None, run.cleanup_until, _message(run.error), who, ("cancel force=yes",), facts)
 
 

@@ -64,7 +64,7 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
             run_phases.force_end(transition, actor.user_id, reason.strip())
         elif now.phase is not Phase.MAIN:
             raise Conflict(f"{now.id} is cleaning up after it {_past(now)}. `cancel {now.id} force=yes` ends that too.")
-        elif now.ending is ExecutionStatus.CANCELLED:
+        elif now.pending_result is ExecutionStatus.CANCELLED:
             raise Conflict(f"{now.id} is being cancelled already.")
         else:
             run_phases.cancel(transition, actor.user_id, reason.strip())
@@ -186,7 +186,7 @@ def must_be_approved(execution: ExecutionRecord) -> None:
 
 
 def _past(execution: ExecutionRecord) -> str:
-    return {"SUCCESS": "succeeded", "FAILED": "failed", "CANCELLED": "was cancelled"}[str(execution.ending)]
+    return {"SUCCESS": "succeeded", "FAILED": "failed", "CANCELLED": "was cancelled"}[str(execution.pending_result)]
 
 
 def must_be_the_last(step: StepRunRecord, attempt: int | None) -> None:

@@ -103,7 +103,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
 def skippable(view: ExecutionView) -> list[StepRunRecord]:
     """The steps of a run whose skipping can be asked for, is not settled yet, and would let something go on."""
     run, main = view.execution, [step for step in view.steps if step.phase is Phase.MAIN]
-    if run.phase is Phase.MAIN and run.ending is not None and not run.status.ended:
+    if run.phase is Phase.MAIN and run.pending_result is not None and not run.status.ended:
         return []
     failed = {step.id for step in reopening.retryable(view.runbook, main)}
     wanted = [step for step in view.steps if step.status is not StepStatus.FAILED or step.id in failed]

@@ -378,6 +378,6 @@ def _claimable_beside(execution: ExecutionRecord) -> int:
     """How many more steps could be claimed now, if those that are READY are due."""
     if execution.status not in _CLAIMABLE or execution.slot == "queued":
         return 0
-    if execution.ending is not None and execution.phase is Phase.MAIN:
+    if execution.pending_result is not None and execution.phase is Phase.MAIN:
         return 0
     return max(0, min(execution.live, execution.max_concurrent) - execution.running)

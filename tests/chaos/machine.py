@@ -280,7 +280,10 @@ class EngineMachine(RuleBasedStateMachine):
                 self.kindly(run)
             self.later(5_000)
             self.books_are_right()
-        stuck = {run.id: (run.status, run.phase, run.ending, self.house.all_steps(run.id)) for run in self.open_runs()}
+        stuck = {
+            run.id: (run.status, run.phase, run.pending_result, self.house.all_steps(run.id))
+            for run in self.open_runs()
+        }
         raise AssertionError(f"these never ended: {stuck}")
 
     def kindly(self, run: ExecutionRecord) -> None:

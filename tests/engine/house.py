@@ -356,7 +356,7 @@ class House:
         here = [each for each in self.step_runs(execution_id) if each.phase is execution.phase]
         found = Counter(each.status for each in here)
         held = sum(each.status is StepStatus.WAITING and each.kind in run_rules.CONTAINERS for each in here)
-        counted = (execution.live, execution.running, execution.parked, execution.unfinished)
+        counted = (execution.live, execution.running, execution.waiting_steps, execution.unfinished)
         live, parked = found["READY"] + found["RUNNING"], found["WAITING"] + found["UNKNOWN"] - held
         assert counted == (live, found["RUNNING"], parked, live + parked + held + found["BLOCKED"])
         numbers = [each.seq for each in self.events(execution_id)]

@@ -164,7 +164,7 @@ def test_a_failure_holds_back_what_is_ready_and_lets_what_runs_finish(house: Hou
     a, b = house.claim(run), house.claim(run)
     house.finish(a, FAILED)
     assert house.all_steps(run) == {"a": "FAILED", "b": "RUNNING", "c": "BLOCKED", "after": "BLOCKED"}
-    assert (house.status(run), house.execution(run).ending) == ("RUNNING", "FAILED")
+    assert (house.status(run), house.execution(run).pending_result) == ("RUNNING", "FAILED")
     assert house.try_claim(run) is None
     house.check_books(run)
     house.finish(b)
@@ -194,7 +194,7 @@ def test_a_failed_run_waits_for_a_person_where_an_outcome_is_unknown(house: Hous
     a, b = house.claim(run), house.claim(run)
     house.finish(a, Unknown("timeout", "No answer."))
     house.finish(b, FAILED)
-    assert (house.status(run), house.execution(run).ending) == ("WAITING", "FAILED")
+    assert (house.status(run), house.execution(run).pending_result) == ("WAITING", "FAILED")
     house.check_books(run)
     controls.resolve(house.rt, CAROL, run, None, "done", "I looked: it did.")
     assert house.all_steps(run)["a"] == "SUCCESS"
@@ -292,10 +292,10 @@ def test_time_at_a_gate_does_not_count_against_the_runs_timeout(house: House, ta
     claim = house.claim(run)
     house.clock.tick(6 * MINUTE - SECOND)
     house.sweep()
-    assert house.execution(run).ending is None
+    assert house.execution(run).pending_result is None
     house.clock.tick(SECOND)
     house.sweep()
-    assert (house.execution(run).ending, house.status(run)) == ("FAILED", "RUNNING")
+    assert (house.execution(run).pending_result, house.status(run)) == ("FAILED", "RUNNING")
     assert house.execution(run).error["code"] == "timeout"
     house.finish(claim)
     assert house.status(run) == "FAILED"

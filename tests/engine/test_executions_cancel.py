@@ -112,7 +112,7 @@ def test_a_cancel_waits_for_what_is_being_called(house: House, outcome, step: st
     run = house.begin(http("a", method="POST"), http("b"))
     claim = house.claim(run)
     controls.cancel(house.rt, CAROL, run)
-    assert (house.status(run), house.execution(run).ending) == ("RUNNING", "CANCELLED")
+    assert (house.status(run), house.execution(run).pending_result) == ("RUNNING", "CANCELLED")
     with pytest.raises(Conflict, match="already"):
         controls.cancel(house.rt, CAROL, run)
     house.finish(claim, outcome)

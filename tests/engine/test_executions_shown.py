@@ -52,7 +52,7 @@ def test_every_change_of_a_run_puts_its_card_behind(house: House) -> None:
     before = house.execution(run)
     house.clock.time = before.deadline_at or 0
     house.sweep(work=False)
-    assert house.execution(run).ending == "FAILED"
+    assert house.execution(run).pending_result == "FAILED"
     assert house.execution(run).event_seq > before.event_seq
     house.finish(claim)
     house.check_books(run)

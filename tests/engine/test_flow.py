@@ -377,10 +377,10 @@ def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -
     found = executions.find(house.rt, run)
     with database.reading():
         again = run_rules.with_counters(found, steps.census(run, found.phase))
-    assert (found.live, found.running, found.parked, found.unfinished) == (
+    assert (found.live, found.running, found.waiting_steps, found.unfinished) == (
         again.live,
         again.running,
-        again.parked,
+        again.waiting_steps,
         again.unfinished,
     )
     assert run_phases.cleanup_ended(found, 0) is False

@@ -117,7 +117,7 @@ def test_needs_that_somebody_counted_without_the_lock_undo_the_transaction(house
     assert house.step(run, "b").blocked == 1
 
 
-@pytest.mark.parametrize("column", ["live", "running", "parked", "unfinished", "event_seq"])
+@pytest.mark.parametrize("column", ["live", "running", "waiting_steps", "unfinished", "event_seq"])
 def test_counters_that_somebody_changed_without_the_lock_undo_the_transaction(house: House, column: str) -> None:
     """A run that counts wrong would never end."""
     run = house.begin(http("a"))

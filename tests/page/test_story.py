@@ -16,9 +16,11 @@ from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 START = 1_800_000_000_000
 RUN = ExecutionRecord(
     id="R-7K2M9Q", workspace_id=1, runbook_id=1, version_id=1, slug="x", number=1, digest="", team=None,
-    status=ExecutionStatus.RUNNING, ending=None, parameters={}, trigger="slack", requester="U0CAROL01", reason="",
+    status=ExecutionStatus.RUNNING, pending_result=None, parameters={}, trigger="slack", requester="U0CAROL01",
+    reason="",
     incident={}, result=None, error=None, created_at=START, started_at=START, ended_at=None, timeout_ms=0,
-    running_ms=0, running_since=None, deadline_at=None, max_concurrent=1, live=0, running=0, parked=0, unfinished=0,
+    running_ms=0, running_since=None, deadline_at=None, max_concurrent=1, live=0, running=0, waiting_steps=0,
+    unfinished=0,
     event_seq=0, paused_reason=None,
 )  # fmt: skip
 STEP = StepRunRecord(

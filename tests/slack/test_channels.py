@@ -177,7 +177,7 @@ def test_a_shared_channel_gets_a_refusal_and_nothing_else(bot: Stage) -> None:
     asked = {"user": PAULA, "channel": SHARED, "message_ts": card["ts"], "action_id": "run.cancel"}
     assert bot.post("click", **asked)["ok"]
     assert bot.private(PAULA, SHARED) == []
-    assert executions.find(bot.rt, run).ending is None
+    assert executions.find(bot.rt, run).pending_result is None
     assert "cancelled" in bot.say(f"cancel {run}", CAROL, SHARED)
     ended(bot, run)
     path.write_text(on_stage.ACCESS)

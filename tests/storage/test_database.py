@@ -246,10 +246,10 @@ def run(rt: Runtime) -> ExecutionRecord:
         version = runbooks.add_version(rt.workspace_id, about, new)
         made = ExecutionRecord(
             id="R-AAAAAA", workspace_id=rt.workspace_id, runbook_id=version.runbook_id, version_id=version.id,
-            slug="demo", number=1, digest="d", team=None, status=ExecutionStatus.PENDING, ending=None,
+            slug="demo", number=1, digest="d", team=None, status=ExecutionStatus.PENDING, pending_result=None,
             parameters={"text": "\x00\ud800"}, trigger="test", requester="U0CAROL01", reason="", incident={},
             result=None, error=None, created_at=1, started_at=None, ended_at=None, timeout_ms=1, running_ms=0,
-            running_since=None, deadline_at=None, max_concurrent=1, live=1, running=0, parked=0, unfinished=1,
+            running_since=None, deadline_at=None, max_concurrent=1, live=1, running=0, waiting_steps=0, unfinished=1,
             event_seq=0, paused_reason=None, chosen_by=[], owners=[],
         )  # fmt: skip
         executions.create(made)

@@ -64,6 +64,8 @@ def execution_fields(record: ExecutionRecord) -> dict[str, Any]:
         "owner": record.responsible,
         "runbook": record.slug,
         "version": record.number,
+        "ending": record.pending_result,
+        "asking": record.reopened_gates,
         "last_event": record.event_seq,
         "queued_in": queue,
     }

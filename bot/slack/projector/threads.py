@@ -75,7 +75,7 @@ class Threads:
 
     def _told(self, card: CardRecord) -> int:
         now = projection.card_of(self._rt, card.execution_id)
-        return now.told_seq if now is not None else card.told_seq
+        return now.posted_seq if now is not None else card.posted_seq
 
     def _try_to_tell(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
         """Tell of one event; what cannot be told for a reason of its own keeps nothing else back for good."""

@@ -54,9 +54,9 @@ def retry(ask: Ask) -> Message:
 
 def asks_again(run: ExecutionRecord) -> str:
     """What is said of a run that asks gates again before anything else, those of branches, loops and children too."""
-    if not run.asking:
+    if not run.reopened_gates:
         return ""
-    return f" Before that {'a gate is' if run.asking == 1 else f'{run.asking} gates are'} asked again."
+    return f" Before that {'a gate is' if run.reopened_gates == 1 else f'{run.reopened_gates} gates are'} asked again."
 
 
 def skip(ask: Ask) -> Message:

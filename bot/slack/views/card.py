@@ -69,7 +69,9 @@ def _trouble(view: ExecutionView) -> list[Block]:
     if execution.status is ExecutionStatus.PAUSED and execution.paused_reason:
         found.append(section(f"*Paused:* {escape(execution.paused_reason, 600)}"))
     if why:
-        cancelled = execution.ending is ExecutionStatus.CANCELLED or execution.status is ExecutionStatus.CANCELLED
+        cancelled = (
+            execution.pending_result is ExecutionStatus.CANCELLED or execution.status is ExecutionStatus.CANCELLED
+        )
         found.append(section(f"*{'Cancelled' if cancelled else 'What went wrong'}:* {escape(why, 600)}"))
     return found
 
