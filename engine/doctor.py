@@ -175,7 +175,7 @@ def of_stuck(rt: Runtime) -> Iterator[Finding]:
     """Runs that will not go on by themselves and that somebody may have forgotten."""
     at = database.now()
     with database.reading():
-        unsettled = steps.unsettled(rt.workspace_id)
+        unsettled = steps.all_unknown(rt.workspace_id)
         held = orphans.late(at)
         open_runs = executions.count_open(rt.workspace_id)
         paused = executions.paused_since(rt.workspace_id, at - PAUSED_LONG_MS, _MOST)

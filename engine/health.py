@@ -10,7 +10,7 @@ from functools import cache
 
 from engine import trouble
 from engine.runtime import Runtime
-from engine.worker.actors import Pulse
+from engine.worker.actors import RedisProbe
 from storage import audit, cards, database, executions, runbooks, workers
 from storage.records import CardRecord
 from storage.trouble import must_write
@@ -120,13 +120,13 @@ def _redis(rt: Runtime) -> Check:
     url = rt.settings.redis_url
     if url is None:
         return Check("redis", True, "none is set: the sweeper carries the work", vital=False)
-    ok = _pulse(url).felt()
+    ok = _pulse(url).is_up()
     return Check("redis", ok, "answers" if ok else "does not answer: the sweeper carries the work", vital=False)
 
 
 @cache
-def _pulse(redis_url: str) -> Pulse:
-    return Pulse(redis_url)
+def _pulse(redis_url: str) -> RedisProbe:
+    return RedisProbe(redis_url)
 
 
 def _definitions(quarantined: list[str]) -> Check:

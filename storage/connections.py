@@ -1,6 +1,6 @@
 """The two databases as connections that decide when a statement is sent.
 
-Changes of known step runs (`known`) are sent before whatever follows them. On PostgreSQL, where a statement costs a
+Changes of known step runs (`cache`) are sent before whatever follows them. On PostgreSQL, where a statement costs a
 round trip, those and all writes whose answer nobody needs wait for the next statement that is asked something, and go
 with it in one trip: the order of statements is the same, and what fails raises there, at the latest with the commit.
 """
@@ -18,7 +18,7 @@ import psycopg
 from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
 
 from storage import sql
-from storage.step_cache import known
+from storage.step_cache import cache
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -45,7 +45,7 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
                 time.sleep(0.001)
         finally:
             self._run(f"PRAGMA busy_timeout = {SQLITE_PATIENCE_S * 1000}")
-        known.clear(active=True)
+        cache.clear(active=True)
 
     def _begun(self, lock_type: str | None, until: float) -> bool:
         try:
@@ -59,10 +59,10 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
     def commit(self) -> None:
         self._settle()
         super().commit()
-        known.clear(active=False)
+        cache.clear(active=False)
 
     def rollback(self) -> None:
-        known.clear(active=False)
+        cache.clear(active=False)
         if self.connection().in_transaction:  # a full disk has ended it already
             super().rollback()
 
@@ -85,7 +85,7 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
         self._write(statement, values, guarded=guarded)
 
     def _settle(self) -> None:
-        for change in known.take_changes():
+        for change in cache.take_changes():
             self._write(*sql.moving(change), guarded=True)
 
     def _write(self, statement: str, values: Sequence[Any], *, guarded: bool) -> None:
@@ -111,19 +111,19 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
 
     def begin(self) -> None:
         self._waiting[:] = [_BEGIN]
-        known.clear(active=True)
+        cache.clear(active=True)
 
     def commit(self) -> None:
         self._settle()
         if self._waiting != [_BEGIN]:  # else nothing was ever sent
             self._send([*self._taken(), ("COMMIT", ())])
         self._waiting.clear()
-        known.clear(active=False)
+        cache.clear(active=False)
 
     def rollback(self) -> None:
         begun = _BEGIN not in self._waiting
         self._waiting.clear()
-        known.clear(active=False)
+        cache.clear(active=False)
         if begun:
             super().rollback()
 
@@ -154,7 +154,7 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
         transaction: nobody looks at the answer.
         """
         sent = _GUARDED.format(statement) if guarded else statement
-        if not known.active:
+        if not cache.active:
             self.ask(sent, values)
             return
         self._settle()
@@ -166,7 +166,7 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
         return taken
 
     def _settle(self) -> None:
-        for change in known.take_changes():
+        for change in cache.take_changes():
             statement, values = sql.moving(change)
             self._waiting.append((_GUARDED.format(statement), values))
 
@@ -193,4 +193,4 @@ def _lost_rows() -> Iterator[None]:
 def _forget_for(statement: str) -> None:
     """What Peewee sends and is no query may change rows that are known."""
     if not statement.startswith("SELECT"):
-        known.forget()
+        cache.forget()

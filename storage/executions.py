@@ -14,7 +14,7 @@ from storage.database import is_postgresql
 from storage.moves import EXECUTION_MOVES, check_move
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus, Phase, VersionStatus
-from storage.step_cache import known
+from storage.step_cache import cache
 from storage.tables import Card, Execution, RunbookVersion, StepRun
 
 _NAMES = ExecutionRecord.__slots__
@@ -119,9 +119,9 @@ def lock_to_run(execution_id: str, paths: Collection[str] = ()) -> ExecutionReco
         asked.append(steps.query_at(execution_id, paths))
     rows, versions, *beside = sql.select_each(*asked)
     for version_id, status, note in versions:
-        known.versions[version_id] = (VersionStatus(status), note)
+        cache.versions[version_id] = (VersionStatus(status), note)
     for found in beside:
-        steps.make_known(found)
+        steps.remember(found)
     return _record(dict(zip(_NAMES, rows[0], strict=True))) if rows else None
 
 

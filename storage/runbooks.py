@@ -12,7 +12,7 @@ from storage.database import is_postgresql, now
 from storage.moves import VERSION_MOVES, check_move
 from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord
 from storage.states import VersionStatus
-from storage.step_cache import known
+from storage.step_cache import cache
 from storage.tables import Runbook, RunbookVersion, SyncReport
 
 _RUNBOOK, _VERSION = RunbookRecord.__slots__, VersionRecord.__slots__
@@ -75,8 +75,8 @@ def version_by_id(version_id: int) -> VersionRecord | None:
 
 def version_state(version_id: int) -> tuple[VersionStatus, str]:
     """A version's status and note, without its definition: asked at every claim, so it must not grow with that."""
-    if version_id in known.versions:
-        return known.versions[version_id]
+    if version_id in cache.versions:
+        return cache.versions[version_id]
     ((status, note),) = sql.select(RunbookVersion, ("status", "note"), "id = ?", version_id)
     return VersionStatus(status), note
 

@@ -26,7 +26,7 @@ class Change:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-class Known(threading.local):
+class StepCache(threading.local):
     """Empty outside a transaction. `versions` are states and notes of versions by their id."""
 
     def __init__(self) -> None:
@@ -80,4 +80,4 @@ class Known(threading.local):
         yield from changes.values()
 
 
-known = Known()
+cache = StepCache()

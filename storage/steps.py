@@ -12,10 +12,10 @@ from storage.columns import dicts, first, tuples
 from storage.moves import STEP_MOVES, check_move
 from storage.records import Json, StepRunRecord, changed
 from storage.states import AttemptStatus, Phase, StepStatus
-from storage.step_cache import known
+from storage.step_cache import cache
 from storage.tables import Attempt, StepRun
 
-EARLIER = "of an earlier cleanup"
+EARLIER_CLEANUP = "of an earlier cleanup"
 
 UNFINISHED = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.UNKNOWN)
 
@@ -32,7 +32,7 @@ def record(row: dict[str, Any]) -> StepRunRecord:
     return StepRunRecord(**row)
 
 
-def _found(rows: list[list[Any]]) -> list[StepRunRecord]:
+def _records(rows: list[list[Any]]) -> list[StepRunRecord]:
     for row in rows:
         row[_STATUS] = StepStatus(row[_STATUS])
         row[_PHASE] = Phase(row[_PHASE])
@@ -40,7 +40,7 @@ def _found(rows: list[list[Any]]) -> list[StepRunRecord]:
 
 
 def _select(where: str, *values: Any) -> list[StepRunRecord]:
-    return _found(sql.select(StepRun, _NAMES, where, *values))
+    return _records(sql.select(StepRun, _NAMES, where, *values))
 
 
 def create(workspace_id: int, steps: Sequence[StepRunRecord]) -> None:
@@ -60,10 +60,10 @@ def at_paths(execution_id: str, paths: Collection[str]) -> list[StepRunRecord]:
     return _select(f"execution_id = ? AND path IN ({sql.marks(paths)})", execution_id, *paths) if paths else []
 
 
-def known_at(execution_id: str, paths: Collection[str]) -> list[StepRunRecord]:
+def read_locked(execution_id: str, paths: Collection[str]) -> list[StepRunRecord]:
     """`at_paths` for whoever holds the execution's lock: moves of these cost no look at the table."""
     found = at_paths(execution_id, paths)
-    known.remember(found)
+    cache.remember(found)
     return found
 
 
@@ -90,9 +90,9 @@ def query_at(execution_id: str, paths: Collection[str]) -> sql.Query:
     return StepRun, _NAMES, f"execution_id = ? AND path IN ({sql.marks(paths)})", (execution_id, *paths)
 
 
-def make_known(rows: list[list[Any]]) -> None:
+def remember(rows: list[list[Any]]) -> None:
     """Know what such a query has found under the execution's lock: moves of these cost no look at the table."""
-    known.remember(_found(rows))
+    cache.remember(_records(rows))
 
 
 def ready(
@@ -102,7 +102,7 @@ def ready(
 
     One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
     """
-    found = known.all_ready(execution_id, count)
+    found = cache.all_ready(execution_id, count)
     if found is not None:
         due = [step for step in found if step.attempts == 0 or (step.due_at or 0) <= at]
         due = [step for step in due if kinds is None or step.kind in kinds]
@@ -110,7 +110,7 @@ def ready(
     where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0)"
     where += "" if kinds is None else f" AND kind IN ({sql.marks(kinds)})"
     found = _select(f"{where} ORDER BY due_at, position LIMIT ?", execution_id, at, *sorted(kinds or ()), limit)
-    known.remember(found)
+    cache.remember(found)
     return found
 
 
@@ -121,13 +121,13 @@ def move(step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
     """
     check_move(STEP_MOVES, step.status, to)
     changes = {"status": to, **fields}
-    now = known.by_id(step.id)
+    now = cache.by_id(step.id)
     if now is None:
         where = "id = ? AND status = ? AND fence = ?"
         return sql.update(StepRun, changes, where, step.id, step.status.value, step.fence) == 1
     if (now.status, now.fence) != (step.status, step.fence):
         return False
-    known.change(now, changes)
+    cache.change(now, changes)
     return True
 
 
@@ -135,15 +135,15 @@ def count_down(execution_id: str, paths: Collection[str]) -> list[StepRunRecord]
     """Take one need off each step at `paths`, and return them."""
     if not paths:
         return []
-    rows = [known.at(execution_id, path) for path in paths]
+    rows = [cache.at(execution_id, path) for path in paths]
     if all(rows):
-        return [known.change(row, {"blocked": row.blocked - 1}) for row in rows if row is not None]
+        return [cache.change(row, {"blocked": row.blocked - 1}) for row in rows if row is not None]
     statement = (
         f"UPDATE step_run SET blocked = blocked - 1 WHERE execution_id = ? AND path IN ({sql.marks(paths)}) "  # noqa: S608
         f"RETURNING {sql.quoted(_NAMES)}"
     )
-    found = _found(sql.read(StepRun, _NAMES, sql.run(statement, [execution_id, *paths]).fetchall()))
-    known.remember(found)
+    found = _records(sql.read(StepRun, _NAMES, sql.run(statement, [execution_id, *paths]).fetchall()))
+    cache.remember(found)
     return found
 
 
@@ -151,7 +151,7 @@ CONTAINERS = ("branch", "loop")
 """Kinds that only hold other steps: while those run they are WAITING."""
 
 
-def inside(scope: str) -> Any:
+def scope_condition(scope: str) -> Any:
     """Whether a step run stands in `scope`, however deep; all do in ""."""
     if scope == "":
         return StepRun.scope.is_null(False)
@@ -171,7 +171,7 @@ def block_ready(execution_id: str, phase: Phase, scope: str = "") -> int:
     query = StepRun.update(status=StepStatus.BLOCKED).where(
         (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.status == StepStatus.READY)
     )
-    return int(query.where(inside(scope)).execute())
+    return int(query.where(scope_condition(scope)).execute())
 
 
 def cancel_waiting(execution_id: str, phase: Phase, at: int, scope: str = "") -> int:
@@ -179,7 +179,7 @@ def cancel_waiting(execution_id: str, phase: Phase, at: int, scope: str = "") ->
     query = StepRun.update(status=StepStatus.CANCELLED, ended_at=at).where(
         (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.status == StepStatus.WAITING)
     )
-    return int(query.where(StepRun.kind.not_in(CONTAINERS) & inside(scope)).execute())
+    return int(query.where(StepRun.kind.not_in(CONTAINERS) & scope_condition(scope)).execute())
 
 
 def cancel_idle(execution_id: str, phase: Phase, at: int) -> dict[StepStatus, int]:
@@ -218,7 +218,7 @@ def skip_rest(execution_id: str, scope: str, at: int, note: str) -> dict[StepSta
     counts: dict[StepStatus, int] = {}
     for status, kinds in ((StepStatus.BLOCKED, None), (StepStatus.READY, None), (StepStatus.WAITING, CONTAINERS)):
         query = StepRun.update(status=StepStatus.SKIPPED, ended_at=at, due_at=None, note=note).where(
-            (StepRun.execution_id == execution_id) & (StepRun.status == status) & inside(scope)
+            (StepRun.execution_id == execution_id) & (StepRun.status == status) & scope_condition(scope)
         )
         if kinds:
             counts[StepStatus.BLOCKED] += query.where(StepRun.kind.in_(kinds)).execute()
@@ -246,7 +246,7 @@ def busy_inside(execution_id: str, scope: str) -> bool:
     query = StepRun.select(StepRun.id).where(
         (StepRun.execution_id == execution_id)
         & StepRun.status.in_([StepStatus.RUNNING, StepStatus.UNKNOWN])
-        & inside(scope)
+        & scope_condition(scope)
     )
     return query.first() is not None
 
@@ -267,7 +267,7 @@ def stopped(execution_id: str, paths: Collection[str]) -> list[str]:
     return sorted((path for (path,) in sql.select(StepRun, ("path",), where, execution_id, *paths)), key=len)
 
 
-def over_limit(at: int, most: int) -> list[tuple[str, int]]:
+def past_deadline(at: int, most: int) -> list[tuple[str, int]]:
     """Execution and step run of the branches, loops and runbook steps whose whole step's time is up."""
     where = (
         "deadline_at <= ? AND deadline_at IS NOT NULL AND ended_at IS NULL AND kind IN ('branch', 'loop', 'runbook') "
@@ -325,7 +325,7 @@ def reset(step: StepRunRecord, **fields: Any) -> None:
 
 def retire_inner(execution_id: str, phase: Phase) -> None:
     """What stands in the branches and rounds of an earlier cleanup is over until it is made once more (`reset`)."""
-    aside = {**_FRESH, "status": StepStatus.SKIPPED, "fence": StepRun.fence + 1, "note": EARLIER}
+    aside = {**_FRESH, "status": StepStatus.SKIPPED, "fence": StepRun.fence + 1, "note": EARLIER_CLEANUP}
     inner = (StepRun.execution_id == execution_id) & (StepRun.phase == phase) & (StepRun.scope != "")
     StepRun.update(aside).where(inner).execute()
 
@@ -335,7 +335,7 @@ def edit(step: StepRunRecord, **fields: Any) -> None:
     StepRun.update(**fields).where(StepRun.id == step.id).execute()
 
 
-def census(execution_id: str, phase: Phase) -> list[tuple[StepStatus, str, int]]:
+def count_by_status(execution_id: str, phase: Phase) -> list[tuple[StepStatus, str, int]]:
     """How many step runs of a phase have which status and kind."""
     query = StepRun.select(StepRun.status, StepRun.kind, pw.fn.count(StepRun.id)).where(
         (StepRun.execution_id == execution_id) & (StepRun.phase == phase)
@@ -348,7 +348,7 @@ def unknown(execution_id: str) -> list[StepRunRecord]:
     return [record(row) for row in dicts(query.order_by(StepRun.position))]
 
 
-def unsettled(workspace_id: int) -> list[tuple[str, str]]:
+def all_unknown(workspace_id: int) -> list[tuple[str, str]]:
     """Execution and path of every step run whose outcome nobody saw."""
     query = StepRun.select(StepRun.execution_id, StepRun.path).where(
         (StepRun.workspace_id == workspace_id) & (StepRun.status == StepStatus.UNKNOWN)
@@ -360,7 +360,7 @@ def postpone(step: StepRunRecord, due_at: int) -> None:
     """Let a READY step run fall due later, unless it was made due since it was read; needs its execution's lock."""
     where = "id = ? AND status = 'READY' AND due_at = ?"
     sql.update(StepRun, {"due_at": due_at}, where, step.id, step.due_at)
-    known.remember([changed(step, due_at=due_at)])
+    cache.remember([changed(step, due_at=due_at)])
 
 
 def make_due(step_run_id: int, at: int) -> str | None:

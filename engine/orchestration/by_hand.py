@@ -58,7 +58,7 @@ def _is_touched(execution: ExecutionRecord, row: StepRunRecord, depth: int) -> b
         return True
     if row.status is StepStatus.CANCELLED:
         return execution.pending_result is ExecutionStatus.CANCELLED
-    if row.status in _DONE and row.revision < execution.revision and row.note != steps.EARLIER:
+    if row.status in _DONE and row.revision < execution.revision and row.note != steps.EARLIER_CLEANUP:
         return True
     child = executions.by_id(row.child) if row.child else None
     timed_out = row.status is StepStatus.FAILED and (row.error or {}).get("code") in _OUT_OF_TIME

@@ -55,7 +55,7 @@ def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
     if slot == "queued":
         raise Conflict(f"{execution.id} needs a slot of {group}, and all are taken. Try again when one is free.")
     _revive(transition, step, _with_siblings(step, failed))
-    transition.reopen(steps.census(execution.id, Phase.MAIN), slot_group=group, slot=slot)
+    transition.reopen(steps.count_by_status(execution.id, Phase.MAIN), slot_group=group, slot=slot)
     _begin_reopened(transition)
     flow.unblock_held(transition)
     _resume_containers(transition)

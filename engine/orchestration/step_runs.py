@@ -37,7 +37,7 @@ def write(transition: Transition, planned: Sequence[StepRunRecord]) -> list[Step
         if step.path in known:
             steps.reset(known[step.path], blocked=step.blocked, position=step.position)
     steps.create(transition.rt.workspace_id, [step for step in planned if step.path not in known])
-    return steps.known_at(execution_id, paths)
+    return steps.read_locked(execution_id, paths)
 
 
 def make_main(transition: Transition, definitions: Sequence[Step]) -> bool:

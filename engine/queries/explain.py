@@ -16,7 +16,7 @@ from engine.orchestration.changes import Changed
 from engine.runs import executions, skipping
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
-from storage import attempts, database, events, slots, workers
+from storage import attempts, database, events, slot_queue, workers
 from storage.records import AttemptRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
@@ -76,7 +76,7 @@ def _of_run(rt: Runtime, view: ExecutionView, actor: Actor | None) -> Iterator[R
     run = view.execution
     who = runners(rt, run.team)
     if run.slot == "queued":
-        before = slots.queued_before(rt.workspace_id, str(run.slot_group), run.id)
+        before = slot_queue.ahead_of(rt.workspace_id, str(run.slot_group), run.id)
         facts = {
             "group": run.slot_group,
             "holders": list(view.ahead),

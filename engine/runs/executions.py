@@ -17,7 +17,7 @@ from engine.orchestration import admission, changes, gates, incidents
 from engine.orchestration.admission import Checked, Wanted
 from engine.orchestration.changes import Changed
 from engine.runtime import Runtime
-from storage import approvals, database, executions, requests, slots, steps
+from storage import approvals, database, executions, requests, slot_queue, steps
 from storage import attempts as tries
 from storage.records import (
     ApprovalRecord,
@@ -218,7 +218,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
     with database.reading():
         execution = find(rt, execution_id)
         queued = execution.slot == "queued" and execution.slot_group is not None
-        ahead = slots.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
+        ahead = slot_queue.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
         runbook = catalog.shown_definition(execution)
         holding = [each.id for each in runbook.by_id.values() if gates.holds_gate(rt, execution.id, each)]
         return ExecutionView(

@@ -211,7 +211,7 @@ def _do(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -
         _reopen(transition, actor, step, wish)
     elif step.status is StepStatus.BLOCKED:
         transition.record_event("skip_marked", step.path, wish["by"], reason=wish["reason"])
-        (now,) = steps.known_at(step.execution_id, [step.path])
+        (now,) = steps.read_locked(step.execution_id, [step.path])
         if now.blocked == 0:
             flow.unblock_all(transition, [now])
     else:

@@ -44,7 +44,7 @@ def test_messages_share_the_commit_of_what_they_follow(
 
 def test_many_are_done_in_several_commits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit bounds how long the run is locked; what is left is gone on with at once, without a hint."""
-    monkeypatch.setattr(runner, "AT_ONCE", 4)
+    monkeypatch.setattr(runner, "MAX_STEPS_PER_COMMIT", 4)
     run = house.begin(*(say(f"s{number}", needs=[]) for number in range(10)))
     made = commits(house, monkeypatch)
     house.advance(run)

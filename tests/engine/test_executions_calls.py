@@ -275,6 +275,6 @@ def test_a_result_that_can_not_be_kept_holds_up_nothing_for_ever(
     with pytest.raises(ValueError, match="JSON"):
         house.advance(run)
     assert house.all_steps(run) == {"a": "RUNNING"}
-    house.runner.take_back_strays()
+    house.runner.recover_strays()
     assert house.all_steps(run) == {"a": after}
     house.check_books(run)

@@ -376,7 +376,7 @@ def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -
     house.run(run)
     found = executions.find(house.rt, run)
     with database.reading():
-        again = run_rules.with_counters(found, steps.census(run, found.phase))
+        again = run_rules.with_counters(found, steps.count_by_status(run, found.phase))
     assert (found.live, found.running, found.waiting_steps, found.unfinished) == (
         again.live,
         again.running,

@@ -17,7 +17,7 @@ from storage import connections, database, events, executions, sql, steps
 from storage.columns import proxy
 from storage.records import EventRecord, StepRunRecord
 from storage.states import StepStatus
-from storage.step_cache import known
+from storage.step_cache import cache
 from storage.tables import Execution, StepRun
 
 NUMBERS = itertools.count(100)
@@ -27,7 +27,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00
 def locked(run: str, *paths: str) -> list[StepRunRecord]:
     """The run locked, and these of its step runs known."""
     executions.lock_to_run(run, paths)
-    found = [known.at(run, path) for path in paths]
+    found = [cache.at(run, path) for path in paths]
     return [each for each in found if each is not None]
 
 
@@ -88,14 +88,14 @@ def test_a_row_that_somebody_changed_without_the_lock_undoes_the_transaction(hou
         with database.transaction():
             a, b = locked(run, "a", "b")
             StepRun.update(fence=7).where(StepRun.id == a.id).execute()
-            known.remember([a, b])  # as if somebody else had done that
+            cache.remember([a, b])  # as if somebody else had done that
             steps.move(b, StepStatus.RUNNING, fence=1)
             steps.move(a, StepStatus.RUNNING, fence=1)
 
     with pytest.raises(connections.LostRow):
         act()
     assert house.all_steps(run) == {"a": "READY", "b": "READY"}
-    assert known.by_id(house.step_runs(run)[0].id) is None
+    assert cache.by_id(house.step_runs(run)[0].id) is None
 
 
 @pytest.mark.parametrize("asked", [False, True])
@@ -107,7 +107,7 @@ def test_needs_that_somebody_counted_without_the_lock_undo_the_transaction(house
         with database.transaction():
             (b,) = locked(run, "b")
             StepRun.update(blocked=5).where(StepRun.id == b.id).execute()
-            known.remember([b])  # as if somebody else had done that
+            cache.remember([b])  # as if somebody else had done that
             steps.count_down(run, ["b"])
             if asked:
                 executions.by_id(run)

@@ -167,7 +167,7 @@ def _over_limit(house: House) -> Saw:
     run = house.begin({"id": "each", "type": "loop", "timeout": "1m", "with": {"items": [1], "steps": inner}})
     house.claim(run)
     house.clock.tick(MINUTE)
-    (seen,) = _looked(lambda: steps.over_limit(house.clock.time, 9))
+    (seen,) = _looked(lambda: steps.past_deadline(house.clock.time, 9))
     return run, lambda: _sweeper(house)._end_for_limit(seen)
 
 

@@ -1,4 +1,7 @@
-"""Slots of concurrency groups: which executions hold one, and who gets it next. Every change is a compare-and-set."""
+"""The queue of a concurrency group: which executions hold its slots, and who gets one next, the longest queued first.
+
+Every change is a compare-and-set.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ def holders(workspace_id: int, group: str) -> list[str]:
     return [row[0] for row in tuples(query.order_by(Execution.created_at))]
 
 
-def queued_before(workspace_id: int, group: str, execution_id: str) -> list[str]:
+def ahead_of(workspace_id: int, group: str, execution_id: str) -> list[str]:
     """Ids of the executions that are queued for a group and will be let in before this one."""
     query = Execution.select(Execution.id).where(
         (Execution.workspace_id == workspace_id) & (Execution.slot_group == group) & (Execution.slot == "queued")
@@ -39,15 +42,15 @@ def admit_next(workspace_id: int, group: str, at: int) -> str | None:
     return admitted
 
 
-def hand_on(workspace_id: int, group: str, ending: str) -> str | None:
-    """Let an open child that shared the slot of `ending`, or of a parent that is gone, hold it; its id, or None."""
+def pass_to_child(workspace_id: int, group: str, ended: str) -> str | None:
+    """Let an open child that shared the slot of `ended`, or of a parent that is gone, hold it; its id, or None."""
     parent = Execution.alias()
     query = (
         Execution.select(Execution.id)
         .join(StepRun, on=(StepRun.id == Execution.parent_step))
         .join(parent, on=(parent.id == StepRun.execution_id))
         .where((Execution.workspace_id == workspace_id) & (Execution.slot_group == group))
-        .where((Execution.slot == "shared") & ((parent.id == ending) | parent.ended_at.is_null(False)))
+        .where((Execution.slot == "shared") & ((parent.id == ended) | parent.ended_at.is_null(False)))
     )
     return _give_slot(query, "shared")
 
