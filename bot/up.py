@@ -20,7 +20,7 @@ from typing import IO
 from bot import embedded_redis, web
 from bot.stopping import stop_signals
 from bot.worker import WORKER_ID_VARIABLE
-from engine import boot, health, nearby
+from engine import boot, health, local_redis
 from engine.config import home
 from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings
@@ -85,7 +85,7 @@ def run(settings: Settings) -> int:
         for applied in boot.migrate_database(settings):
             log.info("database migrated: %s", applied)
         redis = _embedded(settings)
-        with nearby.told(settings.home / "var", redis.url) if redis is not None else nullcontext():
+        with local_redis.published(settings.home / "var", redis.url) if redis is not None else nullcontext():
             kind, children = _children(settings, listening.fileno(), redis)
             for child in children:
                 child.start()

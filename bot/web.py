@@ -42,7 +42,7 @@ from bot.strangers import Strangers
 from engine import boot, health, trouble
 from engine.access import people
 from engine.access.policy import Actor
-from engine.catalog.folder_watch import Watch
+from engine.catalog.folder_watch import FolderWatch
 from engine.config import file_descriptors
 from engine.config.secrets import SecretStore
 from engine.config.settings import Settings, secret_key
@@ -95,10 +95,10 @@ def run(settings: Settings, redactor: Redactor) -> int:
 def _duties(rt: Runtime, door: Door | None) -> list[Callable[[threading.Event], None]]:
     """What this process does beside serving; each runs in a thread of its own until it is told to stop."""
     if door is None:
-        return [Watch(rt).run]
+        return [FolderWatch(rt).run]
     directory = door.desk.directory
     _greet(directory)
-    return [Watch(rt, directory.user_by_email).run, directory.watch]
+    return [FolderWatch(rt, directory.user_by_email).run, directory.watch]
 
 
 def _greet(directory: Directory) -> None:

@@ -38,17 +38,17 @@ class Check:
 
 def is_away(error: Exception) -> bool:
     """Whether this says that the database is lost, full or locked: whoever asked may ask again."""
-    return trouble.what(error) is not None
+    return trouble.describe(error) is not None
 
 
-class _Looker:
+class _DatabaseProbe:
     """One look at the database at a time, for all who ask meanwhile; they wait for it no longer than `PATIENCE_S`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._look: tuple[Runtime, Future[list[Check]], float] | None = None
+        self._probing: tuple[Runtime, Future[list[Check]], float] | None = None
 
-    def found(self, rt: Runtime) -> list[Check]:
+    def checks(self, rt: Runtime) -> list[Check]:
         began, look = self._current(rt)
         try:
             return look.result(max(0.1, began + PATIENCE_S - time.monotonic()))
@@ -58,18 +58,18 @@ class _Looker:
 
     def _current(self, rt: Runtime) -> tuple[float, Future[list[Check]]]:
         with self._lock:
-            if self._look is None or self._look[0] is not rt or self._look[1].done():
-                self._look = (rt, Future(), time.monotonic())
-                threading.Thread(target=_into, args=(self._look[1], rt), name="health", daemon=True).start()
-            return self._look[2], self._look[1]
+            if self._probing is None or self._probing[0] is not rt or self._probing[1].done():
+                self._probing = (rt, Future(), time.monotonic())
+                threading.Thread(target=_run_into, args=(self._probing[1], rt), name="health", daemon=True).start()
+            return self._probing[2], self._probing[1]
 
 
-_looker = _Looker()
+_database_probe = _DatabaseProbe()
 
 
-def _into(look: Future[list[Check]], rt: Runtime) -> None:
+def _run_into(look: Future[list[Check]], rt: Runtime) -> None:
     try:
-        look.set_result(_look(rt))
+        look.set_result(_database_checks(rt))
     except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
         look.set_exception(error)
 
@@ -79,11 +79,11 @@ def checks(rt: Runtime) -> list[Check]:
 
     The database has to take a write, too. Takes `PATIENCE_S` at most, and two seconds for Redis.
     """
-    found = _looker.found(rt)
+    found = _database_probe.checks(rt)
     return [*found, _redis(rt)] if found[0].ok else found
 
 
-def _look(rt: Runtime) -> list[Check]:
+def _database_checks(rt: Runtime) -> list[Check]:
     try:
         at = database.now()
         with database.reading():
@@ -91,11 +91,11 @@ def _look(rt: Runtime) -> list[Check]:
             synced = runbooks.last_sync(rt.workspace_id)
             queue = _queue(executions.oldest_ready_age(at), *workers.load(at))
             unshown = cards.oldest_unshown(rt.workspace_id)
-            unheard = cards.in_trouble(rt.workspace_id)
+            unheard = cards.unreachable(rt.workspace_id)
             quarantined = audit.quarantined(rt.workspace_id, at - QUARANTINE_TOLD_MS)
         must_write()
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
-        return [Check("database", False, trouble.what(error) or f"does not answer: {type(error).__name__}")]
+        return [Check("database", False, trouble.describe(error) or f"does not answer: {type(error).__name__}")]
     slack = [_slack(at - unshown if unshown is not None else 0, unheard)] if rt.settings.slack_mode != "none" else []
     return [
         Check("database", True, "answers and takes writes"),
@@ -120,12 +120,12 @@ def _redis(rt: Runtime) -> Check:
     url = rt.settings.redis_url
     if url is None:
         return Check("redis", True, "none is set: the sweeper carries the work", vital=False)
-    ok = _pulse(url).is_up()
+    ok = _redis_probe(url).is_up()
     return Check("redis", ok, "answers" if ok else "does not answer: the sweeper carries the work", vital=False)
 
 
 @cache
-def _pulse(redis_url: str) -> RedisProbe:
+def _redis_probe(redis_url: str) -> RedisProbe:
     return RedisProbe(redis_url)
 
 

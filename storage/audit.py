@@ -25,7 +25,7 @@ def write(
 
     `actor` is a Slack user id or `system`; `thing` reads like `runbook:restart@3` or `execution:R-7K2M9Q`.
     """
-    requests.done(actor, thing)
+    requests.note_done(actor, thing)
     row = {"workspace_id": workspace_id, "at": now(), "actor": actor, "action": action, "thing": thing}
     sql.insert(Audit, [{**row, "severity": severity, "detail": detail}])
 

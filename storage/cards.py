@@ -11,7 +11,7 @@ from storage.states import ExecutionStatus
 from storage.tables import Card, Event, Execution, Post
 
 
-def stale(workspace_id: int, limit: int) -> list[CardRecord]:
+def outdated(workspace_id: int, limit: int) -> list[CardRecord]:
     """Cards whose execution has moved on since they were last shown or told: first those of executions that wait for
     people or have failed, then those that have ended; among equals the longest unshown first.
 
@@ -54,7 +54,7 @@ def find(execution_id: str) -> CardRecord | None:
     return CardRecord(*found[0]) if found else None
 
 
-def shown_at(workspace_id: int, channel: str, ts: str) -> str | None:
+def execution_shown_at(workspace_id: int, channel: str, ts: str) -> str | None:
     """The execution whose card this message is."""
     query = Card.select(Card.execution_id).where(
         (Card.workspace_id == workspace_id) & (Card.channel == channel) & (Card.ts == ts)
@@ -66,17 +66,17 @@ def set_ts(execution_id: str, ts: str) -> None:
     Card.update(ts=ts).where(Card.execution_id == execution_id).execute()
 
 
-def shown(execution_id: str, seq: int) -> None:
+def set_shown_seq(execution_id: str, seq: int) -> None:
     Card.update(shown_seq=seq, shown_at=now(), trouble="").where(Card.execution_id == execution_id).execute()
     _settle(execution_id)
 
 
-def told(execution_id: str, seq: int) -> None:
+def set_posted_seq(execution_id: str, seq: int) -> None:
     Card.update(posted_seq=seq, trouble="").where(Card.execution_id == execution_id).execute()
     _settle(execution_id)
 
 
-def in_trouble(workspace_id: int, channel: str | None = None) -> list[CardRecord]:
+def unreachable(workspace_id: int, channel: str | None = None) -> list[CardRecord]:
     """Cards that are still tried, and whose channel (or this channel) could not be written to the last time."""
     query = (
         Card.select(*columns(Card, CardRecord))

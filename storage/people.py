@@ -22,36 +22,36 @@ T = TypeVar("T")
 _AT_ONCE = 500
 
 
-class _Asked(threading.local):
-    """What this thread has been told since `asked_once`; None outside."""
+class _ReadCache(threading.local):
+    """What this thread has read within `reads_cached`; None outside."""
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, int], Any] | None = None
 
 
-_asked = _Asked()
+_read_cache = _ReadCache()
 
 
 @contextmanager
-def asked_once() -> Iterator[None]:
-    """Within this, the access file's content and the groups are read once by this thread, however many are judged.
+def reads_cached() -> Iterator[None]:
+    """Within this block, the access file's content and the groups are read once by this thread, however many are judged.
 
     Nothing may be decided for good in it: what somebody else changes meanwhile is not seen.
     """
-    before, _asked.answers = _asked.answers, _asked.answers or {}
+    before, _read_cache.answers = _read_cache.answers, _read_cache.answers or {}
     try:
         yield
     finally:
-        _asked.answers = before
+        _read_cache.answers = before
 
 
-def _once(what: str, workspace_id: int, ask: Callable[[], T]) -> T:
-    if _asked.answers is None:
+def _cached(what: str, workspace_id: int, ask: Callable[[], T]) -> T:
+    if _read_cache.answers is None:
         return ask()
     key = (what, workspace_id)
-    if key not in _asked.answers:
-        _asked.answers[key] = ask()
-    answer: T = _asked.answers[key]
+    if key not in _read_cache.answers:
+        _read_cache.answers[key] = ask()
+    answer: T = _read_cache.answers[key]
     return answer
 
 
@@ -90,7 +90,7 @@ def accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
     """These accounts, and all whose e-mail address one of them has, in whatever case it is written."""
     if not user_ids:
         return frozenset()
-    return _once(f"accounts of {sorted(user_ids)}", workspace_id, lambda: _accounts_of(workspace_id, user_ids))
+    return _cached(f"accounts of {sorted(user_ids)}", workspace_id, lambda: _accounts_of(workspace_id, user_ids))
 
 
 def _accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
@@ -104,13 +104,13 @@ def _accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
     return frozenset([*user_ids, *(row[0] for row in tuples(query))])
 
 
-def heard_at(workspace_id: int) -> dict[str, int]:
+def last_seen_at(workspace_id: int) -> dict[str, int]:
     """When each person was last heard of."""
     query = Person.select(Person.user_id, Person.fetched_at).where(Person.workspace_id == workspace_id)
     return dict(tuples(query))
 
 
-def concerned(workspace_id: int) -> set[str]:
+def people_who_matter(workspace_id: int) -> set[str]:
     """Who has voted at an open gate, owns a token that counts, or answers for an open run or chose its values."""
     voted = (
         Vote.select(Vote.person)
@@ -152,7 +152,7 @@ def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:
 
 
 def groups(workspace_id: int) -> list[GroupRecord]:
-    return _once("groups", workspace_id, lambda: _groups(workspace_id))
+    return _cached("groups", workspace_id, lambda: _groups(workspace_id))
 
 
 def _groups(workspace_id: int) -> list[GroupRecord]:
@@ -174,7 +174,7 @@ def save_policy(workspace_id: int, digest: str, content: Json) -> bool:
 
 def policy(workspace_id: int) -> Json:
     """The access file's content as last synced, or None before the first sync."""
-    return _once("policy", workspace_id, lambda: _policy(workspace_id))
+    return _cached("policy", workspace_id, lambda: _policy(workspace_id))
 
 
 def _policy(workspace_id: int) -> Json:

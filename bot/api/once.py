@@ -63,7 +63,7 @@ async def _do(caller: Caller, turn: Turn, found: AnswerRecord, asked: Asked, req
         async with _held(house, turn):
             answer = await house.in_thread(replays.of_done, caller, asked, found.thing) if found.thing else None
             if answer is None:
-                with idempotency.doing(turn):
+                with idempotency.in_turn(turn):
                     answer = await act(request)
             failpoint("answer.before")
             kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}

@@ -7,8 +7,8 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from engine.expressions.error_texts import in_words
 from engine.expressions.templates import ExpressionError, MissingValue, Variables, decide, evaluate, render
-from engine.expressions.told import in_words
 from engine.expressions.values import describe
 from engine.text.regex import compile_pattern, matches
 from engine.text.words import shortened

@@ -143,11 +143,11 @@ def _of_audit(rt: Runtime, actor: Actor, run: ExecutionRecord, redact: Callable[
     with database.reading():
         every = [row for thing in things for row in audit.of_thing(rt.workspace_id, thing, _MOST_ROWS)]
     rows = sorted((row for row in every if row.seq is not None), key=lambda row: row.seq or 0)
-    told = [_told(row, channels.shown_row(rt, actor, row), redact) for row in rows]
+    told = [_audit_row(row, channels.shown_row(rt, actor, row), redact) for row in rows]
     return {"rows": told, "proof": audit_chain.proof(rt, rows)}
 
 
-def _told(row: AuditRecord, for_them: AuditRecord, redact: Callable[[Json], Json]) -> dict[str, Json]:
+def _audit_row(row: AuditRecord, for_them: AuditRecord, redact: Callable[[Json], Json]) -> dict[str, Json]:
     said = _plain(audit_chain.as_json(row))
     shown = redact(_plain(audit_chain.as_json(for_them)))
     return {**shown, "seq": row.seq, "hash": row.hash, **({"masked": True} if shown != said else {})}

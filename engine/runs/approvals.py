@@ -148,7 +148,7 @@ def remind(rt: Runtime, gate: ApprovalRecord) -> None:
 def waiting_for(rt: Runtime, actor: Actor, limit: int) -> list[Waiting]:
     """At most `limit` open gates that this person may decide and has not voted on, the most urgent first."""
     found: list[Waiting] = []
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         gates = approvals.soonest_open(rt.workspace_id, _LOOKED_AT)
         runs = executions.by_ids({gate.execution_id for gate in gates})
         voted = approvals.voted_by([gate.id for gate in gates], actor.user_id)
@@ -171,7 +171,7 @@ def deciders(
     """
     execution = find(rt, gate.approval.execution_id)
     found: list[str] = []
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         done = set(choosers.same_people(rt, {*(vote.person for vote in gate.votes), *beside}))
         asked = list(candidates(rt, gate.approval.approvers))
         known = people.recall_all(rt.workspace_id, asked)
@@ -187,10 +187,10 @@ def deciders(
     return found
 
 
-def somebody_unheard_of(rt: Runtime, gate: GateView) -> bool:
+def unknown_person_may_vote(rt: Runtime, gate: GateView) -> bool:
     """Whether anybody may vote on an open gate if only Slack says that they are a member, which it did not lately."""
     execution = find(rt, gate.approval.execution_id)
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         asked = candidates(rt, gate.approval.approvers)
         known = people.recall_all(rt.workspace_id, asked)
         unheard = (Actor(user, standing=MEMBER) for user in asked if judged(rt, known.get(user)) == UNKNOWN)

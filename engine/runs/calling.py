@@ -67,7 +67,7 @@ def foreseen(rt: Runtime, execution: ExecutionRecord) -> list[str]:
     """
     gates = [step for step in catalog.definition_of(execution.version_id).by_id.values() if step.kind == "approval"]
     found = []
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         for step in gates[:_FORESEEN]:
             gate = GateView(_to_come(execution, step), (), step.with_["min_approvals"])
             groups = [
@@ -103,7 +103,7 @@ def _is_group(ident: str) -> bool:
 
 def _stuck(rt: Runtime, execution: ExecutionRecord, gate: GateView, groups: Collection[str], able: int) -> str:
     """What cannot come about, in words; "" also while it is not known who is in a group, or a member."""
-    if roles.are_stale(rt, groups) or approvals.somebody_unheard_of(rt, gate):
+    if roles.are_stale(rt, groups) or approvals.unknown_person_may_vote(rt, gate):
         return ""
     if able < min(gate.missing, _COUNTED):
         who = {0: "nobody", 1: "only one person"}.get(able, f"only {able} people")

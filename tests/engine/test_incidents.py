@@ -180,7 +180,7 @@ def test_a_change_is_noted_with_all_that_it_changes(house: House) -> None:
     """What is told of it in the channel: title, severity and fields."""
     opened(house)
     incidents.edit(house.rt, CAROL, HERE["channel"], title="Worse", severity="1", fields={"zone": "eu"})
-    told = notices.waiting(house.rt)[-1].content
+    told = notices.pending(house.rt)[-1].content
     assert told["did"] == "changed"
     assert told["changes"] == {"title": "Worse", "severity": "1", "zone": "eu"}
 

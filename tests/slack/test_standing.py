@@ -202,10 +202,10 @@ def test_who_matters_is_heard_of_though_they_are_not_here(bot: Stage, run: str) 
         Person.update(fetched_at=1).execute()
         Person.delete().where(Person.user_id == ALICE).execute()
     assert known.as_known(bot.rt, ALICE).standing == known.as_known(bot.rt, CAROL).standing == "unknown"
-    assert known.to_hear_of(bot.rt, 1, 1) == [ALICE]  # of whom nothing was ever heard
+    assert known.due_for_refresh(bot.rt, 1, 1) == [ALICE]  # of whom nothing was ever heard
     assert directory.refresh_people() is False
     assert known.as_known(bot.rt, ALICE).standing == known.as_known(bot.rt, CAROL).standing == "member"
-    assert known.to_hear_of(bot.rt, 60_000, 10) == []
+    assert known.due_for_refresh(bot.rt, 60_000, 10) == []
     bot.say("help", OSCAR)
 
 

@@ -92,7 +92,7 @@ def test_reading_heals_after_every_connection_was_killed(rt: Runtime, database_u
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         with database.transaction():
-            workers.hold("name", "me", 1000)
+            workers.acquire_lease("name", "me", 1000)
 
 
 @pytest.mark.parametrize("at_commit", [False, True])
@@ -167,7 +167,7 @@ def test_a_lease_has_one_holder(rt: Runtime) -> None:
 
     def hold(who: str) -> bool:
         with database.transaction():
-            return workers.hold("projector", who, 1_000)
+            return workers.acquire_lease("projector", who, 1_000)
 
     assert (hold("a"), hold("b"), hold("a")) == (True, False, True)
     at[0] += 999
@@ -175,10 +175,10 @@ def test_a_lease_has_one_holder(rt: Runtime) -> None:
     at[0] += 1
     assert (hold("b"), hold("a")) == (True, False)
     with database.transaction():
-        workers.release("projector", "a")
+        workers.release_lease("projector", "a")
     assert not hold("a")
     with database.transaction():
-        workers.release("projector", "b")
+        workers.release_lease("projector", "b")
     assert hold("a")
 
 

@@ -63,7 +63,7 @@ ROOMS = {
     "worker": "queries runs orchestration access catalog definition expressions steps config egress text",
 }
 """The packages of `engine`, lowest first, and which of the others each may import."""
-SHARED = ("errors", "failpoints", "runtime", "trouble", "nearby", "conversations")
+SHARED = ("errors", "failpoints", "runtime", "trouble", "local_redis", "conversations")
 """Modules of `engine` itself that every package may import; the other ones stand above all of them."""
 DESKS = {"views": "", "projector": "views", "verbs": "views", "forms": "verbs views", "transport": "forms verbs views"}
 """The packages of `bot/slack`, lowest first, and which of the others each may import."""

@@ -40,15 +40,15 @@ class Herald:
 
     def tell(self) -> None:
         """Tell what there is to tell as far as budgets allow. Raises as `Poster.post` for an outage."""
-        waiting = notices.waiting(self._rt)
+        waiting = notices.pending(self._rt)
         try:
             for each in (notice for notice in waiting if notice.kind == notices.INCIDENT):
                 self._of_incident(each)
-                notices.told(self._rt, [each.id])
+                notices.mark_announced(self._rt, [each.id])
             batch = [notice for notice in waiting if notice.kind == notices.DRAFT]
             if batch:
                 self._of_drafts(batch)
-                notices.told(self._rt, [each.id for each in batch])
+                notices.mark_announced(self._rt, [each.id for each in batch])
         except NotNow:
             return
 

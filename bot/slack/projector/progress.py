@@ -114,7 +114,7 @@ class Projector:
         began = time.monotonic()
         self._shut.clear()
         self._announce()
-        due = [card for card in projection.stale_cards(self._rt, CARDS) if self._is_due(card, began)]
+        due = [card for card in projection.outdated_cards(self._rt, CARDS) if self._is_due(card, began)]
         for turn in in_order([turn for card in due for turn in self._turns(card)]):
             if turn.card.execution_id not in self._shut:
                 self._take(turn)
@@ -194,7 +194,7 @@ class Projector:
             card.channel, lambda level: draw_card(view, level, page=self._pages, called=silent), _mark(view, "card")
         )
         projection.set_channel_ts(self._rt, card.execution_id, ts)
-        projection.shown(self._rt, card.execution_id, 0 if self._poster.stood else view.execution.event_seq)
+        projection.mark_shown(self._rt, card.execution_id, 0 if self._poster.stood else view.execution.event_seq)
         self._gone.discard(card.execution_id)
 
     def _standing_at(self, card: CardRecord) -> str | None:
@@ -221,7 +221,7 @@ class Projector:
         self._poster.update(
             card.channel, card.ts, lambda level: draw_card(view, level, page=self._pages, called=called)
         )
-        projection.shown(self._rt, card.execution_id, seq)
+        projection.mark_shown(self._rt, card.execution_id, seq)
 
     def _called(self, view: ExecutionView) -> Called:
         """Whom the open gates call. A card that is posted names nobody, for that rings: the thread does so, once."""
@@ -254,7 +254,7 @@ class Projector:
         wait = self._back_off(card)
         log.warning("%s is not seen in %s (%s); trying again in %.0f s.", card.execution_id, card.channel, code, wait)
         view = executions.view(self._rt, card.execution_id)
-        projection.unheard(self._rt, view.execution, code)
+        projection.note_unreachable(self._rt, view.execution, code)
         self._unheard.add(card.execution_id)
         try:
             self._callers.unheard(view, card.channel, code)

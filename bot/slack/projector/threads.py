@@ -71,7 +71,7 @@ class Threads:
                 return  # its turn comes when nobody waits for words any more
             if last and pictures:
                 self._pictures.share(view, card.channel, ts, event.seq)
-            projection.told(self._rt, card.execution_id, event.seq)
+            projection.mark_posted(self._rt, card.execution_id, event.seq)
 
     def _told(self, card: CardRecord) -> int:
         now = projection.card_of(self._rt, card.execution_id)

@@ -34,7 +34,7 @@ def answer(desk: Desk, command: Command, reply: Reply, *, instead: bool = False)
     """
     ask = Ask(desk, desk.present(reply.place), reply.place, command)
     authorise(desk.rt, ask.actor, Action.VIEW, None)
-    projection.heard(desk.rt, reply.place.channel)
+    projection.retry_channel(desk.rt, reply.place.channel)
     if command.verb in _DECISIONS:
         desk.directory.refresh_groups()
     try:

@@ -18,7 +18,7 @@ _FILE = "redis.url"
 
 
 @contextmanager
-def told(folder: Path, url: str) -> Iterator[None]:
+def published(folder: Path, url: str) -> Iterator[None]:
     """Leave this Redis's URL in `folder` for as long as the block. Raises `OSError`."""
     private_files.make_folder(folder)
     path = folder / _FILE
@@ -34,7 +34,7 @@ def told(folder: Path, url: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def find(folder: Path) -> str | None:
+def find_url(folder: Path) -> str | None:
     """The URL, if `runbook up` runs in this folder with a Redis of its own and this person may use it."""
     try:
         with open(folder / _FILE) as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import nearby
+from engine import local_redis
 
 URL = "redis://:secret@127.0.0.1:1/0"
 
@@ -15,11 +15,11 @@ URL = "redis://:secret@127.0.0.1:1/0"
 def test_it_is_found_while_somebody_holds_it(tmp_path: Path) -> None:
     """And by its owner alone."""
     folder = tmp_path / "var"
-    assert nearby.find(folder) is None
-    with nearby.told(folder, URL):
-        assert nearby.find(folder) == URL
+    assert local_redis.find_url(folder) is None
+    with local_redis.published(folder, URL):
+        assert local_redis.find_url(folder) == URL
         assert stat.S_IMODE((folder / "redis.url").stat().st_mode) == 0o600
-    assert nearby.find(folder) is None
+    assert local_redis.find_url(folder) is None
     assert list(folder.iterdir()) == []
 
 
@@ -28,9 +28,9 @@ def test_what_was_left_behind_is_not_believed(tmp_path: Path) -> None:
     left = tmp_path / "redis.url"
     left.write_text(URL)
     left.chmod(0o644)
-    assert nearby.find(tmp_path) is None
-    with nearby.told(tmp_path, "redis://other"):
-        assert nearby.find(tmp_path) == "redis://other"
+    assert local_redis.find_url(tmp_path) is None
+    with local_redis.published(tmp_path, "redis://other"):
+        assert local_redis.find_url(tmp_path) == "redis://other"
         assert stat.S_IMODE(left.stat().st_mode) == 0o600
 
 
@@ -41,4 +41,4 @@ def test_one_that_may_not_be_read_is_none(tmp_path: Path, monkeypatch: pytest.Mo
         raise PermissionError
 
     monkeypatch.setattr("builtins.open", refused)
-    assert nearby.find(tmp_path) is None
+    assert local_redis.find_url(tmp_path) is None
