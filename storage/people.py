@@ -34,7 +34,7 @@ _read_cache = _ReadCache()
 
 @contextmanager
 def reads_cached() -> Iterator[None]:
-    """Within this block, the access file's content and the groups are read once by this thread, however many are judged.
+    """Within this, this thread reads the access file's content and the groups once, however many are judged.
 
     Nothing may be decided for good in it: what somebody else changes meanwhile is not seen.
     """

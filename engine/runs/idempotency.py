@@ -1,7 +1,7 @@
 """Telling a repeated request from a new one.
 
-What a keyed request does and the note of it are one transaction (`storage.requests.note_done`). So whoever died after it is
-followed by somebody who answers, and whoever died before it by somebody who does it.
+What a keyed request does and the note of it are one transaction (`storage.requests.note_done`). So whoever died after
+it is followed by somebody who answers, and whoever died before it by somebody who does it.
 """
 
 from __future__ import annotations
