@@ -24,8 +24,8 @@ from starlette.types import Scope
 from bot.api import app as api
 from bot.api import problems
 from bot.hooks import Receiver as EventReceiver
-from bot.metrics import Counted, Metrics
 from bot.page.door import Pages
+from bot.prometheus import CountingMiddleware, Metrics
 from bot.serving import limits
 from bot.serving.connections import Connections
 from bot.serving.guard import Guard
@@ -166,7 +166,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
     guard = Middleware(Guard, connections=connections, refuse=_refused)
-    around = [Middleware(Counted, metrics=metrics), guard, Middleware(Strangers)]
+    around = [Middleware(CountingMiddleware, metrics=metrics), guard, Middleware(Strangers)]
     app = Starlette(routes=routes, middleware=around, exception_handlers={404: _nothing_there, Exception: _accident})
     app.state.before_stop = rest.state.house.feed.close
     app.state.connections = connections

@@ -305,7 +305,7 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class HappenedRecord:
+class EventToCount:
     """An event with what the metrics want to know of its run and, where it names one, its step."""
 
     id: int

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine import health
-from engine.queries import metrics
+from engine.queries import measurements
 from engine.runtime import Runtime
 
 _SECONDS = (0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
@@ -25,7 +25,7 @@ class Metrics:
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
-        self._tail = metrics.Tail()
+        self._tail = measurements.EventTail()
         self._registry = registry = CollectorRegistry()
         self._open = Gauge("runbook_runs_open", "Runs that have not ended.", ["status"], registry=registry)
         self._gates = Gauge("runbook_gates_open", "Gates that wait for a decision.", registry=registry)
@@ -57,7 +57,7 @@ class Metrics:
     def text(self) -> bytes:
         """All figures as Prometheus reads them; with the database away only what is known without it."""
         try:
-            self._look()
+            self._update()
             self._database.set(1)
         except Exception as error:
             if not health.is_away(error):
@@ -65,8 +65,8 @@ class Metrics:
             self._database.set(0)
         return generate_latest(self._registry)
 
-    def _look(self) -> None:
-        found = metrics.now(self._rt)
+    def _update(self) -> None:
+        found = measurements.snapshot(self._rt)
         for status, count in found.open_runs.items():
             self._open.labels(status).set(count)
         self._gates.set(found.open_gates)
@@ -81,7 +81,7 @@ class Metrics:
             for each in ended:
                 histogram.labels(each.how).observe(each.took_ms / 1000)
 
-    def answered(self, scope: Scope, status: int, seconds: float) -> None:
+    def count_answer(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answer."""
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = _route(scope)
@@ -89,7 +89,7 @@ class Metrics:
         self._times.labels(method, route).observe(seconds)
 
 
-class Counted:
+class CountingMiddleware:
     """An application whose answers are counted."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -104,7 +104,7 @@ class Counted:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._metrics.answered(scope, message["status"], time.monotonic() - began)
+                self._metrics.count_answer(scope, message["status"], time.monotonic() - began)
             await send(message)
 
         await self._app(scope, receive, counted)

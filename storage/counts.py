@@ -5,7 +5,7 @@ from __future__ import annotations
 import peewee as pw
 
 from storage.columns import tuples
-from storage.records import HappenedRecord
+from storage.records import EventToCount
 from storage.tables import Approval, Event, Execution, StepRun, Worker
 
 
@@ -33,7 +33,7 @@ def newest_event() -> int:
     return int(Event.select(pw.fn.MAX(Event.id)).scalar() or 0)
 
 
-def happened(after: int, before: int, limit: int) -> list[HappenedRecord]:
+def events_between(after: int, before: int, limit: int) -> list[EventToCount]:
     """The events behind the one with the id `after`, in the order of their ids, up to the first not before `before`.
 
     An event is left for the next time while it is that young: one with a smaller id may still be about to be committed.
@@ -54,5 +54,5 @@ def happened(after: int, before: int, limit: int) -> list[HappenedRecord]:
     for row in tuples(query.order_by(Event.id).limit(limit)):
         if row[1] >= before:
             break
-        found.append(HappenedRecord(*row))
+        found.append(EventToCount(*row))
     return found

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from engine.runtime import Runtime
-from storage import cards, database, executions, metrics, workers
+from storage import cards, counts, database, executions, workers
 from storage.states import ExecutionStatus
 
 SETTLE_MS = 2_000
@@ -17,7 +17,7 @@ _STEP_ENDS = frozenset({"step_succeeded", "step_failed", "step_skipped"})
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class Snapshot:
     """How things stand. Ages are milliseconds; `slack_lag_ms` is None where nothing is shown in Slack."""
 
     open_runs: dict[str, int]
@@ -37,7 +37,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class EventCounts:
     """What has happened: how many events of each kind, the runs that ended, and the steps."""
 
     events: Counter[str]
@@ -45,38 +45,38 @@ class Happened:
     steps: list[Ended]
 
 
-def now(rt: Runtime) -> Now:
+def snapshot(rt: Runtime) -> Snapshot:
     """How things stand at this moment."""
     at = database.now()
     with database.reading():
         unshown = cards.oldest_unshown(rt.workspace_id)
         slack = None if rt.settings.slack_mode == "none" else max(0, at - unshown if unshown is not None else 0)
-        known = metrics.open_by_status(rt.workspace_id)
-        return Now(
+        known = counts.open_by_status(rt.workspace_id)
+        return Snapshot(
             open_runs={status: known.get(status, 0) for status in ExecutionStatus if not status.ended},
-            open_gates=metrics.open_gates(rt.workspace_id),
+            open_gates=counts.open_gates(rt.workspace_id),
             workers=workers.alive(at),
-            sweeps=metrics.sweeps(rt.workspace_id),
+            sweeps=counts.sweeps(rt.workspace_id),
             oldest_ready_ms=executions.oldest_ready_age(at),
             slack_lag_ms=slack,
         )
 
 
-class Tail:
+class EventTail:
     """Goes through the events of all runs, each once, beginning with those after it was made."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: int | None = None
 
-    def read(self) -> Happened:
+    def read(self) -> EventCounts:
         """What has happened since the last call."""
         with self._lock, database.reading():
             if self._seen is None:
-                self._seen = metrics.newest_event()
-            told = Happened(Counter(), [], [])
+                self._seen = counts.newest_event()
+            told = EventCounts(Counter(), [], [])
             before = database.now() - SETTLE_MS
-            while found := metrics.happened(self._seen, before, BATCH):
+            while found := counts.events_between(self._seen, before, BATCH):
                 self._seen = found[-1].id
                 for each in found:
                     told.events[each.kind] += 1
