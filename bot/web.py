@@ -31,9 +31,9 @@ from bot.serving.connections import Connections
 from bot.serving.guard import Guard
 from bot.serving.server import Server
 from bot.serving.streams import Streams
+from bot.slack.app_context import AppContext
 from bot.slack.client import web_client
 from bot.slack.conversations import connected
-from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE, Directory
 from bot.slack.transport.app import Door
 from bot.slack.transport.http import Receiver
@@ -74,7 +74,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     for problem in boot.make_tools(settings, redactor).secrets.register_all():
         log.warning("%s", problem)
     stop = threading.Event()
-    door = Door(Desk(rt, web_client(settings))) if settings.slack_mode != "none" else None
+    door = Door(AppContext(rt, web_client(settings))) if settings.slack_mode != "none" else None
     threads = _start(_duties(rt, door), stop)
     slack = SocketDoor(door, settings) if door and settings.slack_mode == "socket" else None
     if slack is not None:
@@ -96,7 +96,7 @@ def _duties(rt: Runtime, door: Door | None) -> list[Callable[[threading.Event], 
     """What this process does beside serving; each runs in a thread of its own until it is told to stop."""
     if door is None:
         return [FolderWatch(rt).run]
-    directory = door.desk.directory
+    directory = door.ctx.directory
     _greet(directory)
     return [FolderWatch(rt, directory.user_by_email).run, directory.watch]
 
@@ -158,7 +158,7 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     if door is not None and rt.settings.slack_signing_secret:
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
         routes.append(Route("/slack/events", _slack(receiver), methods=["POST"]))
-    directory = door.desk.directory if door is not None else None
+    directory = door.ctx.directory if door is not None else None
     asked = (_refreshing(directory), directory.user_by_email) if directory is not None else ()
     rest = api.application(rt, *asked)
     connections = Connections(limits.within(file_descriptors.limit()))
@@ -210,7 +210,7 @@ def _refused(scope: Scope, status: int, sentence: str) -> Response | None:
 
 def _identifying(rt: Runtime, door: Door | None) -> Callable[[str], Actor]:
     """Who somebody is now; without Slack, who they were when it was last heard."""
-    return door.desk.directory.identify if door is not None else partial(people.as_known, rt)
+    return door.ctx.directory.identify if door is not None else partial(people.as_known, rt)
 
 
 async def _front(_request: Request) -> Response:

@@ -15,9 +15,9 @@ import uvicorn
 
 from bot import web
 from bot.simulator import Config, Simulator
+from bot.slack.app_context import AppContext
 from bot.slack.client import web_client
 from bot.slack.conversations import SlackConversations
-from bot.slack.desk import Desk
 from bot.slack.projector.pacing import Pace
 from bot.slack.projector.progress import Projector
 from bot.slack.transport.app import Door
@@ -253,7 +253,7 @@ def _engine(
     worker = Worker(opened, "w-test", tools)
     worker.start()
     rt = replace(opened, hint=lambda ids: worker._hint(ids))
-    return rt, tools, worker, Door(Desk(rt, web_client(known)))
+    return rt, tools, worker, Door(AppContext(rt, web_client(known)))
 
 
 def _serve(rt: Runtime, door: Door, listening: Any, threads: list[threading.Thread]) -> uvicorn.Server:

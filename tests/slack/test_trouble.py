@@ -281,8 +281,8 @@ def chosen(user: str) -> dict[str, Any]:
 def test_menus_hold_no_ack_up_while_slack_is_slow(bot: Stage, before: str) -> None:
     """Whoever was heard of lately gets what they look for at once; others as soon as Slack has said who they are."""
     bot.say("help")
-    with bot.door.desk.directory._lock:
-        bot.door.desk.directory._known.clear()
+    with bot.door.ctx.directory._lock:
+        bot.door.ctx.directory._known.clear()
     if before == "new":
         with database.transaction():
             Person.delete().execute()

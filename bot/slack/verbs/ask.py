@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.grammar import Command
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.reply import Place
 from engine.access.policy import Actor
 from engine.errors import Conflict
@@ -26,15 +26,15 @@ _MOST = 20
 class Ask:
     """One command, who gave it, and where."""
 
-    desk: Desk
+    ctx: AppContext
     actor: Actor
     place: Place
     command: Command
 
     @property
-    def spoken(self) -> str:
+    def invoked_as(self) -> str:
         """What people type to reach this bot where they asked."""
-        return self.desk.spoken(self.place)
+        return self.ctx.invoked_as(self.place)
 
     def option(self, name: str) -> str:
         """What was given as `name=…`, "" where it was not."""
@@ -87,7 +87,7 @@ def _the_only(found: Sequence[ExecutionRecord]) -> str:
 
 def _of_thread(ask: Ask) -> str | None:
     place = ask.place
-    return projection.run_shown_at(ask.desk.rt, place.channel, place.thread_ts) if place.thread_ts else None
+    return projection.run_shown_at(ask.ctx.rt, place.channel, place.thread_ts) if place.thread_ts else None
 
 
 def _open_here(ask: Ask, statuses: Sequence[ExecutionStatus]) -> list[ExecutionRecord]:
@@ -105,7 +105,7 @@ def _recent(
     """The channel's runs; in a direct message, where no runs are shown, those of the person."""
     direct = ask.place.channel.startswith("D") or not ask.place.channel
     return executions.recent(
-        ask.desk.rt,
+        ask.ctx.rt,
         channel=None if direct else ask.place.channel,
         requester=ask.actor.user_id if direct else None,
         statuses=statuses,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bot.grammar import Command, GrammarError, spell, verb
 from bot.manual import verbs_about
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
 from bot.slack.verbs import incident, looking, running, steering, tokens, versions
@@ -26,21 +26,21 @@ from storage.records import VersionRecord
 from storage.states import Decision, ExecutionStatus, VersionStatus
 
 
-def answer(desk: Desk, command: Command, reply: Reply, *, instead: bool = False) -> None:
+def answer(ctx: AppContext, command: Command, reply: Reply, *, instead: bool = False) -> None:
     """Do what a command says and show the outcome, or the runs to choose from where none was named.
 
     With `instead` the outcome takes the place of the private message that was clicked. Raises EngineError and
     GrammarError.
     """
-    ask = Ask(desk, desk.present(reply.place), reply.place, command)
-    authorise(desk.rt, ask.actor, Action.VIEW, None)
-    projection.retry_channel(desk.rt, reply.place.channel)
+    ask = Ask(ctx, ctx.actor_at(reply.place), reply.place, command)
+    authorise(ctx.rt, ask.actor, Action.VIEW, None)
+    projection.retry_channel(ctx.rt, reply.place.channel)
     if command.verb in _DECISIONS:
-        desk.directory.refresh_groups()
+        ctx.directory.refresh_groups()
     try:
         message = _VERBS[command.verb](ask)
     except Several as several:
-        message = lists.pick_view(several.runs, spell(command), ask.spoken)
+        message = lists.pick_view(several.runs, spell(command), ask.invoked_as)
     if message is not None:
         (reply.instead if instead else reply.privately)(message)
 
@@ -49,9 +49,9 @@ def _help(ask: Ask) -> Message:
     about = " ".join(ask.command.words).lower()
     verbs = verbs_about(about)
     if about:
-        return lists.help_view(ask.spoken, verbs)
-    allowed = abilities(ask.desk.rt, ask.actor)
-    return lists.help_view(ask.spoken, [each for each in verbs if _NEEDS.get(each.name, Action.VIEW) in allowed])
+        return lists.help_view(ask.invoked_as, verbs)
+    allowed = abilities(ask.ctx.rt, ask.actor)
+    return lists.help_view(ask.invoked_as, [each for each in verbs if _NEEDS.get(each.name, Action.VIEW) in allowed])
 
 
 def _list(ask: Ask) -> Message:
@@ -60,16 +60,16 @@ def _list(ask: Ask) -> Message:
         known = ", ".join(each.lower() for each in VersionStatus)
         raise GrammarError(f"There is no status “{status[:40].lower()}”: it is one of {known}.", verb("list").usage)
     tag, team = ask.option("tag") or None, ask.option("team") or None
-    found = catalog.listing(ask.desk.rt, " ".join(ask.command.words), tag, team=team, status=status or None)
-    return lists.runbooks_view(found, ask.spoken, catalog.startable(ask.desk.rt, ask.actor, found))
+    found = catalog.listing(ask.ctx.rt, " ".join(ask.command.words), tag, team=team, status=status or None)
+    return lists.runbooks_view(found, ask.invoked_as, catalog.startable(ask.ctx.rt, ask.actor, found))
 
 
 def _show(ask: Ask) -> Message:
     slug, number = ask.command.target
-    rt = ask.desk.rt
+    rt = ask.ctx.rt
     version = catalog.version(rt, slug, number)
     history = catalog.history(rt, slug)
-    shown = lists.runbook_view(catalog.get(rt, slug), version, catalog.definition(version), history, ask.spoken)
+    shown = lists.runbook_view(catalog.get(rt, slug), version, catalog.definition(version), history, ask.invoked_as)
     if version.number != history[0].number or Action.DEPRECATE not in abilities(rt, ask.actor):
         return shown
     return replace(shown, blocks=(*shown.blocks, *(block.to_dict() for block in admin.version_acts(version))))
@@ -81,17 +81,17 @@ def _diff(ask: Ask) -> Message:
 
 def _change(ask: Ask, *, offer: bool) -> Message:
     slug, number = ask.command.target
-    return versions.change(ask.desk, slug, number, offer=offer)
+    return versions.change(ask.ctx, slug, number, offer=offer)
 
 
 def _run(ask: Ask) -> Message | None:
     try:
-        return running.run(ask.desk, ask.actor, ask.place, ask.command)
+        return running.run(ask.ctx, ask.actor, ask.place, ask.command)
     except NotApproved as refusal:
-        waiting = catalog.version(ask.desk.rt, ask.command.target[0])
-        if not catalog.may_approve(ask.desk.rt, ask.actor, waiting):
+        waiting = catalog.version(ask.ctx.rt, ask.command.target[0])
+        if not catalog.may_approve(ask.ctx.rt, ask.actor, waiting):
             raise
-        return admin.not_approved_view(refusal, waiting, ask.spoken)
+        return admin.not_approved_view(refusal, waiting, ask.invoked_as)
 
 
 def _approve(ask: Ask) -> Message:
@@ -106,40 +106,40 @@ def _vote(ask: Ask, decision: Decision) -> Message:
     """The vote by word; to approve what no message shows whole it is to be opened first."""
     _, rest = ask.command.run
     run, path = the_run(ask, ExecutionStatus.WAITING), rest[0] if rest else None
-    if decision is Decision.APPROVE and (unseen := too_long_for_a_message(ask.desk, ask.actor, run, path)):
+    if decision is Decision.APPROVE and (unseen := too_long_for_a_message(ask.ctx, ask.actor, run, path)):
         return to_be_opened(unseen)
-    gate = approvals.vote(ask.desk.rt, ask.actor, run, path, decision, ask.option("comment"))
+    gate = approvals.vote(ask.ctx.rt, ask.actor, run, path, decision, ask.option("comment"))
     return voted(gate, decision)
 
 
 def _withdraw(ask: Ask) -> Message:
     _, rest = ask.command.run
     open_run = the_run(ask, ExecutionStatus.WAITING)
-    gate = approvals.withdraw(ask.desk.rt, ask.actor, open_run, rest[0] if rest else None)
+    gate = approvals.withdraw(ask.ctx.rt, ask.actor, open_run, rest[0] if rest else None)
     at = f"{code(gate.approval.path)} of {code(gate.approval.execution_id)}"
     return said(f"Your vote on {at} is withdrawn.{more_needed(gate)}")
 
 
 def _sync(ask: Ask) -> Message:
-    report = sync.sync(ask.desk.rt, ask.actor, ask.desk.directory.user_by_email)
-    return admin.sync_view(report, ask.spoken)
+    report = sync.sync(ask.ctx.rt, ask.actor, ask.ctx.directory.user_by_email)
+    return admin.sync_view(report, ask.invoked_as)
 
 
 def _admin_approve(ask: Ask) -> Message:
     if not ask.command.words:
-        return admin.drafts_view(catalog.drafts(ask.desk.rt, ask.actor, _DRAFTS), ask.spoken)
+        return admin.drafts_view(catalog.drafts(ask.ctx.rt, ask.actor, _DRAFTS), ask.invoked_as)
     slug, number = ask.command.target
     if number is not None:
-        return admin.approved_view(catalog.approve(ask.desk.rt, ask.actor, slug, number))
-    current = catalog.version(ask.desk.rt, slug)
-    authorise(ask.desk.rt, ask.actor, Action.APPROVE, current)
+        return admin.approved_view(catalog.approve(ask.ctx.rt, ask.actor, slug, number))
+    current = catalog.version(ask.ctx.rt, slug)
+    authorise(ask.ctx.rt, ask.actor, Action.APPROVE, current)
     catalog.must_be_draft(current)
     return _change(ask, offer=True)
 
 
 def _admin_deprecate(ask: Ask) -> Message | None:
     """Withdraw what was named and why; where either is not said, ask for it in the form that the button opens."""
-    (slug, number), rt, reason = ask.command.target, ask.desk.rt, ask.option("reason")
+    (slug, number), rt, reason = ask.command.target, ask.ctx.rt, ask.option("reason")
     successor = ask.option("successor").lower()
     before = catalog.history(rt, slug)
     live = [old for old in before if old.status is not VersionStatus.DEPRECATED]
@@ -150,34 +150,34 @@ def _admin_deprecate(ask: Ask) -> Message | None:
     gone = [old for old in before if number in (None, old.number) and old.status is not VersionStatus.DEPRECATED]
     stopped = catalog.open_runs(rt, slug, [old.number for old in gone])
     back = shown.number == before[0].number
-    return admin.deprecated_view(shown.slug, gone, stopped, reason, ask.spoken if back else None, successor)
+    return admin.deprecated_view(shown.slug, gone, stopped, reason, ask.invoked_as if back else None, successor)
 
 
 def _ask_to_deprecate(ask: Ask, version: VersionRecord, reason: str, successor: str) -> None:
     """Open the form about a version, or raise GrammarError where none can be opened."""
-    authorise(ask.desk.rt, ask.actor, Action.DEPRECATE, version)
+    authorise(ask.ctx.rt, ask.actor, Action.DEPRECATE, version)
     name = f"{version.slug}@{version.number}"
     if ask.place.trigger_id is None:
         how = f'Say which and why: `{name}` is this version, `{version.slug}@all` all of them, and reason="…".'
         raise GrammarError(how, verb("admin deprecate").usage)
     ref = DeprecateForm(version.slug, version.number, ask.place.channel)
-    running.open_modal(ask.desk, ask.place, form.deprecate_form(ref, reason, successor))
+    running.open_modal(ask.ctx, ask.place, form.deprecate_form(ref, reason, successor))
 
 
 def _admin_rollback(ask: Ask) -> Message:
     slug, number = ask.command.target
-    return admin.rolled_back_view(catalog.rollback(ask.desk.rt, ask.actor, slug, number), ask.spoken)
+    return admin.rolled_back_view(catalog.rollback(ask.ctx.rt, ask.actor, slug, number), ask.invoked_as)
 
 
 def _admin_history(ask: Ask) -> Message:
     slug, _ = ask.command.target
-    runbook = catalog.get(ask.desk.rt, slug)
-    return admin.history_view(runbook, catalog.history(ask.desk.rt, slug), catalog.deeds(ask.desk.rt, slug))
+    runbook = catalog.get(ask.ctx.rt, slug)
+    return admin.history_view(runbook, catalog.history(ask.ctx.rt, slug), catalog.deeds(ask.ctx.rt, slug))
 
 
 def _admin_verify(ask: Ask) -> Message:
-    authorise(ask.desk.rt, ask.actor, Action.AUDIT, None)
-    return admin.verified_view(audit_chain.verify(ask.desk.rt))
+    authorise(ask.ctx.rt, ask.actor, Action.AUDIT, None)
+    return admin.verified_view(audit_chain.verify(ask.ctx.rt))
 
 
 _VERBS: Mapping[str, Callable[[Ask], Message | None]] = {

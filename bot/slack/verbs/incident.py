@@ -12,21 +12,23 @@ from engine.orchestration import incidents
 
 def show(ask: Ask) -> Message:
     """`incident`: the one that is open here, or was last."""
-    rt, channel = ask.desk.rt, ask.place.channel
-    found = incidents.recognised_by(rt, ask.actor, channel, *ask.desk.about(channel)) or incidents.latest(rt, channel)
-    return story.incident_view(found, ask.spoken)
+    rt, channel = ask.ctx.rt, ask.place.channel
+    found = incidents.recognised_by(rt, ask.actor, channel, *ask.ctx.channel_facts(channel)) or incidents.latest(
+        rt, channel
+    )
+    return story.incident_view(found, ask.invoked_as)
 
 
 def open_one(ask: Ask) -> Message:
     """`incident open [TITLE] [severity=…] [KEY=VALUE …]`."""
     if ask.place.channel.startswith("D"):
         raise Conflict("An incident is a channel: open it there, not in a direct message.")
-    name, topic = ask.desk.about(ask.place.channel)
+    name, topic = ask.ctx.channel_facts(ask.place.channel)
     title = " ".join(ask.command.words) or ask.option("title") or topic or name
     made = incidents.open_incident(
-        ask.desk.rt, ask.actor, ask.place.channel, name, title, ask.option("severity"), _fields(ask)
+        ask.ctx.rt, ask.actor, ask.place.channel, name, title, ask.option("severity"), _fields(ask)
     )
-    return story.opened_view(made, ask.spoken)
+    return story.opened_view(made, ask.invoked_as)
 
 
 def change(ask: Ask) -> Message:
@@ -34,8 +36,8 @@ def change(ask: Ask) -> Message:
     if not ask.command.options:
         raise GrammarError("Say what to set.", verb("incident set").usage)
     given = ask.command.options
-    rt, channel = ask.desk.rt, ask.place.channel
-    incidents.recognised_by(rt, ask.actor, channel, *ask.desk.about(channel))
+    rt, channel = ask.ctx.rt, ask.place.channel
+    incidents.recognised_by(rt, ask.actor, channel, *ask.ctx.channel_facts(channel))
     changed = incidents.edit(
         rt,
         ask.actor,
@@ -44,15 +46,15 @@ def change(ask: Ask) -> Message:
         severity=given.get("severity"),
         fields=_fields(ask),
     )
-    return story.incident_view(changed, ask.spoken)
+    return story.incident_view(changed, ask.invoked_as)
 
 
 def close(ask: Ask) -> Message:
     """`incident close`; asks again while runs are open."""
     reason, force = ask.option("reason"), ask.command.says_yes("force")
-    done = incidents.close(ask.desk.rt, ask.actor, ask.place.channel, reason, force=force)
+    done = incidents.close(ask.ctx.rt, ask.actor, ask.place.channel, reason, force=force)
     if not done.closed:
-        return story.close_view(done.incident, done.open_runs, reason, ask.spoken)
+        return story.close_view(done.incident, done.open_runs, reason, ask.invoked_as)
     return story.closed_view(done.incident, done.open_runs)
 
 

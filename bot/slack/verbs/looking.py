@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.grammar import GrammarError, verb
 from bot.record_text import log_text
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.files import upload
 from bot.slack.reply import SAFE, Place
@@ -34,7 +34,7 @@ _ID = re.compile(r"<?@?([UW][A-Z0-9]{5,20})>?", re.ASCII)
 
 def status(ask: Ask) -> Message:
     """`status [RUN]`: without one, all that is open here, else the latest."""
-    run, rt = ask.command.run[0], ask.desk.rt
+    run, rt = ask.command.run[0], ask.ctx.rt
     if run is None and ask.place.thread_ts is None:
         found = executions.recent(rt, channel=ask.place.channel, open_only=True)
         if len(found) > 1:
@@ -44,7 +44,7 @@ def status(ask: Ask) -> Message:
 
 def because(ask: Ask) -> Message:
     """`why [RUN]`."""
-    return why.why_view(explain.explain(ask.desk.rt, shown_run(ask)), ask.spoken)
+    return why.why_view(explain.explain(ask.ctx.rt, shown_run(ask)), ask.invoked_as)
 
 
 def runs(ask: Ask) -> Message:
@@ -62,7 +62,7 @@ def runs(ask: Ask) -> Message:
     wanted |= {"slug": ask.option("runbook").lower()} if ask.option("runbook") else {}
     wanted |= {"requester": user(ask, ask.option("by"))} if ask.option("by") else {}
     wanted |= {"within_ms": _time(ask, "since")} if ask.option("since") else {}
-    return lists.runs_view(executions.recent(ask.desk.rt, **wanted))
+    return lists.runs_view(executions.recent(ask.ctx.rt, **wanted))
 
 
 def _statuses(ask: Ask) -> tuple[ExecutionStatus, ...]:
@@ -98,9 +98,9 @@ def _wrong(ask: Ask, sentence: str) -> GrammarError:
 
 def catch_up(ask: Ask) -> Message:
     """`catchup`."""
-    rt, channel = ask.desk.rt, ask.place.channel
-    incidents.recognised_by(rt, ask.actor, channel, *ask.desk.about(channel))
-    return story.catchup_view(catchup.catch_up(rt, ask.actor, channel), ask.spoken)
+    rt, channel = ask.ctx.rt, ask.place.channel
+    incidents.recognised_by(rt, ask.actor, channel, *ask.ctx.channel_facts(channel))
+    return story.catchup_view(catchup.catch_up(rt, ask.actor, channel), ask.invoked_as)
 
 
 def may(ask: Ask) -> Message:
@@ -112,42 +112,42 @@ def may(ask: Ask) -> Message:
     name = " ".join(words.pop(0).lower() for _ in range(2 if words[0].lower() == "admin" and len(words) > 1 else 1))
     if len(words) > 1:
         raise _wrong(ask, f"“{words[1][:40]}” is one word too many.")
-    somebody = ask.actor if who == ask.actor.user_id else ask.desk.directory.identify(who)
-    ruling = policy.can(ask.desk.rt, somebody, ALIASES.get(name, name), words[0] if words else "")
+    somebody = ask.actor if who == ask.actor.user_id else ask.ctx.directory.identify(who)
+    ruling = policy.can(ask.ctx.rt, somebody, ALIASES.get(name, name), words[0] if words else "")
     return why.can_view(ruling, own=who == ask.actor.user_id)
 
 
 def logs(ask: Ask) -> Message:
     """`logs [RUN] [STEP]`: in the message where it is short, else as a file."""
     rest = ask.command.run[1]
-    return show_logs(ask.desk, ask.actor, ask.place, shown_run(ask), rest[0] if rest else None)
+    return show_logs(ask.ctx, ask.actor, ask.place, shown_run(ask), rest[0] if rest else None)
 
 
-def show_logs(desk: Desk, actor: Actor, place: Place, run: str, path: str | None) -> Message:
+def show_logs(ctx: AppContext, actor: Actor, place: Place, run: str, path: str | None) -> Message:
     """The log of a run or of one of its steps. Raises EngineError."""
-    found = evidence.logs(desk.rt, actor, run, path)
+    found = evidence.logs(ctx.rt, actor, run, path)
     text, name = log_text(found), f"{found.execution.id}{f' {path}' if path else ''}"
     if len(escape(text, 5 * INLINE)) <= INLINE:
         return lists.log_view(name, text)
     filename = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:100]}.log"
-    return _shared(desk, place, filename, f"The log of {name}", text.encode())
+    return _shared(ctx, place, filename, f"The log of {name}", text.encode())
 
 
 def evidence_file(ask: Ask) -> Message:
     """`evidence [RUN]`."""
-    found = evidence.bundle(ask.desk.rt, ask.actor, shown_run(ask))
+    found = evidence.bundle(ask.ctx.rt, ask.actor, shown_run(ask))
     run = str(found["run"]["id"])
     data = json.dumps(found, indent=1, ensure_ascii=False).encode("utf-8", "replace")
-    shared = _shared(ask.desk, ask.place, f"evidence-{run}.json", f"The evidence of {run}", data)
+    shared = _shared(ask.ctx, ask.place, f"evidence-{run}.json", f"The evidence of {run}", data)
     digest = f"Its digest is {code(str(found['digest']))}."
     return said(f"{shared.text} {digest}")
 
 
-def _shared(desk: Desk, place: Place, filename: str, title: str, data: bytes) -> Message:
+def _shared(ctx: AppContext, place: Place, filename: str, title: str, data: bytes) -> Message:
     """Share a file with who asked for it alone, and say where it is."""
     try:
-        told = desk.client.chat_postMessage(channel=place.user, text=f"{title}:", **SAFE)
-        upload(desk.client, str(told["channel"]), str(told["ts"]), filename, title, data)
+        told = ctx.client.chat_postMessage(channel=place.user, text=f"{title}:", **SAFE)
+        upload(ctx.client, str(told["channel"]), str(told["ts"]), filename, title, data)
     except SLACK_TROUBLE as trouble:
         start = code_block(data[:INLINE].decode("utf-8", "ignore"), INLINE)
         why_not = f"⚠️ The file could not be shared ({code(type(trouble).__name__)}), so this is only how it begins:"

@@ -25,30 +25,30 @@ ENDED_NOW = "{} ends now, without the rest of its cleanup."
 def pause(ask: Ask) -> Message:
     """`pause [RUN]`."""
     run = the_run(ask, ExecutionStatus.RUNNING, ExecutionStatus.WAITING, ExecutionStatus.PENDING)
-    done = controls.pause(ask.desk.rt, ask.actor, run, ask.option("reason"))
+    done = controls.pause(ask.ctx.rt, ask.actor, run, ask.option("reason"))
     return said(f"{code(done.id)} is paused: what runs now finishes, and nothing more starts.")
 
 
 def resume(ask: Ask) -> Message:
     """`resume [RUN]`."""
     run = the_run(ask, ExecutionStatus.PAUSED)
-    return said(f"{code(controls.resume(ask.desk.rt, ask.actor, run, ask.option('reason')).id)} goes on.")
+    return said(f"{code(controls.resume(ask.ctx.rt, ask.actor, run, ask.option('reason')).id)} goes on.")
 
 
 def cancel(ask: Ask) -> Message:
     """`cancel [RUN]`; with force=yes its cleanup ends too."""
     force = ask.command.says_yes("force")
-    done = controls.cancel(ask.desk.rt, ask.actor, the_run(ask), ask.option("reason"), force=force)
+    done = controls.cancel(ask.ctx.rt, ask.actor, the_run(ask), ask.option("reason"), force=force)
     return said((ENDED_NOW if force else CANCELLING).format(code(done.id)))
 
 
 def retry(ask: Ask) -> Message:
     """`retry [RUN] [STEP] [KEY=VALUE …]`."""
     rest, run = ask.command.run[1], the_run(ask, ExecutionStatus.FAILED)
-    runbook = executions.view(ask.desk.rt, run).runbook
+    runbook = executions.view(ask.ctx.rt, run).runbook
     given, reason = as_given(runbook, ask.command.options)
     values = parameters.coerce(runbook.parameters, given) if given else None
-    done = controls.retry(ask.desk.rt, ask.actor, run, rest[0] if rest else None, values, reason)
+    done = controls.retry(ask.ctx.rt, ask.actor, run, rest[0] if rest else None, values, reason)
     return said(f"{code(done.id)} goes on from its failed step.{asks_again(done)}")
 
 
@@ -63,8 +63,8 @@ def skip(ask: Ask) -> Message:
     """`skip [RUN] STEP`; a run that has failed may be meant too."""
     (path,) = ask.command.run[1]
     run = _open_or_failed(ask)
-    done = skipping.skip(ask.desk.rt, ask.actor, run, path, ask.option("reason"))
-    return skipped(ask.desk.rt, done.id, path)
+    done = skipping.skip(ask.ctx.rt, ask.actor, run, path, ask.option("reason"))
+    return skipped(ask.ctx.rt, done.id, path)
 
 
 def skipped(rt: Runtime, run: str, path: str) -> Message:
@@ -83,7 +83,7 @@ def skipped(rt: Runtime, run: str, path: str) -> Message:
 
 def agree(ask: Ask) -> Message:
     """`agree [RUN] [STEP]`; a run that has failed may be meant too, and the only step that is asked about."""
-    rest, rt = ask.command.run[1], ask.desk.rt
+    rest, rt = ask.command.run[1], ask.ctx.rt
     run = _open_or_failed(ask)
     path = rest[0] if rest else _the_asked(rt, run)
     skipping.agree(rt, ask.actor, run, path)
@@ -116,7 +116,7 @@ def resolve(ask: Ask) -> Message:
     _, rest = ask.command.run
     path, choice = (rest[0] if len(rest) > 1 else None), rest[-1].lower()
     open_run = the_run(ask, ExecutionStatus.WAITING)
-    done = controls.resolve(ask.desk.rt, ask.actor, open_run, path, choice, ask.option("note"))
+    done = controls.resolve(ask.ctx.rt, ask.actor, open_run, path, choice, ask.option("note"))
     return said(f"Noted for {code(done.id)}: {inline(choice)}.")
 
 
@@ -126,9 +126,9 @@ def replay(ask: Ask) -> Message:
     if version not in ("same", "latest"):
         raise GrammarError(f"version=latest or version=same, not “{version[:40]}”.", verb("replay").usage)
     run = the_run(ask, *(status for status in ExecutionStatus if status.ended))
-    old = executions.find(ask.desk.rt, run)
+    old = executions.find(ask.ctx.rt, run)
     new = replaying.replay(
-        ask.desk.rt,
+        ask.ctx.rt,
         ask.actor,
         run,
         start_from=ask.option("from") or None,
@@ -142,10 +142,10 @@ def replay(ask: Ask) -> Message:
 def hand_over(ask: Ask) -> Message:
     """`handover [RUN] @USER`."""
     (word,) = ask.command.run[1]
-    to = ask.desk.directory.identify(user(ask, word))
+    to = ask.ctx.directory.identify(user(ask, word))
     run = the_run(ask)
-    before = executions.find(ask.desk.rt, run).responsible
-    done = handover.offer(ask.desk.rt, ask.actor, run, to, ask.option("reason"))
+    before = executions.find(ask.ctx.rt, run).responsible
+    done = handover.offer(ask.ctx.rt, ask.actor, run, to, ask.option("reason"))
     if done.offered_to is not None:
         return said(
             f"{code(done.id)} is offered to {person(to.user_id)}, who is asked in its thread to take it over. Until "
@@ -158,7 +158,7 @@ def hand_over(ask: Ask) -> Message:
 
 def take_over(ask: Ask) -> Message:
     """`takeover [RUN]`."""
-    return taken_over(handover.accept(ask.desk.rt, ask.actor, the_run(ask)))
+    return taken_over(handover.accept(ask.ctx.rt, ask.actor, the_run(ask)))
 
 
 def taken_over(run: ExecutionRecord) -> Message:

@@ -17,14 +17,14 @@ def token(ask: Ask) -> Message:
     if what not in ("list", "create", "revoke"):
         raise GrammarError(f"“{what[:40]}” is not one of list, create, revoke.", verb("token").usage)
     if what == "list":
-        return _listed(tokens.listing(ask.desk.rt, ask.actor))
+        return _listed(tokens.listing(ask.ctx.rt, ask.actor))
     if not name:
         raise GrammarError(f"“token {what}” needs something more.", verb("token").usage)
     if what == "revoke":
-        ended = tokens.revoke(ask.desk.rt, ask.actor, name)
+        ended = tokens.revoke(ask.ctx.rt, ask.actor, name)
         return said(f"{code(ended.id)} ({inline(ended.name)}) no longer works.")
     made, secret = tokens.create(
-        ask.desk.rt, ask.actor, name, scopes=ask.option("scopes"), expires=ask.option("expires")
+        ask.ctx.rt, ask.actor, name, scopes=ask.option("scopes"), expires=ask.option("expires")
     )
     text = (
         f"Your token {code(made.id)} for {inline(made.name)}, until {when(made.expires_at)}, for {_scopes(made)}:\n"

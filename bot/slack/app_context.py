@@ -34,14 +34,14 @@ THREADS = 16
 Work = Callable[[Reply], None]
 
 
-class Desk:
+class AppContext:
     """What every handler holds: the runtime, Slack, who is who, and threads to work in."""
 
     def __init__(self, rt: Runtime, client: WebClient, directory: Directory | None = None) -> None:
         self.rt = rt
         self.client = client
         self.directory = directory or Directory(rt, client)
-        self._learning: set[str] = set()
+        self._looking_up: set[str] = set()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="slack")
 
     @property
@@ -49,15 +49,15 @@ class Desk:
         """What people type to reach this bot."""
         return self.rt.settings.slack_command
 
-    def spoken(self, place: Place) -> str:
+    def invoked_as(self, place: Place) -> str:
         """What people type to reach this bot there: in a thread only a mention works."""
         return f"@{self.directory.my_name()}" if place.mention else self.command
 
-    def present(self, place: Place) -> Actor:
+    def actor_at(self, place: Place) -> Actor:
         """Who typed or clicked there, as somebody who is in that channel now."""
         return replace(self.directory.identify(place.user), here=place.channel)
 
-    def about(self, channel: str) -> tuple[str, str]:
+    def channel_facts(self, channel: str) -> tuple[str, str]:
         """A channel's name and topic, empty where Slack does not say."""
         try:
             found = self.rt.conversations.find(channel)
@@ -65,7 +65,7 @@ class Desk:
             return "", ""
         return (found.name, found.topic) if found is not None else ("", "")
 
-    def hand_over(self, key: str | None, reply: Reply, work: Work) -> None:
+    def run_in_background(self, key: str | None, reply: Reply, work: Work) -> None:
         """Do `work` in a thread, once for a `key`. Returns at once and never raises."""
         try:
             self._pool.submit(self._do, key, reply, work)
@@ -75,9 +75,9 @@ class Desk:
     def known(self, user: str) -> Actor | None:
         """Who this is, for use before an ack: at once. None where Slack must be asked, which is then begun."""
         actor = self.directory.known(user)
-        if actor is None and user not in self._learning:
-            self._learning.add(user)
-            self.hand_over(None, Reply(self.client, Place(user=user)), lambda _: self._learn(user))
+        if actor is None and user not in self._looking_up:
+            self._looking_up.add(user)
+            self.run_in_background(None, Reply(self.client, Place(user=user)), lambda _: self._look_up(user))
         return actor
 
     def once(self, key: str | None) -> bool:
@@ -88,11 +88,11 @@ class Desk:
         """Finish what was handed over and take nothing more."""
         self._pool.shutdown(wait=True, cancel_futures=False)
 
-    def _learn(self, user: str) -> None:
+    def _look_up(self, user: str) -> None:
         try:
             self.directory.identify(user)
         finally:
-            self._learning.discard(user)
+            self._looking_up.discard(user)
 
     def _must_be_inside(self, channel: str) -> None:
         """Refuse what comes from a channel shared with another workspace; what is posted is judged once more."""
@@ -110,9 +110,9 @@ class Desk:
                 work(reply)
         except EngineError as error:
             log.info("A request from Slack was refused: %s", error)
-            reply.privately(views.refusal(error, self.spoken(reply.place)))
+            reply.privately(views.refusal(error, self.invoked_as(reply.place)))
         except GrammarError as error:
-            reply.privately(views.misunderstood(error, self.spoken(reply.place)))
+            reply.privately(views.misunderstood(error, self.invoked_as(reply.place)))
         except BadValue:
             reply.privately(said("This button is from an older version of the bot. Ask for the message again."))
         except Exception as error:
