@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from bot.cli import show
-from bot.cli.ask import Answer, Ask, Json
+from bot.cli.invocation import Answer, Invocation, Json
 from bot.cli.names import Names
 from bot.grammar import ALIASES
 from engine.text.words import did_you_mean
@@ -17,105 +17,107 @@ _STATUSES = ("PENDING", "RUNNING", "WAITING", "PAUSED", "SUCCESS", "FAILED", "CA
 _LATEST = 20
 
 
-def runbooks(ask: Ask) -> Answer:
+def runbooks(invocation: Invocation) -> Answer:
     """`list [TEXT] [tag=TAG] [team=TEAM] [status=STATUS]`."""
-    tag, team = ask.option("tag") or None, ask.option("team") or None
-    status = ask.option("status").upper() or None
-    found = ask.api.all_of("runbooks", text=" ".join(ask.command.words), tag=tag, team=team, status=status)
+    tag, team = invocation.option("tag") or None, invocation.option("team") or None
+    status = invocation.option("status").upper() or None
+    found = invocation.api.all_of(
+        "runbooks", text=" ".join(invocation.command.words), tag=tag, team=team, status=status
+    )
     return Answer(found, show.runbooks_lines(found))
 
 
-def runbook(ask: Ask) -> Answer:
+def runbook(invocation: Invocation) -> Answer:
     """`show ID[@VERSION]`."""
-    slug, number = ask.command.target
-    found = ask.api.get(f"runbooks/{slug}")
-    version = ask.api.get(f"runbooks/{slug}/versions/{number or found['version']}")
+    slug, number = invocation.command.target
+    found = invocation.api.get(f"runbooks/{slug}")
+    version = invocation.api.get(f"runbooks/{slug}/versions/{number or found['version']}")
     return Answer({**found, "shown": version}, show.runbook_lines(found, version))
 
 
-def diff(ask: Ask) -> Answer:
+def diff(invocation: Invocation) -> Answer:
     """`diff ID[@VERSION]`."""
-    slug, number = ask.command.target
-    found = ask.api.get(f"runbooks/{slug}/diff", version=number)
+    slug, number = invocation.command.target
+    found = invocation.api.get(f"runbooks/{slug}/diff", version=number)
     return Answer(found, (found["diff"] or "Nothing differs from the last approved version.").splitlines())
 
 
-def runs(ask: Ask) -> Answer:
+def runs(invocation: Invocation) -> Answer:
     """`runs [here|mine|open|all]`, narrowed by options."""
-    which = (ask.command.words or ("here" if ask.options.channel else "all",))[0].lower()
+    which = (invocation.command.words or ("here" if invocation.options.channel else "all",))[0].lower()
     if which not in _WHICH:
-        raise ask.wrong(f"“{which[:40]}” is not one of {', '.join(_WHICH)}.")
+        raise invocation.wrong(f"“{which[:40]}” is not one of {', '.join(_WHICH)}.")
     query: dict[str, Json] = {"limit": _LATEST}
     if which == "here":
-        query["channel"] = ask.channel()
+        query["channel"] = invocation.channel()
     if which == "mine":
-        query["requester"] = ask.me()
+        query["requester"] = invocation.me()
     query |= {"open": True} if which == "open" else {}
-    query |= _status(ask) if ask.option("status") else {}
-    query |= {"runbook": ask.option("runbook").lower()} if ask.option("runbook") else {}
-    query |= {"requester": ask.user(ask.option("by"))} if ask.option("by") else {}
-    found = ask.api.all_of("executions", most=_LATEST, **query)
-    if ask.option("since"):
-        since = time.time() - ask.time_ms("since") / 1000
+    query |= _status(invocation) if invocation.option("status") else {}
+    query |= {"runbook": invocation.option("runbook").lower()} if invocation.option("runbook") else {}
+    query |= {"requester": invocation.user(invocation.option("by"))} if invocation.option("by") else {}
+    found = invocation.api.all_of("executions", most=_LATEST, **query)
+    if invocation.option("since"):
+        since = time.time() - invocation.time_ms("since") / 1000
         found = [each for each in found if datetime.fromisoformat(each["created_at"]).timestamp() >= since]
     return Answer(found, show.runs_lines(found))
 
 
-def _status(ask: Ask) -> dict[str, Json]:
-    word = ask.option("status").strip().upper()
+def _status(invocation: Invocation) -> dict[str, Json]:
+    word = invocation.option("status").strip().upper()
     word = {"SUCCEEDED": "SUCCESS", "QUEUED": "PENDING"}.get(word, word)
     if word == "OPEN":
         return {"open": True}
     if word not in _STATUSES:
         known = [each.lower() for each in _STATUSES]
-        raise ask.wrong(f"There is no status “{word.lower()[:40]}”{did_you_mean(word.lower(), known) or '.'}")
+        raise invocation.wrong(f"There is no status “{word.lower()[:40]}”{did_you_mean(word.lower(), known) or '.'}")
     return {"status": word}
 
 
-def status(ask: Ask) -> Answer:
+def status(invocation: Invocation) -> Answer:
     """`status [RUN]`: without one the open run that can be meant, or a list where that is not one."""
-    named, _ = ask.command.run
+    named, _ = invocation.command.run
     if named is None:
-        found = ask.api.all_of("executions", most=_LATEST, open=True, **ask.mine_or_here())
+        found = invocation.api.all_of("executions", most=_LATEST, open=True, **invocation.mine_or_here())
         if len(found) != 1:
             return Answer(found, show.runs_lines(found))
         named = found[0]["id"]
-    run = ask.api.get(f"executions/{named}")
-    return Answer(run, [] if ask.options.wait else show.run_lines(run), run["id"])
+    run = invocation.api.get(f"executions/{named}")
+    return Answer(run, [] if invocation.options.wait else show.run_lines(run), run["id"])
 
 
-def why(ask: Ask) -> Answer:
+def why(invocation: Invocation) -> Answer:
     """`why [RUN]`."""
-    run, _ = ask.run()
-    found = ask.api.get(f"executions/{run}/why")
+    run, _ = invocation.run()
+    found = invocation.api.get(f"executions/{run}/why")
     return Answer(found, show.reason_lines(found))
 
 
-def logs(ask: Ask) -> Answer:
+def logs(invocation: Invocation) -> Answer:
     """`logs [RUN] [STEP]`."""
-    run, rest = ask.run()
-    found = ask.api.get(f"executions/{run}/logs", step=rest[0] if rest else None)
+    run, rest = invocation.run()
+    found = invocation.api.get(f"executions/{run}/logs", step=rest[0] if rest else None)
     return Answer(found, show.log_lines(found))
 
 
-def evidence(ask: Ask) -> Answer:
+def evidence(invocation: Invocation) -> Answer:
     """`evidence [RUN]`: the same file whether or not it is for programs."""
-    run, _ = ask.run()
-    found = ask.api.get(f"executions/{run}/evidence")
+    run, _ = invocation.run()
+    found = invocation.api.get(f"executions/{run}/evidence")
     return Answer(found, show.as_json(found).splitlines())
 
 
-def can(ask: Ask) -> Answer:
+def can(invocation: Invocation) -> Answer:
     """`can [@USER] VERB [ID|RUN]`."""
-    words = list(ask.command.words)
-    person = ask.user(words.pop(0)) if words[0].startswith(("@", "U0", "W0", "<@")) else ""
+    words = list(invocation.command.words)
+    person = invocation.user(words.pop(0)) if words[0].startswith(("@", "U0", "W0", "<@")) else ""
     if not words:
-        raise ask.wrong("Say what they would do, such as run.")
+        raise invocation.wrong("Say what they would do, such as run.")
     two = words[0].lower() == "admin" and len(words) > 1
     name = " ".join(words.pop(0).lower() for _ in range(2 if two else 1))
     if len(words) > 1:
-        raise ask.wrong(f"“{words[1][:40]}” is one word too many.")
-    found = ask.api.get("can", verb=ALIASES.get(name, name), target=words[0] if words else "", person=person)
+        raise invocation.wrong(f"“{words[1][:40]}” is one word too many.")
+    found = invocation.api.get("can", verb=ALIASES.get(name, name), target=words[0] if words else "", person=person)
     return Answer(found, _ruled(found))
 
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 
 from bot.cli import keeping, looking, show, steering
-from bot.cli.ask import Answer, Ask, Json
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
+from bot.cli.invocation import Answer, Invocation, Json
 from bot.cli.options import Options, Usage
 from bot.grammar import Command
 
@@ -17,7 +17,7 @@ _USAGE_CODES = {"invalid_parameters", "reason_required", "malformed", "invalid_d
 _BEGIN = ("run", "retry", "replay")
 """Verbs whose run is followed when nothing else is said."""
 
-VERBS: Mapping[str, Callable[[Ask], Answer]] = {
+VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "list": looking.runbooks,
     "show": looking.runbook,
     "diff": looking.diff,
@@ -58,7 +58,7 @@ VERBS: Mapping[str, Callable[[Ask], Answer]] = {
 
 def answer(api: Api, command: Command, options: Options) -> int:
     """Ask, show the answer, follow the run where that is meant; the exit code. Raises `Refused`, `Unreachable`."""
-    found = VERBS[command.verb](Ask(api, command, options))
+    found = VERBS[command.verb](Invocation(api, command, options))
     follows = options.wait if options.wait is not None else command.verb in _BEGIN
     if follows and not found.follow:
         raise Usage(f"“{command.verb}” is about no run that could be followed with --wait.")

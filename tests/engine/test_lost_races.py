@@ -168,7 +168,7 @@ def _over_limit(house: House) -> Saw:
     house.claim(run)
     house.clock.tick(MINUTE)
     (seen,) = _looked(lambda: steps.past_deadline(house.clock.time, 9))
-    return run, lambda: _sweeper(house)._end_for_limit(seen)
+    return run, lambda: _sweeper(house)._end_past_deadline(seen)
 
 
 def _cleanup(house: House) -> Saw:

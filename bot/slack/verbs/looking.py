@@ -13,7 +13,7 @@ from bot.slack.app_context import AppContext
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.files import upload
 from bot.slack.reply import SAFE, Place
-from bot.slack.verbs.ask import OPEN, Ask, shown_run
+from bot.slack.verbs.invocation import OPEN, Invocation, shown_run
 from bot.slack.views import card, lists, story, why
 from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, code_block, escape, inline, is_person, person
@@ -32,95 +32,101 @@ INLINE = 2_700
 _ID = re.compile(r"<?@?([UW][A-Z0-9]{5,20})>?", re.ASCII)
 
 
-def status(ask: Ask) -> Message:
+def status(invocation: Invocation) -> Message:
     """`status [RUN]`: without one, all that is open here, else the latest."""
-    run, rt = ask.command.run[0], ask.ctx.rt
-    if run is None and ask.place.thread_ts is None:
-        found = executions.recent(rt, channel=ask.place.channel, open_only=True)
+    run, rt = invocation.command.run[0], invocation.ctx.rt
+    if run is None and invocation.place.thread_ts is None:
+        found = executions.recent(rt, channel=invocation.place.channel, open_only=True)
         if len(found) > 1:
             return lists.runs_view(found)
-    return card.card(executions.view(rt, shown_run(ask), ask.actor), live=False)
+    return card.card(executions.view(rt, shown_run(invocation), invocation.actor), live=False)
 
 
-def because(ask: Ask) -> Message:
+def because(invocation: Invocation) -> Message:
     """`why [RUN]`."""
-    return why.why_view(explain.explain(ask.ctx.rt, shown_run(ask)), ask.invoked_as)
+    return why.why_view(explain.explain(invocation.ctx.rt, shown_run(invocation)), invocation.invoked_as)
 
 
-def runs(ask: Ask) -> Message:
+def runs(invocation: Invocation) -> Message:
     """`runs [here|mine|open|all]`, narrowed by options."""
-    which = (ask.command.words or ("here",))[0].lower()
+    which = (invocation.command.words or ("here",))[0].lower()
     narrowed: dict[str, dict[str, Any]] = {
-        "here": {"channel": ask.place.channel},
-        "mine": {"requester": ask.actor.user_id},
+        "here": {"channel": invocation.place.channel},
+        "mine": {"requester": invocation.actor.user_id},
         "open": {"open_only": True},
         "all": {},
     }
     if which not in narrowed:
-        raise _wrong(ask, f"“{which[:40]}” is not one of here, mine, open, all.")
-    wanted = narrowed[which] | ({"statuses": _statuses(ask)} if ask.option("status") else {})
-    wanted |= {"slug": ask.option("runbook").lower()} if ask.option("runbook") else {}
-    wanted |= {"requester": user(ask, ask.option("by"))} if ask.option("by") else {}
-    wanted |= {"within_ms": _time(ask, "since")} if ask.option("since") else {}
-    return lists.runs_view(executions.recent(ask.ctx.rt, **wanted))
+        raise _wrong(invocation, f"“{which[:40]}” is not one of here, mine, open, all.")
+    wanted = narrowed[which] | ({"statuses": _statuses(invocation)} if invocation.option("status") else {})
+    wanted |= {"slug": invocation.option("runbook").lower()} if invocation.option("runbook") else {}
+    wanted |= {"requester": user(invocation, invocation.option("by"))} if invocation.option("by") else {}
+    wanted |= {"within_ms": _time(invocation, "since")} if invocation.option("since") else {}
+    return lists.runs_view(executions.recent(invocation.ctx.rt, **wanted))
 
 
-def _statuses(ask: Ask) -> tuple[ExecutionStatus, ...]:
-    word = ask.option("status").strip().lower()
+def _statuses(invocation: Invocation) -> tuple[ExecutionStatus, ...]:
+    word = invocation.option("status").strip().lower()
     known: dict[str, tuple[ExecutionStatus, ...]] = {status.value.lower(): (status,) for status in ExecutionStatus}
     known |= {"open": OPEN, "succeeded": (ExecutionStatus.SUCCESS,), "queued": (ExecutionStatus.PENDING,)}
     if word not in known:
         near = get_close_matches(word, known, n=1)
-        raise _wrong(ask, f"There is no status “{word[:40]}”." + (f" Did you mean “{near[0]}”?" if near else ""))
+        raise _wrong(invocation, f"There is no status “{word[:40]}”." + (f" Did you mean “{near[0]}”?" if near else ""))
     return known[word]
 
 
-def _time(ask: Ask, name: str) -> int:
+def _time(invocation: Invocation, name: str) -> int:
     try:
-        return parse_duration(ask.option(name))
+        return parse_duration(invocation.option(name))
     except ValueError as error:
-        raise _wrong(ask, f"{name}: {error}.") from error
+        raise _wrong(invocation, f"{name}: {error}.") from error
 
 
-def user(ask: Ask, word: str) -> str:
+def user(invocation: Invocation, word: str) -> str:
     """Somebody who was mentioned, as an id. Raises GrammarError."""
     if word.lower() in ("me", "@me"):
-        return ask.actor.user_id
+        return invocation.actor.user_id
     found = _ID.fullmatch(word)
     if found is None:
-        raise _wrong(ask, f"“{word[:40]}” is nobody: mention the person with @.")
+        raise _wrong(invocation, f"“{word[:40]}” is nobody: mention the person with @.")
     return found[1]
 
 
-def _wrong(ask: Ask, sentence: str) -> GrammarError:
-    return GrammarError(sentence, verb(ask.command.verb).usage)
+def _wrong(invocation: Invocation, sentence: str) -> GrammarError:
+    return GrammarError(sentence, verb(invocation.command.verb).usage)
 
 
-def catch_up(ask: Ask) -> Message:
+def catch_up(invocation: Invocation) -> Message:
     """`catchup`."""
-    rt, channel = ask.ctx.rt, ask.place.channel
-    incidents.recognised_by(rt, ask.actor, channel, *ask.ctx.channel_facts(channel))
-    return story.catchup_view(catchup.catch_up(rt, ask.actor, channel), ask.invoked_as)
+    rt, channel = invocation.ctx.rt, invocation.place.channel
+    incidents.recognised_by(rt, invocation.actor, channel, *invocation.ctx.channel_facts(channel))
+    return story.catchup_view(catchup.catch_up(rt, invocation.actor, channel), invocation.invoked_as)
 
 
-def may(ask: Ask) -> Message:
+def may(invocation: Invocation) -> Message:
     """`can [@USER] VERB [ID|RUN]`."""
-    words = list(ask.command.words)
-    who = user(ask, words.pop(0)) if is_person(words[0]) or words[0].startswith(("@", "<@")) else ask.actor.user_id
+    words = list(invocation.command.words)
+    who = (
+        user(invocation, words.pop(0))
+        if is_person(words[0]) or words[0].startswith(("@", "<@"))
+        else invocation.actor.user_id
+    )
     if not words:
-        raise _wrong(ask, "Say what they would do, such as run.")
+        raise _wrong(invocation, "Say what they would do, such as run.")
     name = " ".join(words.pop(0).lower() for _ in range(2 if words[0].lower() == "admin" and len(words) > 1 else 1))
     if len(words) > 1:
-        raise _wrong(ask, f"“{words[1][:40]}” is one word too many.")
-    somebody = ask.actor if who == ask.actor.user_id else ask.ctx.directory.identify(who)
-    ruling = policy.can(ask.ctx.rt, somebody, ALIASES.get(name, name), words[0] if words else "")
-    return why.can_view(ruling, own=who == ask.actor.user_id)
+        raise _wrong(invocation, f"“{words[1][:40]}” is one word too many.")
+    somebody = invocation.actor if who == invocation.actor.user_id else invocation.ctx.directory.identify(who)
+    ruling = policy.can(invocation.ctx.rt, somebody, ALIASES.get(name, name), words[0] if words else "")
+    return why.can_view(ruling, own=who == invocation.actor.user_id)
 
 
-def logs(ask: Ask) -> Message:
+def logs(invocation: Invocation) -> Message:
     """`logs [RUN] [STEP]`: in the message where it is short, else as a file."""
-    rest = ask.command.run[1]
-    return show_logs(ask.ctx, ask.actor, ask.place, shown_run(ask), rest[0] if rest else None)
+    rest = invocation.command.run[1]
+    return show_logs(
+        invocation.ctx, invocation.actor, invocation.place, shown_run(invocation), rest[0] if rest else None
+    )
 
 
 def show_logs(ctx: AppContext, actor: Actor, place: Place, run: str, path: str | None) -> Message:
@@ -133,12 +139,12 @@ def show_logs(ctx: AppContext, actor: Actor, place: Place, run: str, path: str |
     return _shared(ctx, place, filename, f"The log of {name}", text.encode())
 
 
-def evidence_file(ask: Ask) -> Message:
+def evidence_file(invocation: Invocation) -> Message:
     """`evidence [RUN]`."""
-    found = evidence.bundle(ask.ctx.rt, ask.actor, shown_run(ask))
+    found = evidence.bundle(invocation.ctx.rt, invocation.actor, shown_run(invocation))
     run = str(found["run"]["id"])
     data = json.dumps(found, indent=1, ensure_ascii=False).encode("utf-8", "replace")
-    shared = _shared(ask.ctx, ask.place, f"evidence-{run}.json", f"The evidence of {run}", data)
+    shared = _shared(invocation.ctx, invocation.place, f"evidence-{run}.json", f"The evidence of {run}", data)
     digest = f"Its digest is {code(str(found['digest']))}."
     return said(f"{shared.text} {digest}")
 

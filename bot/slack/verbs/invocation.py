@@ -23,7 +23,7 @@ _MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Invocation:
     """One command, who gave it, and where."""
 
     ctx: AppContext
@@ -49,16 +49,20 @@ class Several(Exception):
         super().__init__("several runs can be meant")
 
 
-def the_run(ask: Ask, *statuses: ExecutionStatus) -> str:
+def the_run(invocation: Invocation, *statuses: ExecutionStatus) -> str:
     """The run that was named, else that of the thread, else the only one here that can be meant.
 
     Among open runs those in one of `statuses` are preferred; a status that means ended asks for runs of the last day.
     Raises Several, and Conflict where there is none.
     """
-    named = ask.command.run[0] or _of_thread(ask)
+    named = invocation.command.run[0] or _of_thread(invocation)
     if named is not None:
         return named
-    found = _ended_here(ask, statuses) if any(status.ended for status in statuses) else _open_here(ask, statuses)
+    found = (
+        _ended_here(invocation, statuses)
+        if any(status.ended for status in statuses)
+        else _open_here(invocation, statuses)
+    )
     if not found:
         what = "open" if not statuses or not statuses[0].ended else " or ".join(each.lower() for each in statuses)
         raise Conflict(
@@ -68,12 +72,12 @@ def the_run(ask: Ask, *statuses: ExecutionStatus) -> str:
     return _the_only(found)
 
 
-def shown_run(ask: Ask) -> str:
+def shown_run(invocation: Invocation) -> str:
     """The run to be looked at: as `the_run`, and the latest one where none is open."""
-    named = ask.command.run[0] or _of_thread(ask)
+    named = invocation.command.run[0] or _of_thread(invocation)
     if named is not None:
         return named
-    found = _open_here(ask, ()) or _recent(ask, limit=1)
+    found = _open_here(invocation, ()) or _recent(invocation, limit=1)
     if not found:
         raise Conflict("There was no run here yet. Name one by its id, such as R-7K2M9Q; `runs all` lists the latest.")
     return _the_only(found)
@@ -85,29 +89,29 @@ def _the_only(found: Sequence[ExecutionRecord]) -> str:
     return found[0].id
 
 
-def _of_thread(ask: Ask) -> str | None:
-    place = ask.place
-    return projection.run_shown_at(ask.ctx.rt, place.channel, place.thread_ts) if place.thread_ts else None
+def _of_thread(invocation: Invocation) -> str | None:
+    place = invocation.place
+    return projection.run_shown_at(invocation.ctx.rt, place.channel, place.thread_ts) if place.thread_ts else None
 
 
-def _open_here(ask: Ask, statuses: Sequence[ExecutionStatus]) -> list[ExecutionRecord]:
-    found = _recent(ask, statuses=OPEN, limit=_MOST)
+def _open_here(invocation: Invocation, statuses: Sequence[ExecutionStatus]) -> list[ExecutionRecord]:
+    found = _recent(invocation, statuses=OPEN, limit=_MOST)
     return [each for each in found if each.status in statuses] or found
 
 
-def _ended_here(ask: Ask, statuses: Sequence[ExecutionStatus]) -> list[ExecutionRecord]:
-    return _recent(ask, statuses=statuses, within_ms=LATELY_MS, limit=_MOST)
+def _ended_here(invocation: Invocation, statuses: Sequence[ExecutionStatus]) -> list[ExecutionRecord]:
+    return _recent(invocation, statuses=statuses, within_ms=LATELY_MS, limit=_MOST)
 
 
 def _recent(
-    ask: Ask, *, statuses: Sequence[ExecutionStatus] = (), within_ms: int | None = None, limit: int
+    invocation: Invocation, *, statuses: Sequence[ExecutionStatus] = (), within_ms: int | None = None, limit: int
 ) -> list[ExecutionRecord]:
     """The channel's runs; in a direct message, where no runs are shown, those of the person."""
-    direct = ask.place.channel.startswith("D") or not ask.place.channel
+    direct = invocation.place.channel.startswith("D") or not invocation.place.channel
     return executions.recent(
-        ask.ctx.rt,
-        channel=None if direct else ask.place.channel,
-        requester=ask.actor.user_id if direct else None,
+        invocation.ctx.rt,
+        channel=None if direct else invocation.place.channel,
+        requester=invocation.actor.user_id if direct else None,
         statuses=statuses,
         within_ms=within_ms,
         limit=limit,

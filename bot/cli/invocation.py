@@ -29,7 +29,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Invocation:
     """One command, and whom to ask."""
 
     api: Api
