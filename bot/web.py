@@ -162,13 +162,13 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     asked = (_refreshing(directory), directory.user_by_email) if directory is not None else ()
     rest = api.application(rt, *asked)
     connections = Connections(limits.within(file_descriptors.limit()))
-    rest.state.house.streams = Streams(connections.limits)
-    routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
+    rest.state.context.streams = Streams(connections.limits)
+    routes += Pages(rest.state.context, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
     guard = Middleware(Guard, connections=connections, refuse=_refused)
     around = [Middleware(CountingMiddleware, metrics=metrics), guard, Middleware(Strangers)]
     app = Starlette(routes=routes, middleware=around, exception_handlers={404: _nothing_there, Exception: _accident})
-    app.state.before_stop = rest.state.house.feed.close
+    app.state.before_stop = rest.state.context.feed.close
     app.state.connections = connections
     return app
 

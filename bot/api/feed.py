@@ -45,7 +45,7 @@ class _Topic:
         self.changed = asyncio.Event()
 
 
-class Watch:
+class AccessTimer:
     """When to ask again whether a follower may go on: with each sign of life, and before a batch of events that comes
     `ASK_EVERY_S` after the last time it was asked.
     """

@@ -220,7 +220,7 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
         if age is None or age > _GROUPS_OLD_MS:
             directory.refresh_groups()
     rest = api.application(rt, *((directory.identify, directory.user_by_email) if directory else ()))
-    rest.state.house.door = "cli"
+    rest.state.context.door = "cli"
     served = Starlette(routes=[Mount(PREFIX, rest)])
     config = uvicorn.Config(
         served, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1

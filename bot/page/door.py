@@ -13,8 +13,8 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from bot.api.caller import House
-from bot.api.feed import Watch
+from bot.api.caller import ApiContext
+from bot.api.feed import AccessTimer
 from bot.page.catalogue import catalogue
 from bot.page.links import COOKIE_S, Purpose, sign, verify
 from bot.page.picture import path_of
@@ -45,11 +45,11 @@ Identify = Callable[[str], Actor]
 
 
 class Pages:
-    """Answers for the pages. `identify` says who a person is now; `house` has the tokens, the threads and the feed."""
+    """Answers for the pages. `identify` says who a person is now; `context` has the tokens, the threads and the feed."""
 
-    def __init__(self, house: House, key: bytes, identify: Identify) -> None:
-        self._house = house
-        self._rt = house.rt
+    def __init__(self, context: ApiContext, key: bytes, identify: Identify) -> None:
+        self._context = context
+        self._rt = context.rt
         self._key = key
         self._identify = identify
 
@@ -91,7 +91,7 @@ class Pages:
         if admitted is None or admitted.execution_id != execution_id:
             return _trouble(403, "This link has expired, or something of it is missing.", _ASK_AGAIN)
         try:
-            await self._house.in_thread(self._seen, await self._identified(admitted.person), execution_id)
+            await self._context.in_reader_thread(self._seen, await self._identified(admitted.person), execution_id)
         except EngineError as error:
             return _refusal(error)
         answer = RedirectResponse(f"/executions/{execution_id}", status_code=303, headers=dict(HEADERS))
@@ -106,21 +106,21 @@ class Pages:
     async def _answered(self, request: Request, answer: Callable[[Actor], Response]) -> Response:
         try:
             actor = await self._who(request)
-            return await self._house.in_thread(answer, actor)
+            return await self._context.in_reader_thread(answer, actor)
         except EngineError as error:
             return _refusal(error)
 
     async def _who(self, request: Request) -> Actor:
         """Who asks, by their cookie, or as a program by a token. Raises `NotAuthenticated`."""
         if "authorization" in request.headers:
-            return replace((await self._house.caller(request)).actor, door="page")
+            return replace((await self._context.caller(request)).actor, door="page")
         admitted = verify(self._key, Purpose.COOKIE, request.cookies.get(COOKIE, ""), int(time.time()))
         if admitted is None:
             raise NotAuthenticated("This page wants to know who you are.")
         return await self._identified(admitted.person)
 
     async def _identified(self, person: str) -> Actor:
-        return replace(await self._house.in_thread(self._identify, person), door="page")
+        return replace(await self._context.in_reader_thread(self._identify, person), door="page")
 
     def _run(self, actor: Actor, execution_id: str) -> str:
         found = self._seen(actor, execution_id)
@@ -141,12 +141,12 @@ class Pages:
         found = self._seen(actor, execution_id)
         headers = {**HEADERS, "x-accel-buffering": "no"}
         refusal = _trouble(429, "You follow too many runs at once.", "Close other pages of runs, then load this again.")
-        return EventStream(self._ticks(request, found), headers, self._house.streams, actor.user_id, refusal)
+        return EventStream(self._ticks(request, found), headers, self._context.streams, actor.user_id, refusal)
 
     async def _ticks(self, request: Request, found: ExecutionRecord) -> AsyncIterator[str]:
         yield f"id: {found.event_seq}\ndata: {found.status}\n\n"
-        watch = Watch()
-        async for batch in self._house.feed.follow(found.id, found.event_seq):
+        watch = AccessTimer()
+        async for batch in self._context.feed.follow(found.id, found.event_seq):
             if watch.due(batch) and not await self._may_go_on(request, found.id):
                 return
             yield f"id: {batch[-1].seq}\ndata: {batch[-1].kind}\n\n" if batch else ": still here\n\n"
@@ -156,7 +156,7 @@ class Pages:
         """Whether the cookie or token still counts, and its person may still see the run."""
         try:
             actor = await self._who(request)
-            await self._house.in_thread(self._seen, actor, execution_id)
+            await self._context.in_reader_thread(self._seen, actor, execution_id)
         except EngineError:
             return False
         return True

@@ -164,8 +164,8 @@ def test_a_stopping_server_ends_its_streams(api: Api) -> None:
     run = api.house.start("ping", ALICE)
     listener = Listener(api, run)
     until(lambda: listener.seen)
-    house = api.app.routes[-1].app.state.house
-    house.feed.close()
+    context = api.app.routes[-1].app.state.context
+    context.feed.close()
     assert listener.ended()
 
 
@@ -196,8 +196,8 @@ def test_nothing_is_looked_for_while_nobody_listens(api: Api, monkeypatch: pytes
     run = api.house.start("ping", ALICE)
     api.house.run(run)
     assert Listener(api, run).ended()
-    house = api.app.routes[-1].app.state.house
-    until(lambda: house.feed._looking.done())
+    context = api.app.routes[-1].app.state.context
+    until(lambda: context.feed._looking.done())
     assert Listener(api, run).ended()
 
 

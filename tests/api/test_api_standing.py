@@ -92,7 +92,7 @@ NUMBERS = ["0", str(2**31), str(2**63), "9" * 5000, "%00"]
 
 def test_no_number_from_outside_is_an_accident(api: Api) -> None:
     """In an address, a filter or a header: it is taken, refused with 422, or there is nothing of that name."""
-    api.app.routes[-1].app.state.house.rates._size = 1e9
+    api.app.routes[-1].app.state.context.rates._size = 1e9
     run = api.house.start("ping", ALICE)
     document = api.client.get("/api/v1/openapi.json").json()
     found: dict[str, int] = {}

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from bot.api.models.base import Asked, Json, Named, Text, fields_of, moment
+from bot.api.models.base import Json, Named, RequestBody, Text, fields_of, moment
 from bot.api.models.executions import Execution, Explanation
 from engine.queries.audit_chain import Verified
 from engine.queries.catchup import Story as Told
@@ -98,7 +98,7 @@ class Incident(BaseModel):
         return Incident(**{**known, "fields": known.pop("fields_")})
 
 
-class NewIncident(Asked):
+class NewIncident(RequestBody):
     """An incident to open in a channel."""
 
     channel: Annotated[str, Field(pattern="^[CGD][A-Z0-9]{2,20}$", description="A Slack channel's id.")]
@@ -108,7 +108,7 @@ class NewIncident(Asked):
     facts: Annotated[Facts, Field(alias="fields", default_factory=dict)]
 
 
-class EditedIncident(Asked):
+class EditedIncident(RequestBody):
     """What is to be changed; what is left out stays, an empty field is dropped."""
 
     title: Short | None = None
