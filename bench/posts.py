@@ -18,7 +18,7 @@ from bot.slack.client import web_client
 from bot.slack.conversations import SlackConversations
 from bot.slack.directory import Directory
 from bot.slack.ids import Action
-from bot.slack.projector.progress import Projector
+from bot.slack.projector.projector import Projector
 from engine.config import settings
 from engine.queries import projection
 from engine.runs import executions

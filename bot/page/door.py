@@ -45,7 +45,7 @@ Identify = Callable[[str], Actor]
 
 
 class Pages:
-    """Answers for the pages. `identify` says who a person is now; `context` has the tokens, the threads and the feed."""
+    """Answers for the pages. `identify` says who a person is; `context` has the tokens, the threads and the feed."""
 
     def __init__(self, context: ApiContext, key: bytes, identify: Identify) -> None:
         self._context = context

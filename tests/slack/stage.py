@@ -19,7 +19,7 @@ from bot.slack.app_context import AppContext
 from bot.slack.client import web_client
 from bot.slack.conversations import SlackConversations
 from bot.slack.projector.pacing import Pace
-from bot.slack.projector.progress import Projector
+from bot.slack.projector.projector import Projector
 from bot.slack.transport.app import Door
 from bot.slack.transport.socket import SocketDoor
 from engine import boot

@@ -22,7 +22,7 @@ from bot.slack.ids import PickForm, encode
 from bot.slack.projector import pictures
 from bot.slack.projector.pacing import Pace
 from bot.slack.projector.poster import Mark, Poster
-from bot.slack.projector.progress import Projector
+from bot.slack.projector.projector import Projector
 from bot.slack.transport.http import Receiver
 from bot.slack.verbs import commands
 from bot.slack.views import thread as lines
@@ -114,8 +114,8 @@ def test_the_run_goes_on_whatever_slack_does(bot: Stage, kind: str) -> None:
 def test_a_slack_that_lets_nobody_in_is_asked_again_soon_and_then_less_often() -> None:
     """Two seconds at first, twice as long each time, a minute at most."""
     poster = Poster(WebClient(), Pace(lambda: 0.0))
-    assert [poster.locked_out() for _ in range(7)] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
-    assert poster.resting("chat.postMessage")
+    assert [poster.pause_locked_out() for _ in range(7)] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert poster.is_paused("chat.postMessage")
 
 
 def test_a_thread_goes_on_behind_what_cannot_be_told(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,12 +20,12 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
-from bot.slack.projector.announcements import Herald
-from bot.slack.projector.board import MESSAGE_GONE
-from bot.slack.projector.direct_calls import Callers
+from bot.slack.projector.announcer import Announcer
+from bot.slack.projector.direct_notifier import DirectNotifier
 from bot.slack.projector.pacing import Pace
 from bot.slack.projector.poster import LeaseLost, Mark, NotNow, Poster
 from bot.slack.projector.priorities import Part, Turn, in_order, turns_of
+from bot.slack.projector.question_posts import MESSAGE_GONE
 from bot.slack.projector.threads import CHANNEL_GONE, NO_ACCESS, Threads
 from bot.slack.views import card as cards
 from bot.slack.views.card import Called
@@ -62,16 +62,16 @@ class Projector:
 
     def __init__(self, rt: Runtime, client: WebClient, holder: str = "", pace: Pace | None = None) -> None:
         self._rt = rt
-        self._poster = Poster(client, pace, self._keep)
-        self._callers = Callers(rt, client, self._poster)
-        self._threads = Threads(rt, self._poster, self._callers)
-        self._herald = Herald(rt, client, self._poster)
+        self._poster = Poster(client, pace, self._keep_lease)
+        self._notifier = DirectNotifier(rt, client, self._poster)
+        self._threads = Threads(rt, self._poster, self._notifier)
+        self._announcer = Announcer(rt, client, self._poster)
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._pages = rt.settings.public_url is not None
-        self._later: dict[str, tuple[float, float]] = {}
-        self._gone: set[str] = set()
-        self._unheard: set[str] = set()
-        self._shut: set[str] = set()
+        self._back_offs: dict[str, tuple[float, float]] = {}
+        self._deleted: set[str] = set()
+        self._unreachable: set[str] = set()
+        self._blocked_this_round: set[str] = set()
         """Runs of which nothing more can be shown in this round."""
 
     def run(self, stop: threading.Event) -> None:
@@ -84,7 +84,7 @@ class Projector:
                     asked, mine = time.monotonic(), self.hold()
                 elif time.monotonic() - asked >= LEASE_EVERY_S:
                     asked = time.monotonic()
-                    self._keep()
+                    self._keep_lease()
                 busy = mine and self.round() > 0
             except LeaseLost:
                 log.warning("Another process shows runs in Slack now: this one was silent for too long")
@@ -102,7 +102,7 @@ class Projector:
             self._poster.take_over()
         return held
 
-    def _keep(self) -> None:
+    def _keep_lease(self) -> None:
         if not projection.keep_lease(self._rt, self._holder):
             raise LeaseLost
 
@@ -112,12 +112,12 @@ class Projector:
         Raises `LeaseLost`, writing nothing more, as soon as another process shows.
         """
         began = time.monotonic()
-        self._shut.clear()
+        self._blocked_this_round.clear()
         self._announce()
         due = [card for card in projection.outdated_cards(self._rt, CARDS) if self._is_due(card, began)]
         for turn in in_order([turn for card in due for turn in self._turns(card)]):
-            if turn.card.execution_id not in self._shut:
-                self._take(turn)
+            if turn.card.execution_id not in self._blocked_this_round:
+                self._do_turn(turn)
             if time.monotonic() - began > ROUND_S:
                 break
         return len(due)
@@ -125,12 +125,12 @@ class Projector:
     def _announce(self) -> None:
         """Tell what no run tells; trouble with that holds up no card."""
         try:
-            self._herald.tell()
+            self._announcer.announce()
         except LeaseLost:
             raise
         except SLACK_TROUBLE as trouble:
             log.warning("Slack cannot be reached: %s", type(trouble).__name__)
-            self._poster.rest("*", 2.0)
+            self._poster.pause("*", 2.0)
         except Exception:
             log.exception("What happened could not be told; trying again")
 
@@ -145,22 +145,22 @@ class Projector:
 
     def _is_due(self, card: CardRecord, now: float) -> bool:
         """Whether its back-off is over, also where somebody spoke up in a channel that could not be written to."""
-        if card.execution_id in self._unheard and not card.trouble:
-            self._unheard.discard(card.execution_id)
-            self._later.pop(card.execution_id, None)
-        return self._later.get(card.execution_id, (0.0, 0.0))[0] <= now
+        if card.execution_id in self._unreachable and not card.trouble:
+            self._unreachable.discard(card.execution_id)
+            self._back_offs.pop(card.execution_id, None)
+        return self._back_offs.get(card.execution_id, (0.0, 0.0))[0] <= now
 
-    def _take(self, turn: Turn) -> None:
+    def _do_turn(self, turn: Turn) -> None:
         card, view = turn.card, turn.view
         try:
-            closed = self._closed_to_us(card)
+            closed = self._why_closed(card)
             if closed:
-                self._not_heard(card, closed)
+                self._note_unreachable(card, closed)
             elif turn.part is Part.CARD:
-                self._keep_card(card, view)
-            elif (ts := self._standing_at(card)) is not None:
-                self._threads.keep_up(card, ts, view, pictures=turn.part is Part.PICTURE)
-                self._went_well(card)
+                self._update_card(card, view)
+            elif (ts := self._card_ts(card)) is not None:
+                self._threads.catch_up(card, ts, view, pictures=turn.part is Part.PICTURE)
+                self._clear_back_off(card)
         except LeaseLost:
             raise
         except NotNow:
@@ -169,12 +169,12 @@ class Projector:
             self._refused(card, trouble)
         except SLACK_TROUBLE as trouble:
             log.warning("Slack cannot be reached: %s", type(trouble).__name__)
-            self._poster.rest("*", 2.0)
+            self._poster.pause("*", 2.0)
         except Exception:
             log.exception("%s could not be shown", card.execution_id)
             self._back_off(card)
 
-    def _closed_to_us(self, card: CardRecord) -> str:
+    def _why_closed(self, card: CardRecord) -> str:
         """The word for why nothing may be shown in a card's channel, "" where it may. Raises NotNow as `post`."""
         try:
             return EXTERNAL if channels.outside(self._rt, card.channel, OUTSIDE_FRESH_S) else ""
@@ -182,7 +182,7 @@ class Projector:
             log.warning("%s is not shown in %s yet. %s", card.execution_id, card.channel, trouble)
             if not trouble.passing:
                 return UNKNOWN
-            self._shut.add(card.execution_id)
+            self._blocked_this_round.add(card.execution_id)
             self._back_off(card)
             raise NotNow from trouble
 
@@ -194,24 +194,26 @@ class Projector:
             card.channel, lambda level: draw_card(view, level, page=self._pages, called=silent), _mark(view, "card")
         )
         projection.set_channel_ts(self._rt, card.execution_id, ts)
-        projection.mark_shown(self._rt, card.execution_id, 0 if self._poster.stood else view.execution.event_seq)
-        self._gone.discard(card.execution_id)
+        projection.mark_shown(
+            self._rt, card.execution_id, 0 if self._poster.found_existing else view.execution.event_seq
+        )
+        self._deleted.discard(card.execution_id)
 
-    def _standing_at(self, card: CardRecord) -> str | None:
+    def _card_ts(self, card: CardRecord) -> str | None:
         """The ts of a card as it stands now, None where it was not posted yet or somebody deleted it."""
-        if card.execution_id in self._gone:
+        if card.execution_id in self._deleted:
             return None
         if card.ts is not None:
             return card.ts
         now = projection.card_of(self._rt, card.execution_id)
         return now.ts if now is not None else None
 
-    def _keep_card(self, card: CardRecord, view: ExecutionView) -> None:
+    def _update_card(self, card: CardRecord, view: ExecutionView) -> None:
         """Post a card, also anew where somebody deleted it, or update it if it lags.
 
         An update is skipped when the budget is used up: the thread goes on, the card catches up.
         """
-        if card.ts is None or card.execution_id in self._gone:
+        if card.ts is None or card.execution_id in self._deleted:
             self._post_card(card, view)
             return
         seq = view.execution.event_seq
@@ -227,7 +229,7 @@ class Projector:
         """Whom the open gates call. A card that is posted names nobody, for that rings: the thread does so, once."""
         open_now = [gate for gate in view.gates if gate.approval.status is ApprovalStatus.PENDING]
         if open_now:
-            self._callers.learn()
+            self._notifier.refresh_people()
         return {gate.approval.id: calling(self._rt, view, gate) for gate in open_now[: cards.GATES]}
 
     # Trouble
@@ -235,45 +237,45 @@ class Projector:
     def _refused(self, card: CardRecord, trouble: SlackApiError) -> None:
         code = error_code(trouble)
         if code in CHANNEL_GONE:
-            self._not_heard(card, code)
+            self._note_unreachable(card, code)
             return
         if code in NO_ACCESS:
             log.error(
-                "Slack does not let this bot write (%s); trying again in %.0f s.", code, self._poster.locked_out()
+                "Slack does not let this bot write (%s); trying again in %.0f s.", code, self._poster.pause_locked_out()
             )
             return
         if code in MESSAGE_GONE:
-            self._gone.add(card.execution_id)
+            self._deleted.add(card.execution_id)
             return
         wait = self._back_off(card)
         log.warning("%s could not be shown (%s); trying again in %.0f s.", card.execution_id, code, wait)
 
-    def _not_heard(self, card: CardRecord, code: str) -> None:
+    def _note_unreachable(self, card: CardRecord, code: str) -> None:
         """Note that its channel cannot be written to, leave it for a while, and tell whom it concerns directly."""
-        self._shut.add(card.execution_id)
+        self._blocked_this_round.add(card.execution_id)
         wait = self._back_off(card)
         log.warning("%s is not seen in %s (%s); trying again in %.0f s.", card.execution_id, card.channel, code, wait)
         view = executions.view(self._rt, card.execution_id)
         projection.note_unreachable(self._rt, view.execution, code)
-        self._unheard.add(card.execution_id)
+        self._unreachable.add(card.execution_id)
         try:
-            self._callers.unheard(view, card.channel, code)
+            self._notifier.report_unreachable(view, card.channel, code)
         except NotNow:
             return
         except SLACK_TROUBLE as trouble:
             log.warning("Nobody could be told of that: %s", type(trouble).__name__)
 
-    def _went_well(self, card: CardRecord) -> None:
+    def _clear_back_off(self, card: CardRecord) -> None:
         """Forget a back-off, unless it began in this very round."""
-        self._unheard.discard(card.execution_id)
-        if self._later.get(card.execution_id, (0.0, 0.0))[0] <= time.monotonic():
-            self._later.pop(card.execution_id, None)
+        self._unreachable.discard(card.execution_id)
+        if self._back_offs.get(card.execution_id, (0.0, 0.0))[0] <= time.monotonic():
+            self._back_offs.pop(card.execution_id, None)
 
     def _back_off(self, card: CardRecord) -> float:
         """Leave a card alone for a while, twice as long each time; says how long."""
-        _, last = self._later.get(card.execution_id, (0.0, 1.0))
+        _, last = self._back_offs.get(card.execution_id, (0.0, 1.0))
         wait = min(last * 2, 60.0)
-        self._later[card.execution_id] = (time.monotonic() + wait, wait)
+        self._back_offs[card.execution_id] = (time.monotonic() + wait, wait)
         return wait
 
     def _release(self) -> None:

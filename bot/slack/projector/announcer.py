@@ -29,7 +29,7 @@ MOST = 10
 _RUN = "notices"
 
 
-class Herald:
+class Announcer:
     """Tells each thing once it is known that Slack took it, so at least once. What Slack refuses is logged and left."""
 
     def __init__(self, rt: Runtime, client: WebClient, poster: Poster) -> None:
@@ -38,7 +38,7 @@ class Herald:
         self._poster = poster
         self._directory = Directory(rt, client)
 
-    def tell(self) -> None:
+    def announce(self) -> None:
         """Tell what there is to tell as far as budgets allow. Raises as `Poster.post` for an outage."""
         waiting = notices.pending(self._rt)
         try:

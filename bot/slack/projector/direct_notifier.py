@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 MOST = 10
 """People who are called for one question: with more of them, being called means nothing."""
 _PREFIX = "call"
-_UNHEARD = "unheard"
+_UNREACHABLE = "unheard"
 _MEMBERS = 1000
 _MEMBERS_FRESH_S = 30.0
 """How long it is taken as known who is in a channel: many gates may open there at once."""
@@ -42,7 +42,7 @@ _ASKING = "conversations"
 """What is asked of Slack around a call, as the pace knows it: Slack's pauses of it hold no other message up."""
 
 
-class Callers:
+class DirectNotifier:
     """Used by the projector's one thread. What Slack refuses is logged and left: people can answer anyway."""
 
     def __init__(self, rt: Runtime, client: WebClient, poster: Poster) -> None:
@@ -58,15 +58,15 @@ class Callers:
         if inside is not None:
             self._call(view, question, inside, lambda user: self._link(user, channel, ts))
 
-    def unheard(self, view: ExecutionView, channel: str, reason: str) -> None:
+    def report_unreachable(self, view: ExecutionView, channel: str, reason: str) -> None:
         """Tell whom it concerns of a run that its channel does not show: who answers for it, and every open gate's
         deciders, each once. Raises as `call`.
         """
         known = {post.key for post in projection.posts(self._rt, view.execution.id)}
         person = view.execution.owner or view.execution.requester
-        if is_person(person) and _UNHEARD not in known:
-            self._tell(view, person, _UNHEARD, unheard(view, channel, reason), keep=True)
-            projection.settle_post(self._rt, view.execution.id, _UNHEARD)
+        if is_person(person) and _UNREACHABLE not in known:
+            self._send(view, person, _UNREACHABLE, unheard(view, channel, reason), keep=True)
+            projection.settle_post(self._rt, view.execution.id, _UNREACHABLE)
         for gate in view.gates:
             if gate.approval.status is ApprovalStatus.PENDING:
                 question = questions.of_gate(self._rt, view, gate)
@@ -76,14 +76,14 @@ class Callers:
 
     def _call(self, view: ExecutionView, question: Question, inside: set[str], link: Callable[[str], str]) -> None:
         posts = projection.posts(self._rt, view.execution.id)
-        called = {user for post in posts if (user := _called(post, question.key))}
+        called = {user for post in posts if (user := _called_person(post, question.key))}
         if len(called) >= MOST:
             return
-        self.learn()
+        self.refresh_people()
         for user in question.who(MOST - len(called), inside | called):
-            self._tell(view, user, f"{_PREFIX}:{question.key}:{user}", question.direct(link(user)), keep=True)
+            self._send(view, user, f"{_PREFIX}:{question.key}:{user}", question.direct(link(user)), keep=True)
 
-    def learn(self) -> None:
+    def refresh_people(self) -> None:
         """Ask Slack about those whose standing is not known now: only whom it calls a member is called, or named."""
         self._directory.refresh_people(MOST)
 
@@ -94,15 +94,15 @@ class Callers:
         key_of_gate = f"gate:{gate.approval.id}"
         gate_post = next((post for post in posts if post.key == key_of_gate), None)
         for post in posts:
-            user = _called(post, key_of_gate)
+            user = _called_person(post, key_of_gate)
             if user and user not in voted:
                 link = self._link(user, gate_post.channel, gate_post.ts) if gate_post else ""
-                self._tell(view, user, f"{key}:{user}", reminded_directly(gate, left_ms, link), keep=False)
+                self._send(view, user, f"{key}:{user}", reminded_directly(gate, left_ms, link), keep=False)
 
     def settle(self, view: ExecutionView) -> None:
         """Replace calls whose question is answered by what came of it. Raises as `call`."""
         for post in projection.posts(self._rt, view.execution.id):
-            question = questions.of_key(self._rt, view, _about(post)) if not post.settled else None
+            question = questions.of_key(self._rt, view, _question_key(post)) if not post.settled else None
             if question is not None and question.over:
                 self._update(post, question.direct(""))
                 projection.settle_post(self._rt, view.execution.id, post.key)
@@ -112,7 +112,7 @@ class Callers:
         posts = projection.posts(self._rt, view.execution.id)
         asked = next((post for post in posts if post.key == question.key), None)
         for post in posts:
-            user = _called(post, question.key)
+            user = _called_person(post, question.key)
             if user and not post.settled:
                 link = self._link(user, asked.channel, asked.ts) if asked else ""
                 self._update(post, question.direct(link))
@@ -125,7 +125,7 @@ class Callers:
         except SlackApiError as trouble:
             log.info("A call could not be redrawn: %s", error_code(trouble))
 
-    def _tell(self, view: ExecutionView, user: str, key: str, drawn: Message, *, keep: bool) -> None:
+    def _send(self, view: ExecutionView, user: str, key: str, drawn: Message, *, keep: bool) -> None:
         try:
             self._must_not_rest()
             direct = str(self._client.conversations_open(users=user)["channel"]["id"])
@@ -170,23 +170,23 @@ class Callers:
             return ""
 
     def _must_not_rest(self) -> None:
-        if self._poster.resting(_ASKING):
+        if self._poster.is_paused(_ASKING):
             raise NotNow
 
     def _left(self, trouble: SlackApiError, what: str) -> None:
         wait = retry_after(trouble)
         if wait is not None:
-            self._poster.rest(_ASKING, wait)
+            self._poster.pause(_ASKING, wait)
             raise NotNow from trouble
         log.info("%s: %s", what, error_code(trouble))
 
 
-def _about(post: PostRecord) -> str:
+def _question_key(post: PostRecord) -> str:
     """The key of the question that this post calls to, "" where it calls to none."""
     kind, _, rest = post.key.partition(":")
     return rest.rpartition(":")[0] if kind == _PREFIX else ""
 
 
-def _called(post: PostRecord, key: str) -> str:
+def _called_person(post: PostRecord, key: str) -> str:
     """The person whom this post called to the question of this key, "" where it did not."""
-    return post.key.rpartition(":")[2] if _about(post) == key else ""
+    return post.key.rpartition(":")[2] if _question_key(post) == key else ""
