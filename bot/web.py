@@ -35,9 +35,9 @@ from bot.slack.app_context import AppContext
 from bot.slack.client import web_client
 from bot.slack.conversations import connected
 from bot.slack.directory import SLACK_TROUBLE, Directory
-from bot.slack.transport.app import Door
+from bot.slack.transport.app import SlackApp
 from bot.slack.transport.http import Receiver
-from bot.slack.transport.socket import SocketDoor
+from bot.slack.transport.socket import SocketTransport
 from bot.strangers import Strangers
 from engine import boot, health, trouble
 from engine.access import people
@@ -74,9 +74,9 @@ def run(settings: Settings, redactor: Redactor) -> int:
     for problem in boot.make_tools(settings, redactor).secrets.register_all():
         log.warning("%s", problem)
     stop = threading.Event()
-    door = Door(AppContext(rt, web_client(settings))) if settings.slack_mode != "none" else None
+    door = SlackApp(AppContext(rt, web_client(settings))) if settings.slack_mode != "none" else None
     threads = _start(_duties(rt, door), stop)
-    slack = SocketDoor(door, settings) if door and settings.slack_mode == "socket" else None
+    slack = SocketTransport(door, settings) if door and settings.slack_mode == "socket" else None
     if slack is not None:
         slack.start()
     try:
@@ -92,7 +92,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     return 0
 
 
-def _duties(rt: Runtime, door: Door | None) -> list[Callable[[threading.Event], None]]:
+def _duties(rt: Runtime, door: SlackApp | None) -> list[Callable[[threading.Event], None]]:
     """What this process does beside serving; each runs in a thread of its own until it is told to stop."""
     if door is None:
         return [FolderWatch(rt).run]
@@ -141,7 +141,7 @@ def bind(settings: Settings) -> socket.socket:
     return listening
 
 
-def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None) -> Starlette:
+def application(rt: Runtime, door: SlackApp | None, slack: SocketTransport | None = None) -> Starlette:
     """All routes. Everything that touches the database or Slack runs in threads, never on the event loop."""
     metrics = Metrics(rt)
     hooks = EventReceiver(rt, SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, Redactor()))
@@ -208,7 +208,7 @@ def _refused(scope: Scope, status: int, sentence: str) -> Response | None:
     return None
 
 
-def _identifying(rt: Runtime, door: Door | None) -> Callable[[str], Actor]:
+def _identifying(rt: Runtime, door: SlackApp | None) -> Callable[[str], Actor]:
     """Who somebody is now; without Slack, who they were when it was last heard."""
     return door.ctx.directory.identify if door is not None else partial(people.as_known, rt)
 
@@ -222,7 +222,7 @@ async def _livez(_request: Request) -> Response:
     return PlainTextResponse("alive")
 
 
-def _ready(rt: Runtime, slack: SocketDoor | None) -> Handler:
+def _ready(rt: Runtime, slack: SocketTransport | None) -> Handler:
     latest: list[tuple[float, list[health.Check]]] = []
 
     async def ready(_request: Request) -> Response:
@@ -238,7 +238,7 @@ def _ready(rt: Runtime, slack: SocketDoor | None) -> Handler:
     return ready
 
 
-def _connected(check: health.Check, slack: SocketDoor) -> health.Check:
+def _connected(check: health.Check, slack: SocketTransport) -> health.Check:
     """A Slack that is away keeps nobody from being ready; a first connection that is still being made does."""
     said = "connected" if slack.connected else "not connected" if slack.tried else "connecting"
     ok = check.ok and slack.connected

@@ -19,7 +19,7 @@ PATIENCE_S = 3.0
 MAX_READY_AGE_MS = 30_000
 MAX_UNSHOWN_AGE_MS = 30_000
 QUARANTINE_TOLD_MS = 86_400_000
-MOST_UNHEARD = 5
+MOST_UNREACHABLE = 5
 """Runs that are named where Slack cannot show them."""
 
 
@@ -91,12 +91,14 @@ def _database_checks(rt: Runtime) -> list[Check]:
             synced = runbooks.last_sync(rt.workspace_id)
             queue = _queue(executions.oldest_ready_age(at), *workers.load(at))
             unshown = cards.oldest_unshown(rt.workspace_id)
-            unheard = cards.unreachable(rt.workspace_id)
+            unreachable = cards.unreachable(rt.workspace_id)
             quarantined = audit.quarantined(rt.workspace_id, at - QUARANTINE_TOLD_MS)
         must_write()
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
         return [Check("database", False, trouble.describe(error) or f"does not answer: {type(error).__name__}")]
-    slack = [_slack(at - unshown if unshown is not None else 0, unheard)] if rt.settings.slack_mode != "none" else []
+    slack = (
+        [_slack(at - unshown if unshown is not None else 0, unreachable)] if rt.settings.slack_mode != "none" else []
+    )
     return [
         Check("database", True, "answers and takes writes"),
         Check("sync", synced is not None, "the runbooks were read" if synced else "the runbooks were not read yet"),
@@ -136,12 +138,14 @@ def _definitions(quarantined: list[str]) -> Check:
     return Check("definitions", not quarantined, detail, vital=False)
 
 
-def _slack(lag_ms: int, unheard: list[CardRecord]) -> Check:
+def _slack(lag_ms: int, unreachable: list[CardRecord]) -> Check:
     """How far Slack is behind: the age of the oldest event that no card or thread shows yet, and what cannot be."""
     late = lag_ms >= MAX_UNSHOWN_AGE_MS
     found = [f"lags: the oldest event that is not shown is {max(lag_ms, 0) // 1000} s old"] if late else []
-    if unheard:
-        runs = ", ".join(f"{each.execution_id} in {each.channel} ({each.trouble})" for each in unheard[:MOST_UNHEARD])
-        more = f" and {len(unheard) - MOST_UNHEARD} more" if len(unheard) > MOST_UNHEARD else ""
+    if unreachable:
+        runs = ", ".join(
+            f"{each.execution_id} in {each.channel} ({each.trouble})" for each in unreachable[:MOST_UNREACHABLE]
+        )
+        more = f" and {len(unreachable) - MOST_UNREACHABLE} more" if len(unreachable) > MOST_UNREACHABLE else ""
         found.append(f"cannot be shown: {runs}{more}; invite the bot there, or unarchive the channel")
     return Check("slack", not found, "; ".join(found) or "is up to date", vital=False)

@@ -81,8 +81,8 @@ def _whole_findings(data: Mapping[str, Json], blocks: Sequence[Block], scope: re
     yield from references.template_findings(data.get("outputs"), ("outputs",), replace(scope, upstream=main))
     concurrency = data.get("concurrency")
     if isinstance(concurrency, dict):
-        place = ("concurrency", "group")
-        yield from references.template_findings(concurrency.get("group"), place, replace(scope, started=False))
+        location = ("concurrency", "group")
+        yield from references.template_findings(concurrency.get("group"), location, replace(scope, started=False))
 
 
 def _steps_findings(
@@ -161,15 +161,15 @@ def _duration(key: str, holder: Mapping[str, Json], path: Path, most: int, least
     value = holder.get(key)
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         return
-    place = (*path, key)
+    location = (*path, key)
     try:
         length = parse_duration(value)
     except ValueError as error:
-        yield Finding(place, f"{subject(path_in_step(place))}: {error}")
+        yield Finding(location, f"{subject(path_in_step(location))}: {error}")
         return
     if not least <= length <= most:
         bounds = f"between {show_duration(least)} and {show_duration(most)}"
-        yield Finding(place, f"{subject(path_in_step(place))} must be {bounds}")
+        yield Finding(location, f"{subject(path_in_step(location))} must be {bounds}")
 
 
 def _retry_findings(holder: Mapping[str, Json], path: Path) -> Iterator[Finding]:
@@ -184,12 +184,12 @@ def _approval_findings(data: Mapping[str, Json], step: Mapping[str, Json], path:
         yield Finding((*path, "on_timeout"), "`on_timeout`: approve is not allowed where `risk` is high")
     elif step.get("on_timeout") == "approve" and path[0] != "steps":
         yield Finding((*path, "on_timeout"), f"`on_timeout`: approve is not allowed in `{path[0]}`")
-    with_, place = step["with"], (*path, "with", "approvers")
+    with_, location = step["with"], (*path, "with", "approvers")
     approvers = with_["approvers"]
     minima = approvers.get("minima", [])
-    yield from _minima_findings(minima, place)
+    yield from _minima_findings(minima, location)
     if not data.get("team"):
-        yield from _team_role_findings(approvers, place)
+        yield from _team_role_findings(approvers, location)
     users = {*approvers.get("users", []), *(each["user"] for each in minima if "user" in each)}
     least = with_.get("min_approvals", 1)
     only_users = set(approvers) <= {"users", "minima"} and all("user" in each for each in minima)
@@ -221,20 +221,20 @@ def _gate_findings(step: Mapping[str, Json], path: Path) -> Iterator[Finding]:
         yield Finding((*path, "with", "max_failures"), message, at_key=True)
 
 
-def _team_role_findings(approvers: Mapping[str, Json], place: Path) -> Iterator[Finding]:
+def _team_role_findings(approvers: Mapping[str, Json], location: Path) -> Iterator[Finding]:
     named: list[tuple[Path, str]] = [(("roles", i), role) for i, role in enumerate(approvers.get("roles", []))]
     named += [(("minima", i, "role"), each.get("role", "")) for i, each in enumerate(approvers.get("minima", []))]
     for where, role in named:
         if role.startswith("team_"):
             message = f"`{role}` has nobody in it here: the runbook belongs to no `team`"
-            yield Finding((*place, *where), message)
+            yield Finding((*location, *where), message)
 
 
-def _minima_findings(minima: Sequence[Mapping[str, Json]], place: Path) -> Iterator[Finding]:
+def _minima_findings(minima: Sequence[Mapping[str, Json]], location: Path) -> Iterator[Finding]:
     seen: set[tuple[str, Json]] = set()
     for index, each in enumerate(minima):
         word = next(word for word in ("role", "group", "user") if word in each)
-        here: Path = (*place, "minima", index)
+        here: Path = (*location, "minima", index)
         if (word, each[word]) in seen:
             yield Finding((*here, word), f"the {word} `{each[word]}` has a minimum already")
         seen.add((word, each[word]))

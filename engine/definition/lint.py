@@ -162,22 +162,22 @@ def _unsure_findings(placed: Placed, runbook: Runbook) -> Iterator[Finding]:
     step, cleanup = placed.step, placed.path[:1] in {("on_failure",), ("finally",)}
     earlier = (*runbook.steps, *(runbook.on_failure if placed.path[:1] == ("finally",) else ()))
     main = frozenset(each.id for each in earlier)
-    for place, value, is_condition in _readers(placed) if cleanup else ():
-        yield from _unguarded(place, value, is_condition, main, "need not have run")
+    for location, value, is_condition in _readers(placed) if cleanup else ():
+        yield from _unguarded(location, value, is_condition, main, "need not have run")
     if "while" in step.with_:
-        place, inner = (*placed.with_path, "while"), frozenset(each.id for each in step.blocks["steps"])
-        yield from _unguarded(place, step.with_["while"], True, inner, "has not run before the first round")
+        location, inner = (*placed.with_path, "while"), frozenset(each.id for each in step.blocks["steps"])
+        yield from _unguarded(location, step.with_["while"], True, inner, "has not run before the first round")
 
 
 def _incident_findings(placed: Placed) -> Iterator[Finding]:
     """Fields that people give an incident, which the next one may not have."""
-    for place, value, is_condition in _readers(placed):
+    for location, value, is_condition in _readers(placed):
         for text, syntax in _sources(value, is_condition):
             chains = frozenset() if "incident" not in text or _GUARDED.search(text) else references(text, syntax)
             names = {chain[1] for chain in chains if chain[0] == "incident" and len(chain) > 1} - set(FACTS["incident"])
             if names:
                 message = f"`incident.{min(names)}` is there only where people gave the incident that field: "
-                yield Finding(place, f"{message}give it a `default`, or take it by a parameter's `x-prefill`")
+                yield Finding(location, f"{message}give it a `default`, or take it by a parameter's `x-prefill`")
 
 
 def _channel_findings(placed: Placed) -> Iterator[Finding]:
@@ -201,12 +201,12 @@ def _readers(placed: Placed) -> Iterator[tuple[Path, Json, bool]]:
             yield (*placed.with_path, key), value, kind.treatment(key) is Treatment.CONDITION
 
 
-def _unguarded(place: Path, value: Json, is_condition: bool, steps: frozenset[str], why: str) -> Iterator[Finding]:
+def _unguarded(location: Path, value: Json, is_condition: bool, steps: frozenset[str], why: str) -> Iterator[Finding]:
     for text, syntax in _sources(value, is_condition):
         chains = frozenset() if _GUARDED.search(text) else references(text, syntax)
         names = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1} & steps
         if names:
-            yield Finding(place, f"`steps.{min(names)}` {why}: give what is read of it a `default`")
+            yield Finding(location, f"`steps.{min(names)}` {why}: give what is read of it a `default`")
 
 
 def _sources(value: Json, is_condition: bool) -> Iterator[tuple[str, Syntax]]:

@@ -70,17 +70,17 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
     """Everything wrong with what a step of sound shape says in its `with`, `if` and `outputs`."""
     kind = KINDS[step["type"]]
     for key, value in step.get("with", {}).items():
-        place, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys)
+        location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys)
         match kind.treatment(key):
             case Treatment.URL:
-                yield from _url_findings(value, place, inner)
+                yield from _url_findings(value, location, inner)
             case Treatment.TARGET:
-                yield from _target_findings(value, place, inner)
+                yield from _target_findings(value, location, inner)
             case Treatment.TEXT | Treatment.DATA:
-                yield from template_findings(value, place, inner)
-                yield from _items_findings(value, place) if key == "items" else ()
+                yield from template_findings(value, location, inner)
+                yield from _items_findings(value, location) if key == "items" else ()
             case Treatment.CONDITION:
-                yield from _condition_findings(value, place, _asked(key, scope))
+                yield from _condition_findings(value, location, _asked(key, scope))
     if "if" in step:
         yield from _condition_findings(step["if"], (*path, "if"), scope)
     mapped = replace(scope, response=kind.answers, own_outputs=True)
@@ -133,12 +133,12 @@ def _source_findings(source: str, path: Path, scope: Scope, *, bare: bool = Fals
 
 
 def _condition_findings(condition: Json, path: Path, scope: Scope) -> Iterator[Finding]:
-    for place, source, bare in sources(condition, path):
+    for location, source, bare in sources(condition, path):
         if bare:
-            found = list(_source_findings(source, place, scope, bare=True))
-            yield from found or (_truth_findings(source, place, scope) if place[-1] != "field" else ())
+            found = list(_source_findings(source, location, scope, bare=True))
+            yield from found or (_truth_findings(source, location, scope) if location[-1] != "field" else ())
         else:
-            yield from template_findings(source, place, scope)
+            yield from template_findings(source, location, scope)
     yield from _operator_findings(condition, path)
 
 

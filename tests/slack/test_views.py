@@ -110,8 +110,8 @@ def all_views(text: str) -> list[Message]:
         gate_post(open_gate),
         gate_post(shut),
         *asked_besides(text, name, open_gate),
-        reminder.told_directly(open_gate, whole, "", "/runbook"),
-        reminder.told_directly(shut, whole, "", "/runbook"),
+        reminder.direct_gate_message(open_gate, whole, "", "/runbook"),
+        reminder.direct_gate_message(shut, whole, "", "/runbook"),
         reminder.reminder(open_gate, 60_000),
         reminder.reminded_directly(open_gate, 60_000, ""),
         lists.runbooks_view([listed], "/runbook"),
@@ -146,7 +146,7 @@ def asked_besides(text: str, name: str, shown: GateView) -> list[Message]:
         *(asked_post.skip_post(asked, each, None) for each in (wanted, done, replace(done, skip=None), None)),
         *(asked_post.offer_post(offer, run, over=over) for over in (False, True)),
     ]
-    direct = [reminder.asked_directly(each, view((wanted, done)), "", f"/runbook agree {name}") for each in posts]
+    direct = [reminder.direct_gate_question(each, view((wanted, done)), "", f"/runbook agree {name}") for each in posts]
     kinds = ("skip_marked", "skip_agreed", "skip_dropped", "handover_offered", "handed_over", "gate_bypassed")
     facts = {"reason": text, "by": text, "was": text, "gates": [text]}
     lines = [thread.line(event(kind, name, text, **facts), view()) or "" for kind in kinds]

@@ -129,7 +129,7 @@ def _open_form(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
     actor = ctx.directory.identify(reply.place.user)
     version, runbook = executions.prepare(ctx.rt, actor, ref.slug, ref.number)
-    name = running.must_be_heard(ctx, actor, reply.place)
+    name = running.must_be_reachable(ctx, actor, reply.place)
     metadata = RunForm(version.slug, version.number, reply.place.channel, name)
     filled = running.prefilled(ctx, runbook, reply.place.channel)
     running.open_form(ctx, reply.place, runbook, metadata, filled, "", {})

@@ -108,7 +108,7 @@ def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) ->
         actor = ctx.directory.identify(user)
         actor = channels.still_there(ctx.rt, actor, ref.channel) if ref.channel else actor
         ctx.directory.refresh_groups()
-        name = running.must_be_heard(ctx, actor, place)
+        name = running.must_be_reachable(ctx, actor, place)
         about = replace(ref, channel=channel, channel_name=ref.channel_name or name)
         reply.privately(running.started(ctx, running.start(ctx, actor, about, values, reason), channel))
 

@@ -27,7 +27,7 @@ def choose(ctx: AppContext, about: str, reply: Reply) -> None:
         raise NotAllowed(
             "There is no runbook that you may run. `list` shows all there are, and to which team each belongs."
         )
-    name = running.must_be_heard(ctx, actor, place)
+    name = running.must_be_reachable(ctx, actor, place)
     ref = PickForm(place.channel, name, about)
     running.open_modal(ctx, place, form.pick_form(ref))
 

@@ -17,7 +17,7 @@ from bot.slack.directory import Directory
 from bot.slack.projector.poster import Mark, NotNow, Poster
 from bot.slack.questions import Question
 from bot.slack.views.parts import Message
-from bot.slack.views.reminder import reminded_directly, unheard
+from bot.slack.views.reminder import reminded_directly, unreachable_notice
 from bot.slack.views.text import is_person
 from engine.access import channels
 from engine.access.policy import Actor
@@ -65,7 +65,7 @@ class DirectNotifier:
         known = {post.key for post in projection.posts(self._rt, view.execution.id)}
         person = view.execution.owner or view.execution.requester
         if is_person(person) and _UNREACHABLE not in known:
-            self._send(view, person, _UNREACHABLE, unheard(view, channel, reason), keep=True)
+            self._send(view, person, _UNREACHABLE, unreachable_notice(view, channel, reason), keep=True)
             projection.settle_post(self._rt, view.execution.id, _UNREACHABLE)
         for gate in view.gates:
             if gate.approval.status is ApprovalStatus.PENDING:

@@ -35,7 +35,7 @@ _ANY = re.compile(r".*", re.DOTALL)
 _LEADING_MENTION = re.compile(r"^\s*(?:<@[A-Z0-9]+(?:\|[^>]*)?>[\s,:]*)+")
 
 
-class Door:
+class SlackApp:
     """The Slack door as a whole: give it a parsed payload, get Bolt's answer."""
 
     def __init__(self, ctx: AppContext) -> None:

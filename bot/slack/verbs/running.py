@@ -40,7 +40,7 @@ def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Messag
     Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
     """
     version, runbook = executions.prepare(ctx.rt, actor, *command.target)
-    name = must_be_heard(ctx, actor, place)
+    name = must_be_reachable(ctx, actor, place)
     given, reason = as_given(runbook, command.options)
     reuse_ms = _reuse(runbook, given)
     force = "force" in given and "force" not in runbook.parameters.get("properties", {})
@@ -80,7 +80,7 @@ def _reuse(runbook: Runbook, given: dict[str, str]) -> int:
         raise GrammarError(f"reuse_within: {error}.", verb("run").usage) from error
 
 
-def must_be_heard(ctx: AppContext, actor: Actor, place: Place) -> str:
+def must_be_reachable(ctx: AppContext, actor: Actor, place: Place) -> str:
     """The channel's name; opens its incident where that or the topic tells of one, for who may open it.
 
     Refuses to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on.
