@@ -13,7 +13,7 @@ from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, teams_seen
-from engine.catalog import authoring, catalog
+from engine.catalog import authoring, catalog, version_approval
 from engine.queries import visibility
 from engine.runs import executions
 from storage.records import Filter, RunbookRecord
@@ -106,7 +106,7 @@ def approve_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Appr
     """Let the newest version run, which has to be named. Never one's own edit."""
     found = seen(caller, runbook)
     number = what.version or found.current_number
-    return models.Version.of(catalog.approve(caller.rt, caller.actor, found.slug, number, what.digest))
+    return models.Version.of(version_approval.approve(caller.rt, caller.actor, found.slug, number, what.digest))
 
 
 @router.post("/{runbook}/deprecate", responses=STEERED, **needs(Action.DEPRECATE))
@@ -114,7 +114,7 @@ def deprecate_runbook(caller: AuthenticatedCaller, runbook: str, what: models.De
     """Withdraw one version, or every version: they no longer run, and their open runs stop at their next step."""
     found = seen(caller, runbook)
     successor = seen(caller, what.successor).slug if what.successor else ""
-    done = catalog.deprecate(caller.rt, caller.actor, found.slug, what.version, what.reason, successor)
+    done = version_approval.deprecate(caller.rt, caller.actor, found.slug, what.version, what.reason, successor)
     return models.Version.of(done)
 
 
@@ -122,7 +122,7 @@ def deprecate_runbook(caller: AuthenticatedCaller, runbook: str, what: models.De
 def roll_back_runbook(caller: AuthenticatedCaller, runbook: str, what: models.RollBack | None = None) -> models.Version:
     """Make the newest version, if it is deprecated, a DRAFT again, to be approved anew."""
     number = what.version if what else None
-    return models.Version.of(catalog.rollback(caller.rt, caller.actor, seen(caller, runbook).slug, number))
+    return models.Version.of(version_approval.rollback(caller.rt, caller.actor, seen(caller, runbook).slug, number))
 
 
 @router.get("/{runbook}/versions", responses=documented(404))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.access.policy import Action, Actor, Draft, acting, authorise
-from engine.catalog import catalog, notices
+from engine.catalog import catalog, notices, version_approval
 from engine.definition import codec
 from engine.definition.load import load
 from engine.definition.model import Runbook
@@ -86,7 +86,7 @@ def delete(rt: Runtime, actor: Actor, slug: str, was: str | None = None) -> None
         running = executions.open_of(shown.id, _SHOWN_RUNS)
         if running:
             raise Conflict(f"Runs of {shown.slug} are open: {', '.join(running)}. Let them end or cancel them first.")
-        catalog.withdraw(rt, actor, None, shown.id, "The runbook was deleted.")
+        version_approval.withdraw(rt, actor, None, shown.id, "The runbook was deleted.")
         runbooks.delete(shown.id)
         _audit(rt, actor, "runbook.delete", f"runbook:{shown.slug}", {"version": shown.current_number})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.access import access_file
 from engine.access.policy import Action, Actor, acting, authorise
-from engine.catalog import catalog, notices, source_control
+from engine.catalog import notices, source_control, version_approval
 from engine.catalog.source_control import Commit
 from engine.definition import codec, regular
 from engine.definition.load import MAX_BYTES, load
@@ -225,7 +225,7 @@ def _apply_file(
 
 def _remove(rt: Runtime, actor: Actor, runbook: RunbookRecord) -> SyncChange:
     if runbook.status is not VersionStatus.DEPRECATED:
-        catalog.withdraw(rt, actor, None, runbook.id, f"Its file {runbook.source_path} was removed.")
+        version_approval.withdraw(rt, actor, None, runbook.id, f"Its file {runbook.source_path} was removed.")
     runbooks.forget_source(runbook.id)
     return SyncChange(runbook.slug, "deprecated", runbook.current_number)
 

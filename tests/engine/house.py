@@ -18,7 +18,7 @@ from local_server import Behaviour, LocalServer, answer
 
 from engine.access import people
 from engine.access.policy import SYSTEM, Actor
-from engine.catalog import catalog, sync
+from engine.catalog import catalog, sync, version_approval
 from engine.config.secrets import SecretStore
 from engine.conversations import Conversation, Unasked
 from engine.egress import Egress, Policy, Resolver
@@ -241,7 +241,7 @@ class House:
             self.approve(slug)
 
     def approve(self, slug: str, who: Actor = ALICE) -> None:
-        catalog.approve(self.rt, who, slug, catalog.get(self.rt, slug).current_number)
+        version_approval.approve(self.rt, who, slug, catalog.get(self.rt, slug).current_number)
 
     def start(self, slug: str, who: Actor = CAROL, **parameters: Any) -> str:
         """Another run: each is about a case of its own, so that none is the same as one that is open."""

@@ -9,7 +9,7 @@ import pytest
 from house import ALICE, CAROL, HOUR, MINUTE, OSCAR, SECOND, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine.catalog import catalog
+from engine.catalog import version_approval
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
 from engine.orchestration import admission
 from engine.runs import approvals, controls, executions
@@ -342,7 +342,7 @@ def test_a_newer_draft_before_the_first_claim_stops_the_run(house: House, target
 def test_deprecating_before_the_first_claim_fails_the_run_and_sends_nothing(house: House, target: Target) -> None:
     """A withdrawn version that has not begun never does."""
     run = house.begin(http("a", target.url()))
-    catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
+    version_approval.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
     house.advance(run)
     assert house.status(run) == "FAILED"
     assert house.execution(run).error["code"] == "not_approved"
@@ -354,7 +354,7 @@ def test_deprecating_a_running_version_parks_it_at_its_next_claim(house: House, 
     """What runs finishes, what follows does not start, and the run can still be cancelled."""
     run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
     claim = house.claim(run)
-    catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
+    version_approval.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
     house.finish(claim, house.act(claim))
     house.advance(run)
     assert house.status(run) == "PAUSED"
@@ -406,7 +406,7 @@ def test_a_version_withdrawn_while_it_is_being_asked_for_is_not_accepted(
     validate = admission.validate
 
     def withdrawn_meanwhile(*arguments: object) -> object:
-        catalog.deprecate(house.rt, ALICE, "demo")
+        version_approval.deprecate(house.rt, ALICE, "demo")
         return validate(*arguments)
 
     monkeypatch.setattr(admission, "validate", withdrawn_meanwhile)

@@ -9,7 +9,7 @@ from house import ALICE, BOB, CAROL, DAVE, MINUTE, OSCAR, House, Target, at_once
 from local_server import answer
 
 from engine.access import policy as access
-from engine.catalog import catalog, notices
+from engine.catalog import catalog, notices, version_approval
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
 from engine.orchestration import incidents
 from engine.queries import can, catchup
@@ -239,7 +239,7 @@ def test_can_says_the_rule_for_anybody(house: House) -> None:
     assert not can.can(house.rt, BOB, "admin approve", "demo@1").verdict.allowed
     assert can.can(house.rt, OSCAR, "why").verdict.allowed
     house.publish(runbook("draft", http("a")))
-    catalog.deprecate(house.rt, ALICE, "draft")
+    version_approval.deprecate(house.rt, ALICE, "draft")
     assert "DEPRECATED" in can.can(house.rt, BOB, "run", "draft").but
     for verb, target, error in (("fly", "demo", Conflict), ("run", "", Conflict), ("run", "nothing", NotFound)):
         with pytest.raises(error):
@@ -250,13 +250,13 @@ def test_a_deprecated_runbook_names_its_successor(house: House) -> None:
     """Until it is approved again."""
     house.publish(runbook("better", http("a")))
     with pytest.raises(NotFound):
-        catalog.deprecate(house.rt, ALICE, "demo", successor="nothing")
+        version_approval.deprecate(house.rt, ALICE, "demo", successor="nothing")
     with pytest.raises(Conflict, match="its own place"):
-        catalog.deprecate(house.rt, ALICE, "demo", successor="demo")
-    catalog.deprecate(house.rt, ALICE, "demo", reason="slow", successor="better")
+        version_approval.deprecate(house.rt, ALICE, "demo", successor="demo")
+    version_approval.deprecate(house.rt, ALICE, "demo", reason="slow", successor="better")
     with pytest.raises(NotApproved, match="Use `run better` instead"):
         run(house, service="web")
-    catalog.rollback(house.rt, ALICE, "demo")
+    version_approval.rollback(house.rt, ALICE, "demo")
     house.approve("demo")
     assert catalog.get(house.rt, "demo").successor is None
 

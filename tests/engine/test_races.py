@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from house import ALICE, CAROL, DAVE, MINUTE, House, at_once, errors, gate, http, runbook
 
-from engine.catalog import catalog
+from engine.catalog import version_approval
 from engine.errors import Conflict, EngineError
 from engine.orchestration import run_phases
 from engine.runs import approvals, controls
@@ -237,7 +237,7 @@ def test_an_approval_of_a_version_happens_once(house: House) -> None:
         house.sync(demo=runbook("demo", http(f"a{number}")))
         version = number + 1
         results = at_once(
-            *(lambda who=who, n=version: catalog.approve(house.rt, who, "demo", n) for who in (ALICE, DAVE))
+            *(lambda who=who, n=version: version_approval.approve(house.rt, who, "demo", n) for who in (ALICE, DAVE))
         )
         assert [type(each) for each in errors(results)] == [Conflict]
 
@@ -247,7 +247,8 @@ def test_a_start_against_a_deprecation(house: House) -> None:
     for number in range(ROUNDS):
         house.publish(runbook(f"demo-{number}", http("a")))
         started, _ = at_once(
-            lambda n=number: house.start(f"demo-{n}"), lambda n=number: catalog.deprecate(house.rt, ALICE, f"demo-{n}")
+            lambda n=number: house.start(f"demo-{n}"),
+            lambda n=number: version_approval.deprecate(house.rt, ALICE, f"demo-{n}"),
         )
         if isinstance(started, str):
             assert house.try_claim(started) is None

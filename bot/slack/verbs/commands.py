@@ -17,7 +17,7 @@ from bot.slack.views import admin, form, lists
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code
 from engine.access.policy import Action, abilities, authorise
-from engine.catalog import catalog, sync
+from engine.catalog import catalog, sync, version_approval
 from engine.errors import NotApproved
 from engine.queries import audit_chain, projection
 from engine.queries import can as policy
@@ -138,10 +138,10 @@ def _admin_approve(invocation: Invocation) -> Message:
         return admin.drafts_view(catalog.drafts(invocation.ctx.rt, invocation.actor, _DRAFTS), invocation.invoked_as)
     slug, number = invocation.command.target
     if number is not None:
-        return admin.approved_view(catalog.approve(invocation.ctx.rt, invocation.actor, slug, number))
+        return admin.approved_view(version_approval.approve(invocation.ctx.rt, invocation.actor, slug, number))
     current = catalog.version(invocation.ctx.rt, slug)
     authorise(invocation.ctx.rt, invocation.actor, Action.APPROVE, current)
-    catalog.must_be_draft(current)
+    version_approval.must_be_draft(current)
     return _change(invocation, offer=True)
 
 
@@ -154,7 +154,7 @@ def _admin_deprecate(invocation: Invocation) -> Message | None:
     if not reason or (number is None and len(live) > 1 and not invocation.command.says_all):
         _ask_to_deprecate(invocation, catalog.version(rt, slug, number), reason, successor)
         return None
-    shown = catalog.deprecate(rt, invocation.actor, slug, number, reason, successor)
+    shown = version_approval.deprecate(rt, invocation.actor, slug, number, reason, successor)
     gone = [old for old in before if number in (None, old.number) and old.status is not VersionStatus.DEPRECATED]
     stopped = catalog.open_runs(rt, slug, [old.number for old in gone])
     back = shown.number == before[0].number
@@ -175,7 +175,7 @@ def _ask_to_deprecate(invocation: Invocation, version: VersionRecord, reason: st
 def _admin_rollback(invocation: Invocation) -> Message:
     slug, number = invocation.command.target
     return admin.rolled_back_view(
-        catalog.rollback(invocation.ctx.rt, invocation.actor, slug, number), invocation.invoked_as
+        version_approval.rollback(invocation.ctx.rt, invocation.actor, slug, number), invocation.invoked_as
     )
 
 

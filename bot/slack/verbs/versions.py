@@ -11,7 +11,7 @@ from bot.slack.views.parts import Message, said
 from bot.slack.views.text import escape
 from engine.access import policy as access
 from engine.access.policy import authorise
-from engine.catalog import catalog
+from engine.catalog import catalog, version_approval
 from engine.errors import Conflict
 from storage.records import VersionRecord
 from storage.states import VersionStatus
@@ -44,7 +44,7 @@ def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
     actor = ctx.directory.identify(reply.place.user)
     try:
-        told = admin.approved_view(catalog.approve(ctx.rt, actor, ref.slug, ref.number, ref.digest))
+        told = admin.approved_view(version_approval.approve(ctx.rt, actor, ref.slug, ref.number, ref.digest))
     except Conflict as conflict:
         told = said(escape(str(conflict)))
     if reply.place.in_modal and reply.place.view_id:
