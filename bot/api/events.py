@@ -51,11 +51,11 @@ async def follow_execution(
         request, 429, "too_many_requests", "Too many runs are followed at once: end other streams first.",
         {"Retry-After": str(RETRY_S)},
     )  # fmt: skip
-    told = _told(caller, found.id, seen)
+    told = _messages(caller, found.id, seen)
     return EventStream(told, _HEADERS, caller.context.streams, caller.actor.user_id, refusal)
 
 
-async def _told(caller: Caller, execution_id: str, seen: int) -> AsyncIterator[str]:
+async def _messages(caller: Caller, execution_id: str, seen: int) -> AsyncIterator[str]:
     watch = AccessTimer()
     async for batch in caller.context.feed.follow(execution_id, seen):
         if watch.due(batch) and not await caller.context.in_reader_thread(_may_go_on, caller, execution_id):

@@ -81,10 +81,10 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
     answer.headers["Location"] = f"{caller.context.base}/executions/{accepted.execution.id}"
     run = accepted.execution
     warnings = calling.foreseen(caller.rt, run) if accepted.how == "started" else []
-    return models.Started(how=accepted.how, execution=told(caller, run), warnings=warnings)
+    return models.Started(how=accepted.how, execution=answer_of(caller, run), warnings=warnings)
 
 
-def told(caller: Caller, run: ExecutionRecord) -> models.Execution:
+def answer_of(caller: Caller, run: ExecutionRecord) -> models.Execution:
     """A run as who asks may see it."""
     return models.Execution.of(channels.shown(caller.rt, caller.actor, run))
 
@@ -112,21 +112,21 @@ def seen(caller: Caller, execution: str) -> ExecutionRecord:
 def pause_execution(caller: AuthenticatedCaller, execution: str, why: models.Why) -> models.Execution:
     """Start nothing more until it is resumed; what runs now finishes."""
     run = seen(caller, execution)
-    return told(caller, controls.pause(caller.rt, caller.actor, run.id, why.reason))
+    return answer_of(caller, controls.pause(caller.rt, caller.actor, run.id, why.reason))
 
 
 @router.post("/{execution}/resume", responses=STEERED, **needs(Action.RESUME))
 def resume_execution(caller: AuthenticatedCaller, execution: str, why: models.Why) -> models.Execution:
     """Let a paused run go on."""
     run = seen(caller, execution)
-    return told(caller, controls.resume(caller.rt, caller.actor, run.id, why.reason))
+    return answer_of(caller, controls.resume(caller.rt, caller.actor, run.id, why.reason))
 
 
 @router.post("/{execution}/cancel", responses=STEERED, **needs(Action.CANCEL))
 def cancel_execution(caller: AuthenticatedCaller, execution: str, how: models.Cancel) -> models.Execution:
     """End a run: nothing more starts, calls under way are dropped, its cleanup follows."""
     run = seen(caller, execution)
-    return told(caller, controls.cancel(caller.rt, caller.actor, run.id, how.reason, force=how.force))
+    return answer_of(caller, controls.cancel(caller.rt, caller.actor, run.id, how.reason, force=how.force))
 
 
 @router.post("/{execution}/replay", status_code=202, responses={**STEERED, **documented(503)}, **needs(Action.REPLAY))
@@ -139,7 +139,7 @@ def replay_execution(
         caller.rt, caller.actor, run.id, start_from=how.from_step, latest=how.latest, reason=how.reason, key=caller.key
     )
     answer.headers["Location"] = f"{caller.context.base}/executions/{new.id}"
-    return told(caller, new)
+    return answer_of(caller, new)
 
 
 @router.post("/{execution}/handover", responses=STEERED, **needs(Action.HANDOVER))
@@ -147,14 +147,14 @@ def hand_over_execution(caller: AuthenticatedCaller, execution: str, how: models
     """Offer it to somebody else, who answers for it from when they take it over. To oneself it is taken at once."""
     run = seen(caller, execution)
     to = people.as_known(caller.rt, how.to)
-    return told(caller, handover.offer(caller.rt, caller.actor, run.id, to, how.reason))
+    return answer_of(caller, handover.offer(caller.rt, caller.actor, run.id, to, how.reason))
 
 
 @router.post("/{execution}/handover/accept", responses=STEERED, **needs(Action.HANDOVER))
 def accept_execution(caller: AuthenticatedCaller, execution: str) -> models.Execution:
     """Take over a run that is offered to you. Votes that you gave at its gates are void."""
     run = seen(caller, execution)
-    return told(caller, handover.accept(caller.rt, caller.actor, run.id))
+    return answer_of(caller, handover.accept(caller.rt, caller.actor, run.id))
 
 
 @router.get("/{execution}/why", responses=documented(404))

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from bot.api import models
 from bot.api.caller import AuthenticatedCaller
-from bot.api.executions import STEERED, seen, told
+from bot.api.executions import STEERED, answer_of, seen
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
@@ -37,14 +37,14 @@ def retry_step(caller: AuthenticatedCaller, execution: str, step: str, how: mode
     """Let a failed run go on from this failed step. With other parameters every gate is asked again first."""
     run = seen(caller, execution)
     done = controls.retry(caller.rt, caller.actor, run.id, step, how.parameters, how.reason, how.attempt)
-    return told(caller, done)
+    return answer_of(caller, done)
 
 
 @router.post("/{step}/skip", responses=STEERED, **needs(Action.SKIP))
 def skip_step(caller: AuthenticatedCaller, execution: str, step: str, why: models.LeaveOut) -> models.Execution:
     """Leave it out when its turn comes; what a gate has let on, once an approver agrees. The reason is required."""
     run = seen(caller, execution)
-    return told(caller, skipping.skip(caller.rt, caller.actor, run.id, step, why.reason, why.attempt))
+    return answer_of(caller, skipping.skip(caller.rt, caller.actor, run.id, step, why.reason, why.attempt))
 
 
 @router.post("/{step}/skip/agree", responses=STEERED, **needs(Action.VOTE))
@@ -52,14 +52,14 @@ def agree_to_skip(caller: AuthenticatedCaller, execution: str, step: str, word: 
     """Agree that it is skipped, as an approver of the gate that has let it on who chose nothing of the run."""
     run = seen(caller, execution)
     asked_at = models.ms(word.asked_at)
-    return told(caller, skipping.agree(caller.rt, caller.actor, run.id, step, asked_at))
+    return answer_of(caller, skipping.agree(caller.rt, caller.actor, run.id, step, asked_at))
 
 
 @router.post("/{step}/resolve", responses=STEERED, **needs(Action.RESOLVE))
 def resolve_step(caller: AuthenticatedCaller, execution: str, step: str, how: models.Resolve) -> models.Execution:
     """Settle a step whose outcome nobody saw. The note is required: it says what you know."""
     run = seen(caller, execution)
-    return told(caller, controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note, how.attempt))
+    return answer_of(caller, controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note, how.attempt))
 
 
 @router.post("/{step}/approve", responses=STEERED, **needs(Action.VOTE))

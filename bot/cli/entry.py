@@ -28,14 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _done(words)
     except DatabaseAway as error:
-        _say(*error.problems)
+        _print(*error.problems)
         return FAILED
     except BadSettings as error:
-        _say(*error.problems)
+        _print(*error.problems)
     except Usage as error:
-        _say(str(error))
+        _print(str(error))
     except GrammarError as error:
-        _say(f"{error}", f"usage: runbook {error.usage}")
+        _print(f"{error}", f"usage: runbook {error.usage}")
     except BrokenPipeError:  # whoever read this has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -94,11 +94,11 @@ def _asked(command: Command, options: Options) -> int:
     except connect.Refused as error:
         return people.refused(error, options)
     except connect.Unreachable as error:
-        _say(str(error))
+        _print(str(error))
         return FAILED
 
 
-def _say(*sentences: str) -> None:
+def _print(*sentences: str) -> None:
     from bot.cli import show
 
     print(show.said(*sentences), file=sys.stderr)

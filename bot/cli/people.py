@@ -75,13 +75,13 @@ def _followed(api: Api, found: Answer, options: Options) -> int:
             print(said, flush=True)
         run = follow(api, run, options.timeout_s, quiet=options.json)
     except KeyboardInterrupt:
-        _say(f"{run['id']} goes on without you.", _how_to_go_on(run))
+        _print(f"{run['id']} goes on without you.", _how_to_go_on(run))
         return INTERRUPTED
     if options.json:
         print(show.as_json(run))
     if show.ended(run):
         return DONE if run["status"] == "SUCCESS" else FAILED
-    _say(f"{run['id']} is still open: {show.run_words(run)}.", _how_to_go_on(run))
+    _print(f"{run['id']} is still open: {show.run_words(run)}.", _how_to_go_on(run))
     return STILL_OPEN
 
 
@@ -94,13 +94,13 @@ def refused(error: Refused, options: Options) -> int:
     if options.json:
         print(show.as_json(error.problem))
     elif error.fields:
-        _say(*(f"{name}: {why}" if name else why for name, why in error.fields.items()))
+        _print(*(f"{name}: {why}" if name else why for name, why in error.fields.items()))
     else:
-        _say(str(error))
+        _print(str(error))
     if error.status >= 500:
         return FAILED
     return USAGE if error.code in _USAGE_CODES else REFUSED
 
 
-def _say(*sentences: str) -> None:
+def _print(*sentences: str) -> None:
     print(show.said(*sentences), file=sys.stderr)

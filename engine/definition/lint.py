@@ -49,9 +49,7 @@ def findings(runbook: Runbook) -> Iterator[Finding]:
         yield from _incident_findings(placed)
         yield from _channel_findings(placed)
         if placed.step.kind in _FOR_PEOPLE and _others_queue(runbook.concurrency):
-            message = (
-                "while this waits, its execution holds the only place of its `concurrency` group, and others queue"
-            )
+            message = "while this waits, its run holds the only slot of its `concurrency` group, and others queue"
             yield Finding(placed.path, message)
 
 

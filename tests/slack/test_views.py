@@ -350,7 +350,7 @@ def test_a_failure_that_the_run_puts_up_with_looks_like_one() -> None:
     shown = replace(shown, runbook=runbook(steps=(Step("step-1", "http", (), {}, continue_on_error=True),)))
     task = task_of(card.card(shown))
     assert (task["status"], task["title"]) == ("pending", "⚠️ step-1")
-    assert "failed, which the run puts up with" in json.dumps(task)
+    assert "failed, which the run tolerates" in json.dumps(task)
     assert plan_of(card.card(shown))["title"] == "1 of 3 steps done, 1 failed"
 
 

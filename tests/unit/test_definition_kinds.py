@@ -197,7 +197,7 @@ def test_a_file_of_all_allowed_steps_is_checked_soon() -> None:
     [
         (
             "concurrency: {group: a}\n" + steps("{id: a, type: wait, with: {key: k, from: [ci]}}"),
-            ["6:5 step `a`: while this waits, its execution holds the only place of its `concurrency` group, and others queue"],
+            ["6:5 step `a`: while this waits, its run holds the only slot of its `concurrency` group, and others queue"],
         ),
         (
             steps("{id: a, type: wait, with: {key: k}}", "{id: b, type: wait, with: {key: k, from: [ci], shared: true}}"),

@@ -46,10 +46,10 @@ def ordered(steps: Iterable[StepRunRecord]) -> list[StepRunRecord]:
     """Phase by phase in the runbook's order, each inner step behind the branch or loop round that it is in."""
     steps = list(steps)
     known = {step.path: step for step in steps}
-    return sorted(steps, key=lambda step: (_ORDER.index(step.phase), _place(step, known)))
+    return sorted(steps, key=lambda step: (_ORDER.index(step.phase), _position(step, known)))
 
 
-def _place(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Place:
+def _position(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Place:
     """Positions from the outermost container inwards, with the round's number after each loop's."""
     if not step.scope or step.phase is Phase.UNDO:
         return (step.position,)
@@ -57,7 +57,7 @@ def _place(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Place:
         step.scope.removesuffix("]").rpartition("[") if step.scope.endswith("]") else (step.scope, "", "0")
     )
     container = known.get(path)
-    around = _place(container, known) if container is not None else ()
+    around = _position(container, known) if container is not None else ()
     return (*around, int(number), step.position)
 
 
@@ -218,7 +218,7 @@ def _output(view: ExecutionView, step: StepRunRecord) -> str:
     known = view.runbook.by_id.get(step.step_id)
     if "status" in step.outputs and not (known is not None and known.outputs):
         return as_json(step.outputs["status"], 20)
-    return _told(step.outputs, 120)
+    return _value_text(step.outputs, 120)
 
 
 def _approvers(step: StepRunRecord) -> list[str]:
@@ -239,7 +239,7 @@ def _rich_output(view: ExecutionView, step: StepRunRecord, limit: int) -> list[s
     return parts
 
 
-def _told(value: Json, limit: int) -> str:
+def _value_text(value: Json, limit: int) -> str:
     """A value without the brackets that only programs need."""
     pairs = value.items() if isinstance(value, dict) else ()
     return cut(", ".join(f"{key}: {as_json(part, 40)}" for key, part in pairs), limit) or as_json(value, limit)
