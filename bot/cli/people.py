@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import keeping, looking, show, steering
+from bot.cli import keeping, queries, show, steering
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation, Json
@@ -18,15 +18,15 @@ _BEGIN = ("run", "retry", "replay")
 """Verbs whose run is followed when nothing else is said."""
 
 VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
-    "list": looking.runbooks,
-    "show": looking.runbook,
-    "diff": looking.diff,
-    "runs": looking.runs,
-    "status": looking.status,
-    "why": looking.why,
-    "logs": looking.logs,
-    "evidence": looking.evidence,
-    "can": looking.can,
+    "list": queries.runbooks,
+    "show": queries.runbook,
+    "diff": queries.diff,
+    "runs": queries.runs,
+    "status": queries.status,
+    "why": queries.why,
+    "logs": queries.logs,
+    "evidence": queries.evidence,
+    "can": queries.can,
     "run": steering.run,
     "pause": steering.pause,
     "resume": steering.resume,

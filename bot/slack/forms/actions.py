@@ -23,7 +23,7 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, looking, running, versions
+from bot.slack.verbs import deciding, queries, running, versions
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.steering import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
@@ -143,7 +143,7 @@ def _why(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 
 def _logs(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     actor, run = ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id
-    reply.privately(looking.show_logs(ctx, actor, reply.place, run, None))
+    reply.privately(queries.show_logs(ctx, actor, reply.place, run, None))
 
 
 def _pick(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:

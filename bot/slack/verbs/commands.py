@@ -10,7 +10,7 @@ from bot.manual import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.verbs import incident, looking, running, steering, tokens, versions
+from bot.slack.verbs import incident, queries, running, steering, tokens, versions
 from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
@@ -196,13 +196,13 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "show": _show,
     "diff": _diff,
     "run": _run,
-    "status": looking.status,
-    "why": looking.because,
-    "runs": looking.runs,
-    "catchup": looking.catch_up,
-    "logs": looking.logs,
-    "evidence": looking.evidence_file,
-    "can": looking.may,
+    "status": queries.status,
+    "why": queries.because,
+    "runs": queries.runs,
+    "catchup": queries.catch_up,
+    "logs": queries.logs,
+    "evidence": queries.evidence_file,
+    "can": queries.may,
     "pause": steering.pause,
     "resume": steering.resume,
     "cancel": steering.cancel,

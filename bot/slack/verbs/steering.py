@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.grammar import GrammarError, verb
 from bot.slack.verbs.invocation import Invocation, the_run
-from bot.slack.verbs.looking import user
+from bot.slack.verbs.queries import user
 from bot.slack.verbs.running import as_given
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline, person
