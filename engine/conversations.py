@@ -14,7 +14,7 @@ class Conversation:
     """A channel, group or direct message as Slack shows it to this bot.
 
     `private` says that only its members may know of it, `external` that people of other workspaces are in it or are
-    invited (Slack Connect), `heard` that this bot is in it.
+    invited (Slack Connect), `bot_is_member` that this bot is in it.
     """
 
     id: str
@@ -22,7 +22,7 @@ class Conversation:
     topic: str = ""
     private: bool = True
     external: bool = False
-    heard: bool = True
+    bot_is_member: bool = True
 
 
 class Unasked(Exception):

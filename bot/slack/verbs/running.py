@@ -90,11 +90,11 @@ def must_be_reachable(ctx: AppContext, actor: Actor, place: Place) -> str:
     conversations = ctx.rt.conversations
     try:
         found = conversations.find(place.channel)
-        if found is None or not found.heard:
+        if found is None or not found.bot_is_member:
             found = conversations.find(place.channel, 0.0)
     except Unasked:
         return place.channel_name
-    if found is None or not found.heard:
+    if found is None or not found.bot_is_member:
         invite = f"Type /invite @{ctx.directory.my_name()} and try again."
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
     name, topic = found.name, found.topic
