@@ -89,7 +89,7 @@ def test_a_run_is_followed_to_its_end(api: Api) -> None:
     everything = [each.seq for each in api.house.events(run)]
     assert [each.seen for each in listeners] == [everything] * 3
     assert [each.messages[-1]["kind"] for each in listeners] == ["end"] * 3
-    assert [each["kind"] for each in listeners[0].messages[:-1]] == api.house.told(run)
+    assert [each["kind"] for each in listeners[0].messages[:-1]] == api.house.event_kinds(run)
 
 
 def test_a_broken_stream_goes_on_where_it_was(api: Api) -> None:

@@ -93,7 +93,7 @@ def test_a_run_that_times_out_does_not_go_on_with_another_runbook(house: House) 
     house.sweep(work=False)
     house.finish(claim, house.act(claim))
     assert (house.status(run), house.all_steps(run)) == ("FAILED", {"sub": "CANCELLED"})
-    assert "child_started" not in house.told(run)
+    assert "child_started" not in house.event_kinds(run)
     books.check(run)
 
 

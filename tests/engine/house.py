@@ -344,7 +344,7 @@ class House:
         with database.reading():
             return events.after(execution_id, 0, 10_000)
 
-    def told(self, execution_id: str) -> list[str]:
+    def event_kinds(self, execution_id: str) -> list[str]:
         return [each.kind for each in self.events(execution_id)]
 
     def check_books(self, execution_id: str) -> None:

@@ -146,7 +146,7 @@ def test_a_queued_run_that_is_cancelled_ends_at_once(house: House, target: Targe
     controls.cancel(house.rt, CAROL, second, "not needed")
     assert house.status(second) == "CANCELLED"
     house.check_books(second)
-    assert house.told(second)[-1] == "ended"
+    assert house.event_kinds(second)[-1] == "ended"
     controls.cancel(house.rt, CAROL, first, "not needed")
     assert house.run(first) == "CANCELLED"
     house.advance(third)

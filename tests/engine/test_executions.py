@@ -27,7 +27,7 @@ def test_a_linear_run_goes_through_its_steps_in_order(house: House, target: Targ
     house.advance(run)
     assert house.status(run) == "SUCCESS"
     assert target.paths() == ["/a", "/b", "/c"]
-    assert house.told(run) == ["started", *["step_started", "step_succeeded"] * 3, "ended"]
+    assert house.event_kinds(run) == ["started", *["step_started", "step_succeeded"] * 3, "ended"]
     house.check_books(run)
 
 
@@ -135,7 +135,7 @@ def test_a_run_whose_every_step_is_skipped_succeeds(house: House) -> None:
     house.publish(runbook("demo", http("a", if_="false"), http("b", if_="false")))
     run = house.start("demo")
     assert house.status(run) == "SUCCESS"
-    assert house.told(run)[-1] == "ended"
+    assert house.event_kinds(run)[-1] == "ended"
     house.check_books(run)
 
 

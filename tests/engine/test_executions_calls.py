@@ -33,7 +33,7 @@ def test_a_failed_idempotent_call_is_tried_again_with_the_same_key(house: House,
     assert first == 0
     assert 10 * SECOND <= second <= 15 * SECOND
     assert 20 * SECOND <= third - second <= 30 * SECOND
-    assert house.told(run).count("step_retrying") == 2
+    assert house.event_kinds(run).count("step_retrying") == 2
     house.check_books(run)
 
 

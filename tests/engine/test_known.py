@@ -167,7 +167,7 @@ def test_a_write_that_fails_undoes_the_transaction_at_the_latest_with_its_commit
     with pytest.raises(database.IntegrityError):
         act()
     assert house.all_steps(run) == {"a": "READY"}
-    assert house.told(run).count("started") == 1
+    assert house.event_kinds(run).count("started") == 1
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)

@@ -37,7 +37,7 @@ def test_an_idempotent_step_of_a_dead_worker_runs_again(house: House, target: Ta
     assert step.recoveries == 1
     assert [each.status for each in house.attempts(run, "a")] == ["LOST", "SUCCESS"]
     assert claim.idempotency_key in target.seen_keys()
-    assert "step_taken_over" in house.told(run)
+    assert "step_taken_over" in house.event_kinds(run)
     house.check_books(run)
 
 
@@ -94,7 +94,7 @@ def test_a_late_result_of_a_worker_that_was_given_up_is_dropped(house: House, ta
     assert before == ({"a": "SUCCESS", "b": "SUCCESS"} if method == "GET" else {"a": "UNKNOWN", "b": "BLOCKED"})
     house.finish(claim, Failed("http_status", "too late"), runner=zombie)
     assert house.all_steps(run) == before
-    assert house.told(run)[-1] == "late_result"
+    assert house.event_kinds(run)[-1] == "late_result"
     house.check_books(run)
 
 
