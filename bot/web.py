@@ -38,7 +38,7 @@ from bot.slack.directory import SLACK_TROUBLE, Directory
 from bot.slack.transport.app import SlackApp
 from bot.slack.transport.http import Receiver
 from bot.slack.transport.socket import SocketTransport
-from bot.strangers import Strangers
+from bot.unauthenticated_limit import UnauthenticatedLimit
 from engine import boot, health, trouble
 from engine.access import people
 from engine.access.policy import Actor
@@ -166,7 +166,7 @@ def application(rt: Runtime, door: SlackApp | None, slack: SocketTransport | Non
     routes += Pages(rest.state.context, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
     guard = Middleware(Guard, connections=connections, refuse=_refused)
-    around = [Middleware(CountingMiddleware, metrics=metrics), guard, Middleware(Strangers)]
+    around = [Middleware(CountingMiddleware, metrics=metrics), guard, Middleware(UnauthenticatedLimit)]
     app = Starlette(routes=routes, middleware=around, exception_handlers={404: _nothing_there, Exception: _accident})
     app.state.before_stop = rest.state.context.feed.close
     app.state.connections = connections

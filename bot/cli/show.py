@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import preview
+from bot.audit_words import action_words, more_words, why_of
 from bot.changes import change_words
 from bot.cli.names import Names
-from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
 from bot.spent import parts_words, run_parts, step_took
 from bot.telling import DECIDED, told, with_names
@@ -326,7 +326,7 @@ def _deed(deed: Mapping[str, Json]) -> str:
     how = f" with {changes}" if changes else ""
     why = f": {one_line(because)}" if (because := why_of(detail)) else ""
     who = "the bot" if deed["actor"] == "system" else names(deed["actor"])
-    return f"{when(deed['at'])}  {who} {deed_words(deed['action'], detail)} {what}{step}{to}{how}{why}"
+    return f"{when(deed['at'])}  {who} {action_words(deed['action'], detail)} {what}{step}{to}{how}{why}"
 
 
 def token_line(token: Mapping[str, Json]) -> str:

@@ -10,7 +10,7 @@ from asking import ALL, Api, refused
 from house import ALICE, MINUTE, House
 
 from bot.api import paging
-from bot.strangers import address
+from bot.unauthenticated_limit import address
 from engine.access import people, standing
 from engine.access.policy import SCOPE_OF, Action
 from storage.records import PersonRecord

@@ -123,6 +123,6 @@ def test_every_kind_of_event_that_the_engine_tells_has_words() -> None:
 
     engine = Path(__file__).parents[2] / "engine"
     source = "".join(path.read_text() for path in engine.rglob("*.py"))
-    kinds = set(re.findall(r"\.tell\(\s*\"([a-z_]+)\"", source))
+    kinds = set(re.findall(r"\.record_event\(\s*\"([a-z_]+)\"", source))
     assert len(kinds) > 20
     assert kinds - set(telling._SAID) == set()

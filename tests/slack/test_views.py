@@ -839,7 +839,9 @@ def test_the_end_is_summed_up() -> None:
 def test_everything_that_happens_is_told_somewhere() -> None:
     """Each kind of event has words for pages and terminals, and a line in the thread unless the card says enough."""
     root = Path(__file__).parents[2] / "engine"
-    kinds = {kind for path in root.rglob("*.py") for kind in re.findall(r"\.tell\(\s*\"(\w+)\"", path.read_text())}
+    kinds = {
+        kind for path in root.rglob("*.py") for kind in re.findall(r"\.record_event\(\s*\"(\w+)\"", path.read_text())
+    }
     assert {"started", "gate_reminder", "ended"} <= kinds
     assert kinds <= set(telling._SAID)
     own_messages = {"gate_opened", "gate_changed", "gate_reminder", "skip_requested", "message", "ended"}

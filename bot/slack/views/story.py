@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
-from bot.deeds import deed_words, more_words, why_of
+from bot.audit_words import action_words, more_words, why_of
 from bot.slack.ids import Action, ChannelRef
 from bot.slack.views.lists import run_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section, sections, within
@@ -145,5 +145,5 @@ def _deed(row: AuditRecord) -> str:
     to = f" to {person(str(detail['to']))}" if detail.get("to") not in (None, "", row.actor) else ""
     changed = changed_here(detail.get("changes") or ())
     how = f" with {changed}" if changed else ""
-    did = inline(deed_words(row.action, detail), 40)
+    did = inline(action_words(row.action, detail), 40)
     return f"• {when(row.at)} {who} {did} {what}{step}{to}{how}" + (f": {inline(why, 150)}" if why else "")

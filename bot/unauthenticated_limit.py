@@ -23,7 +23,7 @@ _FOR_ALL = (f"{PREFIX}/openapi.json", f"{PREFIX}/docs")
 _SENTENCE = f"Too many requests from this address that say not, or wrongly, who asks: at most {A_MINUTE} a minute."
 
 
-class Strangers:
+class UnauthenticatedLimit:
     """An application in which a 401 becomes a 429 for an address that has had too many of them."""
 
     def __init__(self, app: ASGIApp, rates: RateLimit | None = None) -> None:
@@ -34,7 +34,7 @@ class Strangers:
         if scope["type"] != "http" or scope["path"] in _FREE:
             await self._app(scope, receive, send)
             return
-        wait = self._rates.take(address(scope)) if _nobody_asks(scope) else 0
+        wait = self._rates.take(address(scope)) if _is_unauthenticated(scope) else 0
         if wait:
             await _refusal(scope, wait)(scope, receive, send)
             return
@@ -65,7 +65,7 @@ def address(scope: Scope) -> str:
     return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
-def _nobody_asks(scope: Scope) -> bool:
+def _is_unauthenticated(scope: Scope) -> bool:
     return scope["path"] in _FOR_ALL and not any(name == b"authorization" for name, _ in scope["headers"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.telling import DECIDED
 from storage.records import Json
 
-_DID = {
+_ACTIONS = {
     "execution.start": "started",
     "execution.pause": "paused",
     "execution.resume": "resumed",
@@ -28,14 +28,14 @@ _DID = {
 }
 
 
-def deed_words(action: str, detail: Json) -> str:
+def action_words(action: str, detail: Json) -> str:
     """What was done, as the words between who did it and the thing; a deed without words is told by its own name."""
     facts = detail if isinstance(detail, dict) else {}
     if action == "execution.offer" and not facts.get("to"):
         return "took back the offer of"
     if action == "approval.vote" and facts.get("decision") in DECIDED:
         return f"{DECIDED[facts['decision']]} a gate of"
-    return _DID.get(action, action)
+    return _ACTIONS.get(action, action)
 
 
 def why_of(detail: Json) -> str:
