@@ -15,6 +15,7 @@ from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
 from bot.spent import parts_words, run_parts, step_took
 from bot.telling import DECIDED, told, with_names
+from engine.definition.kinds import CONTAINERS, GATES
 from engine.text.visible_characters import visible_line
 
 Json = Any
@@ -144,7 +145,7 @@ def _took(step: Mapping[str, Json], now: float | None, run: str) -> str:
     if step.get("tried_ms") is None:
         return duration(whole)
     spent = [step["tried_ms"], step["waited_ms"], step["paused_ms"]]
-    now_at = 0 if step["status"] == "RUNNING" or step["kind"] in ("branch", "loop") else 2 if run == "PAUSED" else 1
+    now_at = 0 if step["status"] == "RUNNING" or step["kind"] in CONTAINERS else 2 if run == "PAUSED" else 1
     spent[now_at] += max(0, whole - sum(spent)) if under_way else 0
     return step_took(step["kind"], *spent)
 
@@ -152,7 +153,7 @@ def _took(step: Mapping[str, Json], now: float | None, run: str) -> str:
 def _step(step: Mapping[str, Json], width: int, now: float | None, names: Names, run: str = "") -> str:
     status = str(step["status"])
     words = _STEP.get(status, status.lower())
-    if step["kind"] == "approval" and status == "WAITING":
+    if step["kind"] in GATES and status == "WAITING":
         words = "waiting for approval"
     took = _took(step, now, run)
     tries = f"try {step['attempts']}" if step["attempts"] > 1 else ""

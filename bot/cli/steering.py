@@ -11,6 +11,7 @@ from bot.cli.names import Names
 from bot.cli.options import Usage
 from bot.grammar import CHOICES
 from engine.definition import parameters
+from engine.definition.kinds import CONTAINERS, GATES
 
 _STARTED = {"started": "Started", "open": "It is running already:", "reused": "It was done lately:"}
 
@@ -185,7 +186,7 @@ def _the_step(ask: Ask, found: str, what: str, fits: Callable[[Json], bool]) -> 
 
 
 def _asks(step: Json) -> bool:
-    return bool(step["kind"] == "approval" and step["status"] == "WAITING")
+    return bool(step["kind"] in GATES and step["status"] == "WAITING")
 
 
 def _asked(step: Json) -> bool:
@@ -199,4 +200,4 @@ def _unknown(step: Json) -> bool:
 
 
 def _failed(step: Json) -> bool:
-    return bool(step["status"] == "FAILED" and step["phase"] == "main" and step["kind"] not in ("branch", "loop"))
+    return bool(step["status"] == "FAILED" and step["phase"] == "main" and step["kind"] not in CONTAINERS)

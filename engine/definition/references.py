@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from engine.definition.kinds import KINDS, Treatment, target_as_url
+from engine.definition.kinds import KINDS, Treatment
+from engine.definition.rendering import target_as_url
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
 from engine.definition.tree import Block, Container
 from engine.expressions import ExpressionError, asked, certain, check, has_template, references
@@ -102,7 +103,7 @@ def _asked(key: str, scope: Scope) -> Scope:
     if key == "until":
         return replace(scope, response=True)
     if key == "while":
-        itself = Container(scope.itself, "loop", each=False)
+        itself = Container(scope.itself, repeats=True, each=False)
         inner = {step for step, home in scope.homes.items() if home.within and home.within[-1].id == scope.itself}
         return replace(scope, upstream=scope.upstream | inner, within=(*scope.within, itself))
     return scope
@@ -254,7 +255,7 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
 
 
 def _loop_faults(name: str, scope: Scope) -> Iterator[str]:
-    around = [container for container in scope.within if container.kind == "loop"]
+    around = [container for container in scope.within if container.repeats]
     if not around:
         yield f"`{name}` is not there outside a loop"
     elif name == "item" and not around[-1].each:
@@ -310,7 +311,7 @@ def _out_of_sight(step_id: str, scope: Scope) -> str:
 
 def _seen_as(step_id: str, hidden: Sequence[Container]) -> str:
     outside = f"steps.{hidden[0].id}.outputs"
-    if hidden[0].kind == "loop":
+    if hidden[0].repeats:
         return f"`{outside}.results`"
     return f"`{outside}.steps.{step_id if len(hidden) == 1 else hidden[1].id}`"
 

@@ -15,10 +15,10 @@ SECTIONS = ("steps", "on_failure", "finally")
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A branch or loop around steps. `each` says that it is a loop over items."""
+    """A branch or loop around steps. `repeats` says that it is a loop, `each` that it is one over items."""
 
     id: str
-    kind: str
+    repeats: bool
     each: bool
 
 
@@ -68,7 +68,7 @@ def _blocks(path: Path, items: Sequence[Json], within: tuple[Container, ...]) ->
         kind = KINDS.get(str(step.get("type")))
         if kind is None or not isinstance(with_, dict):
             continue
-        container = Container(str(step.get("id", "")), step["type"], "items" in with_)
+        container = Container(str(step.get("id", "")), kind.repeats, "items" in with_)
         for name in kind.blocks:
             if isinstance(with_.get(name), list):
                 yield from _blocks((*path, index, "with", name), with_[name], (*within, container))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from engine.catalog import catalog
+from engine.definition.kinds import Awaits, kind_of
 from engine.definition.model import Step
 from engine.errors import NotApproved
 from engine.orchestration import (
@@ -15,7 +16,6 @@ from engine.orchestration import (
     gates,
     message_channels,
     run_phases,
-    run_rules,
 )
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
@@ -26,28 +26,28 @@ from storage.states import StepStatus, VersionStatus
 
 log = logging.getLogger(__name__)
 
-QUIET = frozenset({"message", "delay", "wait", "approval"})
-"""Kinds whose whole effect is rows of this database."""
-
-CALLS_NOTHING = frozenset({*QUIET, *run_rules.CONTAINERS, "runbook"})
-"""Kinds that need no place among the calls. A `runbook` step makes an execution, which has a commit of its own."""
-
 
 def calls_out(step: Step) -> bool:
     """Whether doing this step reaches outside of the database and needs a place among the calls."""
-    return step.kind not in CALLS_NOTHING or message_channels.asks_slack(step)
+    return kind_of(step).calls_out or message_channels.asks_slack(step)
+
+
+def is_quiet(step: Step) -> bool:
+    """Whether a step is done in the commit that lets it on: its whole effect is rows of this database."""
+    return kind_of(step).is_quiet and not message_channels.asks_slack(step)
 
 
 def is_no_attempt(transition: Transition, step: StepRunRecord) -> bool:
     """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
-    if step.kind in run_rules.CONTAINERS:
+    kind = kind_of(step)
+    if kind.is_container:
         transition.begin()
         containers.begin(transition, step)
         return True
-    if step.kind == "delay" and step.outputs is not None:
+    if kind.awaits is Awaits.TIME and step.outputs is not None:
         flow.succeed(transition, step, step.outputs)
         return True
-    if step.kind == "runbook" and step.child:
+    if kind.starts_run and step.child:
         children.look(transition, step)
         return True
     return False
@@ -65,7 +65,8 @@ def bypasses(transition: Transition, step: StepRunRecord) -> bool:
 def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim | None:
     """Claim a step for this worker, with what its attempt may read; None where something else moved it first."""
     definition = transition.runbook.by_id[step.step_id]
-    whole_step = definition.kind == "poll" and step.deadline_at is None
+    kind = kind_of(definition)
+    whole_step = kind.whole_timeout and step.deadline_at is None
     deadline = transition.at + (definition.timeout_ms or 0) if whole_step else step.deadline_at
     taken = changed(
         step, status=StepStatus.RUNNING, fence=step.fence + 1, attempts=step.attempts + 1, worker_id=worker_id,
@@ -83,9 +84,9 @@ def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim |
     execution = transition.execution
     chains = context.chains_in(definition.with_)
     behind = approval.Behind()
-    if definition.kind == "poll":
-        chains |= context.chains_in_condition(definition.with_["until"])
-    if definition.kind == "approval":
+    for key in kind.conditions:
+        chains |= context.chains_in_condition(definition.with_[key])
+    if kind.is_gate:
         behind = gate_content.behind(execution, runbook, definition, step.scope)
         chains |= approval.chains_of(definition, behind)
     chains |= context.chains_in(dict(definition.outputs))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
@@ -29,10 +30,8 @@ def begin(transition: Transition, step: StepRunRecord) -> None:
         stop(transition, step, "by_hand", flow.BY_HAND)
         return
     try:
-        if definition.kind == "branch":
-            _begin_branch(transition, step, definition)
-        else:
-            _begin_rounds(transition, step, definition)
+        begin_now = _begin_rounds if kind_of(definition).repeats else _begin_branch
+        begin_now(transition, step, definition)
     except ExpressionError as error:
         stop(transition, step, "template", str(error))
 
@@ -84,7 +83,7 @@ def goes_elsewhere(transition: Transition, step: StepRunRecord, stale: tuple[str
     definition = transition.runbook.by_id[step.step_id]
     if gates.goes_by(definition, *stale):
         return True
-    if definition.kind == "branch":
+    if not kind_of(definition).repeats:
         return bool(_taken(transition, step, definition) != step.items["taken"])
     if "items" in definition.with_:
         return bool(_items(transition, step, definition) != step.items)

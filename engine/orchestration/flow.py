@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.catalog import catalog
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Undecodable
 from engine.expressions import ExpressionError, holds, render
@@ -206,7 +207,7 @@ def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
         return []
     definition = transition.runbook.by_id[step.step_id]
     if not wanted and goes_by_hand(transition, definition):
-        if step.kind != "approval":
+        if not kind_of(step).is_gate:
             fail(transition, step, "by_hand", BY_HAND)
             return []
         wanted = True  # a gate is asked unless the run itself went past it

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.definition import gates
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.expressions import ExpressionError, holds
 from engine.orchestration import run_rules
@@ -202,10 +203,9 @@ class _Inside:
 
     def _look(self, container: Step, path: str) -> None:
         row = self._rows.get(path)
-        scopes = (
-            [path] if container.kind == "branch" else [f"{path}[{each}]" for each in range(row.rounds if row else 0)]
-        )
-        more = container.kind == "loop" and not (row and isinstance(row.items, list) and row.rounds == len(row.items))
+        repeats = kind_of(container).repeats
+        scopes = [f"{path}[{each}]" for each in range(row.rounds if row else 0)] if repeats else [path]
+        more = repeats and not (row and isinstance(row.items, list) and row.rounds == len(row.items))
         for step in (each for block in container.blocks.values() for each in block):
             if more:
                 self._open.update(each.id for each in gates.with_inner(step))

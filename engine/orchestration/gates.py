@@ -13,6 +13,7 @@ from engine.access import choosers
 from engine.catalog import catalog
 from engine.definition import gates as rules
 from engine.definition.gates import holders
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.orchestration import run_rules
 from engine.runtime import Runtime
@@ -55,9 +56,7 @@ def holds_gate(rt: Runtime, execution_id: str | None, step: Step, depth: int = 0
     A `runbook` step that has started none holds what the last approved version of its runbook does, and every draft
     after it: a draft may add a gate, and takes none away. One of which nothing is approved is taken to hold one.
     """
-    return any(
-        holder.kind == "approval" or _other_holds(rt, execution_id, holder, depth + 1) for holder in holders(step)
-    )
+    return any(kind_of(holder).is_gate or _other_holds(rt, execution_id, holder, depth + 1) for holder in holders(step))
 
 
 def run_holds_gate(rt: Runtime, run: ExecutionRecord, depth: int = 0) -> bool:
@@ -83,7 +82,7 @@ def has_conditional_gate(rt: Runtime, run: ExecutionRecord) -> bool:
     """Whether some gate of a run is asked under a condition only, or stands in a branch, a loop or another runbook."""
     main = catalog.definition_of(run.version_id).steps
     return any(
-        holds_gate(rt, run.id, step) and (step.kind != "approval" or step.condition is not None) for step in main
+        holds_gate(rt, run.id, step) and (not kind_of(step).is_gate or step.condition is not None) for step in main
     )
 
 
@@ -143,13 +142,13 @@ class _Passage:
             yield from [path] if self._has_held_gate(step) else []
         elif row is None or not self._is_current(row):
             yield from [path] if self._holds_gate(step, row) else []
-        elif step.kind == "approval":
+        elif kind_of(step).is_gate:
             yield from [] if self._approved(row) else [path]
-        elif step.kind == "branch":
-            yield from self._inside(step.blocks.get(row.items["taken"], ()), row.path)
-        elif step.kind == "loop":
+        elif kind_of(step).repeats:
             for number in range(row.rounds):
                 yield from self._inside(step.blocks["steps"], f"{row.path}[{number}]")
+        elif step.blocks:
+            yield from self._inside(step.blocks.get(row.items["taken"], ()), row.path)
         elif not self._child_succeeded(step, row):
             yield path
 
@@ -173,7 +172,7 @@ class _Passage:
         """Whether there is a gate in a step, or in what it has started, whatever its runbooks' newest versions hold."""
         run = self._execution.id
         started = [child for holder in holders(step) for child in executions.started_by(run, holder.id)]
-        gate = any(holder.kind == "approval" for holder in holders(step))
+        gate = any(kind_of(holder).is_gate for holder in holders(step))
         return gate or any(run_holds_gate(self._rt, child) for child in started)
 
     def _is_current(self, row: StepRunRecord) -> bool:

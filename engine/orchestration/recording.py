@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from engine.definition.kinds import kind_of
 from engine.definition.model import Retry, Step
 from engine.orchestration import children, event_waits, flow, gate_content, run_rules
 from engine.orchestration.transition import Transition
@@ -178,9 +179,7 @@ def _end_attempt(
 def _retry_of(transition: Transition, step: StepRunRecord) -> Retry:
     definition: Step = transition.runbook.by_id[step.step_id]
     default = Retry(max_attempts=transition.rt.settings.default_max_attempts)
-    return definition.retry or (
-        default if definition.kind in ("http", "poll", "grpc") else replace(default, max_attempts=1)
-    )
+    return definition.retry or (default if kind_of(definition).calls_out else replace(default, max_attempts=1))
 
 
 def _later(transition: Transition, step: StepRunRecord, outcome: Later) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.access.policy import Actor
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict
 from engine.expressions import ExpressionError
@@ -82,7 +83,7 @@ def forget_under_way(transition: Transition) -> None:
     """
     fresh = {"due_at": None, "failures": 0, "recoveries": 0, "error": None, "child": None}
     for row in steps.of_phase(transition.execution.id, Phase.MAIN):
-        if row.status is StepStatus.BLOCKED and row.kind not in run_rules.CONTAINERS:
+        if row.status is StepStatus.BLOCKED and not kind_of(row).is_container:
             steps.edit(row, **fresh, outputs=row.outputs if row.reopened else None)
 
 
@@ -110,7 +111,7 @@ def _is_passed(transition: Transition, row: StepRunRecord) -> bool:
     step = transition.runbook.by_id.get(row.step_id)
     if step is None or not gates.holds_gate(transition.rt, row.execution_id, step):
         return False
-    asked = row.kind not in run_rules.CONTAINERS
+    asked = not kind_of(row).is_container
     if asked and row.status is StepStatus.SUCCESS:
         _must_not_go_by_old_outputs(transition, row, step)
         return True
@@ -140,13 +141,13 @@ def would_go(transition: Transition, row: StepRunRecord, stale: tuple[str, ...] 
             by_that = bool(stale) and gates.goes_by(transition.runbook.by_id[row.step_id], *stale)
             went_past = row.note == run_rules.CONDITION_NOT_MET
             return (by_that or flow.condition_holds(transition, row)) if went_past else None
-        return containers.goes_elsewhere(transition, row, stale) if row.kind in run_rules.CONTAINERS else None
+        return containers.goes_elsewhere(transition, row, stale) if kind_of(row).is_container else None
     except ExpressionError as error:
         raise Conflict(f"With these parameters it cannot be told which way {row.path} goes: {error}") from error
 
 
 def _must_go_on_as_it_began(transition: Transition, row: StepRunRecord) -> None:
-    is_in_it = row.kind in run_rules.CONTAINERS and row.status in steps.UNFINISHED
+    is_in_it = kind_of(row).is_container and row.status in steps.UNFINISHED
     if is_in_it and would_go(transition, row, stale=()):
         raise Conflict(
             f"{row.execution_id} is in {row.path}, which would go another way with these parameters: start a new run."
@@ -168,7 +169,7 @@ def _ask(transition: Transition) -> None:
 
 
 def _failed_itself(step: StepRunRecord) -> bool:
-    begun = step.kind in run_rules.CONTAINERS and step.started_at is not None
+    begun = kind_of(step).is_container and step.started_at is not None
     return not begun or step.error["code"] in _OF_ITS_OWN
 
 
@@ -193,7 +194,7 @@ def _revive(transition: Transition, step: StepRunRecord, again: set[str]) -> Non
     rows = steps.of_phase(transition.execution.id, Phase.MAIN)
     open_again = set[str]()
     for row in rows:
-        begun = row.kind in run_rules.CONTAINERS and row.started_at is not None
+        begun = kind_of(row).is_container and row.started_at is not None
         unfinished = row.status in (StepStatus.WAITING, StepStatus.READY)
         if begun and (unfinished or row.path in again | _holders(step)):
             steps.reopen_container(row, transition.limit_of(row))
@@ -215,9 +216,9 @@ def _is_over(child_id: str) -> bool:
 def _go_on(transition: Transition) -> None:
     """Have containers whose time was up between their steps or rounds seen to: nothing in them would do so."""
     for row in steps.of_phase(transition.execution.id, Phase.MAIN):
-        if row.kind not in run_rules.CONTAINERS or row.status is not StepStatus.WAITING:
+        if not kind_of(row).is_container or row.status is not StepStatus.WAITING:
             continue
-        if row.kind == "loop" and flow.may_start_in(transition, row.scope, Phase.MAIN):
+        if kind_of(row).repeats and flow.may_start_in(transition, row.scope, Phase.MAIN):
             transition.move(row, StepStatus.READY, due_at=transition.at)
-        elif row.kind == "branch":
+        elif not kind_of(row).repeats:
             containers.look(transition, row.path, Phase.MAIN)

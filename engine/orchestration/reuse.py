@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from engine.catalog import catalog
 from engine.definition.gates import holders
+from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.errors import Conflict
 from engine.orchestration import by_hand, flow, gates, reopening, run_phases, run_rules
@@ -95,7 +96,7 @@ def _ask(transition: Transition, step: Step, row: StepRunRecord, past: dict[str,
         gone = {"ended_at": transition.at, "due_at": None, "note": run_rules.CONDITION_NOT_MET}
         transition.move(row, StepStatus.SKIPPED, revision=transition.execution.revision, **gone)
         return
-    if row.kind not in run_rules.CONTAINERS:
+    if not kind_of(row).is_container:
         steps.edit(row, reopened=True, outputs=old.outputs, items=_asks(old))
         return
     done = {"ended_at": transition.at, "due_at": None, "note": _note(old), "outputs": old.outputs}
@@ -122,7 +123,7 @@ def _copy(transition: Transition, old: StepRunRecord) -> StepRunRecord:
         due_at=None, ended_seq=0, reopened=False, wait_key=None, note=_note(old), ended_at=transition.at,
         revision=execution.revision if holds else old.revision,
     )  # fmt: skip
-    if not holds or old.kind in run_rules.CONTAINERS or old.status is not StepStatus.SUCCESS:
+    if not holds or kind_of(old).is_container or old.status is not StepStatus.SUCCESS:
         return copy
     again = {"status": StepStatus.BLOCKED, "ended_at": None, "reopened": True, "note": ""}
     return changed(copy, child=None, items=_asks(old), **again)
@@ -130,7 +131,7 @@ def _copy(transition: Transition, old: StepRunRecord) -> StepRunRecord:
 
 def _asks(old: StepRunRecord) -> dict[str, str] | None:
     """For a `runbook` step the run whose gates are to be asked again in its child."""
-    return {"asks": old.child} if old.kind == "runbook" and old.child else None
+    return {"asks": old.child} if kind_of(old).starts_run and old.child else None
 
 
 def _note(old: StepRunRecord) -> str:
@@ -149,7 +150,7 @@ def _look_again(transition: Transition, stale: tuple[str, ...]) -> None:
         if row.reopened or not done or not gates.holds_gate(transition.rt, row.execution_id, step):
             continue
         elsewhere = bool(reopening.would_go(transition, row, stale))
-        reopening.must_stay(elsewhere and row.kind != "approval", row)
+        reopening.must_stay(elsewhere and not kind_of(row).is_gate, row)
         if elsewhere:
             transition.move(row, StepStatus.BLOCKED, reopened=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.definition.kinds import CONTAINERS
 from engine.definition.model import Retry, Runbook
 from storage.records import ExecutionRecord, Json, changed
 from storage.states import ExecutionStatus, Phase, StepStatus
@@ -11,9 +12,6 @@ from storage.states import ExecutionStatus, Phase, StepStatus
 LIVE = frozenset({StepStatus.READY, StepStatus.RUNNING})
 PARKED = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})
 UNFINISHED = LIVE | PARKED | {StepStatus.BLOCKED}
-
-CONTAINERS = ("branch", "loop")
-"""Kinds that only hold other steps."""
 
 CLEANUP_MS = 3_600_000
 """How long undo, on_failure and finally may take together before the run ends without them."""

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from engine.catalog import catalog
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook
 from engine.orchestration import run_rules
 from engine.runtime import Runtime
@@ -74,7 +75,7 @@ class Transition:
         if not steps.move(step, to, **fields):
             return False
         if step.phase is self.execution.phase:
-            self.count(step.status, to, container=step.kind in run_rules.CONTAINERS)
+            self.count(step.status, to, container=kind_of(step).is_container)
         return True
 
     def count(self, old: StepStatus, new: StepStatus, count: int = 1, *, container: bool = False) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.access import roles
 from engine.catalog import catalog
+from engine.definition.kinds import kind_of
 from engine.definition.model import KINDS_OF_APPROVERS, Step
 from engine.runs import approvals
 from engine.runs.executions import ExecutionView, GateView
@@ -65,7 +66,7 @@ def foreseen(rt: Runtime, execution: ExecutionRecord) -> list[str]:
 
     Asked by the rule for open gates, before they open. Gates of runs that it may start itself are not looked at.
     """
-    gates = [step for step in catalog.definition_of(execution.version_id).by_id.values() if step.kind == "approval"]
+    gates = [step for step in catalog.definition_of(execution.version_id).by_id.values() if kind_of(step).is_gate]
     found = []
     with database.reading(), people.asked_once():
         for step in gates[:_FORESEEN]:

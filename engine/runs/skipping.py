@@ -15,6 +15,7 @@ from engine.access.policy import Action, Actor, Deed, Gate, Verdict, admit, as_o
 from engine.access.roles import approver_ids, candidates
 from engine.access.standing import standing_of
 from engine.catalog import catalog
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
 from engine.orchestration import children, containers, flow, gate_content, gates, reopening, run_rules
@@ -254,7 +255,7 @@ def _refusal(
         return f"{step.path} of {run.id} is {step.status}: only a step that has not ended can be skipped."
     if run.status.ended or step.phase is not run.phase:
         return f"{step.path} of {run.id} does not run any more: what it was a part of is over."
-    if step.kind in run_rules.CONTAINERS and step.started_at is not None:
+    if kind_of(step).is_container and step.started_at is not None:
         return f"{step.path} of {run.id} has begun: skip the steps in it."
     return ""
 
@@ -267,7 +268,7 @@ def _reopen(transition: Transition, actor: Actor, step: StepRunRecord, wish: Jso
     must_be_approved(transition.execution)
     reopening.reopen(transition, actor, step)
     (now,) = steps.at_paths(step.execution_id, [step.path])
-    if now.kind in run_rules.CONTAINERS and now.status is StepStatus.WAITING:
+    if kind_of(now).is_container and now.status is StepStatus.WAITING:
         containers.skip_rest(transition, now.path)
         flow.skip(transition, now, run_rules.skip_note(wish), wish["by"])
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from engine.catalog import catalog
+from engine.definition.kinds import CALLS_NOTHING
 from engine.errors import Undecodable
 from engine.failpoints import commit, failpoint
 from engine.orchestration import claiming, flow, message_channels, run_phases
@@ -318,7 +319,7 @@ class Runner:
             claim = claiming.take(transition, step, self.worker_id)
             if claim is None:
                 return None, False
-            if step.kind not in claiming.QUIET or message_channels.asks_slack(claim.step):
+            if not claiming.is_quiet(claim.step):
                 self._held.add(claim.step_run)
                 taken.steps.append(claim.step_run)
                 return claim, False
@@ -333,7 +334,7 @@ class Runner:
         execution_id, at = transition.execution.id, transition.at
         if calling:
             return deque(steps.ready(execution_id, at, AT_ONCE, count))
-        found = steps.ready(execution_id, at, AT_ONCE, count, claiming.CALLS_NOTHING)
+        found = steps.ready(execution_id, at, AT_ONCE, count, CALLS_NOTHING)
         return deque(step for step in found if not claiming.calls_out(transition.runbook.by_id[step.step_id]))
 
     def _may_call(self, transition: Transition, step: StepRunRecord, taken: _Taken) -> bool:

@@ -21,8 +21,8 @@ from engine.access.policy import SYSTEM, Actor
 from engine.catalog import catalog, sync
 from engine.config.secrets import SecretStore
 from engine.conversations import Conversation, Unasked
+from engine.definition.kinds import kind_of
 from engine.egress import Egress, Policy, Resolver
-from engine.orchestration import run_rules
 from engine.runs import executions
 from engine.runtime import Runtime
 from engine.steps.outcome import Outcome, Succeeded
@@ -355,7 +355,7 @@ class House:
         execution = self.execution(execution_id)
         here = [each for each in self.step_runs(execution_id) if each.phase is execution.phase]
         found = Counter(each.status for each in here)
-        held = sum(each.status is StepStatus.WAITING and each.kind in run_rules.CONTAINERS for each in here)
+        held = sum(each.status is StepStatus.WAITING and kind_of(each).is_container for each in here)
         counted = (execution.live, execution.running, execution.parked, execution.unfinished)
         live, parked = found["READY"] + found["RUNNING"], found["WAITING"] + found["UNKNOWN"] - held
         assert counted == (live, found["RUNNING"], parked, live + parked + held + found["BLOCKED"])

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.definition import codec, graph, lint
-from engine.definition.kinds import KINDS, render_with
+from engine.definition.kinds import KINDS
 from engine.definition.load import examine, load
 from engine.definition.model import Concurrency, Runbook, Step
+from engine.definition.rendering import render_with
 from engine.expressions import render
 
 ROOT = Path(__file__).parents[2]

@@ -12,6 +12,7 @@ from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
 from bot.slack.views.parts import Person, by_name, noted, rich, sections
 from bot.slack.views.text import as_json, code, cut, inline, is_person, one_line, person, plain
 from bot.slack.views.words import PHASES, TOLERATED, error_field, never_started, skip_wish, step_words, task_status
+from engine.definition.kinds import kind_of
 from engine.orchestration import run_rules
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
@@ -191,7 +192,7 @@ def progress(view: ExecutionView) -> str:
 
 def _rounds(view: ExecutionView, step: StepRunRecord) -> str:
     """How many rounds of a loop are done, where those are not shown one by one."""
-    if step.kind != "loop":
+    if not kind_of(step).repeats:
         return ""
     prefix = f"{step.path}["
     inside = [each for each in view.steps if each.scope.startswith(prefix)]
@@ -213,7 +214,7 @@ def _output(view: ExecutionView, step: StepRunRecord) -> str:
     """The telling part of what a step gave back: what the runbook names as its outputs, else how it was answered."""
     if step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict) or not step.outputs:
         return ""
-    if step.kind == "approval":
+    if kind_of(step).is_gate:
         return ""
     known = view.runbook.by_id.get(step.step_id)
     if "status" in step.outputs and not (known is not None and known.outputs):
@@ -223,7 +224,7 @@ def _output(view: ExecutionView, step: StepRunRecord) -> str:
 
 def _approvers(step: StepRunRecord) -> list[str]:
     """Who approved, where this step is a gate that people approved."""
-    if step.kind != "approval" or step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict):
+    if not kind_of(step).is_gate or step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict):
         return []
     return [str(user) for user in step.outputs.get("approved_by", [])]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import channel, code, duration, escape, inline, person
-from bot.slack.views.words import CONTAINERS, changed_here, spent_words, step_took
+from bot.slack.views.words import changed_here, spent_words, step_took
+from engine.definition.kinds import kind_of
 from engine.orchestration import changes
 from storage.records import EventRecord, ExecutionRecord
 from storage.states import Decision, ExecutionStatus, Phase
@@ -129,7 +130,7 @@ def _longest(view: ExecutionView) -> str:
     took = [
         (step.ended_at - step.started_at, step.path, step)
         for step in view.steps
-        if step.started_at is not None and step.ended_at is not None and step.kind not in CONTAINERS
+        if step.started_at is not None and step.ended_at is not None and not kind_of(step).is_container
     ]
     slow = [each for each in sorted(took, key=lambda each: each[:2], reverse=True)[:3] if each[0] >= _WORTH_TELLING_MS]
     if len(took) < 2 or not slow:
