@@ -14,7 +14,7 @@ from bot.cli.names import Names
 from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
 from bot.spent import parts_words, run_parts, step_took
-from bot.telling import DECIDED, told, with_names
+from bot.telling import DECIDED, told
 from engine.definition.kinds import CONTAINERS, GATES
 from engine.text.visible_characters import visible_line
 
@@ -340,7 +340,7 @@ def token_line(token: Mapping[str, Json]) -> str:
 def event_line(event: Mapping[str, Json]) -> str:
     """One event behind its time."""
     names = Names(event)
-    sentence = told(event["kind"], event["step"], names(event["actor"]), with_names(event["data"], names))
+    sentence = told(event["kind"], event["step"], event["actor"], event["data"], names)
     return f"{when(event['at'], seconds=True)}  {one_line(sentence)}"
 
 

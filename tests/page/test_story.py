@@ -93,12 +93,12 @@ def test_a_poll_that_has_to_ask_again_has_not_failed() -> None:
 
 def test_events_are_told_in_words() -> None:
     """With who did it and why; one without words of its own is told by its name."""
-    assert told("paused", None, "Carol", {"reason": "let me look"}) == "Carol paused the run: let me look"
+    assert told("paused", None, "Carol", {"reason": "let me look"}) == "Carol paused this run: let me look"
     assert told("vote", "gate", "Alice", {"decision": "APPROVE", "approvals": 1, "needed": 2, "comment": ""}) == (
         "Alice approved gate (1 of 2)"
     )
     assert told("step_retrying", "a", "", {"attempt": 1, "delay_ms": 2_000, "message": "503"}) == (
-        "a failed at try 1; next one in 2 s: 503"
+        "a failed once; next try in 2 s: 503"
     )
     assert told("ended", None, "", {"status": "FAILED", "error": {"message": "no"}}) == "the run ended: FAILED: no"
     assert told("something_new", "a", "Bob", None) == "a something new (Bob)"

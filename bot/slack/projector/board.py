@@ -74,7 +74,7 @@ class Board:
         if gate is None or gate.approval.status is not ApprovalStatus.PENDING:
             return
         self._callers.redraw(view, questions.of_gate(self._rt, view, gate))
-        told = said(thread.look_again(event, gate))
+        told = said(thread.look_again(event))
         self._poster.post(card.channel, _same(told), _event_mark(view, event), ts)
 
     def remind(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
