@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from engine import trouble
+from engine.access.auditing import kind_and_name
 from engine.runtime import Runtime
 from engine.worker.actors import Pulse
 from storage import audit, cards, database, executions, runbooks, workers
@@ -131,7 +132,7 @@ def _pulse(redis_url: str) -> Pulse:
 
 def _definitions(quarantined: list[str]) -> Check:
     """Whether runs had to be ended lately because what is stored of their runbook cannot be read."""
-    names = ", ".join(each.removeprefix("execution:") for each in quarantined)
+    names = ", ".join(kind_and_name(each)[1] for each in quarantined)
     detail = f"could not be read; ended for that within a day: {names}" if names else "can be read"
     return Check("definitions", not quarantined, detail, vital=False)
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from bot.api import models
 from bot.api.caller import Caller
 from bot.api.naming import named
+from engine.access.auditing import kind_and_name
 from engine.access.policy import Action
 from engine.catalog import authoring, catalog
 from engine.orchestration import incidents
@@ -74,7 +75,7 @@ def of_done(caller: Caller, asked: Asked, thing: str) -> Response | None:
 
     None for what is just done again, which changes nothing: reading the folder.
     """
-    kind, _, name = thing.partition(":")
+    kind, name = kind_and_name(thing)
     shown, headers = _shown(caller, asked, kind, name)
     if shown is None:
         return None

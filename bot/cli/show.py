@@ -15,6 +15,7 @@ from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
 from bot.spent import parts_words, run_parts, step_took
 from bot.telling import DECIDED, told
+from engine.access.auditing import kind_and_name
 from engine.definition.kinds import CONTAINERS, GATES
 from engine.text.visible_characters import visible_line
 
@@ -319,7 +320,7 @@ def _deed(deed: Mapping[str, Json]) -> str:
     """Who did what, one row of the audit."""
     names = Names(deed)
     detail = deed["detail"] if isinstance(deed["detail"], dict) else {}
-    kind, _, name = deed["thing"].partition(":")
+    kind, name = kind_and_name(deed["thing"])
     what = "the incident" if kind == "incident" else name
     step = f" ({detail['step']})" if detail.get("step") else ""
     to = f" to {names(detail['to'])}" if detail.get("to") not in (None, "", deed["actor"]) else ""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import islice
 
+from engine.access import auditing
 from engine.access.policy import Action, Actor, authorise, verdict
 from engine.definition import codec, gates, graph, lint
 from engine.definition.model import Runbook
@@ -15,7 +16,7 @@ from engine.errors import Conflict, NotApproved, NotFound, Undecodable
 from engine.runtime import Runtime
 from storage import audit, database, executions, runbooks
 from storage.records import AuditRecord, ExecutionRecord, RunbookRecord, VersionRecord
-from storage.states import Severity, VersionStatus
+from storage.states import VersionStatus
 
 _NOBODY = (
     "Nobody in this workspace is known to have written this, so nobody is kept from approving their own edit. A file "
@@ -244,7 +245,7 @@ def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None) ->
 
 def deeds(rt: Runtime, slug: str, limit: int = 50) -> list[AuditRecord]:
     """Who did what with the versions of a runbook, the newest first."""
-    things = [f"runbook:{each.slug}@{each.number}" for each in history(rt, slug)]
+    things = [auditing.of_version(each.slug, each.number) for each in history(rt, slug)]
     with database.reading():
         return audit.of_things(rt.workspace_id, things, limit)
 
@@ -329,5 +330,4 @@ def _locked(rt: Runtime, shown: VersionRecord) -> tuple[RunbookRecord, VersionRe
 
 
 def _audit(rt: Runtime, actor: Actor, action: str, found: VersionRecord, detail: dict[str, object]) -> None:
-    thing = f"runbook:{found.slug}@{found.number}"
-    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.NOTICE, {**detail, "door": actor.door})
+    auditing.by_actor(rt, actor, action, auditing.of_version(found.slug, found.number), detail)

@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.access import auditing
 from engine.access.policy import Action, Actor, authorise
 from engine.catalog import catalog
 from engine.definition.model import Runbook
@@ -19,7 +20,7 @@ from engine.errors import InvalidParameters, ReasonRequired
 from engine.orchestration import changes, flow, incidents, run_phases, slots, step_runs
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
-from storage import audit, database, executions, runbooks
+from storage import database, executions, runbooks
 from storage.records import ExecutionRecord, VersionRecord
 from storage.states import ExecutionStatus, Severity
 
@@ -115,11 +116,10 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     if conditions:
         flow.let_on_held(transition)
     detail = {
-        "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest, "door": actor.door,
+        "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest,
         "from": wanted.incident, "replay_of": wanted.replay_of, **told,
     }  # fmt: skip
-    thing = f"execution:{execution.id}"
-    audit.write(rt.workspace_id, actor.user_id, "execution.start", thing, Severity.INFO, detail)
+    auditing.by_actor(rt, actor, "execution.start", auditing.of_execution(execution.id), detail, Severity.INFO)
     return run_phases.save(transition)
 
 

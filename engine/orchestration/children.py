@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.access import choosers, people
+from engine.access import auditing, choosers, people
 from engine.access.policy import SYSTEM, Actor
 from engine.access.standing import standing_of
 from engine.catalog import catalog
@@ -22,9 +22,9 @@ from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps.outcome import Begun
 from engine.text.storable import TooLarge
-from storage import attempts, audit, database, executions, steps
+from storage import attempts, database, executions, steps
 from storage.records import ExecutionRecord, StepRunRecord
-from storage.states import AttemptStatus, ExecutionStatus, Severity, StepStatus
+from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
 LOOK_EVERY_MS = 60_000
 """How long a child's end may go unnoticed where the parent's step could not be told of it, as while that is paused."""
@@ -86,8 +86,7 @@ def cancel_if_bereft(transition: Transition, actor: Actor = SYSTEM) -> bool:
     run_phases.cancel(transition, actor.user_id, why)
     parent = executions.parent_of(child)
     detail = {"reason": why, "parent": parent.id if parent is not None else None}
-    thing = f"execution:{child.id}"
-    audit.write(transition.rt.workspace_id, actor.user_id, "execution.cancel", thing, Severity.NOTICE, detail)
+    auditing.by_actor(transition.rt, actor, "execution.cancel", auditing.of_execution(child.id), detail)
     return True
 
 

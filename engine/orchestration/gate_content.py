@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from engine.access import auditing
 from engine.definition import gates
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
@@ -21,7 +22,7 @@ from engine.steps import approval, context
 from engine.steps.approval import Behind
 from engine.steps.outcome import Opened
 from engine.text.redaction import Redact
-from storage import approvals, audit, steps
+from storage import approvals, steps
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, Severity, StepStatus
 
@@ -100,8 +101,8 @@ def refresh(transition: Transition, gate: ApprovalRecord) -> bool:
     approvals.show_anew(gate, shown.message, shown.preview, digest, bars)
     transition.tell("gate_changed", gate.path, approval_id=gate.id, void=void)
     detail = {"step": gate.path, "was": gate.digest, "digest": digest, "void": void}
-    thing = f"execution:{gate.execution_id}"
-    audit.write(transition.rt.workspace_id, "system", "approval.change", thing, Severity.NOTICE, detail)
+    thing = auditing.of_execution(gate.execution_id)
+    auditing.by_bot(transition.rt, "approval.change", thing, detail, Severity.NOTICE)
     return True
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from engine.access import auditing
 from engine.access.policy import Deed, authorise
 from engine.catalog import catalog
 from engine.errors import NotFound, Undecodable
@@ -19,7 +20,7 @@ from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
-from storage import audit, events, executions, steps
+from storage import events, executions, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, Severity
 
@@ -109,8 +110,8 @@ def end_bypassed(transition: Transition, step: StepRunRecord, lacking: list[str]
         transition.end_idle()
         transition.edit(cleanup_until=transition.at)
     detail = {"step": step.path, "gates": lacking}
-    thing = f"execution:{step.execution_id}"
-    audit.write(transition.rt.workspace_id, "system", "gate.bypassed", thing, Severity.CRITICAL, detail)
+    thing = auditing.of_execution(step.execution_id)
+    auditing.by_bot(transition.rt, "gate.bypassed", thing, detail, Severity.CRITICAL)
 
 
 def end_overdue(transition: Transition) -> None:
@@ -137,8 +138,8 @@ def quarantine(rt: Runtime, execution_id: str, error: Undecodable) -> None:
         transition.abandon_all(error.code, str(error))
         transition.tell("quarantined", message=str(error))
         detail = {"reason": str(error), "was": execution.status, "version": execution.number}
-        thing = f"execution:{execution_id}"
-        audit.write(rt.workspace_id, "system", "execution.quarantine", thing, Severity.WARNING, detail)
+        thing = auditing.of_execution(execution_id)
+        auditing.by_bot(rt, "execution.quarantine", thing, detail, Severity.WARNING)
         slots.free(transition)
         _tell_parent(transition)
         transition.write(over=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.access import channels
+from engine.access import auditing, channels
 from engine.access.policy import Action, Actor, authorise
 from engine.orchestration import incidents
 from engine.queries import explain
@@ -66,7 +66,8 @@ def catch_up(rt: Runtime, actor: Actor, channel: str) -> Story:
         under_way = _latest(rt, channel, since, MOST_EXPLAINED, open_only=True)
         failed = _latest(rt, channel, since, MOST_FAILURES, statuses=(ExecutionStatus.FAILED,))
         counted = stored.tally(rt.workspace_id, channel, since)
-        things = [f"execution:{run.id}" for run in newest] + ([f"incident:{incident.id}"] if incident else [])
+        things = [auditing.of_execution(run.id) for run in newest]
+        things += [auditing.of_incident(incident.id)] if incident else []
         deeds = audit.of_things(rt.workspace_id, things, MOST_DEEDS)
         left_out = LeftOut(
             counted.runs - len(newest), counted.open - len(under_way), counted.failed - len(failed),

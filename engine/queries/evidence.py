@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 
-from engine.access import channels
+from engine.access import auditing, channels
 from engine.access.policy import Action, Actor, authorise
 from engine.catalog import catalog
 from engine.errors import Conflict
@@ -17,6 +17,7 @@ from engine.runs import executions
 from engine.runtime import Runtime
 from storage import approvals, attempts, audit, database, events, people, runbooks, steps
 from storage.records import AttemptRecord, AuditRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
+from storage.states import Severity
 
 FORMAT = "runbook-evidence/v1"
 _PAGE = 1_000
@@ -76,8 +77,8 @@ def bundle(rt: Runtime, actor: Actor, execution_id: str) -> dict[str, Json]:
     run = executions.find(rt, execution_id)
     authorise(rt, actor, Action.VIEW, run)
     with database.transaction():
-        detail = {"door": actor.door}
-        audit.write(rt.workspace_id, actor.user_id, "execution.evidence", f"execution:{run.id}", detail=detail)
+        thing = auditing.of_execution(run.id)
+        auditing.by_actor(rt, actor, "execution.evidence", thing, severity=Severity.INFO)
     audit_chain.seal(rt)
     redact = rt.redactor().redact_json
     about = channels.shown(rt, actor, run).incident
@@ -131,7 +132,7 @@ def _of_audit(rt: Runtime, actor: Actor, run: ExecutionRecord, redact: Callable[
 
     A row in which a secret had to be masked, or facts had to be left out, says so: its content cannot be hashed again.
     """
-    things = (f"execution:{run.id}", f"runbook:{run.slug}@{run.number}")
+    things = (auditing.of_execution(run.id), auditing.of_version(run.slug, run.number))
     with database.reading():
         every = [row for thing in things for row in audit.of_thing(rt.workspace_id, thing, _MOST_ROWS)]
     rows = sorted((row for row in every if row.seq is not None), key=lambda row: row.seq or 0)

@@ -5,8 +5,9 @@ Showing follows from events and never holds up a run. One process shows at a tim
 
 from __future__ import annotations
 
+from engine.access import auditing
 from engine.runtime import Runtime
-from storage import audit, cards, database, workers
+from storage import cards, database, workers
 from storage.records import CardRecord, ExecutionRecord, PostRecord
 from storage.states import Severity
 
@@ -110,5 +111,5 @@ def give_up(rt: Runtime, execution_id: str, reason: str) -> None:
     """The channel can't be written to: the run goes on unseen, and the audit says why."""
     with database.transaction():
         cards.give_up(execution_id, reason)
-        thing = f"execution:{execution_id}"
-        audit.write(rt.workspace_id, "system", "slack.give_up", thing, Severity.WARNING, {"reason": reason})
+        thing = auditing.of_execution(execution_id)
+        auditing.by_bot(rt, "slack.give_up", thing, {"reason": reason}, Severity.WARNING)

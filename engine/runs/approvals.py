@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from engine.access import choosers
+from engine.access import auditing, choosers
 from engine.access.policy import Action, Actor, Gate, authorise, verdict
 from engine.access.roles import candidates, unmet
 from engine.access.standing import MEMBER, UNKNOWN, judged, standing_of
@@ -16,7 +16,7 @@ from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import GateView, find, gate_view
 from engine.runtime import Runtime
-from storage import approvals, audit, database, executions, people, steps
+from storage import approvals, database, executions, people, steps
 from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, Severity
 
@@ -85,12 +85,8 @@ def _give(transition: Transition, actor: Actor, gate: ApprovalRecord, given: Vot
         account = "" if actor.user_id in earlier else f", as @{min(earlier)}"
         raise Conflict(f"You have voted on {gate.path} of {gate.execution_id} already{account}.")
     _count(rt, transition, gate, given)
-    detail = {
-        "step": gate.path, "decision": given.decision, "comment": given.comment, "digest": gate.digest,
-        "door": actor.door,
-    }  # fmt: skip
-    thing = f"execution:{gate.execution_id}"
-    audit.write(rt.workspace_id, actor.user_id, "approval.vote", thing, Severity.NOTICE, detail)
+    detail = {"step": gate.path, "decision": given.decision, "comment": given.comment, "digest": gate.digest}
+    auditing.by_actor(rt, actor, "approval.vote", auditing.of_execution(gate.execution_id), detail)
 
 
 def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> GateView:
@@ -108,9 +104,7 @@ def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> 
         if not approvals.withdraw_vote(gate.id, actor.user_id):
             raise Conflict(f"You have not voted on {gate.path} of {found.id}.")
         transition.tell("vote_withdrawn", gate.path, actor.user_id)
-        thing = f"execution:{found.id}"
-        detail = {"step": gate.path, "door": actor.door}
-        audit.write(rt.workspace_id, actor.user_id, "approval.withdraw", thing, Severity.NOTICE, detail)
+        auditing.by_actor(rt, actor, "approval.withdraw", auditing.of_execution(found.id), {"step": gate.path})
     with database.reading():
         return next(gate_view(rt, each, found.team) for each in approvals.of_execution(found.id) if each.id == gate.id)
 
@@ -129,9 +123,9 @@ def expire(rt: Runtime, gate: ApprovalRecord) -> None:
             flow.fail(transition, step, "rejected", f"nobody decided {gate.path} in time, which counts as a rejection")
         else:
             flow.fail(transition, step, "approval_timeout", f"nobody decided {gate.path} in time")
-        thing = f"execution:{gate.execution_id}"
+        thing = auditing.of_execution(gate.execution_id)
         detail = {"step": gate.path, "on_timeout": gate.on_timeout}
-        audit.write(rt.workspace_id, "system", "approval.expire", thing, Severity.WARNING, detail)
+        auditing.by_bot(rt, "approval.expire", thing, detail, Severity.WARNING)
     rt.hint([gate.execution_id])
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.access import choosers
+from engine.access import auditing, choosers
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
@@ -16,9 +16,9 @@ from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
 from engine.runtime import Runtime
-from storage import audit, events, runbooks, steps
+from storage import events, runbooks, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
-from storage.states import ExecutionStatus, Phase, Severity, StepStatus, VersionStatus
+from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
 
 CHOICES = ("retry", "done", "failed")
 
@@ -229,5 +229,4 @@ def _the_unknown(execution_id: str, path: str | None) -> StepRunRecord:
 
 def audited(rt: Runtime, actor: Actor, action: str, found: ExecutionRecord, detail: dict[str, Any]) -> None:
     """Write the audit row of an act; needs its transaction."""
-    thing = f"execution:{found.id}"
-    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.NOTICE, {**detail, "door": actor.door})
+    auditing.by_actor(rt, actor, action, auditing.of_execution(found.id), detail)

@@ -153,6 +153,13 @@ def test_the_rules_of_a_run_are_pure() -> None:
     assert decide
 
 
+def test_the_audit_is_written_in_one_place() -> None:
+    """So that every row names its thing alike and says through which door its actor came."""
+    writing = re.compile(r"\baudit\.write\(|f\"(execution|incident|runbook|token):\{")
+    found = [str(path.relative_to(ROOT)) for path in FILES if writing.search(path.read_text(encoding="utf-8"))]
+    assert found == ["engine/access/auditing.py"]
+
+
 def test_late_and_relative_imports_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reading itself: imports in functions, relative ones and those by name."""
     folder = tmp_path / "engine" / "steps"

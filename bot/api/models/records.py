@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from bot.api.models.base import Asked, Json, Named, Text, fields_of, moment
 from bot.api.models.executions import Execution, Explanation
+from engine.access.auditing import of_execution
 from engine.queries.audit_chain import Verified
 from engine.queries.catchup import Story as Told
 from storage.records import AuditRecord, IncidentRecord, TokenRecord
@@ -139,7 +140,7 @@ class Story(Named):
     @staticmethod
     def of(told: Told, hidden: Collection[str]) -> Story:
         """`hidden` are the ids of runs that whoever asks may not see."""
-        things = {f"execution:{each}" for each in hidden}
+        things = {of_execution(each) for each in hidden}
         return Story(
             since=moment(told.since),
             runs=[Execution.of(each) for each in told.runs if each.id not in hidden],

@@ -15,6 +15,7 @@ from bot.slack.views.parts import Message, actions, button, confirm, context, he
 from bot.slack.views.text import code, duration, inline, person, when
 from bot.slack.views.why import fact, reason_line
 from bot.slack.views.words import changed_here
+from engine.access.auditing import kind_and_name
 from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ def _open(story: Story) -> list[str]:
 
 
 def _deed(row: AuditRecord) -> str:
-    thing = row.thing.partition(":")[2]
-    what = "the incident" if row.thing.startswith("incident:") else code(thing, 40)
+    kind, thing = kind_and_name(row.thing)
+    what = "the incident" if kind == "incident" else code(thing, 40)
     who = person(row.actor) if row.actor != "system" else "The bot"
     detail = row.detail if isinstance(row.detail, dict) else {}
     why = why_of(detail)
