@@ -10,7 +10,7 @@ import peewee as pw
 
 from storage import sql, steps
 from storage.columns import dicts, tuples
-from storage.database import is_postgresql
+from storage.database import is_postgresql, now
 from storage.moves import EXECUTION_MOVES, check_move
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus, Phase, VersionStatus
@@ -143,65 +143,45 @@ def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
         sql.set_locked(Execution, changed, _STILL, before.id, before.status.value, *still)
 
 
-def recent(
-    workspace_id: int,
-    *,
-    channel: str | None = None,
-    requester: str | None = None,
-    open_only: bool = False,
-    slug: str | None = None,
-    statuses: Collection[ExecutionStatus] = (),
-    since: int | None = None,
-    limit: int,
-) -> list[ExecutionRecord]:
-    """The newest executions first: of a channel, of who asked for or owns them, of a runbook, made since then."""
-    query = Execution.select().where(Execution.workspace_id == workspace_id)
-    newest = (Execution.created_at.desc(), Execution.id.desc())
-    if slug is not None:
-        query = query.where(Execution.slug == slug)
-    if statuses:
-        query = query.where(Execution.status.in_([status.value for status in statuses]))
-    if since is not None:
-        query = query.where(Execution.created_at >= since)
-    if channel is not None:
-        query = query.where(Execution.channel == channel)
-    if open_only:
-        query = query.where(Execution.ended_at.is_null())
-    if requester is None:
-        return [_record(row) for row in dicts(query.order_by(*newest).limit(limit))]
-    # Asked one by one each reads its own index and no more rows than it gives; asked with OR both would be sorted.
-    whose = [query.where(column == requester) for column in (Execution.requester, Execution.owner)]
-    found = {row["id"]: row for each in whose for row in dicts(each.order_by(*newest).limit(limit))}
-    ordered = sorted(found.values(), key=lambda row: (row["created_at"], row["id"]), reverse=True)
-    return [_record(row) for row in ordered[:limit]]
-
-
 def page(
-    workspace_id: int, wanted: Filter, *, seen: Collection[str] | None, or_of: str, before: tuple[int, str] | None,
-    limit: int,
+    workspace_id: int, wanted: Filter, *, limit: int, seen: Collection[str] | None = None, or_of: str = "",
+    before: tuple[int, str] | None = None,
 ) -> list[ExecutionRecord]:  # fmt: skip
     """The newest executions that fit, behind the one `before` (created_at, id).
 
     `seen` leaves those of these teams, those of no team, and those that `or_of` has asked for.
     """
-    query = Execution.select().where(Execution.workspace_id == workspace_id)
-    for name in ("slug", "status", "team", "requester", "channel"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(getattr(Execution, name) == value)
-    if wanted.open is not None:
-        query = query.where(Execution.ended_at.is_null(wanted.open))
-    if wanted.since is not None:
-        query = query.where(Execution.created_at >= wanted.since)
+    query = _narrowed(Execution.select().where(Execution.workspace_id == workspace_id), wanted)
     if seen is not None:
         query = query.where(Execution.team.is_null() | Execution.team.in_(list(seen)) | (Execution.requester == or_of))
     if before is not None:
         at, last = before
         earlier = (Execution.created_at == at) & (Execution.id < last)
         query = query.where((Execution.created_at <= at) & ((Execution.created_at < at) | earlier))
-    return [
-        _record(row) for row in dicts(query.order_by(Execution.created_at.desc(), Execution.id.desc()).limit(limit))
-    ]
+    query = query.order_by(Execution.created_at.desc(), Execution.id.desc()).limit(limit)
+    if wanted.requester is None:
+        return [_record(row) for row in dicts(query)]
+    # Asked one by one each reads its own index and no more rows than it gives; asked with OR both would be sorted.
+    whose = [query.where(column == wanted.requester) for column in (Execution.requester, Execution.owner)]
+    found = {row["id"]: row for each in whose for row in dicts(each)}
+    ordered = sorted(found.values(), key=lambda row: (row["created_at"], row["id"]), reverse=True)
+    return [_record(row) for row in ordered[:limit]]
+
+
+def _narrowed(query: Any, wanted: Filter) -> Any:
+    for name in ("slug", "team", "channel"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(getattr(Execution, name) == value)
+    if wanted.statuses:
+        query = query.where(Execution.status.in_([status.value for status in wanted.statuses]))
+    if wanted.open is not None:
+        query = query.where(Execution.ended_at.is_null(wanted.open))
+    if wanted.since is not None:
+        query = query.where(Execution.created_at >= wanted.since)
+    if wanted.within_ms is not None:
+        query = query.where(Execution.created_at >= now() - wanted.within_ms)
+    return query
 
 
 def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:

@@ -173,16 +173,18 @@ class ExecutionRecord:
 class Filter:
     """Which executions are asked for; what is None does not matter.
 
-    `open` is whether they have not ended, `since` when the oldest was asked for.
+    `requester` is who asked for them or owns them now. `open` is whether they have not ended, `since` when the oldest
+    was asked for, and `within_ms` how long ago at most.
     """
 
     slug: str | None = None
-    status: ExecutionStatus | None = None
+    statuses: tuple[ExecutionStatus, ...] = ()
     team: str | None = None
     requester: str | None = None
     channel: str | None = None
     open: bool | None = None
     since: int | None = None
+    within_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ def list_executions(
     cursor: paging.Cursor = None,
 ) -> models.Page[models.Execution]:
     """The runs that you may see, the newest first."""
-    wanted = Filter(runbook, status, team, requester, channel, open, models.ms(since))
+    statuses = (status,) if status else ()
+    wanted = Filter(runbook, statuses, team, requester, channel, open, models.ms(since))
     return page(caller, wanted, limit, cursor)
 
 

@@ -164,7 +164,7 @@ def list_runbook_executions(
     cursor: paging.Cursor = None,
 ) -> models.Page[models.Execution]:
     """Its runs, the newest first."""
-    wanted = Filter(slug=seen(caller, runbook).slug, status=status, open=open)
+    wanted = Filter(slug=seen(caller, runbook).slug, statuses=(status,) if status else (), open=open)
     return page(caller, wanted, limit, cursor)
 
 

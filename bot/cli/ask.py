@@ -95,7 +95,7 @@ class Ask:
         fitting = [each for each in found if each["status"] in statuses] or found
         if len(fitting) == 1:
             return str(fitting[0]["id"]), rest
-        here = "in that channel" if self.options.channel else "that you started"
+        here = "in that channel" if self.options.channel else "of yours"
         if not fitting:
             raise Usage(f"No run {here} is open. Name one by its id, such as R-7K2M9Q; `runbook runs all` lists them.")
         raise Usage(f"Several runs {here} are open: {', '.join(each['id'] for each in fitting)}. Say which.")

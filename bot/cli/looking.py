@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+from bot import run_filter
 from bot.cli import show
 from bot.cli.ask import Answer, Ask, Json
 from bot.cli.names import Names
 from bot.grammar import ALIASES
-from engine.text.words import did_you_mean
+from storage.records import Filter
 
-_WHICH = ("here", "mine", "open", "all")
-_STATUSES = ("PENDING", "RUNNING", "WAITING", "PAUSED", "SUCCESS", "FAILED", "CANCELLED")
 _LATEST = 20
 
 
@@ -42,34 +40,22 @@ def diff(ask: Ask) -> Answer:
 
 def runs(ask: Ask) -> Answer:
     """`runs [here|mine|open|all]`, narrowed by options."""
-    which = (ask.command.words or ("here" if ask.options.channel else "all",))[0].lower()
-    if which not in _WHICH:
-        raise ask.wrong(f"“{which[:40]}” is not one of {', '.join(_WHICH)}.")
-    query: dict[str, Json] = {"limit": _LATEST}
-    if which == "here":
-        query["channel"] = ask.channel()
-    if which == "mine":
-        query["requester"] = ask.me()
-    query |= {"open": True} if which == "open" else {}
-    query |= _status(ask) if ask.option("status") else {}
-    query |= {"runbook": ask.option("runbook").lower()} if ask.option("runbook") else {}
-    query |= {"requester": ask.user(ask.option("by"))} if ask.option("by") else {}
-    found = ask.api.all_of("executions", most=_LATEST, **query)
-    if ask.option("since"):
-        since = time.time() - ask.time_ms("since") / 1000
-        found = [each for each in found if datetime.fromisoformat(each["created_at"]).timestamp() >= since]
+    which = (ask.command.words or ("here" if ask.options.channel else "all",))[0]
+    try:
+        wanted = run_filter.of_words(which, ask.command.options, here=ask.channel, me=ask.me, person=ask.user)
+    except ValueError as error:
+        raise ask.wrong(str(error)) from error
+    found = ask.api.all_of("executions", most=_LATEST, limit=_LATEST, **_query(wanted))
     return Answer(found, show.runs_lines(found))
 
 
-def _status(ask: Ask) -> dict[str, Json]:
-    word = ask.option("status").strip().upper()
-    word = {"SUCCEEDED": "SUCCESS", "QUEUED": "PENDING"}.get(word, word)
-    if word == "OPEN":
-        return {"open": True}
-    if word not in _STATUSES:
-        known = [each.lower() for each in _STATUSES]
-        raise ask.wrong(f"There is no status “{word.lower()[:40]}”{did_you_mean(word.lower(), known) or '.'}")
-    return {"status": word}
+def _query(wanted: Filter) -> dict[str, Json]:
+    """A filter as the API takes it."""
+    since = datetime.now(UTC) - timedelta(milliseconds=wanted.within_ms) if wanted.within_ms is not None else None
+    return {
+        "runbook": wanted.slug, "status": next(iter(wanted.statuses), None), "requester": wanted.requester,
+        "channel": wanted.channel, "open": wanted.open, "since": since.isoformat() if since else None,
+    }  # fmt: skip
 
 
 def status(ask: Ask) -> Answer:

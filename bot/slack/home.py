@@ -11,6 +11,7 @@ from bot.slack.views.home import ANY, DRAFTS, GATES, RUNS, HomeContent, home_vie
 from engine.access.policy import Action, authorise
 from engine.catalog import catalog
 from engine.runs import approvals, executions
+from storage.records import Filter
 
 HOUR_MS = 3_600_000
 _FIELDS = {Click.HOME_TEXT: "text", Click.HOME_TEAM: "team", Click.HOME_TAG: "tag", Click.HOME_STATUS: "status"}
@@ -30,8 +31,8 @@ def publish(desk: Desk, user: str, state: HomeState | None = None) -> None:
     may_run = catalog.startable(rt, actor, found)
     content = HomeContent(
         waiting=approvals.waiting_for(rt, actor, GATES + 1),
-        mine=executions.recent(rt, requester=user, limit=RUNS),
-        lately=executions.recent(rt, within_ms=HOUR_MS, limit=RUNS),
+        mine=executions.recent(rt, Filter(requester=user), RUNS),
+        lately=executions.recent(rt, Filter(within_ms=HOUR_MS), RUNS),
         found=sorted(found, key=lambda runbook: runbook.slug not in may_run),
         may_run=may_run,
         teams=sorted({runbook.team for runbook in everything if runbook.team}),

@@ -21,7 +21,7 @@ from engine.runtime import Runtime
 from engine.text.regex import found_in
 from engine.text.storable import clean_text
 from storage import audit, database, executions, incidents
-from storage.records import AuditRecord, ExecutionRecord, IncidentRecord, Json
+from storage.records import AuditRecord, ExecutionRecord, Filter, IncidentRecord, Json
 from storage.states import Severity
 
 RESERVED = frozenset({*FACTS["incident"], "case", "permalink"})
@@ -193,7 +193,7 @@ def close(rt: Runtime, actor: Actor, channel: str, reason: str = "", *, force: b
     channels.must_be_in(rt, actor, channel)
     with acting(rt, actor, Action.INCIDENT):
         found = _the_open(rt, channel)
-        running = tuple(executions.recent(rt.workspace_id, channel=channel, open_only=True, limit=_OPEN_RUNS))
+        running = tuple(executions.page(rt.workspace_id, Filter(channel=channel, open=True), limit=_OPEN_RUNS))
         if running and not force:
             return Closing(found, closed=False, open_runs=running)
         incidents.close(found.id, actor.user_id, _text(reason))

@@ -278,21 +278,7 @@ def page(
     return [channels.shown(rt, actor, each) for each in found]
 
 
-def recent(
-    rt: Runtime,
-    *,
-    channel: str | None = None,
-    requester: str | None = None,
-    open_only: bool = False,
-    slug: str | None = None,
-    statuses: Collection[ExecutionStatus] = (),
-    within_ms: int | None = None,
-    limit: int = 10,
-) -> list[ExecutionRecord]:
-    """The newest executions first; `requester` is who asked for or owns them, `within_ms` how long ago at most."""
+def recent(rt: Runtime, wanted: Filter, limit: int = 10) -> list[ExecutionRecord]:
+    """The newest executions that fit, whoever asks."""
     with database.reading():
-        since = None if within_ms is None else database.now() - within_ms
-        return executions.recent(
-            rt.workspace_id, channel=channel, requester=requester, open_only=open_only, slug=slug, statuses=statuses,
-            since=since, limit=limit,
-        )  # fmt: skip
+        return executions.page(rt.workspace_id, wanted, limit=limit)

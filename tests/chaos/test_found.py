@@ -12,6 +12,7 @@ from engine.orchestration import children
 from engine.runs import controls, executions, incoming_events, skipping
 from engine.steps.outcome import Failed, Succeeded
 from engine.worker import worker_process
+from storage.records import Filter
 
 
 class Crash(BaseException):
@@ -104,7 +105,7 @@ def test_a_child_is_cancelled_although_whoever_cancelled_its_parent_died(
     house.publish(runbook("child", gate("ask")))
     run = house.begin({"id": "sub", "type": "runbook", "with": {"id": "child"}})
     house.advance(run)
-    (child,) = [each.id for each in executions.recent(house.rt) if each.id != run]
+    (child,) = [each.id for each in executions.recent(house.rt, Filter()) if each.id != run]
     house.advance(child)
 
     def die(*_: object) -> None:

@@ -12,7 +12,7 @@ from engine.errors import Conflict
 from engine.orchestration import children
 from engine.runs import approvals, controls, executions, skipping
 from storage import audit, database, steps
-from storage.records import StepRunRecord
+from storage.records import Filter, StepRunRecord
 from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -159,7 +159,7 @@ def test_two_children_side_by_side_share_too(house: House, target: Target) -> No
     house.publish(runbook("child", http("a", target.url("/a")), concurrency=GROUP))
     run = house.begin(SUB, {**SUB, "id": "also"}, concurrency=GROUP)
     house.advance(run)
-    for each in executions.recent(house.rt, open_only=True):
+    for each in executions.recent(house.rt, Filter(open=True)):
         if each.id != run:
             assert house.run(each.id) == "SUCCESS"
     assert house.run(run) == "SUCCESS"

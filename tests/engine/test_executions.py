@@ -16,6 +16,7 @@ from engine.runs import approvals, controls, executions
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from engine.worker import runner
 from storage import audit, database
+from storage.records import Filter
 from storage.states import Decision
 
 FAILED = Failed("http_status", "The server answered 500.")
@@ -394,7 +395,7 @@ def test_starting_checks_rights_parameters_and_the_reason(house: House) -> None:
         house.start("demoo")
     with pytest.raises(NotApproved, match="Only version 1"):
         executions.prepare(house.rt, CAROL, "demo", 2)
-    assert executions.recent(house.rt) == []
+    assert executions.recent(house.rt, Filter()) == []
     assert executions.start(house.rt, CAROL, "demo", {"size": 1}, trigger="test", reason="now").reason == "now"
 
 
@@ -412,7 +413,7 @@ def test_a_version_withdrawn_while_it_is_being_asked_for_is_not_accepted(
     monkeypatch.setattr(admission, "validate", withdrawn_meanwhile)
     with pytest.raises(NotApproved):
         house.start("demo")
-    assert executions.recent(house.rt) == []
+    assert executions.recent(house.rt, Filter()) == []
 
 
 def test_an_execution_is_found_in_whatever_case_it_was_typed(house: House) -> None:

@@ -11,7 +11,7 @@ from engine.errors import NotAllowed
 from engine.orchestration import incidents
 from engine.orchestration.admission import Wanted
 from engine.runs import approvals, controls, executions, replaying
-from storage.records import ExecutionRecord
+from storage.records import ExecutionRecord, Filter
 from storage.states import Decision
 
 CHANNEL = "C0INC0001"
@@ -74,7 +74,7 @@ def test_a_replay_and_a_run_within_another_have_the_same_choosers(house: House) 
     incidents.close(house.rt, CAROL, CHANNEL, force=True)
     house.run(outer.id)
     again = replaying.replay(house.rt, CAROL, run.id)
-    (child,) = [each for each in executions.recent(house.rt) if each.parent_step is not None]
+    (child,) = [each for each in executions.recent(house.rt, Filter()) if each.parent_step is not None]
     for each in (again, child):
         assert each.parameters == {"host": "prod1"}
         assert each.chosen_by == [CAROL.user_id, ALICE.user_id]

@@ -15,7 +15,7 @@ from engine.orchestration import incidents
 from engine.queries import can, catchup
 from engine.runs import approvals, controls, executions, handover, replaying
 from storage import audit, database
-from storage.records import ExecutionRecord
+from storage.records import ExecutionRecord, Filter
 from storage.states import Decision
 
 HERE = {"channel": "C0INC0001", "channel_name": "inc-4711-checkout"}
@@ -118,7 +118,7 @@ def test_templates_see_the_incident(house: House, target: Target) -> None:
     executions.start(house.rt, CAROL, "seen", {}, trigger="test", incident={"channel": "C0NONE001"})
     opened(house, zone="eu")
     bound = executions.start(house.rt, CAROL, "seen", {}, trigger="test", incident=dict(HERE))
-    for each in executions.recent(house.rt):
+    for each in executions.recent(house.rt, Filter()):
         house.run(each.id)
     assert set(target.paths()) == {"/?t=&s=&f=none", "/?t=It%20is%20slow&s=sev1&f=eu"}
     assert bound.incident["case"] == incidents.current(house.rt, HERE["channel"]).id
@@ -204,7 +204,7 @@ def test_a_run_is_handed_to_somebody_who_may_run_it(house: House) -> None:
     done = handover.accept(house.rt, BOB, held.id)
     assert (done.requester, done.owner, done.responsible) == (CAROL.user_id, BOB.user_id, BOB.user_id)
     assert house.events(held.id)[-1].data == {"to": BOB.user_id, "was": CAROL.user_id, "reason": ""}
-    assert [each.id for each in executions.recent(house.rt, requester=BOB.user_id)] == [held.id]
+    assert [each.id for each in executions.recent(house.rt, Filter(requester=BOB.user_id))] == [held.id]
     with database.reading():
         assert audit.of_thing(house.rt.workspace_id, f"execution:{held.id}")[-1].action == "execution.handover"
     with pytest.raises(Conflict, match="already"):

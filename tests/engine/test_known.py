@@ -15,7 +15,7 @@ from engine.orchestration.run_phases import change
 from engine.steps.outcome import Succeeded
 from storage import connections, database, events, executions, sql, steps
 from storage.columns import proxy
-from storage.records import EventRecord, StepRunRecord
+from storage.records import EventRecord, Filter, StepRunRecord
 from storage.states import StepStatus
 from storage.step_cache import known
 from storage.tables import Execution, StepRun
@@ -190,7 +190,7 @@ def test_a_transaction_that_does_nothing_costs_nothing(house: House, monkeypatch
 def test_rows_that_are_written_together_are_those_that_were_given(house: House, rows: list[Any]) -> None:
     """Whatever is in them: quotes, braces, backslashes, nothing."""
     with database.reading():
-        found = executions.recent(house.rt.workspace_id, limit=1)
+        found = executions.page(house.rt.workspace_id, Filter(), limit=1)
     run = found[0].id if found else house.begin(http("a"))
     told = [EventRecord(run, next(NUMBERS), 1, *row) for row in rows]
     with database.transaction():

@@ -17,6 +17,7 @@ from engine.orchestration import admission
 from engine.runs import approvals, controls, executions, replaying, skipping
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database, requests
+from storage.records import Filter
 from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -225,7 +226,7 @@ def ended(house: House) -> str:
 
 def starts(house: House, run: str) -> list[str]:
     """The runs that replay this one."""
-    return [each.id for each in executions.recent(house.rt, limit=50) if each.trigger == f"replay:{run}"]
+    return [each.id for each in executions.recent(house.rt, Filter(), 50) if each.trigger == f"replay:{run}"]
 
 
 def test_a_replay_whose_id_is_taken_draws_another(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +318,7 @@ def test_a_start_whose_commit_fails_leaves_nothing(house: House, monkeypatch: py
     wanted = admission.Wanted(slug, {}, trigger="lost", incident={"case": "x"})
 
     def found() -> list[str]:
-        return [each.id for each in executions.recent(house.rt, limit=50) if each.trigger == "lost"]
+        return [each.id for each in executions.recent(house.rt, Filter(), 50) if each.trigger == "lost"]
 
     for point, left in (("accept.before", 0), ("accept.after", 1)):
         house.hinted.clear()

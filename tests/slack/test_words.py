@@ -11,6 +11,8 @@ import pytest
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, Stage, ready, shown, stage, wait_for
 
 from engine.queries import evidence
+from engine.runs import executions
+from storage.records import Filter
 
 TOP = "apiVersion: runbook/v1\nid: {0}\nname: A runbook for {0}\nteam: payments\n"
 BOOKS = {
@@ -63,9 +65,9 @@ def quiet(bot: Stage) -> Iterator[None]:
     """Each test leaves no run open behind it."""
     yield
     from engine.access.policy import Actor
-    from engine.runs import controls, executions
+    from engine.runs import controls
 
-    for run in executions.recent(bot.rt, open_only=True, limit=50):
+    for run in executions.recent(bot.rt, Filter(open=True), 50):
         controls.cancel(bot.rt, Actor(ALICE, standing="member"), run.id)
         wait_for(lambda run=run: executions.find(bot.rt, run.id).status.ended)
 

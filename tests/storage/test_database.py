@@ -13,7 +13,7 @@ from engine.runtime import Runtime
 from storage import approvals, attempts, database, executions, people, requests, runbooks, steps, workers
 from storage.columns import proxy
 from storage.moves import ForbiddenMove
-from storage.records import AttemptRecord, ExecutionRecord, PersonRecord, StepRunRecord, VoteRecord
+from storage.records import AttemptRecord, ExecutionRecord, Filter, PersonRecord, StepRunRecord, VoteRecord
 from storage.states import AttemptStatus, Decision, ExecutionStatus, StepStatus
 from storage.tables import Approval, Lease, RequestSeen, Runbook
 
@@ -275,7 +275,7 @@ def test_another_workspaces_execution_is_not_found(rt: Runtime, run: ExecutionRe
     """Every row belongs to one tenant."""
     with database.reading():
         assert executions.find(rt.workspace_id + 1, run.id) is None
-        assert executions.recent(rt.workspace_id + 1, limit=5) == []
+        assert executions.page(rt.workspace_id + 1, Filter(), limit=5) == []
 
 
 def test_a_step_is_moved_only_from_what_it_was_read_as(rt: Runtime, run: ExecutionRecord) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.grammar import Command
 from bot.slack.desk import Desk
@@ -12,13 +12,12 @@ from engine.access.policy import Actor
 from engine.errors import Conflict
 from engine.queries import projection
 from engine.runs import executions
-from storage.records import ExecutionRecord
+from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus
 
 LATELY_MS = 24 * 3_600_000
 """How long ago a run may have been asked for to be meant by a verb about runs that have ended."""
 
-OPEN = tuple(status for status in ExecutionStatus if not status.ended)
 _MOST = 20
 
 
@@ -73,7 +72,7 @@ def shown_run(ask: Ask) -> str:
     named = ask.command.run[0] or _of_thread(ask)
     if named is not None:
         return named
-    found = _open_here(ask, ()) or _recent(ask, limit=1)
+    found = _open_here(ask, ()) or _recent(ask, Filter(), 1)
     if not found:
         raise Conflict("There was no run here yet. Name one by its id, such as R-7K2M9Q; `runs all` lists the latest.")
     return _the_only(found)
@@ -91,24 +90,16 @@ def _of_thread(ask: Ask) -> str | None:
 
 
 def _open_here(ask: Ask, statuses: Sequence[ExecutionStatus]) -> list[ExecutionRecord]:
-    found = _recent(ask, statuses=OPEN, limit=_MOST)
+    found = _recent(ask, Filter(open=True), _MOST)
     return [each for each in found if each.status in statuses] or found
 
 
 def _ended_here(ask: Ask, statuses: Sequence[ExecutionStatus]) -> list[ExecutionRecord]:
-    return _recent(ask, statuses=statuses, within_ms=LATELY_MS, limit=_MOST)
+    return _recent(ask, Filter(statuses=tuple(statuses), within_ms=LATELY_MS), _MOST)
 
 
-def _recent(
-    ask: Ask, *, statuses: Sequence[ExecutionStatus] = (), within_ms: int | None = None, limit: int
-) -> list[ExecutionRecord]:
-    """The channel's runs; in a direct message, where no runs are shown, those of the person."""
+def _recent(ask: Ask, wanted: Filter, limit: int) -> list[ExecutionRecord]:
+    """The channel's runs that fit; in a direct message, where no runs are shown, those of the person."""
     direct = ask.place.channel.startswith("D") or not ask.place.channel
-    return executions.recent(
-        ask.desk.rt,
-        channel=None if direct else ask.place.channel,
-        requester=ask.actor.user_id if direct else None,
-        statuses=statuses,
-        within_ms=within_ms,
-        limit=limit,
-    )
+    whose = replace(wanted, requester=ask.actor.user_id) if direct else replace(wanted, channel=ask.place.channel)
+    return executions.recent(ask.desk.rt, whose, limit)

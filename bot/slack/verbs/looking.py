@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from difflib import get_close_matches
-from typing import Any
 
+from bot import run_filter
 from bot.grammar import GrammarError, verb
 from bot.record_text import log_text
 from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.files import upload
 from bot.slack.reply import SAFE, Place
-from bot.slack.verbs.ask import OPEN, Ask, shown_run
+from bot.slack.verbs.ask import Ask, shown_run
 from bot.slack.views import card, lists, story, why
 from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, code_block, escape, inline, is_person, person
 from bot.verbs import ALIASES
 from engine.access.policy import Actor
-from engine.definition.durations import parse_duration
 from engine.orchestration import incidents
 from engine.queries import can as policy
 from engine.queries import catchup, evidence, explain
 from engine.runs import executions
-from storage.states import ExecutionStatus
+from storage.records import Filter
 
 INLINE = 2_700
 """Characters of a log, escaped, that are shown in the message itself; a longer one is a file."""
@@ -36,7 +34,7 @@ def status(ask: Ask) -> Message:
     """`status [RUN]`: without one, all that is open here, else the latest."""
     run, rt = ask.command.run[0], ask.desk.rt
     if run is None and ask.place.thread_ts is None:
-        found = executions.recent(rt, channel=ask.place.channel, open_only=True)
+        found = executions.recent(rt, Filter(channel=ask.place.channel, open=True))
         if len(found) > 1:
             return lists.runs_view(found)
     return card.card(executions.view(rt, shown_run(ask), ask.actor), live=False)
@@ -49,37 +47,15 @@ def because(ask: Ask) -> Message:
 
 def runs(ask: Ask) -> Message:
     """`runs [here|mine|open|all]`, narrowed by options."""
-    which = (ask.command.words or ("here",))[0].lower()
-    narrowed: dict[str, dict[str, Any]] = {
-        "here": {"channel": ask.place.channel},
-        "mine": {"requester": ask.actor.user_id},
-        "open": {"open_only": True},
-        "all": {},
-    }
-    if which not in narrowed:
-        raise _wrong(ask, f"“{which[:40]}” is not one of here, mine, open, all.")
-    wanted = narrowed[which] | ({"statuses": _statuses(ask)} if ask.option("status") else {})
-    wanted |= {"slug": ask.option("runbook").lower()} if ask.option("runbook") else {}
-    wanted |= {"requester": user(ask, ask.option("by"))} if ask.option("by") else {}
-    wanted |= {"within_ms": _time(ask, "since")} if ask.option("since") else {}
-    return lists.runs_view(executions.recent(ask.desk.rt, **wanted))
-
-
-def _statuses(ask: Ask) -> tuple[ExecutionStatus, ...]:
-    word = ask.option("status").strip().lower()
-    known: dict[str, tuple[ExecutionStatus, ...]] = {status.value.lower(): (status,) for status in ExecutionStatus}
-    known |= {"open": OPEN, "succeeded": (ExecutionStatus.SUCCESS,), "queued": (ExecutionStatus.PENDING,)}
-    if word not in known:
-        near = get_close_matches(word, known, n=1)
-        raise _wrong(ask, f"There is no status “{word[:40]}”." + (f" Did you mean “{near[0]}”?" if near else ""))
-    return known[word]
-
-
-def _time(ask: Ask, name: str) -> int:
+    which = (ask.command.words or ("here",))[0]
     try:
-        return parse_duration(ask.option(name))
+        wanted = run_filter.of_words(
+            which, ask.command.options, here=lambda: ask.place.channel, me=lambda: ask.actor.user_id,
+            person=lambda word: user(ask, word),
+        )  # fmt: skip
     except ValueError as error:
-        raise _wrong(ask, f"{name}: {error}.") from error
+        raise _wrong(ask, str(error)) from error
+    return lists.runs_view(executions.recent(ask.desk.rt, wanted))
 
 
 def user(ask: Ask, word: str) -> str:
