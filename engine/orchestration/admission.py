@@ -32,9 +32,9 @@ _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 class Wanted:
     """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now.
 
-    With `prefill` those that were not given are taken from the incident where the runbook says so, and whoever set such
-    a fact has chosen its value. `chosen_by` are people who chose them beside the one who asks, `were` the parameters of
-    the run that this one replays.
+    With `prefill` those that were not given are taken from the incident where the runbook says so. Whoever set a fact
+    that a value is taken from has chosen that value, whether it was filled in here or at a door before. `chosen_by` are
+    people who chose them beside the one who asks, `were` the parameters of the run that this one replays.
     """
 
     slug: str
@@ -70,7 +70,8 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     reason = wanted.reason.strip()
     if definition.risk == "high" and not reason:
         raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
-    chose = incidents.who_set(rt, definition.parameters, wanted.incident, values) if wanted.prefill else []
+    # Who chose the values of a run that is replayed is known.
+    chose = incidents.who_set(rt, definition.parameters, wanted.incident, values) if wanted.replay_of is None else []
     wanted = replace(wanted, parameters=values, reason=reason, chosen_by=(*wanted.chosen_by, *chose))
     return Checked(wanted, version, definition)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.access import auditing, choosers, people
-from engine.access.policy import SYSTEM, Actor
+from engine.access.policy import SYSTEM, Action, Actor, authorise
 from engine.access.standing import standing_of
 from engine.catalog import catalog
 from engine.errors import EngineError
@@ -136,8 +136,11 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
 
 def _accept(rt: Runtime, parent: ExecutionRecord, wanted: admission.Wanted) -> ExecutionRecord:
     """The child, if all who chose values for it may run it; its requester is the parent's. Raises `EngineError`."""
-    checked = [admission.check(rt, _actor(rt, each), wanted) for each in choosers.of_values(parent)]
-    return admission.accept(rt, _actor(rt, parent.requester), checked[0])
+    first, *others = (_actor(rt, each) for each in choosers.of_values(parent))
+    checked = admission.check(rt, first, wanted)
+    for each in others:
+        authorise(rt, each, Action.START, catalog.get(rt, wanted.slug))
+    return admission.accept(rt, _actor(rt, parent.requester), checked)
 
 
 def _actor(rt: Runtime, user_id: str) -> Actor:

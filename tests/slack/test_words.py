@@ -277,9 +277,10 @@ def test_an_incident_fills_parameters_and_is_closed_twice(bot: Stage) -> None:
     before = len(bot.private())
     bot.post("mention", user=CAROL, channel=CHANNEL, text="run asks")
     assert "(it was filled in from the incident)" in shown(wait_for(lambda: bot.private()[before:])[0])
-    bot.say("incident set service=basket")
+    bot.say("incident set service=basket", BOB)
     run = asking(bot, "run asks")
     assert "service=basket" in shown(bot.card(run))
+    assert executions.find(bot.rt, run).chosen_by == [CAROL, BOB]  # who set the fact does not decide either
     bot.command("run breaks n=x")
     assert bot.form()["callback_id"] == "form.run"
     story = bot.say("catchup", OSCAR)
