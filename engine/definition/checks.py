@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from engine.definition import calls, references, structure
-from engine.definition.durations import DAY_MS, HOUR_MS, parse_duration, show_duration
+from engine.definition.durations import HOUR_MS, MAX_RUN_MS, MAX_STEP_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.parameter_schema import check_schema, resolved
@@ -15,8 +15,6 @@ from engine.definition.tree import SECTIONS, Block, needs_in
 from engine.expressions import has_template
 from storage.records import Json
 
-MAX_RUN_MS = 7 * DAY_MS
-MAX_STEP_MS = DAY_MS
 MAX_PAUSE_MS = HOUR_MS
 
 Broken = frozenset[Path]

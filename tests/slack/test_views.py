@@ -850,6 +850,23 @@ def test_everything_that_happens_is_told_somewhere() -> None:
     assert kinds - set(thread._ICONS) == own_messages | on_the_card
 
 
+@pytest.mark.parametrize("kind", sorted(thread._ICONS))
+def test_the_thread_says_what_a_terminal_says(kind: str) -> None:
+    """In the same words, whatever the markup around them."""
+    facts = {
+        "attempt": 2, "delay_ms": 1000, "reason": "skipped by U0ALICE01: why", "message": "m", "comment": "c",
+        "choice": "done", "note": "n", "decision": "APPROVE", "approvals": 1, "needed": 2, "phase": "undo",
+        "group": "g", "behind": ["R-1"], "execution": "R-2", "runbook": "b", "key": "k",
+        "sender": "ci", "was": "U0BOB0001", "by": "U0CAROL01", "gates": ["ok"],
+        "changes": [{"name": "n", "old": 1, "new": 2}],
+    }  # fmt: skip
+    happened = event(kind, **facts)
+    shown = (thread.line(happened, view()) or "").partition(" ")[2].splitlines()[0]
+    unmarked = re.sub(r"<@(\w+)>", r"\1", shown).replace("*", "").replace("`", "")
+    said = telling.told(kind, happened.path, happened.actor, facts)
+    assert unmarked.removesuffix(".").lower() == said.removesuffix(".").lower()
+
+
 def test_a_failure_at_a_step_is_told_once() -> None:
     """The end of a run names the step whose message stands above it already."""
     line = thread.line(event("ended", None, status="FAILED"), view(error={"message": "m", "step": "restart"}))

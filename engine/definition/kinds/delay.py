@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.definition.durations import DAY_MS, parse_duration, show_duration
+from engine.definition.durations import MAX_RUN_MS, parse_duration, show_duration
 from engine.definition.kinds.kind import Awaits, Effect, Kind, Treatment
 from engine.expressions import has_template
 from storage.records import Json
@@ -22,7 +22,7 @@ KIND = Kind(
     awaits=Awaits.TIME,
     treatments={"for": Treatment.DATA},
     timeout_ms=None,
-    bounds={"for": (1, 7 * DAY_MS)},
+    bounds={"for": (1, MAX_RUN_MS)},
     normalised=_with_length,
     shown=("for",),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.definition.durations import DAY_MS, SECOND_MS
+from engine.definition.durations import MAX_STEP_MS, SECOND_MS
 from engine.definition.kinds import call
 from engine.definition.kinds.kind import Awaits, Effect, Kind, Treatment
 
@@ -15,7 +15,7 @@ KIND = Kind(
     secret_keys=call.SECRET_KEYS,
     timeout_ms=300 * SECOND_MS,
     whole_timeout=True,
-    bounds={"interval": (SECOND_MS, DAY_MS)},
+    bounds={"interval": (SECOND_MS, MAX_STEP_MS)},
     durations=frozenset({"interval"}),
     answers=True,
     shown=(*call.SHOWN, "until"),
