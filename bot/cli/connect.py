@@ -6,7 +6,6 @@ that the settings name. So each verb is written once, and both ways ask the same
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from httpx_sse import EventSource
 
 from bot.api import PREFIX
 from bot.cli.options import Usage
@@ -64,7 +64,11 @@ class Events:
         self._answer = answer
 
     def __iter__(self) -> Iterator[Happened]:
-        return _happened(self._answer.iter_lines())
+        if self._answer.status_code == httpx.codes.NO_CONTENT:
+            return
+        for told in EventSource(self._answer).iter_sse():
+            if told.data and told.event != "end":  # what says that the stream is alive has no data, and the last id
+                yield Happened(int(told.id), told.json())
 
     def close(self) -> None:
         """Whoever reads is at the end, or is told that the connection is lost."""
@@ -151,20 +155,6 @@ def _refusal(answer: httpx.Response) -> Exception:
     if "json" not in answer.headers.get("content-type", ""):
         return Unreachable(f"{answer.url} answered {answer.status_code}, and not as this API does: is it the bot's?")
     return Refused(answer.status_code, answer.json())
-
-
-def _happened(lines: Iterator[str]) -> Iterator[Happened]:
-    """Server-sent events of which only those with a number and JSON are ours."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line:
-            name, _, value = line.partition(":")
-            if name:
-                fields[name] = value.removeprefix(" ")
-            continue
-        if fields.get("id", "").isdigit() and "data" in fields:
-            yield Happened(int(fields["id"]), json.loads(fields["data"]))
-        fields = {}
 
 
 @contextmanager
