@@ -25,7 +25,7 @@ import pytest
 from deployment import ALICE, CAROL, DAVE, OSCAR, Deployment, wait_for
 from test_incident import RESTART
 
-from bot.cli import main, operate
+from bot.cli import main
 from engine.catalog import catalog
 from storage import database
 
@@ -64,7 +64,7 @@ class Shell:
         home = Path.cwd()
         out, err = io.StringIO(), io.StringIO()
         environment = mock.patch.dict(os.environ, self.environment(user), clear=True)
-        logging_ = mock.patch.object(operate, "install_logging")
+        logging_ = mock.patch("engine.text.logs.install_logging")
         os.chdir("/" if self.remote else self.deployment.folder)
         try:
             with environment, logging_, redirect_stdout(out), redirect_stderr(err):
