@@ -50,9 +50,11 @@ class NoSlack:
     """For a deployment, or a process, that speaks to no Slack."""
 
     def find(self, _channel: str, _fresh_s: float = FRESH_S) -> Conversation | None:
+        """Raise `Unasked`: there is nobody to ask."""
         raise Unasked(_NO_SLACK, passing=False)
 
     def has(self, _channel: str, _person: str) -> bool:
+        """Raise `Unasked`: there is nobody to ask."""
         raise Unasked(_NO_SLACK, passing=False)
 
 

@@ -67,6 +67,7 @@ def reminded(approval: ApprovalRecord, next_at: int | None) -> bool:
 
 
 def all_open(workspace_id: int) -> list[ApprovalRecord]:
+    """The open gates of all runs, in no particular order."""
     query = Approval.select().where(
         (Approval.workspace_id == workspace_id) & (Approval.status == ApprovalStatus.PENDING)
     )
@@ -82,8 +83,10 @@ def soonest_open(workspace_id: int, limit: int) -> list[ApprovalRecord]:
 
 
 def rejections(execution_ids: Collection[str], path: str, before: int) -> list[VoteRecord]:
-    """The rejections of the gates at `path` in these executions that were opened before the one of this id, newest
-    first."""
+    """The rejections of the gates at `path` in these executions, the newest first.
+
+    Only those of gates that were opened before the gate of the id `before`.
+    """
     query = (
         Vote.select(*[getattr(Vote, name) for name in VoteRecord.__slots__])
         .join(Approval, on=(Approval.id == Vote.approval_id))

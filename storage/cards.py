@@ -12,10 +12,10 @@ from storage.tables import Card, Event, Execution, Post
 
 
 def stale(workspace_id: int, limit: int) -> list[CardRecord]:
-    """Cards whose execution has moved on since they were last shown or told: first those of executions that wait for
-    people or have failed, then those that have ended; among equals the longest unshown first.
+    """Cards whose execution has moved on since they were last shown or told, the most urgent first.
 
-    Those in trouble come last, so that however many they are, they keep no other waiting.
+    First come those of executions that wait for people or have failed, then those that have ended; among equals the
+    longest unshown. Those in trouble come last, so that however many they are, they keep no other waiting.
     """
     urgency = pw.Case(
         None,
@@ -50,6 +50,7 @@ def oldest_unshown(workspace_id: int) -> int | None:
 
 
 def find(execution_id: str) -> CardRecord | None:
+    """The card of an execution; None for one that is shown nowhere."""
     found = tuples(Card.select(*columns(Card, CardRecord)).where(Card.execution_id == execution_id))
     return CardRecord(*found[0]) if found else None
 
@@ -63,15 +64,18 @@ def shown_at(workspace_id: int, channel: str, ts: str) -> str | None:
 
 
 def set_ts(execution_id: str, ts: str) -> None:
+    """Note which message the card is: `ts` is Slack's name for it in its channel."""
     Card.update(ts=ts).where(Card.execution_id == execution_id).execute()
 
 
 def shown(execution_id: str, seq: int) -> None:
+    """Note that the card shows every event up to `seq`, and that nothing keeps it from being shown any more."""
     Card.update(shown_seq=seq, shown_at=now(), trouble="").where(Card.execution_id == execution_id).execute()
     _settle(execution_id)
 
 
 def told(execution_id: str, seq: int) -> None:
+    """Note that the thread tells every event up to `seq`, and that nothing keeps it from being told any more."""
     Card.update(told_seq=seq, trouble="").where(Card.execution_id == execution_id).execute()
     _settle(execution_id)
 
@@ -107,11 +111,13 @@ def _settle(execution_id: str) -> None:
 
 
 def posts(execution_id: str) -> list[PostRecord]:
+    """The messages that were posted beside the card, the oldest first."""
     query = Post.select(*columns(Post, PostRecord)).where(Post.execution_id == execution_id).order_by(Post.id)
     return [PostRecord(*row) for row in tuples(query)]
 
 
 def add_post(workspace_id: int, post: PostRecord) -> None:
+    """Keep which message was posted under this key; one that is posted anew takes the place of the one before."""
     row = {name: getattr(post, name) for name in PostRecord.__slots__}
     Post.insert(workspace_id=workspace_id, **row).on_conflict(
         conflict_target=[Post.execution_id, Post.key], update={"channel": post.channel, "ts": post.ts}
@@ -119,6 +125,7 @@ def add_post(workspace_id: int, post: PostRecord) -> None:
 
 
 def settle_post(execution_id: str, key: str) -> None:
+    """Note that the message of this key shows its end and is not changed again."""
     Post.update(settled=True).where((Post.execution_id == execution_id) & (Post.key == key)).execute()
 
 

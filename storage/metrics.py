@@ -18,6 +18,7 @@ def open_by_status(workspace_id: int) -> dict[str, int]:
 
 
 def open_gates(workspace_id: int) -> int:
+    """How many gates wait for a decision."""
     query = Approval.select().where((Approval.workspace_id == workspace_id) & (Approval.status == "PENDING"))
     return int(query.count())
 

@@ -74,6 +74,7 @@ def bind_workspace(workspace_id: int, slack_team: str, name: str) -> bool:
 
 
 def remember(workspace_id: int, person: PersonRecord) -> None:
+    """Keep what Slack says of a person now, in the place of what was known."""
     row = {name: getattr(person, name) for name in PersonRecord.__slots__}
     Person.insert(workspace_id=workspace_id, **row).on_conflict(
         conflict_target=[Person.workspace_id, Person.user_id],
@@ -82,6 +83,7 @@ def remember(workspace_id: int, person: PersonRecord) -> None:
 
 
 def recall(workspace_id: int, user_id: str) -> PersonRecord | None:
+    """What Slack last said of a person; None for one it was never asked about."""
     rows = sql.select(Person, PersonRecord.__slots__, "workspace_id = ? AND user_id = ?", workspace_id, user_id)
     return PersonRecord(*rows[0]) if rows else None
 
@@ -152,6 +154,7 @@ def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:
 
 
 def groups(workspace_id: int) -> list[GroupRecord]:
+    """All user groups with their members and when Slack said so; read once while `asked_once` lasts."""
     return _once("groups", workspace_id, lambda: _groups(workspace_id))
 
 

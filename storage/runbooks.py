@@ -62,14 +62,17 @@ def lock(workspace_id: int, slug: str, *, shared: bool = False) -> RunbookRecord
 
 
 def by_id(runbook_id: int) -> RunbookRecord | None:
+    """The runbook of this id, also one that is deleted, since its runs are still shown."""
     return _find_runbook("id = ?", runbook_id)
 
 
 def version(runbook_id: int, number: int) -> VersionRecord | None:
+    """The version of this number, as it is now; None where the runbook has none."""
     return _find_version("runbook_id = ? AND number = ?", runbook_id, number)
 
 
 def version_by_id(version_id: int) -> VersionRecord | None:
+    """The version of this id, as it is now; None where there is none."""
     return _find_version("id = ?", version_id)
 
 
@@ -169,6 +172,7 @@ def delete(runbook_id: int) -> None:
 
 
 def save_sync(workspace_id: int, ok: bool, summary: Json) -> None:
+    """Keep how a sync went, in the place of the one before."""
     row = {"at": now(), "ok": ok, "summary": summary}
     SyncReport.insert(workspace_id=workspace_id, **row).on_conflict(
         conflict_target=[SyncReport.workspace_id], update=row

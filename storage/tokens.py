@@ -30,6 +30,7 @@ def by_digest(workspace_id: int, digest: str) -> TokenRecord | None:
 
 
 def find(workspace_id: int, token_id: str) -> TokenRecord | None:
+    """The token of this id, also one that is revoked or has expired; None where the workspace has none."""
     return _first("workspace_id = ? AND id = ?", workspace_id, token_id)
 
 

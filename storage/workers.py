@@ -14,6 +14,7 @@ from storage.tables import Lease, Worker
 
 HEARTBEAT_MS = 3_000
 LEASE_MS = 15_000
+"""Five heartbeats: four may be late or lost before a worker counts as dead, and its work waits for no longer."""
 GAP_MS = 2 * HEARTBEAT_MS
 """A worker whose renewals lie further apart than this could not reach the database, and so perhaps nobody could."""
 
@@ -98,4 +99,5 @@ def renew(name: str, holder: str, ms: int) -> bool:
 
 
 def release(name: str, holder: str) -> None:
+    """Give the lease `name` up before its time; nothing happens where somebody else holds it."""
     Lease.update(until=0).where((Lease.name == name) & (Lease.holder == holder)).execute()

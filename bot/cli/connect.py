@@ -29,9 +29,17 @@ from engine.config.settings import Settings
 Json = Any
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+"""As long as the server waits for a reader (`bot/serving/limits.py`); whoever is there lets one in within 10 s."""
 TRIES = 4
+"""With a pause of 0.4, 0.8 and 1.6 s between them a server that is started anew is back."""
+_SILENT_S = 60.0
+"""A stream says at least every 15 s that it is alive: after four such spans in silence it is not."""
+_WAIT_AT_MOST_S = 20.0
+"""Whoever is told to come back later than this is better told so: they look at a terminal."""
 _START_S = 15.0
+"""The API is up in well under a second; more is for a machine that is busy."""
 _GROUPS_OLD_MS = 10 * 60_000
+"""Twice the span in which a bot that runs asks Slack for its groups: none does, so they are asked for here."""
 
 
 class Refused(Exception):
@@ -112,7 +120,7 @@ class Api:
     def events(self, run: str, after: int) -> Iterator[Events]:
         """The events of a run behind number `after`. Raises `Refused`, and `Unreachable` when it breaks off."""
         headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
-        timeout = httpx.Timeout(60.0, connect=10.0)
+        timeout = httpx.Timeout(_SILENT_S, connect=TIMEOUT.connect)
         try:
             with self._http.stream("GET", f"executions/{run}/events", headers=headers, timeout=timeout) as answer:
                 if answer.status_code >= 400:
@@ -132,7 +140,7 @@ class Api:
                 time.sleep(0.2 * 2**tried)
                 continue
             if answer.status_code in (429, 503) and tried < TRIES and "retry-after" in answer.headers:
-                time.sleep(min(float(answer.headers["retry-after"]), 20.0))
+                time.sleep(min(float(answer.headers["retry-after"]), _WAIT_AT_MOST_S))
                 continue
             if answer.status_code >= 400:
                 raise _refusal(answer)

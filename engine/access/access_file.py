@@ -37,6 +37,7 @@ class Policy:
     external_channels: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
+        """The policy as it is stored and compared: mappings and lists, its teams in order."""
         teams = {team: {role: list(ids) for role, ids in who.items()} for team, who in sorted(self.teams.items())}
         lists = {"platform_admins": list(self.platform_admins), "responders": list(self.responders)}
         external = {_CHANNELS: list(self.external_channels)} if self.external_channels else {}

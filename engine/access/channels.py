@@ -19,8 +19,10 @@ from storage.records import AuditRecord, ExecutionRecord
 
 
 class Standing(StrEnum):
-    """Of a person and a channel: `IN` it, `OUT` of it (or it is none that the bot knows), `EXTERNAL` where people of
-    other workspaces are in it and nobody allowed that, `UNKNOWN` where Slack does not say.
+    """Where a person stands to a channel.
+
+    `IN` it, `OUT` of it (or it is none that the bot knows), `EXTERNAL` where people of other workspaces are in it and
+    nobody allowed that, `UNKNOWN` where Slack does not say.
     """
 
     IN = "in"
@@ -38,6 +40,7 @@ class Ruling:
 
     @property
     def allowed(self) -> bool:
+        """Whether the bot may speak there for this person."""
         return self.standing is Standing.IN
 
 

@@ -39,6 +39,8 @@ Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | None
 
 
 class Action(StrEnum):
+    """What can be done with a runbook or a run; each value is the verb that a refusal has for it."""
+
     VIEW = "look at"
     START = "run"
     CANCEL = "cancel"

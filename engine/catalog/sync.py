@@ -58,6 +58,7 @@ class SyncReport:
 
     @property
     def ok(self) -> bool:
+        """Whether every file could be taken in as it is."""
         return not self.problems
 
 

@@ -36,6 +36,7 @@ class Setting:
 
     @property
     def field(self) -> str:
+        """The attribute of `Settings` that holds it."""
         return self.name.lower()
 
 
@@ -185,6 +186,7 @@ class Settings:
 
     @property
     def slack_mode(self) -> Literal["none", "socket", "http"]:
+        """How Slack reaches the bot; Socket Mode where the settings would do for both ways."""
         if self.slack_bot_token is None:
             return "none"
         return "socket" if self.slack_app_token else "http"

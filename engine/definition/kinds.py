@@ -28,11 +28,16 @@ SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""
 
 DEFAULT_POLL_TIMEOUT_MS = 300 * SECOND_MS
+"""What a restart or a roll-out that goes well is done in."""
 DEFAULT_APPROVAL_TIMEOUT_MS = HOUR_MS
+"""Whom a gate calls may be asleep; a run whose gate nobody has decided by then is about something that is past."""
 DEFAULT_WAIT_TIMEOUT_MS = HOUR_MS
+"""As long as a gate: another system's people may have to act."""
 
 
 class Treatment(StrEnum):
+    """How a key of `with` is rendered; what is FIXED is not, and a CONDITION is asked by the step itself."""
+
     URL = "url"
     TARGET = "target"
     TEXT = "text"
@@ -65,6 +70,7 @@ class Kind:
     shown: tuple[str, ...] = ()
 
     def treatment(self, key: str) -> Treatment:
+        """How this key of `with` is rendered; one that the kind does not name is FIXED."""
         return self.treatments.get(key, Treatment.FIXED)
 
 
@@ -183,6 +189,7 @@ _TARGET_SCHEME = "https://"
 
 
 def target_as_url(target: str) -> str:
+    """The target of a gRPC call as a URL, so that it is checked as one."""
     return _TARGET_SCHEME + target
 
 

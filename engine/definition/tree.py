@@ -35,10 +35,12 @@ class Block:
 
     @property
     def section(self) -> str:
+        """The part of the file that the list is in, one of `SECTIONS`."""
         return str(self.path[0])
 
     @property
     def ids(self) -> tuple[str, ...]:
+        """The ids of the steps in their order, "" for a step that has none."""
         return tuple(str(step.get("id", "")) for step in self.steps)
 
     @property

@@ -59,6 +59,7 @@ class Source:
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, place: Place, message: str) -> Problem:
+        """A problem at this place of the file, not added to `problems`."""
         return Problem(self.file, *place, message)
 
     def place(self, path: Path, *, at_key: bool = False) -> Place:

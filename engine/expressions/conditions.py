@@ -1,5 +1,7 @@
-"""Conditions: an expression or one of the words true and false, `{field, operator, value}`, or `all`, `any`, `not` of
-conditions."""
+"""Conditions, of which there are three forms.
+
+An expression or one of the words true and false; `{field, operator, value}`; or `all`, `any`, `not` of conditions.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from storage.states import Severity
 
 LEASE = "projector"
 LEASE_MS = 15_000
+"""As long as a worker's: cards stand still for so long when the process that shows them dies."""
 UNHEARD_MS = 86_400_000
 """How long after its end a run is still tried to be shown in a channel that can't be written to."""
 
@@ -29,6 +30,7 @@ def keep_lease(_rt: Runtime, holder: str) -> bool:
 
 
 def release_lease(_rt: Runtime, holder: str) -> None:
+    """Stop being the one process that shows, so that another one need not wait for the lease to end."""
     with database.transaction():
         workers.release(LEASE, holder)
 
@@ -76,6 +78,7 @@ def posts(_rt: Runtime, execution_id: str) -> list[PostRecord]:
 
 
 def add_post(rt: Runtime, execution_id: str, key: str, channel: str, ts: str) -> None:
+    """Remember the message that was posted beside the card, to change it when what it shows changes."""
     with database.transaction():
         cards.add_post(rt.workspace_id, PostRecord(execution_id, key, channel, ts, settled=False))
 

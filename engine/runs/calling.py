@@ -39,6 +39,7 @@ class Calling:
 
     @property
     def in_channel(self) -> bool:
+        """Whether they are called in the run's channel, and not only one by one."""
         return self.how in ("all", "channel")
 
 

@@ -27,6 +27,7 @@ class Spent:
 
     @property
     def whole(self) -> int:
+        """All of the time, each moment counted once."""
         return self.tried + self.waited + self.paused
 
 

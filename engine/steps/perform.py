@@ -29,6 +29,7 @@ from storage.states import Phase
 log = logging.getLogger(__name__)
 
 POLL_ROUND_MS = 30_000
+"""How long one round of a poll may take, as a call by itself (`DEFAULT_ATTEMPT_TIMEOUT_MS`); the whole has its own."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,10 @@ class Claim:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt at this step run with the same parameters, in cleanup for every one of the same
-        cleanup, and for no other."""
+        """The same for every attempt at this step run with the same parameters, and for no other.
+
+        In cleanup it is the same for every attempt of the same cleanup.
+        """
         changed = f"~{self.execution.revision + 1}" if self.execution.revision else ""
         cleaned = self.step_run.phase is not Phase.MAIN and self.step_run.ended_seq
         again = f"~after-{self.step_run.ended_seq}" if cleaned else ""
