@@ -29,6 +29,8 @@ Offers = dict[str, str]
 """What may be typed, each with what it means or ""."""
 LookUp = Callable[[str, str], Iterable[str]]
 """The ids of "books" or of open "runs", or the "parameters" of the runbook that is named."""
+_RUNS = 20
+"""The newest of them, as many as `runbook runs` shows."""
 
 
 def script(shell: str) -> str:
@@ -110,7 +112,9 @@ def _looked_up(
         with connected(options) as api:
             if what == "parameters":
                 return list(api.get(f"runbooks/{slug.partition('@')[0]}")["parameters"].get("properties", {}))
-            found = api.all_of("runbooks") if what == "books" else api.all_of("executions", open=True)
+            if what == "books":
+                return [each["id"] for each in api.all_of("runbooks")]
+            found = api.all_of("executions", most=_RUNS, limit=_RUNS, open=True)
             return [each["id"] for each in found]
     except (Usage, Refused, Unreachable, BadSettings, DatabaseAway):
         return []

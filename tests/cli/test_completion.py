@@ -30,7 +30,7 @@ class Api:
         return {{"parameters": {{"properties": known}}}}
 
     def all_of(self, path, **query):
-        ids = ["restart-api", "purge"] if path == "runbooks" else ["R-7K2M9Q"] if query == {{"open": True}} else []
+        ids = ["restart-api", "purge"] if path == "runbooks" else ["R-7K2M9Q"] if query.get("open") else []
         return [{{"id": each}} for each in ids]
 
 @contextmanager
