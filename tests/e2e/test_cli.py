@@ -173,6 +173,26 @@ def test_a_run_from_start_to_end_in_a_terminal(shell: Shell) -> None:
     assert "took" in last
 
 
+def test_a_shell_completes_what_there_is(shell: Shell) -> None:
+    """Ids and parameters come from the bot, for somebody with a token; without one nothing is looked up."""
+    run = started(shell)
+
+    def completed(user: str | None, line: str) -> set[str]:
+        whole = " ".join(["runbook", *shell.words()[1:], line])
+        asking = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": whole, "COMP_POINT": str(len(whole))}
+        done = subprocess.run(
+            ["sh", "-c", 'exec 8>&1; exec "$0"', RUNBOOK], cwd="/" if shell.remote else shell.deployment.folder,
+            env={**shell.environment(user), **asking}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return {each.strip() for each in done.stdout.splitlines()}
+
+    assert completed(CAROL, "run rest") == {"restart"}
+    assert completed(CAROL, "run restart serv") == {"service="}
+    assert {run, "reason="} <= completed(CAROL, "cancel ")
+    assert completed(None, "cancel r") == {"reason="}
+    shell.said(CAROL, "cancel", run)
+
+
 def test_a_run_from_the_host_begins_at_once(deployment: Deployment, tokens: dict[str, str]) -> None:
     """The command line finds the Redis that `runbook up` brought along; a sweep would come after 2 s or later."""
     here = Shell(deployment, tokens, remote=False)
