@@ -62,6 +62,14 @@ def database(text: str, cwd: Path) -> DatabaseUrl:
     raise ValueError("use sqlite:///var/runbook.db (or sqlite:////absolute/file) or postgresql://user@host/name")
 
 
+def path(text: str, cwd: Path) -> Path:
+    """A file or folder, absolute; `~` and `~user` are somebody's home, and what is relative is taken from `cwd`."""
+    try:
+        return (cwd / Path(text).expanduser()).resolve()
+    except RuntimeError:
+        raise ValueError("it begins with the home of a user that is not known here") from None
+
+
 def redis_url(text: str) -> str:
     """The address as it is, once it is one that the Redis client takes."""
     parts = _split(text)

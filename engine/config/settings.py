@@ -289,7 +289,7 @@ def _parse(setting: Setting, text: str, cwd: Path, problems: list[str]) -> Any:
     try:
         if setting.name == "DATABASE_URL":
             return values.database(text, cwd)
-        return setting.parse(text) if setting.parse else (cwd / Path(text).expanduser()).resolve()
+        return setting.parse(text) if setting.parse else values.path(text, cwd)
     except ValueError as error:
         shown = "" if setting.secret or setting.name in ("DATABASE_URL", "REDIS_URL") else f" {text!r} is not right:"
         problems.append(f"{setting.name}:{shown} {error}.")
