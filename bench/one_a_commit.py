@@ -6,5 +6,5 @@ from bot import cli
 from engine.worker import runner
 
 if __name__ == "__main__":
-    runner.AT_ONCE = 1
+    runner.MAX_STEPS_PER_COMMIT = 1
     cli.main()

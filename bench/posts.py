@@ -18,7 +18,7 @@ from bot.slack.client import web_client
 from bot.slack.conversations import SlackConversations
 from bot.slack.directory import Directory
 from bot.slack.ids import Action
-from bot.slack.projector.progress import Projector
+from bot.slack.projector.projector import Projector
 from engine.config import settings
 from engine.queries import projection
 from engine.runs import executions
@@ -40,7 +40,7 @@ def of_runs(rig: Rig, count: int = 20) -> str:
         wait_for(lambda: all(executions.find(rt, run).status.ended for run in runs), "runs to end", every=0.05)
         began = time.monotonic()
         shows()
-        wait_for(lambda: not projection.stale_cards(rt, 1), "all of it to be shown", every=0.1)
+        wait_for(lambda: not projection.outdated_cards(rt, 1), "all of it to be shown", every=0.1)
         took, calls = time.monotonic() - began, Counter(call["method"] for call in sim.workspace.journal.calls)
     posts, updates = calls["chat.postMessage"] / count, calls["chat.update"] / count
     return f"{count} runs shown in {took:.0f} s: {posts:.1f} posts and {updates:.1f} updates a run"
@@ -53,7 +53,7 @@ def _of_gates(rig: Rig, count: int) -> str:
         opened = {run: time.time() for run in runs}
         wait_for(lambda: len(_with_buttons(sim, runs)) == count, f"buttons of {count} gates", every=0.1)
         took = [at - opened[run] for run, at in _with_buttons(sim, runs).items()]
-        wait_for(lambda: not projection.stale_cards(rt, 1), "all of it to be shown", every=0.1)
+        wait_for(lambda: not projection.outdated_cards(rt, 1), "all of it to be shown", every=0.1)
     return f"{count} at once: buttons after {statistics.median(took):.1f} s, {max(took):.1f} s at most"
 
 

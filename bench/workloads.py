@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.rig import THREADS, Rig, wait_for
 from engine.access.policy import SYSTEM, Actor
-from engine.catalog import catalog, sync
+from engine.catalog import sync, version_approval
 from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database
@@ -49,7 +49,7 @@ def approve(rig: Rig, books: list[dict[str, Any]]) -> None:
     report = sync.sync(rig.rt, SYSTEM)
     assert report.ok, report.problems
     for each in books:
-        catalog.approve(rig.rt, ADMIN, each["id"], 1)
+        version_approval.approve(rig.rt, ADMIN, each["id"], 1)
 
 
 def start(rig: Rig, slug: str) -> str:

@@ -27,7 +27,7 @@ class Incident:
         self._names = {
             person["id"]: person["name"] if person["bot"] else person["name"].split()[0] for person in people
         }
-        self._told: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
         self._tasks: dict[str, str] = {}
 
     def play(self) -> bool:
@@ -42,7 +42,7 @@ class Incident:
 
     def _say(self, user: str, text: str) -> None:
         self._post("/control/say", user=user, channel=CHANNEL, text=text)
-        self._look()
+        self._read_messages()
 
     def _command(self, user: str, text: str) -> None:
         self._line(self._names[user], f"/runbook {text}")
@@ -61,7 +61,7 @@ class Incident:
             action_id=found["element"]["action_id"],
         )
         time.sleep(0.7)  # a person needs a moment, and whoever watches wants to see one thing after the other
-        self._look()
+        self._read_messages()
 
     def _follow_to_end(self) -> bool:
         def ended() -> Json | None:
@@ -71,13 +71,13 @@ class Incident:
 
         found = self._wait_for(ended)
         time.sleep(1.0)
-        self._look()
+        self._read_messages()
         return str(found["text"]).endswith("Succeeded")
 
     def _wait_for(self, look: Any) -> Json:
         until = time.monotonic() + LIMIT_S
         while time.monotonic() < until:
-            self._look()
+            self._read_messages()
             found: Json | None = look()
             if found is not None:
                 return found
@@ -92,15 +92,15 @@ class Incident:
                         return {"ts": message["ts"], "element": element}
         return None
 
-    def _look(self) -> None:
+    def _read_messages(self) -> None:
         """Tell what is new in the channel and its threads."""
         for user in (CAROL, ALICE, DAVE):
             for message in self._messages(user):
-                self._tell(message, private_to=user)
+                self._print(message, private_to=user)
 
-    def _tell(self, message: Json, private_to: str) -> None:
-        if self._told.get(message["ts"]) != message["text"]:
-            self._told[message["ts"]] = message["text"]
+    def _print(self, message: Json, private_to: str) -> None:
+        if self._printed.get(message["ts"]) != message["text"]:
+            self._printed[message["ts"]] = message["text"]
             whom = f" (only to {self._names[private_to]})" if message.get("ephemeral") else ""
             thread = "  ↳ " if message.get("thread_ts") not in (None, message["ts"]) else ""
             who = self._names.get(message.get("user", ""), "Runbook Bot")
@@ -108,9 +108,9 @@ class Incident:
             self._line(f"{thread}{who}{whom}", " ".join(filter(None, [self._plain(message["text"]), *shared])))
         for block in message.get("blocks", []):
             for task in block.get("tasks", []) if block["type"] == "plan" else []:
-                self._tell_task(task)
+                self._print_task(task)
 
-    def _tell_task(self, task: Json) -> None:
+    def _print_task(self, task: Json) -> None:
         words = {"in_progress": "…", "complete": "done", "error": "failed"}
         if self._tasks.get(task["task_id"]) != task["status"] and task["status"] in words:
             self._tasks[task["task_id"]] = task["status"]

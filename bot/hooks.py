@@ -68,7 +68,7 @@ class Receiver:
             return status, {**headers, "Retry-After": str(much.retry_after_s)}, told
         except Exception as error:
             log.exception("An event from %s could not be taken", sender.name)
-            why = trouble.what(error) or ""
+            why = trouble.describe(error) or ""
             return _refused(
                 503, "unavailable", f"The event could not be kept just now. Please send it again. {why}".strip()
             )

@@ -6,16 +6,10 @@ import json
 from collections.abc import Iterator
 
 from bot.slack.views.text import clean, cut
+from engine.definition.kinds import BLOCKS, KINDS
 from storage.records import Json
 
-_CALLS = {
-    "http": ("method", "url"),
-    "poll": ("kind", "method", "url"),
-    "grpc": ("kind", "target", "service", "method"),
-    "runbook": ("kind", "id"),
-}
-"""The keys of a preview that say in short what is called, by the kind of step; others say their kind."""
-_BLOCKS = ("then", "else", "steps")
+_NO_KIND = ("kind",)
 
 
 def planned(preview: Json, each: int | None = None) -> list[str]:
@@ -33,12 +27,13 @@ def lines_of(item: Json, each: int | None = None) -> list[str]:
     steps of a branch or a loop below it, further in."""
     if not isinstance(item, dict):
         return [_written(item, each)]
-    keys = _CALLS.get(str(item.get("kind")), ("kind",))
+    kind = KINDS.get(str(item.get("kind")))
+    keys = kind.summary if kind else _NO_KIND
     call = " ".join(str(item[key]) for key in keys if item.get(key))
     rest = {key: value for key, value in item.items() if key not in ("step", "kind", *keys)}
     lines = [f"{_written(item.get('step', '?'), each)}: {_written(call, each)}"]
     for key, value in rest.items():
-        if key in _BLOCKS and isinstance(value, list):
+        if key in BLOCKS and isinstance(value, list):
             inner = (line for one in value for line in lines_of(one, each))
             lines += [f"  {key}:", *(f"    {line}" for line in inner)]
         elif value not in (None, "", [], {}):

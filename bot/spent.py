@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.slack.views.text import duration
+from engine.definition.kinds import KINDS
 
 WORTH_TELLING_MS = 1_000
-_WAITING = ("approval", "wait", "delay", "poll")
-"""Kinds of steps for which to wait is what they do."""
 
 Part = tuple[int, str]
 
@@ -23,7 +22,8 @@ def parts_words(parts: Iterable[Part], usual: str) -> str:
 
 def step_took(kind: str, tried: int, waited: int, paused: int) -> str:
     """How long a step took: `35 s (4 s running, 31 s waiting)`, or `4 s` where it did nothing but what it does."""
-    usual = "waiting" if kind in _WAITING else "running"
+    known = KINDS.get(kind)
+    usual = "waiting" if known and known.is_wait else "running"
     told = parts_words(((tried, "running"), (waited, "waiting"), (paused, "paused")), usual)
     return duration(tried + waited + paused) + (f" ({told})" if told else "")
 

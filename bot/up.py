@@ -20,7 +20,7 @@ from typing import IO
 from bot import embedded_redis, web
 from bot.stopping import stop_signals
 from bot.worker import WORKER_ID_VARIABLE
-from engine import boot, health, nearby
+from engine import boot, health, local_redis
 from engine.config import home
 from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings
@@ -54,7 +54,7 @@ class Child:
         self.process = self.begin()
         self.started = time.monotonic()
 
-    def look(self) -> int | None:
+    def poll(self) -> int | None:
         """Start it when it is due; when it has ended say its exit code, once, and set when it starts again."""
         if self.process is None:
             if time.monotonic() >= self.due:
@@ -85,7 +85,7 @@ def run(settings: Settings) -> int:
         for applied in boot.migrate_database(settings):
             log.info("database migrated: %s", applied)
         redis = _embedded(settings)
-        with nearby.told(settings.home / "var", redis.url) if redis is not None else nullcontext():
+        with local_redis.published(settings.home / "var", redis.url) if redis is not None else nullcontext():
             kind, children = _children(settings, listening.fileno(), redis)
             for child in children:
                 child.start()
@@ -133,12 +133,12 @@ def _worker(environment: dict[str, str]) -> Child:
         return _python("worker", {**environment, WORKER_ID_VARIABLE: worker_ids[-1]}, ())
 
     def ended() -> None:
-        threading.Thread(target=_say_dead, args=(worker_ids[-1],), daemon=True).start()
+        threading.Thread(target=_declare_dead, args=(worker_ids[-1],), daemon=True).start()
 
     return Child("worker", begin, ended)
 
 
-def _say_dead(worker_id: str) -> None:
+def _declare_dead(worker_id: str) -> None:
     """Say that a worker is dead, for as long as the database does not take it: others wait for its lease meanwhile."""
     while True:
         try:
@@ -163,16 +163,16 @@ def _python(verb: str, environment: dict[str, str], descriptors: tuple[int, ...]
 def _supervise(children: list[Child], stopping: list[int]) -> int:
     while not stopping:
         for child in children:
-            code = child.look()
+            code = child.poll()
             if code == BAD_SETTINGS and child.name != "redis":
                 return BAD_SETTINGS
             if code is not None:
-                log.warning("%s has ended (%s); starting it again", child.name, _said(code))
+                log.warning("%s has ended (%s); starting it again", child.name, _exit_words(code))
         time.sleep(0.05)
     return 0
 
 
-def _said(code: int) -> str:
+def _exit_words(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 

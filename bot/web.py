@@ -24,25 +24,25 @@ from starlette.types import Scope
 from bot.api import app as api
 from bot.api import problems
 from bot.hooks import Receiver as EventReceiver
-from bot.metrics import Counted, Metrics
-from bot.page.door import Pages
+from bot.page.routes import Pages
+from bot.prometheus import CountingMiddleware, Metrics
 from bot.serving import limits
 from bot.serving.connections import Connections
 from bot.serving.guard import Guard
 from bot.serving.server import Server
 from bot.serving.streams import Streams
+from bot.slack.app_context import AppContext
 from bot.slack.client import web_client
 from bot.slack.conversations import connected
-from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE, Directory
-from bot.slack.transport.app import Door
+from bot.slack.transport.app import SlackApp
 from bot.slack.transport.http import Receiver
-from bot.slack.transport.socket import SocketDoor
-from bot.strangers import Strangers
+from bot.slack.transport.socket import SocketTransport
+from bot.unauthenticated_limit import UnauthenticatedLimit
 from engine import boot, health, trouble
 from engine.access import people
 from engine.access.policy import Actor
-from engine.catalog.folder_watch import Watch
+from engine.catalog.folder_watch import FolderWatch
 from engine.config import file_descriptors
 from engine.config.secrets import SecretStore
 from engine.config.settings import Settings, secret_key
@@ -74,9 +74,9 @@ def run(settings: Settings, redactor: Redactor) -> int:
     for problem in boot.make_tools(settings, redactor).secrets.register_all():
         log.warning("%s", problem)
     stop = threading.Event()
-    door = Door(Desk(rt, web_client(settings))) if settings.slack_mode != "none" else None
+    door = SlackApp(AppContext(rt, web_client(settings))) if settings.slack_mode != "none" else None
     threads = _start(_duties(rt, door), stop)
-    slack = SocketDoor(door, settings) if door and settings.slack_mode == "socket" else None
+    slack = SocketTransport(door, settings) if door and settings.slack_mode == "socket" else None
     if slack is not None:
         slack.start()
     try:
@@ -92,13 +92,13 @@ def run(settings: Settings, redactor: Redactor) -> int:
     return 0
 
 
-def _duties(rt: Runtime, door: Door | None) -> list[Callable[[threading.Event], None]]:
+def _duties(rt: Runtime, door: SlackApp | None) -> list[Callable[[threading.Event], None]]:
     """What this process does beside serving; each runs in a thread of its own until it is told to stop."""
     if door is None:
-        return [Watch(rt).run]
-    directory = door.desk.directory
+        return [FolderWatch(rt).run]
+    directory = door.ctx.directory
     _greet(directory)
-    return [Watch(rt, directory.user_by_email).run, directory.watch]
+    return [FolderWatch(rt, directory.user_by_email).run, directory.watch]
 
 
 def _greet(directory: Directory) -> None:
@@ -141,7 +141,7 @@ def bind(settings: Settings) -> socket.socket:
     return listening
 
 
-def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None) -> Starlette:
+def application(rt: Runtime, door: SlackApp | None, slack: SocketTransport | None = None) -> Starlette:
     """All routes. Everything that touches the database or Slack runs in threads, never on the event loop."""
     metrics = Metrics(rt)
     hooks = EventReceiver(rt, SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, Redactor()))
@@ -158,17 +158,17 @@ def application(rt: Runtime, door: Door | None, slack: SocketDoor | None = None)
     if door is not None and rt.settings.slack_signing_secret:
         receiver = Receiver(door.dispatch, rt.settings.slack_signing_secret)
         routes.append(Route("/slack/events", _slack(receiver), methods=["POST"]))
-    directory = door.desk.directory if door is not None else None
+    directory = door.ctx.directory if door is not None else None
     asked = (_refreshing(directory), directory.user_by_email) if directory is not None else ()
     rest = api.application(rt, *asked)
     connections = Connections(limits.within(file_descriptors.limit()))
-    rest.state.house.streams = Streams(connections.limits)
-    routes += Pages(rest.state.house, secret_key(rt.settings), _identifying(rt, door)).routes()
+    rest.state.context.streams = Streams(connections.limits)
+    routes += Pages(rest.state.context, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
     guard = Middleware(Guard, connections=connections, refuse=_refused)
-    around = [Middleware(Counted, metrics=metrics), guard, Middleware(Strangers)]
+    around = [Middleware(CountingMiddleware, metrics=metrics), guard, Middleware(UnauthenticatedLimit)]
     app = Starlette(routes=routes, middleware=around, exception_handlers={404: _nothing_there, Exception: _accident})
-    app.state.before_stop = rest.state.house.feed.close
+    app.state.before_stop = rest.state.context.feed.close
     app.state.connections = connections
     return app
 
@@ -208,9 +208,9 @@ def _refused(scope: Scope, status: int, sentence: str) -> Response | None:
     return None
 
 
-def _identifying(rt: Runtime, door: Door | None) -> Callable[[str], Actor]:
+def _identifying(rt: Runtime, door: SlackApp | None) -> Callable[[str], Actor]:
     """Who somebody is now; without Slack, who they were when it was last heard."""
-    return door.desk.directory.identify if door is not None else partial(people.as_known, rt)
+    return door.ctx.directory.identify if door is not None else partial(people.as_known, rt)
 
 
 async def _front(_request: Request) -> Response:
@@ -222,7 +222,7 @@ async def _livez(_request: Request) -> Response:
     return PlainTextResponse("alive")
 
 
-def _ready(rt: Runtime, slack: SocketDoor | None) -> Handler:
+def _ready(rt: Runtime, slack: SocketTransport | None) -> Handler:
     latest: list[tuple[float, list[health.Check]]] = []
 
     async def ready(_request: Request) -> Response:
@@ -238,7 +238,7 @@ def _ready(rt: Runtime, slack: SocketDoor | None) -> Handler:
     return ready
 
 
-def _connected(check: health.Check, slack: SocketDoor) -> health.Check:
+def _connected(check: health.Check, slack: SocketTransport) -> health.Check:
     """A Slack that is away keeps nobody from being ready; a first connection that is still being made does."""
     said = "connected" if slack.connected else "not connected" if slack.tried else "connecting"
     ok = check.ok and slack.connected

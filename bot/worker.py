@@ -10,7 +10,7 @@ import threading
 
 from bot.slack.client import web_client
 from bot.slack.conversations import connected
-from bot.slack.projector.progress import Projector
+from bot.slack.projector.projector import Projector
 from engine import boot
 from engine.config import file_descriptors
 from engine.config.settings import Settings

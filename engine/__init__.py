@@ -1,0 +1,1 @@
+"""What may happen, and making it happen: a pure core decides, thin services authorise and act."""

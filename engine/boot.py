@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine import nearby, trouble
+from engine import local_redis, trouble
 from engine.config import home
 from engine.config.secrets import SecretStore
 from engine.config.settings import Settings
@@ -47,7 +47,7 @@ def migrate_database(settings: Settings) -> list[str]:
 
 
 def _away(error: Exception) -> DatabaseAway:
-    return DatabaseAway([f"DATABASE_URL: {trouble.what(error) or 'The database does not answer.'} {error}".strip()])
+    return DatabaseAway([f"DATABASE_URL: {trouble.describe(error) or 'The database does not answer.'} {error}".strip()])
 
 
 def _set_clock() -> None:
@@ -83,7 +83,7 @@ def open_engine(settings: Settings, hints: Hints | None = None) -> Runtime:
 
 def open_hints(settings: Settings) -> Hints:
     """Over the Redis that the settings name, else over the one that `runbook up` brought along in this folder."""
-    url = settings.redis_url or nearby.find(settings.home / "var")
+    url = settings.redis_url or local_redis.find_url(settings.home / "var")
     return Hints(make_broker(url) if url else None)
 
 

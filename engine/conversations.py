@@ -14,7 +14,7 @@ class Conversation:
     """A channel, group or direct message as Slack shows it to this bot.
 
     `private` says that only its members may know of it, `external` that people of other workspaces are in it or are
-    invited (Slack Connect), `heard` that this bot is in it.
+    invited (Slack Connect), `bot_is_member` that this bot is in it.
     """
 
     id: str
@@ -22,7 +22,7 @@ class Conversation:
     topic: str = ""
     private: bool = True
     external: bool = False
-    heard: bool = True
+    bot_is_member: bool = True
 
 
 class Unasked(Exception):
@@ -50,9 +50,11 @@ class NoSlack:
     """For a deployment, or a process, that speaks to no Slack."""
 
     def find(self, _channel: str, _fresh_s: float = FRESH_S) -> Conversation | None:
+        """Raise `Unasked`: there is nobody to ask."""
         raise Unasked(_NO_SLACK, passing=False)
 
     def has(self, _channel: str, _person: str) -> bool:
+        """Raise `Unasked`: there is nobody to ask."""
         raise Unasked(_NO_SLACK, passing=False)
 
 

@@ -23,11 +23,16 @@ from storage import database, executions, orphans, people, private_files, runboo
 
 CLOCK_WARN_S, CLOCK_BAD_S = 1.0, 5.0
 PAUSED_LONG_MS = 24 * 3_600_000
+"""A run that is paused for longer than a day has probably been forgotten."""
+_REDIS_S = 3.0
+"""A Redis on the same network answers in milliseconds; somebody is waiting for what the doctor says."""
 _MOST = 5
 """Things of one kind that are named; the rest is counted."""
 
 
 class Level(StrEnum):
+    """How bad a finding is: WARN is to be looked at, BAD keeps the bot from doing its work."""
+
     OK = "ok"
     WARN = "warn"
     BAD = "bad"
@@ -114,7 +119,9 @@ def of_redis(settings: Settings) -> Iterator[Finding]:
         yield Finding(Level.OK, "redis", "REDIS_URL is not set: `runbook up` brings its own")
         return
     try:
-        with redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=3) as client:
+        with redis.Redis.from_url(
+            settings.redis_url, socket_timeout=_REDIS_S, socket_connect_timeout=_REDIS_S
+        ) as client:
             client.ping()
     except redis.RedisError as error:
         yield Finding(
@@ -175,7 +182,7 @@ def of_stuck(rt: Runtime) -> Iterator[Finding]:
     """Runs that will not go on by themselves and that somebody may have forgotten."""
     at = database.now()
     with database.reading():
-        unsettled = steps.unsettled(rt.workspace_id)
+        unsettled = steps.all_unknown(rt.workspace_id)
         held = orphans.late(at)
         open_runs = executions.count_open(rt.workspace_id)
         paused = executions.paused_since(rt.workspace_id, at - PAUSED_LONG_MS, _MOST)

@@ -1,20 +1,4 @@
-"""What the engine refuses, as exceptions that every door shows in the same words.
-
-EngineError
-├── NotFound            there is no such runbook, version, execution, step or approval
-├── NotAuthenticated    nobody knows who asks: the token is missing, unknown, expired or revoked
-├── NotAllowed          this person may not do this; the message says which role may
-│   └── ChannelNotAllowed  the bot does not speak in that channel for this person
-├── ChannelUnknown      Slack does not say whether this person is in that channel
-├── NotApproved         the version is not APPROVED, so it does not run
-├── InvalidDefinition   a runbook file is wrong; `problems` lists every place
-├── InvalidParameters   parameters do not fit the schema; `fields` says which and why
-├── ReasonRequired      the action needs a reason
-├── Conflict            the thing is no longer in a state in which this can be done
-│   └── Stale           it was changed since the person who asks looked at it
-├── Undecodable         what is stored of a version cannot be read; a run of it ends as FAILED
-└── BadSettings         the environment is wrong; `problems` lists every setting
-"""
+"""What the engine refuses, as exceptions that every door shows in the same words."""
 
 from __future__ import annotations
 
@@ -32,15 +16,22 @@ class EngineError(Exception):
 
 
 class NotFound(EngineError):
+    """There is no such runbook, version, run, step or gate, or none that this person may see."""
+
     code = "not_found"
 
 
 class NotAuthenticated(EngineError):
+    """Nobody knows who asks: the token is missing, unknown, expired or revoked."""
+
     code = "not_authenticated"
 
 
 class NotAllowed(EngineError):
-    """`ask` are the people and user groups that have what it takes, as ids; empty where nobody could help."""
+    """Somebody may not do what they asked for, and the message says which role may.
+
+    `ask` are the people and user groups that have what it takes, as ids; empty where nobody could help.
+    """
 
     code = "not_allowed"
 
@@ -50,35 +41,49 @@ class NotAllowed(EngineError):
 
 
 class ChannelNotAllowed(NotAllowed):
+    """The bot does not speak in that channel for this person."""
+
     code = "channel_not_allowed"
 
 
 class ChannelUnknown(EngineError):
+    """Slack does not say whether this person is in that channel."""
+
     code = "channel_unknown"
 
 
 class NotApproved(EngineError):
+    """The version is not APPROVED, so it does not run."""
+
     code = "not_approved"
 
 
 class ReasonRequired(EngineError):
+    """What was asked for needs a reason."""
+
     code = "reason_required"
 
 
 class Conflict(EngineError):
+    """The thing is not, or no longer, in a state in which this can be done."""
+
     code = "conflict"
 
 
 class Stale(Conflict):
+    """The thing was changed since the person who asks looked at it."""
+
     code = "changed"
 
 
 class Undecodable(EngineError):
+    """What is stored of a version cannot be read; a run of it ends as FAILED."""
+
     code = "undecodable"
 
 
 class InvalidDefinition(EngineError):
-    """`problems` is never empty and is ordered by place."""
+    """A runbook file is wrong; `problems` names every place, in order, and is never empty."""
 
     code = "invalid_definition"
 
@@ -88,7 +93,10 @@ class InvalidDefinition(EngineError):
 
 
 class InvalidParameters(EngineError):
-    """`fields` maps a parameter's name to what is wrong with it; the name "" is for the whole set."""
+    """Parameters do not fit their schema.
+
+    `fields` maps a parameter's name to what is wrong with it; the name "" is for the whole set.
+    """
 
     code = "invalid_parameters"
 
@@ -98,6 +106,8 @@ class InvalidParameters(EngineError):
 
 
 class BadSettings(EngineError):
+    """The environment is wrong; `problems` has a sentence for everything that is."""
+
     code = "bad_settings"
 
     def __init__(self, problems: Sequence[str]) -> None:

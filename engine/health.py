@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from engine import trouble
+from engine.access.auditing import kind_and_name
 from engine.runtime import Runtime
-from engine.worker.actors import Pulse
+from engine.worker.actors import RedisProbe
 from storage import audit, cards, database, executions, runbooks, workers
 from storage.records import CardRecord
 from storage.trouble import must_write
@@ -19,7 +20,7 @@ PATIENCE_S = 3.0
 MAX_READY_AGE_MS = 30_000
 MAX_UNSHOWN_AGE_MS = 30_000
 QUARANTINE_TOLD_MS = 86_400_000
-MOST_UNHEARD = 5
+MOST_UNREACHABLE = 5
 """Runs that are named where Slack cannot show them."""
 
 
@@ -38,17 +39,17 @@ class Check:
 
 def is_away(error: Exception) -> bool:
     """Whether this says that the database is lost, full or locked: whoever asked may ask again."""
-    return trouble.what(error) is not None
+    return trouble.describe(error) is not None
 
 
-class _Looker:
+class _DatabaseProbe:
     """One look at the database at a time, for all who ask meanwhile; they wait for it no longer than `PATIENCE_S`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._look: tuple[Runtime, Future[list[Check]], float] | None = None
+        self._probing: tuple[Runtime, Future[list[Check]], float] | None = None
 
-    def found(self, rt: Runtime) -> list[Check]:
+    def checks(self, rt: Runtime) -> list[Check]:
         began, look = self._current(rt)
         try:
             return look.result(max(0.1, began + PATIENCE_S - time.monotonic()))
@@ -58,18 +59,18 @@ class _Looker:
 
     def _current(self, rt: Runtime) -> tuple[float, Future[list[Check]]]:
         with self._lock:
-            if self._look is None or self._look[0] is not rt or self._look[1].done():
-                self._look = (rt, Future(), time.monotonic())
-                threading.Thread(target=_into, args=(self._look[1], rt), name="health", daemon=True).start()
-            return self._look[2], self._look[1]
+            if self._probing is None or self._probing[0] is not rt or self._probing[1].done():
+                self._probing = (rt, Future(), time.monotonic())
+                threading.Thread(target=_run_into, args=(self._probing[1], rt), name="health", daemon=True).start()
+            return self._probing[2], self._probing[1]
 
 
-_looker = _Looker()
+_database_probe = _DatabaseProbe()
 
 
-def _into(look: Future[list[Check]], rt: Runtime) -> None:
+def _run_into(look: Future[list[Check]], rt: Runtime) -> None:
     try:
-        look.set_result(_look(rt))
+        look.set_result(_database_checks(rt))
     except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
         look.set_exception(error)
 
@@ -79,11 +80,11 @@ def checks(rt: Runtime) -> list[Check]:
 
     The database has to take a write, too. Takes `PATIENCE_S` at most, and two seconds for Redis.
     """
-    found = _looker.found(rt)
+    found = _database_probe.checks(rt)
     return [*found, _redis(rt)] if found[0].ok else found
 
 
-def _look(rt: Runtime) -> list[Check]:
+def _database_checks(rt: Runtime) -> list[Check]:
     try:
         at = database.now()
         with database.reading():
@@ -91,12 +92,14 @@ def _look(rt: Runtime) -> list[Check]:
             synced = runbooks.last_sync(rt.workspace_id)
             queue = _queue(executions.oldest_ready_age(at), *workers.load(at))
             unshown = cards.oldest_unshown(rt.workspace_id)
-            unheard = cards.in_trouble(rt.workspace_id)
+            unreachable = cards.unreachable(rt.workspace_id)
             quarantined = audit.quarantined(rt.workspace_id, at - QUARANTINE_TOLD_MS)
         must_write()
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
-        return [Check("database", False, trouble.what(error) or f"does not answer: {type(error).__name__}")]
-    slack = [_slack(at - unshown if unshown is not None else 0, unheard)] if rt.settings.slack_mode != "none" else []
+        return [Check("database", False, trouble.describe(error) or f"does not answer: {type(error).__name__}")]
+    slack = (
+        [_slack(at - unshown if unshown is not None else 0, unreachable)] if rt.settings.slack_mode != "none" else []
+    )
     return [
         Check("database", True, "answers and takes writes"),
         Check("sync", synced is not None, "the runbooks were read" if synced else "the runbooks were not read yet"),
@@ -120,28 +123,30 @@ def _redis(rt: Runtime) -> Check:
     url = rt.settings.redis_url
     if url is None:
         return Check("redis", True, "none is set: the sweeper carries the work", vital=False)
-    ok = _pulse(url).felt()
+    ok = _redis_probe(url).is_up()
     return Check("redis", ok, "answers" if ok else "does not answer: the sweeper carries the work", vital=False)
 
 
 @cache
-def _pulse(redis_url: str) -> Pulse:
-    return Pulse(redis_url)
+def _redis_probe(redis_url: str) -> RedisProbe:
+    return RedisProbe(redis_url)
 
 
 def _definitions(quarantined: list[str]) -> Check:
     """Whether runs had to be ended lately because what is stored of their runbook cannot be read."""
-    names = ", ".join(each.removeprefix("execution:") for each in quarantined)
+    names = ", ".join(kind_and_name(each)[1] for each in quarantined)
     detail = f"could not be read; ended for that within a day: {names}" if names else "can be read"
     return Check("definitions", not quarantined, detail, vital=False)
 
 
-def _slack(lag_ms: int, unheard: list[CardRecord]) -> Check:
+def _slack(lag_ms: int, unreachable: list[CardRecord]) -> Check:
     """How far Slack is behind: the age of the oldest event that no card or thread shows yet, and what cannot be."""
     late = lag_ms >= MAX_UNSHOWN_AGE_MS
     found = [f"lags: the oldest event that is not shown is {max(lag_ms, 0) // 1000} s old"] if late else []
-    if unheard:
-        runs = ", ".join(f"{each.execution_id} in {each.channel} ({each.trouble})" for each in unheard[:MOST_UNHEARD])
-        more = f" and {len(unheard) - MOST_UNHEARD} more" if len(unheard) > MOST_UNHEARD else ""
+    if unreachable:
+        runs = ", ".join(
+            f"{each.execution_id} in {each.channel} ({each.trouble})" for each in unreachable[:MOST_UNREACHABLE]
+        )
+        more = f" and {len(unreachable) - MOST_UNREACHABLE} more" if len(unreachable) > MOST_UNREACHABLE else ""
         found.append(f"cannot be shown: {runs}{more}; invite the bot there, or unarchive the channel")
     return Check("slack", not found, "; ".join(found) or "is up to date", vital=False)

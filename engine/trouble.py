@@ -29,7 +29,7 @@ _THEN = {
 _OPERATOR = "An operator has to change that; ask again then."
 
 
-def what(error: BaseException) -> str | None:
+def describe(error: BaseException) -> str | None:
     """What is wrong with the database, as one sentence; None where this error does not come from it."""
     found = trouble.of(error)
     return _WHAT[found] if found is not None else None

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
-from typing import Any
 
-from storage import sql
-from storage.columns import dicts, tuples
+from storage import rows, sql
+from storage.columns import tuples
 from storage.moves import APPROVAL_MOVES, check_move
 from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision, StepStatus
 from storage.tables import Approval, StepRun, Vote
-
-
-def _record(row: dict[str, Any]) -> ApprovalRecord:
-    row.pop("workspace_id")
-    row["status"] = ApprovalStatus(row["status"])
-    return ApprovalRecord(**row)
 
 
 def create(workspace_id: int, approval: ApprovalRecord) -> int:
@@ -28,32 +20,29 @@ def create(workspace_id: int, approval: ApprovalRecord) -> int:
 
 def of_execution(execution_id: str) -> list[ApprovalRecord]:
     """All gates of an execution, oldest first."""
-    names = ApprovalRecord.__slots__
-    rows = sql.select(Approval, names, "execution_id = ? ORDER BY id", execution_id)
-    found = [ApprovalRecord(*row) for row in rows]
-    return [replace(each, status=ApprovalStatus(each.status)) for each in found]
+    return sql.ask(sql.Query(Approval, ApprovalRecord, "execution_id = ? ORDER BY id", (execution_id,)))
 
 
 def expired(at: int, limit: int) -> list[ApprovalRecord]:
     """Open gates whose time is up."""
     query = (
-        Approval.select()
+        rows.select(Approval, ApprovalRecord)
         .where((Approval.status == ApprovalStatus.PENDING) & (Approval.expires_at <= at))
         .order_by(Approval.expires_at)
         .limit(limit)
     )
-    return [_record(row) for row in dicts(query)]
+    return rows.read(query, ApprovalRecord)
 
 
 def to_remind(at: int, limit: int) -> list[ApprovalRecord]:
     """Open gates of which people are to be reminded by now, and whose time is not up."""
     query = (
-        Approval.select()
+        rows.select(Approval, ApprovalRecord)
         .where((Approval.status == ApprovalStatus.PENDING) & (Approval.remind_at <= at) & (Approval.expires_at > at))
         .order_by(Approval.remind_at)
         .limit(limit)
     )
-    return [_record(row) for row in dicts(query)]
+    return rows.read(query, ApprovalRecord)
 
 
 def reminded(approval: ApprovalRecord, next_at: int | None) -> bool:
@@ -67,30 +56,33 @@ def reminded(approval: ApprovalRecord, next_at: int | None) -> bool:
 
 
 def all_open(workspace_id: int) -> list[ApprovalRecord]:
-    query = Approval.select().where(
+    """The open gates of all runs, in no particular order."""
+    query = rows.select(Approval, ApprovalRecord).where(
         (Approval.workspace_id == workspace_id) & (Approval.status == ApprovalStatus.PENDING)
     )
-    return [_record(row) for row in dicts(query)]
+    return rows.read(query, ApprovalRecord)
 
 
 def soonest_open(workspace_id: int, limit: int) -> list[ApprovalRecord]:
     """The open gates whose time is up first."""
-    query = Approval.select().where(
+    query = rows.select(Approval, ApprovalRecord).where(
         (Approval.workspace_id == workspace_id) & (Approval.status == ApprovalStatus.PENDING)
     )
-    return [_record(row) for row in dicts(query.order_by(Approval.expires_at).limit(limit))]
+    return rows.read(query.order_by(Approval.expires_at).limit(limit), ApprovalRecord)
 
 
 def rejections(execution_ids: Collection[str], path: str, before: int) -> list[VoteRecord]:
-    """The rejections of the gates at `path` in these executions that were opened before the one of this id, newest
-    first."""
+    """The rejections of the gates at `path` in these executions, the newest first.
+
+    Only those of gates that were opened before the gate of the id `before`.
+    """
     query = (
-        Vote.select(*[getattr(Vote, name) for name in VoteRecord.__slots__])
+        rows.select(Vote, VoteRecord)
         .join(Approval, on=(Approval.id == Vote.approval_id))
         .where(Approval.execution_id.in_(list(execution_ids)) & (Approval.path == path) & (Approval.id < before))
         .where(Vote.decision == Decision.REJECT)
     )
-    return [VoteRecord(**{**row, "decision": Decision.REJECT}) for row in dicts(query.order_by(Vote.id.desc()))]
+    return rows.read(query.order_by(Vote.id.desc()), VoteRecord)
 
 
 def show_anew(approval: ApprovalRecord, message: str, preview: Json, digest: str, barred: Json) -> None:
@@ -163,9 +155,5 @@ def voted_by(approval_ids: Collection[int], person: str) -> set[int]:
 
 def votes(approval_id: int) -> list[VoteRecord]:
     """The votes on a gate in the order they were given."""
-    query = Vote.select(*[getattr(Vote, name) for name in VoteRecord.__slots__]).where(Vote.approval_id == approval_id)
-    found = []
-    for row in dicts(query.order_by(Vote.id)):
-        row["decision"] = Decision(row["decision"])
-        found.append(VoteRecord(**row))
-    return found
+    query = rows.select(Vote, VoteRecord).where(Vote.approval_id == approval_id)
+    return rows.read(query.order_by(Vote.id), VoteRecord)

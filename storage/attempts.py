@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from storage import sql
@@ -32,12 +32,12 @@ def end(
     """Close the step run's last attempt, if it is still open."""
     changes = {"status": status, "ended_at": at, "request": request, "response": response, "error": error}
     where = "step_run_id = ? AND number = ? AND status = 'RUNNING'"
-    sql.set_later(Attempt, changes, where, step.id, step.attempts)
+    sql.set_later(Attempt, changes, where, step.id, step.attempts, apart=True)
 
 
 def last(step_run_id: int) -> AttemptRecord | None:
     """The latest try of a step run; None before the first."""
-    return next(_select("step_run_id = ? ORDER BY number DESC LIMIT 1", step_run_id), None)
+    return next(iter(_select("step_run_id = ? ORDER BY number DESC LIMIT 1", step_run_id)), None)
 
 
 def of_step(step_run_id: int) -> list[AttemptRecord]:
@@ -49,7 +49,7 @@ def of_steps(step_run_ids: Collection[int]) -> list[AttemptRecord]:
     """The tries of these step runs, each one's in order."""
     ids = list(step_run_ids)
     where = f"step_run_id IN ({sql.marks(ids)}) ORDER BY step_run_id, number"
-    return list(_select(where, *ids)) if ids else []
+    return _select(where, *ids) if ids else []
 
 
 def of_execution(execution_id: str) -> dict[int, list[AttemptRecord]]:
@@ -70,7 +70,7 @@ def times_of_execution(execution_id: str) -> dict[int, list[tuple[int, int | Non
     return found
 
 
-def thin_out(step_run_id: int, number: int) -> None:
+def prune(step_run_id: int, number: int) -> None:
     """Forget those between the first and the last, now that there are `number`; the step run keeps their count."""
     if number > KEPT_FIRST + KEPT_LAST:
         sql.delete_later(
@@ -78,7 +78,5 @@ def thin_out(step_run_id: int, number: int) -> None:
         )
 
 
-def _select(where: str, *values: Any) -> Iterator[AttemptRecord]:
-    for row in sql.select(Attempt, _NAMES, where, *values):
-        told = dict(zip(_NAMES, row, strict=True))
-        yield AttemptRecord(**{**told, "status": AttemptStatus(told["status"])})
+def _select(where: str, *values: Any) -> list[AttemptRecord]:
+    return sql.ask(sql.Query(Attempt, AttemptRecord, where, values))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from storage import requests, sql
-from storage.columns import dicts, tuples
+from storage import requests, rows, sql
+from storage.columns import tuples
 from storage.database import now, one_at_a_time
 from storage.records import AuditRecord, Json
 from storage.states import Severity
@@ -25,21 +25,21 @@ def write(
 
     `actor` is a Slack user id or `system`; `thing` reads like `runbook:restart@3` or `execution:R-7K2M9Q`.
     """
-    requests.done(actor, thing)
+    requests.note_done(actor, thing)
     row = {"workspace_id": workspace_id, "at": now(), "actor": actor, "action": action, "thing": thing}
     sql.insert(Audit, [{**row, "severity": severity, "detail": detail}])
 
 
 def of_thing(workspace_id: int, thing: str, limit: int = 100) -> list[AuditRecord]:
     """The rows about one thing, oldest first."""
-    query = Audit.select().where((Audit.workspace_id == workspace_id) & (Audit.thing == thing))
-    return [_record(row) for row in dicts(query.order_by(Audit.id).limit(limit))]
+    query = rows.select(Audit, AuditRecord).where((Audit.workspace_id == workspace_id) & (Audit.thing == thing))
+    return rows.read(query.order_by(Audit.id).limit(limit), AuditRecord)
 
 
 def of_things(workspace_id: int, things: Collection[str], limit: int = 100) -> list[AuditRecord]:
     """The newest rows about any of these things, newest first."""
-    query = Audit.select().where((Audit.workspace_id == workspace_id) & Audit.thing.in_(list(things)))
-    return [_record(row) for row in dicts(query.order_by(Audit.id.desc()).limit(limit))] if things else []
+    query = rows.select(Audit, AuditRecord).where((Audit.workspace_id == workspace_id) & Audit.thing.in_(list(things)))
+    return rows.read(query.order_by(Audit.id.desc()).limit(limit), AuditRecord) if things else []
 
 
 def count_of_things(workspace_id: int, things: Collection[str]) -> int:
@@ -50,8 +50,8 @@ def count_of_things(workspace_id: int, things: Collection[str]) -> int:
 
 def recent(workspace_id: int, limit: int = 100) -> list[AuditRecord]:
     """The newest rows first."""
-    query = Audit.select().where(Audit.workspace_id == workspace_id).order_by(Audit.id.desc()).limit(limit)
-    return [_record(row) for row in dicts(query)]
+    query = rows.select(Audit, AuditRecord).where(Audit.workspace_id == workspace_id)
+    return rows.read(query.order_by(Audit.id.desc()).limit(limit), AuditRecord)
 
 
 def search(
@@ -67,7 +67,7 @@ def search(
     limit: int,
 ) -> list[AuditRecord]:
     """The newest rows that fit, those with an id below `before`; what is None does not matter."""
-    query = Audit.select().where(Audit.workspace_id == workspace_id)
+    query = rows.select(Audit, AuditRecord).where(Audit.workspace_id == workspace_id)
     for column, value in ((Audit.actor, who), (Audit.action, action), (Audit.thing, thing), (Audit.severity, severity)):
         if value is not None:
             query = query.where(column == value)
@@ -77,7 +77,7 @@ def search(
         query = query.where(Audit.at < until)
     if before is not None:
         query = query.where(Audit.id < before)
-    return [_record(row) for row in dicts(query.order_by(Audit.id.desc()).limit(limit))]
+    return rows.read(query.order_by(Audit.id.desc()).limit(limit), AuditRecord)
 
 
 def quarantined(workspace_id: int, since: int) -> list[str]:
@@ -117,11 +117,4 @@ def sealed(workspace_id: int, after: int, up_to: int | None, limit: int) -> list
 
 
 def _select(where: str, *values: Any) -> list[AuditRecord]:
-    rows = sql.select(Audit, _NAMES, where, *values)
-    return [_record(dict(zip(_NAMES, row, strict=True))) for row in rows]
-
-
-def _record(row: dict[str, Json]) -> AuditRecord:
-    row.pop("workspace_id", None)
-    row["severity"] = Severity(row["severity"])
-    return AuditRecord(**row)
+    return sql.ask(sql.Query(Audit, AuditRecord, where, values))

@@ -28,6 +28,7 @@ class Text(pw.TextField):
     """Text from anywhere: what no database takes, NUL and lone surrogates, is U+FFFD here, also when looked for."""
 
     def db_value(self, value: Any) -> str | None:
+        """The text as every database can keep it; None stays None."""
         return None if value is None else storable(str(value))
 
 
@@ -35,9 +36,11 @@ class JsonText(pw.TextField):
     """JSON as ASCII text: the same on every database, and able to hold any string that Python can."""
 
     def db_value(self, value: Any) -> str:
+        """The value as JSON in ASCII. Raises `ValueError` for NaN and infinity, which JSON does not have."""
         return "null" if value is None else _encode(value)
 
     def python_value(self, value: str | None) -> Any:
+        """The value that was written; None for an empty column, too."""
         return None if value is None or value == "null" else json.loads(value)
 
 
@@ -63,6 +66,8 @@ def columns(table: type[pw.Model], record: type) -> list[Any]:
 
 
 class Table(pw.Model):
+    """Base of all tables. They belong to the database that is opened later, and have the names that migrations use."""
+
     class Meta:
         database = proxy
         legacy_table_names = False

@@ -1,30 +1,33 @@
 """The two databases as connections that decide when a statement is sent.
 
-Changes of known step runs (`known`) are sent before whatever follows them. On PostgreSQL, where a statement costs a
-round trip, those and all writes whose answer nobody needs wait for the next statement that is asked something, and go
-with it in one trip: the order of statements is the same, and what fails raises there, at the latest with the commit.
+What runs under their lock have changed (`RunState`) is written before whatever is asked next. On PostgreSQL, where a
+statement costs a round trip, that and all writes whose answer nobody needs go with the next question or the commit, as
+one statement where they can: the order of what is done is the same, and what fails raises there.
 """
 
 from __future__ import annotations
 
+import select
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import peewee as pw
 import psycopg
 from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
+from psycopg.pq import TransactionStatus
 
-from storage import sql
-from storage.step_cache import known
-
-Statement = tuple[str, Sequence[Any]]
+from storage import pg_pipeline
+from storage.writes import Statement, Write, combined
 
 SQLITE_PATIENCE_S = 30
 _BEGIN: Statement = ("BEGIN", ())
-_GUARDED = "WITH moved AS ({} RETURNING 1) SELECT 1 / count(*) FROM moved"
+_COMMIT: Statement = ("COMMIT", ())
+
+T = TypeVar("T")
 
 
 class LostRow(RuntimeError):
@@ -34,8 +37,39 @@ class LostRow(RuntimeError):
     """
 
 
+class Changing(Protocol):
+    """What changes rows in memory first. From when it has said what is to be written, that counts as written."""
+
+    def writes(self) -> list[Write]: ...
+
+
+class _ChangedInMemory(threading.local):
+    """What has changed rows in memory in this thread's transaction."""
+
+    def __init__(self) -> None:
+        self.all: list[Changing] = []
+
+
 class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
     """Asks for the write lock every millisecond, where SQLite's own handler backs off to a tenth of a second."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._changing = _ChangedInMemory()
+        super().__init__(*args, **options)
+
+    def attach(self, changing: Changing) -> None:
+        """Write what this changes before whatever is asked next in this transaction, at the latest with its commit."""
+        self._changing.all.append(changing)
+
+    def detach_all(self) -> None:
+        """Write nothing of what has been changed in memory so far."""
+        self._changing.all.clear()
+
+    def settle(self) -> None:
+        """Write now what has been changed in memory."""
+        for changing in self._changing.all:
+            for write in changing.writes():
+                self._write(write)
 
     def begin(self, lock_type: str | None = None) -> None:
         until = time.monotonic() + SQLITE_PATIENCE_S
@@ -45,7 +79,7 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
                 time.sleep(0.001)
         finally:
             self._run(f"PRAGMA busy_timeout = {SQLITE_PATIENCE_S * 1000}")
-        known.clear(active=True)
+        self.detach_all()
 
     def _begun(self, lock_type: str | None, until: float) -> bool:
         try:
@@ -57,40 +91,36 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
         return True
 
     def commit(self) -> None:
-        self._settle()
+        self.settle()
         super().commit()
-        known.clear(active=False)
+        self.detach_all()
 
     def rollback(self) -> None:
-        known.clear(active=False)
+        self.detach_all()
         if self.connection().in_transaction:  # a full disk has ended it already
             super().rollback()
 
     def execute_sql(self, statement: str, params: Sequence[Any] | None = None) -> Any:
-        _forget_for(statement)
         return self.ask(statement, params or ())
 
     def ask(self, statement: str, values: Sequence[Any]) -> Any:
         """Its cursor."""
-        self._settle()
+        self.settle()
         return self._run(statement, values)
 
     def ask_each(self, statements: Sequence[Statement]) -> list[Any]:
         """Their cursors."""
         return [self.ask(*each) for each in statements]
 
-    def later(self, statement: str, values: Sequence[Any], *, guarded: bool = False) -> None:
-        """Send a write whose answer nobody needs; `guarded` says that it has to find its one row."""
-        self._settle()
-        self._write(statement, values, guarded=guarded)
+    def later(self, write: Write) -> None:
+        """Do a write whose answer nobody needs."""
+        self.settle()
+        self._write(write)
 
-    def _settle(self) -> None:
-        for change in known.take_changes():
-            self._write(*sql.moving(change), guarded=True)
-
-    def _write(self, statement: str, values: Sequence[Any], *, guarded: bool) -> None:
-        if self._run(statement, values).rowcount != 1 and guarded:
-            raise LostRow(f"{statement}: there is no such row any more")
+    def _write(self, write: Write) -> None:
+        found = self._run(write.text, write.values).rowcount
+        if write.rows is not None and found != write.rows:
+            raise LostRow(f"{write.text}: there is no such row any more")
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> Any:
         with pw.__exception_wrapper__:  # type: ignore[attr-defined]
@@ -98,43 +128,83 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
 
 
 class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
-    """Sends what waits together with the next statement."""
+    """Sends what waits together with the next question."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._own = threading.local()
+        self._prepared: WeakKeyDictionary[Any, pg_pipeline.Prepared] = WeakKeyDictionary()
+        self._changing = _ChangedInMemory()
         super().__init__(*args, **options)
 
+    def _is_closed(self, conn: Any) -> bool:
+        """Whether a connection of the pool is of no use any more, without a word to the server.
+
+        Peewee asks it for `SELECT 1` under a lock that all threads share, before every transaction. A server that ends
+        a connection says so on it, so one on which something is to be read while it is idle is closed.
+        """
+        if not conn.closed and conn.info.transaction_status == TransactionStatus.IDLE:
+            idle = select.poll()
+            idle.register(conn.fileno(), select.POLLIN)
+            if not idle.poll(0):
+                return False
+        conn.close()
+        return True
+
+    def _initialize_connection(self, conn: Any) -> None:
+        """Have psycopg prepare nothing: what it prepares it makes the server forget, and all else with it."""
+        conn.prepare_threshold = None
+        super()._initialize_connection(conn)
+
+    def _can_reuse(self, conn: Any) -> bool:
+        """Whether a connection may go back to the pool: not where a transaction was left open on it."""
+        return bool(conn.info.transaction_status == TransactionStatus.IDLE)
+
     @property
-    def _waiting(self) -> list[Statement]:
-        waiting: list[Statement] = self._own.__dict__.setdefault("waiting", [])
+    def _waiting(self) -> list[Statement | Write]:
+        waiting: list[Statement | Write] = self._own.__dict__.setdefault("waiting", [])
         return waiting
+
+    def attach(self, changing: Changing) -> None:
+        """Write what this changes before whatever is asked next in this transaction, at the latest with its commit."""
+        self._changing.all.append(changing)
+
+    def settle(self) -> None:
+        """Let what has been changed in memory be written with what waits; a row that waits is changed no more by then.
+
+        So this comes right before something is sent: rows that are written together have to be different ones.
+        """
+        for changing in self._changing.all:
+            self._waiting.extend(changing.writes())
 
     def begin(self) -> None:
         self._waiting[:] = [_BEGIN]
-        known.clear(active=True)
+        self._changing.all.clear()
 
     def commit(self) -> None:
-        self._settle()
+        self.settle()
         if self._waiting != [_BEGIN]:  # else nothing was ever sent
-            self._send([*self._taken(), ("COMMIT", ())])
+            self._send([*self._taken(), _COMMIT])
         self._waiting.clear()
-        known.clear(active=False)
+        self._changing.all.clear()
 
     def rollback(self) -> None:
         begun = _BEGIN not in self._waiting
         self._waiting.clear()
-        known.clear(active=False)
+        self._changing.all.clear()
         if begun:
-            super().rollback()
+            self._send([("ROLLBACK", ())])
 
     def execute_sql(self, statement: str, params: Sequence[Any] | None = None) -> Any:
-        _forget_for(statement)
-        self._settle()
-        if not self._waiting:
+        self.settle()
+        taken = self._taken()
+        return self._healing(lambda: self._execute(taken, statement, params))
+
+    def _execute(self, taken: Sequence[Statement], statement: str, params: Sequence[Any] | None) -> Any:
+        if not taken:
             return super().execute_sql(statement, params)
         connection = self.connection()
         with _lost_rows(), pw.__exception_wrapper__, connection.pipeline():  # type: ignore[attr-defined]
-            for each in self._taken():
+            for each in taken:
                 psycopg.RawCursor(connection).execute(*each)
             return super().execute_sql(statement, params)
 
@@ -144,53 +214,69 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
 
     def ask_each(self, statements: Sequence[Statement]) -> list[Any]:
         """Their cursors, in one round trip."""
-        self._settle()
+        self.settle()
         return self._send([*self._taken(), *statements])[-len(statements) :]
 
-    def later(self, statement: str, values: Sequence[Any], *, guarded: bool = False) -> None:
-        """Send a write whose answer nobody needs with the next statement that is asked something.
+    def later(self, write: Write) -> None:
+        """Do a write whose answer nobody needs, with the next question or the commit; at once without a transaction."""
+        self._waiting.append(write)
+        if not self.in_transaction():
+            self._own.untouched = False
+            self._send(self._taken())
 
-        `guarded` says that it has to find its one row. Where it does not, it divides by zero, which undoes the
-        transaction: nobody looks at the answer.
-        """
-        sent = _GUARDED.format(statement) if guarded else statement
-        if not known.active:
-            self.ask(sent, values)
-            return
-        self._settle()
-        self._waiting.append((sent, values))
+    def lock_later(self, statement: str, values: Sequence[Any]) -> None:
+        """Take a lock with the next question; what is asked after it, and with it, sees what others have committed."""
+        self._waiting.append((statement, values))
 
     def _taken(self) -> list[Statement]:
-        taken = list(self._waiting)
+        taken = list(combined(self._waiting))
         self._waiting.clear()
         return taken
 
-    def _settle(self) -> None:
-        for change in known.take_changes():
-            statement, values = sql.moving(change)
-            self._waiting.append((_GUARDED.format(statement), values))
-
     def _send(self, statements: Sequence[Statement]) -> list[Any]:
+        if _COMMIT in statements:
+            self._own.untouched = False  # what may have been committed is not done again
+        return self._healing(lambda: self._run(statements))
+
+    def _run(self, statements: Sequence[Statement]) -> list[Any]:
         connection = self.connection()
+        prepared = self._prepared.setdefault(connection, pg_pipeline.Prepared())
         with _lost_rows(), pw.__exception_wrapper__:  # type: ignore[attr-defined]
-            if len(statements) == 1:
-                return [psycopg.RawCursor(connection).execute(*statements[0])]
-            with connection.pipeline():
-                return [psycopg.RawCursor(connection).execute(*each) for each in statements]
+            return pg_pipeline.run(connection, prepared, statements)
+
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        connected: bool = super().connect(reuse_if_open)
+        self._own.untouched = True
+        return connected
+
+    def _healing(self, act: Callable[[], T]) -> T:
+        """Do the first thing on a connection, once more on another where the server had ended this one meanwhile.
+
+        Nothing was done then: either it is a read, or the transaction that was to begin with it was never committed.
+        """
+        untouched, self._own.untouched = self._own.__dict__.get("untouched", False), False
+        try:
+            return act()
+        except (pw.OperationalError, pw.InterfaceError):
+            if not untouched or not self.connection().closed:
+                raise
+            self._replace_connection()
+            return act()
+
+    def _replace_connection(self) -> None:
+        with self._pool_lock:
+            self._in_use.pop(self.conn_key(self._state.conn), None)
+        self._close_raw(self._state.conn)
+        self._state.conn = self._connect()
+        self._initialize_connection(self._state.conn)
 
 
 @contextmanager
 def _lost_rows() -> Iterator[None]:
-    """Call a division by zero what it is here: `_GUARDED` did not find its row."""
+    """Call a division by zero what it is here: a write did not find its rows."""
     try:
         yield
     except pw.DataError as error:
         if isinstance(getattr(error, "orig", None), psycopg.errors.DivisionByZero):
             raise LostRow(str(error)) from error
         raise
-
-
-def _forget_for(statement: str) -> None:
-    """What Peewee sends and is no query may change rows that are known."""
-    if not statement.startswith("SELECT"):
-        known.forget()

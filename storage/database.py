@@ -130,7 +130,7 @@ def _turn() -> Iterator[None]:
 def one_at_a_time(name: str) -> None:
     """Hold the lock `name` until this transaction ends. On SQLite the write lock already is that lock."""
     if is_postgresql():
-        proxy.obj.later("SELECT pg_advisory_xact_lock(hashtext($1))", (name,))
+        proxy.obj.lock_later("SELECT pg_advisory_xact_lock(hashtext($1))", (name,))
 
 
 def locked(query: Any) -> Any:

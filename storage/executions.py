@@ -8,35 +8,35 @@ from typing import Any
 
 import peewee as pw
 
-from storage import sql, steps
-from storage.columns import dicts, tuples
-from storage.database import is_postgresql
+from storage import rows, sql
+from storage.columns import tuples
+from storage.database import is_postgresql, now
 from storage.moves import EXECUTION_MOVES, check_move
 from storage.records import ExecutionRecord, Filter
-from storage.states import ExecutionStatus, Phase, VersionStatus
-from storage.step_cache import known
-from storage.tables import Card, Execution, RunbookVersion, StepRun
+from storage.states import ExecutionStatus
+from storage.tables import Card, Execution, StepRun
 
 _NAMES = ExecutionRecord.__slots__
-_COUNTED = ("event_seq", "live", "running", "parked", "unfinished")
+_COUNTED = ("event_seq", "live", "running", "waiting_steps", "unfinished")
 _STILL = " AND ".join(f"{name} = ?" for name in ("id", "status", *_COUNTED))
 
 
-def _record(row: dict[str, Any]) -> ExecutionRecord:
-    row.pop("channel", None)
-    row["status"] = ExecutionStatus(row["status"])
-    row["phase"] = Phase(row["phase"])
-    row["ending"] = ExecutionStatus(row["ending"]) if row["ending"] else None
-    return ExecutionRecord(**row)
+def query(where: str, *values: Any) -> sql.Query[ExecutionRecord]:
+    """The query for the executions that `where` finds."""
+    return sql.Query(Execution, ExecutionRecord, where, values)
+
+
+def lock_query(execution_id: str) -> sql.Query[ExecutionRecord]:
+    """The query for an execution that holds it until this transaction ends."""
+    return query("id = ? FOR UPDATE" if is_postgresql() else "id = ?", execution_id)
 
 
 def _first(where: str, *values: Any) -> ExecutionRecord | None:
-    return next(iter(_select(where, *values)), None)
+    return sql.first(query(where, *values))
 
 
 def _select(where: str, *values: Any) -> list[ExecutionRecord]:
-    rows = sql.select(Execution, _NAMES, where, *values)
-    return [_record(dict(zip(_NAMES, row, strict=True))) for row in rows]
+    return sql.ask(query(where, *values))
 
 
 def create(execution: ExecutionRecord) -> None:
@@ -48,10 +48,8 @@ def create(execution: ExecutionRecord) -> None:
     channel = (execution.incident or {}).get("channel")
     sql.insert(Execution, [{**row, "channel": channel}])
     if channel:
-        Card.insert(
-            execution_id=execution.id, workspace_id=execution.workspace_id, channel=channel, ts=None,
-            shown_seq=0, told_seq=0, shown_at=0, settled=False, trouble="",
-        ).execute()  # fmt: skip
+        about = {"execution_id": execution.id, "workspace_id": execution.workspace_id, "channel": channel, "ts": None}
+        sql.insert(Card, [{**about, "shown_seq": 0, "posted_seq": 0, "shown_at": 0, "settled": False, "trouble": ""}])
 
 
 def find(workspace_id: int, execution_id: str) -> ExecutionRecord | None:
@@ -100,35 +98,6 @@ def started_by(execution_id: str, step_id: str) -> list[ExecutionRecord]:
     )  # fmt: skip
 
 
-def lock(execution_id: str) -> ExecutionRecord | None:
-    """The execution, held until this transaction ends; None when there is none of this id."""
-    return _first(_held(), execution_id)
-
-
-def lock_to_run(execution_id: str, near: Collection[str] = ()) -> ExecutionRecord | None:
-    """`lock`, and in the same round trip what running it asks next: whether its version is approved.
-
-    `near` are paths of its step runs that will be looked at.
-    """
-    version = "id = (SELECT version_id FROM execution WHERE id = ?)"
-    asked: list[sql.Query] = [
-        (Execution, _NAMES, _held(), (execution_id,)),
-        (RunbookVersion, ("id", "status", "note"), version, (execution_id,)),
-    ]
-    if near:
-        asked.append(steps.query_at(execution_id, near))
-    rows, versions, *beside = sql.select_each(*asked)
-    for version_id, status, note in versions:
-        known.versions[version_id] = (VersionStatus(status), note)
-    for found in beside:
-        steps.make_known(found)
-    return _record(dict(zip(_NAMES, rows[0], strict=True))) if rows else None
-
-
-def _held() -> str:
-    return "id = ? FOR UPDATE" if is_postgresql() else "id = ?"
-
-
 def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
     """Write what changed between two states of a locked execution, in one UPDATE.
 
@@ -143,65 +112,44 @@ def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
         sql.set_locked(Execution, changed, _STILL, before.id, before.status.value, *still)
 
 
-def recent(
-    workspace_id: int,
-    *,
-    channel: str | None = None,
-    requester: str | None = None,
-    open_only: bool = False,
-    slug: str | None = None,
-    statuses: Collection[ExecutionStatus] = (),
-    since: int | None = None,
-    limit: int,
-) -> list[ExecutionRecord]:
-    """The newest executions first: of a channel, of who asked for or owns them, of a runbook, made since then."""
-    query = Execution.select().where(Execution.workspace_id == workspace_id)
-    newest = (Execution.created_at.desc(), Execution.id.desc())
-    if slug is not None:
-        query = query.where(Execution.slug == slug)
-    if statuses:
-        query = query.where(Execution.status.in_([status.value for status in statuses]))
-    if since is not None:
-        query = query.where(Execution.created_at >= since)
-    if channel is not None:
-        query = query.where(Execution.channel == channel)
-    if open_only:
-        query = query.where(Execution.ended_at.is_null())
-    if requester is None:
-        return [_record(row) for row in dicts(query.order_by(*newest).limit(limit))]
-    # Asked one by one each reads its own index and no more rows than it gives; asked with OR both would be sorted.
-    whose = [query.where(column == requester) for column in (Execution.requester, Execution.owner)]
-    found = {row["id"]: row for each in whose for row in dicts(each.order_by(*newest).limit(limit))}
-    ordered = sorted(found.values(), key=lambda row: (row["created_at"], row["id"]), reverse=True)
-    return [_record(row) for row in ordered[:limit]]
-
-
 def page(
-    workspace_id: int, wanted: Filter, *, seen: Collection[str] | None, or_of: str, before: tuple[int, str] | None,
-    limit: int,
+    workspace_id: int, wanted: Filter, *, limit: int, seen: Collection[str] | None = None, or_of: str = "",
+    before: tuple[int, str] | None = None,
 ) -> list[ExecutionRecord]:  # fmt: skip
     """The newest executions that fit, behind the one `before` (created_at, id).
 
     `seen` leaves those of these teams, those of no team, and those that `or_of` has asked for.
     """
-    query = Execution.select().where(Execution.workspace_id == workspace_id)
-    for name in ("slug", "status", "team", "requester", "channel"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(getattr(Execution, name) == value)
-    if wanted.open is not None:
-        query = query.where(Execution.ended_at.is_null(wanted.open))
-    if wanted.since is not None:
-        query = query.where(Execution.created_at >= wanted.since)
+    query = _narrowed(rows.select(Execution, ExecutionRecord).where(Execution.workspace_id == workspace_id), wanted)
     if seen is not None:
         query = query.where(Execution.team.is_null() | Execution.team.in_(list(seen)) | (Execution.requester == or_of))
     if before is not None:
         at, last = before
         earlier = (Execution.created_at == at) & (Execution.id < last)
         query = query.where((Execution.created_at <= at) & ((Execution.created_at < at) | earlier))
-    return [
-        _record(row) for row in dicts(query.order_by(Execution.created_at.desc(), Execution.id.desc()).limit(limit))
-    ]
+    query = query.order_by(Execution.created_at.desc(), Execution.id.desc()).limit(limit)
+    if wanted.requester is None:
+        return rows.read(query, ExecutionRecord)
+    # Asked one by one each reads its own index and no more rows than it gives; asked with OR both would be sorted.
+    whose = [query.where(column == wanted.requester) for column in (Execution.requester, Execution.owner)]
+    found = {run.id: run for each in whose for run in rows.read(each, ExecutionRecord)}
+    return sorted(found.values(), key=lambda run: (run.created_at, run.id), reverse=True)[:limit]
+
+
+def _narrowed(query: Any, wanted: Filter) -> Any:
+    for name in ("slug", "team", "channel"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(getattr(Execution, name) == value)
+    if wanted.statuses:
+        query = query.where(Execution.status.in_([status.value for status in wanted.statuses]))
+    if wanted.open is not None:
+        query = query.where(Execution.ended_at.is_null(wanted.open))
+    if wanted.since is not None:
+        query = query.where(Execution.created_at >= wanted.since)
+    if wanted.within_ms is not None:
+        query = query.where(Execution.created_at >= now() - wanted.within_ms)
+    return query
 
 
 def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:
@@ -218,7 +166,7 @@ def due(fresh_before: int, at: int, limit: int) -> dict[str, int]:
         .join(Execution, on=(Execution.id == StepRun.execution_id))
         .where((StepRun.status == "READY") & (first_try | again) & (Execution.running < Execution.max_concurrent))
         .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]))
-        .where(Execution.ending.is_null() | (Execution.phase != "main"))
+        .where(Execution.pending_result.is_null() | (Execution.phase != "main"))
         .where(Execution.slot.is_null() | (Execution.slot != "queued"))
         .group_by(StepRun.execution_id)
         .order_by(pw.fn.min(StepRun.due_at))
@@ -248,7 +196,7 @@ def to_abandon(execution_ids: Iterable[str], at: int) -> set[str]:
     Those are main's of a cancelled run, and a cleanup's whose time is up.
     """
     ids = list(execution_ids)
-    cancelled = (Execution.ending == "CANCELLED") & (Execution.phase == "main")
+    cancelled = (Execution.pending_result == "CANCELLED") & (Execution.phase == "main")
     query = (
         Execution.select(Execution.id)
         .where(Execution.id.in_(ids))
@@ -264,7 +212,7 @@ def oldest_ready_age(at: int) -> int:
         .join(Execution, on=(Execution.id == StepRun.execution_id))
         .where((StepRun.status == "READY") & (Execution.running < Execution.max_concurrent))
         .where(Execution.status.in_(["PENDING", "RUNNING", "WAITING"]))
-        .where(Execution.ending.is_null() | (Execution.phase != "main"))
+        .where(Execution.pending_result.is_null() | (Execution.phase != "main"))
         .where(Execution.slot.is_null() | (Execution.slot != "queued"))
         .order_by(StepRun.due_at)
         .limit(1)
@@ -339,7 +287,7 @@ def open_of(runbook_id: int, limit: int) -> list[str]:
     return [row[0] for row in tuples(query.order_by(Execution.created_at).limit(limit))]
 
 
-def same(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
+def identical(workspace_id: int, same_as: str) -> list[ExecutionRecord]:
     """The newest executions of the same version, parameters and incident, newest first."""
     return _select("workspace_id = ? AND same_as = ? ORDER BY created_at DESC LIMIT 20", workspace_id, same_as)
 
@@ -348,7 +296,7 @@ _WAITS = ("READY", "RUNNING")
 """What a `runbook` step is while it waits for its child."""
 
 
-def bereft(limit: int, of: str | None = None) -> list[tuple[str, str]]:
+def orphaned_children(limit: int, of: str | None = None) -> list[tuple[str, str]]:
     """Executions that go on although the step that started them no longer waits for them, each with its parent.
 
     The step was skipped, failed, cancelled, held back by a failure, or goes on with another child. `of` asks for the
@@ -357,7 +305,7 @@ def bereft(limit: int, of: str | None = None) -> list[tuple[str, str]]:
     query = (
         Execution.select(Execution.id, StepRun.execution_id)
         .join(StepRun, on=(StepRun.id == Execution.parent_step))
-        .where(Execution.parent_step.is_null(False) & Execution.ended_at.is_null() & Execution.ending.is_null())
+        .where(Execution.parent_step.is_null(False) & Execution.ended_at.is_null() & Execution.pending_result.is_null())
         .where(StepRun.status.not_in(_WAITS) | StepRun.child.is_null() | (StepRun.child != Execution.id))
         .limit(limit)
     )

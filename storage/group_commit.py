@@ -92,7 +92,12 @@ def _make(change: _Change, *, alone: bool) -> None:
         return
     try:
         with proxy.obj.savepoint():
-            change.result = change.act()
+            proxy.obj.detach_all()
+            try:
+                change.result = change.act()
+                proxy.obj.settle()
+            finally:
+                proxy.obj.detach_all()
     except database.DatabaseTrouble:
         raise
     except Exception as error:  # noqa: BLE001 - it is raised in the thread whose change this is

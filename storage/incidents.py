@@ -16,6 +16,7 @@ def _select(workspace_id: int) -> Any:
 
 
 def find(workspace_id: int, incident_id: int) -> IncidentRecord | None:
+    """The incident of this id, open or closed; None where the workspace has none."""
     return next((IncidentRecord(*row) for row in tuples(_select(workspace_id).where(Incident.id == incident_id))), None)
 
 

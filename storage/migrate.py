@@ -30,12 +30,15 @@ class SchemaTrouble(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
+    """One file of `migrations/`: `number` is its place among them, and `sql` is run as a whole, once."""
+
     number: int
     name: str
     sql: str
 
     @property
     def checksum(self) -> str:
+        """SHA-256 in hexadecimal, by which a file that was changed after it had been applied is noticed."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 

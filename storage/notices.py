@@ -19,12 +19,12 @@ def add(workspace_id: int, kind: str, content: Json) -> None:
     Notice.insert(workspace_id=workspace_id, kind=kind, content=content, at=now()).execute()
 
 
-def waiting(workspace_id: int, limit: int) -> list[NoticeRecord]:
+def pending(workspace_id: int, limit: int) -> list[NoticeRecord]:
     """The oldest first."""
     query = Notice.select(*columns(Notice, NoticeRecord)).where(Notice.workspace_id == workspace_id)
     return [NoticeRecord(*row) for row in tuples(query.order_by(Notice.id).limit(limit))]
 
 
-def drop(ids: Collection[int]) -> None:
+def delete(ids: Collection[int]) -> None:
     """These were told, or there is nobody to tell."""
     Notice.delete().where(Notice.id.in_(list(ids))).execute()

@@ -6,8 +6,8 @@ from typing import Any
 
 import peewee as pw
 
-from storage import steps, workers
-from storage.columns import dicts, tuples
+from storage import rows, workers
+from storage.columns import tuples
 from storage.records import StepRunRecord
 from storage.states import StepStatus
 from storage.tables import StepRun, Worker
@@ -25,14 +25,15 @@ def late(at: int) -> dict[str, int]:
 
 def of_execution(execution_id: str, at: int) -> list[StepRunRecord]:
     """The step runs of one execution that are RUNNING under a worker whose lease is over, in order."""
-    query = _under(StepRun.select(), workers.is_over(at)).where(StepRun.execution_id == execution_id)
-    return [steps.record(row) for row in dicts(query.order_by(StepRun.position, StepRun.id))]
+    query = _under(rows.select(StepRun, StepRunRecord), workers.is_over(at)).where(StepRun.execution_id == execution_id)
+    return rows.read(query.order_by(StepRun.position, StepRun.id), StepRunRecord)
 
 
 def held_by(worker_id: str) -> list[StepRunRecord]:
     """The step runs that are RUNNING under this worker."""
-    query = StepRun.select().where((StepRun.worker_id == worker_id) & (StepRun.status == StepStatus.RUNNING))
-    return [steps.record(row) for row in dicts(query)]
+    query = rows.select(StepRun, StepRunRecord)
+    query = query.where((StepRun.worker_id == worker_id) & (StepRun.status == StepStatus.RUNNING))
+    return rows.read(query, StepRunRecord)
 
 
 def _counted(lease: Any) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import peewee as pw
@@ -22,36 +23,37 @@ T = TypeVar("T")
 _AT_ONCE = 500
 
 
-class _Asked(threading.local):
-    """What this thread has been told since `asked_once`; None outside."""
+class _ReadCache(threading.local):
+    """What this thread has read within `reads_cached`; None outside."""
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, int], Any] | None = None
 
 
-_asked = _Asked()
+_read_cache = _ReadCache()
 
 
 @contextmanager
-def asked_once() -> Iterator[None]:
-    """Within this, the access file's content and the groups are read once by this thread, however many are judged.
+def reads_cached() -> Iterator[None]:
+    """Within this, this thread reads the access file's content, groups and people once, however many are judged.
 
-    Nothing may be decided for good in it: what somebody else changes meanwhile is not seen.
+    What somebody else changes meanwhile is not seen, so what is decided for good is decided in one of its own, in the
+    transaction that does it.
     """
-    before, _asked.answers = _asked.answers, _asked.answers or {}
+    before, _read_cache.answers = _read_cache.answers, _read_cache.answers or {}
     try:
         yield
     finally:
-        _asked.answers = before
+        _read_cache.answers = before
 
 
-def _once(what: str, workspace_id: int, ask: Callable[[], T]) -> T:
-    if _asked.answers is None:
+def _cached(what: str, workspace_id: int, ask: Callable[[], T]) -> T:
+    if _read_cache.answers is None:
         return ask()
     key = (what, workspace_id)
-    if key not in _asked.answers:
-        _asked.answers[key] = ask()
-    answer: T = _asked.answers[key]
+    if key not in _read_cache.answers:
+        _read_cache.answers[key] = ask()
+    answer: T = _read_cache.answers[key]
     return answer
 
 
@@ -74,6 +76,7 @@ def bind_workspace(workspace_id: int, slack_team: str, name: str) -> bool:
 
 
 def remember(workspace_id: int, person: PersonRecord) -> None:
+    """Keep what Slack says of a person now, in the place of what was known."""
     row = {name: getattr(person, name) for name in PersonRecord.__slots__}
     Person.insert(workspace_id=workspace_id, **row).on_conflict(
         conflict_target=[Person.workspace_id, Person.user_id],
@@ -82,15 +85,30 @@ def remember(workspace_id: int, person: PersonRecord) -> None:
 
 
 def recall(workspace_id: int, user_id: str) -> PersonRecord | None:
-    rows = sql.select(Person, PersonRecord.__slots__, "workspace_id = ? AND user_id = ?", workspace_id, user_id)
-    return PersonRecord(*rows[0]) if rows else None
+    """What Slack last said of a person; None for one it was never asked about."""
+    return _cached(f"person {user_id}", workspace_id, lambda: sql.first(_person(workspace_id, user_id)))
+
+
+def read_with(workspace_id: int, user_id: str, *others: sql.Query[Any]) -> list[list[Any]]:
+    """What these queries find, in one round trip with what is asked first of whoever acts.
+
+    That is what Slack said of them and the access file; both are known from then on while `reads_cached` lasts.
+    """
+    *found, person, policy = sql.ask_each(*others, _person(workspace_id, user_id), _policy_query(workspace_id))
+    _cached(f"person {user_id}", workspace_id, lambda: next(iter(person), None))
+    _cached("policy", workspace_id, lambda: policy[0].content if policy else None)
+    return found
+
+
+def _person(workspace_id: int, user_id: str) -> sql.Query[PersonRecord]:
+    return sql.Query(Person, PersonRecord, "workspace_id = ? AND user_id = ?", (workspace_id, user_id))
 
 
 def accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
     """These accounts, and all whose e-mail address one of them has, in whatever case it is written."""
     if not user_ids:
         return frozenset()
-    return _once(f"accounts of {sorted(user_ids)}", workspace_id, lambda: _accounts_of(workspace_id, user_ids))
+    return _cached(f"accounts of {sorted(user_ids)}", workspace_id, lambda: _accounts_of(workspace_id, user_ids))
 
 
 def _accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
@@ -104,13 +122,13 @@ def _accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
     return frozenset([*user_ids, *(row[0] for row in tuples(query))])
 
 
-def heard_at(workspace_id: int) -> dict[str, int]:
+def last_seen_at(workspace_id: int) -> dict[str, int]:
     """When each person was last heard of."""
     query = Person.select(Person.user_id, Person.fetched_at).where(Person.workspace_id == workspace_id)
     return dict(tuples(query))
 
 
-def concerned(workspace_id: int) -> set[str]:
+def people_who_matter(workspace_id: int) -> set[str]:
     """Who has voted at an open gate, owns a token that counts, or answers for an open run or chose its values."""
     voted = (
         Vote.select(Vote.person)
@@ -152,7 +170,8 @@ def remember_groups(workspace_id: int, groups: Iterable[GroupRecord]) -> None:
 
 
 def groups(workspace_id: int) -> list[GroupRecord]:
-    return _once("groups", workspace_id, lambda: _groups(workspace_id))
+    """All user groups with their members and when Slack said so; read once while `reads_cached` lasts."""
+    return _cached("groups", workspace_id, lambda: _groups(workspace_id))
 
 
 def _groups(workspace_id: int) -> list[GroupRecord]:
@@ -174,9 +193,18 @@ def save_policy(workspace_id: int, digest: str, content: Json) -> bool:
 
 def policy(workspace_id: int) -> Json:
     """The access file's content as last synced, or None before the first sync."""
-    return _once("policy", workspace_id, lambda: _policy(workspace_id))
+    return _cached("policy", workspace_id, lambda: _policy(workspace_id))
 
 
 def _policy(workspace_id: int) -> Json:
-    rows = sql.select(AccessPolicy, ("content",), "workspace_id = ?", workspace_id)
-    return rows[0][0] if rows else None
+    found = sql.first(_policy_query(workspace_id))
+    return found.content if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    content: Json
+
+
+def _policy_query(workspace_id: int) -> sql.Query[_Policy]:
+    return sql.Query(AccessPolicy, _Policy, "workspace_id = ?", (workspace_id,))

@@ -70,6 +70,14 @@ class RunbookRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionState:
+    """Whether a version may run, and what was said when that was decided."""
+
+    status: VersionStatus
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRecord:
     """One immutable version. Only its status and who decided it ever change.
 
@@ -97,13 +105,14 @@ class VersionRecord:
 class ExecutionRecord:
     """One run of one version.
 
-    `ending` is the result that a failure or cancel has fixed while running steps still finish, else None.
-    `live` counts step runs that are READY or RUNNING, `running` those RUNNING, `parked` those WAITING or UNKNOWN,
-    `unfinished` all that have not ended. `running_ms` is the time spent RUNNING before `running_since`.
+    `pending_result` is the result that a failure or cancel has fixed while running steps still finish, else None.
+    `live` counts step runs that are READY or RUNNING, `running` those RUNNING, `waiting_steps` those WAITING or
+    UNKNOWN, `unfinished` all that have not ended. `running_ms` is the time spent RUNNING before `running_since`.
     `deadline_at` is when the running time is used up, None while the clock stands.
     `phase` is what runs now: main, or after its end undo, on_failure and finally; `cleanup_until` is when those have to
-    be done. `asking` counts gates that are asked again before anything else goes on. `status_since` is when `status`
-    began; `waiting_ms` and `paused_ms` add up time spent so. `same_as` is the digest by which the same run is found.
+    be done. `reopened_gates` counts gates that are asked again before anything else goes on. `status_since` is when
+    `status` began; `waiting_ms` and `paused_ms` add up time spent so. `same_as` is the digest by which the same run is
+    found.
     `slot_group` is the rendered concurrency group and `slot` `held`, `queued` or `shared` (it runs in the slot of the
     run that started it), None without a group or after the end.
     `parent_step` is the step run that started this execution, `replay_of` the execution that it replays.
@@ -124,7 +133,7 @@ class ExecutionRecord:
     digest: str
     team: str | None
     status: ExecutionStatus
-    ending: ExecutionStatus | None
+    pending_result: ExecutionStatus | None
     parameters: Json
     trigger: str
     requester: str
@@ -142,13 +151,13 @@ class ExecutionRecord:
     max_concurrent: int
     live: int
     running: int
-    parked: int
+    waiting_steps: int
     unfinished: int
     event_seq: int
     paused_reason: str | None
     phase: Phase = Phase.MAIN
     cleanup_until: int | None = None
-    asking: int = 0
+    reopened_gates: int = 0
     status_since: int = 0
     waiting_ms: int = 0
     paused_ms: int = 0
@@ -173,16 +182,18 @@ class ExecutionRecord:
 class Filter:
     """Which executions are asked for; what is None does not matter.
 
-    `open` is whether they have not ended, `since` when the oldest was asked for.
+    `requester` is who asked for them or owns them now. `open` is whether they have not ended, `since` when the oldest
+    was asked for, and `within_ms` how long ago at most.
     """
 
     slug: str | None = None
-    status: ExecutionStatus | None = None
+    statuses: tuple[ExecutionStatus, ...] = ()
     team: str | None = None
     requester: str | None = None
     channel: str | None = None
     open: bool | None = None
     since: int | None = None
+    within_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +315,7 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class HappenedRecord:
+class EventToCount:
     """An event with what the metrics want to know of its run and, where it names one, its step."""
 
     id: int
@@ -441,7 +452,7 @@ class CardRecord:
     channel: str
     ts: str | None
     shown_seq: int
-    told_seq: int
+    posted_seq: int
     trouble: str
 
 

@@ -42,25 +42,25 @@ class TakenOver(Exception):
     """Another turn does, or has done, what this one was about to do."""
 
 
-_doing: ContextVar[Turn | None] = ContextVar("doing", default=None)
+_turn: ContextVar[Turn | None] = ContextVar("doing", default=None)
 
 
 @contextmanager
-def doing(turn: Turn) -> Iterator[None]:
+def in_turn(turn: Turn) -> Iterator[None]:
     """What its person does in this context is what the turn's request asks for."""
-    before = _doing.set(turn)
+    before = _turn.set(turn)
     try:
         yield
     finally:
-        _doing.reset(before)
+        _turn.reset(before)
 
 
-def done(actor: str, thing: str) -> None:
+def note_done(actor: str, thing: str) -> None:
     """Note that this transaction does what is being asked for, if a keyed request of `actor` is: both or neither hold.
 
     Raises `TakenOver` where it is another's turn by now, so that nothing is done twice.
     """
-    turn = _doing.get()
+    turn = _turn.get()
     if turn is None or turn.actor != actor:
         return
     noted = Answer.update(thing=pw.fn.COALESCE(Answer.thing, thing)).where(_held_by(turn))
@@ -68,13 +68,13 @@ def done(actor: str, thing: str) -> None:
         raise TakenOver(turn.key)
 
 
-def look(turn: Turn) -> AnswerRecord | None:
+def find_answer(turn: Turn) -> AnswerRecord | None:
     """What is known of the request that this person made with this key."""
     found = first(Answer.select(*columns(Answer, AnswerRecord)).where(_named(turn)))
     return AnswerRecord(**found) if found else None
 
 
-def take(turn: Turn, request: str, ms: int) -> AnswerRecord | None:
+def begin_turn(turn: Turn, request: str, ms: int) -> AnswerRecord | None:
     """Let it be this turn's for `ms`, if it is nobody's now; what is known of it then. Needs a transaction.
 
     None where whoever had it gives it up at this moment: to be taken again.
@@ -87,10 +87,10 @@ def take(turn: Turn, request: str, ms: int) -> AnswerRecord | None:
     ).on_conflict_ignore().execute()
     free = Answer.status.is_null() & (Answer.held_until <= at) & (Answer.request == request)
     Answer.update(**mine).where(_named(turn) & free).execute()
-    return look(turn)
+    return find_answer(turn)
 
 
-def hold(turn: Turn, ms: int) -> None:
+def extend_turn(turn: Turn, ms: int) -> None:
     """Keep what this turn has for `ms` from now."""
     Answer.update(held_until=now() + ms).where(_held_by(turn)).execute()
 

@@ -6,96 +6,103 @@ from typing import Any
 
 import peewee as pw
 
-from storage import sql
-from storage.columns import columns, dicts, first
+from storage import rows, sql
 from storage.database import is_postgresql, now
 from storage.moves import VERSION_MOVES, check_move
-from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord
+from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord, VersionState
 from storage.states import VersionStatus
-from storage.step_cache import known
 from storage.tables import Runbook, RunbookVersion, SyncReport
 
-_RUNBOOK, _VERSION = RunbookRecord.__slots__, VersionRecord.__slots__
+
+def query(where: str, *values: Any) -> sql.Query[RunbookRecord]:
+    """The query for the runbooks that `where` finds."""
+    return sql.Query(Runbook, RunbookRecord, where, values)
+
+
+def state_query(where: str, *values: Any) -> sql.Query[VersionState]:
+    """The query for the states of the versions that `where` finds, without their definitions, which may be long."""
+    return sql.Query(RunbookVersion, VersionState, where, values)
 
 
 def _find_runbook(where: str, *values: Any) -> RunbookRecord | None:
-    for row in sql.select(Runbook, _RUNBOOK, where, *values):
-        return _runbook(dict(zip(_RUNBOOK, row, strict=True)))
-    return None
+    return sql.first(query(where, *values))
 
 
 def _find_version(where: str, *values: Any) -> VersionRecord | None:
-    for row in sql.select(RunbookVersion, ("workspace_id", *_VERSION), where, *values):
-        return _version(dict(zip(("workspace_id", *_VERSION), row, strict=True)))
-    return None
-
-
-def _runbook(row: dict[str, Any]) -> RunbookRecord:
-    return RunbookRecord(**{**row, "tags": tuple(row["tags"]), "status": VersionStatus(row["status"])})
-
-
-def _version(row: dict[str, Any]) -> VersionRecord:
-    row.pop("workspace_id")
-    return VersionRecord(**{**row, "status": VersionStatus(row["status"])})
+    return sql.first(sql.Query(RunbookVersion, VersionRecord, where, values))
 
 
 def listing(workspace_id: int) -> list[RunbookRecord]:
     """All runbooks that are not deleted, by slug."""
-    query = Runbook.select(*columns(Runbook, RunbookRecord)).where(
+    query = rows.select(Runbook, RunbookRecord).where(
         (Runbook.workspace_id == workspace_id) & Runbook.deleted_at.is_null()
     )
-    return [_runbook(row) for row in dicts(query.order_by(Runbook.slug))]
+    return rows.read(query.order_by(Runbook.slug), RunbookRecord)
 
 
 def find(workspace_id: int, slug: str) -> RunbookRecord | None:
     """The runbook, unless it is deleted."""
-    return _find_runbook("workspace_id = ? AND slug = ? AND deleted_at IS NULL", workspace_id, slug)
+    return sql.first(find_query(workspace_id, slug))
 
 
-def lock(workspace_id: int, slug: str, *, shared: bool = False) -> RunbookRecord | None:
-    """The runbook, held until this transaction ends: approving and starting see each other.
+def find_query(workspace_id: int, slug: str) -> sql.Query[RunbookRecord]:
+    """The query of `find`, for whoever asks it together with others."""
+    return query("workspace_id = ? AND slug = ? AND deleted_at IS NULL", workspace_id, slug)
 
-    With `shared` others may hold it too who only need it to stay as it is: starts do not wait for each other.
+
+def lock(workspace_id: int, slug: str) -> RunbookRecord | None:
+    """The runbook, held until this transaction ends: approving and starting see each other."""
+    return sql.first(_holding(workspace_id, slug, " FOR UPDATE"))
+
+
+def share_query(workspace_id: int, slug: str) -> sql.Query[RunbookRecord]:
+    """The query that holds a runbook as it is until this transaction ends; others may do so at the same time.
+
+    So starts do not wait for each other, and whoever changes the runbook waits for them.
     """
-    how = (" FOR SHARE" if shared else " FOR UPDATE") if is_postgresql() else ""
-    return _find_runbook(f"workspace_id = ? AND slug = ? AND deleted_at IS NULL{how}", workspace_id, slug)
+    return _holding(workspace_id, slug, " FOR SHARE")
+
+
+def _holding(workspace_id: int, slug: str, how: str) -> sql.Query[RunbookRecord]:
+    on_postgresql = how if is_postgresql() else ""
+    return query(f"workspace_id = ? AND slug = ? AND deleted_at IS NULL{on_postgresql}", workspace_id, slug)
 
 
 def by_id(runbook_id: int) -> RunbookRecord | None:
+    """The runbook of this id, also one that is deleted, since its runs are still shown."""
     return _find_runbook("id = ?", runbook_id)
 
 
 def version(runbook_id: int, number: int) -> VersionRecord | None:
+    """The version of this number, as it is now; None where the runbook has none."""
     return _find_version("runbook_id = ? AND number = ?", runbook_id, number)
 
 
 def version_by_id(version_id: int) -> VersionRecord | None:
+    """The version of this id, as it is now; None where there is none."""
     return _find_version("id = ?", version_id)
 
 
-def version_state(version_id: int) -> tuple[VersionStatus, str]:
-    """A version's status and note, without its definition: asked at every claim, so it must not grow with that."""
-    if version_id in known.versions:
-        return known.versions[version_id]
-    ((status, note),) = sql.select(RunbookVersion, ("status", "note"), "id = ?", version_id)
-    return VersionStatus(status), note
+def version_state(version_id: int) -> VersionState:
+    """A version's state, without its definition: asked at every claim, so it must not grow with that."""
+    (state,) = sql.ask(state_query("id = ?", version_id))
+    return state
 
 
 def versions(runbook_id: int) -> list[VersionRecord]:
     """All versions, newest first."""
-    query = RunbookVersion.select().where(RunbookVersion.runbook_id == runbook_id)
-    return [_version(row) for row in dicts(query.order_by(RunbookVersion.number.desc()))]
+    query = rows.select(RunbookVersion, VersionRecord).where(RunbookVersion.runbook_id == runbook_id)
+    return rows.read(query.order_by(RunbookVersion.number.desc()), VersionRecord)
 
 
 def last_approved(runbook_id: int, up_to: int) -> VersionRecord | None:
     """The newest APPROVED version whose number is at most `up_to`."""
-    query = RunbookVersion.select().where(
+    query = rows.select(RunbookVersion, VersionRecord).where(
         (RunbookVersion.runbook_id == runbook_id)
         & (RunbookVersion.status == VersionStatus.APPROVED)
         & (RunbookVersion.number <= up_to)
     )
-    row = first(query.order_by(RunbookVersion.number.desc()).limit(1))
-    return _version(row) if row else None
+    return next(iter(rows.read(query.order_by(RunbookVersion.number.desc()).limit(1), VersionRecord)), None)
 
 
 def add_version(workspace_id: int, about: Json, new: Json) -> VersionRecord:
@@ -169,6 +176,7 @@ def delete(runbook_id: int) -> None:
 
 
 def save_sync(workspace_id: int, ok: bool, summary: Json) -> None:
+    """Keep how a sync went, in the place of the one before."""
     row = {"at": now(), "ok": ok, "summary": summary}
     SyncReport.insert(workspace_id=workspace_id, **row).on_conflict(
         conflict_target=[SyncReport.workspace_id], update=row

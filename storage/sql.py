@@ -6,18 +6,42 @@ Building a query takes Peewee ten times as long as SQLite needs to run it. Value
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import peewee as pw
 
+from storage import rows
 from storage.columns import JsonText, Table, proxy, storable
-from storage.step_cache import Change
-from storage.tables import StepRun
+from storage.writes import Statement, Write, numbered
 
-Query = tuple[type[Table], tuple[str, ...], str, Sequence[Any]]
-"""A table, names of its columns, a condition and what may follow it, and that one's values."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Generic[T]):
+    """A question for records: those of the rows that `where`, a condition and what may follow it, finds."""
+
+    table: type[Table]
+    record: type[T]
+    where: str
+    values: Sequence[Any]
+
+    def statement(self) -> Statement:
+        """Its text and values as the database is given them."""
+        names = self.record.__slots__  # type: ignore[attr-defined]
+        return _spelled(_select_text(self.table, names, self.where)), _sought(self.values)
+
+    def records(self, found: Iterable[Sequence[Any]]) -> list[T]:
+        """The records of the rows that were found."""
+        names = self.record.__slots__  # type: ignore[attr-defined]
+        return rows.make(self.record, read(self.table, names, found))
+
+
+_as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 _MOST_VALUES = 900
 """SQLite's oldest limit on the parameters of one statement is 999."""
@@ -25,7 +49,7 @@ _MOST_VALUES = 900
 
 def run(statement: str, values: Sequence[Any] = ()) -> Any:
     """The cursor of a statement; the connection and its transaction are the caller's. Raises what Peewee raises."""
-    return proxy.obj.ask(_spelled(statement, proxy.obj.param), values)
+    return proxy.obj.ask(_spelled(statement), values)
 
 
 def select(table: type[Table], names: tuple[str, ...], where: str, *values: Any) -> list[list[Any]]:
@@ -33,26 +57,32 @@ def select(table: type[Table], names: tuple[str, ...], where: str, *values: Any)
     return read(table, names, run(_select_text(table, names, where), _sought(values)).fetchall())
 
 
-def select_each(*queries: Query) -> list[list[list[Any]]]:
-    """What `select` finds for each query, asked in this order and in one round trip."""
-    param = proxy.obj.param
-    asked = [
-        (_spelled(_select_text(table, names, where), param), _sought(values)) for table, names, where, values in queries
-    ]
-    cursors = proxy.obj.ask_each(asked)
-    return [read(query[0], query[1], cursor.fetchall()) for query, cursor in zip(queries, cursors, strict=True)]
+def ask(query: Query[T]) -> list[T]:
+    """The records that a query finds."""
+    return query.records(proxy.obj.ask(*query.statement()).fetchall())
 
 
-def read(table: type[Table], names: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+def first(query: Query[T]) -> T | None:
+    """The first record that a query finds, or None."""
+    return next(iter(ask(query)), None)
+
+
+def ask_each(*queries: Query[Any]) -> list[list[Any]]:
+    """What `ask` finds for each query, asked in this order and in one round trip."""
+    cursors = proxy.obj.ask_each([query.statement() for query in queries])
+    return [query.records(cursor.fetchall()) for query, cursor in zip(queries, cursors, strict=True)]
+
+
+def read(table: type[Table], names: tuple[str, ...], found: Iterable[Sequence[Any]]) -> list[list[Any]]:
     """Rows of these columns as Python values."""
     readers = _readers(table, names)
-    found = []
-    for row in rows:
+    read_rows = []
+    for row in found:
         values = list(row)
         for index, from_column in readers:
             values[index] = from_column(values[index])
-        found.append(values)
-    return found
+        read_rows.append(values)
+    return read_rows
 
 
 def update(table: type[Table], fields: Mapping[str, Any], where: str, *values: Any) -> int:
@@ -60,9 +90,12 @@ def update(table: type[Table], fields: Mapping[str, Any], where: str, *values: A
     return int(run(*_updating(table, fields, where, values)).rowcount)
 
 
-def set_later(table: type[Table], fields: Mapping[str, Any], where: str, *values: Any) -> None:
-    """`update` where nobody asks how many rows that were; what fails raises with a later statement or the commit."""
-    _later(*_updating(table, fields, where, values))
+def set_later(table: type[Table], fields: Mapping[str, Any], where: str, *values: Any, apart: bool = False) -> None:
+    """`update` where nobody asks how many rows that were; what fails raises with a later statement or the commit.
+
+    `apart` is as in `Write`.
+    """
+    proxy.obj.later(Write(_name(table), *_updating(table, fields, where, values), apart=apart))
 
 
 def set_locked(table: type[Table], fields: Mapping[str, Any], where: str, *values: Any) -> None:
@@ -70,44 +103,53 @@ def set_locked(table: type[Table], fields: Mapping[str, Any], where: str, *value
 
     Raises `LostRow` with a later statement or the commit where it is not.
     """
-    statement, all_values = _updating(table, fields, where, values)
-    proxy.obj.later(_spelled(statement, proxy.obj.param), all_values, guarded=True)
+    proxy.obj.later(Write(_name(table), *_updating(table, fields, where, values), rows=1))
 
 
 def delete_later(table: type[Table], where: str, *values: Any) -> None:
     """Delete the rows that `where` finds; what fails raises with a later statement or the commit."""
-    _later(f"DELETE FROM {_name(table)} WHERE {where}", _sought(values))  # noqa: S608 - names of our own tables
+    statement = f"DELETE FROM {_name(table)} WHERE {where}"  # noqa: S608 - names of our own tables
+    proxy.obj.later(Write(_name(table), statement, _sought(values)))
 
 
-def moving(change: Change) -> tuple[str, list[Any]]:
-    """The UPDATE that writes a change of a step run, if the row is still what it was."""
-    sought = (change.id, change.status.value, change.fence, change.blocked)
-    text, values = _updating(StepRun, change.fields, "id = ? AND status = ? AND fence = ? AND blocked = ?", sought)
-    return _spelled(text, proxy.obj.param), values
+def update_one(table: type[Table], fields: Mapping[str, Any], where: str, *values: Any) -> Write:
+    """The write that gives one row these columns; `where` says which it is and what it still has to be."""
+    return Write(_name(table), *_updating(table, fields, where, values), rows=1, apart=True)
 
 
-def insert(table: type[Table], rows: Sequence[Mapping[str, Any]]) -> None:
+def update_together(
+    table: type[Table], names: tuple[str, ...], given: Sequence[Mapping[str, Any]], still: Sequence[Mapping[str, Any]]
+) -> Write:
+    """PostgreSQL's write of many rows that are given the same columns, each where it `still` is what is said of it."""
+    sought = tuple(still[0])
+    writers, seekers = _writers(table, names), _writers(table, sought)
+    values = [
+        [write(each[name]) for name, write in seekers] + [write(row[name]) for name, write in writers]
+        for row, each in zip(given, still, strict=True)
+    ]
+    return Write(_name(table), _together_text(table, names, sought), [_as_json(values)], rows=len(given), apart=True)
+
+
+def insert(table: type[Table], added: Sequence[Mapping[str, Any]]) -> None:
     """Add rows that all have the columns of the first; what fails raises with a later statement or the commit."""
-    if not rows:
+    if not added:
         return
-    names = tuple(rows[0])
-    written = [[write(row[name]) for row in rows] for name, write in _writers(table, names)]
-    if len(rows) > 1 and proxy.obj.param != "?":
-        _later(_insert_columns_text(table, names), written)
+    names = tuple(added[0])
+    writers = _writers(table, names)
+    written = [[write(row[name]) for name, write in writers] for row in added]
+    if proxy.obj.param != "?":
+        proxy.obj.later(Write(_name(table), _insert_json_text(table, names), [_as_json(written)], apart=True))
         return
     at_once = max(1, _MOST_VALUES // len(names))
-    for start in range(0, len(rows), at_once):
-        part = list(zip(*(column[start : start + at_once] for column in written), strict=True))
-        _later(_insert_text(table, names, len(part)), [value for row in part for value in row])
+    for start in range(0, len(added), at_once):
+        part = written[start : start + at_once]
+        values = [value for row in part for value in row]
+        proxy.obj.later(Write(_name(table), _insert_text(table, names, len(part)), values, apart=True))
 
 
 def marks(values: Iterable[Any]) -> str:
     """As many parameter marks as there are values: `?, ?, ?`."""
     return ", ".join("?" for _ in values)
-
-
-def _later(statement: str, values: Sequence[Any]) -> None:
-    proxy.obj.later(_spelled(statement, proxy.obj.param), values)
 
 
 def _updating(
@@ -122,13 +164,9 @@ def _sought(values: Iterable[Any]) -> list[Any]:
     return [storable(value) if isinstance(value, str) else value for value in values]
 
 
-@lru_cache(maxsize=2048)
-def _spelled(statement: str, param: str) -> str:
+def _spelled(statement: str) -> str:
     """SQLite takes `?` as it is, PostgreSQL wants the marks numbered."""
-    if param == "?":
-        return statement
-    first, *others = statement.split("?")
-    return first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))
+    return statement if proxy.obj.param == "?" else numbered(statement)
 
 
 @lru_cache(maxsize=2048)
@@ -149,10 +187,25 @@ def _insert_text(table: type[Table], names: tuple[str, ...], count: int) -> str:
 
 
 @lru_cache(maxsize=512)
-def _insert_columns_text(table: type[Table], names: tuple[str, ...]) -> str:
-    """Any number of rows by one text, which PostgreSQL parses once: each column comes as an array."""
-    arrays = ", ".join(f"?::{_postgresql_type(table._meta.fields[name])}[]" for name in names)
-    return f"INSERT INTO {_name(table)} ({quoted(names)}) SELECT * FROM unnest({arrays})"  # noqa: S608
+def _insert_json_text(table: type[Table], names: tuple[str, ...]) -> str:
+    """Any number of rows by one text, which PostgreSQL parses once: they come as one JSON array of arrays."""
+    listed = ", ".join(_from_json(table, name, place) for place, name in enumerate(names))
+    return f"INSERT INTO {_name(table)} ({quoted(names)}) SELECT {listed} FROM json_array_elements(?::json) AS c"  # noqa: S608
+
+
+@lru_cache(maxsize=512)
+def _together_text(table: type[Table], names: tuple[str, ...], sought: tuple[str, ...]) -> str:
+    own = _name(table)
+    still = [f'{own}."{name}" = {_from_json(table, name, place)}' for place, name in enumerate(sought)]
+    changes = [f'"{name}" = {_from_json(table, name, place)}' for place, name in enumerate(names, len(sought))]
+    rows = "json_array_elements(?::json) AS c"
+    return f"UPDATE {own} SET {', '.join(changes)} FROM {rows} WHERE {' AND '.join(still)}"  # noqa: S608
+
+
+def _from_json(table: type[Table], name: str, place: int) -> str:
+    kind = _postgresql_type(table._meta.fields[name])
+    value = f"(c.value ->> {place})"
+    return value if kind == "text" else f"{value}::{kind}"
 
 
 def _postgresql_type(field: pw.Field) -> str:

@@ -6,12 +6,20 @@ from enum import StrEnum
 
 
 class VersionStatus(StrEnum):
+    """Where a version stands: only an APPROVED one may be run, and a DEPRECATED one is not to be run any more."""
+
     DRAFT = "DRAFT"
     APPROVED = "APPROVED"
     DEPRECATED = "DEPRECATED"
 
 
 class ExecutionStatus(StrEnum):
+    """Where a run stands.
+
+    PENDING is one that is queued or about to start; WAITING one in which nothing goes on before somebody acts,
+    something happens or time has passed; PAUSED one that begins no step.
+    """
+
     PENDING = "PENDING"
     RUNNING = "RUNNING"
     WAITING = "WAITING"
@@ -22,10 +30,17 @@ class ExecutionStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
+        """Whether the run is over; of one that FAILED a retry or a skip may begin it again."""
         return self in _ENDED
 
 
 class StepStatus(StrEnum):
+    """Where a step run stands.
+
+    BLOCKED is one whose needs are not done, READY one that a worker may claim; UNKNOWN is where a call was sent and
+    nobody saw its end.
+    """
+
     BLOCKED = "BLOCKED"
     READY = "READY"
     RUNNING = "RUNNING"
@@ -41,6 +56,11 @@ _ENDED = {ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCE
 
 
 class Phase(StrEnum):
+    """Which steps a run is at.
+
+    UNDO takes back what the main ones did, ON_FAILURE follows where a run fails, FINALLY follows always.
+    """
+
     MAIN = "main"
     UNDO = "undo"
     ON_FAILURE = "on_failure"
@@ -59,6 +79,8 @@ class AttemptStatus(StrEnum):
 
 
 class ApprovalStatus(StrEnum):
+    """How a gate stands: PENDING is open, EXPIRED was not decided in time, CANCELLED is not asked any more."""
+
     PENDING = "PENDING"
     APPROVED = "APPROVED"
     REJECTED = "REJECTED"
@@ -67,6 +89,8 @@ class ApprovalStatus(StrEnum):
 
 
 class Decision(StrEnum):
+    """What a vote says at a gate."""
+
     APPROVE = "APPROVE"
     REJECT = "REJECT"
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from storage import sql
-from storage.columns import dicts
+from storage import rows, sql
 from storage.database import now
 from storage.records import TokenRecord
-from storage.states import Scope
 from storage.tables import Token
 
 _NAMES = TokenRecord.__slots__
-
-
-def _record(row: dict[str, Any]) -> TokenRecord:
-    return TokenRecord(**{**row, "scopes": frozenset(map(Scope, row["scopes"]))})
 
 
 def create(workspace_id: int, token: TokenRecord) -> None:
@@ -30,21 +24,20 @@ def by_digest(workspace_id: int, digest: str) -> TokenRecord | None:
 
 
 def find(workspace_id: int, token_id: str) -> TokenRecord | None:
+    """The token of this id, also one that is revoked or has expired; None where the workspace has none."""
     return _first("workspace_id = ? AND id = ?", workspace_id, token_id)
 
 
 def _first(where: str, *values: Any) -> TokenRecord | None:
-    for row in sql.select(Token, _NAMES, where, *values):
-        return _record(dict(zip(_NAMES, row, strict=True)))
-    return None
+    return sql.first(sql.Query(Token, TokenRecord, where, values))
 
 
 def listing(workspace_id: int, user_id: str | None = None, *, limit: int = 200) -> list[TokenRecord]:
     """One person's tokens, or everybody's, the newest first."""
-    query = Token.select(*[getattr(Token, name) for name in _NAMES]).where(Token.workspace_id == workspace_id)
+    query = rows.select(Token, TokenRecord).where(Token.workspace_id == workspace_id)
     if user_id is not None:
         query = query.where(Token.user_id == user_id)
-    return [_record(row) for row in dicts(query.order_by(Token.created_at.desc(), Token.id).limit(limit))]
+    return rows.read(query.order_by(Token.created_at.desc(), Token.id).limit(limit), TokenRecord)
 
 
 def touch(token_id: str, at: int) -> None:

@@ -50,7 +50,7 @@ def of(error: BaseException | None) -> Trouble | None:
     for each in _chain(error):
         if isinstance(each, MaxConnectionsExceeded):
             return Trouble.BUSY
-        found = _told_by(each) if isinstance(each, database.DatabaseTrouble) else None
+        found = _kind_of(each) if isinstance(each, database.DatabaseTrouble) else None
         if found is not None:
             return found
     return None
@@ -64,7 +64,7 @@ def must_write() -> None:
         Probe.delete().where(Probe.id <= written).execute()
 
 
-def _told_by(error: BaseException) -> Trouble | None:
+def _kind_of(error: BaseException) -> Trouble | None:
     orig = getattr(error, "orig", None) or error.__cause__ or error.__context__
     if isinstance(orig, sqlite3.Error) and hasattr(orig, "sqlite_errorcode"):
         return _SQLITE.get(orig.sqlite_errorcode & 0xFF)

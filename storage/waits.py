@@ -77,16 +77,16 @@ def begin(
     """Let a step run hear these senders, any when None: their events for its team, `shared` for whatever team."""
     WaitFor.delete().where(WaitFor.step_run_id == step_run_id).execute()
     row = {"workspace_id": workspace_id, "step_run_id": step_run_id, "team": team or GLOBAL, "shared": shared}
-    heard: Collection[str | None] = senders if senders is not None else [None]
-    WaitFor.insert_many([{**row, "sender": sender} for sender in heard]).execute()
+    accepted: Collection[str | None] = senders if senders is not None else [None]
+    WaitFor.insert_many([{**row, "sender": sender} for sender in accepted]).execute()
 
 
 def _fits() -> Any:
     """Whether an event may satisfy a wait: the sender is one that it hears, and the event is for its team."""
-    heard = WaitFor.sender.is_null() | (WaitFor.sender == WaitEvent.sender)
+    accepted = WaitFor.sender.is_null() | (WaitFor.sender == WaitEvent.sender)
     meant = WaitFor.shared | WaitEvent.team.is_null() | (WaitEvent.team == WaitFor.team)
     taken = WaitTaken.select().where((WaitTaken.event == WaitEvent.id) & (WaitTaken.team == WaitFor.team))
-    return heard & meant & ~pw.fn.EXISTS(taken)
+    return accepted & meant & ~pw.fn.EXISTS(taken)
 
 
 def oldest_free(workspace_id: int, step_run_id: int, key: str, at: int) -> WaitEventRecord | None:

@@ -25,7 +25,7 @@ AND (classid::bigint << 32) + objid::bigint = %s
 """
 
 
-class Presence:
+class WorkerLock:
     """One worker's lock. Used by one thread at a time; `key` is what others look for, None where there are no locks."""
 
     def __init__(self, worker_id: str) -> None:
@@ -66,7 +66,7 @@ class Presence:
             return False
 
 
-def look(at: int, but: str) -> dict[str, bool]:
+def probe(at: int, but: str) -> dict[str, bool]:
     """The workers other than `but` that have a lease and promised a lock, and whether each one's lock is held."""
     if not isinstance(proxy.obj, pw.PostgresqlDatabase):
         return {}

@@ -14,6 +14,7 @@ from storage.tables import Lease, Worker
 
 HEARTBEAT_MS = 3_000
 LEASE_MS = 15_000
+"""Five heartbeats: four may be late or lost before a worker counts as dead, and its work waits for no longer."""
 GAP_MS = 2 * HEARTBEAT_MS
 """A worker whose renewals lie further apart than this could not reach the database, and so perhaps nobody could."""
 
@@ -83,7 +84,7 @@ def load(at: int) -> tuple[int, int]:
     return int(calls or 0), int(waiting or 0)
 
 
-def hold(name: str, holder: str, ms: int) -> bool:
+def acquire_lease(name: str, holder: str, ms: int) -> bool:
     """Take or renew the lease `name` for `ms`; False while somebody else holds it."""
     at = now()
     Lease.insert(name=name, holder=holder, until=0).on_conflict_ignore().execute()
@@ -91,11 +92,12 @@ def hold(name: str, holder: str, ms: int) -> bool:
     return bool(query.where((Lease.name == name) & ((Lease.holder == holder) | (Lease.until <= at))).execute() == 1)
 
 
-def renew(name: str, holder: str, ms: int) -> bool:
+def renew_lease(name: str, holder: str, ms: int) -> bool:
     """Keep the lease `name` for `ms` from now; False when somebody else has taken it meanwhile, also if it is free."""
     query = Lease.update(until=now() + ms)
     return bool(query.where((Lease.name == name) & (Lease.holder == holder)).execute() == 1)
 
 
-def release(name: str, holder: str) -> None:
+def release_lease(name: str, holder: str) -> None:
+    """Give the lease `name` up before its time; nothing happens where somebody else holds it."""
     Lease.update(until=0).where((Lease.name == name) & (Lease.holder == holder)).execute()

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from bot.api import PREFIX as PREFIX
 from bot.api import audit, events, executions, incidents, policy, problems, runbooks, steps, tokens
-from bot.api.caller import House
+from bot.api.caller import ApiContext
 from bot.api.reference import page
 from bot.serving.headers import HEADERS
 from engine.runtime import Runtime
@@ -39,7 +39,7 @@ def application(
         responses=problems.documented(401, 429, 500, 503), servers=[{"url": base}], root_path_in_servers=False,
     )  # fmt: skip
     app.add_api_route("/docs", _reference(app, base), include_in_schema=False)
-    app.state.house = House(rt, base, refresh, find_author)
+    app.state.context = ApiContext(rt, base, refresh, find_author)
     problems.install(app)
     for each in (runbooks, executions, steps, events, incidents, tokens, audit, policy):
         app.include_router(each.router)

@@ -7,7 +7,7 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from bot.api import models, paging
-from bot.api.caller import Asking
+from bot.api.caller import AuthenticatedCaller
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/audit", tags=["audit"], route_class=Operation)
 
 @router.get("", responses=documented(403, 422), **needs(Action.AUDIT))
 def search_audit(
-    caller: Asking,
+    caller: AuthenticatedCaller,
     actor: str | None = None,
     action: str | None = None,
     thing: str | None = None,
@@ -40,6 +40,6 @@ def search_audit(
 
 
 @router.get("/chain", responses=documented(403), **needs(Action.AUDIT))
-def check_audit(caller: Asking) -> models.Chain:
+def check_audit(caller: AuthenticatedCaller) -> models.Chain:
     """Recompute the whole chain of audit rows: its head, and where it does not hold."""
     return models.Chain.of(audit.check(caller.rt, caller.actor))

@@ -41,17 +41,17 @@ scheme = HTTPBearer(auto_error=False, description="A token made by `/runbook tok
 class Caller:
     """The person who asks, and the token that says so; `key` is their name for this request, to be done once."""
 
-    house: House
+    context: ApiContext
     actor: Actor
     token: TokenRecord
     key: str | None = None
 
     @property
     def rt(self) -> Runtime:
-        return self.house.rt
+        return self.context.rt
 
 
-class House:
+class ApiContext:
     """What every request needs: the engine, threads, and how often who may ask.
 
     `base` is the address of the API as its users write it. `refresh` asks Slack anew who somebody is; it may take
@@ -71,7 +71,7 @@ class House:
         self.rt = rt
         self.base = base
         self.find_author = find_author
-        self.feed = Feed(rt, self.in_thread)
+        self.feed = Feed(rt, self.in_reader_thread)
         self.streams = Streams(Limits())
         self.rates = RateLimit(rt.settings.api_rate_limit)
         self._refresh = refresh
@@ -79,18 +79,18 @@ class House:
         self._asking: dict[str, threading.Lock] = {}
         self._reading, self._writing = CapacityLimiter(READERS), CapacityLimiter(WRITERS)
 
-    async def in_thread(self, act: Callable[..., T], *args: Any, **keys: Any) -> T:
+    async def in_reader_thread(self, act: Callable[..., T], *args: Any, **keys: Any) -> T:
         """Look at something, off the event loop."""
         return await run_sync(partial(act, *args, **keys), limiter=self._reading)
 
-    async def changing(self, act: Callable[..., T], *args: Any, **keys: Any) -> T:
+    async def in_writer_thread(self, act: Callable[..., T], *args: Any, **keys: Any) -> T:
         """Change something, off the event loop."""
         return await run_sync(partial(act, *args, **keys), limiter=self._writing)
 
     async def caller(self, request: Request) -> Caller:
         """Who asks, of a request that is here as a whole. Raises as `token`."""
         token = await self.token(request)
-        return await self.in_thread(self.known, request, token.id)
+        return await self.in_reader_thread(self.authenticated, request, token.id)
 
     async def token(self, request: Request) -> TokenRecord:
         """The token that a request came with, which counts so far and has asked once more.
@@ -100,14 +100,14 @@ class House:
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not secret.strip():
             raise NotAuthenticated("Send a token along: `Authorization: Bearer rbk_…`. `token create` makes one.")
-        token = await self.in_thread(tokens.authenticate, self.rt, secret.strip())
+        token = await self.in_reader_thread(tokens.authenticate, self.rt, secret.strip())
         wait = self.rates.take(token.id)
         if wait:
             sentence = f"This token asks too often: at most {self.rt.settings.api_rate_limit} times a minute."
             raise Refused(429, "too_many_requests", sentence, {"Retry-After": str(wait)})
         return token
 
-    def known(self, request: Request, token_id: str) -> Caller:
+    def authenticated(self, request: Request, token_id: str) -> Caller:
         """The caller as they are now: a body may take as long as its sender likes, and meanwhile a token is revoked
         or its person leaves. Raises `NotAuthenticated`.
         """
@@ -120,10 +120,10 @@ class House:
 
     def _now(self, token_id: str) -> tuple[TokenRecord, Actor]:
         token = standing.token_now(self.rt, token_id)
-        self._heard_of(token.user_id)
+        self._refresh_standing(token.user_id)
         return token, tokens.actor_of(self.rt, token, self.door)
 
-    def _heard_of(self, user_id: str) -> None:
+    def _refresh_standing(self, user_id: str) -> None:
         """Ask Slack who this is and who is in the groups, now and then: nobody who left may go on by a token."""
         if self._refresh is None:
             return
@@ -151,5 +151,5 @@ async def _caller(request: Request, _bearer: Annotated[Any, Security(scheme)]) -
     return found
 
 
-Asking = Annotated[Caller, Depends(_caller)]
+AuthenticatedCaller = Annotated[Caller, Depends(_caller)]
 """A parameter of every operation: who asks."""

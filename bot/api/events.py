@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from bot.api import models, problems
-from bot.api.caller import Asking, Caller
-from bot.api.feed import Watch
+from bot.api.caller import AuthenticatedCaller, Caller
+from bot.api.feed import AccessTimer
 from bot.api.naming import named
 from bot.api.problems import documented
 from bot.api.route import Operation
@@ -33,7 +33,7 @@ _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 @router.get("/{execution}/events", responses={**_STREAM, **documented(404, 422)}, response_class=StreamingResponse)
 async def follow_execution(
     request: Request,
-    caller: Asking,
+    caller: AuthenticatedCaller,
     execution: str,
     last_event_id: Annotated[int, Header(ge=0, le=2**53, description="The number of the last event you have.")] = 0,
     after: Annotated[int, Query(ge=0, le=2**53, description="The same for who cannot send a header.")] = 0,
@@ -44,24 +44,26 @@ async def follow_execution(
     is alive.
     """
     seen = max(last_event_id, after)
-    found = await caller.house.in_thread(visibility.execution, caller.rt, caller.actor, execution)
+    found = await caller.context.in_reader_thread(visibility.execution, caller.rt, caller.actor, execution)
     if found.status.ended and seen >= found.event_seq:
         return Response(status_code=204)
     refusal = problems.response(
         request, 429, "too_many_requests", "Too many runs are followed at once: end other streams first.",
         {"Retry-After": str(RETRY_S)},
     )  # fmt: skip
-    told = _told(caller, found.id, seen)
-    return EventStream(told, _HEADERS, caller.house.streams, caller.actor.user_id, refusal)
+    told = _messages(caller, found.id, seen)
+    return EventStream(told, _HEADERS, caller.context.streams, caller.actor.user_id, refusal)
 
 
-async def _told(caller: Caller, execution_id: str, seen: int) -> AsyncIterator[str]:
-    watch = Watch()
-    async for batch in caller.house.feed.follow(execution_id, seen):
-        if watch.due(batch) and not await caller.house.in_thread(_may_go_on, caller, execution_id):
+async def _messages(caller: Caller, execution_id: str, seen: int) -> AsyncIterator[str]:
+    watch = AccessTimer()
+    async for batch in caller.context.feed.follow(execution_id, seen):
+        if watch.due(batch) and not await caller.context.in_reader_thread(_may_go_on, caller, execution_id):
             return
         told = (
-            await caller.house.in_thread(named, caller.rt, [models.Event.of(each) for each in batch]) if batch else []
+            await caller.context.in_reader_thread(named, caller.rt, [models.Event.of(each) for each in batch])
+            if batch
+            else []
         )
         yield "".join(_message(each) for each in told) or ": still here\n\n"
     yield "event: end\ndata: {}\n\n"
@@ -74,7 +76,7 @@ def _message(event: models.Event) -> str:
 def _may_go_on(caller: Caller, execution_id: str) -> bool:
     """Whether the token still counts, and its person may still see the run."""
     try:
-        visibility.execution(caller.rt, caller.house.actor_now(caller.token.id), execution_id)
+        visibility.execution(caller.rt, caller.context.actor_now(caller.token.id), execution_id)
     except EngineError:
         return False
     return True

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from bot.api import models, paging
-from bot.api.caller import Asking, Caller
+from bot.api.caller import AuthenticatedCaller, Caller
 from bot.api.problems import documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access import channels, people
@@ -33,7 +33,7 @@ STARTED = {
 
 @router.get("", responses=documented(403, 422))
 def list_executions(
-    caller: Asking,
+    caller: AuthenticatedCaller,
     runbook: str | None = None,
     status: ExecutionStatus | None = None,
     team: str | None = None,
@@ -45,7 +45,8 @@ def list_executions(
     cursor: paging.Cursor = None,
 ) -> models.Page[models.Execution]:
     """The runs that you may see, the newest first."""
-    wanted = Filter(runbook, status, team, requester, channel, open, models.ms(since))
+    statuses = (status,) if status else ()
+    wanted = Filter(runbook, statuses, team, requester, channel, open, models.ms(since))
     return page(caller, wanted, limit, cursor)
 
 
@@ -59,7 +60,7 @@ def page(caller: Caller, wanted: Filter, limit: int, cursor: str | None) -> mode
 
 
 @router.post("", status_code=202, responses=STARTED, **needs(Action.START))
-def start_execution(caller: Asking, wanted: models.Start, answer: Response) -> models.Started:
+def start_execution(caller: AuthenticatedCaller, wanted: models.Start, answer: Response) -> models.Started:
     """Ask for a run. When this answers, it is on record and will be run."""
     return started(caller, wanted.runbook, wanted, answer)
 
@@ -78,19 +79,19 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
     accepted = executions.request(
         caller.rt, caller.actor, wanted, force=asked.force, reuse_within_ms=asked.reuse_within_ms, key=caller.key
     )
-    answer.headers["Location"] = f"{caller.house.base}/executions/{accepted.execution.id}"
+    answer.headers["Location"] = f"{caller.context.base}/executions/{accepted.execution.id}"
     run = accepted.execution
     warnings = calling.foreseen(caller.rt, run) if accepted.how == "started" else []
-    return models.Started(how=accepted.how, execution=told(caller, run), warnings=warnings)
+    return models.Started(how=accepted.how, execution=answer_of(caller, run), warnings=warnings)
 
 
-def told(caller: Caller, run: ExecutionRecord) -> models.Execution:
+def answer_of(caller: Caller, run: ExecutionRecord) -> models.Execution:
     """A run as who asks may see it."""
     return models.Execution.of(channels.shown(caller.rt, caller.actor, run))
 
 
 @router.get("/{execution}", responses=documented(404))
-def get_execution(caller: Asking, execution: str) -> models.ExecutionDetail:
+def get_execution(caller: AuthenticatedCaller, execution: str) -> models.ExecutionDetail:
     """One run with its steps and gates."""
     found = seen(caller, execution)
     view = time_spent.with_spent(executions.view(caller.rt, found.id, caller.actor))
@@ -109,61 +110,63 @@ def seen(caller: Caller, execution: str) -> ExecutionRecord:
 
 
 @router.post("/{execution}/pause", responses=STEERED, **needs(Action.PAUSE))
-def pause_execution(caller: Asking, execution: str, why: models.Why) -> models.Execution:
+def pause_execution(caller: AuthenticatedCaller, execution: str, why: models.Why) -> models.Execution:
     """Start nothing more until it is resumed; what runs now finishes."""
     run = seen(caller, execution)
-    return told(caller, controls.pause(caller.rt, caller.actor, run.id, why.reason))
+    return answer_of(caller, controls.pause(caller.rt, caller.actor, run.id, why.reason))
 
 
 @router.post("/{execution}/resume", responses=STEERED, **needs(Action.RESUME))
-def resume_execution(caller: Asking, execution: str, why: models.Why) -> models.Execution:
+def resume_execution(caller: AuthenticatedCaller, execution: str, why: models.Why) -> models.Execution:
     """Let a paused run go on."""
     run = seen(caller, execution)
-    return told(caller, controls.resume(caller.rt, caller.actor, run.id, why.reason))
+    return answer_of(caller, controls.resume(caller.rt, caller.actor, run.id, why.reason))
 
 
 @router.post("/{execution}/cancel", responses=STEERED, **needs(Action.CANCEL))
-def cancel_execution(caller: Asking, execution: str, how: models.Cancel) -> models.Execution:
+def cancel_execution(caller: AuthenticatedCaller, execution: str, how: models.Cancel) -> models.Execution:
     """End a run: nothing more starts, calls under way are dropped, its cleanup follows."""
     run = seen(caller, execution)
-    return told(caller, controls.cancel(caller.rt, caller.actor, run.id, how.reason, force=how.force))
+    return answer_of(caller, controls.cancel(caller.rt, caller.actor, run.id, how.reason, force=how.force))
 
 
 @router.post("/{execution}/replay", status_code=202, responses={**STEERED, **documented(503)}, **needs(Action.REPLAY))
-def replay_execution(caller: Asking, execution: str, how: models.Replay, answer: Response) -> models.Execution:
+def replay_execution(
+    caller: AuthenticatedCaller, execution: str, how: models.Replay, answer: Response
+) -> models.Execution:
     """Run it once more with the same parameters, from the start or from a step."""
     run = seen(caller, execution)
     new = replaying.replay(
         caller.rt, caller.actor, run.id, start_from=how.from_step, latest=how.latest, reason=how.reason, key=caller.key
     )
-    answer.headers["Location"] = f"{caller.house.base}/executions/{new.id}"
-    return told(caller, new)
+    answer.headers["Location"] = f"{caller.context.base}/executions/{new.id}"
+    return answer_of(caller, new)
 
 
 @router.post("/{execution}/handover", responses=STEERED, **needs(Action.HANDOVER))
-def hand_over_execution(caller: Asking, execution: str, how: models.Handover) -> models.Execution:
+def hand_over_execution(caller: AuthenticatedCaller, execution: str, how: models.Handover) -> models.Execution:
     """Offer it to somebody else, who answers for it from when they take it over. To oneself it is taken at once."""
     run = seen(caller, execution)
     to = people.as_known(caller.rt, how.to)
-    return told(caller, handover.offer(caller.rt, caller.actor, run.id, to, how.reason))
+    return answer_of(caller, handover.offer(caller.rt, caller.actor, run.id, to, how.reason))
 
 
 @router.post("/{execution}/handover/accept", responses=STEERED, **needs(Action.HANDOVER))
-def accept_execution(caller: Asking, execution: str) -> models.Execution:
+def accept_execution(caller: AuthenticatedCaller, execution: str) -> models.Execution:
     """Take over a run that is offered to you. Votes that you gave at its gates are void."""
     run = seen(caller, execution)
-    return told(caller, handover.accept(caller.rt, caller.actor, run.id))
+    return answer_of(caller, handover.accept(caller.rt, caller.actor, run.id))
 
 
 @router.get("/{execution}/why", responses=documented(404))
-def explain_execution(caller: Asking, execution: str) -> models.Explanation:
+def explain_execution(caller: AuthenticatedCaller, execution: str) -> models.Explanation:
     """What it does or waits for, since when, until when, and who can do something about it."""
     run = seen(caller, execution)
     return models.Explanation.of(explain.explain(caller.rt, run.id, caller.actor))
 
 
 @router.get("/{execution}/logs", responses=documented(404, 409))
-def get_execution_logs(caller: Asking, execution: str, step: str | None = None) -> models.Logs:
+def get_execution_logs(caller: AuthenticatedCaller, execution: str, step: str | None = None) -> models.Logs:
     """The tries of its steps, with what was sent and what came back, and its events; `step` narrows it."""
     run = seen(caller, execution)
     found = evidence.logs(caller.rt, caller.actor, run.id, step)
@@ -171,7 +174,7 @@ def get_execution_logs(caller: Asking, execution: str, step: str | None = None) 
 
 
 @router.get("/{execution}/evidence", responses=documented(404))
-def get_execution_evidence(caller: Asking, execution: str) -> dict[str, Any]:
+def get_execution_evidence(caller: AuthenticatedCaller, execution: str) -> dict[str, Any]:
     """Everything on record of a run, with digests and the proof that its audit rows are in the chain."""
     run = seen(caller, execution)
     return evidence.bundle(caller.rt, caller.actor, run.id)

@@ -45,7 +45,7 @@ class _Topic:
         self.changed = asyncio.Event()
 
 
-class Watch:
+class AccessTimer:
     """When to ask again whether a follower may go on: with each sign of life, and before a batch of events that comes
     `ASK_EVERY_S` after the last time it was asked.
     """
@@ -86,7 +86,7 @@ class Feed:
         """
         topic = self._topics.setdefault(execution_id, _Topic())
         topic.listeners += 1
-        self._look_now()
+        self._read_new_events()
         try:
             while not self._closed:
                 changed = topic.changed
@@ -109,7 +109,7 @@ class Feed:
         found: Sequence[EventRecord] = await self._in_thread(events.after, self._rt, execution_id, seq, BATCH)
         return found
 
-    def _look_now(self) -> None:
+    def _read_new_events(self) -> None:
         self._look.set()
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_on())

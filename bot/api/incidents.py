@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from bot.api import models
-from bot.api.caller import Asking
+from bot.api.caller import AuthenticatedCaller
 from bot.api.problems import documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, verdict
@@ -28,7 +28,7 @@ _OPENED = {
 
 @router.get("", responses=documented(422))
 def list_incidents(
-    caller: Asking,
+    caller: AuthenticatedCaller,
     open: bool = False,  # noqa: A002 - the filter's name
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[models.Incident]:
@@ -38,13 +38,13 @@ def list_incidents(
 
 
 @router.get("/{incident}", responses=documented(404, 422))
-def get_incident(caller: Asking, incident: Number) -> models.Incident:
+def get_incident(caller: AuthenticatedCaller, incident: Number) -> models.Incident:
     """One incident, if its channel is public or yours."""
     return models.Incident.of(incidents.seen(caller.rt, caller.actor, incident))
 
 
 @router.post("", status_code=201, responses=_OPENED, **needs(Action.INCIDENT))
-def open_incident(caller: Asking, wanted: models.NewIncident) -> models.Incident:
+def open_incident(caller: AuthenticatedCaller, wanted: models.NewIncident) -> models.Incident:
     """Make a channel that you are in an incident."""
     made = incidents.open_incident(
         caller.rt, caller.actor, wanted.channel, wanted.channel_name, wanted.title, wanted.severity, wanted.facts
@@ -53,7 +53,7 @@ def open_incident(caller: Asking, wanted: models.NewIncident) -> models.Incident
 
 
 @router.patch("/{incident}", responses=_CHANGED, **needs(Action.INCIDENT))
-def edit_incident(caller: Asking, incident: Number, wanted: models.EditedIncident) -> models.Incident:
+def edit_incident(caller: AuthenticatedCaller, incident: Number, wanted: models.EditedIncident) -> models.Incident:
     """Change what is known of an open incident; an empty field is dropped."""
     channel = _open_channel(caller, incident)
     changed = incidents.edit(
@@ -63,7 +63,7 @@ def edit_incident(caller: Asking, incident: Number, wanted: models.EditedInciden
 
 
 @router.post("/{incident}/close", responses=_CHANGED, **needs(Action.INCIDENT))
-def close_incident(caller: Asking, incident: Number, how: models.Cancel) -> models.Incident:
+def close_incident(caller: AuthenticatedCaller, incident: Number, how: models.Cancel) -> models.Incident:
     """End an incident. 409 while runs are open in its channel, unless `force` says that this is meant."""
     done = incidents.close(caller.rt, caller.actor, _open_channel(caller, incident), how.reason, force=how.force)
     if not done.closed:
@@ -73,7 +73,7 @@ def close_incident(caller: Asking, incident: Number, how: models.Cancel) -> mode
 
 
 @router.get("/{incident}/story", responses=documented(403, 404, 422))
-def tell_incident(caller: Asking, incident: Number) -> models.Story:
+def tell_incident(caller: AuthenticatedCaller, incident: Number) -> models.Story:
     """What happened in the incident's channel, for whoever comes late."""
     channel = incidents.seen(caller.rt, caller.actor, incident).channel
     told = catchup.catch_up(caller.rt, caller.actor, channel)
@@ -82,11 +82,11 @@ def tell_incident(caller: Asking, incident: Number) -> models.Story:
     return models.Story.of(told, hidden)
 
 
-def _may_see(caller: Asking, run: ExecutionRecord) -> bool:
+def _may_see(caller: AuthenticatedCaller, run: ExecutionRecord) -> bool:
     return verdict(caller.rt, caller.actor, Action.VIEW, run).allowed
 
 
-def _open_channel(caller: Asking, incident: int) -> str:
+def _open_channel(caller: AuthenticatedCaller, incident: int) -> str:
     found = incidents.seen(caller.rt, caller.actor, incident)
     if found.closed_at is not None:
         raise Conflict(f"Incident {incident} is closed.")

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from fastapi import Request, Response
 
 from bot.api import replays
-from bot.api.caller import Caller, House
-from bot.api.replays import Asked
+from bot.api.caller import ApiContext, Caller
+from bot.api.replays import KeyedRequest
 from engine.access.policy import Action
 from engine.errors import Conflict
 from engine.failpoints import failpoint
@@ -37,14 +37,14 @@ async def once(
     `Conflict` when the wait is too long.
     """
     assert caller.key is not None
-    asked = Asked(action, shape, request.path_params, body)
+    asked = KeyedRequest(action, shape, request.path_params, body)
     turn = idempotency.turn_of(caller.rt, caller.actor, caller.key)
     line = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     digest, until = hashlib.sha256(line + body).hexdigest(), time.monotonic() + PATIENCE_S
     while True:
-        found = await caller.house.changing(idempotency.begin, turn, digest)
+        found = await caller.context.in_writer_thread(idempotency.begin, turn, digest)
         if found is not None and found.status is not None:
-            told = await caller.house.in_thread(replays.as_told_now, caller, asked, found.body)
+            told = await caller.context.in_reader_thread(replays.as_told_now, caller, asked, found.body)
             return replays.again(told, found.status, found.headers)
         if found is not None and found.holder == turn.holder:
             try:
@@ -56,20 +56,26 @@ async def once(
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-async def _do(caller: Caller, turn: Turn, found: AnswerRecord, asked: Asked, request: Request, act: Act) -> Response:
+async def _do(
+    caller: Caller, turn: Turn, found: AnswerRecord, asked: KeyedRequest, request: Request, act: Act
+) -> Response:
     """Do it, or where somebody did it and died, answer in their place; what is answered is kept."""
-    house = caller.house
+    context = caller.context
     try:
-        async with _held(house, turn):
-            answer = await house.in_thread(replays.of_done, caller, asked, found.thing) if found.thing else None
+        async with _held(context, turn):
+            answer = (
+                await context.in_reader_thread(replays.of_done, caller, asked, found.thing) if found.thing else None
+            )
             if answer is None:
-                with idempotency.doing(turn):
+                with idempotency.in_turn(turn):
                     answer = await act(request)
             failpoint("answer.before")
             kept = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
-            await house.changing(idempotency.answered, turn, answer.status_code, kept, bytes(answer.body).decode())
+            await context.in_writer_thread(
+                idempotency.answered, turn, answer.status_code, kept, bytes(answer.body).decode()
+            )
     except BaseException as error:
-        mine = await house.changing(idempotency.given_up, turn)
+        mine = await context.in_writer_thread(idempotency.given_up, turn)
         if mine or not isinstance(error, Exception):
             raise
         raise idempotency.TakenOver from error  # it was refused for what another turn had done
@@ -77,13 +83,13 @@ async def _do(caller: Caller, turn: Turn, found: AnswerRecord, asked: Asked, req
 
 
 @asynccontextmanager
-async def _held(house: House, turn: Turn) -> AsyncIterator[None]:
+async def _held(context: ApiContext, turn: Turn) -> AsyncIterator[None]:
     """Within this nobody else takes the turn for abandoned."""
 
     async def renew() -> None:
         while True:
             await asyncio.sleep(idempotency.RENEW_S)
-            await house.in_thread(idempotency.renew, turn)
+            await context.in_reader_thread(idempotency.renew, turn)
 
     renewing = asyncio.create_task(renew())
     try:

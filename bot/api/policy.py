@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from bot.api import models
-from bot.api.caller import Asking
+from bot.api.caller import AuthenticatedCaller
 from bot.api.models.base import moment
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
@@ -22,7 +22,7 @@ router = APIRouter(tags=["policy"], route_class=Operation)
 
 @router.get("/can", responses=documented(404, 409, 422))
 def ask_policy(
-    caller: Asking,
+    caller: AuthenticatedCaller,
     verb: Annotated[str, Query(max_length=40, description="As it is typed in Slack: `run`, `admin approve` …")],
     target: Annotated[str, Query(max_length=200, description="A runbook's id, ID@VERSION, or a run's id.")] = "",
     person: Annotated[str, Query(pattern="^([UW][A-Z0-9]{2,20})?$", description="Yourself when left out.")] = "",
@@ -42,9 +42,9 @@ def ask_policy(
 
 
 @router.post("/sync", responses=documented(403, 409), **needs(Action.SYNC))
-def sync_runbooks(caller: Asking) -> models.Synced:
+def sync_runbooks(caller: AuthenticatedCaller) -> models.Synced:
     """Read the runbooks folder and the access file now."""
-    report = sync.sync(caller.rt, caller.actor, caller.house.find_author)
+    report = sync.sync(caller.rt, caller.actor, caller.context.find_author)
     last = report.last
     return models.Synced(
         changes=_changes(report.changes),

@@ -174,12 +174,12 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return response(request, 400, "malformed", "The body is no JSON.")
-    fields = {_place(each["loc"]): _told(each) for each in found}
+    fields = {_field_of(each["loc"]): _sentence_of(each) for each in found}
     sentence = "; ".join(f"{name}: {why}" for name, why in fields.items())
     return response(request, 422, "invalid_parameters", sentence, fields=fields)
 
 
-def _told(error: Mapping[str, Any]) -> str:
+def _sentence_of(error: Mapping[str, Any]) -> str:
     """What is wrong, in JSON's words: pydantic says dictionary for an object."""
     return "Input should be an object" if error["type"] in _NO_OBJECT else str(error["msg"])
 
@@ -187,6 +187,6 @@ def _told(error: Mapping[str, Any]) -> str:
 _NO_OBJECT = frozenset({"dict_type", "mapping_type", "model_type", "model_attributes_type"})
 
 
-def _place(where: Sequence[int | str]) -> str:
+def _field_of(where: Sequence[int | str]) -> str:
     """A value's place as a dotted name, without the word for what it is a part of."""
     return ".".join(map(str, where[1:])) or str(where[0])

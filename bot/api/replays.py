@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from bot.api import models
 from bot.api.caller import Caller
 from bot.api.naming import named
+from engine.access.auditing import kind_and_name
 from engine.access.policy import Action
 from engine.catalog import authoring, catalog
 from engine.orchestration import incidents
@@ -30,7 +31,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class KeyedRequest:
     """A request: what it needs, the shape of its answer, what its address names, and its body."""
 
     action: Action
@@ -39,7 +40,7 @@ class Asked:
     body: bytes
 
 
-def as_told_now(caller: Caller, asked: Asked, answer: str) -> str:
+def as_told_now(caller: Caller, asked: KeyedRequest, answer: str) -> str:
     """The answer as the caller may see it today: without a run's incident where that is of a channel not theirs.
 
     Raises as the operation would: `NotFound` for what may not be seen, `NotAllowed` for what may not be done. What it
@@ -69,12 +70,12 @@ def again(body: str, status: int, headers: Mapping[str, str]) -> Response:
     return Response(body, status, {**headers, "Idempotency-Replayed": "true"}, media_type="application/json")
 
 
-def of_done(caller: Caller, asked: Asked, thing: str) -> Response | None:
+def of_done(caller: Caller, asked: KeyedRequest, thing: str) -> Response | None:
     """The answer to what was done and never answered: `thing`, as it is now. Raises as the operation.
 
     None for what is just done again, which changes nothing: reading the folder.
     """
-    kind, _, name = thing.partition(":")
+    kind, name = kind_and_name(thing)
     shown, headers = _shown(caller, asked, kind, name)
     if shown is None:
         return None
@@ -82,12 +83,12 @@ def of_done(caller: Caller, asked: Asked, thing: str) -> Response | None:
     return again(body, asked.shape.status, headers)
 
 
-def _shown(caller: Caller, asked: Asked, kind: str, name: str) -> tuple[BaseModel | None, dict[str, str]]:
+def _shown(caller: Caller, asked: KeyedRequest, kind: str, name: str) -> tuple[BaseModel | None, dict[str, str]]:
     rt, model = caller.rt, asked.shape.model
     if kind == "execution":
         run = visibility.execution(rt, caller.actor, name)
         begun = asked.shape.status == 202
-        return _of_run(caller, asked, run), {"Location": f"{caller.house.base}/executions/{run.id}"} if begun else {}
+        return _of_run(caller, asked, run), {"Location": f"{caller.context.base}/executions/{run.id}"} if begun else {}
     if kind == "incident" and model is models.Incident:
         return models.Incident.of(incidents.seen(rt, caller.actor, int(name))), {}
     slug, _, number = name.partition("@")
@@ -97,12 +98,12 @@ def _shown(caller: Caller, asked: Asked, kind: str, name: str) -> tuple[BaseMode
         return models.Version.of(catalog.version(rt, found.slug, None if whole else int(number))), {}
     if kind == "runbook" and model is models.Runbook:
         made = visibility.runbook(rt, caller.actor, slug)
-        where = f"{caller.house.base}/runbooks/{made.slug}"
+        where = f"{caller.context.base}/runbooks/{made.slug}"
         return models.Runbook.of(made), {"Location": where, "ETag": f'"{authoring.tag(made)}"'}
     return None, {}
 
 
-def _of_run(caller: Caller, asked: Asked, run: ExecutionRecord) -> BaseModel | None:
+def _of_run(caller: Caller, asked: KeyedRequest, run: ExecutionRecord) -> BaseModel | None:
     if asked.shape.model is models.Started:
         warnings = calling.foreseen(caller.rt, run)
         return models.Started(how="started", execution=models.Execution.of(run), warnings=warnings)

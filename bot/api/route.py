@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from bot.api import problems
-from bot.api.caller import KEY_HEADER, MAX_KEY, House
+from bot.api.caller import KEY_HEADER, MAX_KEY, ApiContext
 from bot.api.naming import named
 from bot.api.once import once
 from bot.api.problems import Refused
@@ -69,12 +69,12 @@ class Operation(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                house: House = request.app.state.house
-                token = await house.token(request)
+                context: ApiContext = request.app.state.context
+                token = await context.token(request)
                 _must_be_known(request, known)
                 _must_be_json(request)
                 body = await _body(request)
-                caller = request.state.caller = await house.in_thread(house.known, request, token.id)
+                caller = request.state.caller = await context.in_reader_thread(context.authenticated, request, token.id)
                 admit(caller.actor, self.action)
                 whole = _with_body(request, body)
                 if caller.key is None:
@@ -96,8 +96,8 @@ def _threaded(endpoint: Callable[..., Any], looks: bool) -> Callable[..., Any]:
 
     @functools.wraps(endpoint)
     async def in_thread(*args: Any, **keys: Any) -> Any:
-        house: House = keys["caller"].house
-        return await (house.in_thread if looks else house.changing)(act, *args, **keys)
+        context: ApiContext = keys["caller"].context
+        return await (context.in_reader_thread if looks else context.in_writer_thread)(act, *args, **keys)
 
     return in_thread
 

@@ -8,12 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from bot.api import models, paging
-from bot.api.caller import Asking, Caller
+from bot.api.caller import AuthenticatedCaller, Caller
 from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, teams_seen
-from engine.catalog import authoring, catalog
+from engine.catalog import authoring, catalog, version_approval
 from engine.queries import visibility
 from engine.runs import executions
 from storage.records import Filter, RunbookRecord
@@ -36,7 +36,7 @@ IfMatch = Annotated[
 
 @router.get("", responses=documented(422))
 def list_runbooks(
-    caller: Asking,
+    caller: AuthenticatedCaller,
     team: str | None = None,
     status: VersionStatus | None = None,
     tag: str | None = None,
@@ -54,15 +54,15 @@ def list_runbooks(
 
 
 @router.post("", status_code=201, responses=_CREATED, **needs(Action.EDIT))
-def create_runbook(caller: Asking, written: models.Written, answer: Response) -> models.Runbook:
+def create_runbook(caller: AuthenticatedCaller, written: models.Written, answer: Response) -> models.Runbook:
     """Add a runbook that lives in the database, as a DRAFT: it runs once it is approved."""
     made = authoring.create(caller.rt, caller.actor, _source(written), written.note)
-    answer.headers["Location"] = f"{caller.house.base}/runbooks/{made.slug}"
+    answer.headers["Location"] = f"{caller.context.base}/runbooks/{made.slug}"
     return _shown(catalog.get(caller.rt, made.slug), answer)
 
 
 @router.get("/{runbook}", responses=documented(404))
-def get_runbook(caller: Asking, runbook: str, answer: Response) -> models.RunbookDetail:
+def get_runbook(caller: AuthenticatedCaller, runbook: str, answer: Response) -> models.RunbookDetail:
     """One runbook with its newest versions and latest runs. Its `ETag` is what edits send as `If-Match`."""
     found = seen(caller, runbook)
     runs = executions.page(caller.rt, caller.actor, Filter(slug=found.slug), limit=RECENT)
@@ -77,7 +77,7 @@ def get_runbook(caller: Asking, runbook: str, answer: Response) -> models.Runboo
 
 @router.put("/{runbook}", responses=_EDITED, **needs(Action.EDIT))
 def replace_runbook(
-    caller: Asking, runbook: str, written: models.Written, answer: Response, if_match: IfMatch = None
+    caller: AuthenticatedCaller, runbook: str, written: models.Written, answer: Response, if_match: IfMatch = None
 ) -> models.Runbook:
     """Write a new version; the runbook is a DRAFT again. 409, naming the file, for one that comes from a file."""
     found = seen(caller, runbook)
@@ -87,7 +87,7 @@ def replace_runbook(
 
 @router.patch("/{runbook}", responses=_EDITED, **needs(Action.EDIT))
 def edit_runbook(
-    caller: Asking, runbook: str, changes: models.Changes, answer: Response, if_match: IfMatch = None
+    caller: AuthenticatedCaller, runbook: str, changes: models.Changes, answer: Response, if_match: IfMatch = None
 ) -> models.Runbook:
     """Write a new version by merging changes into the definition; the runbook is a DRAFT again."""
     found = seen(caller, runbook)
@@ -96,43 +96,45 @@ def edit_runbook(
 
 
 @router.delete("/{runbook}", status_code=204, responses=_EDITED, **needs(Action.EDIT))
-def delete_runbook(caller: Asking, runbook: str, if_match: IfMatch = None) -> None:
+def delete_runbook(caller: AuthenticatedCaller, runbook: str, if_match: IfMatch = None) -> None:
     """Withdraw and remove it; what it ran stays on record. 409 while a run of it is open."""
     authoring.delete(caller.rt, caller.actor, seen(caller, runbook).slug, _matched(if_match))
 
 
 @router.post("/{runbook}/approve", responses=STEERED, **needs(Action.APPROVE))
-def approve_runbook(caller: Asking, runbook: str, what: models.Approve) -> models.Version:
+def approve_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Approve) -> models.Version:
     """Let the newest version run, which has to be named. Never one's own edit."""
     found = seen(caller, runbook)
     number = what.version or found.current_number
-    return models.Version.of(catalog.approve(caller.rt, caller.actor, found.slug, number, what.digest))
+    return models.Version.of(version_approval.approve(caller.rt, caller.actor, found.slug, number, what.digest))
 
 
 @router.post("/{runbook}/deprecate", responses=STEERED, **needs(Action.DEPRECATE))
-def deprecate_runbook(caller: Asking, runbook: str, what: models.Deprecate) -> models.Version:
+def deprecate_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Deprecate) -> models.Version:
     """Withdraw one version, or every version: they no longer run, and their open runs stop at their next step."""
     found = seen(caller, runbook)
     successor = seen(caller, what.successor).slug if what.successor else ""
-    done = catalog.deprecate(caller.rt, caller.actor, found.slug, what.version, what.reason, successor)
+    done = version_approval.deprecate(caller.rt, caller.actor, found.slug, what.version, what.reason, successor)
     return models.Version.of(done)
 
 
 @router.post("/{runbook}/rollback", responses=STEERED, **needs(Action.ROLLBACK))
-def roll_back_runbook(caller: Asking, runbook: str, what: models.RollBack | None = None) -> models.Version:
+def roll_back_runbook(caller: AuthenticatedCaller, runbook: str, what: models.RollBack | None = None) -> models.Version:
     """Make the newest version, if it is deprecated, a DRAFT again, to be approved anew."""
     number = what.version if what else None
-    return models.Version.of(catalog.rollback(caller.rt, caller.actor, seen(caller, runbook).slug, number))
+    return models.Version.of(version_approval.rollback(caller.rt, caller.actor, seen(caller, runbook).slug, number))
 
 
 @router.get("/{runbook}/versions", responses=documented(404))
-def list_versions(caller: Asking, runbook: str) -> list[models.Version]:
+def list_versions(caller: AuthenticatedCaller, runbook: str) -> list[models.Version]:
     """All versions, the newest first."""
     return [models.Version.of(each) for each in catalog.history(caller.rt, seen(caller, runbook).slug)]
 
 
 @router.get("/{runbook}/versions/{version}", responses=documented(404, 422))
-def get_version(caller: Asking, runbook: str, version: Annotated[int, Path(ge=1, le=2**31)]) -> models.VersionDetail:
+def get_version(
+    caller: AuthenticatedCaller, runbook: str, version: Annotated[int, Path(ge=1, le=2**31)]
+) -> models.VersionDetail:
     """One version with its text, and with what deserves a second look."""
     found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
     return models.VersionDetail(**dict(models.Version.of(found)), source=found.source, warnings=catalog.warnings(found))
@@ -140,7 +142,7 @@ def get_version(caller: Asking, runbook: str, version: Annotated[int, Path(ge=1,
 
 @router.get("/{runbook}/diff", responses=documented(404, 422))
 def diff_runbook(
-    caller: Asking, runbook: str, version: Annotated[int | None, Query(ge=1, le=2**31)] = None
+    caller: AuthenticatedCaller, runbook: str, version: Annotated[int | None, Query(ge=1, le=2**31)] = None
 ) -> models.Diff:
     """What a version changes against the last approved one before it: the newest when left out."""
     found = seen(caller, runbook)
@@ -149,14 +151,16 @@ def diff_runbook(
 
 
 @router.post("/{runbook}/execute", status_code=202, responses=STARTED, **needs(Action.START))
-def execute_runbook(caller: Asking, runbook: str, wanted: models.Execute, answer: Response) -> models.Started:
+def execute_runbook(
+    caller: AuthenticatedCaller, runbook: str, wanted: models.Execute, answer: Response
+) -> models.Started:
     """Run it. When this answers, the run is on record and will be run."""
     return started(caller, runbook, wanted, answer)
 
 
 @router.get("/{runbook}/executions", responses=documented(404, 422))
 def list_runbook_executions(
-    caller: Asking,
+    caller: AuthenticatedCaller,
     runbook: str,
     status: ExecutionStatus | None = None,
     open: bool | None = None,  # noqa: A002 - the filter's name
@@ -164,7 +168,7 @@ def list_runbook_executions(
     cursor: paging.Cursor = None,
 ) -> models.Page[models.Execution]:
     """Its runs, the newest first."""
-    wanted = Filter(slug=seen(caller, runbook).slug, status=status, open=open)
+    wanted = Filter(slug=seen(caller, runbook).slug, statuses=(status,) if status else (), open=open)
     return page(caller, wanted, limit, cursor)
 
 

@@ -6,7 +6,6 @@ that the settings name. So each verb is written once, and both ways ask the same
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from httpx_sse import EventSource
 
 from bot.api import PREFIX
 from bot.cli.options import Usage
@@ -29,9 +29,17 @@ from engine.config.settings import Settings
 Json = Any
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+"""As long as the server waits for a reader (`bot/serving/limits.py`); whoever is there lets one in within 10 s."""
 TRIES = 4
+"""With a pause of 0.4, 0.8 and 1.6 s between them a server that is started anew is back."""
+_SILENT_S = 60.0
+"""A stream says at least every 15 s that it is alive: after four such spans in silence it is not."""
+_WAIT_AT_MOST_S = 20.0
+"""Whoever is told to come back later than this is better told so: they look at a terminal."""
 _START_S = 15.0
+"""The API is up in well under a second; more is for a machine that is busy."""
 _GROUPS_OLD_MS = 10 * 60_000
+"""Twice the span in which a bot that runs asks Slack for its groups: none does, so they are asked for here."""
 
 
 class Refused(Exception):
@@ -64,7 +72,11 @@ class Events:
         self._answer = answer
 
     def __iter__(self) -> Iterator[Happened]:
-        return _happened(self._answer.iter_lines())
+        if self._answer.status_code == httpx.codes.NO_CONTENT:
+            return
+        for told in EventSource(self._answer).iter_sse():
+            if told.data and told.event != "end":  # what says that the stream is alive has no data, and the last id
+                yield Happened(int(told.id), told.json())
 
     def close(self) -> None:
         """Whoever reads is at the end, or is told that the connection is lost."""
@@ -108,7 +120,7 @@ class Api:
     def events(self, run: str, after: int) -> Iterator[Events]:
         """The events of a run behind number `after`. Raises `Refused`, and `Unreachable` when it breaks off."""
         headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
-        timeout = httpx.Timeout(60.0, connect=10.0)
+        timeout = httpx.Timeout(_SILENT_S, connect=TIMEOUT.connect)
         try:
             with self._http.stream("GET", f"executions/{run}/events", headers=headers, timeout=timeout) as answer:
                 if answer.status_code >= 400:
@@ -128,7 +140,7 @@ class Api:
                 time.sleep(0.2 * 2**tried)
                 continue
             if answer.status_code in (429, 503) and tried < TRIES and "retry-after" in answer.headers:
-                time.sleep(min(float(answer.headers["retry-after"]), 20.0))
+                time.sleep(min(float(answer.headers["retry-after"]), _WAIT_AT_MOST_S))
                 continue
             if answer.status_code >= 400:
                 raise _refusal(answer)
@@ -151,20 +163,6 @@ def _refusal(answer: httpx.Response) -> Exception:
     if "json" not in answer.headers.get("content-type", ""):
         return Unreachable(f"{answer.url} answered {answer.status_code}, and not as this API does: is it the bot's?")
     return Refused(answer.status_code, answer.json())
-
-
-def _happened(lines: Iterator[str]) -> Iterator[Happened]:
-    """Server-sent events of which only those with a number and JSON are ours."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line:
-            name, _, value = line.partition(":")
-            if name:
-                fields[name] = value.removeprefix(" ")
-            continue
-        if fields.get("id", "").isdigit() and "data" in fields:
-            yield Happened(int(fields["id"]), json.loads(fields["data"]))
-        fields = {}
 
 
 @contextmanager
@@ -220,7 +218,7 @@ def _served(settings: Settings, path: Path) -> Iterator[None]:
         if age is None or age > _GROUPS_OLD_MS:
             directory.refresh_groups()
     rest = api.application(rt, *((directory.identify, directory.user_by_email) if directory else ()))
-    rest.state.house.door = "cli"
+    rest.state.context.door = "cli"
     served = Starlette(routes=[Mount(PREFIX, rest)])
     config = uvicorn.Config(
         served, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1

@@ -8,14 +8,19 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from bot.cli import manual, operate
 from bot.cli.options import Options, Usage, split, token_of
 from bot.grammar import ALIASES, VERBS, Command, GrammarError, parse_words
 from engine.config import home
 from engine.errors import BadSettings, DatabaseAway
+
+if TYPE_CHECKING:
+    from bot.cli.connect import Api
 
 DONE, FAILED, USAGE, REFUSED, STILL_OPEN = range(5)
 INTERRUPTED = 130
@@ -24,18 +29,22 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what was asked and return the exit code."""
     home.start_private()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks, and gets its answer by a channel of its own
+        from bot.cli import completion
+
+        completion.answer(_connected)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _done(words)
     except DatabaseAway as error:
-        _say(*error.problems)
+        _print(*error.problems)
         return FAILED
     except BadSettings as error:
-        _say(*error.problems)
+        _print(*error.problems)
     except Usage as error:
-        _say(str(error))
+        _print(str(error))
     except GrammarError as error:
-        _say(f"{error}", f"usage: runbook {error.usage}")
+        _print(f"{error}", f"usage: runbook {error.usage}")
     except BrokenPipeError:  # whoever read this has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -81,24 +90,34 @@ def _asked(command: Command, options: Options) -> int:
     """Ask as a person, of a server or of the database here."""
     from bot.cli import connect, people
 
-    url = options.url or os.environ.get("RUNBOOK_URL", "").strip()
-    token = token_of(options, os.environ)
     try:
-        if url:
-            with connect.to_server(url, token) as api:
-                return people.answer(api, command, options)
-        read, redactor = operate.load(quietly=True)
-        redactor.add("RUNBOOK_TOKEN", token)
-        with connect.on_this_host(read, token) as api:
+        with _connected(options) as api:
             return people.answer(api, command, options)
     except connect.Refused as error:
         return people.refused(error, options)
     except connect.Unreachable as error:
-        _say(str(error))
+        _print(str(error))
         return FAILED
 
 
-def _say(*sentences: str) -> None:
+@contextmanager
+def _connected(options: Options) -> Iterator[Api]:
+    """The API of the server that is named, else of the database on this host. Raises `Usage`, `BadSettings`."""
+    from bot.cli import connect
+
+    url = options.url or os.environ.get("RUNBOOK_URL", "").strip()
+    token = token_of(options, os.environ)
+    if url:
+        with connect.to_server(url, token) as api:
+            yield api
+        return
+    read, redactor = operate.load(quietly=True)
+    redactor.add("RUNBOOK_TOKEN", token)
+    with connect.on_this_host(read, token) as api:
+        yield api
+
+
+def _print(*sentences: str) -> None:
     from bot.cli import show
 
     print(show.said(*sentences), file=sys.stderr)

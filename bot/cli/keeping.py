@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.cli import show
-from bot.cli.ask import Answer, Ask, Json
+from bot.cli.invocation import Answer, Invocation, Json
 from bot.cli.names import Names
 from bot.cli.options import Usage
 
 
-def sync(ask: Ask) -> Answer:
+def sync(invocation: Invocation) -> Answer:
     """`admin sync`."""
-    found = ask.api.post("sync")
+    found = invocation.api.post("sync")
     return Answer(found, _synced(found))
 
 
@@ -26,21 +26,21 @@ def _synced(found: Json) -> Iterator[str]:
     yield f"{len(found['changes'])} changed, {found['unchanged']} as before, {len(found['problems'])} problems"
 
 
-def approve(ask: Ask) -> Answer:
+def approve(invocation: Invocation) -> Answer:
     """`admin approve ID` shows what would change and how to approve exactly that; `ID@VERSION` acts at once.
 
     Alone it lists the drafts.
     """
-    if not ask.command.words:
-        waiting = ask.api.all_of("runbooks", status="DRAFT")
+    if not invocation.command.words:
+        waiting = invocation.api.all_of("runbooks", status="DRAFT")
         return Answer(waiting, show.runbooks_lines(waiting))
-    slug, number = ask.command.target
+    slug, number = invocation.command.target
     if number is not None:
-        done = ask.api.post(f"runbooks/{slug}/approve", {"version": number})
+        done = invocation.api.post(f"runbooks/{slug}/approve", {"version": number})
         return Answer(done, [f"{slug}@{done['number']} is approved."])
-    found = ask.api.get(f"runbooks/{slug}")
-    version = ask.api.get(f"runbooks/{slug}/versions/{found['version']}")
-    change = ask.api.get(f"runbooks/{slug}/diff", version=found["version"])
+    found = invocation.api.get(f"runbooks/{slug}")
+    version = invocation.api.get(f"runbooks/{slug}/versions/{found['version']}")
+    change = invocation.api.get(f"runbooks/{slug}/diff", version=found["version"])
     return Answer({"version": version, "diff": change["diff"]}, _to_approve(slug, version, change["diff"]))
 
 
@@ -53,97 +53,103 @@ def _to_approve(slug: str, version: Json, diff: str) -> Iterator[str]:
         yield f"To approve it: runbook admin approve {name}"
 
 
-def deprecate(ask: Ask) -> Answer:
+def deprecate(invocation: Invocation) -> Answer:
     """`admin deprecate ID[@VERSION]`."""
-    slug, number = ask.command.target
-    if not ask.option("reason"):
-        raise ask.wrong('Say why: reason="…".')
-    versions = ask.api.get(f"runbooks/{slug}/versions") if number is None and not ask.command.says_all else ()
+    slug, number = invocation.command.target
+    if not invocation.option("reason"):
+        raise invocation.wrong('Say why: reason="…".')
+    versions = (
+        invocation.api.get(f"runbooks/{slug}/versions") if number is None and not invocation.command.says_all else ()
+    )
     if sum(each["status"] != "DEPRECATED" for each in versions) > 1:
-        raise ask.wrong(f"Say which: {slug}@VERSION is one version, {slug}@all all of them.")
-    body = {"version": number, "reason": ask.option("reason")}
-    if ask.option("successor"):
-        body["successor"] = ask.option("successor")
-    done = ask.api.post(f"runbooks/{slug}/deprecate", body)
+        raise invocation.wrong(f"Say which: {slug}@VERSION is one version, {slug}@all all of them.")
+    body = {"version": number, "reason": invocation.option("reason")}
+    if invocation.option("successor"):
+        body["successor"] = invocation.option("successor")
+    done = invocation.api.post(f"runbooks/{slug}/deprecate", body)
     return Answer(done, [f"{slug}{f'@{number}' if number else ''} is deprecated: it does not run any more."])
 
 
-def rollback(ask: Ask) -> Answer:
+def rollback(invocation: Invocation) -> Answer:
     """`admin rollback ID[@VERSION]`."""
-    slug, number = ask.command.target
-    done = ask.api.post(f"runbooks/{slug}/rollback", {"version": number})
+    slug, number = invocation.command.target
+    done = invocation.api.post(f"runbooks/{slug}/rollback", {"version": number})
     return Answer(done, [f"{slug}@{done['number']} is a draft again: runbook admin approve {slug}@{done['number']}"])
 
 
-def history(ask: Ask) -> Answer:
+def history(invocation: Invocation) -> Answer:
     """`admin history ID`."""
-    slug, _ = ask.command.target
-    found = ask.api.get(f"runbooks/{slug}/versions")
+    slug, _ = invocation.command.target
+    found = invocation.api.get(f"runbooks/{slug}/versions")
     return Answer(found, (show.version_line(slug, each) for each in found))
 
 
-def verify(ask: Ask) -> Answer:
+def verify(invocation: Invocation) -> Answer:
     """`admin verify`."""
-    found = ask.api.get("audit/chain")
+    found = invocation.api.get("audit/chain")
     troubles = [f"row {each['seq']}: {each['what']}" for each in found["troubles"]]
     said = "broken" if troubles else "whole"
     return Answer(found, [*troubles, f"{found['rows']} rows, the chain is {said}; its head is {found['hash']}"])
 
 
-def incident(ask: Ask) -> Answer:
+def incident(invocation: Invocation) -> Answer:
     """`incident`: the one of the channel that was named."""
-    found = _incident(ask)
+    found = _incident(invocation)
     return Answer(found, show.incident_lines(found))
 
 
-def open_incident(ask: Ask) -> Answer:
+def open_incident(invocation: Invocation) -> Answer:
     """`incident open [TITLE] [severity=…] [KEY=VALUE …]`."""
-    facts = dict(ask.command.options)
-    body = {"channel": ask.channel(), "title": " ".join(ask.command.words), "severity": facts.pop("severity", "")}
-    made = ask.api.post("incidents", {**body, "fields": facts})
+    facts = dict(invocation.command.options)
+    body = {
+        "channel": invocation.channel(),
+        "title": " ".join(invocation.command.words),
+        "severity": facts.pop("severity", ""),
+    }
+    made = invocation.api.post("incidents", {**body, "fields": facts})
     return Answer(made, show.incident_lines(made))
 
 
-def edit_incident(ask: Ask) -> Answer:
+def edit_incident(invocation: Invocation) -> Answer:
     """`incident set KEY=VALUE …`."""
-    facts = dict(ask.command.options)
+    facts = dict(invocation.command.options)
     body = {name: facts.pop(name) for name in ("title", "severity") if name in facts}
-    done = ask.api.patch(f"incidents/{_incident(ask)['id']}", {**body, "fields": facts})
+    done = invocation.api.patch(f"incidents/{_incident(invocation)['id']}", {**body, "fields": facts})
     return Answer(done, show.incident_lines(done))
 
 
-def close_incident(ask: Ask) -> Answer:
+def close_incident(invocation: Invocation) -> Answer:
     """`incident close`."""
-    body = {"reason": ask.option("reason"), "force": ask.command.says_yes("force")}
-    done = ask.api.post(f"incidents/{_incident(ask)['id']}/close", body)
+    body = {"reason": invocation.option("reason"), "force": invocation.command.says_yes("force")}
+    done = invocation.api.post(f"incidents/{_incident(invocation)['id']}/close", body)
     return Answer(done, show.incident_lines(done))
 
 
-def catch_up(ask: Ask) -> Answer:
+def catch_up(invocation: Invocation) -> Answer:
     """`catchup`."""
-    found = ask.api.get(f"incidents/{_incident(ask)['id']}/story")
+    found = invocation.api.get(f"incidents/{_incident(invocation)['id']}/story")
     return Answer(found, show.story_lines(found))
 
 
-def _incident(ask: Ask) -> Json:
-    channel = ask.channel()
-    for each in ask.api.get("incidents", open=True, limit=200):
+def _incident(invocation: Invocation) -> Json:
+    channel = invocation.channel()
+    for each in invocation.api.get("incidents", open=True, limit=200):
         if each["channel"] == channel:
             return each
     raise Usage(f"No incident is open in {channel}. `runbook incident open TITLE --channel {channel}` opens one.")
 
 
-def token(ask: Ask) -> Answer:
+def token(invocation: Invocation) -> Answer:
     """`token [list|revoke ID]`; a token is made where its person or the host's operator is known."""
-    what, *rest = ask.command.words or ("list",)
+    what, *rest = invocation.command.words or ("list",)
     if what == "revoke" and rest:
-        done = ask.api.delete(f"tokens/{rest[0]}")
+        done = invocation.api.delete(f"tokens/{rest[0]}")
         return Answer(done, [show.token_line(done)])
     if what == "list":
-        found = ask.api.get("tokens")
+        found = invocation.api.get("tokens")
         return Answer(found, map(show.token_line, found))
     if what == "revoke":
-        raise ask.wrong("Name the token by its id: `runbook token list` has them.")
+        raise invocation.wrong("Name the token by its id: `runbook token list` has them.")
     raise Usage(
         "A token is made in Slack (`/runbook token create NAME`) or on the bot's host (`runbook token create`)."
     )

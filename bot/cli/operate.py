@@ -12,14 +12,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bot.cli import completion
-from engine.config import settings
-from engine.config.settings import Settings
-from engine.text.logs import install_logging
-from engine.text.redaction import Redactor
+if TYPE_CHECKING:
+    from engine.config.settings import Settings
+    from engine.text.redaction import Redactor
 
 log = logging.getLogger("runbook")
+
+SHELLS = ("bash", "zsh", "fish")
+"""Those that commands can be completed in."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,7 +60,7 @@ def _token_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _completion_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=completion.SHELLS, help="the shell to complete in")
+    parser.add_argument("shell", choices=SHELLS, help="the shell to complete in")
 
 
 def _check(chosen: argparse.Namespace) -> int:
@@ -125,7 +127,9 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 
 def _completion(chosen: argparse.Namespace) -> int:
-    print(completion.script(chosen.shell, tuple(VERBS)))
+    from bot.cli import completion
+
+    print(completion.script(chosen.shell))
     return 0
 
 
@@ -134,6 +138,10 @@ def load(*, quietly: bool = False) -> tuple[Settings, Redactor]:
 
     `quietly` is for who asks for one thing and wants no log besides.
     """
+    from engine.config import settings
+    from engine.text.logs import install_logging
+    from engine.text.redaction import Redactor
+
     redactor = Redactor()
     read = settings.load(os.environ, Path.cwd())
     redactor.add_all(read.secret_values())

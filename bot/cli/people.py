@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import keeping, looking, show, steering
-from bot.cli.ask import Answer, Ask, Json
+from bot.cli import keeping, queries, show, steering
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
+from bot.cli.invocation import Answer, Invocation, Json
 from bot.cli.options import Options, Usage
 from bot.grammar import Command
 
@@ -17,16 +17,16 @@ _USAGE_CODES = {"invalid_parameters", "reason_required", "malformed", "invalid_d
 _BEGIN = ("run", "retry", "replay")
 """Verbs whose run is followed when nothing else is said."""
 
-VERBS: Mapping[str, Callable[[Ask], Answer]] = {
-    "list": looking.runbooks,
-    "show": looking.runbook,
-    "diff": looking.diff,
-    "runs": looking.runs,
-    "status": looking.status,
-    "why": looking.why,
-    "logs": looking.logs,
-    "evidence": looking.evidence,
-    "can": looking.can,
+VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
+    "list": queries.runbooks,
+    "show": queries.runbook,
+    "diff": queries.diff,
+    "runs": queries.runs,
+    "status": queries.status,
+    "why": queries.why,
+    "logs": queries.logs,
+    "evidence": queries.evidence,
+    "can": queries.can,
     "run": steering.run,
     "pause": steering.pause,
     "resume": steering.resume,
@@ -58,7 +58,7 @@ VERBS: Mapping[str, Callable[[Ask], Answer]] = {
 
 def answer(api: Api, command: Command, options: Options) -> int:
     """Ask, show the answer, follow the run where that is meant; the exit code. Raises `Refused`, `Unreachable`."""
-    found = VERBS[command.verb](Ask(api, command, options))
+    found = VERBS[command.verb](Invocation(api, command, options))
     follows = options.wait if options.wait is not None else command.verb in _BEGIN
     if follows and not found.follow:
         raise Usage(f"“{command.verb}” is about no run that could be followed with --wait.")
@@ -75,13 +75,13 @@ def _followed(api: Api, found: Answer, options: Options) -> int:
             print(said, flush=True)
         run = follow(api, run, options.timeout_s, quiet=options.json)
     except KeyboardInterrupt:
-        _say(f"{run['id']} goes on without you.", _how_to_go_on(run))
+        _print(f"{run['id']} goes on without you.", _how_to_go_on(run))
         return INTERRUPTED
     if options.json:
         print(show.as_json(run))
     if show.ended(run):
         return DONE if run["status"] == "SUCCESS" else FAILED
-    _say(f"{run['id']} is still open: {show.run_words(run)}.", _how_to_go_on(run))
+    _print(f"{run['id']} is still open: {show.run_words(run)}.", _how_to_go_on(run))
     return STILL_OPEN
 
 
@@ -94,13 +94,13 @@ def refused(error: Refused, options: Options) -> int:
     if options.json:
         print(show.as_json(error.problem))
     elif error.fields:
-        _say(*(f"{name}: {why}" if name else why for name, why in error.fields.items()))
+        _print(*(f"{name}: {why}" if name else why for name, why in error.fields.items()))
     else:
-        _say(str(error))
+        _print(str(error))
     if error.status >= 500:
         return FAILED
     return USAGE if error.code in _USAGE_CODES else REFUSED
 
 
-def _say(*sentences: str) -> None:
+def _print(*sentences: str) -> None:
     print(show.said(*sentences), file=sys.stderr)

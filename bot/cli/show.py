@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import preview
+from bot.audit_words import action_words, more_words, why_of
 from bot.changes import change_words
 from bot.cli.names import Names
-from bot.deeds import deed_words, more_words, why_of
 from bot.slack.views.text import cut, duration, one_line
 from bot.spent import parts_words, run_parts, step_took
-from bot.telling import DECIDED, told, with_names
+from bot.telling import DECIDED, told
+from engine.access.auditing import kind_and_name
+from engine.definition.kinds import CONTAINERS, GATES
 from engine.text.visible_characters import visible_line
 
 Json = Any
@@ -144,7 +146,7 @@ def _took(step: Mapping[str, Json], now: float | None, run: str) -> str:
     if step.get("tried_ms") is None:
         return duration(whole)
     spent = [step["tried_ms"], step["waited_ms"], step["paused_ms"]]
-    now_at = 0 if step["status"] == "RUNNING" or step["kind"] in ("branch", "loop") else 2 if run == "PAUSED" else 1
+    now_at = 0 if step["status"] == "RUNNING" or step["kind"] in CONTAINERS else 2 if run == "PAUSED" else 1
     spent[now_at] += max(0, whole - sum(spent)) if under_way else 0
     return step_took(step["kind"], *spent)
 
@@ -152,7 +154,7 @@ def _took(step: Mapping[str, Json], now: float | None, run: str) -> str:
 def _step(step: Mapping[str, Json], width: int, now: float | None, names: Names, run: str = "") -> str:
     status = str(step["status"])
     words = _STEP.get(status, status.lower())
-    if step["kind"] == "approval" and status == "WAITING":
+    if step["kind"] in GATES and status == "WAITING":
         words = "waiting for approval"
     took = _took(step, now, run)
     tries = f"try {step['attempts']}" if step["attempts"] > 1 else ""
@@ -318,7 +320,7 @@ def _deed(deed: Mapping[str, Json]) -> str:
     """Who did what, one row of the audit."""
     names = Names(deed)
     detail = deed["detail"] if isinstance(deed["detail"], dict) else {}
-    kind, _, name = deed["thing"].partition(":")
+    kind, name = kind_and_name(deed["thing"])
     what = "the incident" if kind == "incident" else name
     step = f" ({detail['step']})" if detail.get("step") else ""
     to = f" to {names(detail['to'])}" if detail.get("to") not in (None, "", deed["actor"]) else ""
@@ -326,7 +328,7 @@ def _deed(deed: Mapping[str, Json]) -> str:
     how = f" with {changes}" if changes else ""
     why = f": {one_line(because)}" if (because := why_of(detail)) else ""
     who = "the bot" if deed["actor"] == "system" else names(deed["actor"])
-    return f"{when(deed['at'])}  {who} {deed_words(deed['action'], detail)} {what}{step}{to}{how}{why}"
+    return f"{when(deed['at'])}  {who} {action_words(deed['action'], detail)} {what}{step}{to}{how}{why}"
 
 
 def token_line(token: Mapping[str, Json]) -> str:
@@ -339,7 +341,7 @@ def token_line(token: Mapping[str, Json]) -> str:
 def event_line(event: Mapping[str, Json]) -> str:
     """One event behind its time."""
     names = Names(event)
-    sentence = told(event["kind"], event["step"], names(event["actor"]), with_names(event["data"], names))
+    sentence = told(event["kind"], event["step"], event["actor"], event["data"], names)
     return f"{when(event['at'], seconds=True)}  {one_line(sentence)}"
 
 

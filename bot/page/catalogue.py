@@ -12,7 +12,7 @@ from engine.access.policy import Action, Actor, verdict
 from engine.catalog import catalog
 from engine.runs import executions
 from engine.runtime import Runtime
-from storage.records import ExecutionRecord, Json, RunbookRecord
+from storage.records import ExecutionRecord, Filter, Json, RunbookRecord
 from storage.states import VersionStatus
 
 PAGE = 25
@@ -84,7 +84,7 @@ def catalogue(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
 
 
 def _latest(rt: Runtime, runbook: RunbookRecord) -> list[ExecutionRecord]:
-    return executions.recent(rt, slug=runbook.slug, limit=_RUNS)
+    return executions.recent(rt, Filter(slug=runbook.slug), _RUNS)
 
 
 def _entry(rt: Runtime, actor: Actor, runbook: RunbookRecord, runs: Iterable[ExecutionRecord]) -> Entry:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from bot.page.layout import Line, Point, Size, arrange
 from bot.page.states import Look, look_of, step_words_of
+from engine.definition.kinds import BLOCKS
 from engine.definition.model import Runbook, Step
 from storage.records import StepRunRecord
 from storage.states import Phase, StepStatus
@@ -18,7 +19,6 @@ NOT_YET, NEVER = "not started", "did not run"
 """What is said of a step that no step run is of."""
 NODE: Size = (246.0, 50.0)
 _PAD, _HEAD, _TITLE = 14.0, 50.0, 20.0
-_BLOCKS = {"then": "then", "else": "else", "steps": "each round"}
 _TOLD_FIRST = (
     StepStatus.UNKNOWN, StepStatus.FAILED, StepStatus.WAITING, StepStatus.RUNNING, StepStatus.READY,
     StepStatus.CANCELLED, StepStatus.BLOCKED, StepStatus.SKIPPED, StepStatus.SUCCESS,
@@ -97,7 +97,7 @@ def _held(step: Step, runs: Runs, yet: str) -> Drawing:
         if not block:
             continue
         part = _drawn(block, runs, yet)
-        captions.append(Caption(_BLOCKS[name], (x, _HEAD + _TITLE - 8)))
+        captions.append(Caption(BLOCKS[name], (x, _HEAD + _TITLE - 8)))
         moved = _moved(part, (x, _HEAD + _TITLE))
         boxes += moved.boxes
         lines += moved.lines

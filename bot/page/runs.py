@@ -9,16 +9,15 @@ from urllib.parse import urlencode
 from bot.api import paging
 from bot.page.states import Look, execution_look
 from bot.page.story import Moment, Names, moment
+from bot.run_filter import STATUSES, of_status
 from bot.slack.views.words import execution_words
 from engine.access.policy import Actor
 from engine.runs import executions
 from engine.runtime import Runtime
 from storage.records import ExecutionRecord, Filter
-from storage.states import ExecutionStatus
 
 PAGE = 50
 """Runs on one page."""
-OPEN = "open"
 _LONGEST = 200
 
 
@@ -50,20 +49,17 @@ def runs(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
     Raises `InvalidParameters` for a cursor that is none, and as `authorise`.
     """
     wanted = {name: asked.get(name, "").strip().lower()[:_LONGEST] for name in ("runbook", "status", "mine")}
-    status = next((each for each in ExecutionStatus if each.value.lower() == wanted["status"]), None)
-    narrowed = Filter(
-        slug=wanted["runbook"] or None, status=status, requester=actor.user_id if wanted["mine"] else None,
-        open=True if wanted["status"] == OPEN else None,
-    )  # fmt: skip
+    statuses, is_open = of_status(wanted["status"] if wanted["status"] in STATUSES else "")
+    mine = actor.user_id if wanted["mine"] else None
+    narrowed = Filter(slug=wanted["runbook"] or None, statuses=statuses, requester=mine, open=is_open)
     before = paging.decode(asked["cursor"], int, str) if asked.get("cursor") else None
     found = executions.page(rt, actor, narrowed, before=before, limit=PAGE + 1)
     shown, more = found[:PAGE], ""
     if len(found) > PAGE:
         onwards = {**wanted, "cursor": paging.encode(shown[-1].created_at, shown[-1].id)}
         more = f"/executions?{urlencode({name: value for name, value in onwards.items() if value})}"
-    statuses = (OPEN, *(each.value.lower() for each in ExecutionStatus))
     names = Names(rt)
-    return Found(tuple(_row(names, each) for each in shown), wanted, statuses, more)
+    return Found(tuple(_row(names, each) for each in shown), wanted, STATUSES, more)
 
 
 def _row(names: Names, run: ExecutionRecord) -> Row:

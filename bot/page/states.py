@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from bot.slack.views.words import error_field, never_started, step_words
+from engine.definition.kinds import kind_of
 from storage.records import AttemptRecord, StepRunRecord
 from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
@@ -72,7 +73,7 @@ def look_of(step: StepRunRecord) -> Look:
     """A container that waits for what it holds is busy; a step that a cancel came before is idle."""
     if never_started(step):
         return Look.IDLE
-    if step.status is StepStatus.WAITING and step.kind in ("branch", "loop"):
+    if step.status is StepStatus.WAITING and kind_of(step).is_container:
         return Look.BUSY
     return _STEP[step.status]
 

@@ -27,7 +27,7 @@ from bot.slack.views.words import (
     step_took,
     step_words,
 )
-from bot.telling import told, with_names
+from bot.telling import told
 from engine.access import people
 from engine.access.policy import Actor
 from engine.queries import events
@@ -317,7 +317,7 @@ def _gate(gate: GateView, names: Names) -> GateStory:
 
 
 def _happening(event: EventRecord, names: Names) -> Happening:
-    said = told(event.kind, event.path, names(event.actor), with_names(event.data, names))
+    said = told(event.kind, event.path, event.actor, event.data, names)
     return Happening(event.seq, moment(event.at), said)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.page.states import Look, attempt_look, attempt_words
 from bot.slack.views.text import duration
+from engine.definition.kinds import Awaits, kind_of
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord
 from storage.states import StepStatus
 
@@ -14,8 +15,7 @@ _STEPS_MS = [
     each * unit for unit in (1, 1_000, 60_000, 3_600_000) for each in (1, 2, 5, 10, 15, 20, 30, 60, 120, 240)
 ] + [day * 86_400_000 for day in (1, 2, 7, 30, 90, 365)]
 _TICKS = 6
-_WAITING = ("approval", "wait", "delay")
-"""Kinds that only wait for somebody, something or the time."""
+_AWAITED = {Awaits.PEOPLE: "waiting for approval", Awaits.EVENT: "waiting for an event"}
 _THIN = 0.3
 """The least width of a bar in percent: what took no time is seen too."""
 
@@ -82,7 +82,7 @@ def _row(step: StepRunRecord, attempts: Sequence[AttemptRecord], scale: Scale, n
     ended = step.ended_at or now
     first = min([step.started_at, *(each.started_at for each in attempts)])
     whole = duration(max(0, ended - first))
-    look = "pending" if step.kind in _WAITING else "span"
+    look = "pending" if kind_of(step).is_wait else "span"
     bars = [scale.bar(first, ended, look, f"{_between(step)}: {whole} in all")]
     for each in attempts:
         took = duration(max(0, (each.ended_at or now) - each.started_at))
@@ -94,10 +94,11 @@ def _row(step: StepRunRecord, attempts: Sequence[AttemptRecord], scale: Scale, n
 
 
 def _between(step: StepRunRecord) -> str:
-    if step.kind in _WAITING:
-        return {"approval": "waiting for approval", "wait": "waiting for an event"}.get(step.kind, "waiting")
-    if step.kind in ("branch", "loop"):
+    kind = kind_of(step)
+    if kind.is_container:
         return "its steps"
+    if kind.awaits in _AWAITED:
+        return _AWAITED[kind.awaits]
     return "outcome unknown" if step.status is StepStatus.UNKNOWN else "waiting"
 
 

@@ -200,9 +200,9 @@ class Control:
     async def _stream(self, request: Request) -> Response:
         user = request.query_params.get("user")
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._told(user), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self._event_messages(user), media_type="text/event-stream", headers=headers)
 
-    async def _told(self, user: str | None) -> AsyncIterator[str]:
+    async def _event_messages(self, user: str | None) -> AsyncIterator[str]:
         yield KEEP_ALIVE
         async for event in self._ws.feed.listen(user):
             yield f"data: {json.dumps(event)}\n\n"

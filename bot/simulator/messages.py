@@ -88,16 +88,16 @@ class Messages:
         self._by_key[channel, ts] = posted
         if posted.is_reply and not only:
             self._threads.setdefault((channel, posted.thread_ts or ""), {})[ts] = posted
-        self._tell("message", posted)
+        self._publish("message", posted)
         if posted.is_reply and not only:
-            self._tell_parent(posted)
+            self._publish_parent(posted)
         return posted
 
     def change(self, posted: Posted, message: dict[str, Json]) -> None:
         """Replaces a message's content, keeping its ts and remembering the blocks it had."""
         posted.versions = [*posted.versions, posted.message.get("blocks", [])][-KEPT_VERSIONS:]
         posted.message = message | {"ts": posted.ts}
-        self._tell("message_changed", posted)
+        self._publish("message_changed", posted)
 
     def remove(self, posted: Posted) -> None:
         """Deletes a message. A parent with replies leaves a tombstone, so that its thread can still be read."""
@@ -109,9 +109,9 @@ class Messages:
         del self._by_key[posted.channel, posted.ts]
         self._ephemeral.pop(posted.ephemeral_id or "", None)
         self._threads.get((posted.channel, posted.thread_ts or ""), {}).pop(posted.ts, None)
-        self._tell("message_deleted", posted)
+        self._publish("message_deleted", posted)
         if posted.is_reply and not posted.only:
-            self._tell_parent(posted)
+            self._publish_parent(posted)
 
     def find(self, channel: str, ts: str) -> Posted | None:
         """A message that everyone in the channel sees; ephemeral ones are not found by ts."""
@@ -155,11 +155,11 @@ class Messages:
             shown |= {"ephemeral": True, "ephemeral_id": posted.ephemeral_id, "only": posted.only}
         return shown
 
-    def _tell(self, kind: str, posted: Posted) -> None:
+    def _publish(self, kind: str, posted: Posted) -> None:
         kind = kind.replace("message", "ephemeral") if posted.only else kind
         self._feed.publish(kind, user=posted.only, channel=posted.channel, ts=posted.ts, message=self.seen(posted))
 
-    def _tell_parent(self, reply: Posted) -> None:
+    def _publish_parent(self, reply: Posted) -> None:
         parent = self.find(reply.channel, reply.thread_ts or "")
         if parent is not None:
-            self._tell("message_changed", parent)
+            self._publish("message_changed", parent)

@@ -141,5 +141,5 @@ def read_conversation(channel: str, info: Mapping[str, Any]) -> Conversation:
         topic=str(topic.get("value") or "") if isinstance(topic, dict) else "",
         private=not public,
         external=any(info.get(key) for key in ("is_ext_shared", "is_pending_ext_shared", "pending_shared")),
-        heard=direct or info.get("is_member") is not False,
+        bot_is_member=direct or info.get("is_member") is not False,
     )

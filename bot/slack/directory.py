@@ -155,7 +155,7 @@ class Directory:
 
         Whether there may be more of them than the `most` that were asked about.
         """
-        wanted = people.to_hear_of(self._rt, PEOPLE_EVERY_MS, most)
+        wanted = people.due_for_refresh(self._rt, PEOPLE_EVERY_MS, most)
         return all(self._asked(user_id) is not None for user_id in wanted) and len(wanted) == most
 
     def watch(self, stop: threading.Event) -> None:

@@ -4,41 +4,42 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
 from bot.slack.ids import BadValue, HomeState, decode
 from bot.slack.views.home import ANY, DRAFTS, GATES, RUNS, HomeContent, home_view
 from engine.access.policy import Action, authorise
 from engine.catalog import catalog
 from engine.runs import approvals, executions
+from storage.records import Filter
 
 HOUR_MS = 3_600_000
 _FIELDS = {Click.HOME_TEXT: "text", Click.HOME_TEAM: "team", Click.HOME_TAG: "tag", Click.HOME_STATUS: "status"}
 _LONGEST = 100
 
 
-def publish(desk: Desk, user: str, state: HomeState | None = None) -> None:
+def publish(ctx: AppContext, user: str, state: HomeState | None = None) -> None:
     """Show somebody what waits for them, what runs, and what fits what they look for.
 
     Raises EngineError, and as Slack does.
     """
-    state, rt = state or HomeState(), desk.rt
-    actor = desk.directory.identify(user)
+    state, rt = state or HomeState(), ctx.rt
+    actor = ctx.directory.identify(user)
     authorise(rt, actor, Action.VIEW, None)
     everything = catalog.listing(rt)
     found = catalog.listing(rt, state.text, state.tag or None, team=state.team or None, status=state.status or None)
     may_run = catalog.startable(rt, actor, found)
     content = HomeContent(
         waiting=approvals.waiting_for(rt, actor, GATES + 1),
-        mine=executions.recent(rt, requester=user, limit=RUNS),
-        lately=executions.recent(rt, within_ms=HOUR_MS, limit=RUNS),
+        mine=executions.recent(rt, Filter(requester=user), RUNS),
+        lately=executions.recent(rt, Filter(within_ms=HOUR_MS), RUNS),
         found=sorted(found, key=lambda runbook: runbook.slug not in may_run),
         may_run=may_run,
         teams=sorted({runbook.team for runbook in everything if runbook.team}),
         drafts=catalog.drafts(rt, actor, DRAFTS + 1),
         tags=sorted({tag for runbook in everything for tag in runbook.tags}),
     )
-    desk.client.views_publish(user_id=user, view=home_view(content, state, desk.command))
+    ctx.client.views_publish(user_id=user, view=home_view(content, state, ctx.command))
 
 
 def looked_for(action: Click, value: str, metadata: str) -> HomeState:

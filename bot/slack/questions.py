@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bot.slack.views import asked
 from bot.slack.views.gate import gate_post
 from bot.slack.views.parts import Message
-from bot.slack.views.reminder import asked_directly, told_directly
+from bot.slack.views.reminder import direct_gate_message, direct_gate_question
 from bot.slack.views.text import is_person
 from engine.queries import events
 from engine.runs import approvals, skipping
@@ -79,7 +79,7 @@ def of_gate(rt: Runtime, view: ExecutionView, gate: GateView) -> Question:
         gate_post(gate, called),
         over,
         lambda limit, beside: approvals.deciders(rt, gate, limit, beside=beside),
-        lambda permalink: told_directly(gate, view, permalink, rt.settings.slack_command),
+        lambda permalink: direct_gate_message(gate, view, permalink, rt.settings.slack_command),
         called.how if called is not None else "none",
     )
 
@@ -101,7 +101,7 @@ def _of_skip(rt: Runtime, view: ExecutionView, event: EventRecord) -> Question:
         drawn,
         request is None,
         lambda limit, beside: skipping.who_may_agree(rt, request, limit, beside=beside) if request else [],
-        lambda permalink: asked_directly(drawn, view, permalink, typed),
+        lambda permalink: direct_gate_question(drawn, view, permalink, typed),
     )
 
 
@@ -115,7 +115,7 @@ def _of_offer(rt: Runtime, view: ExecutionView, event: EventRecord) -> Question:
         drawn,
         over,
         lambda _, beside: [to] if is_person(to) and to not in beside and not over else [],
-        lambda permalink: asked_directly(drawn, view, permalink, typed),
+        lambda permalink: direct_gate_question(drawn, view, permalink, typed),
     )
 
 

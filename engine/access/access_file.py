@@ -37,6 +37,7 @@ class Policy:
     external_channels: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
+        """The policy as it is stored and compared: mappings and lists, its teams in order."""
         teams = {team: {role: list(ids) for role, ids in who.items()} for team, who in sorted(self.teams.items())}
         lists = {"platform_admins": list(self.platform_admins), "responders": list(self.responders)}
         external = {_CHANNELS: list(self.external_channels)} if self.external_channels else {}
@@ -70,12 +71,14 @@ def _problems(source: Source) -> list[Problem]:
     if teams is not None and not isinstance(teams, dict):
         return [
             *found,
-            source.problem(source.place(("teams",)), "`teams` must map a team's name to its admins and members"),
+            source.problem(source.location(("teams",)), "`teams` must map a team's name to its admins and members"),
         ]
     for team, who in (teams or {}).items():
         where: Where = ("teams", team)
         if not isinstance(who, dict):
-            found.append(source.problem(source.place(where), f"team `{team}` must be a mapping with {listed(_TEAM)}"))
+            found.append(
+                source.problem(source.location(where), f"team `{team}` must be a mapping with {listed(_TEAM)}")
+            )
             continue
         found += _unknown_keys(source, who, where, _TEAM)
         for role in _TEAM:
@@ -85,7 +88,9 @@ def _problems(source: Source) -> list[Problem]:
 
 def _unknown_keys(source: Source, data: dict[str, Any], where: Where, known: tuple[str, ...]) -> list[Problem]:
     return [
-        source.problem(source.place((*where, key), at_key=True), f"unknown key `{key}`{did_you_mean(str(key), known)}")
+        source.problem(
+            source.location((*where, key), at_key=True), f"unknown key `{key}`{did_you_mean(str(key), known)}"
+        )
         for key in data
         if key not in known
     ]
@@ -95,10 +100,10 @@ def _bad_ids(source: Source, ids: Any, where: Where) -> list[Problem]:
     if ids is None:
         return []
     if not isinstance(ids, list):
-        return [source.problem(source.place(where), f"`{where[-1]}` must be a list of Slack user or group ids")]
+        return [source.problem(source.location(where), f"`{where[-1]}` must be a list of Slack user or group ids")]
     return [
         source.problem(
-            source.place((*where, index)),
+            source.location((*where, index)),
             f"`{_written(each)}` is no Slack id: users are like U0ALICE01, groups like S0ONCALL",
         )
         for index, each in enumerate(ids)
@@ -114,9 +119,11 @@ def _bad_channels(source: Source, ids: Any) -> list[Problem]:
     if ids is None:
         return []
     if not isinstance(ids, list):
-        return [source.problem(source.place((_CHANNELS,)), f"`{_CHANNELS}` must be a list of Slack channel ids")]
+        return [source.problem(source.location((_CHANNELS,)), f"`{_CHANNELS}` must be a list of Slack channel ids")]
     return [
-        source.problem(source.place((_CHANNELS, index)), f"`{_written(each)}` is no channel's id, such as C0123456789")
+        source.problem(
+            source.location((_CHANNELS, index)), f"`{_written(each)}` is no channel's id, such as C0123456789"
+        )
         for index, each in enumerate(ids)
         if not (isinstance(each, str) and _CHANNEL.fullmatch(each))
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from engine.access.auditing import kind_and_name
 from engine.access.policy import Actor
 from engine.access.roles import policy_of
 from engine.conversations import FRESH_S, Unasked
@@ -19,8 +20,10 @@ from storage.records import AuditRecord, ExecutionRecord
 
 
 class Standing(StrEnum):
-    """Of a person and a channel: `IN` it, `OUT` of it (or it is none that the bot knows), `EXTERNAL` where people of
-    other workspaces are in it and nobody allowed that, `UNKNOWN` where Slack does not say.
+    """Where a person stands to a channel.
+
+    `IN` it, `OUT` of it (or it is none that the bot knows), `EXTERNAL` where people of other workspaces are in it and
+    nobody allowed that, `UNKNOWN` where Slack does not say.
     """
 
     IN = "in"
@@ -38,6 +41,7 @@ class Ruling:
 
     @property
     def allowed(self) -> bool:
+        """Whether the bot may speak there for this person."""
         return self.standing is Standing.IN
 
 
@@ -143,7 +147,7 @@ def shown(rt: Runtime, actor: Actor, execution: ExecutionRecord) -> ExecutionRec
 def shown_row(rt: Runtime, actor: Actor, row: AuditRecord) -> AuditRecord:
     """An audit row as this person may see it: without the facts of an incident in a channel that is not theirs."""
     detail = row.detail if isinstance(row.detail, dict) else {}
-    if row.thing.startswith("incident:") and not sees(rt, actor, _channel_of_incident(rt, row)):
+    if kind_and_name(row.thing)[0] == "incident" and not sees(rt, actor, _channel_of_incident(rt, row)):
         return replace(row, detail={"door": detail.get("door")})
     if "from" in detail and not sees(rt, actor, _channel_of(detail["from"])):
         return replace(row, detail={**detail, "from": None})
@@ -155,7 +159,7 @@ def _channel_of(about: object) -> str:
 
 
 def _channel_of_incident(rt: Runtime, row: AuditRecord) -> str:
-    number = row.thing.partition(":")[2]
+    number = kind_and_name(row.thing)[1]
     with database.reading():
         found = incidents.find(rt.workspace_id, int(number)) if number.isdigit() else None
     return found.channel if found is not None else ""

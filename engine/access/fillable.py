@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from engine.access.access_file import Policy
+from engine.definition.kinds import kind_of
 from engine.definition.lint import every_step
 from engine.definition.model import Runbook
 from engine.definition.schema import Finding, Path
@@ -14,7 +15,7 @@ from storage.records import Json
 def findings(runbook: Runbook, policy: Policy) -> Iterator[Finding]:
     """Gates, and minima of gates, that nobody could ever fill; who is in a user group only Slack knows."""
     for placed in every_step(runbook):
-        if placed.step.kind == "approval":
+        if kind_of(placed.step).is_gate:
             yield from _gate_findings(placed.step.with_, placed.with_path, policy, runbook.team)
 
 
@@ -26,7 +27,7 @@ def cautions(runbook: Runbook, policy: Policy) -> Iterator[Finding]:
     team = runbook.team
     runs = {*_named(policy, "platform_admin", team), *_named(policy, "team_member" if team else "responder", team)}
     for placed in every_step(runbook):
-        if placed.step.kind == "approval" and not placed.step.with_["allow_self"]:
+        if kind_of(placed.step).is_gate and not placed.step.with_["allow_self"]:
             yield from _cautions(placed.step.with_, placed.with_path, policy, team, runs)
 
 

@@ -69,7 +69,7 @@ def groups_named(rt: Runtime) -> set[str]:
     return groups.union(*(gate.approvers.get("groups", ()) for gate in gates))
 
 
-def to_hear_of(rt: Runtime, older_than_ms: int, limit: int) -> list[str]:
+def due_for_refresh(rt: Runtime, older_than_ms: int, limit: int) -> list[str]:
     """At most `limit` people of whom was heard longer ago than this, or never, and whose standing matters now.
 
     They are named in the access file or by an open gate, are in a group that is, have voted at an open gate, own a
@@ -81,8 +81,8 @@ def to_hear_of(rt: Runtime, older_than_ms: int, limit: int) -> list[str]:
             *(gate.approvers for gate in approvals.all_open(rt.workspace_id)),
         ]
         members = (group.members for group in people.groups(rt.workspace_id))
-        matter = people.concerned(rt.workspace_id).union(users_in(named), *members)
-        heard = people.heard_at(rt.workspace_id)
+        matter = people.people_who_matter(rt.workspace_id).union(users_in(named), *members)
+        heard = people.last_seen_at(rt.workspace_id)
     since = database.now() - older_than_ms
     return sorted((each for each in matter if heard.get(each, 0) < since), key=lambda each: heard.get(each, 0))[:limit]
 

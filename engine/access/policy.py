@@ -39,6 +39,8 @@ Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | None
 
 
 class Action(StrEnum):
+    """What can be done with a runbook or a run; each value is the verb that a refusal has for it."""
+
     VIEW = "look at"
     START = "run"
     CANCEL = "cancel"
@@ -122,7 +124,7 @@ def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
 
 def _is_asked(rt: Runtime, actor: Actor) -> bool:
     """Whether a gate that is open now names this person."""
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         gates = approvals.soonest_open(rt.workspace_id, _GATES)
         runs = executions.by_ids({gate.execution_id for gate in gates})
         return any(verdict(rt, actor, Action.VOTE, Gate(gate, runs[gate.execution_id])).allowed for gate in gates)

@@ -15,6 +15,7 @@ from storage import database, people
 from storage.records import Json
 
 GROUPS_FRESH_MS = 15 * 60_000
+"""How long what Slack said of a group counts. It is asked every 5 minutes: two answers may be lost."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ class Members:
         self._groups: dict[str, frozenset[str] | None] | None = None
 
     def __call__(self, ids: Iterable[str] | None) -> bool:
+        """Whether they are one of `ids`, or in one of the groups among these."""
         wanted = list(ids or ())
         return self.user_id in wanted or any(self.in_group(each) for each in wanted if not each.startswith(("U", "W")))
 
     def in_group(self, group: str) -> bool:
+        """Whether they are in this group, named by id or handle; where its members are not known, no, and `stale`."""
         if self._groups is None:
             self._groups = _fresh_groups(self._rt)
         members = self._groups.get(group)
@@ -112,6 +115,7 @@ def candidates(rt: Runtime, approvers: Json) -> list[str]:
 
 
 def with_role(rt: Runtime, role: str, team: str | None) -> tuple[str, ...]:
+    """The ids of people and groups that the access file gives this role, in this team where it is a role of teams."""
     if role in ("platform_admin", "responder"):
         return named_in(rt, f"{role}s")
     who = _team(rt, team)
@@ -124,10 +128,12 @@ def _team(rt: Runtime, team: str | None) -> Mapping[str, Json]:
 
 
 def named_in(rt: Runtime, key: str) -> tuple[str, ...]:
+    """The ids in one list of the access file, such as `responders`."""
     return tuple(policy_of(rt).get(key) or ())
 
 
 def policy_of(rt: Runtime) -> Mapping[str, Json]:
+    """The access file as last read, empty before the first time. Opens a reading of its own."""
     with database.reading():
         return people.policy(rt.workspace_id) or {}
 
@@ -141,6 +147,7 @@ def users_in(value: Json) -> list[str]:
 
 
 def is_approver(rt: Runtime, user_id: str, roles: Roles, approvers: Json, team: str | None) -> tuple[bool, bool]:
+    """Whether somebody is among the approvers, and whether a group that might have said so is not known well enough."""
     named = Members(rt, user_id)
     wanted = [
         (kind.removesuffix("s"), name) for kind in ("roles", "users", "groups") for name in approvers.get(kind, ())

@@ -12,13 +12,13 @@ import re
 import secrets
 from collections.abc import Collection
 
-from engine.access import standing
+from engine.access import auditing, standing
 from engine.access.policy import Action, Actor, acting, authorise, verdict
 from engine.definition.durations import parse_duration
 from engine.errors import Conflict, InvalidParameters, NotFound
 from engine.runtime import Runtime
 from engine.text.logs import TOKEN_PREFIX
-from storage import audit, database, people, tokens
+from storage import database, people, tokens
 from storage.records import TokenRecord
 from storage.states import Scope, Severity
 
@@ -144,5 +144,4 @@ def _digest(secret: str) -> str:
 
 
 def _audit(rt: Runtime, actor: Actor, action: str, token: TokenRecord, detail: dict[str, object]) -> None:
-    thing = f"token:{token.id}"
-    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.WARNING, {**detail, "door": actor.door})
+    auditing.by_actor(rt, actor, action, auditing.of_token(token.id), detail, Severity.WARNING)

@@ -9,17 +9,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from engine.access import auditing
 from engine.access.policy import Action, Actor, Draft, acting, authorise
-from engine.catalog import catalog, notices
+from engine.catalog import catalog, notices, version_approval
 from engine.definition import codec
 from engine.definition.load import load
 from engine.definition.model import Runbook
 from engine.definition.yaml_source import read
 from engine.errors import Conflict, InvalidParameters, Stale
 from engine.runtime import Runtime
-from storage import audit, database, executions, runbooks
+from storage import database, executions, runbooks
 from storage.records import Json, RunbookRecord, VersionRecord
-from storage.states import Severity, VersionStatus
+from storage.states import VersionStatus
 
 _SHOWN_RUNS = 5
 
@@ -86,9 +87,10 @@ def delete(rt: Runtime, actor: Actor, slug: str, was: str | None = None) -> None
         running = executions.open_of(shown.id, _SHOWN_RUNS)
         if running:
             raise Conflict(f"Runs of {shown.slug} are open: {', '.join(running)}. Let them end or cancel them first.")
-        catalog.withdraw(rt, actor, None, shown.id, "The runbook was deleted.")
+        version_approval.withdraw(rt, actor, None, shown.id, "The runbook was deleted.")
         runbooks.delete(shown.id)
-        _audit(rt, actor, "runbook.delete", f"runbook:{shown.slug}", {"version": shown.current_number})
+        detail = {"version": shown.current_number}
+        auditing.by_actor(rt, actor, "runbook.delete", auditing.of_runbook(shown.slug), detail)
 
 
 def must_be_ours(runbook: RunbookRecord) -> None:
@@ -127,7 +129,7 @@ def _add(rt: Runtime, actor: Actor, definition: Runbook, source: str, note: str)
     ran = before is not None and before.status is VersionStatus.APPROVED
     notices.of_draft(rt, added.slug, added.number, stops=ran and rt.settings.on_edit == "stop")
     detail = {"digest": digest, "author": actor.user_id, "note": note.strip()}
-    _audit(rt, actor, "runbook.draft", f"runbook:{added.slug}@{added.number}", detail)
+    auditing.by_actor(rt, actor, "runbook.draft", auditing.of_version(added.slug, added.number), detail)
     return added
 
 
@@ -141,7 +143,3 @@ def _merged(into: Json, changes: Json) -> Json:
         else:
             found[key] = _merged(found.get(key), value)
     return found
-
-
-def _audit(rt: Runtime, actor: Actor, action: str, thing: str, detail: Mapping[str, object]) -> None:
-    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.NOTICE, {**detail, "door": actor.door})

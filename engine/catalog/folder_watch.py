@@ -17,7 +17,7 @@ EVERY_S = 1.0
 Signature = tuple[tuple[str, int, int], ...]
 
 
-class Watch:
+class FolderWatch:
     """Syncs when started and whenever the folder has changed and then been still for a round."""
 
     def __init__(self, rt: Runtime, find_author: FindAuthor | None = None) -> None:
@@ -30,12 +30,12 @@ class Watch:
         """Watch until `stop`. What goes wrong is logged and tried again."""
         while not stop.is_set():
             try:
-                self.look()
+                self.sync_if_changed()
             except Exception:
                 log.exception("the runbooks folder could not be synced; trying again")
             stop.wait(EVERY_S)
 
-    def look(self) -> SyncReport | None:
+    def sync_if_changed(self) -> SyncReport | None:
         """One round; the report when there was something to sync."""
         now = signature(self._rt.settings.runbooks_dir)
         still = self._synced is None or now == self._seen
@@ -54,10 +54,10 @@ def signature(folder: Path) -> Signature:
         paths = sorted(folder.iterdir())
     except OSError as error:
         return (("unreadable", error.errno or 0, 0),)
-    return tuple(_looks(path) for path in paths if path.suffix in (".yaml", ".yml"))
+    return tuple(_file_signature(path) for path in paths if path.suffix in (".yaml", ".yml"))
 
 
-def _looks(path: Path) -> tuple[str, int, int]:
+def _file_signature(path: Path) -> tuple[str, int, int]:
     try:
         stat = path.lstat()
     except OSError as error:  # gone since it was listed

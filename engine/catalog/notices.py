@@ -38,20 +38,20 @@ def of_draft(rt: Runtime, slug: str, number: int, *, stops: bool) -> None:
 
 def admins(rt: Runtime, limit: int) -> list[Actor]:
     """At most `limit` platform admins whom Slack calls members, those named one by one first."""
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         asked = candidates(rt, {})
         known = people.recall_all(rt.workspace_id, asked)
         everybody = (Actor(user, standing=judged(rt, known.get(user))) for user in asked)
         return list(islice((each for each in everybody if verdict(rt, each, Action.SYNC, None).allowed), limit))
 
 
-def waiting(rt: Runtime) -> list[NoticeRecord]:
+def pending(rt: Runtime) -> list[NoticeRecord]:
     """What is still to be told, the oldest first."""
     with database.reading():
-        return notices.waiting(rt.workspace_id, _MOST)
+        return notices.pending(rt.workspace_id, _MOST)
 
 
-def told(_rt: Runtime, ids: Collection[int]) -> None:
+def mark_announced(_rt: Runtime, ids: Collection[int]) -> None:
     """Tell these no more."""
     with database.transaction():
-        notices.drop(ids)
+        notices.delete(ids)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.access import access_file
+from engine.access import access_file, auditing
 from engine.access.policy import Action, Actor, acting, authorise
-from engine.catalog import catalog, notices, source_control
+from engine.catalog import notices, source_control, version_approval
 from engine.catalog.source_control import Commit
 from engine.definition import codec, regular
 from engine.definition.load import MAX_BYTES, load
@@ -20,7 +20,7 @@ from engine.definition.model import Runbook
 from engine.errors import InvalidDefinition
 from engine.runtime import Runtime
 from engine.text.problem import Problem
-from storage import audit, database, people, runbooks
+from storage import database, people, runbooks
 from storage.records import Json, RunbookRecord
 from storage.states import Severity, VersionStatus
 
@@ -58,6 +58,7 @@ class SyncReport:
 
     @property
     def ok(self) -> bool:
+        """Whether every file could be taken in as it is."""
         return not self.problems
 
 
@@ -215,9 +216,9 @@ def _apply_file(
         "author": author, "author_email": each.author_email, "source_commit": commit, "note": "",
     }  # fmt: skip
     added = runbooks.add_version(rt.workspace_id, about, new)
-    detail = {"digest": digest, "file": each.path, "author": author, "commit": commit, "door": actor.door}
-    thing = f"runbook:{added.slug}@{added.number}"
-    audit.write(rt.workspace_id, actor.user_id, "runbook.draft", thing, Severity.INFO, detail)
+    detail = {"digest": digest, "file": each.path, "author": author, "commit": commit}
+    thing = auditing.of_version(added.slug, added.number)
+    auditing.by_actor(rt, actor, "runbook.draft", thing, detail, Severity.INFO)
     ran = known is not None and known.status is VersionStatus.APPROVED
     notices.of_draft(rt, added.slug, added.number, stops=ran and rt.settings.on_edit == "stop")
     return SyncChange(added.slug, "new" if known is None else "changed", added.number, author, commit)
@@ -225,7 +226,7 @@ def _apply_file(
 
 def _remove(rt: Runtime, actor: Actor, runbook: RunbookRecord) -> SyncChange:
     if runbook.status is not VersionStatus.DEPRECATED:
-        catalog.withdraw(rt, actor, None, runbook.id, f"Its file {runbook.source_path} was removed.")
+        version_approval.withdraw(rt, actor, None, runbook.id, f"Its file {runbook.source_path} was removed.")
     runbooks.forget_source(runbook.id)
     return SyncChange(runbook.slug, "deprecated", runbook.current_number)
 
@@ -234,5 +235,5 @@ def _apply_policy(rt: Runtime, actor: Actor, policy: access_file.Policy) -> None
     content = policy.as_json()
     digest = "sha256:" + hashlib.sha256(repr(content).encode()).hexdigest()
     if people.save_policy(rt.workspace_id, digest, content):
-        detail = {"digest": digest, "policy": content, "door": actor.door}
-        audit.write(rt.workspace_id, actor.user_id, "access.change", "access", Severity.WARNING, detail)
+        detail = {"digest": digest, "policy": content}
+        auditing.by_actor(rt, actor, "access.change", auditing.ACCESS, detail, Severity.WARNING)

@@ -7,10 +7,13 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.config.settings import Settings
 from engine.errors import BadSettings
 from storage import private_files
+
+if TYPE_CHECKING:
+    from engine.config.settings import Settings  # the command line starts here, and answers without settings
 
 log = logging.getLogger(__name__)
 

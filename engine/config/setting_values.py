@@ -36,6 +36,7 @@ class DatabaseUrl:
 
     @property
     def password(self) -> str | None:
+        """The password to the server, decoded, to be masked; None where there is none."""
         return url_password(self.url) if self.url else None
 
     @property
@@ -45,6 +46,7 @@ class DatabaseUrl:
 
 
 def database(text: str, cwd: Path) -> DatabaseUrl:
+    """Where the data is to be; a relative file is taken from `cwd`."""
     scheme, separator, rest = text.partition(":")
     if scheme == "sqlite" and rest.startswith("///"):
         name = rest[3:]
@@ -60,7 +62,16 @@ def database(text: str, cwd: Path) -> DatabaseUrl:
     raise ValueError("use sqlite:///var/runbook.db (or sqlite:////absolute/file) or postgresql://user@host/name")
 
 
+def path(text: str, cwd: Path) -> Path:
+    """A file or folder, absolute; `~` and `~user` are somebody's home, and what is relative is taken from `cwd`."""
+    try:
+        return (cwd / Path(text).expanduser()).resolve()
+    except RuntimeError:
+        raise ValueError("it begins with the home of a user that is not known here") from None
+
+
 def redis_url(text: str) -> str:
+    """The address as it is, once it is one that the Redis client takes."""
     parts = _split(text)
     if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
         raise ValueError("use redis://host:6379/0, rediss://… or unix:///path")
@@ -68,6 +79,7 @@ def redis_url(text: str) -> str:
 
 
 def redis_endpoints(url: str) -> tuple[tuple[str, int], ...]:
+    """Host and port of each Redis server; none for a unix socket."""
     return () if url.startswith("unix:") else _endpoints(url, 6379)
 
 
@@ -79,6 +91,7 @@ def url_password(url: str) -> str | None:
 
 
 def web_url(text: str) -> str:
+    """An address of the web without a slash at its end, so that paths can be put behind it."""
     parts = _split(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("use an address such as https://runbooks.example.com")
@@ -86,6 +99,7 @@ def web_url(text: str) -> str:
 
 
 def slack_api_url(text: str) -> str:
+    """Where Slack's methods are, with the slash at the end that its client needs."""
     address = web_url(text) + "/"
     if not address.endswith("/api/"):
         raise ValueError("it must end in /api/, as in https://slack.com/api/")
@@ -93,18 +107,21 @@ def slack_api_url(text: str) -> str:
 
 
 def slack_command(text: str) -> str:
+    """A slash command as Slack lets one be named."""
     if not _COMMAND.fullmatch(text):
         raise ValueError("use a slash and up to 31 lower-case letters, digits, dashes or underscores, as in /runbook")
     return text
 
 
 def channel(text: str) -> str:
+    """A channel's id; its name would change with every renaming."""
     if not _CHANNEL.fullmatch(text):
         raise ValueError("use a channel's id, as in C0ADMIN01; Slack shows it at the end of a channel's details")
     return text
 
 
 def host(text: str) -> str:
+    """An address without brackets, or a host name."""
     bare = text.strip("[]")
     try:
         return str(ip_address(bare))
@@ -115,6 +132,8 @@ def host(text: str) -> str:
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `low` to `high`, both included."""
+
     def parse(text: str) -> int:
         if not re.fullmatch(r"-?[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise ValueError(f"use a whole number from {low} to {high}")
@@ -124,6 +143,7 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 
 def boolean(text: str) -> bool:
+    """Yes or no, in any of the usual words for it and in any case."""
     word = text.lower()
     if word not in _TRUE | _FALSE:
         raise ValueError("use true or false")
@@ -156,12 +176,14 @@ def token(prefix: str, other: str, other_name: str) -> Callable[[str], str]:
 
 
 def plain(text: str) -> str:
+    """A text as it is, unless it looks cut or badly copied."""
     if not text.isprintable() or " " in text:
         raise ValueError("it holds a space or an invisible character; was it cut or copied with its line break?")
     return text
 
 
 def secret_key(text: str) -> bytes:
+    """The 32 bytes of a key, whether or not its base64 is padded."""
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -225,7 +247,7 @@ def _split(text: str) -> SplitResult:
 
 
 def _endpoints(url: str, default_port: int) -> tuple[tuple[str, int], ...]:
-    """libpq and redis spellings alike: several hosts with commas, or host and port in the query."""
+    """Read what libpq and Redis take alike: several hosts with commas, or host and port in the query."""
     parts = urlsplit(url)
     query = parse_qs(parts.query)
     netloc = parts.netloc.rpartition("@")[2]

@@ -36,6 +36,7 @@ class Setting:
 
     @property
     def field(self) -> str:
+        """The attribute of `Settings` that holds it."""
         return self.name.lower()
 
 
@@ -185,6 +186,7 @@ class Settings:
 
     @property
     def slack_mode(self) -> Literal["none", "socket", "http"]:
+        """How Slack reaches the bot; Socket Mode where the settings would do for both ways."""
         if self.slack_bot_token is None:
             return "none"
         return "socket" if self.slack_app_token else "http"
@@ -287,7 +289,7 @@ def _parse(setting: Setting, text: str, cwd: Path, problems: list[str]) -> Any:
     try:
         if setting.name == "DATABASE_URL":
             return values.database(text, cwd)
-        return setting.parse(text) if setting.parse else (cwd / Path(text).expanduser()).resolve()
+        return setting.parse(text) if setting.parse else values.path(text, cwd)
     except ValueError as error:
         shown = "" if setting.secret or setting.name in ("DATABASE_URL", "REDIS_URL") else f" {text!r} is not right:"
         problems.append(f"{setting.name}:{shown} {error}.")

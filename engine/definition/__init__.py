@@ -1,0 +1,1 @@
+"""A runbook as a file and as data: reading, checking, linting."""

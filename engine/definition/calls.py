@@ -30,8 +30,8 @@ def findings(with_: Mapping[str, Json], path: Path) -> Iterator[Finding]:
     taken, named_by = _auth_header(auth)
     yield from _header_findings(with_.get("headers"), path, taken)
     if taken in OUR_HEADERS:
-        place = (*path, "auth", named_by)
-        yield Finding(place, f"{subject(path_in_step(place))} cannot be a header that the bot sets itself")
+        location = (*path, "auth", named_by)
+        yield Finding(location, f"{subject(path_in_step(location))} cannot be a header that the bot sets itself")
     if auth.get("type") == "oauth2":
         yield from _token_url_findings(auth.get("token_url"), (*path, "auth", "token_url"))
     yield from _metadata_findings(with_.get("metadata"), path)
@@ -51,34 +51,34 @@ def _auth_header(auth: Mapping[str, Json]) -> tuple[str, str]:
 def _header_findings(headers: Json, path: Path, taken: str) -> Iterator[Finding]:
     seen: set[str] = set()
     for name in headers if isinstance(headers, dict) else ():
-        place, lower = (*path, "headers", name), name.lower()
-        named = subject(path_in_step(place))
+        location, lower = (*path, "headers", name), name.lower()
+        named = subject(path_in_step(location))
         if lower in OUR_HEADERS:
-            yield Finding(place, f"{named} is set by the bot itself; leave it out", at_key=True)
+            yield Finding(location, f"{named} is set by the bot itself; leave it out", at_key=True)
         elif lower == taken:
-            yield Finding(place, f"{named} cannot stand beside `auth`, which sets it", at_key=True)
+            yield Finding(location, f"{named} cannot stand beside `auth`, which sets it", at_key=True)
         elif lower in seen:
-            yield Finding(place, f"{named} is here twice", at_key=True)
+            yield Finding(location, f"{named} is here twice", at_key=True)
         seen.add(lower)
 
 
-def _token_url_findings(url: Json, place: Path) -> Iterator[Finding]:
+def _token_url_findings(url: Json, location: Path) -> Iterator[Finding]:
     """Where the client's secret is sent is written out: no parameter decides it."""
     if not isinstance(url, str):
         return
-    named = subject(path_in_step(place))
+    named = subject(path_in_step(location))
     if has_template(url):
-        yield Finding(place, f"{named} must be written out, without values: the client's secret is sent there")
+        yield Finding(location, f"{named} must be written out, without values: the client's secret is sent there")
         return
     try:
         parse_url(url)
     except ValueError as error:
-        yield Finding(place, f"{named}: {error}")
+        yield Finding(location, f"{named}: {error}")
 
 
 def _metadata_findings(metadata: Json, path: Path) -> Iterator[Finding]:
     for name in metadata if isinstance(metadata, dict) else ():
-        place = (*path, "metadata", name)
-        named = subject(path_in_step(place))
+        location = (*path, "metadata", name)
+        named = subject(path_in_step(location))
         if name in OUR_HEADERS or name.startswith("grpc-"):
-            yield Finding(place, f"{named} is set by the bot itself; leave it out", at_key=True)
+            yield Finding(location, f"{named} is set by the bot itself; leave it out", at_key=True)

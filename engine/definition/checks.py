@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from engine.definition import calls, references, structure
-from engine.definition.durations import DAY_MS, HOUR_MS, SECOND_MS, parse_duration, show_duration
+from engine.definition.durations import HOUR_MS, MAX_RUN_MS, MAX_STEP_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.parameter_schema import check_schema, resolved
@@ -15,13 +15,7 @@ from engine.definition.tree import SECTIONS, Block, needs_in
 from engine.expressions import has_template
 from storage.records import Json
 
-MAX_RUN_MS = 7 * DAY_MS
-MAX_STEP_MS = DAY_MS
-MIN_INTERVAL_MS = SECOND_MS
 MAX_PAUSE_MS = HOUR_MS
-
-LONG_KINDS = frozenset({"branch", "loop", "runbook"})
-"""Kinds whose steps hold other steps, and may take as long as a run."""
 
 Broken = frozenset[Path]
 """The paths under which the shape itself is wrong, and every path above them."""
@@ -81,8 +75,8 @@ def _whole_findings(data: Mapping[str, Json], blocks: Sequence[Block], scope: re
     yield from references.template_findings(data.get("outputs"), ("outputs",), replace(scope, upstream=main))
     concurrency = data.get("concurrency")
     if isinstance(concurrency, dict):
-        place = ("concurrency", "group")
-        yield from references.template_findings(concurrency.get("group"), place, replace(scope, started=False))
+        location = ("concurrency", "group")
+        yield from references.template_findings(concurrency.get("group"), location, replace(scope, started=False))
 
 
 def _steps_findings(
@@ -137,20 +131,16 @@ def _sound_with(with_: dict[str, Json], kind: Kind, path: Path, broken: Broken) 
 def _step_findings(
     data: Mapping[str, Json], step: dict[str, Json], path: Path, scope: references.Scope
 ) -> Iterator[Finding]:
-    kind, with_ = step.get("type"), step.get("with", {})
+    kind, with_ = KINDS.get(str(step.get("type"))), step.get("with", {})
     with_path: Path = (*path, "with")
-    yield from _duration("timeout", step, path, MAX_RUN_MS if kind in LONG_KINDS else MAX_STEP_MS)
+    yield from _duration("timeout", step, path, MAX_RUN_MS if kind and kind.is_long else MAX_STEP_MS)
     yield from _retry_findings(step, path)
-    yield from _duration("interval", with_, with_path, MAX_STEP_MS, MIN_INTERVAL_MS)
-    if kind == "delay" and not has_template(str(with_.get("for"))):
-        yield from _duration("for", with_, with_path, MAX_RUN_MS)
     yield from calls.findings(with_, with_path)
-    if kind == "approval" and "approvers" in with_:
-        yield from _approval_findings(data, step, path)
+    if kind:
+        yield from _bounds_findings(kind, with_, with_path)
+        yield from kind.rule(data, step, path)
     if _holds_gate(step):
         yield from _gate_findings(step, path)
-    if kind == "runbook" and with_.get("id") == data.get("id"):
-        yield Finding((*with_path, "id"), "a runbook cannot start itself")
     if "undo" in step and path[0] != "steps":
         yield Finding((*path, "undo"), f"`undo` is for the main steps: what runs in `{path[0]}` stays", at_key=True)
     if "type" in step:
@@ -161,15 +151,22 @@ def _duration(key: str, holder: Mapping[str, Json], path: Path, most: int, least
     value = holder.get(key)
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         return
-    place = (*path, key)
+    location = (*path, key)
     try:
         length = parse_duration(value)
     except ValueError as error:
-        yield Finding(place, f"{subject(path_in_step(place))}: {error}")
+        yield Finding(location, f"{subject(path_in_step(location))}: {error}")
         return
     if not least <= length <= most:
         bounds = f"between {show_duration(least)} and {show_duration(most)}"
-        yield Finding(place, f"{subject(path_in_step(place))} must be {bounds}")
+        yield Finding(location, f"{subject(path_in_step(location))} must be {bounds}")
+
+
+def _bounds_findings(kind: Kind, with_: Mapping[str, Json], path: Path) -> Iterator[Finding]:
+    """Durations in `with` that are too short or too long; what a template gives is known when the step is done."""
+    for key, (least, most) in kind.bounds.items():
+        if kind.treatment(key) is Treatment.FIXED or not has_template(str(with_.get(key))):
+            yield from _duration(key, with_, path, most, least)
 
 
 def _retry_findings(holder: Mapping[str, Json], path: Path) -> Iterator[Finding]:
@@ -179,37 +176,18 @@ def _retry_findings(holder: Mapping[str, Json], path: Path) -> Iterator[Finding]
             yield from _duration(key, retry, (*path, "retry"), MAX_PAUSE_MS)
 
 
-def _approval_findings(data: Mapping[str, Json], step: Mapping[str, Json], path: Path) -> Iterator[Finding]:
-    if step.get("on_timeout") == "approve" and data.get("risk") == "high":
-        yield Finding((*path, "on_timeout"), "`on_timeout`: approve is not allowed where `risk` is high")
-    elif step.get("on_timeout") == "approve" and path[0] != "steps":
-        yield Finding((*path, "on_timeout"), f"`on_timeout`: approve is not allowed in `{path[0]}`")
-    with_, place = step["with"], (*path, "with", "approvers")
-    approvers = with_["approvers"]
-    minima = approvers.get("minima", [])
-    yield from _minima_findings(minima, place)
-    if not data.get("team"):
-        yield from _team_role_findings(approvers, place)
-    users = {*approvers.get("users", []), *(each["user"] for each in minima if "user" in each)}
-    least = with_.get("min_approvals", 1)
-    only_users = set(approvers) <= {"users", "minima"} and all("user" in each for each in minima)
-    if only_users and least > len(users):
-        message = f"{least} must approve, and only {len(users)} may: nobody could ever start what follows"
-        yield Finding((*path, "with", "min_approvals"), message)
-
-
 def _holds_gate(step: Mapping[str, Json]) -> bool:
     """Whether a step as written is a gate, or a branch or loop with one in it."""
     kind, with_ = KINDS.get(str(step.get("type"))), step.get("with")
-    if step.get("type") == "approval" or kind is None or not isinstance(with_, dict):
-        return step.get("type") == "approval"
+    if kind is None or kind.is_gate or not isinstance(with_, dict):
+        return kind is not None and kind.is_gate
     blocks = [with_[name] for name in kind.blocks if isinstance(with_.get(name), list)]
     return any(_holds_gate(inner) for block in blocks for inner in block if isinstance(inner, dict))
 
 
 def _gate_findings(step: Mapping[str, Json], path: Path) -> Iterator[Finding]:
     """What would let a run go on without the decision of a gate, or past a round that did not come to it."""
-    what = "a gate" if step.get("type") == "approval" else f"a {step['type']} that holds a gate"
+    what = "a gate" if KINDS[step["type"]].is_gate else f"a {step['type']} that holds a gate"
     if step.get("continue_on_error"):
         message = f"`continue_on_error` is not for {what}: nothing goes on without its decision"
         yield Finding((*path, "continue_on_error"), message, at_key=True)
@@ -219,24 +197,3 @@ def _gate_findings(step: Mapping[str, Json], path: Path) -> Iterator[Finding]:
     if step["with"].get("max_failures"):
         message = "`max_failures` is not for a loop that holds a gate: nothing goes on without its decision"
         yield Finding((*path, "with", "max_failures"), message, at_key=True)
-
-
-def _team_role_findings(approvers: Mapping[str, Json], place: Path) -> Iterator[Finding]:
-    named: list[tuple[Path, str]] = [(("roles", i), role) for i, role in enumerate(approvers.get("roles", []))]
-    named += [(("minima", i, "role"), each.get("role", "")) for i, each in enumerate(approvers.get("minima", []))]
-    for where, role in named:
-        if role.startswith("team_"):
-            message = f"`{role}` has nobody in it here: the runbook belongs to no `team`"
-            yield Finding((*place, *where), message)
-
-
-def _minima_findings(minima: Sequence[Mapping[str, Json]], place: Path) -> Iterator[Finding]:
-    seen: set[tuple[str, Json]] = set()
-    for index, each in enumerate(minima):
-        word = next(word for word in ("role", "group", "user") if word in each)
-        here: Path = (*place, "minima", index)
-        if (word, each[word]) in seen:
-            yield Finding((*here, word), f"the {word} `{each[word]}` has a minimum already")
-        seen.add((word, each[word]))
-        if word == "user" and each.get("count", 1) > 1:
-            yield Finding((*here, "count"), "one person approves once: for a `user` the `count` is 1")

@@ -11,13 +11,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from engine.definition import graph
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from storage.records import Json
 
 
 def holders(step: Step) -> Iterator[Step]:
     """The gates and `runbook` steps in a step: itself, or what stands somewhere in its branches or rounds."""
-    if step.kind in ("approval", "runbook"):
+    kind = kind_of(step)
+    if kind.is_gate or kind.starts_run:
         yield step
     for block in step.blocks.values():
         for inner in block:
@@ -52,7 +54,7 @@ def shown_by(runbook: Runbook, gate: Step, goes_past: Callable[[Step], bool]) ->
             if each not in seen:
                 seen.add(each)
                 following = runbook.by_id[each]
-                if following.kind != "approval" or goes_past(following):
+                if not kind_of(following).is_gate or goes_past(following):
                     waiting.append(each)
     return [step for step in runbook.by_id.values() if step.id in seen]
 
@@ -64,7 +66,7 @@ def shows(runbook: Runbook) -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, list[str]] = {step_id: [] for step_id in runbook.by_id}
     for gate in runbook.by_id.values():
-        if gate.kind == "approval":
+        if kind_of(gate).is_gate:
             for step in shown_by(runbook, gate, lambda each: each.condition is not None):
                 for each in with_inner(step):
                     found[each.id].append(gate.id)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from engine.definition.kinds import KINDS, Treatment, channel_is_value
+from engine.definition.kinds import Treatment, kind_of
+from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Concurrency, Runbook, Step
 from engine.definition.references import FACTS
 from engine.definition.schema import Finding, Path
@@ -19,8 +19,6 @@ from storage.records import Json
 
 _GUARDED = re.compile(r"\bdefault\b|\bis (not )?(un)?defined\b")
 _OWN_CHANNEL = re.compile(r"\{\{\s*incident\.channel\s*\}\}")
-_BODIES = ("text", "payload")
-_FOR_PEOPLE = frozenset({"approval", "wait"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +46,8 @@ def findings(runbook: Runbook) -> Iterator[Finding]:
         yield from _unsure_findings(placed, runbook)
         yield from _incident_findings(placed)
         yield from _channel_findings(placed)
-        if placed.step.kind in _FOR_PEOPLE and _others_queue(runbook.concurrency):
-            message = (
-                "while this waits, its execution holds the only place of its `concurrency` group, and others queue"
-            )
+        if kind_of(placed.step).parks and _others_queue(runbook.concurrency):
+            message = "while this waits, its run holds the only slot of its `concurrency` group, and others queue"
             yield Finding(placed.path, message)
 
 
@@ -75,19 +71,12 @@ def _placed(steps: Sequence[Step], path: Path, *, in_loop: bool) -> Iterator[Pla
         if step.undo:
             yield Placed(step.undo, (*here, "undo"), (*here, "undo", "with"), is_undo=True)
         for block, inner in step.blocks.items():
-            yield from _placed(inner, (*here, "with", block), in_loop=in_loop or step.kind == "loop")
+            yield from _placed(inner, (*here, "with", block), in_loop=in_loop or kind_of(step).repeats)
 
 
 def _step_findings(placed: Placed) -> Iterator[Finding]:
-    step, path, with_path = placed.step, placed.path, placed.with_path
-    if step.with_.get("allow_self"):
-        message = "`allow_self` lets whoever asked for the run, or chose its values, decide about it alone"
-        yield Finding((*with_path, "allow_self"), message)
-    if step.kind == "runbook" and step.continue_on_error:
-        message = "`continue_on_error` does not hold where the other runbook has a gate: nothing goes on without that"
-        yield Finding((*path, "continue_on_error"), message)
-    if step.on_timeout == "approve":
-        yield Finding((*path, "on_timeout"), "`on_timeout: approve` lets the steps behind it run when nobody looked")
+    step, path = placed.step, placed.path
+    yield from kind_of(step).caution(step, path, placed.with_path)
     if step.retry and step.retry.max_attempts > 1 and not step.idempotent:
         message = (
             "`retry` does little here: a call that is not `idempotent` is tried again only when it surely never "
@@ -101,38 +90,6 @@ def _step_findings(placed: Placed) -> Iterator[Finding]:
             "`idempotent: true` if the target may safely get it twice"
         )
         yield Finding(path, message)
-    if step.kind == "wait":
-        yield from _heard_findings(step, with_path)
-    url = step.with_.get("url", "")
-    if url.startswith("http://") and not _is_loopback(url):
-        yield Finding((*with_path, "url"), "`url` is plain http: what is sent, secrets too, can be read on the way")
-    for key in _BODIES if step.kind == "http" else ():
-        body = step.with_.get(key)
-        if isinstance(body, str) and body.lstrip().startswith(("{", "[")) and _has_bare_value(body):
-            message = (
-                f"`{key}` is JSON written as text: a quote in a value breaks it unless `| tojson` stands behind it"
-            )
-            yield Finding((*with_path, key), message)
-
-
-def _heard_findings(step: Step, with_path: Path) -> Iterator[Finding]:
-    """Whose word a wait takes."""
-    if "from" not in step.with_:
-        message = "every sender who sends for this team may end this wait: name those who may, as in `from: [ci]`"
-        yield Finding((*with_path, "key"), message)
-    if step.with_.get("shared"):
-        message = "`shared: true` takes events that are for other teams, and what is in them"
-        yield Finding((*with_path, "shared"), message)
-
-
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).netloc.split(":")[0] in {"127.0.0.1", "localhost"}
-
-
-def _has_bare_value(body: str) -> bool:
-    expressions = re.findall(r"\{\{(.*?)\}\}", body, re.DOTALL)
-    whole = re.fullmatch(r"\s*\{\{.*\}\}\s*", body, re.DOTALL) and len(expressions) == 1
-    return not whole and any("tojson" not in expression for expression in expressions)
 
 
 def _optional(schema: dict[str, Json]) -> frozenset[str]:
@@ -143,7 +100,7 @@ def _optional(schema: dict[str, Json]) -> frozenset[str]:
 
 
 def _optional_findings(placed: Placed, optional: frozenset[str]) -> Iterator[Finding]:
-    kind = KINDS[placed.step.kind]
+    kind = kind_of(placed.step)
     for key, value in placed.step.with_.items():
         if kind.treatment(key) is Treatment.CONDITION:
             continue
@@ -162,22 +119,22 @@ def _unsure_findings(placed: Placed, runbook: Runbook) -> Iterator[Finding]:
     step, cleanup = placed.step, placed.path[:1] in {("on_failure",), ("finally",)}
     earlier = (*runbook.steps, *(runbook.on_failure if placed.path[:1] == ("finally",) else ()))
     main = frozenset(each.id for each in earlier)
-    for place, value, is_condition in _readers(placed) if cleanup else ():
-        yield from _unguarded(place, value, is_condition, main, "need not have run")
+    for location, value, is_condition in _readers(placed) if cleanup else ():
+        yield from _unguarded(location, value, is_condition, main, "need not have run")
     if "while" in step.with_:
-        place, inner = (*placed.with_path, "while"), frozenset(each.id for each in step.blocks["steps"])
-        yield from _unguarded(place, step.with_["while"], True, inner, "has not run before the first round")
+        location, inner = (*placed.with_path, "while"), frozenset(each.id for each in step.blocks["steps"])
+        yield from _unguarded(location, step.with_["while"], True, inner, "has not run before the first round")
 
 
 def _incident_findings(placed: Placed) -> Iterator[Finding]:
     """Fields that people give an incident, which the next one may not have."""
-    for place, value, is_condition in _readers(placed):
+    for location, value, is_condition in _readers(placed):
         for text, syntax in _sources(value, is_condition):
             chains = frozenset() if "incident" not in text or _GUARDED.search(text) else references(text, syntax)
             names = {chain[1] for chain in chains if chain[0] == "incident" and len(chain) > 1} - set(FACTS["incident"])
             if names:
                 message = f"`incident.{min(names)}` is there only where people gave the incident that field: "
-                yield Finding(place, f"{message}give it a `default`, or take it by a parameter's `x-prefill`")
+                yield Finding(location, f"{message}give it a `default`, or take it by a parameter's `x-prefill`")
 
 
 def _channel_findings(placed: Placed) -> Iterator[Finding]:
@@ -193,7 +150,7 @@ def _channel_findings(placed: Placed) -> Iterator[Finding]:
 
 def _readers(placed: Placed) -> Iterator[tuple[Path, Json, bool]]:
     """Every place of a step that reads something, with what it says and whether that is a condition."""
-    kind = KINDS[placed.step.kind]
+    kind = kind_of(placed.step)
     yield (*placed.path, "if"), placed.step.condition, True
     yield (*placed.path, "outputs"), dict(placed.step.outputs), False
     for key, value in placed.step.with_.items():
@@ -201,12 +158,12 @@ def _readers(placed: Placed) -> Iterator[tuple[Path, Json, bool]]:
             yield (*placed.with_path, key), value, kind.treatment(key) is Treatment.CONDITION
 
 
-def _unguarded(place: Path, value: Json, is_condition: bool, steps: frozenset[str], why: str) -> Iterator[Finding]:
+def _unguarded(location: Path, value: Json, is_condition: bool, steps: frozenset[str], why: str) -> Iterator[Finding]:
     for text, syntax in _sources(value, is_condition):
         chains = frozenset() if _GUARDED.search(text) else references(text, syntax)
         names = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1} & steps
         if names:
-            yield Finding(place, f"`steps.{min(names)}` {why}: give what is read of it a `default`")
+            yield Finding(location, f"`steps.{min(names)}` {why}: give what is read of it a `default`")
 
 
 def _sources(value: Json, is_condition: bool) -> Iterator[tuple[str, Syntax]]:

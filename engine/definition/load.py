@@ -108,7 +108,7 @@ def _problems(source: Source) -> Iterator[Problem]:
 
 def _located(source: Source, found: Iterable[Finding], severity: str = "error") -> Iterator[Problem]:
     for each in found:
-        line, column = source.place(each.path, at_key=each.at_key)
+        line, column = source.location(each.path, at_key=each.at_key)
         message = _step_label(source.data, each.path) + each.message
         yield Problem(source.file, line, column, message, "warning" if severity == "warning" else "error")
 

@@ -128,6 +128,7 @@ def _value_findings(schema: dict[str, Json], path: Path, node: dict[str, Json]) 
 
 
 def value_checker(schema: dict[str, Json]) -> Any:
+    """Checks values against `schema`, with the formats that parameters may have."""
     return checker(schema, FORMATS)
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from engine.definition.kinds import KINDS, Treatment, target_as_url
+from engine.definition.kinds import KINDS, Treatment
+from engine.definition.rendering import target_as_url
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
 from engine.definition.tree import Block, Container
 from engine.expressions import ExpressionError, asked, certain, check, has_template, references
@@ -70,17 +71,17 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
     """Everything wrong with what a step of sound shape says in its `with`, `if` and `outputs`."""
     kind = KINDS[step["type"]]
     for key, value in step.get("with", {}).items():
-        place, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys)
+        location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys)
         match kind.treatment(key):
             case Treatment.URL:
-                yield from _url_findings(value, place, inner)
+                yield from _url_findings(value, location, inner)
             case Treatment.TARGET:
-                yield from _target_findings(value, place, inner)
+                yield from _target_findings(value, location, inner)
             case Treatment.TEXT | Treatment.DATA:
-                yield from template_findings(value, place, inner)
-                yield from _items_findings(value, place) if key == "items" else ()
+                yield from template_findings(value, location, inner)
+                yield from _items_findings(value, location) if key == "items" else ()
             case Treatment.CONDITION:
-                yield from _condition_findings(value, place, _asked(key, scope))
+                yield from _condition_findings(value, location, _asked(key, scope))
     if "if" in step:
         yield from _condition_findings(step["if"], (*path, "if"), scope)
     mapped = replace(scope, response=kind.answers, own_outputs=True)
@@ -102,7 +103,7 @@ def _asked(key: str, scope: Scope) -> Scope:
     if key == "until":
         return replace(scope, response=True)
     if key == "while":
-        itself = Container(scope.itself, "loop", each=False)
+        itself = Container(scope.itself, repeats=True, each=False)
         inner = {step for step, home in scope.homes.items() if home.within and home.within[-1].id == scope.itself}
         return replace(scope, upstream=scope.upstream | inner, within=(*scope.within, itself))
     return scope
@@ -133,12 +134,12 @@ def _source_findings(source: str, path: Path, scope: Scope, *, bare: bool = Fals
 
 
 def _condition_findings(condition: Json, path: Path, scope: Scope) -> Iterator[Finding]:
-    for place, source, bare in sources(condition, path):
+    for location, source, bare in sources(condition, path):
         if bare:
-            found = list(_source_findings(source, place, scope, bare=True))
-            yield from found or (_truth_findings(source, place, scope) if place[-1] != "field" else ())
+            found = list(_source_findings(source, location, scope, bare=True))
+            yield from found or (_truth_findings(source, location, scope) if location[-1] != "field" else ())
         else:
-            yield from template_findings(source, place, scope)
+            yield from template_findings(source, location, scope)
     yield from _operator_findings(condition, path)
 
 
@@ -254,7 +255,7 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
 
 
 def _loop_faults(name: str, scope: Scope) -> Iterator[str]:
-    around = [container for container in scope.within if container.kind == "loop"]
+    around = [container for container in scope.within if container.repeats]
     if not around:
         yield f"`{name}` is not there outside a loop"
     elif name == "item" and not around[-1].each:
@@ -310,7 +311,7 @@ def _out_of_sight(step_id: str, scope: Scope) -> str:
 
 def _seen_as(step_id: str, hidden: Sequence[Container]) -> str:
     outside = f"steps.{hidden[0].id}.outputs"
-    if hidden[0].kind == "loop":
+    if hidden[0].repeats:
         return f"`{outside}.results`"
     return f"`{outside}.steps.{step_id if len(hidden) == 1 else hidden[1].id}`"
 

@@ -57,6 +57,7 @@ def document() -> dict[str, Json]:
 
 @cache
 def file_validator() -> Any:
+    """Checks a whole runbook file. It is made once a process, since the schema is large."""
     return checker(document())
 
 
@@ -83,7 +84,7 @@ def _pattern(validator: Any, pattern: str, instance: Json, _schema: Json) -> Ite
 
 
 def _unique_items(validator: Any, unique: bool, instance: Json, _schema: Json) -> Iterator[ValidationError]:
-    """jsonschema's own compares every pair of mappings: 3.8 s for 2,000 of them."""
+    """Hold `uniqueItems`. That of jsonschema compares every pair of mappings: 3.8 s for 2,000 of them."""
     if unique and validator.is_type(instance, "array"):
         written = [json.dumps(_with_one_form(item), sort_keys=True) for item in instance]
         if len(set(written)) < len(written):
@@ -295,7 +296,7 @@ def _unknown_key(error: ValidationError) -> str:
 
 
 def of_type(value: Json) -> str:
-    """What a value is, in words: "text", "a whole number", "null" …"""
+    """What a value is, in words such as "a whole number"."""
     tests: list[tuple[type, str]] = [(bool, "boolean"), (int, "integer"), (float, "number"), (str, "string")]
     tests += [(list, "array"), (dict, "object")]
     return _TYPES[next((name for kind, name in tests if isinstance(value, kind)), "null")]

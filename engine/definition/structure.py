@@ -50,12 +50,14 @@ def _id_findings(blocks: Sequence[Block]) -> Iterator[Finding]:
     homes = homes_of(blocks)
     for block in blocks:
         for index, step_id in enumerate(block.ids):
-            place: Path = (*block.path, index)
-            taken = first.setdefault(step_id, place)
-            if step_id and taken != place:
+            location: Path = (*block.path, index)
+            taken = first.setdefault(step_id, location)
+            if step_id and taken != location:
                 home = homes[step_id]
                 where = "" if home.path == ("steps",) else f" in {home.words()}"
-                yield Finding((*place, "id"), f"the id `{step_id}` is taken by step number {int(taken[-1]) + 1}{where}")
+                yield Finding(
+                    (*location, "id"), f"the id `{step_id}` is taken by step number {int(taken[-1]) + 1}{where}"
+                )
 
 
 def _needs_findings(block: Block, homes: Mapping[str, Block]) -> Iterator[Finding]:
@@ -70,8 +72,8 @@ def _needs_findings(block: Block, homes: Mapping[str, Block]) -> Iterator[Findin
     ring = cycle(known)
     if ring:
         shown = " needs ".join(f"`{step_id}`" for step_id in reversed(ring))
-        place = (*block.path, ids.index(ring[0]), "needs")
-        yield Finding(place, f"steps wait for each other in a ring: {shown}")
+        location = (*block.path, ids.index(ring[0]), "needs")
+        yield Finding(location, f"steps wait for each other in a ring: {shown}")
 
 
 def _need_fault(need: Json, before: list[Json], itself: str, block: Block, homes: Mapping[str, Block]) -> str | None:

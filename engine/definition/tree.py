@@ -15,10 +15,10 @@ SECTIONS = ("steps", "on_failure", "finally")
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A branch or loop around steps. `each` says that it is a loop over items."""
+    """A branch or loop around steps. `repeats` says that it is a loop, `each` that it is one over items."""
 
     id: str
-    kind: str
+    repeats: bool
     each: bool
 
 
@@ -35,10 +35,12 @@ class Block:
 
     @property
     def section(self) -> str:
+        """The part of the file that the list is in, one of `SECTIONS`."""
         return str(self.path[0])
 
     @property
     def ids(self) -> tuple[str, ...]:
+        """The ids of the steps in their order, "" for a step that has none."""
         return tuple(str(step.get("id", "")) for step in self.steps)
 
     @property
@@ -68,7 +70,7 @@ def _blocks(path: Path, items: Sequence[Json], within: tuple[Container, ...]) ->
         kind = KINDS.get(str(step.get("type")))
         if kind is None or not isinstance(with_, dict):
             continue
-        container = Container(str(step.get("id", "")), step["type"], "items" in with_)
+        container = Container(str(step.get("id", "")), kind.repeats, "items" in with_)
         for name in kind.blocks:
             if isinstance(with_.get(name), list):
                 yield from _blocks((*path, index, "with", name), with_[name], (*within, container))

@@ -1,4 +1,4 @@
-"""Reading a runbook's YAML without trusting it: bytes in, plain data and the place of every value out.
+"""Reading a runbook's YAML without trusting it: bytes in, plain data and the location of every value out.
 
 The parser's events are read one by one and the data is built here with an explicit stack, so there are no
 constructors, no recursion and no way to make a small file large: anchors, aliases, tags and merge keys are refused.
@@ -24,7 +24,7 @@ MAX_INTEGER = 2**53
 """Whole numbers beyond it lose digits in JSON."""
 
 Path = tuple[str | int, ...]
-Place = tuple[int, int]
+Location = tuple[int, int]
 """Line and column, from 1."""
 
 # Control characters but tab and line ends; what is invisible; what turns the direction of writing (Unicode categories
@@ -54,14 +54,15 @@ class Source:
 
     file: str
     data: Json = None
-    keys: dict[Path, Place] = field(default_factory=dict)
-    values: dict[Path, Place] = field(default_factory=dict)
+    keys: dict[Path, Location] = field(default_factory=dict)
+    values: dict[Path, Location] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def problem(self, place: Place, message: str) -> Problem:
-        return Problem(self.file, *place, message)
+    def problem(self, location: Location, message: str) -> Problem:
+        """A problem at this place of the file, not added to `problems`."""
+        return Problem(self.file, *location, message)
 
-    def place(self, path: Path, *, at_key: bool = False) -> Place:
+    def location(self, path: Path, *, at_key: bool = False) -> Location:
         """Where the value at `path` (or its key) stands; for what is not in the file, the nearest thing around it."""
         if at_key and path in self.keys:
             return self.keys[path]
@@ -91,8 +92,8 @@ def read(source: bytes, file: str) -> Source:
 
 
 def _decode(source: bytes, result: Source) -> str:
-    def refuse(message: str, place: Place = (1, 1)) -> Unreadable:
-        return Unreadable(result.problem(place, message))
+    def refuse(message: str, location: Location = (1, 1)) -> Unreadable:
+        return Unreadable(result.problem(location, message))
 
     if len(source) > MAX_BYTES:
         raise refuse(f"the file has more than {MAX_BYTES // 1024} KiB")
@@ -104,14 +105,14 @@ def _decode(source: bytes, result: Source) -> str:
     except UnicodeDecodeError as error:
         before = source[: error.start].decode("utf-8")
         message = f"the file is not UTF-8 (byte 0x{source[error.start]:02X})"
-        raise refuse(message, place_in(before, len(before))) from None
+        raise refuse(message, location_in(before, len(before))) from None
     unseen = _UNSEEN.search(text)
     if unseen:
-        raise refuse(_unseen_sentence(unseen.group()), place_in(text, unseen.start()))
+        raise refuse(_unseen_sentence(unseen.group()), location_in(text, unseen.start()))
     return text
 
 
-def place_in(text: str, offset: int) -> Place:
+def location_in(text: str, offset: int) -> Location:
     """Line and column of a character of `text`."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
@@ -138,8 +139,8 @@ def _build(text: str, result: Source) -> None:
             builder.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise Unreadable(result.problem(place, _syntax_sentence(error))) from None
+        location = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise Unreadable(result.problem(location, _syntax_sentence(error))) from None
     except yaml.YAMLError as error:
         raise Unreadable(result.problem((1, 1), f"this is not YAML: {shortened(str(error), 120)}")) from None
     if not builder.has_root:
@@ -161,7 +162,7 @@ def _syntax_sentence(error: yaml.MarkedYAMLError) -> str:
     return f"this is not YAML: {problem}{hint}"
 
 
-def _start(event: yaml.Event) -> Place:
+def _start(event: yaml.Event) -> Location:
     mark = event.start_mark
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 

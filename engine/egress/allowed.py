@@ -34,6 +34,8 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Range:
+    """Addresses that are closed, how closed they are, and what a refusal calls them."""
+
     network: Network
     tier: Tier
     name: str
@@ -113,9 +115,11 @@ class Allowed:
     network: Network | None = None
 
     def names(self, host: str, port: int) -> bool:
+        """Whether the entry opens exactly this host and port."""
         return self.network is None and (self.host, self.port) == (plain_host(host), port)
 
     def contains(self, address: Address) -> bool:
+        """Whether the address is in the network of the entry; no, where the entry names a host."""
         return self.network is not None and address in self.network
 
 

@@ -41,6 +41,7 @@ class Call:
         return max(0.001, min(self._deadline, self._next_poll) - now)
 
     def remaining(self) -> float:
+        """Seconds until the deadline, 0.0 behind it. Unlike `patience` it never raises."""
         return max(0.0, self._deadline - time.monotonic())
 
     def received(self, count: int) -> None:
@@ -52,6 +53,7 @@ class Call:
             raise CallFailed("protocol", "The server sent too many headers or interim responses.", sent=self.wrote)
 
     def head_complete(self) -> None:
+        """Count no more: what arrives from here on is the body, whose size is the client's to limit."""
         self._head_left = None
 
     def _timed_out(self) -> CallFailed:

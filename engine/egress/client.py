@@ -106,6 +106,7 @@ class Egress:
         return "".join(map(ssl.DER_cert_to_PEM_cert, self._ssl_context.get_ca_certs(binary_form=True))).encode()
 
     def close(self) -> None:
+        """Close all connections, so that calls under way fail, and let the look-up threads end."""
         self._lanes.close()
         self._resolver.close()
 

@@ -20,6 +20,7 @@ _Job = tuple["Future[Sequence[str]]", str, int]
 
 
 def system_lookup(host: str, port: int) -> list[str]:
+    """The addresses of a host as the system's resolver has them, zones left out. Raises `OSError`, `UnicodeError`."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]).partition("%")[0] for entry in found]
 
@@ -81,6 +82,7 @@ class Resolver:
             self._idle.release()
 
     def close(self) -> None:
+        """Let each look-up thread end, after the look-up that it is at."""
         with self._beginning:
             for _ in range(self._begun):
                 self._jobs.put(None)

@@ -47,6 +47,7 @@ class GuardedBackend(httpcore.NetworkBackend):
             del self._local.call
 
     def current(self) -> Call:
+        """The call that this thread serves; only to be asked inside `serving`."""
         call: Call = self._local.call
         return call
 
@@ -66,6 +67,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
+        """Connect to the first allowed address that answers. Raises `CallFailed`, with nothing sent."""
         call = self.current()
         addresses = self.checked_addresses(host, port)
         reason = ""
@@ -81,6 +83,7 @@ class GuardedBackend(httpcore.NetworkBackend):
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None
     ) -> httpcore.NetworkStream:
+        """Raise `CallFailed`: what listens on a socket of this host is never a target."""
         raise CallFailed("egress_refused", "Nothing was sent: steps do not call unix sockets.")
 
 
@@ -92,6 +95,7 @@ class GuardedStream(httpcore.NetworkStream):
         self._current = current
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What has arrived, up to `max_bytes`, b"" at the end. Raises `CallFailed`, `httpcore.ReadError`."""
         call = self._current()
         try:
             data = self._patiently(call, lambda: self._sock.recv(max_bytes))
@@ -101,6 +105,7 @@ class GuardedStream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of `buffer`; from here on the call counts as sent. Raises `CallFailed`, `httpcore.WriteError`."""
         call = self._current()
         rest = memoryview(buffer)
         while rest:
@@ -114,6 +119,7 @@ class GuardedStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
+        """Make this connection a TLS one, within the call's deadline. Raises `CallFailed`, `httpcore.ConnectError`."""
         call = self._current()
         try:
             self._sock = ssl_context.wrap_socket(
@@ -130,9 +136,11 @@ class GuardedStream(httpcore.NetworkStream):
         return self
 
     def close(self) -> None:
+        """Close the socket; what has arrived and was not read is lost."""
         self._sock.close()
 
     def get_extra_info(self, info: str) -> Any:
+        """What httpcore asks of a connection: `is_readable` (also when closed), `ssl_object` or `socket`."""
         if info == "is_readable":
             return self._sock.fileno() < 0 or _ready(self._sock, select.POLLIN, 0)
         if info == "ssl_object":

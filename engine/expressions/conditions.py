@@ -1,5 +1,7 @@
-"""Conditions: an expression or one of the words true and false, `{field, operator, value}`, or `all`, `any`, `not` of
-conditions."""
+"""Conditions, of which there are three forms.
+
+An expression or one of the words true and false; `{field, operator, value}`; or `all`, `any`, `not` of conditions.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,14 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from engine.expressions.error_texts import in_words
 from engine.expressions.templates import ExpressionError, MissingValue, Variables, decide, evaluate, render
-from engine.expressions.told import in_words
 from engine.expressions.values import describe
 from engine.text.regex import compile_pattern, matches
 from engine.text.words import shortened
 from storage.records import Json
 
-Place = tuple[str | int, ...]
+Path = tuple[str | int, ...]
 
 
 def _matches(field: Json, pattern: Json) -> bool:
@@ -82,19 +84,19 @@ def _compare(condition: dict[str, Json], context: Variables) -> bool:
         raise ExpressionError(f"`{shortened(field)} {name} …`: {in_words(error)}") from None
 
 
-def sources(condition: Json, place: Place = ()) -> Iterator[tuple[Place, Json, bool]]:
+def sources(condition: Json, path: Path = ()) -> Iterator[tuple[Path, Json, bool]]:
     """Every text in a condition: its place, the text (or template value), and whether it is a bare expression."""
     if isinstance(condition, str):
-        yield place, condition, True
+        yield path, condition, True
     elif isinstance(condition, dict):
         for word in ("all", "any"):
             for index, part in enumerate(condition.get(word, ())):
-                yield from sources(part, (*place, word, index))
+                yield from sources(part, (*path, word, index))
         if "not" in condition:
-            yield from sources(condition["not"], (*place, "not"))
+            yield from sources(condition["not"], (*path, "not"))
         if "field" in condition:
-            yield (*place, "field"), condition["field"], True
-            yield (*place, "value"), condition.get("value"), False
+            yield (*path, "field"), condition["field"], True
+            yield (*path, "value"), condition.get("value"), False
 
 
 def pattern_fault(condition: dict[str, Json]) -> str | None:

@@ -21,7 +21,7 @@ from engine.expressions.values import FILTERS, MAX_TEXT, TESTS, Missing, as_text
 MAX_ROUNDS = 10_000
 """Loop rounds in one rendering, all loops together."""
 MAX_CPU_S = 0.5
-"""Seconds of the thread's own processor time that loops may take, whatever else the machine does."""
+"""Seconds of the thread's own processor time that loops may take: some are rendered while their run is locked."""
 LOOP_FACTS = ("index", "index0", "first", "last")
 
 
@@ -35,6 +35,7 @@ class Budget:
         self.until = time.thread_time() + MAX_CPU_S
 
     def take(self) -> None:
+        """Count one round more. Raises ValueError when the rounds or the processor time are used up."""
         self.rounds -= 1
         if self.rounds < 0:
             raise ValueError(f"the loops take more than {MAX_ROUNDS} rounds")
@@ -65,6 +66,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.tests = dict(TESTS)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
+        """As `getitem`: `a.b` is the key b of a, never an attribute."""
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
@@ -80,6 +82,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.undefined(obj=obj, name=known(argument))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Arithmetic of numbers, and the sum of two texts or lists. Raises TypeError, ValueError for a sum too long."""
         if all(isinstance(known(side), (int, float)) for side in (left, right)):
             return super().call_binop(context, operator, left, right)
         if operator == "+" and type(left) is type(right) and isinstance(left, (str, list)):

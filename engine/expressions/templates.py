@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Template, TemplateError, UndefinedError, nodes
 
 from engine.errors import EngineError
+from engine.expressions.error_texts import in_words
 from engine.expressions.grammar import Syntax, faults, parse
 from engine.expressions.sandbox import SANDBOX, Budget, hardened
-from engine.expressions.told import in_words
 from engine.expressions.truth import parts, strict, surely
 from engine.expressions.values import MAX_TEXT, as_text, plain
 from engine.text.words import shortened

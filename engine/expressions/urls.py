@@ -45,10 +45,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Url:
+    """A URL as it stands in a runbook: plain text and expressions, in their order."""
+
     pieces: tuple[str | Value, ...]
 
     @property
     def host_values(self) -> Iterator[Value]:
+        """The expressions in its host, whose values may be nothing but a part of a host name."""
         return (piece for piece in self.pieces if isinstance(piece, Value) and piece.part == "host")
 
 

@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.access import auditing
 from engine.access.policy import Action, Actor, authorise
 from engine.catalog import catalog
 from engine.definition.model import Runbook
@@ -19,7 +20,7 @@ from engine.errors import InvalidParameters, ReasonRequired
 from engine.orchestration import changes, flow, incidents, run_phases, slots, step_runs
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
-from storage import audit, database, executions, runbooks
+from storage import database, people, run_state, runbooks
 from storage.records import ExecutionRecord, VersionRecord
 from storage.states import ExecutionStatus, Severity
 
@@ -31,9 +32,9 @@ _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 class Wanted:
     """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now.
 
-    With `prefill` those that were not given are taken from the incident where the runbook says so, and whoever set such
-    a fact has chosen its value. `chosen_by` are people who chose them beside the one who asks, `were` the parameters of
-    the run that this one replays.
+    With `prefill` those that were not given are taken from the incident where the runbook says so. Whoever set a fact
+    that a value is taken from has chosen that value, whether it was filled in here or at a door before. `chosen_by` are
+    people who chose them beside the one who asks, `were` the parameters of the run that this one replays.
     """
 
     slug: str
@@ -60,16 +61,18 @@ class Checked:
 
 def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     """Raises `NotFound`, `NotAllowed`, `NotApproved`, `InvalidParameters` or `ReasonRequired`."""
-    runbook = catalog.get(rt, wanted.slug)
-    authorise(rt, actor, Action.START, runbook)
-    with database.reading():
+    with database.reading(), people.reads_cached():
+        (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.find_query(rt.workspace_id, wanted.slug))
+        runbook = found[0] if found else catalog.get(rt, wanted.slug)
+        authorise(rt, actor, Action.START, runbook)
         version = catalog.runnable(rt, runbook, wanted.number)
     definition = catalog.definition(version)
     values = complete(definition, wanted.parameters, wanted.incident if wanted.prefill else None)
     reason = wanted.reason.strip()
     if definition.risk == "high" and not reason:
         raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
-    chose = incidents.who_set(rt, definition.parameters, wanted.incident, values) if wanted.prefill else []
+    # Who chose the values of a run that is replayed is known.
+    chose = incidents.who_set(rt, definition.parameters, wanted.incident, values) if wanted.replay_of is None else []
     wanted = replace(wanted, parameters=values, reason=reason, chosen_by=(*wanted.chosen_by, *chose))
     return Checked(wanted, version, definition)
 
@@ -96,30 +99,29 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     Raises as `authorise`, `NotApproved`, `Conflict` for its slot, `IntegrityError` for its id.
     """
     version, wanted = checked.version, checked.wanted
-    runbook = runbooks.lock(rt.workspace_id, version.slug, shared=True)
-    if runbook is None:
-        raise catalog.no_such(version.slug)
-    authorise(rt, actor, Action.START, runbook)
-    catalog.must_run(rt, runbook, version.number)
+    with people.reads_cached():
+        (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.share_query(rt.workspace_id, version.slug))
+        if not found:
+            raise catalog.no_such(version.slug)
+        authorise(rt, actor, Action.START, found[0])
+        catalog.must_run(rt, found[0], version.number)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(rt, actor, execution, checked.runbook)
     execution = replace(execution, slot_group=group, slot=slot)
-    executions.create(execution)
-    transition = Transition(rt, execution)
+    transition = Transition(rt, run_state.create(execution))
     conditions = step_runs.make_main(transition, checked.runbook.steps)
     differs = changes.between(wanted.were, wanted.parameters) if wanted.were is not None else []
     told: dict[str, Any] = {"changes": changes.kept(rt.redactor().redact_json(differs))} if differs else {}
-    transition.tell("started", actor=actor.user_id, reason=wanted.reason, **told)
+    transition.record_event("started", actor=actor.user_id, reason=wanted.reason, **told)
     if slot == "queued":
-        transition.tell("queued", group=group, behind=slots.ahead_of(execution, str(group)))
+        transition.record_event("queued", group=group, behind=slots.ahead_of(execution, str(group)))
     if conditions:
-        flow.let_on_held(transition)
+        flow.unblock_held(transition)
     detail = {
-        "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest, "door": actor.door,
+        "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest,
         "from": wanted.incident, "replay_of": wanted.replay_of, **told,
     }  # fmt: skip
-    thing = f"execution:{execution.id}"
-    audit.write(rt.workspace_id, actor.user_id, "execution.start", thing, Severity.INFO, detail)
+    auditing.by_actor(rt, actor, "execution.start", auditing.of_execution(execution.id), detail, Severity.INFO)
     return run_phases.save(transition)
 
 
@@ -135,11 +137,13 @@ def _new(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     return ExecutionRecord(
         id="R-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(6)),
         workspace_id=rt.workspace_id, runbook_id=version.runbook_id, version_id=version.id, slug=version.slug,
-        number=version.number, digest=version.digest, team=definition.team, status=ExecutionStatus.PENDING, ending=None,
+        number=version.number, digest=version.digest, team=definition.team, status=ExecutionStatus.PENDING,
+        pending_result=None,
         parameters=wanted.parameters, trigger=wanted.trigger, requester=actor.user_id, reason=wanted.reason,
         incident=wanted.incident, result=None, error=None, created_at=at, started_at=None, ended_at=None,
         timeout_ms=definition.timeout_ms, running_ms=0, running_since=None, deadline_at=None,
-        max_concurrent=definition.max_concurrent_steps or rt.settings.max_concurrent_steps, live=0, running=0, parked=0,
+        max_concurrent=definition.max_concurrent_steps or rt.settings.max_concurrent_steps, live=0, running=0,
+        waiting_steps=0,
         unfinished=len(definition.steps), event_seq=0, paused_reason=None, status_since=at,
         same_as=None if wanted.parent_step else same_as(version.digest, wanted.parameters, wanted.incident),
         parent_step=wanted.parent_step, replay_of=wanted.replay_of,

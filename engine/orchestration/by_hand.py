@@ -26,29 +26,29 @@ _OUT_OF_TIME = ("timeout", "wait_timeout")
 _DONE = (StepStatus.SUCCESS, StepStatus.FAILED, StepStatus.SKIPPED)
 
 
-def chooses_the_way(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step) -> bool:
+def decides_path(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step) -> bool:
     """Whether the way that a step takes, which is or holds a gate, comes from a person's hand. Needs a connection."""
-    chains = gates.chains_that_choose(step)
+    chains = gates.path_references(step)
     if not chains or not gates.holds_gate(rt, execution.id, step):
         return False
-    given = _parameters(execution)
-    start = touched(execution) | (_readers_of_parameters(runbook) if given else set())
+    given = _parameters_by_hand(execution)
+    start = touched_steps(execution) | (_readers_of_parameters(runbook) if given else set())
     reads = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1}
     return (given and any(chain[0] == PARAMS for chain in chains)) or bool(reads & rules.readers(runbook, start))
 
 
-def taken_over(old: ExecutionRecord, run: ExecutionRecord) -> set[str]:
+def touched_when_reused(old: ExecutionRecord, run: ExecutionRecord) -> set[str]:
     """The ids of the steps whose outputs a run goes past no gate by, where it takes them over from an old one.
 
     Those came from a person's hand, or were made for other parameters or by another definition than it has.
     """
     before, now = (catalog.definition_of(each.version_id) for each in (old, run))
-    given = old.parameters != run.parameters or _parameters(old)
+    given = old.parameters != run.parameters or _parameters_by_hand(old)
     differ = {step_id for step_id, step in before.by_id.items() if now.by_id.get(step_id) != step}
-    return rules.readers(before, touched(old) | differ | (_readers_of_parameters(before) if given else set()))
+    return rules.readers(before, touched_steps(old) | differ | (_readers_of_parameters(before) if given else set()))
 
 
-def touched(execution: ExecutionRecord, depth: int = 0) -> set[str]:
+def touched_steps(execution: ExecutionRecord, depth: int = 0) -> set[str]:
     """The ids of the steps of a run that a person has decided about, or about something in the runs they started."""
     return {row.step_id for row in steps.of_execution(execution.id) if _is_touched(execution, row, depth)}
 
@@ -57,8 +57,8 @@ def _is_touched(execution: ExecutionRecord, row: StepRunRecord, depth: int) -> b
     if row.settled_by is not None or (row.status is StepStatus.SKIPPED and run_rules.skip_agreed(row.skip)):
         return True
     if row.status is StepStatus.CANCELLED:
-        return execution.ending is ExecutionStatus.CANCELLED
-    if row.status in _DONE and row.revision < execution.revision and row.note != steps.EARLIER:
+        return execution.pending_result is ExecutionStatus.CANCELLED
+    if row.status in _DONE and row.revision < execution.revision and row.note != steps.EARLIER_CLEANUP:
         return True
     child = executions.by_id(row.child) if row.child else None
     timed_out = row.status is StepStatus.FAILED and (row.error or {}).get("code") in _OUT_OF_TIME
@@ -67,22 +67,22 @@ def _is_touched(execution: ExecutionRecord, row: StepRunRecord, depth: int) -> b
     if child is None or depth >= gates.MAX_DEPTH:
         return False
     left_alone = row.status in _DONE and not child.status.ended  # it is cancelled in a moment, whatever kept it
-    return left_alone or child.ending is ExecutionStatus.CANCELLED or bool(touched(child, depth + 1))
+    return left_alone or child.pending_result is ExecutionStatus.CANCELLED or bool(touched_steps(child, depth + 1))
 
 
 def _was_paused(execution: ExecutionRecord) -> bool:
     return execution.paused_ms > 0 or execution.status is ExecutionStatus.PAUSED
 
 
-def _parameters(execution: ExecutionRecord) -> bool:
+def _parameters_by_hand(execution: ExecutionRecord) -> bool:
     """Whether the parameters of a child run come from a person's hand in the run that started it."""
     parent = executions.parent_of(execution)
     starter = steps.by_id(execution.parent_step) if execution.parent_step is not None else None
     if parent is None or starter is None:
         return False
     runbook = catalog.definition_of(parent.version_id)
-    start = touched(parent) - {starter.step_id}
-    given = _parameters(parent)
+    start = touched_steps(parent) - {starter.step_id}
+    given = _parameters_by_hand(parent)
     after = rules.readers(runbook, start | (_readers_of_parameters(runbook) if given else set()))
     return starter.step_id in after
 
@@ -93,5 +93,5 @@ def _readers_of_parameters(runbook: Runbook) -> set[str]:
 
 
 def _roots(step: Step) -> set[str]:
-    chains = context.chains_in([step.with_, dict(step.outputs)]) | gates.chains_that_choose(step)
+    chains = context.chains_in([step.with_, dict(step.outputs)]) | gates.path_references(step)
     return {chain[0] for chain in chains}

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.access import choosers, people
-from engine.access.policy import SYSTEM, Actor
+from engine.access import auditing, choosers, people
+from engine.access.policy import SYSTEM, Action, Actor, authorise
 from engine.access.standing import standing_of
 from engine.catalog import catalog
 from engine.errors import EngineError
@@ -22,25 +22,25 @@ from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps.outcome import Begun
 from engine.text.storable import TooLarge
-from storage import attempts, audit, database, executions, steps
+from storage import attempts, database, executions, step_changes, steps
 from storage.records import ExecutionRecord, StepRunRecord
-from storage.states import AttemptStatus, ExecutionStatus, Severity, StepStatus
+from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
-LOOK_EVERY_MS = 60_000
+CHECK_EVERY_MS = 60_000
 """How long a child's end may go unnoticed where the parent's step could not be told of it, as while that is paused."""
 
 MAX_DEPTH = 8
 
 
-MOST = 200
+BATCH_SIZE = 200
 """How many children are looked at in one go."""
 
 
 def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
     """Begin the child, and wait for it. That is all of this attempt: waiting takes none."""
-    if not transition.goes_on:
-        return _dropped(transition, step)
-    due, limit = _next_look(transition, step.deadline_at or transition.limit_of(step))
+    if not transition.may_start_steps:
+        return _cancel_unstarted(transition, step)
+    due, limit = _next_check(transition, step.deadline_at or transition.deadline_of(step))
     if not transition.move(step, StepStatus.READY, due_at=due, deadline_at=limit, worker_id=None):
         return False
     _begin(transition, step, outcome)
@@ -48,14 +48,14 @@ def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
     return True
 
 
-def look(transition: Transition, step: StepRunRecord) -> bool:
+def settle_child(transition: Transition, step: StepRunRecord) -> bool:
     """Take the child's result if it has ended, else look again later; True when the step has ended by that."""
     child = executions.by_id(step.child) if step.child else None
     if child is not None and child.status.ended:
         return _ended(transition, step, child)
     if step.deadline_at is not None and step.deadline_at <= transition.at:
         return time_out(transition, step)
-    steps.postpone(step, _next_look(transition, step.deadline_at)[0])
+    step_changes.postpone(transition.run, step, _next_check(transition, step.deadline_at)[0])
     return False
 
 
@@ -65,19 +65,19 @@ def time_out(transition: Transition, step: StepRunRecord) -> bool:
     return flow.fail(transition, step, "timeout", f"{step.child} did not end within {limit:g} s")
 
 
-def cancel_bereft(rt: Runtime, execution_id: str, actor: Actor = SYSTEM) -> None:
+def cancel_orphans(rt: Runtime, execution_id: str, actor: Actor = SYSTEM) -> None:
     """Cancel the children that this execution does not wait for any more, and theirs in turn."""
     with database.reading():
-        found = executions.bereft(MOST, execution_id)
+        found = executions.orphaned_children(BATCH_SIZE, execution_id)
     for child, _parent in found:
         with change(rt, child, "cancel_child") as transition:
-            if not cancel_if_bereft(transition, actor):
+            if not cancel_if_orphaned(transition, actor):
                 continue
-        cancel_bereft(rt, child, actor)
+        cancel_orphans(rt, child, actor)
         rt.hint([child])
 
 
-def cancel_if_bereft(transition: Transition, actor: Actor = SYSTEM) -> bool:
+def cancel_if_orphaned(transition: Transition, actor: Actor = SYSTEM) -> bool:
     """Cancel this run if it is a child that the run which started it does not wait for any more; True then."""
     child = transition.execution
     why = _why_cancelled(child)
@@ -86,8 +86,7 @@ def cancel_if_bereft(transition: Transition, actor: Actor = SYSTEM) -> bool:
     run_phases.cancel(transition, actor.user_id, why)
     parent = executions.parent_of(child)
     detail = {"reason": why, "parent": parent.id if parent is not None else None}
-    thing = f"execution:{child.id}"
-    audit.write(transition.rt.workspace_id, actor.user_id, "execution.cancel", thing, Severity.NOTICE, detail)
+    auditing.by_actor(transition.rt, actor, "execution.cancel", auditing.of_execution(child.id), detail)
     return True
 
 
@@ -95,12 +94,12 @@ def _why_cancelled(child: ExecutionRecord) -> str | None:
     """Why this child is to be cancelled; None when it has ended, is ending, or is waited for after all."""
     step = steps.by_id(child.parent_step) if child.parent_step is not None else None
     parent = executions.by_id(step.execution_id) if step else None
-    if child.status.ended or child.ending is not None or step is None or parent is None:
+    if child.status.ended or child.pending_result is not None or step is None or parent is None:
         return None
     if step.child == child.id and step.status in (StepStatus.READY, StepStatus.RUNNING):
         return None
     reason = (parent.error or {}).get("message") or ""
-    if parent.ending is ExecutionStatus.CANCELLED:
+    if parent.pending_result is ExecutionStatus.CANCELLED:
         return f"{parent.id} was cancelled. {reason}".strip()
     if step.status is StepStatus.SKIPPED:
         return f"{step.path} of {parent.id} was skipped"
@@ -109,9 +108,9 @@ def _why_cancelled(child: ExecutionRecord) -> str | None:
     return f"{parent.id} does not wait for it any more"
 
 
-def _next_look(transition: Transition, limit: int | None) -> tuple[int, int | None]:
+def _next_check(transition: Transition, limit: int | None) -> tuple[int, int | None]:
     """When to look again, at the latest when the step's time is up, and when that is."""
-    due = transition.at + LOOK_EVERY_MS
+    due = transition.at + CHECK_EVERY_MS
     return (due if limit is None else min(due, limit)), limit
 
 
@@ -126,19 +125,22 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
             outcome.slug, outcome.parameters, trigger=f"step:{parent.id}", reason=parent.reason, parent_step=step.id,
             incident=dict(parent.incident or {}), chosen_by=tuple(choosers.of_values(parent)),
         )  # fmt: skip
-        child = _accept(rt, parent, wanted) if asks is None else _ask_only(rt, parent, wanted, asks)
+        child = _accept(rt, parent, wanted) if asks is None else _start_gates_only(rt, parent, wanted, asks)
     except EngineError as error:
         flow.fail(transition, ready, error.code, f"{outcome.slug} could not be started: {error}")
         return
-    steps.edit(step, child=child.id, revision=parent.revision)
-    transition.tell("child_started", step.path, execution=child.id, runbook=child.slug)
+    transition.run.edit(step, child=child.id, revision=parent.revision)
+    transition.record_event("child_started", step.path, execution=child.id, runbook=child.slug)
     transition.wake.append(child.id)
 
 
 def _accept(rt: Runtime, parent: ExecutionRecord, wanted: admission.Wanted) -> ExecutionRecord:
     """The child, if all who chose values for it may run it; its requester is the parent's. Raises `EngineError`."""
-    checked = [admission.check(rt, _actor(rt, each), wanted) for each in choosers.of_values(parent)]
-    return admission.accept(rt, _actor(rt, parent.requester), checked[0])
+    first, *others = (_actor(rt, each) for each in choosers.of_values(parent))
+    checked = admission.check(rt, first, wanted)
+    for each in others:
+        authorise(rt, each, Action.START, catalog.get(rt, wanted.slug))
+    return admission.accept(rt, _actor(rt, parent.requester), checked)
 
 
 def _actor(rt: Runtime, user_id: str) -> Actor:
@@ -146,15 +148,19 @@ def _actor(rt: Runtime, user_id: str) -> Actor:
     return Actor(user_id, known.name if known else "", standing=standing_of(rt, user_id))
 
 
-def _ask_only(rt: Runtime, parent: ExecutionRecord, wanted: admission.Wanted, old: ExecutionRecord) -> ExecutionRecord:
+def _start_gates_only(
+    rt: Runtime, parent: ExecutionRecord, wanted: admission.Wanted, old: ExecutionRecord
+) -> ExecutionRecord:
     """A child that asks the gates of an earlier one again and takes everything else over from it."""
-    again = replace(wanted, trigger=f"{run_phases.ASKS}{old.id}", number=old.number, replay_of=old.id, prefill=False)
+    again = replace(
+        wanted, trigger=f"{run_phases.GATES_ONLY}{old.id}", number=old.number, replay_of=old.id, prefill=False
+    )
     child = _accept(rt, parent, again)
     main = [step.id for step in catalog.definition_of(child.version_id).steps]
-    return reuse.take_over(rt, child, old, main)
+    return reuse.reuse_steps(rt, child, old, main)
 
 
-def _dropped(transition: Transition, step: StepRunRecord) -> bool:
+def _cancel_unstarted(transition: Transition, step: StepRunRecord) -> bool:
     error = {"code": "abandoned", "message": "the run ended before the other runbook did"}
     done = transition.move(step, StepStatus.CANCELLED, error=error, ended_at=transition.at, worker_id=None)
     if done:

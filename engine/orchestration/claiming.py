@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from engine.catalog import catalog
+from engine.definition.kinds import Awaits, kind_of
 from engine.definition.model import Step
 from engine.errors import NotApproved
 from engine.orchestration import (
@@ -15,7 +16,6 @@ from engine.orchestration import (
     gates,
     message_channels,
     run_phases,
-    run_rules,
 )
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
@@ -26,46 +26,47 @@ from storage.states import StepStatus, VersionStatus
 
 log = logging.getLogger(__name__)
 
-QUIET = frozenset({"message", "delay", "wait", "approval"})
-"""Kinds whose whole effect is rows of this database."""
-
-CALLS_NOTHING = frozenset({*QUIET, *run_rules.CONTAINERS, "runbook"})
-"""Kinds that need no place among the calls. A `runbook` step makes an execution, which has a commit of its own."""
-
 
 def calls_out(step: Step) -> bool:
     """Whether doing this step reaches outside of the database and needs a place among the calls."""
-    return step.kind not in CALLS_NOTHING or message_channels.asks_slack(step)
+    return kind_of(step).calls_out or message_channels.asks_slack(step)
 
 
-def is_no_attempt(transition: Transition, step: StepRunRecord) -> bool:
+def is_quiet(step: Step) -> bool:
+    """Whether a step is done in the commit that lets it on: its whole effect is rows of this database."""
+    return kind_of(step).is_quiet and not message_channels.asks_slack(step)
+
+
+def advance_without_attempt(transition: Transition, step: StepRunRecord) -> bool:
     """Do at once what needs no attempt: a container begins, a delay that is over ends, a child is looked at."""
-    if step.kind in run_rules.CONTAINERS:
-        transition.begin()
+    kind = kind_of(step)
+    if kind.is_container:
+        transition.mark_started()
         containers.begin(transition, step)
         return True
-    if step.kind == "delay" and step.outputs is not None:
+    if kind.awaits is Awaits.TIME and step.outputs is not None:
         flow.succeed(transition, step, step.outputs)
         return True
-    if step.kind == "runbook" and step.child:
-        children.look(transition, step)
+    if kind.starts_run and step.child:
+        children.settle_child(transition, step)
         return True
     return False
 
 
 def bypasses(transition: Transition, step: StepRunRecord) -> bool:
     """The last line: a step behind a gate that has not let it on ends the run instead of being attempted."""
-    lacking = gates.undecided(transition.rt, transition.execution, transition.runbook, step)
-    if lacking:
-        log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, lacking)
-        run_phases.end_bypassed(transition, step, lacking)
-    return bool(lacking)
+    undecided = gates.undecided(transition.rt, transition.execution, transition.runbook, step)
+    if undecided:
+        log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, undecided)
+        run_phases.end_gate_bypassed(transition, step, undecided)
+    return bool(undecided)
 
 
-def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim | None:
+def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim | None:
     """Claim a step for this worker, with what its attempt may read; None where something else moved it first."""
     definition = transition.runbook.by_id[step.step_id]
-    whole_step = definition.kind == "poll" and step.deadline_at is None
+    kind = kind_of(definition)
+    whole_step = kind.whole_timeout and step.deadline_at is None
     deadline = transition.at + (definition.timeout_ms or 0) if whole_step else step.deadline_at
     taken = changed(
         step, status=StepStatus.RUNNING, fence=step.fence + 1, attempts=step.attempts + 1, worker_id=worker_id,
@@ -75,17 +76,17 @@ def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim |
     written = ("fence", "attempts", "worker_id", "started_at", "deadline_at", "due_at", "revision")
     if not transition.move(step, StepStatus.RUNNING, **{name: getattr(taken, name) for name in written}):
         return None
-    transition.attempt(taken)
-    transition.begin()
+    transition.begin_attempt(taken)
+    transition.mark_started()
     if taken.attempts == 1:
-        transition.tell("step_started", taken.path, attempt=1)
+        transition.record_event("step_started", taken.path, attempt=1)
     runbook = transition.runbook
     execution = transition.execution
     chains = context.chains_in(definition.with_)
     behind = approval.Behind()
-    if definition.kind == "poll":
-        chains |= context.chains_in_condition(definition.with_["until"])
-    if definition.kind == "approval":
+    for key in kind.conditions:
+        chains |= context.chains_in_condition(definition.with_[key])
+    if kind.is_gate:
         behind = gate_content.behind(execution, runbook, definition, step.scope)
         chains |= approval.chains_of(definition, behind)
     chains |= context.chains_in(dict(definition.outputs))
@@ -94,17 +95,17 @@ def take(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim |
 
 
 def still_approved(transition: Transition) -> bool:
-    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is parked.
+    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is paused.
 
     Nor does a child whose parent waits for it no more: it is cancelled, if nobody has done so yet.
     """
     execution = transition.execution
-    if execution.ending is not None:
+    if execution.pending_result is not None:
         return True
-    if execution.parent_step is not None and children.cancel_if_bereft(transition):
+    if execution.parent_step is not None and children.cancel_if_orphaned(transition):
         return False
     if execution.started_at is None:
-        runbook = runbooks.by_id(execution.runbook_id)
+        runbook = transition.run.runbook or runbooks.by_id(execution.runbook_id)
         assert runbook is not None
         try:
             catalog.must_run(transition.rt, runbook, execution.number)
@@ -112,9 +113,9 @@ def still_approved(transition: Transition) -> bool:
             transition.fail_run("not_approved", str(error))
             return False
         return True
-    status, note = runbooks.version_state(execution.version_id)
-    if status is not VersionStatus.APPROVED:
-        transition.pause(f"{execution.slug}@{execution.number} was deprecated. {note}".strip())
+    version = transition.run.version or runbooks.version_state(execution.version_id)
+    if version.status is not VersionStatus.APPROVED:
+        transition.pause(f"{execution.slug}@{execution.number} was deprecated. {version.note}".strip())
         return False
     return True
 

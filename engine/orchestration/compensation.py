@@ -25,8 +25,8 @@ def plan(transition: Transition) -> list[StepRunRecord]:
     return planned
 
 
-def next_one(transition: Transition, step: StepRunRecord) -> None:
+def unblock_next(transition: Transition, step: StepRunRecord) -> None:
     """Let on the undo that comes after `step`, however that ended."""
-    for each in steps.of_phase(transition.execution.id, Phase.UNDO):
+    for each in transition.run.of_phase(Phase.UNDO):
         if each.position == step.position + 1 and each.status is StepStatus.BLOCKED:
             transition.move(each, StepStatus.READY, due_at=transition.at, blocked=0)

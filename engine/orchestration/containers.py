@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
@@ -15,7 +16,7 @@ from engine.orchestration import flow, gates, run_rules, step_runs
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
-from storage import steps
+from storage import step_changes, steps
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
@@ -25,30 +26,28 @@ NOT_REACHED = "the round or branch had failed before"
 def begin(transition: Transition, step: StepRunRecord) -> None:
     """Begin what a READY container can begin now: the taken branch, or as many rounds as may run beside each other."""
     definition = transition.runbook.by_id[step.step_id]
-    if flow.goes_by_hand(transition, definition):
+    if flow.path_decided_by_hand(transition, definition):
         stop(transition, step, "by_hand", flow.BY_HAND)
         return
     try:
-        if definition.kind == "branch":
-            _begin_branch(transition, step, definition)
-        else:
-            _begin_rounds(transition, step, definition)
+        begin_now = _begin_rounds if kind_of(definition).repeats else _begin_branch
+        begin_now(transition, step, definition)
     except ExpressionError as error:
         stop(transition, step, "template", str(error))
 
 
-def look(transition: Transition, scope: str, phase: Phase) -> None:
+def settle_scope(transition: Transition, scope: str, phase: Phase) -> None:
     """See whether the branch or round at `scope`, or one around it, has ended now."""
     for each in context.scopes_of(scope):
-        failed = flow.failing(transition, each, phase)
+        failed = flow.scope_failed(transition, each, phase)
         if failed:
             over = not steps.busy_inside(transition.execution.id, each)
         else:
             over = not steps.in_scope(transition.execution.id, each, phase, *steps.UNFINISHED)
         if over:
-            _end(transition, each, failed=failed)
+            _end_scope(transition, each, failed=failed)
             break
-    for path in stopped_around(transition, scope):
+    for path in stopping_containers(transition, scope):
         _end_stopped(transition, path)
 
 
@@ -56,12 +55,12 @@ def stop(transition: Transition, step: StepRunRecord, code: str, message: str) -
     """Begin nothing more in a container; it fails with this once nothing in it runs any more."""
     if step.status is StepStatus.READY:
         transition.move(step, StepStatus.WAITING, due_at=None)
-    steps.edit(step, error={"code": code, "message": message}, deadline_at=None)
+    transition.run.edit(step, error={"code": code, "message": message}, deadline_at=None)
     transition.stop_phase(step.path)
     _end_stopped(transition, step.path)
 
 
-def stopped_around(transition: Transition, scope: str) -> list[str]:
+def stopping_containers(transition: Transition, scope: str) -> list[str]:
     """The paths of the containers around `scope` that are stopped, the outermost first."""
     around = [context.container_path(each)[0] for each in context.scopes_of(scope)]
     return steps.stopped(transition.execution.id, around) if around else []
@@ -69,11 +68,11 @@ def stopped_around(transition: Transition, scope: str) -> list[str]:
 
 def skip_rest(transition: Transition, scope: str) -> None:
     """End what was held back in a scope, because the run goes on without it."""
-    ended = steps.skip_rest(transition.execution.id, scope, transition.at, NOT_REACHED)
+    ended = step_changes.skip_rest(transition.run, scope, transition.at, NOT_REACHED)
     transition.count_all(ended, StepStatus.SKIPPED)
 
 
-def goes_elsewhere(transition: Transition, step: StepRunRecord, stale: tuple[str, ...]) -> bool | None:
+def takes_other_path(transition: Transition, step: StepRunRecord, stale: tuple[str, ...]) -> bool | None:
     """Whether a container that has begun would take another branch, or go over other items, as the run stands now.
 
     One that goes by something `stale` is taken to, and a `while` that has ended and goes by what the run was asked for.
@@ -82,16 +81,16 @@ def goes_elsewhere(transition: Transition, step: StepRunRecord, stale: tuple[str
     if step.items is None and step.started_at is None:
         return None
     definition = transition.runbook.by_id[step.step_id]
-    if gates.goes_by(definition, *stale):
+    if gates.path_depends_on(definition, *stale):
         return True
-    if definition.kind == "branch":
-        return bool(_taken(transition, step, definition) != step.items["taken"])
+    if not kind_of(definition).repeats:
+        return bool(_branch_taken(transition, step, definition) != step.items["taken"])
     if "items" in definition.with_:
         return bool(_items(transition, step, definition) != step.items)
-    return gates.goes_by(definition, "params", "execution", "runbook") if step.ended_at is not None else None
+    return gates.path_depends_on(definition, "params", "execution", "runbook") if step.ended_at is not None else None
 
 
-def _taken(transition: Transition, step: StepRunRecord, definition: Step) -> str:
+def _branch_taken(transition: Transition, step: StepRunRecord, definition: Step) -> str:
     condition = definition.with_["if"]
     chains = context.chains_in_condition(condition)
     seen = context.of(transition.execution, transition.runbook, chains, step.scope)
@@ -99,12 +98,12 @@ def _taken(transition: Transition, step: StepRunRecord, definition: Step) -> str
 
 
 def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step) -> None:
-    taken = _taken(transition, step, definition)
-    begun = {"started_at": transition.at, "due_at": None, "deadline_at": transition.limit_of(step)}
+    taken = _branch_taken(transition, step, definition)
+    begun = {"started_at": transition.at, "due_at": None, "deadline_at": transition.deadline_of(step)}
     begun["revision"] = transition.execution.revision
     if transition.move(step, StepStatus.WAITING, items={"taken": taken}, **begun):
-        transition.tell("branch_taken", step.path, taken=taken)
-        _enter(transition, step, definition.blocks.get(taken, ()), step.path)
+        transition.record_event("branch_taken", step.path, taken=taken)
+        _start_inner_steps(transition, step, definition.blocks.get(taken, ()), step.path)
 
 
 def _begin_rounds(transition: Transition, step: StepRunRecord, definition: Step) -> None:
@@ -114,19 +113,19 @@ def _begin_rounds(transition: Transition, step: StepRunRecord, definition: Step)
         return
     room = definition.with_.get("max_parallel", 1) - _open_rounds(transition, step)
     first, number = step.rounds, step.rounds
-    while number - first < room and _another(transition, step, definition, items, number):
+    while number - first < room and _wants_round(transition, step, definition, items, number):
         if number == run_rules.MAX_ROUNDS:
             stop(transition, step, "too_many_rounds", f"It wanted more than {run_rules.MAX_ROUNDS} rounds.")
             return
         number += 1
     begun = {"started_at": step.started_at, "deadline_at": step.deadline_at}
     if step.started_at is None:
-        begun = {"started_at": transition.at, "deadline_at": transition.limit_of(step)}
+        begun = {"started_at": transition.at, "deadline_at": transition.deadline_of(step)}
     begun["revision"] = transition.execution.revision
     if not transition.move(step, StepStatus.WAITING, items=items, rounds=number, due_at=None, **begun):
         return
     for each in range(first, number):
-        _enter(transition, step, definition.blocks["steps"], f"{step.path}[{each}]")
+        _start_inner_steps(transition, step, definition.blocks["steps"], f"{step.path}[{each}]")
     if number == first and not _open_rounds(transition, step):
         _finish(transition, step.path)
 
@@ -146,7 +145,7 @@ def _items(transition: Transition, step: StepRunRecord, definition: Step) -> Jso
         raise ExpressionError(f"`items`: {error}") from error
 
 
-def _another(transition: Transition, step: StepRunRecord, definition: Step, items: Json, number: int) -> bool:
+def _wants_round(transition: Transition, step: StepRunRecord, definition: Step, items: Json, number: int) -> bool:
     """Whether round `number` is to be begun."""
     if isinstance(items, list):
         return number < len(items)
@@ -157,11 +156,11 @@ def _another(transition: Transition, step: StepRunRecord, definition: Step, item
     return holds(condition, {**seen, "index": number})
 
 
-def _enter(transition: Transition, step: StepRunRecord, inner: tuple[Step, ...], scope: str) -> None:
+def _start_inner_steps(transition: Transition, step: StepRunRecord, inner: tuple[Step, ...], scope: str) -> None:
     """Make the inner steps and let on those that need nothing."""
     made = step_runs.make(transition, inner, scope=scope, phase=step.phase)
-    flow.let_on_all(transition, [each for each in made if each.blocked == 0])
-    look(transition, scope, step.phase)
+    flow.unblock_all(transition, [each for each in made if each.blocked == 0])
+    settle_scope(transition, scope, step.phase)
 
 
 def _open_rounds(transition: Transition, step: StepRunRecord) -> int:
@@ -170,10 +169,10 @@ def _open_rounds(transition: Transition, step: StepRunRecord) -> int:
     return len({scope[len(prefix) :].partition("]")[0] for scope in scopes})
 
 
-def _end(transition: Transition, scope: str, *, failed: bool) -> None:
+def _end_scope(transition: Transition, scope: str, *, failed: bool) -> None:
     """The branch or round at `scope` is over: so may be its container, or it goes on with another round."""
     path, number = context.container_path(scope)
-    (step,) = steps.at_paths(transition.execution.id, [path])
+    (step,) = transition.run.at([path])
     if step.status not in (StepStatus.WAITING, StepStatus.READY):
         return
     if number is not None:
@@ -190,7 +189,7 @@ def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, faile
     definition = transition.runbook.by_id[step.step_id]
     failures = step.failures + failed
     if failed:
-        steps.edit(step, failures=failures)
+        transition.run.edit(step, failures=failures)
     if step.error is not None:
         return
     if failures > _failures_allowed(transition, definition):
@@ -199,8 +198,8 @@ def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, faile
         return
     if failed:
         skip_rest(transition, scope)
-    (step,) = steps.at_paths(transition.execution.id, [step.path])
-    if not transition.goes_on:
+    (step,) = transition.run.at([step.path])
+    if not transition.may_start_steps:
         return
     more = not isinstance(step.items, list) or step.rounds < len(step.items)
     if more and step.status is StepStatus.WAITING:
@@ -218,19 +217,19 @@ def _failures_allowed(transition: Transition, loop: Step) -> int:
 def _end_stopped(transition: Transition, path: str) -> None:
     """Fail a stopped container if nothing in it runs any more.
 
-    Where the runbook puts up with that, what it held back is over; else a retry may need it.
+    Where the runbook tolerates that, what it held back is over; else a retry may need it.
     """
     if steps.busy_inside(transition.execution.id, path):
         return
-    (step,) = steps.at_paths(transition.execution.id, [path])
-    if flow.may_fail(transition, step.step_id):
+    (step,) = transition.run.at([path])
+    if flow.tolerates_failure(transition, step.step_id):
         skip_rest(transition, path)
     flow.fail(transition, step, step.error["code"], step.error["message"])
 
 
 def _finish(transition: Transition, path: str) -> None:
     """All rounds of a loop have ended."""
-    (step,) = steps.at_paths(transition.execution.id, [path])
+    (step,) = transition.run.at([path])
     found = _outputs(transition, f"{path}[")
     results = [found.get(f"{path}[{number}]", {}) for number in range(step.rounds)]
     _succeed(transition, step, {"rounds": step.rounds, "failures": step.failures, "results": results})

@@ -19,7 +19,7 @@ def take_kept(transition: Transition, step: StepRunRecord, key: str) -> bool:
     (now,) = steps.at_paths(step.execution_id, [step.path])
     if event is None or now.status is not StepStatus.WAITING or not waits.take(workspace, event, now.id, team):
         return False
-    transition.tell("event_received", step.path, key=key, event_id=event.event_id, sender=event.sender)
+    transition.record_event("event_received", step.path, key=key, event_id=event.event_id, sender=event.sender)
     try:
         outputs = flow.mapped(transition, now, {"data": event.data, "event_id": event.event_id})
     except (ExpressionError, TooLarge) as error:

@@ -1,4 +1,4 @@
-"""What follows when a step ends: its successors are let on, its branch or loop round ends, or the run fails.
+"""What follows when a step ends: its successors are unblocked, its branch or loop round ends, or the run fails.
 
 A step costs the same however many steps the execution has: only its successors and its own scope are looked at.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.catalog import catalog
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Undecodable
 from engine.expressions import ExpressionError, holds, render
@@ -28,40 +29,40 @@ BY_HAND = (
 
 
 def succeed(transition: Transition, step: StepRunRecord, outputs: Json, note: str = "") -> bool:
-    """The step is done: its outputs are kept and what needs it is let on. False when it was changed meanwhile."""
+    """The step is done: its outputs are kept and what needs it is unblocked. False when it was changed meanwhile."""
     done = {"outputs": outputs, "error": None, "note": note, **_ended(transition)}
     if not transition.move(step, StepStatus.SUCCESS, **done):
         return False
-    transition.tell("step_succeeded", step.path)
+    transition.record_event("step_succeeded", step.path)
     if step.reopened:
-        steps.edit(step, reopened=False)
-        transition.edit(asking=transition.execution.asking - 1)
-        ask_next(transition)
-        let_on_held(transition)
+        transition.run.edit(step, reopened=False)
+        transition.edit(reopened_gates=transition.execution.reopened_gates - 1)
+        unblock_reopened_gates(transition)
+        unblock_held(transition)
     else:
-        _after(transition, step)
+        _continue_after(transition, step)
     return True
 
 
 def fail(transition: Transition, step: StepRunRecord, code: str, message: str, outputs: Json = None) -> bool:
-    """The step has failed for good, and with it its round, branch or run, unless the runbook puts up with that.
+    """The step has failed for good, and with it its round, branch or run, unless the runbook tolerates that.
 
-    What had let on others before and was asked again fails the run, wherever it stands.
+    What had unblocked others before and was reopened fails the run, wherever it stands.
     """
     error: dict[str, Any] = {"code": code, "message": message}
-    tolerated = may_fail(transition, step.step_id)
+    tolerated = tolerates_failure(transition, step.step_id)
     if transition.runbook.by_id[step.step_id].continue_on_error and not tolerated:
         error[run_rules.HELD_GATE] = True
     if not transition.move(step, StepStatus.FAILED, outputs=outputs, error=error, **_ended(transition)):
         return False
-    transition.tell("step_failed", step.path, code=code, message=message, attempt=step.attempts)
+    transition.record_event("step_failed", step.path, code=code, message=message, attempt=step.attempts)
     if step.reopened:
         transition.fail_run(code, message, step.path)
     elif tolerated or step.phase is Phase.UNDO:
-        _after(transition, step)
+        _continue_after(transition, step)
     elif step.scope:
         transition.stop_phase(step.scope)
-        containers.look(transition, step.scope, step.phase)
+        containers.settle_scope(transition, step.scope, step.phase)
     elif step.phase is Phase.MAIN:
         transition.fail_run(code, message, step.path)
     else:
@@ -73,7 +74,7 @@ def skip(transition: Transition, step: StepRunRecord, reason: str, actor: str | 
     """Skip a step by its own condition or by a person's word; what needs it goes on."""
     skipped = _skipped(transition, step, reason, actor)
     for each in skipped:
-        _after(transition, each)
+        _continue_after(transition, each)
     return bool(skipped)
 
 
@@ -89,14 +90,14 @@ def mapped(transition: Transition, step: StepRunRecord, outputs: dict[str, Json]
     return to_storable(render(wanted, {**seen, "outputs": outputs}))
 
 
-def may_fail(transition: Transition, step_id: str) -> bool:
-    """Whether the runbook puts up with a failure of this step: never where it is or holds a gate."""
+def tolerates_failure(transition: Transition, step_id: str) -> bool:
+    """Whether the runbook tolerates a failure of this step: never where it is or holds a gate."""
     step = transition.runbook.by_id[step_id]
     return step.continue_on_error and not gates.holds_gate(transition.rt, transition.execution.id, step)
 
 
-def near(version_id: int, step: StepRunRecord) -> list[str]:
-    """The paths that the end of a step looks at first: its own, and those of the steps that need it."""
+def paths_to_load(version_id: int, step: StepRunRecord) -> list[str]:
+    """The paths of the step runs that the end of a step reads: its own, and those of the steps that need it."""
     try:
         after = catalog.successors_of(version_id).get(step.step_id, ())
     except Undecodable:  # this only says what to read beforehand; whoever needs the definition is told
@@ -104,68 +105,70 @@ def near(version_id: int, step: StepRunRecord) -> list[str]:
     return [step.path, *(context.join(step.scope, each) for each in after)]
 
 
-def let_on_all(transition: Transition, ready: list[StepRunRecord]) -> None:
-    """Let on steps that need nothing more, and whatever their skipping lets on in turn."""
+def unblock_all(transition: Transition, ready: list[StepRunRecord]) -> None:
+    """Unblock steps that need nothing more, and whatever their skipping unblocks in turn."""
     for step in ready:
-        if may_start_in(transition, step.scope, step.phase):
-            for ended in _let_on(transition, step):
-                _after(transition, ended)
+        if may_start_steps(transition, step.scope, step.phase):
+            for ended in _unblock(transition, step):
+                _continue_after(transition, ended)
 
 
-def ask_next(transition: Transition) -> None:
-    """Of what is asked again let on what no gate before it holds back; each in its turn, as at first."""
-    for step in steps.asked_again(transition.execution.id):
-        held_back = step.status is StepStatus.BLOCKED and transition.goes_on
+def unblock_reopened_gates(transition: Transition) -> None:
+    """Unblock those reopened gates that no other gate before them holds back; each in its turn, as at first."""
+    for step in steps.reopened_gates(transition.execution.id):
+        held_back = step.status is StepStatus.BLOCKED and transition.may_start_steps
         if held_back and not gates.undecided(transition.rt, transition.execution, transition.runbook, step):
             transition.move(step, StepStatus.READY, due_at=transition.at)
 
 
-def let_on_held(transition: Transition) -> None:
-    """Let on what was held back while the run could not go on, now that it can."""
-    held = [each for each in steps.of_phase(transition.execution.id, Phase.MAIN) if each.status is StepStatus.BLOCKED]
-    let_on_all(transition, [each for each in held if each.blocked == 0])
+def unblock_held(transition: Transition) -> None:
+    """Unblock what was held back while the run could not go on, now that it can."""
+    held = [each for each in transition.run.of_phase(Phase.MAIN) if each.status is StepStatus.BLOCKED]
+    unblock_all(transition, [each for each in held if each.blocked == 0])
 
 
-def failing(transition: Transition, scope: str, phase: Phase) -> bool:
-    """Whether something directly in `scope` has failed that the runbook does not put up with."""
+def scope_failed(transition: Transition, scope: str, phase: Phase) -> bool:
+    """Whether something directly in `scope` has failed and the runbook does not tolerate that."""
     failed = steps.failed_in(transition.execution.id, scope, phase)
-    return any(not run_rules.put_up_with(transition.runbook, step_id, error) for step_id, error in failed)
+    return any(not run_rules.tolerated(transition.runbook, step_id, error) for step_id, error in failed)
 
 
-def in_the_way(transition: Transition) -> list[StepRunRecord]:
-    """The failed steps of main, the latest first, that keep the run from its success: those not put up with."""
-    return not_put_up_with(transition.runbook, steps.of_phase(transition.execution.id, Phase.MAIN))
+def untolerated_failures(transition: Transition) -> list[StepRunRecord]:
+    """The failed steps of main, the latest first, that keep the run from its success."""
+    return untolerated(transition.runbook, transition.run.of_phase(Phase.MAIN))
 
 
-def not_put_up_with(runbook: Runbook, main: Iterable[StepRunRecord]) -> list[StepRunRecord]:
-    """The failed ones of these step runs, the latest first, where neither they nor what holds them is put up with."""
+def untolerated(runbook: Runbook, main: Iterable[StepRunRecord]) -> list[StepRunRecord]:
+    """The failed ones of these step runs, the latest first, where neither they nor what holds them is tolerated."""
     rows = {each.path: each for each in main}
-    failed = [each for each in rows.values() if each.status is StepStatus.FAILED and _matters(runbook, each, rows)]
+    failed = [
+        each for each in rows.values() if each.status is StepStatus.FAILED and _is_untolerated(runbook, each, rows)
+    ]
     return sorted(failed, key=lambda each: each.ended_seq, reverse=True)
 
 
-def _matters(runbook: Runbook, step: StepRunRecord, rows: Mapping[str, StepRunRecord]) -> bool:
+def _is_untolerated(runbook: Runbook, step: StepRunRecord, rows: Mapping[str, StepRunRecord]) -> bool:
     around = [rows[context.container_path(each)[0]] for each in context.scopes_of(step.scope)]
     ended = (StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.CANCELLED)
     failed = [each for each in (step, *around) if each.status is StepStatus.FAILED]
     if step.reopened:
         return True
-    return not any(run_rules.put_up_with(runbook, each.step_id, each.error) for each in failed) and not any(
+    return not any(run_rules.tolerated(runbook, each.step_id, each.error) for each in failed) and not any(
         each.status in ended for each in around
     )
 
 
-def _after(transition: Transition, step: StepRunRecord) -> None:
+def _continue_after(transition: Transition, step: StepRunRecord) -> None:
     if step.phase is Phase.UNDO:
-        compensation.next_one(transition, step)
+        compensation.unblock_next(transition, step)
         return
-    _release(transition, step)
+    _release_successors(transition, step)
     if step.scope:
-        containers.look(transition, step.scope, step.phase)
+        containers.settle_scope(transition, step.scope, step.phase)
 
 
-def _release(transition: Transition, step: StepRunRecord) -> None:
-    """Take one need off every step that needs `step`, and let on those that need nothing more."""
+def _release_successors(transition: Transition, step: StepRunRecord) -> None:
+    """Take one need off every step that needs `step`, and unblock those that need nothing more."""
     ended = deque([step])
     while ended:
         step = ended.popleft()
@@ -173,40 +176,40 @@ def _release(transition: Transition, step: StepRunRecord) -> None:
         if not after:
             continue
         paths = [context.join(step.scope, each) for each in after]
-        following = steps.count_down(transition.execution.id, paths)
-        if not may_start_in(transition, step.scope, step.phase):
+        following = transition.run.count_down(paths)
+        if not may_start_steps(transition, step.scope, step.phase):
             continue
         for each in following:
             if each.blocked == 0 and each.status is StepStatus.BLOCKED:
-                ended.extend(_let_on(transition, each))
+                ended.extend(_unblock(transition, each))
 
 
-def may_start_in(transition: Transition, scope: str, phase: Phase) -> bool:
+def may_start_steps(transition: Transition, scope: str, phase: Phase) -> bool:
     """Whether the run, and the branch or round at `scope`, still start steps."""
-    if not transition.goes_on or (transition.execution.asking and phase is Phase.MAIN):
+    if not transition.may_start_steps or (transition.execution.reopened_gates and phase is Phase.MAIN):
         return False
-    if phase is not Phase.MAIN and failing(transition, "", phase):
+    if phase is not Phase.MAIN and scope_failed(transition, "", phase):
         return False
     around = context.scopes_of(scope)
-    return not any(failing(transition, each, phase) for each in around) and not containers.stopped_around(
+    return not any(scope_failed(transition, each, phase) for each in around) and not containers.stopping_containers(
         transition, scope
     )
 
 
-def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
+def _unblock(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
     """The turn of a step that needs nothing more: it is READY, or it is skipped and returned."""
     if run_rules.skip_agreed(step.skip):
         if not gates.holds_gate(transition.rt, step.execution_id, transition.runbook.by_id[step.step_id]):
             return _skipped(transition, step, run_rules.skip_note(step.skip), step.skip["by"])
-        transition.tell("skip_dropped", step.path, reason="its runbook holds a gate by now")
+        transition.record_event("skip_dropped", step.path, reason="its runbook holds a gate by now")
     try:
         wanted = condition_holds(transition, step)
     except ExpressionError as error:
         fail(transition, step, "condition", str(error))
         return []
     definition = transition.runbook.by_id[step.step_id]
-    if not wanted and goes_by_hand(transition, definition):
-        if step.kind != "approval":
+    if not wanted and path_decided_by_hand(transition, definition):
+        if not kind_of(step).is_gate:
             fail(transition, step, "by_hand", BY_HAND)
             return []
         wanted = True  # a gate is asked unless the run itself went past it
@@ -216,10 +219,10 @@ def _let_on(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
     return []
 
 
-def goes_by_hand(transition: Transition, step: Step) -> bool:
+def path_decided_by_hand(transition: Transition, step: Step) -> bool:
     """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled, or by what
     was done for other parameters."""
-    return by_hand.chooses_the_way(transition.rt, transition.execution, transition.runbook, step)
+    return by_hand.decides_path(transition.rt, transition.execution, transition.runbook, step)
 
 
 def condition_holds(transition: Transition, step: StepRunRecord) -> bool:
@@ -235,7 +238,7 @@ def _skipped(transition: Transition, step: StepRunRecord, reason: str, actor: st
     fields = {"note": reason, "revision": transition.execution.revision, **_ended(transition)}
     if not transition.move(step, StepStatus.SKIPPED, **fields):
         return []
-    transition.tell("step_skipped", step.path, actor, reason=reason)
+    transition.record_event("step_skipped", step.path, actor, reason=reason)
     return [step]
 
 

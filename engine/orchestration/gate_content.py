@@ -11,7 +11,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from engine.access import auditing
 from engine.definition import gates
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.expressions import ExpressionError, holds
 from engine.orchestration import run_rules
@@ -20,7 +22,7 @@ from engine.steps import approval, context
 from engine.steps.approval import Behind
 from engine.steps.outcome import Opened
 from engine.text.redaction import Redact
-from storage import approvals, audit, steps
+from storage import approvals, steps
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, Severity, StepStatus
 
@@ -34,7 +36,7 @@ def behind(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str)
     shown = tuple(gates.shown_by(runbook, gate, passed.not_met))
     rows = {row.path: row for row in _rows(execution, runbook, shown, scope)}
     top = {each.id: context.path_of(runbook, each.id, scope) for each in shown}
-    instead = {key: why for key, path in top.items() if path in rows and (why := _instead(runbook, rows[path]))}
+    instead = {key: why for key, path in top.items() if path in rows and (why := _why_not_run(runbook, rows[path]))}
     instead |= {each.id: NOT_MET for each in shown if each.id not in instead and passed.not_met(each)}
     insides = {
         each.id: _Inside(runbook, rows, each, top[each.id]) for each in shown if each.blocks and each.id not in instead
@@ -51,7 +53,7 @@ def barred(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str)
     return list(dict.fromkeys(row.skip["by"] for row in rows if run_rules.skip_agreed(row.skip)))
 
 
-def lets_on(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, step_id: str) -> bool:
+def releases(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, step_id: str) -> bool:
     """Whether no gate that was asked stands between this one and a step, so that this one has let it on.
 
     One that the run may still go past, by its condition, does not stand between them yet.
@@ -89,7 +91,7 @@ def refresh(transition: Transition, gate: ApprovalRecord) -> bool:
     """
     step_run = steps.by_id(gate.step_run_id)
     assert step_run is not None
-    digest = digest_of(transition.execution, gate.path, _shown(transition, step_run, _as_it_is))
+    digest = digest_of(transition.execution, gate.path, _shown(transition, step_run, _unmasked))
     if digest == gate.digest:
         return False
     shown = _shown(transition, step_run, transition.rt.redactor().redact_json)
@@ -97,14 +99,14 @@ def refresh(transition: Transition, gate: ApprovalRecord) -> bool:
     step = transition.runbook.by_id[step_run.step_id]
     bars = barred(transition.execution, transition.runbook, step, step_run.scope)
     approvals.show_anew(gate, shown.message, shown.preview, digest, bars)
-    transition.tell("gate_changed", gate.path, approval_id=gate.id, void=void)
+    transition.record_event("gate_changed", gate.path, approval_id=gate.id, void=void)
     detail = {"step": gate.path, "was": gate.digest, "digest": digest, "void": void}
-    thing = f"execution:{gate.execution_id}"
-    audit.write(transition.rt.workspace_id, "system", "approval.change", thing, Severity.NOTICE, detail)
+    thing = auditing.of_execution(gate.execution_id)
+    auditing.by_bot(transition.rt, "approval.change", thing, detail, Severity.NOTICE)
     return True
 
 
-def _as_it_is(value: Json) -> Json:
+def _unmasked(value: Json) -> Json:
     return value
 
 
@@ -196,38 +198,37 @@ class _Inside:
         self._rows = rows
         self._settled: dict[str, list[StepRunRecord]] = {each.id: [] for each in gates.with_inner(container)}
         self._open: set[str] = set()
-        self._look(container, path)
+        self._visit_container(container, path)
         self.over = frozenset(key for key, found in self._settled.items() if found and key not in self._open)
-        self.items = [item for found in self._settled.values() for item in _said_of(runbook, found)]
+        self.items = [item for found in self._settled.values() for item in _summaries_of(runbook, found)]
 
-    def _look(self, container: Step, path: str) -> None:
+    def _visit_container(self, container: Step, path: str) -> None:
         row = self._rows.get(path)
-        scopes = (
-            [path] if container.kind == "branch" else [f"{path}[{each}]" for each in range(row.rounds if row else 0)]
-        )
-        more = container.kind == "loop" and not (row and isinstance(row.items, list) and row.rounds == len(row.items))
+        repeats = kind_of(container).repeats
+        scopes = [f"{path}[{each}]" for each in range(row.rounds if row else 0)] if repeats else [path]
+        more = repeats and not (row and isinstance(row.items, list) and row.rounds == len(row.items))
         for step in (each for block in container.blocks.values() for each in block):
             if more:
                 self._open.update(each.id for each in gates.with_inner(step))
             for scope in scopes:
-                self._look_at(step, context.join(scope, step.id))
+                self._visit_step(step, context.join(scope, step.id))
 
-    def _look_at(self, step: Step, path: str) -> None:
+    def _visit_step(self, step: Step, path: str) -> None:
         row = self._rows.get(path)
-        if row is not None and _instead(self._runbook, row):
+        if row is not None and _why_not_run(self._runbook, row):
             self._settled[step.id].append(row)
             return
         self._open.add(step.id)
         if step.blocks:
-            self._look(step, path)
+            self._visit_container(step, path)
 
 
-def _said_of(runbook: Runbook, rows: list[StepRunRecord]) -> list[dict[str, Json]]:
+def _summaries_of(runbook: Runbook, rows: list[StepRunRecord]) -> list[dict[str, Json]]:
     """What is said of the runs of one step that will not be done: of what people had skipped each by itself."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         own = row.path if run_rules.skip_agreed(row.skip) else ""
-        found.setdefault((_instead(runbook, row), own), []).append(row.path)
+        found.setdefault((_why_not_run(runbook, row), own), []).append(row.path)
     return [
         {"step": paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more", "kind": rows[0].kind,
          "instead": why}
@@ -239,12 +240,12 @@ def _has_ended(row: StepRunRecord | None) -> bool:
     return row is not None and row.status in (StepStatus.SUCCESS, StepStatus.SKIPPED) and not row.reopened
 
 
-def _instead(runbook: Runbook, row: StepRunRecord) -> str:
-    """Why a step will not be done, "" where it may be; what has failed may be retried unless it was put up with."""
+def _why_not_run(runbook: Runbook, row: StepRunRecord) -> str:
+    """Why a step will not be done, "" where it may be; what has failed may be retried unless it is tolerated."""
     if row.status is StepStatus.SKIPPED:
         return row.note
     if row.status is StepStatus.SUCCESS and not row.reopened:
         return row.note or "done already"
-    if row.status is StepStatus.FAILED and run_rules.put_up_with(runbook, row.step_id, row.error):
+    if row.status is StepStatus.FAILED and run_rules.tolerated(runbook, row.step_id, row.error):
         return "it has failed, and is not tried again"
     return run_rules.skip_note(row.skip) if run_rules.skip_agreed(row.skip) else ""

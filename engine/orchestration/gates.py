@@ -13,6 +13,7 @@ from engine.access import choosers
 from engine.catalog import catalog
 from engine.definition import gates as rules
 from engine.definition.gates import holders
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.orchestration import run_rules
 from engine.runtime import Runtime
@@ -29,7 +30,7 @@ def undecided(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: S
     """The paths of the gates before a step that have not let it on, or of what holds them; those of the runs that wait
     for this one too, as `RUN path`. Needs an open connection."""
     needed = [runbook.by_id[each] for each in catalog.gates_before(execution.version_id).get(step.step_id, ())]
-    found = list(_Passage(rt, execution, runbook).lacking_before(needed, step.scope)) if needed else []
+    found = list(_Passage(rt, execution, runbook).not_passed_before(needed, step.scope)) if needed else []
     return [*found, *undecided_around(rt, execution)]
 
 
@@ -44,9 +45,9 @@ def undecided_around(rt: Runtime, execution: ExecutionRecord) -> list[str]:
     return [each if " " in each else f"{parent.id} {each}" for each in found]
 
 
-def not_passed(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step, scope: str = "") -> list[str]:
+def not_passed_by(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step, scope: str = "") -> list[str]:
     """The gates that a step is or holds and that have not let on what follows it, as `undecided` gives them."""
-    return list(_Passage(rt, execution, runbook).lacking(step, scope))
+    return list(_Passage(rt, execution, runbook).not_passed(step, scope))
 
 
 def holds_gate(rt: Runtime, execution_id: str | None, step: Step, depth: int = 0) -> bool:
@@ -56,7 +57,7 @@ def holds_gate(rt: Runtime, execution_id: str | None, step: Step, depth: int = 0
     after it: a draft may add a gate, and takes none away. One of which nothing is approved is taken to hold one.
     """
     return any(
-        holder.kind == "approval" or _other_holds(rt, execution_id, holder, depth + 1) for holder in holders(step)
+        kind_of(holder).is_gate or _child_holds_gate(rt, execution_id, holder, depth + 1) for holder in holders(step)
     )
 
 
@@ -65,7 +66,7 @@ def run_holds_gate(rt: Runtime, run: ExecutionRecord, depth: int = 0) -> bool:
     return any(holds_gate(rt, run.id, each, depth) for each in catalog.definition_of(run.version_id).steps)
 
 
-def _other_holds(rt: Runtime, execution_id: str | None, step: Step, depth: int) -> bool:
+def _child_holds_gate(rt: Runtime, execution_id: str | None, step: Step, depth: int) -> bool:
     if depth > MAX_DEPTH:
         return True
     started = executions.started_by(execution_id, step.id) if execution_id is not None else []
@@ -83,31 +84,31 @@ def has_conditional_gate(rt: Runtime, run: ExecutionRecord) -> bool:
     """Whether some gate of a run is asked under a condition only, or stands in a branch, a loop or another runbook."""
     main = catalog.definition_of(run.version_id).steps
     return any(
-        holds_gate(rt, run.id, step) and (step.kind != "approval" or step.condition is not None) for step in main
+        holds_gate(rt, run.id, step) and (not kind_of(step).is_gate or step.condition is not None) for step in main
     )
 
 
-def decided_by(runbook: Runbook, step_id: str, holds: Callable[[Step], bool]) -> list[str]:
+def gates_depending_on(runbook: Runbook, step_id: str, holds: Callable[[Step], bool]) -> list[str]:
     """The ids of what `holds` a gate and would ask it or go past it by what this step comes to."""
     after = rules.readers(runbook, [step_id])
-    return [each.id for each in runbook.by_id.values() if _chooses(each) & after and holds(each)]
+    return [each.id for each in runbook.by_id.values() if _path_steps(each) & after and holds(each)]
 
 
-def chains_that_choose(step: Step) -> set[tuple[str, ...]]:
+def path_references(step: Step) -> set[tuple[str, ...]]:
     """What decides whether a step runs, and which way a branch or loop takes, as chains of names."""
     parts = [step.condition, *(step.with_.get(key) for key in ("if", "while") if step.blocks)]
     chains = set().union(*(context.chains_in_condition(part) for part in parts if part is not None))
     return chains | context.chains_in(step.with_.get("items") if step.blocks else None)
 
 
-def _chooses(step: Step) -> set[str]:
+def _path_steps(step: Step) -> set[str]:
     """The ids of the steps by which a step runs or goes its way."""
-    return {chain[1] for chain in chains_that_choose(step) if chain[0] == "steps" and len(chain) > 1}
+    return {chain[1] for chain in path_references(step) if chain[0] == "steps" and len(chain) > 1}
 
 
-def goes_by(step: Step, *roots: str) -> bool:
+def path_depends_on(step: Step, *roots: str) -> bool:
     """Whether a step runs, or goes its way, by one of these: `steps`, `params`, `execution` …"""
-    return any(chain[0] in roots for chain in chains_that_choose(step))
+    return any(chain[0] in roots for chain in path_references(step))
 
 
 class _Passage:
@@ -120,60 +121,60 @@ class _Passage:
         self._rows: dict[str, StepRunRecord] = {}
         self._gates: dict[int, ApprovalRecord] | None = None
 
-    def lacking_before(self, needed: list[Step], scope: str) -> Iterator[str]:
+    def not_passed_before(self, needed: list[Step], scope: str) -> Iterator[str]:
         """What is not passed of these steps, each seen from `scope`."""
         self._read(needed)
         for each in needed:
             path = context.path_of(self._runbook, each.id, scope)
-            yield from self._lacking(each, path)
+            yield from self._not_passed(each, path)
 
-    def lacking(self, step: Step, scope: str) -> Iterator[str]:
+    def not_passed(self, step: Step, scope: str) -> Iterator[str]:
         self._read([step])
-        yield from self._lacking(step, context.join(scope, step.id))
+        yield from self._not_passed(step, context.join(scope, step.id))
 
     def _read(self, needed: list[Step]) -> None:
         ids = {inner for each in needed for inner in _with_holders(each)}
         self._rows = {row.path: row for row in steps.of_steps(self._execution.id, ids)}
 
-    def _lacking(self, step: Step, path: str) -> Iterator[str]:
+    def _not_passed(self, step: Step, path: str) -> Iterator[str]:
         row = self._rows.get(path)
-        if row is not None and self._went_past(row):
+        if row is not None and self._condition_was_not_met(row):
             return
-        if row is not None and self._put_aside(row):
-            yield from [path] if self._has_held_gate(step) else []
+        if row is not None and self._skipped_or_tolerated(row):
+            yield from [path] if self._started_gate(step) else []
         elif row is None or not self._is_current(row):
             yield from [path] if self._holds_gate(step, row) else []
-        elif step.kind == "approval":
+        elif kind_of(step).is_gate:
             yield from [] if self._approved(row) else [path]
-        elif step.kind == "branch":
-            yield from self._inside(step.blocks.get(row.items["taken"], ()), row.path)
-        elif step.kind == "loop":
+        elif kind_of(step).repeats:
             for number in range(row.rounds):
                 yield from self._inside(step.blocks["steps"], f"{row.path}[{number}]")
+        elif step.blocks:
+            yield from self._inside(step.blocks.get(row.items["taken"], ()), row.path)
         elif not self._child_succeeded(step, row):
             yield path
 
     def _inside(self, block: tuple[Step, ...], scope: str) -> Iterator[str]:
         for step in block:
             if any(holders(step)):
-                yield from self._lacking(step, context.join(scope, step.id))
+                yield from self._not_passed(step, context.join(scope, step.id))
 
-    def _went_past(self, row: StepRunRecord) -> bool:
+    def _condition_was_not_met(self, row: StepRunRecord) -> bool:
         """Whether its own condition said no, for the parameters of now."""
         skipped = row.status is StepStatus.SKIPPED and row.note == run_rules.CONDITION_NOT_MET
         return skipped and row.revision == self._execution.revision
 
-    def _put_aside(self, row: StepRunRecord) -> bool:
-        """Whether a person had it skipped, or its failure was put up with: that it held no gate was seen then."""
+    def _skipped_or_tolerated(self, row: StepRunRecord) -> bool:
+        """Whether a person had it skipped, or its failure was tolerated: that it held no gate was seen then."""
         if row.status is StepStatus.FAILED:
-            return run_rules.put_up_with(self._runbook, row.step_id, row.error)
+            return run_rules.tolerated(self._runbook, row.step_id, row.error)
         return row.status is StepStatus.SKIPPED and run_rules.skip_agreed(row.skip)
 
-    def _has_held_gate(self, step: Step) -> bool:
+    def _started_gate(self, step: Step) -> bool:
         """Whether there is a gate in a step, or in what it has started, whatever its runbooks' newest versions hold."""
         run = self._execution.id
         started = [child for holder in holders(step) for child in executions.started_by(run, holder.id)]
-        gate = any(holder.kind == "approval" for holder in holders(step))
+        gate = any(kind_of(holder).is_gate for holder in holders(step))
         return gate or any(run_holds_gate(self._rt, child) for child in started)
 
     def _is_current(self, row: StepRunRecord) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from engine.access import channels
+from engine.access import auditing, channels
 from engine.access.policy import SYSTEM, Action, Actor, acting, as_of_now, authorise, verdict
 from engine.catalog import notices
 from engine.definition.parameters import coerce
@@ -21,7 +21,7 @@ from engine.runtime import Runtime
 from engine.text.regex import found_in
 from engine.text.storable import clean_text
 from storage import audit, database, executions, incidents
-from storage.records import AuditRecord, ExecutionRecord, IncidentRecord, Json
+from storage.records import AuditRecord, ExecutionRecord, Filter, IncidentRecord, Json
 from storage.states import Severity
 
 RESERVED = frozenset({*FACTS["incident"], "case", "permalink"})
@@ -139,15 +139,15 @@ def open_incident(
 def _add(
     rt: Runtime, actor: Actor, channel: str, name: str, title: str, severity: str, fields: Mapping[str, str]
 ) -> IncidentRecord:
-    who, door = actor.user_id, actor.door
+    who = actor.user_id
     try:
         with database.transaction():
             if actor.door != SYSTEM.door:
                 authorise(rt, actor, Action.INCIDENT)
             title, severity = _text(title), _text(severity)
             number = incidents.add(rt.workspace_id, channel, _text(name), title, severity, fields, who)
-            detail = {"channel": channel, "title": title, "severity": severity, "fields": dict(fields), "door": door}
-            audit.write(rt.workspace_id, who, "incident.open", f"incident:{number}", Severity.NOTICE, detail)
+            detail = {"channel": channel, "title": title, "severity": severity, "fields": dict(fields)}
+            auditing.by_actor(rt, actor, "incident.open", auditing.of_incident(number), detail)
             notices.of_incident(rt, "opened", _known(rt, number), who)
     except database.IntegrityError:
         pass  # somebody else opened it at the same time
@@ -179,8 +179,8 @@ def edit(
         said: dict[str, Json] = {key: value for key, value in changes.items() if key != "fields"}
         said |= fields or {}
         notices.of_incident(rt, "changed", found, actor.user_id, said)
-        detail = {**changes, "fields": dict(fields or {}), "door": actor.door}
-        audit.write(rt.workspace_id, actor.user_id, "incident.set", f"incident:{found.id}", Severity.NOTICE, detail)
+        detail = {**changes, "fields": dict(fields or {})}
+        auditing.by_actor(rt, actor, "incident.set", auditing.of_incident(found.id), detail)
     return get(rt, found.id)
 
 
@@ -193,14 +193,14 @@ def close(rt: Runtime, actor: Actor, channel: str, reason: str = "", *, force: b
     channels.must_be_in(rt, actor, channel)
     with acting(rt, actor, Action.INCIDENT):
         found = _the_open(rt, channel)
-        running = tuple(executions.recent(rt.workspace_id, channel=channel, open_only=True, limit=_OPEN_RUNS))
+        running = tuple(executions.page(rt.workspace_id, Filter(channel=channel, open=True), limit=_OPEN_RUNS))
         if running and not force:
             return Closing(found, closed=False, open_runs=running)
         incidents.close(found.id, actor.user_id, _text(reason))
         notices.of_incident(rt, "closed", found, actor.user_id)
-        detail = {"reason": reason, "open_runs": [run.id for run in running], "door": actor.door}
+        detail = {"reason": reason, "open_runs": [run.id for run in running]}
         severity = Severity.WARNING if running else Severity.NOTICE
-        audit.write(rt.workspace_id, actor.user_id, "incident.close", f"incident:{found.id}", severity, detail)
+        auditing.by_actor(rt, actor, "incident.close", auditing.of_incident(found.id), detail, severity)
     return Closing(get(rt, found.id), closed=True, open_runs=running)
 
 
@@ -241,7 +241,7 @@ def who_set(rt: Runtime, schema: Mapping[str, Json], about: Mapping[str, Json], 
     taken = {str(rules[name]["x-prefill"]).removeprefix("incident.") for name in same}
     found = latest(rt, str(about.get("channel") or "")) if taken else None
     numbers = {about.get("case"), found.id if found is not None else None} if taken else set()
-    things = [f"incident:{each}" for each in numbers if each]
+    things = [auditing.of_incident(each) for each in numbers if each]
     with database.reading():
         rows = audit.of_things(rt.workspace_id, things, audit.count_of_things(rt.workspace_id, things))
     people = [row.actor for row in reversed(rows) if any(_said(row, each) == _text(str(about[each])) for each in taken)]

@@ -12,7 +12,7 @@ from engine.access import channels
 from engine.access.channels import Ruling, Standing
 from engine.access.policy import Actor
 from engine.conversations import Unasked
-from engine.definition.kinds import channel_is_value
+from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Step
 from engine.runtime import Runtime
 from engine.steps.outcome import Failed, Outcome, Posted

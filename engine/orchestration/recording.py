@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from engine.definition.kinds import kind_of
 from engine.definition.model import Retry, Step
 from engine.orchestration import children, event_waits, flow, gate_content, run_rules
 from engine.orchestration.transition import Transition
@@ -50,13 +51,15 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
     failures = step.failures + 1
     retry = _retry_of(transition, step)
     error = {"code": outcome.code, "message": outcome.message}
-    if outcome.retryable and transition.goes_on and run_rules.may_retry(retry, failures):
+    if outcome.retryable and transition.may_start_steps and run_rules.may_retry(retry, failures):
         pause = run_rules.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
         done = transition.move(
             step, StepStatus.READY, due_at=transition.at + pause, failures=failures, error=error, worker_id=None
         )
         if done:
-            transition.tell("step_retrying", step.path, attempt=step.attempts, delay_ms=pause, message=outcome.message)
+            transition.record_event(
+                "step_retrying", step.path, attempt=step.attempts, delay_ms=pause, message=outcome.message
+            )
     else:
         done = flow.fail(transition, step, outcome.code, outcome.message, outcome.outputs)
     if done:
@@ -65,7 +68,7 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
 
 
 def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
-    if not transition.goes_on:
+    if not transition.may_start_steps:
         return _abandoned(transition, step, Abandoned("the run ended before it came true", outcome.evidence))
     due = transition.at + outcome.after_ms
     if step.deadline_at is not None and due > step.deadline_at:
@@ -75,7 +78,7 @@ def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
     if not transition.move(step, StepStatus.READY, due_at=due, failures=0, error=error, worker_id=None):
         return False
     _end_attempt(transition, step, AttemptStatus.FAILED, outcome.evidence, error)
-    transition.thin_out(step)
+    transition.prune_attempts(step)
     return True
 
 
@@ -85,7 +88,7 @@ def _unknown(transition: Transition, step: StepRunRecord, outcome: Unknown) -> b
         return _abandoned(transition, step, Abandoned(outcome.message, outcome.evidence))
     if not transition.move(step, StepStatus.UNKNOWN, error=error, worker_id=None):
         return False
-    transition.tell("step_unknown", step.path, message=outcome.message)
+    transition.record_event("step_unknown", step.path, message=outcome.message)
     _end_attempt(transition, step, AttemptStatus.UNKNOWN, outcome.evidence, error)
     return True
 
@@ -99,7 +102,7 @@ def _abandoned(transition: Transition, step: StepRunRecord, outcome: Abandoned) 
 
 
 def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> bool:
-    if not transition.goes_on:
+    if not transition.may_start_steps:
         return _abandoned(transition, step, Abandoned("the run ended before the gate opened"))
     expires = transition.at + outcome.timeout_ms
     revision = transition.execution.revision
@@ -117,7 +120,7 @@ def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> boo
         barred=gate_content.barred(transition.execution, transition.runbook, definition, step.scope),
     )  # fmt: skip
     approval_id = approvals.create(transition.rt.workspace_id, gate)
-    transition.tell("gate_opened", step.path, approval_id=approval_id)
+    transition.record_event("gate_opened", step.path, approval_id=approval_id)
     return True
 
 
@@ -132,10 +135,10 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
         done = flow.fail(
             transition, step, "worker_lost", f"{recoveries} workers in a row were lost while running this step."
         )
-    elif step.idempotent and transition.goes_on:
+    elif step.idempotent and transition.may_start_steps:
         done = transition.move(step, StepStatus.READY, due_at=transition.at, error=error, **fresh)
         if done:
-            transition.tell("step_taken_over", step.path)
+            transition.record_event("step_taken_over", step.path)
     elif step.idempotent:
         done = flow.fail(
             transition, step, "worker_lost", "The worker that ran this step is gone, and the run was ending."
@@ -144,15 +147,15 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
         message = "The worker that made this call is gone; whether the call took effect is not known."
         done = transition.move(step, StepStatus.UNKNOWN, error={"code": "worker_lost", "message": message}, **fresh)
         if done:
-            transition.tell("step_unknown", step.path, message=message)
+            transition.record_event("step_unknown", step.path, message=message)
     if done:
         transition.end_attempt(step, AttemptStatus.LOST, error=error)
     return done
 
 
-def take_back(transition: Transition, step: StepRunRecord) -> bool:
+def undo_lost_claim(transition: Transition, step: StepRunRecord) -> bool:
     """Let a step run be claimed anew whose claim nobody heard of: nothing of it was done."""
-    if not transition.goes_on:
+    if not transition.may_start_steps:
         return _abandoned(transition, step, Abandoned("the run ended before this step was begun"))
     error = {"code": "claim_lost", "message": "The database's answer to this claim was lost. Nothing was sent."}
     fresh = {"due_at": transition.at, "fence": step.fence + 1, "worker_id": None, "error": error}
@@ -165,8 +168,8 @@ def take_back(transition: Transition, step: StepRunRecord) -> bool:
 def _cancelled(transition: Transition) -> bool:
     """Whether what runs now runs only because a cancel, or the end of the cleanup, has not reached it yet."""
     execution = transition.execution
-    unwanted = execution.ending is ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
-    return unwanted and not transition.goes_on
+    unwanted = execution.pending_result is ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
+    return unwanted and not transition.may_start_steps
 
 
 def _end_attempt(
@@ -178,14 +181,12 @@ def _end_attempt(
 def _retry_of(transition: Transition, step: StepRunRecord) -> Retry:
     definition: Step = transition.runbook.by_id[step.step_id]
     default = Retry(max_attempts=transition.rt.settings.default_max_attempts)
-    return definition.retry or (
-        default if definition.kind in ("http", "poll", "grpc") else replace(default, max_attempts=1)
-    )
+    return definition.retry or (default if kind_of(definition).calls_out else replace(default, max_attempts=1))
 
 
 def _later(transition: Transition, step: StepRunRecord, outcome: Later) -> bool:
     """A delay: one row with a due time. When it is claimed again it is over."""
-    if not transition.goes_on:
+    if not transition.may_start_steps:
         return _abandoned(transition, step, Abandoned("the run ended before the delay was over"))
     due = transition.at + outcome.after_ms
     if not transition.move(step, StepStatus.READY, due_at=due, outputs=outcome.outputs, worker_id=None):
@@ -204,7 +205,7 @@ def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> boo
     why = f"not posted: {outcome.unposted}" if outcome.unposted else ""
     if not flow.succeed(transition, step, {"text": text}, why if shown else NOT_POSTED):
         return False
-    transition.tell(
+    transition.record_event(
         "message", step.path, text=text, channel=channel, thread=outcome.thread, by_value=outcome.by_value,
         posted=shown and not why, unposted=outcome.unposted,
     )  # fmt: skip
@@ -215,7 +216,7 @@ def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> boo
 
 
 def _waiting(transition: Transition, step: StepRunRecord, outcome: Waiting) -> bool:
-    if not transition.goes_on:
+    if not transition.may_start_steps:
         return _abandoned(transition, step, Abandoned("the run ended before the wait began"))
     until = transition.at + outcome.timeout_ms
     changes = {"wait_key": outcome.key, "deadline_at": until, "worker_id": None}
@@ -224,7 +225,7 @@ def _waiting(transition: Transition, step: StepRunRecord, outcome: Waiting) -> b
     _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
     execution = transition.execution
     waits.begin(execution.workspace_id, step.id, execution.team, outcome.senders, shared=outcome.shared)
-    transition.tell("wait_started", step.path, key=outcome.key, until=until)
+    transition.record_event("wait_started", step.path, key=outcome.key, until=until)
     event_waits.take_kept(transition, step, outcome.key)
     return True
 

@@ -10,48 +10,51 @@ from collections.abc import Collection
 
 from engine.catalog import catalog
 from engine.definition.gates import holders
+from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.errors import Conflict
 from engine.orchestration import by_hand, flow, gates, reopening, run_phases, run_rules
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
-from storage import executions, steps
+from storage import run_state, steps
 from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import Phase, StepStatus
 
-BY_HAND = -1
-"""The revision of what is taken over and leads past no gate: `by_hand.taken_over`."""
+BY_HAND_REVISION = -1
+"""The revision of what is taken over and leads past no gate: `by_hand.touched_when_reused`."""
 
 
-def take_over(rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, keep: Collection[str]) -> ExecutionRecord:
+def reuse_steps(
+    rt: Runtime, execution: ExecutionRecord, old: ExecutionRecord, keep: Collection[str]
+) -> ExecutionRecord:
     """Give a run that was just accepted what `old` came to for these main steps. Needs the accepting transaction."""
-    locked = executions.lock(execution.id)
-    assert locked is not None
-    transition = Transition(rt, locked)
-    past = _past(old, locked)
-    rows = {row.path: row for row in steps.of_phase(execution.id, Phase.MAIN)}
+    run = run_state.lock(execution.id)
+    assert run is not None
+    transition = Transition(rt, run)
+    past = _earlier_steps(old, run.execution)
+    rows = {row.path: row for row in run.of_phase(Phase.MAIN)}
     wanted = [step for step in transition.runbook.steps if step.id in keep]
     fresh = [step for step in wanted if rows[step.id].status in (StepStatus.BLOCKED, StepStatus.READY)]
     asked = [step for step in fresh if gates.holds_gate(rt, old.id, step) or (step.blocks and any(holders(step)))]
     for step in [
         each for each in fresh if each not in asked
     ] + asked:  # conditions of the asked read what the others did
-        take = _ask if step in asked else _reuse
+        take = _reopen_gate if step in asked else _reuse
         take(transition, step, rows[step.id], past)
-    _look_again(transition, ("steps",) if transition.execution.parameters != old.parameters else ())
+    _check_paths_again(transition, ("steps",) if transition.execution.parameters != old.parameters else ())
     _count_needs(transition, [step.id for step in fresh], keep)
-    transition.edit(asking=len(steps.asked_again(execution.id)))
-    flow.ask_next(transition)
-    flow.let_on_held(transition)
+    transition.edit(reopened_gates=len(steps.reopened_gates(execution.id)))
+    flow.unblock_reopened_gates(transition)
+    flow.unblock_held(transition)
     return run_phases.save(transition)
 
 
-def _past(old: ExecutionRecord, run: ExecutionRecord) -> dict[str, StepRunRecord]:
+def _earlier_steps(old: ExecutionRecord, run: ExecutionRecord) -> dict[str, StepRunRecord]:
     """The main steps of the old run by path, with the revision that they are taken over with."""
-    marked = by_hand.taken_over(old, run)
+    marked = by_hand.touched_when_reused(old, run)
     rows = steps.of_phase(old.id, Phase.MAIN)
-    return {row.path: changed(row, revision=BY_HAND if row.step_id in marked else 0) for row in rows}
+    return {row.path: changed(row, revision=BY_HAND_REVISION if row.step_id in marked else 0) for row in rows}
 
 
 def must_be_reusable(rt: Runtime, old: ExecutionRecord, step: Step) -> None:
@@ -62,9 +65,9 @@ def must_be_reusable(rt: Runtime, old: ExecutionRecord, step: Step) -> None:
         return
     if was != step:
         raise Conflict(f"{step.id} is or holds a gate, and is not what it was in {old.id}: start there or before it.")
-    lacking = gates.not_passed(rt, old, before, was)
-    if lacking:
-        raise Conflict(f"{old.id} did not pass {', '.join(lacking)}: start at {step.id} or before it.")
+    not_passed = gates.not_passed_by(rt, old, before, was)
+    if not_passed:
+        raise Conflict(f"{old.id} did not pass {', '.join(not_passed)}: start at {step.id} or before it.")
 
 
 def _reuse(transition: Transition, step: Step, row: StepRunRecord, past: dict[str, StepRunRecord]) -> None:
@@ -77,10 +80,10 @@ def _reuse(transition: Transition, step: Step, row: StepRunRecord, past: dict[st
         "settled_by": old.settled_by,
     }
     transition.move(row, old.status, **fields)
-    transition.tell("step_reused", row.path, execution=old.execution_id)
+    transition.record_event("step_reused", row.path, execution=old.execution_id)
 
 
-def _ask(transition: Transition, step: Step, row: StepRunRecord, past: dict[str, StepRunRecord]) -> None:
+def _reopen_gate(transition: Transition, step: Step, row: StepRunRecord, past: dict[str, StepRunRecord]) -> None:
     """Have a gate, or what a step holds of gates, decided again; where the run went past it that is looked at anew.
 
     A branch or loop that holds runs without gates is taken over with what is in it, so that this can be seen.
@@ -95,8 +98,8 @@ def _ask(transition: Transition, step: Step, row: StepRunRecord, past: dict[str,
         gone = {"ended_at": transition.at, "due_at": None, "note": run_rules.CONDITION_NOT_MET}
         transition.move(row, StepStatus.SKIPPED, revision=transition.execution.revision, **gone)
         return
-    if row.kind not in run_rules.CONTAINERS:
-        steps.edit(row, reopened=True, outputs=old.outputs, items=_asks(old))
+    if not kind_of(row).is_container:
+        transition.run.edit(row, reopened=True, outputs=old.outputs, items=_child_to_reopen(old))
         return
     done = {"ended_at": transition.at, "due_at": None, "note": _note(old), "outputs": old.outputs}
     shape = {"items": old.items, "rounds": old.rounds, "revision": transition.execution.revision}
@@ -122,15 +125,15 @@ def _copy(transition: Transition, old: StepRunRecord) -> StepRunRecord:
         due_at=None, ended_seq=0, reopened=False, wait_key=None, note=_note(old), ended_at=transition.at,
         revision=execution.revision if holds else old.revision,
     )  # fmt: skip
-    if not holds or old.kind in run_rules.CONTAINERS or old.status is not StepStatus.SUCCESS:
+    if not holds or kind_of(old).is_container or old.status is not StepStatus.SUCCESS:
         return copy
     again = {"status": StepStatus.BLOCKED, "ended_at": None, "reopened": True, "note": ""}
-    return changed(copy, child=None, items=_asks(old), **again)
+    return changed(copy, child=None, items=_child_to_reopen(old), **again)
 
 
-def _asks(old: StepRunRecord) -> dict[str, str] | None:
+def _child_to_reopen(old: StepRunRecord) -> dict[str, str] | None:
     """For a `runbook` step the run whose gates are to be asked again in its child."""
-    return {"asks": old.child} if old.kind == "runbook" and old.child else None
+    return {"asks": old.child} if kind_of(old).starts_run and old.child else None
 
 
 def _note(old: StepRunRecord) -> str:
@@ -138,18 +141,18 @@ def _note(old: StepRunRecord) -> str:
     return old.note if old.note == run_rules.CONDITION_NOT_MET else f"taken over from {old.execution_id}"
 
 
-def _look_again(transition: Transition, stale: tuple[str, ...]) -> None:
+def _check_paths_again(transition: Transition, stale: tuple[str, ...]) -> None:
     """A gate that was gone past and would not be now is asked; what would go another way is not taken over.
 
     Another person may ask now, for another reason, with other parameters; `stale` is what was made for those of then.
     """
-    for row in steps.of_phase(transition.execution.id, Phase.MAIN):
+    for row in transition.run.of_phase(Phase.MAIN):
         step = transition.runbook.by_id[row.step_id]
         done = row.status in (StepStatus.SUCCESS, StepStatus.SKIPPED)
         if row.reopened or not done or not gates.holds_gate(transition.rt, row.execution_id, step):
             continue
-        elsewhere = bool(reopening.would_go(transition, row, stale))
-        reopening.must_stay(elsewhere and row.kind != "approval", row)
+        elsewhere = bool(reopening.would_take_other_path(transition, row, stale))
+        reopening.must_keep_path(elsewhere and not kind_of(row).is_gate, row)
         if elsewhere:
             transition.move(row, StepStatus.BLOCKED, reopened=True)
 
@@ -158,4 +161,4 @@ def _count_needs(transition: Transition, taken: list[str], keep: Collection[str]
     """Take off the needs that the steps taken over have met."""
     successors = catalog.successors_of(transition.execution.version_id)
     for step_id in taken:
-        steps.count_down(transition.execution.id, [each for each in successors[step_id] if each not in keep])
+        transition.run.count_down([each for each in successors[step_id] if each not in keep])

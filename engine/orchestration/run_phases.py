@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from engine.access import auditing
 from engine.access.policy import Deed, authorise
 from engine.catalog import catalog
 from engine.errors import NotFound, Undecodable
@@ -19,11 +20,11 @@ from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
-from storage import audit, events, executions, steps
+from storage import events, run_state, step_changes, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, Severity
 
-ASKS = "asks:"
+GATES_ONLY = "asks:"
 """How the trigger of a child begins that only asks gates again: it does nothing, so it has nothing to clean up."""
 
 _AFTER_SUCCESS = (Phase.MAIN, Phase.FINALLY)
@@ -40,12 +41,12 @@ def change(rt: Runtime, execution_id: str, what: str, deed: Deed | None = None) 
     """
     try:
         with committing(what):
-            execution = executions.lock(execution_id)
-            if execution is None or execution.workspace_id != rt.workspace_id:
+            run = run_state.lock(execution_id)
+            if run is None or run.execution.workspace_id != rt.workspace_id:
                 raise NotFound(f"There is no run {execution_id}.")
             if deed is not None:
-                authorise(rt, deed.actor, deed.action, execution)
-            transition = Transition(rt, execution)
+                authorise(rt, deed.actor, deed.action, run.execution)
+            transition = Transition(rt, run)
             yield transition
             save(transition)
     except Undecodable as error:
@@ -62,10 +63,10 @@ def save(transition: Transition) -> ExecutionRecord:
     over = False
     while not over and _phase_over(transition):
         over = not _next_phase(transition)
-    result = _result(transition) if over and transition.execution.ending is ExecutionStatus.SUCCESS else None
+    result = _result(transition) if over and transition.execution.pending_result is ExecutionStatus.SUCCESS else None
     if over:
         slots.free(transition)
-        _tell_parent(transition)
+        _wake_parent(transition)
     return transition.write(over=over, result=result)
 
 
@@ -74,16 +75,16 @@ def cancel(transition: Transition, actor: str, reason: str) -> None:
 
     Cleanup follows, except for a run that was never admitted to its concurrency group: that executes no step.
     """
-    transition.tell("cancel_requested", actor=actor, reason=reason)
-    if transition.execution.ending is None:
+    transition.record_event("cancel_requested", actor=actor, reason=reason)
+    if transition.execution.pending_result is None:
         error = {"code": "cancelled", "message": reason, "step": None}
-        transition.edit(ending=ExecutionStatus.CANCELLED, error=error)
+        transition.edit(pending_result=ExecutionStatus.CANCELLED, error=error)
     if transition.execution.status is ExecutionStatus.PAUSED:  # its cleanup runs
         begun = ExecutionStatus.RUNNING if transition.execution.started_at else ExecutionStatus.PENDING
         transition.edit(status=begun, paused_reason=None)
     if transition.execution.slot == "queued":
         transition.edit(cleanup_until=transition.at)
-    transition.end_idle()
+    transition.cancel_idle()
 
 
 def force_end(transition: Transition, actor: str | None, reason: str) -> None:
@@ -91,26 +92,26 @@ def force_end(transition: Transition, actor: str | None, reason: str) -> None:
     if transition.execution.phase is Phase.MAIN:
         cancel(transition, actor or "system", reason)
     else:
-        transition.tell("cleanup_ended", actor=actor, reason=reason)
-        transition.end_idle()
+        transition.record_event("cleanup_ended", actor=actor, reason=reason)
+        transition.cancel_idle()
     transition.edit(cleanup_until=transition.at)
 
 
-def end_bypassed(transition: Transition, step: StepRunRecord, lacking: list[str]) -> None:
+def end_gate_bypassed(transition: Transition, step: StepRunRecord, undecided: list[str]) -> None:
     """End a run in which a step was about to begin behind gates that have not let it on: a bug, or tampering.
 
     In main the result is FAILED and cleanup follows; in cleanup the rest of that is left out. Nothing of the step ran.
     """
-    message = f"{step.path} was about to begin, and {', '.join(lacking)} had not let it on. Nothing of it was done."
-    transition.tell("gate_bypassed", step.path, gates=lacking)
+    message = f"{step.path} was about to begin, and {', '.join(undecided)} had not let it on. Nothing of it was done."
+    transition.record_event("gate_bypassed", step.path, gates=undecided)
     if step.phase is Phase.MAIN:
         transition.fail_run("gate_bypassed", message, step.path)
     else:
-        transition.end_idle()
+        transition.cancel_idle()
         transition.edit(cleanup_until=transition.at)
-    detail = {"step": step.path, "gates": lacking}
-    thing = f"execution:{step.execution_id}"
-    audit.write(transition.rt.workspace_id, "system", "gate.bypassed", thing, Severity.CRITICAL, detail)
+    detail = {"step": step.path, "gates": undecided}
+    thing = auditing.of_execution(step.execution_id)
+    auditing.by_bot(transition.rt, "gate.bypassed", thing, detail, Severity.CRITICAL)
 
 
 def end_overdue(transition: Transition) -> None:
@@ -130,17 +131,17 @@ def quarantine(rt: Runtime, execution_id: str, error: Undecodable) -> None:
     The result is FAILED, unless it was fixed as CANCELLED before. What runs right now is abandoned.
     """
     with committing("quarantine"):
-        execution = executions.lock(execution_id)
-        if execution is None or execution.status.ended:
+        run = run_state.lock(execution_id)
+        if run is None or run.execution.status.ended:
             return
-        transition = Transition(rt, execution)
+        transition, execution = Transition(rt, run), run.execution
         transition.abandon_all(error.code, str(error))
-        transition.tell("quarantined", message=str(error))
+        transition.record_event("quarantined", message=str(error))
         detail = {"reason": str(error), "was": execution.status, "version": execution.number}
-        thing = f"execution:{execution_id}"
-        audit.write(rt.workspace_id, "system", "execution.quarantine", thing, Severity.WARNING, detail)
+        thing = auditing.of_execution(execution_id)
+        auditing.by_bot(rt, "execution.quarantine", thing, detail, Severity.WARNING)
         slots.free(transition)
-        _tell_parent(transition)
+        _wake_parent(transition)
         transition.write(over=True)
     rt.hint(transition.wake)
 
@@ -150,42 +151,42 @@ def cleanup_ended(execution: ExecutionRecord, at: int) -> bool:
     return execution.cleanup_until is not None and execution.cleanup_until <= at
 
 
-def _tell_parent(transition: Transition) -> None:
+def _wake_parent(transition: Transition) -> None:
     """Let the step that started this execution fall due, now that it has ended."""
     if transition.execution.parent_step is not None:
-        parent = steps.nudge(transition.execution.parent_step, transition.at)
+        parent = steps.make_due(transition.execution.parent_step, transition.at)
         if parent is not None:
             transition.wake.append(parent)
 
 
 def _phase_over(transition: Transition) -> bool:
     execution = transition.execution
-    if run_rules.at_dead_end(execution):
-        return bool(flow.in_the_way(transition))
+    if run_rules.is_stuck(execution):
+        return bool(flow.untolerated_failures(transition))
     failing = execution.phase is not Phase.MAIN and (
         cleanup_ended(execution, transition.at)
-        or (execution.unfinished > 0 and flow.failing(transition, "", execution.phase))
+        or (execution.unfinished > 0 and flow.scope_failed(transition, "", execution.phase))
     )
     return run_rules.phase_over(execution, failing=failing and execution.phase is not Phase.UNDO)
 
 
-def _fix_result(transition: Transition) -> None:
+def _set_result(transition: Transition) -> None:
     """Main has come to its end by itself: as a success, unless after a retry another failed step is still there."""
-    if transition.execution.unfinished == 0 and not flow.failing(transition, "", Phase.MAIN):
-        transition.edit(ending=ExecutionStatus.SUCCESS)
+    if transition.execution.unfinished == 0 and not flow.scope_failed(transition, "", Phase.MAIN):
+        transition.edit(pending_result=ExecutionStatus.SUCCESS)
         return
-    failed = flow.in_the_way(transition)[0]
+    failed = flow.untolerated_failures(transition)[0]
     transition.fail_run(failed.error["code"], failed.error["message"], failed.path)
 
 
 def _next_phase(transition: Transition) -> bool:
     """Begin the next phase that has anything to do; False when there is none."""
     execution = transition.execution
-    if execution.ending is None:
-        _fix_result(transition)
-    if cleanup_ended(execution, transition.at) or execution.trigger.startswith(ASKS):
+    if execution.pending_result is None:
+        _set_result(transition)
+    if cleanup_ended(execution, transition.at) or execution.trigger.startswith(GATES_ONLY):
         return False
-    order = _AFTER_SUCCESS if transition.execution.ending is ExecutionStatus.SUCCESS else _AFTER_FAILURE
+    order = _AFTER_SUCCESS if transition.execution.pending_result is ExecutionStatus.SUCCESS else _AFTER_FAILURE
     following = order[order.index(execution.phase) + 1 :]
     return any(_begin(transition, phase) for phase in following)
 
@@ -201,10 +202,10 @@ def _begin(transition: Transition, phase: Phase) -> bool:
     if not planned:
         return False
     until = execution.cleanup_until or transition.at + run_rules.CLEANUP_MS
-    transition.edit(phase=phase, cleanup_until=until, live=0, running=0, parked=0, unfinished=len(planned))
-    transition.tell("phase_started", phase=phase)
-    steps.put_aside(execution.id, phase)
-    flow.let_on_all(transition, [step for step in step_runs.write(transition, planned) if step.blocked == 0])
+    transition.edit(phase=phase, cleanup_until=until, live=0, running=0, waiting_steps=0, unfinished=len(planned))
+    transition.record_event("phase_started", phase=phase)
+    step_changes.retire_inner(transition.run, phase)
+    flow.unblock_all(transition, [step for step in step_runs.write(transition, planned) if step.blocked == 0])
     return True
 
 

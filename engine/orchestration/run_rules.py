@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.definition.kinds import CONTAINERS
 from engine.definition.model import Retry, Runbook
 from storage.records import ExecutionRecord, Json, changed
 from storage.states import ExecutionStatus, Phase, StepStatus
 
 LIVE = frozenset({StepStatus.READY, StepStatus.RUNNING})
-PARKED = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})
-UNFINISHED = LIVE | PARKED | {StepStatus.BLOCKED}
-
-CONTAINERS = ("branch", "loop")
-"""Kinds that only hold other steps."""
+WAITING = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})
+UNFINISHED = LIVE | WAITING | {StepStatus.BLOCKED}
 
 CLEANUP_MS = 3_600_000
 """How long undo, on_failure and finally may take together before the run ends without them."""
@@ -22,7 +20,7 @@ CONDITION_NOT_MET = "its condition was not met"
 """The note of a step that the run itself has skipped; no person's skip has it."""
 
 HELD_GATE = "held_gate"
-"""The key of an error that says that the step was or held a gate: no runbook puts up with its failure."""
+"""The key of an error that says that the step was or held a gate: no runbook tolerates its failure."""
 
 MAX_ROUNDS = 1_000
 """A loop that wants more has gone wrong."""
@@ -37,8 +35,8 @@ WORTH_REMINDING_MS = 120_000
 """A gate that is open for less is not worth a reminder."""
 
 
-def put_up_with(runbook: Runbook, step_id: str, error: Json) -> bool:
-    """Whether a step that has failed with this error was put up with."""
+def tolerated(runbook: Runbook, step_id: str, error: Json) -> bool:
+    """Whether a step that has failed with this error is tolerated."""
     step = runbook.by_id.get(step_id)
     return step is not None and step.continue_on_error and not (error or {}).get(HELD_GATE)
 
@@ -66,21 +64,21 @@ def recount(
 ) -> ExecutionRecord:
     """The execution's counters after `count` of its step runs went from `old` to `new`.
 
-    A waiting `container` waits for its own steps, not for a person or an event, so it is not parked.
+    A waiting `container` waits for its own steps, not for a person or an event, so it does not count as waiting.
     """
     deltas = {
         "live": (new in LIVE) - (old in LIVE),
         "running": (new is StepStatus.RUNNING) - (old is StepStatus.RUNNING),
-        "parked": (not container) * ((new in PARKED) - (old in PARKED)),
+        "waiting_steps": (not container) * ((new in WAITING) - (old in WAITING)),
         "unfinished": (new in UNFINISHED) - (old in UNFINISHED),
     }
     moved = {name: getattr(execution, name) + count * delta for name, delta in deltas.items() if delta}
     return changed(execution, **moved) if moved else execution
 
 
-def counted(execution: ExecutionRecord, census: Iterable[tuple[StepStatus, str, int]]) -> ExecutionRecord:
+def with_counters(execution: ExecutionRecord, census: Iterable[tuple[StepStatus, str, int]]) -> ExecutionRecord:
     """The execution with its counters made anew from how many step runs have which status and kind."""
-    execution = changed(execution, live=0, running=0, parked=0, unfinished=0)
+    execution = changed(execution, live=0, running=0, waiting_steps=0, unfinished=0)
     for status, kind, count in census:
         execution = recount(execution, StepStatus.SUCCESS, status, count, container=kind in CONTAINERS)
     return execution
@@ -94,15 +92,15 @@ def phase_over(execution: ExecutionRecord, *, failing: bool = False) -> bool:
     """
     if execution.unfinished == 0:
         return True
-    stopped = failing if execution.phase is not Phase.MAIN else execution.ending is not None
-    patient = execution.ending is not ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
-    return stopped and execution.running == 0 and not (patient and execution.parked)
+    stopped = failing if execution.phase is not Phase.MAIN else execution.pending_result is not None
+    patient = execution.pending_result is not ExecutionStatus.CANCELLED or execution.phase is not Phase.MAIN
+    return stopped and execution.running == 0 and not (patient and execution.waiting_steps)
 
 
-def at_dead_end(execution: ExecutionRecord) -> bool:
-    """Whether main has steps left that nothing will ever let on: after a retry, behind another step that failed."""
-    idle = execution.live == 0 and execution.parked == 0
-    return execution.phase is Phase.MAIN and execution.ending is None and idle and execution.unfinished > 0
+def is_stuck(execution: ExecutionRecord) -> bool:
+    """Whether main has steps left that nothing will ever unblock: after a retry, behind another step that failed."""
+    idle = execution.live == 0 and execution.waiting_steps == 0
+    return execution.phase is Phase.MAIN and execution.pending_result is None and idle and execution.unfinished > 0
 
 
 def status_of(execution: ExecutionRecord, *, over: bool) -> ExecutionStatus:
@@ -111,15 +109,15 @@ def status_of(execution: ExecutionRecord, *, over: bool) -> ExecutionStatus:
     PENDING ends with the first claim and PAUSED with a resume, so neither is left here except by ending.
     """
     if over:
-        assert execution.ending is not None
-        return execution.ending
+        assert execution.pending_result is not None
+        return execution.pending_result
     if execution.status in (ExecutionStatus.PENDING, ExecutionStatus.PAUSED):
         return execution.status
-    waits = execution.live == 0 and execution.parked > 0
+    waits = execution.live == 0 and execution.waiting_steps > 0
     return ExecutionStatus.WAITING if waits else ExecutionStatus.RUNNING
 
 
-def keep_time(execution: ExecutionRecord, before: ExecutionStatus, at: int) -> ExecutionRecord:
+def add_time_spent(execution: ExecutionRecord, before: ExecutionStatus, at: int) -> ExecutionRecord:
     """Add the time since the last change to what the status `before` was spent in, and set the run's deadline.
 
     Only RUNNING counts against the run's timeout, and only while the main phase may still succeed.
@@ -133,7 +131,7 @@ def keep_time(execution: ExecutionRecord, before: ExecutionStatus, at: int) -> E
     runs = execution.status is ExecutionStatus.RUNNING
     since = (execution.running_since or at) if runs else None
     left = max(0, execution.timeout_ms - execution.running_ms)
-    deadline = since + left if since is not None and execution.ending is None else None
+    deadline = since + left if since is not None and execution.pending_result is None else None
     if (since, deadline) == (execution.running_since, execution.deadline_at):
         return execution
     return changed(execution, running_since=since, deadline_at=deadline)

@@ -9,7 +9,7 @@ from engine.expressions import render_text
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
-from storage import database, executions, slots, steps
+from storage import database, executions, slot_queue, steps
 from storage.records import ExecutionRecord
 
 
@@ -28,7 +28,7 @@ def take(rt: Runtime, actor: Actor, execution: ExecutionRecord, runbook: Runbook
     database.one_at_a_time(f"slot:{execution.workspace_id}:{group}")
     if _parent_holds(execution, group):
         return group, "shared"
-    holders = slots.holders(execution.workspace_id, group)
+    holders = slot_queue.holders(execution.workspace_id, group)
     if len(holders) < wanted.limit:
         return group, "held"
     if wanted.on_conflict == "reject":
@@ -39,7 +39,7 @@ def take(rt: Runtime, actor: Actor, execution: ExecutionRecord, runbook: Runbook
 
 def ahead_of(execution: ExecutionRecord, group: str) -> list[str]:
     """The runs that hold the group's slots, for the record of this one, which its whole team may read."""
-    ids = slots.holders(execution.workspace_id, group)
+    ids = slot_queue.holders(execution.workspace_id, group)
     teams = {each: run.team for each in ids if (run := executions.by_id(each))}
     return [each if teams.get(each, "") in (None, execution.team) else ELSEWHERE for each in ids]
 
@@ -51,9 +51,9 @@ def free(transition: Transition) -> None:
         return
     workspace, group = execution.workspace_id, execution.slot_group
     database.one_at_a_time(f"slot:{workspace}:{group}")
-    if slots.hand_on(workspace, group, execution.id) is not None:
+    if slot_queue.pass_to_child(workspace, group, execution.id) is not None:
         return
-    admitted = slots.admit_next(workspace, group, transition.at)
+    admitted = slot_queue.admit_next(workspace, group, transition.at)
     if admitted is not None:
         transition.wake.append(admitted)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from engine.definition.model import Step
 from engine.orchestration.transition import Transition
 from engine.steps import context
-from storage import steps
+from storage import step_changes, steps
 from storage.records import StepRunRecord, changed
 from storage.states import Phase, StepStatus
 
@@ -30,14 +30,14 @@ def make(
 
 def write(transition: Transition, planned: Sequence[StepRunRecord]) -> list[StepRunRecord]:
     """The planned step runs in the table: new ones, or those of an earlier cleanup made ready once more."""
-    execution_id, paths = transition.execution.id, [step.path for step in planned]
+    paths = [step.path for step in planned]
     again = [step for step in planned if step.phase is not Phase.MAIN]
-    known = {step.path: step for step in steps.at_paths(execution_id, [step.path for step in again])}
+    known = {step.path: step for step in transition.run.at([step.path for step in again])}
     for step in again:
         if step.path in known:
-            steps.reset(known[step.path], blocked=step.blocked, position=step.position)
+            step_changes.reset(transition.run, known[step.path], blocked=step.blocked, position=step.position)
     steps.create(transition.rt.workspace_id, [step for step in planned if step.path not in known])
-    return steps.known_at(execution_id, paths)
+    return transition.run.at(paths)
 
 
 def make_main(transition: Transition, definitions: Sequence[Step]) -> bool:

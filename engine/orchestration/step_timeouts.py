@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.orchestration import children, containers, run_rules
+from engine.definition.kinds import kind_of
+from engine.orchestration import children, containers
 from engine.orchestration.transition import Transition
 from storage import steps
 from storage.states import StepStatus
@@ -15,9 +16,9 @@ def end(transition: Transition, step_run_id: int) -> None:
         return
     if step.status not in (StepStatus.READY, StepStatus.WAITING):
         return
-    if not transition.goes_on or step.phase is not transition.execution.phase:
-        steps.edit(step, deadline_at=None)  # the run is ending anyway, or cleans up already
-    elif step.kind in run_rules.CONTAINERS:
+    if not transition.may_start_steps or step.phase is not transition.execution.phase:
+        transition.run.edit(step, deadline_at=None)  # the run is ending anyway, or cleans up already
+    elif kind_of(step).is_container:
         limit = (transition.runbook.by_id[step.step_id].timeout_ms or 0) / 1000
         containers.stop(transition, step, "timeout", f"it was not done within {limit:g} s")
     else:

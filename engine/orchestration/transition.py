@@ -1,7 +1,7 @@
-"""One execution under its lock, in one transaction: its steps are moved, counted and told of, its row written once.
+"""One execution under its lock, in one transaction: its steps are moved and counted, its events and row written once.
 
 Whatever changes an execution does so through this, so that counters, status, times and events agree whoever did it.
-What follows from a step's end is `flow`, what follows from a phase's end is `lifecycle`.
+What follows from a step's end is `flow`, what follows from a phase's end is `run_phases`.
 """
 
 from __future__ import annotations
@@ -11,29 +11,33 @@ from functools import partial
 from typing import Any
 
 from engine.catalog import catalog
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook
 from engine.orchestration import run_rules
 from engine.runtime import Runtime
-from storage import approvals, attempts, cards, database, events, executions, steps
+from storage import approvals, attempts, cards, database, events, executions, step_changes
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, changed
+from storage.run_state import RunState
 from storage.states import AttemptStatus, ExecutionStatus, Phase, StepStatus
 
 
 class Transition:
     """The change being made. `at` is the one time of all of it; `execution` is its state so far.
 
-    `wake` holds other executions that have work once this is committed.
+    `run` is the run under its lock; `wake` holds other executions that have work once this is committed.
     """
 
-    def __init__(self, rt: Runtime, execution: ExecutionRecord) -> None:
+    def __init__(self, rt: Runtime, run: RunState) -> None:
         self.rt = rt
         self.at = database.now()
-        self.before = execution
-        self.execution = execution
+        self.run = run
+        self.before = run.execution
+        self.execution = run.execution
         self.wake: list[str] = []
-        self._told: list[EventRecord] = []
-        self._begun: dict[tuple[int, int], AttemptRecord] = {}
-        self._ended_attempts: list[Callable[[], None]] = []
+        self._events: list[EventRecord] = []
+        self._begun_attempts: dict[tuple[int, int], AttemptRecord] = {}
+        self._ended_attempts: dict[tuple[int, int], Callable[[], None]] = {}
+        self._pruned: list[Callable[[], None]] = []
 
     @property
     def runbook(self) -> Runbook:
@@ -42,15 +46,15 @@ class Transition:
     @property
     def seq(self) -> int:
         """The number of the last event so far."""
-        return self.before.event_seq + len(self._told)
+        return self.before.event_seq + len(self._events)
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to save."""
-        return bool(self._told) or self.execution != self.before
+        return bool(self._events) or self.execution != self.before
 
     @property
-    def goes_on(self) -> bool:
+    def may_start_steps(self) -> bool:
         """Whether the phase that runs now still starts steps.
 
         Main does until a failure or cancel has ended it, cleanup until its time is up or a person ends it by force.
@@ -58,23 +62,23 @@ class Transition:
         execution = self.execution
         if execution.cleanup_until is not None and execution.cleanup_until <= self.at:
             return False
-        return execution.ending is None or execution.phase is not Phase.MAIN
+        return execution.pending_result is None or execution.phase is not Phase.MAIN
 
-    def limit_of(self, step: StepRunRecord) -> int | None:
+    def deadline_of(self, step: StepRunRecord) -> int | None:
         """When the time of a step that begins now is up; None where only the run's own limit holds."""
         timeout_ms = self.runbook.by_id[step.step_id].timeout_ms
         return None if timeout_ms is None else self.at + timeout_ms
 
-    def tell(self, kind: str, path: str | None = None, actor: str | None = None, **data: Json) -> None:
+    def record_event(self, kind: str, path: str | None = None, actor: str | None = None, **data: Json) -> None:
         """Add an event to this change."""
-        self._told.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))
+        self._events.append(EventRecord(self.before.id, self.seq + 1, self.at, kind, path, actor, data))
 
     def move(self, step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
         """Compare-and-set one step run, counted while its phase runs; False when it was changed meanwhile."""
-        if not steps.move(step, to, **fields):
+        if not self.run.move(step, to, **fields):
             return False
         if step.phase is self.execution.phase:
-            self.count(step.status, to, container=step.kind in run_rules.CONTAINERS)
+            self.count(step.status, to, container=kind_of(step).is_container)
         return True
 
     def count(self, old: StepStatus, new: StepStatus, count: int = 1, *, container: bool = False) -> None:
@@ -92,31 +96,31 @@ class Transition:
 
     def fail_run(self, code: str, message: str, path: str | None = None) -> None:
         """Fix the result as FAILED and start nothing more of main; open gates close, running steps finish."""
-        if self.execution.ending is not None or self.execution.status.ended:
+        if self.execution.pending_result is not None or self.execution.status.ended:
             return
-        self.edit(ending=ExecutionStatus.FAILED, error={"code": code, "message": message, "step": path})
+        self.edit(pending_result=ExecutionStatus.FAILED, error={"code": code, "message": message, "step": path})
         self.stop_phase()
 
     def stop_phase(self, scope: str = "") -> None:
         """Start nothing more of what stands in `scope` of the phase that runs now, and ask nobody there any more."""
-        run, phase = self.execution.id, self.execution.phase
-        self.count(StepStatus.READY, StepStatus.BLOCKED, steps.hold_back(run, phase, scope))
-        self.count(StepStatus.WAITING, StepStatus.CANCELLED, steps.cancel_waiting(run, phase, self.at, scope))
-        approvals.cancel_orphaned(run, self.at)
+        run, phase = self.run, self.execution.phase
+        self.count(StepStatus.READY, StepStatus.BLOCKED, step_changes.block_ready(run, phase, scope))
+        self.count(StepStatus.WAITING, StepStatus.CANCELLED, step_changes.cancel_waiting(run, phase, self.at, scope))
+        approvals.cancel_orphaned(run.id, self.at)
 
-    def end_idle(self) -> None:
+    def cancel_idle(self) -> None:
         """End everything of the phase that is not being run right now as CANCELLED."""
-        run = self.execution.id
-        self.count_all(steps.cancel_idle(run, self.execution.phase, self.at), StepStatus.CANCELLED)
-        approvals.cancel_open(run, self.at)
+        self.count_all(step_changes.cancel_idle(self.run, self.execution.phase, self.at), StepStatus.CANCELLED)
+        approvals.cancel_open(self.before.id, self.at)
 
     def abandon_all(self, code: str, message: str) -> None:
         """End every step run of the execution, also what is being run right now, and fix the result as FAILED."""
         error = {"code": code, "message": message}
-        steps.abandon_all(self.before.id, self.at, error)
+        step_changes.abandon_all(self.run, self.at, error)
         approvals.cancel_open(self.before.id, self.at)
-        ending = self.execution.ending or ExecutionStatus.FAILED
-        self.edit(ending=ending, error={**error, "step": None}, live=0, running=0, parked=0, unfinished=0, asking=0)
+        result = self.execution.pending_result or ExecutionStatus.FAILED
+        counters = dict.fromkeys(("live", "running", "waiting_steps", "unfinished", "reopened_gates"), 0)
+        self.edit(pending_result=result, error={**error, "step": None}, **counters)
 
     def close_gates(self) -> None:
         """Close the gates whose steps no longer wait."""
@@ -124,20 +128,20 @@ class Transition:
 
     def reopen(self, census: list[tuple[StepStatus, str, int]], *, slot_group: str | None, slot: str | None) -> None:
         """Let a FAILED run go on with its main phase; its counters are made anew from its step runs."""
-        fresh = {"ending": None, "error": None, "ended_at": None, "cleanup_until": None, "running_ms": 0}
+        fresh = {"pending_result": None, "error": None, "ended_at": None, "cleanup_until": None, "running_ms": 0}
         self.edit(status=ExecutionStatus.RUNNING, phase=Phase.MAIN, slot_group=slot_group, slot=slot, **fresh)
-        self.execution = run_rules.counted(self.execution, census)
+        self.execution = run_rules.with_counters(self.execution, census)
         cards.reopen(self.execution.id)
 
     def pause(self, reason: str, actor: str | None = None) -> None:
         """Claim nothing more until a person decides."""
         self.edit(status=ExecutionStatus.PAUSED, paused_reason=reason)
-        self.tell("paused", actor=actor, reason=reason)
+        self.record_event("paused", actor=actor, reason=reason)
 
-    def attempt(self, step: StepRunRecord) -> None:
+    def begin_attempt(self, step: StepRunRecord) -> None:
         """Put an attempt of this step run, as its claim leaves it, on record with this change."""
         assert step.worker_id is not None
-        self._begun[step.id, step.attempts] = AttemptRecord(
+        self._begun_attempts[step.id, step.attempts] = AttemptRecord(
             id=0, step_run_id=step.id, number=step.attempts, status=AttemptStatus.RUNNING, worker_id=step.worker_id,
             started_at=self.at, ended_at=None, request=None, response=None, error=None,
         )  # fmt: skip
@@ -152,25 +156,26 @@ class Transition:
         error: Json = None,
     ) -> None:
         """Close the step run's last attempt with this change, if it is still open; it may have begun with it."""
-        begun = self._begun.get((step.id, step.attempts))
+        begun = self._begun_attempts.get((step.id, step.attempts))
         if begun is not None:
             ended = changed(begun, status=status, ended_at=self.at, request=request, response=response, error=error)
-            self._begun[step.id, step.attempts] = ended
+            self._begun_attempts[step.id, step.attempts] = ended
             return
-        self._ended_attempts.append(partial(attempts.end, step, status, self.at, request, response, error))
+        end = partial(attempts.end, step, status, self.at, request, response, error)
+        self._ended_attempts.setdefault((step.id, step.attempts), end)
 
-    def thin_out(self, step: StepRunRecord) -> None:
+    def prune_attempts(self, step: StepRunRecord) -> None:
         """Keep of the attempts of a step that asks again and again a bounded number on record."""
-        self._ended_attempts.append(partial(attempts.thin_out, step.id, step.attempts))
+        self._pruned.append(partial(attempts.prune, step.id, step.attempts))
 
-    def begin(self) -> None:
+    def mark_started(self) -> None:
         """The first claim: the run has started."""
         if self.execution.started_at is None:
             self.edit(status=ExecutionStatus.RUNNING, started_at=self.at)
 
     def write_ended(self) -> ExecutionRecord:
         """Write the events of a change to an execution that has ended and stays so, and have them shown."""
-        if self._told:
+        if self._events:
             cards.reopen(self.execution.id)
         self._write(changed(self.execution, event_seq=self.seq))
         return self.execution
@@ -178,9 +183,9 @@ class Transition:
     def write(self, *, over: bool, result: Json = None) -> ExecutionRecord:
         """Write the execution and the events of this change; `over` says that no phase is left."""
         execution = changed(self.execution, status=run_rules.status_of(self.execution, over=over))
-        execution = run_rules.keep_time(execution, self.before.status, self.at)
+        execution = run_rules.add_time_spent(execution, self.before.status, self.at)
         if over:
-            self.tell("ended", status=execution.status, error=execution.error)
+            self.record_event("ended", status=execution.status, error=execution.error)
             execution = changed(
                 execution, ended_at=self.at, paused_reason=None, result=result, cleanup_until=None, slot=None
             )
@@ -190,8 +195,8 @@ class Transition:
         return execution
 
     def _write(self, execution: ExecutionRecord) -> None:
-        for end in self._ended_attempts:
-            end()
-        attempts.add(self.rt.workspace_id, list(self._begun.values()))
+        for do in (*self._ended_attempts.values(), *self._pruned):
+            do()
+        attempts.add(self.rt.workspace_id, list(self._begun_attempts.values()))
         executions.save(self.before, execution)
-        events.append(self.rt.workspace_id, self._told)
+        events.append(self.rt.workspace_id, self._events)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from engine.access import channels
+from engine.access import auditing, channels
 from engine.access.policy import Action, Actor, authorise
 from engine.orchestration import incidents
 from engine.queries import explain
@@ -13,7 +12,7 @@ from engine.queries.explain import Explanation
 from engine.runtime import Runtime
 from storage import audit, database
 from storage import executions as stored
-from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
+from storage.records import AuditRecord, ExecutionRecord, Filter, IncidentRecord
 from storage.states import ExecutionStatus
 
 WITHOUT_INCIDENT_MS = 24 * 3_600_000
@@ -62,11 +61,13 @@ def catch_up(rt: Runtime, actor: Actor, channel: str) -> Story:
     incident = incidents.latest(rt, channel)
     since = incident.opened_at if incident is not None else database.now() - WITHOUT_INCIDENT_MS
     with database.reading():
-        newest = stored.recent(rt.workspace_id, channel=channel, since=since, limit=MOST_RUNS)
-        under_way = _latest(rt, channel, since, MOST_EXPLAINED, open_only=True)
-        failed = _latest(rt, channel, since, MOST_FAILURES, statuses=(ExecutionStatus.FAILED,))
+        ours = Filter(channel=channel, since=since)
+        newest = stored.page(rt.workspace_id, ours, limit=MOST_RUNS)
+        under_way = _latest(rt, replace(ours, open=True), MOST_EXPLAINED)
+        failed = _latest(rt, replace(ours, statuses=(ExecutionStatus.FAILED,)), MOST_FAILURES)
         counted = stored.tally(rt.workspace_id, channel, since)
-        things = [f"execution:{run.id}" for run in newest] + ([f"incident:{incident.id}"] if incident else [])
+        things = [auditing.of_execution(run.id) for run in newest]
+        things += [auditing.of_incident(incident.id)] if incident else []
         deeds = audit.of_things(rt.workspace_id, things, MOST_DEEDS)
         left_out = LeftOut(
             counted.runs - len(newest), counted.open - len(under_way), counted.failed - len(failed),
@@ -80,7 +81,6 @@ def catch_up(rt: Runtime, actor: Actor, channel: str) -> Story:
         )  # fmt: skip
 
 
-def _latest(rt: Runtime, channel: str, since: int, limit: int, **narrowed: Any) -> list[ExecutionRecord]:
-    """The newest runs of a channel that fit, in order."""
-    found = stored.recent(rt.workspace_id, channel=channel, since=since, limit=limit, **narrowed)
-    return list(reversed(found))
+def _latest(rt: Runtime, wanted: Filter, limit: int) -> list[ExecutionRecord]:
+    """The newest runs that fit, in order."""
+    return list(reversed(stored.page(rt.workspace_id, wanted, limit=limit)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 
-from engine.access import channels
+from engine.access import auditing, channels
 from engine.access.policy import Action, Actor, authorise
 from engine.catalog import catalog
 from engine.errors import Conflict
@@ -17,8 +17,11 @@ from engine.runs import executions
 from engine.runtime import Runtime
 from storage import approvals, attempts, audit, database, events, people, runbooks, steps
 from storage.records import AttemptRecord, AuditRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
+from storage.states import Severity
 
 FORMAT = "runbook-evidence/v1"
+_RUN_KEYS = {"pending_result": "ending", "waiting_steps": "parked", "reopened_gates": "asking"}
+"""What the format calls a run's fields, where that is not their name."""
 _PAGE = 1_000
 _MOST_ROWS = 10_000
 
@@ -76,8 +79,8 @@ def bundle(rt: Runtime, actor: Actor, execution_id: str) -> dict[str, Json]:
     run = executions.find(rt, execution_id)
     authorise(rt, actor, Action.VIEW, run)
     with database.transaction():
-        detail = {"door": actor.door}
-        audit.write(rt.workspace_id, actor.user_id, "execution.evidence", f"execution:{run.id}", detail=detail)
+        thing = auditing.of_execution(run.id)
+        auditing.by_actor(rt, actor, "execution.evidence", thing, severity=Severity.INFO)
     audit_chain.seal(rt)
     redact = rt.redactor().redact_json
     about = channels.shown(rt, actor, run).incident
@@ -112,7 +115,7 @@ def _of_run(run: ExecutionRecord) -> dict[str, Json]:
     assert version is not None
     tries = attempts.of_execution(run.id)
     return {
-        "run": {key: value for key, value in asdict(run).items() if key != "same_as"},  # by it a channel can be guessed
+        "run": _run(run),
         "runbook": {**asdict(version), "name": catalog.definition_of(version.id).name},
         "steps": [
             {**asdict(step), "tries": [asdict(each) for each in tries.get(step.id, ())]}
@@ -126,20 +129,26 @@ def _of_run(run: ExecutionRecord) -> dict[str, Json]:
     }
 
 
+def _run(run: ExecutionRecord) -> dict[str, Json]:
+    fields = asdict(run)
+    del fields["same_as"]  # by it a channel can be guessed
+    return {_RUN_KEYS.get(key, key): value for key, value in fields.items()}
+
+
 def _of_audit(rt: Runtime, actor: Actor, run: ExecutionRecord, redact: Callable[[Json], Json]) -> Json:
     """The rows about this run and its version, as they are hashed, and the proof that they are in the chain.
 
     A row in which a secret had to be masked, or facts had to be left out, says so: its content cannot be hashed again.
     """
-    things = (f"execution:{run.id}", f"runbook:{run.slug}@{run.number}")
+    things = (auditing.of_execution(run.id), auditing.of_version(run.slug, run.number))
     with database.reading():
         every = [row for thing in things for row in audit.of_thing(rt.workspace_id, thing, _MOST_ROWS)]
     rows = sorted((row for row in every if row.seq is not None), key=lambda row: row.seq or 0)
-    told = [_told(row, channels.shown_row(rt, actor, row), redact) for row in rows]
+    told = [_audit_row(row, channels.shown_row(rt, actor, row), redact) for row in rows]
     return {"rows": told, "proof": audit_chain.proof(rt, rows)}
 
 
-def _told(row: AuditRecord, for_them: AuditRecord, redact: Callable[[Json], Json]) -> dict[str, Json]:
+def _audit_row(row: AuditRecord, for_them: AuditRecord, redact: Callable[[Json], Json]) -> dict[str, Json]:
     said = _plain(audit_chain.as_json(row))
     shown = redact(_plain(audit_chain.as_json(for_them)))
     return {**shown, "seq": row.seq, "hash": row.hash, **({"masked": True} if shown != said else {})}

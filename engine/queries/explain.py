@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from engine.access import choosers
 from engine.access.policy import Actor, named
 from engine.access.roles import approver_ids, runners
-from engine.orchestration import run_rules
+from engine.definition.kinds import Awaits, kind_of
 from engine.orchestration.changes import Changed
 from engine.runs import executions, skipping
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
-from storage import attempts, database, events, slots, workers
+from storage import attempts, database, events, slot_queue, workers
 from storage.records import AttemptRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
@@ -76,7 +76,7 @@ def _of_run(rt: Runtime, view: ExecutionView, actor: Actor | None) -> Iterator[R
     run = view.execution
     who = runners(rt, run.team)
     if run.slot == "queued":
-        before = slots.queued_before(rt.workspace_id, str(run.slot_group), run.id)
+        before = slot_queue.ahead_of(rt.workspace_id, str(run.slot_group), run.id)
         facts = {
             "group": run.slot_group,
             "holders": list(view.ahead),
@@ -88,8 +88,10 @@ def _of_run(rt: Runtime, view: ExecutionView, actor: Actor | None) -> Iterator[R
         facts = {"by": event.actor if event else None}
         why = run.paused_reason or ""
         yield Reason("paused", None, run.status_since, None, why, who, ("resume", "cancel"), facts)
-    if (run.ending is not None and run.phase is not Phase.MAIN) or run.ending is ExecutionStatus.CANCELLED:
-        facts = {"result": run.ending, "phase": run.phase}
+    if (
+        run.pending_result is not None and run.phase is not Phase.MAIN
+    ) or run.pending_result is ExecutionStatus.CANCELLED:
+        facts = {"result": run.pending_result, "phase": run.phase}
         yield Reason("ending", None, None, run.cleanup_until, _message(run.error), who, ("cancel force=yes",), facts)
 
 
@@ -116,11 +118,11 @@ def _of_steps(rt: Runtime, view: ExecutionView) -> Iterator[Reason]:
             verbs, who = ("resolve", *_skip(step, skippable)), runners(rt, view.execution.team)
             yield Reason("unknown", step.path, message=_message(step.error), who=who, verbs=verbs, facts=_tries(step))
     for step in view.steps:
-        if step.status is StepStatus.WAITING and step.kind not in run_rules.CONTAINERS:
+        if step.status is StepStatus.WAITING and not kind_of(step).is_container:
             gate = gates.get(step.id)
             yield _gate(rt, view, gate) if gate else _event(rt, view, step, _skip(step, skippable))
     for step in view.steps:
-        if step.status is StepStatus.RUNNING and step.kind not in run_rules.CONTAINERS:
+        if step.status is StepStatus.RUNNING and not kind_of(step).is_container:
             yield Reason("running", step.path, _begun(step), step.deadline_at, facts=_tries(step))
     if view.execution.status is not ExecutionStatus.PAUSED and view.execution.slot != "queued":
         yield from (_ready(step) for step in view.steps if step.status is StepStatus.READY)
@@ -150,12 +152,15 @@ def _event(rt: Runtime, view: ExecutionView, step: StepRunRecord, verbs: tuple[s
     return Reason("event", step.path, step.started_at, step.deadline_at, who=who, verbs=verbs, facts=facts)
 
 
+_BEGUN: dict[Awaits | None, str] = {Awaits.ANSWER: "checking", Awaits.TIME: "delayed", Awaits.RUN: "child"}
+"""What a step that is READY again waits for, as a reason's `kind`."""
+
+
 def _ready(step: StepRunRecord) -> Reason:
     """A step that is to be claimed: now, or at its due time."""
     if not step.attempts:
         return Reason("starting", step.path, step.due_at)
-    kinds = {"poll": "checking", "delay": "delayed", "runbook": "child"}
-    kind = kinds.get(step.kind, "retrying")
+    kind = _BEGUN.get(kind_of(step).awaits, "retrying")
     if kind == "child":
         return Reason("child", step.path, step.started_at, step.deadline_at, facts={"execution": step.child})
     until = step.due_at if kind != "checking" else step.deadline_at
@@ -182,7 +187,7 @@ def _ended(rt: Runtime, view: ExecutionView) -> list[Reason]:
             )
         ]
     failed = [step for step in view.steps if step.phase is Phase.MAIN and step.status is StepStatus.FAILED]
-    leaves = [step for step in failed if step.kind not in run_rules.CONTAINERS] or failed
+    leaves = [step for step in failed if not kind_of(step).is_container] or failed
     skippable = {step.id for step in skipping.skippable(view)}
     return [_failed(rt, view, step, _skip(step, skippable)) for step in leaves] or [_failed(rt, view, None)]
 

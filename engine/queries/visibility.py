@@ -54,7 +54,7 @@ def _gate(rt: Runtime, actor: Actor, run: ExecutionRecord, path: str) -> Gate:
     """The gate at a path, or one that has let on the step there: one that this person may decide where there is one."""
     with database.reading():
         own = [Gate(each, run) for each in approvals.of_execution(run.id) if each.path == path]
-    found = own[-1:] or skipping.let_on_by(rt, run.id, path)
+    found = own[-1:] or skipping.released_by(rt, run.id, path)
     if not found:
         raise NotFound(f"{run.id} has no gate {path}.")
     return next((each for each in found if verdict(rt, actor, Action.VOTE, each).allowed), found[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from engine.access import choosers
+from engine.access import auditing, choosers
 from engine.access.policy import Action, Actor, Gate, authorise, verdict
 from engine.access.roles import candidates, unmet
 from engine.access.standing import MEMBER, UNKNOWN, judged, standing_of
@@ -16,7 +16,7 @@ from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import GateView, find, gate_view
 from engine.runtime import Runtime
-from storage import approvals, audit, database, executions, people, steps
+from storage import approvals, database, executions, people, steps
 from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, Severity
 
@@ -85,12 +85,8 @@ def _give(transition: Transition, actor: Actor, gate: ApprovalRecord, given: Vot
         account = "" if actor.user_id in earlier else f", as @{min(earlier)}"
         raise Conflict(f"You have voted on {gate.path} of {gate.execution_id} already{account}.")
     _count(rt, transition, gate, given)
-    detail = {
-        "step": gate.path, "decision": given.decision, "comment": given.comment, "digest": gate.digest,
-        "door": actor.door,
-    }  # fmt: skip
-    thing = f"execution:{gate.execution_id}"
-    audit.write(rt.workspace_id, actor.user_id, "approval.vote", thing, Severity.NOTICE, detail)
+    detail = {"step": gate.path, "decision": given.decision, "comment": given.comment, "digest": gate.digest}
+    auditing.by_actor(rt, actor, "approval.vote", auditing.of_execution(gate.execution_id), detail)
 
 
 def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> GateView:
@@ -107,10 +103,8 @@ def withdraw(rt: Runtime, actor: Actor, execution_id: str, path: str | None) -> 
         authorise(rt, actor, Action.VOTE, Gate(gate, transition.execution))
         if not approvals.withdraw_vote(gate.id, actor.user_id):
             raise Conflict(f"You have not voted on {gate.path} of {found.id}.")
-        transition.tell("vote_withdrawn", gate.path, actor.user_id)
-        thing = f"execution:{found.id}"
-        detail = {"step": gate.path, "door": actor.door}
-        audit.write(rt.workspace_id, actor.user_id, "approval.withdraw", thing, Severity.NOTICE, detail)
+        transition.record_event("vote_withdrawn", gate.path, actor.user_id)
+        auditing.by_actor(rt, actor, "approval.withdraw", auditing.of_execution(found.id), {"step": gate.path})
     with database.reading():
         return next(gate_view(rt, each, found.team) for each in approvals.of_execution(found.id) if each.id == gate.id)
 
@@ -122,16 +116,16 @@ def expire(rt: Runtime, gate: ApprovalRecord) -> None:
         if gate.expires_at > transition.at or not approvals.decide(gate, status, transition.at):
             return
         step = _step(gate)
-        transition.tell("gate_expired", gate.path, on_timeout=gate.on_timeout)
+        transition.record_event("gate_expired", gate.path, on_timeout=gate.on_timeout)
         if gate.on_timeout == "approve":
             flow.succeed(transition, step, {"approved_by": [], "on_timeout": "approve"}, "nobody decided in time")
         elif gate.on_timeout == "reject":
             flow.fail(transition, step, "rejected", f"nobody decided {gate.path} in time, which counts as a rejection")
         else:
             flow.fail(transition, step, "approval_timeout", f"nobody decided {gate.path} in time")
-        thing = f"execution:{gate.execution_id}"
+        thing = auditing.of_execution(gate.execution_id)
         detail = {"step": gate.path, "on_timeout": gate.on_timeout}
-        audit.write(rt.workspace_id, "system", "approval.expire", thing, Severity.WARNING, detail)
+        auditing.by_bot(rt, "approval.expire", thing, detail, Severity.WARNING)
     rt.hint([gate.execution_id])
 
 
@@ -142,13 +136,13 @@ def remind(rt: Runtime, gate: ApprovalRecord) -> None:
         due = gate.remind_at is not None and gate.remind_at <= transition.at < gate.expires_at
         if due and approvals.reminded(gate, following):
             left = gate.expires_at - transition.at
-            transition.tell("gate_reminder", gate.path, approval_id=gate.id, left_ms=left)
+            transition.record_event("gate_reminder", gate.path, approval_id=gate.id, left_ms=left)
 
 
 def waiting_for(rt: Runtime, actor: Actor, limit: int) -> list[Waiting]:
     """At most `limit` open gates that this person may decide and has not voted on, the most urgent first."""
     found: list[Waiting] = []
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         gates = approvals.soonest_open(rt.workspace_id, _LOOKED_AT)
         runs = executions.by_ids({gate.execution_id for gate in gates})
         voted = approvals.voted_by([gate.id for gate in gates], actor.user_id)
@@ -171,7 +165,7 @@ def deciders(
     """
     execution = find(rt, gate.approval.execution_id)
     found: list[str] = []
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         done = set(choosers.same_people(rt, {*(vote.person for vote in gate.votes), *beside}))
         asked = list(candidates(rt, gate.approval.approvers))
         known = people.recall_all(rt.workspace_id, asked)
@@ -187,10 +181,10 @@ def deciders(
     return found
 
 
-def somebody_unheard_of(rt: Runtime, gate: GateView) -> bool:
+def unknown_person_may_vote(rt: Runtime, gate: GateView) -> bool:
     """Whether anybody may vote on an open gate if only Slack says that they are a member, which it did not lately."""
     execution = find(rt, gate.approval.execution_id)
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         asked = candidates(rt, gate.approval.approvers)
         known = people.recall_all(rt.workspace_id, asked)
         unheard = (Actor(user, standing=MEMBER) for user in asked if judged(rt, known.get(user)) == UNKNOWN)
@@ -201,7 +195,7 @@ def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: Vot
     """Decide the gate if this vote settles it."""
     counted = _counted(rt, gate, transition.execution)
     needed = gate.min_approvals
-    transition.tell(
+    transition.record_event(
         "vote",
         gate.path,
         given.person,
@@ -212,12 +206,12 @@ def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: Vot
     )
     if given.decision is Decision.REJECT:
         approvals.decide(gate, ApprovalStatus.REJECTED, transition.at)
-        transition.tell("gate_rejected", gate.path, given.person, comment=given.comment)
+        transition.record_event("gate_rejected", gate.path, given.person, comment=given.comment)
         why = f": {given.comment}" if given.comment else ""
         flow.fail(transition, _step(gate), "rejected", f"{gate.path} was rejected{why}")
     elif len(counted) >= needed and not unmet(rt, gate.approvers, counted, transition.execution.team):
         approvals.decide(gate, ApprovalStatus.APPROVED, transition.at)
-        transition.tell("gate_approved", gate.path)
+        transition.record_event("gate_approved", gate.path)
         flow.succeed(transition, _step(gate), {"approved_by": counted, "approvals": len(counted)})
 
 

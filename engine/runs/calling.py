@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.access import roles
 from engine.catalog import catalog
+from engine.definition.kinds import kind_of
 from engine.definition.model import KINDS_OF_APPROVERS, Step
 from engine.runs import approvals
 from engine.runs.executions import ExecutionView, GateView
@@ -39,6 +40,7 @@ class Calling:
 
     @property
     def in_channel(self) -> bool:
+        """Whether they are called in the run's channel, and not only one by one."""
         return self.how in ("all", "channel")
 
 
@@ -65,9 +67,9 @@ def foreseen(rt: Runtime, execution: ExecutionRecord) -> list[str]:
 
     Asked by the rule for open gates, before they open. Gates of runs that it may start itself are not looked at.
     """
-    gates = [step for step in catalog.definition_of(execution.version_id).by_id.values() if step.kind == "approval"]
+    gates = [step for step in catalog.definition_of(execution.version_id).by_id.values() if kind_of(step).is_gate]
     found = []
-    with database.reading(), people.asked_once():
+    with database.reading(), people.reads_cached():
         for step in gates[:_FORESEEN]:
             gate = GateView(_to_come(execution, step), (), step.with_["min_approvals"])
             groups = [
@@ -103,7 +105,7 @@ def _is_group(ident: str) -> bool:
 
 def _stuck(rt: Runtime, execution: ExecutionRecord, gate: GateView, groups: Collection[str], able: int) -> str:
     """What cannot come about, in words; "" also while it is not known who is in a group, or a member."""
-    if roles.are_stale(rt, groups) or approvals.somebody_unheard_of(rt, gate):
+    if roles.are_stale(rt, groups) or approvals.unknown_person_may_vote(rt, gate):
         return ""
     if able < min(gate.missing, _COUNTED):
         who = {0: "nobody", 1: "only one person"}.get(able, f"only {able} people")

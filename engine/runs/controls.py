@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.access import choosers
+from engine.access import auditing, choosers
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
@@ -16,9 +16,9 @@ from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
 from engine.runtime import Runtime
-from storage import audit, events, runbooks, steps
+from storage import events, runbooks, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
-from storage.states import ExecutionStatus, Phase, Severity, StepStatus, VersionStatus
+from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
 
 CHOICES = ("retry", "done", "failed")
 
@@ -45,7 +45,7 @@ def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Ex
         must_be_approved(now)
         begun = ExecutionStatus.RUNNING if now.started_at else ExecutionStatus.PENDING
         transition.edit(status=begun, paused_reason=None)
-        transition.tell("resumed", actor=actor.user_id, reason=reason.strip())
+        transition.record_event("resumed", actor=actor.user_id, reason=reason.strip())
         audited(rt, actor, "execution.resume", found, {"reason": reason})
     rt.hint([found.id])
     return transition.execution
@@ -64,12 +64,12 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
             run_phases.force_end(transition, actor.user_id, reason.strip())
         elif now.phase is not Phase.MAIN:
             raise Conflict(f"{now.id} is cleaning up after it {_past(now)}. `cancel {now.id} force=yes` ends that too.")
-        elif now.ending is ExecutionStatus.CANCELLED:
+        elif now.pending_result is ExecutionStatus.CANCELLED:
             raise Conflict(f"{now.id} is being cancelled already.")
         else:
             run_phases.cancel(transition, actor.user_id, reason.strip())
         audited(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status, "force": force})
-    children.cancel_bereft(rt, found.id, actor)
+    children.cancel_orphans(rt, found.id, actor)
     rt.hint([found.id])
     return transition.execution
 
@@ -88,23 +88,23 @@ def retry(
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
     with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
-        step = reopening.the_failed(transition, path)
+        step = reopening.find_failed(transition, path)
         must_be_the_last(step, attempt)
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
         must_be_approved(transition.execution)
         if changed:
-            reopening.forget_under_way(transition)
+            reopening.restart_unfinished(transition)
         reopening.reopen(transition, actor, step)
         if changed:
-            reopening.ask_again(transition)
+            reopening.reopen_gates(transition)
         facts: dict[str, Json] = {"reason": reason.strip(), "changed": bool(changed)}
         told = {"changes": changed} if changed else {}
-        transition.tell("step_retried", step.path, actor.user_id, **facts, **told)
+        transition.record_event("step_retried", step.path, actor.user_id, **facts, **told)
         detail = {"step": step.path, "parameters": parameters, "reason": reason, **told}
         audited(rt, actor, "step.retry", found, detail)
     if changed:
-        children.cancel_bereft(rt, found.id)
+        children.cancel_orphans(rt, found.id)
     rt.hint([found.id])
     return transition.execution
 
@@ -124,14 +124,14 @@ def resolve(
     with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
         step = _the_unknown(found.id, path)
         must_be_the_last(step, attempt)
-        transition.tell("step_resolved", step.path, actor.user_id, choice=choice, note=note)
+        transition.record_event("step_resolved", step.path, actor.user_id, choice=choice, note=note)
         said = f"{choice}, said by {actor.user_id}: {note.strip()}"
-        if choice == "retry" and not transition.goes_on:
+        if choice == "retry" and not transition.may_start_steps:
             raise Conflict(f"{found.id} is ending and starts nothing more: choose done or failed.")
         if choice == "retry":
             transition.move(step, StepStatus.READY, due_at=transition.at, failures=0, note=said)
         else:
-            steps.edit(step, settled_by=actor.user_id)
+            transition.run.edit(step, settled_by=actor.user_id)
         if choice == "done":
             flow.succeed(transition, step, {}, said)
         elif choice == "failed":
@@ -158,9 +158,9 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
 
 def _must_be_let_on(transition: Transition) -> None:
     """Raise `Conflict` for a child of a run whose gates before it have not let it on as that run stands now."""
-    lacking = gates.undecided_around(transition.rt, transition.execution)
-    if lacking:
-        raise Conflict(f"{transition.execution.id} stands behind {', '.join(lacking)}, which has to let it on first.")
+    undecided = gates.undecided_around(transition.rt, transition.execution)
+    if undecided:
+        raise Conflict(f"{transition.execution.id} stands behind {', '.join(undecided)}, which has to let it on first.")
 
 
 def allowed(rt: Runtime, actor: Actor, action: Action, execution_id: str) -> ExecutionRecord:
@@ -186,7 +186,7 @@ def must_be_approved(execution: ExecutionRecord) -> None:
 
 
 def _past(execution: ExecutionRecord) -> str:
-    return {"SUCCESS": "succeeded", "FAILED": "failed", "CANCELLED": "was cancelled"}[str(execution.ending)]
+    return {"SUCCESS": "succeeded", "FAILED": "failed", "CANCELLED": "was cancelled"}[str(execution.pending_result)]
 
 
 def must_be_the_last(step: StepRunRecord, attempt: int | None) -> None:
@@ -229,5 +229,4 @@ def _the_unknown(execution_id: str, path: str | None) -> StepRunRecord:
 
 def audited(rt: Runtime, actor: Actor, action: str, found: ExecutionRecord, detail: dict[str, Any]) -> None:
     """Write the audit row of an act; needs its transaction."""
-    thing = f"execution:{found.id}"
-    audit.write(rt.workspace_id, actor.user_id, action, thing, Severity.NOTICE, {**detail, "door": actor.door})
+    auditing.by_actor(rt, actor, action, auditing.of_execution(found.id), detail)

@@ -17,7 +17,7 @@ from engine.orchestration import admission, changes, gates, incidents
 from engine.orchestration.admission import Checked, Wanted
 from engine.orchestration.changes import Changed
 from engine.runtime import Runtime
-from storage import approvals, database, executions, requests, slots, steps
+from storage import approvals, database, executions, requests, slot_queue, steps
 from storage import attempts as tries
 from storage.records import (
     ApprovalRecord,
@@ -183,7 +183,7 @@ def answered_before(rt: Runtime, actor: Actor, key: str, request: str) -> Execut
 
 
 def _the_same(rt: Runtime, same: str, reuse_within_ms: int) -> Accepted | None:
-    for each in executions.same(rt.workspace_id, same):
+    for each in executions.identical(rt.workspace_id, same):
         if not each.status.ended:
             return Accepted(each, "open")
         lately = (each.ended_at or 0) >= database.now() - reuse_within_ms
@@ -218,7 +218,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
     with database.reading():
         execution = find(rt, execution_id)
         queued = execution.slot == "queued" and execution.slot_group is not None
-        ahead = slots.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
+        ahead = slot_queue.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
         runbook = catalog.shown_definition(execution)
         holding = [each.id for each in runbook.by_id.values() if gates.holds_gate(rt, execution.id, each)]
         return ExecutionView(
@@ -278,21 +278,7 @@ def page(
     return [channels.shown(rt, actor, each) for each in found]
 
 
-def recent(
-    rt: Runtime,
-    *,
-    channel: str | None = None,
-    requester: str | None = None,
-    open_only: bool = False,
-    slug: str | None = None,
-    statuses: Collection[ExecutionStatus] = (),
-    within_ms: int | None = None,
-    limit: int = 10,
-) -> list[ExecutionRecord]:
-    """The newest executions first; `requester` is who asked for or owns them, `within_ms` how long ago at most."""
+def recent(rt: Runtime, wanted: Filter, limit: int = 10) -> list[ExecutionRecord]:
+    """The newest executions that fit, whoever asks."""
     with database.reading():
-        since = None if within_ms is None else database.now() - within_ms
-        return executions.recent(
-            rt.workspace_id, channel=channel, requester=requester, open_only=open_only, slug=slug, statuses=statuses,
-            since=since, limit=limit,
-        )  # fmt: skip
+        return executions.page(rt.workspace_id, wanted, limit=limit)

@@ -37,7 +37,7 @@ def offer(rt: Runtime, actor: Actor, execution_id: str, to: Actor, reason: str =
         _must_not_have_decided(rt, found, to)
         offered = None if now.responsible == to.user_id else to.user_id
         transition.edit(offered_to=offered)
-        transition.tell("handover_offered", actor=actor.user_id, to=offered, reason=reason.strip())
+        transition.record_event("handover_offered", actor=actor.user_id, to=offered, reason=reason.strip())
         audited(rt, actor, "execution.offer", found, {"to": offered, "was": now.responsible, "reason": reason})
     return transition.execution
 
@@ -61,11 +61,11 @@ def _take(rt: Runtime, actor: Actor, found: ExecutionRecord, reason: str) -> Exe
         void = approvals.void_votes(executions.family(now.id), choosers.same_people(rt, [actor.user_id]))
         owners = [*(now.owners or ()), actor.user_id]
         transition.edit(owner=actor.user_id, owners=list(dict.fromkeys(owners)), offered_to=None)
-        transition.tell(
+        transition.record_event(
             "handed_over", actor=actor.user_id, to=actor.user_id, was=now.responsible, reason=reason.strip()
         )
         for run, path in void:
-            transition.tell("vote_withdrawn", path if run == now.id else f"{run} {path}", actor.user_id)
+            transition.record_event("vote_withdrawn", path if run == now.id else f"{run} {path}", actor.user_id)
         audited(rt, actor, "execution.handover", found, {"to": actor.user_id, "was": now.responsible, "void": void})
     return transition.execution
 

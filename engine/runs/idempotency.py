@@ -1,7 +1,7 @@
 """Telling a repeated request from a new one.
 
-What a keyed request does and the note of it are one transaction (`storage.requests.done`). So whoever died after it is
-followed by somebody who answers, and whoever died before it by somebody who does it.
+What a keyed request does and the note of it are one transaction (`storage.requests.note_done`). So whoever died after
+it is followed by somebody who answers, and whoever died before it by somebody who does it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, requests
 from storage.records import AnswerRecord, Turn
-from storage.requests import TakenOver, doing
+from storage.requests import TakenOver, in_turn
 
-__all__ = ["RENEW_S", "TakenOver", "answered", "begin", "doing", "first_time", "given_up", "renew", "turn_of"]
+__all__ = ["RENEW_S", "TakenOver", "answered", "begin", "first_time", "given_up", "in_turn", "renew", "turn_of"]
 
 HELD_MS = 4_000
 """How long a request is somebody's after their last word: so long a dead process keeps whoever repeats it waiting."""
@@ -41,10 +41,10 @@ def begin(turn: Turn, digest: str) -> AnswerRecord | None:
     for another one.
     """
     with database.reading():
-        found = requests.look(turn)
+        found = requests.find_answer(turn)
     if found is None or (found.status is None and found.held_until <= database.now()):
         with database.transaction():
-            found = requests.take(turn, digest, HELD_MS)
+            found = requests.begin_turn(turn, digest, HELD_MS)
     if found is not None and found.request != digest:
         raise Conflict(
             f"The idempotency key {turn.key!r} was used for another request. Use a new key for a new request."
@@ -55,7 +55,7 @@ def begin(turn: Turn, digest: str) -> AnswerRecord | None:
 def renew(turn: Turn) -> None:
     """The request is still being done. Whoever cannot say so may lose their turn, which their deed then finds out."""
     with suppress(*database.DatabaseTrouble), database.transaction():
-        requests.hold(turn, HELD_MS)
+        requests.extend_turn(turn, HELD_MS)
 
 
 def answered(turn: Turn, status: int, headers: dict[str, str], body: str) -> None:

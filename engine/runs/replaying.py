@@ -61,7 +61,7 @@ def replay(
                     return before
                 execution = admission.accept(rt, actor, checked)
                 if kept:
-                    execution = reuse.take_over(rt, execution, old, kept)
+                    execution = reuse.reuse_steps(rt, execution, old, kept)
                 if key is not None:
                     requests.remember(rt.workspace_id, actor.user_id, key, asked, execution.id)
             break

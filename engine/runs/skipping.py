@@ -15,6 +15,7 @@ from engine.access.policy import Action, Actor, Deed, Gate, Verdict, admit, as_o
 from engine.access.roles import approver_ids, candidates
 from engine.access.standing import standing_of
 from engine.catalog import catalog
+from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
 from engine.orchestration import children, containers, flow, gate_content, gates, reopening, run_rules
@@ -55,15 +56,17 @@ def skip(
         step = step_at(found, path)
         must_be_the_last(step, attempt)
         _must_be_skippable(transition, step)
-        decided = [] if transition.runbook.by_id[step.step_id].skippable else _let_on_by(rt, transition.execution, step)
+        decided = (
+            [] if transition.runbook.by_id[step.step_id].skippable else _released_by(rt, transition.execution, step)
+        )
         wish = {
             "by": actor.user_id, "reason": reason.strip(), "at": transition.at,
             "agreed": {str(gate.approval.id): None for gate in decided},
         }  # fmt: skip
-        steps.edit(step, skip=wish)
+        transition.run.edit(step, skip=wish)
         audited(rt, actor, "step.skip", found, {"step": path, "reason": reason, "gates": _paths(decided)})
         if decided:
-            transition.tell("skip_requested", path, actor.user_id, reason=wish["reason"], gates=_paths(decided))
+            transition.record_event("skip_requested", path, actor.user_id, reason=wish["reason"], gates=_paths(decided))
         else:
             _do(transition, actor, step, wish)
     return _done(rt, actor, transition)
@@ -86,12 +89,12 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
         _must_be_skippable(transition, step)
         asked = Actor(step.skip["by"], standing=standing_of(rt, step.skip["by"]))
         authorise(rt, asked, Action.SKIP, transition.execution)
-        decided = _let_on_by(rt, transition.execution, step)
+        decided = _released_by(rt, transition.execution, step)
         if not decided:
             raise Conflict(f"The gate that let {path} of {found.id} on is asked again: agree when it is decided.")
         wish = {**step.skip, "agreed": _agreed(rt, actor, step.skip, decided)}
-        steps.edit(step, skip=wish)
-        transition.tell("skip_agreed", path, actor.user_id, by=wish["by"])
+        transition.run.edit(step, skip=wish)
+        transition.record_event("skip_agreed", path, actor.user_id, by=wish["by"])
         audited(rt, actor, "step.skip_agree", found, {"step": path, "by": wish["by"], "reason": wish["reason"]})
         if run_rules.skip_agreed(wish):
             _do(transition, asked, step, wish)
@@ -101,7 +104,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
 def skippable(view: ExecutionView) -> list[StepRunRecord]:
     """The steps of a run whose skipping can be asked for, is not settled yet, and would let something go on."""
     run, main = view.execution, [step for step in view.steps if step.phase is Phase.MAIN]
-    if run.phase is Phase.MAIN and run.ending is not None and not run.status.ended:
+    if run.phase is Phase.MAIN and run.pending_result is not None and not run.status.ended:
         return []
     failed = {step.id for step in reopening.retryable(view.runbook, main)}
     wanted = [step for step in view.steps if step.status is not StepStatus.FAILED or step.id in failed]
@@ -112,7 +115,7 @@ def requests(rt: Runtime, view: ExecutionView) -> list[Request]:
     """The skips in a run that wait for somebody's word."""
     with database.reading():
         return [
-            Request(view.execution, step, tuple(_let_on_by(rt, view.execution, step)))
+            Request(view.execution, step, tuple(_released_by(rt, view.execution, step)))
             for step in view.steps
             if is_asked(view, step)
         ]
@@ -151,11 +154,11 @@ def who_may_agree(rt: Runtime, request: Request, limit: int, *, beside: Collecti
     return found
 
 
-def let_on_by(rt: Runtime, execution_id: str, path: str) -> list[Gate]:
+def released_by(rt: Runtime, execution_id: str, path: str) -> list[Gate]:
     """The decided gates that have let a step on. Raises `NotFound`, and `Conflict` where there is no such step."""
     found = find(rt, execution_id)
     with database.reading():
-        return _let_on_by(rt, found, step_at(found, path))
+        return _released_by(rt, found, step_at(found, path))
 
 
 def _agreed(rt: Runtime, actor: Actor, wish: Json, decided: list[Gate]) -> dict[str, str | None]:
@@ -181,12 +184,12 @@ def _both(gate: Gate) -> tuple[ApprovalRecord, ExecutionRecord]:
     return gate.approval, gate.execution
 
 
-def _let_on_by(rt: Runtime, execution: ExecutionRecord, step: StepRunRecord) -> list[Gate]:
+def _released_by(rt: Runtime, execution: ExecutionRecord, step: StepRunRecord) -> list[Gate]:
     """The decided gates that showed a step and have let it on; outwards through the runs that wait for this one."""
     found = [Gate(gate, execution) for gate in _showed(execution, step)]
     parent = executions.parent_of(execution)
     starter = steps.by_id(execution.parent_step) if execution.parent_step is not None else None
-    return found + _let_on_by(rt, parent, starter) if parent is not None and starter is not None else found
+    return found + _released_by(rt, parent, starter) if parent is not None and starter is not None else found
 
 
 def _showed(execution: ExecutionRecord, step: StepRunRecord) -> Iterator[ApprovalRecord]:
@@ -199,7 +202,7 @@ def _showed(execution: ExecutionRecord, step: StepRunRecord) -> Iterator[Approva
         beside = context.same_rounds(runbook, (row.step_id, row.scope), (step.step_id, step.scope))
         if gate is None or gate.status is not ApprovalStatus.APPROVED or not beside:
             continue
-        if gate_content.lets_on(execution, runbook, row, step.step_id):
+        if gate_content.releases(execution, runbook, row, step.step_id):
             yield gate
 
 
@@ -208,10 +211,10 @@ def _do(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -
     if step.status is StepStatus.FAILED:
         _reopen(transition, actor, step, wish)
     elif step.status is StepStatus.BLOCKED:
-        transition.tell("skip_marked", step.path, wish["by"], reason=wish["reason"])
-        (now,) = steps.known_at(step.execution_id, [step.path])
+        transition.record_event("skip_marked", step.path, wish["by"], reason=wish["reason"])
+        (now,) = transition.run.at([step.path])
         if now.blocked == 0:
-            flow.let_on_all(transition, [now])
+            flow.unblock_all(transition, [now])
     else:
         flow.skip(transition, step, run_rules.skip_note(wish), wish["by"])
     transition.close_gates()
@@ -245,7 +248,7 @@ def _refusal(
         return f"{step.path} of {run.id} is not to be skipped: its runbook says `skippable: false`."
     if holds_gate(definition):
         return f"{step.path} is or holds a gate, which is decided by its approvers: nobody skips it."
-    asked = gates.decided_by(runbook, definition.id, holds_gate)
+    asked = gates.gates_depending_on(runbook, definition.id, holds_gate)
     if asked:
         return f"What {step.path} comes to decides whether {', '.join(asked)} is asked: nobody skips it."
     if step.status is StepStatus.FAILED:
@@ -254,7 +257,7 @@ def _refusal(
         return f"{step.path} of {run.id} is {step.status}: only a step that has not ended can be skipped."
     if run.status.ended or step.phase is not run.phase:
         return f"{step.path} of {run.id} does not run any more: what it was a part of is over."
-    if step.kind in run_rules.CONTAINERS and step.started_at is not None:
+    if kind_of(step).is_container and step.started_at is not None:
         return f"{step.path} of {run.id} has begun: skip the steps in it."
     return ""
 
@@ -267,13 +270,13 @@ def _reopen(transition: Transition, actor: Actor, step: StepRunRecord, wish: Jso
     must_be_approved(transition.execution)
     reopening.reopen(transition, actor, step)
     (now,) = steps.at_paths(step.execution_id, [step.path])
-    if now.kind in run_rules.CONTAINERS and now.status is StepStatus.WAITING:
+    if kind_of(now).is_container and now.status is StepStatus.WAITING:
         containers.skip_rest(transition, now.path)
         flow.skip(transition, now, run_rules.skip_note(wish), wish["by"])
 
 
 def _done(rt: Runtime, actor: Actor, transition: Transition) -> ExecutionRecord:
-    children.cancel_bereft(rt, transition.execution.id, actor)
+    children.cancel_orphans(rt, transition.execution.id, actor)
     rt.hint([transition.execution.id])
     return transition.execution
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from engine.orchestration import run_rules
+from engine.definition.kinds import kind_of
 from engine.runs.executions import ExecutionView
 from storage import attempts, database, events
 from storage.records import EventRecord, ExecutionRecord, StepRunRecord
@@ -27,6 +27,7 @@ class Spent:
 
     @property
     def whole(self) -> int:
+        """All of the time, each moment counted once."""
         return self.tried + self.waited + self.paused
 
 
@@ -52,7 +53,7 @@ def of_step(step: StepRunRecord, tries: Iterable[Span], paused: Iterable[Span], 
         return None
     begun, end = step.started_at, step.ended_at or now
     rests = _within(paused, begun, end)
-    if step.kind in run_rules.CONTAINERS:
+    if kind_of(step).is_container:
         resting = _length(rests)
         return Spent(max(0, end - begun) - resting, 0, resting)
     tried = _within(tries, begun, end)

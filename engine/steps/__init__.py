@@ -1,0 +1,1 @@
+"""The kinds of steps and what each does, and what their templates see."""

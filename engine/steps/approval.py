@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.definition.kinds import KINDS, render_known, render_with
+from engine.definition.kinds import BLOCKS, kind_of
 from engine.definition.model import KINDS_OF_APPROVERS, Runbook, Step
+from engine.definition.rendering import render_known, render_with
 from engine.steps import context
 from engine.steps.outcome import Opened, Outcome
 from engine.text.redaction import Redact
@@ -76,7 +77,7 @@ def preview(step: Step, visible: Mapping[str, Json], behind: Behind) -> dict[str
     The blocks of a branch or a loop are lists of such previews, without the steps that are over.
     """
     # A loop around the gate has an item of its own, which is not what this loop's steps will get.
-    inner = _without_round(visible) if step.kind == "loop" else visible
+    inner = _without_round(visible) if kind_of(step).repeats else visible
     blocks = {
         name: [preview(each, inner, behind) for each in block if each.id not in behind.over]
         for name, block in step.blocks.items()
@@ -94,7 +95,7 @@ def _without_round(visible: Mapping[str, Json]) -> dict[str, Json]:
 def _loop_around(runbook: Runbook, step_id: str) -> str | None:
     """The id of the innermost loop that a step stands in."""
     holder = runbook.container_of.get(step_id)
-    while holder is not None and runbook.by_id[holder[0]].kind != "loop":
+    while holder is not None and not kind_of(runbook.by_id[holder[0]]).repeats:
         holder = runbook.container_of.get(holder[0])
     return holder[0] if holder else None
 
@@ -111,7 +112,7 @@ def _kept(plan: list[Json]) -> list[Json]:
         if not isinstance(shown, dict):
             return shown
         return {
-            key: [kept(each) for each in value] if key in _BLOCKS else value if key in _NAMES else fitted(value)
+            key: [kept(each) for each in value] if key in BLOCKS else value if key in _NAMES else fitted(value)
             for key, value in shown.items()
         }
 
@@ -128,7 +129,6 @@ def _kept(plan: list[Json]) -> list[Json]:
 
 
 _NAMES = frozenset({"step", "kind", "instead"})
-_BLOCKS = frozenset(name for kind in KINDS.values() for name in kind.blocks)
 
 
 def chains_of(gate: Step, behind: Behind) -> set[tuple[str, ...]]:

@@ -21,7 +21,7 @@ Json = Any
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 POLL_SECONDS = 0.25
-"""How often a call looks whether anyone still wants it."""
+"""How often a call looks whether anyone still wants it, as over HTTP: a cancel drops it within this time."""
 
 MAX_AGE_SECONDS = 300.0
 """A kept channel is made anew after this time, so that it follows changes of the address and of the server's types."""
@@ -84,9 +84,11 @@ class Call:
                 raise Abandoned
 
     def elapsed_ms(self) -> int:
+        """Milliseconds since the call began, its look at the server's types included."""
         return round((time.monotonic() - self._started) * 1000)
 
     def remaining(self) -> float:
+        """Seconds until the deadline, at least a millisecond."""
         return max(0.001, self._deadline - time.monotonic())
 
 
@@ -147,6 +149,7 @@ class Channels:
                 self._retire(old)
 
     def close(self) -> None:
+        """Retire every kept connection; calls under way go on."""
         for target in list(self._kept):
             self.retire(target)
 

@@ -162,7 +162,7 @@ class _Files:
                 self._wanted[name] = None
 
     def _check_names(self, *names: str | bytes) -> None:
-        """protobuf gives bytes for what should be text and is not."""
+        """Refuse a name that is no text: protobuf gives bytes for one that is not UTF-8."""
         if any(isinstance(name, bytes) for name in names):
             raise self.nonsense("it has a name that is not UTF-8")
 

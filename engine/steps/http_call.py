@@ -36,6 +36,7 @@ class Line:
         self._deadline_ms = deadline_ms
 
     def elapsed_ms(self) -> int:
+        """Milliseconds since the line was opened; its deadline is counted from then."""
         return round((time.monotonic() - self._started) * 1000)
 
     def send(self, request: Request) -> Response:

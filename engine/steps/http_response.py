@@ -24,6 +24,7 @@ Json = Any
 MAX_HEADERS = 64
 MAX_HEADER_CHARS = 2048
 MAX_RETRY_AFTER_MS = 3_600_000
+"""So much of what a server asks for is obeyed: its word is not to put a step off for days."""
 MAX_TELLING_CHARS = 300
 _NO_JSON = object()
 
@@ -48,6 +49,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
+        """Whether the status is one of success, 200 to 299."""
         return 200 <= self.status < 300
 
     def outputs(self, max_text: int | None = None) -> dict[str, Json]:
@@ -65,6 +67,7 @@ class Answer:
 
 
 def read(response: Response, redact: Redact) -> Answer:
+    """The response as later steps and people may see it: decoded, masked by `redact`, its headers bounded."""
     headers = _joined(response.headers)
     plain = headers.get("content-encoding", "").strip().lower() in ("", "identity")
     # Where a body was cut off, half a secret may stand; no more than its first half could ever be kept.

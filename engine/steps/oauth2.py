@@ -84,7 +84,7 @@ class Tokens:
 
     def fetch(self, client: Client, send: Send) -> str:
         """A new token. Raises `NoToken`, and `CallFailed` with `sent` False: the step's own call has not begun."""
-        token, seconds = _ask(client, send)
+        token, seconds = _request_token(client, send)
         if not tells_nothing(token):
             raise NoToken(f"{client.token_url} gave a token too plain to be masked.", retryable=False)
         with self._lock:
@@ -110,7 +110,7 @@ class Tokens:
         return over
 
 
-def _ask(client: Client, send: Send) -> tuple[str, float]:
+def _request_token(client: Client, send: Send) -> tuple[str, float]:
     """Ask with the client's name in a header, as RFC 6749 wants it; servers that do not know it there get a body."""
     problem = ""
     for in_body in (False, True):
@@ -118,7 +118,7 @@ def _ask(client: Client, send: Send) -> tuple[str, float]:
         text = response.body.decode("utf-8", "replace")
         if response.status == 200:
             return _read(client, text)
-        problem = f"{client.token_url} answered {response.status} when asked for a token: {_told(text)}"
+        problem = f"{client.token_url} answered {response.status} when asked for a token: {_error_in(text)}"
         if response.status not in (400, 401) or "invalid_client" not in text:
             raise NoToken(problem, retryable=response.status >= 500 or response.status == 429)
     raise NoToken(problem, retryable=False)
@@ -150,7 +150,7 @@ def _read(client: Client, text: str) -> tuple[str, float]:
     return token, seconds
 
 
-def _told(text: str) -> str:
+def _error_in(text: str) -> str:
     """The telling words of an answer, whole and as they are: they are masked before they are folded and cut."""
     try:
         value = json.loads(text)

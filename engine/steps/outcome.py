@@ -22,6 +22,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
+    """The attempt did what its step is for; `outputs` are what later steps see of it."""
+
     outputs: dict[str, Json]
     evidence: Evidence = field(default_factory=Evidence)
 
@@ -126,7 +128,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """This runbook is to run with these parameters; the step ends as that execution does."""
+    """A runbook is to run with these parameters; the step ends as that execution does."""
 
     slug: str
     parameters: dict[str, Json]

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.config.secrets import SecretStore
-from engine.definition.kinds import channel_is_value, render_with, render_with_marks, secret_parts
+from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Runbook, Step
+from engine.definition.rendering import render_with, render_with_marks, secret_parts
 from engine.egress import Egress
 from engine.errors import EngineError
 from engine.expressions import conditions, made_of_secrets, render
@@ -29,6 +30,7 @@ from storage.states import Phase
 log = logging.getLogger(__name__)
 
 POLL_ROUND_MS = 30_000
+"""How long one round of a poll may take, as a call by itself (`DEFAULT_ATTEMPT_TIMEOUT_MS`); the whole has its own."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,10 @@ class Claim:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt at this step run with the same parameters, in cleanup for every one of the same
-        cleanup, and for no other."""
+        """The same for every attempt at this step run with the same parameters, and for no other.
+
+        In cleanup it is the same for every attempt of the same cleanup.
+        """
         changed = f"~{self.execution.revision + 1}" if self.execution.revision else ""
         cleaned = self.step_run.phase is not Phase.MAIN and self.step_run.ended_seq
         again = f"~after-{self.step_run.ended_seq}" if cleaned else ""
@@ -86,7 +90,7 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
     with tools.redactor.meanwhile() as also_mask:
         try:
             rendered = _rendered(claim, tools, also_mask)
-            return _with_outputs(_ACTS[claim.step.kind](claim, rendered, tools, abandoned), claim, tools)
+            return _with_outputs(ACTS[claim.step.kind](claim, rendered, tools, abandoned), claim, tools)
         except EngineError as error:
             return Failed(error.code, outgoing(str(error), tools.redactor.redact, MAX_TOLD_BYTES))
         except Exception as error:
@@ -227,7 +231,7 @@ def _runbook(_claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Calla
     return Begun(rendered.with_["id"], rendered.with_.get("params") or {})
 
 
-_ACTS: Mapping[str, Callable[[Claim, Rendered, Tools, Callable[[], bool]], Outcome]] = {
+ACTS: Mapping[str, Callable[[Claim, Rendered, Tools, Callable[[], bool]], Outcome]] = {
     "http": _http,
     "poll": _poll,
     "approval": _approval,
@@ -237,3 +241,4 @@ _ACTS: Mapping[str, Callable[[Claim, Rendered, Tools, Callable[[], bool]], Outco
     "wait": _wait,
     "runbook": _runbook,
 }
+"""What does a step, by its kind; a container has nothing to do itself."""

@@ -50,11 +50,13 @@ class RedactingHandler(logging.StreamHandler):  # type: ignore[type-arg]
         self.setFormatter(logging.Formatter(FORMAT))
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, unless the database's trouble was told of within the minute."""
         shortened = self._troubles.shortened(record)
         if shortened is not None:
             super().emit(shortened)
 
     def format(self, record: logging.LogRecord) -> str:
+        """The record as one line, and its traceback indented below."""
         plain = copy.copy(record)
         plain.exc_info = plain.exc_text = plain.stack_info = None
         below = "\n".join(filter(None, [self._exception(record), record.stack_info]))

@@ -91,6 +91,7 @@ class Redactor:
         self._matchers: tuple[Matcher, Matcher] = Matcher(()), Matcher(())
 
     def add(self, name: str, value: str) -> None:
+        """As `add_all`, for one value."""
         self.add_all({name: value})
 
     def add_all(self, secrets: Mapping[str, str]) -> None:
@@ -139,6 +140,7 @@ class Redactor:
             self.take_back(given)
 
     def redact(self, text: str) -> str:
+        """The text with a mark for every secret in it, however encoded."""
         if len(text) < MIN_LENGTH:
             return text
         raw = text.encode("utf-8", "surrogatepass")

@@ -18,11 +18,17 @@ LONGEST_SUBJECT = 65_536
 
 
 class Match(Protocol):
-    def groupdict(self) -> dict[str, str | None]: ...
+    """What is asked of RE2's match."""
+
+    def groupdict(self) -> dict[str, str | None]:
+        """The text of each named group, None for one that took no part."""
 
 
 class Pattern(Protocol):
-    def search(self, text: str) -> Match | None: ...
+    """What is asked of RE2's pattern."""
+
+    def search(self, text: str) -> Match | None:
+        """The first match anywhere in the text, in time that grows with its length alone."""
 
 
 @lru_cache(maxsize=1024)

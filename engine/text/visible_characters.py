@@ -1,6 +1,6 @@
-"""Characters that nobody sees made visible: control characters, and those that hide or reorder their neighbours.
+r"""Characters that nobody sees made visible: control characters, and those that hide or reorder their neighbours.
 
-They are written as escapes (`\\x1b`, `\\u202e`), in logs, pages, Slack and terminals alike, so that no text can pass
+They are written as escapes (`\x1b`, `\u202e`), in logs, pages, Slack and terminals alike, so that no text can pass
 for another, begin a line that is not its own, or tell a terminal what to do.
 """
 

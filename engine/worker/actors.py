@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 QUEUE = "advance"
 POLL_MS = 250
-"""How long an idle worker may leave a hint lying for which it heard no bell."""
+"""How long an idle worker may leave a hint lying for which it got no signal."""
 
-BELL = "runbook:bell"
+CHANNEL = "runbook:bell"
 """The channel on which a sender says that there is a hint. Dramatiq alone would look for one less and less often."""
 
 MOST_WAITING = 1_000
@@ -31,7 +31,7 @@ MOST_WAITING = 1_000
 IDLE_S = 10.0
 """How long the thread that sends hints waits for another before it ends."""
 
-PULSE_S, MOMENT_S = 1.0, 0.3
+PROBE_S, MOMENT_S = 1.0, 0.3
 
 LOOK_S = 0.5
 """How long a look for hints may take before Redis counts as one that gives none; else it takes a thousandth."""
@@ -40,10 +40,10 @@ BREAK_S = 2.0
 """How long no hint is tried after one failed, so that a stalled Redis costs one wait and not one a step."""
 
 
-def make_broker(redis_url: str) -> BelledBroker:
+def make_broker(redis_url: str) -> SignallingBroker:
     """The broker for this Redis; connects when first used. A stalled server holds a caller 2 to 5 s, not for ever."""
     client = redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
-    broker = BelledBroker(  # type: ignore[no-untyped-call]
+    broker = SignallingBroker(  # type: ignore[no-untyped-call]
         client=client,
         namespace="runbook",
         middleware=[AgeLimit(max_age=600_000)],
@@ -66,7 +66,7 @@ def answers(redis_url: str) -> bool:
         client.close()
 
 
-class Pulse:
+class RedisProbe:
     """Whether a Redis answers. A thread of its own asks, so that nobody waits longer than a moment. Thread-safe."""
 
     def __init__(self, redis_url: str) -> None:
@@ -76,25 +76,25 @@ class Pulse:
         self._asked_at = 0.0
         self._answers = False
 
-    def felt(self) -> bool:
+    def is_up(self) -> bool:
         """By an answer of the last second or, within a moment, by a new one."""
         with self._lock:
-            if self._asking is None and time.monotonic() - self._asked_at > PULSE_S:
+            if self._asking is None and time.monotonic() - self._asked_at > PROBE_S:
                 self._asking = threading.Event()
-                threading.Thread(target=self._ask, args=(self._asking,), name="pulse", daemon=True).start()
+                threading.Thread(target=self._probe, args=(self._asking,), name="redis-probe", daemon=True).start()
             asking = self._asking
         if asking is not None and not asking.wait(MOMENT_S):
             return False
         return self._answers
 
-    def _ask(self, asked: threading.Event) -> None:
+    def _probe(self, asked: threading.Event) -> None:
         found = answers(self._redis_url)
         with self._lock:
             self._answers, self._asked_at, self._asking = found, time.monotonic(), None
         asked.set()
 
 
-def make_actor(broker: BelledBroker, advance: Callable[[str], None]) -> None:
+def make_actor(broker: SignallingBroker, advance: Callable[[str], None]) -> None:
     """Have workers of `broker` call `advance` for every hint. What it raises is logged: the sweeper comes back."""
 
     def run(execution_id: str) -> None:
@@ -106,7 +106,7 @@ def make_actor(broker: BelledBroker, advance: Callable[[str], None]) -> None:
     dramatiq.actor(broker=broker, actor_name=QUEUE, queue_name=QUEUE)(run)
 
 
-def make_worker(broker: BelledBroker, prefetch: int) -> dramatiq.Worker:
+def make_worker(broker: SignallingBroker, prefetch: int) -> dramatiq.Worker:
     """A worker that takes one hint after the other, and no more than `prefetch` from Redis before it gets to them."""
     worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=POLL_MS, worker_threads=1)
     worker.queue_prefetch = prefetch
@@ -114,8 +114,8 @@ def make_worker(broker: BelledBroker, prefetch: int) -> dramatiq.Worker:
     return worker
 
 
-class Bell:
-    """Rings when a hint was sent or a place for one came free; `wait` is what an idle consumer does."""
+class HintSignal:
+    """Set when a hint was sent or a place for one came free; `wait` is what an idle consumer does."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -126,40 +126,40 @@ class Bell:
     def close(self) -> None:
         self._closed = True
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         self._rung.set()
 
     def wait(self, ms: int) -> None:
-        """Until the next ring, one since the last wait included, or until the time is up."""
+        """Until the next signal, one since the last wait included, or until the time is up."""
         if self._listening is None or not self._listening.is_alive():
-            self._listening = threading.Thread(target=self._listen, name="bell", daemon=True)
+            self._listening = threading.Thread(target=self._listen, name="hint-signal", daemon=True)
             self._listening.start()
         self._rung.wait(ms / 1000)
         self._rung.clear()
 
     def _listen(self) -> None:
-        """Hear what senders ring, until Redis goes away; the next `wait` begins again."""
+        """Listen for what senders publish, until Redis goes away; the next `wait` begins again."""
         try:
             with self._client.pubsub(ignore_subscribe_messages=True) as heard:  # type: ignore[no-untyped-call]
-                heard.subscribe(BELL)
+                heard.subscribe(CHANNEL)
                 self._rung.set()  # what was sent before is not heard any more: look once
                 while not self._closed:
                     if heard.get_message(timeout=1) is not None:
                         self._rung.set()
         except (redis.RedisError, OSError) as error:
-            log.info("the bell is out of order (%s); hints are looked for every %d ms", error, POLL_MS)
+            log.info("the hint channel is away (%s); hints are looked for every %d ms", error, POLL_MS)
 
 
 class _Consumer(dramatiq.Consumer):
-    """Dramatiq's consumer, but one that waits for the bell instead of sleeping longer and longer."""
+    """Dramatiq's consumer, but one that waits for the signal instead of sleeping longer and longer."""
 
-    def __init__(self, inner: dramatiq.Consumer, bell: Bell, idle_ms: int) -> None:
+    def __init__(self, inner: dramatiq.Consumer, signal: HintSignal, idle_ms: int) -> None:
         self._inner = inner
-        self._bell = bell
+        self._signal = signal
         self._idle_ms = idle_ms
         self._looking_since: float | None = float("-inf")
 
-    def hears(self) -> bool:
+    def receives_hints(self) -> bool:
         """Whether the last look was answered, and one under way may still be; any thread may ask."""
         since = self._looking_since
         return since is None or time.monotonic() - since < LOOK_S
@@ -169,44 +169,44 @@ class _Consumer(dramatiq.Consumer):
         message: dramatiq.MessageProxy | None = next(self._inner)
         self._looking_since = None
         if message is None:
-            self._bell.wait(self._idle_ms)
+            self._signal.wait(self._idle_ms)
         return message
 
     def ack(self, message: dramatiq.MessageProxy) -> None:
         self._inner.ack(message)
-        self._bell.ring()
+        self._signal.notify()
 
     def nack(self, message: dramatiq.MessageProxy) -> None:
         self._inner.nack(message)
-        self._bell.ring()
+        self._signal.notify()
 
     def requeue(self, messages: Iterable[dramatiq.MessageProxy]) -> None:
         self._inner.requeue(messages)
 
     def close(self) -> None:
         self._inner.close()
-        self._bell.close()
+        self._signal.close()
 
 
-class BelledBroker(RedisBroker):
+class SignallingBroker(RedisBroker):
     """A Redis broker whose idle consumers wake at once."""
 
     _consumer: _Consumer | None = None
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
         inner = super().consume(queue_name, prefetch, 1)
-        consumer = _Consumer(inner, Bell(self.client), timeout)
+        consumer = _Consumer(inner, HintSignal(self.client), timeout)
         if queue_name == QUEUE:
             self._consumer = consumer
         return consumer
 
-    def hears(self) -> bool:
+    def receives_hints(self) -> bool:
         """Whether hints come to this process now, as far as its own looks for them tell."""
-        return self._consumer is not None and self._consumer.hears()
+        return self._consumer is not None and self._consumer.receives_hints()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake the consumers of every process."""
-        self.client.publish(BELL, "")
+        self.client.publish(CHANNEL, "")
 
 
 class Hints:
@@ -215,7 +215,7 @@ class Hints:
     What Redis does not take, and what comes while too many wait, is dropped: a sweep finds the work. Thread-safe.
     """
 
-    def __init__(self, broker: BelledBroker | None) -> None:
+    def __init__(self, broker: SignallingBroker | None) -> None:
         self._broker = broker
         self._quiet_until = 0.0
         self._changed = threading.Condition()
@@ -247,7 +247,7 @@ class Hints:
                 self._broker.enqueue(_message(execution_id))
                 sent = True
             if sent:
-                self._broker.ring()
+                self._broker.notify()
         except (dramatiq.errors.BrokerError, redis.RedisError) as error:
             self._quiet_until = time.monotonic() + BREAK_S
             log.warning("Redis took no hint (%s); sweeps carry the work meanwhile", error)

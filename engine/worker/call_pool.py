@@ -30,7 +30,7 @@ class Calls(Protocol):
     def turn(self) -> AbstractContextManager[object]: ...
 
 
-class Here:
+class InlineCalls:
     """Calls are made by whoever claims them, any number: a runner that does one thing after the other."""
 
     yields = False
@@ -45,7 +45,7 @@ class Here:
         return nullcontext()
 
 
-class Threads:
+class CallPool:
     """A thread a call, begun when it is needed; `most` at once, of which `recorders` may use the database.
 
     They are daemons: a call that hangs never keeps the process from ending. `granted` is called with a run that waited

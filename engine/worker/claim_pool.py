@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 log = logging.getLogger(__name__)
 
 
-class Hands:
+class ClaimPool:
     """Threads that `advance` runs in the order in which they were asked for; a run that waits already waits once.
 
     Any thread may call any method. The threads are daemons, and begin with `start`.
@@ -27,7 +27,7 @@ class Hands:
 
     def start(self) -> None:
         for number in range(self._count):
-            threading.Thread(target=self._run, name=f"hand-{number}", daemon=True).start()
+            threading.Thread(target=self._run, name=f"claim-{number}", daemon=True).start()
 
     def put(self, execution_ids: Iterable[str]) -> None:
         """Have these advanced soon. Never waits."""
@@ -37,7 +37,7 @@ class Hands:
                 self._work.notify()
 
     def offer(self, execution_id: str) -> None:
-        """`put`, but wait first while the hands are full: what another process may take is left to it until then."""
+        """`put`, but wait first while the pool is full: what another process may take is left to it until then."""
         with self._room:
             self._room.wait_for(lambda: self._closed or not self.full)
             self._waiting.setdefault(execution_id)
@@ -45,7 +45,7 @@ class Hands:
 
     @property
     def full(self) -> bool:
-        """Whether more runs wait than the hands get to in a moment."""
+        """Whether more runs wait than the pool gets to in a moment."""
         return len(self._waiting) >= 2 * self._count
 
     def close(self) -> None:

@@ -66,7 +66,7 @@ class Shares:
         """
         with self._lock:
             self._count(share, -1)
-            best = self._best()
+            best = self._next_waiting()
             kept = self._fits(share) and (best is None or self._goes_before(share, since, best))
             if not kept:
                 self._wait(share)
@@ -77,8 +77,8 @@ class Shares:
         """Free a place; whoever is next has it at once."""
         with self._lock:
             self._count(share, -1)
-            granted = self._share_out()
-        self._tell(granted)
+            granted = self._grant_free()
+        self._grant(granted)
 
     def reserved(self, run: str) -> int:
         """How many places are reserved for the run."""
@@ -93,8 +93,8 @@ class Shares:
             left = min(reserved, len(self._reserved.get(run, ())))
             for _ in range(left):
                 self._count(self._unreserve(run), -1)
-            granted = self._share_out()
-        self._tell(granted)
+            granted = self._grant_free()
+        self._grant(granted)
 
     def waits(self, run: str) -> bool:
         """Whether the run waits for a place, or has just been given one."""
@@ -124,7 +124,7 @@ class Shares:
     def _wait(self, share: Share) -> None:
         self._waiting.setdefault(share.team, {}).setdefault(share.run, share)
 
-    def _forget(self, share: Share) -> None:
+    def _stop_waiting(self, share: Share) -> None:
         runs = self._waiting[share.team]
         del runs[share.run]
         if not runs:
@@ -137,7 +137,7 @@ class Shares:
             del self._reserved[run]
         return share
 
-    def _best(self) -> Share | None:
+    def _next_waiting(self) -> Share | None:
         """Who is next of those that wait and for whom there is a place."""
         for team in sorted(self._waiting, key=lambda each: self._teams[each]):
             share = min(self._waiting[team].values(), key=lambda each: self._runs[each.run])
@@ -145,16 +145,16 @@ class Shares:
                 return share
         return None
 
-    def _share_out(self) -> list[str]:
+    def _grant_free(self) -> list[str]:
         """Reserve what is free for whoever is next; the runs that have a place now."""
         granted = []
-        while (share := self._best()) is not None:
-            self._forget(share)
+        while (share := self._next_waiting()) is not None:
+            self._stop_waiting(share)
             self._count(share, 1)
             self._reserved.setdefault(share.run, []).append(share)
             granted.append(share.run)
         return granted
 
-    def _tell(self, runs: list[str]) -> None:
+    def _grant(self, runs: list[str]) -> None:
         for run in runs:
             self._granted(run)

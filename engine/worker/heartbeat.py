@@ -19,7 +19,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the machine sleeps, where the system has such a clock."""
 
 
-def _now() -> float:
+def _clock_s() -> float:
     return time.clock_gettime(_CLOCK)
 
 
@@ -46,13 +46,13 @@ class Heartbeat:
 
     def begin(self) -> None:
         """The lease runs from about now: the worker was registered."""
-        self._until = _now() + workers.LEASE_MS / 1000
+        self._until = _clock_s() + workers.LEASE_MS / 1000
 
     def holds(self) -> bool:
         """Whether the lease surely still runs, by this process's own clock; asks nobody."""
-        return not self.lost.is_set() and _now() < self._until
+        return not self.lost.is_set() and _clock_s() < self._until
 
-    def sure(self) -> bool:
+    def ensure(self) -> bool:
         """Whether the lease runs, renewed first where its time may be over. Raises `DatabaseTrouble`."""
         return self.holds() or self.renew(unless_held=True)
 
@@ -64,7 +64,7 @@ class Heartbeat:
         with self._renewing:
             if self.lost.is_set() or (unless_held and self.holds()):
                 return self.holds()
-            began = _now()
+            began = _clock_s()
             database.refresh_clock()
             with database.transaction():
                 kept = workers.heartbeat(self._worker_id, self._sweeps(), *self._census())

@@ -9,7 +9,7 @@ from storage.records import StepRunRecord
 Key = tuple[int, int]
 
 
-class Held:
+class InFlight:
     """The attempts under way in this process, each a step run under one fence. Thread-safe."""
 
     def __init__(self) -> None:

@@ -17,20 +17,21 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from engine.catalog import catalog
+from engine.definition.kinds import CALLS_NOTHING
 from engine.errors import Undecodable
 from engine.failpoints import commit, failpoint
 from engine.orchestration import claiming, flow, message_channels, run_phases
-from engine.orchestration.recording import record, take_back, take_over
+from engine.orchestration.recording import record, take_over, undo_lost_claim
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps.outcome import Failed, Outcome
 from engine.steps.perform import Claim, Tools, perform
-from engine.worker.call_pool import Calls, Here
+from engine.worker.call_pool import Calls, InlineCalls
 from engine.worker.fair_shares import Share
 from engine.worker.heartbeat import Heartbeat
-from engine.worker.in_flight import Held
-from storage import database, executions, orphans, steps
+from engine.worker.in_flight import InFlight
+from storage import database, executions, orphans, run_state, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ExecutionStatus, Phase, StepStatus
 
@@ -42,12 +43,12 @@ RECORD_PATIENCE_S = 3_600
 
 RECORD_AGAIN_S = 0.5
 
-AT_ONCE = 64
+MAX_STEPS_PER_COMMIT = 64
 """How many steps that reach nothing outside are done in one commit, so that no lock is held for long."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
+class _Committed:
     """What a commit did: the call it claimed, the execution as it left it, and other executions that have work now.
 
     `more` says that it stopped at the limit, and that the same execution may have work left that nobody was told of.
@@ -60,7 +61,7 @@ class _Done:
 
 
 @dataclass(slots=True)
-class _Taken:
+class _Claimed:
     """What one commit has claimed so far, and the places that it took among the calls; undone with it.
 
     `placed` says since when (monotonic) the claimer has a place: a call of the same run has just ended in it.
@@ -89,9 +90,9 @@ class Runner:
         self.worker_id = worker_id
         self._tools = tools
         self._heartbeat = heartbeat
-        self._calls = calls or Here()
+        self._calls = calls or InlineCalls()
         self._shares = self._calls.shares
-        self._held = Held()
+        self._held = InFlight()
         self._draining = threading.Event()
         self._given_up = threading.Event()
 
@@ -107,18 +108,18 @@ class Runner:
     def _advance(self, execution_id: str) -> None:
         claim = self._claim(execution_id)
         while claim is not None and not claiming.calls_out(claim.step):
-            claim = self._carry_out(claim, placed=None)
+            claim = self._attempt(claim, placed=None)
         if claim is not None:
-            self._calls.start(partial(self._carry, claim))
+            self._calls.start(partial(self._run_calls, claim))
 
-    def _carry(self, claim: Claim) -> None:
+    def _run_calls(self, claim: Claim) -> None:
         """Make a claimed call, and the next ones of its run while they follow one another and its share lets it."""
         share, execution_id, since = Share.of(claim.execution), claim.execution.id, time.monotonic()
         following: Claim | None = claim
         try:
             with self._quarantining(execution_id):
                 while following is not None:
-                    following = self._carry_out(following, placed=since)
+                    following = self._attempt(following, placed=since)
         except Exception:
             if not self._calls.yields:
                 raise
@@ -126,10 +127,10 @@ class Runner:
         finally:
             self._shares.give_back(share)
 
-    def _carry_out(self, claim: Claim, *, placed: float | None) -> Claim | None:
+    def _attempt(self, claim: Claim, *, placed: float | None) -> Claim | None:
         try:
             self._held.begin(claim.step_run)
-            following = self._record(claim, self._act(claim), placed=placed)
+            following = self._record(claim, self._perform(claim), placed=placed)
             self._held.settle(claim.step_run)
             return following
         finally:
@@ -143,7 +144,7 @@ class Runner:
             log.error("ending %s: %s", execution_id, error)
             run_phases.quarantine(self.rt, execution_id, error)
 
-    def _act(self, claim: Claim) -> Outcome:
+    def _perform(self, claim: Claim) -> Outcome:
         failpoint("effect.before")
         outcome = perform(claim, self._tools, partial(self._held.is_abandoned, claim.step_run))
         outcome = message_channels.checked(self.rt, claim.execution, outcome)
@@ -158,7 +159,7 @@ class Runner:
         """Hold no result any longer for a database that is away; what could not be recorded is taken over."""
         self._given_up.set()
 
-    def busy(self) -> int:
+    def attempts_under_way(self) -> int:
         """How many attempts are under way."""
         return len(self._held)
 
@@ -170,7 +171,7 @@ class Runner:
                 cancelled = executions.to_abandon(held, database.now())
             self._held.abandon(cancelled)
 
-    def take_back_strays(self) -> None:
+    def recover_strays(self) -> None:
         """Settle what the database says this worker runs although no thread of it does.
 
         That is so after a commit whose answer was lost, and after a result that could not be recorded. The worker is
@@ -185,20 +186,20 @@ class Runner:
                 still = step is not None and (step.status, step.fence) == (stray.status, stray.fence)
                 if step is not None and still and step not in self._held:
                     log.warning("no thread runs %s of %s: taking it back", step.path, step.execution_id)
-                    settle = take_over if self._held.was_begun(step) else take_back
+                    settle = take_over if self._held.was_begun(step) else undo_lost_claim
                     settle(transition, step)
             self._held.settle(stray)
             self.rt.hint([stray.execution_id])
 
     def _claim(self, execution_id: str, *, placed: float | None = None) -> Claim | None:
-        more = self._heartbeat is None or self._heartbeat.sure()
+        more = self._heartbeat is None or self._heartbeat.ensure()
         while more and not self._draining.is_set():
-            with self._unless_undone(placed=placed) as taken:
+            with self._holding_claims(placed=placed) as taken:
                 done = commit("claim", execution_id, partial(self._claim_first, execution_id, taken))
             if done is None:
                 return None
             if done.claim is not None:
-                return self._go_on(done)
+                return self._after_commit(done)
             # What is ready but not due is left to the sweeper: a hint for it would come back for ever.
             self.rt.hint(done.wake)
             more = done.more
@@ -208,9 +209,9 @@ class Runner:
         return None
 
     @contextmanager
-    def _unless_undone(self, *, placed: float | None) -> Iterator[_Taken]:
+    def _holding_claims(self, *, placed: float | None) -> Iterator[_Claimed]:
         """Around a commit: what it claims is held already before it, and no more if it fails."""
-        taken = _Taken(placed)
+        taken = _Claimed(placed)
         try:
             with self._calls.turn() if placed is not None else nullcontext():
                 yield taken
@@ -221,16 +222,17 @@ class Runner:
                 self._shares.give_back(share)
             raise
 
-    def _claim_first(self, execution_id: str, taken: _Taken) -> _Done | None:
-        execution = executions.lock_to_run(execution_id)
-        if execution is None or execution.workspace_id != self.rt.workspace_id:
+    def _claim_first(self, execution_id: str, taken: _Claimed) -> _Committed | None:
+        run = run_state.load(execution_id, to_claim=True)
+        if run is None or run.execution.workspace_id != self.rt.workspace_id:
             return None
+        execution = run.execution
         catalog.definition_of(execution.version_id)  # one that cannot be read ends the run before anything is looked at
-        transition = Transition(self.rt, execution)
-        claim, more = self._next(transition, taken)
-        return _saved(transition, claim, more=more) if transition.changed else _Done(claim, execution, [], more)
+        transition = Transition(self.rt, run)
+        claim, more = self._claim_next(transition, taken)
+        return _saved(transition, claim, more=more) if transition.changed else _Committed(claim, execution, [], more)
 
-    def _go_on(self, done: _Done) -> Claim | None:
+    def _after_commit(self, done: _Committed) -> Claim | None:
         """After a commit: wake whoever has work now, and go on with what was claimed in it.
 
         One hint for what is ready beside it: whoever takes that claims one and calls the next, so that what is ready
@@ -246,9 +248,9 @@ class Runner:
         step_run, again = claim.step_run, False
         while True:
             try:
-                with self._unless_undone(placed=placed) as taken:
+                with self._holding_claims(placed=placed) as taken:
                     if self._heartbeat is not None:
-                        self._heartbeat.sure()  # what follows is claimed only by a worker with a lease
+                        self._heartbeat.ensure()  # what follows is claimed only by a worker with a lease
                     act = partial(self._record_and_claim, claim, outcome, taken, again)
                     done = commit("record", step_run.execution_id, act)
                 break
@@ -264,30 +266,32 @@ class Runner:
                 return self._claim(step_run.execution_id, placed=placed)
             self.rt.hint([step_run.execution_id])
             return None
-        return self._go_on(done)
+        return self._after_commit(done)
 
-    def _record_and_claim(self, done: Claim, outcome: Outcome, taken: _Taken, again: bool) -> _Done:
+    def _record_and_claim(self, done: Claim, outcome: Outcome, taken: _Claimed, again: bool) -> _Committed:
         step_run = done.step_run
-        execution = executions.lock_to_run(step_run.execution_id, flow.near(done.execution.version_id, step_run))
-        assert execution is not None
-        transition = Transition(self.rt, execution)
+        run = run_state.load(step_run.execution_id, flow.paths_to_load(done.execution.version_id, step_run))
+        assert run is not None
+        transition = Transition(self.rt, run)
         recorded = (again and _was_recorded(step_run)) or self._record_one(transition, step_run, outcome)
         claim, more = None, False
         if recorded and not self._draining.is_set():
             yields = self._calls.yields and taken.placed is None
-            claim, more = (None, True) if yields else self._next(transition, taken)
-        return _saved(transition, claim, more=more) if transition.changed else _Done(claim, execution, [], more)
+            claim, more = (None, True) if yields else self._claim_next(transition, taken)
+        if not transition.changed:
+            return _Committed(claim, run.execution, [], more)
+        return _saved(transition, claim, more=more)
 
     def _record_one(self, transition: Transition, step_run: StepRunRecord, outcome: Outcome) -> bool:
         if record(transition, step_run, outcome):
             return True
         kind = type(outcome).__name__.lower()
         message = f"a late result ({kind}) of attempt {step_run.attempts} was dropped"
-        transition.tell("late_result", step_run.path, message=message)
+        transition.record_event("late_result", step_run.path, message=message)
         log.warning("%s of %s: %s", step_run.path, step_run.execution_id, message)
         return False
 
-    def _next(self, transition: Transition, taken: _Taken) -> tuple[Claim | None, bool]:
+    def _claim_next(self, transition: Transition, taken: _Claimed) -> tuple[Claim | None, bool]:
         """Claim the next call, for the thread that makes it now, and do at once what is ready before it and is no call.
 
         Where there is no place for a call of this run now, do what is ready and is no call. True says that the limit
@@ -295,7 +299,7 @@ class Runner:
         """
         ready: deque[StepRunRecord] = deque()
         calling = True
-        for number in range(AT_ONCE):
+        for number in range(MAX_STEPS_PER_COMMIT):
             execution = transition.execution
             count = execution.live - execution.running
             if count <= 0:
@@ -304,7 +308,7 @@ class Runner:
             if not ready or not self._may_claim(transition, checked=number > 0):
                 return None, False
             step = ready.popleft()
-            if claiming.is_no_attempt(transition, step):
+            if claiming.advance_without_attempt(transition, step):
                 ready.clear()  # what was ready before that may not be any more
                 continue
             if transition.execution.running >= transition.execution.max_concurrent:
@@ -315,14 +319,14 @@ class Runner:
             if not calling and claiming.calls_out(transition.runbook.by_id[step.step_id]):
                 ready.clear()
                 continue
-            claim = claiming.take(transition, step, self.worker_id)
+            claim = claiming.claim(transition, step, self.worker_id)
             if claim is None:
                 return None, False
-            if step.kind not in claiming.QUIET or message_channels.asks_slack(claim.step):
+            if not claiming.is_quiet(claim.step):
                 self._held.add(claim.step_run)
                 taken.steps.append(claim.step_run)
                 return claim, False
-            outcome = self._act(claim)
+            outcome = self._perform(claim)
             record(transition, claim.step_run, outcome)
             if isinstance(outcome, Failed):
                 ready.clear()
@@ -330,13 +334,13 @@ class Runner:
 
     def _ready(self, transition: Transition, count: int, *, calling: bool) -> deque[StepRunRecord]:
         """Those of the `count` READY steps that have been due longest; without `calling` only what calls nothing."""
-        execution_id, at = transition.execution.id, transition.at
+        at = transition.at
         if calling:
-            return deque(steps.ready(execution_id, at, AT_ONCE, count))
-        found = steps.ready(execution_id, at, AT_ONCE, count, claiming.CALLS_NOTHING)
+            return deque(transition.run.ready(at, MAX_STEPS_PER_COMMIT, count))
+        found = transition.run.ready(at, MAX_STEPS_PER_COMMIT, count, CALLS_NOTHING)
         return deque(step for step in found if not claiming.calls_out(transition.runbook.by_id[step.step_id]))
 
-    def _may_call(self, transition: Transition, step: StepRunRecord, taken: _Taken) -> bool:
+    def _may_call(self, transition: Transition, step: StepRunRecord, taken: _Claimed) -> bool:
         """Whether there is a place for the step's call, if it is one; from now on it is taken."""
         if not claiming.calls_out(transition.runbook.by_id[step.step_id]):
             return True
@@ -351,7 +355,7 @@ class Runner:
     def _may_claim(self, transition: Transition, *, checked: bool) -> bool:
         """Whether the run may go on; needs its lock. `checked` says that its approval was asked in this change."""
         execution = transition.execution
-        if execution.status not in _CLAIMABLE or not transition.goes_on or execution.slot == "queued":
+        if execution.status not in _CLAIMABLE or not transition.may_start_steps or execution.slot == "queued":
             return False
         if self._heartbeat is not None and not self._heartbeat.holds():
             return False
@@ -366,16 +370,16 @@ def _was_recorded(step_run: StepRunRecord) -> bool:
     return now is not None and now.fence == step_run.fence and now.status is not StepStatus.RUNNING
 
 
-def _saved(transition: Transition, claim: Claim | None, *, more: bool) -> _Done:
+def _saved(transition: Transition, claim: Claim | None, *, more: bool) -> _Committed:
     execution = run_phases.save(transition)
     begun = execution.phase is not transition.before.phase and not execution.status.ended
-    return _Done(claim, execution, transition.wake, more or begun)
+    return _Committed(claim, execution, transition.wake, more or begun)
 
 
 def _claimable_beside(execution: ExecutionRecord) -> int:
     """How many more steps could be claimed now, if those that are READY are due."""
     if execution.status not in _CLAIMABLE or execution.slot == "queued":
         return 0
-    if execution.ending is not None and execution.phase is Phase.MAIN:
+    if execution.pending_result is not None and execution.phase is Phase.MAIN:
         return 0
     return max(0, min(execution.live, execution.max_concurrent) - execution.running)

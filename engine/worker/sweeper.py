@@ -17,7 +17,7 @@ from engine.runs import approvals as gates
 from engine.runs import incoming_events
 from engine.runtime import Runtime
 from engine.worker.heartbeat import Heartbeat
-from engine.worker.worker_deaths import Deaths
+from engine.worker.worker_deaths import DeathWatch
 from storage import approvals, database, executions, orphans, requests, steps, waits, worker_lock, workers
 
 log = logging.getLogger(__name__)
@@ -55,10 +55,10 @@ class Sweeper:
         self._no_place = no_place
         self._run_due = run_due
         self._grace_ms = grace_ms
-        self._hints_come = hints_come
+        self._receives_hints = hints_come
         self._worker_id = worker_id
         self._heartbeat = heartbeat
-        self._deaths = Deaths()
+        self._death_watch = DeathWatch()
         self._hinted: dict[tuple[str, int], float] = {}
         self._looked_at = 0
         self._drop_at = 0.0
@@ -75,7 +75,7 @@ class Sweeper:
                 self.rounds += 1
                 pause = self._until_next()
             except database.DatabaseTrouble:
-                self._deaths.interrupted()
+                self._death_watch.interrupted()
                 log.warning("the sweep could not reach the database; trying again", exc_info=True)
             except Exception:
                 log.exception("a sweep failed; trying again")
@@ -86,25 +86,29 @@ class Sweeper:
 
         Nothing is done by a worker whose lease was taken away.
         """
-        if self._heartbeat is not None and not self._heartbeat.sure():
+        if self._heartbeat is not None and not self._heartbeat.ensure():
             return
         at = database.now()
-        self._each("declare dead", self.dead(), self._declare_dead)
-        self._each("take over", self._orphans(), self._take_over)
-        self._each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
-        self._each("remind people of", self._unreminded(at), lambda gate: gates.remind(self._rt, gate))
-        self._each("give an event to", self._served(at), lambda wait: incoming_events.give(self._rt, *wait))
-        self._each("end", self._waits(at), self._expire_wait)
-        self._each("time out", self._overdue(at), self._time_out)
-        self._each("end for its limit", self._over_limit(at), self._end_for_limit)
-        self._each("cancel the children of", self._bereaved(), lambda parent: children.cancel_bereft(self._rt, parent))
-        self._each("end the cleanup of", self._cleanups(at), self._end_cleanup)
-        self._wake()
+        self._for_each("declare dead", self.proven_dead(), self._declare_dead)
+        self._for_each("take over", self._orphans(), self._take_over)
+        self._for_each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
+        self._for_each("remind people of", self._unreminded(at), lambda gate: gates.remind(self._rt, gate))
+        self._for_each("give an event to", self._receivable(at), lambda wait: incoming_events.give(self._rt, *wait))
+        self._for_each("end", self._waits(at), self._expire_wait)
+        self._for_each("time out", self._overdue(at), self._time_out)
+        self._for_each("end for its limit", self._past_deadline(at), self._end_past_deadline)
+        self._for_each(
+            "cancel the children of",
+            self._orphaned_children(),
+            lambda parent: children.cancel_orphans(self._rt, parent),
+        )
+        self._for_each("end the cleanup of", self._cleanups(at), self._end_cleanup)
+        self._hint_due()
         self._seal_audit()
         self._forget_data()
         self._forget_requests()
 
-    def _each(self, what: str, things: Iterable[object], act: Callable[..., object]) -> None:
+    def _for_each(self, what: str, things: Iterable[object], act: Callable[..., object]) -> None:
         for thing in things:
             try:
                 act(thing)
@@ -113,11 +117,11 @@ class Sweeper:
             except Exception:
                 log.exception("the sweep could not %s %r", what, thing)
 
-    def dead(self) -> list[str]:
+    def proven_dead(self) -> list[str]:
         """The workers whose death the look at their locks that this makes has proven."""
         with database.reading():
-            locks = worker_lock.look(database.now(), self._worker_id)
-        return self._deaths.proven(locks, time.monotonic())
+            locks = worker_lock.probe(database.now(), self._worker_id)
+        return self._death_watch.proven(locks, time.monotonic())
 
     def _declare_dead(self, worker_id: str) -> None:
         log.warning("the process of worker %s is gone: nobody holds its lock", worker_id)
@@ -145,7 +149,7 @@ class Sweeper:
         with database.reading():
             return waits.overdue(at, BATCH)
 
-    def _served(self, at: int) -> list[tuple[str, int, str]]:
+    def _receivable(self, at: int) -> list[tuple[str, int, str]]:
         with database.reading():
             return waits.served(at, BATCH)
 
@@ -153,19 +157,19 @@ class Sweeper:
         with database.reading():
             return executions.cleanup_overdue(at, BATCH)
 
-    def _over_limit(self, at: int) -> list[tuple[str, int]]:
+    def _past_deadline(self, at: int) -> list[tuple[str, int]]:
         with database.reading():
-            return steps.over_limit(at, BATCH)
+            return steps.past_deadline(at, BATCH)
 
-    def _bereaved(self) -> list[str]:
+    def _orphaned_children(self) -> list[str]:
         with database.reading():
-            return sorted({parent for _child, parent in executions.bereft(BATCH)})
+            return sorted({parent for _child, parent in executions.orphaned_children(BATCH)})
 
-    def _end_for_limit(self, found: tuple[str, int]) -> None:
+    def _end_past_deadline(self, found: tuple[str, int]) -> None:
         execution_id, step_run_id = found
         with change(self._rt, execution_id, "end_for_limit") as transition:
             step_timeouts.end(transition, step_run_id)
-        children.cancel_bereft(self._rt, execution_id)
+        children.cancel_orphans(self._rt, execution_id)
         self._rt.hint([execution_id])
 
     def _expire_wait(self, found: tuple[str, int]) -> None:
@@ -195,15 +199,15 @@ class Sweeper:
             deadline = transition.execution.deadline_at
             if deadline is not None and deadline <= transition.at:
                 limit = transition.execution.timeout_ms / 1000
-                transition.tell("timed_out")
+                transition.record_event("timed_out")
                 transition.fail_run("timeout", f"The run used up its running time of {limit:g} s.")
 
-    def _wake(self) -> None:
+    def _hint_due(self) -> None:
         now = time.monotonic()
         self._hinted = {
             key: when for key, when in self._hinted.items() if now - when < REPEAT_HINT_S or self._no_place(key[0])
         }
-        grace_ms = self._grace_ms if self._hints_come() else 0
+        grace_ms = self._grace_ms if self._receives_hints() else 0
         with database.reading():
             self._looked_at = at = database.now()
             due = executions.due(at - grace_ms, at, BATCH + len(self._hinted))

@@ -15,7 +15,7 @@ GAP_S = 2.0
 """Looks that lie further apart had an outage between them, in which every lock was lost."""
 
 
-class Deaths:
+class DeathWatch:
     """What a sweeper has seen of the other workers' locks. Times are seconds of one clock that never goes back.
 
     After an outage a free lock says nothing until it was seen held again: its holder may still be taking it.

@@ -1,4 +1,4 @@
-"""A worker process from its first heartbeat to its last: hands, threads for calls, a sweeper, and a lease on it all."""
+"""A worker process from its first heartbeat to its last: its pools of threads, its sweeper, and the lease on it all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import dramatiq
 from engine.runtime import Runtime
 from engine.steps.perform import Tools
 from engine.worker.actors import Hints, make_actor, make_broker, make_worker
-from engine.worker.call_pool import Threads
-from engine.worker.claim_pool import Hands
+from engine.worker.call_pool import CallPool
+from engine.worker.claim_pool import ClaimPool
 from engine.worker.heartbeat import Heartbeat
 from engine.worker.runner import Runner
 from engine.worker.sweeper import HINT_GRACE_MS, Sweeper
 from storage import database, workers
-from storage.worker_lock import Presence
+from storage.worker_lock import WorkerLock
 
 log = logging.getLogger(__name__)
 
@@ -43,37 +43,43 @@ class Worker:
         self._worker_id = worker_id
         self._broker = make_broker(settings.redis_url) if settings.redis_url else None
         self._hints = Hints(self._broker)
-        hands, recorders = shared_out(settings.worker_threads, settings.db_pool_max)
-        self._hands = Hands(lambda execution_id: self.runner.advance(execution_id), hands)
-        calls = Threads(settings.worker_calls, recorders, lambda run: self._hands.put([run]))
+        claimers, recorders = thread_counts(settings.worker_threads, settings.db_pool_max)
+        self._claim_pool = ClaimPool(lambda execution_id: self.runner.advance(execution_id), claimers)
+        calls = CallPool(settings.worker_calls, recorders, lambda run: self._claim_pool.put([run]))
         self._rt = replace(rt, hint=self._hint)
         self._heartbeat = Heartbeat(worker_id, lambda: self._sweeper.rounds, calls.shares.census)
         self.runner = Runner(self._rt, worker_id, tools, self._heartbeat, calls)
         self._sweeper = Sweeper(
-            self._rt, self._hands.put, HINT_GRACE_MS, worker_id, self._heartbeat, calls.shares.waits, self._hints_come
+            self._rt,
+            self._claim_pool.put,
+            HINT_GRACE_MS,
+            worker_id,
+            self._heartbeat,
+            calls.shares.waits,
+            self._receives_hints,
         )
-        self._presence = Presence(worker_id)
+        self._lock = WorkerLock(worker_id)
         self._dramatiq: dramatiq.Worker | None = None
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Take the lease, then work."""
-        self._presence.hold()
-        self._sweeper.dead()  # from when it is known of, it has seen who lives
+        self._lock.hold()
+        self._sweeper.proven_dead()  # from when it is known of, it has seen who lives
         with database.transaction():
-            workers.register(self._rt.workspace_id, self._worker_id, self._presence.key)
+            workers.register(self._rt.workspace_id, self._worker_id, self._lock.key)
         self._heartbeat.begin()
         parts = {"heartbeat": self._heartbeat.run, "sweeper": self._sweeper.run, "watch": self._watch}
-        if self._presence.key is not None:
-            parts["presence"] = self._stay
+        if self._lock.key is not None:
+            parts["presence"] = self._hold_lock
         for name, run in parts.items():
             thread = threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
-        self._hands.start()
+        self._claim_pool.start()
         if self._broker is not None:
-            make_actor(self._broker, self._hands.offer)
+            make_actor(self._broker, self._claim_pool.offer)
             self._dramatiq = make_worker(self._broker, self._rt.settings.worker_threads)
             self._dramatiq.start()
 
@@ -90,11 +96,11 @@ class Worker:
     def stop(self) -> None:
         """Finish what is under way, for a while, and give the rest back."""
         self.runner.drain()
-        self._hands.close()
+        self._claim_pool.close()
         until = time.monotonic() + DRAIN_S
         if self._dramatiq is not None:
             self._dramatiq.stop(timeout=int(DRAIN_S * 1000))
-        while self.runner.busy() and time.monotonic() < until:
+        while self.runner.attempts_under_way() and time.monotonic() < until:
             time.sleep(0.05)
         self._stop.set()
         self.runner.give_up()
@@ -106,24 +112,24 @@ class Worker:
                 workers.end(self._worker_id)
         except database.DatabaseTrouble:
             log.warning("could not say that this worker ends; its lease will run out instead", exc_info=True)
-        self._presence.close()
+        self._lock.close()
 
-    def _hints_come(self) -> bool:
-        return self._broker is not None and self._broker.hears()
+    def _receives_hints(self) -> bool:
+        return self._broker is not None and self._broker.receives_hints()
 
     def _hint(self, execution_ids: Iterable[str]) -> None:
         """What this process has found to do it does itself; where that is much, others hear of it too."""
         ids = list(execution_ids)
-        if self._hands.full:
+        if self._claim_pool.full:
             self._hints(ids)
-        self._hands.put(ids)
+        self._claim_pool.put(ids)
 
-    def _stay(self, stop: threading.Event) -> None:
+    def _hold_lock(self, stop: threading.Event) -> None:
         """Hold this worker's lock, and take it again at once where its connection was lost."""
         while not stop.is_set():
             try:
-                self._presence.hold()
-                self._presence.wait(LOOK_S)
+                self._lock.hold()
+                self._lock.wait(LOOK_S)
             except database.DatabaseTrouble:
                 log.warning("this worker's lock cannot be held; trying again", exc_info=True)
                 stop.wait(RECONNECT_S)
@@ -136,18 +142,18 @@ class Worker:
         while not stop.wait(0.5):
             try:
                 self.runner.abandon_cancelled()
-                self.runner.take_back_strays()
+                self.runner.recover_strays()
             except database.DatabaseTrouble:
                 log.warning("could not look after the steps under way", exc_info=True)
             except Exception:
                 log.exception("looking after the steps under way failed; trying again")
 
 
-def shared_out(threads: int, connections: int) -> tuple[int, int]:
-    """How many hands there are, and how many threads with calls may record at once, over so many connections."""
+def thread_counts(threads: int, connections: int) -> tuple[int, int]:
+    """How many threads claim, and how many threads with calls may record at once, over so many connections."""
     left = max(2, connections - OTHERS)
-    hands = min(threads, (left + 1) // 2)
-    return hands, min(threads, left - hands)
+    claimers = min(threads, (left + 1) // 2)
+    return claimers, min(threads, left - claimers)
 
 
 def declare_dead(worker_id: str) -> None:

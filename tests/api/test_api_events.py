@@ -89,7 +89,7 @@ def test_a_run_is_followed_to_its_end(api: Api) -> None:
     everything = [each.seq for each in api.house.events(run)]
     assert [each.seen for each in listeners] == [everything] * 3
     assert [each.messages[-1]["kind"] for each in listeners] == ["end"] * 3
-    assert [each["kind"] for each in listeners[0].messages[:-1]] == api.house.told(run)
+    assert [each["kind"] for each in listeners[0].messages[:-1]] == api.house.event_kinds(run)
 
 
 def test_a_broken_stream_goes_on_where_it_was(api: Api) -> None:
@@ -164,8 +164,8 @@ def test_a_stopping_server_ends_its_streams(api: Api) -> None:
     run = api.house.start("ping", ALICE)
     listener = Listener(api, run)
     until(lambda: listener.seen)
-    house = api.app.routes[-1].app.state.house
-    house.feed.close()
+    context = api.app.routes[-1].app.state.context
+    context.feed.close()
     assert listener.ended()
 
 
@@ -196,8 +196,8 @@ def test_nothing_is_looked_for_while_nobody_listens(api: Api, monkeypatch: pytes
     run = api.house.start("ping", ALICE)
     api.house.run(run)
     assert Listener(api, run).ended()
-    house = api.app.routes[-1].app.state.house
-    until(lambda: house.feed._looking.done())
+    context = api.app.routes[-1].app.state.context
+    until(lambda: context.feed._looking.done())
     assert Listener(api, run).ended()
 
 

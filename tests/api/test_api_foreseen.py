@@ -9,7 +9,7 @@ import pytest
 from asking import Api
 from house import BOB, CAROL, Target, gate, http, runbook
 
-from bot.cli.ask import Ask
+from bot.cli.invocation import Invocation
 from bot.cli.options import Options
 from bot.cli.steering import run
 from bot.grammar import Command
@@ -77,7 +77,7 @@ def test_the_command_line_and_slack_say_it_too(api: Api, target: Target) -> None
         def post(self, path: str, body: Any) -> Any:
             return api.post(f"/{path}", BOB, body).json()
 
-    answer = run(Ask(Asked(), Command("run", ("held",), {}), Options()))  # type: ignore[arg-type]
+    answer = run(Invocation(Asked(), Command("run", ("held",), {}), Options()))  # type: ignore[arg-type]
     first, second = answer.lines
     assert first.startswith("Started ")
     assert second.startswith("  ! As things stand sign-off will not pass:")

@@ -77,7 +77,7 @@ def test_a_body_without_a_length_is_counted(api: Api) -> None:
 
 def test_too_many_requests(api: Api) -> None:
     """Each token has a bucket of its own, and is told when to come again."""
-    rates = api.app.routes[-1].app.state.house.rates
+    rates = api.app.routes[-1].app.state.context.rates
     rates._size, rates._a_second = 2, 0.1  # a slow machine must not fill the bucket between two requests
     answers = [api.ask("GET", "/runbooks", CAROL) for _ in range(3)]
     assert [each.status_code for each in answers] == [200, 200, 429]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from asking import Api
 from house import ALICE, BOB, CAROL, DAVE, Target, gate, http, runbook
+from httpx_sse import connect_sse
 
 from bot.cli import show
 from bot.cli.names import Names
@@ -64,7 +64,12 @@ def test_the_command_line_shows_names_and_no_ids(api: Api, target: Target) -> No
     for what, words in {
         "status": ["Alice Ames approved", "offered to Bob Bell", "among them 1 of Dave Dunn", "skipped by Bob Bell"],
         "why": ["Dave Dunn", "(Alice Ames approved): Go on?"],
-        "logs": ["Carol Cox started this run", "Alice Ames approved", "Bob Bell paused", "offered the run to Bob Bell"],
+        "logs": [
+            "Carol Cox started this run",
+            "Alice Ames approved",
+            "Bob Bell paused",
+            "offered this run to Bob Bell",
+        ],
         "runs": ["by Carol Cox"],
         "history": ["decided by Alice Ames"],
         "story": ["Carol Cox opened the incident"],
@@ -93,13 +98,10 @@ def test_events_that_are_followed_have_names(api: Api, target: Target) -> None:
     introduce(api)
     run = held(api, target)
     headers = {"Authorization": f"Bearer {api.token(CAROL)}"}
-    with api.client.stream("GET", f"/api/v1/executions/{run}/events", headers=headers) as answer:
-        for line in answer.iter_lines():
-            if line.startswith("data: ") and '"paused"' in line:
-                event = json.loads(line.removeprefix("data: "))
-                break
+    with connect_sse(api.client, "GET", f"/api/v1/executions/{run}/events", headers=headers) as source:
+        event = next(told.json() for told in source.iter_sse() if '"paused"' in told.data)
     assert event["people"] == {BOB.user_id: "Bob Bell"}
-    assert show.event_line(event).endswith("Bob Bell paused the run: let me look")
+    assert show.event_line(event).endswith("Bob Bell paused this run: let me look")
 
 
 def test_a_word_in_an_answer_that_looks_like_an_id_names_nobody(api: Api, target: Target) -> None:

@@ -58,7 +58,7 @@ def known(api: Api) -> dict[str, list[Any]]:
 def tried(api: Api, who: Actor, examples: int) -> Counter[int]:
     """Ask every operation this often, as this person; how often each status was the answer."""
     there = known(api)
-    api.app.routes[-1].app.state.house.rates._size = 1e9
+    api.app.routes[-1].app.state.context.rates._size = 1e9
     headers = {"Authorization": f"Bearer {api.token(who)}"}
     found: Counter[int] = Counter()
     for result in document(api).get_all_operations():
@@ -112,7 +112,7 @@ def test_every_operation_keeps_its_promises_to_everybody(api: Api, who: Actor) -
 def test_edges_and_chains_of_requests_keep_the_promises_too(api: Api, tmp_path: Path) -> None:
     """Schemathesis by itself: every boundary of every parameter, and links followed from one answer to the next."""
     known(api)
-    api.app.routes[-1].app.state.house.rates._size = 1e9
+    api.app.routes[-1].app.state.context.rates._size = 1e9
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "run", f"{api.url}/api/v1/openapi.json",
         "--header", f"Authorization: Bearer {api.token(ALICE)}", "--phases", "coverage,stateful", "--seed", "1",

@@ -10,7 +10,7 @@ from asking import ALL, Api, refused
 from house import ALICE, MINUTE, House
 
 from bot.api import paging
-from bot.strangers import address
+from bot.unauthenticated_limit import address
 from engine.access import people, standing
 from engine.access.policy import SCOPE_OF, Action
 from storage.records import PersonRecord
@@ -92,7 +92,7 @@ NUMBERS = ["0", str(2**31), str(2**63), "9" * 5000, "%00"]
 
 def test_no_number_from_outside_is_an_accident(api: Api) -> None:
     """In an address, a filter or a header: it is taken, refused with 422, or there is nothing of that name."""
-    api.app.routes[-1].app.state.house.rates._size = 1e9
+    api.app.routes[-1].app.state.context.rates._size = 1e9
     run = api.house.start("ping", ALICE)
     document = api.client.get("/api/v1/openapi.json").json()
     found: dict[str, int] = {}

@@ -11,7 +11,7 @@ from house import CAROL, gate, http, runbook
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import health
-from engine.queries import metrics
+from engine.queries import measurements
 from storage import database
 
 
@@ -33,7 +33,7 @@ def test_runs_and_steps_are_counted_once(api: Api) -> None:
     api.house.advance(waiting)
     api.house.clock.tick(3_000)
     api.house.run(failed)
-    api.house.clock.tick(metrics.SETTLE_MS + 1)
+    api.house.clock.tick(measurements.SETTLE_MS + 1)
     found = figures(api)
     assert (found["runbook_runs_open,status=WAITING"], found["runbook_gates_open"]) == (1, 1)
     assert found["runbook_runs_open,status=PENDING"] == 0
@@ -50,7 +50,7 @@ def test_young_events_are_left_for_the_next_look(api: Api) -> None:
     figures(api)
     api.house.start("ping")
     assert "runbook_events_total,kind=started" not in figures(api)
-    api.house.clock.tick(metrics.SETTLE_MS + 1)
+    api.house.clock.tick(measurements.SETTLE_MS + 1)
     assert figures(api)["runbook_events_total,kind=started"] == 1
 
 
@@ -78,7 +78,7 @@ def test_a_database_that_is_away_is_a_figure(api: Api, monkeypatch: pytest.Monke
     def away(*_: object) -> None:
         raise database.OperationalError("gone")
 
-    monkeypatch.setattr(metrics, "now", away)
+    monkeypatch.setattr(measurements, "snapshot", away)
     assert figures(api)["runbook_database_up"] == 0
 
 

@@ -108,7 +108,7 @@ def _loop(draw: st.DrawFn, name: str, inner: Steps) -> dict[str, Any]:
 
 
 def _limited(draw: st.DrawFn, step: dict[str, Any]) -> dict[str, Any]:
-    """Sometimes with a limit for the whole step, sometimes with its failure put up with."""
+    """Sometimes with a limit for the whole step, sometimes with its failure tolerated."""
     if draw(st.integers(0, 2)) == 0:
         step["timeout"] = draw(st.sampled_from(["4s", "20s", "11m"]))
     if draw(st.integers(0, 3)) == 0 and not _holds_gate(step):

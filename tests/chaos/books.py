@@ -49,7 +49,7 @@ def _counters(run: ExecutionRecord, rows: Iterable[StepRunRecord]) -> None:
     found = Counter(each.status for each in here)
     resting = sum(each.status == "WAITING" and each.kind in CONTAINERS for each in here)
     live, parked = found["READY"] + found["RUNNING"], found["WAITING"] + found["UNKNOWN"] - resting
-    counted = (run.live, run.running, run.parked, run.unfinished)
+    counted = (run.live, run.running, run.waiting_steps, run.unfinished)
     assert counted == (live, found["RUNNING"], parked, live + parked + resting + found["BLOCKED"]), (
         f"{run.id} {counted}"
     )
@@ -60,7 +60,7 @@ def _status(run: ExecutionRecord, rows: Iterable[StepRunRecord]) -> None:
     if run.status == "RUNNING":
         assert run.live, f"{run.id} is RUNNING, and nothing will ever move it"
     elif run.status == "WAITING":
-        assert run.parked, f"{run.id} is WAITING for nothing"
+        assert run.waiting_steps, f"{run.id} is WAITING for nothing"
         assert not run.live, f"{run.id} is WAITING although something runs"
     elif run.status == "PENDING":
         assert run.live, f"{run.id} is PENDING, and nothing will ever begin it"
@@ -68,7 +68,7 @@ def _status(run: ExecutionRecord, rows: Iterable[StepRunRecord]) -> None:
         left = [each.path for each in rows if each.status in ("READY", "RUNNING", "UNKNOWN")]
         assert not left, f"{run.id} has ended, and {left} have not"
         assert run.slot is None, f"{run.id} has ended and keeps its slot"
-    if run.ending is not None and run.phase == "main":
+    if run.pending_result is not None and run.phase == "main":
         assert not [each for each in rows if each.status == "READY"], f"{run.id} is ending and would start a step"
 
 

@@ -62,7 +62,7 @@ def run(spec: dict[str, Any]) -> None:
         for each in runs:
             runner.advance(each)
             scenes.act(rt, each)
-        runner.take_back_strays()
+        runner.recover_strays()
         sweeper._hinted.clear()  # a hint it gave is not on its way: it was acted on
         sweeper.sweep()
 

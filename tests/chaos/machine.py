@@ -30,7 +30,7 @@ from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 from engine.steps.perform import Claim
 from engine.worker import worker_process
 from storage import database
-from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord
+from storage.records import ApprovalRecord, ExecutionRecord, Filter, StepRunRecord
 from storage.states import Decision
 
 MOST_RUNS = 3
@@ -280,7 +280,10 @@ class EngineMachine(RuleBasedStateMachine):
                 self.kindly(run)
             self.later(5_000)
             self.books_are_right()
-        stuck = {run.id: (run.status, run.phase, run.ending, self.house.all_steps(run.id)) for run in self.open_runs()}
+        stuck = {
+            run.id: (run.status, run.phase, run.pending_result, self.house.all_steps(run.id))
+            for run in self.open_runs()
+        }
         raise AssertionError(f"these never ended: {stuck}")
 
     def kindly(self, run: ExecutionRecord) -> None:
@@ -306,10 +309,10 @@ class EngineMachine(RuleBasedStateMachine):
     # Looking
 
     def runs(self) -> list[ExecutionRecord]:
-        return executions.recent(self.house.rt, limit=100)
+        return executions.recent(self.house.rt, Filter(), 100)
 
     def open_runs(self) -> list[ExecutionRecord]:
-        return executions.recent(self.house.rt, open_only=True, limit=100)
+        return executions.recent(self.house.rt, Filter(open=True), 100)
 
     def gate(self, run: str, path: str) -> ApprovalRecord:
         """The gate that stands there now, or stood there last."""

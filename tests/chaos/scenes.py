@@ -123,7 +123,7 @@ def act(rt: Runtime, run_id: str) -> None:
             controls.resolve(rt, CAROL, run.id, step.path, "done", "I looked.")
         elif run.slug == MIXED and step.status == "WAITING":
             _attend(rt, seen, step)
-    if run.slug == CONTROLLED and not run.status.ended and run.phase == "main" and run.ending is None:
+    if run.slug == CONTROLLED and not run.status.ended and run.phase == "main" and run.pending_result is None:
         _control(rt, run)
     elif run.slug == PARENT and any(step.child for step in seen.steps) and not run.status.ended:
         controls.cancel(rt, CAROL, run.id, "Enough.")

@@ -12,6 +12,7 @@ from engine.orchestration import children
 from engine.runs import controls, executions, incoming_events, skipping
 from engine.steps.outcome import Failed, Succeeded
 from engine.worker import worker_process
+from storage.records import Filter
 
 
 class Crash(BaseException):
@@ -93,7 +94,7 @@ def test_a_run_that_times_out_does_not_go_on_with_another_runbook(house: House) 
     house.sweep(work=False)
     house.finish(claim, house.act(claim))
     assert (house.status(run), house.all_steps(run)) == ("FAILED", {"sub": "CANCELLED"})
-    assert "child_started" not in house.told(run)
+    assert "child_started" not in house.event_kinds(run)
     books.check(run)
 
 
@@ -104,14 +105,14 @@ def test_a_child_is_cancelled_although_whoever_cancelled_its_parent_died(
     house.publish(runbook("child", gate("ask")))
     run = house.begin({"id": "sub", "type": "runbook", "with": {"id": "child"}})
     house.advance(run)
-    (child,) = [each.id for each in executions.recent(house.rt) if each.id != run]
+    (child,) = [each.id for each in executions.recent(house.rt, Filter()) if each.id != run]
     house.advance(child)
 
     def die(*_: object) -> None:
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(children, "cancel_bereft", die)
+        patch.setattr(children, "cancel_orphans", die)
         with pytest.raises(Crash):
             controls.cancel(house.rt, CAROL, run, "enough")
     assert (house.status(run), house.status(child)) == ("CANCELLED", "WAITING")

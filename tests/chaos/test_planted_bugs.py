@@ -63,7 +63,7 @@ def no_join_guard(patch: pytest.MonkeyPatch) -> None:
 
 def no_sweeper(patch: pytest.MonkeyPatch) -> None:
     """Work whose hint was lost is never looked for."""
-    patch.setattr(Sweeper, "_wake", lambda *_: None)
+    patch.setattr(Sweeper, "_hint_due", lambda *_: None)
 
 
 def no_take_over(patch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,10 @@
-"""Completion in a real bash, and its scripts in the shells that are there."""
+"""Completion in real shells: what is offered when Tab is pressed at the end of a line."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,36 +12,59 @@ import pytest
 from bot.cli import completion, operate
 from bot.grammar import VERBS
 
-OPERATORS = tuple(operate.VERBS)
-FAKE = """#!/bin/sh
-case "$1" in
-  list) printf '[\\n  {\\n    "id": "restart-api"\\n  },\\n  {\\n    "id": "purge"\\n  }\\n]\\n';;
-  show) [ "$2" = restart-api ] && printf '  approved, version 1\\n  service=api|web (required)\\n  grace=integer\\n';;
-  runs) printf '[\\n  {\\n    "id": "R-7K2M9Q"\\n  }\\n]\\n';;
-esac
+SHELLS = {
+    "bash": 'source "$1"; compopt() { :; }; COMP_LINE="$2"; COMP_POINT=${#2}; _python_argcomplete runbook; '
+    'printf "%s\\n" "${COMPREPLY[@]}"',
+    "zsh": 'compdef() { :; }; _describe() { print -l -- ${${(P)2}%%:*}; }; source "$1"; BUFFER="$2"; CURSOR=${#2}; '
+    "words=(runbook); _python_argcomplete",
+    "fish": "source $argv[1]; complete -C $argv[2]",
+}
+"""How each is asked, without a terminal."""
+PROGRAM = """#!{python}
+from contextlib import contextmanager
+from bot.cli import completion, connect
+
+class Api:
+    def get(self, path):
+        known = dict.fromkeys(("service", "grace"), {{}}) if path == "runbooks/restart-api" else {{}}
+        return {{"parameters": {{"properties": known}}}}
+
+    def all_of(self, path, **query):
+        ids = ["restart-api", "purge"] if path == "runbooks" else ["R-7K2M9Q"] if query.get("open") else []
+        return [{{"id": each}} for each in ids]
+
+@contextmanager
+def connected(options):
+    if options.url:
+        raise connect.Unreachable(options.url)
+    yield Api()
+
+completion.answer(connected)
 """
-"""A `runbook` that answers what completion looks up, in the shape that `--json` has."""
+"""A `runbook` whose server has two runbooks and one open run."""
 
 
-def completed(tmp_path: Path, line: str) -> set[str]:
-    """What bash offers when Tab is pressed at the end of this line."""
+def completed(tmp_path: Path, shell: str, line: str) -> set[str]:
+    """What this shell offers. Skips where it is not on this machine."""
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"there is no {shell} on this machine")
     program = tmp_path / "runbook"
-    program.write_text(FAKE)
+    program.write_text(PROGRAM.format(python=sys.executable))
     program.chmod(0o755)
-    script = tmp_path / "completion.bash"
-    script.write_text(completion.script("bash", OPERATORS))
-    asked = (
-        f'source "{script}"; COMP_LINE="$1"; COMP_POINT=${{#1}}; compopt() {{ :; }}; _runbook; '
-        'printf "%s\\n" "${COMPREPLY[@]}"'
-    )
+    script = tmp_path / "script"
+    script.write_text(completion.script(shell))
+    plain = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+    named = [] if shell == "fish" else [shell]
     done = subprocess.run(
-        ["bash", "--norc", "-c", asked, "bash", line],
+        [found, *plain, "-c", SHELLS[shell], *named, str(script), line], cwd=tmp_path,
         env={"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stderr == ""
-    return set(done.stdout.split())
+    return {offer.partition("\t")[0].replace("\\", "") for offer in done.stdout.splitlines()} - {""}
 
 
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
@@ -51,6 +75,7 @@ def completed(tmp_path: Path, line: str) -> set[str]:
         ("runbook start pu", {"purge"}),
         ("runbook run restart-api ", {"service=", "grace=", "reason="}),
         ("runbook execute restart-api service=api gr", {"grace="}),
+        ("runbook run restart-api@2 gr", {"grace="}),
         ("runbook run purge s", set()),
         ("runbook pause ", {"R-7K2M9Q", "reason="}),
         ("runbook cancel R-7K2M9Q f", {"force="}),
@@ -59,30 +84,36 @@ def completed(tmp_path: Path, line: str) -> set[str]:
         ("runbook completion z", {"zsh"}),
         ("runbook help ad", {"admin"}),
         ("runbook run restart-api --no", {"--no-wait"}),
+        ("runbook --channel C0INC0001 run --no-wait pu", {"purge"}),
+        ("runbook --url ", set()),
         ("runbook nonsense x", set()),
+        ("runbook check sc", {"script"}),
     ],
 )
-def test_bash_offers_what_fits(tmp_path: Path, line: str, offered: set[str]) -> None:
-    """Verbs, aliases, words of admins, ids that are looked up, keys, and our own options."""
-    assert completed(tmp_path, line) == offered
+def test_what_fits_is_offered(tmp_path: Path, shell: str, line: str, offered: set[str]) -> None:
+    """Verbs, aliases, words of admins, ids that are looked up, keys, files, and our own options."""
+    assert completed(tmp_path, shell, line) == offered
 
 
-def test_every_verb_is_offered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_verb_is_offered(tmp_path: Path, shell: str) -> None:
     """People's and operators'."""
-    assert {verb.name.partition(" ")[0] for verb in VERBS} | set(OPERATORS) <= completed(tmp_path, "runbook ")
+    known = {verb.name.partition(" ")[0] for verb in VERBS} | set(operate.VERBS)
+    assert known <= completed(tmp_path, shell, "runbook ")
 
 
-def test_nothing_is_offered_where_nothing_answers(tmp_path: Path) -> None:
-    """Without a token there are no ids, and no complaint."""
-    assert completed(tmp_path, "runbook show q") == set()
+@pytest.mark.parametrize("shell", SHELLS)
+def test_nothing_is_looked_up_where_nobody_answers(tmp_path: Path, shell: str) -> None:
+    """What needs no server is offered all the same, and nobody complains."""
+    assert completed(tmp_path, shell, "runbook --url http://away show ") == set()
+    assert completed(tmp_path, shell, "runbook --url http://away pause ") == {"reason="}
 
 
-@pytest.mark.parametrize("shell", completion.SHELLS)
-def test_the_shell_itself_can_read_its_script(tmp_path: Path, shell: str) -> None:
-    """Where that shell is on this machine."""
-    program = shutil.which(shell)
-    if program is None:
-        pytest.skip(f"there is no {shell} on this machine")
-    script = tmp_path / "script"
-    script.write_text(completion.script(shell, OPERATORS))
-    subprocess.run([program, "-n", str(script)], check=True, capture_output=True)
+def test_the_program_itself_answers(tmp_path: Path) -> None:
+    """As it is installed, without a token, without anything beside it."""
+    asked = "exec 8>&1; _ARGCOMPLETE=1 COMP_LINE='runbook pause ' COMP_POINT=14 exec \"$0\" -m bot.cli"
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["sh", "-c", asked, sys.executable], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("reason=", "")

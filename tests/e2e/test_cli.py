@@ -25,7 +25,7 @@ import pytest
 from deployment import ALICE, CAROL, DAVE, OSCAR, Deployment, wait_for
 from test_incident import RESTART
 
-from bot.cli import main, operate
+from bot.cli import main
 from engine.catalog import catalog
 from storage import database
 
@@ -64,7 +64,7 @@ class Shell:
         home = Path.cwd()
         out, err = io.StringIO(), io.StringIO()
         environment = mock.patch.dict(os.environ, self.environment(user), clear=True)
-        logging_ = mock.patch.object(operate, "install_logging")
+        logging_ = mock.patch("engine.text.logs.install_logging")
         os.chdir("/" if self.remote else self.deployment.folder)
         try:
             with environment, logging_, redirect_stdout(out), redirect_stderr(err):
@@ -171,6 +171,26 @@ def test_a_run_from_start_to_end_in_a_terminal(shell: Shell) -> None:
     last = terminal.screen.rpartition("\x1b[J")[2]
     assert last.count("✓") == 6
     assert "took" in last
+
+
+def test_a_shell_completes_what_there_is(shell: Shell) -> None:
+    """Ids and parameters come from the bot, for somebody with a token; without one nothing is looked up."""
+    run = started(shell)
+
+    def completed(user: str | None, line: str) -> set[str]:
+        whole = " ".join(["runbook", *shell.words()[1:], line])
+        asking = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": whole, "COMP_POINT": str(len(whole))}
+        done = subprocess.run(
+            ["sh", "-c", 'exec 8>&1; exec "$0"', RUNBOOK], cwd="/" if shell.remote else shell.deployment.folder,
+            env={**shell.environment(user), **asking}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return {each.strip() for each in done.stdout.splitlines()}
+
+    assert completed(CAROL, "run rest") == {"restart"}
+    assert completed(CAROL, "run restart serv") == {"service="}
+    assert {run, "reason="} <= completed(CAROL, "cancel ")
+    assert completed(None, "cancel r") == {"reason="}
+    shell.said(CAROL, "cancel", run)
 
 
 def test_a_run_from_the_host_begins_at_once(deployment: Deployment, tokens: dict[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from deployment import ALICE, CAROL, Deployment, wait_for
+from httpx_sse import connect_sse
 
 BOOK = """
 apiVersion: runbook/v1
@@ -77,9 +77,8 @@ def test_a_run_over_rest_from_start_to_end(tmp_path: Path) -> None:
 
 def follow(client: httpx.Client, run: str, told: list[str]) -> None:
     """Note the kind of every event that a stream tells."""
-    with client.stream("GET", f"/executions/{run}/events") as answer:
-        for line in answer.iter_lines():
-            if line.startswith("event: "):
-                told.append(line.removeprefix("event: "))
-            if line.startswith("data: "):
-                json.loads(line.removeprefix("data: "))
+    with connect_sse(client, "GET", f"/executions/{run}/events") as source:
+        for event in source.iter_sse():
+            if event.data:
+                told.append(event.event)
+                event.json()

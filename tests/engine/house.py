@@ -18,11 +18,11 @@ from local_server import Behaviour, LocalServer, answer
 
 from engine.access import people
 from engine.access.policy import SYSTEM, Actor
-from engine.catalog import catalog, sync
+from engine.catalog import catalog, sync, version_approval
 from engine.config.secrets import SecretStore
 from engine.conversations import Conversation, Unasked
+from engine.definition.kinds import kind_of
 from engine.egress import Egress, Policy, Resolver
-from engine.orchestration import run_rules
 from engine.runs import executions
 from engine.runtime import Runtime
 from engine.steps.outcome import Outcome, Succeeded
@@ -241,7 +241,7 @@ class House:
             self.approve(slug)
 
     def approve(self, slug: str, who: Actor = ALICE) -> None:
-        catalog.approve(self.rt, who, slug, catalog.get(self.rt, slug).current_number)
+        version_approval.approve(self.rt, who, slug, catalog.get(self.rt, slug).current_number)
 
     def start(self, slug: str, who: Actor = CAROL, **parameters: Any) -> str:
         """Another run: each is about a case of its own, so that none is the same as one that is open."""
@@ -344,7 +344,7 @@ class House:
         with database.reading():
             return events.after(execution_id, 0, 10_000)
 
-    def told(self, execution_id: str) -> list[str]:
+    def event_kinds(self, execution_id: str) -> list[str]:
         return [each.kind for each in self.events(execution_id)]
 
     def check_books(self, execution_id: str) -> None:
@@ -355,8 +355,8 @@ class House:
         execution = self.execution(execution_id)
         here = [each for each in self.step_runs(execution_id) if each.phase is execution.phase]
         found = Counter(each.status for each in here)
-        held = sum(each.status is StepStatus.WAITING and each.kind in run_rules.CONTAINERS for each in here)
-        counted = (execution.live, execution.running, execution.parked, execution.unfinished)
+        held = sum(each.status is StepStatus.WAITING and kind_of(each).is_container for each in here)
+        counted = (execution.live, execution.running, execution.waiting_steps, execution.unfinished)
         live, parked = found["READY"] + found["RUNNING"], found["WAITING"] + found["UNKNOWN"] - held
         assert counted == (live, found["RUNNING"], parked, live + parked + held + found["BLOCKED"])
         numbers = [each.seq for each in self.events(execution_id)]

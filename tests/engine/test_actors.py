@@ -252,15 +252,15 @@ def test_nobody_waits_for_a_redis_that_hangs(house: House, target: Target, serve
 
 def test_a_worker_knows_whether_hints_come(house: House, server: Redis, at_work) -> None:
     """By its own looks for them: not before the first, not while Redis hangs, and not when it is gone."""
-    assert not make_broker(server.url).hears()
+    assert not make_broker(server.url).receives_hints()
     broker = at_work(server.url)._broker
-    wait_for(broker.hears)
+    wait_for(broker.receives_hints)
     hang, wake = partial(server.signal, signal.SIGSTOP), partial(server.signal, signal.SIGCONT)
     for go, come in ((hang, wake), (server.kill, server.start)):
         go()
-        wait_for(lambda: not broker.hears(), 5)
+        wait_for(lambda: not broker.receives_hints(), 5)
         come()
-        wait_for(broker.hears)
+        wait_for(broker.receives_hints)
 
 
 def test_hints_that_wait_are_few_and_are_sent_before_the_end(server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,7 +366,7 @@ def test_a_worker_that_stops_gives_back_what_it_did_not_finish(house: House, tar
     run = house.begin(*(http(name, target.url(), method="POST") for name in "abcd"))
     assert arrived.wait(10)
     worker.stop()
-    assert worker.runner.busy() == 0
+    assert worker.runner.attempts_under_way() == 0
     assert "RUNNING" not in house.all_steps(run).values()
     assert "READY" in house.all_steps(run).values()
     at_work(None)
@@ -375,18 +375,18 @@ def test_a_worker_that_stops_gives_back_what_it_did_not_finish(house: House, tar
 
 
 def test_an_idle_consumer_hears_of_a_hint_at_once(server: Redis) -> None:
-    """It waits for the bell, however long it may wait, and does not lie down before it listens."""
+    """It waits for the signal, however long it may wait, and does not lie down before it listens."""
     sender, listener = make_broker(server.url), make_broker(server.url)
-    bell = actors.Bell(listener.client)
-    bell.wait(1)
-    wait_for(lambda: sender.client.pubsub_numsub(actors.BELL)[0][1] == 1)
-    bell.wait(10_000)  # rung once when it began to listen
+    hint_signal = actors.HintSignal(listener.client)
+    hint_signal.wait(1)
+    wait_for(lambda: sender.client.pubsub_numsub(actors.CHANNEL)[0][1] == 1)
+    hint_signal.wait(10_000)  # set once when it began to listen
     timer = threading.Timer(0.2, Hints(sender).send, [["R-ANY"]])
     timer.start()
     began = time.monotonic()
-    bell.wait(60_000)
+    hint_signal.wait(60_000)
     assert 0.1 < time.monotonic() - began < 30
-    bell.close()
+    hint_signal.close()
     timer.join()
     sender.close()
     listener.close()

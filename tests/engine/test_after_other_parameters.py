@@ -56,7 +56,7 @@ def retried(house: House, *steps_: dict[str, Any], slug: str = "demo") -> str:
 
 
 @pytest.mark.parametrize(
-    "how", ["read", "made of it", "made of it later", "in a branch", "skipped", "put up with", "child"]
+    "how", ["read", "made of it", "made of it later", "in a branch", "skipped", "tolerated", "child"]
 )
 def test_a_gate_is_asked_where_what_was_done_for_the_old_ones_says_no(house: House, target: Target, how: str) -> None:
     first: list[dict[str, Any]] = [look(target)]
@@ -72,7 +72,7 @@ def test_a_gate_is_asked_where_what_was_done_for_the_old_ones_says_no(house: Hou
     elif how == "skipped":
         first = [look(target, if_="params.host == 'prod1'")]
         risky = f"{RISKY} | default(false)"
-    elif how == "put up with":
+    elif how == "tolerated":
         first = [look(target, continue_on_error=True)]
         target.does["/look/test1"] = [BROKEN]
         risky = f"{RISKY} | default(false)"
@@ -275,7 +275,7 @@ def test_a_child_that_was_under_way_is_begun_anew(
     assert house.status(run) == "FAILED"
     with monkeypatch.context() as dead:
         if swept == "by its claim":
-            dead.setattr(children, "cancel_bereft", lambda *_: None)
+            dead.setattr(children, "cancel_orphans", lambda *_: None)
         controls.retry(house.rt, CAROL, run, "canary", {"what": "b"})
     house.advance(run)
     approve(house, run)

@@ -35,7 +35,7 @@ def test_messages_share_the_commit_of_what_they_follow(
     made = commits(house, monkeypatch)
     house.advance(run)
     assert (house.status(run), len(made)) == ("SUCCESS", 2)
-    assert house.told(run).count("message") == 4
+    assert house.event_kinds(run).count("message") == 4
     with database.reading():
         tries = [attempts.of_step(step.id) for step in house.step_runs(run)]
     assert [[(each.number, each.status) for each in made] for made in tries] == [[(1, "SUCCESS")]] * 5
@@ -44,7 +44,7 @@ def test_messages_share_the_commit_of_what_they_follow(
 
 def test_many_are_done_in_several_commits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit bounds how long the run is locked; what is left is gone on with at once, without a hint."""
-    monkeypatch.setattr(runner, "AT_ONCE", 4)
+    monkeypatch.setattr(runner, "MAX_STEPS_PER_COMMIT", 4)
     run = house.begin(*(say(f"s{number}", needs=[]) for number in range(10)))
     made = commits(house, monkeypatch)
     house.advance(run)
@@ -78,7 +78,7 @@ def test_a_crash_before_the_commit_leaves_nothing_of_them(house: House, monkeypa
             house.advance(run)
     assert house.all_steps(run) == {"a": "READY", "b": "BLOCKED"}
     assert house.run(run) == "SUCCESS"
-    assert house.told(run).count("message") == 2
+    assert house.event_kinds(run).count("message") == 2
     house.check_books(run)
 
 
@@ -87,7 +87,7 @@ def test_the_cleanup_goes_on_where_main_has_ended_at_once(house: House) -> None:
     run = house.begin(say("a"), **{"finally": [say("tidy"), say("bye")]})
     house.advance(run)
     assert house.status(run) == "SUCCESS"
-    assert house.told(run).count("message") == 3
+    assert house.event_kinds(run).count("message") == 3
 
 
 def test_a_paused_run_does_none_of_them(house: House) -> None:

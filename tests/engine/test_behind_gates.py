@@ -139,7 +139,7 @@ def test_a_step_marked_to_be_skipped_is_not_where_its_runbook_has_a_gate_by_its_
     house.sweep()
     assert (house.status(run), acted(target)) == ("RUNNING", [])
     assert open_gates(house, child(house, run)) == ["ok"]
-    assert "skip_dropped" in house.told(run)
+    assert "skip_dropped" in house.event_kinds(run)
 
 
 def test_what_a_gate_has_let_on_is_skipped_when_an_approver_agrees(house: House, target: Target) -> None:
@@ -618,7 +618,7 @@ def test_what_a_person_had_skipped_stays_skipped_in_a_replay(house: House, targe
     assert target.paths() == ["/a", "/act/x", "/act/x"]
 
 
-# What nobody puts up with
+# What nobody tolerates
 
 
 @pytest.mark.parametrize("how", ["rejected", "expired", "cancelled"])
@@ -690,7 +690,7 @@ def test_parameters_that_change_without_asking_are_caught_at_the_claim(
     if kind == "child":
         house.run(child(house, run))
     assert house.run(run) == "FAILED"
-    monkeypatch.setattr(reopening, "ask_again", lambda transition: None)
+    monkeypatch.setattr(reopening, "reopen_gates", lambda transition: None)
     controls.retry(house.rt, CAROL, run, "look", {"what": "drop"})
     house.run(run)
     bypassed(house, run, target)

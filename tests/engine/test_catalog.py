@@ -8,7 +8,7 @@ import pytest
 from house import ALICE, BOB, CAROL, DAVE, OSCAR, House, http, runbook
 
 from engine.access.policy import Actor
-from engine.catalog import catalog
+from engine.catalog import catalog, version_approval
 from engine.errors import Conflict, NotAllowed, NotApproved, NotFound
 from storage import audit, database
 from storage.tables import RunbookVersion
@@ -28,7 +28,7 @@ def written_by(number: int, **who: str) -> None:
 def test_a_platform_admin_approves(house: House) -> None:
     """Who and when is kept, and it is on record with the digest."""
     number = draft(house)
-    version = catalog.approve(house.rt, ALICE, "demo", number)
+    version = version_approval.approve(house.rt, ALICE, "demo", number)
     assert (version.status, version.decided_by, version.decided_at) == ("APPROVED", ALICE.user_id, house.clock.time)
     assert catalog.get(house.rt, "demo").status == "APPROVED"
     with database.reading():
@@ -41,9 +41,9 @@ def test_nobody_else_approves_or_withdraws(house: House, who: Actor) -> None:
     """A team's admin may edit its runbooks, and that is all."""
     number = draft(house)
     with pytest.raises(NotAllowed, match="platform admin"):
-        catalog.approve(house.rt, who, "demo", number)
+        version_approval.approve(house.rt, who, "demo", number)
     with pytest.raises(NotAllowed, match="platform admin"):
-        catalog.deprecate(house.rt, who, "demo")
+        version_approval.deprecate(house.rt, who, "demo")
     assert catalog.get(house.rt, "demo").status == "DRAFT"
 
 
@@ -56,11 +56,11 @@ def test_ones_own_edit_is_approved_by_somebody_else(house: House, author: dict[s
     house.settle_for(allow_self_approval=openly)
     alice = replace(ALICE, email="alice@example.com")
     if openly:
-        assert catalog.approve(house.rt, alice, "demo", number).status == "APPROVED"
+        assert version_approval.approve(house.rt, alice, "demo", number).status == "APPROVED"
         return
     with pytest.raises(NotAllowed, match="your own edit"):
-        catalog.approve(house.rt, alice, "demo", number)
-    assert catalog.approve(house.rt, DAVE, "demo", number).status == "APPROVED"
+        version_approval.approve(house.rt, alice, "demo", number)
+    assert version_approval.approve(house.rt, DAVE, "demo", number).status == "APPROVED"
 
 
 def test_an_approval_is_bound_to_what_was_shown(house: House) -> None:
@@ -68,36 +68,36 @@ def test_an_approval_is_bound_to_what_was_shown(house: House) -> None:
     first = draft(house)
     shown = catalog.version(house.rt, "demo").digest
     with pytest.raises(Conflict, match="not what you were shown"):
-        catalog.approve(house.rt, ALICE, "demo", first, "sha256:" + "0" * 64)
+        version_approval.approve(house.rt, ALICE, "demo", first, "sha256:" + "0" * 64)
     second = draft(house, "b")
     with pytest.raises(Conflict, match="not the newest"):
-        catalog.approve(house.rt, ALICE, "demo", first, shown)
-    catalog.approve(house.rt, ALICE, "demo", second)
+        version_approval.approve(house.rt, ALICE, "demo", first, shown)
+    version_approval.approve(house.rt, ALICE, "demo", second)
     with pytest.raises(Conflict, match="already approved"):
-        catalog.approve(house.rt, DAVE, "demo", second)
+        version_approval.approve(house.rt, DAVE, "demo", second)
     with pytest.raises(NotFound, match="no version 9"):
-        catalog.approve(house.rt, ALICE, "demo", 9)
+        version_approval.approve(house.rt, ALICE, "demo", 9)
 
 
 def test_withdrawing_a_runbook_withdraws_every_version(house: House) -> None:
     """Also the ones approved before the current draft, and also when the current one was withdrawn by itself."""
     house.settle_for(on_edit="keep")
-    catalog.approve(house.rt, ALICE, "demo", draft(house))
+    version_approval.approve(house.rt, ALICE, "demo", draft(house))
     second = draft(house, "b")
-    catalog.deprecate(house.rt, ALICE, "demo", second)
+    version_approval.deprecate(house.rt, ALICE, "demo", second)
     assert [each.status for each in catalog.history(house.rt, "demo")] == ["DEPRECATED", "APPROVED"]
-    catalog.deprecate(house.rt, ALICE, "demo", reason="retired")
+    version_approval.deprecate(house.rt, ALICE, "demo", reason="retired")
     assert [each.status for each in catalog.history(house.rt, "demo")] == ["DEPRECATED", "DEPRECATED"]
     with pytest.raises(Conflict, match="already"):
-        catalog.deprecate(house.rt, ALICE, "demo")
+        version_approval.deprecate(house.rt, ALICE, "demo")
     with pytest.raises(NotApproved):
         house.start("demo")
 
 
 def test_a_withdrawn_version_says_why_it_does_not_run(house: House) -> None:
     """The reason given is the reason shown."""
-    catalog.approve(house.rt, ALICE, "demo", draft(house))
-    catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
+    version_approval.approve(house.rt, ALICE, "demo", draft(house))
+    version_approval.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
     with pytest.raises(NotApproved, match=r"DEPRECATED.*wrong host"):
         house.start("demo")
 
@@ -106,35 +106,35 @@ def test_a_withdrawn_version_comes_back_as_a_draft(house: House) -> None:
     """Only the newest, only a deprecated one, only by a platform admin, and it needs its approval again."""
     first = draft(house)
     with pytest.raises(Conflict, match="nothing to roll back"):
-        catalog.rollback(house.rt, ALICE, "demo")
-    catalog.approve(house.rt, ALICE, "demo", first)
+        version_approval.rollback(house.rt, ALICE, "demo")
+    version_approval.approve(house.rt, ALICE, "demo", first)
     run = house.start("demo")
-    catalog.deprecate(house.rt, ALICE, "demo", reason="wrong host")
+    version_approval.deprecate(house.rt, ALICE, "demo", reason="wrong host")
     assert catalog.open_runs(house.rt, "demo", [first]) == [run]
     assert catalog.open_runs(house.rt, "demo", [first + 1]) == []
     with pytest.raises(Conflict, match=r"deprecated \(wrong host\).*`admin rollback demo`"):
-        catalog.approve(house.rt, ALICE, "demo", first)
+        version_approval.approve(house.rt, ALICE, "demo", first)
     with pytest.raises(NotAllowed, match="Only a platform admin may roll back"):
-        catalog.rollback(house.rt, BOB, "demo")
-    assert catalog.rollback(house.rt, ALICE, "demo").status == "DRAFT"
+        version_approval.rollback(house.rt, BOB, "demo")
+    assert version_approval.rollback(house.rt, ALICE, "demo").status == "DRAFT"
     with database.reading():
         row = audit.of_thing(1, "runbook:demo@1")[-1]
     assert (row.action, row.actor, row.detail["was"]) == ("runbook.rollback", ALICE.user_id, "wrong host")
-    assert catalog.approve(house.rt, ALICE, "demo", first).status == "APPROVED"
+    assert version_approval.approve(house.rt, ALICE, "demo", first).status == "APPROVED"
     draft(house, "b")
     with pytest.raises(Conflict, match="not the newest"):
-        catalog.rollback(house.rt, ALICE, "demo", first)
+        version_approval.rollback(house.rt, ALICE, "demo", first)
 
 
 def test_a_draft_stops_the_runbook_or_keeps_the_last_approved_version(house: House) -> None:
     """ON_EDIT decides; an approved draft then takes its place."""
-    catalog.approve(house.rt, ALICE, "demo", draft(house))
+    version_approval.approve(house.rt, ALICE, "demo", draft(house))
     second = draft(house, "b")
     with pytest.raises(NotApproved, match="Version 2 of demo is a DRAFT"):
         house.start("demo")
     house.settle_for(on_edit="keep")
     assert house.execution(house.start("demo")).number == 1
-    catalog.approve(house.rt, ALICE, "demo", second)
+    version_approval.approve(house.rt, ALICE, "demo", second)
     assert house.execution(house.start("demo")).number == 2
 
 
@@ -142,8 +142,8 @@ def test_keep_runs_nothing_that_was_withdrawn(house: House) -> None:
     """Where no approved version is left, there is nothing to keep."""
     house.settle_for(on_edit="keep")
     first = draft(house)
-    catalog.approve(house.rt, ALICE, "demo", first)
-    catalog.deprecate(house.rt, ALICE, "demo", first)
+    version_approval.approve(house.rt, ALICE, "demo", first)
+    version_approval.deprecate(house.rt, ALICE, "demo", first)
     draft(house, "b")
     with pytest.raises(NotApproved):
         house.start("demo")
@@ -153,7 +153,7 @@ def test_the_diff_is_against_the_last_approved_version(house: House) -> None:
     """Drafts in between that nobody approved are not compared with; a first version is shown whole."""
     first = draft(house)
     assert catalog.diff(house.rt, "demo", first) == catalog.version(house.rt, "demo", first).source
-    catalog.approve(house.rt, ALICE, "demo", first)
+    version_approval.approve(house.rt, ALICE, "demo", first)
     draft(house, "b")
     third = draft(house, "c")
     lines = catalog.diff(house.rt, "demo", third).splitlines()

@@ -93,7 +93,7 @@ def test_a_run_is_asked_for_only_where_its_requester_is(house: House, channel: s
     for act in acts:
         with pytest.raises(ChannelNotAllowed, match=channel):
             act()
-    assert executions.recent(house.rt) == []
+    assert executions.recent(house.rt, Filter()) == []
 
 
 def test_without_slack_only_runs_without_a_channel_start(house: House) -> None:

@@ -11,8 +11,9 @@ from local_server import answer
 from engine.errors import Conflict
 from engine.orchestration import children
 from engine.runs import approvals, controls, executions, skipping
-from storage import audit, database, steps
-from storage.records import StepRunRecord
+from storage import audit, database, step_changes, steps
+from storage.records import Filter, StepRunRecord
+from storage.run_state import RunState
 from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -146,7 +147,7 @@ def test_a_queued_run_that_is_cancelled_ends_at_once(house: House, target: Targe
     controls.cancel(house.rt, CAROL, second, "not needed")
     assert house.status(second) == "CANCELLED"
     house.check_books(second)
-    assert house.told(second)[-1] == "ended"
+    assert house.event_kinds(second)[-1] == "ended"
     controls.cancel(house.rt, CAROL, first, "not needed")
     assert house.run(first) == "CANCELLED"
     house.advance(third)
@@ -159,7 +160,7 @@ def test_two_children_side_by_side_share_too(house: House, target: Target) -> No
     house.publish(runbook("child", http("a", target.url("/a")), concurrency=GROUP))
     run = house.begin(SUB, {**SUB, "id": "also"}, concurrency=GROUP)
     house.advance(run)
-    for each in executions.recent(house.rt, open_only=True):
+    for each in executions.recent(house.rt, Filter(open=True)):
         if each.id != run:
             assert house.run(each.id) == "SUCCESS"
     assert house.run(run) == "SUCCESS"
@@ -172,11 +173,11 @@ def test_waiting_for_a_child_costs_no_rows(house: House) -> None:
     child = begun(house, run)
     fence = house.step(run, "sub").fence
     for _ in range(5):
-        house.clock.tick(children.LOOK_EVERY_MS)
+        house.clock.tick(children.CHECK_EVERY_MS)
         house.sweep()
     step = house.step(run, "sub")
     assert (step.status, step.attempts, step.fence) == ("READY", 1, fence)
-    assert step.due_at == house.clock.time + children.LOOK_EVERY_MS
+    assert step.due_at == house.clock.time + children.CHECK_EVERY_MS
     assert [each.status for each in house.attempts(run, "sub")] == ["SUCCESS"]
     assert house.execution(run).running == 0
     approvals.vote(house.rt, ALICE, child, None, Decision.APPROVE)
@@ -191,14 +192,14 @@ def test_a_nudge_during_a_look_is_not_lost(house: House, monkeypatch: pytest.Mon
     house.publish(runbook("child", gate("ask")))
     run = house.begin(SUB)
     begun(house, run)
-    house.clock.tick(children.LOOK_EVERY_MS)
-    postpone = steps.postpone
+    house.clock.tick(children.CHECK_EVERY_MS)
+    postpone = step_changes.postpone
 
-    def nudged(step: StepRunRecord, due_at: int) -> None:
-        steps.nudge(step.id, house.clock.time - 1)
-        postpone(step, due_at)
+    def made_due(locked: RunState, step: StepRunRecord, due_at: int) -> None:
+        steps.make_due(step.id, house.clock.time - 1)
+        postpone(locked, step, due_at)
 
-    monkeypatch.setattr(steps, "postpone", nudged)
+    monkeypatch.setattr(step_changes, "postpone", made_due)
     house.advance(run)
     assert house.step(run, "sub").due_at == house.clock.time - 1
 

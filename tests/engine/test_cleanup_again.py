@@ -13,7 +13,7 @@ from test_flow import branch, loop
 from engine.catalog import catalog
 from engine.orchestration import step_runs
 from engine.runs import approvals, controls, skipping
-from storage import database, steps
+from storage import database, run_state
 from storage.states import Decision, Phase
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -195,7 +195,9 @@ def test_nothing_of_the_first_time_is_left(house: House, target: Target) -> None
     skipping.skip(house.rt, CAROL, run, "hear", "nobody tells")
     assert house.run(run) == "FAILED"
     with database.transaction():
-        steps.edit(
+        state = run_state.lock(run)
+        assert state is not None
+        state.edit(
             house.step(run, "tidy"), due_at=1, deadline_at=1, failures=3, recoveries=3, worker_id="w1", started_at=1,
             ended_at=1, outputs={"x": 1}, error={"code": "x"}, note="x", items=[1], rounds=3, wait_key="k", child="R-X",
             skip={"by": "x"}, blocked=9, position=9,

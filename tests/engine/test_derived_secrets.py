@@ -16,8 +16,8 @@ from grpc_server import SERVICE, order_service
 from local_server import answer, egress_to, serving, silence
 
 from engine.config.secrets import SecretStore
-from engine.definition.kinds import render_known
 from engine.definition.model import Step
+from engine.definition.rendering import render_known
 from engine.expressions import ExpressionError, made_of_secrets, reads_secrets, render, render_shown
 from engine.steps.outcome import Failed, Outcome, Succeeded
 from engine.steps.perform import Claim, Tools, perform

@@ -9,13 +9,14 @@ import pytest
 from house import ALICE, CAROL, HOUR, MINUTE, OSCAR, SECOND, House, Target, gate, http, runbook
 from local_server import answer
 
-from engine.catalog import catalog
+from engine.catalog import version_approval
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
 from engine.orchestration import admission
 from engine.runs import approvals, controls, executions
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from engine.worker import runner
 from storage import audit, database
+from storage.records import Filter
 from storage.states import Decision
 
 FAILED = Failed("http_status", "The server answered 500.")
@@ -27,7 +28,7 @@ def test_a_linear_run_goes_through_its_steps_in_order(house: House, target: Targ
     house.advance(run)
     assert house.status(run) == "SUCCESS"
     assert target.paths() == ["/a", "/b", "/c"]
-    assert house.told(run) == ["started", *["step_started", "step_succeeded"] * 3, "ended"]
+    assert house.event_kinds(run) == ["started", *["step_started", "step_succeeded"] * 3, "ended"]
     house.check_books(run)
 
 
@@ -135,7 +136,7 @@ def test_a_run_whose_every_step_is_skipped_succeeds(house: House) -> None:
     house.publish(runbook("demo", http("a", if_="false"), http("b", if_="false")))
     run = house.start("demo")
     assert house.status(run) == "SUCCESS"
-    assert house.told(run)[-1] == "ended"
+    assert house.event_kinds(run)[-1] == "ended"
     house.check_books(run)
 
 
@@ -164,7 +165,7 @@ def test_a_failure_holds_back_what_is_ready_and_lets_what_runs_finish(house: Hou
     a, b = house.claim(run), house.claim(run)
     house.finish(a, FAILED)
     assert house.all_steps(run) == {"a": "FAILED", "b": "RUNNING", "c": "BLOCKED", "after": "BLOCKED"}
-    assert (house.status(run), house.execution(run).ending) == ("RUNNING", "FAILED")
+    assert (house.status(run), house.execution(run).pending_result) == ("RUNNING", "FAILED")
     assert house.try_claim(run) is None
     house.check_books(run)
     house.finish(b)
@@ -194,7 +195,7 @@ def test_a_failed_run_waits_for_a_person_where_an_outcome_is_unknown(house: Hous
     a, b = house.claim(run), house.claim(run)
     house.finish(a, Unknown("timeout", "No answer."))
     house.finish(b, FAILED)
-    assert (house.status(run), house.execution(run).ending) == ("WAITING", "FAILED")
+    assert (house.status(run), house.execution(run).pending_result) == ("WAITING", "FAILED")
     house.check_books(run)
     controls.resolve(house.rt, CAROL, run, None, "done", "I looked: it did.")
     assert house.all_steps(run)["a"] == "SUCCESS"
@@ -292,10 +293,10 @@ def test_time_at_a_gate_does_not_count_against_the_runs_timeout(house: House, ta
     claim = house.claim(run)
     house.clock.tick(6 * MINUTE - SECOND)
     house.sweep()
-    assert house.execution(run).ending is None
+    assert house.execution(run).pending_result is None
     house.clock.tick(SECOND)
     house.sweep()
-    assert (house.execution(run).ending, house.status(run)) == ("FAILED", "RUNNING")
+    assert (house.execution(run).pending_result, house.status(run)) == ("FAILED", "RUNNING")
     assert house.execution(run).error["code"] == "timeout"
     house.finish(claim)
     assert house.status(run) == "FAILED"
@@ -342,7 +343,7 @@ def test_a_newer_draft_before_the_first_claim_stops_the_run(house: House, target
 def test_deprecating_before_the_first_claim_fails_the_run_and_sends_nothing(house: House, target: Target) -> None:
     """A withdrawn version that has not begun never does."""
     run = house.begin(http("a", target.url()))
-    catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
+    version_approval.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
     house.advance(run)
     assert house.status(run) == "FAILED"
     assert house.execution(run).error["code"] == "not_approved"
@@ -354,7 +355,7 @@ def test_deprecating_a_running_version_parks_it_at_its_next_claim(house: House, 
     """What runs finishes, what follows does not start, and the run can still be cancelled."""
     run = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
     claim = house.claim(run)
-    catalog.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
+    version_approval.deprecate(house.rt, ALICE, "demo", reason="It drops the wrong host.")
     house.finish(claim, house.act(claim))
     house.advance(run)
     assert house.status(run) == "PAUSED"
@@ -394,7 +395,7 @@ def test_starting_checks_rights_parameters_and_the_reason(house: House) -> None:
         house.start("demoo")
     with pytest.raises(NotApproved, match="Only version 1"):
         executions.prepare(house.rt, CAROL, "demo", 2)
-    assert executions.recent(house.rt) == []
+    assert executions.recent(house.rt, Filter()) == []
     assert executions.start(house.rt, CAROL, "demo", {"size": 1}, trigger="test", reason="now").reason == "now"
 
 
@@ -406,13 +407,13 @@ def test_a_version_withdrawn_while_it_is_being_asked_for_is_not_accepted(
     validate = admission.validate
 
     def withdrawn_meanwhile(*arguments: object) -> object:
-        catalog.deprecate(house.rt, ALICE, "demo")
+        version_approval.deprecate(house.rt, ALICE, "demo")
         return validate(*arguments)
 
     monkeypatch.setattr(admission, "validate", withdrawn_meanwhile)
     with pytest.raises(NotApproved):
         house.start("demo")
-    assert executions.recent(house.rt) == []
+    assert executions.recent(house.rt, Filter()) == []
 
 
 def test_an_execution_is_found_in_whatever_case_it_was_typed(house: House) -> None:

@@ -33,7 +33,7 @@ def test_a_failed_idempotent_call_is_tried_again_with_the_same_key(house: House,
     assert first == 0
     assert 10 * SECOND <= second <= 15 * SECOND
     assert 20 * SECOND <= third - second <= 30 * SECOND
-    assert house.told(run).count("step_retrying") == 2
+    assert house.event_kinds(run).count("step_retrying") == 2
     house.check_books(run)
 
 
@@ -275,6 +275,6 @@ def test_a_result_that_can_not_be_kept_holds_up_nothing_for_ever(
     with pytest.raises(ValueError, match="JSON"):
         house.advance(run)
     assert house.all_steps(run) == {"a": "RUNNING"}
-    house.runner.take_back_strays()
+    house.runner.recover_strays()
     assert house.all_steps(run) == {"a": after}
     house.check_books(run)

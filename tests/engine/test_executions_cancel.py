@@ -8,7 +8,7 @@ import pytest
 from house import ALICE, CAROL, OSCAR, SECOND, House, Target, gate, http
 from local_server import silence
 
-from engine.catalog import catalog
+from engine.catalog import version_approval
 from engine.errors import Conflict, NotAllowed
 from engine.runs import approvals, controls
 from engine.steps.outcome import Again, Failed, Succeeded, Unknown
@@ -49,7 +49,7 @@ def unknown(house: House) -> str:
 def paused(house: House) -> str:
 
     run = running(house)
-    catalog.deprecate(house.rt, ALICE, "demo")
+    version_approval.deprecate(house.rt, ALICE, "demo")
     house.advance(run)
     return run
 
@@ -112,7 +112,7 @@ def test_a_cancel_waits_for_what_is_being_called(house: House, outcome, step: st
     run = house.begin(http("a", method="POST"), http("b"))
     claim = house.claim(run)
     controls.cancel(house.rt, CAROL, run)
-    assert (house.status(run), house.execution(run).ending) == ("RUNNING", "CANCELLED")
+    assert (house.status(run), house.execution(run).pending_result) == ("RUNNING", "CANCELLED")
     with pytest.raises(Conflict, match="already"):
         controls.cancel(house.rt, CAROL, run)
     house.finish(claim, outcome)

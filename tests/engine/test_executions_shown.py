@@ -28,7 +28,7 @@ def house(house: House, target: Target) -> House:
 
 
 def behind(house: House) -> list[str]:
-    return [card.execution_id for card in projection.stale_cards(house.rt)]
+    return [card.execution_id for card in projection.outdated_cards(house.rt)]
 
 
 def test_a_card_is_behind_until_all_is_shown_and_told(house: House) -> None:
@@ -36,9 +36,9 @@ def test_a_card_is_behind_until_all_is_shown_and_told(house: House) -> None:
     run = start(house)
     seq = house.execution(run).event_seq
     assert behind(house) == [run]
-    projection.shown(house.rt, run, seq)
+    projection.mark_shown(house.rt, run, seq)
     assert behind(house) == [run]
-    projection.told(house.rt, run, seq)
+    projection.mark_posted(house.rt, run, seq)
     assert behind(house) == []
     house.advance(run)
     assert behind(house) == [run]
@@ -52,7 +52,7 @@ def test_every_change_of_a_run_puts_its_card_behind(house: House) -> None:
     before = house.execution(run)
     house.clock.time = before.deadline_at or 0
     house.sweep(work=False)
-    assert house.execution(run).ending == "FAILED"
+    assert house.execution(run).pending_result == "FAILED"
     assert house.execution(run).event_seq > before.event_seq
     house.finish(claim)
     house.check_books(run)
@@ -63,20 +63,20 @@ def test_a_card_that_shows_its_runs_end_is_settled(house: House) -> None:
     run = start(house)
     house.advance(run)
     seq = house.execution(run).event_seq
-    projection.shown(house.rt, run, seq - 1)
-    projection.told(house.rt, run, seq)
+    projection.mark_shown(house.rt, run, seq - 1)
+    projection.mark_posted(house.rt, run, seq)
     assert behind(house) == [run]
-    projection.shown(house.rt, run, seq)
+    projection.mark_shown(house.rt, run, seq)
     assert behind(house) == []
 
 
 def test_the_card_shown_longest_ago_comes_first(house: House) -> None:
     """Fair to all."""
     first, second = start(house), start(house)
-    projection.shown(house.rt, first, 0)
+    projection.mark_shown(house.rt, first, 0)
     assert behind(house) == [second, first]
     house.clock.tick(1)
-    projection.shown(house.rt, second, 0)
+    projection.mark_shown(house.rt, second, 0)
     assert behind(house) == [first, second]
 
 
@@ -116,17 +116,17 @@ def test_a_channel_that_can_not_be_written_to_comes_last_until_it_can(
 ) -> None:
     """It keeps no other run waiting, is tried again when somebody speaks there, and is given up after the end."""
     first, second = start(house), start(house)
-    projection.unheard(house.rt, executions.find(house.rt, first), "not_in_channel")
-    assert [card.execution_id for card in projection.stale_cards(house.rt)] == [second, first]
-    projection.heard(house.rt, "C0OTHER")
-    assert [card.trouble for card in projection.stale_cards(house.rt)] == ["", "not_in_channel"]
-    projection.heard(house.rt, "C0INC0001")
-    assert [card.trouble for card in projection.stale_cards(house.rt)] == ["", ""]
+    projection.note_unreachable(house.rt, executions.find(house.rt, first), "not_in_channel")
+    assert [card.execution_id for card in projection.outdated_cards(house.rt)] == [second, first]
+    projection.retry_channel(house.rt, "C0OTHER")
+    assert [card.trouble for card in projection.outdated_cards(house.rt)] == ["", "not_in_channel"]
+    projection.retry_channel(house.rt, "C0INC0001")
+    assert [card.trouble for card in projection.outdated_cards(house.rt)] == ["", ""]
     house.advance(first)
-    projection.unheard(house.rt, executions.find(house.rt, first), "not_in_channel")
+    projection.note_unreachable(house.rt, executions.find(house.rt, first), "not_in_channel")
     assert first in behind(house)
-    monkeypatch.setattr(projection, "UNHEARD_MS", 0)
-    projection.unheard(house.rt, executions.find(house.rt, first), "not_in_channel")
+    monkeypatch.setattr(projection, "UNREACHABLE_MS", 0)
+    projection.note_unreachable(house.rt, executions.find(house.rt, first), "not_in_channel")
     assert first not in behind(house)
 
 

@@ -16,7 +16,7 @@ from house import ALICE, House, Target, gate, http, runbook
 from engine import health
 from engine.runs import approvals
 from engine.worker import worker_process
-from engine.worker.worker_process import Worker, shared_out
+from engine.worker.worker_process import Worker, thread_counts
 from storage import database
 from storage.states import Decision
 
@@ -218,8 +218,8 @@ def test_others_go_on_at_full_size(
 
 def test_records_use_few_connections() -> None:
     """Hands, recorders and the rest fit into the pool, however small it is."""
-    assert shared_out(8, 20) == (8, 7)
-    assert shared_out(8, 100) == (8, 8)
-    assert shared_out(8, 10) == (3, 2)
-    assert shared_out(8, 1) == (1, 1)
-    assert shared_out(1, 20) == (1, 1)
+    assert thread_counts(8, 20) == (8, 7)
+    assert thread_counts(8, 100) == (8, 8)
+    assert thread_counts(8, 10) == (3, 2)
+    assert thread_counts(8, 1) == (1, 1)
+    assert thread_counts(1, 20) == (1, 1)

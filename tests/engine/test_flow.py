@@ -12,6 +12,7 @@ from local_server import answer
 from engine.errors import Conflict, ReasonRequired
 from engine.orchestration import admission, run_phases
 from engine.runs import approvals, controls, executions, incoming_events, replaying, skipping
+from storage.records import Filter
 from storage.states import Decision, StepStatus
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -272,7 +273,7 @@ def test_a_runbook_step_runs_another_runbook(house: House, target: Target) -> No
     house.publish(runbook("child", http("call", target.url("/child"))))
     run = house.begin({"id": "sub", "type": "runbook", "with": {"id": "child"}}, http("after", target.url("/after")))
     for _ in range(5):
-        for each in executions.recent(house.rt, open_only=True):
+        for each in executions.recent(house.rt, Filter(open=True)):
             house.run(each.id, patience_ms=20_000)
     assert house.status(run) == "SUCCESS"
     assert target.paths() == ["/child", "/after"]
@@ -376,11 +377,11 @@ def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -
     house.run(run)
     found = executions.find(house.rt, run)
     with database.reading():
-        again = run_rules.counted(found, steps.census(run, found.phase))
-    assert (found.live, found.running, found.parked, found.unfinished) == (
+        again = run_rules.with_counters(found, steps.count_by_status(run, found.phase))
+    assert (found.live, found.running, found.waiting_steps, found.unfinished) == (
         again.live,
         again.running,
-        again.parked,
+        again.waiting_steps,
         again.unfinished,
     )
     assert run_phases.cleanup_ended(found, 0) is False

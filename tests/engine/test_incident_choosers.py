@@ -11,7 +11,7 @@ from engine.errors import NotAllowed
 from engine.orchestration import incidents
 from engine.orchestration.admission import Wanted
 from engine.runs import approvals, controls, executions, replaying
-from storage.records import ExecutionRecord
+from storage.records import ExecutionRecord, Filter
 from storage.states import Decision
 
 CHANNEL = "C0INC0001"
@@ -32,8 +32,8 @@ def house(house: House, target: Target) -> House:
     return house
 
 
-def begun(house: House, slug: str = "wipe", **given: Any) -> ExecutionRecord:
-    wanted = Wanted(slug, given, trigger="slack", incident={"channel": CHANNEL})
+def begun(house: House, slug: str = "wipe", *, prefill: bool = True, **given: Any) -> ExecutionRecord:
+    wanted = Wanted(slug, given, trigger="slack", incident={"channel": CHANNEL}, prefill=prefill)
     run = executions.request(house.rt, CAROL, wanted).execution
     house.run(run.id)
     return run
@@ -52,6 +52,11 @@ def test_a_form_that_was_filled_with_the_fact_is_no_way_around_it(house: House) 
     """What is given as the incident has it counts as taken from there; any other value is the requester's own."""
     assert begun(house, host="prod1").chosen_by == [CAROL.user_id, ALICE.user_id]
     assert begun(house, host="prod2").chosen_by == [CAROL.user_id]
+
+
+def test_a_door_that_fills_in_the_fact_itself_is_no_way_around_it(house: House) -> None:
+    """In Slack the words typed, or the form, are filled in before the run is asked for."""
+    assert begun(house, host="prod1", prefill=False).chosen_by == [CAROL.user_id, ALICE.user_id]
 
 
 def test_nobody_is_forgotten_behind_many_later_changes(house: House) -> None:
@@ -74,7 +79,7 @@ def test_a_replay_and_a_run_within_another_have_the_same_choosers(house: House) 
     incidents.close(house.rt, CAROL, CHANNEL, force=True)
     house.run(outer.id)
     again = replaying.replay(house.rt, CAROL, run.id)
-    (child,) = [each for each in executions.recent(house.rt) if each.parent_step is not None]
+    (child,) = [each for each in executions.recent(house.rt, Filter()) if each.parent_step is not None]
     for each in (again, child):
         assert each.parameters == {"host": "prod1"}
         assert each.chosen_by == [CAROL.user_id, ALICE.user_id]

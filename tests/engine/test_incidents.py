@@ -9,13 +9,13 @@ from house import ALICE, BOB, CAROL, DAVE, MINUTE, OSCAR, House, Target, at_once
 from local_server import answer
 
 from engine.access import policy as access
-from engine.catalog import catalog, notices
+from engine.catalog import catalog, notices, version_approval
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
 from engine.orchestration import incidents
 from engine.queries import can, catchup
 from engine.runs import approvals, controls, executions, handover, replaying
 from storage import audit, database
-from storage.records import ExecutionRecord
+from storage.records import ExecutionRecord, Filter
 from storage.states import Decision
 
 HERE = {"channel": "C0INC0001", "channel_name": "inc-4711-checkout"}
@@ -118,7 +118,7 @@ def test_templates_see_the_incident(house: House, target: Target) -> None:
     executions.start(house.rt, CAROL, "seen", {}, trigger="test", incident={"channel": "C0NONE001"})
     opened(house, zone="eu")
     bound = executions.start(house.rt, CAROL, "seen", {}, trigger="test", incident=dict(HERE))
-    for each in executions.recent(house.rt):
+    for each in executions.recent(house.rt, Filter()):
         house.run(each.id)
     assert set(target.paths()) == {"/?t=&s=&f=none", "/?t=It%20is%20slow&s=sev1&f=eu"}
     assert bound.incident["case"] == incidents.current(house.rt, HERE["channel"]).id
@@ -180,7 +180,7 @@ def test_a_change_is_noted_with_all_that_it_changes(house: House) -> None:
     """What is told of it in the channel: title, severity and fields."""
     opened(house)
     incidents.edit(house.rt, CAROL, HERE["channel"], title="Worse", severity="1", fields={"zone": "eu"})
-    told = notices.waiting(house.rt)[-1].content
+    told = notices.pending(house.rt)[-1].content
     assert told["did"] == "changed"
     assert told["changes"] == {"title": "Worse", "severity": "1", "zone": "eu"}
 
@@ -204,7 +204,7 @@ def test_a_run_is_handed_to_somebody_who_may_run_it(house: House) -> None:
     done = handover.accept(house.rt, BOB, held.id)
     assert (done.requester, done.owner, done.responsible) == (CAROL.user_id, BOB.user_id, BOB.user_id)
     assert house.events(held.id)[-1].data == {"to": BOB.user_id, "was": CAROL.user_id, "reason": ""}
-    assert [each.id for each in executions.recent(house.rt, requester=BOB.user_id)] == [held.id]
+    assert [each.id for each in executions.recent(house.rt, Filter(requester=BOB.user_id))] == [held.id]
     with database.reading():
         assert audit.of_thing(house.rt.workspace_id, f"execution:{held.id}")[-1].action == "execution.handover"
     with pytest.raises(Conflict, match="already"):
@@ -239,7 +239,7 @@ def test_can_says_the_rule_for_anybody(house: House) -> None:
     assert not can.can(house.rt, BOB, "admin approve", "demo@1").verdict.allowed
     assert can.can(house.rt, OSCAR, "why").verdict.allowed
     house.publish(runbook("draft", http("a")))
-    catalog.deprecate(house.rt, ALICE, "draft")
+    version_approval.deprecate(house.rt, ALICE, "draft")
     assert "DEPRECATED" in can.can(house.rt, BOB, "run", "draft").but
     for verb, target, error in (("fly", "demo", Conflict), ("run", "", Conflict), ("run", "nothing", NotFound)):
         with pytest.raises(error):
@@ -250,13 +250,13 @@ def test_a_deprecated_runbook_names_its_successor(house: House) -> None:
     """Until it is approved again."""
     house.publish(runbook("better", http("a")))
     with pytest.raises(NotFound):
-        catalog.deprecate(house.rt, ALICE, "demo", successor="nothing")
+        version_approval.deprecate(house.rt, ALICE, "demo", successor="nothing")
     with pytest.raises(Conflict, match="its own place"):
-        catalog.deprecate(house.rt, ALICE, "demo", successor="demo")
-    catalog.deprecate(house.rt, ALICE, "demo", reason="slow", successor="better")
+        version_approval.deprecate(house.rt, ALICE, "demo", successor="demo")
+    version_approval.deprecate(house.rt, ALICE, "demo", reason="slow", successor="better")
     with pytest.raises(NotApproved, match="Use `run better` instead"):
         run(house, service="web")
-    catalog.rollback(house.rt, ALICE, "demo")
+    version_approval.rollback(house.rt, ALICE, "demo")
     house.approve("demo")
     assert catalog.get(house.rt, "demo").successor is None
 

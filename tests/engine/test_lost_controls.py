@@ -17,6 +17,7 @@ from engine.orchestration import admission
 from engine.runs import approvals, controls, executions, replaying, skipping
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database, requests
+from storage.records import Filter
 from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -82,7 +83,7 @@ def test_of_two_at_once_one_does_it(house: House, name: str) -> None:
         run = before(house)
         results = at_once(lambda run=run: deed(house, run), lambda run=run: deed(house, run))
         assert [type(each) for each in errors(results)] == [Conflict]
-        assert house.told(run).count(kind) == 1
+        assert house.event_kinds(run).count(kind) == 1
         house.check_books(run)
 
 
@@ -93,15 +94,15 @@ def test_a_database_that_goes_away_before_the_commit_leaves_all_as_it_was(
     """Nobody is hinted of anything, and the same may be asked once more."""
     before, deed, kind = DEEDS[name]
     run = before(house)
-    was, told = books(house, run), house.told(run)
+    was, told = books(house, run), house.event_kinds(run)
     house.hinted.clear()
     with monkeypatch.context() as patch:
         away(patch, f"{name}.before")
         with pytest.raises(database.OperationalError):
             deed(house, run)
-    assert (books(house, run), house.told(run), house.hinted) == (was, told, [])
+    assert (books(house, run), house.event_kinds(run), house.hinted) == (was, told, [])
     deed(house, run)
-    assert house.told(run).count(kind) == 1
+    assert house.event_kinds(run).count(kind) == 1
     house.check_books(run)
 
 
@@ -120,7 +121,7 @@ def test_a_database_that_goes_away_after_the_commit_has_it_done_once(
     with pytest.raises(Conflict):
         deed(house, run)
     assert books(house, run) == done
-    assert house.told(run).count(kind) == 1
+    assert house.event_kinds(run).count(kind) == 1
     house.check_books(run)
 
 
@@ -189,7 +190,7 @@ def test_pause_against_the_last_result(house: House) -> None:
         results = at_once(lambda run=run: controls.pause(house.rt, CAROL, run), lambda claim=claim: house.finish(claim))
         assert all(isinstance(each, Conflict) for each in errors(results))
         assert house.all_steps(run) == {"a": "SUCCESS"}
-        assert house.told(run).count("ended") == (house.status(run) == "SUCCESS")
+        assert house.event_kinds(run).count("ended") == (house.status(run) == "SUCCESS")
         house.check_books(run)
 
 
@@ -201,10 +202,10 @@ def test_a_retry_is_refused_where_another_run_took_the_slot_meanwhile(house: Hou
     assert house.run(run) == "FAILED"
     other = begin(house, gate("ask"), concurrency=group)
     house.advance(other)
-    before, told = books(house, run), house.told(run)
+    before, told = books(house, run), house.event_kinds(run)
     with pytest.raises(Conflict, match="all are taken"):
         controls.retry(house.rt, CAROL, run)
-    assert (books(house, run), house.told(run)) == (before, told)
+    assert (books(house, run), house.event_kinds(run)) == (before, told)
     controls.cancel(house.rt, CAROL, other)
     controls.retry(house.rt, CAROL, run)
     assert house.run(run) == "SUCCESS"
@@ -225,7 +226,7 @@ def ended(house: House) -> str:
 
 def starts(house: House, run: str) -> list[str]:
     """The runs that replay this one."""
-    return [each.id for each in executions.recent(house.rt, limit=50) if each.trigger == f"replay:{run}"]
+    return [each.id for each in executions.recent(house.rt, Filter(), 50) if each.trigger == f"replay:{run}"]
 
 
 def test_a_replay_whose_id_is_taken_draws_another(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +318,7 @@ def test_a_start_whose_commit_fails_leaves_nothing(house: House, monkeypatch: py
     wanted = admission.Wanted(slug, {}, trigger="lost", incident={"case": "x"})
 
     def found() -> list[str]:
-        return [each.id for each in executions.recent(house.rt, limit=50) if each.trigger == "lost"]
+        return [each.id for each in executions.recent(house.rt, Filter(), 50) if each.trigger == "lost"]
 
     for point, left in (("accept.before", 0), ("accept.after", 1)):
         house.hinted.clear()

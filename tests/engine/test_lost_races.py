@@ -83,10 +83,10 @@ def test_what_is_brought_too_late_changes_nothing(house: House, outcome: Outcome
     taken = house.claim(run)
     assert (taken.step_run.path, taken.step_run.fence) == ("a", stale.step_run.fence + 2)
     bring_into(state, house, run, other)
-    before, told = books(house, run), house.told(run)
+    before, told = books(house, run), house.event_kinds(run)
     assert house.record(stale, outcome, slow) is None
     assert books(house, run) == before
-    assert house.told(run) == [*told, "late_result"]
+    assert house.event_kinds(run) == [*told, "late_result"]
     house.check_books(run)
 
 
@@ -106,11 +106,11 @@ def test_a_step_is_not_taken_over_from_whoever_has_it_by_now(house: House, case:
     run = house.begin(http("a"), http("b", needs=[]))
     stale, other = house.claim(run), house.claim(run)
     bring_into(state, house, run, other)
-    before, told = books(house, run), house.told(run)
+    before, told = books(house, run), house.event_kinds(run)
     seen: StepRunRecord = replace(stale.step_run, fence=stale.step_run.fence - 1, **fields)
     with change(house.rt, run, "test") as transition:
         assert not recording.take_over(transition, seen)
-    assert (books(house, run), house.told(run)) == (before, told)
+    assert (books(house, run), house.event_kinds(run)) == (before, told)
 
 
 def _expired(house: House) -> Saw:
@@ -167,8 +167,8 @@ def _over_limit(house: House) -> Saw:
     run = house.begin({"id": "each", "type": "loop", "timeout": "1m", "with": {"items": [1], "steps": inner}})
     house.claim(run)
     house.clock.tick(MINUTE)
-    (seen,) = _looked(lambda: steps.over_limit(house.clock.time, 9))
-    return run, lambda: _sweeper(house)._end_for_limit(seen)
+    (seen,) = _looked(lambda: steps.past_deadline(house.clock.time, 9))
+    return run, lambda: _sweeper(house)._end_past_deadline(seen)
 
 
 def _cleanup(house: House) -> Saw:
@@ -204,12 +204,12 @@ SEEN = [_expired, _to_remind, _served, _over, _overdue, _over_limit, _cleanup, _
 def test_what_two_sweeps_saw_is_done_once(house: House, seen: Callable[[House], Saw]) -> None:
     """The second finds it done, whether it comes a moment later or at the same one."""
     run, act = seen(house)
-    before, told = books(house, run), house.told(run)
+    before, told = books(house, run), house.event_kinds(run)
     act()
-    after, then_told = books(house, run), house.told(run)
+    after, then_told = books(house, run), house.event_kinds(run)
     assert (after, then_told) != (before, told)
     act()
-    assert (books(house, run), house.told(run)) == (after, then_told)
+    assert (books(house, run), house.event_kinds(run)) == (after, then_told)
     house.check_books(run)
 
 
@@ -217,10 +217,10 @@ def test_what_two_sweeps_saw_is_done_once(house: House, seen: Callable[[House], 
 def test_what_two_sweeps_saw_is_done_once_at_once(house: House, seen: Callable[[House], Saw]) -> None:
     """From one starting line."""
     run, act = seen(house)
-    before, told = books(house, run), house.told(run)
+    before, told = books(house, run), house.event_kinds(run)
     assert errors(at_once(act, act)) == []
     assert books(house, run) != before
-    new = house.told(run)[len(told) :]
+    new = house.event_kinds(run)[len(told) :]
     assert len(new) == len(set(new)), new
     house.check_books(run)
 
@@ -234,9 +234,9 @@ def test_what_a_sweep_saw_is_over_where_the_run_was_ended_by_force(house: House,
         with suppress(Conflict):
             controls.cancel(house.rt, CAROL, run, "not needed", force=force)
     act()
-    told = house.told(run)
+    told = house.event_kinds(run)
     act()
-    assert house.told(run) == told
+    assert house.event_kinds(run) == told
     assert told[-1] in ("cancel_requested", "cleanup_ended", "ended"), told
     house.check_books(run)
 
@@ -246,11 +246,11 @@ def test_an_end_by_force_is_told_once(house: House) -> None:
     run = house.begin(http("a"))
     house.claim(run)
     controls.cancel(house.rt, CAROL, run, "not needed", force=True)
-    told = house.told(run)
+    told = house.event_kinds(run)
     for _ in range(3):
         house.clock.tick(SECOND)
         house.sweep(work=False)
-    assert house.told(run) == told
+    assert house.event_kinds(run) == told
 
 
 def test_a_gate_that_was_decided_meanwhile_is_neither_expired_nor_reminded_of(house: House) -> None:
@@ -259,11 +259,11 @@ def test_a_gate_that_was_decided_meanwhile_is_neither_expired_nor_reminded_of(ho
     with database.reading():
         (seen,) = approvals.of_execution(run)
     voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
-    before, told = books(house, run), house.told(run)
+    before, told = books(house, run), house.event_kinds(run)
     remind()
     house.clock.tick(10 * MINUTE)
     voting.expire(house.rt, seen)
-    assert (books(house, run), house.told(run)) == (before, told)
+    assert (books(house, run), house.event_kinds(run)) == (before, told)
 
 
 def test_a_database_that_goes_away_in_a_sweep_ends_the_round(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

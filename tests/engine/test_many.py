@@ -16,6 +16,7 @@ from engine.worker.sweeper import Sweeper
 from storage import database, workers
 from storage import executions as kept
 from storage.columns import proxy
+from storage.records import Filter
 
 
 @contextmanager
@@ -113,11 +114,11 @@ def test_the_runs_that_somebody_asked_for_or_answers_for(house: House, door: str
         runs.append(house.start("demo", BOB if number % 2 else ALICE))
     with database.transaction():
         for run in runs[:3]:
-            before = kept.lock(run)
+            before = kept.by_id(run)
             assert before is not None
             kept.save(before, replace(before, owner=BOB.user_id if door == "owner" else None))
     with database.reading():
-        mine = [each.id for each in kept.recent(house.rt.workspace_id, requester=BOB.user_id, limit=3)]
-        least = kept.recent(house.rt.workspace_id, requester=BOB.user_id, limit=1)
+        mine = [each.id for each in kept.page(house.rt.workspace_id, Filter(requester=BOB.user_id), limit=3)]
+        least = kept.page(house.rt.workspace_id, Filter(requester=BOB.user_id), limit=1)
     wanted = runs if door == "owner" else [runs[1], runs[3]]
     assert (mine, [each.id for each in least]) == (wanted[::-1][:3], [runs[3]])

@@ -51,7 +51,7 @@ def test_nobody_is_given_up_for_an_outage(house: House, method: str) -> None:
         assert house.all_steps(run) == {"a": "RUNNING"}
         house.finish(claims[number], Succeeded({}), runner=Runner(house.rt, f"w-{number}", house.tools))
         assert (house.status(run), house.step(run, "a").recoveries) == ("SUCCESS", 0)
-        assert "late_result" not in house.told(run)
+        assert "late_result" not in house.event_kinds(run)
         house.check_books(run)
 
 
@@ -157,7 +157,7 @@ def test_a_result_whose_commit_was_not_answered_is_not_told_as_late(
     monkeypatch.setattr(database, "transaction", broken)
     house.finish(claim)
     assert house.all_steps(run) == {"a": "SUCCESS", "b": "READY"}
-    assert "late_result" not in house.told(run)
+    assert "late_result" not in house.event_kinds(run)
     house.check_books(run)
 
 

@@ -17,7 +17,7 @@ from engine.runs import executions
 from engine.runtime import Runtime
 from storage import database, steps, worker_lock, workers
 from storage.records import StepRunRecord
-from storage.worker_lock import Presence
+from storage.worker_lock import WorkerLock
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 
@@ -95,14 +95,14 @@ def test_a_restart_of_the_server_stops_nothing(rt: Runtime, target: Target, tmp_
 
 def test_a_lock_is_held_again_after_its_connection_was_lost(rt: Runtime) -> None:
     """And is free once it is given up."""
-    mine = Presence("w1")
+    mine = WorkerLock("w1")
     mine.hold()
     with database.transaction():
         workers.register(rt.workspace_id, "w1", mine.key)
 
     def gone() -> list[str]:
         with database.reading():
-            locks = worker_lock.look(database.now(), but="another")
+            locks = worker_lock.probe(database.now(), but="another")
         return [worker_id for worker_id, held in locks.items() if not held]
 
     assert gone() == []
@@ -118,7 +118,7 @@ def test_a_lock_is_held_again_after_its_connection_was_lost(rt: Runtime) -> None
 
 def test_a_lock_is_the_same_in_every_thread(rt: Runtime) -> None:
     """It is taken where a worker starts and looked after in a thread: that finds it held, and takes no second one."""
-    mine = Presence("w1")
+    mine = WorkerLock("w1")
     mine.hold()
     line = mine._connection
     thread = threading.Thread(target=mine.hold)

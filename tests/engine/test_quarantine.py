@@ -40,7 +40,7 @@ def test_a_run_that_cannot_be_read_ends_and_the_next_one_runs(house: House, targ
     assert ended_for_it(house, bad)
     assert house.status(good) == "SUCCESS"
     assert target.paths() == ["/good"]
-    assert house.told(bad)[-2:] == ["quarantined", "ended"]
+    assert house.event_kinds(bad)[-2:] == ["quarantined", "ended"]
     with database.reading():
         rows = audit.of_thing(house.rt.workspace_id, f"execution:{bad}")
     assert [each.action for each in rows].count("execution.quarantine") == 1
@@ -90,7 +90,7 @@ def test_a_result_that_comes_after_it_is_told_and_dropped(house: House, target: 
     run_phases.quarantine(house.rt, run, Undecodable("it cannot be read"))
     assert ended_for_it(house, run)
     house.finish(claim)
-    assert house.told(run)[-1] == "late_result"
+    assert house.event_kinds(run)[-1] == "late_result"
     assert [each.status for each in house.attempts(run, "a")] == ["ABANDONED"]
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from house import ALICE, CAROL, DAVE, MINUTE, House, at_once, errors, gate, http, runbook
 
-from engine.catalog import catalog
+from engine.catalog import version_approval
 from engine.errors import Conflict, EngineError
 from engine.orchestration import run_phases
 from engine.runs import approvals, controls
@@ -42,7 +42,9 @@ def voting(house: House, run: str, who, decision=Decision.APPROVE):
 
 def ends_of(house: House, run: str) -> Counter[str]:
     """How often a gate's end was told."""
-    return Counter(kind for kind in house.told(run) if kind in ("gate_approved", "gate_rejected", "gate_expired"))
+    return Counter(
+        kind for kind in house.event_kinds(run) if kind in ("gate_approved", "gate_rejected", "gate_expired")
+    )
 
 
 def test_two_last_approvers(house: House) -> None:
@@ -132,7 +134,7 @@ def test_two_cancels(house: House) -> None:
     for run in waiting(house):
         results = at_once(*[lambda run=run: controls.cancel(house.rt, CAROL, run)] * 2)
         assert len(errors(results)) == 1
-        assert house.told(run).count("ended") == 1
+        assert house.event_kinds(run).count("ended") == 1
         house.check_books(run)
 
 
@@ -202,7 +204,7 @@ def test_a_run_ends_once_when_its_last_step_meets_a_cancel(house: House) -> None
         claim = house.claim(run)
         at_once(lambda claim=claim: house.finish(claim), lambda run=run: controls.cancel(house.rt, CAROL, run))
         assert house.status(run) in ("SUCCESS", "CANCELLED")
-        assert house.told(run).count("ended") == 1
+        assert house.event_kinds(run).count("ended") == 1
         house.check_books(run)
 
 
@@ -213,7 +215,7 @@ def test_a_failure_and_a_join(house: House) -> None:
         at_once(lambda a=a: house.record(a, Failed("http_status", "500")),
                 lambda b=b: house.record(b, Succeeded({})))  # fmt: skip
         assert house.all_steps(run) == {"a": "FAILED", "b": "SUCCESS", "join": "BLOCKED"}
-        assert house.told(run).count("ended") == 1
+        assert house.event_kinds(run).count("ended") == 1
         house.check_books(run)
 
 
@@ -225,7 +227,7 @@ def test_a_takeover_against_the_result(house: House) -> None:
         house.alive.discard(f"slow-{number}")
         house.clock.tick(20_000)
         at_once(lambda claim=claim, slow=slow: house.finish(claim, runner=slow), lambda: house.sweep(work=False))
-        late = house.told(run).count("late_result")
+        late = house.event_kinds(run).count("late_result")
         assert house.all_steps(run) == {"a": "UNKNOWN" if late else "SUCCESS"}
         house.check_books(run)
         house.know_groups()
@@ -237,7 +239,7 @@ def test_an_approval_of_a_version_happens_once(house: House) -> None:
         house.sync(demo=runbook("demo", http(f"a{number}")))
         version = number + 1
         results = at_once(
-            *(lambda who=who, n=version: catalog.approve(house.rt, who, "demo", n) for who in (ALICE, DAVE))
+            *(lambda who=who, n=version: version_approval.approve(house.rt, who, "demo", n) for who in (ALICE, DAVE))
         )
         assert [type(each) for each in errors(results)] == [Conflict]
 
@@ -247,7 +249,8 @@ def test_a_start_against_a_deprecation(house: House) -> None:
     for number in range(ROUNDS):
         house.publish(runbook(f"demo-{number}", http("a")))
         started, _ = at_once(
-            lambda n=number: house.start(f"demo-{n}"), lambda n=number: catalog.deprecate(house.rt, ALICE, f"demo-{n}")
+            lambda n=number: house.start(f"demo-{n}"),
+            lambda n=number: version_approval.deprecate(house.rt, ALICE, f"demo-{n}"),
         )
         if isinstance(started, str):
             assert house.try_claim(started) is None

@@ -37,7 +37,7 @@ def test_an_idempotent_step_of_a_dead_worker_runs_again(house: House, target: Ta
     assert step.recoveries == 1
     assert [each.status for each in house.attempts(run, "a")] == ["LOST", "SUCCESS"]
     assert claim.idempotency_key in target.seen_keys()
-    assert "step_taken_over" in house.told(run)
+    assert "step_taken_over" in house.event_kinds(run)
     house.check_books(run)
 
 
@@ -94,7 +94,7 @@ def test_a_late_result_of_a_worker_that_was_given_up_is_dropped(house: House, ta
     assert before == ({"a": "SUCCESS", "b": "SUCCESS"} if method == "GET" else {"a": "UNKNOWN", "b": "BLOCKED"})
     house.finish(claim, Failed("http_status", "too late"), runner=zombie)
     assert house.all_steps(run) == before
-    assert house.told(run)[-1] == "late_result"
+    assert house.event_kinds(run)[-1] == "late_result"
     house.check_books(run)
 
 
@@ -224,8 +224,8 @@ def test_a_claim_whose_commit_was_not_answered_is_taken_back(
     with _answer_of_commit_lost(monkeypatch), pytest.raises(database.OperationalError):
         house.advance(run)
     assert house.all_steps(run) == {"a": "RUNNING"}
-    assert house.runner.busy() == 0
-    house.runner.take_back_strays()
+    assert house.runner.attempts_under_way() == 0
+    house.runner.recover_strays()
     assert house.all_steps(run) == {"a": "READY"}
     assert house.step(run, "a").recoveries == 0
     assert [each.status for each in house.attempts(run, "a")] == ["LOST"]
@@ -246,7 +246,7 @@ def test_a_result_that_could_not_be_recorded_is_settled_by_the_rules(
         target.on_request = lambda _path: patch.setattr(runner, "commit", away)
         with pytest.raises(database.OperationalError):
             house.advance(run)
-    house.runner.take_back_strays()
+    house.runner.recover_strays()
     assert house.all_steps(run) == {"a": "UNKNOWN"}
     house.check_books(run)
 
@@ -262,7 +262,7 @@ def test_a_claim_made_with_a_record_whose_commit_was_not_answered_is_taken_back(
         assert house.record(claim, Succeeded({})) is None
     house.runner._held.drop(claim.step_run)
     assert house.all_steps(run) == {"a": "SUCCESS", "b": "RUNNING"}
-    house.runner.take_back_strays()
+    house.runner.recover_strays()
     house.sweep()
     assert house.status(run) == "SUCCESS"
     assert target.paths() == ["/b"]
@@ -273,7 +273,7 @@ def test_what_a_thread_is_doing_is_never_taken_back(house: House) -> None:
     """A step under way is nobody's stray."""
     run = house.begin(http("a"))
     claim = house.claim(run)
-    house.runner.take_back_strays()
+    house.runner.recover_strays()
     assert house.all_steps(run) == {"a": "RUNNING"}
     house.finish(claim)
     assert house.status(run) == "SUCCESS"

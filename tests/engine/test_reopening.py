@@ -170,7 +170,7 @@ def test_a_runbook_step_whose_child_ended_with_the_failure_begins_another(house:
     house.sweep()
     assert (house.status(run), house.status(first), house.all_steps(run)["sub"]) == ("FAILED", "CANCELLED", "BLOCKED")
     controls.retry(house.rt, CAROL, run)
-    house.clock.tick(children.LOOK_EVERY_MS)
+    house.clock.tick(children.CHECK_EVERY_MS)
     house.advance(run)
     second = str(house.step(run, "sub").child)
     assert second not in (first, "None")

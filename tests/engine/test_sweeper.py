@@ -10,7 +10,7 @@ import pytest
 from house import ALICE, CAROL, MINUTE, SECOND, House, Target, gate, http, runbook
 
 from engine import health
-from engine.catalog import catalog
+from engine.catalog import version_approval
 from engine.runs import controls
 from engine.steps.outcome import Failed
 from engine.worker import sweeper as sweeping
@@ -107,7 +107,7 @@ def test_what_can_not_go_on_is_not_due(house: House, state: str) -> None:
         run = house.begin(http("a"), http("b", needs=[]), max_concurrent_steps=1)
         claim = house.claim(run)
         if state == "paused":
-            catalog.deprecate(house.rt, ALICE, "demo")
+            version_approval.deprecate(house.rt, ALICE, "demo")
             house.finish(claim)
             house.advance(run)
             assert house.status(run) == "PAUSED"

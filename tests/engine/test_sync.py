@@ -14,7 +14,7 @@ from house import ACCESS, ALICE, CAROL, OSCAR, House, at_once, errors, http, run
 
 from engine.access import policy as access
 from engine.access import roles
-from engine.catalog import catalog, sync
+from engine.catalog import catalog, sync, version_approval
 from engine.errors import NotAllowed
 from engine.runs import controls
 from storage import audit, database, runbooks
@@ -301,8 +301,8 @@ def test_no_act_of_a_person_takes_place_without_its_audit_row(
     run = house.start("ready")
     house.sync(demo=DEMO)
     acts = {
-        "approve": lambda: catalog.approve(house.rt, ALICE, "demo", 1),
-        "deprecate": lambda: catalog.deprecate(house.rt, ALICE, "ready"),
+        "approve": lambda: version_approval.approve(house.rt, ALICE, "demo", 1),
+        "deprecate": lambda: version_approval.deprecate(house.rt, ALICE, "ready"),
         "start": lambda: house.start("ready"),
         "cancel": lambda: controls.cancel(house.rt, CAROL, run),
     }

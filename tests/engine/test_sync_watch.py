@@ -10,7 +10,7 @@ import pytest
 from house import House, http, runbook
 
 from engine.catalog import catalog, folder_watch
-from engine.catalog.folder_watch import Watch
+from engine.catalog.folder_watch import FolderWatch
 
 
 def touch(house: House, name: str, text: str) -> None:
@@ -24,23 +24,23 @@ def touch(house: House, name: str, text: str) -> None:
 def test_a_watch_syncs_at_once_and_then_only_changes(house: House) -> None:
     """An unchanged folder is not read again."""
     house.write(demo=runbook("demo", http("a")))
-    watch = Watch(house.rt)
-    first = watch.look()
+    watch = FolderWatch(house.rt)
+    first = watch.sync_if_changed()
     assert first is not None
     assert [each.kind for each in first.changes] == ["new"]
-    assert [watch.look(), watch.look()] == [None, None]
+    assert [watch.sync_if_changed(), watch.sync_if_changed()] == [None, None]
 
 
 def test_a_change_is_synced_when_it_has_been_still_for_a_round(house: House) -> None:
     """A file that is still being written is left alone."""
-    watch = Watch(house.rt)
+    watch = FolderWatch(house.rt)
     touch(house, "demo.yaml", runbook("demo", http("a")))
-    watch.look()
+    watch.sync_if_changed()
     touch(house, "demo.yaml", runbook("demo", http("ab")))
-    assert watch.look() is None
+    assert watch.sync_if_changed() is None
     touch(house, "demo.yaml", runbook("demo", http("abc")))
-    assert watch.look() is None
-    report = watch.look()
+    assert watch.sync_if_changed() is None
+    report = watch.sync_if_changed()
     assert report is not None
     assert [(each.kind, each.number) for each in report.changes] == [("changed", 2)]
 
@@ -49,11 +49,11 @@ def test_a_link_to_nowhere_keeps_no_change_from_being_seen(house: House) -> None
     """One thing that is no file is a problem of its own."""
     (house.folder / "gone.yaml").symlink_to("nowhere")
     house.write(demo=runbook("demo", http("a")))
-    watch = Watch(house.rt)
-    watch.look()
+    watch = FolderWatch(house.rt)
+    watch.sync_if_changed()
     touch(house, "demo.yaml", runbook("demo", http("ab")))
-    assert watch.look() is None
-    report = watch.look()
+    assert watch.sync_if_changed() is None
+    report = watch.sync_if_changed()
     assert report is not None
     assert [(each.kind, each.number) for each in report.changes] == [("changed", 2)]
 
@@ -61,10 +61,10 @@ def test_a_link_to_nowhere_keeps_no_change_from_being_seen(house: House) -> None
 def test_other_files_are_not_looked_at(house: House) -> None:
     """A README beside the runbooks is no change."""
     house.write(demo=runbook("demo", http("a")))
-    watch = Watch(house.rt)
-    watch.look()
+    watch = FolderWatch(house.rt)
+    watch.sync_if_changed()
     (house.folder / "README.md").write_text("x")
-    assert [watch.look(), watch.look()] == [None, None]
+    assert [watch.sync_if_changed(), watch.sync_if_changed()] == [None, None]
 
 
 def test_a_sync_that_failed_is_tried_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_a_sync_that_failed_is_tried_again(house: House, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(folder_watch, "sync", sometimes)
     stop = threading.Event()
-    thread = threading.Thread(target=Watch(house.rt).run, args=(stop,))
+    thread = threading.Thread(target=FolderWatch(house.rt).run, args=(stop,))
     thread.start()
     try:
         deadline = time.monotonic() + 10

@@ -140,9 +140,9 @@ class Proxy:
             if self._away:
                 client.close()
             else:
-                threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+                threading.Thread(target=self._run_calls, args=(client,), daemon=True).start()
 
-    def _carry(self, client: socket.socket) -> None:
+    def _run_calls(self, client: socket.socket) -> None:
         kind = socket.AF_UNIX if isinstance(self._server, str) else socket.AF_INET
         with client, socket.socket(kind) as server, suppress(OSError):
             server.connect(self._server)

@@ -16,9 +16,11 @@ from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 START = 1_800_000_000_000
 RUN = ExecutionRecord(
     id="R-7K2M9Q", workspace_id=1, runbook_id=1, version_id=1, slug="x", number=1, digest="", team=None,
-    status=ExecutionStatus.RUNNING, ending=None, parameters={}, trigger="slack", requester="U0CAROL01", reason="",
+    status=ExecutionStatus.RUNNING, pending_result=None, parameters={}, trigger="slack", requester="U0CAROL01",
+    reason="",
     incident={}, result=None, error=None, created_at=START, started_at=START, ended_at=None, timeout_ms=0,
-    running_ms=0, running_since=None, deadline_at=None, max_concurrent=1, live=0, running=0, parked=0, unfinished=0,
+    running_ms=0, running_since=None, deadline_at=None, max_concurrent=1, live=0, running=0, waiting_steps=0,
+    unfinished=0,
     event_seq=0, paused_reason=None,
 )  # fmt: skip
 STEP = StepRunRecord(
@@ -93,12 +95,12 @@ def test_a_poll_that_has_to_ask_again_has_not_failed() -> None:
 
 def test_events_are_told_in_words() -> None:
     """With who did it and why; one without words of its own is told by its name."""
-    assert told("paused", None, "Carol", {"reason": "let me look"}) == "Carol paused the run: let me look"
+    assert told("paused", None, "Carol", {"reason": "let me look"}) == "Carol paused this run: let me look"
     assert told("vote", "gate", "Alice", {"decision": "APPROVE", "approvals": 1, "needed": 2, "comment": ""}) == (
         "Alice approved gate (1 of 2)"
     )
     assert told("step_retrying", "a", "", {"attempt": 1, "delay_ms": 2_000, "message": "503"}) == (
-        "a failed at try 1; next one in 2 s: 503"
+        "a failed once; next try in 2 s: 503"
     )
     assert told("ended", None, "", {"status": "FAILED", "error": {"message": "no"}}) == "the run ended: FAILED: no"
     assert told("something_new", "a", "Bob", None) == "a something new (Bob)"
@@ -121,6 +123,6 @@ def test_every_kind_of_event_that_the_engine_tells_has_words() -> None:
 
     engine = Path(__file__).parents[2] / "engine"
     source = "".join(path.read_text() for path in engine.rglob("*.py"))
-    kinds = set(re.findall(r"\.tell\(\s*\"([a-z_]+)\"", source))
+    kinds = set(re.findall(r"\.record_event\(\s*\"([a-z_]+)\"", source))
     assert len(kinds) > 20
     assert kinds - set(telling._SAID) == set()

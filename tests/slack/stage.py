@@ -15,13 +15,13 @@ import uvicorn
 
 from bot import web
 from bot.simulator import Config, Simulator
+from bot.slack.app_context import AppContext
 from bot.slack.client import web_client
 from bot.slack.conversations import SlackConversations
-from bot.slack.desk import Desk
 from bot.slack.projector.pacing import Pace
-from bot.slack.projector.progress import Projector
-from bot.slack.transport.app import Door
-from bot.slack.transport.socket import SocketDoor
+from bot.slack.projector.projector import Projector
+from bot.slack.transport.app import SlackApp
+from bot.slack.transport.socket import SocketTransport
 from engine import boot
 from engine.catalog import catalog
 from engine.config import settings
@@ -93,7 +93,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
 class Stage:
     """The bot and the workspace it is in; methods are what people do and see."""
 
-    def __init__(self, sim: Simulator, rt: Runtime, door: Door) -> None:
+    def __init__(self, sim: Simulator, rt: Runtime, door: SlackApp) -> None:
         self.sim = sim
         self.rt = rt
         self.door = door
@@ -195,7 +195,7 @@ def stage(folder: Path, *, socket_mode: bool, pages: bool = False, shows: bool =
     stop = threading.Event()
     threads: list[threading.Thread] = []
     rt, tools, worker, door = _engine(folder, sim, base, bot_url.removesuffix("/slack/events") if pages else "")
-    connection = SocketDoor(door, rt.settings) if socket_mode else None
+    connection = SocketTransport(door, rt.settings) if socket_mode else None
     server = _serve(rt, door, listening, threads)
     projector = Projector(rt, web_client(rt.settings), pace=Pace(lambda: 30 * time.monotonic()))
     if shows:
@@ -227,7 +227,7 @@ def stage(folder: Path, *, socket_mode: bool, pages: bool = False, shows: bool =
 
 def _engine(
     folder: Path, sim: Simulator, base: settings.Settings, public_url: str
-) -> tuple[Runtime, Tools, Worker, Door]:
+) -> tuple[Runtime, Tools, Worker, SlackApp]:
     books = folder / "books"
     books.mkdir()
     target = str(sim.target_url)
@@ -253,10 +253,10 @@ def _engine(
     worker = Worker(opened, "w-test", tools)
     worker.start()
     rt = replace(opened, hint=lambda ids: worker._hint(ids))
-    return rt, tools, worker, Door(Desk(rt, web_client(known)))
+    return rt, tools, worker, SlackApp(AppContext(rt, web_client(known)))
 
 
-def _serve(rt: Runtime, door: Door, listening: Any, threads: list[threading.Thread]) -> uvicorn.Server:
+def _serve(rt: Runtime, door: SlackApp, listening: Any, threads: list[threading.Thread]) -> uvicorn.Server:
     server = uvicorn.Server(uvicorn.Config(web.application(rt, door), log_config=None, lifespan="off", ws="none"))
     threads.append(threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True))
     threads[-1].start()

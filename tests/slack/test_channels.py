@@ -21,7 +21,7 @@ from bot.simulator.directory import CHANNELS
 from engine.access import tokens
 from engine.access.policy import SYSTEM
 from engine.runs import executions
-from storage.records import ExecutionRecord
+from storage.records import ExecutionRecord, Filter
 
 PAYMENTS, SECRET, VAULT, GROUP, SHARED, PENDING = (
     "C0PAYMENTS", "C0SECRET1", "C0VAULT01", "C0GROUP01", "C0SHARED1", "C0PENDING",
@@ -177,7 +177,7 @@ def test_a_shared_channel_gets_a_refusal_and_nothing_else(bot: Stage) -> None:
     asked = {"user": PAULA, "channel": SHARED, "message_ts": card["ts"], "action_id": "run.cancel"}
     assert bot.post("click", **asked)["ok"]
     assert bot.private(PAULA, SHARED) == []
-    assert executions.find(bot.rt, run).ending is None
+    assert executions.find(bot.rt, run).pending_result is None
     assert "cancelled" in bot.say(f"cancel {run}", CAROL, SHARED)
     ended(bot, run)
     path.write_text(on_stage.ACCESS)
@@ -271,7 +271,7 @@ def test_a_form_asks_for_a_channel_of_ones_own(bot: Stage) -> None:
                 )
             )
             assert "is not in C0PAYMENTS" in shown(told[-1])
-    assert not [each for each in executions.recent(bot.rt, limit=50) if "C0PAYMENTS" in str(each.incident)]
+    assert not [each for each in executions.recent(bot.rt, Filter(), 50) if "C0PAYMENTS" in str(each.incident)]
 
 
 def test_a_card_shown_elsewhere_links_to_no_private_message(bot: Stage) -> None:
@@ -283,7 +283,7 @@ def test_a_card_shown_elsewhere_links_to_no_private_message(bot: Stage) -> None:
     bot.post("submit", user=CAROL, view_id=pick["id"], values={"runbook": "value"})
     bot.post("submit", user=CAROL, view_id=bot.form()["id"], values={"param:text": "about the keys"})
     run = wait_for(
-        lambda: [each for each in executions.recent(bot.rt, channel=SECRET) if "about the keys" in str(each)]
+        lambda: [each for each in executions.recent(bot.rt, Filter(channel=SECRET)) if "about the keys" in str(each)]
     )
     for who, sees in ((ALICE, True), (DAVE, False)):
         before = len(bot.private(who))

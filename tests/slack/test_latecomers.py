@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from made_up import AT, execution
 
+from bot.audit_words import action_words
 from bot.cli import show
-from bot.deeds import deed_words
 from bot.record_text import _event
 from bot.slack.views.story import catchup_view
 from bot.telling import told
@@ -64,7 +64,7 @@ def test_the_command_line_counts_it_too() -> None:
 @pytest.mark.parametrize(("decision", "words"), [("APPROVE", "approved"), ("REJECT", "rejected")])
 def test_a_vote_reads_as_what_it_was(decision: str, words: str) -> None:
     """In the story at both doors, as an event, and in the log's text; the stored word is shown nowhere."""
-    assert deed_words("approval.vote", {"decision": decision}) == f"{words} a gate of"
+    assert action_words("approval.vote", {"decision": decision}) == f"{words} a gate of"
     row = deed(1, "approval.vote", decision=decision, step="sign-off")
     assert f"<@U0ALICE01> {words} a gate of `R-7K2M9Q` (`sign-off`)" in shown(
         Story(None, AT, (), False, (), (), (row,))

@@ -9,7 +9,7 @@ import pytest
 from stage import in_thread, is_private, ready, shown, stage, wait_for
 
 from bot.slack.client import web_client
-from bot.slack.projector.progress import LeaseLost, Projector
+from bot.slack.projector.projector import LeaseLost, Projector
 from storage import database, workers
 
 

@@ -11,6 +11,7 @@ from stage import ALICE, CAROL, CHANNEL, Stage, shown, wait_for
 from bot.simulator.delivery import payloads
 from bot.simulator.directory import APP_ID, CHANNELS, OTHER_TEAM_ID, TEAM_ID
 from engine.runs import executions
+from storage.records import Filter
 
 OURS = "http://127.0.0.1:9/none"
 
@@ -26,7 +27,7 @@ def test_a_command_of_another_workspace_or_app_has_no_effect(bot: Stage, name: s
     answer = bot.post("deliver", kind="slash_commands", payload=sent)
     assert "another workspace or another app" in json.dumps(answer["body"])
     assert bot.get("calls")[before:] == []
-    assert not [each for each in executions.recent(bot.rt, limit=50) if each.reason == "forged"]
+    assert not [each for each in executions.recent(bot.rt, Filter(), 50) if each.reason == "forged"]
 
 
 @pytest.mark.parametrize(

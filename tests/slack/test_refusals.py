@@ -15,7 +15,7 @@ from bot.cli.connect import Refused
 from bot.cli.options import Options
 from bot.cli.people import refused
 from bot.grammar import GrammarError
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.ids import BadValue
 from engine import errors
 from engine.expressions import ExpressionError
@@ -44,9 +44,9 @@ def in_slack(error: Exception) -> str:
     def work(_: Any) -> None:
         raise error
 
-    desk = SimpleNamespace(once=lambda _: True, _must_be_inside=lambda _: None, spoken=lambda _: "/runbook")
+    ctx = SimpleNamespace(once=lambda _: True, _must_be_inside=lambda _: None, invoked_as=lambda _: "/runbook")
     reply = SimpleNamespace(place=SimpleNamespace(channel=""), privately=said.append)
-    Desk._do(desk, None, reply, work)  # type: ignore[arg-type]
+    AppContext._do(ctx, None, reply, work)  # type: ignore[arg-type]
     return str(said[0].blocks)
 
 

@@ -63,7 +63,7 @@ def test_of_a_long_reason_the_rest_is_not_left_out_in_silence() -> None:
 @pytest.mark.parametrize("long", [False, True])
 def test_told_directly_says_to_type_only_what_was_shown_whole(long: bool) -> None:
     """Where something is left out a button opens it, and nothing is typed."""
-    told = check(reminder.told_directly(gate(message="m" * 900 if long else "sure?"), view(), "", "/runbook"))
+    told = check(reminder.direct_gate_message(gate(message="m" * 900 if long else "sure?"), view(), "", "/runbook"))
     assert buttons(told.blocks) == (["gate.review"] if long else [])
     assert ("/runbook approve" in words(told)) is not long
 

@@ -70,14 +70,14 @@ def oscar(bot: Stage, request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     if how == "unknown":
         bot.post("faults", method="users.info", kind="error:internal_error", times=10_000)
     else:
-        bot.door.desk.directory.identify(OSCAR)
+        bot.door.ctx.directory.identify(OSCAR)
     yield SENTENCES[how]
     bot.http.delete("faults")
     forget(bot)
 
 
 def forget(bot: Stage) -> None:
-    bot.door.desk.directory._known.clear()
+    bot.door.ctx.directory._known.clear()
     with database.transaction():
         Person.delete().where(Person.user_id == OSCAR).execute()
 
@@ -180,7 +180,7 @@ def test_no_word_on_the_command_line_is_for_who_is_no_member(bot: Stage, run: st
 
 def test_no_form_opens_for_who_may_not_do_what_it_is_for(bot: Stage, run: str) -> None:
     """Oscar is a member who may look; a form would only tell him afterwards that it was for nothing."""
-    bot.door.desk.directory.identify(OSCAR)
+    bot.door.ctx.directory.identify(OSCAR)
     gate = executions.view(bot.rt, run).gates[0].approval
     shown = catalog.version(bot.rt, "drain")
     refs = {
@@ -196,24 +196,24 @@ def test_no_form_opens_for_who_may_not_do_what_it_is_for(bot: Stage, run: str) -
 
 def test_who_matters_is_heard_of_though_they_are_not_here(bot: Stage, run: str) -> None:
     """Whoever is named, has voted or owns a token: what Slack says of them is never older than it needs to be."""
-    directory = bot.door.desk.directory
+    directory = bot.door.ctx.directory
     directory.refresh_groups(0)
     with database.transaction():
         Person.update(fetched_at=1).execute()
         Person.delete().where(Person.user_id == ALICE).execute()
     assert known.as_known(bot.rt, ALICE).standing == known.as_known(bot.rt, CAROL).standing == "unknown"
-    assert known.to_hear_of(bot.rt, 1, 1) == [ALICE]  # of whom nothing was ever heard
+    assert known.due_for_refresh(bot.rt, 1, 1) == [ALICE]  # of whom nothing was ever heard
     assert directory.refresh_people() is False
     assert known.as_known(bot.rt, ALICE).standing == known.as_known(bot.rt, CAROL).standing == "member"
-    assert known.to_hear_of(bot.rt, 60_000, 10) == []
+    assert known.due_for_refresh(bot.rt, 60_000, 10) == []
     bot.say("help", OSCAR)
 
 
 def test_a_member_that_slack_knows_no_more_is_one_no_longer(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was kept of them does not stand in for what Slack says now."""
     known.remember(bot.rt, PersonRecord(OSCAR, "oscar", None, "member", None, known.now()))
-    bot.door.desk.directory._known.clear()
+    bot.door.ctx.directory._known.clear()
     monkeypatch.delitem(PEOPLE, OSCAR)
-    assert bot.door.desk.directory.identify(OSCAR).standing == "stranger"
+    assert bot.door.ctx.directory.identify(OSCAR).standing == "stranger"
     assert known.as_known(bot.rt, OSCAR).standing == "stranger"
     forget(bot)

@@ -22,7 +22,7 @@ from bot.slack.ids import PickForm, encode
 from bot.slack.projector import pictures
 from bot.slack.projector.pacing import Pace
 from bot.slack.projector.poster import Mark, Poster
-from bot.slack.projector.progress import Projector
+from bot.slack.projector.projector import Projector
 from bot.slack.transport.http import Receiver
 from bot.slack.verbs import commands
 from bot.slack.views import thread as lines
@@ -52,7 +52,7 @@ def _no_faults_left(bot: Stage) -> Iterator[None]:
 
 def fault(bot: Stage, method: str, kind: str, times: int = 1, **more: Any) -> None:
     """Ask for trouble, once no earlier run has anything left to show that could run into it."""
-    wait_for(lambda: not projection.stale_cards(bot.rt, 200))
+    wait_for(lambda: not projection.outdated_cards(bot.rt, 200))
     answer = bot.post("faults", method=method, kind=kind, times=times, **more)
     assert answer["ok"], answer
 
@@ -114,8 +114,8 @@ def test_the_run_goes_on_whatever_slack_does(bot: Stage, kind: str) -> None:
 def test_a_slack_that_lets_nobody_in_is_asked_again_soon_and_then_less_often() -> None:
     """Two seconds at first, twice as long each time, a minute at most."""
     poster = Poster(WebClient(), Pace(lambda: 0.0))
-    assert [poster.locked_out() for _ in range(7)] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
-    assert poster.resting("chat.postMessage")
+    assert [poster.pause_locked_out() for _ in range(7)] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert poster.is_paused("chat.postMessage")
 
 
 def test_a_thread_goes_on_behind_what_cannot_be_told(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_a_thread_goes_on_behind_what_cannot_be_told(bot: Stage, monkeypatch: py
     bot.say(f"pause {run}")
     bot.say(f"cancel {run}")
     wait_for(lambda: any("Cancelled after" in line for line in bot.in_thread(card["ts"])))
-    wait_for(lambda: not projection.stale_cards(bot.rt, 200))
+    wait_for(lambda: not projection.outdated_cards(bot.rt, 200))
 
 
 def test_readiness_says_that_slack_lags(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,12 +222,12 @@ def test_a_run_that_its_channel_does_not_show_is_not_lost(bot: Stage) -> None:
 
 def test_a_channel_that_stays_gone_is_given_up_in_the_end(bot: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run ends as it would; long after that showing it is given up, and that is on record."""
-    monkeypatch.setattr(projection, "UNHEARD_MS", 0)
+    monkeypatch.setattr(projection, "UNREACHABLE_MS", 0)
     fault(bot, "chat.postMessage", "429", retry_after=1)
     run = bot.start("run drain service=checkout")
     with without_the_bot():
         wait_for(lambda: executions.find(bot.rt, run).status.ended)
-        wait_for(lambda: run not in [card.execution_id for card in projection.stale_cards(bot.rt, 200)])
+        wait_for(lambda: run not in [card.execution_id for card in projection.outdated_cards(bot.rt, 200)])
         wait_for(lambda: directly(bot, CAROL, run))
     card = projection.card_of(bot.rt, run)
     assert card is not None
@@ -281,8 +281,8 @@ def chosen(user: str) -> dict[str, Any]:
 def test_menus_hold_no_ack_up_while_slack_is_slow(bot: Stage, before: str) -> None:
     """Whoever was heard of lately gets what they look for at once; others as soon as Slack has said who they are."""
     bot.say("help")
-    with bot.door.desk.directory._lock:
-        bot.door.desk.directory._known.clear()
+    with bot.door.ctx.directory._lock:
+        bot.door.ctx.directory._known.clear()
     if before == "new":
         with database.transaction():
             Person.delete().execute()

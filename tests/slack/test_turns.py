@@ -21,7 +21,7 @@ def test_an_open_gate_comes_first_until_its_thread_shows_it() -> None:
     assert urgency(waiting, [there]) is Urgency.PROGRESS
     assert urgency(view(gates=(gate(ApprovalStatus.APPROVED, id=7),)), []) is Urgency.PROGRESS
     assert urgency(view(status=ExecutionStatus.FAILED), []) is Urgency.TROUBLE
-    assert urgency(view(ending=ExecutionStatus.FAILED), []) is Urgency.TROUBLE
+    assert urgency(view(pending_result=ExecutionStatus.FAILED), []) is Urgency.TROUBLE
     assert urgency(view((step(status=StepStatus.UNKNOWN),)), []) is Urgency.TROUBLE
     assert urgency(view(status=ExecutionStatus.SUCCESS), []) is Urgency.END
     assert urgency(view(), []) is Urgency.PROGRESS

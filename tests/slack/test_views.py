@@ -110,8 +110,8 @@ def all_views(text: str) -> list[Message]:
         gate_post(open_gate),
         gate_post(shut),
         *asked_besides(text, name, open_gate),
-        reminder.told_directly(open_gate, whole, "", "/runbook"),
-        reminder.told_directly(shut, whole, "", "/runbook"),
+        reminder.direct_gate_message(open_gate, whole, "", "/runbook"),
+        reminder.direct_gate_message(shut, whole, "", "/runbook"),
         reminder.reminder(open_gate, 60_000),
         reminder.reminded_directly(open_gate, 60_000, ""),
         lists.runbooks_view([listed], "/runbook"),
@@ -146,11 +146,11 @@ def asked_besides(text: str, name: str, shown: GateView) -> list[Message]:
         *(asked_post.skip_post(asked, each, None) for each in (wanted, done, replace(done, skip=None), None)),
         *(asked_post.offer_post(offer, run, over=over) for over in (False, True)),
     ]
-    direct = [reminder.asked_directly(each, view((wanted, done)), "", f"/runbook agree {name}") for each in posts]
+    direct = [reminder.direct_gate_question(each, view((wanted, done)), "", f"/runbook agree {name}") for each in posts]
     kinds = ("skip_marked", "skip_agreed", "skip_dropped", "handover_offered", "handed_over", "gate_bypassed")
     facts = {"reason": text, "by": text, "was": text, "gates": [text]}
     lines = [thread.line(event(kind, name, text, **facts), view()) or "" for kind in kinds]
-    told = [said(each) for each in (*lines, thread.look_again(changed, shown))]
+    told = [said(each) for each in (*lines, thread.look_again(changed))]
     return [*posts, *direct, *told, card.card(view((wanted, done))), card.card(view((wanted, done)), plan=False)]
 
 
@@ -350,7 +350,7 @@ def test_a_failure_that_the_run_puts_up_with_looks_like_one() -> None:
     shown = replace(shown, runbook=runbook(steps=(Step("step-1", "http", (), {}, continue_on_error=True),)))
     task = task_of(card.card(shown))
     assert (task["status"], task["title"]) == ("pending", "⚠️ step-1")
-    assert "failed, which the run puts up with" in json.dumps(task)
+    assert "failed, which the run tolerates" in json.dumps(task)
     assert plan_of(card.card(shown))["title"] == "1 of 3 steps done, 1 failed"
 
 
@@ -540,10 +540,10 @@ STAYS = ("run.cancel", "run.why", "run.logs")
         ({}, (step(status=StepStatus.RUNNING),), ["run.pause", *STAYS]),
         ({}, (step(kind="approval", status=StepStatus.WAITING),), ["run.pause", *STAYS]),
         ({}, (step(kind="loop", status=StepStatus.WAITING, started_at=AT),), ["run.pause", *STAYS]),
-        ({"ending": ExecutionStatus.FAILED}, (step(),), ["run.pause", *STAYS]),
-        ({"ending": ExecutionStatus.CANCELLED}, (step(),), ["run.pause", "run.end", "run.why", "run.logs"]),
+        ({"pending_result": ExecutionStatus.FAILED}, (step(),), ["run.pause", *STAYS]),
+        ({"pending_result": ExecutionStatus.CANCELLED}, (step(),), ["run.pause", "run.end", "run.why", "run.logs"]),
         (
-            {"ending": ExecutionStatus.FAILED, "phase": Phase.FINALLY},
+            {"pending_result": ExecutionStatus.FAILED, "phase": Phase.FINALLY},
             (step(phase=Phase.FINALLY),),
             ["run.pause", "run.end", "run.why", "run.logs", "run.skip"],
         ),
@@ -608,11 +608,11 @@ def test_inner_steps_stand_behind_what_holds_them() -> None:
         ({"status": ExecutionStatus.PENDING, "slot": "queued"}, (), "Queued"),
         ({"status": ExecutionStatus.WAITING}, (step(kind="approval", status=StepStatus.WAITING),), "for a decision"),
         ({"status": ExecutionStatus.WAITING}, (step(kind="wait", status=StepStatus.WAITING),), "Waiting for an event"),
-        ({"ending": ExecutionStatus.FAILED, "phase": Phase.UNDO}, (), "Failing, undoing"),
-        ({"ending": ExecutionStatus.CANCELLED}, (), "Cancelling"),
-        ({"ending": ExecutionStatus.SUCCESS, "phase": Phase.FINALLY}, (), "Finishing"),
+        ({"pending_result": ExecutionStatus.FAILED, "phase": Phase.UNDO}, (), "Failing, undoing"),
+        ({"pending_result": ExecutionStatus.CANCELLED}, (), "Cancelling"),
+        ({"pending_result": ExecutionStatus.SUCCESS, "phase": Phase.FINALLY}, (), "Finishing"),
         (
-            {"ending": ExecutionStatus.FAILED, "phase": Phase.ON_FAILURE, "status": ExecutionStatus.PAUSED},
+            {"pending_result": ExecutionStatus.FAILED, "phase": Phase.ON_FAILURE, "status": ExecutionStatus.PAUSED},
             (),
             "Failing, handling the failure, paused",
         ),
@@ -839,15 +839,34 @@ def test_the_end_is_summed_up() -> None:
 def test_everything_that_happens_is_told_somewhere() -> None:
     """Each kind of event has words for pages and terminals, and a line in the thread unless the card says enough."""
     root = Path(__file__).parents[2] / "engine"
-    kinds = {kind for path in root.rglob("*.py") for kind in re.findall(r"\.tell\(\s*\"(\w+)\"", path.read_text())}
+    kinds = {
+        kind for path in root.rglob("*.py") for kind in re.findall(r"\.record_event\(\s*\"(\w+)\"", path.read_text())
+    }
     assert {"started", "gate_reminder", "ended"} <= kinds
     assert kinds <= set(telling._SAID)
     own_messages = {"gate_opened", "gate_changed", "gate_reminder", "skip_requested", "message", "ended"}
     on_the_card = {
         "step_started", "step_succeeded", "step_reused", "gate_approved", "gate_rejected", "branch_taken",
-        "wait_started", "started",
+        "wait_started",
     }  # fmt: skip
-    assert kinds - set(thread._LINES) == own_messages | on_the_card
+    assert kinds - set(thread._ICONS) == own_messages | on_the_card
+
+
+@pytest.mark.parametrize("kind", sorted(thread._ICONS))
+def test_the_thread_says_what_a_terminal_says(kind: str) -> None:
+    """In the same words, whatever the markup around them."""
+    facts = {
+        "attempt": 2, "delay_ms": 1000, "reason": "skipped by U0ALICE01: why", "message": "m", "comment": "c",
+        "choice": "done", "note": "n", "decision": "APPROVE", "approvals": 1, "needed": 2, "phase": "undo",
+        "group": "g", "behind": ["R-1"], "execution": "R-2", "runbook": "b", "key": "k",
+        "sender": "ci", "was": "U0BOB0001", "by": "U0CAROL01", "gates": ["ok"],
+        "changes": [{"name": "n", "old": 1, "new": 2}],
+    }  # fmt: skip
+    happened = event(kind, **facts)
+    shown = (thread.line(happened, view()) or "").partition(" ")[2].splitlines()[0]
+    unmarked = re.sub(r"<@(\w+)>", r"\1", shown).replace("*", "").replace("`", "")
+    said = telling.told(kind, happened.path, happened.actor, facts)
+    assert unmarked.removesuffix(".").lower() == said.removesuffix(".").lower()
 
 
 def test_a_failure_at_a_step_is_told_once() -> None:

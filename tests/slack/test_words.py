@@ -11,6 +11,8 @@ import pytest
 from stage import ALICE, BOB, CAROL, CHANNEL, DAVE, GUEST, OSCAR, Stage, ready, shown, stage, wait_for
 
 from engine.queries import evidence
+from engine.runs import executions
+from storage.records import Filter
 
 TOP = "apiVersion: runbook/v1\nid: {0}\nname: A runbook for {0}\nteam: payments\n"
 BOOKS = {
@@ -63,9 +65,9 @@ def quiet(bot: Stage) -> Iterator[None]:
     """Each test leaves no run open behind it."""
     yield
     from engine.access.policy import Actor
-    from engine.runs import controls, executions
+    from engine.runs import controls
 
-    for run in executions.recent(bot.rt, open_only=True, limit=50):
+    for run in executions.recent(bot.rt, Filter(open=True), 50):
         controls.cancel(bot.rt, Actor(ALICE, standing="member"), run.id)
         wait_for(lambda run=run: executions.find(bot.rt, run.id).status.ended)
 
@@ -275,9 +277,10 @@ def test_an_incident_fills_parameters_and_is_closed_twice(bot: Stage) -> None:
     before = len(bot.private())
     bot.post("mention", user=CAROL, channel=CHANNEL, text="run asks")
     assert "(it was filled in from the incident)" in shown(wait_for(lambda: bot.private()[before:])[0])
-    bot.say("incident set service=basket")
+    bot.say("incident set service=basket", BOB)
     run = asking(bot, "run asks")
     assert "service=basket" in shown(bot.card(run))
+    assert executions.find(bot.rt, run).chosen_by == [CAROL, BOB]  # who set the fact does not decide either
     bot.command("run breaks n=x")
     assert bot.form()["callback_id"] == "form.run"
     story = bot.say("catchup", OSCAR)

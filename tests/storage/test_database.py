@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from engine.runtime import Runtime
-from storage import approvals, attempts, database, executions, people, requests, runbooks, steps, workers
+from storage import approvals, attempts, database, executions, people, requests, run_state, runbooks, steps, workers
 from storage.columns import proxy
 from storage.moves import ForbiddenMove
-from storage.records import AttemptRecord, ExecutionRecord, PersonRecord, StepRunRecord, VoteRecord
+from storage.records import AttemptRecord, ExecutionRecord, Filter, PersonRecord, StepRunRecord, VoteRecord
 from storage.states import AttemptStatus, Decision, ExecutionStatus, StepStatus
 from storage.tables import Approval, Lease, RequestSeen, Runbook
 
@@ -92,7 +92,7 @@ def test_reading_heals_after_every_connection_was_killed(rt: Runtime, database_u
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         with database.transaction():
-            workers.hold("name", "me", 1000)
+            workers.acquire_lease("name", "me", 1000)
 
 
 @pytest.mark.parametrize("at_commit", [False, True])
@@ -167,7 +167,7 @@ def test_a_lease_has_one_holder(rt: Runtime) -> None:
 
     def hold(who: str) -> bool:
         with database.transaction():
-            return workers.hold("projector", who, 1_000)
+            return workers.acquire_lease("projector", who, 1_000)
 
     assert (hold("a"), hold("b"), hold("a")) == (True, False, True)
     at[0] += 999
@@ -175,10 +175,10 @@ def test_a_lease_has_one_holder(rt: Runtime) -> None:
     at[0] += 1
     assert (hold("b"), hold("a")) == (True, False)
     with database.transaction():
-        workers.release("projector", "a")
+        workers.release_lease("projector", "a")
     assert not hold("a")
     with database.transaction():
-        workers.release("projector", "b")
+        workers.release_lease("projector", "b")
     assert hold("a")
 
 
@@ -246,10 +246,10 @@ def run(rt: Runtime) -> ExecutionRecord:
         version = runbooks.add_version(rt.workspace_id, about, new)
         made = ExecutionRecord(
             id="R-AAAAAA", workspace_id=rt.workspace_id, runbook_id=version.runbook_id, version_id=version.id,
-            slug="demo", number=1, digest="d", team=None, status=ExecutionStatus.PENDING, ending=None,
+            slug="demo", number=1, digest="d", team=None, status=ExecutionStatus.PENDING, pending_result=None,
             parameters={"text": "\x00\ud800"}, trigger="test", requester="U0CAROL01", reason="", incident={},
             result=None, error=None, created_at=1, started_at=None, ended_at=None, timeout_ms=1, running_ms=0,
-            running_since=None, deadline_at=None, max_concurrent=1, live=1, running=0, parked=0, unfinished=1,
+            running_since=None, deadline_at=None, max_concurrent=1, live=1, running=0, waiting_steps=0, unfinished=1,
             event_seq=0, paused_reason=None, chosen_by=[], owners=[],
         )  # fmt: skip
         executions.create(made)
@@ -275,20 +275,22 @@ def test_another_workspaces_execution_is_not_found(rt: Runtime, run: ExecutionRe
     """Every row belongs to one tenant."""
     with database.reading():
         assert executions.find(rt.workspace_id + 1, run.id) is None
-        assert executions.recent(rt.workspace_id + 1, limit=5) == []
+        assert executions.page(rt.workspace_id + 1, Filter(), limit=5) == []
 
 
 def test_a_step_is_moved_only_from_what_it_was_read_as(rt: Runtime, run: ExecutionRecord) -> None:
     """Another state or another fence, and nothing happens; a move outside the table is a bug and raises."""
     with database.transaction():
+        state = run_state.lock(run.id)
+        assert state is not None
         (ready,) = steps.of_execution(run.id)
-        assert steps.move(ready, StepStatus.RUNNING, fence=1)
-        assert not steps.move(ready, StepStatus.RUNNING, fence=1)
+        assert state.move(ready, StepStatus.RUNNING, fence=1)
+        assert not state.move(ready, StepStatus.RUNNING, fence=1)
         (running,) = steps.of_execution(run.id)
         with pytest.raises(ForbiddenMove):
-            steps.move(running, StepStatus.SKIPPED)
-        assert steps.move(running, StepStatus.READY, fence=2)
-        assert not steps.move(running, StepStatus.SUCCESS)
+            state.move(running, StepStatus.SKIPPED)
+        assert state.move(running, StepStatus.READY, fence=2)
+        assert not state.move(running, StepStatus.SUCCESS)
         assert steps.of_execution(run.id)[0].status == "READY"
 
 

@@ -24,16 +24,15 @@ AT = 1_800_000_000_000
 BIG = ("execution", "step_run", "wait_event", "wait_for", "wait_taken", "approval")
 LOOKED_FOR: dict[str, tuple[Callable[[int], Any], set[str]]] = {
     "whose runs": (
-        lambda ws: executions.recent(ws, requester="U7", limit=10), {"execution_requester", "execution_owner"},
+        lambda ws: executions.page(ws, Filter(requester="U7"), limit=10), {"execution_requester", "execution_owner"},
     ),
-    "a runbook's runs": (lambda ws: executions.recent(ws, slug="book-7", limit=10), {"execution_slug"}),
+    "a runbook's runs": (lambda ws: executions.page(ws, Filter(slug="book-7"), limit=10), {"execution_slug"}),
     "a page of somebody's runs": (
-        lambda ws: executions.page(ws, Filter(requester="U7"), seen=None, or_of="", before=None, limit=10),
-        {"execution_requester"},
+        lambda ws: executions.page(ws, Filter(requester="U7"), before=(AT, "x"), limit=10),
+        {"execution_requester", "execution_owner"},
     ),
     "a page of a runbook's runs": (
-        lambda ws: executions.page(ws, Filter(slug="book-7"), seen=None, or_of="", before=(AT, "x"), limit=10),
-        {"execution_slug"},
+        lambda ws: executions.page(ws, Filter(slug="book-7"), before=(AT, "x"), limit=10), {"execution_slug"},
     ),
     "how many are open": (executions.count_open, {"execution_open"}),
     "open runs of a version": (lambda ws: executions.open_of_versions(ws, "book-7", [1]), set()),

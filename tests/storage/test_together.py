@@ -20,7 +20,7 @@ def database_kind() -> str:
 
 
 def _lease(name: str) -> str:
-    assert workers.hold(name, "me", 1_000)
+    assert workers.acquire_lease(name, "me", 1_000)
     return name
 
 

@@ -16,9 +16,11 @@ from storage.states import ExecutionStatus, Phase, StepStatus
 S = StepStatus
 RUN = ExecutionRecord(
     id="R-AAAAAA", workspace_id=1, runbook_id=1, version_id=1, slug="demo", number=1, digest="", team=None,
-    status=ExecutionStatus.PENDING, ending=None, parameters={}, trigger="test", requester="U0CAROL01", reason="",
+    status=ExecutionStatus.PENDING, pending_result=None, parameters={}, trigger="test", requester="U0CAROL01",
+    reason="",
     incident={}, result=None, error=None, created_at=0, started_at=None, ended_at=None, timeout_ms=60_000,
-    running_ms=0, running_since=None, deadline_at=None, max_concurrent=5, live=0, running=0, parked=0, unfinished=0,
+    running_ms=0, running_since=None, deadline_at=None, max_concurrent=5, live=0, running=0, waiting_steps=0,
+    unfinished=0,
     event_seq=0, paused_reason=None,
 )  # fmt: skip
 
@@ -46,7 +48,7 @@ def test_counters_follow_every_move(moves: list[tuple[int, StepStatus]]) -> None
     for number, to in moves:
         run = run_rules.recount(run, steps[number], to)
         steps[number] = to
-        assert (run.live, run.running, run.parked, run.unfinished) == counted(steps)
+        assert (run.live, run.running, run.waiting_steps, run.unfinished) == counted(steps)
 
 
 def test_many_may_move_at_once() -> None:
@@ -71,7 +73,9 @@ def test_the_status_while_a_phase_is_left(
     ending: str | None, status: str, live: int, running: int, parked: int, expected: str
 ) -> None:
     """It waits when all that lives waits for somebody; a result that is fixed is its status only at the end."""
-    run = replace(RUN, status=ExecutionStatus(status), ending=ending, live=live, running=running, parked=parked)
+    run = replace(
+        RUN, status=ExecutionStatus(status), pending_result=ending, live=live, running=running, waiting_steps=parked
+    )
     assert run_rules.status_of(run, over=False) == expected
 
 
@@ -79,7 +83,7 @@ def test_the_status_while_a_phase_is_left(
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_status_at_the_end(status: str, ending: ExecutionStatus) -> None:
     """Whatever it was, it is what was fixed."""
-    run = replace(RUN, status=ExecutionStatus(status), ending=ending, live=1, parked=1)
+    run = replace(RUN, status=ExecutionStatus(status), pending_result=ending, live=1, waiting_steps=1)
     assert run_rules.status_of(run, over=True) is ending
 
 
@@ -101,7 +105,7 @@ def test_the_status_at_the_end(status: str, ending: ExecutionStatus) -> None:
 def test_when_a_phase_is_over(phase: str, ending: str, running: int, parked: int, failing: bool, over: bool) -> None:
     """A failing one waits for what runs and what is unknown, a cancelled main only for what runs."""
     fixed = ExecutionStatus(ending) if ending else None
-    run = replace(RUN, phase=Phase(phase), ending=fixed, running=running, parked=parked, unfinished=9)
+    run = replace(RUN, phase=Phase(phase), pending_result=fixed, running=running, waiting_steps=parked, unfinished=9)
     assert run_rules.phase_over(run, failing=failing) is over
     assert run_rules.phase_over(replace(run, unfinished=0), failing=failing)
 
@@ -112,7 +116,7 @@ def test_time_is_counted_by_what_it_was_spent_in(spells: list[tuple[int, str]]) 
     run, at = replace(RUN, status_since=1_000), 1_000
     spent = {"PENDING": 0, "RUNNING": 0, "WAITING": 0, "PAUSED": 0}
     for length, status in spells:
-        run = run_rules.keep_time(replace(run, status=ExecutionStatus(status)), run.status, at)
+        run = run_rules.add_time_spent(replace(run, status=ExecutionStatus(status)), run.status, at)
         if status == "RUNNING":
             assert run.deadline_at is not None
             assert run.running_since is not None
@@ -122,15 +126,18 @@ def test_time_is_counted_by_what_it_was_spent_in(spells: list[tuple[int, str]]) 
             assert (run.running_since, run.deadline_at) == (None, None)
         spent[status] += length
         at += length
-    run = run_rules.keep_time(replace(run, status=ExecutionStatus.PENDING), run.status, at)
+    run = run_rules.add_time_spent(replace(run, status=ExecutionStatus.PENDING), run.status, at)
     assert (run.running_ms, run.waiting_ms, run.paused_ms) == (spent["RUNNING"], spent["WAITING"], spent["PAUSED"])
 
 
 def test_a_run_that_is_ending_has_no_deadline() -> None:
     """It can't time out of its own end."""
-    run = run_rules.keep_time(replace(RUN, status=ExecutionStatus.RUNNING), ExecutionStatus.PENDING, 1_000)
+    run = run_rules.add_time_spent(replace(RUN, status=ExecutionStatus.RUNNING), ExecutionStatus.PENDING, 1_000)
     assert run.deadline_at == 61_000
-    assert run_rules.keep_time(replace(run, ending=ExecutionStatus.FAILED), run.status, 2_000).deadline_at is None
+    assert (
+        run_rules.add_time_spent(replace(run, pending_result=ExecutionStatus.FAILED), run.status, 2_000).deadline_at
+        is None
+    )
 
 
 @given(retries, st.integers(1, 25), st.floats(0, 1, exclude_max=True), st.integers(0, 900_000))

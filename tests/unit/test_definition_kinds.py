@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.definition import codec, graph, lint
-from engine.definition.kinds import KINDS, render_with
+from engine.definition.kinds import KINDS
 from engine.definition.load import examine, load
 from engine.definition.model import Concurrency, Runbook, Step
+from engine.definition.rendering import render_with
 from engine.expressions import render
 
 ROOT = Path(__file__).parents[2]
@@ -197,7 +198,7 @@ def test_a_file_of_all_allowed_steps_is_checked_soon() -> None:
     [
         (
             "concurrency: {group: a}\n" + steps("{id: a, type: wait, with: {key: k, from: [ci]}}"),
-            ["6:5 step `a`: while this waits, its execution holds the only place of its `concurrency` group, and others queue"],
+            ["6:5 step `a`: while this waits, its run holds the only slot of its `concurrency` group, and others queue"],
         ),
         (
             steps("{id: a, type: wait, with: {key: k}}", "{id: b, type: wait, with: {key: k, from: [ci], shared: true}}"),

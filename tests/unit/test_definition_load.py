@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 from engine.definition import codec, graph, lint
 from engine.definition.durations import parse_duration, show_duration
-from engine.definition.kinds import KINDS, render_with
+from engine.definition.kinds import KINDS
 from engine.definition.load import check_file, examine, load
 from engine.definition.model import Concurrency, Retry, Runbook, Step
+from engine.definition.rendering import render_with
 from engine.definition.schema import document
 from engine.errors import InvalidDefinition
 

@@ -132,10 +132,10 @@ def test_what_is_refused_and_where(source: bytes, place: tuple[int, int], messag
 def test_places_are_known_for_keys_and_values() -> None:
     """Every path of the data has the line and column of its key and of its value."""
     source = read(b"a: 1\nb:\n  - x\n  - {c: 2}\n", "f.yaml")
-    assert source.place(("a",)) == (1, 4)
-    assert source.place(("b", 1, "c"), at_key=True) == (4, 6)
-    assert source.place(("b", 1, "c")) == (4, 9)
-    assert source.place(("b", 1, "missing")) == (4, 5)
+    assert source.location(("a",)) == (1, 4)
+    assert source.location(("b", 1, "c"), at_key=True) == (4, 6)
+    assert source.location(("b", 1, "c")) == (4, 9)
+    assert source.location(("b", 1, "missing")) == (4, 5)
 
 
 JSON = st.recursive(

@@ -16,7 +16,7 @@ from engine import boot
 from engine.access import access_file
 from engine.access import policy as access
 from engine.access.policy import Action, Actor, Gate
-from engine.catalog import catalog, sync
+from engine.catalog import catalog, sync, version_approval
 from engine.config import settings
 from engine.definition.schema import file_validator
 from engine.runs import executions
@@ -60,7 +60,7 @@ def deployment(sqlite_template: Path, tmp_path: Path) -> Iterator[Runtime]:
     rt = boot.open_engine(settings.load(environment, tmp_path))
     sync.sync(rt, access.SYSTEM)
     for name in (TEAM, OTHERS, EVERYONES):
-        catalog.approve(rt, Actor("U0OTHERADMIN", standing="member"), name, 1)
+        version_approval.approve(rt, Actor("U0OTHERADMIN", standing="member"), name, 1)
     yield rt
     database.close_database()
     catalog.forget_definitions()

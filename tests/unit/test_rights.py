@@ -10,7 +10,7 @@ ENGINE = Path(__file__).parents[2] / "engine"
 OPENERS = {"change", "transaction", "committing"}
 """What opens a transaction, and does not ask by itself."""
 NO_DEED = {
-    "children.cancel_bereft": "the bot follows up on a cancel that was asked about",
+    "children.cancel_orphans": "the bot follows up on a cancel that was asked about",
     "evidence.bundle": "it reads, and asks just before",
 }
 

@@ -128,6 +128,8 @@ BAD = [
     ("DEFAULT_MAX_ATTEMPTS", "1.5"),
     ("DB_POOL_MAX", "many"),
     ("WORKER_THREADS", "0"),
+    ("RUNBOOKS_DIR", "~nobody-of-that-name/runbooks"),
+    ("SECRETS_DIR", "~0"),
 ]
 
 

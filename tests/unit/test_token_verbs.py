@@ -17,7 +17,7 @@ def host(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     shutil.copy(sqlite_template, tmp_path / "host.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'host.db'}")
-    monkeypatch.setattr("bot.cli.operate.install_logging", lambda *_: None)
+    monkeypatch.setattr("engine.text.logs.install_logging", lambda *_: None)
 
 
 @pytest.mark.usefixtures("host")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.cli import show
-from bot.page.door import _PAGES
+from bot.page.routes import _PAGES
 from bot.record_text import _message
 from bot.slack.views import text as slack_text
 from engine.text import logs

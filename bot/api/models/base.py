@@ -54,7 +54,7 @@ class Named(BaseModel):
     )
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """A body. What it does not know it refuses, so that a misspelt word is not taken for silence."""
 
     model_config = ConfigDict(extra="forbid")
@@ -67,7 +67,7 @@ class Page(BaseModel, Generic[T]):
     next: str | None = None
 
 
-class Why(Asked):
+class Why(RequestBody):
     """Why this is done."""
 
     reason: Reason = ""

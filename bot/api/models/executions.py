@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from bot.api.models.base import Asked, Json, Named, Number, Reason, Text, Values, Why, fields_of, moment
+from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, Why, fields_of, moment
 from bot.api.models.changes import ParametersChanged
 from engine.access.roles import describe_approvers
 from engine.orchestration import run_rules
@@ -64,6 +64,8 @@ def execution_fields(record: ExecutionRecord) -> dict[str, Any]:
         "owner": record.responsible,
         "runbook": record.slug,
         "version": record.number,
+        "ending": record.pending_result,
+        "asking": record.reopened_gates,
         "last_event": record.event_seq,
         "queued_in": queue,
     }
@@ -212,7 +214,7 @@ class ExecutionDetail(Execution):
     changes: list[ParametersChanged]
 
 
-class About(Asked):
+class About(RequestBody):
     """What a run is about. `channel` is where its card goes, and whose incident it belongs to."""
 
     channel: Annotated[str | None, Field(pattern="^[CGD][A-Z0-9]{2,20}$", description="A Slack channel's id.")] = None
@@ -226,7 +228,7 @@ class About(Asked):
         return self.model_dump(exclude_none=True)
 
 
-class Execute(Asked):
+class Execute(RequestBody):
     """A run that is asked for."""
 
     version: Annotated[Number | None, Field(description="Only the version that would run anyway.")] = None
@@ -288,7 +290,7 @@ class LeaveOut(Why):
     attempt: Try = None
 
 
-class Resolve(Asked):
+class Resolve(RequestBody):
     """`retry` makes the call again, `done` takes the step as done, `failed` fails it."""
 
     choice: Literal["retry", "done", "failed"]
@@ -296,14 +298,14 @@ class Resolve(Asked):
     attempt: Try = None
 
 
-class Ballot(Asked):
+class Ballot(RequestBody):
     """A vote. With `digest` it counts only for what was shown; a reject needs a comment."""
 
     comment: Text = ""
     digest: Annotated[str | None, Field(max_length=100)] = None
 
 
-class Agree(Asked):
+class Agree(RequestBody):
     """An approver's word that a step is skipped. With `asked_at`, a `skip`'s `at`, it counts only for that asking."""
 
     asked_at: datetime | None = None

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from bot.api.models.base import Asked, Json, Named, Text, fields_of, moment
+from bot.api.models.base import Json, Named, RequestBody, Text, fields_of, moment
 from bot.api.models.executions import Execution, Explanation
+from engine.access.auditing import of_execution
 from engine.queries.audit_chain import Verified
 from engine.queries.catchup import Story as Told
 from storage.records import AuditRecord, IncidentRecord, TokenRecord
@@ -98,7 +99,7 @@ class Incident(BaseModel):
         return Incident(**{**known, "fields": known.pop("fields_")})
 
 
-class NewIncident(Asked):
+class NewIncident(RequestBody):
     """An incident to open in a channel."""
 
     channel: Annotated[str, Field(pattern="^[CGD][A-Z0-9]{2,20}$", description="A Slack channel's id.")]
@@ -108,7 +109,7 @@ class NewIncident(Asked):
     facts: Annotated[Facts, Field(alias="fields", default_factory=dict)]
 
 
-class EditedIncident(Asked):
+class EditedIncident(RequestBody):
     """What is to be changed; what is left out stays, an empty field is dropped."""
 
     title: Short | None = None
@@ -139,7 +140,7 @@ class Story(Named):
     @staticmethod
     def of(told: Told, hidden: Collection[str]) -> Story:
         """`hidden` are the ids of runs that whoever asks may not see."""
-        things = {f"execution:{each}" for each in hidden}
+        things = {of_execution(each) for each in hidden}
         return Story(
             since=moment(told.since),
             runs=[Execution.of(each) for each in told.runs if each.id not in hidden],

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from bot.api.models.base import Asked, Json, Named, Number, Reason, Text, Values, fields_of
+from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, fields_of
 from bot.api.models.executions import Execution
 from storage.records import RunbookRecord, VersionRecord
 from storage.states import VersionStatus
@@ -77,7 +77,7 @@ class Diff(BaseModel):
     diff: str
 
 
-class Written(Asked):
+class Written(RequestBody):
     """A runbook's definition: `definition` as JSON or `source` as YAML, one of them."""
 
     definition: Annotated[Values | None, Field(description="A runbook of the format runbook/v1.")] = None
@@ -91,14 +91,14 @@ class Written(Asked):
         return self
 
 
-class Changes(Asked):
+class Changes(RequestBody):
     """Changes to merge into the definition (RFC 7396): null takes a key away, lists are replaced whole."""
 
     definition: Values
     note: Text = ""
 
 
-class Approve(Asked):
+class Approve(RequestBody):
     """What is approved: a version by its number, by the `digest` of what was shown, or by both."""
 
     version: Annotated[Number | None, Field(description="It has to be the newest one.")] = None
@@ -111,13 +111,13 @@ class Approve(Asked):
         return self
 
 
-class RollBack(Asked):
+class RollBack(RequestBody):
     """Which version becomes a draft again; the newest one when left out, and it has to be that."""
 
     version: Number | None = None
 
 
-class Deprecate(Asked):
+class Deprecate(RequestBody):
     """Which version to withdraw; every one when left out. `successor` is the runbook to be used instead."""
 
     version: Number | None = None

@@ -1,4 +1,8 @@
-"""Slack's published rate limits, for when the workspace is asked to apply them."""
+"""Slack's published rate limits, for when the workspace is asked to apply them.
+
+It counts calls as Slack's page words its limits, whatever the bot does to keep within them: what is to find a bot that
+calls too often shares no code with it.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from bot.grammar import parse
 from bot.page import links
 from bot.slack import home
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.ids import (
     RESOLVE_CHOICES,
     Action,
@@ -23,7 +23,7 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, looking, running, versions
+from bot.slack.verbs import deciding, queries, running, versions
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.steering import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
@@ -39,128 +39,128 @@ from engine.queries import explain
 from engine.runs import controls, executions, skipping
 
 
-def click(desk: Desk, action: str, value: str, reply: Reply) -> None:
+def click(ctx: AppContext, action: str, value: str, reply: Reply) -> None:
     """Do what a button says. Raises EngineError, BadValue for a button that is not ours.
 
     Whoever may not even look is told so before anything is read or opened; what a form is for is asked before it opens.
     """
-    admit(desk.directory.identify(reply.place.user), access.Action.VIEW)
-    desk.directory.refresh_groups()
-    _CLICKS[Action(action)](desk, Action(action), value, reply)
+    admit(ctx.directory.identify(reply.place.user), access.Action.VIEW)
+    ctx.directory.refresh_groups()
+    _CLICKS[Action(action)](ctx, Action(action), value, reply)
 
 
-def _pause(desk: Desk, _: Action, value: str, reply: Reply) -> None:
-    done = controls.pause(desk.rt, desk.directory.identify(reply.place.user), decode(RunRef, value).execution_id)
+def _pause(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
+    done = controls.pause(ctx.rt, ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id)
     reply.privately(said(f"{code(done.id)} is paused."))
 
 
-def _resume(desk: Desk, _: Action, value: str, reply: Reply) -> None:
-    done = controls.resume(desk.rt, desk.directory.identify(reply.place.user), decode(RunRef, value).execution_id)
+def _resume(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
+    done = controls.resume(ctx.rt, ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id)
     reply.privately(said(f"{code(done.id)} goes on."))
 
 
-def _cancel(desk: Desk, action: Action, value: str, reply: Reply) -> None:
+def _cancel(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
     ref, force = decode(RunRef, value), action is Action.END_NOW
-    done = controls.cancel(desk.rt, desk.directory.identify(reply.place.user), ref.execution_id, force=force)
+    done = controls.cancel(ctx.rt, ctx.directory.identify(reply.place.user), ref.execution_id, force=force)
     reply.privately(said((ENDED_NOW if force else CANCELLING).format(code(done.id))))
 
 
-def _retry_failed(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def _retry_failed(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
-    actor = desk.directory.identify(reply.place.user)
-    done = controls.retry(desk.rt, actor, ref.execution_id, ref.path, attempt=ref.attempt)
+    actor = ctx.directory.identify(reply.place.user)
+    done = controls.retry(ctx.rt, actor, ref.execution_id, ref.path, attempt=ref.attempt)
     reply.privately(said(f"{code(done.id)} goes on from {code(ref.path, 120)}.{asks_again(done)}"))
 
 
-def _skip(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def _skip(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(RunRef, value)
-    _must_be_allowed(desk, reply, access.Action.SKIP, ref.execution_id)
-    paths = [step.path for step in skipping.skippable(executions.view(desk.rt, ref.execution_id))]
+    _must_be_allowed(ctx, reply, access.Action.SKIP, ref.execution_id)
+    paths = [step.path for step in skipping.skippable(executions.view(ctx.rt, ref.execution_id))]
     if not paths:
         raise Conflict(f"{ref.execution_id} has no step that can be skipped now.")
-    running.open_modal(desk, reply.place, form.skip_form(SkipForm(ref.execution_id, reply.place.channel), paths))
+    running.open_modal(ctx, reply.place, form.skip_form(SkipForm(ref.execution_id, reply.place.channel), paths))
 
 
-def _page(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def _page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """A link for this person alone: the card is everybody's, what may be looked at is each one's."""
-    run = executions.find(desk.rt, decode(RunRef, value).execution_id)
-    actor = desk.directory.identify(reply.place.user)
-    authorise(desk.rt, actor, access.Action.VIEW, run)
-    settings = desk.rt.settings
+    run = executions.find(ctx.rt, decode(RunRef, value).execution_id)
+    actor = ctx.directory.identify(reply.place.user)
+    authorise(ctx.rt, actor, access.Action.VIEW, run)
+    settings = ctx.rt.settings
     if settings.public_url is None:
         raise Conflict("Runs have no pages here: PUBLIC_URL is not set.")
     address = links.link(settings.public_url, secret_key(settings), actor.user_id, run.id)
     reply.privately(said(f"<{address}|Open the page of {run.id}>. This link is yours alone, and good for 15 minutes."))
 
 
-def _look_for(desk: Desk, action: Action, value: str, reply: Reply) -> None:
-    home.publish(desk, reply.place.user, home.looked_for(action, value, reply.place.metadata))
+def _look_for(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
+    home.publish(ctx, reply.place.user, home.looked_for(action, value, reply.place.metadata))
 
 
-def _resolve(desk: Desk, action: Action, value: str, reply: Reply) -> None:
+def _resolve(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
-    _must_be_allowed(desk, reply, access.Action.RESOLVE, ref.execution_id)
+    _must_be_allowed(ctx, reply, access.Action.RESOLVE, ref.execution_id)
     metadata = ResolveForm(ref.execution_id, ref.path, ref.attempt, RESOLVE_CHOICES[action], reply.place.channel)
-    running.open_modal(desk, reply.place, form.resolve_form(metadata))
+    running.open_modal(ctx, reply.place, form.resolve_form(metadata))
 
 
-def _must_be_allowed(desk: Desk, reply: Reply, action: access.Action, run: str) -> None:
+def _must_be_allowed(ctx: AppContext, reply: Reply, action: access.Action, run: str) -> None:
     """Raise NotAllowed where the form that is about to open would be of no use to this person."""
-    authorise(desk.rt, desk.directory.identify(reply.place.user), action, executions.find(desk.rt, run))
+    authorise(ctx.rt, ctx.directory.identify(reply.place.user), action, executions.find(ctx.rt, run))
 
 
-def _say_for(line: str) -> Callable[[Desk, Action, str, Reply], None]:
+def _say_for(line: str) -> Callable[[AppContext, Action, str, Reply], None]:
     """A button that says a command about its version, with all that the command checks."""
 
-    def click(desk: Desk, _: Action, value: str, reply: Reply) -> None:
-        answer(desk, parse(line.format(decode(VersionRef, value).slug)), reply)
+    def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
+        answer(ctx, parse(line.format(decode(VersionRef, value).slug)), reply)
 
     return click
 
 
-def _deprecate(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def _deprecate(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
-    actor = desk.directory.identify(reply.place.user)
-    authorise(desk.rt, actor, access.Action.DEPRECATE, catalog.version(desk.rt, ref.slug, ref.number))
-    running.open_modal(desk, reply.place, form.deprecate_form(DeprecateForm(ref.slug, ref.number, reply.place.channel)))
+    actor = ctx.directory.identify(reply.place.user)
+    authorise(ctx.rt, actor, access.Action.DEPRECATE, catalog.version(ctx.rt, ref.slug, ref.number))
+    running.open_modal(ctx, reply.place, form.deprecate_form(DeprecateForm(ref.slug, ref.number, reply.place.channel)))
 
 
-def _open_form(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def _open_form(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
-    actor = desk.directory.identify(reply.place.user)
-    version, runbook = executions.prepare(desk.rt, actor, ref.slug, ref.number)
-    name = running.must_be_heard(desk, actor, reply.place)
+    actor = ctx.directory.identify(reply.place.user)
+    version, runbook = executions.prepare(ctx.rt, actor, ref.slug, ref.number)
+    name = running.must_be_reachable(ctx, actor, reply.place)
     metadata = RunForm(version.slug, version.number, reply.place.channel, name)
-    filled = running.prefilled(desk, runbook, reply.place.channel)
-    running.open_form(desk, reply.place, runbook, metadata, filled, "", {})
+    filled = running.prefilled(ctx, runbook, reply.place.channel)
+    running.open_form(ctx, reply.place, runbook, metadata, filled, "", {})
 
 
-def _why(desk: Desk, _: Action, value: str, reply: Reply) -> None:
-    authorise(desk.rt, desk.directory.identify(reply.place.user), access.Action.VIEW, None)
-    explained = explain.explain(desk.rt, decode(RunRef, value).execution_id)
-    reply.privately(why.why_view(explained, desk.spoken(reply.place)))
+def _why(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
+    authorise(ctx.rt, ctx.directory.identify(reply.place.user), access.Action.VIEW, None)
+    explained = explain.explain(ctx.rt, decode(RunRef, value).execution_id)
+    reply.privately(why.why_view(explained, ctx.invoked_as(reply.place)))
 
 
-def _logs(desk: Desk, _: Action, value: str, reply: Reply) -> None:
-    actor, run = desk.directory.identify(reply.place.user), decode(RunRef, value).execution_id
-    reply.privately(looking.show_logs(desk, actor, reply.place, run, None))
+def _logs(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
+    actor, run = ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id
+    reply.privately(queries.show_logs(ctx, actor, reply.place, run, None))
 
 
-def _pick(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def _pick(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(Pick, value)
-    answer(desk, parse(ref.line).about(ref.execution_id), reply, instead=True)
+    answer(ctx, parse(ref.line).about(ref.execution_id), reply, instead=True)
 
 
-def _close_incident(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def _close_incident(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(ChannelRef, value)
-    actor = desk.present(reply.place)
-    if incidents.seen(desk.rt, actor, ref.incident_id).closed_at is not None:
+    actor = ctx.actor_at(reply.place)
+    if incidents.seen(ctx.rt, actor, ref.incident_id).closed_at is not None:
         raise Conflict(f"Incident {ref.incident_id} is closed already.")
-    done = incidents.close(desk.rt, actor, ref.channel, ref.reason, force=True)
+    done = incidents.close(ctx.rt, actor, ref.channel, ref.reason, force=True)
     reply.instead(story.closed_view(done.incident, done.open_runs))
 
 
-_CLICKS: Mapping[Action, Callable[[Desk, Action, str, Reply], None]] = {
+_CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.PAUSE: _pause,
     Action.RESUME: _resume,
     Action.CANCEL: _cancel,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.grammar import Command
-from bot.slack.desk import Desk, Work
+from bot.slack.app_context import AppContext, Work
 from bot.slack.forms import shortcuts
 from bot.slack.ids import (
     CHANNEL_BLOCK,
@@ -67,27 +67,27 @@ class Submission:
     following: Mapping[str, Any] | None = None
 
 
-def read(desk: Desk, user: str, view: Mapping[str, Any]) -> Submission:
+def read(ctx: AppContext, user: str, view: Mapping[str, Any]) -> Submission:
     """Read a submitted view before the ack, so without asking Slack anything. Raises EngineError and BadValue.
 
     Who is known and may not look is told so; of who is not known by now nothing is answered but what they typed, and
     what follows is judged once Slack has said who it is.
     """
-    actor = desk.known(user)
+    actor = ctx.known(user)
     if actor is not None:
         admit(actor, Action.VIEW)
     state = view.get("state", {}).get("values", {})
-    return _FORMS[Form(view["callback_id"])](desk, user, str(view.get("private_metadata", "")), state)
+    return _FORMS[Form(view["callback_id"])](ctx, user, str(view.get("private_metadata", "")), state)
 
 
-def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     ref = decode(RunForm, metadata)
     place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
-    runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
+    runbook = catalog.definition(catalog.version(ctx.rt, ref.slug, ref.number))
     parts = form.pages(runbook)
-    draft = form_drafts.find(desk.rt, user, ref.draft)
+    draft = form_drafts.find(ctx.rt, user, ref.draft)
     if ref.page < len(parts) - 1:
-        return _next_part(desk, place, runbook, ref, draft, state)
+        return _next_part(ctx, place, runbook, ref, draft, state)
     reason = read_reason(state)
     errors: dict[str, str] = {}
     values: dict[str, Any] = {}
@@ -105,18 +105,18 @@ def _run(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Subm
     place = replace(place, channel=channel)
 
     def work(reply: Reply) -> None:
-        actor = desk.directory.identify(user)
-        actor = channels.still_there(desk.rt, actor, ref.channel) if ref.channel else actor
-        desk.directory.refresh_groups()
-        name = running.must_be_heard(desk, actor, place)
+        actor = ctx.directory.identify(user)
+        actor = channels.still_there(ctx.rt, actor, ref.channel) if ref.channel else actor
+        ctx.directory.refresh_groups()
+        name = running.must_be_reachable(ctx, actor, place)
         about = replace(ref, channel=channel, channel_name=ref.channel_name or name)
-        reply.privately(running.started(desk, running.start(desk, actor, about, values, reason), channel))
+        reply.privately(running.started(ctx, running.start(ctx, actor, about, values, reason), channel))
 
     return Submission({}, place, work)
 
 
 def _next_part(
-    desk: Desk, place: Place, runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]
+    ctx: AppContext, place: Place, runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]
 ) -> Submission:
     """Keep what this part holds and show the next one, unless something in this part is wrong."""
     known: dict[str, Any] = {}
@@ -127,13 +127,13 @@ def _next_part(
     except InvalidParameters as wrong:
         here = {parameter_of(block) for block in state}
         errors = _by_block(InvalidParameters({name: why for name, why in wrong.fields.items() if name in here}), state)
-    actor = desk.known(place.user)
+    actor = ctx.known(place.user)
     if actor is None:
         errors = {next(iter(state), REASON_BLOCK): NOT_YET_KNOWN}
     if errors or actor is None:
         return Submission(errors, place)
-    authorise(desk.rt, actor, Action.START, catalog.get(desk.rt, ref.slug))
-    kept = form_drafts.keep(desk.rt, place.user, Draft(known, draft.reason))
+    authorise(ctx.rt, actor, Action.START, catalog.get(ctx.rt, ref.slug))
+    kept = form_drafts.keep(ctx.rt, place.user, Draft(known, draft.reason))
     following = replace(ref, page=ref.page + 1, draft=kept)
     return Submission({}, place, following=form.run_form(runbook, following, known, draft.reason, {}))
 
@@ -157,23 +157,23 @@ def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, s
     return errors
 
 
-def _pick(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+def _pick(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     """The form of the runbook that was chosen takes the place of the form in which it was."""
     ref, slug = decode(PickForm, metadata), read_runbook(state)
     place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
     if not slug:
         return Submission({RUNBOOK_BLOCK: "Please choose a runbook."}, place)
-    actor = desk.known(user)
+    actor = ctx.known(user)
     if actor is None:
         return Submission({RUNBOOK_BLOCK: NOT_YET_KNOWN}, place)
-    version, runbook = executions.prepare(desk.rt, actor, slug)
+    version, runbook = executions.prepare(ctx.rt, actor, slug)
     following = RunForm(version.slug, version.number, ref.channel, ref.channel_name, about=ref.about)
-    filled = running.prefilled(desk, runbook, ref.channel)
-    following = running.kept(desk, user, runbook, following, filled)
+    filled = running.prefilled(ctx, runbook, ref.channel)
+    following = running.kept(ctx, user, runbook, following, filled)
     return Submission({}, place, following=form.run_form(runbook, following, filled, "", {}))
 
 
-def _deprecate(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+def _deprecate(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     """Say the command that was filled in, with all that it checks."""
     ref, why, successor = decode(DeprecateForm, metadata), read_reason(state), read_runbook(state)
     place = Place(user=user, channel=ref.channel)
@@ -181,74 +181,74 @@ def _deprecate(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -
     scope = "all" if read_all_versions(state) else ref.number
     command = Command("admin deprecate", (f"{ref.slug}@{scope}",), options)
     return (
-        Submission({}, place, lambda reply: answer(desk, command, reply))
+        Submission({}, place, lambda reply: answer(ctx, command, reply))
         if why
         else Submission({REASON_BLOCK: MISSING}, place)
     )
 
 
-def suggest(desk: Desk, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def suggest(ctx: AppContext, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The options of a long select that fit what was typed: of a run's form, or of all runbooks. Raises as `read`.
 
     Asks Slack nothing; whoever is not known by now gets no options until Slack has said who it is.
     """
-    view, actor = body["view"], desk.known(str(body["user"]["id"]))
+    view, actor = body["view"], ctx.known(str(body["user"]["id"]))
     if actor is None:
         return []
     admit(actor, Action.VIEW)
     if view.get("callback_id") == Form.PICK:
-        return form.runbook_options(shortcuts.runnable(desk, actor, str(body.get("value", ""))))
+        return form.runbook_options(shortcuts.runnable(ctx, actor, str(body.get("value", ""))))
     if view.get("callback_id") == Form.DEPRECATE:
-        return form.runbook_options(catalog.listing(desk.rt, str(body.get("value", "")), status="APPROVED")[:100])
+        return form.runbook_options(catalog.listing(ctx.rt, str(body.get("value", "")), status="APPROVED")[:100])
     ref = decode(RunForm, str(view.get("private_metadata", "")))
-    runbook = catalog.definition(catalog.version(desk.rt, ref.slug, ref.number))
+    runbook = catalog.definition(catalog.version(ctx.rt, ref.slug, ref.number))
     schema = fields.properties(runbook).get(parameter_of(str(body.get("block_id", ""))), {})
     return fields.suggestions(fields.choices(schema) or fields.many(schema), str(body.get("value", "")))
 
 
-def _reject(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+def _reject(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     ref, why = decode(RejectForm, metadata), read_reason(state)
     place = Place(user=user, channel=ref.channel)
 
     def work(reply: Reply) -> None:
-        desk.directory.refresh_groups()
+        ctx.directory.refresh_groups()
         shown = GateRef(ref.execution_id, ref.path, ref.digest)
-        done = deciding.vote(desk, shown, Decision.REJECT, why, reply)
+        done = deciding.vote(ctx, shown, Decision.REJECT, why, reply)
         if done is not None:
             reply.privately(deciding.voted(done, Decision.REJECT))
 
     return Submission({}, place, work) if why else Submission({REASON_BLOCK: MISSING}, place)
 
 
-def _resolve(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+def _resolve(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     ref, note = decode(ResolveForm, metadata), read_reason(state)
     place = Place(user=user, channel=ref.channel)
 
     def work(reply: Reply) -> None:
-        actor = desk.directory.identify(user)
-        desk.directory.refresh_groups()
-        controls.resolve(desk.rt, actor, ref.execution_id, ref.path, ref.choice, note, ref.attempt)
+        actor = ctx.directory.identify(user)
+        ctx.directory.refresh_groups()
+        controls.resolve(ctx.rt, actor, ref.execution_id, ref.path, ref.choice, note, ref.attempt)
         reply.privately(said(f"Noted: {code(ref.path, 120)} of {code(ref.execution_id)}."))
 
     return Submission({}, place, work) if note else Submission({REASON_BLOCK: MISSING}, place)
 
 
-def _skip(desk: Desk, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+def _skip(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     ref, path, why = decode(SkipForm, metadata), read_step(state), read_reason(state)
     place = Place(user=user, channel=ref.channel)
 
     def work(reply: Reply) -> None:
-        actor = desk.directory.identify(user)
-        desk.directory.refresh_groups()
-        skipping.skip(desk.rt, actor, ref.execution_id, path, why)
-        reply.privately(steering.skipped(desk.rt, ref.execution_id, path))
+        actor = ctx.directory.identify(user)
+        ctx.directory.refresh_groups()
+        skipping.skip(ctx.rt, actor, ref.execution_id, path, why)
+        reply.privately(steering.skipped(ctx.rt, ref.execution_id, path))
 
     errors = {} if path else {STEP_BLOCK: "Please choose a step."}
     errors |= {} if why else {REASON_BLOCK: MISSING}
     return Submission(errors, place, None if errors else work)
 
 
-_FORMS: Mapping[Form, Callable[[Desk, str, str, Mapping[str, Any]], Submission]] = {
+_FORMS: Mapping[Form, Callable[[AppContext, str, str, Mapping[str, Any]], Submission]] = {
     Form.RUN: _run,
     Form.REJECT: _reject,
     Form.RESOLVE: _resolve,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.ids import PickForm
 from bot.slack.reply import Reply
 from bot.slack.verbs import running
@@ -15,25 +15,25 @@ from storage.records import RunbookRecord
 _OFFERED = 100
 
 
-def choose(desk: Desk, about: str, reply: Reply) -> None:
+def choose(ctx: AppContext, about: str, reply: Reply) -> None:
     """Open the form in which a runbook is chosen; `about` is the ts of the message it is about, or "".
 
     The channel's incident is known by then, so that the form that follows can be filled. Raises EngineError.
     """
     place = reply.place
-    actor = desk.directory.identify(place.user)
-    authorise(desk.rt, actor, Action.VIEW, None)
-    if not runnable(desk, actor, ""):
+    actor = ctx.directory.identify(place.user)
+    authorise(ctx.rt, actor, Action.VIEW, None)
+    if not runnable(ctx, actor, ""):
         raise NotAllowed(
             "There is no runbook that you may run. `list` shows all there are, and to which team each belongs."
         )
-    name = running.must_be_heard(desk, actor, place)
+    name = running.must_be_reachable(ctx, actor, place)
     ref = PickForm(place.channel, name, about)
-    running.open_modal(desk, place, form.pick_form(ref))
+    running.open_modal(ctx, place, form.pick_form(ref))
 
 
-def runnable(desk: Desk, actor: Actor, text: str) -> list[RunbookRecord]:
+def runnable(ctx: AppContext, actor: Actor, text: str) -> list[RunbookRecord]:
     """The runbooks that somebody may run and that have all these words, at most as many as a menu holds."""
-    found = catalog.listing(desk.rt, text)
-    mine = catalog.startable(desk.rt, actor, found)
+    found = catalog.listing(ctx.rt, text)
+    mine = catalog.startable(ctx.rt, actor, found)
     return [runbook for runbook in found if runbook.slug in mine][:_OFFERED]

@@ -11,6 +11,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TypeVar
 
+from bot.buckets import Bucket
+
 UPDATES_PER_MINUTE = 50
 UPDATE_BURST = 8
 POST_BURST = 4
@@ -23,25 +25,8 @@ _CHANNELS = 2000
 T = TypeVar("T")
 
 
-class Bucket:
-    """Tokens that come back at `rate` a second, up to `burst`."""
-
-    def __init__(self, burst: int, rate: float, now: float) -> None:
-        self._burst, self._rate = float(burst), rate
-        self._tokens, self._at = float(burst), now
-
-    def take(self, now: float) -> bool:
-        """Take one token; False when there is none now."""
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
-
-
 class Window:
-    """At most `most` calls in any `seconds`."""
+    """At most `most` calls in any `seconds`: a bucket would let its burst and a refill into one such time."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._seconds = seconds
@@ -71,7 +56,7 @@ class Pace:
         now = self._clock()
         if self._is_paused("chat.update", now) or now - self._updated.get(message, -CARD_INTERVAL_S) < CARD_INTERVAL_S:
             return False
-        if not self._updates.take(now):
+        if self._updates.take(now) > 0:
             return False
         _keep(self._updated, message, now)
         return True

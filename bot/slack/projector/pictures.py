@@ -75,7 +75,7 @@ class Pictures:
     def _again(self, run: str, trouble: Exception) -> None:
         self._tried[run] += 1
         if self._tried[run] < TRIES:
-            self._poster.rest(UPLOAD, 2.0)
+            self._poster.pause(UPLOAD, 2.0)
             raise NotNow from trouble
         log.warning("The picture of %s could not be shared (%s).", run, type(trouble).__name__)
 

@@ -73,7 +73,7 @@ class Poster:
         self._plan_refused = False
         self._locked_out = 0.0
         self._doubtful: set[tuple[str, str]] = set()
-        self.stood = False
+        self.found_existing = False
         """Whether the last `post` found its message standing already, which may show an earlier drawing."""
         self.take_over()
 
@@ -87,18 +87,18 @@ class Poster:
         """Take one update of a message from the budget."""
         return self._pace.may_update(f"{channel}:{ts}")
 
-    def rest(self, method: str, seconds: float) -> None:
+    def pause(self, method: str, seconds: float) -> None:
         """Leave a method alone for a while, or with `*` all of them."""
         self._pace.pause(method, seconds)
 
-    def locked_out(self) -> float:
+    def pause_locked_out(self) -> float:
         """Leave Slack alone because it does not let this bot in; says for how many seconds."""
         first, most = LOCKED_OUT_S
         self._locked_out = min(max(first, self._locked_out * 2), most)
-        self.rest("*", self._locked_out)
+        self.pause("*", self._locked_out)
         return self._locked_out
 
-    def resting(self, method: str) -> bool:
+    def is_paused(self, method: str) -> bool:
         """Whether a method is left alone now."""
         return self._pace.is_paused(method)
 
@@ -109,12 +109,12 @@ class Poster:
         """
         if not self._pace.may_post(channel):
             raise NotNow
-        found = self._standing(channel, thread_ts, lambda each: _is(each, mark)) if self._is_doubtful(mark) else None
-        self.stood = found is not None
+        found = self._find_posted(channel, thread_ts, lambda each: _is(each, mark)) if self._is_doubtful(mark) else None
+        self.found_existing = found is not None
         if found is None:
             metadata = {"event_type": EVENT_TYPE, "event_payload": {"run": mark.run, "key": mark.key}}
             try:
-                answer = self._drawn(
+                answer = self._send(
                     "chat.postMessage", draw, channel=channel, thread_ts=thread_ts, metadata=metadata, **SAFE
                 )
             except SLACK_TROUBLE as trouble:
@@ -128,22 +128,22 @@ class Poster:
 
     def update(self, channel: str, ts: str, draw: Draw) -> None:
         """Change a message. Raises NotNow, and as Slack does."""
-        self._drawn("chat.update", draw, channel=channel, ts=ts, parse="none", link_names=False)
+        self._send("chat.update", draw, channel=channel, ts=ts, parse="none", link_names=False)
 
     def share(
         self, channel: str, thread_ts: str, mark: Mark, filename: str, title: str, data: bytes, alt_text: str
     ) -> None:
         """Upload a file into a thread, unless one of this name stands there. Raises NotNow, and as Slack does."""
-        if self.resting(UPLOAD) or not self._pace.may_post(channel):
+        if self.is_paused(UPLOAD) or not self._pace.may_post(channel):
             raise NotNow
-        if not (self._is_doubtful(mark) and self._standing(channel, thread_ts, lambda each: _bears(each, filename))):
+        if not (self._is_doubtful(mark) and self._find_posted(channel, thread_ts, lambda each: _bears(each, filename))):
             self._keep()
             try:
                 files.upload(self._client, channel, thread_ts, filename, title, data, alt_text)
             except SLACK_TROUBLE as trouble:
                 self._doubt(mark, trouble)
                 if isinstance(trouble, SlackApiError):
-                    self._obey(trouble, UPLOAD)
+                    self._raise_if_paused(trouble, UPLOAD)
                 raise
         self._doubtful.discard((mark.run, mark.key))
 
@@ -160,7 +160,7 @@ class Poster:
         ):
             self._doubtful.add((mark.run, mark.key))
 
-    def _standing(self, channel: str, thread_ts: str | None, fits: Callable[[Posted], bool]) -> str | None:
+    def _find_posted(self, channel: str, thread_ts: str | None, fits: Callable[[Posted], bool]) -> str | None:
         """The ts of a recent message that fits, or None where there is none or Slack does not let us look."""
         look: Callable[..., Any] = (
             self._client.conversations_history if thread_ts is None else self._client.conversations_replies
@@ -170,12 +170,12 @@ class Poster:
         try:
             answer = look(channel=channel, oldest=oldest, limit=_LOOK_AT, include_all_metadata=True, **thread)
         except SlackApiError as trouble:
-            self._obey(trouble, "chat.postMessage")
+            self._raise_if_paused(trouble, "chat.postMessage")
             log.info("Slack does not say what was posted before (%s).", error_code(trouble))
             return None
         return next((str(each["ts"]) for each in answer.get("messages") or [] if fits(each)), None)
 
-    def _drawn(self, method: str, draw: Draw, **arguments: Any) -> Any:
+    def _send(self, method: str, draw: Draw, **arguments: Any) -> Any:
         """Make the call; where Slack refuses the blocks, again with a plainer drawing, at last with text alone."""
         call = self._client.chat_update if method == "chat.update" else self._client.chat_postMessage
         tried: Message | None = None
@@ -195,14 +195,14 @@ class Poster:
 
     def _plainer(self, method: str, trouble: SlackApiError, level: int) -> None:
         """Return when a plainer drawing may help; else raise what is the matter."""
-        self._obey(trouble, method)
+        self._raise_if_paused(trouble, method)
         code = error_code(trouble)
         if code not in REFUSED_BLOCKS | TOO_LONG or level == 3:
             raise trouble
         log.warning("Slack refuses a message (%s); trying a plainer one.", code)
         self._plan_refused = self._plan_refused or (code in REFUSED_BLOCKS and level == 0)
 
-    def _obey(self, trouble: SlackApiError, method: str) -> None:
+    def _raise_if_paused(self, trouble: SlackApiError, method: str) -> None:
         wait = retry_after(trouble)
         if wait is not None:
             self._pace.pause(method, wait)

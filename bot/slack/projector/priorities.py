@@ -48,7 +48,7 @@ def urgency(view: ExecutionView, posts: Collection[PostRecord]) -> Urgency:
     waiting = [gate.approval.id for gate in view.gates if gate.approval.status is ApprovalStatus.PENDING]
     if any(f"gate:{each}" not in asked for each in waiting):
         return Urgency.GATE
-    failing = ExecutionStatus.FAILED in (view.execution.status, view.execution.ending)
+    failing = ExecutionStatus.FAILED in (view.execution.status, view.execution.pending_result)
     if failing or any(step.status is StepStatus.UNKNOWN for step in view.steps):
         return Urgency.TROUBLE
     return Urgency.END if view.execution.status.ended else Urgency.PROGRESS

@@ -9,10 +9,10 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
-from bot.slack.projector.board import MESSAGE_GONE, Board
-from bot.slack.projector.direct_calls import Callers
+from bot.slack.projector.direct_notifier import DirectNotifier
 from bot.slack.projector.pictures import Pictures
 from bot.slack.projector.poster import UNSURE, Draw, LeaseLost, Mark, NotNow, Poster
+from bot.slack.projector.question_posts import MESSAGE_GONE, QuestionPosts
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
 from engine.orchestration import message_channels
@@ -39,50 +39,50 @@ NO_ACCESS = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "ac
 class Threads:
     """Used by the projector's one thread. Its methods raise NotNow and LeaseLost, and as Slack does."""
 
-    def __init__(self, rt: Runtime, poster: Poster, callers: Callers) -> None:
+    def __init__(self, rt: Runtime, poster: Poster, notifier: DirectNotifier) -> None:
         self._rt = rt
         self._poster = poster
-        self._board = Board(rt, poster, callers)
+        self._questions = QuestionPosts(rt, poster, notifier)
         self._pictures = Pictures(rt, poster)
         self._tried: Counter[tuple[str, int]] = Counter()
 
-    def keep_up(self, card: CardRecord, ts: str, view: ExecutionView, *, pictures: bool) -> None:
+    def catch_up(self, card: CardRecord, ts: str, view: ExecutionView, *, pictures: bool) -> None:
         """Redraw what is asked, and tell what happened. Where redrawing has to wait, all but the last event is told,
         so that the run keeps its turn; a question is asked all the same.
         """
         try:
-            self._board.keep_up(view)
+            self._questions.catch_up(view)
             drawn = True
         except NotNow:
             drawn = False
-        self._tell(card, ts, view, drawn=drawn, pictures=pictures)
+        self._narrate(card, ts, view, drawn=drawn, pictures=pictures)
 
-    def _tell(self, card: CardRecord, ts: str, view: ExecutionView, *, drawn: bool, pictures: bool) -> None:
+    def _narrate(self, card: CardRecord, ts: str, view: ExecutionView, *, drawn: bool, pictures: bool) -> None:
         """Tell what happened, in order; stops where a budget is used up and goes on from there."""
-        for event in events.after(self._rt, card.execution_id, self._told(card)):
+        for event in events.after(self._rt, card.execution_id, self._posted_seq(card)):
             if event.seq > view.execution.event_seq:
                 return  # it came after the view was read, which therefore does not know what it tells of
             last = event.seq == view.execution.event_seq
             if last and not drawn:
-                self._board.ask(card, ts, view, event)
+                self._questions.post_question(card, ts, view, event)
                 raise NotNow
-            self._try_to_tell(card, ts, view, event)
+            self._try_to_post(card, ts, view, event)
             if last and event.kind == "ended" and not pictures and self._pictures.wanted(view, event.seq):
                 return  # its turn comes when nobody waits for words any more
             if last and pictures:
                 self._pictures.share(view, card.channel, ts, event.seq)
-            projection.told(self._rt, card.execution_id, event.seq)
+            projection.mark_posted(self._rt, card.execution_id, event.seq)
 
-    def _told(self, card: CardRecord) -> int:
+    def _posted_seq(self, card: CardRecord) -> int:
         now = projection.card_of(self._rt, card.execution_id)
-        return now.told_seq if now is not None else card.told_seq
+        return now.posted_seq if now is not None else card.posted_seq
 
-    def _try_to_tell(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
+    def _try_to_post(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
         """Tell of one event; what cannot be told for a reason of its own keeps nothing else back for good."""
         try:
-            self._tell_of(card, ts, view, event)
+            self._post_event(card, ts, view, event)
         except Exception as trouble:
-            if _passes(trouble):
+            if _concerns_whole_run(trouble):
                 raise
             key = (card.execution_id, event.seq)
             self._tried[key] += 1
@@ -91,19 +91,19 @@ class Threads:
             log.exception("%s could not be told that %s; its thread goes on", card.execution_id, event.kind)
             self._tried.pop(key)
 
-    def _tell_of(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
-        if self._board.ask(card, ts, view, event):
+    def _post_event(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
+        if self._questions.post_question(card, ts, view, event):
             return
         if event.kind == "gate_reminder":
-            self._board.remind(card, ts, view, event)
+            self._questions.remind(card, ts, view, event)
         elif event.kind == "gate_changed":
-            self._board.look_again(card, ts, view, event)
+            self._questions.post_gate_change(card, ts, view, event)
         elif event.kind == "message":
             self._post_message(card, ts, view, event)
         elif event.kind == "ended":
             self._post_end(card, ts, view, event)
         elif (text := thread.line(event, view)) is not None:
-            self._poster.post(card.channel, _same(said(text)), _mark(view, f"event:{event.seq}"), ts)
+            self._poster.post(card.channel, _fixed(said(text)), _mark(view, f"event:{event.seq}"), ts)
 
     def _post_message(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
         """What a `message` step says: in the run's thread, or by itself in its channel.
@@ -114,25 +114,25 @@ class Threads:
         channel = event.data.get("channel") or card.channel
         mark = _mark(view, f"event:{event.seq}")
         if channel == card.channel and event.data.get("thread", True):
-            self._poster.post(channel, _same(thread.message(event)), mark, ts)
+            self._poster.post(channel, _fixed(thread.message(event)), mark, ts)
             return
         why = message_channels.why_not(self._rt, view.execution, event.data) if channel != card.channel else ""
         if why:
-            self._poster.post(card.channel, _same(thread.unposted(event, channel, why)), mark, ts)
+            self._poster.post(card.channel, _fixed(thread.unposted(event, channel, why)), mark, ts)
             return
         try:
-            self._poster.post(channel, _same(thread.message(event)), mark)
+            self._poster.post(channel, _fixed(thread.message(event)), mark)
         except SlackApiError as trouble:
             if channel == card.channel or error_code(trouble) not in CHANNEL_GONE:
                 raise
-            self._poster.post(card.channel, _same(thread.unposted(event, channel)), mark, ts)
+            self._poster.post(card.channel, _fixed(thread.unposted(event, channel)), mark, ts)
 
     def _post_end(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
         """The summary."""
         key = f"event:{event.seq}"
         if self._posted(card, key) is None:
             summary = said(thread.ended(event, time_spent.with_spent(view)))
-            end_ts = self._poster.post(card.channel, _same(summary), _mark(view, key), ts)
+            end_ts = self._poster.post(card.channel, _fixed(summary), _mark(view, key), ts)
             projection.add_post(self._rt, card.execution_id, key, card.channel, end_ts)
             projection.settle_post(self._rt, card.execution_id, key)
 
@@ -142,14 +142,14 @@ class Threads:
         return next((post.ts for post in posts if post.key == key), None)
 
 
-def _passes(trouble: Exception) -> bool:
+def _concerns_whole_run(trouble: Exception) -> bool:
     """Whether trouble is not of one event's own: it is over at some time, or concerns the whole run."""
     if isinstance(trouble, SlackApiError):
         return error_code(trouble) in CHANNEL_GONE | NO_ACCESS | MESSAGE_GONE | UNSURE
     return isinstance(trouble, (LeaseLost, NotNow, *SLACK_TROUBLE))
 
 
-def _same(message: Message) -> Draw:
+def _fixed(message: Message) -> Draw:
     return lambda _: message
 
 

@@ -14,8 +14,8 @@ from slack_sdk import WebClient
 
 from bot.grammar import parse
 from bot.slack import home
+from bot.slack.app_context import AppContext
 from bot.slack.client import QUIET
-from bot.slack.desk import Desk
 from bot.slack.forms import actions, modals, shortcuts
 from bot.slack.ids import Action, BadValue, Shortcut
 from bot.slack.reply import Place, Reply
@@ -35,12 +35,12 @@ _ANY = re.compile(r".*", re.DOTALL)
 _LEADING_MENTION = re.compile(r"^\s*(?:<@[A-Z0-9]+(?:\|[^>]*)?>[\s,:]*)+")
 
 
-class Door:
+class SlackApp:
     """The Slack door as a whole: give it a parsed payload, get Bolt's answer."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self._app = _app(desk)
+    def __init__(self, ctx: AppContext) -> None:
+        self.ctx = ctx
+        self._app = _app(ctx)
 
     def dispatch(
         self, payload: dict[str, Any], key: str | None, headers: Mapping[str, str] | None = None
@@ -49,7 +49,7 @@ class Door:
 
         What another workspace or app sent is refused here, before anything of it has an effect.
         """
-        me = self.desk.directory.me_if_known()
+        me = self.ctx.directory.me_if_known()
         if me is None:
             return origin.refusal(payload, origin.NOT_YET)
         strange = origin.foreign(payload, me)
@@ -63,21 +63,21 @@ class Door:
 
     def close(self) -> None:
         """Finish what was handed over."""
-        self.desk.close()
+        self.ctx.close()
 
 
-def _app(desk: Desk) -> App:
+def _app(ctx: AppContext) -> App:
     """Bolt without its own verification (done before it), token checks, and conversation helpers."""
 
     def authorize() -> AuthorizeResult:
         return AuthorizeResult(
             enterprise_id=None,
             team_id=None,
-            bot_token=desk.client.token,
-            bot_user_id=desk.directory.my_user_id(),
+            bot_token=ctx.client.token,
+            bot_user_id=ctx.directory.my_user_id(),
         )
 
-    bare = WebClient(base_url=desk.client.base_url, timeout=desk.client.timeout, retry_handlers=[], logger=QUIET)
+    bare = WebClient(base_url=ctx.client.base_url, timeout=ctx.client.timeout, retry_handlers=[], logger=QUIET)
     app = App(
         name="runbook-bot",
         logger=QUIET,
@@ -91,17 +91,17 @@ def _app(desk: Desk) -> App:
         attaching_conversation_kwargs_enabled=False,
         process_before_response=False,
     )
-    _listen(app, desk)
+    _listen(app, ctx)
     return app
 
 
-def _listen(app: App, desk: Desk) -> None:
+def _listen(app: App, ctx: AppContext) -> None:
     @app.command(_ANY)
     def on_command(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         text = str(body.get("text") or "")
-        reply = Reply(desk.client, command_place(body))
-        desk.hand_over(context.get(KEY), reply, lambda reply: commands.answer(desk, parse(text), reply))
+        reply = Reply(ctx.client, command_place(body))
+        ctx.run_in_background(context.get(KEY), reply, lambda reply: commands.answer(ctx, parse(text), reply))
 
     @app.action(_ANY)
     def on_click(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
@@ -109,47 +109,47 @@ def _listen(app: App, desk: Desk) -> None:
         clicked = (body.get("actions") or [{}])[0]
         action, value = str(clicked.get("action_id", "")).partition(":")[0], chosen_value(clicked)
         if action in set(Action):
-            reply = Reply(desk.client, click_place(body))
-            desk.hand_over(context.get(KEY), reply, lambda reply: actions.click(desk, action, value, reply))
+            reply = Reply(ctx.client, click_place(body))
+            ctx.run_in_background(context.get(KEY), reply, lambda reply: actions.click(ctx, action, value, reply))
 
     @app.shortcut(_ANY)
     def on_shortcut(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         chosen = str(body.get("callback_id", ""))
         if chosen in set(Shortcut):
-            reply = Reply(desk.client, click_place(body))
+            reply = Reply(ctx.client, click_place(body))
             about = str(body.get("message_ts") or "")
-            desk.hand_over(context.get(KEY), reply, lambda reply: shortcuts.choose(desk, about, reply))
+            ctx.run_in_background(context.get(KEY), reply, lambda reply: shortcuts.choose(ctx, about, reply))
 
     @app.view(_ANY)
     def on_submit(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
-        ack(**_submitted(desk, body, context.get(KEY)))
+        ack(**_submitted(ctx, body, context.get(KEY)))
 
     @app.options(_ANY)
     def on_options(ack: Ack, body: dict[str, Any]) -> None:
-        ack(options=_suggested(desk, body))
+        ack(options=_suggested(ctx, body))
 
     @app.view_closed(_ANY)
     def on_close(ack: Ack) -> None:
         ack()
 
-    _listen_to_events(app, desk)
+    _listen_to_events(app, ctx)
 
 
-def _listen_to_events(app: App, desk: Desk) -> None:
+def _listen_to_events(app: App, ctx: AppContext) -> None:
     @app.event("app_mention")
     def on_mention(event: dict[str, Any], context: BoltContext) -> None:
         if event.get("bot_id") or not event.get("user") or event.get("edited"):
             return  # a mention is sent anew each time its message is edited, days later too: it was answered when said
-        text = _behind_mention(str(event.get("text") or ""), desk.directory.my_user_id())
-        reply = Reply(desk.client, mention_place(event))
-        desk.hand_over(context.get(KEY), reply, lambda reply: commands.answer(desk, parse(text), reply))
+        text = _behind_mention(str(event.get("text") or ""), ctx.directory.my_user_id())
+        reply = Reply(ctx.client, mention_place(event))
+        ctx.run_in_background(context.get(KEY), reply, lambda reply: commands.answer(ctx, parse(text), reply))
 
     @app.event("app_home_opened")
     def on_home(event: dict[str, Any], context: BoltContext) -> None:
         if event.get("tab", "home") == "home" and event.get("user"):
-            reply = Reply(desk.client, Place(user=str(event["user"])))
-            desk.hand_over(context.get(KEY), reply, lambda reply: home.publish(desk, reply.place.user))
+            reply = Reply(ctx.client, Place(user=str(event["user"])))
+            ctx.run_in_background(context.get(KEY), reply, lambda reply: home.publish(ctx, reply.place.user))
 
     @app.event(_ANY)
     def on_other_event() -> None:
@@ -162,12 +162,12 @@ def _behind_mention(text: str, bot: str | None) -> str:
     return _LEADING_MENTION.sub("", text[mention.start() :] if mention else text)
 
 
-def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, Any]:
+def _submitted(ctx: AppContext, body: dict[str, Any], key: str | None) -> dict[str, Any]:
     """Judge a form before the ack and hand the rest over; what cannot be judged takes the form's place."""
     try:
-        if not desk.once(key):
+        if not ctx.once(key):
             return {}
-        submission = modals.read(desk, str(body["user"]["id"]), body["view"])
+        submission = modals.read(ctx, str(body["user"]["id"]), body["view"])
     except EngineError as error:
         log.info("A form was refused: %s", error)
         return _refused_form(escape(str(error), 1500))
@@ -182,7 +182,7 @@ def _submitted(desk: Desk, body: dict[str, Any], key: str | None) -> dict[str, A
     if submission.following is not None:
         return {"response_action": "update", "view": dict(submission.following)}
     if submission.work is not None:
-        desk.hand_over(None, Reply(desk.client, submission.place), submission.work)
+        ctx.run_in_background(None, Reply(ctx.client, submission.place), submission.work)
     return {"response_action": "clear"} if body["view"].get("previous_view_id") else {}
 
 
@@ -190,10 +190,10 @@ def _refused_form(text: str) -> dict[str, Any]:
     return {"response_action": "update", "view": refused_view("Not possible", text)}
 
 
-def _suggested(desk: Desk, body: dict[str, Any]) -> list[dict[str, Any]]:
+def _suggested(ctx: AppContext, body: dict[str, Any]) -> list[dict[str, Any]]:
     """Options for a menu; none where the form is not understood, which its submission will say."""
     try:
-        return modals.suggest(desk, body)
+        return modals.suggest(ctx, body)
     except (EngineError, BadValue, KeyError):
         return []
     except Exception:

@@ -20,7 +20,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 
 from bot.slack.client import QUIET, error_code, web_client
 from bot.slack.directory import SLACK_TROUBLE
-from bot.slack.transport.app import Door
+from bot.slack.transport.app import SlackApp
 from bot.slack.transport.http import event_key
 from engine.config.settings import Settings
 
@@ -31,10 +31,10 @@ PATIENCE_S = 5.0
 CONCURRENCY = 10
 
 
-class SocketDoor:
+class SocketTransport:
     """The connection: kept up from `start` to `close`; the SDK replaces connections that Slack refreshes."""
 
-    def __init__(self, door: Door, settings: Settings) -> None:
+    def __init__(self, door: SlackApp, settings: Settings) -> None:
         assert settings.slack_app_token is not None
         self._door = door
         self._settings = settings

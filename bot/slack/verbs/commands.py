@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from bot.grammar import Command, GrammarError, spell, verb
 from bot.manual import verbs_about
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.verbs import incident, looking, running, steering, tokens, versions
-from bot.slack.verbs.ask import Ask, Several, the_run
+from bot.slack.verbs import incident, queries, running, steering, tokens, versions
 from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
+from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code
 from engine.access.policy import Action, abilities, authorise
-from engine.catalog import catalog, sync
+from engine.catalog import catalog, sync, version_approval
 from engine.errors import NotApproved
 from engine.queries import audit_chain, projection
 from engine.queries import can as policy
@@ -26,173 +26,183 @@ from storage.records import VersionRecord
 from storage.states import Decision, ExecutionStatus, VersionStatus
 
 
-def answer(desk: Desk, command: Command, reply: Reply, *, instead: bool = False) -> None:
+def answer(ctx: AppContext, command: Command, reply: Reply, *, instead: bool = False) -> None:
     """Do what a command says and show the outcome, or the runs to choose from where none was named.
 
     With `instead` the outcome takes the place of the private message that was clicked. Raises EngineError and
     GrammarError.
     """
-    ask = Ask(desk, desk.present(reply.place), reply.place, command)
-    authorise(desk.rt, ask.actor, Action.VIEW, None)
-    projection.heard(desk.rt, reply.place.channel)
+    invocation = Invocation(ctx, ctx.actor_at(reply.place), reply.place, command)
+    authorise(ctx.rt, invocation.actor, Action.VIEW, None)
+    projection.retry_channel(ctx.rt, reply.place.channel)
     if command.verb in _DECISIONS:
-        desk.directory.refresh_groups()
+        ctx.directory.refresh_groups()
     try:
-        message = _VERBS[command.verb](ask)
+        message = _VERBS[command.verb](invocation)
     except Several as several:
-        message = lists.pick_view(several.runs, spell(command), ask.spoken)
+        message = lists.pick_view(several.runs, spell(command), invocation.invoked_as)
     if message is not None:
         (reply.instead if instead else reply.privately)(message)
 
 
-def _help(ask: Ask) -> Message:
-    about = " ".join(ask.command.words).lower()
+def _help(invocation: Invocation) -> Message:
+    about = " ".join(invocation.command.words).lower()
     verbs = verbs_about(about)
     if about:
-        return lists.help_view(ask.spoken, verbs)
-    allowed = abilities(ask.desk.rt, ask.actor)
-    return lists.help_view(ask.spoken, [each for each in verbs if _NEEDS.get(each.name, Action.VIEW) in allowed])
+        return lists.help_view(invocation.invoked_as, verbs)
+    allowed = abilities(invocation.ctx.rt, invocation.actor)
+    return lists.help_view(
+        invocation.invoked_as, [each for each in verbs if _NEEDS.get(each.name, Action.VIEW) in allowed]
+    )
 
 
-def _list(ask: Ask) -> Message:
-    status = ask.option("status").upper()
+def _list(invocation: Invocation) -> Message:
+    status = invocation.option("status").upper()
     if status not in ("", *VersionStatus):
         known = ", ".join(each.lower() for each in VersionStatus)
         raise GrammarError(f"There is no status “{status[:40].lower()}”: it is one of {known}.", verb("list").usage)
-    tag, team = ask.option("tag") or None, ask.option("team") or None
-    found = catalog.listing(ask.desk.rt, " ".join(ask.command.words), tag, team=team, status=status or None)
-    return lists.runbooks_view(found, ask.spoken, catalog.startable(ask.desk.rt, ask.actor, found))
+    tag, team = invocation.option("tag") or None, invocation.option("team") or None
+    found = catalog.listing(
+        invocation.ctx.rt, " ".join(invocation.command.words), tag, team=team, status=status or None
+    )
+    return lists.runbooks_view(
+        found, invocation.invoked_as, catalog.startable(invocation.ctx.rt, invocation.actor, found)
+    )
 
 
-def _show(ask: Ask) -> Message:
-    slug, number = ask.command.target
-    rt = ask.desk.rt
+def _show(invocation: Invocation) -> Message:
+    slug, number = invocation.command.target
+    rt = invocation.ctx.rt
     version = catalog.version(rt, slug, number)
     history = catalog.history(rt, slug)
-    shown = lists.runbook_view(catalog.get(rt, slug), version, catalog.definition(version), history, ask.spoken)
-    if version.number != history[0].number or Action.DEPRECATE not in abilities(rt, ask.actor):
+    shown = lists.runbook_view(
+        catalog.get(rt, slug), version, catalog.definition(version), history, invocation.invoked_as
+    )
+    if version.number != history[0].number or Action.DEPRECATE not in abilities(rt, invocation.actor):
         return shown
     return replace(shown, blocks=(*shown.blocks, *(block.to_dict() for block in admin.version_acts(version))))
 
 
-def _diff(ask: Ask) -> Message:
-    return _change(ask, offer=False)
+def _diff(invocation: Invocation) -> Message:
+    return _change(invocation, offer=False)
 
 
-def _change(ask: Ask, *, offer: bool) -> Message:
-    slug, number = ask.command.target
-    return versions.change(ask.desk, slug, number, offer=offer)
+def _change(invocation: Invocation, *, offer: bool) -> Message:
+    slug, number = invocation.command.target
+    return versions.change(invocation.ctx, slug, number, offer=offer)
 
 
-def _run(ask: Ask) -> Message | None:
+def _run(invocation: Invocation) -> Message | None:
     try:
-        return running.run(ask.desk, ask.actor, ask.place, ask.command)
+        return running.run(invocation.ctx, invocation.actor, invocation.place, invocation.command)
     except NotApproved as refusal:
-        waiting = catalog.version(ask.desk.rt, ask.command.target[0])
-        if not catalog.may_approve(ask.desk.rt, ask.actor, waiting):
+        waiting = catalog.version(invocation.ctx.rt, invocation.command.target[0])
+        if not catalog.may_approve(invocation.ctx.rt, invocation.actor, waiting):
             raise
-        return admin.not_approved_view(refusal, waiting, ask.spoken)
+        return admin.not_approved_view(refusal, waiting, invocation.invoked_as)
 
 
-def _approve(ask: Ask) -> Message:
-    return _vote(ask, Decision.APPROVE)
+def _approve(invocation: Invocation) -> Message:
+    return _vote(invocation, Decision.APPROVE)
 
 
-def _reject(ask: Ask) -> Message:
-    return _vote(ask, Decision.REJECT)
+def _reject(invocation: Invocation) -> Message:
+    return _vote(invocation, Decision.REJECT)
 
 
-def _vote(ask: Ask, decision: Decision) -> Message:
+def _vote(invocation: Invocation, decision: Decision) -> Message:
     """The vote by word; to approve what no message shows whole it is to be opened first."""
-    _, rest = ask.command.run
-    run, path = the_run(ask, ExecutionStatus.WAITING), rest[0] if rest else None
-    if decision is Decision.APPROVE and (unseen := too_long_for_a_message(ask.desk, ask.actor, run, path)):
+    _, rest = invocation.command.run
+    run, path = the_run(invocation, ExecutionStatus.WAITING), rest[0] if rest else None
+    if decision is Decision.APPROVE and (unseen := too_long_for_a_message(invocation.ctx, invocation.actor, run, path)):
         return to_be_opened(unseen)
-    gate = approvals.vote(ask.desk.rt, ask.actor, run, path, decision, ask.option("comment"))
+    gate = approvals.vote(invocation.ctx.rt, invocation.actor, run, path, decision, invocation.option("comment"))
     return voted(gate, decision)
 
 
-def _withdraw(ask: Ask) -> Message:
-    _, rest = ask.command.run
-    open_run = the_run(ask, ExecutionStatus.WAITING)
-    gate = approvals.withdraw(ask.desk.rt, ask.actor, open_run, rest[0] if rest else None)
+def _withdraw(invocation: Invocation) -> Message:
+    _, rest = invocation.command.run
+    open_run = the_run(invocation, ExecutionStatus.WAITING)
+    gate = approvals.withdraw(invocation.ctx.rt, invocation.actor, open_run, rest[0] if rest else None)
     at = f"{code(gate.approval.path)} of {code(gate.approval.execution_id)}"
     return said(f"Your vote on {at} is withdrawn.{more_needed(gate)}")
 
 
-def _sync(ask: Ask) -> Message:
-    report = sync.sync(ask.desk.rt, ask.actor, ask.desk.directory.user_by_email)
-    return admin.sync_view(report, ask.spoken)
+def _sync(invocation: Invocation) -> Message:
+    report = sync.sync(invocation.ctx.rt, invocation.actor, invocation.ctx.directory.user_by_email)
+    return admin.sync_view(report, invocation.invoked_as)
 
 
-def _admin_approve(ask: Ask) -> Message:
-    if not ask.command.words:
-        return admin.drafts_view(catalog.drafts(ask.desk.rt, ask.actor, _DRAFTS), ask.spoken)
-    slug, number = ask.command.target
+def _admin_approve(invocation: Invocation) -> Message:
+    if not invocation.command.words:
+        return admin.drafts_view(catalog.drafts(invocation.ctx.rt, invocation.actor, _DRAFTS), invocation.invoked_as)
+    slug, number = invocation.command.target
     if number is not None:
-        return admin.approved_view(catalog.approve(ask.desk.rt, ask.actor, slug, number))
-    current = catalog.version(ask.desk.rt, slug)
-    authorise(ask.desk.rt, ask.actor, Action.APPROVE, current)
-    catalog.must_be_draft(current)
-    return _change(ask, offer=True)
+        return admin.approved_view(version_approval.approve(invocation.ctx.rt, invocation.actor, slug, number))
+    current = catalog.version(invocation.ctx.rt, slug)
+    authorise(invocation.ctx.rt, invocation.actor, Action.APPROVE, current)
+    version_approval.must_be_draft(current)
+    return _change(invocation, offer=True)
 
 
-def _admin_deprecate(ask: Ask) -> Message | None:
+def _admin_deprecate(invocation: Invocation) -> Message | None:
     """Withdraw what was named and why; where either is not said, ask for it in the form that the button opens."""
-    (slug, number), rt, reason = ask.command.target, ask.desk.rt, ask.option("reason")
-    successor = ask.option("successor").lower()
+    (slug, number), rt, reason = invocation.command.target, invocation.ctx.rt, invocation.option("reason")
+    successor = invocation.option("successor").lower()
     before = catalog.history(rt, slug)
     live = [old for old in before if old.status is not VersionStatus.DEPRECATED]
-    if not reason or (number is None and len(live) > 1 and not ask.command.says_all):
-        _ask_to_deprecate(ask, catalog.version(rt, slug, number), reason, successor)
+    if not reason or (number is None and len(live) > 1 and not invocation.command.says_all):
+        _ask_to_deprecate(invocation, catalog.version(rt, slug, number), reason, successor)
         return None
-    shown = catalog.deprecate(rt, ask.actor, slug, number, reason, successor)
+    shown = version_approval.deprecate(rt, invocation.actor, slug, number, reason, successor)
     gone = [old for old in before if number in (None, old.number) and old.status is not VersionStatus.DEPRECATED]
     stopped = catalog.open_runs(rt, slug, [old.number for old in gone])
     back = shown.number == before[0].number
-    return admin.deprecated_view(shown.slug, gone, stopped, reason, ask.spoken if back else None, successor)
+    return admin.deprecated_view(shown.slug, gone, stopped, reason, invocation.invoked_as if back else None, successor)
 
 
-def _ask_to_deprecate(ask: Ask, version: VersionRecord, reason: str, successor: str) -> None:
+def _ask_to_deprecate(invocation: Invocation, version: VersionRecord, reason: str, successor: str) -> None:
     """Open the form about a version, or raise GrammarError where none can be opened."""
-    authorise(ask.desk.rt, ask.actor, Action.DEPRECATE, version)
+    authorise(invocation.ctx.rt, invocation.actor, Action.DEPRECATE, version)
     name = f"{version.slug}@{version.number}"
-    if ask.place.trigger_id is None:
+    if invocation.place.trigger_id is None:
         how = f'Say which and why: `{name}` is this version, `{version.slug}@all` all of them, and reason="…".'
         raise GrammarError(how, verb("admin deprecate").usage)
-    ref = DeprecateForm(version.slug, version.number, ask.place.channel)
-    running.open_modal(ask.desk, ask.place, form.deprecate_form(ref, reason, successor))
+    ref = DeprecateForm(version.slug, version.number, invocation.place.channel)
+    running.open_modal(invocation.ctx, invocation.place, form.deprecate_form(ref, reason, successor))
 
 
-def _admin_rollback(ask: Ask) -> Message:
-    slug, number = ask.command.target
-    return admin.rolled_back_view(catalog.rollback(ask.desk.rt, ask.actor, slug, number), ask.spoken)
+def _admin_rollback(invocation: Invocation) -> Message:
+    slug, number = invocation.command.target
+    return admin.rolled_back_view(
+        version_approval.rollback(invocation.ctx.rt, invocation.actor, slug, number), invocation.invoked_as
+    )
 
 
-def _admin_history(ask: Ask) -> Message:
-    slug, _ = ask.command.target
-    runbook = catalog.get(ask.desk.rt, slug)
-    return admin.history_view(runbook, catalog.history(ask.desk.rt, slug), catalog.deeds(ask.desk.rt, slug))
+def _admin_history(invocation: Invocation) -> Message:
+    slug, _ = invocation.command.target
+    runbook = catalog.get(invocation.ctx.rt, slug)
+    return admin.history_view(runbook, catalog.history(invocation.ctx.rt, slug), catalog.deeds(invocation.ctx.rt, slug))
 
 
-def _admin_verify(ask: Ask) -> Message:
-    authorise(ask.desk.rt, ask.actor, Action.AUDIT, None)
-    return admin.verified_view(audit_chain.verify(ask.desk.rt))
+def _admin_verify(invocation: Invocation) -> Message:
+    authorise(invocation.ctx.rt, invocation.actor, Action.AUDIT, None)
+    return admin.verified_view(audit_chain.verify(invocation.ctx.rt))
 
 
-_VERBS: Mapping[str, Callable[[Ask], Message | None]] = {
+_VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "help": _help,
     "list": _list,
     "show": _show,
     "diff": _diff,
     "run": _run,
-    "status": looking.status,
-    "why": looking.because,
-    "runs": looking.runs,
-    "catchup": looking.catch_up,
-    "logs": looking.logs,
-    "evidence": looking.evidence_file,
-    "can": looking.may,
+    "status": queries.status,
+    "why": queries.because,
+    "runs": queries.runs,
+    "catchup": queries.catch_up,
+    "logs": queries.logs,
+    "evidence": queries.evidence_file,
+    "can": queries.may,
     "pause": steering.pause,
     "resume": steering.resume,
     "cancel": steering.cancel,

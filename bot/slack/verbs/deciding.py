@@ -5,7 +5,7 @@ from __future__ import annotations
 from slack_sdk.models.blocks import Block
 
 from bot.slack import home, questions
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, GatePage, GateRef, RejectForm, RunRef, SkipRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs import running, steering
@@ -24,70 +24,70 @@ from storage.states import ApprovalStatus, Decision
 LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the gate asks has changed: look again, then decide."
 
 
-def approve(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Approve what the button showed; where the gate shows something else by now, show that instead."""
-    done = vote(desk, decode(GateRef, value), Decision.APPROVE, "", reply)
+    done = vote(ctx, decode(GateRef, value), Decision.APPROVE, "", reply)
     if done is None:
         return
     if reply.place.in_modal and reply.place.view_id:
-        _show_in_modal(desk, done, reply)
-        home.publish(desk, reply.place.user)
+        _show_in_modal(ctx, done, reply)
+        home.publish(ctx, reply.place.user)
         return
     reply.privately(voted(done, Decision.APPROVE))
 
 
-def reject(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def reject(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Ask why, if this person may decide about what the button showed."""
     ref = decode(GateRef, value)
-    view = executions.view(desk.rt, ref.execution_id)
+    view = executions.view(ctx.rt, ref.execution_id)
     gate = _gate_now(view, ref)
     if gate.approval.status is not ApprovalStatus.PENDING:
-        show_answered(desk, view, reply)
+        show_answered(ctx, view, reply)
         raise Conflict(f"{ref.path} of {ref.execution_id} is {gate.approval.status.lower()} already.")
-    _must_decide(desk, reply, gate, view)
+    _must_decide(ctx, reply, gate, view)
     if gate.approval.digest != ref.digest:
-        _show_anew(desk, gate, reply)
+        _show_anew(ctx, gate, reply)
         return
     rejecting = RejectForm(ref.execution_id, ref.path, ref.digest, reply.place.channel)
-    running.open_modal(desk, reply.place, form.reject_form(rejecting))
+    running.open_modal(ctx, reply.place, form.reject_form(rejecting))
 
 
-def review(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def review(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Show a gate, as it is by now, where it can be read and decided without going to its channel."""
     ref = decode(GateRef, value)
-    view = executions.view(desk.rt, ref.execution_id)
+    view = executions.view(ctx.rt, ref.execution_id)
     gate = _gate_now(view, ref)
-    _must_decide(desk, reply, gate, view)
-    running.open_modal(desk, reply.place, form.gate_form(gate, view.execution.requester))
+    _must_decide(ctx, reply, gate, view)
+    running.open_modal(ctx, reply.place, form.gate_form(gate, view.execution.requester))
 
 
-def review_page(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def review_page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Show the next part of a gate in full; where it asks something else by now, that from its beginning."""
     ref = decode(GatePage, value)
-    view = executions.view(desk.rt, ref.execution_id)
+    view = executions.view(ctx.rt, ref.execution_id)
     gate = _gate_now(view, GateRef(ref.execution_id, ref.path, ref.digest))
-    _must_decide(desk, reply, gate, view)
+    _must_decide(ctx, reply, gate, view)
     if gate.approval.digest != ref.digest or not 0 <= ref.page < len(parts(gate.approval)):
-        _show_in_modal(desk, gate, reply, LOOK_AGAIN)
+        _show_in_modal(ctx, gate, reply, LOOK_AGAIN)
         return
-    _show_in_modal(desk, gate, reply, page=ref.page)
+    _show_in_modal(ctx, gate, reply, page=ref.page)
 
 
-def vote(desk: Desk, ref: GateRef, decision: Decision, comment: str, reply: Reply) -> GateView | None:
+def vote(ctx: AppContext, ref: GateRef, decision: Decision, comment: str, reply: Reply) -> GateView | None:
     """The gate after this vote on what was shown; None where it shows something else by now, which is shown instead.
 
     Raises as `approvals.vote` where the vote is refused for anything else.
     """
-    actor = desk.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.place.user)
     try:
-        return approvals.vote(desk.rt, actor, ref.execution_id, ref.path, decision, comment, ref.digest)
+        return approvals.vote(ctx.rt, actor, ref.execution_id, ref.path, decision, comment, ref.digest)
     except Conflict:
-        view = executions.view(desk.rt, ref.execution_id)
+        view = executions.view(ctx.rt, ref.execution_id)
         gate = _gate_now(view, ref)
         if gate.approval.status is ApprovalStatus.PENDING and gate.approval.digest != ref.digest:
-            _show_anew(desk, gate, reply)
+            _show_anew(ctx, gate, reply)
             return None
-        show_answered(desk, view, reply)
+        show_answered(ctx, view, reply)
         raise
 
 
@@ -98,15 +98,15 @@ def voted(gate: GateView, decision: Decision) -> Message:
     return said(f"You {did} {code(gate.approval.path)} of {code(gate.approval.execution_id)}.{more}")
 
 
-def too_long_for_a_message(desk: Desk, actor: access.Actor, run: str, path: str | None) -> GateView | None:
+def too_long_for_a_message(ctx: AppContext, actor: access.Actor, run: str, path: str | None) -> GateView | None:
     """The open gate that a vote by word means, where no message shows it whole and this person may decide there."""
-    view = executions.view(desk.rt, run)
+    view = executions.view(ctx.rt, run)
     pending = [each for each in view.gates if each.approval.status is ApprovalStatus.PENDING]
     meant = [each for each in pending if path in (None, each.approval.path)]
     if len(meant) != 1 or not hidden(meant[0].approval):
         return None
     gate = access.Gate(meant[0].approval, view.execution)
-    return meant[0] if access.verdict(desk.rt, actor, access.Action.VOTE, gate).allowed else None
+    return meant[0] if access.verdict(ctx.rt, actor, access.Action.VOTE, gate).allowed else None
 
 
 def to_be_opened(gate: GateView) -> Message:
@@ -125,42 +125,42 @@ def more_needed(gate: GateView) -> str:
     return f" {gate.missing} more needed{among}."
 
 
-def agree(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def agree(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Agree to the skip that the button showed."""
     ref = decode(SkipRef, value)
-    actor = desk.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.place.user)
     try:
-        skipping.agree(desk.rt, actor, ref.execution_id, ref.path, ref.asked_at)
+        skipping.agree(ctx.rt, actor, ref.execution_id, ref.path, ref.asked_at)
     except Conflict:
-        show_answered(desk, executions.view(desk.rt, ref.execution_id), reply)
+        show_answered(ctx, executions.view(ctx.rt, ref.execution_id), reply)
         raise
-    reply.privately(steering.agreed(desk.rt, ref.execution_id, ref.path))
+    reply.privately(steering.agreed(ctx.rt, ref.execution_id, ref.path))
 
 
-def take_over(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def take_over(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Take over a run that is offered to who clicked."""
     ref = decode(RunRef, value)
-    actor = desk.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.place.user)
     try:
-        done = handover.accept(desk.rt, actor, ref.execution_id)
+        done = handover.accept(ctx.rt, actor, ref.execution_id)
     except Conflict:
-        show_answered(desk, executions.view(desk.rt, ref.execution_id), reply)
+        show_answered(ctx, executions.view(ctx.rt, ref.execution_id), reply)
         raise
     reply.privately(steering.taken_over(done))
 
 
-def show_answered(desk: Desk, view: ExecutionView, reply: Reply) -> None:
+def show_answered(ctx: AppContext, view: ExecutionView, reply: Reply) -> None:
     """Replace the buttons of an answered question's own message by what came of it, in case that was missed.
 
     Only what is over is drawn here, which looks the same whoever draws it: the projector stays the one writer of
     everything that still moves.
     """
-    posts = projection.posts(desk.rt, view.execution.id)
+    posts = projection.posts(ctx.rt, view.execution.id)
     clicked = next((each for each in posts if each.ts == reply.place.message_ts), None)
-    question = questions.of_key(desk.rt, view, clicked.key) if clicked is not None else None
+    question = questions.of_key(ctx.rt, view, clicked.key) if clicked is not None else None
     if clicked is not None and question is not None and question.over:
         shown = question.drawn
-        desk.client.chat_update(
+        ctx.client.chat_update(
             channel=clicked.channel, ts=clicked.ts, text=shown.text, blocks=list(shown.blocks), parse="none",
             link_names=False,
         )  # fmt: skip
@@ -174,23 +174,23 @@ def _gate_now(view: ExecutionView, ref: GateRef) -> GateView:
     return next((each for each in found if each.approval.status is ApprovalStatus.PENDING), found[-1])
 
 
-def _must_decide(desk: Desk, reply: Reply, gate: GateView, view: ExecutionView) -> None:
+def _must_decide(ctx: AppContext, reply: Reply, gate: GateView, view: ExecutionView) -> None:
     """Raise NotAllowed where this person may not decide a gate."""
-    actor = desk.directory.identify(reply.place.user)
-    authorise(desk.rt, actor, access.Action.VOTE, access.Gate(gate.approval, view.execution))
+    actor = ctx.directory.identify(reply.place.user)
+    authorise(ctx.rt, actor, access.Action.VOTE, access.Gate(gate.approval, view.execution))
 
 
-def _show_anew(desk: Desk, gate: GateView, reply: Reply) -> None:
+def _show_anew(ctx: AppContext, gate: GateView, reply: Reply) -> None:
     """Say that the gate asks something else by now, and show that, to be decided about."""
     if reply.place.in_modal and reply.place.view_id:
-        _show_in_modal(desk, gate, reply, LOOK_AGAIN)
+        _show_in_modal(ctx, gate, reply, LOOK_AGAIN)
         return
     blocks: list[Block] = [section(LOOK_AGAIN), *gate_blocks(gate)]
     reply.privately(message(LOOK_AGAIN, blocks))
 
 
-def _show_in_modal(desk: Desk, gate: GateView, reply: Reply, note: str = "", page: int = 0) -> None:
-    requester = executions.find(desk.rt, gate.approval.execution_id).requester
+def _show_in_modal(ctx: AppContext, gate: GateView, reply: Reply, note: str = "", page: int = 0) -> None:
+    requester = executions.find(ctx.rt, gate.approval.execution_id).requester
     if reply.place.view_id is None:
         raise Conflict("This gate is decided about in its own window: open it anew.")
-    desk.client.views_update(view_id=reply.place.view_id, view=form.gate_form(gate, requester, note, page))
+    ctx.client.views_update(view_id=reply.place.view_id, view=form.gate_form(gate, requester, note, page))

@@ -3,58 +3,66 @@
 from __future__ import annotations
 
 from bot.grammar import GrammarError, verb
-from bot.slack.verbs.ask import Ask
+from bot.slack.verbs.invocation import Invocation
 from bot.slack.views import story
 from bot.slack.views.parts import Message
 from engine.errors import Conflict
 from engine.orchestration import incidents
 
 
-def show(ask: Ask) -> Message:
+def show(invocation: Invocation) -> Message:
     """`incident`: the one that is open here, or was last."""
-    rt, channel = ask.desk.rt, ask.place.channel
-    found = incidents.recognised_by(rt, ask.actor, channel, *ask.desk.about(channel)) or incidents.latest(rt, channel)
-    return story.incident_view(found, ask.spoken)
+    rt, channel = invocation.ctx.rt, invocation.place.channel
+    found = incidents.recognised_by(
+        rt, invocation.actor, channel, *invocation.ctx.channel_facts(channel)
+    ) or incidents.latest(rt, channel)
+    return story.incident_view(found, invocation.invoked_as)
 
 
-def open_one(ask: Ask) -> Message:
+def open_one(invocation: Invocation) -> Message:
     """`incident open [TITLE] [severity=…] [KEY=VALUE …]`."""
-    if ask.place.channel.startswith("D"):
+    if invocation.place.channel.startswith("D"):
         raise Conflict("An incident is a channel: open it there, not in a direct message.")
-    name, topic = ask.desk.about(ask.place.channel)
-    title = " ".join(ask.command.words) or ask.option("title") or topic or name
+    name, topic = invocation.ctx.channel_facts(invocation.place.channel)
+    title = " ".join(invocation.command.words) or invocation.option("title") or topic or name
     made = incidents.open_incident(
-        ask.desk.rt, ask.actor, ask.place.channel, name, title, ask.option("severity"), _fields(ask)
+        invocation.ctx.rt,
+        invocation.actor,
+        invocation.place.channel,
+        name,
+        title,
+        invocation.option("severity"),
+        _fields(invocation),
     )
-    return story.opened_view(made, ask.spoken)
+    return story.opened_view(made, invocation.invoked_as)
 
 
-def change(ask: Ask) -> Message:
+def change(invocation: Invocation) -> Message:
     """`incident set KEY=VALUE …`."""
-    if not ask.command.options:
+    if not invocation.command.options:
         raise GrammarError("Say what to set.", verb("incident set").usage)
-    given = ask.command.options
-    rt, channel = ask.desk.rt, ask.place.channel
-    incidents.recognised_by(rt, ask.actor, channel, *ask.desk.about(channel))
+    given = invocation.command.options
+    rt, channel = invocation.ctx.rt, invocation.place.channel
+    incidents.recognised_by(rt, invocation.actor, channel, *invocation.ctx.channel_facts(channel))
     changed = incidents.edit(
         rt,
-        ask.actor,
+        invocation.actor,
         channel,
         title=given.get("title"),
         severity=given.get("severity"),
-        fields=_fields(ask),
+        fields=_fields(invocation),
     )
-    return story.incident_view(changed, ask.spoken)
+    return story.incident_view(changed, invocation.invoked_as)
 
 
-def close(ask: Ask) -> Message:
+def close(invocation: Invocation) -> Message:
     """`incident close`; asks again while runs are open."""
-    reason, force = ask.option("reason"), ask.command.says_yes("force")
-    done = incidents.close(ask.desk.rt, ask.actor, ask.place.channel, reason, force=force)
+    reason, force = invocation.option("reason"), invocation.command.says_yes("force")
+    done = incidents.close(invocation.ctx.rt, invocation.actor, invocation.place.channel, reason, force=force)
     if not done.closed:
-        return story.close_view(done.incident, done.open_runs, reason, ask.spoken)
+        return story.close_view(done.incident, done.open_runs, reason, invocation.invoked_as)
     return story.closed_view(done.incident, done.open_runs)
 
 
-def _fields(ask: Ask) -> dict[str, str]:
-    return {name: value for name, value in ask.command.options.items() if name not in ("title", "severity")}
+def _fields(invocation: Invocation) -> dict[str, str]:
+    return {name: value for name, value in invocation.command.options.items() if name not in ("title", "severity")}

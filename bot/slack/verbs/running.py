@@ -10,8 +10,8 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.grammar import Command, GrammarError, verb
+from bot.slack.app_context import AppContext
 from bot.slack.client import error_code
-from bot.slack.desk import Desk
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.ids import RunForm
 from bot.slack.reply import Place
@@ -34,13 +34,13 @@ from engine.runs.form_drafts import Draft
 log = logging.getLogger(__name__)
 
 
-def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | None:
+def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Message | None:
     """Start a run, or open the form for what is missing and say nothing. Raises EngineError.
 
     Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
     """
-    version, runbook = executions.prepare(desk.rt, actor, *command.target)
-    name = must_be_heard(desk, actor, place)
+    version, runbook = executions.prepare(ctx.rt, actor, *command.target)
+    name = must_be_reachable(ctx, actor, place)
     given, reason = as_given(runbook, command.options)
     reuse_ms = _reuse(runbook, given)
     force = "force" in given and "force" not in runbook.parameters.get("properties", {})
@@ -48,7 +48,7 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
         given.pop("force")
         force = command.says_yes("force")
     ref = RunForm(version.slug, version.number, place.channel, name, int(force), reuse_ms=reuse_ms)
-    about = incidents.bound(desk.rt, {"channel": place.channel})
+    about = incidents.bound(ctx.rt, {"channel": place.channel})
     filled = incidents.prefill(runbook.parameters, about)
     typed = parameters.coerce(runbook.parameters, given)
     try:
@@ -57,17 +57,17 @@ def run(desk: Desk, actor: Actor, place: Place, command: Command) -> Message | N
         if place.trigger_id is None:
             raise
         worth_saying = {name: why for name, why in wrong.fields.items() if name in given or not name}
-        open_form(desk, place, runbook, ref, {**filled, **typed}, reason, worth_saying)
+        open_form(ctx, place, runbook, ref, {**filled, **typed}, reason, worth_saying)
         return None
     if form.wants_reason(runbook, ref) and not reason and place.trigger_id is not None:
-        open_form(desk, place, runbook, ref, {**filled, **typed}, reason, {})
+        open_form(ctx, place, runbook, ref, {**filled, **typed}, reason, {})
         return None
-    return started(desk, start(desk, actor, ref, values, reason), place.channel)
+    return started(ctx, start(ctx, actor, ref, values, reason), place.channel)
 
 
-def prefilled(desk: Desk, runbook: Runbook, channel: str) -> dict[str, Any]:
+def prefilled(ctx: AppContext, runbook: Runbook, channel: str) -> dict[str, Any]:
     """The parameters that the channel's incident fills in."""
-    return incidents.prefill(runbook.parameters, incidents.bound(desk.rt, {"channel": channel}))
+    return incidents.prefill(runbook.parameters, incidents.bound(ctx.rt, {"channel": channel}))
 
 
 def _reuse(runbook: Runbook, given: dict[str, str]) -> int:
@@ -80,30 +80,30 @@ def _reuse(runbook: Runbook, given: dict[str, str]) -> int:
         raise GrammarError(f"reuse_within: {error}.", verb("run").usage) from error
 
 
-def must_be_heard(desk: Desk, actor: Actor, place: Place) -> str:
+def must_be_reachable(ctx: AppContext, actor: Actor, place: Place) -> str:
     """The channel's name; opens its incident where that or the topic tells of one, for who may open it.
 
     Refuses to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on.
     """
     if not place.channel:
         return ""
-    conversations = desk.rt.conversations
+    conversations = ctx.rt.conversations
     try:
         found = conversations.find(place.channel)
-        if found is None or not found.heard:
+        if found is None or not found.bot_is_member:
             found = conversations.find(place.channel, 0.0)
     except Unasked:
         return place.channel_name
-    if found is None or not found.heard:
-        invite = f"Type /invite @{desk.directory.my_name()} and try again."
+    if found is None or not found.bot_is_member:
+        invite = f"Type /invite @{ctx.directory.my_name()} and try again."
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
     name, topic = found.name, found.topic
-    incidents.recognised_by(desk.rt, actor, place.channel, name, topic)
+    incidents.recognised_by(ctx.rt, actor, place.channel, name, topic)
     return name or place.channel_name
 
 
 def open_form(
-    desk: Desk,
+    ctx: AppContext,
     place: Place,
     runbook: Runbook,
     ref: RunForm,
@@ -112,22 +112,24 @@ def open_form(
     problems: Mapping[str, str],
 ) -> None:
     """Ask for the parameters in a modal, which Slack allows for three seconds. Raises Conflict when those are over."""
-    ref = kept(desk, place.user, runbook, ref, given, reason)
-    open_modal(desk, place, form.run_form(runbook, ref, given, reason, problems))
+    ref = kept(ctx, place.user, runbook, ref, given, reason)
+    open_modal(ctx, place, form.run_form(runbook, ref, given, reason, problems))
 
 
-def kept(desk: Desk, user: str, runbook: Runbook, ref: RunForm, given: Mapping[str, Any], reason: str = "") -> RunForm:
+def kept(
+    ctx: AppContext, user: str, runbook: Runbook, ref: RunForm, given: Mapping[str, Any], reason: str = ""
+) -> RunForm:
     """`ref` for a form whose later parts, or inputs that would change a value, must not forget what is known now."""
     known = fields.properties(runbook)
     if len(form.pages(runbook)) == 1 and all(survives(known[name], given[name]) for name in given if name in known):
         return ref
-    return replace(ref, draft=form_drafts.keep(desk.rt, user, Draft(dict(given), reason)))
+    return replace(ref, draft=form_drafts.keep(ctx.rt, user, Draft(dict(given), reason)))
 
 
-def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:
+def open_modal(ctx: AppContext, place: Place, view: dict[str, Any]) -> None:
     """Open a modal for who clicked or typed. Raises Conflict when Slack no longer allows it."""
     assert place.trigger_id is not None
-    opened = desk.client.views_push if place.in_modal else desk.client.views_open
+    opened = ctx.client.views_push if place.in_modal else ctx.client.views_open
     try:
         opened(trigger_id=place.trigger_id, view=view)
     except SlackApiError as trouble:
@@ -136,27 +138,27 @@ def open_modal(desk: Desk, place: Place, view: dict[str, Any]) -> None:
         raise Conflict("Slack took too long to open the form. Please try again.") from trouble
 
 
-def start(desk: Desk, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Accepted:
+def start(ctx: AppContext, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Accepted:
     """Ask for a run whose card belongs into the channel where it was asked for."""
     incident = {"channel": ref.channel, "channel_name": ref.channel_name} if ref.channel else {}
     if ref.about:
-        incident["permalink"] = permalink(desk, ref.channel, ref.about)
+        incident["permalink"] = permalink(ctx, ref.channel, ref.about)
     wanted = Wanted(
         ref.slug, values, trigger="slack", number=ref.number, reason=reason, incident=incident, prefill=False
     )
-    return executions.request(desk.rt, actor, wanted, force=bool(ref.force), reuse_within_ms=ref.reuse_ms)
+    return executions.request(ctx.rt, actor, wanted, force=bool(ref.force), reuse_within_ms=ref.reuse_ms)
 
 
-def permalink(desk: Desk, channel: str, ts: str) -> str:
+def permalink(ctx: AppContext, channel: str, ts: str) -> str:
     """The address of a message, "" where Slack does not say: a run is not held up by what it only links to."""
     try:
-        return str(desk.client.chat_getPermalink(channel=channel, message_ts=ts).get("permalink") or "")
+        return str(ctx.client.chat_getPermalink(channel=channel, message_ts=ts).get("permalink") or "")
     except SLACK_TROUBLE as trouble:
         log.warning("A message has no address: %s", type(trouble).__name__)
         return ""
 
 
-def started(desk: Desk, accepted: Accepted, channel: str) -> Message:
+def started(ctx: AppContext, accepted: Accepted, channel: str) -> Message:
     """The word that a run was accepted, whose card follows; or that the very same run is open already.
 
     Gates that cannot pass as things stand are warned of.
@@ -170,7 +172,7 @@ def started(desk: Desk, accepted: Accepted, channel: str) -> Message:
         more = f"it succeeded {when(execution.ended_at)}, and the same was asked for again"
         return said(f"Nothing was started: {what} is taken instead; {more}.")
     where = " Its card is in this channel." if channel else ""
-    warned = [f"⚠️ {inline(each, 500)}" for each in calling.foreseen(desk.rt, execution)]
+    warned = [f"⚠️ {inline(each, 500)}" for each in calling.foreseen(ctx.rt, execution)]
     return said("\n".join([f"Started {what}.{where}", *warned]))
 
 

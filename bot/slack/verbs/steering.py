@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.grammar import GrammarError, verb
-from bot.slack.verbs.ask import Ask, the_run
-from bot.slack.verbs.looking import user
+from bot.slack.verbs.invocation import Invocation, the_run
+from bot.slack.verbs.queries import user
 from bot.slack.verbs.running import as_given
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline, person
@@ -22,49 +22,53 @@ CANCELLING = "{} is being cancelled."
 ENDED_NOW = "{} ends now, without the rest of its cleanup."
 
 
-def pause(ask: Ask) -> Message:
+def pause(invocation: Invocation) -> Message:
     """`pause [RUN]`."""
-    run = the_run(ask, ExecutionStatus.RUNNING, ExecutionStatus.WAITING, ExecutionStatus.PENDING)
-    done = controls.pause(ask.desk.rt, ask.actor, run, ask.option("reason"))
+    run = the_run(invocation, ExecutionStatus.RUNNING, ExecutionStatus.WAITING, ExecutionStatus.PENDING)
+    done = controls.pause(invocation.ctx.rt, invocation.actor, run, invocation.option("reason"))
     return said(f"{code(done.id)} is paused: what runs now finishes, and nothing more starts.")
 
 
-def resume(ask: Ask) -> Message:
+def resume(invocation: Invocation) -> Message:
     """`resume [RUN]`."""
-    run = the_run(ask, ExecutionStatus.PAUSED)
-    return said(f"{code(controls.resume(ask.desk.rt, ask.actor, run, ask.option('reason')).id)} goes on.")
+    run = the_run(invocation, ExecutionStatus.PAUSED)
+    return said(
+        f"{code(controls.resume(invocation.ctx.rt, invocation.actor, run, invocation.option('reason')).id)} goes on."
+    )
 
 
-def cancel(ask: Ask) -> Message:
+def cancel(invocation: Invocation) -> Message:
     """`cancel [RUN]`; with force=yes its cleanup ends too."""
-    force = ask.command.says_yes("force")
-    done = controls.cancel(ask.desk.rt, ask.actor, the_run(ask), ask.option("reason"), force=force)
+    force = invocation.command.says_yes("force")
+    done = controls.cancel(
+        invocation.ctx.rt, invocation.actor, the_run(invocation), invocation.option("reason"), force=force
+    )
     return said((ENDED_NOW if force else CANCELLING).format(code(done.id)))
 
 
-def retry(ask: Ask) -> Message:
+def retry(invocation: Invocation) -> Message:
     """`retry [RUN] [STEP] [KEY=VALUE …]`."""
-    rest, run = ask.command.run[1], the_run(ask, ExecutionStatus.FAILED)
-    runbook = executions.view(ask.desk.rt, run).runbook
-    given, reason = as_given(runbook, ask.command.options)
+    rest, run = invocation.command.run[1], the_run(invocation, ExecutionStatus.FAILED)
+    runbook = executions.view(invocation.ctx.rt, run).runbook
+    given, reason = as_given(runbook, invocation.command.options)
     values = parameters.coerce(runbook.parameters, given) if given else None
-    done = controls.retry(ask.desk.rt, ask.actor, run, rest[0] if rest else None, values, reason)
+    done = controls.retry(invocation.ctx.rt, invocation.actor, run, rest[0] if rest else None, values, reason)
     return said(f"{code(done.id)} goes on from its failed step.{asks_again(done)}")
 
 
 def asks_again(run: ExecutionRecord) -> str:
     """What is said of a run that asks gates again before anything else, those of branches, loops and children too."""
-    if not run.asking:
+    if not run.reopened_gates:
         return ""
-    return f" Before that {'a gate is' if run.asking == 1 else f'{run.asking} gates are'} asked again."
+    return f" Before that {'a gate is' if run.reopened_gates == 1 else f'{run.reopened_gates} gates are'} asked again."
 
 
-def skip(ask: Ask) -> Message:
+def skip(invocation: Invocation) -> Message:
     """`skip [RUN] STEP`; a run that has failed may be meant too."""
-    (path,) = ask.command.run[1]
-    run = _open_or_failed(ask)
-    done = skipping.skip(ask.desk.rt, ask.actor, run, path, ask.option("reason"))
-    return skipped(ask.desk.rt, done.id, path)
+    (path,) = invocation.command.run[1]
+    run = _open_or_failed(invocation)
+    done = skipping.skip(invocation.ctx.rt, invocation.actor, run, path, invocation.option("reason"))
+    return skipped(invocation.ctx.rt, done.id, path)
 
 
 def skipped(rt: Runtime, run: str, path: str) -> Message:
@@ -81,12 +85,12 @@ def skipped(rt: Runtime, run: str, path: str) -> Message:
     return said(f"{what} is not skipped yet: {gates} has let it on as it is, so {who} has to agree.")
 
 
-def agree(ask: Ask) -> Message:
+def agree(invocation: Invocation) -> Message:
     """`agree [RUN] [STEP]`; a run that has failed may be meant too, and the only step that is asked about."""
-    rest, rt = ask.command.run[1], ask.desk.rt
-    run = _open_or_failed(ask)
+    rest, rt = invocation.command.run[1], invocation.ctx.rt
+    run = _open_or_failed(invocation)
     path = rest[0] if rest else _the_asked(rt, run)
-    skipping.agree(rt, ask.actor, run, path)
+    skipping.agree(rt, invocation.actor, run, path)
     return agreed(rt, run, path)
 
 
@@ -104,48 +108,48 @@ def _the_asked(rt: Runtime, run: str) -> str:
     raise Conflict(f"Several steps of {run} are asked to be skipped: {', '.join(asked)}. Say which.")
 
 
-def _open_or_failed(ask: Ask) -> str:
+def _open_or_failed(invocation: Invocation) -> str:
     try:
-        return the_run(ask)
+        return the_run(invocation)
     except Conflict:
-        return the_run(ask, ExecutionStatus.FAILED)
+        return the_run(invocation, ExecutionStatus.FAILED)
 
 
-def resolve(ask: Ask) -> Message:
+def resolve(invocation: Invocation) -> Message:
     """`resolve [RUN] [STEP] retry|done|failed`."""
-    _, rest = ask.command.run
+    _, rest = invocation.command.run
     path, choice = (rest[0] if len(rest) > 1 else None), rest[-1].lower()
-    open_run = the_run(ask, ExecutionStatus.WAITING)
-    done = controls.resolve(ask.desk.rt, ask.actor, open_run, path, choice, ask.option("note"))
+    open_run = the_run(invocation, ExecutionStatus.WAITING)
+    done = controls.resolve(invocation.ctx.rt, invocation.actor, open_run, path, choice, invocation.option("note"))
     return said(f"Noted for {code(done.id)}: {inline(choice)}.")
 
 
-def replay(ask: Ask) -> Message:
+def replay(invocation: Invocation) -> Message:
     """`replay [RUN]`, from the start or from a step."""
-    version = ask.option("version").lower() or "same"
+    version = invocation.option("version").lower() or "same"
     if version not in ("same", "latest"):
         raise GrammarError(f"version=latest or version=same, not “{version[:40]}”.", verb("replay").usage)
-    run = the_run(ask, *(status for status in ExecutionStatus if status.ended))
-    old = executions.find(ask.desk.rt, run)
+    run = the_run(invocation, *(status for status in ExecutionStatus if status.ended))
+    old = executions.find(invocation.ctx.rt, run)
     new = replaying.replay(
-        ask.desk.rt,
-        ask.actor,
+        invocation.ctx.rt,
+        invocation.actor,
         run,
-        start_from=ask.option("from") or None,
+        start_from=invocation.option("from") or None,
         latest=version == "latest",
-        reason=ask.option("reason"),
+        reason=invocation.option("reason"),
     )
     where = f" Its card is where that of {code(old.id)} is." if (old.incident or {}).get("channel") else ""
     return said(f"Started {code(new.id)}: {code(f'{new.slug}@{new.number}')} once more.{where}{asks_again(new)}")
 
 
-def hand_over(ask: Ask) -> Message:
+def hand_over(invocation: Invocation) -> Message:
     """`handover [RUN] @USER`."""
-    (word,) = ask.command.run[1]
-    to = ask.desk.directory.identify(user(ask, word))
-    run = the_run(ask)
-    before = executions.find(ask.desk.rt, run).responsible
-    done = handover.offer(ask.desk.rt, ask.actor, run, to, ask.option("reason"))
+    (word,) = invocation.command.run[1]
+    to = invocation.ctx.directory.identify(user(invocation, word))
+    run = the_run(invocation)
+    before = executions.find(invocation.ctx.rt, run).responsible
+    done = handover.offer(invocation.ctx.rt, invocation.actor, run, to, invocation.option("reason"))
     if done.offered_to is not None:
         return said(
             f"{code(done.id)} is offered to {person(to.user_id)}, who is asked in its thread to take it over. Until "
@@ -156,9 +160,9 @@ def hand_over(ask: Ask) -> Message:
     return taken_over(done)
 
 
-def take_over(ask: Ask) -> Message:
+def take_over(invocation: Invocation) -> Message:
     """`takeover [RUN]`."""
-    return taken_over(handover.accept(ask.desk.rt, ask.actor, the_run(ask)))
+    return taken_over(handover.accept(invocation.ctx.rt, invocation.actor, the_run(invocation)))
 
 
 def taken_over(run: ExecutionRecord) -> Message:

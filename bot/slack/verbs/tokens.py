@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from bot.grammar import GrammarError, verb
-from bot.slack.verbs.ask import Ask
+from bot.slack.verbs.invocation import Invocation
 from bot.slack.views.parts import Message, message, said, section, sections
 from bot.slack.views.text import code, inline, when
 from engine.access import tokens
 from storage.records import TokenRecord
 
 
-def token(ask: Ask) -> Message:
+def token(invocation: Invocation) -> Message:
     """`token [list|create|revoke] [NAME]`."""
-    what, name = (*ask.command.words, "", "")[:2]
+    what, name = (*invocation.command.words, "", "")[:2]
     what = what.lower() or "list"
     if what not in ("list", "create", "revoke"):
         raise GrammarError(f"“{what[:40]}” is not one of list, create, revoke.", verb("token").usage)
     if what == "list":
-        return _listed(tokens.listing(ask.desk.rt, ask.actor))
+        return _listed(tokens.listing(invocation.ctx.rt, invocation.actor))
     if not name:
         raise GrammarError(f"“token {what}” needs something more.", verb("token").usage)
     if what == "revoke":
-        ended = tokens.revoke(ask.desk.rt, ask.actor, name)
+        ended = tokens.revoke(invocation.ctx.rt, invocation.actor, name)
         return said(f"{code(ended.id)} ({inline(ended.name)}) no longer works.")
     made, secret = tokens.create(
-        ask.desk.rt, ask.actor, name, scopes=ask.option("scopes"), expires=ask.option("expires")
+        invocation.ctx.rt,
+        invocation.actor,
+        name,
+        scopes=invocation.option("scopes"),
+        expires=invocation.option("expires"),
     )
     text = (
         f"Your token {code(made.id)} for {inline(made.name)}, until {when(made.expires_at)}, for {_scopes(made)}:\n"

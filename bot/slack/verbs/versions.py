@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.slack.desk import Desk
+from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, VersionPage, VersionRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs import running
@@ -11,7 +11,7 @@ from bot.slack.views.parts import Message, said
 from bot.slack.views.text import escape
 from engine.access import policy as access
 from engine.access.policy import authorise
-from engine.catalog import catalog
+from engine.catalog import catalog, version_approval
 from engine.errors import Conflict
 from storage.records import VersionRecord
 from storage.states import VersionStatus
@@ -19,43 +19,43 @@ from storage.states import VersionStatus
 LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the version is compared with has changed: read it again."
 
 
-def change(desk: Desk, slug: str, number: int | None, *, offer: bool) -> Message:
+def change(ctx: AppContext, slug: str, number: int | None, *, offer: bool) -> Message:
     """What a version changes; with `offer` to be approved."""
-    version, diff, warnings, first = _change(desk, slug, number)
+    version, diff, warnings, first = _change(ctx, slug, number)
     return admin.change_view(version, diff, warnings, offer=offer, first=first)
 
 
-def page(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Show a part of a change in full; where it is another by now, that from its beginning."""
     ref = decode(VersionPage, value)
-    version, diff, warnings, first = _change(desk, ref.slug, ref.number)
-    authorise(desk.rt, desk.directory.identify(reply.place.user), access.Action.APPROVE, version)
+    version, diff, warnings, first = _change(ctx, ref.slug, ref.number)
+    authorise(ctx.rt, ctx.directory.identify(reply.place.user), access.Action.APPROVE, version)
     same = admin.change_digest(diff, warnings) == ref.digest
     shown = ref.page if same and 0 <= ref.page < len(admin.change_parts(diff, warnings)) else 0
     view = form.version_form(version, diff, warnings, shown, first=first, note="" if same else LOOK_AGAIN)
     if reply.place.in_modal and reply.place.view_id:
-        desk.client.views_update(view_id=reply.place.view_id, view=view)
+        ctx.client.views_update(view_id=reply.place.view_id, view=view)
     else:
-        running.open_modal(desk, reply.place, view)
+        running.open_modal(ctx, reply.place, view)
 
 
-def approve(desk: Desk, _: Action, value: str, reply: Reply) -> None:
+def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Approve what the button showed; what came of it takes its place."""
     ref = decode(VersionRef, value)
-    actor = desk.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.place.user)
     try:
-        told = admin.approved_view(catalog.approve(desk.rt, actor, ref.slug, ref.number, ref.digest))
+        told = admin.approved_view(version_approval.approve(ctx.rt, actor, ref.slug, ref.number, ref.digest))
     except Conflict as conflict:
         told = said(escape(str(conflict)))
     if reply.place.in_modal and reply.place.view_id:
-        desk.client.views_update(view_id=reply.place.view_id, view=form.refused_view("A version", told.text))
+        ctx.client.views_update(view_id=reply.place.view_id, view=form.refused_view("A version", told.text))
         return
     reply.instead(told)
 
 
-def _change(desk: Desk, slug: str, number: int | None) -> tuple[VersionRecord, str, list[str], bool]:
+def _change(ctx: AppContext, slug: str, number: int | None) -> tuple[VersionRecord, str, list[str], bool]:
     """The version, what it changes, what deserves a second look, and whether nothing was approved before."""
-    version = catalog.version(desk.rt, slug, number)
-    before = [old for old in catalog.history(desk.rt, slug) if old.number < version.number]
+    version = catalog.version(ctx.rt, slug, number)
+    before = [old for old in catalog.history(ctx.rt, slug) if old.number < version.number]
     first = not any(old.status is VersionStatus.APPROVED for old in before)
-    return version, catalog.diff(desk.rt, slug, version.number), catalog.warnings(version), first
+    return version, catalog.diff(ctx.rt, slug, version.number), catalog.warnings(version), first

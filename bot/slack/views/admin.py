@@ -27,6 +27,7 @@ from bot.slack.views.parts import (
 )
 from bot.slack.views.text import code, code_block, inline, person, pieces, when
 from bot.slack.views.words import version_words
+from engine.access.auditing import kind_and_name
 from storage.records import AuditRecord, RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
@@ -225,7 +226,7 @@ def _deed(row: AuditRecord) -> str:
     detail = row.detail if isinstance(row.detail, dict) else {}
     why = f": {inline(str(detail['reason']), 200)}" if detail.get("reason") else ""
     did = _DEEDS.get(row.action, inline(row.action, 40))
-    return f"• {when(row.at)} {who} {did} {code(row.thing.partition(':')[2], 120)}{why}"
+    return f"• {when(row.at)} {who} {did} {code(kind_and_name(row.thing)[1], 120)}{why}"
 
 
 _DEEDS = {

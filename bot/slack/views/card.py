@@ -13,6 +13,7 @@ from bot.slack.views import possible, steps
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
 from bot.slack.views.text import ago, as_json, code, duration, escape, inline, is_permalink, link, person, when
 from bot.slack.views.words import error_field, execution_words, last_changes, spent_words
+from engine.definition.kinds import kind_of
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
@@ -69,7 +70,9 @@ def _trouble(view: ExecutionView) -> list[Block]:
     if execution.status is ExecutionStatus.PAUSED and execution.paused_reason:
         found.append(section(f"*Paused:* {escape(execution.paused_reason, 600)}"))
     if why:
-        cancelled = execution.ending is ExecutionStatus.CANCELLED or execution.status is ExecutionStatus.CANCELLED
+        cancelled = (
+            execution.pending_result is ExecutionStatus.CANCELLED or execution.status is ExecutionStatus.CANCELLED
+        )
         found.append(section(f"*{'Cancelled' if cancelled else 'What went wrong'}:* {escape(why, 600)}"))
     return found
 
@@ -188,7 +191,7 @@ def _next_gate(view: ExecutionView) -> str:
     """The path of the first gate that is still to open, "" where one is open or none is to come."""
     if any(gate.approval.status is ApprovalStatus.PENDING for gate in view.gates):
         return ""
-    coming = (step for step in steps.ordered(view.steps) if step.kind == "approval" and step.phase is Phase.MAIN)
+    coming = (step for step in steps.ordered(view.steps) if kind_of(step).is_gate and step.phase is Phase.MAIN)
     return next((step.path for step in coming if step.status is StepStatus.BLOCKED), "")
 
 

@@ -36,7 +36,7 @@ def looks(view: ExecutionView) -> list[Action]:
     While a run goes on both are always there, so that no other button ever takes their place.
     """
     execution = view.execution
-    well = execution.status is ExecutionStatus.SUCCESS and execution.ending in _WELL
+    well = execution.status is ExecutionStatus.SUCCESS and execution.pending_result in _WELL
     tried = not execution.status.ended or any(step.attempts for step in view.steps)
     return [*([] if well else [Action.WHY]), *([Action.LOGS] if tried else [])]
 
@@ -50,4 +50,4 @@ def retryable(view: ExecutionView) -> list[StepRunRecord]:
 
 
 def _in_main(execution: ExecutionRecord) -> bool:
-    return execution.phase is Phase.MAIN and execution.ending is not ExecutionStatus.CANCELLED
+    return execution.phase is Phase.MAIN and execution.pending_result is not ExecutionStatus.CANCELLED

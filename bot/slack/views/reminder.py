@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.runs.executions import ExecutionView, GateView
 
 _INVITE = "Type `/invite` and this bot's name in that channel"
-_UNHEARD = {
+_WHY_UNREACHABLE = {
     "not_in_channel": f"this bot is not in it. {_INVITE}",
     "channel_not_found": f"the channel is gone, or private without this bot in it. {_INVITE}",
     "external_channel": "it is shared with another workspace, and `external_channels` in _access.yaml does not name it",
@@ -26,7 +26,7 @@ _UNHEARD = {
 }
 
 
-def told_directly(gate: GateView, view: ExecutionView, permalink: str, command: str) -> Message:
+def direct_gate_message(gate: GateView, view: ExecutionView, permalink: str, command: str) -> Message:
     """The gate for somebody who is not in its channel. It has no buttons that decide: those are where everybody sees
     them.
 
@@ -38,13 +38,15 @@ def told_directly(gate: GateView, view: ExecutionView, permalink: str, command: 
     drawn = message(f"{words}: {inline(approval.path, 120)} of {inline(execution.id, 40)}", gate_blocks(gate))
     is_open = approval.status is ApprovalStatus.PENDING
     if is_open and hidden(approval):
-        return asked_directly(drawn, view, permalink, "", opens=True)
-    return asked_directly(
+        return direct_gate_question(drawn, view, permalink, "", opens=True)
+    return direct_gate_question(
         drawn, view, permalink, f"{command} approve {execution.id} {approval.path}" if is_open else ""
     )
 
 
-def asked_directly(drawn: Message, view: ExecutionView, permalink: str, typed: str, *, opens: bool = False) -> Message:
+def direct_gate_question(
+    drawn: Message, view: ExecutionView, permalink: str, typed: str, *, opens: bool = False
+) -> Message:
     """What is asked in a thread, for one person. `typed` is what they can type instead, "" where it is over.
 
     Where its button only `opens` what is asked, it stands here too.
@@ -61,10 +63,10 @@ def asked_directly(drawn: Message, view: ExecutionView, permalink: str, typed: s
     return Message(drawn.text, tuple(blocks))
 
 
-def unheard(view: ExecutionView, where: str, reason: str) -> Message:
+def unreachable_notice(view: ExecutionView, where: str, reason: str) -> Message:
     """For who started a run: its channel does not show it, why, and what to do."""
     run = code(view.execution.id)
-    why = _UNHEARD.get(reason, f"Slack does not let this bot write there ({code(reason, 80)})")
+    why = _WHY_UNREACHABLE.get(reason, f"Slack does not let this bot write there ({code(reason, 80)})")
     return said(
         f"⚠️ {run} ({inline(view.runbook.name, 150)}) goes on, but nobody sees it in {channel(where)}: {why}. "
         "It is tried again every minute, and appears there once that is possible. Until then, those who may decide "

@@ -12,6 +12,7 @@ from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
 from bot.slack.views.parts import Person, by_name, noted, rich, sections
 from bot.slack.views.text import as_json, code, cut, inline, is_person, one_line, person, plain
 from bot.slack.views.words import PHASES, TOLERATED, error_field, never_started, skip_wish, step_words, task_status
+from engine.definition.kinds import kind_of
 from engine.orchestration import run_rules
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
@@ -46,10 +47,10 @@ def ordered(steps: Iterable[StepRunRecord]) -> list[StepRunRecord]:
     """Phase by phase in the runbook's order, each inner step behind the branch or loop round that it is in."""
     steps = list(steps)
     known = {step.path: step for step in steps}
-    return sorted(steps, key=lambda step: (_ORDER.index(step.phase), _place(step, known)))
+    return sorted(steps, key=lambda step: (_ORDER.index(step.phase), _position(step, known)))
 
 
-def _place(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Place:
+def _position(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Place:
     """Positions from the outermost container inwards, with the round's number after each loop's."""
     if not step.scope or step.phase is Phase.UNDO:
         return (step.position,)
@@ -57,7 +58,7 @@ def _place(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Place:
         step.scope.removesuffix("]").rpartition("[") if step.scope.endswith("]") else (step.scope, "", "0")
     )
     container = known.get(path)
-    around = _place(container, known) if container is not None else ()
+    around = _position(container, known) if container is not None else ()
     return (*around, int(number), step.position)
 
 
@@ -144,7 +145,7 @@ def _line_note(view: ExecutionView, step: StepRunRecord, room: int) -> str:
 
 def tolerated(view: ExecutionView, step: StepRunRecord) -> bool:
     """Whether a step has failed and the run goes on as if it had not."""
-    return step.status is StepStatus.FAILED and run_rules.put_up_with(view.runbook, step.step_id, step.error)
+    return step.status is StepStatus.FAILED and run_rules.tolerated(view.runbook, step.step_id, step.error)
 
 
 def _words(view: ExecutionView, step: StepRunRecord) -> tuple[str, str]:
@@ -191,7 +192,7 @@ def progress(view: ExecutionView) -> str:
 
 def _rounds(view: ExecutionView, step: StepRunRecord) -> str:
     """How many rounds of a loop are done, where those are not shown one by one."""
-    if step.kind != "loop":
+    if not kind_of(step).repeats:
         return ""
     prefix = f"{step.path}["
     inside = [each for each in view.steps if each.scope.startswith(prefix)]
@@ -213,17 +214,17 @@ def _output(view: ExecutionView, step: StepRunRecord) -> str:
     """The telling part of what a step gave back: what the runbook names as its outputs, else how it was answered."""
     if step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict) or not step.outputs:
         return ""
-    if step.kind == "approval":
+    if kind_of(step).is_gate:
         return ""
     known = view.runbook.by_id.get(step.step_id)
     if "status" in step.outputs and not (known is not None and known.outputs):
         return as_json(step.outputs["status"], 20)
-    return _told(step.outputs, 120)
+    return _value_text(step.outputs, 120)
 
 
 def _approvers(step: StepRunRecord) -> list[str]:
     """Who approved, where this step is a gate that people approved."""
-    if step.kind != "approval" or step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict):
+    if not kind_of(step).is_gate or step.status is not StepStatus.SUCCESS or not isinstance(step.outputs, dict):
         return []
     return [str(user) for user in step.outputs.get("approved_by", [])]
 
@@ -239,7 +240,7 @@ def _rich_output(view: ExecutionView, step: StepRunRecord, limit: int) -> list[s
     return parts
 
 
-def _told(value: Json, limit: int) -> str:
+def _value_text(value: Json, limit: int) -> str:
     """A value without the brackets that only programs need."""
     pairs = value.items() if isinstance(value, dict) else ()
     return cut(", ".join(f"{key}: {as_json(part, 40)}" for key, part in pairs), limit) or as_json(value, limit)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
-from bot.deeds import deed_words, more_words, why_of
+from bot.audit_words import action_words, more_words, why_of
 from bot.slack.ids import Action, ChannelRef
 from bot.slack.views.lists import run_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section, sections, within
 from bot.slack.views.text import code, duration, inline, person, when
 from bot.slack.views.why import fact, reason_line
 from bot.slack.views.words import changed_here
+from engine.access.auditing import kind_and_name
 from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ def _open(story: Story) -> list[str]:
 
 
 def _deed(row: AuditRecord) -> str:
-    thing = row.thing.partition(":")[2]
-    what = "the incident" if row.thing.startswith("incident:") else code(thing, 40)
+    kind, thing = kind_and_name(row.thing)
+    what = "the incident" if kind == "incident" else code(thing, 40)
     who = person(row.actor) if row.actor != "system" else "The bot"
     detail = row.detail if isinstance(row.detail, dict) else {}
     why = why_of(detail)
@@ -145,5 +146,5 @@ def _deed(row: AuditRecord) -> str:
     to = f" to {person(str(detail['to']))}" if detail.get("to") not in (None, "", row.actor) else ""
     changed = changed_here(detail.get("changes") or ())
     how = f" with {changed}" if changed else ""
-    did = inline(deed_words(row.action, detail), 40)
+    did = inline(action_words(row.action, detail), 40)
     return f"• {when(row.at)} {who} {did} {what}{step}{to}{how}" + (f": {inline(why, 150)}" if why else "")

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from bot.sentences import THE_BOT, Part, Role, Sentence
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import channel, code, duration, escape, inline, person
-from bot.slack.views.words import CONTAINERS, changed_here, spent_words, step_took
+from bot.slack.views.words import changed_here, spent_words, step_took
+from bot.telling import sentence
+from engine.definition.kinds import kind_of
 from engine.orchestration import changes
 from storage.records import EventRecord, ExecutionRecord
 from storage.states import Decision, ExecutionStatus, Phase
 
 if TYPE_CHECKING:
-    from engine.runs.executions import ExecutionView, GateView
+    from engine.runs.executions import ExecutionView
 
 _TOLD_BY_OTHERS = {"rejected", "approval_timeout", "marked_failed"}
 """Failures that a person's vote, a gate's end or a person's word has told of already."""
-_NAMED = 10
-"""People named in one line."""
-_BY_HAND = "paused by hand"
-"""What the engine notes where nobody gave a reason."""
 _WORTH_TELLING_MS = 1_000
 _LONG_RETRY_MS = 30_000
 """A retry is worth a line from the second failure on, or when the wait is at least this long."""
+_QUOTED = 1_200
+"""Characters of what somebody or something said, in one line."""
 
 
 def line(event: EventRecord, view: ExecutionView) -> str | None:
@@ -33,10 +34,40 @@ def line(event: EventRecord, view: ExecutionView) -> str | None:
     """
     if event.kind == "ended":
         return ended(event, view)
-    if event.kind == "started":
-        return _replayed(event, view.execution)
-    told = _LINES.get(event.kind)
-    return told(event, view.execution) if told is not None else None
+    is_news = _WORTH.get(event.kind)
+    if event.kind not in _ICONS or (is_news is not None and not is_news(event)):
+        return None
+    told = f"{_icon(event)} {_with_stop(_sentence(event))}"
+    return f"{told}\n{_HINTS[event.kind]}" if event.kind in _HINTS else told
+
+
+def _sentence(event: EventRecord) -> Sentence:
+    return sentence(event.kind, event.path, event.actor, event.data)
+
+
+def mrkdwn(told: Sentence) -> str:
+    """A sentence as mrkdwn, with a capital."""
+    text = "".join(part if isinstance(part, str) else _marked(part) for part in told)
+    return text[:1].upper() + text[1:]
+
+
+def _marked(part: Part) -> str:
+    match part.role:
+        case Role.STEP:
+            return f"*{inline(str(part.value), 120)}*"
+        case Role.PERSON:
+            return person(part.value) if part.value else THE_BOT
+        case Role.NAME:
+            return code(str(part.value), 200)
+        case Role.CHANGES:
+            return changed_here(part.value)
+    return escape(str(part.value), _QUOTED)
+
+
+def _with_stop(told: Sentence) -> str:
+    """The sentence with a full stop, unless it ends with what somebody else said."""
+    last = told[-1] if told else ""
+    return mrkdwn(told) + ("" if isinstance(last, Part) and last.role is Role.QUOTE else ".")
 
 
 def message(event: EventRecord) -> Message:
@@ -65,43 +96,6 @@ def _step(event: EventRecord) -> str:
     return f"*{inline(event.path or 'a step', 120)}*"
 
 
-def _because(text: str) -> str:
-    return f": {text}" if text else "."
-
-
-def _retrying(event: EventRecord, _: ExecutionRecord) -> str | None:
-    attempt, delay = _number(event, "attempt"), _number(event, "delay_ms")
-    if attempt < 2 and delay < _LONG_RETRY_MS:
-        return None
-    why = _because(_text(event, "message", 400))
-    times = "once" if attempt == 1 else f"{attempt} times"
-    return f"🔁 {_step(event)} failed {times}; next try in {duration(delay)}{why}"
-
-
-def _failed(event: EventRecord, _: ExecutionRecord) -> str | None:
-    if _text(event, "code") in _TOLD_BY_OTHERS:
-        return None
-    tries = f" after {_number(event, 'attempt')} tries" if _number(event, "attempt") > 1 else ""
-    return f"❌ {_step(event)} failed{tries}{_because(_text(event, 'message'))}"
-
-
-def _unknown(event: EventRecord, _: ExecutionRecord) -> str:
-    return f"❓ {_step(event)} was sent and nobody saw how it ended. The card has the choice.{_tail(event, 'message')}"
-
-
-def _resolved(event: EventRecord, _: ExecutionRecord) -> str:
-    did = {"retry": "had it tried again", "done": "marked it done", "failed": "marked it failed"}
-    choice = did.get(_text(event, "choice"), "decided")
-    return f"🧭 {_step(event)}: {person(event.actor)} {choice}{_because(_text(event, 'note', 600))}"
-
-
-def _vote(event: EventRecord, _: ExecutionRecord) -> str:
-    approved = _text(event, "decision").upper() == Decision.APPROVE
-    count = f" ({_number(event, 'approvals')} of {_number(event, 'needed')})" if approved else ""
-    icon, did = ("👍", "approved") if approved else ("👎", "rejected")
-    return f"{icon} {person(event.actor)} {did} {_step(event)}{count}{_because(_text(event, 'comment', 600))}"
-
-
 def ended(event: EventRecord, view: ExecutionView) -> str:
     """The summary: how it ended, how long it ran, waited and was paused, and which steps took longest."""
     execution = view.execution
@@ -121,7 +115,8 @@ def _result(event: EventRecord, execution: ExecutionRecord) -> tuple[str, str]:
     error = execution.error if isinstance(execution.error, dict) else {}
     if error.get("step"):
         return "❌ Failed", f", at *{inline(str(error['step']), 120)}*."
-    return "❌ Failed", _because(escape(str(error.get("message", "")), 800))
+    why = escape(str(error.get("message", "")), 800)
+    return "❌ Failed", f": {why}" if why else "."
 
 
 def _longest(view: ExecutionView) -> str:
@@ -129,7 +124,7 @@ def _longest(view: ExecutionView) -> str:
     took = [
         (step.ended_at - step.started_at, step.path, step)
         for step in view.steps
-        if step.started_at is not None and step.ended_at is not None and step.kind not in CONTAINERS
+        if step.started_at is not None and step.ended_at is not None and not kind_of(step).is_container
     ]
     slow = [each for each in sorted(took, key=lambda each: each[:2], reverse=True)[:3] if each[0] >= _WORTH_TELLING_MS]
     if len(took) < 2 or not slow:
@@ -137,130 +132,67 @@ def _longest(view: ExecutionView) -> str:
     return f"Longest: {', '.join(f'{code(path, 120)} {step_took(view, step)}' for _, path, step in slow)}."
 
 
-def _tail(event: EventRecord, name: str) -> str:
-    text = _text(event, name, 600)
-    return f"\n{text}" if text else ""
-
-
-def _skipped(event: EventRecord, _: ExecutionRecord) -> str | None:
-    """A step that its own condition skipped is no news; one that a person skipped is."""
-    if event.actor is None:
-        return None
-    why = _text(event, "reason").partition(": ")[2]
-    return f"⏭️ {person(event.actor)} skipped {_step(event)}{_because(why)}"
-
-
-def _retried(event: EventRecord, _: ExecutionRecord) -> str:
-    changed = isinstance(event.data, dict) and event.data.get("changed")
-    what = changed_here(changes.of_event(event))
-    how = f" with other parameters{f' ({what})' if what else ''}" if changed else ""
-    return f"🔁 {person(event.actor)} had {_step(event)} tried again{how}{_because(_text(event, 'reason', 600))}"
-
-
-def _replayed(event: EventRecord, execution: ExecutionRecord) -> str | None:
-    """That a run began is what its card says; a replay with other values than before is news."""
-    what = changed_here(changes.of_event(event))
-    if not what:
-        return None
-    return f"🔁 {person(event.actor)} replayed {code(str(execution.replay_of))} with other parameters ({what})."
-
-
-def _paused(event: EventRecord, _: ExecutionRecord) -> str:
-    who = f"{person(event.actor)} paused this run" if event.actor else "Paused"
-    why = _text(event, "reason")
-    return f"⏸️ {who}{_because('' if why == _BY_HAND else why)}"
-
-
-def _resumed(event: EventRecord, _: ExecutionRecord) -> str:
-    return f"▶️ {person(event.actor)} resumed this run{_because(_text(event, 'reason'))}"
-
-
-def _offered(event: EventRecord, _: ExecutionRecord) -> str:
-    """An offer itself is a message with a button."""
-    return f"🤝 {person(event.actor)} took back the offer of this run{_because(_text(event, 'reason'))}"
-
-
-def _handed_over(event: EventRecord, _: ExecutionRecord) -> str:
-    was = event.data.get("was") if isinstance(event.data, dict) else None
-    return f"🤝 {person(event.actor)} took this run over from {person(was)}{_because(_text(event, 'reason'))}"
-
-
-def _marked(event: EventRecord, _: ExecutionRecord) -> str:
-    asked = f"⏭️ {person(event.actor)} wants {_step(event)} skipped, which is done when its turn comes"
-    return f"{asked}{_because(_text(event, 'reason'))}"
-
-
-def _agreed(event: EventRecord, _: ExecutionRecord) -> str:
-    by = event.data.get("by") if isinstance(event.data, dict) else None
-    return f"👍 {person(event.actor)} agreed that {_step(event)} is skipped, as {person(by)} asked."
-
-
-def _bypassed(event: EventRecord, _: ExecutionRecord) -> str:
-    gates = event.data.get("gates") if isinstance(event.data, dict) else None
-    lacking = ", ".join(f"*{inline(str(each), 120)}*" for each in gates) if isinstance(gates, list) else "a gate"
-    return (
-        f"🚨 This run was ended: {_step(event)} was about to begin, and {lacking} had not let it on. Nothing of it was "
-        "done. This should not be possible: whoever runs this bot has to look into it."
-    )
-
-
-def look_again(event: EventRecord, gate: GateView) -> str:
+def look_again(event: EventRecord) -> str:
     """The word that a gate asks something else than before, to those whose votes that voids."""
-    void = event.data.get("void") if isinstance(event.data, dict) else None
-    voters = [person(str(each)) for each in void[:_NAMED]] if isinstance(void, list) else []
-    changed = f"🔄 What *{inline(gate.approval.path, 120)}* asks has changed"
-    if not voters:
-        return f"{changed}: please look again before you decide."
-    votes = "vote of {} is" if len(voters) == 1 else "votes of {} are"
-    return f"{changed}; the {votes.format(', '.join(voters))} void. Please look again."
+    if _void(event):
+        return f"🔄 {mrkdwn(_sentence(event))}. Please look again."
+    return f"🔄 {mrkdwn(_sentence(event))}: please look again before you decide."
 
 
-def _phase(event: EventRecord, _: ExecutionRecord) -> str | None:
-    phase = _text(event, "phase")
-    return _PHASES[Phase(phase)] if phase in set(_PHASES) else None
+def _void(event: EventRecord) -> bool:
+    return isinstance(event.data, dict) and bool(event.data.get("void"))
 
 
-def _queued(event: EventRecord, _: ExecutionRecord) -> str:
-    behind = event.data.get("behind") if isinstance(event.data, dict) else None
-    ahead = ", ".join(code(str(each), 40) for each in behind) if isinstance(behind, list) else ""
-    return f"⏳ Queued for {code(_text(event, 'group', 200))}{f', behind {ahead}' if ahead else ''}."
+def _icon(event: EventRecord) -> str:
+    by_fact = {"vote": _VOTES, "phase_started": _PHASES}.get(event.kind, {})
+    fact = {"vote": "decision", "phase_started": "phase"}.get(event.kind, "")
+    return by_fact.get(_text(event, fact), _ICONS[event.kind])
 
 
-def _child(event: EventRecord, _: ExecutionRecord) -> str:
-    return f"🧩 {_step(event)} started {code(_text(event, 'execution', 40))} ({code(_text(event, 'runbook', 100))})."
+def _retry_is_news(event: EventRecord) -> bool:
+    return _number(event, "attempt") >= 2 or _number(event, "delay_ms") >= _LONG_RETRY_MS
 
 
-_PHASES = {
-    Phase.UNDO: "↩️ Undoing what was done.",
-    Phase.ON_FAILURE: "🧯 Running the steps for a failure.",
-    Phase.FINALLY: "🧹 Running the steps that always run.",
+_VOTES = {Decision.APPROVE.value: "👍", Decision.REJECT.value: "👎"}
+_PHASES = {Phase.UNDO.value: "↩️", Phase.ON_FAILURE.value: "🧯", Phase.FINALLY.value: "🧹"}
+_ICONS = {
+    "started": "🔁",
+    "step_retrying": "🔁",
+    "step_failed": "❌",
+    "step_unknown": "❓",
+    "step_resolved": "🧭",
+    "step_taken_over": "🔧",
+    "vote": "👎",
+    "gate_expired": "⌛",
+    "late_result": "📨",
+    "vote_withdrawn": "↩️",
+    "step_retried": "🔁",
+    "step_skipped": "⏭️",
+    "paused": "⏸️",
+    "resumed": "▶️",
+    "queued": "⏳",
+    "phase_started": "🧹",
+    "child_started": "🧩",
+    "event_received": "📨",
+    "quarantined": "❌",
+    "timed_out": "⌛",
+    "cleanup_ended": "⛔",
+    "handover_offered": "🤝",
+    "handed_over": "🤝",
+    "skip_marked": "⏭️",
+    "skip_agreed": "👍",
+    "skip_dropped": "⏭️",
+    "gate_bypassed": "🚨",
+    "cancel_requested": "⛔",
 }
-_LINES: dict[str, Callable[[EventRecord, ExecutionRecord], str | None]] = {
-    "step_retrying": _retrying,
-    "step_failed": _failed,
-    "step_unknown": _unknown,
-    "step_resolved": _resolved,
-    "step_taken_over": lambda event, _: f"🔧 The worker that ran {_step(event)} is gone; another one took over.",
-    "vote": _vote,
-    "gate_expired": lambda event, _: f"⌛ Nobody decided {_step(event)} in time.",
-    "late_result": lambda event, _: f"📨 A late answer came for {_step(event)}{_because(_text(event, 'message'))}",
-    "vote_withdrawn": lambda event, _: f"↩️ {person(event.actor)} took their vote on {_step(event)} back.",
-    "step_retried": _retried,
-    "step_skipped": _skipped,
-    "paused": _paused,
-    "resumed": _resumed,
-    "queued": _queued,
-    "phase_started": _phase,
-    "child_started": _child,
-    "event_received": lambda event, _: f"📨 The event came that {_step(event)} waited for.",
-    "quarantined": lambda event, _: f"❌ This run cannot go on and has ended{_because(_text(event, 'message'))}",
-    "timed_out": lambda *_: "⌛ The time for running is used up.",
-    "cleanup_ended": lambda event, _: f"⛔ {person(event.actor)} ended the cleanup{_because(_text(event, 'reason'))}",
-    "handover_offered": _offered,
-    "handed_over": _handed_over,
-    "skip_marked": _marked,
-    "skip_agreed": _agreed,
-    "skip_dropped": lambda event, _: f"⏭️ {_step(event)} is not skipped after all{_because(_text(event, 'reason'))}",
-    "gate_bypassed": _bypassed,
-    "cancel_requested": lambda event, _: f"⛔ {person(event.actor)} asked to cancel{_because(_text(event, 'reason'))}",
+"""The events that have a line, each with what stands before it."""
+_WORTH: dict[str, Callable[[EventRecord], bool]] = {
+    "started": lambda event: bool(changes.of_event(event)),
+    "step_retrying": _retry_is_news,
+    "step_failed": lambda event: _text(event, "code") not in _TOLD_BY_OTHERS,
+    "step_skipped": lambda event: event.actor is not None,
+    "phase_started": lambda event: _text(event, "phase") in _PHASES,
+    "handover_offered": lambda event: not _text(event, "to"),
 }
+"""Of events that are news only sometimes, when they are: a card says that a run began, and an offer is a message."""
+_HINTS = {"step_unknown": "The card has the choice."}

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bot.slack.views.steps import folded, ordered
 from bot.slack.views.text import cut, duration, one_line
-from bot.slack.views.words import CONTAINERS, execution_words, spent_words, step_took, step_words
+from bot.slack.views.words import execution_words, spent_words, step_took, step_words
+from engine.definition.kinds import kind_of
 from engine.runs.time_spent import Span, pauses
 from storage.records import EventRecord, StepRunRecord
 from storage.states import ExecutionStatus, StepStatus
@@ -26,7 +27,6 @@ ROWS = 40
 """Bars in one picture; what is worth looking at stays, as on the card."""
 _SCALE = 2
 _WIDTH, _LEFT, _RIGHT, _TOP, _ROW, _FOOT = 780, 190, 200, 86, 27, 66
-_WAITS = frozenset({"approval", "wait", "delay", "poll"})
 _TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
 _INK, _PALE, _PAPER, _PAUSE = "#1d1c1d", "#5f5e60", "#ffffff", "#e3e3e6"
 
@@ -97,7 +97,7 @@ def _says(view: ExecutionView, step: StepRunRecord, took: str = "") -> str:
     """What became of a step; beside its bar the whole time is said, of which the bands show what was paused."""
     _, words = step_words(step, run_ended=view.execution.status.ended)
     took = took or (duration(max((step.ended_at or 0) - (step.started_at or 0), 0)) if step.ended_at else "")
-    tries = f", {step.attempts} tries" if step.attempts > 1 and step.kind not in _WAITS else ""
+    tries = f", {step.attempts} tries" if step.attempts > 1 and not kind_of(step).is_wait else ""
     return f"{cut(words, 24)} {took}{tries}".strip()
 
 
@@ -106,7 +106,8 @@ def _look(step: StepRunRecord) -> _Look:
         return _FAILED
     if step.status in (StepStatus.CANCELLED, StepStatus.UNKNOWN):
         return _CUT_OFF
-    return _WAITED if step.kind in _WAITS else _HELD if step.kind in CONTAINERS else _RAN
+    kind = kind_of(step)
+    return _WAITED if kind.is_wait else _HELD if kind.is_container else _RAN
 
 
 class _Canvas:

@@ -28,7 +28,7 @@ def why_view(explained: Explanation, command: str) -> Message:
     """What the run does or waits for, one paragraph a thing, with who can act and what to type."""
     run = explained.execution
     title = f"{run.slug}@{run.number} · {run.id} · {execution_words(run)[1]}"
-    told = [_told(each, run, command) for each in explained.reasons]
+    told = [_reason_text(each, run, command) for each in explained.reasons]
     blocks: list[Block] = [header(title), *sections(within(told, _ROOM))]
     blocks += [context(f"{explained.more} more steps are under way.")] if explained.more else []
     facts = [f"started by {person(run.requester)} {when(run.created_at)}"]
@@ -49,7 +49,7 @@ def people(ids: Iterable[str]) -> str:
     return ", ".join(told[:MOST_NAMED]) + (f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else "")
 
 
-def _told(reason: Reason, run: ExecutionRecord, command: str) -> str:
+def _reason_text(reason: Reason, run: ExecutionRecord, command: str) -> str:
     lines = [reason_line(reason)]
     if reason.message and reason.kind not in _SAY_THEMSELVES:
         lines.append(f"> {inline(reason.message, 600)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bot import spent
 from bot.changes import change_words
 from bot.slack.views.text import code, duration, group, inline, person
+from engine.definition.kinds import Awaits, kind_of
 from engine.orchestration import run_rules
 from engine.orchestration.changes import Changed
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
@@ -49,7 +50,7 @@ _TASK = {
 }
 """Slack's four words have none for waiting, unknown, skipped and cancelled; "pending" is the one that claims neither
 work nor a failure nor a success. An icon and the step's own words say which it is."""
-TOLERATED = ("⚠️", "failed, which the run puts up with")
+TOLERATED = ("⚠️", "failed, which the run tolerates")
 _ENDING = {ExecutionStatus.FAILED: "Failing", ExecutionStatus.CANCELLED: "Cancelling"}
 PHASES = {
     Phase.MAIN: "",
@@ -64,16 +65,15 @@ _DOING = {
     Phase.ON_FAILURE: "handling the failure",
     Phase.FINALLY: "finishing",
 }
-CONTAINERS = ("branch", "loop")
 _MAY_BE_SKIPPED = (
     StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UNKNOWN, StepStatus.FAILED,
 )  # fmt: skip
 CHANGES = 3
 """Changes of its parameters that are told of one run, the latest."""
 _BETWEEN = {
-    "poll": "checking, {} times so far",
-    "delay": "waiting until its time is up",
-    "runbook": "its run is under way",
+    Awaits.ANSWER: "checking, {} times so far",
+    Awaits.TIME: "waiting until its time is up",
+    Awaits.RUN: "its run is under way",
 }
 _GATE = {
     ApprovalStatus.PENDING: ("✋", "Waiting for approval"),
@@ -105,10 +105,10 @@ def execution_words(execution: ExecutionRecord, steps: Sequence[StepRunRecord] =
         words = "Queued"
     elif execution.status is ExecutionStatus.WAITING and steps:
         words = "Waiting for a decision" if any(_asks(step) for step in steps) else "Waiting for an event"
-    if execution.ending is None or execution.status.ended:
+    if execution.pending_result is None or execution.status.ended:
         return icon, words
     paused = "paused" if execution.status is ExecutionStatus.PAUSED else ""
-    told = ", ".join(part for part in (_ENDING.get(execution.ending), _DOING[execution.phase], paused) if part)
+    told = ", ".join(part for part in (_ENDING.get(execution.pending_result), _DOING[execution.phase], paused) if part)
     return icon, told[:1].upper() + told[1:]
 
 
@@ -142,7 +142,7 @@ def last_changes(changes: Sequence[Changed]) -> list[str]:
 
 def _asks(step: StepRunRecord) -> bool:
     """Whether a person is asked something by this step."""
-    return step.status is StepStatus.UNKNOWN or (step.status is StepStatus.WAITING and step.kind == "approval")
+    return step.status is StepStatus.UNKNOWN or (step.status is StepStatus.WAITING and kind_of(step).is_gate)
 
 
 def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, str]:
@@ -154,14 +154,14 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
         words = "rejected"
     elif never_started(step) or (run_ended and step.status in (StepStatus.BLOCKED, StepStatus.READY)):
         icon, words = _STEP[StepStatus.BLOCKED][0], "never started"
-    elif step.status is StepStatus.CANCELLED and step.kind in ("approval", "wait", "delay"):
+    elif step.status is StepStatus.CANCELLED and kind_of(step).is_wait and not kind_of(step).calls_out:
         words = "cancelled while it waited"
-    elif step.status is StepStatus.RUNNING and step.attempts > 1 and step.kind not in _BETWEEN:
+    elif step.status is StepStatus.RUNNING and step.attempts > 1 and kind_of(step).awaits not in _BETWEEN:
         words = f"running, try {step.attempts}"
-    elif step.status is StepStatus.READY and step.kind in CONTAINERS and step.started_at is not None:
+    elif step.status is StepStatus.READY and kind_of(step).is_container and step.started_at is not None:
         icon, words = _waiting(step)
-    elif _between(step):
-        words = _BETWEEN[step.kind].format(step.attempts)
+    elif between := _between(step):
+        words = between.format(step.attempts)
     elif step.status is StepStatus.READY and step.attempts > 0:
         words = f"about to be tried again, {step.attempts} so far"
     return icon, words
@@ -184,14 +184,15 @@ def never_started(step: StepRunRecord) -> bool:
 def _waiting(step: StepRunRecord) -> tuple[str, str]:
     """What a step waits for."""
     icon, words = _STEP[StepStatus.WAITING]
-    if step.kind == "approval":
+    kind = kind_of(step)
+    if kind.is_gate:
         return icon, "waiting for approval"
-    if step.kind == "wait":
+    if kind.awaits is Awaits.EVENT:
         return icon, f"waiting for the event {step.wait_key}" if step.wait_key else words
-    if step.kind == "loop":
+    if kind.repeats:
         of = f" of {len(step.items)}" if isinstance(step.items, list) else ""
         return "▶️", f"under way, {step.rounds}{of} rounds begun"
-    if step.kind == "branch":
+    if kind.is_container:
         taken = step.items.get("taken") if isinstance(step.items, dict) else None
         return "▶️", f"under way, took {taken}" if taken else "under way"
     return icon, words
@@ -199,13 +200,14 @@ def _waiting(step: StepRunRecord) -> tuple[str, str]:
 
 def task_status(step: StepRunRecord) -> str:
     """The state of a step in the four words that Slack's task card knows."""
-    begun = step.status is StepStatus.READY and step.kind in CONTAINERS and step.started_at is not None
+    begun = step.status is StepStatus.READY and kind_of(step).is_container and step.started_at is not None
     return "in_progress" if begun or _between(step) else _TASK[step.status]
 
 
-def _between(step: StepRunRecord) -> bool:
-    """Whether this step is only between two looks at what it waits for."""
-    return step.kind in _BETWEEN and step.status is StepStatus.READY and step.attempts > 0
+def _between(step: StepRunRecord) -> str:
+    """What is said of a step that is only between two looks at what it waits for, "" of any other."""
+    awaits = kind_of(step).awaits
+    return _BETWEEN.get(awaits, "") if awaits and step.status is StepStatus.READY and step.attempts > 0 else ""
 
 
 def gate_words(approval: ApprovalRecord) -> tuple[str, str]:

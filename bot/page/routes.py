@@ -1,0 +1,190 @@
+"""The pages: a run, and the catalogue beside it. For whoever holds a signed link, its cookie, or an access token."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from bot.api.caller import ApiContext
+from bot.api.feed import AccessTimer
+from bot.page.catalogue import catalogue
+from bot.page.links import COOKIE_S, Purpose, sign, verify
+from bot.page.picture import path_of
+from bot.page.runs import runs
+from bot.page.states import SIGNS
+from bot.page.story import story
+from bot.serving.headers import HEADERS
+from bot.serving.streams import EventStream
+from engine.access.policy import Action, Actor, authorise
+from engine.errors import EngineError, NotAllowed, NotAuthenticated, NotFound
+from engine.queries import visibility
+from engine.text.visible_characters import visible
+from storage.records import ExecutionRecord
+
+COOKIE = "runbook_page"
+_HERE = Path(__file__).parent
+_PAGES = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=select_autoescape(default=True),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=lambda value: visible(value) if type(value) is str else value,
+)
+_PAGES.filters["line"] = path_of
+
+Identify = Callable[[str], Actor]
+
+
+class Pages:
+    """Answers for the pages. `identify` says who a person is; `context` has the tokens, the threads and the feed."""
+
+    def __init__(self, context: ApiContext, key: bytes, identify: Identify) -> None:
+        self._context = context
+        self._rt = context.rt
+        self._key = key
+        self._identify = identify
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/executions", self._runs),
+            Route("/executions/{execution_id}", self._execution),
+            Route("/executions/{execution_id}/events", self._events),
+            Route("/runbooks", self._catalogue),
+            Mount("/page", _Files(directory=_HERE / "static")),
+        ]
+
+    async def _execution(self, request: Request) -> Response:
+        execution_id = request.path_params["execution_id"].upper()
+        proof = request.query_params.get("pass")
+        if proof is not None:
+            return await self._admitted(request, execution_id, proof)
+        return await self._answered(request, lambda actor: _page(200, self._run(actor, execution_id)))
+
+    async def _catalogue(self, request: Request) -> Response:
+        asked = dict(request.query_params)
+        return await self._answered(request, lambda actor: _page(200, self._runbooks(actor, asked)))
+
+    async def _runs(self, request: Request) -> Response:
+        asked = dict(request.query_params)
+        return await self._answered(request, lambda actor: _page(200, self._found_runs(actor, asked)))
+
+    async def _events(self, request: Request) -> Response:
+        """Says, as server-sent events, that something happened in a run; what it was the page itself tells."""
+        execution_id = request.path_params["execution_id"].upper()
+        return await self._answered(request, lambda actor: self._stream(request, actor, execution_id))
+
+    async def _admitted(self, request: Request, execution_id: str, proof: str) -> Response:
+        """Swap a link's proof for a cookie, so that it is neither in the address bar nor in the history.
+
+        Nobody gets one who may not see the run now.
+        """
+        admitted = verify(self._key, Purpose.LINK, proof, int(time.time()))
+        if admitted is None or admitted.execution_id != execution_id:
+            return _trouble(403, "This link has expired, or something of it is missing.", _ASK_AGAIN)
+        try:
+            await self._context.in_reader_thread(self._seen, await self._identified(admitted.person), execution_id)
+        except EngineError as error:
+            return _refusal(error)
+        answer = RedirectResponse(f"/executions/{execution_id}", status_code=303, headers=dict(HEADERS))
+        kept = replace(admitted, until=int(time.time()) + COOKIE_S)
+        secure = request.url.scheme == "https" or (self._rt.settings.public_url or "").startswith("https:")
+        answer.set_cookie(
+            COOKIE, sign(self._key, Purpose.COOKIE, kept), max_age=COOKIE_S, path="/", secure=secure, httponly=True,
+            samesite="lax",
+        )  # fmt: skip
+        return answer
+
+    async def _answered(self, request: Request, answer: Callable[[Actor], Response]) -> Response:
+        try:
+            actor = await self._who(request)
+            return await self._context.in_reader_thread(answer, actor)
+        except EngineError as error:
+            return _refusal(error)
+
+    async def _who(self, request: Request) -> Actor:
+        """Who asks, by their cookie, or as a program by a token. Raises `NotAuthenticated`."""
+        if "authorization" in request.headers:
+            return replace((await self._context.caller(request)).actor, door="page")
+        admitted = verify(self._key, Purpose.COOKIE, request.cookies.get(COOKIE, ""), int(time.time()))
+        if admitted is None:
+            raise NotAuthenticated("This page wants to know who you are.")
+        return await self._identified(admitted.person)
+
+    async def _identified(self, person: str) -> Actor:
+        return replace(await self._context.in_reader_thread(self._identify, person), door="page")
+
+    def _run(self, actor: Actor, execution_id: str) -> str:
+        found = self._seen(actor, execution_id)
+        return _PAGES.get_template("execution.html").render(story=story(self._rt, found.id, actor), actor=actor)
+
+    def _runbooks(self, actor: Actor, asked: Mapping[str, str]) -> str:
+        authorise(self._rt, actor, Action.VIEW, None)
+        return _PAGES.get_template("catalogue.html").render(found=catalogue(self._rt, actor, asked), actor=actor)
+
+    def _found_runs(self, actor: Actor, asked: Mapping[str, str]) -> str:
+        return _PAGES.get_template("runs.html").render(found=runs(self._rt, actor, asked), actor=actor, signs=SIGNS)
+
+    def _seen(self, actor: Actor, execution_id: str) -> ExecutionRecord:
+        authorise(self._rt, actor, Action.VIEW, None)
+        return visibility.execution(self._rt, actor, execution_id)
+
+    def _stream(self, request: Request, actor: Actor, execution_id: str) -> Response:
+        found = self._seen(actor, execution_id)
+        headers = {**HEADERS, "x-accel-buffering": "no"}
+        refusal = _trouble(429, "You follow too many runs at once.", "Close other pages of runs, then load this again.")
+        return EventStream(self._ticks(request, found), headers, self._context.streams, actor.user_id, refusal)
+
+    async def _ticks(self, request: Request, found: ExecutionRecord) -> AsyncIterator[str]:
+        yield f"id: {found.event_seq}\ndata: {found.status}\n\n"
+        watch = AccessTimer()
+        async for batch in self._context.feed.follow(found.id, found.event_seq):
+            if watch.due(batch) and not await self._may_go_on(request, found.id):
+                return
+            yield f"id: {batch[-1].seq}\ndata: {batch[-1].kind}\n\n" if batch else ": still here\n\n"
+        yield "event: end\ndata: ended\n\n"
+
+    async def _may_go_on(self, request: Request, execution_id: str) -> bool:
+        """Whether the cookie or token still counts, and its person may still see the run."""
+        try:
+            actor = await self._who(request)
+            await self._context.in_reader_thread(self._seen, actor, execution_id)
+        except EngineError:
+            return False
+        return True
+
+
+_STATUS = {NotAuthenticated: 401, NotFound: 404, NotAllowed: 403}
+_ASK_AGAIN = "In Slack, press “Open its page” on the card of a run, and follow the link that only you are shown."
+
+
+class _Files(StaticFiles):
+    """The style sheet and the script, under the same policy; small, so that no file stays open for a slow client."""
+
+    def file_response(self, *args: object, **more: object) -> Response:
+        answer = super().file_response(*args, **more)  # type: ignore[arg-type]
+        if isinstance(answer, FileResponse):
+            answer = Response(Path(answer.path).read_bytes(), headers=answer.headers, media_type=answer.media_type)
+        answer.headers.update({**HEADERS, "cache-control": "no-cache"})
+        return answer
+
+
+def _page(status: int, text: str) -> Response:
+    return HTMLResponse(text, status_code=status, headers=dict(HEADERS))
+
+
+def _refusal(error: EngineError) -> Response:
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 409)
+    return _trouble(status, str(error), _ASK_AGAIN if status == 401 else "")
+
+
+def _trouble(status: int, what: str, advice: str) -> Response:
+    return _page(status, _PAGES.get_template("trouble.html").render(what=what, advice=advice))

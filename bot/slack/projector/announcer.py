@@ -1,0 +1,98 @@
+"""Telling people what no run tells: incidents in their channels, drafts to platform admins. Used by the projector."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from bot.slack.client import error_code
+from bot.slack.directory import Directory
+from bot.slack.projector.poster import Mark, NotNow, Poster
+from bot.slack.views.notice import drafts_notice, incident_notice
+from bot.slack.views.parts import Message
+from engine.access import channels
+from engine.catalog import catalog, notices
+from engine.conversations import Unasked
+from engine.errors import NotFound
+from engine.orchestration import incidents
+from engine.runtime import Runtime
+from storage.records import NoticeRecord, VersionRecord
+from storage.states import VersionStatus
+
+log = logging.getLogger(__name__)
+
+MOST = 10
+"""Platform admins who are told directly, where no channel is set: with more of them, being told means nothing."""
+_RUN = "notices"
+
+
+class Announcer:
+    """Tells each thing once it is known that Slack took it, so at least once. What Slack refuses is logged and left."""
+
+    def __init__(self, rt: Runtime, client: WebClient, poster: Poster) -> None:
+        self._rt = rt
+        self._client = client
+        self._poster = poster
+        self._directory = Directory(rt, client)
+
+    def announce(self) -> None:
+        """Tell what there is to tell as far as budgets allow. Raises as `Poster.post` for an outage."""
+        waiting = notices.pending(self._rt)
+        try:
+            for each in (notice for notice in waiting if notice.kind == notices.INCIDENT):
+                self._of_incident(each)
+                notices.mark_announced(self._rt, [each.id])
+            batch = [notice for notice in waiting if notice.kind == notices.DRAFT]
+            if batch:
+                self._of_drafts(batch)
+                notices.mark_announced(self._rt, [each.id for each in batch])
+        except NotNow:
+            return
+
+    def _of_incident(self, notice: NoticeRecord) -> None:
+        incident = incidents.get(self._rt, int(notice.content["incident"]))
+        self._post(incident.channel, incident_notice(incident, notice.content), notice)
+
+    def _of_drafts(self, batch: Sequence[NoticeRecord]) -> None:
+        """One message for all of them, in the channel that is set, else to each admin who may approve any."""
+        drafts = [found for each in batch if (found := self._draft(each)) is not None]
+        channel, command = self._rt.settings.admin_channel, self._rt.settings.slack_command
+        if channel is not None and drafts:
+            self._post(channel, drafts_notice(drafts, command), batch[-1])
+        elif drafts:
+            self._directory.refresh_people(MOST)
+            for admin in notices.admins(self._rt, MOST):
+                theirs = [each for each in drafts if catalog.may_approve(self._rt, admin, each[0])]
+                if theirs:
+                    self._direct(admin.user_id, drafts_notice(theirs, command), batch[-1])
+
+    def _draft(self, notice: NoticeRecord) -> tuple[VersionRecord, bool] | None:
+        """The version if it still waits, as its runbook's newest, and whether its runbook stands still for it."""
+        slug, number = str(notice.content["slug"]), int(notice.content["number"])
+        try:
+            found = catalog.version(self._rt, slug)
+        except NotFound:
+            return None
+        waits = found.number == number and found.status is VersionStatus.DRAFT
+        return (found, bool(notice.content["stops"])) if waits else None
+
+    def _direct(self, user: str, drawn: Message, notice: NoticeRecord) -> None:
+        try:
+            direct = str(self._client.conversations_open(users=user)["channel"]["id"])
+        except SlackApiError as trouble:
+            log.info("%s could not be told of drafts: %s", user, error_code(trouble))
+            return
+        self._post(direct, drawn, notice)
+
+    def _post(self, channel: str, drawn: Message, notice: NoticeRecord) -> None:
+        try:
+            if channels.outside(self._rt, channel):
+                return
+            self._poster.post(channel, lambda _: drawn, Mark(_RUN, f"{notice.id}:{channel}", notice.at))
+        except SlackApiError as trouble:
+            log.warning("What happened could not be told in %s: %s", channel, error_code(trouble))
+        except Unasked as trouble:
+            log.info("What happened is not told in %s. %s", channel, trouble)

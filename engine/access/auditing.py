@@ -1,0 +1,65 @@
+"""Audit rows: how the things that they are about are named, and who did what through which door.
+
+Every row is written in the transaction of the change that it tells of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.access.policy import SYSTEM, Actor
+from engine.runtime import Runtime
+from storage import audit
+from storage.records import Json
+from storage.states import Severity
+
+ACCESS = "access"
+"""The thing that a change of the access file is about."""
+
+
+def of_execution(execution_id: str) -> str:
+    """A run, as the audit names it."""
+    return f"execution:{execution_id}"
+
+
+def of_incident(incident_id: int) -> str:
+    """An incident, as the audit names it."""
+    return f"incident:{incident_id}"
+
+
+def of_runbook(slug: str) -> str:
+    """A runbook with all its versions, as the audit names it."""
+    return f"runbook:{slug}"
+
+
+def of_version(slug: str, number: int) -> str:
+    """One version of a runbook, as the audit names it."""
+    return of_runbook(f"{slug}@{number}")
+
+
+def of_token(token_id: str) -> str:
+    """A token, by its public id, as the audit names it."""
+    return f"token:{token_id}"
+
+
+def kind_and_name(thing: str) -> tuple[str, str]:
+    """What a thing is (`execution`, `incident`, `runbook`, `token`, `access`), and its id."""
+    kind, _, name = thing.partition(":")
+    return kind, name
+
+
+def by_actor(
+    rt: Runtime,
+    actor: Actor,
+    action: str,
+    thing: str,
+    detail: Mapping[str, Json] | None = None,
+    severity: Severity = Severity.NOTICE,
+) -> None:
+    """Record what somebody did, with the door that they came through."""
+    audit.write(rt.workspace_id, actor.user_id, action, thing, severity, {**(detail or {}), "door": actor.door})
+
+
+def by_bot(rt: Runtime, action: str, thing: str, detail: Mapping[str, Json], severity: Severity) -> None:
+    """Record what the bot did of its own accord."""
+    audit.write(rt.workspace_id, SYSTEM.user_id, action, thing, severity, dict(detail))

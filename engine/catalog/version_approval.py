@@ -1,0 +1,110 @@
+"""Approving a version, deprecating it and rolling it back: who may, what is locked, and what the audit keeps."""
+
+from __future__ import annotations
+
+from engine.access import auditing
+from engine.access.policy import Action, Actor, authorise
+from engine.catalog.catalog import get, no_such, version
+from engine.errors import Conflict
+from engine.runtime import Runtime
+from storage import database, runbooks
+from storage.records import RunbookRecord, VersionRecord
+from storage.states import VersionStatus
+
+
+def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | None = None) -> VersionRecord:
+    """DRAFT → APPROVED for the current version, by a platform admin who did not write it.
+
+    `digest` is that of what was shown. Raises `NotAllowed`, and `Conflict` when what was shown is not what is there.
+    """
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.APPROVE, shown)
+    with database.transaction():
+        runbook, found = _locked(rt, shown)
+        authorise(rt, actor, Action.APPROVE, found)
+        if digest is not None and digest != found.digest:
+            raise Conflict(f"{slug}@{number} is not what you were shown. Look at it again before you approve it.")
+        must_be_draft(found)
+        if number != runbook.current_number:
+            raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
+        runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
+        runbooks.name_successor(found.runbook_id, None)
+        _audit(rt, actor, "runbook.approve", found, {"digest": found.digest, "author": found.author})
+    return version(rt, slug, number)
+
+
+def must_be_draft(found: VersionRecord) -> None:
+    """Raise `Conflict`, saying what to do instead, unless this version waits for approval."""
+    name = f"{found.slug}@{found.number}"
+    if found.status is VersionStatus.APPROVED:
+        raise Conflict(f"{name} is already approved.")
+    if found.status is VersionStatus.DEPRECATED:
+        why = f" ({found.note.rstrip('.')})" if found.note else ""
+        back = f"`admin rollback {found.slug}` makes it a draft again, which can be approved."
+        raise Conflict(f"{name} is deprecated{why}. {back}")
+
+
+def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> VersionRecord:
+    """DEPRECATED → DRAFT for the current version, by a platform admin: it needs an approval before it runs again.
+
+    Raises `NotAllowed`, and `Conflict` for a version that is not deprecated or not the newest.
+    """
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.ROLLBACK, shown)
+    with database.transaction():
+        runbook, found = _locked(rt, shown)
+        authorise(rt, actor, Action.ROLLBACK, found)
+        name = f"{found.slug}@{found.number}"
+        if found.number != runbook.current_number:
+            raise Conflict(f"{name} is not the newest version: that is {runbook.current_number}.")
+        if found.status is not VersionStatus.DEPRECATED:
+            raise Conflict(f"{name} is {found.status.lower()}, not deprecated: there is nothing to roll back.")
+        runbooks.move_version(found, VersionStatus.DRAFT, actor.user_id)
+        _audit(rt, actor, "runbook.rollback", found, {"digest": found.digest, "was": found.note})
+    return version(rt, slug, shown.number)
+
+
+def deprecate(
+    rt: Runtime, actor: Actor, slug: str, number: int | None = None, reason: str = "", successor: str = ""
+) -> VersionRecord:
+    """Withdraw one version, or with no `number` the whole runbook. Running executions stop at their next step.
+
+    `successor` is the id of the runbook to be used instead, which `run` then names. Raises `NotFound` for it too.
+    """
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.DEPRECATE, shown)
+    heir = get(rt, successor).slug if successor else None
+    if heir == shown.slug:
+        raise Conflict(f"{heir} cannot take its own place: name another runbook as its successor.")
+    with database.transaction():
+        _, found = _locked(rt, shown)
+        authorise(rt, actor, Action.DEPRECATE, found)
+        wanted = [found] if number else runbooks.versions(shown.runbook_id)
+        if all(each.status is VersionStatus.DEPRECATED for each in wanted):
+            raise Conflict(f"{shown.slug}@{shown.number} is DEPRECATED already.")
+        withdraw(rt, actor, found if number else None, shown.runbook_id, reason, heir)
+        if heir is not None:
+            runbooks.name_successor(shown.runbook_id, heir)
+    return version(rt, slug, shown.number)
+
+
+def withdraw(
+    rt: Runtime, actor: Actor, only: VersionRecord | None, runbook_id: int, reason: str, successor: str | None = None
+) -> None:
+    """Deprecate one version, or every version that is not deprecated yet; needs the runbook's lock."""
+    for found in [only] if only else runbooks.versions(runbook_id):
+        if found.status is not VersionStatus.DEPRECATED:
+            runbooks.move_version(found, VersionStatus.DEPRECATED, actor.user_id, reason)
+            _audit(rt, actor, "runbook.deprecate", found, {"reason": reason, "successor": successor})
+
+
+def _locked(rt: Runtime, shown: VersionRecord) -> tuple[RunbookRecord, VersionRecord]:
+    runbook = runbooks.lock(rt.workspace_id, shown.slug)
+    found = runbooks.version(shown.runbook_id, shown.number)
+    if runbook is None or found is None or runbook.id != found.runbook_id:  # it was deleted, or made anew, meanwhile
+        raise no_such(shown.slug)
+    return runbook, found
+
+
+def _audit(rt: Runtime, actor: Actor, action: str, found: VersionRecord, detail: dict[str, object]) -> None:
+    auditing.by_actor(rt, actor, action, auditing.of_version(found.slug, found.number), detail)

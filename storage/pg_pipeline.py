@@ -1,0 +1,172 @@
+"""Statements to PostgreSQL in one round trip, by the driver's own bindings of libpq.
+
+psycopg's cursors cost four times as much processor time as this, and let go of Python's lock with every statement
+instead of once a trip: https://www.psycopg.org/psycopg3/docs/api/pq.html.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import pq
+from psycopg.errors import error_from_result
+
+from storage.writes import Statement
+
+_PREPARED_AFTER = 2
+"""A text is prepared when it is sent again: most that are sent twice are sent often."""
+
+_MOST_PREPARED = 500
+"""Statements that a connection keeps prepared, so that texts of which there are many cost the server no memory."""
+
+_INTEGERS = frozenset({20, 21, 23})
+_BOOLEAN = 16
+"""The types of our columns by their ids in `pg_type`; all others are text."""
+
+
+class Answer:
+    """What one statement came to, as much of a cursor as `storage.sql` asks for."""
+
+    def __init__(self, result: pq.abc.PGresult) -> None:
+        self._result = result
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it has changed or found."""
+        return self._result.command_tuples or 0
+
+    def fetchall(self) -> list[list[Any]]:
+        """The rows that it has found."""
+        found, columns = self._result, range(self._result.nfields)
+        readers = [_reader(found.ftype(column)) for column in columns]
+        return [[readers[column](found.get_value(row, column)) for column in columns] for row in range(found.ntuples)]
+
+
+class Prepared:
+    """Which statements one connection has prepared."""
+
+    def __init__(self) -> None:
+        self._uses: dict[str, int] = {}
+        self._names: dict[str, bytes] = {}
+
+    def name(self, text: str) -> bytes | None:
+        """The name of a prepared statement, None where it is not prepared."""
+        return self._names.get(text)
+
+    def is_due(self, text: str) -> bool:
+        """Whether it is to be prepared now."""
+        if len(self._uses) > 4 * _MOST_PREPARED:
+            self._uses.clear()
+        uses = self._uses[text] = self._uses.get(text, 0) + 1
+        return uses >= _PREPARED_AFTER and len(self._names) < _MOST_PREPARED
+
+    def new_name(self) -> bytes:
+        """A name that no statement of this connection has, nor will be given by psycopg."""
+        return b"runbook_%d" % len(self._names)
+
+    def add(self, text: str, name: bytes) -> None:
+        """Note that the server has prepared it."""
+        self._names[text] = name
+
+
+def run(connection: psycopg.Connection[Any], prepared: Prepared, statements: Sequence[Statement]) -> list[Answer]:
+    """Their answers, in order. Raises psycopg's error of the first that failed, after which none was done."""
+    conn = connection.pgconn
+    conn.enter_pipeline_mode()
+    try:
+        sent = _sent(conn, prepared, statements)
+        conn.pipeline_sync()
+        _flush(conn)
+        return _answers(conn, prepared, sent)
+    finally:
+        if conn.status == pq.ConnStatus.OK:
+            conn.exit_pipeline_mode()
+
+
+def _sent(conn: pq.abc.PGconn, prepared: Prepared, statements: Sequence[Statement]) -> list[tuple[str, bytes] | None]:
+    """Send all; for each answer that will come the text and name of what is prepared by it, None for a statement's."""
+    expected: list[tuple[str, bytes] | None] = []
+    preparing: dict[str, bytes] = {}
+    for text, values in statements:
+        written = [_written(value) for value in values]
+        name = prepared.name(text) or preparing.get(text)
+        if name is None and prepared.is_due(text) and not preparing:
+            name = preparing[text] = prepared.new_name()
+            conn.send_prepare(name, text.encode())
+            expected.append((text, name))
+        if name is None:
+            conn.send_query_params(text.encode(), written)
+        else:
+            conn.send_query_prepared(name, written)
+        expected.append(None)
+    return expected
+
+
+def _answers(conn: pq.abc.PGconn, prepared: Prepared, expected: Sequence[tuple[str, bytes] | None]) -> list[Answer]:
+    answers, failed = [], None
+    for preparing in expected:
+        result = _next_result(conn)
+        assert result is not None
+        if result.status == pq.ExecStatus.FATAL_ERROR and failed is None:
+            failed = error_from_result(result)
+        if preparing is None:
+            answers.append(Answer(result))
+        elif result.status == pq.ExecStatus.COMMAND_OK:
+            prepared.add(*preparing)
+        _next_result(conn)  # None ends what one statement came to
+    _next_result(conn)  # the end of the pipeline
+    if failed is not None:
+        raise failed
+    return answers
+
+
+def _next_result(conn: pq.abc.PGconn) -> pq.abc.PGresult | None:
+    while conn.is_busy():
+        _wait(conn, select.POLLIN)
+        conn.consume_input()
+    return conn.get_result()
+
+
+def _flush(conn: pq.abc.PGconn) -> None:
+    """Send what is buffered, reading meanwhile, so that neither side waits for the other to read."""
+    while conn.flush():
+        if _wait(conn, select.POLLIN | select.POLLOUT) & select.POLLIN:
+            conn.consume_input()
+
+
+def _wait(conn: pq.abc.PGconn, events: int) -> int:
+    poll = select.poll()
+    poll.register(conn.socket, events)
+    return poll.poll()[0][1]
+
+
+def _written(value: Any) -> bytes | None:
+    """A value in the text form that PostgreSQL reads. Raises `TypeError` for one that no column of ours has."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return b"t" if value else b"f"
+    if isinstance(value, str | int):
+        return str(value).encode()
+    raise TypeError(f"no statement takes a {type(value).__name__}")
+
+
+def _reader(kind: int) -> Any:
+    if kind in _INTEGERS:
+        return _integer
+    return _boolean if kind == _BOOLEAN else _text
+
+
+def _integer(value: bytes | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _boolean(value: bytes | None) -> bool | None:
+    return None if value is None else value == b"t"
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
