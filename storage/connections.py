@@ -236,9 +236,9 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
     def _send(self, statements: Sequence[Statement]) -> list[Any]:
         if _COMMIT in statements:
             self._own.untouched = False  # what may have been committed is not done again
-        return self._healing(lambda: self._run(statements))
+        return self._healing(lambda: self._in_one_trip(statements))
 
-    def _run(self, statements: Sequence[Statement]) -> list[Any]:
+    def _in_one_trip(self, statements: Sequence[Statement]) -> list[Any]:
         connection = self.connection()
         prepared = self._prepared.setdefault(connection, pg_pipeline.Prepared())
         with _lost_rows(), pw.__exception_wrapper__:  # type: ignore[attr-defined]

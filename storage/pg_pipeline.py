@@ -6,6 +6,7 @@ instead of once a trip: https://www.psycopg.org/psycopg3/docs/api/pq.html.
 
 from __future__ import annotations
 
+import itertools
 import select
 from collections.abc import Sequence
 from typing import Any
@@ -51,6 +52,7 @@ class Prepared:
     def __init__(self) -> None:
         self._uses: dict[str, int] = {}
         self._names: dict[str, bytes] = {}
+        self._numbers = itertools.count()
 
     def name(self, text: str) -> bytes | None:
         """The name of a prepared statement, None where it is not prepared."""
@@ -65,7 +67,7 @@ class Prepared:
 
     def new_name(self) -> bytes:
         """A name that no statement of this connection has, nor will be given by psycopg."""
-        return b"runbook_%d" % len(self._names)
+        return b"runbook_%d" % next(self._numbers)
 
     def add(self, text: str, name: bytes) -> None:
         """Note that the server has prepared it."""
@@ -75,9 +77,10 @@ class Prepared:
 def run(connection: psycopg.Connection[Any], prepared: Prepared, statements: Sequence[Statement]) -> list[Answer]:
     """Their answers, in order. Raises psycopg's error of the first that failed, after which none was done."""
     conn = connection.pgconn
+    written = [(text, [_written(value) for value in values]) for text, values in statements]
     conn.enter_pipeline_mode()
     try:
-        sent = _sent(conn, prepared, statements)
+        sent = _sent(conn, prepared, written)
         conn.pipeline_sync()
         _flush(conn)
         return _answers(conn, prepared, sent)
@@ -86,12 +89,13 @@ def run(connection: psycopg.Connection[Any], prepared: Prepared, statements: Seq
             conn.exit_pipeline_mode()
 
 
-def _sent(conn: pq.abc.PGconn, prepared: Prepared, statements: Sequence[Statement]) -> list[tuple[str, bytes] | None]:
+def _sent(
+    conn: pq.abc.PGconn, prepared: Prepared, statements: Sequence[tuple[str, list[bytes | None]]]
+) -> list[tuple[str, bytes] | None]:
     """Send all; for each answer that will come the text and name of what is prepared by it, None for a statement's."""
     expected: list[tuple[str, bytes] | None] = []
     preparing: dict[str, bytes] = {}
-    for text, values in statements:
-        written = [_written(value) for value in values]
+    for text, written in statements:
         name = prepared.name(text) or preparing.get(text)
         if name is None and prepared.is_due(text) and not preparing:
             name = preparing[text] = prepared.new_name()
