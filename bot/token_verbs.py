@@ -13,7 +13,7 @@ from engine.access.policy import SYSTEM
 from engine.config.settings import Settings
 from engine.errors import EngineError, InvalidParameters
 from engine.text.visible_characters import visible_line
-from storage.records import TokenRecord
+from storage.people_records import TokenRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from storage.columns import first
 from storage.database import now
 from storage.records import Json
-from storage.tables import FormDraft
+from storage.request_tables import FormDraft
 
 KEPT_MS = 3_600_000
 

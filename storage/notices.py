@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from storage.catalog_records import NoticeRecord
 from storage.columns import columns, tuples
 from storage.database import now
-from storage.records import Json, NoticeRecord
+from storage.records import Json
 from storage.tables import Notice
 
 KEPT_MS = 86_400_000

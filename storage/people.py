@@ -13,7 +13,8 @@ import peewee as pw
 from storage import sql
 from storage.columns import tuples
 from storage.database import now
-from storage.records import GroupRecord, Json, PersonRecord, Workspace
+from storage.people_records import GroupRecord, PersonRecord, Workspace
+from storage.records import Json
 from storage.states import ApprovalStatus
 from storage.tables import AccessPolicy, Approval, Execution, Person, Token, UserGroup, Vote
 from storage.tables import Workspace as WorkspaceTable

@@ -17,10 +17,8 @@ from storage.states import (
     Decision,
     ExecutionStatus,
     Phase,
-    Scope,
     Severity,
     StepStatus,
-    VersionStatus,
 )
 
 Json = Any
@@ -37,68 +35,6 @@ def changed(record: T, **fields: Any) -> T:
 @lru_cache(maxsize=64)
 def _getter(names: tuple[str, ...]) -> attrgetter[Any]:
     return attrgetter(*names)
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """The tenant. `slack_team` is None until the first Slack connection binds it."""
-
-    id: int
-    slack_team: str | None
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunbookRecord:
-    """A runbook's identity. `status` is that of version `current_number`.
-
-    `successor` is the id of the runbook that was named to take its place when it was deprecated.
-    """
-
-    id: int
-    slug: str
-    name: str
-    description: str
-    team: str | None
-    tags: tuple[str, ...]
-    risk: str
-    source_path: str | None
-    current_number: int
-    status: VersionStatus
-    updated_at: int
-    successor: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VersionState:
-    """Whether a version may run, and what was said when that was decided."""
-
-    status: VersionStatus
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRecord:
-    """One immutable version. Only its status and who decided it ever change.
-
-    `author` is a Slack user id, or None when the last committer is not known here; `author_email` is the committer's.
-    """
-
-    id: int
-    runbook_id: int
-    slug: str
-    number: int
-    digest: str
-    definition: Json
-    source: str
-    author: str | None
-    author_email: str | None
-    source_commit: str | None
-    note: str
-    status: VersionStatus
-    created_at: int
-    decided_by: str | None
-    decided_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,73 +311,6 @@ class WaitEventRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonRecord:
-    """Who a Slack user is. `standing` is member, guest, bot, deleted or stranger (another workspace's)."""
-
-    user_id: str
-    name: str
-    email: str | None
-    standing: str
-    tz: str | None
-    fetched_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRecord:
-    """A key by which programs act as `user_id`. Of its secret only the `digest` is kept: SHA-256 in hexadecimal.
-
-    `last_used_at` is exact to the minute. `created_by` and `revoked_by` are a user id, or `system` for the host.
-    """
-
-    id: str
-    user_id: str
-    name: str
-    digest: str
-    scopes: frozenset[Scope]
-    created_at: int
-    created_by: str
-    expires_at: int
-    last_used_at: int | None = None
-    revoked_at: int | None = None
-    revoked_by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One try at what a person's `key` names; `holder` tells it from every other try at the same."""
-
-    workspace_id: int
-    actor: str
-    key: str
-    holder: str
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRecord:
-    """What a request was answered; `status` is None while it is being answered. `request` is the request's digest.
-
-    `holder` is the turn that answers it, which is the only one that may do it until `held_until`. `thing` is what the
-    request was done to, as the audit names it; None while nothing was done.
-    """
-
-    request: str
-    status: int | None
-    headers: dict[str, str]
-    body: str
-    holder: str
-    held_until: int
-    thing: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class GroupRecord:
-    group_id: str
-    handle: str
-    members: frozenset[str]
-    fetched_at: int
-
-
-@dataclass(frozen=True, slots=True)
 class CardRecord:
     """Where an execution is shown in Slack, and how much of it has been told there.
 
@@ -465,22 +334,3 @@ class PostRecord:
     channel: str
     ts: str
     settled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NoticeRecord:
-    """Something that is still to be told to people."""
-
-    id: int
-    kind: str
-    content: Json
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class SyncRecord:
-    """How the last reading of the runbooks folder went."""
-
-    at: int
-    ok: bool
-    summary: Json

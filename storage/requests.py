@@ -11,8 +11,9 @@ import peewee as pw
 
 from storage.columns import columns, first
 from storage.database import now
-from storage.records import AnswerRecord, Json, Turn
-from storage.tables import Answer, Idempotency, RequestSeen
+from storage.people_records import AnswerRecord, Turn
+from storage.records import Json
+from storage.request_tables import Answer, Idempotency, RequestSeen
 
 KEEP_MS = 24 * 3_600_000
 

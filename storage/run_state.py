@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage import executions, runbooks, sql, steps
+from storage.catalog_records import RunbookRecord, VersionState
 from storage.columns import proxy
 from storage.database import is_postgresql
 from storage.moves import STEP_MOVES, check_move
-from storage.records import ExecutionRecord, RunbookRecord, StepRunRecord, VersionState, changed
+from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import Phase, StepStatus
 from storage.tables import StepRun
 from storage.writes import Write

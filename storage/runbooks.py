@@ -7,9 +7,10 @@ from typing import Any
 import peewee as pw
 
 from storage import rows, sql
+from storage.catalog_records import RunbookRecord, SyncRecord, VersionRecord, VersionState
 from storage.database import is_postgresql, now
 from storage.moves import VERSION_MOVES, check_move
-from storage.records import Json, RunbookRecord, SyncRecord, VersionRecord, VersionState
+from storage.records import Json
 from storage.states import VersionStatus
 from storage.tables import Runbook, RunbookVersion, SyncReport
 

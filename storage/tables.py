@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import peewee as pw
 
+from storage import request_tables
 from storage.columns import JsonText, Table, Text
 
 
@@ -345,32 +346,9 @@ class WaitTaken(Table):
     step_run_id = pw.BigIntegerField()
 
 
-class Idempotency(Table):
-    id = pw.BigAutoField()
-    workspace_id = pw.BigIntegerField()
-    actor = Text()
-    key = Text()
-    request = Text()
-    execution_id = Text()
-    at = pw.BigIntegerField()
-
-
-class FormDraft(Table):
-    id = pw.BigAutoField()
-    workspace_id = pw.BigIntegerField()
-    person = Text()
-    content = JsonText()
-    at = pw.BigIntegerField()
-
-
 class HostClock(Table):
     boot = Text(primary_key=True)
     started_at = pw.BigIntegerField()
-
-
-class RequestSeen(Table):
-    key = Text(primary_key=True)
-    at = pw.BigIntegerField()
 
 
 class Token(Table):
@@ -388,23 +366,8 @@ class Token(Table):
     revoked_by = Text(null=True)
 
 
-class Answer(Table):
-    id = pw.BigAutoField()
-    workspace_id = pw.BigIntegerField()
-    actor = Text()
-    key = Text()
-    request = Text()
-    status = pw.BigIntegerField(null=True)
-    headers = JsonText()
-    body = Text()
-    at = pw.BigIntegerField()
-    holder = Text()
-    held_until = pw.BigIntegerField()
-    thing = Text(null=True)
-
-
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
-    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, Idempotency, RequestSeen,
-    HostClock, Incident, Notice, Token, Answer, FormDraft, Probe,
+    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, HostClock, Incident,
+    Notice, Token, Probe, *request_tables.ALL,
 )  # fmt: skip

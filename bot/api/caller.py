@@ -23,7 +23,7 @@ from engine.access import standing, tokens
 from engine.access.policy import Actor
 from engine.errors import InvalidParameters, NotAuthenticated
 from engine.runtime import Runtime
-from storage.records import TokenRecord
+from storage.people_records import TokenRecord
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from engine.access.policy import Action
 from engine.errors import Conflict
 from engine.failpoints import failpoint
 from engine.runs import idempotency
-from storage.records import AnswerRecord, Turn
+from storage.people_records import AnswerRecord, Turn
 
 PATIENCE_S = 20.0
 """How long who repeats a request waits for whoever is doing it."""

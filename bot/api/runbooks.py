@@ -16,7 +16,8 @@ from engine.access.policy import Action, teams_seen
 from engine.catalog import authoring, catalog, version_approval
 from engine.queries import visibility
 from engine.runs import executions
-from storage.records import Filter, RunbookRecord
+from storage.catalog_records import RunbookRecord
+from storage.records import Filter
 from storage.states import ExecutionStatus, VersionStatus
 
 router = APIRouter(prefix="/runbooks", tags=["runbooks"], route_class=Operation)

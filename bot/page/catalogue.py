@@ -12,7 +12,8 @@ from engine.access.policy import Action, Actor, verdict
 from engine.catalog import catalog
 from engine.runs import executions
 from engine.runtime import Runtime
-from storage.records import ExecutionRecord, Filter, Json, RunbookRecord
+from storage.catalog_records import RunbookRecord
+from storage.records import ExecutionRecord, Filter, Json
 from storage.states import VersionStatus
 
 PAGE = 25

@@ -18,7 +18,7 @@ from engine.access import people
 from engine.access.policy import Actor
 from engine.errors import Conflict
 from engine.runtime import Runtime
-from storage.records import GroupRecord, PersonRecord
+from storage.people_records import GroupRecord, PersonRecord
 
 log = logging.getLogger(__name__)
 

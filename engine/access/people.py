@@ -13,7 +13,7 @@ from engine.access.roles import users_in
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import approvals, database, people
-from storage.records import GroupRecord, PersonRecord
+from storage.people_records import GroupRecord, PersonRecord
 
 _ID = re.compile(r"\([UW][A-Z0-9]{2,20}\)", re.ASCII)
 

@@ -15,7 +15,8 @@ from engine.access.roles import Roles, approver_ids, describe_approvers, is_appr
 from engine.errors import NotAllowed
 from engine.runtime import Runtime
 from storage import approvals, database, executions, people, runbooks
-from storage.records import ApprovalRecord, ExecutionRecord, RunbookRecord, VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import ApprovalRecord, ExecutionRecord
 from storage.states import Scope, VersionStatus
 
 

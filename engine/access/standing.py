@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine.errors import NotAuthenticated
 from engine.runtime import Runtime
 from storage import database, people, tokens
-from storage.records import PersonRecord, TokenRecord
+from storage.people_records import PersonRecord, TokenRecord
 
 FRESH_MS = 24 * 3_600_000
 """How long what Slack said of somebody stands. People who matter are heard of far more often while Slack is there; a

@@ -19,7 +19,7 @@ from engine.errors import Conflict, InvalidParameters, NotFound
 from engine.runtime import Runtime
 from engine.text.logs import TOKEN_PREFIX
 from storage import database, people, tokens
-from storage.records import TokenRecord
+from storage.people_records import TokenRecord
 from storage.states import Scope, Severity
 
 DAY_MS = 24 * 3_600_000

@@ -19,7 +19,8 @@ from engine.definition.yaml_source import read
 from engine.errors import Conflict, InvalidParameters, Stale
 from engine.runtime import Runtime
 from storage import database, executions, runbooks
-from storage.records import Json, RunbookRecord, VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import Json
 from storage.states import VersionStatus
 
 _SHOWN_RUNS = 5

@@ -15,7 +15,8 @@ from engine.definition.model import Runbook
 from engine.errors import NotApproved, NotFound, Undecodable
 from engine.runtime import Runtime
 from storage import audit, database, executions, runbooks
-from storage.records import AuditRecord, ExecutionRecord, RunbookRecord, VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import AuditRecord, ExecutionRecord
 from storage.states import VersionStatus
 
 _NOBODY = (

@@ -14,7 +14,8 @@ from engine.access.roles import candidates
 from engine.access.standing import judged
 from engine.runtime import Runtime
 from storage import database, notices, people
-from storage.records import IncidentRecord, NoticeRecord
+from storage.catalog_records import NoticeRecord
+from storage.records import IncidentRecord
 
 INCIDENT, DRAFT = "incident", "draft"
 _MOST = 200

@@ -21,7 +21,8 @@ from engine.errors import InvalidDefinition
 from engine.runtime import Runtime
 from engine.text.problem import Problem
 from storage import database, people, runbooks
-from storage.records import Json, RunbookRecord
+from storage.catalog_records import RunbookRecord
+from storage.records import Json
 from storage.states import Severity, VersionStatus
 
 FindAuthor = Callable[[str], str | None]

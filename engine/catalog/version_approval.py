@@ -8,7 +8,7 @@ from engine.catalog.catalog import get, no_such, version
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, runbooks
-from storage.records import RunbookRecord, VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
 

@@ -21,7 +21,8 @@ from engine.orchestration import changes, flow, incidents, run_phases, slots, st
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from storage import database, people, run_state, runbooks
-from storage.records import ExecutionRecord, VersionRecord
+from storage.catalog_records import VersionRecord
+from storage.records import ExecutionRecord
 from storage.states import ExecutionStatus, Severity
 
 _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"

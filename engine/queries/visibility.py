@@ -11,7 +11,8 @@ from engine.errors import NotFound
 from engine.runs import executions, skipping
 from engine.runtime import Runtime
 from storage import approvals, database
-from storage.records import ExecutionRecord, RunbookRecord
+from storage.catalog_records import RunbookRecord
+from storage.records import ExecutionRecord
 
 
 def runbook(rt: Runtime, actor: Actor, slug: str) -> RunbookRecord:

@@ -19,15 +19,8 @@ from engine.orchestration.changes import Changed
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, slot_queue, steps
 from storage import attempts as tries
-from storage.records import (
-    ApprovalRecord,
-    AttemptRecord,
-    ExecutionRecord,
-    Filter,
-    StepRunRecord,
-    VersionRecord,
-    VoteRecord,
-)
+from storage.catalog_records import VersionRecord
+from storage.records import ApprovalRecord, AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, ExecutionStatus, Phase
 
 if TYPE_CHECKING:

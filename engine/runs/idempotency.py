@@ -13,7 +13,7 @@ from engine.access.policy import Actor
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, requests
-from storage.records import AnswerRecord, Turn
+from storage.people_records import AnswerRecord, Turn
 from storage.requests import TakenOver, in_turn
 
 __all__ = ["RENEW_S", "TakenOver", "answered", "begin", "first_time", "given_up", "in_turn", "renew", "turn_of"]

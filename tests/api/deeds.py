@@ -11,7 +11,7 @@ from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 from engine.access import people, tokens
 from engine.orchestration import incidents
 from engine.runs import approvals, controls, handover, skipping
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.states import Decision
 
 FRESH = {

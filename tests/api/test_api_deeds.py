@@ -18,7 +18,7 @@ from engine.access.policy import SYSTEM
 from engine.runs import executions
 from storage import approvals, audit, database
 from storage import tokens as stored
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.states import Decision
 from storage.tables import Token
 

@@ -21,7 +21,7 @@ from engine.access import people, tokens
 from engine.access.policy import Actor
 from engine.queries import events
 from engine.runs import approvals
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.states import Decision
 
 ALICE = Actor("U0ALICE01", standing="member")

@@ -13,7 +13,7 @@ from bot.cli.names import Names
 from bot.page import story
 from engine.access import people
 from engine.runs import approvals, controls, handover, skipping
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.states import Decision
 
 CALLED = {ALICE: "Alice Ames", BOB: "Bob Bell", CAROL: "Carol Cox", DAVE: "Dave Dunn"}

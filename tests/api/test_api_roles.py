@@ -13,7 +13,7 @@ from house import ALICE, BOB, CAROL, DAVE, OSCAR, gate, runbook
 from engine.access import people, tokens
 from engine.access.policy import Actor
 from engine.orchestration import incidents
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 
 ERIN, LENA = Actor("U0ERIN001", standing="member"), Actor("U0LENA001", standing="member")
 ROLES = {"platform admin": ALICE, "team admin": BOB, "team member": CAROL, "other team's admin": ERIN, "nobody": OSCAR}

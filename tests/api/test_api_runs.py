@@ -12,8 +12,8 @@ from engine.access import people, tokens
 from engine.access.policy import Actor
 from engine.queries import catchup, evidence
 from storage import database
-from storage.records import PersonRecord
-from storage.tables import Answer
+from storage.people_records import PersonRecord
+from storage.request_tables import Answer
 
 TWO_TEAMS = """
 platform_admins: [S0PLATFORM]

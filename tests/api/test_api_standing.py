@@ -13,7 +13,7 @@ from bot.api import paging
 from bot.unauthenticated_limit import address
 from engine.access import people, standing
 from engine.access.policy import SCOPE_OF, Action
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.states import Scope
 
 EMPTY: dict[str, Any] = {}

@@ -32,7 +32,8 @@ from engine.worker.runner import Runner
 from engine.worker.sweeper import Sweeper
 from storage import approvals, attempts, database, events, steps, workers
 from storage.executions import next_due_at
-from storage.records import AttemptRecord, EventRecord, ExecutionRecord, GroupRecord, StepRunRecord
+from storage.people_records import GroupRecord
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord
 from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
 ALICE, DAVE, BOB, CAROL, OSCAR = (

@@ -13,7 +13,7 @@ from engine.access.policy import SYSTEM, Action, Actor, Gate, Thing
 from engine.catalog import catalog
 from engine.errors import Conflict, NotAllowed
 from engine.runs import controls, executions, idempotency
-from storage.records import GroupRecord
+from storage.people_records import GroupRecord
 
 MEMBER, RESPONDER = Actor("U0MEMBER1", standing="member"), Actor("U0ONDUTY1", standing="member")
 ROLES = {

@@ -20,7 +20,7 @@ from engine.runs import approvals, executions
 from engine.runs.executions import GateView
 from engine.steps import approval
 from storage import audit, database
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.states import Decision
 
 YES, NO = Decision.APPROVE, Decision.REJECT

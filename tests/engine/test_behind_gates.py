@@ -16,7 +16,7 @@ from engine.errors import Conflict, NotAllowed
 from engine.orchestration import flow, reopening
 from engine.runs import approvals, controls, executions, handover, replaying, skipping
 from storage import audit, database
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.states import Decision, Scope, Severity
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")

@@ -11,7 +11,7 @@ from engine.access import people
 from engine.access.policy import Actor
 from engine.runs import approvals, executions
 from engine.runs.calling import Calling, calling, foreseen
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.states import Decision
 
 PLATFORM = {"roles": ["platform_admin"]}

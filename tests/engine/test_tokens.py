@@ -18,7 +18,7 @@ from engine.text.logs import RedactingHandler
 from engine.text.redaction import Redactor
 from storage import audit, database
 from storage.columns import dicts
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.states import Scope
 from storage.tables import Token
 

@@ -7,15 +7,8 @@ from typing import Any
 from engine.definition.gates import holders
 from engine.definition.model import Runbook, Step
 from engine.runs.executions import ExecutionView, GateView
-from storage.records import (
-    ApprovalRecord,
-    EventRecord,
-    ExecutionRecord,
-    RunbookRecord,
-    StepRunRecord,
-    VersionRecord,
-    VoteRecord,
-)
+from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import ApprovalRecord, EventRecord, ExecutionRecord, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, ExecutionStatus, Phase, StepStatus, VersionStatus
 
 AT = 1_795_000_000_000

@@ -26,7 +26,7 @@ from engine.catalog import catalog
 from engine.config.settings import secret_key
 from engine.runs import executions
 from storage import database
-from storage.records import PersonRecord
+from storage.people_records import PersonRecord
 from storage.tables import Person
 
 SENTENCES = {

@@ -13,9 +13,11 @@ from engine.runtime import Runtime
 from storage import approvals, attempts, database, executions, people, requests, run_state, runbooks, steps, workers
 from storage.columns import proxy
 from storage.moves import ForbiddenMove
-from storage.records import AttemptRecord, ExecutionRecord, Filter, PersonRecord, StepRunRecord, VoteRecord
+from storage.people_records import PersonRecord
+from storage.records import AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
+from storage.request_tables import RequestSeen
 from storage.states import AttemptStatus, Decision, ExecutionStatus, StepStatus
-from storage.tables import Approval, Lease, RequestSeen, Runbook
+from storage.tables import Approval, Lease, Runbook
 
 
 def test_a_transaction_inside_a_transaction_is_refused(rt: Runtime) -> None:

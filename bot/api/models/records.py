@@ -13,7 +13,8 @@ from bot.api.models.executions import Execution, Explanation
 from engine.access.auditing import of_execution
 from engine.queries.audit_chain import Verified
 from engine.queries.catchup import Story as Told
-from storage.records import AuditRecord, IncidentRecord, TokenRecord
+from storage.people_records import TokenRecord
+from storage.records import AuditRecord, IncidentRecord
 from storage.states import Scope, Severity
 
 Short = Annotated[str, Field(max_length=300)]

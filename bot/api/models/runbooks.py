@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, fields_of
 from bot.api.models.executions import Execution
-from storage.records import RunbookRecord, VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
 

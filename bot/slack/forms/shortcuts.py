@@ -10,7 +10,7 @@ from bot.slack.views import form
 from engine.access.policy import Action, Actor, authorise
 from engine.catalog import catalog
 from engine.errors import NotAllowed
-from storage.records import RunbookRecord
+from storage.catalog_records import RunbookRecord
 
 _OFFERED = 100
 

@@ -19,7 +19,7 @@ from engine.conversations import Unasked
 from engine.errors import NotFound
 from engine.orchestration import incidents
 from engine.runtime import Runtime
-from storage.records import NoticeRecord, VersionRecord
+from storage.catalog_records import NoticeRecord, VersionRecord
 from storage.states import VersionStatus
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from engine.errors import NotApproved
 from engine.queries import audit_chain, projection
 from engine.queries import can as policy
 from engine.runs import approvals
-from storage.records import VersionRecord
+from storage.catalog_records import VersionRecord
 from storage.states import Decision, ExecutionStatus, VersionStatus
 
 

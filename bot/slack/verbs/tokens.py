@@ -7,7 +7,7 @@ from bot.slack.verbs.invocation import Invocation
 from bot.slack.views.parts import Message, message, said, section, sections
 from bot.slack.views.text import code, inline, when
 from engine.access import tokens
-from storage.records import TokenRecord
+from storage.people_records import TokenRecord
 
 
 def token(invocation: Invocation) -> Message:

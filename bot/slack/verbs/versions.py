@@ -13,7 +13,7 @@ from engine.access import policy as access
 from engine.access.policy import authorise
 from engine.catalog import catalog, version_approval
 from engine.errors import Conflict
-from storage.records import VersionRecord
+from storage.catalog_records import VersionRecord
 from storage.states import VersionStatus
 
 LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the version is compared with has changed: read it again."

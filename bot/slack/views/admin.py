@@ -28,7 +28,8 @@ from bot.slack.views.parts import (
 from bot.slack.views.text import code, code_block, inline, person, pieces, when
 from bot.slack.views.words import version_words
 from engine.access.auditing import kind_and_name
-from storage.records import AuditRecord, RunbookRecord, VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import AuditRecord
 from storage.states import VersionStatus
 
 if TYPE_CHECKING:

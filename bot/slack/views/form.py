@@ -43,7 +43,7 @@ from bot.slack.views.gate import gate_blocks, hidden, part_blocks
 from bot.slack.views.parts import context, section
 from bot.slack.views.text import channel, code, inline, person
 from engine.definition.model import Runbook
-from storage.records import RunbookRecord, VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
 
 if TYPE_CHECKING:
     from engine.runs.executions import GateView

@@ -23,7 +23,8 @@ from bot.slack.views.lists import run_line, runbook_line
 from bot.slack.views.notice import draft_line
 from bot.slack.views.parts import actions, button, context, header, section, sections
 from bot.slack.views.text import code, inline, person, plain, when
-from storage.records import ExecutionRecord, RunbookRecord, VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import ExecutionRecord
 from storage.states import VersionStatus
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from bot.slack.views.parts import Message, button, context, header, message, sec
 from bot.slack.views.text import as_json, code, code_block, duration, escape, first_sentence, inline, person, when
 from bot.slack.views.words import execution_words, version_words
 from bot.verbs import VERBS, Verb
-from storage.records import ExecutionRecord, Json, RunbookRecord, VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import ExecutionRecord, Json
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook

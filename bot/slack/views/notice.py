@@ -10,7 +10,8 @@ from bot.slack.ids import Action, VersionRef
 from bot.slack.views.parts import Message, button, context, message, said, section
 from bot.slack.views.text import code, inline, person
 from bot.slack.views.why import fact
-from storage.records import IncidentRecord, Json, VersionRecord
+from storage.catalog_records import VersionRecord
+from storage.records import IncidentRecord, Json
 
 MOST = 10
 """Drafts that one message offers to review."""

@@ -1,0 +1,83 @@
+"""What storage hands out of the catalogue: runbooks, their versions, and what was said of them.
+
+All times are epoch milliseconds on the database's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage.records import Json
+from storage.states import VersionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RunbookRecord:
+    """A runbook's identity. `status` is that of version `current_number`.
+
+    `successor` is the id of the runbook that was named to take its place when it was deprecated.
+    """
+
+    id: int
+    slug: str
+    name: str
+    description: str
+    team: str | None
+    tags: tuple[str, ...]
+    risk: str
+    source_path: str | None
+    current_number: int
+    status: VersionStatus
+    updated_at: int
+    successor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """Whether a version may run, and what was said when that was decided."""
+
+    status: VersionStatus
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """One immutable version. Only its status and who decided it ever change.
+
+    `author` is a Slack user id, or None when the last committer is not known here; `author_email` is the committer's.
+    """
+
+    id: int
+    runbook_id: int
+    slug: str
+    number: int
+    digest: str
+    definition: Json
+    source: str
+    author: str | None
+    author_email: str | None
+    source_commit: str | None
+    note: str
+    status: VersionStatus
+    created_at: int
+    decided_by: str | None
+    decided_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRecord:
+    """Something that is still to be told to people."""
+
+    id: int
+    kind: str
+    content: Json
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRecord:
+    """How the last reading of the runbooks folder went."""
+
+    at: int
+    ok: bool
+    summary: Json
