@@ -379,21 +379,17 @@ SCOPE_OF: Mapping[Action, Scope] = {
     Action.TOKENS: Scope.ADMIN,
 }
 """The scope that a token needs for an action; `run` for what is not named."""
+_STEERING = (
+    Action.START, Action.CANCEL, Action.RESOLVE, Action.PAUSE, Action.RESUME, Action.RETRY, Action.SKIP, Action.REPLAY,
+    Action.HANDOVER,
+)  # fmt: skip
 _RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     Action.VIEW: _view_rule,
     Action.EDIT: _edit_rule,
     Action.AUDIT: _admin_rule,
     Action.TOKEN: _own_rule,
     Action.TOKENS: _admin_rule,
-    Action.START: _run_rule,
-    Action.CANCEL: _run_rule,
-    Action.RESOLVE: _run_rule,
-    Action.PAUSE: _run_rule,
-    Action.RESUME: _run_rule,
-    Action.RETRY: _run_rule,
-    Action.SKIP: _run_rule,
-    Action.REPLAY: _run_rule,
-    Action.HANDOVER: _run_rule,
+    **dict.fromkeys(_STEERING, _run_rule),
     Action.INCIDENT: _incident_rule,
     Action.SYNC: _admin_rule,
     Action.APPROVE: _admin_rule,
