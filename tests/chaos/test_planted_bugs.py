@@ -27,8 +27,9 @@ from engine.runs import approvals as gates
 from engine.runs import executions, skipping
 from engine.steps.outcome import Failed, Unknown
 from engine.worker.sweeper import Sweeper
-from storage import database, orphans, steps
+from storage import database, orphans
 from storage.moves import ForbiddenMove
+from storage.run_state import RunState
 from storage.states import Decision
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
@@ -40,25 +41,24 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 def no_fence(patch: pytest.MonkeyPatch) -> None:
     """A result is taken whatever it was claimed as."""
-    move = steps.move
+    move = RunState.move
 
-    def careless(step: Any, to: Any, **fields: Any) -> bool:
-        now = steps.by_id(step.id)
-        assert now is not None
-        return move(replace(step, status=now.status, fence=now.fence), to, **fields)
+    def careless(run: RunState, step: Any, to: Any, **fields: Any) -> bool:
+        (now,) = run.at([step.path])
+        return move(run, replace(step, status=now.status, fence=now.fence), to, **fields)
 
-    patch.setattr(steps, "move", careless)
+    patch.setattr(RunState, "move", careless)
 
 
 def no_join_guard(patch: pytest.MonkeyPatch) -> None:
     """Any need that ends lets a join on."""
-    count_down = steps.count_down
+    count_down = RunState.count_down
 
-    def twice(*given: Any, **named: Any) -> Any:
-        count_down(*given, **named)
-        return count_down(*given, **named)
+    def twice(run: RunState, paths: Any) -> Any:
+        count_down(run, paths)
+        return count_down(run, paths)
 
-    patch.setattr(steps, "count_down", twice)
+    patch.setattr(RunState, "count_down", twice)
 
 
 def no_sweeper(patch: pytest.MonkeyPatch) -> None:
