@@ -41,7 +41,7 @@ class Query(Generic[T]):
         return rows.make(self.record, read(self.table, names, found))
 
 
-_as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 _MOST_VALUES = 900
 """SQLite's oldest limit on the parameters of one statement is 999."""
@@ -188,24 +188,28 @@ def _insert_text(table: type[Table], names: tuple[str, ...], count: int) -> str:
 
 @lru_cache(maxsize=512)
 def _insert_json_text(table: type[Table], names: tuple[str, ...]) -> str:
-    """Any number of rows by one text, which PostgreSQL parses once: they come as one JSON array of arrays."""
-    listed = ", ".join(_from_json(table, name, place) for place, name in enumerate(names))
-    return f"INSERT INTO {_name(table)} ({quoted(names)}) SELECT {listed} FROM json_array_elements(?::json) AS c"  # noqa: S608
+    """Any number of rows by one text, which PostgreSQL parses once: they come as one JSON array."""
+    listed = ", ".join(f"c{place}" for place in range(len(names)))
+    return f"INSERT INTO {_name(table)} ({quoted(names)}) SELECT {listed} FROM {_json_rows(table, names)}"  # noqa: S608
 
 
 @lru_cache(maxsize=512)
 def _together_text(table: type[Table], names: tuple[str, ...], sought: tuple[str, ...]) -> str:
     own = _name(table)
-    still = [f'{own}."{name}" = {_from_json(table, name, place)}' for place, name in enumerate(sought)]
-    changes = [f'"{name}" = {_from_json(table, name, place)}' for place, name in enumerate(names, len(sought))]
-    rows = "json_array_elements(?::json) AS c"
-    return f"UPDATE {own} SET {', '.join(changes)} FROM {rows} WHERE {' AND '.join(still)}"  # noqa: S608
+    still = [f'{own}."{name}" = c{place}' for place, name in enumerate(sought)]
+    changes = [f'"{name}" = c{place}' for place, name in enumerate(names, len(sought))]
+    given = _json_rows(table, (*sought, *names))
+    return f"UPDATE {own} SET {', '.join(changes)} FROM {given} WHERE {' AND '.join(still)}"  # noqa: S608
 
 
-def _from_json(table: type[Table], name: str, place: int) -> str:
-    kind = _postgresql_type(table._meta.fields[name])
-    value = f"(c.value ->> {place})"
-    return value if kind == "text" else f"{value}::{kind}"
+def _json_rows(table: type[Table], names: tuple[str, ...]) -> str:
+    """The rows of a JSON array of objects, whose keys are the places of these columns."""
+    columns = [f"c{place} {_postgresql_type(table._meta.fields[name])}" for place, name in enumerate(names)]
+    return f"json_to_recordset(?::json) AS c({', '.join(columns)})"
+
+
+def _as_json(rows: Iterable[Sequence[Any]]) -> str:
+    return _encode([{f"c{place}": value for place, value in enumerate(row)} for row in rows])
 
 
 def _postgresql_type(field: pw.Field) -> str:

@@ -96,7 +96,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DB_POOL_MAX", "Database connections that one process may hold.", values.whole_number(1, 1000), "20"),
     Setting(
         "WORKER_THREADS",
-        "Threads of one worker process that claim steps, and as many that record calls.",
+        "Threads of one worker process that claim steps; a quarter as many, two at least, record calls.",
         values.whole_number(1, 256),
         "8",
     ),

@@ -150,10 +150,14 @@ class Worker:
 
 
 def thread_counts(threads: int, connections: int) -> tuple[int, int]:
-    """How many threads claim, and how many threads with calls may record at once, over so many connections."""
+    """How many threads claim, and how many threads with calls may record at once, over so many connections.
+
+    A quarter as many record: what a record costs is processor time, of which Python gives one thread at a time, and
+    handing it round among seven cost a third of a call on PostgreSQL (docs/performance.md).
+    """
     left = max(2, connections - OTHERS)
     claimers = min(threads, (left + 1) // 2)
-    return claimers, min(threads, left - claimers)
+    return claimers, min(max(2, threads // 4), left - claimers)
 
 
 def declare_dead(worker_id: str) -> None:
