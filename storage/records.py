@@ -26,15 +26,27 @@ T = TypeVar("T")
 
 
 def changed(record: T, **fields: Any) -> T:
-    """`dataclasses.replace` for the slotted records here, in half its time: a step of a run needs it a dozen times."""
-    names = type(record).__slots__  # type: ignore[attr-defined]
-    values = dict(zip(names, _getter(names)(record), strict=True))
-    return type(record)(**{**values, **fields})
+    """`dataclasses.replace` for the slotted records here, in half its time: a step of a run needs it seven times.
+
+    Raises `KeyError` for a field that the record has not.
+    """
+    kind = type(record)
+    read, places, setters = _layout(kind)  # type: ignore[arg-type]
+    values = list(read(record))
+    for name, value in fields.items():
+        values[places[name]] = value
+    made = object.__new__(kind)
+    for write, value in zip(setters, values, strict=True):
+        write(made, value)
+    return made
 
 
 @lru_cache(maxsize=64)
-def _getter(names: tuple[str, ...]) -> attrgetter[Any]:
-    return attrgetter(*names)
+def _layout(kind: type) -> tuple[attrgetter[Any], dict[str, int], list[Any]]:
+    """How the fields of a record are read, where each stands, and what sets them on one that is not made yet."""
+    names: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
+    setters = [kind.__dict__[name].__set__ for name in names]
+    return attrgetter(*names), {name: place for place, name in enumerate(names)}, setters
 
 
 @dataclass(frozen=True, slots=True)

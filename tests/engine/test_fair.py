@@ -217,9 +217,9 @@ def test_others_go_on_at_full_size(
 
 
 def test_records_use_few_connections() -> None:
-    """Hands, recorders and the rest fit into the pool, however small it is."""
+    """Claimers, recorders and the rest fit into the pool, however small it is."""
     assert thread_counts(8, 20) == (8, 2)
     assert thread_counts(32, 100) == (32, 8)
     assert thread_counts(8, 10) == (3, 2)
     assert thread_counts(8, 1) == (1, 1)
-    assert thread_counts(1, 20) == (1, 1)
+    assert thread_counts(1, 20) == (1, 2)
