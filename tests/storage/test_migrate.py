@@ -88,6 +88,35 @@ def test_a_newer_schema_is_refused(empty: Settings, monkeypatch: pytest.MonkeyPa
             refused()
 
 
+def filled(table: str, **given: object) -> None:
+    """Put a row into a table of whatever release: what is not given is 1, False or "1"."""
+    of_kind = {"bool": False, "int": 1}
+    values = dict(given)
+    for column in proxy.obj.get_columns(table):
+        kind = next((kind for kind in of_kind if kind in column.data_type.lower()), "")
+        values.setdefault(column.name, None if column.null else of_kind.get(kind, "1"))
+    marks = ", ".join(proxy.obj.param for _ in values)
+    proxy.obj.execute_sql(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", list(values.values()))
+
+
+def test_what_was_there_is_under_the_columns_new_names(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that names columns otherwise loses nothing of a run that goes on."""
+    every = migrate.migrations()
+    with monkeypatch.context() as before:
+        before.setattr(migrate, "migrations", lambda: every[:22])
+        migrate.migrate()
+    with database.transaction():
+        for table in ("workspace", "runbook", "runbook_version"):
+            filled(table, id=1)
+        filled("execution", id="R-AAAAAA", ending="FAILED", parked=3, asking=2)
+        filled("card", execution_id="R-AAAAAA", told_seq=7)
+    migrate.migrate()
+    with database.reading():
+        run = proxy.obj.execute_sql("SELECT pending_result, waiting_steps, reopened_gates FROM execution").fetchone()
+        assert tuple(run) == ("FAILED", 3, 2)
+        assert proxy.obj.execute_sql("SELECT posted_seq FROM card").fetchone()[0] == 7
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its statements and its row in the history are one transaction."""
     good = migrate.migrations()
