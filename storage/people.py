@@ -35,13 +35,14 @@ _read_cache = _ReadCache()
 
 
 @contextmanager
-def reads_cached() -> Iterator[None]:
+def reads_cached(*, anew: bool = False) -> Iterator[None]:
     """Within this, this thread reads the access file's content, groups and people once, however many are judged.
 
     What somebody else changes meanwhile is not seen, so what is decided for good is decided in one of its own, in the
-    transaction that does it.
+    transaction that does it: `anew` knows nothing of what was read around it.
     """
-    before, _read_cache.answers = _read_cache.answers, _read_cache.answers or {}
+    before = _read_cache.answers
+    _read_cache.answers = {} if anew else before or {}
     try:
         yield
     finally:

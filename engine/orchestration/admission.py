@@ -100,7 +100,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     Raises as `authorise`, `NotApproved`, `Conflict` for its slot, `IntegrityError` for its id.
     """
     version, wanted = checked.version, checked.wanted
-    with people.reads_cached():
+    with people.reads_cached(anew=True):
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.share_query(rt.workspace_id, version.slug))
         if not found:
             raise catalog.no_such(version.slug)

@@ -15,7 +15,7 @@ from engine.orchestration import admission
 from engine.runs import approvals, controls, executions
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from engine.worker import runner
-from storage import audit, database
+from storage import audit, database, people
 from storage.records import Filter
 from storage.states import Decision
 
@@ -413,6 +413,19 @@ def test_a_version_withdrawn_while_it_is_being_asked_for_is_not_accepted(
     monkeypatch.setattr(admission, "validate", withdrawn_meanwhile)
     with pytest.raises(NotApproved):
         house.start("demo")
+    assert executions.recent(house.rt, Filter()) == []
+
+
+def test_who_may_is_read_anew_by_the_transaction_that_starts(house: House) -> None:
+    """Whatever the same thread has read before, around it."""
+    house.publish(runbook("demo", http("a")))
+    with people.reads_cached():
+        with database.reading():
+            assert people.policy(house.rt.workspace_id)["teams"]
+        with database.transaction():
+            assert people.save_policy(house.rt.workspace_id, "nobody", {})
+        with pytest.raises(NotAllowed):
+            house.start("demo", CAROL)
     assert executions.recent(house.rt, Filter()) == []
 
 
