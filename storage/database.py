@@ -18,7 +18,7 @@ import peewee as pw
 from playhouse.pool import MaxConnectionsExceeded
 
 from storage import hostclock, private_files
-from storage.columns import proxy
+from storage.columns import proxy, storable
 from storage.connections import SQLITE_PATIENCE_S, Postgresql, Sqlite
 
 OperationalError = pw.OperationalError
@@ -130,7 +130,7 @@ def _turn() -> Iterator[None]:
 def one_at_a_time(name: str) -> None:
     """Hold the lock `name` until this transaction ends. On SQLite the write lock already is that lock."""
     if is_postgresql():
-        proxy.obj.lock_later("SELECT pg_advisory_xact_lock(hashtext($1))", (name,))
+        proxy.obj.lock_later("SELECT pg_advisory_xact_lock(hashtext($1))", (storable(name),))
 
 
 def locked(query: Any) -> Any:

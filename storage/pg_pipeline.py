@@ -23,6 +23,9 @@ _PREPARED_AFTER = 2
 _MOST_PREPARED = 500
 """Statements that a connection keeps prepared, so that texts of which there are many cost the server no memory."""
 
+_STALE = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
+"""What is said of a prepared statement whose table was altered since, or that the server does not know any more."""
+
 _INTEGERS = frozenset({20, 21, 23})
 _BOOLEAN = 16
 """The types of our columns by their ids in `pg_type`; all others are text."""
@@ -83,10 +86,17 @@ def run(connection: psycopg.Connection[Any], prepared: Prepared, statements: Seq
         sent = _sent(conn, prepared, written)
         conn.pipeline_sync()
         _flush(conn)
-        return _answers(conn, prepared, sent)
-    finally:
-        if conn.status == pq.ConnStatus.OK:
-            conn.exit_pipeline_mode()
+        answers, failed = _answers(conn, prepared, sent)
+    except BaseException:
+        conn.finish()  # what is still to come would be taken for answers to the next statements
+        raise
+    conn.exit_pipeline_mode()
+    if failed is not None:
+        if isinstance(failed, _STALE):
+            conn.finish()  # what it has prepared is of tables that are others now
+            raise psycopg.OperationalError(f"a prepared statement is out of date: {failed}") from failed
+        raise failed
+    return answers
 
 
 def _sent(
@@ -109,7 +119,10 @@ def _sent(
     return expected
 
 
-def _answers(conn: pq.abc.PGconn, prepared: Prepared, expected: Sequence[tuple[str, bytes] | None]) -> list[Answer]:
+def _answers(
+    conn: pq.abc.PGconn, prepared: Prepared, expected: Sequence[tuple[str, bytes] | None]
+) -> tuple[list[Answer], psycopg.Error | None]:
+    """What all came to, and the error of the first that failed; nothing is left to read."""
     answers, failed = [], None
     for preparing in expected:
         result = _next_result(conn)
@@ -122,9 +135,7 @@ def _answers(conn: pq.abc.PGconn, prepared: Prepared, expected: Sequence[tuple[s
             prepared.add(*preparing)
         _next_result(conn)  # None ends what one statement came to
     _next_result(conn)  # the end of the pipeline
-    if failed is not None:
-        raise failed
-    return answers
+    return answers, failed
 
 
 def _next_result(conn: pq.abc.PGconn) -> pq.abc.PGresult | None:

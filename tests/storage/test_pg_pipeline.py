@@ -112,3 +112,30 @@ def test_a_connection_that_the_server_ends_is_said_to_be_lost(
     with pytest.raises(psycopg.OperationalError):
         run(connection, Prepared(), [("SELECT pg_sleep(20)", [])])
     assert connection.closed
+
+
+def test_what_was_prepared_for_another_table_is_not_kept(connection: psycopg.Connection[Any]) -> None:
+    """A column's type was changed meanwhile: the connection ends, and whoever asks again has another."""
+    prepared, asked = Prepared(), ("SELECT id FROM altered", [])
+    connection.execute("DROP TABLE IF EXISTS altered")
+    connection.execute("CREATE TABLE altered (id integer)")
+    for _ in range(3):
+        run(connection, prepared, [asked])
+    connection.execute("ALTER TABLE altered ALTER id TYPE text")
+    with pytest.raises(psycopg.OperationalError, match="out of date"):
+        run(connection, prepared, [asked])
+    assert connection.closed
+
+
+def test_an_interrupted_trip_ends_its_connection(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes what is still to come for the answers to something else, and the interrupt stays one."""
+
+    def interrupted(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pg_pipeline, "_wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(connection, Prepared(), [("SELECT pg_sleep(0.2)", [])])
+    assert connection.closed
