@@ -14,6 +14,7 @@ from typing import Any
 from storage import executions, runbooks, sql, steps
 from storage.catalog_records import RunbookRecord, VersionState
 from storage.columns import proxy
+from storage.connections import LostRow
 from storage.database import is_postgresql
 from storage.moves import STEP_MOVES, check_move
 from storage.records import ExecutionRecord, StepRunRecord, changed
@@ -95,9 +96,14 @@ class RunState:
         return True
 
     def edit(self, step: StepRunRecord, **fields: Any) -> None:
-        """Change what is no state: a loop's items, rounds and failures, a gate's mark."""
-        for now in self.at([step.path]):
-            self._change(now, fields)
+        """Change a step run beyond its moves, whatever it is now: a loop's rounds, a gate's mark, a fresh beginning.
+
+        Raises `LostRow` where there is none: step runs are never deleted, so that is a bug.
+        """
+        now = next(iter(self.at([step.path])), None)
+        if now is None:
+            raise LostRow(f"{self.id} has no step run {step.path}")
+        self._change(now, fields)
 
     def count_down(self, paths: Collection[str]) -> list[StepRunRecord]:
         """Take one need off each step at `paths`, and return them."""

@@ -61,6 +61,21 @@ def test_a_known_row_that_moves_twice_is_written_once(house: House, monkeypatch:
     assert (after.status, after.fence, after.attempts, after.outputs) == ("SUCCESS", 1, 1, {"x": 1})
 
 
+def test_an_edit_of_what_is_not_there_is_a_bug_and_said(house: House) -> None:
+    """It is not taken for one that was made, and nothing of the change counts."""
+    run = house.begin(http("a"), http("b", needs=[]))
+
+    def act() -> None:
+        with database.transaction():
+            state, (a, b) = locked(run, "a", "b")
+            state.edit(b, note="kept?")
+            state.edit(replace(a, path="gone"), note="lost")
+
+    with pytest.raises(connections.LostRow, match="no step run gone"):
+        act()
+    assert [step.note for step in house.step_runs(run)] == ["", ""]
+
+
 def test_a_reader_in_between_sees_what_was_done(house: House) -> None:
     """Whatever asks the table gets the changes first."""
     run = house.begin(http("a"), http("b"))
