@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import peewee as pw
 
-from storage.columns import columns, tuples
+from storage import rows
+from storage.columns import tuples
 from storage.database import now
 from storage.records import CardRecord, PostRecord
 from storage.states import ExecutionStatus
@@ -27,14 +28,14 @@ def outdated(workspace_id: int, limit: int) -> list[CardRecord]:
         3,
     )
     query = (
-        Card.select(*columns(Card, CardRecord))
+        rows.select(Card, CardRecord)
         .join(Execution, on=(Execution.id == Card.execution_id))
         .where((Card.workspace_id == workspace_id) & (~Card.settled))
         .where((Execution.event_seq > Card.shown_seq) | (Execution.event_seq > Card.posted_seq))
         .order_by(Card.trouble != "", urgency, Card.shown_at)
         .limit(limit)
     )
-    return [CardRecord(*row) for row in tuples(query)]
+    return rows.read(query, CardRecord)
 
 
 def oldest_unshown(workspace_id: int) -> int | None:
@@ -51,7 +52,7 @@ def oldest_unshown(workspace_id: int) -> int | None:
 
 def find(execution_id: str) -> CardRecord | None:
     """The card of an execution; None for one that is shown nowhere."""
-    found = tuples(Card.select(*columns(Card, CardRecord)).where(Card.execution_id == execution_id))
+    found = tuples(rows.select(Card, CardRecord).where(Card.execution_id == execution_id))
     return CardRecord(*found[0]) if found else None
 
 
@@ -83,11 +84,11 @@ def set_posted_seq(execution_id: str, seq: int) -> None:
 def unreachable(workspace_id: int, channel: str | None = None) -> list[CardRecord]:
     """Cards that are still tried, and whose channel (or this channel) could not be written to the last time."""
     query = (
-        Card.select(*columns(Card, CardRecord))
+        rows.select(Card, CardRecord)
         .where((Card.workspace_id == workspace_id) & (~Card.settled) & (Card.trouble != ""))
         .order_by(Card.execution_id)
     )
-    return [CardRecord(*row) for row in tuples(query.where(Card.channel == channel) if channel else query)]
+    return rows.read(query.where(Card.channel == channel) if channel else query, CardRecord)
 
 
 def note_trouble(execution_id: str, trouble: str) -> None:
@@ -112,8 +113,8 @@ def _settle(execution_id: str) -> None:
 
 def posts(execution_id: str) -> list[PostRecord]:
     """The messages that were posted beside the card, the oldest first."""
-    query = Post.select(*columns(Post, PostRecord)).where(Post.execution_id == execution_id).order_by(Post.id)
-    return [PostRecord(*row) for row in tuples(query)]
+    query = rows.select(Post, PostRecord).where(Post.execution_id == execution_id).order_by(Post.id)
+    return rows.read(query, PostRecord)
 
 
 def add_post(workspace_id: int, post: PostRecord) -> None:

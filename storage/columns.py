@@ -60,11 +60,6 @@ def first(query: Any) -> dict[str, Any] | None:
     return found
 
 
-def columns(table: type[pw.Model], record: type) -> list[Any]:
-    """The columns of `table` that make up the frozen `record`, in its order."""
-    return [getattr(table, name) for name in record.__slots__]  # type: ignore[attr-defined]
-
-
 class Table(pw.Model):
     """Base of all tables. They belong to the database that is opened later, and have the names that migrations use."""
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from storage.columns import columns, tuples
+from storage import rows
 from storage.database import now
 from storage.records import IncidentRecord
 from storage.tables import Incident
 
 
 def _select(workspace_id: int) -> Any:
-    return Incident.select(*columns(Incident, IncidentRecord)).where(Incident.workspace_id == workspace_id)
+    return rows.select(Incident, IncidentRecord).where(Incident.workspace_id == workspace_id)
 
 
 def find(workspace_id: int, incident_id: int) -> IncidentRecord | None:
     """The incident of this id, open or closed; None where the workspace has none."""
-    return next((IncidentRecord(*row) for row in tuples(_select(workspace_id).where(Incident.id == incident_id))), None)
+    return next(iter(rows.read(_select(workspace_id).where(Incident.id == incident_id), IncidentRecord)), None)
 
 
 def latest(workspace_id: int, channel: str) -> IncidentRecord | None:
     """The newest incident of a channel, open or closed."""
     query = _select(workspace_id).where(Incident.channel == channel).order_by(Incident.id.desc()).limit(1)
-    return next((IncidentRecord(*row) for row in tuples(query)), None)
+    return next(iter(rows.read(query, IncidentRecord)), None)
 
 
 def recent(workspace_id: int, *, open_only: bool, limit: int) -> list[IncidentRecord]:
@@ -31,7 +31,7 @@ def recent(workspace_id: int, *, open_only: bool, limit: int) -> list[IncidentRe
     query = _select(workspace_id)
     if open_only:
         query = query.where(Incident.closed_at.is_null())
-    return [IncidentRecord(*row) for row in tuples(query.order_by(Incident.id.desc()).limit(limit))]
+    return rows.read(query.order_by(Incident.id.desc()).limit(limit), IncidentRecord)
 
 
 def add(

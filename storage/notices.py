@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from storage import rows
 from storage.catalog_records import NoticeRecord
-from storage.columns import columns, tuples
 from storage.database import now
 from storage.records import Json
 from storage.tables import Notice
@@ -22,8 +22,8 @@ def add(workspace_id: int, kind: str, content: Json) -> None:
 
 def pending(workspace_id: int, limit: int) -> list[NoticeRecord]:
     """The oldest first."""
-    query = Notice.select(*columns(Notice, NoticeRecord)).where(Notice.workspace_id == workspace_id)
-    return [NoticeRecord(*row) for row in tuples(query.order_by(Notice.id).limit(limit))]
+    query = rows.select(Notice, NoticeRecord).where(Notice.workspace_id == workspace_id)
+    return rows.read(query.order_by(Notice.id).limit(limit), NoticeRecord)
 
 
 def delete(ids: Collection[int]) -> None:

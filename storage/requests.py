@@ -9,7 +9,8 @@ from typing import Any
 
 import peewee as pw
 
-from storage.columns import columns, first
+from storage import rows
+from storage.columns import first
 from storage.database import now
 from storage.people_records import AnswerRecord, Turn
 from storage.records import Json
@@ -71,7 +72,7 @@ def note_done(actor: str, thing: str) -> None:
 
 def find_answer(turn: Turn) -> AnswerRecord | None:
     """What is known of the request that this person made with this key."""
-    found = first(Answer.select(*columns(Answer, AnswerRecord)).where(_named(turn)))
+    found = first(rows.select(Answer, AnswerRecord).where(_named(turn)))
     return AnswerRecord(**found) if found else None
 
 

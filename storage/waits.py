@@ -12,7 +12,8 @@ from typing import Any
 
 import peewee as pw
 
-from storage.columns import columns, first, tuples
+from storage import rows
+from storage.columns import first, tuples
 from storage.database import now, one_at_a_time
 from storage.records import Json, WaitEventRecord
 from storage.states import StepStatus
@@ -92,7 +93,7 @@ def _fits() -> Any:
 def oldest_free(workspace_id: int, step_run_id: int, key: str, at: int) -> WaitEventRecord | None:
     """The first event of this key that this step run may have, is free and not too old, or None."""
     query = (
-        WaitEvent.select(*columns(WaitEvent, WaitEventRecord))
+        rows.select(WaitEvent, WaitEventRecord)
         .join(WaitFor, on=(WaitFor.step_run_id == step_run_id))
         .where((WaitEvent.workspace_id == workspace_id) & (WaitEvent.key == key) & _fits())
         .where(WaitEvent.received_at >= at - KEEP_MS)
