@@ -1,0 +1,99 @@
+"""The nouns of the policy: who asks, what they want to do, to which thing, and the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.access import standing
+from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import ApprovalRecord, ExecutionRecord
+from storage.states import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A gate together with the execution it stands in: who may decide depends on both."""
+
+    approval: ApprovalRecord
+    execution: ExecutionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A runbook that somebody wants to write, of the team that it would belong to."""
+
+    slug: str
+    team: str | None
+
+
+Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | None
+
+
+class Action(StrEnum):
+    """What can be done with a runbook or a run; each value is the verb that a refusal has for it."""
+
+    VIEW = "look at"
+    START = "run"
+    CANCEL = "cancel"
+    RESOLVE = "resolve"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+    SKIP = "skip a step of"
+    REPLAY = "replay"
+    HANDOVER = "hand over"
+    INCIDENT = "keep the incident of"
+    VOTE = "decide"
+    SYNC = "sync"
+    APPROVE = "approve"
+    DEPRECATE = "deprecate"
+    ROLLBACK = "roll back"
+    EDIT = "edit"
+    AUDIT = "read the audit of"
+    TOKEN = "have tokens of one's own for"  # noqa: S105 - words
+    TOKENS = "see the tokens of"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks, and through which door (slack, cli, api, page, system). `standing` is as in `PersonRecord`, or unknown.
+
+    `scopes` is what the token they came with is for and `token` its id; both are None where they came in person. `here`
+    is the channel in which they are seen to be now: they typed or clicked there.
+    """
+
+    user_id: str
+    name: str = ""
+    email: str | None = None
+    standing: str = standing.UNKNOWN
+    door: str = "slack"
+    scopes: frozenset[Scope] | None = None
+    token: str | None = None
+    here: str = ""
+
+
+SYSTEM = Actor(user_id="system", name="Runbook Bot", standing=standing.MEMBER, door="system")
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Somebody and what they are about to do: asked about once more inside the transaction that does it."""
+
+    actor: Actor
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether it is allowed, and the sentence that says so to whom it is about.
+
+    `rule` is the rule that decided, `role` what this person has of it ("an admin of team payments", "" for
+    nothing), and `ask` the people and user groups that have what it takes, as ids.
+    """
+
+    allowed: bool
+    why: str
+    rule: str = ""
+    role: str = ""
+    ask: tuple[str, ...] = ()

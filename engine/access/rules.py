@@ -1,0 +1,189 @@
+"""The rule for each action: which role it takes, and the sentence that says so.
+
+`engine.access.policy` asks them; nothing else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from engine.access import choosers
+from engine.access.actions import Action, Actor, Draft, Gate, Thing, Verdict
+from engine.access.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
+from engine.runtime import Runtime
+from storage import approvals, database, runbooks
+from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import ApprovalRecord, ExecutionRecord
+from storage.states import VersionStatus
+
+
+def teams_seen(rt: Runtime, actor: Actor) -> frozenset[str] | None:
+    """The teams whose runbooks and runs this person may look at; None for every team's. What is global, members may."""
+    if actor.scopes is None:
+        return None
+    roles = roles_of(rt, actor.user_id)
+    return None if roles.platform_admin or roles.responder else roles.member_of | roles.admin_of
+
+
+def _view_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verdict:
+    """In person everyone may look. A token, which may leak, shows what its person has a role for or a part in."""
+    if actor.scopes is None or not isinstance(thing, RunbookRecord | ExecutionRecord):
+        return Verdict(True, "Everyone in the workspace may look.")
+    team = _team_that_runs(rt, thing)
+    if team is None:
+        return Verdict(True, "Everyone in the workspace may look.")
+    seen = teams_seen(rt, actor)
+    allowed = seen is None or team in seen
+    if not allowed and isinstance(thing, ExecutionRecord):
+        allowed = actor.user_id in (thing.requester, thing.owner) or _decides(rt, actor, thing)
+    return Verdict(allowed, f"By a token only team {team}, responders and platform admins see {thing.slug}.")
+
+
+def _decides(rt: Runtime, actor: Actor, execution: ExecutionRecord) -> bool:
+    """Whether a gate of this execution asks for this person."""
+    with database.reading():
+        gates = approvals.of_execution(execution.id)
+    roles = roles_of(rt, actor.user_id)
+    return any(is_approver(rt, actor.user_id, roles, gate.approvers, execution.team)[0] for gate in gates)
+
+
+def _edit_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    assert isinstance(thing, RunbookRecord | Draft)
+    roles, team = roles_of(rt, actor.user_id), thing.team
+    if team is None:
+        rule = f"Only platform admins may {action} {thing.slug}, a global runbook."
+        return _said("a platform admin" * roles.platform_admin, roles, rule, lambda: named_in(rt, "platform_admins"))
+    rule = f"Only admins of team {team} and platform admins may {action} {thing.slug}."
+    has = _first("a platform admin" * roles.platform_admin, f"an admin of team {team}" * (team in roles.admin_of))
+    return _said(has, roles, rule, lambda: named_in(rt, "platform_admins"))
+
+
+def _own_rule(_rt: Runtime, _actor: Actor, _action: Action, _thing: Thing) -> Verdict:
+    return Verdict(True, "Everyone may have tokens of their own.")
+
+
+def run_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    """Who may start and steer runs of what belongs to a team, or to nobody."""
+    assert isinstance(thing, RunbookRecord | ExecutionRecord)
+    roles, team = roles_of(rt, actor.user_id), _team_that_runs(rt, thing)
+    if team is None:
+        rule = f"Only responders and platform admins may {action} {thing.slug}, a global runbook."
+        has = _first("a platform admin" * roles.platform_admin, "a responder" * roles.responder)
+        return _said(has, roles, rule, lambda: runners(rt, team))
+    rule = f"Only members and admins of team {team} and platform admins may {action} {thing.slug}."
+    has = _first(
+        "a platform admin" * roles.platform_admin,
+        f"an admin of team {team}" * (team in roles.admin_of),
+        f"a member of team {team}" * (team in roles.member_of),
+    )
+    return _said(has, roles, rule, lambda: runners(rt, team))
+
+
+def _team_that_runs(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> str | None:
+    """The team of what runs: with `ON_EDIT=keep` that of the last approved version, whatever a newer draft says."""
+    if isinstance(thing, RunbookRecord) and thing.status is VersionStatus.DRAFT and rt.settings.on_edit == "keep":
+        with database.reading():
+            running = runbooks.last_approved(thing.id, thing.current_number)
+        if running is not None:
+            team: str | None = running.definition.get("team")
+            return team
+    return thing.team
+
+
+def incident_rule(rt: Runtime, actor: Actor, action: Action, _thing: Thing) -> Verdict:
+    """Who may say what a channel's incident is about."""
+    roles = roles_of(rt, actor.user_id)
+    has = _first(
+        "a platform admin" * roles.platform_admin,
+        "a responder" * roles.responder,
+        "in a team" * bool(roles.admin_of | roles.member_of),
+    )
+    rule = f"Only responders, platform admins and people in a team may {action} a channel."
+    return _said(has, roles, rule, lambda: runners(rt, None))
+
+
+def _admin_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    roles = roles_of(rt, actor.user_id)
+    subject = _SUBJECTS.get(action, "a runbook")
+    rule = f"Only a platform admin may {action} {subject}."
+    has = "a platform admin" * roles.platform_admin
+    decided = _said(has, roles, rule, lambda: named_in(rt, "platform_admins"))
+    if decided.allowed and action is Action.APPROVE and isinstance(thing, VersionRecord):
+        return _own_edit(rt, actor, thing)
+    return decided
+
+
+def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord) -> Verdict:
+    mine = version.author == actor.user_id or (
+        actor.email is not None and (version.author_email or "").casefold() == actor.email.casefold()
+    )
+    if mine and not rt.settings.allow_self_approval:
+        who = f"Version {version.number} of {version.slug} is your own edit"
+        others = tuple(each for each in named_in(rt, "platform_admins") if each != actor.user_id)
+        rule = "Nobody approves an edit of their own."
+        return Verdict(False, f"{who}: another platform admin has to approve it.", rule, "its author", others)
+    rule = "Only a platform admin may approve a runbook, and never an edit of their own."
+    return Verdict(True, f"{rule} You are a platform admin.", rule, "a platform admin")
+
+
+def _vote_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verdict:
+    assert isinstance(thing, Gate)
+    approval, execution = thing.approval, thing.execution
+    own = _chose(rt, actor, approval, execution)
+    if own and not (approval.allow_self or rt.settings.allow_self_approval):
+        others = tuple(each for each in approver_ids(rt, approval.approvers, execution.team) if each != actor.user_id)
+        rule = "Nobody decides about what they chose themselves."
+        return Verdict(False, f"You {own}, so others have to decide about it.", rule, f"the one who {own}", others)
+    roles = roles_of(rt, actor.user_id)
+    allowed, stale = is_approver(rt, actor.user_id, roles, approval.approvers, execution.team)
+    rule = f"Only {describe_approvers(approval.approvers, execution.team)} may decide this."
+    asked = Roles(stale=stale or roles.stale)
+    return _said("among them" * allowed, asked, rule, lambda: approver_ids(rt, approval.approvers, execution.team))
+
+
+def _chose(rt: Runtime, actor: Actor, gate: ApprovalRecord, execution: ExecutionRecord) -> str:
+    """What this person did to choose what a gate is about, "" for anybody else."""
+    if actor.user_id not in choosers.of_gate(rt, gate, execution):
+        return ""
+    if actor.user_id == execution.requester:
+        return "asked for this run"
+    if actor.user_id in (execution.owners or ()):
+        return "took this run over"
+    if actor.user_id in (gate.barred or ()):
+        return "had a step skipped that this is about"
+    if choosers.chose_values(execution, actor.user_id):
+        return "chose values of this run or of one that it belongs to"
+    return "have the e-mail address of somebody who chose what this run does"
+
+
+def _first(*texts: str) -> str:
+    return next((text for text in texts if text), "")
+
+
+def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]]) -> Verdict:
+    if has:
+        return Verdict(True, f"{rule} You are {has}.", rule, has)
+    doubt = " Slack could not be asked who is in a group this depends on; try again in a minute." if roles.stale else ""
+    return Verdict(False, f"{rule} You have no such role.{doubt} Roles are kept in _access.yaml.", rule, "", ask())
+
+
+_SUBJECTS = {Action.SYNC: "the runbooks", Action.AUDIT: "everything", Action.TOKENS: "other people"}
+_STEERING = (
+    Action.START, Action.CANCEL, Action.RESOLVE, Action.PAUSE, Action.RESUME, Action.RETRY, Action.SKIP, Action.REPLAY,
+    Action.HANDOVER,
+)  # fmt: skip
+RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
+    Action.VIEW: _view_rule,
+    Action.EDIT: _edit_rule,
+    Action.AUDIT: _admin_rule,
+    Action.TOKEN: _own_rule,
+    Action.TOKENS: _admin_rule,
+    **dict.fromkeys(_STEERING, run_rule),
+    Action.INCIDENT: incident_rule,
+    Action.SYNC: _admin_rule,
+    Action.APPROVE: _admin_rule,
+    Action.DEPRECATE: _admin_rule,
+    Action.ROLLBACK: _admin_rule,
+    Action.VOTE: _vote_rule,
+}
+"""The rule that decides each action."""
