@@ -1,6 +1,7 @@
 """Who did what, and what policy decided. Rows are only ever added, in the transaction of the change they tell of.
 
-A row gets its place in the chain (`seq` and `hash`) afterwards, when it is sealed; nothing else of it ever changes.
+A row gets its place in the chain (`seq`, `hash` and what is keyed) afterwards, when it is sealed; nothing else of it
+ever changes, and the database refuses whoever tries.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from storage import requests, rows, sql
 from storage.columns import tuples
 from storage.database import now, one_at_a_time
-from storage.records import AuditRecord, Json
+from storage.records import AuditRecord, Head, Json, Seal
 from storage.states import Severity
 from storage.tables import Audit
 
@@ -97,17 +98,24 @@ def unsealed(workspace_id: int, limit: int) -> list[AuditRecord]:
     return _select("workspace_id = ? AND seq IS NULL ORDER BY id LIMIT ?", workspace_id, limit)
 
 
-def head(workspace_id: int) -> tuple[int, str] | None:
-    """The place and hash of the chain's last row; None while it has none."""
+def head(workspace_id: int) -> Head | None:
+    """The chain's last row; None while it has none."""
     where = "workspace_id = ? AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1"
-    found = sql.select(Audit, ("seq", "hash"), where, workspace_id)
-    return (found[0][0], found[0][1]) if found else None
+    return sql.first(sql.Query(Audit, Head, where, [workspace_id]))
 
 
-def seal(places: Sequence[tuple[int, int, str]]) -> None:
-    """Give rows their places: id, seq and hash of each. Needs the chain's lock."""
-    for row_id, seq, digest in places:
-        sql.set_later(Audit, {"seq": seq, "hash": digest}, "id = ? AND seq IS NULL", row_id)
+def first_since(workspace_id: int, since: int) -> int | None:
+    """The number of the first sealed row that was written since then."""
+    where = "workspace_id = ? AND seq IS NOT NULL AND at >= ? ORDER BY seq LIMIT 1"
+    found = sql.select(Audit, ("seq",), where, workspace_id, since)
+    return found[0][0] if found else None
+
+
+def seal(places: Sequence[Seal]) -> None:
+    """Give rows their places. Needs the chain's lock."""
+    for each in places:
+        fields = {"seq": each.seq, "hash": each.hash, "tag": each.tag, "mac": each.mac, "mac_key": each.mac_key}
+        sql.set_later(Audit, fields, "id = ? AND seq IS NULL", each.id)
 
 
 def sealed(workspace_id: int, after: int, up_to: int | None, limit: int) -> list[AuditRecord]:

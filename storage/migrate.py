@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent / "migrations"
 _PG_LOCK = 7_265_113
+_BLOCK = re.compile(r"^@(sqlite|postgresql)\n(.*?)^@end$", re.DOTALL | re.MULTILINE)
+"""One statement of one database, `;` and all, such as a trigger: between a line with its name and one with `@end`."""
 
 
 class SchemaTrouble(Exception):
@@ -111,6 +113,16 @@ def _statements(sql: str) -> Iterator[str]:
     text = re.sub(r"--[^\n]*", "", sql)
     for word, meaning in words.items():
         text = text.replace(word, meaning)
+    ours, at = "postgresql" if postgresql else "sqlite", 0
+    for block in _BLOCK.finditer(text):
+        yield from _parts(text[at : block.start()])
+        if block[1] == ours:
+            yield block[2].strip()
+        at = block.end()
+    yield from _parts(text[at:])
+
+
+def _parts(text: str) -> Iterator[str]:
     return (part.strip() for part in text.split(";") if part.strip())
 
 

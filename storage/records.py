@@ -279,7 +279,11 @@ class EventToCount:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """`seq` and `hash` are its place in the chain, None until it was sealed into that."""
+    """`seq` and `hash` are its place in the chain, None until it was sealed into that.
+
+    `tag` and `mac` are made with the audit key `mac_key`: over what the row says, and over its place as well. They are
+    None in rows that were sealed before there were keys.
+    """
 
     id: int
     at: int
@@ -290,6 +294,32 @@ class AuditRecord:
     detail: Json
     seq: int | None = None
     hash: str | None = None
+    tag: str | None = None
+    mac: str | None = None
+    mac_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A row's place in the chain, and what proves it."""
+
+    id: int
+    seq: int
+    hash: str
+    tag: str
+    mac: str
+    mac_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the chain; `mac` and `mac_key` are None where its row was sealed before there were keys."""
+
+    at: int
+    seq: int
+    hash: str
+    mac: str | None
+    mac_key: str | None
 
 
 @dataclass(frozen=True, slots=True)

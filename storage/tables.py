@@ -258,6 +258,9 @@ class Audit(Table):
     detail = JsonText()
     seq = pw.BigIntegerField(null=True)
     hash = Text(null=True)
+    tag = Text(null=True)
+    mac = Text(null=True)
+    mac_key = Text(null=True)
 
 
 class Incident(Table):

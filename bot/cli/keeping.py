@@ -87,7 +87,7 @@ def history(invocation: Invocation) -> Answer:
 def verify(invocation: Invocation) -> Answer:
     """`admin verify`."""
     found = invocation.api.get("audit/chain")
-    troubles = [f"row {each['seq']}: {each['what']}" for each in found["troubles"]]
+    troubles = [f"row {each['seq']} {each['what']}" for each in found["troubles"]]
     said = "broken" if troubles else "whole"
     return Answer(found, [*troubles, f"{found['rows']} rows, the chain is {said}; its head is {found['hash']}"])
 

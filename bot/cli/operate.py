@@ -1,4 +1,4 @@
-"""What operators do on the bot's own host: check, up, web, worker, migrate, sync, token, doctor, completion.
+"""What operators do on the bot's own host: check, up, web, worker, migrate, sync, token, audit and more.
 
 Exit codes: 0 done, 1 something is wrong with what was looked at, 2 usage or settings. What only one verb needs is
 imported when that is asked for: a command line has to answer at once.
@@ -57,6 +57,12 @@ def _token_arguments(parser: argparse.ArgumentParser) -> None:
     from bot import token_verbs
 
     token_verbs.add_arguments(parser)
+
+
+def _audit_arguments(parser: argparse.ArgumentParser) -> None:
+    from bot.cli import audit_verify
+
+    audit_verify.add_arguments(parser)
 
 
 def _completion_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +126,13 @@ def _token(chosen: argparse.Namespace) -> int:
     return token_verbs.run(read, chosen)
 
 
+def _audit(chosen: argparse.Namespace) -> int:
+    from bot.cli import audit_verify
+
+    read, _ = load(quietly=True)
+    return audit_verify.run(read, chosen)
+
+
 def _doctor(chosen: argparse.Namespace) -> int:
     from bot.cli import doctor
 
@@ -159,6 +172,7 @@ VERBS: Mapping[str, str] = {
     "migrate": "bring the database up to this release",
     "sync": "read the runbooks folder into the catalogue",
     "token": "make, list and end the tokens that programs act by",
+    "audit": "verify the chain of audit rows, with `audit verify`",
     "doctor": "say what is well with this deployment and what is not, and what to do",
     "completion": "print what your shell needs to complete commands",
 }
@@ -172,12 +186,14 @@ _ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "migrate": _migrate,
     "sync": _sync,
     "token": _token,
+    "audit": _audit,
     "doctor": _doctor,
     "completion": _completion,
 }
 _ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "check": _check_arguments,
     "token": _token_arguments,
+    "audit": _audit_arguments,
     "doctor": _doctor_arguments,
     "completion": _completion_arguments,
 }

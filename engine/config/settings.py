@@ -15,6 +15,7 @@ from typing import Any, Literal
 from dotenv import dotenv_values
 
 from engine.config import setting_values as values
+from engine.config.audit_settings import key_ring
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
 from engine.egress.allowed import Allowed, parse_allow
@@ -78,6 +79,12 @@ SETTINGS: tuple[Setting, ...] = (
         "SECRET_KEY",
         "32 random bytes as URL-safe base64. Without it a key is made in var/secret.key.",
         values.secret_key,
+        secret=True,
+    ),
+    Setting(
+        "AUDIT_KEY",
+        "Keys of the audit's chain as id:key, separated by commas; each key as SECRET_KEY. The first signs.",
+        key_ring,
         secret=True,
     ),
     Setting("SECRETS_DIR", "A folder with one file a secret, beside the RUNBOOK_SECRET_<NAME> variables.", None),
@@ -181,6 +188,7 @@ class Settings:
     slack_app_token: str | None = field(default=None, repr=False)
     slack_signing_secret: str | None = field(default=None, repr=False)
     secret_key: bytes | None = field(default=None, repr=False)
+    audit_key: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
     secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -204,6 +212,7 @@ class Settings:
             "SLACK_APP_TOKEN": self.slack_app_token,
             "SLACK_SIGNING_SECRET": self.slack_signing_secret,
             "SECRET_KEY": _encode_key(self.secret_key) if self.secret_key else None,
+            **{f"AUDIT_KEY {name}": _encode_key(key) for name, key in self.audit_key},
             "DATABASE_URL": self.database_url.password,
             "REDIS_URL": values.url_password(self.redis_url) if self.redis_url else None,
         }
@@ -240,20 +249,24 @@ def secret_key(settings: Settings) -> bytes:
     """
     if settings.secret_key is not None:
         return settings.secret_key
-    path = settings.home / "var" / "secret.key"
+    return key_of_file(settings.home / "var" / "secret.key", "SECRET_KEY")
+
+
+def key_of_file(path: Path, name: str) -> bytes:
+    """The key in a file, which is made when absent; `name` is the setting that it stands for. Raises `BadSettings`."""
     try:
         if not path.exists():
             _create_key(path)
         return values.secret_key(path.read_text("ascii").strip())
     except OSError as error:
-        raise BadSettings([f"SECRET_KEY: {path} cannot be read or made ({error.strerror})."]) from error
+        raise BadSettings([f"{name}: {path} cannot be read or made ({error.strerror})."]) from error
     except ValueError as error:
-        raise BadSettings([f"SECRET_KEY: {path} does not hold a key: {error}."]) from error
+        raise BadSettings([f"{name}: {path} does not hold a key: {error}."]) from error
 
 
 def _create_key(path: Path) -> None:
     private_files.make_folder(path.parent)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret.key-")  # mode 0600
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
     try:
         with os.fdopen(handle, "w") as file:
             file.write(_encode_key(secrets.token_bytes(32)) + "\n")

@@ -1,24 +1,24 @@
-"""The chain of audit rows: each carries a hash over its own content and the hash of the row before it.
+"""The chain of audit rows: each carries a hash over its own content and the hash of the row before it, and a mac.
 
 Rows are written with the change they tell of and sealed into the chain a moment later, by whichever sweeper comes
 first, so that no change waits for another's place in it. A row that was altered, taken out or put in afterwards breaks
-the chain there. It is no signature: who may write to the database can cut rows off its end, or make all of it anew.
-Both are found by comparing with a head that was noted elsewhere, as every evidence file does.
+the chain there, and nobody can mend it without the audit key. Rows cut off its end are found by comparing with a head
+that was noted elsewhere, as every evidence file does.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.config import audit_keys
+from engine.queries import audit_trouble
+from engine.queries.audit_links import START, Place, as_json, content, digest, link, place, sealed
 from engine.runtime import Runtime
 from storage import audit, database
 from storage.records import AuditRecord, Json
 
-START = "0" * 64
-"""What stands for the hash before the first row."""
+__all__ = ["START", "Anchor", "Trouble", "Verified", "as_json", "check", "content", "link", "proof", "seal", "verify"]
 
 BATCH = 500
 SEALED_AT_ONCE = 100
@@ -28,20 +28,33 @@ MOST_TROUBLES = 20
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A place at which the chain does not hold, in words."""
+    """A row at which the chain does not hold, by its number; `what` goes on after it."""
 
     seq: int
     what: str
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """A head of the chain that was noted elsewhere; `mac` is None where only the hash was."""
+
+    hash: str
+    mac: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
-    """How many rows were looked at, the chain's head (`seq` 0 while it is empty), and where it does not hold."""
+    """How many rows were looked at, the chain's head (`seq` 0 while it is empty), and where it does not hold.
+
+    `keyed_from` is the first row that was looked at and has a mac; None where none has.
+    """
 
     rows: int
     seq: int
     hash: str
     troubles: tuple[Trouble, ...] = ()
+    mac: str | None = None
+    keyed_from: int | None = None
 
 
 def seal(rt: Runtime) -> int:
@@ -56,51 +69,75 @@ def _seal_some(rt: Runtime) -> int:
     with database.reading():
         if not audit.unsealed(rt.workspace_id, 1):
             return 0
+    keys = audit_keys.of(rt.settings)
     with database.transaction():
         audit.lock_chain(rt.workspace_id)
-        seq, before = audit.head(rt.workspace_id) or (0, START)
+        before = place(audit.head(rt.workspace_id))
         places = []
         for row in audit.unsealed(rt.workspace_id, SEALED_AT_ONCE):
-            seq, before = seq + 1, link(before, content(row))
-            places.append((row.id, seq, before))
+            places.append(sealed(row, before, keys))
+            before = place(places[-1])
         audit.seal(places)
     return len(places)
 
 
-def content(row: AuditRecord) -> str:
-    """The SHA-256 of what a row says, in hexadecimal: its JSON with sorted keys, no spaces, in ASCII."""
-    return hashlib.sha256(json.dumps(as_json(row), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def as_json(row: AuditRecord) -> dict[str, Json]:
-    """What of a row is hashed."""
-    said = {"id": row.id, "at": row.at, "actor": row.actor, "action": row.action, "thing": row.thing}
-    return {**said, "severity": row.severity.value, "detail": row.detail}
-
-
-def link(before: str, digest: str) -> str:
-    """A row's hash: the SHA-256 of the hash before it and the digest of its own content, both in hexadecimal."""
-    return hashlib.sha256((before + digest).encode()).hexdigest()
-
-
-def verify(rt: Runtime, expected: tuple[int, str] | None = None) -> Verified:
-    """Recompute the whole chain; `expected` is the place and hash of a head that was noted earlier."""
+def first_since(rt: Runtime, since: int) -> int | None:
+    """The number of the first sealed row that was written since then, in epoch milliseconds; None where none was."""
     seal(rt)
+    with database.reading():
+        return audit.first_since(rt.workspace_id, since)
+
+
+def verify(
+    rt: Runtime,
+    expected: tuple[int, str] | None = None,
+    *,
+    since: int = 1,
+    anchors: Mapping[int, Anchor] | None = None,
+    told: Callable[[int], None] = lambda _rows: None,
+) -> Verified:
+    """Recompute the chain from row `since` on, taking what stands before that row as it is.
+
+    `expected` is the place and hash of a head that was noted earlier, `anchors` are any number of them by their place.
+    `told` hears of every row that was looked at how many these were.
+    """
+    seal(rt)
+    noted = dict(anchors or {}) | ({expected[0]: Anchor(expected[1])} if expected else {})
     troubles: list[Trouble] = []
-    rows, seq, before = 0, 0, START
-    for row in _sealed(rt):
-        assert row.seq is not None
-        rows += 1
-        if row.seq != seq + 1:
-            troubles.append(Trouble(row.seq, f"{row.seq - seq - 1} rows before this one are missing"))
-        elif row.hash != link(before, content(row)):
-            troubles.append(Trouble(row.seq, "this row, or the one before it, is not what was sealed"))
-        seq, before = row.seq, row.hash or ""
-        if expected is not None and seq == expected[0] and before != expected[1]:
-            troubles.append(Trouble(seq, "this row's hash is not the one that was noted"))
-    if expected is not None and seq < expected[0]:
-        troubles.append(Trouble(expected[0], "this row was noted and is not there any more"))
-    return Verified(rows, seq, before, tuple(troubles[:MOST_TROUBLES]))
+    before = _before(rt, since)
+    rows, keyed_from = 0, None
+    for row in _sealed(rt, since - 1):
+        troubles += _wrong(rt, row, before, noted.pop(row.seq or 0, None), first=not troubles)
+        before, rows = place(row), rows + 1
+        keyed_from = keyed_from or (row.seq if row.mac is not None else None)
+        told(rows)
+    if (last := max(noted, default=0)) > before.seq:
+        troubles.append(Trouble(before.seq + 1, f"was cut off the end: rows up to {last} were noted"))
+    return Verified(rows, before.seq, before.hash, tuple(troubles[:MOST_TROUBLES]), before.mac, keyed_from)
+
+
+def _before(rt: Runtime, since: int) -> Place:
+    """The place that row `since` follows; that of a row which is not there has no hash, so that nothing follows it."""
+    if since <= 1:
+        return Place()
+    with database.reading():
+        found = audit.sealed(rt.workspace_id, since - 2, since - 1, 1)
+    return place(found[0]) if found else Place(since - 2)
+
+
+def _wrong(rt: Runtime, row: AuditRecord, before: Place, noted: Anchor | None, *, first: bool) -> Iterator[Trouble]:
+    """What is wrong at a row. Only at the first such place are the rows after it looked through for what was done."""
+    assert row.seq is not None
+    if row.seq != before.seq + 1:
+        last = f" and so were the others up to {row.seq - 1}" if row.seq > before.seq + 2 else ""
+        yield Trouble(before.seq + 1, f"was deleted{last}")
+        return
+    later = (lambda: _sealed(rt, row.seq or 0)) if first else (lambda: iter(()))
+    what = audit_trouble.of_row(row, before, audit_keys.of(rt.settings), later)
+    if what is not None:
+        yield Trouble(row.seq, what)
+    elif noted is not None and (noted.hash != row.hash or (noted.mac or row.mac) != row.mac):
+        yield Trouble(row.seq, "is not the row that was noted elsewhere: the chain was made anew up to here")
 
 
 def proof(rt: Runtime, rows: Sequence[AuditRecord]) -> dict[str, Json]:
@@ -119,7 +156,7 @@ def proof(rt: Runtime, rows: Sequence[AuditRecord]) -> dict[str, Json]:
         between = list(_sealed(rt, first - 1, last))
         head = audit.head(rt.workspace_id)
     links = [{"seq": row.seq, "content": content(row), "hash": row.hash} for row in between]
-    told = {"seq": head[0], "hash": head[1]} if head else None
+    told = {"seq": head.seq, "hash": head.hash, "mac": head.mac, "key": head.mac_key} if head else None
     return {"before": ahead[0].hash if ahead else START, "links": links, "head": told}
 
 
@@ -135,8 +172,7 @@ def check(rows: Sequence[Json], told: Json) -> list[str]:
         if row.get("masked") and known is not None and known["hash"] == row["hash"]:
             continue
         said = {key: value for key, value in row.items() if key not in ("seq", "hash")}
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-        if known is None or known["content"] != digest or known["hash"] != row["hash"]:
+        if known is None or known["content"] != digest(said) or known["hash"] != row["hash"]:
             found.append(f"row {row['seq']} is not the one in the chain")
     return found
 

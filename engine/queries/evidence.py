@@ -151,7 +151,10 @@ def _of_audit(rt: Runtime, actor: Actor, run: ExecutionRecord, redact: Callable[
 def _audit_row(row: AuditRecord, for_them: AuditRecord, redact: Callable[[Json], Json]) -> dict[str, Json]:
     said = _plain(audit_chain.as_json(row))
     shown = redact(_plain(audit_chain.as_json(for_them)))
-    return {**shown, "seq": row.seq, "hash": row.hash, **({"masked": True} if shown != said else {})}
+    if shown == said:
+        return {**said, "seq": row.seq, "hash": row.hash}
+    shown.pop("tag", None)  # with it the hash would confirm what somebody guesses to be masked
+    return {**shown, "seq": row.seq, "hash": row.hash, "masked": True}
 
 
 def _events(execution_id: str) -> Iterator[EventRecord]:

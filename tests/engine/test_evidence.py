@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from house import ALICE, CAROL, OSCAR, SYSTEM, House, Target, at_once, errors, g
 from hypothesis import given
 from hypothesis import strategies as st
 from local_server import answer
+from tampering import pass_triggers, tampering
 
 from bot.cli import check
 from engine.access import policy as access
@@ -51,12 +51,8 @@ TAMPERED = {
     "UPDATE audit SET detail = '{}' WHERE seq = 3": 3,
     "UPDATE audit SET at = at + 1 WHERE seq = 3": 3,
     "UPDATE audit SET hash = '00' WHERE seq = 3": 3,
-    "DELETE FROM audit WHERE seq = 3": 4,
+    "DELETE FROM audit WHERE seq = 3": 3,
 }
-
-
-class Undo(Exception):
-    """Ends a transaction that was only for looking."""
 
 
 def test_a_row_that_was_changed_or_taken_out_is_found(house: House) -> None:
@@ -64,10 +60,9 @@ def test_a_row_that_was_changed_or_taken_out_is_found(house: House) -> None:
     wrote(house, 6)
     audit_chain.seal(house.rt)
     for tamper, place in TAMPERED.items():
-        with suppress(Undo), database.transaction():
+        with tampering():
             sql.run(tamper)
             assert audit_chain.verify(house.rt).troubles[0].seq == place, tamper
-            raise Undo
     assert audit_chain.verify(house.rt).troubles == ()
 
 
@@ -76,9 +71,10 @@ def test_rows_cut_off_the_end_are_found_by_a_head_noted_elsewhere(house: House) 
     wrote(house, 6)
     seen = audit_chain.verify(house.rt)
     with database.transaction():
+        pass_triggers()
         sql.run(f"DELETE FROM audit WHERE seq > {seen.seq - 2}")
     assert audit_chain.verify(house.rt).troubles == ()
-    assert audit_chain.verify(house.rt, expected=(seen.seq, seen.hash)).troubles[0].seq == seen.seq
+    assert audit_chain.verify(house.rt, expected=(seen.seq, seen.hash)).troubles[0].seq == seen.seq - 1
 
 
 def test_many_that_write_and_seal_at_once_make_one_chain(house: House) -> None:

@@ -279,3 +279,13 @@ def test_the_models_are_what_the_migrations_made(empty: Settings) -> None:
             assert found == {field.column_name: not field.null for field in table._meta.sorted_fields}, name
             keys = {each.name for each in proxy.obj.get_columns(name) if each.primary_key}
             assert keys == {table._meta.primary_key.column_name}, name
+
+
+def test_a_statement_of_one_database_is_taken_whole_and_by_no_other(empty: Settings) -> None:
+    """A trigger has semicolons of its own; what stands around it is split as ever."""
+    assert empty.database_url
+    block = "@sqlite\nA; B; END\n@end\n@postgresql\nC $$ D; E $$\n@end\n"
+    ours = "C $$ D; E $$" if database.is_postgresql() else "A; B; END"
+    assert list(migrate._statements(f"ONE; TWO;\n{block}THREE {{bigint}} -- and so on;\n;")) == [
+        "ONE", "TWO", ours, f"THREE {'BIGINT' if database.is_postgresql() else 'INTEGER'}",
+    ]  # fmt: skip

@@ -59,24 +59,32 @@ class AuditRow(Named):
 
 
 class ChainTrouble(BaseModel):
-    """A place at which the chain does not hold."""
+    """A row at which the chain does not hold, and what was done to it; `what` goes on after the row's number."""
 
     seq: int
     what: str
 
 
 class Chain(BaseModel):
-    """The chain of audit rows: how many there are, its head, and where it does not hold."""
+    """The chain of audit rows: how many there are, its head, and where it does not hold.
+
+    `mac` is the head's, made with the audit key; rows before `keyed_from` have none.
+    """
 
     rows: int
     seq: int
     hash: str
+    mac: str | None
+    keyed_from: int | None
     troubles: list[ChainTrouble]
 
     @staticmethod
     def of(found: Verified) -> Chain:
         troubles = [ChainTrouble(seq=each.seq, what=each.what) for each in found.troubles]
-        return Chain(rows=found.rows, seq=found.seq, hash=found.hash, troubles=troubles)
+        return Chain(
+            rows=found.rows, seq=found.seq, hash=found.hash, mac=found.mac, keyed_from=found.keyed_from,
+            troubles=troubles,
+        )  # fmt: skip
 
 
 class Incident(BaseModel):

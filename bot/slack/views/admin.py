@@ -240,11 +240,12 @@ _DEEDS = {
 
 def verified_view(found: Verified) -> Message:
     """Whether the chain of audit rows holds, and the head to note elsewhere."""
-    head = f"Its head is row {found.seq}, {code(found.hash)}: note it elsewhere, and nobody can cut rows off unseen."
+    noted = code(found.mac or found.hash)
+    head = f"Its head is row {found.seq}, {noted}: note it elsewhere, and nobody can cut rows off unseen."
     if not found.troubles:
         return said(f"✅ The chain of {found.rows:,} audit rows holds from the first to the last. {head}")
     lines = [f"⚠️ *The chain of audit rows does not hold* at {len(found.troubles)} places:"]
-    lines += [f"• row {each.seq}: {inline(each.what, 200)}" for each in found.troubles]
+    lines += [f"• row {each.seq} {inline(each.what, 200)}" for each in found.troubles]
     return message(lines[0], sections([*lines, head]))
 
 

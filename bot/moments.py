@@ -1,0 +1,26 @@
+"""Points in time as people write them: a day, a date with a time, or how long ago."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from engine.definition.durations import parse_duration
+
+
+def moment_ms(text: str, now_ms: int | None = None) -> int:
+    """Epoch milliseconds of `2027-01-31`, `2027-01-31T09:00+01:00`, or of `7d` as long ago; UTC where no zone is said.
+
+    Raises `ValueError` with a sentence for anything else.
+    """
+    now_ms = int(time.time() * 1000) if now_ms is None else now_ms
+    try:
+        return now_ms - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        how = "write a date such as 2027-01-31 or 2027-01-31T09:00Z, or how long ago, such as 7d"
+        raise ValueError(f"“{text[:40]}” is no time: {how}") from None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)

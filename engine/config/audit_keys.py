@@ -1,0 +1,63 @@
+"""The keys that audit rows are sealed with. They are never in the database, so that who writes there cannot forge rows.
+
+`AUDIT_KEY` has them by id. Without it there is one key: derived from a `SECRET_KEY` that is given, else that of
+`var/audit.key`. Keys of either kind that are still there go on verifying rows once `AUDIT_KEY` is set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from engine.config.settings import Settings, key_of_file
+
+_INFO = b"runbook audit chain"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditKeys:
+    """Every key by its id, and the id of the one that seals now."""
+
+    current: str
+    keys: Mapping[str, bytes]
+
+    def mac(self, text: str, key_id: str | None = None) -> str:
+        """The HMAC-SHA256 of a text in hexadecimal. Raises `KeyError` for an id that is not there."""
+        return hmac.digest(self.keys[key_id or self.current], text.encode(), "sha256").hex()
+
+    def fits(self, text: str, mac: str | None, key_id: str | None) -> bool:
+        """Whether `mac` is this text's, by a key that is there."""
+        return key_id in self.keys and hmac.compare_digest(self.mac(text, key_id), mac or "")
+
+
+def of(settings: Settings) -> AuditKeys:
+    """The keys that the settings name; the file is made where no other key is given. Raises `BadSettings`."""
+    return _of(settings.audit_key, settings.secret_key, settings.home / "var" / "audit.key")
+
+
+@lru_cache(maxsize=8)
+def _of(given: tuple[tuple[str, bytes], ...], secret: bytes | None, path: Path) -> AuditKeys:
+    found = dict(given)
+    if secret is not None:
+        derived = _derived(secret)
+        found.setdefault(_named("derived", derived), derived)
+    if path.exists() or not found:
+        own = key_of_file(path, "AUDIT_KEY")
+        found.setdefault(_named("local", own), own)
+    return AuditKeys(next(iter(found)), found)
+
+
+def _derived(secret: bytes) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(SHA256(), 32, None, _INFO).derive(secret)
+
+
+def _named(kind: str, key: bytes) -> str:
+    """An id that tells one key from another: a row sealed with a key that is gone is not taken for a forged one."""
+    return f"{kind}-{hashlib.sha256(_INFO + key).hexdigest()[:8]}"

@@ -1,0 +1,216 @@
+"""Whatever is done to the audit's rows in the database is refused there, and found and named where it was done."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+
+import pytest
+from house import House
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tampering import Undo, renumber, tampering
+from test_evidence import wrote
+
+from engine.config import audit_keys
+from engine.queries import audit_chain, audit_links
+from engine.queries.audit_chain import Anchor, Verified
+from storage import audit, database, sql
+from storage.columns import proxy
+
+ROWS = 8
+
+
+@pytest.fixture
+def chain(house: House) -> Verified:
+    """The chain of a few rows, as it was before anything happened to it."""
+    wrote(house, ROWS)
+    return audit_chain.verify(house.rt)
+
+
+def refused(statement: str) -> bool:
+    try:
+        with database.transaction():
+            proxy.obj.execute_sql(statement)
+            raise Undo
+    except Undo:
+        return False
+    except Exception as error:
+        return "audit rows are" in str(error)
+
+
+COLUMNS = "id, workspace_id, at, actor, action, thing, severity, detail"
+FORBIDDEN = (
+    "UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3",
+    "UPDATE audit SET seq = NULL, hash = NULL, tag = NULL, mac = NULL WHERE seq = 3",
+    "UPDATE audit SET hash = '00' WHERE seq = 3",
+    "UPDATE audit SET workspace_id = 2 WHERE seq = 3",
+    "DELETE FROM audit WHERE seq = 3",
+    "DELETE FROM audit",
+    f"INSERT INTO audit ({COLUMNS}, seq) VALUES (777, 1, 1, 'a', 'b', 'c', 'INFO', 'null', 99)",
+)
+ONLY_SQLITE = (
+    f"INSERT OR REPLACE INTO audit ({COLUMNS}) SELECT id, 1, 1, 'a', 'b', 'c', 'INFO', 'null' FROM audit WHERE seq = 3",
+    "UPDATE OR REPLACE audit SET seq = 3, hash = '00' WHERE seq IS NULL",
+)
+
+
+def test_the_database_itself_refuses_every_change_but_sealing(house: House, chain: Verified) -> None:
+    """Of sealed rows and of those that are not sealed yet, however it is put."""
+    wrote(house, 1)
+    unsealed = "UPDATE audit SET actor = 'U0OTHER01' WHERE seq IS NULL"
+    more = ("TRUNCATE audit",) if database.is_postgresql() else ONLY_SQLITE
+    for statement in (*FORBIDDEN, unsealed, "DELETE FROM audit WHERE seq IS NULL", *more):
+        assert refused(statement), statement
+    assert audit_chain.verify(house.rt, expected=(chain.seq, chain.hash)).troubles == ()
+
+
+_TAMPERING = st.sampled_from(["flip", "delete", "cut out", "swap", "insert", "truncate"])
+_FLIPPED = st.sampled_from(["actor", "action", "thing", "detail", "severity", "at", "hash", "tag", "mac", "mac_key"])
+_NEW = {"severity": "'CRITICAL'", "detail": "'[]'", "at": "at + 1"}
+
+
+def tamper(kind: str, place: int, other: int, column: str) -> tuple[int, str]:
+    """Do it; the first row that is wrong by it, and a word that says what was done."""
+    if kind == "flip":
+        value = _NEW.get(column, "'x'")
+        sql.run(f"UPDATE audit SET {column} = {value} WHERE seq = ?", [place])
+        return place, "key" if column == "mac_key" else "changed"
+    if kind == "delete":
+        sql.run("DELETE FROM audit WHERE seq = ?", [place])
+        return place, "deleted"
+    if kind == "cut out":
+        sql.run("DELETE FROM audit WHERE seq = ?", [place])
+        renumber(place + 1, -1)
+        return place, "deleted"
+    if kind == "swap":
+        for was, now in ((place, -1), (other, place), (-1, other)):
+            sql.run("UPDATE audit SET seq = ? WHERE seq = ?", [now, was])
+        return min(place, other), "reordered"
+    if kind == "truncate":
+        sql.run("DELETE FROM audit WHERE seq >= ?", [place])
+        return place, "cut off the end"
+    renumber(place, 1)
+    copied = "workspace_id, at, actor, action, thing, severity, detail, hash, tag, mac, mac_key"
+    sql.run(
+        f"INSERT INTO audit ({copied}, seq) SELECT {copied}, ? FROM audit WHERE seq = ?",
+        [place, other + (other >= place)],
+    )
+    return place, "inserted"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kind=_TAMPERING, place=st.integers(1, ROWS - 1), other=st.integers(1, ROWS), column=_FLIPPED)
+def test_any_single_act_is_named_at_its_first_row(
+    house: House, chain: Verified, kind: str, place: int, other: int, column: str
+) -> None:
+    """Also where whoever did it gave the rows behind it new numbers."""
+    if kind == "swap" and place == other:
+        return
+    with tampering():
+        first, word = tamper(kind, place, other, column)
+        found = audit_chain.verify(house.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
+        assert found.troubles[0].seq == first, (kind, place, other, column, found.troubles)
+        assert word in found.troubles[0].what, (kind, place, other, column, found.troubles)
+    assert audit_chain.verify(house.rt).troubles == ()
+
+
+def reseal(house: House) -> None:
+    """Seal in the transaction that is open."""
+    before = audit_links.place(audit.head(house.rt.workspace_id))
+    for row in audit.unsealed(house.rt.workspace_id, 100):
+        sealed = audit_links.sealed(row, before, audit_keys.of(house.rt.settings))
+        audit.seal([sealed])
+        before = audit_links.place(sealed)
+
+
+@pytest.mark.parametrize("lacks", ["key", "mac"])
+def test_a_chain_made_anew_without_the_key_is_found(house: House, chain: Verified, lacks: str) -> None:
+    """Every hash fits; what needs the key does not, and taking it away is found from the first row on that lacks it."""
+    with tampering():
+        sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
+        if lacks == "mac":
+            sql.run("UPDATE audit SET tag = NULL, mac = NULL, mac_key = NULL WHERE seq >= 3")
+        before = audit_links.place(audit.sealed(house.rt.workspace_id, 1, 2, 1)[0])
+        for row in audit.sealed(house.rt.workspace_id, 2, None, 100):
+            made = audit_chain.link(before.hash, audit_chain.content(row))
+            sql.run("UPDATE audit SET hash = ? WHERE seq = ?", [made, row.seq])
+            before = audit_links.Place(row.seq or 0, made)
+        found = audit_chain.verify(house.rt)
+        assert found.troubles[0].seq == 3
+        assert ("changed" if lacks == "key" else "lost its tag and mac") in found.troubles[0].what
+
+
+def test_an_anchor_finds_a_chain_made_anew_by_who_has_the_key(house: House, chain: Verified) -> None:
+    """Nothing in the database says so; the head that was noted elsewhere does."""
+    with tampering():
+        sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
+        sql.run("UPDATE audit SET seq = NULL, hash = NULL, tag = NULL, mac = NULL WHERE seq >= 3")
+        reseal(house)
+        assert audit_chain.verify(house.rt).troubles == ()
+        found = audit_chain.verify(house.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
+        assert (found.troubles[0].seq, "noted elsewhere" in found.troubles[0].what) == (chain.seq, True)
+
+
+def test_a_part_is_verified_from_a_row_on(house: House, chain: Verified) -> None:
+    """What was before it is not looked at; that its last row is gone is seen."""
+    assert audit_chain.verify(house.rt, since=5).rows == chain.rows - 4
+    with tampering():
+        sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
+        assert audit_chain.verify(house.rt, since=5).troubles == ()
+    with tampering():
+        sql.run("DELETE FROM audit WHERE seq = 4")
+        assert audit_chain.verify(house.rt, since=5).troubles[0].seq == 4
+
+
+def test_a_key_is_rotated_by_its_id(house: House, chain: Verified) -> None:
+    """New rows have the new one, old ones are verified by the old one, and without it they are said to lack it."""
+    old = audit_keys.of(house.rt.settings)
+    new = ("2027", b"n" * 32)
+    both = replace(house.rt, settings=replace(house.rt.settings, audit_key=(new, *old.keys.items())))
+    wrote(house, 1)
+    found = audit_chain.verify(both)
+    assert found.troubles == ()
+    with database.reading():
+        head = audit.head(house.rt.workspace_id)
+    assert head is not None
+    assert head.mac_key == "2027"
+    elsewhere = replace(house.rt.settings, audit_key=(new,), home=house.rt.settings.home / "elsewhere")
+    lacking = audit_chain.verify(replace(house.rt, settings=elsewhere))
+    assert (lacking.troubles[0].seq, "not among the audit keys" in lacking.troubles[0].what) == (1, True)
+
+
+def test_rows_of_before_there_were_keys_are_followed_by_keyed_ones(house: House, chain: Verified) -> None:
+    """They are verified by their hashes, which the first mac is over, and it is said from where on there are macs."""
+    with database.transaction():
+        rows = audit.sealed(house.rt.workspace_id, 0, None, 100)
+    with tampering():
+        sql.run("UPDATE audit SET tag = NULL, mac = NULL, mac_key = NULL")
+        before = audit_chain.START
+        for row in rows:
+            before = audit_chain.link(before, audit_chain.content(replace(row, tag=None)))
+            sql.run("UPDATE audit SET hash = ? WHERE seq = ?", [before, row.seq])
+        audit.write(house.rt.workspace_id, "U0ALICE01", "test.row", "thing")
+        reseal(house)
+        found = audit_chain.verify(house.rt)
+        assert (found.troubles, found.keyed_from) == ((), chain.seq + 1)
+        sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
+        assert audit_chain.verify(house.rt).troubles[0].seq == 3
+
+
+@pytest.mark.parametrize("given", ["", "SECRET_KEY", "AUDIT_KEY"])
+def test_the_key_is_never_in_the_database(house: House, given: str) -> None:
+    """It is in the settings, derived from a key that is, or in a file that is nobody else's."""
+    settings, key = house.rt.settings, b"k" * 32
+    if given == "SECRET_KEY":
+        settings = replace(settings, secret_key=key)
+    if given == "AUDIT_KEY":
+        settings = replace(settings, audit_key=(("one", key),))
+    keys, path = audit_keys.of(settings), settings.home / "var" / "audit.key"
+    assert keys.current.startswith({"": "local-", "SECRET_KEY": "derived-", "AUDIT_KEY": "one"}[given])
+    assert path.exists() == (not given)
+    if not given:
+        assert path.stat().st_mode & 0o077 == 0
+        assert base64.urlsafe_b64decode(path.read_text()) == keys.keys[keys.current]
+    if given == "SECRET_KEY":
+        assert keys.keys[keys.current] != key
