@@ -263,6 +263,16 @@ class Audit(Table):
     mac_key = Text(null=True)
 
 
+class AuditJob(Table):
+    workspace_id = pw.BigIntegerField()
+    kind = Text()
+    at = pw.BigIntegerField()
+    seq = pw.BigIntegerField()
+
+    class Meta:
+        primary_key = pw.CompositeKey("workspace_id", "kind")
+
+
 class Incident(Table):
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
@@ -372,5 +382,5 @@ class Token(Table):
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, HostClock, Incident,
-    Notice, Token, Probe, *request_tables.ALL,
+    Notice, Token, Probe, AuditJob, *request_tables.ALL,
 )  # fmt: skip

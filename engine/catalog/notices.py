@@ -1,4 +1,4 @@
-"""What people should hear of that is no part of a run: an incident's beginning, change and end, and a new draft.
+"""What people should hear of that is no part of a run: what becomes of an incident, a new draft, the audit's head.
 
 Noted in the transaction in which it happens, told later by whoever shows runs in Slack, at least once.
 """
@@ -15,9 +15,9 @@ from engine.access.standing import judged
 from engine.runtime import Runtime
 from storage import database, notices, people
 from storage.catalog_records import NoticeRecord
-from storage.records import IncidentRecord
+from storage.records import IncidentRecord, Json
 
-INCIDENT, DRAFT = "incident", "draft"
+INCIDENT, DRAFT, AUDIT_HEAD = "incident", "draft", "audit_head"
 _MOST = 200
 
 
@@ -35,6 +35,11 @@ def of_draft(rt: Runtime, slug: str, number: int, *, stops: bool) -> None:
     `stops` says that the runbook ran until now, and does not until then.
     """
     notices.add(rt.workspace_id, DRAFT, {"slug": slug, "number": number, "stops": stops})
+
+
+def of_head(rt: Runtime, head: Json) -> None:
+    """Note the head of the audit's chain, to be told in the channel that is set for that."""
+    notices.add(rt.workspace_id, AUDIT_HEAD, head)
 
 
 def admins(rt: Runtime, limit: int) -> list[Actor]:

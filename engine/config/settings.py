@@ -15,7 +15,7 @@ from typing import Any, Literal
 from dotenv import dotenv_values
 
 from engine.config import setting_values as values
-from engine.config.audit_settings import key_ring
+from engine.config.audit_settings import key_ring, syslog
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
 from engine.egress.allowed import Allowed, parse_allow
@@ -147,6 +147,9 @@ SETTINGS: tuple[Setting, ...] = (
         "The id of the channel that is told of runbooks that wait for approval. Else platform admins, one by one.",
         values.channel,
     ),
+    Setting("AUDIT_CHANNEL", "The id of the channel that is told the head of the audit hourly.", values.channel),
+    Setting("AUDIT_ANCHOR_FILE", "A file to which the head of the audit is appended hourly, one JSON object a line."),
+    Setting("AUDIT_SYSLOG", "A syslog that is told the head of the audit hourly: local, or host:port.", syslog),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
 
@@ -181,6 +184,9 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     hook_senders: tuple[values.HookSender, ...] = ()
     admin_channel: str | None = None
+    audit_channel: str | None = None
+    audit_anchor_file: Path | None = None
+    audit_syslog: str | tuple[str, int] | None = None
     public_url: str | None = None
     secrets_dir: Path | None = None
     redis_url: str | None = field(default=None, repr=False)

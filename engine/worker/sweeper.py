@@ -16,6 +16,7 @@ from engine.queries import audit_chain
 from engine.runs import approvals as gates
 from engine.runs import incoming_events
 from engine.runtime import Runtime
+from engine.worker import audit_heads
 from engine.worker.heartbeat import Heartbeat
 from engine.worker.worker_deaths import DeathWatch
 from storage import approvals, database, executions, orphans, requests, steps, waits, worker_lock, workers
@@ -31,6 +32,9 @@ BATCH = 200
 HOURLY_S = 3_600.0
 DROP_EVERY_S = 60.0
 SEAL_EVERY_S = 1.0
+AUDIT_JOBS_EVERY_S = 60.0
+_AUDIT_JOBS: tuple[Callable[[Runtime], None], ...] = (audit_heads.note_due,)
+"""What is done of the audit at times of its own."""
 
 
 class Sweeper:
@@ -64,6 +68,7 @@ class Sweeper:
         self._drop_at = 0.0
         self._forget_at = 0.0
         self._seal_at = 0.0
+        self._audit_jobs_at = 0.0
         self.rounds = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -105,6 +110,7 @@ class Sweeper:
         self._for_each("end the cleanup of", self._cleanups(at), self._end_cleanup)
         self._hint_due()
         self._seal_audit()
+        self._do_audit_jobs()
         self._forget_data()
         self._forget_requests()
 
@@ -228,6 +234,11 @@ class Sweeper:
         if time.monotonic() >= self._seal_at:
             audit_chain.seal(self._rt)
             self._seal_at = time.monotonic() + SEAL_EVERY_S
+
+    def _do_audit_jobs(self) -> None:
+        if time.monotonic() >= self._audit_jobs_at:
+            self._for_each("do", _AUDIT_JOBS, lambda job: job(self._rt))
+            self._audit_jobs_at = time.monotonic() + AUDIT_JOBS_EVERY_S
 
     def _forget_data(self) -> None:
         if time.monotonic() >= self._drop_at:

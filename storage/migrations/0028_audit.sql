@@ -51,3 +51,10 @@ EXECUTE FUNCTION refuse_audit_change()
 CREATE TRIGGER audit_kept BEFORE DELETE OR TRUNCATE ON audit
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()
 @end
+
+-- What one worker does at a time of its own for all of them: when it was done last, and up to which row.
+
+CREATE TABLE audit_job (
+    workspace_id {bigint} NOT NULL REFERENCES workspace(id), kind TEXT NOT NULL, at {bigint} NOT NULL,
+    seq {bigint} NOT NULL, PRIMARY KEY (workspace_id, kind)
+);

@@ -1,4 +1,4 @@
-"""Telling people what no run tells: incidents in their channels, drafts to platform admins. Used by the projector."""
+"""Telling people what no run tells: incidents, drafts to platform admins, the audit. Used by the projector."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from bot.slack.client import error_code
 from bot.slack.directory import Directory
 from bot.slack.projector.poster import Mark, NotNow, Poster
-from bot.slack.views.notice import drafts_notice, incident_notice
+from bot.slack.views.notice import drafts_notice, head_notice, incident_notice
 from bot.slack.views.parts import Message
 from engine.access import channels
 from engine.catalog import catalog, notices
@@ -44,6 +44,10 @@ class Announcer:
         try:
             for each in (notice for notice in waiting if notice.kind == notices.INCIDENT):
                 self._of_incident(each)
+                notices.mark_announced(self._rt, [each.id])
+            for each in (notice for notice in waiting if notice.kind == notices.AUDIT_HEAD):
+                if self._rt.settings.audit_channel is not None:
+                    self._post(self._rt.settings.audit_channel, head_notice(each.content), each)
                 notices.mark_announced(self._rt, [each.id])
             batch = [notice for notice in waiting if notice.kind == notices.DRAFT]
             if batch:

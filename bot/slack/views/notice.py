@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from slack_sdk.models.blocks import Block
 
 from bot.slack.ids import Action, VersionRef
 from bot.slack.views.parts import Message, button, context, message, said, section
-from bot.slack.views.text import code, inline, person
+from bot.slack.views.text import code, code_block, inline, person
 from bot.slack.views.why import fact
 from storage.catalog_records import VersionRecord
 from storage.records import IncidentRecord, Json
@@ -29,6 +30,12 @@ def incident_notice(incident: IncidentRecord, content: Mapping[str, Json]) -> Me
     told = [] if did == "closed" else told[:20]
     why = [f"Reason: {inline(incident.close_reason, 500)}"] if did == "closed" and incident.close_reason else []
     return said("\n".join([f"{icon} *Incident {did}{who}:* {name}", *([" ".join(told)] if told else []), *why]))
+
+
+def head_notice(head: Json) -> Message:
+    """The end of the audit's chain, as `runbook audit verify --anchor` takes it."""
+    title = f"🔏 *The audit has {head['seq']:,} rows.* Its head, by which rows that are cut off later are found:"
+    return said(f"{title}\n{code_block(json.dumps(head))}")
 
 
 def drafts_notice(drafts: Sequence[tuple[VersionRecord, bool]], command: str) -> Message:

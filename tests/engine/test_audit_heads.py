@@ -1,0 +1,114 @@
+"""The head of the audit is noted elsewhere every hour, by one worker, where there is something new to note."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from house import HOUR, MINUTE, House, at_once, errors
+from test_evidence import wrote
+
+from engine.catalog import notices
+from engine.queries import audit_chain
+from engine.runtime import Runtime
+from engine.worker import audit_heads
+
+CHANNEL = "C0AUDIT01"
+
+
+def noting(house: House, **settings: Any) -> Runtime:
+    return replace(house.rt, settings=replace(house.rt.settings, **settings))
+
+
+def sealed(house: House) -> None:
+    wrote(house, 2)
+    audit_chain.seal(house.rt)
+
+
+def told(rt: Runtime) -> list[int]:
+    return [each.content["seq"] for each in notices.pending(rt) if each.kind == notices.AUDIT_HEAD]
+
+
+def test_it_is_noted_hourly_while_rows_are_added(house: House) -> None:
+    """Not sooner, not without a new row, and once for all the hours in which nobody was there."""
+    rt = noting(house, audit_channel=CHANNEL)
+    audit_heads.note_due(rt)
+    assert told(rt) == []
+    sealed(house)
+    audit_heads.note_due(rt)
+    sealed(house)
+    house.clock.tick(HOUR - MINUTE)
+    audit_heads.note_due(rt)
+    first = told(rt)
+    assert len(first) == 1
+    house.clock.tick(MINUTE)
+    audit_heads.note_due(rt)
+    assert len(told(rt)) == 2
+    house.clock.tick(5 * HOUR)
+    audit_heads.note_due(rt)
+    assert len(told(rt)) == 2
+    sealed(house)
+    audit_heads.note_due(rt)
+    assert len(told(rt)) == 3
+
+
+def test_one_of_many_workers_notes_it(house: House, tmp_path: Path) -> None:
+    """However many look at once."""
+    file = tmp_path / "heads.jsonl"
+    rt = noting(house, audit_channel=CHANNEL, audit_anchor_file=file)
+    sealed(house)
+    assert errors(at_once(*[lambda: audit_heads.note_due(rt)] * 4)) == []
+    assert len(told(rt)) == len(file.read_text().splitlines()) == 1
+
+
+def test_the_file_is_what_verify_compares_with(house: House, tmp_path: Path) -> None:
+    """Each line is a head with its mac; nobody else may read the file."""
+    file = tmp_path / "heads.jsonl"
+    rt = noting(house, audit_anchor_file=file)
+    sealed(house)
+    audit_heads.note_due(rt)
+    (head,) = map(json.loads, file.read_text().splitlines())
+    found = audit_chain.verify(rt)
+    assert (head["seq"], head["hash"], head["mac"]) == (found.seq, found.hash, found.mac)
+    assert head["key"].startswith("local-")
+    assert file.stat().st_mode & 0o077 == 0
+    assert told(rt) == []
+
+
+@contextmanager
+def syslog() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        yield server
+
+
+def test_a_syslog_is_told_as_rfc_5424_says(house: House) -> None:
+    """Priority, version, time, host, program, process, kind, no structured data, and the head."""
+    sealed(house)
+    with syslog() as server:
+        audit_heads.note_due(noting(house, audit_syslog=server.getsockname()))
+        begin, at, host, program, process, kind, nothing, *head = server.recv(4096).decode().split(" ")
+    assert (begin, program, kind, nothing) == ("<38>1", "runbook", "audit-head", "-")
+    assert at.endswith("Z")
+    assert host == socket.gethostname()
+    assert process.isdigit()
+    assert json.loads(" ".join(head))["seq"] >= 2
+
+
+def test_what_cannot_be_written_holds_up_nothing_else(
+    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The channel is told all the same, and the log says what is wrong."""
+    rt = noting(house, audit_channel=CHANNEL, audit_anchor_file=tmp_path, audit_syslog=("no.such.host.invalid", 514))
+    sealed(house)
+    audit_heads.note_due(rt)
+    assert len(told(rt)) == 1
+    assert "could not be written" in caplog.text
+    assert "could not be sent" in caplog.text
