@@ -29,7 +29,11 @@ class GrammarError(Exception):
         super().__init__(sentence)
 
 
-_FAMILY = {"admin": "What admins can do", "incident": "What can be done with an incident"}
+_FAMILY = {
+    "admin": "What admins can do",
+    "incident": "What can be done with an incident",
+    "audit": "What can be done with the audit",
+}
 CHOICES = ("retry", "done", "failed")
 """What can be said about a step whose outcome nobody saw."""
 _YES, _NO = frozenset({"yes", "true", "y", "1"}), frozenset({"no", "false", "n", "0"})

@@ -41,6 +41,10 @@ _PARTS = {
     "comment": "what the others should know; it goes into the record",
     "note": "what you saw; it goes into the record",
     "from": "the step to start at; what comes before is taken over",
+    "who": "only what this person did; system for the bot itself",
+    "action": "only this deed, such as execution.start or approval.vote",
+    "thing": "only what was done to this, such as execution:R-7K2M9Q or runbook:restart-checkout@3",
+    "until": "only what was before then: a date such as 2027-01-31, or how long ago",
     "version": "latest runs the version that runs now, not the one of then",
 }
 _FORCE = {
@@ -48,6 +52,20 @@ _FORCE = {
     "cancel": "yes ends the cleanup too",
     "incident close": "yes closes it although runs are open",
 }
+_OF_ROWS = {
+    "since": "only rows since then: 2h, 7d, or a date such as 2027-01-31",
+    "severity": "only rows of this severity: info, notice, warning or critical",
+}
+_OWN_PARTS: dict[str, dict[str, str]] = {
+    "report": {
+        "from": "when it begins",
+        "team": "only what belongs to this team",
+        "format": "csv, a table, or html, a page to print; left out, csv",
+    },
+    "audit": _OF_ROWS,
+    "audit export": {**_OF_ROWS, "format": "jsonl, or cef, the Common Event Format; left out, jsonl"},
+}
+"""What a part means to one verb alone."""
 _FACT = "a fact of the incident and its value, such as service=checkout; runbooks take parameters from it"
 _VALUE = {"incident open": _FACT, "incident set": _FACT}
 _ANY_VALUE = "a parameter and its value, in quotes where it has spaces"
@@ -82,6 +100,9 @@ _EXAMPLES = {
     "incident set": "incident set severity=sev2 service=basket",
     "incident close": 'incident close reason="the cache is warm again"',
     "token": 'token create "deploy job" scopes=read,run expires=30d',
+    "audit": "audit who=<@U0BOB0001> severity=warning since=7d",
+    "audit export": "audit export format=cef since=2027-01-01",
+    "report": "report from=2027-01-01 until=2027-02-01 team=payments format=html",
     "admin sync": "admin sync",
     "admin approve": "admin approve restart-checkout",
     "admin deprecate": 'admin deprecate restart-checkout successor=restart-service reason="one for all"',
@@ -100,6 +121,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Keep the runbooks", (
         "admin sync", "diff", "admin approve", "admin deprecate", "admin rollback", "admin history", "admin verify",
     )),
+    ("Audit", ("audit", "audit export", "report")),
     ("Help and rights", ("help", "can", "token")),
 )  # fmt: skip
 """Every verb under what one wants to do with it."""
@@ -131,13 +153,20 @@ def verbs_about(words: str) -> tuple[Verb, ...]:
 
 def parts_of(verb: Verb) -> list[tuple[str, str]]:
     """The parts of a verb's usage behind its name, in order, each with words on it."""
-    known = {**_PARTS, "force": _FORCE.get(verb.name, ""), "KEY=VALUE": _VALUE.get(verb.name, _ANY_VALUE)}
+    known = {
+        **_PARTS,
+        **_OWN_PARTS.get(verb.name, {}),
+        "force": _FORCE.get(verb.name, ""),
+        "KEY=VALUE": _VALUE.get(verb.name, _ANY_VALUE),
+    }
     found = dict.fromkeys(_PART.findall(verb.usage.removeprefix(verb.name)))
     return [(part, known[part]) for part in found if part in known and part not in _VALUES.get(verb.name, ())]
 
 
 _VALUES = {
     "list": ("TAG", "TEAM"),
+    "report": ("TEAM", "TIME"),
+    **dict.fromkeys(("audit", "audit export"), ("@USER", "SEVERITY", "TIME", "ACTION", "THING")),
     "replay": ("STEP",),
     "run": ("TIME",),
     "runs": ("STATUS", "ID", "TIME", "@USER"),

@@ -23,4 +23,4 @@ def moment_ms(text: str, now_ms: int | None = None) -> int:
     except ValueError:
         how = "write a date such as 2027-01-31 or 2027-01-31T09:00Z, or how long ago, such as 7d"
         raise ValueError(f"“{text[:40]}” is no time: {how}") from None
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)

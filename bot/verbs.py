@@ -23,6 +23,7 @@ class Verb:
 
 _REASON = frozenset({"reason"})
 _COMMENT = frozenset({"comment"})
+_AUDIT = frozenset({"who", "action", "thing", "severity", "since", "until"})
 
 VERBS: tuple[Verb, ...] = (
     Verb("help", "help [VERB]", "What you can type here, or the parts of one verb; help all lists every verb.", (0, 2)),
@@ -181,6 +182,28 @@ VERBS: tuple[Verb, ...] = (
         (0, 2),
         frozenset({"scopes", "expires"}),
     ),
+    Verb(
+        "audit",
+        "audit [who=@USER] [action=ACTION] [thing=THING] [severity=SEVERITY] [since=TIME] [until=TIME]",
+        "Who did what, the newest first, for platform admins.",
+        (0, 0),
+        _AUDIT,
+    ),
+    Verb(
+        "audit export",
+        "audit export [format=jsonl|cef] [who=@USER] [action=ACTION] [thing=THING] [severity=SEVERITY] [since=TIME] "
+        "[until=TIME]",
+        "The audit as a file for another system: JSON lines, or CEF for a SIEM.",
+        (0, 0),
+        _AUDIT | {"format"},
+    ),
+    Verb(
+        "report",
+        "report [from=TIME] [until=TIME] [team=TEAM] [format=csv|html]",
+        "What ran, who approved what, overrides, failures and secrets used; left out, of the last whole month.",
+        (0, 0),
+        frozenset({"from", "until", "team", "format"}),
+    ),
     Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
     Verb(
         "admin approve",
@@ -221,5 +244,5 @@ ALIASES = {
     "?": "help",
 }
 
-FAMILIES = ("admin", "incident")
+FAMILIES = ("admin", "incident", "audit")
 """First words of verbs that are two words."""

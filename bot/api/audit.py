@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from typing import Any
 
 from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
 
+from bot import audit_lines
 from bot.api import models, paging
-from bot.api.caller import AuthenticatedCaller
+from bot.api.caller import AuthenticatedCaller, Caller
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
-from engine.queries import audit
+from engine.queries import audit, audit_export
+from storage.records import AuditRecord
 from storage.states import Severity
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=Operation)
@@ -43,3 +48,35 @@ def search_audit(
 def check_audit(caller: AuthenticatedCaller) -> models.Chain:
     """Recompute the whole chain of audit rows: its head, and where it does not hold."""
     return models.Chain.of(audit.check(caller.rt, caller.actor))
+
+
+_LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One row a line, the oldest first.",
+        "content": {media: {"schema": {"type": "string"}} for media in audit_lines.MEDIA_TYPES.values()},
+    }
+}
+
+
+@router.get("/export", responses={**_LINES, **documented(403, 422)}, response_class=StreamingResponse,
+            **needs(Action.AUDIT))  # fmt: skip
+async def export_audit(
+    caller: AuthenticatedCaller,
+    format: audit_lines.Format = "jsonl",  # noqa: A002 - what callers write
+    actor: str | None = None,
+    action: str | None = None,
+    thing: str | None = None,
+    severity: Severity | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> StreamingResponse:
+    """Every row that fits, as JSON lines or in the Common Event Format of a SIEM, secrets masked."""
+    wanted = audit_export.Wanted(actor, action, thing, severity, models.ms(since), models.ms(until))
+    pages = await caller.context.in_reader_thread(audit_export.export, caller.rt, caller.actor, wanted)
+    media_type = f"{audit_lines.MEDIA_TYPES[format]}; charset=utf-8"
+    return StreamingResponse(_lines(caller, pages, format), media_type=media_type)
+
+
+async def _lines(caller: Caller, pages: Iterator[list[AuditRecord]], format_: audit_lines.Format) -> AsyncIterator[str]:
+    while (rows := await caller.context.in_reader_thread(next, pages, None)) is not None:
+        yield "".join(audit_lines.line(row, format_) for row in rows)

@@ -116,6 +116,18 @@ class Api:
                 break
         return found[:most]
 
+    def lines(self, path: str, **query: Json) -> Iterator[str]:
+        """The lines of a text, as they come. Raises `Refused`, and `Unreachable` when it breaks off."""
+        asked = {name: value for name, value in query.items() if value is not None}
+        try:
+            with self._http.stream("GET", path, params=asked) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refusal(answer)
+                yield from answer.iter_lines()
+        except httpx.TransportError as error:
+            raise self._away(error) from error
+
     @contextmanager
     def events(self, run: str, after: int) -> Iterator[Events]:
         """The events of a run behind number `after`. Raises `Refused`, and `Unreachable` when it breaks off."""

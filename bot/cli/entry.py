@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _done(words: list[str]) -> int:
-    operators = _first(words) in operate.VERBS and not (_first(words) == "token" and _names_a_server(words))
+    operators = _first(words) in operate.VERBS and not _meant_for_people(words)
     if operators and "--" not in words:
         return operate.main(words)
     options, rest = split(words)
@@ -71,6 +71,13 @@ def _done(words: list[str]) -> int:
 
 def _first(words: Sequence[str]) -> str:
     return words[0].lower() if words else ""
+
+
+def _meant_for_people(words: Sequence[str]) -> bool:
+    """Whether a word that operators and people share is meant as people's."""
+    if _first(words) == "audit":
+        return [word.lower() for word in words[1:2]] != ["verify"]
+    return _first(words) == "token" and _names_a_server(words)
 
 
 def _names_a_server(words: Sequence[str]) -> bool:

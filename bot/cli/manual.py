@@ -18,12 +18,14 @@ _OWN = (
     ("--timeout TIME", "follow for so long at most, such as 90s or 15m"),
     ("--version", "say which release this is"),
 )
+_SHARED = ("audit",)
+"""Words that operators and people share, and whose page is people's."""
 _CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 still open when the --timeout was over."
 
 
 def page(words: str = "") -> str:
     """The page about a verb, or all of them for "". Raises `GrammarError` for what is no verb."""
-    if words in operate.VERBS:
+    if words in operate.VERBS and words not in _SHARED:
         return f"runbook {words}: {operate.VERBS[words]}.\n`runbook {words} --help` has its options."
     if not words:
         return _everything()

@@ -172,7 +172,7 @@ VERBS: Mapping[str, str] = {
     "migrate": "bring the database up to this release",
     "sync": "read the runbooks folder into the catalogue",
     "token": "make, list and end the tokens that programs act by",
-    "audit": "verify the chain of audit rows, with `audit verify`",
+    "audit": "with `audit verify`, check the chain of audit rows and name the first that is wrong",
     "doctor": "say what is well with this deployment and what is not, and what to do",
     "completion": "print what your shell needs to complete commands",
 }

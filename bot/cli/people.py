@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import keeping, queries, show, steering
+from bot.cli import auditing, keeping, queries, show, steering
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation, Json
@@ -47,6 +47,9 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "incident set": keeping.edit_incident,
     "incident close": keeping.close_incident,
     "token": keeping.token,
+    "audit": auditing.search,
+    "audit export": auditing.export,
+    "report": auditing.report,
     "admin sync": keeping.sync,
     "admin approve": keeping.approve,
     "admin deprecate": keeping.deprecate,
@@ -64,7 +67,11 @@ def answer(api: Api, command: Command, options: Options) -> int:
         raise Usage(f"“{command.verb}” is about no run that could be followed with --wait.")
     if follows:
         return _followed(api, found, options)
-    print(show.as_json(found.data) if options.json else show.safe(found.lines))
+    if options.json:
+        print(show.as_json(found.data))
+    else:
+        for line in found.lines:  # as they come: an export may have any number
+            print(show.safe([line]))
     return DONE
 
 

@@ -308,7 +308,7 @@ def story_lines(story: Mapping[str, Json]) -> Iterator[str]:
             yield from (f"  {line}" for line in reason_lines(each))
         yield from _if_any(more_words(left[more], f"more {title} run"))
     yield from _if_any(more_words(left["deeds"], "act", " before these"))
-    yield from map(_deed, story["deeds"])
+    yield from map(deed_line, story["deeds"])
 
 
 def _if_any(line: str, indent: str = "") -> Iterator[str]:
@@ -316,7 +316,7 @@ def _if_any(line: str, indent: str = "") -> Iterator[str]:
         yield f"{indent}{line}"
 
 
-def _deed(deed: Mapping[str, Json]) -> str:
+def deed_line(deed: Mapping[str, Json]) -> str:
     """Who did what, one row of the audit."""
     names = Names(deed)
     detail = deed["detail"] if isinstance(deed["detail"], dict) else {}

@@ -27,7 +27,14 @@ class Draft:
     team: str | None
 
 
-Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | None
+@dataclass(frozen=True, slots=True)
+class Team:
+    """All that belongs to a team; with None for its name, all that there is."""
+
+    name: str | None
+
+
+Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | Team | None
 
 
 class Action(StrEnum):
@@ -51,6 +58,7 @@ class Action(StrEnum):
     ROLLBACK = "roll back"
     EDIT = "edit"
     AUDIT = "read the audit of"
+    REPORT = "report on"
     TOKEN = "have tokens of one's own for"  # noqa: S105 - words
     TOKENS = "see the tokens of"
 

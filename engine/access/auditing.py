@@ -16,6 +16,9 @@ from storage.states import Severity
 ACCESS = "access"
 """The thing that a change of the access file is about."""
 
+AUDIT = "audit"
+"""The thing that reading the audit as a whole is about."""
+
 
 def of_execution(execution_id: str) -> str:
     """A run, as the audit names it."""
@@ -43,7 +46,7 @@ def of_token(token_id: str) -> str:
 
 
 def kind_and_name(thing: str) -> tuple[str, str]:
-    """What a thing is (`execution`, `incident`, `runbook`, `token`, `access`), and its id."""
+    """What a thing is (`execution`, `incident`, `runbook`, `token`, `access`, `audit`), and its id."""
     kind, _, name = thing.partition(":")
     return kind, name
 

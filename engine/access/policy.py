@@ -35,7 +35,7 @@ def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
     if roles.responder or roles.admin_of or roles.member_of:
         found |= {action for action, rule in RULES.items() if rule in (run_rule, incident_rule)} | {Action.VOTE}
     if roles.admin_of:
-        found.add(Action.EDIT)
+        found |= {Action.EDIT, Action.REPORT}
     return frozenset(found | ({Action.VOTE} if _is_asked(rt, actor) else set()))
 
 
@@ -135,6 +135,7 @@ _SYSTEM = frozenset({Action.SYNC, Action.VIEW, Action.TOKEN, Action.TOKENS})
 SCOPE_OF: Mapping[Action, Scope] = {
     Action.VIEW: Scope.READ,
     Action.AUDIT: Scope.READ,
+    Action.REPORT: Scope.READ,
     Action.TOKEN: Scope.READ,
     Action.VOTE: Scope.APPROVE,
     Action.SYNC: Scope.ADMIN,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from engine.access import choosers
-from engine.access.actions import Action, Actor, Draft, Gate, Thing, Verdict
+from engine.access.actions import Action, Actor, Draft, Gate, Team, Thing, Verdict
 from engine.access.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.runtime import Runtime
 from storage import approvals, database, runbooks
@@ -113,6 +113,14 @@ def _admin_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verd
     return decided
 
 
+def _report_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    roles, team = roles_of(rt, actor.user_id), thing.name if isinstance(thing, Team) else None
+    admin, about = "a platform admin" * roles.platform_admin, f"team {team}" if team else "everything"
+    rule = f"Only {f'admins of team {team} and ' if team else ''}platform admins may {action} {about}."
+    has = _first(admin, f"an admin of team {team}" * (team in roles.admin_of))
+    return _said(has, roles, rule, lambda: named_in(rt, "platform_admins"))
+
+
 def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord) -> Verdict:
     mine = version.author == actor.user_id or (
         actor.email is not None and (version.author_email or "").casefold() == actor.email.casefold()
@@ -185,5 +193,6 @@ RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     Action.DEPRECATE: _admin_rule,
     Action.ROLLBACK: _admin_rule,
     Action.VOTE: _vote_rule,
+    Action.REPORT: _report_rule,
 }
 """The rule that decides each action."""

@@ -5,7 +5,7 @@ and nothing else (`sandbox`), and everything is bounded. Text is what comes out;
 """
 
 from engine.expressions.conditions import OPERATORS, holds
-from engine.expressions.shown import made_of_secrets, reads_secrets, render_shown
+from engine.expressions.shown import made_of_secrets, reads_secrets, render_shown, secrets_read
 from engine.expressions.templates import (
     ExpressionError,
     MissingValue,
@@ -37,4 +37,5 @@ __all__ = [
     "render_shown",
     "render_text",
     "render_url",
+    "secrets_read",
 ]

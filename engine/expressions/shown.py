@@ -78,6 +78,15 @@ def reads_secrets(value: Json) -> bool:
     return isinstance(value, str) and has_template(value) and any(piece.secrets for piece in _pieces(value))
 
 
+def secrets_read(value: Json) -> set[str]:
+    """The names of the secrets that templates somewhere in `value` read."""
+    if isinstance(value, dict | list | tuple):
+        return set().union(*map(secrets_read, value.values() if isinstance(value, dict) else value))
+    if not isinstance(value, str) or not has_template(value):
+        return set()
+    return {name for piece in _pieces(value) for name in piece.secrets}
+
+
 def _shown(source: str) -> Compiled:
     pieces = _pieces(source)
     return lambda context: "".join(each.shown if each.secrets else as_text(each.compute(context)) for each in pieces)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from engine.access.actions import Team
 from engine.access.policy import Action, Actor, Gate, Thing, Verdict, verdict
 from engine.catalog import catalog
 from engine.errors import Conflict, NotApproved
@@ -31,6 +32,8 @@ VERBS: Mapping[str, Action] = {
     "approve": Action.VOTE,
     "reject": Action.VOTE,
     "incident": Action.INCIDENT,
+    "audit": Action.AUDIT,
+    "report": Action.REPORT,
     "admin sync": Action.SYNC,
     "admin approve": Action.APPROVE,
     "admin deprecate": Action.DEPRECATE,
@@ -38,7 +41,7 @@ VERBS: Mapping[str, Action] = {
 }
 """The words for deeds that may be asked about."""
 
-_BARE = (Action.VIEW, Action.SYNC, Action.INCIDENT)
+_BARE = (Action.VIEW, Action.SYNC, Action.INCIDENT, Action.AUDIT)
 _ON_VERSIONS = (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
 
 
@@ -57,7 +60,7 @@ class Ruling:
 
 
 def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
-    """Whether a person may do this: `target` is a runbook's id, `ID@VERSION`, or a run's id.
+    """Whether a person may do this: `target` is a runbook's id, `ID@VERSION`, a run's id or a team.
 
     Raises `Conflict` for a verb that nobody can ask about or a target that does not fit, and `NotFound`.
     """
@@ -68,6 +71,8 @@ def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
         raise Conflict(f"“{verb[:40]}” is nothing that can be asked about. {hint} An example: `can run ID`.")
     if action in _BARE:
         return Ruling(person.user_id, verb, "", verdict(rt, person, action, None))
+    if action is Action.REPORT:
+        return Ruling(person.user_id, verb, target, verdict(rt, person, action, Team(target or None)))
     if not target:
         raise Conflict(f"Say what to {verb}: the id of a runbook or run.")
     if verb == "agree":

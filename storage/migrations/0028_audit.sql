@@ -58,3 +58,5 @@ CREATE TABLE audit_job (
     workspace_id {bigint} NOT NULL REFERENCES workspace(id), kind TEXT NOT NULL, at {bigint} NOT NULL,
     seq {bigint} NOT NULL, PRIMARY KEY (workspace_id, kind)
 );
+
+CREATE INDEX audit_at ON audit (workspace_id, at);

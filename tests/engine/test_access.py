@@ -9,6 +9,7 @@ from house import ALICE, BOB, HOUR, OSCAR, House, gate, http, runbook
 
 from engine.access import people, roles
 from engine.access import policy as access
+from engine.access.actions import Team
 from engine.access.policy import SYSTEM, Action, Actor, Gate, Thing
 from engine.catalog import catalog
 from engine.errors import Conflict, NotAllowed
@@ -48,6 +49,7 @@ MATRIX = {
     ("payments", Action.DEPRECATE): "y------",
     ("payments", Action.ROLLBACK): "y------",
     ("payments", Action.EDIT): "yy-----",
+    ("payments", Action.REPORT): "yy-----",
     (None, Action.VIEW): "yyyyyyy",
     (None, Action.START): "y---y--",
     (None, Action.CANCEL): "y---y--",
@@ -64,6 +66,7 @@ MATRIX = {
     (None, Action.EDIT): "y------",
     ("no thing", Action.SYNC): "y-----y",
     ("no thing", Action.AUDIT): "y------",
+    ("no thing", Action.REPORT): "y------",
     ("no thing", Action.TOKEN): "yyyyyyy",
     ("no thing", Action.TOKENS): "y-----y",
     ("no thing", Action.INCIDENT): "yyyyy--",
@@ -85,6 +88,8 @@ def things(house: House, team: str | None, action: Action) -> list[Thing]:
         return [None]
     slug = "team" if team else "everybody"
     found = catalog.get(house.rt, slug)
+    if action is Action.REPORT:
+        return [Team(team)]
     if action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK):
         return [catalog.version(house.rt, slug)]
     if action is Action.EDIT:

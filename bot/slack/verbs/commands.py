@@ -10,7 +10,7 @@ from bot.manual import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.verbs import incident, queries, running, steering, tokens, versions
+from bot.slack.verbs import auditing, incident, queries, running, steering, tokens, versions
 from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
@@ -217,6 +217,9 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "reject": _reject,
     "withdraw": _withdraw,
     "token": tokens.token,
+    "audit": auditing.search,
+    "audit export": auditing.export,
+    "report": auditing.report,
     "admin sync": _sync,
     "admin approve": _admin_approve,
     "admin deprecate": _admin_deprecate,
@@ -236,6 +239,7 @@ _NEEDS: Mapping[str, Action] = {
     "token": Action.TOKEN,
     "admin history": Action.APPROVE,
     "admin verify": Action.AUDIT,
+    "audit export": Action.AUDIT,
 }
 """What one has to be allowed for a verb to be of use; looking for what is not named."""
 _DRAFTS = 20

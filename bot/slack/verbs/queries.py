@@ -113,7 +113,7 @@ def show_logs(ctx: AppContext, actor: Actor, place: Place, run: str, path: str |
     if len(escape(text, 5 * INLINE)) <= INLINE:
         return lists.log_view(name, text)
     filename = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:100]}.log"
-    return _shared(ctx, place, filename, f"The log of {name}", text.encode())
+    return shared(ctx, place, filename, f"The log of {name}", text.encode())
 
 
 def evidence_file(invocation: Invocation) -> Message:
@@ -121,12 +121,12 @@ def evidence_file(invocation: Invocation) -> Message:
     found = evidence.bundle(invocation.ctx.rt, invocation.actor, shown_run(invocation))
     run = str(found["run"]["id"])
     data = json.dumps(found, indent=1, ensure_ascii=False).encode("utf-8", "replace")
-    shared = _shared(invocation.ctx, invocation.place, f"evidence-{run}.json", f"The evidence of {run}", data)
+    told = shared(invocation.ctx, invocation.place, f"evidence-{run}.json", f"The evidence of {run}", data)
     digest = f"Its digest is {code(str(found['digest']))}."
-    return said(f"{shared.text} {digest}")
+    return said(f"{told.text} {digest}")
 
 
-def _shared(ctx: AppContext, place: Place, filename: str, title: str, data: bytes) -> Message:
+def shared(ctx: AppContext, place: Place, filename: str, title: str, data: bytes) -> Message:
     """Share a file with who asked for it alone, and say where it is."""
     try:
         told = ctx.client.chat_postMessage(channel=place.user, text=f"{title}:", **SAFE)

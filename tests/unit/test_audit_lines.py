@@ -1,0 +1,93 @@
+"""The audit as lines: whatever is in a row, a reader of the format gets it back, and it stays on its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import audit_lines, report_files
+from bot.moments import moment_ms
+from engine.queries.compliance import RUNS, Report, Row
+from engine.text.visible_characters import visible_line
+from storage.records import AuditRecord
+from storage.states import Severity
+
+ROWS = st.builds(
+    AuditRecord,
+    id=st.integers(1, 2**40), at=st.integers(0, 2**42), actor=st.text(), action=st.text(), thing=st.text(),
+    severity=st.sampled_from(Severity), detail=st.dictionaries(st.text(), st.text(), max_size=3),
+    seq=st.none() | st.integers(1, 2**40), hash=st.text("0123456789abcdef"),
+)  # fmt: skip
+_KEY = re.compile(r"(?:^| )([A-Za-z0-9]+)=")
+
+
+def read_cef(line: str) -> tuple[list[str], dict[str, str]]:
+    """As the format says: an unescaped `|` ends a field of the header, an unescaped `=` a key."""
+    *head, extension = _split(line)
+    found, at = {}, [match for match in _KEY.finditer(extension) if not _escaped(extension, match.end() - 1)]
+    for match, following in zip(at, [*at[1:], None], strict=True):
+        found[match[1]] = _unescaped(extension[match.end() : following.start() if following else None])
+    return [_unescaped(each) for each in head], found
+
+
+def _split(line: str) -> list[str]:
+    fields, start = [], 0
+    for place, char in enumerate(line):
+        if char == "|" and not _escaped(line, place) and len(fields) < 7:
+            fields.append(line[start:place])
+            start = place + 1
+    return [*fields, line[start:]]
+
+
+def _escaped(text: str, place: int) -> bool:
+    return (place - len(text[:place].rstrip("\\"))) % 2 == 1
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def seen(text: str) -> str:
+    return _unescaped(visible_line(text.replace("\\", "\\\\")))
+
+
+@given(ROWS)
+def test_cef_is_read_back(row: AuditRecord) -> None:
+    """Header and extension, whatever separators are in them."""
+    line = audit_lines.line(row, "cef")
+    assert line.endswith("\n")
+    assert len(line.splitlines()) == 1
+    head, found = read_cef(line[:-1])
+    assert head[:3] == ["CEF:0", "Runbook Bot", "Runbook Bot"]
+    assert head[4] == seen(row.action)
+    assert found["suser"] == seen(row.actor)
+    assert found["cs1"] == seen(row.thing)
+    assert json.loads(found["cs2"]) == row.detail
+    assert (int(found["rt"]), int(found["externalId"])) == (row.at, row.id)
+    assert int(head[6]) in range(11)
+
+
+@given(ROWS)
+def test_json_lines_are_read_back(row: AuditRecord) -> None:
+    """Every fact, and the place in the chain."""
+    line = audit_lines.line(row, "jsonl")
+    assert len(line.splitlines()) == 1
+    found: dict[str, Any] = json.loads(line)
+    assert (found["actor"], found["thing"], found["detail"]) == (row.actor, row.thing, row.detail)
+    assert moment_ms(found["at"]) == row.at
+
+
+@given(st.text(), st.text())
+def test_no_cell_of_a_report_is_a_formula(who: str, detail: str) -> None:
+    """Nor two cells, nor two lines."""
+    report = Report(0, 1, None, 1, (Row(RUNS, who=who, detail=detail),))
+    text = report_files.written(report, "csv", {})
+    (_, row) = csv.reader(io.StringIO(text))
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
+    assert len(row) == len(report_files.COLUMNS)
