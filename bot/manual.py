@@ -41,6 +41,7 @@ _PARTS = {
     "comment": "what the others should know; it goes into the record",
     "note": "what you saw; it goes into the record",
     "from": "the step to start at; what comes before is taken over",
+    "html": "yes for one page to print, with the same in it",
     "who": "only what this person did; system for the bot itself",
     "action": "only this deed, such as execution.start or approval.vote",
     "thing": "only what was done to this, such as execution:R-7K2M9Q or runbook:restart-checkout@3",

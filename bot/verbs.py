@@ -70,9 +70,10 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "evidence",
-        "evidence [RUN]",
-        "Everything on record of a run as one file that can be checked by itself.",
+        "evidence [RUN] [html=yes]",
+        "Everything on record of a run as one file that can be checked by itself, or with html=yes as a page to print.",
         (0, 1),
+        frozenset({"html"}),
         about_run=True,
     ),
     Verb(

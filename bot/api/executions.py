@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 
+from bot import evidence_page
 from bot.api import models, paging
 from bot.api.caller import AuthenticatedCaller, Caller
 from bot.api.problems import documented, leading_to
+from bot.api.reports import download
 from bot.api.route import Operation, needs
 from engine.access import channels, people
 from engine.access.policy import Action
@@ -173,8 +175,24 @@ def get_execution_logs(caller: AuthenticatedCaller, execution: str, step: str | 
     return models.Logs.of(found, time_spent.of_steps(found.execution, [each.step for each in found.steps]))
 
 
-@router.get("/{execution}/evidence", responses=documented(404))
-def get_execution_evidence(caller: AuthenticatedCaller, execution: str) -> dict[str, Any]:
-    """Everything on record of a run, with digests and the proof that its audit rows are in the chain."""
+_EVIDENCE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The evidence: as JSON, or as a page.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("/{execution}/evidence", response_model=dict[str, Any], responses={**_EVIDENCE, **documented(404, 422)})
+def get_execution_evidence(
+    caller: AuthenticatedCaller,
+    execution: str,
+    format: Literal["json", "html"] = "json",  # noqa: A002 - what callers write
+) -> Any:
+    """Everything on record of a run, with digests and the proof that its audit rows are in the chain.
+
+    As JSON, or with `format=html` as one page to print that holds the same.
+    """
     run = seen(caller, execution)
-    return evidence.bundle(caller.rt, caller.actor, run.id)
+    found = evidence.bundle(caller.rt, caller.actor, run.id)
+    return found if format == "json" else download(evidence_page.page(found), "text/html", f"evidence-{run.id}.html")

@@ -50,7 +50,7 @@ def _file(invocation: Invocation, path: str, usual: str, query: dict[str, str | 
     if invocation.options.json:
         raise Usage("This has formats of its own: format=jsonl is JSON, a row a line.")
     lines = invocation.api.lines(path, format=invocation.option("format").lower() or usual, **query)
-    return Answer(None, lines)
+    return Answer(None, lines, as_file=True)
 
 
 def _wanted(invocation: Invocation) -> dict[str, str | None]:

@@ -8,12 +8,15 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from bot import evidence_page
 from bot.cli import show
 from engine.access import access_file, fillable
 from engine.definition import regular
 from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.queries import evidence
 from engine.text.problem import Problem
+
+_PAGES = (".html", ".htm")
 
 
 def run(paths: Sequence[Path]) -> int:
@@ -68,7 +71,7 @@ def _check_one(path: Path) -> list[Problem]:
     """
     if path.name == access_file.NAME:
         return access_file.read(path)[1]
-    wrong = _wrong_evidence(path) if path.suffix == ".json" else None
+    wrong = _wrong_evidence(path) if path.suffix in (".json", *_PAGES) else None
     if wrong is not None:
         return [Problem(str(path), 1, 1, each) for each in wrong]
     if path.name.startswith("_") and path.is_file():
@@ -80,8 +83,10 @@ def _check_one(path: Path) -> list[Problem]:
 
 
 def _wrong_evidence(path: Path) -> list[str] | None:
-    """What is wrong with an evidence file; None for a file that is something else."""
+    """What is wrong with an evidence file or page; None for a file that is something else."""
     try:
+        if path.suffix in _PAGES:
+            return evidence_page.check(regular.read(path).decode())
         found = json.loads(regular.read(path))
     except (OSError, ValueError, RecursionError):
         return None

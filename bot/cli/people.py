@@ -71,7 +71,7 @@ def answer(api: Api, command: Command, options: Options) -> int:
         print(show.as_json(found.data))
     else:
         for line in found.lines:  # as they come: an export may have any number
-            print(show.safe([line]))
+            print(line if found.as_file and not sys.stdout.isatty() else show.safe([line]))
     return DONE
 
 

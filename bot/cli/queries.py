@@ -89,8 +89,10 @@ def logs(invocation: Invocation) -> Answer:
 
 
 def evidence(invocation: Invocation) -> Answer:
-    """`evidence [RUN]`: the same file whether or not it is for programs."""
+    """`evidence [RUN] [html=yes]`: the same file whether or not it is for programs."""
     run, _ = invocation.run()
+    if invocation.command.says_yes("html"):
+        return Answer(None, invocation.api.lines(f"executions/{run}/evidence", format="html"), as_file=True)
     found = invocation.api.get(f"executions/{run}/evidence")
     return Answer(found, show.as_json(found).splitlines())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from bot import run_filter
+from bot import evidence_page, run_filter
 from bot.grammar import GrammarError, verb
 from bot.record_text import log_text
 from bot.slack.app_context import AppContext
@@ -117,11 +117,13 @@ def show_logs(ctx: AppContext, actor: Actor, place: Place, run: str, path: str |
 
 
 def evidence_file(invocation: Invocation) -> Message:
-    """`evidence [RUN]`."""
+    """`evidence [RUN] [html=yes]`."""
     found = evidence.bundle(invocation.ctx.rt, invocation.actor, shown_run(invocation))
     run = str(found["run"]["id"])
-    data = json.dumps(found, indent=1, ensure_ascii=False).encode("utf-8", "replace")
-    told = shared(invocation.ctx, invocation.place, f"evidence-{run}.json", f"The evidence of {run}", data)
+    as_page = invocation.command.says_yes("html")
+    text = evidence_page.page(found) if as_page else json.dumps(found, indent=1, ensure_ascii=False)
+    name = f"evidence-{run}.{'html' if as_page else 'json'}"
+    told = shared(invocation.ctx, invocation.place, name, f"The evidence of {run}", text.encode("utf-8", "replace"))
     digest = f"Its digest is {code(str(found['digest']))}."
     return said(f"{told.text} {digest}")
 
