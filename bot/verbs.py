@@ -221,9 +221,10 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "admin rollback",
-        "admin rollback ID[@VERSION]",
+        'admin rollback ID[@VERSION] [reason="…"]',
         "Make a deprecated version a draft again.",
         (1, 1),
+        _REASON,
     ),
     Verb("admin history", "admin history ID", "Every version of a runbook, and who did what with it.", (1, 1)),
     Verb("admin verify", "admin verify", "Check the chain of audit rows from its first to its last.", (0, 0)),

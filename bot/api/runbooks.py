@@ -122,8 +122,9 @@ def deprecate_runbook(caller: AuthenticatedCaller, runbook: str, what: models.De
 @router.post("/{runbook}/rollback", responses=STEERED, **needs(Action.ROLLBACK))
 def roll_back_runbook(caller: AuthenticatedCaller, runbook: str, what: models.RollBack | None = None) -> models.Version:
     """Make the newest version, if it is deprecated, a DRAFT again, to be approved anew."""
-    number = what.version if what else None
-    return models.Version.of(version_approval.rollback(caller.rt, caller.actor, seen(caller, runbook).slug, number))
+    number, reason = (what.version, what.reason) if what else (None, "")
+    slug = seen(caller, runbook).slug
+    return models.Version.of(version_approval.rollback(caller.rt, caller.actor, slug, number, reason))
 
 
 @router.get("/{runbook}/versions", responses=documented(404))

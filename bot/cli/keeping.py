@@ -73,7 +73,7 @@ def deprecate(invocation: Invocation) -> Answer:
 def rollback(invocation: Invocation) -> Answer:
     """`admin rollback ID[@VERSION]`."""
     slug, number = invocation.command.target
-    done = invocation.api.post(f"runbooks/{slug}/rollback", {"version": number})
+    done = invocation.api.post(f"runbooks/{slug}/rollback", {"version": number, "reason": invocation.option("reason")})
     return Answer(done, [f"{slug}@{done['number']} is a draft again: runbook admin approve {slug}@{done['number']}"])
 
 

@@ -59,6 +59,7 @@ class Form(StrEnum):
     SKIP = "form.skip"
     PICK = "form.pick"
     DEPRECATE = "form.deprecate"
+    WHY = "form.why"
 
 
 class Shortcut(StrEnum):
@@ -162,7 +163,7 @@ class RunForm:
     `force` is 1 where the run is wanted even while the same one is open, else 0. A form of several parts is at `page`,
     counted from 0, and keeps what is known so far as `draft`, 0 where there is none. `about` is the ts of the message
     in `channel` that the run is about, "" where there is none. Without a channel the form asks for one. `reuse_ms` is
-    how long ago the same run may have succeeded to be taken instead.
+    how long ago the same run may have succeeded to be taken instead. `why` is 1 where every run has to say why.
     """
 
     slug: str
@@ -174,6 +175,7 @@ class RunForm:
     draft: int = 0
     about: str = ""
     reuse_ms: int = 0
+    why: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,15 @@ class DeprecateForm:
 
 
 @dataclass(frozen=True, slots=True)
+class WhyForm:
+    """The button that was pressed, its action and its value, whose reason is asked for, and where to answer."""
+
+    action: str
+    value: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
 class HomeState:
     """What somebody looks for in the catalogue of the Home tab; `page` counts from 0, and "" is no filter."""
 
@@ -254,6 +265,7 @@ class HomeState:
 Ref = (
     PickForm
     | DeprecateForm
+    | WhyForm
     | HomeState
     | RunRef
     | GateRef

@@ -25,7 +25,8 @@ class Place:
     """Where something was asked. `thread_ts` is that of a thread that stands already, not of a message by itself.
 
     `mention` says that it was asked by mentioning the bot, which is the one way to ask in a thread.
-    What was clicked in a modal or in the Home tab has its `view_id`, and `metadata`, which that view carries.
+    What was clicked in a modal or in the Home tab has its `view_id`, and `metadata`, which that view carries. `why` is
+    the reason that a form asked for after the click.
     """
 
     user: str
@@ -40,6 +41,7 @@ class Place:
     view_id: str | None = None
     metadata: str = ""
     in_modal: bool = False
+    why: str = ""
 
 
 class Reply:

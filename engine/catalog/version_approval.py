@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.access import auditing
+from engine.access import auditing, reasons
 from engine.access.policy import Action, Actor, authorise
 from engine.catalog.catalog import get, no_such, version
 from engine.errors import Conflict
@@ -44,13 +44,14 @@ def must_be_draft(found: VersionRecord) -> None:
         raise Conflict(f"{name} is deprecated{why}. {back}")
 
 
-def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> VersionRecord:
+def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None, reason: str = "") -> VersionRecord:
     """DEPRECATED → DRAFT for the current version, by a platform admin: it needs an approval before it runs again.
 
     Raises `NotAllowed`, and `Conflict` for a version that is not deprecated or not the newest.
     """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.ROLLBACK, shown)
+    reasons.must_be_stated(rt, actor, reason)
     with database.transaction():
         runbook, found = _locked(rt, shown)
         authorise(rt, actor, Action.ROLLBACK, found)
@@ -60,7 +61,7 @@ def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None) ->
         if found.status is not VersionStatus.DEPRECATED:
             raise Conflict(f"{name} is {found.status.lower()}, not deprecated: there is nothing to roll back.")
         runbooks.move_version(found, VersionStatus.DRAFT, actor.user_id)
-        _audit(rt, actor, "runbook.rollback", found, {"digest": found.digest, "was": found.note})
+        _audit(rt, actor, "runbook.rollback", found, {"digest": found.digest, "was": found.note, "reason": reason})
     return version(rt, slug, shown.number)
 
 
@@ -73,6 +74,7 @@ def deprecate(
     """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.DEPRECATE, shown)
+    reasons.must_be_stated(rt, actor, reason)
     heir = get(rt, successor).slug if successor else None
     if heir == shown.slug:
         raise Conflict(f"{heir} cannot take its own place: name another runbook as its successor.")

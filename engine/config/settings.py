@@ -150,6 +150,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("AUDIT_CHANNEL", "The id of the channel that is told the head of the audit hourly.", values.channel),
     Setting("AUDIT_ANCHOR_FILE", "A file to which the head of the audit is appended hourly, one JSON object a line."),
     Setting("AUDIT_SYSLOG", "A syslog that is told the head of the audit hourly: local, or host:port.", syslog),
+    Setting(
+        "REASON_PATTERN",
+        "A regular expression (RE2) that has to be found in the reason of every control action; none for none.",
+        values.pattern,
+    ),
+    Setting("REASON_HINT", "What people are told such a reason has to have, in a few words.", str),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
 
@@ -184,6 +190,8 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     hook_senders: tuple[values.HookSender, ...] = ()
     admin_channel: str | None = None
+    reason_pattern: str | None = None
+    reason_hint: str | None = None
     audit_channel: str | None = None
     audit_anchor_file: Path | None = None
     audit_syslog: str | tuple[str, int] | None = None

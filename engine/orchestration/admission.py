@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.access import auditing
+from engine.access import auditing, reasons
 from engine.access.policy import Action, Actor, authorise
 from engine.catalog import catalog
 from engine.definition.model import Runbook
@@ -72,6 +72,8 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     reason = wanted.reason.strip()
     if definition.risk == "high" and not reason:
         raise ReasonRequired(f'{version.slug} is high risk: say why, with reason="…".')
+    if wanted.parent_step is None:
+        reasons.must_be_stated(rt, actor, reason)
     # Who chose the values of a run that is replayed is known.
     chose = incidents.who_set(rt, definition.parameters, wanted.incident, values) if wanted.replay_of is None else []
     wanted = replace(wanted, parameters=values, reason=reason, chosen_by=(*wanted.chosen_by, *chose))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from engine.access import auditing, choosers
+from engine.access import auditing, choosers, reasons
 from engine.access.policy import Action, Actor, Gate, authorise, verdict
 from engine.access.roles import candidates, unmet
 from engine.access.standing import MEMBER, UNKNOWN, judged, standing_of
@@ -54,6 +54,7 @@ def vote(
     authorise(rt, actor, Action.VOTE, Gate(shown, found))
     if decision is Decision.REJECT and not comment.strip():
         raise ReasonRequired('Say why it is rejected: comment="…".')
+    reasons.must_be_stated(rt, actor, comment, "comment")
     with change(rt, found.id, "vote") as transition:
         gate = _still_open(transition, shown, digest)
         authorise(rt, actor, Action.VOTE, Gate(gate, transition.execution))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.access import auditing, choosers
+from engine.access import auditing, choosers, reasons
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
@@ -26,6 +26,7 @@ CHOICES = ("retry", "done", "failed")
 def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Start nothing more until a resume; what runs now finishes. Raises `Conflict` when it has ended or is paused."""
     found = allowed(rt, actor, Action.PAUSE, execution_id)
+    reasons.must_be_stated(rt, actor, reason)
     with change(rt, found.id, "pause", Deed(actor, Action.PAUSE)) as transition:
         must_be_open(transition)
         if transition.execution.status is ExecutionStatus.PAUSED:
@@ -38,6 +39,7 @@ def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Exe
 def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Go on with a paused run. Raises `Conflict` when it is not paused or its version was deprecated."""
     found = allowed(rt, actor, Action.RESUME, execution_id)
+    reasons.must_be_stated(rt, actor, reason)
     with change(rt, found.id, "resume", Deed(actor, Action.RESUME)) as transition:
         now = transition.execution
         if now.status is not ExecutionStatus.PAUSED:
@@ -57,6 +59,7 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
     Cleanup follows; `force` ends that too. Raises `Conflict` when it has ended, or is cleaning up without `force`.
     """
     found = allowed(rt, actor, Action.CANCEL, execution_id)
+    reasons.must_be_stated(rt, actor, reason)
     with change(rt, found.id, "cancel", Deed(actor, Action.CANCEL)) as transition:
         must_be_open(transition)
         now = transition.execution
@@ -87,6 +90,7 @@ def retry(
     would go another way in a branch or loop that it is in; `NotApproved`, `InvalidParameters`.
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
+    reasons.must_be_stated(rt, actor, reason)
     with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
         step = reopening.find_failed(transition, path)
         must_be_the_last(step, attempt)
@@ -121,6 +125,7 @@ def resolve(
         raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
     found = allowed(rt, actor, Action.RESOLVE, execution_id)
     needs_reason(note, "Say what you know about the outcome", "note")
+    reasons.must_be_stated(rt, actor, note, "note")
     with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
         step = _the_unknown(found.id, path)
         must_be_the_last(step, attempt)

@@ -6,7 +6,7 @@ now.
 
 from __future__ import annotations
 
-from engine.access import channels, choosers
+from engine.access import channels, choosers, reasons
 from engine.access.policy import Action, Actor, authorise
 from engine.definition import graph
 from engine.definition.model import Runbook
@@ -43,6 +43,7 @@ def replay(
         raise Conflict(f"{old.id} has not ended: it is {old.status}.")
     if start_from and not reason.strip():
         raise ReasonRequired('Starting in the middle needs a reason: reason="…".')
+    reasons.must_be_stated(rt, actor, reason)
     channels.must_be_in_that_of(rt, actor, old)
     wanted = Wanted(
         old.slug, old.parameters, trigger=f"replay:{old.id}", number=None if latest else old.number,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from engine.access import choosers
+from engine.access import choosers, reasons
 from engine.access.policy import Action, Actor, Deed, Gate, Verdict, admit, as_of_now, authorise, verdict
 from engine.access.roles import approver_ids, candidates
 from engine.access.standing import standing_of
@@ -52,6 +52,7 @@ def skip(
     """
     found = allowed(rt, actor, Action.SKIP, execution_id)
     needs_reason(reason, "Skipping a step needs a reason")
+    reasons.must_be_stated(rt, actor, reason)
     with change(rt, found.id, "skip", Deed(actor, Action.SKIP)) as transition:
         step = step_at(found, path)
         must_be_the_last(step, attempt)

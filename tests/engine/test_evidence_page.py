@@ -20,7 +20,9 @@ HOSTILE = "</script><script>alert(1)</script><!-- \"'& \u202e\t\u2028 ä 😀"
 
 @pytest.fixture
 def page(house: House, target: Target) -> str:
-    made = house.begin(gate("ask", message="</script><script>alert(1)</script> & ä"), http("call", target.url("/x")), slug="proved")
+    made = house.begin(
+        gate("ask", message="</script><script>alert(1)</script> & ä"), http("call", target.url("/x")), slug="proved"
+    )
     house.advance(made)
     approvals.vote(house.rt, ALICE, made, None, Decision.APPROVE, HOSTILE)
     house.run(made)

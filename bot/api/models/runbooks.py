@@ -115,6 +115,7 @@ class RollBack(RequestBody):
     """Which version becomes a draft again; the newest one when left out, and it has to be that."""
 
     version: Number | None = None
+    reason: Reason = ""
 
 
 class Deprecate(RequestBody):

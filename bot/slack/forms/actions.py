@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bot.grammar import parse
+from bot.grammar import parse, quote
 from bot.page import links
 from bot.slack import home
 from bot.slack.app_context import AppContext
 from bot.slack.ids import (
     RESOLVE_CHOICES,
     Action,
+    BadValue,
     ChannelRef,
     DeprecateForm,
     Pick,
@@ -20,6 +21,7 @@ from bot.slack.ids import (
     SkipForm,
     StepRef,
     VersionRef,
+    WhyForm,
     decode,
 )
 from bot.slack.reply import Reply
@@ -30,6 +32,7 @@ from bot.slack.views import form, story, why
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
 from engine.access import policy as access
+from engine.access import reasons
 from engine.access.policy import admit, authorise
 from engine.catalog import catalog
 from engine.config.settings import secret_key
@@ -46,29 +49,63 @@ def click(ctx: AppContext, action: str, value: str, reply: Reply) -> None:
     """
     admit(ctx.directory.identify(reply.place.user), access.Action.VIEW)
     ctx.directory.refresh_groups()
-    _CLICKS[Action(action)](ctx, Action(action), value, reply)
+    if reasons.wanted(ctx.rt) and Action(action) in _SAY_WHY:
+        _ask_why(ctx, Action(action), value, reply)
+    else:
+        _CLICKS[Action(action)](ctx, Action(action), value, reply)
+
+
+def click_with_reason(ctx: AppContext, action: str, value: str, reply: Reply) -> None:
+    """Do what a button says that was pressed before its reason, which the place has, was asked for.
+
+    Raises as `click`.
+    """
+    known = next((each for each in _SAY_WHY if each.value == action), None)
+    if known is None:
+        raise BadValue("no button that asks why")
+    ctx.directory.refresh_groups()
+    _CLICKS[known](ctx, known, value, reply)
+
+
+def _ask_why(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
+    """Ask why, if this person may do what the button says."""
+    right = _SAY_WHY[action]
+    if right is access.Action.VOTE:
+        deciding.must_decide(ctx, value, reply)
+    elif right is access.Action.ROLLBACK:
+        ref = decode(VersionRef, value)
+        authorise(ctx.rt, ctx.directory.identify(reply.place.user), right, catalog.version(ctx.rt, ref.slug))
+    else:
+        step = action is Action.RETRY_FAILED
+        run = decode(StepRef, value).execution_id if step else decode(RunRef, value).execution_id
+        _must_be_allowed(ctx, reply, right, run)
+    asking = WhyForm(action.value, value, reply.place.channel)
+    running.open_modal(ctx, reply.place, form.why_form(asking, ctx.rt.settings.reason_hint or ""))
 
 
 def _pause(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
-    done = controls.pause(ctx.rt, ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id)
+    actor, run = ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id
+    done = controls.pause(ctx.rt, actor, run, reply.place.why)
     reply.privately(said(f"{code(done.id)} is paused."))
 
 
 def _resume(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
-    done = controls.resume(ctx.rt, ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id)
+    actor, run = ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id
+    done = controls.resume(ctx.rt, actor, run, reply.place.why)
     reply.privately(said(f"{code(done.id)} goes on."))
 
 
 def _cancel(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
     ref, force = decode(RunRef, value), action is Action.END_NOW
-    done = controls.cancel(ctx.rt, ctx.directory.identify(reply.place.user), ref.execution_id, force=force)
+    actor = ctx.directory.identify(reply.place.user)
+    done = controls.cancel(ctx.rt, actor, ref.execution_id, reply.place.why, force=force)
     reply.privately(said((ENDED_NOW if force else CANCELLING).format(code(done.id))))
 
 
 def _retry_failed(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
     actor = ctx.directory.identify(reply.place.user)
-    done = controls.retry(ctx.rt, actor, ref.execution_id, ref.path, attempt=ref.attempt)
+    done = controls.retry(ctx.rt, actor, ref.execution_id, ref.path, reason=reply.place.why, attempt=ref.attempt)
     reply.privately(said(f"{code(done.id)} goes on from {code(ref.path, 120)}.{asks_again(done)}"))
 
 
@@ -113,7 +150,8 @@ def _say_for(line: str) -> Callable[[AppContext, Action, str, Reply], None]:
     """A button that says a command about its version, with all that the command checks."""
 
     def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
-        answer(ctx, parse(line.format(decode(VersionRef, value).slug)), reply)
+        why = f" reason={quote(reply.place.why)}" if reply.place.why else ""
+        answer(ctx, parse(line.format(decode(VersionRef, value).slug) + why), reply)
 
     return click
 
@@ -130,7 +168,7 @@ def _open_form(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     actor = ctx.directory.identify(reply.place.user)
     version, runbook = executions.prepare(ctx.rt, actor, ref.slug, ref.number)
     name = running.must_be_reachable(ctx, actor, reply.place)
-    metadata = RunForm(version.slug, version.number, reply.place.channel, name)
+    metadata = RunForm(version.slug, version.number, reply.place.channel, name, why=int(reasons.wanted(ctx.rt)))
     filled = running.prefilled(ctx, runbook, reply.place.channel)
     running.open_form(ctx, reply.place, runbook, metadata, filled, "", {})
 
@@ -195,3 +233,13 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.HOME_BACK: _look_for,
     Action.HOME_PAGE: _look_for,
 }
+_SAY_WHY: Mapping[Action, access.Action] = {
+    Action.PAUSE: access.Action.PAUSE,
+    Action.RESUME: access.Action.RESUME,
+    Action.CANCEL: access.Action.CANCEL,
+    Action.END_NOW: access.Action.CANCEL,
+    Action.RETRY_FAILED: access.Action.RETRY,
+    Action.APPROVE: access.Action.VOTE,
+    Action.ROLLBACK: access.Action.ROLLBACK,
+}
+"""Buttons that act at once where nobody has to say why, and the right that each takes."""

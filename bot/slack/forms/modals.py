@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from bot.grammar import Command
 from bot.slack.app_context import AppContext, Work
-from bot.slack.forms import shortcuts
+from bot.slack.forms import actions, shortcuts
 from bot.slack.ids import (
     CHANNEL_BLOCK,
     REASON_BLOCK,
@@ -22,6 +23,7 @@ from bot.slack.ids import (
     ResolveForm,
     RunForm,
     SkipForm,
+    WhyForm,
     decode,
     parameter_block,
     parameter_of,
@@ -40,7 +42,7 @@ from bot.slack.verbs.form_values import (
 from bot.slack.views import fields, form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
-from engine.access import channels
+from engine.access import channels, reasons
 from engine.access.policy import Action, admit, authorise
 from engine.catalog import catalog
 from engine.definition import parameters
@@ -95,8 +97,8 @@ def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) ->
         values = parameters.validate(runbook.parameters, _known(runbook, ref, draft, state))
     except InvalidParameters as wrong:
         errors = _by_block(wrong, state)
-    if form.wants_reason(runbook, ref) and not reason:
-        errors[REASON_BLOCK] = MISSING
+    if form.wants_reason(runbook, ref):
+        errors |= _lacking(ctx, reason)
     channel = ref.channel or read_channel(state)
     if not channel:
         errors[CHANNEL_BLOCK] = "Please choose a channel."
@@ -167,7 +169,9 @@ def _pick(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -
     if actor is None:
         return Submission({RUNBOOK_BLOCK: NOT_YET_KNOWN}, place)
     version, runbook = executions.prepare(ctx.rt, actor, slug)
-    following = RunForm(version.slug, version.number, ref.channel, ref.channel_name, about=ref.about)
+    following = RunForm(
+        version.slug, version.number, ref.channel, ref.channel_name, about=ref.about, why=int(reasons.wanted(ctx.rt))
+    )
     filled = running.prefilled(ctx, runbook, ref.channel)
     following = running.kept(ctx, user, runbook, following, filled)
     return Submission({}, place, following=form.run_form(runbook, following, filled, "", {}))
@@ -180,11 +184,23 @@ def _deprecate(ctx: AppContext, user: str, metadata: str, state: Mapping[str, An
     options = {"reason": why, **({"successor": successor} if successor else {})}
     scope = "all" if read_all_versions(state) else ref.number
     command = Command("admin deprecate", (f"{ref.slug}@{scope}",), options)
-    return (
-        Submission({}, place, lambda reply: answer(ctx, command, reply))
-        if why
-        else Submission({REASON_BLOCK: MISSING}, place)
-    )
+    lacking = _lacking(ctx, why)
+    return Submission(lacking, place, None if lacking else lambda reply: answer(ctx, command, reply))
+
+
+def _lacking(ctx: AppContext, why: str) -> dict[str, str]:
+    """What is to stand under the input for a reason, where what was written there will not do."""
+    sentence = reasons.wrong(ctx.rt, why) or ("" if why else MISSING)
+    return {REASON_BLOCK: sentence} if sentence else {}
+
+
+def _why(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
+    """Do what was clicked, now that its reason is known."""
+    ref, why = decode(WhyForm, metadata), read_reason(state)
+    place = Place(user=user, channel=ref.channel, why=why)
+    lacking = _lacking(ctx, why)
+    work = partial(actions.click_with_reason, ctx, ref.action, ref.value)
+    return Submission(lacking, place, None if lacking else work)
 
 
 def suggest(ctx: AppContext, body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -217,7 +233,8 @@ def _reject(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any])
         if done is not None:
             reply.privately(deciding.voted(done, Decision.REJECT))
 
-    return Submission({}, place, work) if why else Submission({REASON_BLOCK: MISSING}, place)
+    lacking = _lacking(ctx, why)
+    return Submission(lacking, place, None if lacking else work)
 
 
 def _resolve(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
@@ -230,7 +247,8 @@ def _resolve(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]
         controls.resolve(ctx.rt, actor, ref.execution_id, ref.path, ref.choice, note, ref.attempt)
         reply.privately(said(f"Noted: {code(ref.path, 120)} of {code(ref.execution_id)}."))
 
-    return Submission({}, place, work) if note else Submission({REASON_BLOCK: MISSING}, place)
+    lacking = _lacking(ctx, note)
+    return Submission(lacking, place, None if lacking else work)
 
 
 def _skip(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
@@ -244,7 +262,7 @@ def _skip(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -
         reply.privately(steering.skipped(ctx.rt, ref.execution_id, path))
 
     errors = {} if path else {STEP_BLOCK: "Please choose a step."}
-    errors |= {} if why else {REASON_BLOCK: MISSING}
+    errors |= _lacking(ctx, why)
     return Submission(errors, place, None if errors else work)
 
 
@@ -255,4 +273,5 @@ _FORMS: Mapping[Form, Callable[[AppContext, str, str, Mapping[str, Any]], Submis
     Form.SKIP: _skip,
     Form.PICK: _pick,
     Form.DEPRECATE: _deprecate,
+    Form.WHY: _why,
 }

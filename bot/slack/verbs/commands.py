@@ -175,7 +175,8 @@ def _ask_to_deprecate(invocation: Invocation, version: VersionRecord, reason: st
 def _admin_rollback(invocation: Invocation) -> Message:
     slug, number = invocation.command.target
     return admin.rolled_back_view(
-        version_approval.rollback(invocation.ctx.rt, invocation.actor, slug, number), invocation.invoked_as
+        version_approval.rollback(invocation.ctx.rt, invocation.actor, slug, number, invocation.option("reason")),
+        invocation.invoked_as,
     )
 
 

@@ -26,7 +26,7 @@ LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the gate asks has c
 
 def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Approve what the button showed; where the gate shows something else by now, show that instead."""
-    done = vote(ctx, decode(GateRef, value), Decision.APPROVE, "", reply)
+    done = vote(ctx, decode(GateRef, value), Decision.APPROVE, reply.place.why, reply)
     if done is None:
         return
     if reply.place.in_modal and reply.place.view_id:
@@ -172,6 +172,13 @@ def _gate_now(view: ExecutionView, ref: GateRef) -> GateView:
     if not found:
         raise Conflict(f"{ref.execution_id} has no gate {ref.path}.")
     return next((each for each in found if each.approval.status is ApprovalStatus.PENDING), found[-1])
+
+
+def must_decide(ctx: AppContext, value: str, reply: Reply) -> None:
+    """Raise NotAllowed where this person may not decide the gate that a button showed."""
+    ref = decode(GateRef, value)
+    view = executions.view(ctx.rt, ref.execution_id)
+    _must_decide(ctx, reply, _gate_now(view, ref), view)
 
 
 def _must_decide(ctx: AppContext, reply: Reply, gate: GateView, view: ExecutionView) -> None:

@@ -19,6 +19,7 @@ from bot.slack.verbs.form_values import survives
 from bot.slack.views import fields, form
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline, person, when
+from engine.access import reasons
 from engine.access.policy import Actor
 from engine.conversations import Unasked
 from engine.definition import parameters
@@ -47,7 +48,15 @@ def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Messag
     if force:
         given.pop("force")
         force = command.says_yes("force")
-    ref = RunForm(version.slug, version.number, place.channel, name, int(force), reuse_ms=reuse_ms)
+    ref = RunForm(
+        version.slug,
+        version.number,
+        place.channel,
+        name,
+        int(force),
+        reuse_ms=reuse_ms,
+        why=int(reasons.wanted(ctx.rt)),
+    )
     about = incidents.bound(ctx.rt, {"channel": place.channel})
     filled = incidents.prefill(runbook.parameters, about)
     typed = parameters.coerce(runbook.parameters, given)
@@ -59,7 +68,8 @@ def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Messag
         worth_saying = {name: why for name, why in wrong.fields.items() if name in given or not name}
         open_form(ctx, place, runbook, ref, {**filled, **typed}, reason, worth_saying)
         return None
-    if form.wants_reason(runbook, ref) and not reason and place.trigger_id is not None:
+    lacks = not reason or reasons.wrong(ctx.rt, reason)
+    if form.wants_reason(runbook, ref) and lacks and place.trigger_id is not None:
         open_form(ctx, place, runbook, ref, {**filled, **typed}, reason, {})
         return None
     return started(ctx, start(ctx, actor, ref, values, reason), place.channel)

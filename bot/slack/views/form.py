@@ -34,6 +34,7 @@ from bot.slack.ids import (
     ResolveForm,
     RunForm,
     SkipForm,
+    WhyForm,
     encode,
 )
 from bot.slack.views import fields
@@ -73,7 +74,8 @@ def run_form(
     if last and not ref.channel:
         blocks.append(_channel_input())
     if last and wants_reason(runbook, ref):
-        why = "This runbook is high risk: why now?" if runbook.risk == "high" else "Why run it twice at the same time?"
+        why = "Why run it twice at the same time?" if ref.force else "It goes into the record."
+        why = "This runbook is high risk: why now?" if runbook.risk == "high" else why
         blocks.append(_reason("Reason", why, reason))
     return _modal(Form.RUN, runbook.name, "Run" if last else "Next", blocks, ref)
 
@@ -136,7 +138,12 @@ def pages(runbook: Runbook) -> list[list[str]]:
 
 def wants_reason(runbook: Runbook, ref: RunForm) -> bool:
     """Whether a run asked for in this way needs a reason."""
-    return runbook.risk == "high" or bool(ref.force)
+    return runbook.risk == "high" or bool(ref.force) or bool(ref.why)
+
+
+def why_form(ref: WhyForm, hint: str) -> dict[str, Any]:
+    """Asks why a button was pressed that acts at once where nobody has to say why."""
+    return _modal(Form.WHY, "Why?", "Confirm", [_reason("Reason", hint or "It goes into the record.")], ref)
 
 
 def reject_form(ref: RejectForm) -> dict[str, Any]:
