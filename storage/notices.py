@@ -13,10 +13,13 @@ from storage.tables import Notice
 KEPT_MS = 86_400_000
 """What could not be told for a day is no news any more."""
 
+LASTING = "audit_report"
+"""A kind that stays one until it was told."""
+
 
 def add(workspace_id: int, kind: str, content: Json) -> None:
     """Keep something to be told, in the transaction in which it happens; what is older than a day goes."""
-    Notice.delete().where(Notice.at < now() - KEPT_MS).execute()
+    Notice.delete().where((Notice.at < now() - KEPT_MS) & (Notice.kind != LASTING)).execute()
     Notice.insert(workspace_id=workspace_id, kind=kind, content=content, at=now()).execute()
 
 

@@ -1,4 +1,4 @@
-"""What people should hear of that is no part of a run: what becomes of an incident, a new draft, the audit's head.
+"""What people should hear of that is no part of a run: what becomes of an incident, a new draft, the audit.
 
 Noted in the transaction in which it happens, told later by whoever shows runs in Slack, at least once.
 """
@@ -17,7 +17,7 @@ from storage import database, notices, people
 from storage.catalog_records import NoticeRecord
 from storage.records import IncidentRecord, Json
 
-INCIDENT, DRAFT, AUDIT_HEAD = "incident", "draft", "audit_head"
+INCIDENT, DRAFT, AUDIT_HEAD, AUDIT_REPORT = "incident", "draft", "audit_head", notices.LASTING
 _MOST = 200
 
 
@@ -40,6 +40,11 @@ def of_draft(rt: Runtime, slug: str, number: int, *, stops: bool) -> None:
 def of_head(rt: Runtime, head: Json) -> None:
     """Note the head of the audit's chain, to be told in the channel that is set for that."""
     notices.add(rt.workspace_id, AUDIT_HEAD, head)
+
+
+def of_report(rt: Runtime, since: int, until: int) -> None:
+    """Note that a month is over, whose compliance report is to be told in the same channel."""
+    notices.add(rt.workspace_id, AUDIT_REPORT, {"since": since, "until": until})
 
 
 def admins(rt: Runtime, limit: int) -> list[Actor]:

@@ -147,7 +147,11 @@ SETTINGS: tuple[Setting, ...] = (
         "The id of the channel that is told of runbooks that wait for approval. Else platform admins, one by one.",
         values.channel,
     ),
-    Setting("AUDIT_CHANNEL", "The id of the channel that is told the head of the audit hourly.", values.channel),
+    Setting(
+        "AUDIT_CHANNEL",
+        "The id of the channel that is told the audit's head hourly and its report monthly.",
+        values.channel,
+    ),
     Setting("AUDIT_ANCHOR_FILE", "A file to which the head of the audit is appended hourly, one JSON object a line."),
     Setting("AUDIT_SYSLOG", "A syslog that is told the head of the audit hourly: local, or host:port.", syslog),
     Setting(

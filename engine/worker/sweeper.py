@@ -16,7 +16,7 @@ from engine.queries import audit_chain
 from engine.runs import approvals as gates
 from engine.runs import incoming_events
 from engine.runtime import Runtime
-from engine.worker import audit_heads
+from engine.worker import audit_heads, audit_reports
 from engine.worker.heartbeat import Heartbeat
 from engine.worker.worker_deaths import DeathWatch
 from storage import approvals, database, executions, orphans, requests, steps, waits, worker_lock, workers
@@ -33,7 +33,7 @@ HOURLY_S = 3_600.0
 DROP_EVERY_S = 60.0
 SEAL_EVERY_S = 1.0
 AUDIT_JOBS_EVERY_S = 60.0
-_AUDIT_JOBS: tuple[Callable[[Runtime], None], ...] = (audit_heads.note_due,)
+_AUDIT_JOBS: tuple[Callable[[Runtime], None], ...] = (audit_heads.note_due, audit_reports.note_due)
 """What is done of the audit at times of its own."""
 
 

@@ -16,8 +16,9 @@ from test_evidence import wrote
 
 from engine.catalog import notices
 from engine.queries import audit_chain
+from engine.queries.compliance import last_month
 from engine.runtime import Runtime
-from engine.worker import audit_heads
+from engine.worker import audit_heads, audit_reports
 
 CHANNEL = "C0AUDIT01"
 
@@ -112,3 +113,28 @@ def test_what_cannot_be_written_holds_up_nothing_else(
     assert len(told(rt)) == 1
     assert "could not be written" in caplog.text
     assert "could not be sent" in caplog.text
+
+
+def reports(rt: Runtime) -> list[tuple[int, int]]:
+    found = [each for each in notices.pending(rt) if each.kind == notices.AUDIT_REPORT]
+    return [(each.content["since"], each.content["until"]) for each in found]
+
+
+def test_each_months_report_is_noted_once_and_those_that_were_missed_are_made_up_for(house: House) -> None:
+    """By one worker; none of the time before the channel was set. What Slack could not be told for long stays."""
+    rt = noting(house, audit_channel=CHANNEL)
+    audit_reports.note_due(rt)
+    assert reports(rt) == []
+    _, first = last_month(house.clock.time)
+    house.clock.tick(32 * 24 * HOUR)
+    assert errors(at_once(*[lambda: audit_reports.note_due(rt)] * 4)) == []
+    (told_first,) = reports(rt)
+    assert told_first == last_month(house.clock.time)
+    assert told_first[0] == first
+    house.clock.tick(62 * 24 * HOUR)
+    audit_reports.note_due(rt)
+    audit_reports.note_due(rt)
+    found = reports(rt)
+    assert len(found) == 3
+    assert [since for since, _ in found[1:]] == [until for _, until in found[:-1]]
+    assert found[-1] == last_month(house.clock.time)

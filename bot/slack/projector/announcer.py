@@ -10,8 +10,9 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.client import error_code
 from bot.slack.directory import Directory
+from bot.slack.projector import audit_notices
 from bot.slack.projector.poster import Mark, NotNow, Poster
-from bot.slack.views.notice import drafts_notice, head_notice, incident_notice
+from bot.slack.views.notice import drafts_notice, incident_notice
 from bot.slack.views.parts import Message
 from engine.access import channels
 from engine.catalog import catalog, notices
@@ -37,6 +38,7 @@ class Announcer:
         self._client = client
         self._poster = poster
         self._directory = Directory(rt, client)
+        self._audit = audit_notices.AuditNotices(rt, poster)
 
     def announce(self) -> None:
         """Tell what there is to tell as far as budgets allow. Raises as `Poster.post` for an outage."""
@@ -45,9 +47,8 @@ class Announcer:
             for each in (notice for notice in waiting if notice.kind == notices.INCIDENT):
                 self._of_incident(each)
                 notices.mark_announced(self._rt, [each.id])
-            for each in (notice for notice in waiting if notice.kind == notices.AUDIT_HEAD):
-                if self._rt.settings.audit_channel is not None:
-                    self._post(self._rt.settings.audit_channel, head_notice(each.content), each)
+            for each in (notice for notice in waiting if notice.kind in audit_notices.KINDS):
+                self._of_audit(each)
                 notices.mark_announced(self._rt, [each.id])
             batch = [notice for notice in waiting if notice.kind == notices.DRAFT]
             if batch:
@@ -55,6 +56,14 @@ class Announcer:
                 notices.mark_announced(self._rt, [each.id for each in batch])
         except NotNow:
             return
+
+    def _of_audit(self, notice: NoticeRecord) -> None:
+        try:
+            self._audit.tell(notice)
+        except SlackApiError as trouble:
+            log.warning("The audit's channel could not be told: %s", error_code(trouble))
+        except Unasked as trouble:
+            log.info("The audit's channel is not told. %s", trouble)
 
     def _of_incident(self, notice: NoticeRecord) -> None:
         incident = incidents.get(self._rt, int(notice.content["incident"]))
