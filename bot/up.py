@@ -21,7 +21,7 @@ from bot import embedded_redis, web
 from bot.stopping import stop_signals
 from bot.worker import WORKER_ID_VARIABLE
 from engine import boot, health, local_redis
-from engine.config import home
+from engine.config import audit_keys, home
 from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings
 from engine.worker.worker_process import declare_dead
@@ -80,6 +80,7 @@ def run(settings: Settings) -> int:
     # Whatever keeps the bot from starting is found before anything is changed.
     with closing(web.bind(settings)) as listening, _alone(settings.home):
         secret_key(settings)
+        audit_keys.of(settings)
         if settings.slack_mode == "none":
             log.warning("%s", _without_slack(settings))
         for applied in boot.migrate_database(settings):

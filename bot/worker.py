@@ -12,7 +12,7 @@ from bot.slack.client import web_client
 from bot.slack.conversations import connected
 from bot.slack.projector.projector import Projector
 from engine import boot
-from engine.config import file_descriptors
+from engine.config import audit_keys, file_descriptors
 from engine.config.settings import Settings
 from engine.runtime import Runtime
 from engine.text.redaction import Redactor
@@ -28,6 +28,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     """Work until told to stop. Returns the process's exit code: 0, or 1 when it has to be started anew."""
     file_descriptors.raise_limit()
     rt = connected(boot.open_engine(settings))
+    audit_keys.of(settings)  # a key that cannot be read is found here, not by the first row that is to be sealed
     tools = boot.make_tools(settings, redactor)
     for problem in tools.secrets.register_all():
         log.warning("%s", problem)

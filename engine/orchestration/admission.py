@@ -49,6 +49,7 @@ class Wanted:
     prefill: bool = True
     chosen_by: tuple[str, ...] = ()
     were: dict[str, Any] | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         flow.unblock_held(transition)
     detail = {
         "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest,
-        "from": wanted.incident, "replay_of": wanted.replay_of, **told,
+        "from": wanted.incident, "replay_of": wanted.replay_of, **told, **({"force": True} if wanted.forced else {}),
     }  # fmt: skip
     auditing.by_actor(rt, actor, "execution.start", auditing.of_execution(execution.id), detail, Severity.INFO)
     return run_phases.save(transition)

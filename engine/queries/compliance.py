@@ -26,11 +26,12 @@ SUMMARY, RUNS, APPROVALS, OVERRIDES, FAILURES, EXPIRED, SECRETS, FROZEN = SECTIO
     "frozen windows",
 )  # fmt: skip
 BREAK_GLASS, FREEZE = FAMILIES = ("break_glass", "freeze")
+_BY_FORCE = ("execution.start", "execution.cancel")
 _SECTION_OF = {
     **dict.fromkeys(
         ("approval.vote", "approval.withdraw", "runbook.approve", "runbook.deprecate", "runbook.rollback"), APPROVALS
     ),
-    **dict.fromkeys(("step.skip", "step.skip_agree", "step.resolve", "execution.cancel", "gate.bypassed"), OVERRIDES),
+    **dict.fromkeys(("step.skip", "step.skip_agree", "step.resolve", "gate.bypassed", *_BY_FORCE), OVERRIDES),
     **dict.fromkeys(("approval.expire", "runbook.approval_expired", "runbook.renew"), EXPIRED),
 }
 _PAGE = 500
@@ -148,9 +149,9 @@ def _of_audit(rt: Runtime, since: int, until: int, team: str | None) -> Iterator
 
 
 def _of_deed(rt: Runtime, row: AuditRecord) -> Row | None:
-    """What an audit row says. None for a cancel that ended no cleanup: that overrides nothing."""
+    """What an audit row says. None for a start or cancel that was not forced: that overrides nothing."""
     facts = row.detail if isinstance(row.detail, dict) else {}
-    if row.action == "execution.cancel" and not facts.get("force"):
+    if row.action in _BY_FORCE and not facts.get("force"):
         return None
     section = _SECTION_OF.get(row.action) or (OVERRIDES if row.action.startswith(f"{BREAK_GLASS}.") else FROZEN)
     kind, name = auditing.kind_and_name(row.thing)

@@ -110,7 +110,7 @@ def request(
     where its name tells of one: it must be one that the person is in. Raises as `accepting.check`, and
     `ChannelNotAllowed` and `ChannelUnknown`.
     """
-    checked = admission.check(rt, actor, replace(wanted, incident=_bound(rt, actor, wanted)))
+    checked = admission.check(rt, actor, replace(wanted, incident=_bound(rt, actor, wanted), forced=force))
     if force and not checked.wanted.reason:
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     for left in reversed(range(_ID_TRIES)):

@@ -57,3 +57,11 @@ def test_the_report_is_data_a_table_or_a_page(api: Api) -> None:
 
 def _iso(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).isoformat()
+
+
+def test_it_can_be_asked_who_may_report(api: Api) -> None:
+    """On a team, which is no runbook, and on everything."""
+    prepared(api)
+    asked = [(BOB, "payments"), (BOB, "search"), (BOB, ""), (ALICE, "")]
+    found = [api.get("/can", who, verb="report", target=team)["allowed"] for who, team in asked]
+    assert found == [True, False, False, True]

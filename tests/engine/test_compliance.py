@@ -8,9 +8,10 @@ from house import ALICE, BOB, CAROL, DAVE, HOUR, OSCAR, House, Target, gate, htt
 from engine.access import auditing
 from engine.access.policy import SYSTEM
 from engine.errors import InvalidParameters, NotAllowed
+from engine.orchestration.admission import Wanted
 from engine.queries import audit_export, compliance
 from engine.queries.compliance import Report, Row
-from engine.runs import approvals, controls
+from engine.runs import approvals, controls, executions
 from storage import database
 from storage.states import Decision, Severity
 
@@ -69,13 +70,14 @@ def test_overrides_and_what_other_parts_of_the_policy_did(lived: House) -> None:
         run = lived.start("careful", CAROL)
         lived.advance(run)
         controls.cancel(rt, CAROL, run, "wrong one", force=force)
+    executions.request(rt, CAROL, Wanted("careful", {}, trigger="test", reason="twice"), force=True)
     with database.transaction():
         for action in ("break_glass.use", "break_glass.review", "freeze.set", "freezer.other"):
             auditing.by_actor(rt, BOB, action, "runbook:careful@1", {"reason": "on fire"}, Severity.WARNING)
         auditing.by_bot(rt, "runbook.approval_expired", "runbook:ping@1", {}, Severity.WARNING)
     found = whole(lived)
     overrides = {row.what: row.detail for row in of(found, compliance.OVERRIDES)}
-    assert set(overrides) == {"execution.cancel", "break_glass.use", "break_glass.review"}
+    assert set(overrides) == {"execution.start", "execution.cancel", "break_glass.use", "break_glass.review"}
     assert "reason: on fire" in overrides["break_glass.use"]
     assert [(row.what, row.team) for row in of(found, compliance.FROZEN)] == [("freeze.set", "payments")]
     assert [row.runbook for row in of(found, compliance.EXPIRED)] == ["ping"]
