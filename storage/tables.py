@@ -264,13 +264,10 @@ class Audit(Table):
 
 
 class AuditJob(Table):
+    name = Text(primary_key=True)
     workspace_id = pw.BigIntegerField()
-    kind = Text()
     at = pw.BigIntegerField()
     seq = pw.BigIntegerField()
-
-    class Meta:
-        primary_key = pw.CompositeKey("workspace_id", "kind")
 
 
 class Incident(Table):

@@ -154,12 +154,12 @@ def _of_deed(rt: Runtime, row: AuditRecord) -> Row | None:
     if row.action in _BY_FORCE and not facts.get("force"):
         return None
     section = _SECTION_OF.get(row.action) or (OVERRIDES if row.action.startswith(f"{BREAK_GLASS}.") else FROZEN)
-    kind, name = auditing.kind_and_name(row.thing)
+    name = auditing.kind_and_name(row.thing)[1]
     said = Row(section, row.at, facts.get("team"), who=row.actor, what=row.action, detail=_words(facts))
-    if kind == "execution" and (run := executions.find(rt.workspace_id, name)):
+    if row.thing == auditing.of_execution(name) and (run := executions.find(rt.workspace_id, name)):
         said = replace(said, team=run.team, runbook=run.slug, version=run.number, run=run.id)
         return replace(said, detail=_of_gate(run, facts)) if row.action == "approval.vote" else said
-    if kind == "runbook":
+    if row.thing == auditing.of_runbook(name):
         slug, _, number = name.partition("@")
         book = runbooks.find(rt.workspace_id, slug)
         of_team = book.team if book is not None else said.team

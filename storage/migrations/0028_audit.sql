@@ -55,8 +55,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()
 -- What one worker does at a time of its own for all of them: when it was done last, and up to which row.
 
 CREATE TABLE audit_job (
-    workspace_id {bigint} NOT NULL REFERENCES workspace(id), kind TEXT NOT NULL, at {bigint} NOT NULL,
-    seq {bigint} NOT NULL, PRIMARY KEY (workspace_id, kind)
+    name TEXT PRIMARY KEY NOT NULL, workspace_id {bigint} NOT NULL REFERENCES workspace(id), at {bigint} NOT NULL,
+    seq {bigint} NOT NULL
 );
 
 CREATE INDEX audit_at ON audit (workspace_id, at);
