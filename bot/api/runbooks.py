@@ -138,7 +138,8 @@ def get_version(
 ) -> models.VersionDetail:
     """One version with its text, and with what deserves a second look."""
     found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
-    return models.VersionDetail(**dict(models.Version.of(found)), source=found.source, warnings=catalog.warnings(found))
+    warnings = catalog.warnings(caller.rt, found)
+    return models.VersionDetail(**dict(models.Version.of(found)), source=found.source, warnings=warnings)
 
 
 @router.get("/{runbook}/diff", responses=documented(404, 422))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
+from engine.access import secret_use
 from engine.catalog import catalog
 from engine.definition.kinds import Awaits, kind_of
 from engine.definition.model import Step
+from engine.definition.rendering import secret_parts
 from engine.errors import NotApproved
 from engine.orchestration import (
     children,
@@ -91,7 +94,9 @@ def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim 
         chains |= approval.chains_of(definition, behind)
     chains |= context.chains_in(dict(definition.outputs))
     visible = context.of(execution, runbook, chains, step.scope)
-    return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at), behind)
+    time_left = _time_left(execution, transition.at)
+    claimed = Claim(execution, runbook, definition, taken, visible, time_left, behind)
+    return replace(claimed, secret_rules=secret_use.rules(transition.rt)) if secret_parts(definition) else claimed
 
 
 def still_approved(transition: Transition) -> bool:

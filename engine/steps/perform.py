@@ -16,9 +16,10 @@ from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Runbook, Step
 from engine.definition.rendering import render_with, render_with_marks, secret_parts
 from engine.egress import Egress
+from engine.egress.secret_rules import SecretRules
 from engine.errors import EngineError
 from engine.expressions import conditions, made_of_secrets, render
-from engine.steps import approval, context, delay, grpc, http, message, poll, wait
+from engine.steps import approval, context, delay, grpc, http, message, poll, secret_destinations, wait
 from engine.steps.grpc_channel import Channels
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Begun, Evidence, Failed, Later, Outcome, Succeeded, Unknown
@@ -59,7 +60,7 @@ class Claim:
 
     `step_run` is as the claim left it: `attempts` is the number of this attempt and `fence` the one its result needs.
     `visible` is what its templates can see. `time_left_ms` is how long the whole run may still go on. A gate shows what
-    is `behind` it.
+    is `behind` it. `secret_rules` say where its secrets may go.
     """
 
     execution: ExecutionRecord
@@ -69,6 +70,7 @@ class Claim:
     visible: dict[str, Any]
     time_left_ms: int
     behind: approval.Behind = field(default_factory=approval.Behind)
+    secret_rules: SecretRules = field(default_factory=SecretRules)
 
     @property
     def idempotency_key(self) -> str:
@@ -175,7 +177,15 @@ def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], b
         tokens=tools.tokens,
         redact=tools.redactor.redact_json,
         abandoned=abandoned,
+        carried=_carried(claim, tools),
     )
+
+
+def _carried(claim: Claim, tools: Tools) -> secret_destinations.Carried:
+    def shows(text: str) -> bool:
+        return tools.redactor.redact(text) != text
+
+    return secret_destinations.carried(claim.step, claim.secret_rules, claim.runbook.team, shows)
 
 
 def _http(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
@@ -208,6 +218,7 @@ def _grpc(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[]
         channels=tools.channels,
         redact=tools.redactor.redact_json,
         abandoned=abandoned,
+        carried=_carried(claim, tools),
     )
 
 

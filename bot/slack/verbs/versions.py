@@ -58,4 +58,4 @@ def _change(ctx: AppContext, slug: str, number: int | None) -> tuple[VersionReco
     version = catalog.version(ctx.rt, slug, number)
     before = [old for old in catalog.history(ctx.rt, slug) if old.number < version.number]
     first = not any(old.status is VersionStatus.APPROVED for old in before)
-    return version, catalog.diff(ctx.rt, slug, version.number), catalog.warnings(version), first
+    return version, catalog.diff(ctx.rt, slug, version.number), catalog.warnings(ctx.rt, version), first
