@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.definition.model import Runbook
+from engine.definition.model import Runbook, Step
 from engine.definition.reaches import reaches
+from engine.definition.rendering import secret_parts
 from engine.definition.schema import Finding, Path
 from engine.egress.secret_rules import FILE, SecretRules, rules_of
 from engine.runtime import Runtime
@@ -16,6 +17,11 @@ from storage import database, secret_policy
 def rules(rt: Runtime) -> SecretRules:
     """The rules as last synced. Needs an open connection."""
     return rules_of(secret_policy.content(rt.workspace_id), strict=rt.settings.secrets_strict)
+
+
+def rules_for(rt: Runtime, step: Step) -> SecretRules:
+    """The rules as they are now, for a step that reads secrets; none, without a look, for any other."""
+    return rules(rt) if secret_parts(step) else SecretRules()
 
 
 def refusal(rt: Runtime, runbook: Runbook, known: SecretRules | None = None) -> str:

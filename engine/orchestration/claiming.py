@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from engine.access import secret_use
 from engine.catalog import catalog
 from engine.definition.kinds import Awaits, kind_of
 from engine.definition.model import Step
-from engine.definition.rendering import secret_parts
 from engine.errors import NotApproved
 from engine.orchestration import (
     children,
@@ -18,11 +16,12 @@ from engine.orchestration import (
     gate_content,
     gates,
     message_channels,
+    received,
     run_phases,
 )
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
-from engine.steps.perform import Claim
+from engine.steps.perform import Claim, ClaimSecrets
 from storage import runbooks
 from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import StepStatus, VersionStatus
@@ -95,8 +94,14 @@ def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim 
     chains |= context.chains_in(dict(definition.outputs))
     visible = context.of(execution, runbook, chains, step.scope)
     time_left = _time_left(execution, transition.at)
-    claimed = Claim(execution, runbook, definition, taken, visible, time_left, behind)
-    return replace(claimed, secret_rules=secret_use.rules(transition.rt)) if secret_parts(definition) else claimed
+    return Claim(execution, runbook, definition, taken, visible, time_left, behind, _secrets(transition, definition))
+
+
+def _secrets(transition: Transition, step: Step) -> ClaimSecrets:
+    """What the attempt is told of secrets; nothing is asked for a step and a run that have none."""
+    rt, runbook = transition.rt, transition.runbook
+    rules = secret_use.rules_for(rt, step)
+    return ClaimSecrets(rules, runbook.team, runbook.held, received.of_run(rt, runbook, transition.execution.id))
 
 
 def still_approved(transition: Transition) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from engine.access import auditing
 from engine.definition.kinds import kind_of
 from engine.definition.model import Retry, Step
-from engine.orchestration import children, event_waits, flow, gate_content, run_rules
+from engine.orchestration import children, event_waits, flow, gate_content, received, run_rules
 from engine.orchestration.transition import Transition
 from engine.steps import secret_destinations
 from engine.steps.outcome import (
@@ -39,12 +39,13 @@ NOT_POSTED = "not posted: the run was not started in a channel"
 
 def record(transition: Transition, step: StepRunRecord, outcome: Outcome) -> bool:
     """Apply an outcome to the step run it was claimed as; False, changing nothing, when it was taken away."""
-    return _RECORDERS[type(outcome)](transition, step, outcome)
+    return _RECORDERS[type(outcome)](transition, step, received.masked(transition, outcome))
 
 
 def _succeeded(transition: Transition, step: StepRunRecord, outcome: Succeeded) -> bool:
     if not flow.succeed(transition, step, outcome.outputs):
         return False
+    received.keep(transition, step, outcome.received)
     _end_attempt(transition, step, AttemptStatus.SUCCESS, outcome.evidence)
     return True
 

@@ -18,7 +18,18 @@ from engine.runs import incoming_events
 from engine.runtime import Runtime
 from engine.worker.heartbeat import Heartbeat
 from engine.worker.worker_deaths import DeathWatch
-from storage import approvals, database, executions, orphans, requests, steps, waits, worker_lock, workers
+from storage import (
+    approvals,
+    database,
+    executions,
+    orphans,
+    requests,
+    secret_outputs,
+    steps,
+    waits,
+    worker_lock,
+    workers,
+)
 
 log = logging.getLogger(__name__)
 
@@ -233,6 +244,7 @@ class Sweeper:
         if time.monotonic() >= self._drop_at:
             with database.transaction():
                 waits.forget_data(database.now())
+                secret_outputs.forget_ended()
             self._drop_at = time.monotonic() + DROP_EVERY_S
 
     def _forget_requests(self) -> None:
