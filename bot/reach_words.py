@@ -11,6 +11,11 @@ _STEPS = 3
 """Steps that are named for one host."""
 
 
+def secret_words(secrets: Iterable[str], received: Iterable[str]) -> list[str]:
+    """The secrets that go to a host, those that the run itself receives told apart."""
+    return [*secrets, *(f"{each} (received by the run)" for each in received)]
+
+
 def reach_lines(called: Iterable[Called]) -> Iterator[str]:
     """One line for each host, with its steps and secrets."""
     hosts: dict[tuple[str, bool, tuple[str, ...]], list[str]] = {}

@@ -13,7 +13,7 @@ from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, teams_seen
-from engine.catalog import authoring, catalog, version_approval
+from engine.catalog import authoring, catalog, secret_policy, version_approval
 from engine.definition.reaches import reaches
 from engine.queries import visibility
 from engine.runs import executions
@@ -139,7 +139,7 @@ def get_version(
 ) -> models.VersionDetail:
     """One version with its text, and with what deserves a second look."""
     found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
-    warnings = catalog.warnings(caller.rt, found)
+    warnings = secret_policy.warnings(caller.rt, found)
     return models.VersionDetail(
         **dict(models.Version.of(found)), source=found.source, warnings=warnings, reaches=_reaches(found)
     )

@@ -12,7 +12,7 @@ from bot import preview
 from bot.audit_words import action_words, more_words, why_of
 from bot.changes import change_words
 from bot.cli.names import Names
-from bot.reach_words import reach_lines
+from bot.reach_words import reach_lines, secret_words
 from bot.slack.views.text import cut, duration, one_line
 from bot.spent import parts_words, run_parts, step_took
 from bot.telling import DECIDED, told
@@ -249,7 +249,9 @@ def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> I
 
 def reaches_lines(reaches: list[Mapping[str, Json]]) -> Iterator[str]:
     """What a version calls, and with which secrets."""
-    called = ((each["step"], each["host"], each["known"], each["secrets"]) for each in reaches)
+    called = (
+        (each["step"], each["host"], each["known"], secret_words(each["secrets"], each["received"])) for each in reaches
+    )
     yield from (f"  calls {line}" for line in reach_lines(called))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import islice
 
-from engine.access import auditing, secret_use
+from engine.access import auditing
 from engine.access.policy import Action, Actor, verdict
 from engine.definition import codec, gates, graph, lint
 from engine.definition.model import Runbook
@@ -106,11 +106,10 @@ def definition(record: VersionRecord) -> Runbook:
     return definition_of(record.id)
 
 
-def warnings(rt: Runtime, version: VersionRecord) -> list[str]:
-    """What deserves a second look before this version is approved: in its text, its secrets, and in who wrote it."""
+def warnings(version: VersionRecord) -> list[str]:
+    """What deserves a second look before this version is approved: in its text, and in who wrote it."""
     nobody = [] if version.author else [_NOBODY]
-    says = definition(version)
-    return [*nobody, *(each.message for each in lint.warnings(says)), *secret_use.warnings(rt, says)]
+    return [*nobody, *(each.message for each in lint.warnings(definition(version)))]
 
 
 @lru_cache(maxsize=512)

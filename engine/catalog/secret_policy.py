@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from engine.access import auditing, secret_use, secrets_file
 from engine.access.policy import Actor
+from engine.catalog import catalog
 from engine.definition.model import Runbook
 from engine.egress.secret_rules import SecretRules
 from engine.errors import Conflict
@@ -38,6 +39,11 @@ def problems(rt: Runtime, files: Mapping[str, Runbook], *, gone: bool) -> Iterat
         refused = secret_use.refusal(rt, runbook, rules)
         if refused:
             yield Problem(file, 1, 1, refused)
+
+
+def warnings(rt: Runtime, version: VersionRecord) -> list[str]:
+    """What deserves a second look before this version is approved, its secrets by the rules of now included."""
+    return [*catalog.warnings(version), *secret_use.warnings(rt, catalog.definition(version))]
 
 
 def must_allow(rt: Runtime, found: VersionRecord, runbook: Runbook) -> None:

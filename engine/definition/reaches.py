@@ -11,7 +11,7 @@ from engine.definition.lint import every_step
 from engine.definition.model import Runbook, Step
 from engine.definition.rendering import secret_parts, target_as_url
 from engine.definition.schema import Path
-from engine.expressions import has_template, references
+from engine.expressions import Held, has_template, held_names, references
 from storage.records import Json
 
 _HOST = re.compile(r"https?://((?:\{\{.*?\}\}|[^/?{]|\{(?!\{))*)", re.DOTALL)
@@ -21,7 +21,8 @@ _HOST = re.compile(r"https?://((?:\{\{.*?\}\}|[^/?{]|\{(?!\{))*)", re.DOTALL)
 class Reach:
     """One place that a step calls: its host as written, and the names of the secrets that go there.
 
-    `url` leads there, or is None where a value decides the host; `path` is where the file says it.
+    `url` leads there, or is None where a value decides the host; `path` is where the file says it. `received` are the
+    secrets that the run itself receives, as "step.output".
     """
 
     step: str
@@ -29,6 +30,7 @@ class Reach:
     url: str | None
     secrets: tuple[str, ...]
     path: Path
+    received: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +54,34 @@ def reaches(runbook: Runbook) -> Iterator[Reach]:
     """Every place that a runbook's own steps call, in the file's order; a runbook that it starts has its own."""
     for placed in every_step(runbook):
         step, names = placed.step, carried(placed.step)
+        own, token = _received(step, runbook.held)
         for key, value in step.with_.items():
             treatment = kind_of(step).treatment(key)
             if treatment in (Treatment.URL, Treatment.TARGET):
                 url = target_as_url(value) if treatment is Treatment.TARGET else value
-                yield _reach(step.id, url, names.own, (*placed.with_path, key))
+                yield _reach(step.id, url, names.own, (*placed.with_path, key), own)
         auth = step.with_.get("auth")
         if isinstance(auth, dict) and auth.get("type") == "oauth2":
-            yield _reach(step.id, str(auth["token_url"]), names.token, (*placed.with_path, "auth", "token_url"))
+            yield _reach(step.id, str(auth["token_url"]), names.token, (*placed.with_path, "auth", "token_url"), token)
 
 
-def _reach(step: str, url: str, names: frozenset[str], path: Path) -> Reach:
+def _received(step: Step, held: Held) -> tuple[frozenset[str], frozenset[str]]:
+    """The secrets of the run itself that a step sends to its own address, and to the server of its tokens."""
+    parts = secret_parts(step, held)
+    auth = parts.get("auth")
+    to_token = auth if isinstance(auth, dict) and auth.get("type") == "oauth2" else None
+    own = {key: value for key, value in parts.items() if to_token is None or key != "auth"}
+    first, second = (
+        frozenset[str]().union(*(held_names(chain, held) for chain in references(each))) for each in (own, to_token)
+    )
+    return first, second
+
+
+def _reach(step: str, url: str, names: frozenset[str], path: Path, received: frozenset[str]) -> Reach:
     found = _HOST.match(url)
     host = found[1] if found else url
-    return Reach(step, host, None if has_template(host) else _whole(url, host), tuple(sorted(names)), path)
+    whole = None if has_template(host) else _whole(url, host)
+    return Reach(step, host, whole, tuple(sorted(names)), path, tuple(sorted(received)))
 
 
 def _whole(url: str, host: str) -> str:

@@ -58,8 +58,10 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class ClaimSecrets:
-    """What an attempt is told of secrets as it is claimed: the rules for those that a runbook of `team` may use, which
-    outputs of its steps are `held` as secret, and those that the run has `received` so far.
+    """What an attempt is told of secrets as it is claimed.
+
+    `rules` are for those that a runbook of `team` may use, `held` are the outputs of its steps that are secret, and
+    `received` those that the run has so far.
     """
 
     rules: SecretRules = field(default_factory=SecretRules)

@@ -49,8 +49,8 @@ def test_a_version_names_every_host_and_secret(api: Api) -> None:
     )
     assert api.post("/runbooks", BOB, {"definition": definition}).status_code == 201
     reaches = [
-        {"step": "call", "host": "hosts.example", "known": True, "secrets": ["canary"]},
-        {"step": "call", "host": "id.example", "known": True, "secrets": ["id"]},
+        {"step": "call", "host": "hosts.example", "known": True, "secrets": ["canary"], "received": []},
+        {"step": "call", "host": "id.example", "known": True, "secrets": ["id"], "received": []},
     ]
     assert api.get("/runbooks/fresh/versions/1", CAROL)["reaches"] == reaches
     assert api.get("/runbooks/fresh/diff", CAROL)["reaches"] == reaches

@@ -17,6 +17,7 @@ from test_canary import logged, ways_out
 
 from engine.catalog import catalog
 from engine.definition.load import examine
+from engine.definition.reaches import reaches
 from engine.errors import Conflict
 from engine.received_secrets import GRACE_S, ReceivedSecrets
 from engine.runs import controls, replaying
@@ -251,6 +252,28 @@ def test_each_round_has_its_own(house: House, target: Target) -> None:
     sent = [request for request in target.server.requests if request.startswith(b"GET /use")]
     assert [f"r0und-{number}-0f-the-l00p".encode() in request for number, request in enumerate(sent)] == [True] * 3
     assert "r0und" not in str([each.outputs for each in house.step_runs(run)])
+
+
+def test_what_takes_it_back_may_use_it(house: House, target: Target) -> None:
+    """Undo and cleanup run while the run has it; the commit that ends the run drops it."""
+    gives(target)
+    target.does["/fails"] = [answer(b"no", "500 Oops")]
+    undo = {"type": "http", "with": {"url": target.url("/undo"), "method": "DELETE", "auth": BEARER}}
+    run = house.begin(
+        rotate(target, undo=undo), http("fails", target.url("/fails"), retry=ONCE),
+        **{"finally": [http("last", target.url("/last"), auth=BEARER)]},
+    )  # fmt: skip
+    assert house.run(run) == "FAILED"
+    sent = {request.split(b" ")[1]: KEY.encode() in request for request in target.server.requests}
+    assert (sent[b"/undo"], sent[b"/last"]) == (True, True)
+    assert rows() == []
+
+
+def test_whoever_approves_sees_where_it_goes(target: Target) -> None:
+    first, use = rotate(target), http("use", "https://h.example/", auth=BEARER)
+    found = examine(runbook("demo", first, use).encode(), "demo.yaml")
+    assert found.runbook is not None
+    assert [(each.host, each.received) for each in reaches(found.runbook)][1] == ("h.example", ("rotate.key",))
 
 
 def test_a_skipped_step_gives_nothing(house: House, target: Target) -> None:

@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from house import ALICE, House, Target, http, poll, runbook
+from house import ALICE, CAROL, House, Target, http, poll, runbook
 from local_server import answer, egress_to, serving
 
-from engine.catalog import catalog
+from engine.catalog import catalog, secret_policy
 from engine.definition.reaches import Carried as Names
 from engine.egress.secret_rules import SecretRules, rules_of
 from engine.errors import Conflict
+from engine.queries import can, explain
 from engine.steps import http as http_step
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Failed, Outcome, Succeeded
@@ -50,7 +51,9 @@ def test_what_is_allowed_goes_on(house: House, target: Target) -> None:
 def test_without_a_file_nothing_is_refused(house: House, target: Target) -> None:
     run = house.begin(http("call", target.url("/a"), auth=AUTH))
     assert house.run(run) == "SUCCESS"
-    assert not any("_secrets.yaml" in each for each in catalog.warnings(house.rt, catalog.version(house.rt, "demo")))
+    assert not any(
+        "_secrets.yaml" in each for each in secret_policy.warnings(house.rt, catalog.version(house.rt, "demo"))
+    )
 
 
 def test_a_version_that_says_what_is_forbidden_is_not_approved(house: House, target: Target) -> None:
@@ -160,7 +163,7 @@ def test_a_host_that_a_value_decides_is_the_workers(house: House, target: Target
     schema = {"type": "object", "properties": {"host": {"type": "string", "enum": ["127.0.0.1", "lb.example.com"]}}}
     url = f"http://{{{{ params.host }}}}:{target.server.port}/a"
     house.publish(runbook("demo", http("call", url, auth=AUTH), parameters=schema))
-    told = catalog.warnings(house.rt, catalog.version(house.rt, "demo"))
+    told = secret_policy.warnings(house.rt, catalog.version(house.rt, "demo"))
     assert any("is decided when it runs" in each for each in told)
     run = house.start("demo", host="127.0.0.1")
     assert house.run(run) == "FAILED"
@@ -176,6 +179,28 @@ def call(url: str, carried: Carried, egress: Any, **with_: Any) -> Outcome:
         redact=lambda value: value, abandoned=lambda: False, carried=carried,
     )  # fmt: skip
     return http_step.run({"url": url, **with_}, made)
+
+
+def test_can_tells_what_the_rules_forbid(house: House, target: Target) -> None:
+    """Of a draft whose approval is asked about, and of a version that would run."""
+    house.publish(runbook("demo", http("call", target.url("/a"), auth=AUTH)))
+    assert can.can(house.rt, CAROL, "run", "demo").but == ""
+    policy(house, hosts=["lb.example.com"])
+    house.sync(other=runbook("other", http("call", target.url("/a"), auth=AUTH)))
+    for verb, thing, who in (("run", "demo", CAROL), ("admin approve", "other@1", ALICE)):
+        ruling = can.can(house.rt, who, verb, thing)
+        assert ruling.verdict.allowed
+        assert "`secrets.canary.hosts` of _secrets.yaml is lb.example.com" in ruling.but
+
+
+def test_why_tells_what_refused(house: House, target: Target) -> None:
+    run = house.begin(http("call", target.url("/a"), auth=AUTH))
+    policy(house, hosts=["lb.example.com"])
+    house.sync()
+    house.run(run)
+    (reason,) = explain.explain(house.rt, run).reasons
+    assert (reason.kind, reason.facts["code"]) == ("failed", "secret_destination")
+    assert "`secrets.canary.hosts` of _secrets.yaml" in reason.message
 
 
 @pytest.mark.parametrize("leaks", [True, False])

@@ -67,17 +67,20 @@ class RunbookDetail(Runbook):
 class Reach(BaseModel):
     """A host that a step calls, as written, and the names of the secrets that go there.
 
-    `known` is false where a value decides the host, when it runs.
+    `known` is false where a value decides the host, when it runs. `received` are secrets of the run itself that go
+    there, as step.output.
     """
 
     step: str
     host: str
     known: bool
     secrets: list[str]
+    received: list[str]
 
     @staticmethod
     def of(found: reaches.Reach) -> Reach:
-        return Reach(step=found.step, host=found.host, known=found.url is not None, secrets=list(found.secrets))
+        known, received = found.url is not None, list(found.received)
+        return Reach(step=found.step, host=found.host, known=known, secrets=list(found.secrets), received=received)
 
 
 class VersionDetail(Version):

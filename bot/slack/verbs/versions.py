@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.reach_words import reach_lines
+from bot.reach_words import reach_lines, secret_words
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, VersionPage, VersionRef, decode
 from bot.slack.reply import Reply
@@ -12,7 +12,7 @@ from bot.slack.views.parts import Message, said
 from bot.slack.views.text import escape
 from engine.access import policy as access
 from engine.access.policy import authorise
-from engine.catalog import catalog, version_approval
+from engine.catalog import catalog, secret_policy, version_approval
 from engine.definition.reaches import reaches
 from engine.errors import Conflict
 from storage.catalog_records import VersionRecord
@@ -60,7 +60,11 @@ def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 def _calls(version: VersionRecord) -> list[str]:
     """Every host that a version calls and every secret that goes there, in words."""
     found = reaches(catalog.definition(version))
-    return list(reach_lines((each.step, each.host, each.url is not None, each.secrets) for each in found))
+    return list(
+        reach_lines(
+            (each.step, each.host, each.url is not None, secret_words(each.secrets, each.received)) for each in found
+        )
+    )
 
 
 def _change(ctx: AppContext, slug: str, number: int | None) -> tuple[VersionRecord, str, list[str], bool]:
@@ -68,4 +72,4 @@ def _change(ctx: AppContext, slug: str, number: int | None) -> tuple[VersionReco
     version = catalog.version(ctx.rt, slug, number)
     before = [old for old in catalog.history(ctx.rt, slug) if old.number < version.number]
     first = not any(old.status is VersionStatus.APPROVED for old in before)
-    return version, catalog.diff(ctx.rt, slug, version.number), catalog.warnings(ctx.rt, version), first
+    return version, catalog.diff(ctx.rt, slug, version.number), secret_policy.warnings(ctx.rt, version), first
