@@ -32,9 +32,8 @@ class ReceivedSecrets:
 
     def learn(self, settings: Settings, redactor: Redactor) -> None:
         """Have masked what has come since the last look; one small query where nothing has."""
-        with self._lock:
-            with database.reading():
-                state, rows = secret_outputs.changed_since(self._seen)
+        with database.reading(), self._lock:  # in this order: nobody waits for a connection while others wait for them
+            state, rows = secret_outputs.changed_since(self._seen)
             if rows is not None:
                 self._take(settings, redactor, rows)
                 self._seen = state

@@ -53,7 +53,8 @@ def forget(execution_id: str) -> None:
 
 def forget_ended() -> None:
     """Drop what runs received that have ended, should any be left."""
-    sql.run("DELETE FROM secret_output WHERE execution_id IN (SELECT id FROM execution WHERE ended_at IS NOT NULL)")
+    ended = "SELECT 1 FROM execution WHERE execution.id = secret_output.execution_id AND ended_at IS NOT NULL"
+    sql.run(f"DELETE FROM secret_output WHERE EXISTS ({ended})")  # noqa: S608 - both are written here
 
 
 def changed_since(seen: tuple[int, ...]) -> tuple[tuple[int, ...], list[SealedOutput] | None]:

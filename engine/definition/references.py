@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from engine.definition.kinds import KINDS, Treatment
 from engine.definition.rendering import target_as_url
@@ -292,6 +293,8 @@ def _step_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
         yield f"`steps.{chain[1]}` has no output `{chain[3]}`{_hint(chain[3], scope.outputs[chain[1]])}"
     elif len(chain) > 3 and (chain[1], chain[3]) in scope.held and not scope.secrets:
         yield f"`{'.'.join(chain[:4])}` is secret: {_SECRETS_STAND}"
+    elif any(pair in scope.held for pair in pairwise(chain[4:])):
+        yield f"`{'.'.join(chain)}` is secret and stays inside `{chain[1]}`: use it there"
 
 
 def _out_of_sight(step_id: str, scope: Scope) -> str:

@@ -98,6 +98,8 @@ def without_answer(outcome: Outcome, step: Step) -> Outcome:
 
 def _message(outcome: Failed | Unknown | Abandoned | Again, step: Step) -> str:
     response = outcome.evidence.response
+    if isinstance(outcome, Failed) and outcome.code == "too_large":
+        return f"The call was made, but the answer is too large: a step keeps at most 256 KiB of it. {_SILENT}"
     if isinstance(response, dict):
         status = response.get("status")
         said = http_response.status_name(status) if isinstance(status, int) else str(response.get("code", "something"))

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -16,9 +17,11 @@ from local_server import answer
 from test_canary import logged, ways_out
 
 from engine.catalog import catalog
+from engine.config import sealed
 from engine.definition.load import examine
 from engine.definition.reaches import reaches
 from engine.errors import Conflict
+from engine.orchestration import received
 from engine.received_secrets import GRACE_S, ReceivedSecrets
 from engine.runs import controls, replaying
 from engine.text.redaction import Redactor
@@ -237,8 +240,6 @@ def test_a_row_that_was_moved_opens_no_more(house: House, target: Target) -> Non
     with database.reading():
         claim_of = catalog.definition_of(house.execution(run).version_id)
     assert ("rotate", "key") in claim_of.held
-    from engine.orchestration import received
-
     with database.reading():
         assert received.of_run(house.rt, claim_of, run) == ()
 
@@ -306,6 +307,50 @@ def test_where_it_may_not_stand(step: dict[str, Any], told: str) -> None:
     first = http("rotate", "http://h.example/", outputs=SECRET)
     found = examine(runbook("demo", first, step).encode(), "demo.yaml")
     assert told in str([str(each) for each in found.problems])
+
+
+def test_it_stays_inside_of_what_holds_the_step() -> None:
+    """From outside nobody sends the mark that stands there for it."""
+    inner = [http("rotate", "http://h.example/", outputs=SECRET)]
+    holder = {"id": "way", "type": "branch", "with": {"if": "true", "then": inner}}
+    read = "{{ steps.way.outputs.steps.rotate.key }}"
+    use = http("use", "http://h.example/", auth={"type": "bearer", "token": read})
+    found = examine(runbook("demo", holder, use).encode(), "demo.yaml")
+    assert "is secret and stays inside `way`" in str([str(each) for each in found.problems])
+
+
+def test_what_is_sealed_opens_for_its_own_thing_and_key_only(house: House) -> None:
+    settings = house.rt.settings
+    kept = sealed.seal(settings, KEY, "1", "R-1", "rotate", "key")
+    assert KEY not in kept
+    assert sealed.unseal(settings, kept, "1", "R-1", "rotate", "key") == KEY
+    assert sealed.seal(settings, KEY, "1", "R-1", "rotate", "key") != kept
+    other = replace(settings, secret_key=b"k" * 32)
+    for given, text, about in (
+        (settings, kept, ("1", "R-2", "rotate", "key")),
+        (settings, kept, ("1", "R-1", "rotat", "ekey")),
+        (settings, kept[:-4], ("1", "R-1", "rotate", "key")),
+        (settings, "", ("1", "R-1", "rotate", "key")),
+        (settings, "no base64", ("1", "R-1", "rotate", "key")),
+        (other, kept, ("1", "R-1", "rotate", "key")),
+    ):
+        with pytest.raises(sealed.Unopenable) as refused:
+            sealed.unseal(given, text, *about)
+        assert KEY not in str(refused.value)
+
+
+def test_what_a_crash_left_is_swept(house: House, target: Target) -> None:
+    """Whatever kept the end of a run from dropping it."""
+    gives(target)
+    run = house.begin(rotate(target), gate("ask"))
+    house.run(run)
+    with database.transaction():
+        (kept,) = secret_outputs.of_execution(run)
+    controls.cancel(house.rt, CAROL, run)
+    with database.transaction():
+        secret_outputs.keep(house.rt.workspace_id, run, kept.path, {kept.name: kept.sealed})
+    house.sweep()
+    assert rows() == []
 
 
 def test_a_run_hands_no_secret_on() -> None:
