@@ -20,6 +20,7 @@ _ACTIONS = {
     "approval.vote": "voted at a gate of",
     "approval.withdraw": "took a vote back on",
     "approval.change": "changed what is asked at a gate of",
+    "secret.refused": "kept a secret from where it may not go in",
     "gate.bypassed": "kept a step from passing a gate of",
     "approval.expire": "let a gate run out in",
     "incident.open": "opened",

@@ -39,7 +39,7 @@ from bot.slack.transport.app import SlackApp
 from bot.slack.transport.http import Receiver
 from bot.slack.transport.socket import SocketTransport
 from bot.unauthenticated_limit import UnauthenticatedLimit
-from engine import boot, health, trouble
+from engine import boot, health, received_secrets, trouble
 from engine.access import people
 from engine.access.policy import Actor
 from engine.catalog.folder_watch import FolderWatch
@@ -75,7 +75,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
         log.warning("%s", problem)
     stop = threading.Event()
     door = SlackApp(AppContext(rt, web_client(settings))) if settings.slack_mode != "none" else None
-    threads = _start(_duties(rt, door), stop)
+    threads = _start([*_duties(rt, door), partial(received_secrets.watch, settings, redactor)], stop)
     slack = SocketTransport(door, settings) if door and settings.slack_mode == "socket" else None
     if slack is not None:
         slack.start()

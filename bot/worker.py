@@ -11,7 +11,7 @@ import threading
 from bot.slack.client import web_client
 from bot.slack.conversations import connected
 from bot.slack.projector.projector import Projector
-from engine import boot
+from engine import boot, received_secrets
 from engine.config import audit_keys, file_descriptors
 from engine.config.settings import Settings
 from engine.runtime import Runtime
@@ -38,6 +38,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     worker_id = os.environ.get(WORKER_ID_VARIABLE) or f"w-{secrets.token_hex(6)}"
     worker = Worker(rt, worker_id, tools)
     worker.start()
+    threading.Thread(target=received_secrets.watch, args=(settings, redactor, stop), daemon=True).start()
     projector = _start_projector(rt, worker_id, stop)
     log.info("worker ready")
     code = _watch(worker, stop)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from engine.config import sealed
 from engine.config.secrets import SecretStore
 from engine.config.settings import Settings
 from engine.conversations import Conversations, NoSlack
+from engine.received_secrets import ReceivedSecrets, unsealed
 from engine.text.redaction import Redactor
+from storage.secret_outputs import SealedOutput
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,19 @@ class Runtime:
     hint: Callable[[Iterable[str]], None]
     conversations: Conversations = field(default_factory=NoSlack)
     _redactor: Redactor = field(default_factory=Redactor, init=False, repr=False, compare=False)
+    _received: ReceivedSecrets = field(default_factory=ReceivedSecrets, init=False, repr=False, compare=False)
 
     def redactor(self) -> Redactor:
         """One that knows every secret there is, as it is now: what comes from outside or from people may hold one."""
         self._redactor.add_all(self.settings.secret_values())
         SecretStore(self.settings.secret_variables, self.settings.secrets_dir, self._redactor).register_all()
+        self._received.learn(self.settings, self._redactor)
         return self._redactor
+
+    def sealed(self, value: str, execution_id: str, path: str, name: str) -> str:
+        """A secret output of a run's step, sealed for it alone."""
+        return sealed.seal(self.settings, value, str(self.workspace_id), execution_id, path, name)
+
+    def unsealed(self, row: SealedOutput) -> str:
+        """A secret output that was `sealed`. Raises `Unopenable`."""
+        return unsealed(self.settings, row)

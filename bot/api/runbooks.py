@@ -13,10 +13,11 @@ from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, teams_seen
-from engine.catalog import authoring, catalog, version_approval
+from engine.catalog import authoring, catalog, secret_policy, version_approval
+from engine.definition.reaches import reaches
 from engine.queries import visibility
 from engine.runs import executions
-from storage.catalog_records import RunbookRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import Filter
 from storage.states import ExecutionStatus, VersionStatus
 
@@ -139,7 +140,10 @@ def get_version(
 ) -> models.VersionDetail:
     """One version with its text, and with what deserves a second look."""
     found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
-    return models.VersionDetail(**dict(models.Version.of(found)), source=found.source, warnings=catalog.warnings(found))
+    warnings = secret_policy.warnings(caller.rt, found)
+    return models.VersionDetail(
+        **dict(models.Version.of(found)), source=found.source, warnings=warnings, reaches=_reaches(found)
+    )
 
 
 @router.get("/{runbook}/diff", responses=documented(404, 422))
@@ -148,8 +152,9 @@ def diff_runbook(
 ) -> models.Diff:
     """What a version changes against the last approved one before it: the newest when left out."""
     found = seen(caller, runbook)
-    number = version or found.current_number
-    return models.Diff(version=number, diff=catalog.diff(caller.rt, found.slug, number))
+    shown = catalog.version(caller.rt, found.slug, version)
+    diff = catalog.diff(caller.rt, found.slug, shown.number)
+    return models.Diff(version=shown.number, diff=diff, reaches=_reaches(shown))
 
 
 @router.post("/{runbook}/execute", status_code=202, responses=STARTED, **needs(Action.START))
@@ -177,6 +182,10 @@ def list_runbook_executions(
 def seen(caller: Caller, runbook: str) -> RunbookRecord:
     """The runbook, if the person who asks may see it. Raises `NotFound`."""
     return visibility.runbook(caller.rt, caller.actor, runbook)
+
+
+def _reaches(found: VersionRecord) -> list[models.Reach]:
+    return [models.Reach.of(each) for each in reaches(catalog.definition(found))]
 
 
 def _source(written: models.Written) -> str:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from bot import evidence_page
 from bot.cli import show
-from engine.access import access_file, fillable
+from engine.access import access_file, fillable, secret_use, secrets_file
 from engine.definition import regular
-from engine.definition.load import MAX_BYTES, check_file, examine
+from engine.definition.load import MAX_BYTES, Rule, check_file, examine
+from engine.egress.secret_rules import SecretRules
 from engine.queries import evidence
 from engine.text.problem import Problem
 
 _PAGES = (".html", ".htm")
+_RULES: Mapping[str, Callable[[Path], tuple[object, list[Problem]]]] = {
+    access_file.NAME: access_file.read,
+    secrets_file.NAME: secrets_file.read,
+}
+"""How the files of rules are read, by their names."""
 
 
 def run(paths: Sequence[Path]) -> int:
@@ -36,11 +43,11 @@ def run(paths: Sequence[Path]) -> int:
 
 
 def _files(path: Path) -> list[Path]:
-    """A file itself; of a folder what a sync reads: its runbooks and its access file."""
+    """A file itself; of a folder what a sync reads: its runbooks and its files of rules."""
     if not path.is_dir():
         return [path]
     yaml = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
-    return [each for each in yaml if each.name == access_file.NAME or not each.name.startswith(("_", "."))]
+    return [each for each in yaml if each.name in _RULES or not each.name.startswith(("_", "."))]
 
 
 def _nothing_in(folder: Path) -> Problem:
@@ -67,19 +74,27 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
 def _check_one(path: Path) -> list[Problem]:
     """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks.
 
-    Who may decide at a runbook's gates is asked of the access file beside it, where there is one.
+    Who may decide at a runbook's gates, and where its secrets may go, is asked of the files of rules beside it.
     """
-    if path.name == access_file.NAME:
-        return access_file.read(path)[1]
+    if path.name in _RULES:
+        return _RULES[path.name](path)[1]
     wrong = _wrong_evidence(path) if path.suffix in (".json", *_PAGES) else None
     if wrong is not None:
         return [Problem(str(path), 1, 1, each) for each in wrong]
     if path.name.startswith("_") and path.is_file():
         return []
     policy = access_file.read(path.parent / access_file.NAME)[0]
-    if policy is None:
-        return check_file(path)
-    return check_file(path, partial(fillable.findings, policy=policy), partial(fillable.cautions, policy=policy))
+    rules = secrets_file.read(path.parent / secrets_file.NAME)[0] or SecretRules()
+    found = [partial(secret_use.findings, known=rules)]
+    warned = [partial(secret_use.cautions, known=rules)]
+    if policy is not None:
+        found.append(partial(fillable.findings, policy=policy))
+        warned.append(partial(fillable.cautions, policy=policy))
+    return check_file(path, _all(found), _all(warned))
+
+
+def _all(rules: Sequence[Rule]) -> Rule:
+    return lambda runbook: chain.from_iterable(rule(runbook) for rule in rules)
 
 
 def _wrong_evidence(path: Path) -> list[str] | None:

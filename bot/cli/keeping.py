@@ -48,6 +48,7 @@ def _to_approve(slug: str, version: Json, diff: str) -> Iterator[str]:
     name = f"{slug}@{version['number']}"
     yield f"{name} is {version['status'].lower()}, by {version['author'] or 'nobody known'}. {version['digest']}"
     yield from (f"warning: {each}" for each in version["warnings"])
+    yield from show.reaches_lines(version["reaches"])
     yield from diff.splitlines()
     if version["status"] == "DRAFT":
         yield f"To approve it: runbook admin approve {name}"

@@ -37,7 +37,8 @@ def diff(invocation: Invocation) -> Answer:
     """`diff ID[@VERSION]`."""
     slug, number = invocation.command.target
     found = invocation.api.get(f"runbooks/{slug}/diff", version=number)
-    return Answer(found, (found["diff"] or "Nothing differs from the last approved version.").splitlines())
+    lines = (found["diff"] or "Nothing differs from the last approved version.").splitlines()
+    return Answer(found, [*lines, *show.reaches_lines(found["reaches"])])
 
 
 def runs(invocation: Invocation) -> Answer:

@@ -12,6 +12,7 @@ from bot import preview
 from bot.audit_words import action_words, more_words, why_of
 from bot.changes import change_words
 from bot.cli.names import Names
+from bot.reach_words import reach_lines, secret_words
 from bot.slack.views.text import cut, duration, one_line
 from bot.spent import parts_words, run_parts, step_took
 from bot.telling import DECIDED, told
@@ -241,8 +242,17 @@ def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> I
         yield f"  {version_line(runbook['id'], each)}"
     for run in runbook["executions"]:
         yield f"  {headline(run)}"
+    yield from reaches_lines(version["reaches"])
     yield ""
     yield from version["source"].splitlines()
+
+
+def reaches_lines(reaches: list[Mapping[str, Json]]) -> Iterator[str]:
+    """What a version calls, and with which secrets."""
+    called = (
+        (each["step"], each["host"], each["known"], secret_words(each["secrets"], each["received"])) for each in reaches
+    )
+    yield from (f"  calls {line}" for line in reach_lines(called))
 
 
 def version_line(slug: str, version: Mapping[str, Json]) -> str:

@@ -15,6 +15,8 @@ from storage.states import Severity
 
 ACCESS = "access"
 """The thing that a change of the access file is about."""
+SECRETS = "secrets"
+"""The thing that a change of the rules for secrets is about."""
 
 AUDIT = "audit"
 """The thing that reading the audit as a whole is about."""

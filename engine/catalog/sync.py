@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.access import access_file, auditing
+from engine.access import access_file, auditing, secrets_file
 from engine.access.policy import Action, Actor, acting, authorise
-from engine.catalog import notices, source_control, version_approval
+from engine.catalog import notices, secret_policy, source_control, version_approval
 from engine.catalog.source_control import Commit
 from engine.definition import codec, regular
 from engine.definition.load import MAX_BYTES, load
@@ -96,7 +96,8 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     folder = rt.settings.runbooks_dir
     found = _read_folder(folder)
     policy, policy_problems = access_file.read(folder / access_file.NAME)
-    problems = [*found.problems, *policy_problems]
+    secret_rules, secret_problems = secrets_file.read(folder / secrets_file.NAME)
+    problems = [*found.problems, *policy_problems, *secret_problems]
     emails = {each.author_email for each in found.files if each.author_email}
     authors = {email: find_author(email) for email in emails} if find_author else {}
     with acting(rt, actor, Action.SYNC):
@@ -104,6 +105,9 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
         changes = _apply(rt, actor, found, authors)
         if policy is not None:
             _apply_policy(rt, actor, policy)
+        secret_policy.apply(rt, actor, secret_rules)
+        here = {str(folder / each.path): each.runbook for each in found.files}
+        problems += secret_policy.problems(rt, here, gone=secret_rules is None and not secret_problems)
         unchanged = len(found.files) - sum(each.kind != "deprecated" for each in changes)
         last = None if changes else last_change(rt)
         report = SyncReport(tuple(changes), tuple(sorted(problems)), unchanged, last)

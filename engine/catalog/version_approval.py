@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from engine.access import auditing, reasons
 from engine.access.policy import Action, Actor, authorise
-from engine.catalog.catalog import get, no_such, version
+from engine.catalog import secret_policy
+from engine.catalog.catalog import definition, get, no_such, version
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, runbooks
@@ -19,6 +20,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
     """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.APPROVE, shown)
+    says = definition(shown)
     with database.transaction():
         runbook, found = _locked(rt, shown)
         authorise(rt, actor, Action.APPROVE, found)
@@ -27,6 +29,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
         must_be_draft(found)
         if number != runbook.current_number:
             raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
+        secret_policy.must_allow(rt, found, says)
         runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
         runbooks.name_successor(found.runbook_id, None)
         _audit(rt, actor, "runbook.approve", found, {"digest": found.digest, "author": found.author})

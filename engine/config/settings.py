@@ -89,6 +89,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("SECRETS_DIR", "A folder with one file a secret, beside the RUNBOOK_SECRET_<NAME> variables.", None),
     Setting(
+        "SECRETS_STRICT", "Whether a secret without an entry in _secrets.yaml is refused.", values.boolean, "false"
+    ),
+    Setting(
         "EGRESS_ALLOW",
         "Private targets that steps may call: host:port or CIDR, separated by commas. Loopback only as host:port.",
         parse_allow,
@@ -190,6 +193,7 @@ class Settings:
     gate_calls: Literal["all", "channel", "direct", "none"]
     allow_self_approval: bool
     incident_channels: str
+    secrets_strict: bool = False
     egress_allow: tuple[Allowed, ...] = ()
     cors_origins: tuple[str, ...] = ()
     hook_senders: tuple[values.HookSender, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from engine.definition import calls, references, structure
+from engine.definition import calls, references, secret_outputs, structure
 from engine.definition.durations import HOUR_MS, MAX_RUN_MS, MAX_STEP_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
@@ -34,7 +34,8 @@ def findings(data: Mapping[str, Json], blocks: Sequence[Block], broken: Broken) 
     else:
         for each in check_schema(schema) if schema else ():
             yield Finding(("parameters", *each.path), each.message, each.at_key)
-    scope = replace(scope, homes=structure.homes_of(blocks), outputs=references.known_outputs(blocks))
+    held = secret_outputs.held_by(step for block in blocks for step in block.steps)
+    scope = replace(scope, homes=structure.homes_of(blocks), outputs=references.known_outputs(blocks), held=held)
     yield from structure.findings(blocks)
     yield from _steps_findings(data, blocks, broken, scope)
     if isinstance(data.get("webhook"), dict):
@@ -73,6 +74,7 @@ def _whole_findings(data: Mapping[str, Json], blocks: Sequence[Block], scope: re
         main = frozenset({"webhook"})
         scope = replace(scope, homes={"webhook": Block(("steps",), ({"id": "webhook"},))})
     yield from references.template_findings(data.get("outputs"), ("outputs",), replace(scope, upstream=main))
+    yield from secret_outputs.findings(data.get("outputs"), ("outputs",), received=False)
     concurrency = data.get("concurrency")
     if isinstance(concurrency, dict):
         location = ("concurrency", "group")
@@ -139,6 +141,7 @@ def _step_findings(
     if kind:
         yield from _bounds_findings(kind, with_, with_path)
         yield from kind.rule(data, step, path)
+    yield from secret_outputs.findings(step.get("outputs"), (*path, "outputs"), received=kind is None or kind.answers)
     if _holds_gate(step):
         yield from _gate_findings(step, path)
     if "undo" in step and path[0] != "steps":

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.definition import secret_outputs
+from engine.expressions import Held
 from storage.records import Json
 
 Risk = Literal["low", "medium", "high"]
@@ -86,7 +88,8 @@ class Runbook:
 
     `max_concurrent_steps` is None where the file says nothing: the setting applies. `outputs` maps names to templates.
     `by_id` holds every step of the file, inner ones, cleanup and undo included; ids are unique in a file.
-    `container_of` maps an inner step's id to its container's id and the block it stands in.
+    `container_of` maps an inner step's id to its container's id and the block it stands in. `held` are the secret
+    outputs of its steps.
     """
 
     id: str
@@ -106,6 +109,7 @@ class Runbook:
     concurrency: Concurrency | None = None
     by_id: dict[str, Step] = field(init=False, repr=False, compare=False)
     container_of: dict[str, tuple[str, str]] = field(init=False, repr=False, compare=False)
+    held: Held = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_id: dict[str, Step] = {}
@@ -114,6 +118,8 @@ class Runbook:
             _index(step, by_id, container_of)
         object.__setattr__(self, "by_id", by_id)
         object.__setattr__(self, "container_of", container_of)
+        steps = ({"id": step.id, "outputs": step.outputs} for step in by_id.values())
+        object.__setattr__(self, "held", secret_outputs.held_by(steps))
 
 
 def _index(step: Step, by_id: dict[str, Step], container_of: dict[str, tuple[str, str]]) -> None:

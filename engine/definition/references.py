@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from engine.definition.kinds import KINDS, Treatment
 from engine.definition.rendering import target_as_url
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
 from engine.definition.tree import Block, Container
-from engine.expressions import ExpressionError, asked, certain, check, has_template, references
+from engine.expressions import ExpressionError, Held, asked, certain, check, has_template, references
 from engine.expressions.conditions import pattern_fault, sources
 from engine.expressions.grammar import Syntax
 from engine.expressions.urls import parse_url
@@ -29,6 +30,7 @@ _ROOTS = ("params", "steps", "incident", "execution", "runbook", "secrets", "res
 _BEFORE_START = ("workspace", "team", "requester", "reason")
 """What is known of an execution before it starts."""
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_SECRETS_STAND = "secrets may stand in a call's headers, query, auth and body only"
 _HOST_VALUE = re.compile(r"[a-z0-9.-]+")
 _TARGET = re.compile(r"[^/?]+:\d{1,5}")
 
@@ -40,6 +42,7 @@ class Scope:
     `homes` holds every step of the file with the list in which it stands, `upstream` those whose outputs may be read
     here, and `outputs` the names of a step's outputs where they are all known. `within` holds the containers around.
     `started` is False for what is asked before the execution starts; `itself` is the step whose words these are.
+    `held` are the outputs that are secret.
     """
 
     parameters: Mapping[str, Mapping[str, Json]] | None
@@ -53,6 +56,7 @@ class Scope:
     own_outputs: bool = False
     started: bool = True
     itself: str = ""
+    held: Held = frozenset()
 
 
 def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
@@ -287,6 +291,10 @@ def _step_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
         yield f"`steps.{chain[1]}` has `outputs` and nothing else, not `{chain[2]}`"
     elif len(chain) > 3 and chain[3] not in scope.outputs.get(chain[1], (chain[3],)):
         yield f"`steps.{chain[1]}` has no output `{chain[3]}`{_hint(chain[3], scope.outputs[chain[1]])}"
+    elif len(chain) > 3 and (chain[1], chain[3]) in scope.held and not scope.secrets:
+        yield f"`{'.'.join(chain[:4])}` is secret: {_SECRETS_STAND}"
+    elif any(pair in scope.held for pair in pairwise(chain[4:])):
+        yield f"`{'.'.join(chain)}` is secret and stays inside `{chain[1]}`: use it there"
 
 
 def _out_of_sight(step_id: str, scope: Scope) -> str:
@@ -318,7 +326,7 @@ def _seen_as(step_id: str, hidden: Sequence[Container]) -> str:
 
 def _secret_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
     if not scope.secrets:
-        yield "secrets may stand in a call's headers, query, auth and body only"
+        yield _SECRETS_STAND
     elif len(chain) != 2:
         yield "name one secret, as in `secrets.lb_token`"
     elif not _SECRET_NAME.fullmatch(chain[1]):

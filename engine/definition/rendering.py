@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine.definition.kinds import Treatment, kind_of
 from engine.definition.model import Step
-from engine.expressions import ExpressionError, reads_secrets, render, render_shown, render_text, render_url
+from engine.expressions import ExpressionError, Held, reads_secrets, render, render_shown, render_text, render_url
 from storage.records import Json
 
 _TARGET_SCHEME = "https://"
@@ -43,15 +43,24 @@ def render_with(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def secret_parts(step: Step) -> dict[str, Json]:
-    """Those keys of a step's `with` in which secrets stand, not rendered."""
+def secret_parts(step: Step, held: Held = frozenset()) -> dict[str, Json]:
+    """Those keys of a step's `with` in which secrets stand, or outputs that are `held` as such, not rendered."""
     secret_keys = kind_of(step).secret_keys
-    return {key: value for key, value in step.with_.items() if key in secret_keys and reads_secrets(value)}
+    return {key: value for key, value in step.with_.items() if key in secret_keys and reads_secrets(value, held)}
 
 
-def render_with_marks(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
+def render_with_secrets(
+    step: Step, context: Mapping[str, Json], secret: Mapping[str, Json], held: Held
+) -> dict[str, Json]:
+    """`render_with`, its secret parts in the context that holds the `secret` values. Raises alike."""
+    parts = secret_parts(step, held)
+    rest = replace(step, with_={key: value for key, value in step.with_.items() if key not in parts})
+    return {**render_with(rest, context), **render_with(replace(step, with_=parts), secret)}
+
+
+def render_with_marks(step: Step, context: Mapping[str, Json], held: Held = frozenset()) -> dict[str, Json]:
     """`render_with` with marks for whatever is made of secrets: what may be shown of a call. Raises alike."""
-    shown = {key: render_shown(value, context) for key, value in secret_parts(step).items()}
+    shown = {key: render_shown(value, context, held) for key, value in secret_parts(step, held).items()}
     rest = replace(step, with_={key: value for key, value in step.with_.items() if key not in shown})
     return {**render_with(rest, context), **shown}
 

@@ -13,6 +13,7 @@ Code = Literal[
     "timeout",
     "connection_lost",
     "protocol",  # what came back is not HTTP
+    "secret_destination",  # policy: a secret of the call may not go there
     "abandoned",  # the caller no longer wants the answer
 ]
 

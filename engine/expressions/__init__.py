@@ -5,7 +5,15 @@ and nothing else (`sandbox`), and everything is bounded. Text is what comes out;
 """
 
 from engine.expressions.conditions import OPERATORS, holds
-from engine.expressions.shown import made_of_secrets, reads_secrets, render_shown, secrets_read
+from engine.expressions.shown import (
+    Held,
+    held_name,
+    held_names,
+    made_of_secrets,
+    reads_secrets,
+    render_shown,
+    secrets_read,
+)
 from engine.expressions.templates import (
     ExpressionError,
     MissingValue,
@@ -23,12 +31,15 @@ from engine.expressions.urls import render_url
 __all__ = [
     "OPERATORS",
     "ExpressionError",
+    "Held",
     "MissingValue",
     "asked",
     "certain",
     "check",
     "evaluate",
     "has_template",
+    "held_name",
+    "held_names",
     "holds",
     "made_of_secrets",
     "reads_secrets",

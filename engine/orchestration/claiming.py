@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from engine.access import secret_use
 from engine.catalog import catalog
 from engine.definition.kinds import Awaits, kind_of
 from engine.definition.model import Step
@@ -15,11 +16,12 @@ from engine.orchestration import (
     gate_content,
     gates,
     message_channels,
+    received,
     run_phases,
 )
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
-from engine.steps.perform import Claim
+from engine.steps.perform import Claim, ClaimSecrets
 from storage import runbooks
 from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import StepStatus, VersionStatus
@@ -91,7 +93,15 @@ def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim 
         chains |= approval.chains_of(definition, behind)
     chains |= context.chains_in(dict(definition.outputs))
     visible = context.of(execution, runbook, chains, step.scope)
-    return Claim(execution, runbook, definition, taken, visible, _time_left(execution, transition.at), behind)
+    time_left = _time_left(execution, transition.at)
+    return Claim(execution, runbook, definition, taken, visible, time_left, behind, _secrets(transition, definition))
+
+
+def _secrets(transition: Transition, step: Step) -> ClaimSecrets:
+    """What the attempt is told of secrets; nothing is asked for a step and a run that have none."""
+    rt, runbook = transition.rt, transition.runbook
+    rules = secret_use.rules_for(rt, step)
+    return ClaimSecrets(rules, runbook.team, runbook.held, received.of_run(rt, runbook, transition.execution.id))
 
 
 def still_approved(transition: Transition) -> bool:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from engine.access import auditing
 from engine.definition.kinds import kind_of
 from engine.definition.model import Retry, Step
-from engine.orchestration import children, event_waits, flow, gate_content, run_rules
+from engine.orchestration import children, event_waits, flow, gate_content, received, run_rules
 from engine.orchestration.transition import Transition
+from engine.steps import secret_destinations
 from engine.steps.outcome import (
     Abandoned,
     Again,
@@ -28,7 +30,7 @@ from engine.steps.outcome import (
 )
 from storage import approvals, waits
 from storage.records import ApprovalRecord, StepRunRecord
-from storage.states import ApprovalStatus, AttemptStatus, ExecutionStatus, Phase, StepStatus
+from storage.states import ApprovalStatus, AttemptStatus, ExecutionStatus, Phase, Severity, StepStatus
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +39,13 @@ NOT_POSTED = "not posted: the run was not started in a channel"
 
 def record(transition: Transition, step: StepRunRecord, outcome: Outcome) -> bool:
     """Apply an outcome to the step run it was claimed as; False, changing nothing, when it was taken away."""
-    return _RECORDERS[type(outcome)](transition, step, outcome)
+    return _RECORDERS[type(outcome)](transition, step, received.masked(transition, outcome))
 
 
 def _succeeded(transition: Transition, step: StepRunRecord, outcome: Succeeded) -> bool:
     if not flow.succeed(transition, step, outcome.outputs):
         return False
+    received.keep(transition, step, outcome.received)
     _end_attempt(transition, step, AttemptStatus.SUCCESS, outcome.evidence)
     return True
 
@@ -63,8 +66,17 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
     else:
         done = flow.fail(transition, step, outcome.code, outcome.message, outcome.outputs)
     if done:
+        _audit_refusal(transition, step, outcome)
         _end_attempt(transition, step, AttemptStatus.FAILED, outcome.evidence, error)
     return done
+
+
+def _audit_refusal(transition: Transition, step: StepRunRecord, outcome: Failed | Unknown) -> None:
+    """A secret that was about to go where it may not is more than a step that failed."""
+    if outcome.code == secret_destinations.CODE:
+        detail = {"step": step.path, "reason": outcome.message}
+        thing = auditing.of_execution(step.execution_id)
+        auditing.by_bot(transition.rt, "secret.refused", thing, detail, Severity.WARNING)
 
 
 def _again(transition: Transition, step: StepRunRecord, outcome: Again) -> bool:
@@ -89,6 +101,7 @@ def _unknown(transition: Transition, step: StepRunRecord, outcome: Unknown) -> b
     if not transition.move(step, StepStatus.UNKNOWN, error=error, worker_id=None):
         return False
     transition.record_event("step_unknown", step.path, message=outcome.message)
+    _audit_refusal(transition, step, outcome)
     _end_attempt(transition, step, AttemptStatus.UNKNOWN, outcome.evidence, error)
     return True
 

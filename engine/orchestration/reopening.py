@@ -9,7 +9,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict
 from engine.expressions import ExpressionError
-from engine.orchestration import containers, flow, gates, run_rules, slots
+from engine.orchestration import containers, flow, gates, received, run_rules, slots
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from storage import executions, step_changes, steps
@@ -72,7 +72,7 @@ def refusal(run: ExecutionRecord, runbook: Runbook, step: StepRunRecord, rows: I
     failed = flow.untolerated(runbook, [row for row in rows if row.phase is Phase.MAIN])
     if step.path not in [each.path for each in failed]:
         return f"{run.id} went on in spite of {step.path}, which has failed: replay the run instead."
-    return ""
+    return received.forgotten(run.id, runbook, rows)
 
 
 def restart_unfinished(transition: Transition) -> None:

@@ -15,12 +15,12 @@ from engine.catalog import catalog
 from engine.errors import NotFound, Undecodable
 from engine.expressions import ExpressionError, render
 from engine.failpoints import committing
-from engine.orchestration import compensation, flow, run_rules, slots, step_runs
+from engine.orchestration import compensation, flow, received, run_rules, slots, step_runs
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
-from storage import events, run_state, step_changes, steps
+from storage import events, run_state, secret_outputs, step_changes, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, Severity
 
@@ -65,6 +65,7 @@ def save(transition: Transition) -> ExecutionRecord:
         over = not _next_phase(transition)
     result = _result(transition) if over and transition.execution.pending_result is ExecutionStatus.SUCCESS else None
     if over:
+        received.forget(transition)
         slots.free(transition)
         _wake_parent(transition)
     return transition.write(over=over, result=result)
@@ -136,6 +137,7 @@ def quarantine(rt: Runtime, execution_id: str, error: Undecodable) -> None:
             return
         transition, execution = Transition(rt, run), run.execution
         transition.abandon_all(error.code, str(error))
+        secret_outputs.forget(execution_id)
         transition.record_event("quarantined", message=str(error))
         detail = {"reason": str(error), "was": execution.status, "version": execution.number}
         thing = auditing.of_execution(execution_id)

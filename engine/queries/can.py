@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from engine.access import secret_use
 from engine.access.actions import Team
 from engine.access.policy import Action, Actor, Gate, Thing, Verdict, verdict
 from engine.catalog import catalog
@@ -13,6 +14,7 @@ from engine.errors import Conflict, NotApproved
 from engine.runs import executions, skipping
 from engine.runtime import Runtime
 from storage import approvals, database
+from storage.catalog_records import VersionRecord
 from storage.records import ExecutionRecord
 from storage.states import ApprovalStatus
 
@@ -80,6 +82,8 @@ def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
     thing, name = _thing(rt, action, target)
     decided = verdict(rt, person, action, thing)
     but = _in_the_way(rt, target) if action is Action.START and decided.allowed else ""
+    if action is Action.APPROVE and decided.allowed and isinstance(thing, VersionRecord):
+        but = _forbidden(rt, thing)
     if verb == "takeover" and isinstance(thing, ExecutionRecord) and thing.offered_to != person.user_id:
         but = f"{thing.id} is not offered to them." if decided.allowed else ""
     return Ruling(person.user_id, verb, name, decided, but)
@@ -122,10 +126,18 @@ def _in_the_way(rt: Runtime, target: str) -> str:
     slug, _, number = target.partition("@")
     try:
         with database.reading():
-            catalog.runnable(rt, catalog.get(rt, slug), _number(number))
+            runnable = catalog.runnable(rt, catalog.get(rt, slug), _number(number))
     except NotApproved as refusal:
         return str(refusal)
-    return ""
+    return _forbidden(rt, runnable)
+
+
+def _forbidden(rt: Runtime, version: VersionRecord) -> str:
+    """What the rules for secrets forbid of a version, "" for nothing."""
+    definition = catalog.definition(version)
+    with database.reading():
+        refused = secret_use.refusal(rt, definition)
+    return f"It may not use secrets as it does: {refused}." if refused else ""
 
 
 def _number(text: str) -> int | None:

@@ -12,7 +12,7 @@ from engine.definition import graph
 from engine.definition.model import Runbook
 from engine.errors import Conflict, ReasonRequired
 from engine.failpoints import committing
-from engine.orchestration import admission, reuse
+from engine.orchestration import admission, received, reuse
 from engine.orchestration.admission import Checked, Wanted
 from engine.runs.executions import answered_before, find
 from engine.runtime import Runtime
@@ -86,6 +86,7 @@ def _kept(rt: Runtime, old: ExecutionRecord, checked: Checked, start_from: str) 
         missing = [each for each in before if each not in done or done[each].status not in settled]
         if missing:
             raise Conflict(f"{old.id} did not do {', '.join(missing)}, which come before {start_from}.")
+        received.must_not_be_taken(old.id, runbook, before)
         for each in before:
             reuse.must_be_reusable(rt, old, runbook.by_id[each])
     return before

@@ -70,6 +70,11 @@ def path_of(runbook: Runbook, step_id: str, scope: str) -> str:
     return join(".".join(scope.split(".")[:depth]) if depth else "", step_id)
 
 
+def step_of(path: str) -> str:
+    """The id of the step at a path."""
+    return path.rpartition(".")[2]
+
+
 def inside(scope: str, path: str) -> bool:
     """Whether a scope is that of the container at `path`, one of its rounds, or somewhere in these."""
     return scope == path or scope.startswith((f"{path}.", f"{path}["))

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 
+from engine.definition.rendering import target_as_url
 from engine.egress import CallFailed
 from engine.steps import grpc_channel, grpc_schema, grpc_status
 from engine.steps.grpc_channel import Call, Channels, Connection, Target
@@ -22,6 +23,7 @@ from engine.steps.grpc_weight import TooHeavy
 from engine.steps.http_request import BadRequest, cut, digest, headers_shown, scalar
 from engine.steps.http_response import bounded
 from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
+from engine.steps.secret_destinations import CODE, Carried
 from engine.text.redaction import MAX_TOLD_BYTES, Redact, outgoing
 from engine.text.redaction import cut as cut_text
 from engine.text.storable import TooLarge, to_storable
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
-_FINAL = frozenset({"egress_refused", "bad_request"})
+_FINAL = frozenset({"egress_refused", "bad_request", CODE})
 _TOO_LARGE = re.compile(r"(Received|Sent) message larger than max")
 
 
@@ -67,6 +69,7 @@ def run(
     redact: Redact,
     abandoned: Callable[[], bool],
     shown: Mapping[str, Json] | None = None,
+    carried: Carried | None = None,
 ) -> Outcome:
     """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret.
 
@@ -81,6 +84,8 @@ def run(
     call = Call(timeout_ms, abandoned)
     evidence = Evidence(_request_evidence(request, with_ if shown is None else shown, redact))
     try:
+        if carried is not None:
+            carried.to_address(target_as_url(str(request.target)))
         with channels.connection(request.target, call, fresh=not idempotent) as connection:
             return _call(connection, channels, request, call, evidence, redact, idempotent)
     except grpc_channel.Abandoned:

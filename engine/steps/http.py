@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +15,14 @@ from engine.steps.http_request import MAX_EVIDENCE_BYTES, BadRequest
 from engine.steps.http_response import Answer
 from engine.steps.oauth2 import NoToken, Tokens
 from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded, Unknown
+from engine.steps.secret_destinations import CODE, Carried
 from engine.text.redaction import MAX_TOLD_BYTES, Redact, cut, outgoing
 from engine.text.storable import TooLarge
 
 Json = Any
 
 MAX_FAILED_TEXT = 16 * 1024
-_FINAL = frozenset({"egress_refused", "bad_request"})  # another attempt would end the same way
+_FINAL = frozenset({"egress_refused", "bad_request", CODE})  # another attempt would end the same way
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Call:
     """What a step's call is made with.
 
     `timeout_ms` is for all of it, token and redirects included; `redact` masks secrets in any JSON value; `abandoned`
-    turns True when the execution was cancelled.
+    turns True when the execution was cancelled. `carried` are its secrets, and where they may go.
     """
 
     idempotent: bool
@@ -39,6 +40,7 @@ class Call:
     tokens: Tokens
     redact: Redact
     abandoned: Callable[[], bool]
+    carried: Carried = field(default_factory=Carried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def exchange(
 ) -> Exchange | Failed | Unknown | Abandoned:
     """Send and read the answer, whatever its status; without an answer, the outcome that follows."""
     redact = call.redact
-    line = Line(call.egress, call.timeout_ms, fresh=not call.idempotent, abandoned=call.abandoned)
+    line = Line(call.egress, call.timeout_ms, fresh=not call.idempotent, abandoned=call.abandoned, carried=call.carried)
     try:
         request = http_request.build(with_, call.idempotency_key)
         credential = Credential(with_.get("auth") or {}, call.tokens, line)

@@ -14,6 +14,7 @@ from engine.egress import CallFailed, Egress, Response
 from engine.steps import http_auth, oauth2
 from engine.steps.http_auth import Auth
 from engine.steps.http_request import Request
+from engine.steps.secret_destinations import Carried
 
 Json = Any
 
@@ -28,7 +29,10 @@ _GOES_ANYWHERE = frozenset({"user-agent", "accept", "accept-language", "content-
 class Line:
     """The way out for one step's call: whatever is sent on it shares one deadline."""
 
-    def __init__(self, egress: Egress, deadline_ms: int, *, fresh: bool, abandoned: Callable[[], bool]) -> None:
+    def __init__(
+        self, egress: Egress, deadline_ms: int, *, fresh: bool, abandoned: Callable[[], bool], carried: Carried
+    ) -> None:
+        self.carried = carried
         self._egress = egress
         self._fresh = fresh
         self._abandoned = abandoned
@@ -65,6 +69,11 @@ class Credential:
         self.first: Request | None = None
         """The first request that was signed: the one to show."""
 
+    def check(self) -> None:
+        """Raise `CallFailed` where the client's secrets may not go to its token server, or be used at all."""
+        if self._client is not None:
+            self._line.carried.to_token_server(self._client.token_url)
+
     def sign(self, request: Request) -> Request:
         """Raises `BadRequest`, `NoToken`, and `CallFailed` with `sent` False."""
         if self._client is not None and not self._bearer:
@@ -99,6 +108,8 @@ def send(request: Request, credential: Credential, line: Line, redirects: int) -
     credentials nor any header that may hold one. Raises `BadRequest`, `NoToken` and `CallFailed`: after a redirect
     always with `sent` True, since the first request was sent and answered.
     """
+    line.carried.to_address(request.url)
+    credential.check()
     hops: tuple[Hop, ...] = ()
     trusted = True
     while True:
@@ -118,6 +129,7 @@ def send(request: Request, credential: Credential, line: Line, redirects: int) -
 
 def _send_once(request: Request, credential: Credential | None, line: Line) -> Response:
     if credential is None:
+        line.carried.to_other_origin(request.url, request.headers.values())
         return line.send(request)
     response = line.send(credential.sign(request))
     if response.status == 401 and credential.renewed():

@@ -19,7 +19,7 @@ MAX_EVIDENCE_BYTES = 4096
 """How much of a body, or of one header, the evidence keeps."""
 
 MASKED = "‹masked›"
-_ENCODED_MARK = re.compile(quote_plus(mark("-")).replace("-", "[a-z0-9_%+2C]+").replace("secret+", r"secret\+"))
+_ENCODED_MARK = re.compile(quote_plus(mark("-")).replace("-", "[A-Za-z0-9_.%+2C-]+").replace("secret+", r"secret\+"))
 _ALWAYS_HIDDEN = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 

@@ -22,10 +22,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The attempt did what its step is for; `outputs` are what later steps see of it."""
+    """The attempt did what its step is for; `outputs` are what later steps see of it.
+
+    `received` are its secret outputs by name, of which `outputs` have the marks.
+    """
 
     outputs: dict[str, Json]
     evidence: Evidence = field(default_factory=Evidence)
+    received: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

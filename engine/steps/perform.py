@@ -12,16 +12,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.config.secrets import SecretStore
+from engine.definition import secret_outputs
 from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Runbook, Step
-from engine.definition.rendering import render_with, render_with_marks, secret_parts
+from engine.definition.rendering import render_with, render_with_marks, render_with_secrets, secret_parts
 from engine.egress import Egress
+from engine.egress.secret_rules import SecretRules
 from engine.errors import EngineError
-from engine.expressions import conditions, made_of_secrets, render
-from engine.steps import approval, context, delay, grpc, http, message, poll, wait
+from engine.expressions import Held, conditions, held_name, held_names, made_of_secrets, render
+from engine.steps import approval, context, delay, grpc, http, message, poll, received, secret_destinations, wait
 from engine.steps.grpc_channel import Channels
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Begun, Evidence, Failed, Later, Outcome, Succeeded, Unknown
+from engine.steps.received import Received
 from engine.text.redaction import MAX_TOLD_BYTES, Redactor, outgoing, worth_masking
 from engine.text.storable import TooLarge, to_storable
 from storage.records import ExecutionRecord, StepRunRecord
@@ -53,6 +56,20 @@ class Tools:
         self.egress.close()
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimSecrets:
+    """What an attempt is told of secrets as it is claimed.
+
+    `rules` are for those that a runbook of `team` may use, `held` are the outputs of its steps that are secret, and
+    `received` those that the run has so far.
+    """
+
+    rules: SecretRules = field(default_factory=SecretRules)
+    team: str | None = None
+    held: Held = frozenset()
+    received: tuple[Received, ...] = field(default=(), repr=False)
+
+
 @dataclass(frozen=True)
 class Claim:
     """A step run that this worker, and nobody else, may try now.
@@ -69,6 +86,7 @@ class Claim:
     visible: dict[str, Any]
     time_left_ms: int
     behind: approval.Behind = field(default_factory=approval.Behind)
+    secrets: ClaimSecrets = field(default_factory=ClaimSecrets)
 
     @property
     def idempotency_key(self) -> str:
@@ -88,15 +106,32 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
     `abandoned` turns true when the execution was cancelled.
     """
     with tools.redactor.meanwhile() as also_mask:
+        also_mask(each.masked_as for each in claim.secrets.received)
         try:
             rendered = _rendered(claim, tools, also_mask)
-            return _with_outputs(ACTS[claim.step.kind](claim, rendered, tools, abandoned), claim, tools)
+            outcome = ACTS[claim.step.kind](claim, rendered, tools, abandoned)
+            if secret_outputs.templates(claim.step.outputs):
+                return _without_received(outcome, claim, tools, also_mask)
+            return _with_outputs(outcome, claim, tools)
         except EngineError as error:
             return Failed(error.code, outgoing(str(error), tools.redactor.redact, MAX_TOLD_BYTES))
         except Exception as error:
+            if secret_outputs.templates(claim.step.outputs):  # the error may hold what came, which nobody masks yet
+                log.error("step %s of %s broke: %s", claim.step_run.path, claim.execution.id, type(error).__name__)
+                return _broken(claim, type(error).__name__)
             log.exception("step %s of %s broke", claim.step_run.path, claim.execution.id)
             told = outgoing(f"{type(error).__name__}: {error}", tools.redactor.redact, MAX_TOLD_BYTES)
             return _broken(claim, told)
+
+
+def _without_received(outcome: Outcome, claim: Claim, tools: Tools, also_mask: Callable[..., None]) -> Outcome:
+    """The outcome with the step's secret outputs apart, and without the answer that they came in."""
+
+    def mapped(wanted: Mapping[str, Any]) -> dict[str, Any]:
+        assert isinstance(outcome, Succeeded)
+        return mapped_outputs(replace(claim.step, outputs=wanted), claim.visible, outcome.outputs)
+
+    return received.taken(outcome, claim.step, mapped, tools.redactor.redact_json, also_mask)
 
 
 def _with_outputs(outcome: Outcome, claim: Claim, tools: Tools) -> Outcome:
@@ -154,16 +189,36 @@ class Rendered:
 
 def _rendered(claim: Claim, tools: Tools, also_mask: Callable[[Iterable[tuple[str, str]]], None]) -> Rendered:
     """Fetch the secrets that the step reads, have what its templates make of them masked too, and render."""
-    parts = secret_parts(claim.step)
+    held = claim.secrets.held
+    parts = secret_parts(claim.step, held)
     if not parts:
         with_ = render_with(claim.step, claim.visible)
         return Rendered(with_, with_)
-    names = sorted(context.secret_names(context.chains_in(parts)))
-    values = {name: tools.secrets.resolve(name) for name in names}
-    seen = {**claim.visible, "secrets": values}
-    made = made_of_secrets(parts, seen)
-    also_mask((", ".join(read), text) for read, text in made if worth_masking(text, [values[name] for name in read]))
-    return Rendered(render_with(claim.step, seen), render_with_marks(claim.step, seen))
+    chains = context.chains_in(parts)
+    values = {name: tools.secrets.resolve(name) for name in sorted(context.secret_names(chains))}
+    seen = {**claim.visible, "secrets": values, "steps": _steps_with_received(claim, chains)}
+    known = {**values, **dict(each.masked_as for each in claim.secrets.received)}
+    made = made_of_secrets(parts, seen, held)
+    also_mask(
+        (", ".join(read), text)
+        for read, text in made
+        if worth_masking(text, [known[name] for name in read if name in known])
+    )
+    with_ = render_with_secrets(claim.step, claim.visible, seen, held)
+    return Rendered(with_, render_with_marks(claim.step, claim.visible, held))
+
+
+def _steps_with_received(claim: Claim, chains: set[tuple[str, ...]]) -> dict[str, Any]:
+    """What secret parts see of steps. Raises `NoSecret` where a mark would be sent instead of a secret."""
+    own = claim.secrets
+    if not own.held:
+        found: dict[str, Any] = claim.visible.get("steps", {})
+        return found
+    scope, runbook = claim.step_run.scope, claim.runbook
+    seen = received.seen_by(runbook, scope, claim.visible, own.received)
+    named: set[str] = set().union(*(held_names(chain, own.held) for chain in chains))
+    received.must_be_there(runbook, scope, [each for each in own.held if held_name(*each) in named], seen)
+    return seen
 
 
 def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], bool]) -> http.Call:
@@ -175,7 +230,15 @@ def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], b
         tokens=tools.tokens,
         redact=tools.redactor.redact_json,
         abandoned=abandoned,
+        carried=_carried(claim, tools),
     )
+
+
+def _carried(claim: Claim, tools: Tools) -> secret_destinations.Carried:
+    def shows(text: str) -> bool:
+        return tools.redactor.redact(text) != text
+
+    return secret_destinations.carried(claim.step, claim.secrets.rules, claim.secrets.team, shows)
 
 
 def _http(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
@@ -208,6 +271,7 @@ def _grpc(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[]
         channels=tools.channels,
         redact=tools.redactor.redact_json,
         abandoned=abandoned,
+        carried=_carried(claim, tools),
     )
 
 

@@ -10,11 +10,12 @@ from engine.errors import EngineError
 from engine.steps import http, http_response
 from engine.steps.http import Exchange, describe, exchange, succeeded
 from engine.steps.outcome import Again, Failed, Outcome
+from engine.steps.secret_destinations import CODE
 from engine.text.redaction import MAX_TOLD_BYTES, Redact, outgoing
 
 Json = Any
 
-_NEVER_ANSWERED = frozenset({"egress_refused", "bad_request"})
+_NEVER_ANSWERED = frozenset({"egress_refused", "bad_request", CODE})
 _NO_ACCESS = frozenset({401, 403})
 
 

@@ -19,7 +19,18 @@ from engine.runtime import Runtime
 from engine.worker import audit_heads, audit_reports
 from engine.worker.heartbeat import Heartbeat
 from engine.worker.worker_deaths import DeathWatch
-from storage import approvals, database, executions, orphans, requests, steps, waits, worker_lock, workers
+from storage import (
+    approvals,
+    database,
+    executions,
+    orphans,
+    requests,
+    secret_outputs,
+    steps,
+    waits,
+    worker_lock,
+    workers,
+)
 
 log = logging.getLogger(__name__)
 
@@ -244,6 +255,7 @@ class Sweeper:
         if time.monotonic() >= self._drop_at:
             with database.transaction():
                 waits.forget_data(database.now())
+                secret_outputs.forget_ended()
             self._drop_at = time.monotonic() + DROP_EVERY_S
 
     def _forget_requests(self) -> None:

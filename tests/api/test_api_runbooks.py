@@ -35,6 +35,33 @@ def created(api: Api, slug: str = "fresh", who: Any = BOB, **top: Any) -> str:
     return answer.headers["etag"]
 
 
+def test_a_version_names_every_host_and_secret(api: Api) -> None:
+    """Before it is approved, with its text and with its diff; what the rules forbid is a conflict at this door too."""
+    auth = {
+        "type": "oauth2",
+        "token_url": "https://id.example/t",
+        "client_id": "me",
+        "client_secret": "{{ secrets.id }}",
+    }
+    sent = http("call", "https://hosts.example/{{ params.a }}", auth=auth, json={"k": "{{ secrets.canary }}"})
+    definition = json.loads(
+        runbook("fresh", sent, parameters={"type": "object", "properties": {"a": {"default": "b"}}})
+    )
+    assert api.post("/runbooks", BOB, {"definition": definition}).status_code == 201
+    reaches = [
+        {"step": "call", "host": "hosts.example", "known": True, "secrets": ["canary"], "received": []},
+        {"step": "call", "host": "id.example", "known": True, "secrets": ["id"], "received": []},
+    ]
+    assert api.get("/runbooks/fresh/versions/1", CAROL)["reaches"] == reaches
+    assert api.get("/runbooks/fresh/diff", CAROL)["reaches"] == reaches
+    api.house.sync(_secrets_yaml="secrets: {id: {hosts: [id.example]}, canary: {hosts: [id.example]}}")
+    warned = api.get("/runbooks/fresh/versions/1", CAROL)["warnings"]
+    assert any("may not go to hosts.example" in each for each in warned)
+    refused(api.post("/runbooks/fresh/approve", ALICE, {"version": 1}), 409, "conflict")
+    asked = api.get(f"/can?verb=admin approve&target=fresh@1&person={ALICE.user_id}", ALICE)
+    assert (asked["allowed"], "may not go to hosts.example" in asked["but"]) == (True, True)
+
+
 def test_the_life_of_a_runbook(api: Api) -> None:
     """Written by a team's admin, approved by a platform admin, run by a member, withdrawn, brought back."""
     assert created(api) == '"1-draft"'

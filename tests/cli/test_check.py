@@ -31,3 +31,64 @@ def test_every_file_of_a_folder_is_checked(tmp_path: Path, capsys: pytest.Captur
 def test_an_empty_folder_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path)]) == 1
     assert "there is no runbook in this folder" in capsys.readouterr().out
+
+
+CALLS = """\
+apiVersion: runbook/v1
+id: calls
+name: Calls
+team: payments
+parameters: {type: object, required: [host], properties: {host: {type: string, enum: [a]}}}
+steps:
+  - id: call
+    type: http
+    with: {url: "https://HOST/x", auth: {type: bearer, token: "{{ secrets.lb_token }}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "rules", "told", "wrong"),
+    [
+        ("lb.example.com", "hosts: [lb.example.com]", "", 0),
+        ("LB.example.com.", "hosts: [lb.example.com]", "", 0),
+        ("evil.example", "hosts: [lb.example.com]", "is lb.example.com: it may not go to evil.example:443", 1),
+        ("lb.example.com", "teams: [core]", "is core, and this runbook is of team payments", 1),
+        ("{{ params.host }}.example", "hosts: [lb.example.com]", "decided when it runs", 0),
+        ("{{ params.host }}.example", "teams: [payments]", "", 0),
+    ],
+)
+def test_where_secrets_may_go_is_asked_of_the_file_beside(
+    host: str, rules: str, told: str, wrong: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hosts that are written out are compared, and the place in the file is told."""
+    (tmp_path / "calls.yaml").write_text(CALLS.replace("HOST", host))
+    (tmp_path / "_secrets.yaml").write_text(f"secrets: {{lb_token: {{{rules}}}}}\n")
+    assert main(["check", str(tmp_path)]) == wrong
+    out = capsys.readouterr().out
+    assert told in out
+    assert not told or "calls.yaml:9:" in out
+
+
+def test_a_secret_that_the_file_lacks_is_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "calls.yaml").write_text(CALLS.replace("HOST", "lb.example.com"))
+    (tmp_path / "_secrets.yaml").write_text("secrets: {}\n")
+    assert main(["check", str(tmp_path)]) == 0
+    assert "no entry for the secret `lb_token`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "must be a mapping with `secrets`"),
+        ("secrets: {LB: {}}", "`LB` is no secret's name"),
+        ("secrets: {lb: {host: []}}", "unknown key `host`; did you mean `hosts`?"),
+        ("secrets: {lb: {hosts: lb.example.com}}", "`hosts` must be a list"),
+        ("secrets: {lb: {hosts: ['https://lb.example.com']}}", "write a host or host:port"),
+        ("secrets: {lb: {hosts: ['*.*.example.com']}}", "write a host or host:port"),
+        ("secrets: {lb: {teams: ['The Team']}}", "is no team's name"),
+    ],
+)
+def test_a_file_of_secrets_is_checked(text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "_secrets.yaml").write_text(text)
+    assert main(["check", str(tmp_path / "_secrets.yaml")]) == 1
+    assert told in capsys.readouterr().out

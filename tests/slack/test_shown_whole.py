@@ -11,6 +11,7 @@ from made_up import gate, version, view
 from stage import ALICE, CAROL, DAVE, Stage, ready_with, shown, stage, wait_for
 from test_views import ID, buttons, check, strings, words
 
+from bot.reach_words import reach_lines
 from bot.simulator.blocks import check_view
 from bot.slack.views import admin, form, reminder
 from bot.slack.views.gate import gate_blocks, gate_post, parts
@@ -89,6 +90,22 @@ def test_a_version_is_approved_below_all_that_it_changes(diff: str, warnings: li
     told = in_full(windows, ["version.approve"], ["version.part"])
     assert all(f"{line.replace('&', '&amp;')}\n" in f"{told}\n" for line in diff.splitlines())
     assert all(each in told for each in warnings)
+
+
+@pytest.mark.parametrize("hosts", [2, 3000])
+def test_a_version_is_approved_below_every_host_and_secret(hosts: int) -> None:
+    """The button that approves stands where all of them do."""
+    calls = list(reach_lines((f"s{n}", f"h{n}.example", n % 2 == 0, [f"key_{n}"]) for n in range(hosts)))
+    drawn = check(admin.change_view(version(), "+a", [], offer=True, calls=calls))
+    if hosts == 2:
+        assert buttons(drawn.blocks)[0] == "version.approve"
+        assert all(each in words(drawn) for each in ("h0.example, with key_0 (s0)", "decided when it runs: h1.example"))
+        return
+    assert buttons(drawn.blocks)[0] == "version.part"
+    number = len(admin.change_parts("+a", [], calls))
+    windows = [form.version_form(version(), "+a", [], page, first=False, calls=calls) for page in range(number)]
+    told = in_full(windows, ["version.approve"], ["version.part"])
+    assert all(each in told for each in calls)
 
 
 def test_what_is_approved_already_is_not_offered_below_its_parts() -> None:

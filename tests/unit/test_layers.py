@@ -55,8 +55,8 @@ ROOMS = {
     "expressions": "text",
     "definition": "expressions text",
     "steps": "definition expressions egress config text",
-    "access": "definition config text",
-    "catalog": "access definition text",
+    "access": "definition egress config text",
+    "catalog": "access definition egress text",
     "orchestration": "access catalog definition expressions steps text",
     "runs": "orchestration access catalog definition expressions steps config text",
     "queries": "runs orchestration access catalog definition expressions steps config text",
@@ -65,7 +65,7 @@ ROOMS = {
 """The packages of `engine`, lowest first, and which of the others each may import."""
 NOUNS = ("storage.records", "storage.catalog_records", "storage.people_records", "storage.states")
 """What storage hands out, which every layer may name."""
-SHARED = ("errors", "failpoints", "runtime", "trouble", "local_redis", "conversations")
+SHARED = ("errors", "failpoints", "runtime", "trouble", "local_redis", "conversations", "received_secrets")
 """Modules of `engine` itself that every package may import; the other ones stand above all of them."""
 SLACK_ROOMS = {
     "views": "",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, fields_of
 from bot.api.models.executions import Execution
+from engine.definition import reaches
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
@@ -63,18 +64,39 @@ class RunbookDetail(Runbook):
     executions: list[Execution]
 
 
+class Reach(BaseModel):
+    """A host that a step calls, as written, and the names of the secrets that go there.
+
+    `known` is false where a value decides the host, when it runs. `received` are secrets of the run itself that go
+    there, as step.output.
+    """
+
+    step: str
+    host: str
+    known: bool
+    secrets: list[str]
+    received: list[str]
+
+    @staticmethod
+    def of(found: reaches.Reach) -> Reach:
+        known, received = found.url is not None, list(found.received)
+        return Reach(step=found.step, host=found.host, known=known, secrets=list(found.secrets), received=received)
+
+
 class VersionDetail(Version):
-    """A version with its text, and with what deserves a second look before it is approved."""
+    """A version with its text, with what deserves a second look before it is approved, and with all that it calls."""
 
     source: str
     warnings: list[str]
+    reaches: list[Reach]
 
 
 class Diff(BaseModel):
-    """What a version changes in the text against the last approved one before it, as a unified diff."""
+    """What a version changes against the last approved one before it, as a unified diff, and all that it calls."""
 
     version: int
     diff: str
+    reaches: list[Reach]
 
 
 class Written(RequestBody):

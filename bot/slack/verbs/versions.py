@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.reach_words import reach_lines, secret_words
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, VersionPage, VersionRef, decode
 from bot.slack.reply import Reply
@@ -11,7 +12,8 @@ from bot.slack.views.parts import Message, said
 from bot.slack.views.text import escape
 from engine.access import policy as access
 from engine.access.policy import authorise
-from engine.catalog import catalog, version_approval
+from engine.catalog import catalog, secret_policy, version_approval
+from engine.definition.reaches import reaches
 from engine.errors import Conflict
 from storage.catalog_records import VersionRecord
 from storage.states import VersionStatus
@@ -22,7 +24,7 @@ LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the version is comp
 def change(ctx: AppContext, slug: str, number: int | None, *, offer: bool) -> Message:
     """What a version changes; with `offer` to be approved."""
     version, diff, warnings, first = _change(ctx, slug, number)
-    return admin.change_view(version, diff, warnings, offer=offer, first=first)
+    return admin.change_view(version, diff, warnings, offer=offer, first=first, calls=_calls(version))
 
 
 def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -31,8 +33,10 @@ def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     version, diff, warnings, first = _change(ctx, ref.slug, ref.number)
     authorise(ctx.rt, ctx.directory.identify(reply.place.user), access.Action.APPROVE, version)
     same = admin.change_digest(diff, warnings) == ref.digest
-    shown = ref.page if same and 0 <= ref.page < len(admin.change_parts(diff, warnings)) else 0
-    view = form.version_form(version, diff, warnings, shown, first=first, note="" if same else LOOK_AGAIN)
+    calls = _calls(version)
+    shown = ref.page if same and 0 <= ref.page < len(admin.change_parts(diff, warnings, calls)) else 0
+    note = "" if same else LOOK_AGAIN
+    view = form.version_form(version, diff, warnings, shown, first=first, note=note, calls=calls)
     if reply.place.in_modal and reply.place.view_id:
         ctx.client.views_update(view_id=reply.place.view_id, view=view)
     else:
@@ -53,9 +57,19 @@ def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     reply.instead(told)
 
 
+def _calls(version: VersionRecord) -> list[str]:
+    """Every host that a version calls and every secret that goes there, in words."""
+    found = reaches(catalog.definition(version))
+    return list(
+        reach_lines(
+            (each.step, each.host, each.url is not None, secret_words(each.secrets, each.received)) for each in found
+        )
+    )
+
+
 def _change(ctx: AppContext, slug: str, number: int | None) -> tuple[VersionRecord, str, list[str], bool]:
     """The version, what it changes, what deserves a second look, and whether nothing was approved before."""
     version = catalog.version(ctx.rt, slug, number)
     before = [old for old in catalog.history(ctx.rt, slug) if old.number < version.number]
     first = not any(old.status is VersionStatus.APPROVED for old in before)
-    return version, catalog.diff(ctx.rt, slug, version.number), catalog.warnings(version), first
+    return version, catalog.diff(ctx.rt, slug, version.number), secret_policy.warnings(ctx.rt, version), first

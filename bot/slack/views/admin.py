@@ -42,6 +42,7 @@ _PIECE, _PIECES = 2800, 3
 _WARNINGS, _WARNING = 8, 300
 """Warnings in one message, and characters of each."""
 _WORTH_A_LOOK = "⚠️ *Worth a second look*"
+_CALLS = "🔑 *What it calls, and with which secrets*"
 _NOTHING_CHANGED = "Nothing changed against the last approved version."
 _RUNS = 20
 """Open runs that are named."""
@@ -49,12 +50,13 @@ _CHANGES = {"new": "new", "changed": "changed", "deprecated": "gone from the fol
 
 
 def change_view(
-    version: VersionRecord, diff: str, warnings: Sequence[str], *, offer: bool, first: bool = False
-) -> Message:
+    version: VersionRecord, diff: str, warnings: Sequence[str], *, offer: bool, first: bool = False,
+    calls: Sequence[str] = (),
+) -> Message:  # fmt: skip
     """What a version changes. With `offer`, a button that approves exactly what is shown, by its digest.
 
     Where something is left out the button opens all of it in parts instead. `first` says that nothing was approved
-    before, so that `diff` is the whole file.
+    before, so that `diff` is the whole file. `calls` are the hosts that it calls with their secrets.
     """
     title = f"{version.slug}@{version.number}, {version_words(version.status)}"
     blocks: list[Block] = [header(title), *_about(version, first)]
@@ -63,26 +65,31 @@ def change_view(
         lines = [_WORTH_A_LOOK, *(f"• {inline(text, _WARNING)}" for text in warnings[:_WARNINGS])]
         more = len(warnings) - _WARNINGS
         blocks.append(section("\n".join([*lines, *([f"… and {more} more, not shown here"] if more > 0 else [])])))
+    if calls and not _calls_cut(calls):
+        blocks.append(section(_calls_text(calls)))
     if offer and version.status is VersionStatus.DRAFT:
         others = [each for each in _next_acts(version) if each is not Action.REVIEW_VERSION]
         page = VersionPage(version.slug, version.number, change_digest(diff, warnings), 0)
         review = button("Review and approve", Action.VERSION_PAGE, page, style="primary")
-        main = review if _is_cut(diff, warnings) else _approve(version)
+        main = review if _is_cut(diff, warnings) or _calls_cut(calls) else _approve(version)
         blocks += actions([main, *(_act(version, each) for each in others)])
     return message(inline(title), blocks)
 
 
-def change_parts(diff: str, warnings: Sequence[str]) -> list[list[Block]]:
-    """All that a version changes and all that deserves a second look, in parts that a modal holds."""
+def change_parts(diff: str, warnings: Sequence[str], calls: Sequence[str] = ()) -> list[list[Block]]:
+    """All that a version changes and calls, and all that deserves a second look, in parts that a modal holds."""
     blocks: list[Block] = [section(code_block(piece)) for piece in pieces(diff, _PIECE)]
     blocks = blocks or [section(_NOTHING_CHANGED)]
     lines = [f"• {inline(text, 2500)}" for text in warnings]
-    return in_parts([*blocks, *sections([_WORTH_A_LOOK, *lines] if lines else [])])
+    called = [_CALLS, *(f"• {inline(line, 2500)}" for line in calls)] if calls else []
+    return in_parts([*blocks, *sections([_WORTH_A_LOOK, *lines] if lines else []), *sections(called)])
 
 
-def change_part(version: VersionRecord, diff: str, warnings: Sequence[str], page: int, *, first: bool) -> list[Block]:
+def change_part(
+    version: VersionRecord, diff: str, warnings: Sequence[str], page: int, *, first: bool, calls: Sequence[str] = ()
+) -> list[Block]:
     """One part of a version's change in full. Only below the last one stands the button that approves it."""
-    found = change_parts(diff, warnings)
+    found = change_parts(diff, warnings, calls)
     where = f" · part {page + 1} of {len(found)}" if len(found) > 1 else ""
     blocks = [section(f"*{code(f'{version.slug}@{version.number}')}*{where}"), *_about(version, first), *found[page]]
     if page < len(found) - 1:
@@ -107,6 +114,15 @@ def _approve(version: VersionRecord) -> ButtonElement:
     ref = VersionRef(version.slug, version.number, version.digest)
     ask = confirm("Approve this version?", f"{version.slug}@{version.number} may then be run.", "Approve it")
     return button(f"Approve version {version.number}", Action.APPROVE_VERSION, ref, style="primary", confirm=ask)
+
+
+def _calls_text(calls: Sequence[str]) -> str:
+    return "\n".join([_CALLS, *(f"• {inline(line, 10**6)}" for line in calls)])
+
+
+def _calls_cut(calls: Sequence[str]) -> bool:
+    """Whether the hosts and secrets are too many for a message."""
+    return len(_calls_text(calls)) > _PIECE
 
 
 def _is_cut(diff: str, warnings: Sequence[str]) -> bool:

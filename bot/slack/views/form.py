@@ -186,12 +186,13 @@ def gate_form(gate: GateView, requester: str, note: str = "", page: int = 0) -> 
 
 
 def version_form(
-    version: VersionRecord, diff: str, warnings: Sequence[str], page: int, *, first: bool, note: str = ""
-) -> dict[str, Any]:
+    version: VersionRecord, diff: str, warnings: Sequence[str], page: int, *, first: bool, note: str = "",
+    calls: Sequence[str] = (),
+) -> dict[str, Any]:  # fmt: skip
     """One part of what a version changes, to be approved below the last one; `note` is mrkdwn that stands above it."""
     view = {"type": "modal", "title": plain_text("A version", 24), "close": plain_text("Close", 24)}
     above = [section(note)] if note else []
-    shown = change_part(version, diff, warnings, page, first=first)
+    shown = change_part(version, diff, warnings, page, first=first, calls=calls)
     return {**view, "blocks": [block.to_dict() for block in [*above, *shown]]}
 
 

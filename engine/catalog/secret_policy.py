@@ -1,0 +1,53 @@
+"""The rules for secrets in the catalogue: taken from `_secrets.yaml` at a sync, and asked before a version may run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+
+from engine.access import auditing, secret_use, secrets_file
+from engine.access.policy import Actor
+from engine.catalog import catalog
+from engine.definition.model import Runbook
+from engine.egress.secret_rules import SecretRules
+from engine.errors import Conflict
+from engine.runtime import Runtime
+from engine.text.problem import Problem
+from storage import secret_policy
+from storage.catalog_records import VersionRecord
+from storage.states import Severity
+
+
+def apply(rt: Runtime, actor: Actor, rules: SecretRules | None) -> None:
+    """Keep the rules as they stand in the file now; None leaves those that were there."""
+    if rules is None:
+        return
+    content = rules.as_json()
+    digest = "sha256:" + hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    if secret_policy.save(rt.workspace_id, digest, content):
+        detail = {"digest": digest, "policy": content}
+        auditing.by_actor(rt, actor, "secrets.change", auditing.SECRETS, detail, Severity.WARNING)
+
+
+def problems(rt: Runtime, files: Mapping[str, Runbook], *, gone: bool) -> Iterator[Problem]:
+    """What the rules forbid of these files, which become versions that nobody can approve; `gone` as to their own."""
+    rules = secret_use.rules(rt)
+    if gone and rules.known:
+        yield secrets_file.missing(rt.settings.runbooks_dir / secrets_file.NAME)
+    for file, runbook in files.items():
+        refused = secret_use.refusal(rt, runbook, rules)
+        if refused:
+            yield Problem(file, 1, 1, refused)
+
+
+def warnings(rt: Runtime, version: VersionRecord) -> list[str]:
+    """What deserves a second look before this version is approved, its secrets by the rules of now included."""
+    return [*catalog.warnings(version), *secret_use.warnings(rt, catalog.definition(version))]
+
+
+def must_allow(rt: Runtime, found: VersionRecord, runbook: Runbook) -> None:
+    """Raise `Conflict` where the rules forbid what a version says of secrets. Needs an open connection."""
+    refused = secret_use.refusal(rt, runbook)
+    if refused:
+        raise Conflict(f"{found.slug}@{found.number} may not use secrets as it does: {refused}.")

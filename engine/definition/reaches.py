@@ -1,0 +1,93 @@
+"""Where the calls of a runbook go and which secrets each carries, as far as its text says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.definition.kinds import Treatment, kind_of
+from engine.definition.lint import every_step
+from engine.definition.model import Runbook, Step
+from engine.definition.rendering import secret_parts, target_as_url
+from engine.definition.schema import Path
+from engine.expressions import Held, has_template, held_names, references
+from storage.records import Json
+
+_HOST = re.compile(r"https?://((?:\{\{.*?\}\}|[^/?{]|\{(?!\{))*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One place that a step calls: its host as written, and the names of the secrets that go there.
+
+    `url` leads there, or is None where a value decides the host; `path` is where the file says it. `received` are the
+    secrets that the run itself receives, as "step.output".
+    """
+
+    step: str
+    host: str
+    url: str | None
+    secrets: tuple[str, ...]
+    path: Path
+    received: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The names of the secrets of a step: what goes to its own address, and what to the server of its tokens."""
+
+    own: frozenset[str] = frozenset()
+    token: frozenset[str] = frozenset()
+
+
+def carried(step: Step) -> Carried:
+    """Which secrets a call carries, by what is written. Those of an OAuth 2 client go to its `token_url` alone."""
+    parts = secret_parts(step)
+    auth = parts.get("auth")
+    if not isinstance(auth, dict) or auth.get("type") != "oauth2":
+        return Carried(_names(parts))
+    return Carried(_names({key: value for key, value in parts.items() if key != "auth"}), _names(auth))
+
+
+def reaches(runbook: Runbook) -> Iterator[Reach]:
+    """Every place that a runbook's own steps call, in the file's order; a runbook that it starts has its own."""
+    for placed in every_step(runbook):
+        step, names = placed.step, carried(placed.step)
+        own, token = _received(step, runbook.held)
+        for key, value in step.with_.items():
+            treatment = kind_of(step).treatment(key)
+            if treatment in (Treatment.URL, Treatment.TARGET):
+                url = target_as_url(value) if treatment is Treatment.TARGET else value
+                yield _reach(step.id, url, names.own, (*placed.with_path, key), own)
+        auth = step.with_.get("auth")
+        if isinstance(auth, dict) and auth.get("type") == "oauth2":
+            yield _reach(step.id, str(auth["token_url"]), names.token, (*placed.with_path, "auth", "token_url"), token)
+
+
+def _received(step: Step, held: Held) -> tuple[frozenset[str], frozenset[str]]:
+    """The secrets of the run itself that a step sends to its own address, and to the server of its tokens."""
+    parts = secret_parts(step, held)
+    auth = parts.get("auth")
+    to_token = auth if isinstance(auth, dict) and auth.get("type") == "oauth2" else None
+    own = {key: value for key, value in parts.items() if to_token is None or key != "auth"}
+    first, second = (
+        frozenset[str]().union(*(held_names(chain, held) for chain in references(each))) for each in (own, to_token)
+    )
+    return first, second
+
+
+def _reach(step: str, url: str, names: frozenset[str], path: Path, received: frozenset[str]) -> Reach:
+    found = _HOST.match(url)
+    host = found[1] if found else url
+    whole = None if has_template(host) else _whole(url, host)
+    return Reach(step, host, whole, tuple(sorted(names)), path, tuple(sorted(received)))
+
+
+def _whole(url: str, host: str) -> str:
+    """The URL without what its values might make of the rest: the scheme and the host decide."""
+    return f"{url.partition('://')[0]}://{host}/"
+
+
+def _names(value: Json) -> frozenset[str]:
+    return frozenset(chain[1] for chain in references(value) if chain[0] == "secrets" and len(chain) > 1)

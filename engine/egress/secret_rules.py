@@ -1,0 +1,90 @@
+"""Which runbooks may use a secret and to which hosts it may be sent, as `_secrets.yaml` says. Pure.
+
+One object answers the check of a file, the approval of a version and the worker, each with the same sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.egress.hosts import HostPattern, destination, parse_pattern
+
+Json = Any
+
+FILE = "_secrets.yaml"
+STRICT = "SECRETS_STRICT"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the file says of one secret; None stands for every team, and for every host."""
+
+    teams: tuple[str, ...] | None = None
+    hosts: tuple[HostPattern, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRules:
+    """What the file says of all of them. `known` says that there is one; `strict` refuses a secret that it lacks."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    known: bool = False
+    strict: bool = False
+
+    def refused_use(self, names: Iterable[str], team: str | None) -> Iterator[str]:
+        """A sentence for each of these secrets that a runbook of this team may not use."""
+        for name in sorted(names):
+            entry = self.entries.get(name)
+            if entry is None and self.strict:
+                yield f"{FILE} has no entry for the secret `{name}`, and {STRICT} refuses what has none"
+            elif entry is not None and entry.teams is not None and team not in entry.teams:
+                ours = f"is of team {team}" if team else "belongs to no team"
+                yield f"`secrets.{name}.teams` of {FILE} is {_listed(entry.teams)}, and this runbook {ours}"
+
+    def refused_sending(self, names: Iterable[str], url: str) -> Iterator[str]:
+        """A sentence for each of these secrets that may not be sent there; none for a URL that no call is made to."""
+        try:
+            to = destination(url)
+        except ValueError:
+            return
+        for name in sorted(names):
+            entry = self.entries.get(name)
+            if entry is not None and entry.hosts is not None and not any(each.matches(to) for each in entry.hosts):
+                yield f"`secrets.{name}.hosts` of {FILE} is {_listed(map(str, entry.hosts))}: it may not go to {to}"
+
+    def unlisted(self, names: Iterable[str]) -> list[str]:
+        """Those of these secrets of which the file says nothing, where there is one and that is not refused anyway."""
+        return sorted(name for name in names if name not in self.entries) if self.known and not self.strict else []
+
+    def bound(self, names: Iterable[str]) -> list[str]:
+        """Those of these secrets whose hosts are listed."""
+        return sorted(name for name in names if name in self.entries and self.entries[name].hosts is not None)
+
+    def as_json(self) -> dict[str, Json]:
+        """What is stored and compared, in the order of the names."""
+        return {"secrets": {name: _entry_json(entry) for name, entry in sorted(self.entries.items())}}
+
+
+def rules_of(stored: Json, *, strict: bool) -> SecretRules:
+    """The rules that `as_json` made `stored` of; None where no file was read so far."""
+    if stored is None:
+        return SecretRules(strict=strict)
+    entries = {name: _entry(said) for name, said in stored["secrets"].items()}
+    return SecretRules(entries, known=True, strict=strict)
+
+
+def _entry(said: Mapping[str, Json]) -> Entry:
+    hosts = said.get("hosts")
+    teams = said.get("teams")
+    return Entry(None if teams is None else tuple(teams), None if hosts is None else tuple(map(parse_pattern, hosts)))
+
+
+def _entry_json(entry: Entry) -> dict[str, Json]:
+    teams = {} if entry.teams is None else {"teams": list(entry.teams)}
+    return {**teams, **({} if entry.hosts is None else {"hosts": list(map(str, entry.hosts))})}
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words) or "empty"

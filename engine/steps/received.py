@@ -1,0 +1,135 @@
+"""Secrets that a call's answer brings: taken out of it, read by the steps behind it, and nothing else kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.definition import secret_outputs
+from engine.definition.model import Runbook, Step
+from engine.errors import EngineError
+from engine.expressions import held_name
+from engine.steps import context, http_response
+from engine.steps.http_request import MASKED
+from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Outcome, Succeeded, Unknown
+from engine.text.redaction import Redact, mark, tells_nothing
+
+Json = Any
+Mapped = Callable[[Mapping[str, Json]], dict[str, Json]]
+"""What outputs, as written, come to over the answer."""
+
+NOT_KEPT = "‹not kept: a secret came in it›"
+_KEPT = ("status", "code", "bytes", "elapsed_ms")
+_SILENT = "What was answered is not kept: a secret may be in it."
+
+
+class NoSecret(EngineError):
+    """What was to be a secret could not be masked; the message does not say what it is."""
+
+    code = "outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A secret output of the step at `path`, as the run has it now."""
+
+    path: str
+    name: str
+    value: str = field(repr=False)
+
+    @property
+    def masked_as(self) -> tuple[str, str]:
+        """The name that a mark shows, and what it stands for."""
+        return held_name(context.step_of(self.path), self.name), self.value
+
+
+def seen_by(runbook: Runbook, scope: str, visible: Mapping[str, Json], received: Iterable[Received]) -> dict[str, Json]:
+    """The `steps` that secret parts see from `scope`: `visible` ones, with values in the place of marks."""
+    values = {(each.path, each.name): each.value for each in received}
+    found: dict[str, Json] = {}
+    for step_id, step in visible.get("steps", {}).items():
+        path = context.path_of(runbook, step_id, scope)
+        own = {name: value for (at, name), value in values.items() if at == path}
+        found[step_id] = {**step, "outputs": {**step["outputs"], **own}} if own and "outputs" in step else step
+    return found
+
+
+def must_be_there(runbook: Runbook, scope: str, reads: Iterable[tuple[str, str]], seen: Mapping[str, Json]) -> None:
+    """Raise `NoSecret` where a mark would be sent in the place of a secret output that is not there any more."""
+    for step_id, name in sorted(reads):
+        outputs = seen.get(step_id, {}).get("outputs", {})
+        if isinstance(outputs, dict) and outputs.get(name) == mark(held_name(step_id, name)):
+            path = context.path_of(runbook, step_id, scope)
+            raise NoSecret(f"The secret `{name}` that {path} received is forgotten: that step has to run again.")
+
+
+def taken(outcome: Outcome, step: Step, mapped: Mapped, redact: Redact, also_mask: Callable[..., None]) -> Outcome:
+    """The outcome of a step with secret outputs: these apart and masked from now on, and nothing else of the answer."""
+    if not isinstance(outcome, Succeeded):
+        return without_answer(outcome, step)
+    evidence = _bare(outcome.evidence)
+    try:
+        values = _values(step, mapped)
+        also_mask([(held_name(step.id, name), value) for name, value in values.items()])
+        rest = secret_outputs.others(step.outputs)
+        outputs = redact(mapped(rest)) if rest else {}
+    except NoSecret as error:
+        return Failed("outputs", f"The step was done, but {error} {_SILENT}", evidence=evidence)
+    except (EngineError, ValueError):
+        return Failed(
+            "outputs", f"The step was done, but its outputs could not be worked out. {_SILENT}", evidence=evidence
+        )
+    marks = {name: mark(held_name(step.id, name)) for name in values}
+    shown = Evidence(redact(evidence.request), redact(evidence.response))
+    return Succeeded({**outputs, **marks}, shown, values)
+
+
+def without_answer(outcome: Outcome, step: Step) -> Outcome:
+    """The outcome with nothing in it of what the other side said."""
+    if isinstance(outcome, Failed):
+        told = {key: value for key, value in (outcome.outputs or {}).items() if key in _KEPT}
+        outputs = told if outcome.outputs is not None else None
+        return replace(outcome, outputs=outputs, evidence=_bare(outcome.evidence), message=_message(outcome, step))
+    if isinstance(outcome, Unknown | Abandoned | Again):
+        return replace(outcome, evidence=_bare(outcome.evidence), message=_message(outcome, step))
+    return outcome
+
+
+def _message(outcome: Failed | Unknown | Abandoned | Again, step: Step) -> str:
+    response = outcome.evidence.response
+    if isinstance(outcome, Failed) and outcome.code == "too_large":
+        return f"The call was made, but the answer is too large: a step keeps at most 256 KiB of it. {_SILENT}"
+    if isinstance(response, dict):
+        status = response.get("status")
+        said = http_response.status_name(status) if isinstance(status, int) else str(response.get("code", "something"))
+        begin = "Not yet. " if isinstance(outcome, Again) else ""
+        return f"{begin}The server answered {said}. {_SILENT}"
+    # A redirect's address is the other side's word too.
+    return f"No full answer came. {_SILENT}" if step.with_.get("redirects") and _was_sent(outcome) else outcome.message
+
+
+def _was_sent(outcome: Failed | Unknown | Abandoned | Again) -> bool:
+    return not outcome.message.startswith("Nothing was sent")
+
+
+def _values(step: Step, mapped: Mapped) -> dict[str, str]:
+    values = mapped(secret_outputs.templates(step.outputs))
+    for name, value in values.items():
+        if not isinstance(value, str) or not tells_nothing(value):
+            raise NoSecret(
+                f"`outputs.{name}` came to what cannot be masked: a secret is text of at least 8 characters, "
+                "5 of them different, and among fewer than 16 a digit."
+            )
+    return values
+
+
+def _bare(evidence: Evidence) -> Evidence:
+    """The evidence without body, words and addresses of the answer; of its headers the names alone."""
+    response = evidence.response
+    if not isinstance(response, dict):
+        return evidence
+    kept = {key: response[key] for key in _KEPT if key in response}
+    headers = response.get("headers", response.get("metadata"))
+    named = {"headers": dict.fromkeys(headers, MASKED)} if isinstance(headers, dict) else {}
+    return Evidence(evidence.request, {**kept, **named, "body": NOT_KEPT})

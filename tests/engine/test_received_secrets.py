@@ -1,0 +1,360 @@
+"""Secrets that a run receives: for the steps behind, in no way out, gone with the run."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from house import CAROL, House, Target, gate, http, poll, runbook
+from local_server import answer
+from test_canary import logged, ways_out
+
+from engine.catalog import catalog
+from engine.config import sealed
+from engine.definition.load import examine
+from engine.definition.reaches import reaches
+from engine.errors import Conflict
+from engine.orchestration import received
+from engine.received_secrets import GRACE_S, ReceivedSecrets
+from engine.runs import controls, replaying
+from engine.text.redaction import Redactor
+from storage import database, secret_outputs
+from storage.columns import dicts
+from storage.secret_tables import SecretOutput
+
+__all__ = ["logged"]
+
+KEY = "n3w-t0ken-0f-the-run"
+JSON = "Content-Type: application/json"
+SECRET = {"key": {"value": "{{ response.json.key }}", "secret": True}}
+BEARER = {"type": "bearer", "token": "{{ steps.rotate.outputs.key }}"}
+ONCE = {"max_attempts": 1}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """As in every process of ours: the client's own account of headers is in no log."""
+    level = logging.getLogger("httpcore").level
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    yield
+    logging.getLogger("httpcore").setLevel(level)
+
+
+def gives(target: Target, key: str = KEY, path: str = "/rotate", status: str = "200 OK") -> None:
+    body = json.dumps({"key": key, "id": 7}).encode()
+    target.does.setdefault(path, []).append(answer(body, status, JSON, f"X-Key: {key}"))
+
+
+def rotate(target: Target, **keys: Any) -> dict[str, Any]:
+    outputs = {**SECRET, "id": "{{ response.json.id }}"}
+    return http("rotate", target.url("/rotate"), method="PUT", **{"outputs": outputs, "retry": ONCE, **keys})
+
+
+def rows() -> list[dict[str, Any]]:
+    with database.reading():
+        return dicts(SecretOutput.select())
+
+
+def test_what_is_received_goes_to_the_steps_behind_and_ends_with_the_run(house: House, target: Target) -> None:
+    gives(target)
+    seen: list[list[dict[str, Any]]] = []
+    target.on_request = lambda path: seen.append(rows()) if path == "/use" else None
+    use = http("use", target.url("/use"), auth=BEARER, json={"k": "<{{ steps.rotate.outputs.key | upper }}>"})
+    run = house.begin(rotate(target), {**use, "with": {**use["with"], "method": "POST"}})
+    assert house.run(run) == "SUCCESS"
+    sent = target.server.requests[-1]
+    assert f"Bearer {KEY}".encode() in sent
+    assert f"<{KEY.upper()}>".encode() in sent
+    assert house.step(run, "rotate").outputs == {"key": "‹secret rotate.key›", "id": 7}
+    (kept,) = seen[0]
+    assert KEY not in str(kept)
+    assert rows() == []
+    (attempt,) = house.attempts(run, "rotate")
+    assert attempt.response["body"].startswith("‹not kept")
+    assert KEY not in json.dumps(attempt.response)
+    (attempt,) = house.attempts(run, "use")
+    assert "‹secret rotate.key›" in attempt.request["body"]
+
+
+def echoes() -> Iterator[bytes]:
+    yield KEY.encode()
+    yield json.dumps({"body": json.dumps({"token": KEY})}).encode()
+    yield quote(quote(KEY, safe="")).replace("-", "%252D").encode()
+    yield base64.b64encode(base64.b64encode(f"user:{KEY}".encode())).rstrip(b"=")
+    yield KEY.encode().hex().upper().encode()
+    yield b" " * 290 + KEY.encode() + b" " * 5000 + KEY.upper().encode()
+
+
+def test_a_canary_that_is_received_is_seen_nowhere(house: House, target: Target, logged: io.StringIO) -> None:
+    """Echoed in several encodings, by successes, failures, redirects and polls; in a gate, a message and the log."""
+    gives(target)
+    steps = [rotate(target)]
+    for number, echo in enumerate(echoes()):
+        for status in ("200 OK", "500 Oops", "302 Found"):
+            path = f"/{number}/{status[:3]}"
+            target.does[path] = [answer(echo, status, f"Location: /x?t={KEY}", f"X-Echo: {KEY}")]
+            keys = {"retry": ONCE, "continue_on_error": True, "needs": ["rotate"], "method": "POST", "auth": BEARER}
+            keys["json"] = {"made": "{{ steps.rotate.outputs.key | upper }}"}
+            steps.append(
+                http(f"s{number}-{status[:3]}", target.url(path), query={"k": "{{ steps.rotate.outputs.key }}"}, **keys)
+            )
+    target.does["/poll"] = [answer(json.dumps({"t": KEY}).encode(), "200 OK", JSON)]
+    asks = poll("asks", target.url("/poll"), "response.json.t != ''", needs=["rotate"])
+    asks["with"]["headers"] = {"X-Key": "{{ steps.rotate.outputs.key }}"}
+    says = "{{ steps.asks.outputs.json.t }} {{ steps.rotate.outputs.id }}!"
+    steps += [
+        asks,
+        {"id": "says", "type": "message", "needs": ["asks"], "with": {"text": says}},
+        gate("ask", needs=["says"], message="May I use {{ steps.asks.outputs.json.t }}?"),
+        http("behind", target.url("/z"), needs=["ask"], auth=BEARER),
+    ]
+    run = house.begin(*steps, max_concurrent_steps=40)
+    house.run(run)
+    assert house.status(run) == "WAITING"
+    assert sum(KEY.encode() in request for request in target.server.requests) >= 19
+    for name, shown in ways_out(house, run, logged):
+        for piece in (KEY, KEY.upper(), KEY[2:], base64.b64encode(KEY.encode()).decode()[:-4]):
+            assert piece not in shown, (name, piece, shown[max(0, shown.find(piece) - 300) : shown.find(piece) + 100])
+        if name != "the log":
+            assert "‹secret rotate.key" in shown, name
+
+
+@pytest.mark.parametrize("kind", ["http", "poll"])
+def test_an_answer_that_failed_is_not_kept_either(house: House, target: Target, logged: io.StringIO, kind: str) -> None:
+    """It may hold the secret all the same, and nobody knows where."""
+    gives(target, status="500 Oops")
+    step = rotate(target) if kind == "http" else poll("rotate", target.url("/rotate"), "false", "30s", timeout="20s")
+    run = house.begin({**step, "outputs": SECRET})
+    assert house.run(run) == "FAILED"
+    assert "500 Internal Server Error" in str(house.step(run, "rotate").error)
+    for name, shown in ways_out(house, run, logged):
+        assert KEY not in shown, name
+
+
+@pytest.mark.parametrize("body", ['{"key": "true"}', '{"key": 12345678}', '{"other": "n3w-t0ken-0f-the-run"}'])
+def test_what_cannot_be_a_secret_fails_the_step(house: House, target: Target, logged: io.StringIO, body: str) -> None:
+    target.does["/rotate"] = [answer(body.encode(), "200 OK", JSON)]
+    run = house.begin(rotate(target))
+    assert house.run(run) == "FAILED"
+    assert house.step(run, "rotate").error["code"] == "outputs"
+    for name, shown in ways_out(house, run, logged):
+        assert KEY not in shown, name
+
+
+def test_a_call_that_began_before_does_not_show_what_came_meanwhile(house: House, target: Target) -> None:
+    """Its answer echoes a secret that it was not told of; it is masked as it is recorded."""
+    gives(target)
+    target.does["/slow"] = [answer(json.dumps({"seen": KEY}).encode(), "200 OK", JSON)]
+    run = house.begin(http("slow", target.url("/slow"), needs=[]), rotate(target, needs=[]), gate("ask", needs=[]))
+    slow = house.claim(run)
+    assert slow.step.id == "slow"
+    outcome = house.act(slow)
+    house.advance(run)
+    assert [row["name"] for row in rows()] == ["key"]
+    house.finish(slow, outcome)
+    assert house.step(run, "slow").outputs["json"] == {"seen": "‹secret rotate.key›"}
+    assert KEY not in str(house.attempts(run, "slow"))
+
+
+def test_other_processes_learn_it_and_forget_it(house: House, target: Target) -> None:
+    gives(target)
+    run = house.begin(rotate(target), gate("ask"))
+    house.run(run)
+    assert house.rt.redactor().redact(f"a {KEY} b") == "a ‹secret rotate.key› b"
+    time = [0.0]
+    known, redactor = ReceivedSecrets(lambda: time[0]), Redactor()
+    known.learn(house.rt.settings, redactor)
+    assert redactor.redact(KEY) == "‹secret rotate.key›"
+    controls.cancel(house.rt, CAROL, run)
+    assert rows() == []
+    known.learn(house.rt.settings, redactor)
+    assert redactor.redact(KEY) == "‹secret rotate.key›"
+    time[0] = GRACE_S + 1
+    known.learn(house.rt.settings, redactor)
+    assert redactor.redact(KEY) == KEY
+
+
+def test_a_failed_run_has_forgotten_it(house: House, target: Target) -> None:
+    """What is left to do reads it, so neither a retry nor a replay from there can go on; from the step itself can."""
+    gives(target)
+    target.does["/use"] = [answer(b"no", "500 Oops"), answer(b"ok")]
+    run = house.begin(rotate(target), http("use", target.url("/use"), auth=BEARER, retry=ONCE))
+    assert house.run(run) == "FAILED"
+    assert rows() == []
+    with pytest.raises(Conflict, match=r"has forgotten `steps\.rotate\.outputs\.key`.*replay it from rotate"):
+        controls.retry(house.rt, CAROL, run)
+    with pytest.raises(Conflict, match="start at rotate or before it"):
+        replaying.replay(house.rt, CAROL, run, start_from="use", reason="again")
+    again = replaying.replay(house.rt, CAROL, run, start_from="rotate", reason="again")
+    assert house.run(again.id) == "SUCCESS"
+    assert KEY.encode() in target.server.requests[-1]
+
+
+def test_the_step_that_receives_it_can_be_retried(house: House, target: Target) -> None:
+    gives(target, status="500 Oops")
+    gives(target)
+    run = house.begin(rotate(target), http("use", target.url("/use"), auth=BEARER))
+    assert house.run(run) == "FAILED"
+    controls.retry(house.rt, CAROL, run)
+    assert house.run(run) == "SUCCESS"
+    assert KEY.encode() in target.server.requests[-1]
+
+
+def test_a_worker_that_dies_before_the_record_leaves_nothing(house: House, target: Target) -> None:
+    """Another one makes the call again, and the later secret counts."""
+    gives(target, "f1rst-key-0f-the-run")
+    gives(target)
+    run = house.begin({**rotate(target), "idempotent": True, "retry": {"max_attempts": 3}},
+                      http("use", target.url("/use"), auth=BEARER))  # fmt: skip
+    claim = house.claim(run)
+    house.act(claim)
+    assert rows() == []
+    house.runner._held.drop(claim.step_run)
+    house.alive.discard("w1")
+    house.runner = house.worker("w2")
+    house.pass_time(120_000)
+    house.sweep()
+    assert house.run(run) == "SUCCESS"
+    assert KEY.encode() in target.server.requests[-1]
+
+
+def test_a_row_that_was_moved_opens_no_more(house: House, target: Target) -> None:
+    """What is sealed for one run, step and name is nothing for another; the step fails and sends nothing."""
+    gives(target)
+    use = http("use", target.url("/use"), auth=BEARER, retry=ONCE)
+    run = house.begin(rotate(target), gate("ask"), use)
+    house.run(run)
+    other = house.start("demo")
+    gives(target, "an0ther-runs-0wn-key")
+    house.run(other)
+    with database.transaction():
+        mine, theirs = (secret_outputs.of_execution(each)[0] for each in (run, other))
+        SecretOutput.update(sealed=theirs.sealed).where(SecretOutput.id == mine.id).execute()
+    with database.reading():
+        claim_of = catalog.definition_of(house.execution(run).version_id)
+    assert ("rotate", "key") in claim_of.held
+    with database.reading():
+        assert received.of_run(house.rt, claim_of, run) == ()
+
+
+def test_each_round_has_its_own(house: House, target: Target) -> None:
+    for number in range(3):
+        gives(target, f"r0und-{number}-0f-the-l00p")
+    inner = [rotate(target), http("use", target.url("/use"), auth=BEARER, needs=["rotate"])]
+    run = house.begin({"id": "each", "type": "loop", "with": {"items": [1, 2, 3], "steps": inner}})
+    assert house.run(run) == "SUCCESS"
+    sent = [request for request in target.server.requests if request.startswith(b"GET /use")]
+    assert [f"r0und-{number}-0f-the-l00p".encode() in request for number, request in enumerate(sent)] == [True] * 3
+    assert "r0und" not in str([each.outputs for each in house.step_runs(run)])
+
+
+def test_what_takes_it_back_may_use_it(house: House, target: Target) -> None:
+    """Undo and cleanup run while the run has it; the commit that ends the run drops it."""
+    gives(target)
+    target.does["/fails"] = [answer(b"no", "500 Oops")]
+    undo = {"type": "http", "with": {"url": target.url("/undo"), "method": "DELETE", "auth": BEARER}}
+    run = house.begin(
+        rotate(target, undo=undo), http("fails", target.url("/fails"), retry=ONCE),
+        **{"finally": [http("last", target.url("/last"), auth=BEARER)]},
+    )  # fmt: skip
+    assert house.run(run) == "FAILED"
+    sent = {request.split(b" ")[1]: KEY.encode() in request for request in target.server.requests}
+    assert (sent[b"/undo"], sent[b"/last"]) == (True, True)
+    assert rows() == []
+
+
+def test_whoever_approves_sees_where_it_goes(target: Target) -> None:
+    first, use = rotate(target), http("use", "https://h.example/", auth=BEARER)
+    found = examine(runbook("demo", first, use).encode(), "demo.yaml")
+    assert found.runbook is not None
+    assert [(each.host, each.received) for each in reaches(found.runbook)][1] == ("h.example", ("rotate.key",))
+
+
+def test_a_skipped_step_gives_nothing(house: House, target: Target) -> None:
+    """No mark is ever sent in the place of a secret."""
+    run = house.begin(rotate(target, if_="false"), http("use", target.url("/use"), auth=BEARER, retry=ONCE))
+    assert house.run(run) == "FAILED"
+    assert target.server.requests == []
+
+
+READ = "{{ steps.rotate.outputs.key }}"
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (http("x", "http://h.example/{{ steps.rotate.outputs.key }}"), "is secret: secrets may stand"),
+        (http("x", "http://h.example/", if_="steps.rotate.outputs.key == 'a'"), "is secret: secrets may stand"),
+        (poll("x", "http://h.example/", "response.text == steps.rotate.outputs.key"), "is secret"),
+        ({"id": "x", "type": "message", "with": {"text": READ}}, "is secret"),
+        (gate("x", message=READ), "is secret"),
+        ({"id": "x", "type": "runbook", "with": {"id": "other", "params": {"k": READ}}}, "is secret"),
+        (http("x", "http://h.example/", outputs={"again": READ}), "is secret"),
+        ({"id": "x", "type": "delay", "with": {"for": "1s"}, "outputs": SECRET}, "only what a call answers can"),
+        (http("x", "http://h.example/", outputs={"k": {"value": 5, "secret": True}}), "which is text"),
+        (http("x", "http://h.example/", outputs={"k": {"value": "a", "secret": True, "b": 1}}), "which is text"),
+        (http("x", "http://h.example/", outputs={"k": {"value": "{{ secrets.a }}", "secret": True}}), "secrets may"),
+    ],
+)
+def test_where_it_may_not_stand(step: dict[str, Any], told: str) -> None:
+    first = http("rotate", "http://h.example/", outputs=SECRET)
+    found = examine(runbook("demo", first, step).encode(), "demo.yaml")
+    assert told in str([str(each) for each in found.problems])
+
+
+def test_it_stays_inside_of_what_holds_the_step() -> None:
+    """From outside nobody sends the mark that stands there for it."""
+    inner = [http("rotate", "http://h.example/", outputs=SECRET)]
+    holder = {"id": "way", "type": "branch", "with": {"if": "true", "then": inner}}
+    read = "{{ steps.way.outputs.steps.rotate.key }}"
+    use = http("use", "http://h.example/", auth={"type": "bearer", "token": read})
+    found = examine(runbook("demo", holder, use).encode(), "demo.yaml")
+    assert "is secret and stays inside `way`" in str([str(each) for each in found.problems])
+
+
+def test_what_is_sealed_opens_for_its_own_thing_and_key_only(house: House) -> None:
+    settings = house.rt.settings
+    kept = sealed.seal(settings, KEY, "1", "R-1", "rotate", "key")
+    assert KEY not in kept
+    assert sealed.unseal(settings, kept, "1", "R-1", "rotate", "key") == KEY
+    assert sealed.seal(settings, KEY, "1", "R-1", "rotate", "key") != kept
+    other = replace(settings, secret_key=b"k" * 32)
+    for given, text, about in (
+        (settings, kept, ("1", "R-2", "rotate", "key")),
+        (settings, kept, ("1", "R-1", "rotat", "ekey")),
+        (settings, kept[:-4], ("1", "R-1", "rotate", "key")),
+        (settings, "", ("1", "R-1", "rotate", "key")),
+        (settings, "no base64", ("1", "R-1", "rotate", "key")),
+        (other, kept, ("1", "R-1", "rotate", "key")),
+    ):
+        with pytest.raises(sealed.Unopenable) as refused:
+            sealed.unseal(given, text, *about)
+        assert KEY not in str(refused.value)
+
+
+def test_what_a_crash_left_is_swept(house: House, target: Target) -> None:
+    """Whatever kept the end of a run from dropping it."""
+    gives(target)
+    run = house.begin(rotate(target), gate("ask"))
+    house.run(run)
+    with database.transaction():
+        (kept,) = secret_outputs.of_execution(run)
+    controls.cancel(house.rt, CAROL, run)
+    with database.transaction():
+        secret_outputs.keep(house.rt.workspace_id, run, kept.path, {kept.name: kept.sealed})
+    house.sweep()
+    assert rows() == []
+
+
+def test_a_run_hands_no_secret_on() -> None:
+    first = http("rotate", "http://h.example/", outputs=SECRET)
+    for outputs, told in (({"k": READ}, "is secret"), (SECRET, "only what a call answers can")):
+        found = examine(runbook("demo", first, outputs=outputs).encode(), "demo.yaml")
+        assert told in str([str(each) for each in found.problems])

@@ -1,0 +1,249 @@
+"""Where a secret may go: by the file's check, at the approval, and by the worker for the host that is called."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from house import ALICE, CAROL, House, Target, http, poll, runbook
+from local_server import answer, egress_to, serving
+
+from engine.catalog import catalog, secret_policy
+from engine.definition.reaches import Carried as Names
+from engine.egress.secret_rules import SecretRules, rules_of
+from engine.errors import Conflict
+from engine.queries import can, explain
+from engine.steps import http as http_step
+from engine.steps.oauth2 import Tokens
+from engine.steps.outcome import Failed, Outcome, Succeeded
+from engine.steps.secret_destinations import Carried
+from engine.text.redaction import Redactor
+from storage import database
+from storage.columns import dicts
+from storage.tables import Audit
+
+SECRET = "c4nary-b1rd-of-the-m1ne"
+AUTH = {"type": "bearer", "token": "{{ secrets.canary }}"}
+
+
+def policy(house: House, **canary: Any) -> None:
+    """What `_secrets.yaml` says of the one secret, from the next sync on."""
+    house.write(_secrets_yaml=json.dumps({"secrets": {"canary": canary}}))
+
+
+def own(target: Target) -> str:
+    return f"127.0.0.1:{target.server.port}"
+
+
+def audited(action: str) -> list[dict[str, Any]]:
+    with database.reading():
+        return dicts(Audit.select().where(Audit.action == action))
+
+
+def test_what_is_allowed_goes_on(house: House, target: Target) -> None:
+    policy(house, teams=["payments"], hosts=[own(target)])
+    run = house.begin(http("call", target.url("/a"), auth=AUTH))
+    assert house.run(run) == "SUCCESS"
+    assert SECRET.encode() in target.server.requests[0]
+
+
+def test_without_a_file_nothing_is_refused(house: House, target: Target) -> None:
+    run = house.begin(http("call", target.url("/a"), auth=AUTH))
+    assert house.run(run) == "SUCCESS"
+    assert not any(
+        "_secrets.yaml" in each for each in secret_policy.warnings(house.rt, catalog.version(house.rt, "demo"))
+    )
+
+
+def test_a_version_that_says_what_is_forbidden_is_not_approved(house: House, target: Target) -> None:
+    """The sync tells it, the approval is refused with the sentence, and a host or a team each is enough."""
+    policy(house, hosts=["lb.example.com"])
+    report = house.sync(demo=runbook("demo", http("call", target.url("/a"), auth=AUTH)))
+    assert any("may not go to" in str(each) for each in report.problems)
+    with pytest.raises(Conflict, match=r"step `call`: `secrets\.canary\.hosts` of _secrets\.yaml is lb\.example\.com"):
+        house.approve("demo")
+    policy(house, teams=["core"])
+    house.sync()
+    with pytest.raises(Conflict, match="is core, and this runbook is of team payments"):
+        house.approve("demo")
+    policy(house, teams=["payments"])
+    assert house.sync().ok
+    house.approve("demo")
+
+
+def test_a_runbook_of_no_team_uses_what_no_team_was_named_for(house: House, target: Target) -> None:
+    policy(house, teams=["payments"])
+    house.sync(demo=runbook("demo", http("call", target.url("/a"), auth=AUTH), team=None))
+    with pytest.raises(Conflict, match="belongs to no team"):
+        house.approve("demo")
+    policy(house)
+    assert house.sync().ok
+    house.approve("demo", ALICE)
+
+
+@pytest.mark.parametrize("kind", ["http", "poll", "grpc", "oauth2"])
+def test_a_policy_that_changes_later_is_the_workers(house: House, target: Target, kind: str) -> None:
+    """Approved, then forbidden: nothing is sent, nothing is retried, and it is on record."""
+    oauth2 = {"type": "oauth2", "token_url": target.url("/token"), "client_id": "me",
+              "client_secret": "{{ secrets.canary }}"}  # fmt: skip
+    step: dict[str, Any] = {
+        "http": http("call", target.url("/a"), headers={"X-Key": "{{ secrets.canary | upper }}"}),
+        "poll": poll("call", target.url("/a"), "true"),
+        "grpc": {"id": "call", "type": "grpc", "with": {"target": own(target), "tls": False, "service": "a.B",
+                 "method": "C", "metadata": {"x-key": "{{ secrets.canary }}"}}},
+        "oauth2": http("call", target.url("/a"), auth=oauth2),
+    }[kind]  # fmt: skip
+    if kind == "poll":
+        step["with"]["auth"] = AUTH
+    run = house.begin(step)
+    policy(house, hosts=["lb.example.com", "*.lb.example.com:8443"])
+    house.sync()
+    assert house.run(run) == "FAILED"
+    assert target.server.requests == []
+    found = house.step(run, "call")
+    assert found.error["code"] == "secret_destination"
+    assert "`secrets.canary.hosts` of _secrets.yaml is lb.example.com, *.lb.example.com:8443" in found.error["message"]
+    assert found.attempts == 1
+    (row,) = audited("secret.refused")
+    assert row["severity"] == "WARNING"
+    assert row["detail"]["step"] == "call"
+    assert len(audited("secrets.change")) == 1
+
+
+def test_the_team_is_that_of_the_runbook_that_runs(house: House, target: Target) -> None:
+    """A child of another team is judged by its own, whoever started it."""
+    call = http("call", target.url("/a"), auth=AUTH)
+    house.publish(runbook("child", call, team="core"))
+    house.publish(runbook("demo", {"id": "sub", "type": "runbook", "with": {"id": "child"}}))
+    policy(house, teams=["payments"])
+    house.sync()
+    run = house.start("demo", ALICE)
+    house.advance(run)
+    child = str(house.step(run, "sub").child)
+    assert house.run(child) == "FAILED"
+    assert "is payments, and this runbook is of team core" in house.step(child, "call").error["message"]
+    assert target.server.requests == []
+
+
+def test_strict_refuses_what_has_no_entry(house: House, target: Target) -> None:
+    house.begin(http("call", target.url("/a"), auth=AUTH))
+    run = house.start("demo")
+    house.settle_for(secrets_strict=True)
+    assert house.run(run) == "FAILED"
+    assert target.server.requests == []
+    report = house.sync(other=runbook("other", http("call", target.url("/a"), auth=AUTH)))
+    assert any("SECRETS_STRICT" in str(each) for each in report.problems)
+    with pytest.raises(Conflict, match="no entry for the secret `canary`"):
+        house.approve("other")
+
+
+def test_a_broken_or_missing_file_keeps_the_rules(house: House, target: Target) -> None:
+    """Whoever deletes or breaks the file has lifted nothing."""
+    policy(house, hosts=["lb.example.com"])
+    house.sync()
+    for text in ("secrets: [", "secrets: {canary: {host: [a]}}"):
+        house.write(_secrets_yaml=text)
+        report = house.sync(demo=runbook("demo", http("call", target.url("/a"), auth=AUTH)))
+        assert any("_secrets.yaml" in str(each) for each in report.problems)
+        with pytest.raises(Conflict):
+            house.approve("demo")
+    (house.folder / "_secrets.yaml").unlink()
+    assert any("is missing" in str(each) for each in house.sync().problems)
+    with pytest.raises(Conflict):
+        house.approve("demo")
+    house.write(_secrets_yaml="secrets: {}")
+    assert house.sync().ok
+    house.approve("demo")
+
+
+def test_a_host_that_a_value_decides_is_the_workers(house: House, target: Target) -> None:
+    """The approval says so; the run is judged by what it calls."""
+    policy(house, hosts=["lb.example.com"])
+    schema = {"type": "object", "properties": {"host": {"type": "string", "enum": ["127.0.0.1", "lb.example.com"]}}}
+    url = f"http://{{{{ params.host }}}}:{target.server.port}/a"
+    house.publish(runbook("demo", http("call", url, auth=AUTH), parameters=schema))
+    told = secret_policy.warnings(house.rt, catalog.version(house.rt, "demo"))
+    assert any("is decided when it runs" in each for each in told)
+    run = house.start("demo", host="127.0.0.1")
+    assert house.run(run) == "FAILED"
+    assert target.server.requests == []
+
+
+RULES = rules_of({"secrets": {"key": {"hosts": ["lb.example.com"]}, "open": {}}}, strict=False)
+
+
+def call(url: str, carried: Carried, egress: Any, **with_: Any) -> Outcome:
+    made = http_step.Call(
+        idempotent=True, timeout_ms=3000, idempotency_key="rb-1-x", egress=egress, tokens=Tokens(Redactor()),
+        redact=lambda value: value, abandoned=lambda: False, carried=carried,
+    )  # fmt: skip
+    return http_step.run({"url": url, **with_}, made)
+
+
+def test_can_tells_what_the_rules_forbid(house: House, target: Target) -> None:
+    """Of a draft whose approval is asked about, and of a version that would run."""
+    house.publish(runbook("demo", http("call", target.url("/a"), auth=AUTH)))
+    assert can.can(house.rt, CAROL, "run", "demo").but == ""
+    policy(house, hosts=["lb.example.com"])
+    house.sync(other=runbook("other", http("call", target.url("/a"), auth=AUTH)))
+    for verb, thing, who in (("run", "demo", CAROL), ("admin approve", "other@1", ALICE)):
+        ruling = can.can(house.rt, who, verb, thing)
+        assert ruling.verdict.allowed
+        assert "`secrets.canary.hosts` of _secrets.yaml is lb.example.com" in ruling.but
+
+
+def test_why_tells_what_refused(house: House, target: Target) -> None:
+    run = house.begin(http("call", target.url("/a"), auth=AUTH))
+    policy(house, hosts=["lb.example.com"])
+    house.sync()
+    house.run(run)
+    (reason,) = explain.explain(house.rt, run).reasons
+    assert (reason.kind, reason.facts["code"]) == ("failed", "secret_destination")
+    assert "`secrets.canary.hosts` of _secrets.yaml" in reason.message
+
+
+@pytest.mark.parametrize("leaks", [True, False])
+def test_a_redirect_takes_no_secret_where_it_may_not_go(leaks: bool) -> None:
+    """What the first host puts into the address does not go on; without a secret in it the redirect is followed."""
+    with serving(answer(b"here")) as other:
+        location = other.url("/b?t=s3cr3t-value" if leaks else "/b")
+        with serving(answer(b"", "302 Found", f"Location: {location}")) as first, egress_to(first, other) as egress:
+            rules = rules_of({"secrets": {"key": {"hosts": [f"127.0.0.1:{first.port}"]}}}, strict=False)
+            carried = Carried(Names(frozenset({"key"})), rules, None, lambda text: "s3cr3t-value" in text)
+            headers = {"X-Key": "s3cr3t-value"}
+            outcome = call(first.url("/a"), carried, egress, redirects=2, headers=headers)
+            assert len(other.requests) == (0 if leaks else 1)
+            assert all(b"s3cr3t-value" not in each for each in other.requests)
+            if leaks:
+                assert isinstance(outcome, Failed)
+                assert (outcome.code, outcome.retryable) == ("secret_destination", False)
+            else:
+                assert isinstance(outcome, Succeeded)
+
+
+def test_a_header_that_goes_anywhere_does_not_take_a_secret_along() -> None:
+    with serving(answer(b"here")) as other:
+        redirect = answer(b"", "302 Found", f"Location: {other.url('/b')}")
+        with serving(redirect) as first, egress_to(first, other) as egress:
+            rules = rules_of({"secrets": {"key": {"hosts": [f"127.0.0.1:{first.port}"]}}}, strict=False)
+            carried = Carried(Names(frozenset({"key"})), rules, None, lambda text: "s3cr3t-value" in text)
+            outcome = call(first.url("/a"), carried, egress, redirects=2, headers={"User-Agent": "s3cr3t-value"})
+            assert isinstance(outcome, Failed)
+            assert other.requests == []
+
+
+def test_a_token_that_is_kept_is_no_way_round() -> None:
+    """The client's secret is judged before its cached token is used, too."""
+    token = answer(b'{"access_token": "a-t0ken-of-some-length", "token_type": "bearer"}')
+    with serving(token) as server, egress_to(server) as egress:
+        tokens = Tokens(Redactor())
+        auth = {"type": "oauth2", "token_url": server.url("/t"), "client_id": "me", "client_secret": "s3cr3t"}
+        for rules, sent in ((SecretRules(), 2), (RULES, 2)):
+            carried = Carried(Names(token=frozenset({"key"})), rules)
+            made = http_step.Call(
+                idempotent=True, timeout_ms=3000, idempotency_key="rb-1-x", egress=egress, tokens=tokens,
+                redact=lambda value: value, abandoned=lambda: False, carried=carried,
+            )  # fmt: skip
+            http_step.run({"url": server.url("/a"), "auth": auth}, made)
+            assert len(server.requests) == sent
