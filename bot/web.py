@@ -44,7 +44,6 @@ from engine.access import people
 from engine.access.policy import Actor
 from engine.catalog.folder_watch import FolderWatch
 from engine.config import file_descriptors
-from engine.config.secrets import SecretStore
 from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings, Conflict
 from engine.runtime import Runtime
@@ -71,7 +70,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     file_descriptors.raise_limit()
     listening = inherited() or bind(settings)
     rt = connected(boot.open_engine(settings))
-    for problem in boot.make_tools(settings, redactor).secrets.register_all():
+    for problem in rt.secrets(redactor).register_all():
         log.warning("%s", problem)
     stop = threading.Event()
     door = SlackApp(AppContext(rt, web_client(settings))) if settings.slack_mode != "none" else None
@@ -144,7 +143,7 @@ def bind(settings: Settings) -> socket.socket:
 def application(rt: Runtime, door: SlackApp | None, slack: SocketTransport | None = None) -> Starlette:
     """All routes. Everything that touches the database or Slack runs in threads, never on the event loop."""
     metrics = Metrics(rt)
-    hooks = EventReceiver(rt, SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, Redactor()))
+    hooks = EventReceiver(rt, rt.secrets(Redactor()))
     for problem in hooks.problems():
         log.warning("%s", problem)
     routes: list[BaseRoute] = [

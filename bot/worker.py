@@ -28,7 +28,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     """Work until told to stop. Returns the process's exit code: 0, or 1 when it has to be started anew."""
     file_descriptors.raise_limit()
     rt = connected(boot.open_engine(settings))
-    tools = boot.make_tools(settings, redactor)
+    tools = boot.make_tools(rt, redactor)
     for problem in tools.secrets.register_all():
         log.warning("%s", problem)
     stop = threading.Event()

@@ -53,6 +53,8 @@ class Action(StrEnum):
     AUDIT = "read the audit of"
     TOKEN = "have tokens of one's own for"  # noqa: S105 - words
     TOKENS = "see the tokens of"
+    SECRETS = "list"
+    SECRET_SET = "set"  # noqa: S105 - words
 
 
 @dataclass(frozen=True, slots=True)

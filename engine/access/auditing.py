@@ -16,6 +16,9 @@ from storage.states import Severity
 ACCESS = "access"
 """The thing that a change of the access file is about."""
 
+SECRETS = "secrets"
+"""The thing that a new key of all stored secrets is about."""
+
 
 def of_execution(execution_id: str) -> str:
     """A run, as the audit names it."""
@@ -42,8 +45,13 @@ def of_token(token_id: str) -> str:
     return f"token:{token_id}"
 
 
+def of_secret(name: str) -> str:
+    """A secret of any version, as the audit names it."""
+    return f"secret:{name}"
+
+
 def kind_and_name(thing: str) -> tuple[str, str]:
-    """What a thing is (`execution`, `incident`, `runbook`, `token`, `access`), and its id."""
+    """What a thing is (`execution`, `incident`, `runbook`, `token`, `secret`, `access`), and its id."""
     kind, _, name = thing.partition(":")
     return kind, name
 

@@ -80,6 +80,13 @@ SETTINGS: tuple[Setting, ...] = (
         values.secret_key,
         secret=True,
     ),
+    Setting(
+        "SECRET_KEYS",
+        "Keys for stored secrets, id:key with commas between, each key as SECRET_KEY; the first encrypts, all decrypt. "
+        "Without it one is derived from SECRET_KEY.",
+        values.secret_keys,
+        secret=True,
+    ),
     Setting("SECRETS_DIR", "A folder with one file a secret, beside the RUNBOOK_SECRET_<NAME> variables.", None),
     Setting(
         "EGRESS_ALLOW",
@@ -181,6 +188,7 @@ class Settings:
     slack_app_token: str | None = field(default=None, repr=False)
     slack_signing_secret: str | None = field(default=None, repr=False)
     secret_key: bytes | None = field(default=None, repr=False)
+    secret_keys: tuple[values.SecretKey, ...] = field(default=(), repr=False)
     secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -207,6 +215,7 @@ class Settings:
             "DATABASE_URL": self.database_url.password,
             "REDIS_URL": values.url_password(self.redis_url) if self.redis_url else None,
         }
+        found |= {f"SECRET_KEYS {each.id}": _encode_key(each.key) for each in self.secret_keys}
         return {name: value for name, value in found.items() if value and len(value) >= 4}
 
 

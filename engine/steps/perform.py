@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.config.secrets import SecretStore
+from engine.config.secrets import SecretStore, SecretUnavailable
 from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Runbook, Step
 from engine.definition.rendering import render_with, render_with_marks, secret_parts
@@ -92,7 +92,8 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
             rendered = _rendered(claim, tools, also_mask)
             return _with_outputs(ACTS[claim.step.kind](claim, rendered, tools, abandoned), claim, tools)
         except EngineError as error:
-            return Failed(error.code, outgoing(str(error), tools.redactor.redact, MAX_TOLD_BYTES))
+            again = isinstance(error, SecretUnavailable)  # it is asked for before anything is sent
+            return Failed(error.code, outgoing(str(error), tools.redactor.redact, MAX_TOLD_BYTES), again)
         except Exception as error:
             log.exception("step %s of %s broke", claim.step_run.path, claim.execution.id)
             told = outgoing(f"{type(error).__name__}: {error}", tools.redactor.redact, MAX_TOLD_BYTES)
