@@ -49,6 +49,7 @@ _FORCE = {
     "incident close": "yes closes it although runs are open",
 }
 _FACT = "a fact of the incident and its value, such as service=checkout; runbooks take parameters from it"
+_SECRET = "the secret's name, as in `secrets.lb_token` without `secrets.`"  # noqa: S105 - words
 _VALUE = {"incident open": _FACT, "incident set": _FACT}
 _ANY_VALUE = "a parameter and its value, in quotes where it has spaces"
 _EXAMPLES = {
@@ -82,6 +83,10 @@ _EXAMPLES = {
     "incident set": "incident set severity=sev2 service=basket",
     "incident close": 'incident close reason="the cache is warm again"',
     "token": 'token create "deploy job" scopes=read,run expires=30d',
+    "secret list": "secret list",
+    "secret set": "secret set lb_token",
+    "secret delete": "secret delete lb_token",
+    "secret rotate-keys": "secret rotate-keys",
     "admin sync": "admin sync",
     "admin approve": "admin approve restart-checkout",
     "admin deprecate": 'admin deprecate restart-checkout successor=restart-service reason="one for all"',
@@ -100,6 +105,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Keep the runbooks", (
         "admin sync", "diff", "admin approve", "admin deprecate", "admin rollback", "admin history", "admin verify",
     )),
+    ("Keep secrets", ("secret list", "secret set", "secret delete", "secret rotate-keys")),
     ("Help and rights", ("help", "can", "token")),
 )  # fmt: skip
 """Every verb under what one wants to do with it."""
@@ -132,6 +138,8 @@ def verbs_about(words: str) -> tuple[Verb, ...]:
 def parts_of(verb: Verb) -> list[tuple[str, str]]:
     """The parts of a verb's usage behind its name, in order, each with words on it."""
     known = {**_PARTS, "force": _FORCE.get(verb.name, ""), "KEY=VALUE": _VALUE.get(verb.name, _ANY_VALUE)}
+    if verb.name.startswith("secret "):
+        known["NAME"] = _SECRET
     found = dict.fromkeys(_PART.findall(verb.usage.removeprefix(verb.name)))
     return [(part, known[part]) for part in found if part in known and part not in _VALUES.get(verb.name, ())]
 

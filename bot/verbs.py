@@ -181,6 +181,20 @@ VERBS: tuple[Verb, ...] = (
         (0, 2),
         frozenset({"scopes", "expires"}),
     ),
+    Verb(
+        "secret list",
+        "secret list [NAME]",
+        "The secrets there are: where each comes from and what uses it; of one, who set it and when. Never a value.",
+        (0, 1),
+    ),
+    Verb(
+        "secret set",
+        "secret set NAME",
+        "Set a secret in a form that only you see; on the command line from standard input. Its value is never typed.",
+        (1, 2),
+    ),
+    Verb("secret delete", "secret delete NAME", "Erase a stored secret; who set it and when stays on record.", (1, 1)),
+    Verb("secret rotate-keys", "secret rotate-keys", "Put all stored secrets under the first of SECRET_KEYS.", (0, 0)),
     Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
     Verb(
         "admin approve",
@@ -221,5 +235,5 @@ ALIASES = {
     "?": "help",
 }
 
-FAMILIES = ("admin", "incident")
+FAMILIES = ("admin", "incident", "secret")
 """First words of verbs that are two words."""

@@ -17,7 +17,7 @@ _ERASED: Mapping[str, None] = {"key_id": None, "wrapped_key": None, "ciphertext"
 
 def lock(workspace_id: int, name: str) -> None:
     """Hold a secret's name until this transaction ends: its versions are counted one after the other."""
-    one_at_a_time(f"secret:{workspace_id}:{name}")
+    one_at_a_time(f"secret-versions:{workspace_id}:{name}")
 
 
 def newest(workspace_id: int, name: str) -> SecretVersionRecord | None:

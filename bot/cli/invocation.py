@@ -21,11 +21,15 @@ _USER = re.compile(r"<?@?([UW][A-Z0-9]{2,20})>?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was learned, for programs and for people. `follow` is the id of the run that this began or let go on."""
+    """What was learned, for programs and for people.
+
+    `follow` is the id of the run that this began or let go on. `failed` says that a part of it could not be done.
+    """
 
     data: Json
     lines: Iterable[str]
     follow: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

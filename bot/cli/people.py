@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import keeping, queries, show, steering
+from bot.cli import keeping, queries, secrets, show, steering
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation, Json
@@ -47,6 +47,10 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "incident set": keeping.edit_incident,
     "incident close": keeping.close_incident,
     "token": keeping.token,
+    "secret list": secrets.listed,
+    "secret set": secrets.set_value,
+    "secret delete": secrets.delete,
+    "secret rotate-keys": secrets.rotate_keys,
     "admin sync": keeping.sync,
     "admin approve": keeping.approve,
     "admin deprecate": keeping.deprecate,
@@ -65,7 +69,7 @@ def answer(api: Api, command: Command, options: Options) -> int:
     if follows:
         return _followed(api, found, options)
     print(show.as_json(found.data) if options.json else show.safe(found.lines))
-    return DONE
+    return FAILED if found.failed else DONE
 
 
 def _followed(api: Api, found: Answer, options: Options) -> int:

@@ -9,7 +9,7 @@ from engine.access import auditing
 from engine.access.policy import Action, Actor, acting, authorise
 from engine.config.secret_keys import Keyring, SecretUnreadable, keyring_of
 from engine.config.secrets import MAX_BYTES, NAME, without_line_break
-from engine.errors import Conflict, InvalidParameters, NotFound
+from engine.errors import InvalidParameters, NotFound
 from engine.runtime import Runtime
 from engine.text.redaction import MIN_LENGTH
 from engine.text.storable import clean
@@ -53,9 +53,10 @@ def faults(name: str, value: str) -> dict[str, str]:
     wrong = {}
     if not NAME.fullmatch(name):
         wrong["name"] = "begin with a lower-case letter; letters, digits and underscores, at most 63"
+    value = without_line_break(value)
     if clean(value) != value:
         wrong["value"] = "a NUL or half a character cannot be kept"
-    elif len(value) < MIN_LENGTH:
+    elif len(value.strip()) < MIN_LENGTH:
         wrong["value"] = f"at least {MIN_LENGTH} characters, or it could not be masked"
     elif len(value.encode()) > MAX_BYTES:
         wrong["value"] = f"at most {MAX_BYTES // 1024} KiB"

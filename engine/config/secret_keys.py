@@ -1,7 +1,7 @@
 """The keys under which stored secrets are encrypted: envelope encryption with AES-256-GCM.
 
-Each value has a data key of its own, which is wrapped by a key-encryption key. Both are bound to the row that they stand
-in, as associated data: neither can be moved to another name, version or workspace.
+Each value has a data key of its own, which is wrapped by a key-encryption key. Both are bound to their row as
+associated data: neither can be moved to another name, version or workspace.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ VERBS: Mapping[str, Action] = {
     "approve": Action.VOTE,
     "reject": Action.VOTE,
     "incident": Action.INCIDENT,
+    "secret list": Action.SECRETS,
+    **dict.fromkeys(("secret set", "secret delete", "secret rotate-keys"), Action.SECRET_SET),
     "admin sync": Action.SYNC,
     "admin approve": Action.APPROVE,
     "admin deprecate": Action.DEPRECATE,
@@ -38,7 +40,7 @@ VERBS: Mapping[str, Action] = {
 }
 """The words for deeds that may be asked about."""
 
-_BARE = (Action.VIEW, Action.SYNC, Action.INCIDENT)
+_BARE = (Action.VIEW, Action.SYNC, Action.INCIDENT, Action.SECRETS, Action.SECRET_SET)
 _ON_VERSIONS = (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
 
 

@@ -81,6 +81,8 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
         "search the audit": Action.AUDIT,
         "have tokens of one's own": Action.TOKEN,
         "see and end other people's tokens": Action.TOKENS,
+        "list secrets, never their values": Action.SECRETS,
+        "set and delete secrets, rotate their keys": Action.SECRET_SET,
     }
     if label in plain:
         return asked(rt, plain[label])
@@ -139,7 +141,7 @@ def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
 def test_every_action_is_in_the_matrix() -> None:
     """A new one needs its row, or its word where it is told what steering is."""
     administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
-    administering |= {Action.EDIT, Action.AUDIT, Action.TOKEN, Action.TOKENS}
+    administering |= {Action.EDIT, Action.AUDIT, Action.TOKEN, Action.TOKENS, Action.SECRETS, Action.SECRET_SET}
     rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.INCIDENT} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)
     told = re.search(

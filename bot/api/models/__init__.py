@@ -51,6 +51,7 @@ from bot.api.models.runbooks import (
     Written,
     runbook_fields,
 )
+from bot.api.models.secrets import KeysRotated, Secret, SecretValue, SecretVersion
 
 __all__ = [
     "Agree",
@@ -72,6 +73,7 @@ __all__ = [
     "Gate",
     "Handover",
     "Incident",
+    "KeysRotated",
     "LastChange",
     "LeaveOut",
     "Logs",
@@ -85,6 +87,9 @@ __all__ = [
     "Ruling",
     "Runbook",
     "RunbookDetail",
+    "Secret",
+    "SecretValue",
+    "SecretVersion",
     "Start",
     "Started",
     "Step",
