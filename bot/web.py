@@ -47,6 +47,7 @@ from engine.config import file_descriptors
 from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings, Conflict
 from engine.runtime import Runtime
+from engine.secret_watch import SecretWatch
 from engine.text.redaction import Redactor
 
 log = logging.getLogger(__name__)
@@ -70,11 +71,11 @@ def run(settings: Settings, redactor: Redactor) -> int:
     file_descriptors.raise_limit()
     listening = inherited() or bind(settings)
     rt = connected(boot.open_engine(settings))
-    for problem in rt.secrets(redactor).register_all():
-        log.warning("%s", problem)
+    watch = SecretWatch(rt, redactor)
+    watch.look()
     stop = threading.Event()
     door = SlackApp(AppContext(rt, web_client(settings))) if settings.slack_mode != "none" else None
-    threads = _start(_duties(rt, door), stop)
+    threads = _start([*_duties(rt, door), watch.run], stop)
     slack = SocketTransport(door, settings) if door and settings.slack_mode == "socket" else None
     if slack is not None:
         slack.start()

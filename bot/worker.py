@@ -15,6 +15,7 @@ from engine import boot
 from engine.config import file_descriptors
 from engine.config.settings import Settings
 from engine.runtime import Runtime
+from engine.secret_watch import SecretWatch
 from engine.text.redaction import Redactor
 from engine.worker.worker_process import Worker
 
@@ -29,19 +30,22 @@ def run(settings: Settings, redactor: Redactor) -> int:
     file_descriptors.raise_limit()
     rt = connected(boot.open_engine(settings))
     tools = boot.make_tools(rt, redactor)
-    for problem in tools.secrets.register_all():
-        log.warning("%s", problem)
+    watch = SecretWatch(rt, redactor)
+    watch.look()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     worker_id = os.environ.get(WORKER_ID_VARIABLE) or f"w-{secrets.token_hex(6)}"
     worker = Worker(rt, worker_id, tools)
     worker.start()
+    watching = threading.Thread(target=watch.run, args=(stop,), name="secrets", daemon=True)
+    watching.start()
     projector = _start_projector(rt, worker_id, stop)
     log.info("worker ready")
     code = _watch(worker, stop)
     stop.set()
     worker.stop()
+    watching.join(timeout=5)
     if projector is not None:
         projector.join(timeout=5)
     return code
