@@ -15,7 +15,9 @@ import redis
 
 from engine import boot, health
 from engine.config import file_descriptors, home
+from engine.config.secrets import SecretMissing
 from engine.config.settings import Settings
+from engine.config.vault import VaultSource
 from engine.errors import BadSettings
 from engine.runtime import Runtime
 from engine.worker.actors import Hints
@@ -130,6 +132,20 @@ def of_redis(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
         return
     yield Finding(Level.OK, "redis", "answers")
+
+
+def of_vault(settings: Settings) -> Iterator[Finding]:
+    """Whether the Vault that is set lets the bot in."""
+    if settings.vault_addr is None:
+        return
+    try:
+        found = VaultSource(settings).check()
+    except SecretMissing as error:
+        yield Finding(
+            Level.BAD, "vault", str(error), f"Look at {settings.vault_addr} and at the settings that begin with VAULT_."
+        )
+        return
+    yield Finding(Level.OK, "vault", found)
 
 
 def of_clock(_rt: Runtime) -> Iterator[Finding]:

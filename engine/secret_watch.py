@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 
+from engine.config.secrets import SecretMissing
+from engine.queries.secrets import names_in_use
 from engine.runtime import Runtime
 from engine.text.redaction import Redactor
 from storage import database, secrets
@@ -17,6 +20,9 @@ EVERY_S = 5.0
 WRITE_EVERY_S = 60.0
 """How often it is written of one secret that it was used: so exact is what people are shown."""
 
+LEARN_FOR_S = 5.0
+"""How long a look waits for a Vault: a process is not to start late for it."""
+
 
 class SecretWatch:
     """Has `redactor` know every secret there is, and tells the database which were used. One a process."""
@@ -26,6 +32,7 @@ class SecretWatch:
         self._store = rt.secrets(redactor)
         self._told: set[str] = set()
         self._written: dict[str, float] = {}
+        self._learn_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Look now and then, until `stop`; what is used until then is written down too."""
@@ -50,7 +57,20 @@ class SecretWatch:
         for problem in sorted(problems - self._told):
             log.warning("%s", problem)
         self._told = problems
+        self._learn()
         self.write_uses()
+
+    def _learn(self) -> None:
+        """Ask for what approved runbooks read, where it may be in a Vault, which tells no value unasked."""
+        at = time.monotonic()
+        if not self._rt.settings.vault_addr or at < self._learn_at:
+            return
+        self._learn_at = at + self._rt.settings.vault_cache_seconds
+        for name in sorted(names_in_use(self._rt)):
+            with suppress(SecretMissing):
+                self._store.learn(name)
+            if time.monotonic() - at > LEARN_FOR_S:
+                break
 
     def write_uses(self) -> None:
         """Write when secrets were used, each at most once in a while. What cannot be written now is left out."""

@@ -88,6 +88,10 @@ class SecretStore:
         self._uses.note(name)
         return value
 
+    def learn(self, name: str) -> None:
+        """Have a secret masked that is known only once it is asked for. Raises `SecretMissing`."""
+        self._redactor.add(name, self._read(name))
+
     def register_all(self) -> list[str]:
         """Have every secret that is known masked, used or not. Returns a sentence for each that cannot be used."""
         values: dict[str, str] = {}

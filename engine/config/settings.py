@@ -15,8 +15,10 @@ from typing import Any, Literal
 from dotenv import dotenv_values
 
 from engine.config import setting_values as values
+from engine.config import vault_settings
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
+from engine.config.vault_settings import VaultSettings
 from engine.egress.allowed import Allowed, parse_allow
 from engine.errors import BadSettings
 from storage import private_files
@@ -88,6 +90,7 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting("SECRETS_DIR", "A folder with one file a secret, beside the RUNBOOK_SECRET_<NAME> variables.", None),
+    *(Setting(*row) for row in vault_settings.ROWS),
     Setting(
         "EGRESS_ALLOW",
         "Private targets that steps may call: host:port or CIDR, separated by commas. Loopback only as host:port.",
@@ -152,7 +155,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(VaultSettings):
     """What the environment says, checked. Nothing secret is in its repr.
 
     `home` is the working directory that relative paths were taken from. `secret_variables` are the RUNBOOK_SECRET_*
@@ -215,6 +218,7 @@ class Settings:
             "DATABASE_URL": self.database_url.password,
             "REDIS_URL": values.url_password(self.redis_url) if self.redis_url else None,
         }
+        found |= self.vault_secrets()
         found |= {f"SECRET_KEYS {each.id}": _encode_key(each.key) for each in self.secret_keys}
         return {name: value for name, value in found.items() if value and len(value) >= 4}
 
@@ -231,7 +235,7 @@ def load(environ: Mapping[str, str], cwd: Path) -> Settings:
         for setting in SETTINGS
         if (value := _parse(setting, given.get(setting.name, "").strip() or setting.default, cwd, problems)) is not None
     }
-    problems += _slack_problems(given)
+    problems += _slack_problems(given) + vault_settings.problems(given)
     if problems:
         raise BadSettings(problems)
     return Settings(
