@@ -37,12 +37,7 @@ class SecretWatch:
     def run(self, stop: threading.Event) -> None:
         """Look now and then, until `stop`; what is used until then is written down too."""
         while True:
-            try:
-                self.look()
-            except database.DatabaseTrouble:
-                log.warning("could not look for new secrets; trying again", exc_info=True)
-            except Exception:
-                log.exception("looking for new secrets failed; trying again")
+            self.look()
             if stop.wait(EVERY_S):
                 break
         self._written.clear()
@@ -52,7 +47,15 @@ class SecretWatch:
             log.warning("could not write down which secrets were used last", exc_info=True)
 
     def look(self) -> None:
-        """Learn what is to be masked, say what cannot be used, and write down what was."""
+        """Learn what is to be masked, say what cannot be used, and write down what was. Never raises."""
+        try:
+            self._look()
+        except database.DatabaseTrouble:
+            log.warning("could not look for new secrets; trying again", exc_info=True)
+        except Exception:
+            log.exception("looking for new secrets failed; trying again")
+
+    def _look(self) -> None:
         problems = set(self._store.register_all())
         for problem in sorted(problems - self._told):
             log.warning("%s", problem)

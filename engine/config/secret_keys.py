@@ -110,7 +110,11 @@ def _decrypt(key: bytes, text: str, bound: bytes, name: str, key_id: str) -> byt
         raw = base64.b64decode(text, validate=True)
         return AESGCM(key).decrypt(raw[:_NONCE], raw[_NONCE:], bound)
     except (InvalidTag, ValueError) as error:
-        whose = "SECRET_KEY was changed" if key_id == DEFAULT_ID else f"the key {key_id} in SECRET_KEYS was changed"
+        whose = (
+            "SECRET_KEY was changed, or is another one here"
+            if key_id == DEFAULT_ID
+            else f"the key {key_id} in SECRET_KEYS was changed"
+        )
         raise SecretUnreadable(
             f"The stored secret {name} cannot be decrypted: {whose}, or its row in the database was. "
             "Bring the key back, or set the secret anew."

@@ -9,8 +9,8 @@ from engine.config.secrets import SecretMissing, SecretUnavailable
 from storage import database, secrets
 from storage.secret_records import SealedRow
 
-Opened = tuple[int, str]
-"""A version and its value."""
+Opened = tuple[int, str, str]
+"""A version, what is kept of it, and its value."""
 
 
 class StoredSecrets:
@@ -40,7 +40,7 @@ class StoredSecrets:
         for name, version in live.items():
             opened = self._opened.get(name)
             try:
-                value = opened[1] if opened and opened[0] == version else self.read(name)
+                value = opened[2] if opened and opened[0] == version else self.read(name)
             except SecretMissing as error:
                 wrong[name] = str(error)
                 continue
@@ -49,8 +49,9 @@ class StoredSecrets:
         return values, wrong
 
     def _value(self, found: SealedRow) -> str:
+        kept = (found.version, found.sealed.ciphertext)
         opened = self._opened.get(found.name)
-        if opened is None or opened[0] != found.version:
-            opened = found.version, self._keys.open(self._workspace_id, found.name, found.version, found.sealed)
+        if opened is None or opened[:2] != kept:
+            opened = *kept, self._keys.open(self._workspace_id, found.name, found.version, found.sealed)
             self._opened[found.name] = opened
-        return opened[1]
+        return opened[2]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.grammar import Command
-from bot.slack.app_context import AppContext
+from bot.slack.app_context import AppContext, Work
 from bot.slack.forms import secret_form, shortcuts
-from bot.slack.forms.submission import Submission
 from bot.slack.ids import (
     CHANNEL_BLOCK,
     REASON_BLOCK,
@@ -53,6 +52,19 @@ from storage.states import Decision
 
 MISSING = "Please say why: it goes into the record."
 NOT_YET_KNOWN = "Slack has not yet said who you are. Please press Next again in a moment."
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What came of reading a form.
+
+    `errors` by block_id keep it open, `following` takes its place, else `work` is to be done at `place`.
+    """
+
+    errors: Mapping[str, str]
+    place: Place
+    work: Work | None = None
+    following: Mapping[str, Any] | None = None
 
 
 def read(ctx: AppContext, user: str, view: Mapping[str, Any]) -> Submission:
@@ -243,5 +255,5 @@ _FORMS: Mapping[Form, Callable[[AppContext, str, str, Mapping[str, Any]], Submis
     Form.SKIP: _skip,
     Form.PICK: _pick,
     Form.DEPRECATE: _deprecate,
-    Form.SECRET: secret_form.read,
+    Form.SECRET: lambda *form: Submission(*secret_form.read(*form)),
 }
