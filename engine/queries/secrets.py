@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from engine.access import policy
 from engine.access.policy import Action, Actor
@@ -106,7 +105,6 @@ def _uses(rt: Runtime) -> dict[str, tuple[Use, ...]]:
     return {name: tuple(uses.values()) for name, uses in found.items()}
 
 
-@lru_cache(maxsize=2048)
 def _names(version_id: int) -> frozenset[str]:
     """The secrets that a version reads; one that cannot be read reads none."""
     try:
