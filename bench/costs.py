@@ -31,7 +31,7 @@ def of_a_step(rig: Rig) -> str:
     rt = replace(rig.rt, hint=lambda _ids: None)
     with database.transaction():
         workers.register(rt.workspace_id, "bench")
-    runner = Runner(rt, "bench", boot.make_tools(rt.settings, Redactor()))
+    runner = Runner(rt, "bench", boot.make_tools(rt, Redactor()))
     rig.start_workers(0)
     told = [f"a {what} {_of_kind(rig, rt, runner, slug)}" for what, slug in (("message", "linear"), ("call", "calls"))]
     rig.start_workers(1)

@@ -129,7 +129,7 @@ def _scanned(rig: Rig) -> set[str]:
     rig.start_workers(0)
     with database.transaction():
         workers.register(rt.workspace_id, "bench-plans")
-    runner = Runner(rt, "bench-plans", boot.make_tools(rt.settings, Redactor()))
+    runner = Runner(rt, "bench-plans", boot.make_tools(rt, Redactor()))
     run = workloads.start(replace(rig, rt=rt), "calls")
     with _noted() as sent:
         runner.advance(run)

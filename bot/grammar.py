@@ -33,7 +33,11 @@ _FAMILY = {
     "admin": "What admins can do",
     "incident": "What can be done with an incident",
     "audit": "What can be done with the audit",
+    "secret": "What can be done with secrets",
 }
+UNREAD = "…"
+"""What stands for all that was typed behind a secret's name: it may be the value, so nothing is made of it or shown."""
+_SECRET = re.compile(r"\W*(secrets?)\s+(\S+)(?:\s+(\S+)(\s+\S)?)?", re.IGNORECASE)
 CHOICES = ("retry", "done", "failed")
 """What can be said about a step whose outcome nobody saw."""
 _YES, _NO = frozenset({"yes", "true", "y", "1"}), frozenset({"no", "false", "n", "0"})
@@ -43,6 +47,7 @@ _SLACK = re.compile(r"<([@#!]?)([^<>|\s]+)(?:\|([^<>]*))?>")
 _RUN = re.compile(r"R-[0-9A-Z]{2,}", re.IGNORECASE)
 _NEEDED = re.compile(r"(?:^|\s)(?!\S*[\"=])([^\s\[\]]+)")
 """The first part of a usage that may not be left out."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _OPTION = re.compile(r"(?:--?|[—–−])?([A-Za-z_][\w.-]*)=", re.ASCII)
 _FLAG = re.compile(r"(?:--?|[—–−])([A-Za-z_][\w.-]*)", re.ASCII)
@@ -113,12 +118,24 @@ def verb(name: str) -> Verb:
 
 def parse(text: str) -> Command:
     """Understand a line as Slack sends it, entities and `<…>` forms; nothing asks for help. Raises GrammarError."""
+    secretive = _SECRET.match(text)
+    if secretive:
+        return _of_secret([part for part in secretive.groups() if part])
     return _command(_paired(_tokens(decode(text))))
 
 
 def parse_words(words: Sequence[str]) -> Command:
     """Understand words that a shell has split already: quotes and entities in them are text. Raises GrammarError."""
+    if words and words[0].lower() in ("secret", "secrets"):
+        return _of_secret(words)
     return _command(_paired(_shell_token(word) for word in words))
+
+
+def _of_secret(words: Sequence[str]) -> Command:
+    """A command about secrets: of what is typed, the verb and one word that may be a name are read."""
+    verbs = [word.lower() if f"secret {word.lower()}" in _BY_NAME else UNREAD for word in words[1:2]]
+    names = [word if _NAME.fullmatch(word) else UNREAD for word in words[2:3]]
+    return _command(_Token(word) for word in ("secret", *verbs, *names, *[UNREAD] * (len(words) > 3)))
 
 
 def quote(value: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from bot import signatures
 from bot.signatures import TOLERANCE_S, Signed
 from engine import trouble
-from engine.config.secrets import SecretMissing, SecretStore
+from engine.config.secrets import SecretMissing, SecretStore, SecretUnavailable
 from engine.config.setting_values import HookSender
 from engine.errors import InvalidParameters
 from engine.runs import incoming_events
@@ -50,7 +50,10 @@ class Receiver:
         if len(body) > MAX_BODY:
             return _refused(413, "too_large", f"An event is at most {MAX_BODY // 1024} KiB.")
         given = {name.lower(): value for name, value in headers.items()}
-        proof = self._proof(given, body)
+        try:
+            proof = self._proof(given, body)
+        except SecretUnavailable:
+            return _refused(503, "unavailable", "Who sent this cannot be told just now. Please send it again.")
         if proof is None:
             return _refused(401, "unauthorized", _WHO)
         sender, signed = proof
@@ -94,27 +97,34 @@ class Receiver:
     def _proof(self, headers: Mapping[str, str], body: bytes) -> tuple[HookSender, Signed | None] | None:
         """Who sent this, with the signature that says so where one does.
 
-        Every sender's secret is tried, however early one fits, so that the time tells nothing.
+        Every sender's secret is tried, however early one fits, so that the time tells nothing. Raises
+        `SecretUnavailable` where none that can be had fits, and one cannot be had.
         """
         scheme, _, token = headers.get("authorization", "").partition(" ")
         bearer = token.strip() if scheme.lower() == "bearer" else ""
         signed = signatures.read(headers)
         found = None
-        for sender, secret in self._usable():
+        usable, unavailable = self._usable()
+        for sender, secret in usable:
             by_signature = signed is not None and signed.is_by(secret, body)
             by_token = hmac.compare_digest(bearer.encode("latin-1", "replace"), secret.encode())
             if (by_signature or by_token) and found is None:
                 found = sender, signed if by_signature else None
+        if found is None and unavailable is not None:
+            raise unavailable
         return found
 
-    def _usable(self) -> list[tuple[HookSender, str]]:
-        usable = []
+    def _usable(self) -> tuple[list[tuple[HookSender, str]], SecretUnavailable | None]:
+        """The senders' secrets, and what came of one that may be there and does not come now."""
+        usable, unavailable = [], None
         for sender in self._rt.settings.hook_senders:
             try:
                 usable.append((sender, self._secrets.resolve(sender.secret)))
+            except SecretUnavailable as error:
+                unavailable = error
             except SecretMissing:
                 log.debug("%s has no usable secret", sender.name)  # said at the start; strangers' requests fill no log
-        return usable
+        return usable, unavailable
 
 
 _WHO = (

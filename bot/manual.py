@@ -68,6 +68,7 @@ _OWN_PARTS: dict[str, dict[str, str]] = {
 }
 """What a part means to one verb alone."""
 _FACT = "a fact of the incident and its value, such as service=checkout; runbooks take parameters from it"
+_SECRET = "the secret's name, as in `secrets.lb_token` without `secrets.`"  # noqa: S105 - words
 _VALUE = {"incident open": _FACT, "incident set": _FACT}
 _ANY_VALUE = "a parameter and its value, in quotes where it has spaces"
 _EXAMPLES = {
@@ -104,6 +105,10 @@ _EXAMPLES = {
     "audit": "audit who=<@U0BOB0001> severity=warning since=7d",
     "audit export": "audit export format=cef since=2027-01-01",
     "report": "report from=2027-01-01 until=2027-02-01 team=payments format=html",
+    "secret list": "secret list",
+    "secret set": "secret set lb_token",
+    "secret delete": "secret delete lb_token",
+    "secret rotate-keys": "secret rotate-keys",
     "admin sync": "admin sync",
     "admin approve": "admin approve restart-checkout",
     "admin deprecate": 'admin deprecate restart-checkout successor=restart-service reason="one for all"',
@@ -123,6 +128,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "admin sync", "diff", "admin approve", "admin deprecate", "admin rollback", "admin history", "admin verify",
     )),
     ("Audit", ("audit", "audit export", "report")),
+    ("Keep secrets", ("secret list", "secret set", "secret delete", "secret rotate-keys")),
     ("Help and rights", ("help", "can", "token")),
 )  # fmt: skip
 """Every verb under what one wants to do with it."""
@@ -160,6 +166,8 @@ def parts_of(verb: Verb) -> list[tuple[str, str]]:
         "force": _FORCE.get(verb.name, ""),
         "KEY=VALUE": _VALUE.get(verb.name, _ANY_VALUE),
     }
+    if verb.name.startswith("secret "):
+        known["NAME"] = _SECRET
     found = dict.fromkeys(_PART.findall(verb.usage.removeprefix(verb.name)))
     return [(part, known[part]) for part in found if part in known and part not in _VALUES.get(verb.name, ())]
 

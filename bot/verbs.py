@@ -205,6 +205,20 @@ VERBS: tuple[Verb, ...] = (
         (0, 0),
         frozenset({"from", "until", "team", "format"}),
     ),
+    Verb(
+        "secret list",
+        "secret list [NAME]",
+        "The secrets there are: where each comes from and what uses it; of one, who set it and when. Never a value.",
+        (0, 1),
+    ),
+    Verb(
+        "secret set",
+        "secret set NAME",
+        "Set a secret in a form that only you see; on the command line from standard input. Its value is never typed.",
+        (1, 2),
+    ),
+    Verb("secret delete", "secret delete NAME", "Erase a stored secret; who set it and when stays on record.", (1, 1)),
+    Verb("secret rotate-keys", "secret rotate-keys", "Put all stored secrets under the first of SECRET_KEYS.", (0, 0)),
     Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
     Verb(
         "admin approve",
@@ -246,5 +260,5 @@ ALIASES = {
     "?": "help",
 }
 
-FAMILIES = ("admin", "incident", "audit")
+FAMILIES = ("admin", "incident", "audit", "secret")
 """First words of verbs that are two words."""

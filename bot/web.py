@@ -44,10 +44,10 @@ from engine.access import people
 from engine.access.policy import Actor
 from engine.catalog.folder_watch import FolderWatch
 from engine.config import file_descriptors
-from engine.config.secrets import SecretStore
 from engine.config.settings import Settings, secret_key
 from engine.errors import BadSettings, Conflict
 from engine.runtime import Runtime
+from engine.secret_watch import SecretWatch
 from engine.text.redaction import Redactor
 
 log = logging.getLogger(__name__)
@@ -71,11 +71,12 @@ def run(settings: Settings, redactor: Redactor) -> int:
     file_descriptors.raise_limit()
     listening = inherited() or bind(settings)
     rt = connected(boot.open_engine(settings))
-    for problem in boot.make_tools(settings, redactor).secrets.register_all():
-        log.warning("%s", problem)
+    watch = SecretWatch(rt, redactor)
+    watch.look()
     stop = threading.Event()
     door = SlackApp(AppContext(rt, web_client(settings))) if settings.slack_mode != "none" else None
-    threads = _start([*_duties(rt, door), partial(received_secrets.watch, settings, redactor)], stop)
+    masking = (watch.run, partial(received_secrets.watch, settings, redactor))
+    threads = _start([*_duties(rt, door), *masking], stop)
     slack = SocketTransport(door, settings) if door and settings.slack_mode == "socket" else None
     if slack is not None:
         slack.start()
@@ -144,7 +145,7 @@ def bind(settings: Settings) -> socket.socket:
 def application(rt: Runtime, door: SlackApp | None, slack: SocketTransport | None = None) -> Starlette:
     """All routes. Everything that touches the database or Slack runs in threads, never on the event loop."""
     metrics = Metrics(rt)
-    hooks = EventReceiver(rt, SecretStore(rt.settings.secret_variables, rt.settings.secrets_dir, Redactor()))
+    hooks = EventReceiver(rt, rt.secrets(Redactor()))
     for problem in hooks.problems():
         log.warning("%s", problem)
     routes: list[BaseRoute] = [

@@ -15,6 +15,7 @@ from engine import boot, received_secrets
 from engine.config import audit_keys, file_descriptors
 from engine.config.settings import Settings
 from engine.runtime import Runtime
+from engine.secret_watch import SecretWatch
 from engine.text.redaction import Redactor
 from engine.worker.worker_process import Worker
 
@@ -29,9 +30,9 @@ def run(settings: Settings, redactor: Redactor) -> int:
     file_descriptors.raise_limit()
     rt = connected(boot.open_engine(settings))
     audit_keys.of(settings)  # a key that cannot be read is found here, not by the first row that is to be sealed
-    tools = boot.make_tools(settings, redactor)
-    for problem in tools.secrets.register_all():
-        log.warning("%s", problem)
+    tools = boot.make_tools(rt, redactor)
+    watch = SecretWatch(rt, redactor)
+    watch.look()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -39,11 +40,14 @@ def run(settings: Settings, redactor: Redactor) -> int:
     worker = Worker(rt, worker_id, tools)
     worker.start()
     threading.Thread(target=received_secrets.watch, args=(settings, redactor, stop), daemon=True).start()
+    watching = threading.Thread(target=watch.run, args=(stop,), name="secrets", daemon=True)
+    watching.start()
     projector = _start_projector(rt, worker_id, stop)
     log.info("worker ready")
     code = _watch(worker, stop)
     stop.set()
     worker.stop()
+    watching.join(timeout=5)
     if projector is not None:
         projector.join(timeout=5)
     return code

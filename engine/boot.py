@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from engine import local_redis, trouble
 from engine.config import home
-from engine.config.secrets import SecretStore
+from engine.config.secret_keys import keyring_of
+from engine.config.secrets import Source
 from engine.config.settings import Settings
+from engine.config.stored_secrets import StoredSecrets
+from engine.config.vault import VaultSource
 from engine.egress import Egress, Policy
 from engine.errors import BadSettings, DatabaseAway
 from engine.runtime import Runtime
@@ -78,7 +81,16 @@ def open_engine(settings: Settings, hints: Hints | None = None) -> Runtime:
             workspace = people.the_workspace()
     except database.DatabaseTrouble as error:
         raise _away(error) from error
-    return Runtime(settings, workspace.id, hints if hints is not None else open_hints(settings))
+    return Runtime(
+        settings, workspace.id, hints if hints is not None else open_hints(settings),
+        sources=_sources(settings, workspace.id),
+    )  # fmt: skip
+
+
+def _sources(settings: Settings, workspace_id: int) -> tuple[Source, ...]:
+    """Where secrets come from that neither the environment nor a file has."""
+    stored = StoredSecrets(workspace_id, keyring_of(settings))
+    return (stored, VaultSource(settings)) if settings.vault_addr else (stored,)
 
 
 def open_hints(settings: Settings) -> Hints:
@@ -87,7 +99,7 @@ def open_hints(settings: Settings) -> Hints:
     return Hints(make_broker(url) if url else None)
 
 
-def make_tools(settings: Settings, redactor: Redactor) -> Tools:
+def make_tools(rt: Runtime, redactor: Redactor) -> Tools:
     """What this process's steps act with: guarded calls, secrets, and the redactor that knows them all."""
-    policy = Policy(allowed=settings.egress_allow, own=settings.own_endpoints)
-    return Tools(Egress(policy), SecretStore(settings.secret_variables, settings.secrets_dir, redactor), redactor)
+    policy = Policy(allowed=rt.settings.egress_allow, own=rt.settings.own_endpoints)
+    return Tools(Egress(policy), rt.secrets(redactor), redactor)

@@ -15,7 +15,9 @@ import redis
 
 from engine import boot, health
 from engine.config import file_descriptors, home
+from engine.config.secrets import SecretMissing
 from engine.config.settings import Settings
+from engine.config.vault import VaultSource
 from engine.errors import BadSettings
 from engine.runtime import Runtime
 from engine.worker.actors import Hints
@@ -132,6 +134,20 @@ def of_redis(settings: Settings) -> Iterator[Finding]:
     yield Finding(Level.OK, "redis", "answers")
 
 
+def of_vault(settings: Settings) -> Iterator[Finding]:
+    """Whether the Vault that is set lets the bot in."""
+    if settings.vault_addr is None:
+        return
+    try:
+        found = VaultSource(settings).check()
+    except SecretMissing as error:
+        yield Finding(
+            Level.BAD, "vault", str(error), f"Look at {settings.vault_addr} and at the settings that begin with VAULT_."
+        )
+        return
+    yield Finding(Level.OK, "vault", found)
+
+
 def of_clock(_rt: Runtime) -> Iterator[Finding]:
     """Whether this machine's clock and the database's agree: timers follow the database's."""
     database.refresh_clock()
@@ -146,6 +162,7 @@ _HEALTH_ADVICE = {
     "worker": "Start `runbook up` or `runbook worker`; look in the log for why it ended.",
     "queue": "Look in the workers' log for why they are stuck, or start more.",
     "database": "Look at the database and its disk.",
+    "secrets": "Put the missing key behind the first of SECRET_KEYS, or set those anew: runbook secret set NAME.",
     "slack": "Look at Slack's status page, and in the log for what Slack refuses.",
 }
 

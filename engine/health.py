@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 
 from engine import trouble
 from engine.access.auditing import kind_and_name
+from engine.config.secret_keys import keyring_of
 from engine.runtime import Runtime
 from engine.worker.actors import RedisProbe
-from storage import audit, cards, database, executions, runbooks, workers
+from storage import audit, cards, database, executions, runbooks, secrets, workers
 from storage.records import CardRecord
 from storage.trouble import must_write
 
@@ -94,6 +96,7 @@ def _database_checks(rt: Runtime) -> list[Check]:
             unshown = cards.oldest_unshown(rt.workspace_id)
             unreachable = cards.unreachable(rt.workspace_id)
             quarantined = audit.quarantined(rt.workspace_id, at - QUARANTINE_TOLD_MS)
+            sealed = secrets.key_ids(rt.workspace_id)
         must_write()
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
         return [Check("database", False, trouble.describe(error) or f"does not answer: {type(error).__name__}")]
@@ -106,6 +109,7 @@ def _database_checks(rt: Runtime) -> list[Check]:
         Check("worker", alive > 0, f"{alive} alive"),
         queue,
         _definitions(quarantined),
+        _secrets(rt, sealed),
         *slack,
     ]
 
@@ -137,6 +141,14 @@ def _definitions(quarantined: list[str]) -> Check:
     names = ", ".join(kind_and_name(each)[1] for each in quarantined)
     detail = f"could not be read; ended for that within a day: {names}" if names else "can be read"
     return Check("definitions", not quarantined, detail, vital=False)
+
+
+def _secrets(rt: Runtime, sealed: Mapping[str, list[str]]) -> Check:
+    """Whether there is a key for every stored secret; only steps that need one without fail."""
+    known = keyring_of(rt.settings).ids
+    lost = [f"{', '.join(names)} (key {key_id})" for key_id, names in sealed.items() if key_id not in known]
+    detail = f"encrypted with a key that SECRET_KEYS does not name: {'; '.join(lost)}" if lost else "have their keys"
+    return Check("secrets", not lost, detail, vital=False)
 
 
 def _slack(lag_ms: int, unreachable: list[CardRecord]) -> Check:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from engine.config import sealed
-from engine.config.secrets import SecretStore
+from engine.config.secrets import SecretStore, Source, Uses
 from engine.config.settings import Settings
 from engine.conversations import Conversations, NoSlack
 from engine.received_secrets import ReceivedSecrets, unsealed
@@ -18,20 +18,23 @@ from storage.secret_outputs import SealedOutput
 class Runtime:
     """`hint` says that these executions may have work now. It never raises and may do nothing: a sweep follows.
 
-    `conversations` answers for Slack's channels.
+    `conversations` answers for Slack's channels. `sources` are those of secrets behind the environment and files, and
+    `uses` is when which secret was handed out in this process.
     """
 
     settings: Settings
     workspace_id: int
     hint: Callable[[Iterable[str]], None]
     conversations: Conversations = field(default_factory=NoSlack)
+    sources: tuple[Source, ...] = field(default=(), repr=False, compare=False)
+    uses: Uses = field(default_factory=Uses, repr=False, compare=False)
     _redactor: Redactor = field(default_factory=Redactor, init=False, repr=False, compare=False)
     _received: ReceivedSecrets = field(default_factory=ReceivedSecrets, init=False, repr=False, compare=False)
 
     def redactor(self) -> Redactor:
         """One that knows every secret there is, as it is now: what comes from outside or from people may hold one."""
         self._redactor.add_all(self.settings.secret_values())
-        SecretStore(self.settings.secret_variables, self.settings.secrets_dir, self._redactor).register_all()
+        self.secrets(self._redactor).register_all()
         self._received.learn(self.settings, self._redactor)
         return self._redactor
 
@@ -42,3 +45,7 @@ class Runtime:
     def unsealed(self, row: SealedOutput) -> str:
         """A secret output that was `sealed`. Raises `Unopenable`."""
         return unsealed(self.settings, row)
+
+    def secrets(self, redactor: Redactor) -> SecretStore:
+        """Every secret there is, each known to `redactor` before it is handed out."""
+        return SecretStore(self.settings.secret_variables, self.settings.secrets_dir, redactor, self.sources, self.uses)

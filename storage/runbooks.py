@@ -8,6 +8,7 @@ import peewee as pw
 
 from storage import rows, sql
 from storage.catalog_records import RunbookRecord, SyncRecord, VersionRecord, VersionState
+from storage.columns import tuples
 from storage.database import is_postgresql, now
 from storage.moves import VERSION_MOVES, check_move
 from storage.records import Json
@@ -94,6 +95,17 @@ def versions(runbook_id: int) -> list[VersionRecord]:
     """All versions, newest first."""
     query = rows.select(RunbookVersion, VersionRecord).where(RunbookVersion.runbook_id == runbook_id)
     return rows.read(query.order_by(RunbookVersion.number.desc()), VersionRecord)
+
+
+def in_force(workspace_id: int) -> list[tuple[int, str, str | None, VersionStatus]]:
+    """The versions that run or may come to: each APPROVED one and the newest draft, as id, slug, team and status."""
+    query = RunbookVersion.select(RunbookVersion.id, Runbook.slug, Runbook.team, RunbookVersion.status)
+    query = query.join(Runbook, on=(Runbook.id == RunbookVersion.runbook_id))
+    newest = (RunbookVersion.status == VersionStatus.DRAFT) & (RunbookVersion.number == Runbook.current_number)
+    wanted = newest | (RunbookVersion.status == VersionStatus.APPROVED)
+    query = query.where((Runbook.workspace_id == workspace_id) & Runbook.deleted_at.is_null() & wanted)
+    found = tuples(query.order_by(Runbook.slug, RunbookVersion.number))
+    return [(version_id, slug, team, VersionStatus(status)) for version_id, slug, team, status in found]
 
 
 def last_approved(runbook_id: int, up_to: int) -> VersionRecord | None:

@@ -1,4 +1,4 @@
-"""The tables of what secrets may be used for, and of the secrets that runs received, as Peewee models."""
+"""The tables of secrets: where they may go, the stored ones, and those that runs received, as Peewee models."""
 
 from __future__ import annotations
 
@@ -28,4 +28,28 @@ class SecretOutput(Table):
     at = pw.BigIntegerField()
 
 
-ALL: tuple[type[Table], ...] = (SecretPolicy, SecretOutput)
+class SecretVersion(Table):
+    """That a secret was set or deleted. Only the newest version of one that is set holds anything of its value."""
+
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    name = Text()
+    version = pw.BigIntegerField()
+    set_by = Text()
+    set_at = pw.BigIntegerField()
+    deleted = pw.BooleanField()
+    key_id = Text(null=True)
+    wrapped_key = Text(null=True)
+    ciphertext = Text(null=True)
+
+
+class SecretUse(Table):
+    """When a secret, wherever it comes from, was last used."""
+
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    name = Text()
+    last_used_at = pw.BigIntegerField()
+
+
+ALL: tuple[type[Table], ...] = (SecretPolicy, SecretOutput, SecretVersion, SecretUse)

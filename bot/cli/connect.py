@@ -101,6 +101,9 @@ class Api:
     def patch(self, path: str, body: Json) -> Json:
         return self._ask("PATCH", path, json=body)
 
+    def put(self, path: str, body: Json) -> Json:
+        return self._ask("PUT", path, json=body)
+
     def delete(self, path: str) -> Json:
         return self._ask("DELETE", path)
 

@@ -51,6 +51,7 @@ def _findings(redactor: Redactor) -> Iterator[Finding]:
     found, rt = doctor.of_database(read)
     yield from found
     yield from doctor.of_redis(read)
+    yield from doctor.of_vault(read)
     yield from checkup.findings(read)
     if rt is not None:
         yield from doctor.of_clock(rt)

@@ -23,13 +23,15 @@ _USER = re.compile(r"<?@?([UW][A-Z0-9]{2,20})>?", re.ASCII)
 class Answer:
     """What was learned, for programs and for people. `follow` is the id of the run that this began or let go on.
 
-    `as_file` says that the lines are those of a file, which has to arrive as it is.
+    `as_file` says that the lines are those of a file, which has to arrive as it is. `failed` says that a part of it
+    could not be done.
     """
 
     data: Json
     lines: Iterable[str]
     follow: str = ""
     as_file: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import auditing, keeping, queries, show, steering
+from bot.cli import auditing, keeping, queries, secrets, show, steering
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation, Json
@@ -50,6 +50,10 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "audit": auditing.search,
     "audit export": auditing.export,
     "report": auditing.report,
+    "secret list": secrets.listed,
+    "secret set": secrets.set_value,
+    "secret delete": secrets.delete,
+    "secret rotate-keys": secrets.rotate_keys,
     "admin sync": keeping.sync,
     "admin approve": keeping.approve,
     "admin deprecate": keeping.deprecate,
@@ -72,7 +76,7 @@ def answer(api: Api, command: Command, options: Options) -> int:
     else:
         for line in found.lines:  # as they come: an export may have any number
             print(line if found.as_file and not sys.stdout.isatty() else show.safe([line]))
-    return DONE
+    return FAILED if found.failed else DONE
 
 
 def _followed(api: Api, found: Answer, options: Options) -> int:

@@ -104,7 +104,7 @@ def can(invocation: Invocation) -> Answer:
     person = invocation.user(words.pop(0)) if words[0].startswith(("@", "U0", "W0", "<@")) else ""
     if not words:
         raise invocation.wrong("Say what they would do, such as run.")
-    two = words[0].lower() == "admin" and len(words) > 1
+    two = words[0].lower() in ("admin", "secret") and len(words) > 1
     name = " ".join(words.pop(0).lower() for _ in range(2 if two else 1))
     if len(words) > 1:
         raise invocation.wrong(f"“{words[1][:40]}” is one word too many.")

@@ -60,6 +60,7 @@ class Form(StrEnum):
     PICK = "form.pick"
     DEPRECATE = "form.deprecate"
     WHY = "form.why"
+    SECRET = "form.secret"  # noqa: S105 - words
 
 
 class Shortcut(StrEnum):
@@ -77,6 +78,7 @@ STEP_BLOCK = "step"
 CHANNEL_BLOCK = "channel"
 RUNBOOK_BLOCK = "runbook"
 SCOPE_BLOCK = "scope"
+SECRET_BLOCK = "secret"  # noqa: S105 - words
 THIS_VERSION, ALL_VERSIONS = "version", "all"
 INPUT = "value"
 """The action_id of every input; a view's inputs are told apart by their block_id."""
@@ -252,6 +254,14 @@ class WhyForm:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretForm:
+    """The secret to be set and where to answer; its value is in no value of ours."""
+
+    name: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
 class HomeState:
     """What somebody looks for in the catalogue of the Home tab; `page` counts from 0, and "" is no filter."""
 
@@ -266,6 +276,7 @@ Ref = (
     PickForm
     | DeprecateForm
     | WhyForm
+    | SecretForm
     | HomeState
     | RunRef
     | GateRef

@@ -61,6 +61,8 @@ class Action(StrEnum):
     REPORT = "report on"
     TOKEN = "have tokens of one's own for"  # noqa: S105 - words
     TOKENS = "see the tokens of"
+    SECRETS = "list"
+    SECRET_SET = "set"  # noqa: S105 - words
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from storage.states import Severity
 ACCESS = "access"
 """The thing that a change of the access file is about."""
 SECRETS = "secrets"
-"""The thing that a change of the rules for secrets is about."""
+"""The thing that a change of the rules for secrets, or a new key of all stored ones, is about."""
 
 AUDIT = "audit"
 """The thing that reading the audit as a whole is about."""
@@ -47,8 +47,13 @@ def of_token(token_id: str) -> str:
     return f"token:{token_id}"
 
 
+def of_secret(name: str) -> str:
+    """A secret of any version, as the audit names it."""
+    return f"secret:{name}"
+
+
 def kind_and_name(thing: str) -> tuple[str, str]:
-    """What a thing is (`execution`, `incident`, `runbook`, `token`, `access`, `audit`), and its id."""
+    """What a thing is (`execution`, `incident`, `runbook`, `token`, `secret`, `access`, `audit`), and its id."""
     kind, _, name = thing.partition(":")
     return kind, name
 

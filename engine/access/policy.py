@@ -144,5 +144,7 @@ SCOPE_OF: Mapping[Action, Scope] = {
     Action.ROLLBACK: Scope.ADMIN,
     Action.EDIT: Scope.ADMIN,
     Action.TOKENS: Scope.ADMIN,
+    Action.SECRETS: Scope.READ,
+    Action.SECRET_SET: Scope.ADMIN,
 }
 """The scope that a token needs for an action; `run` for what is not named."""

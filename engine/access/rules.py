@@ -91,14 +91,14 @@ def _team_that_runs(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> str 
 
 
 def incident_rule(rt: Runtime, actor: Actor, action: Action, _thing: Thing) -> Verdict:
-    """Who may say what a channel's incident is about."""
+    """What takes any role at all: saying what a channel's incident is about, and seeing which secrets there are."""
     roles = roles_of(rt, actor.user_id)
     has = _first(
         "a platform admin" * roles.platform_admin,
         "a responder" * roles.responder,
         "in a team" * bool(roles.admin_of | roles.member_of),
     )
-    rule = f"Only responders, platform admins and people in a team may {action} a channel."
+    rule = f"Only responders, platform admins and people in a team may {action} {_SUBJECTS.get(action, 'a channel')}."
     return _said(has, roles, rule, lambda: runners(rt, None))
 
 
@@ -175,7 +175,10 @@ def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]])
     return Verdict(False, f"{rule} You have no such role.{doubt} Roles are kept in _access.yaml.", rule, "", ask())
 
 
-_SUBJECTS = {Action.SYNC: "the runbooks", Action.AUDIT: "everything", Action.TOKENS: "other people"}
+_SUBJECTS = {
+    Action.SYNC: "the runbooks", Action.AUDIT: "everything", Action.TOKENS: "other people",
+    Action.SECRETS: "secrets", Action.SECRET_SET: "secrets",
+}  # fmt: skip
 _STEERING = (
     Action.START, Action.CANCEL, Action.RESOLVE, Action.PAUSE, Action.RESUME, Action.RETRY, Action.SKIP, Action.REPLAY,
     Action.HANDOVER,
@@ -194,5 +197,7 @@ RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     Action.ROLLBACK: _admin_rule,
     Action.VOTE: _vote_rule,
     Action.REPORT: _report_rule,
+    Action.SECRETS: incident_rule,
+    Action.SECRET_SET: _admin_rule,
 }
 """The rule that decides each action."""

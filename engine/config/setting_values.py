@@ -19,6 +19,7 @@ _COMMAND = re.compile(r"/[a-z0-9][a-z0-9_-]{0,30}")
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}", re.ASCII)
 _SENDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _TEAM = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_KEY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
 # The library's own words would quote a part of the address, which may be a part of its password.
@@ -191,6 +192,32 @@ def secret_key(text: str) -> bytes:
     if len(key) != 32:
         raise ValueError("use 32 random bytes as URL-safe base64 (43 or 44 characters)")
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """A key under which stored secrets are encrypted; each value that is kept names the id of its key."""
+
+    id: str
+    key: bytes = field(repr=False)
+
+
+def secret_keys(text: str) -> tuple[SecretKey, ...]:
+    """Keys with their ids, as in `k2:BASE64,k1:BASE64`; the first one encrypts. A complaint shows ids only."""
+    found: dict[str, SecretKey] = {}
+    for place, part in enumerate(filter(None, (part.strip() for part in text.split(","))), 1):
+        key_id, colon, key = part.partition(":")
+        if not colon or not _KEY_ID.fullmatch(key_id):
+            raise ValueError(f"entry {place} does not begin with a key's id and a colon, as in k1:BASE64")
+        if key_id == "default":
+            raise ValueError("`default` is the id of the key that is derived from SECRET_KEY; use another id")
+        if key_id in found:
+            raise ValueError(f"the id {key_id} is given twice")
+        try:
+            found[key_id] = SecretKey(key_id, secret_key(key))
+        except ValueError as error:
+            raise ValueError(f"the key {key_id}: {error}") from None
+    return tuple(found.values())
 
 
 def pattern(text: str) -> str:

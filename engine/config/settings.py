@@ -15,9 +15,11 @@ from typing import Any, Literal
 from dotenv import dotenv_values
 
 from engine.config import setting_values as values
+from engine.config import vault_settings
 from engine.config.audit_settings import key_ring, syslog
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
+from engine.config.vault_settings import VaultSettings
 from engine.egress.allowed import Allowed, parse_allow
 from engine.errors import BadSettings
 from storage import private_files
@@ -87,7 +89,15 @@ SETTINGS: tuple[Setting, ...] = (
         key_ring,
         secret=True,
     ),
+    Setting(
+        "SECRET_KEYS",
+        "Keys for stored secrets, id:key with commas between, each key as SECRET_KEY; the first encrypts, all decrypt. "
+        "Without it one is derived from SECRET_KEY.",
+        values.secret_keys,
+        secret=True,
+    ),
     Setting("SECRETS_DIR", "A folder with one file a secret, beside the RUNBOOK_SECRET_<NAME> variables.", None),
+    *(Setting(*row) for row in vault_settings.ROWS),
     Setting(
         "SECRETS_STRICT", "Whether a secret without an entry in _secrets.yaml is refused.", values.boolean, "false"
     ),
@@ -168,7 +178,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(VaultSettings):
     """What the environment says, checked. Nothing secret is in its repr.
 
     `home` is the working directory that relative paths were taken from. `secret_variables` are the RUNBOOK_SECRET_*
@@ -211,6 +221,7 @@ class Settings:
     slack_signing_secret: str | None = field(default=None, repr=False)
     secret_key: bytes | None = field(default=None, repr=False)
     audit_key: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    secret_keys: tuple[values.SecretKey, ...] = field(default=(), repr=False)
     secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -238,6 +249,8 @@ class Settings:
             "DATABASE_URL": self.database_url.password,
             "REDIS_URL": values.url_password(self.redis_url) if self.redis_url else None,
         }
+        found |= self.vault_secrets()
+        found |= {f"SECRET_KEYS {each.id}": _encode_key(each.key) for each in self.secret_keys}
         return {name: value for name, value in found.items() if value and len(value) >= 4}
 
 
@@ -253,7 +266,7 @@ def load(environ: Mapping[str, str], cwd: Path) -> Settings:
         for setting in SETTINGS
         if (value := _parse(setting, given.get(setting.name, "").strip() or setting.default, cwd, problems)) is not None
     }
-    problems += _slack_problems(given)
+    problems += _slack_problems(given) + vault_settings.problems(given)
     if problems:
         raise BadSettings(problems)
     return Settings(

@@ -36,6 +36,8 @@ VERBS: Mapping[str, Action] = {
     "incident": Action.INCIDENT,
     "audit": Action.AUDIT,
     "report": Action.REPORT,
+    "secret list": Action.SECRETS,
+    **dict.fromkeys(("secret set", "secret delete", "secret rotate-keys"), Action.SECRET_SET),
     "admin sync": Action.SYNC,
     "admin approve": Action.APPROVE,
     "admin deprecate": Action.DEPRECATE,
@@ -43,7 +45,7 @@ VERBS: Mapping[str, Action] = {
 }
 """The words for deeds that may be asked about."""
 
-_BARE = (Action.VIEW, Action.SYNC, Action.INCIDENT, Action.AUDIT)
+_BARE = (Action.VIEW, Action.SYNC, Action.INCIDENT, Action.AUDIT, Action.SECRETS, Action.SECRET_SET)
 _ON_VERSIONS = (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.config.secrets import SecretStore
+from engine.config.secrets import SecretStore, SecretUnavailable
 from engine.definition import secret_outputs
 from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Runbook, Step
@@ -114,7 +114,8 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
                 return _without_received(outcome, claim, tools, also_mask)
             return _with_outputs(outcome, claim, tools)
         except EngineError as error:
-            return Failed(error.code, outgoing(str(error), tools.redactor.redact, MAX_TOLD_BYTES))
+            again = isinstance(error, SecretUnavailable)  # it is asked for before anything is sent
+            return Failed(error.code, outgoing(str(error), tools.redactor.redact, MAX_TOLD_BYTES), again)
         except Exception as error:
             if secret_outputs.templates(claim.step.outputs):  # the error may hold what came, which nobody masks yet
                 log.error("step %s of %s broke: %s", claim.step_run.path, claim.execution.id, type(error).__name__)

@@ -8,7 +8,7 @@ from typing import Any
 from asking import Api
 from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 
-from engine.access import people, tokens
+from engine.access import people, secrets, tokens
 from engine.orchestration import incidents
 from engine.runs import approvals, controls, handover, skipping
 from storage.people_records import PersonRecord
@@ -64,6 +64,9 @@ DEEDS = [
     Deed("PATCH /incidents/{incident}", {"title": "x"}),
     Deed("POST /incidents/{incident}/close", {"force": True}),
     Deed("DELETE /tokens/{token}"),
+    Deed("PUT /secrets/fresh", {"value": "an0ther-value"}),
+    Deed("DELETE /secrets/lb_token"),
+    Deed("POST /secrets/rotate-keys"),
     Deed("POST /sync"),
 ]
 
@@ -93,6 +96,7 @@ def prepare(api: Api, target: Target) -> dict[str, Any]:
     vote(api, runs["voted"])
     assert api.post("/runbooks", BOB, {"definition": FRESH}).status_code == 201
     assert api.post("/runbooks/old/deprecate", DAVE, {"version": 1}).status_code == 200
+    secrets.set_value(house.rt, ALICE, "lb_token", "a-va1ue-to-begin-with")
     spare, _ = tokens.create(house.rt, ALICE, "spare")
     incident = incidents.open_incident(house.rt, CAROL, "C0INC0001").id
     return {**runs, "incident": incident, "token": spare.id}

@@ -26,7 +26,7 @@ from engine.runs import controls, idempotency
 from storage import audit, database
 
 POSTS = [deed for deed in DEEDS if deed.operation.startswith("POST")]
-SYNC = "POST /sync"
+REDONE = ("POST /sync", "POST /secrets/rotate-keys")
 """Done again it changes nothing, and says so."""
 
 
@@ -57,11 +57,11 @@ def dying_before_the_answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def answered_as_done(api: Api, deed: Deed, things: dict[str, Any], before: list[tuple[str, str]]) -> Any:
     """The answer to the same request after a death: it is on record once, and answered the same from now on."""
     noted = record(api)
-    assert noted != before or deed.operation == SYNC, "it was not done"
+    assert noted != before or deed.operation in REDONE, "it was not done"
     answer = ask(api, deed, things, **key_of(deed))
     assert answer.status_code < 300, (deed.operation, answer.text)
     assert record(api) == noted, "it was done twice"
-    if deed.operation != SYNC:
+    if deed.operation not in REDONE:
         assert answer.headers["idempotency-replayed"] == "true"
     again = ask(api, deed, things, **key_of(deed))
     assert (again.status_code, again.content) == (answer.status_code, answer.content)

@@ -10,7 +10,7 @@ import pytest
 from asking import Api
 from house import ALICE, BOB, CAROL, DAVE, OSCAR, gate, runbook
 
-from engine.access import people, tokens
+from engine.access import people, secrets, tokens
 from engine.access.policy import Actor
 from engine.orchestration import incidents
 from storage.people_records import PersonRecord
@@ -88,6 +88,11 @@ CASES = [
     Case("GET /can", SEEN, query="?verb=run&target=drain"),
     Case("GET /tokens/{token}", "yhhhh"),
     Case("DELETE /tokens/{token}", "yhhhh"),
+    Case("GET /secrets", "yyyyr"),
+    Case("GET /secrets/{secret}/versions", "yhhhr"),
+    Case("PUT /secrets/{secret}", "yrrrr", {"value": "an0ther-value"}),
+    Case("DELETE /secrets/{secret}", "yrrrr"),
+    Case("POST /secrets/rotate-keys", "yrrrr"),
     Case("GET /audit", "yrrrr"),
     Case("GET /audit/chain", "yrrrr"),
     Case("GET /audit/export", "yrrrr"),
@@ -116,7 +121,9 @@ def things(api: Api) -> dict[str, str]:
     house.advance(run)
     token, _ = tokens.create(house.rt, LENA, "somebody's")
     incident = incidents.open_incident(house.rt, ALICE, "C0INC0001")
-    return {"runbook": "drain", "execution": run, "token": token.id, "incident": str(incident.id)}
+    secrets.set_value(house.rt, ALICE, "lb_token", "a-va1ue-to-begin-with")
+    ids = {"execution": run, "token": token.id, "incident": str(incident.id)}
+    return {"runbook": "drain", "secret": "lb_token", **ids}
 
 
 def letter(status: int) -> str:

@@ -19,7 +19,6 @@ from local_server import Behaviour, LocalServer, answer
 from engine.access import people
 from engine.access.policy import SYSTEM, Actor
 from engine.catalog import catalog, sync, version_approval
-from engine.config.secrets import SecretStore
 from engine.conversations import Conversation, Unasked
 from engine.definition.kinds import kind_of
 from engine.egress import Egress, Policy, Resolver
@@ -197,7 +196,7 @@ class House:
             Policy(rt.settings.egress_allow, rt.settings.own_endpoints), resolver=Resolver(threads=2), ssl_context=_TLS
         )
         redactor = Redactor()
-        self.tools = Tools(self.egress, SecretStore(rt.settings.secret_variables, None, redactor), redactor)
+        self.tools = Tools(self.egress, rt.secrets(redactor), redactor)
         self._cases = itertools.count(1)
         self.alive: set[str] = set()
         """The workers whose hearts beat when the clock is turned."""

@@ -70,6 +70,8 @@ MATRIX = {
     ("no thing", Action.TOKEN): "yyyyyyy",
     ("no thing", Action.TOKENS): "y-----y",
     ("no thing", Action.INCIDENT): "yyyyy--",
+    ("no thing", Action.SECRETS): "yyyyy--",
+    ("no thing", Action.SECRET_SET): "y------",
 }
 
 

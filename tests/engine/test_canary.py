@@ -7,14 +7,19 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from house import CAROL, OSCAR, House, Target, gate, http, poll
+from house import ALICE, CAROL, OSCAR, House, Target, gate, http, poll
+from kv_server import ROOT, KvServer
 from local_server import answer
 
 from bot.record_text import log_text
 from bot.telling import told
+from engine.access import secrets as stored
+from engine.config.vault import VaultSource
 from engine.queries import evidence
 from engine.steps import http as http_step
 from engine.text import logs
@@ -128,3 +133,50 @@ def ways_out(house: House, run: str, logged: io.StringIO) -> Iterator[tuple[str,
     yield "the log of the run as text", log_text(found)
     yield "its evidence", json.dumps(evidence.bundle(house.rt, OSCAR, run), ensure_ascii=False)
     yield "what is told of it", "\n".join(told(each.kind, each.path, "", each.data) for each in house.events(run))
+
+
+PLACES = {"store": "st0red-c4nary-of-the-m1ne", "vault": "v4ult-c4nary-of-the-m1ne"}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_canary_from_elsewhere_is_seen_nowhere(
+    house: House, target: Target, logged: io.StringIO, tmp_path: Path, place: str
+) -> None:
+    """One that people stored, and one of a Vault: sent, echoed, and found in no table, file or log as it is."""
+    value, kv = PLACES[place], KvServer()
+    house.sync()
+    house.settle_for(vault_addr=kv.url, vault_token=ROOT)
+    house.rt = replace(house.rt, sources=(*house.rt.sources, VaultSource(house.rt.settings)))
+    house.tools = replace(house.tools, secrets=house.rt.secrets(house.tools.redactor))
+    house.runner = house.worker("w-canary")
+    if place == "store":
+        stored.set_value(house.rt, ALICE, "elsewhere", value)
+    else:
+        kv.values["runbook-bot/elsewhere"] = {"value": value}
+    echo = json.dumps({"token": value, "again": base64.b64encode(value.encode()).decode()}).encode()
+    target.does["/echo"] = [answer(echo, "200 OK", f"X-Echo: {value}", JSON)]
+    auth = {"type": "bearer", "token": "{{ secrets.elsewhere }}"}
+    run = house.begin(
+        http("call", target.url("/echo"), auth=auth, method="POST", json={"t": "{{ secrets.elsewhere }}"})
+    )
+    house.run(run)
+    kv.close()
+    assert house.status(run) == "SUCCESS"
+    assert value.encode() in b"".join(target.server.requests)
+    pieces = [value[at : at + 6] for at in range(len(value) - 5)]
+    pieces += [text[at : at + 12] for text in [base64.b64encode(value.encode()).decode()] for at in range(0, 20, 4)]
+    for name, shown in (*ways_out(house, run, logged), *on_disk(tmp_path), *in_memory(house)):
+        for piece in (*pieces, ROOT):
+            assert piece not in shown, (name, piece)
+
+
+def on_disk(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every file of the deployment, the database's log of changes too."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path.name, path.read_bytes().decode("latin-1")
+
+
+def in_memory(house: House) -> Iterator[tuple[str, str]]:
+    yield "the settings", repr(house.rt.settings)
+    yield "the runtime", repr(house.rt)

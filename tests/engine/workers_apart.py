@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import resource
 import secrets
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -21,6 +22,7 @@ from house import Target
 
 from bot import embedded_redis
 from bot.worker import WORKER_ID_VARIABLE
+from engine.config.setting_values import SecretKey
 from engine.runtime import Runtime
 from storage import database
 from storage.columns import tuples
@@ -31,14 +33,15 @@ Processes = list[subprocess.Popen[bytes]]
 
 @contextmanager
 def worker(
-    rt: Runtime, folder: Path, target: Target, url: str | None = None
+    rt: Runtime, folder: Path, target: Target, url: str | None = None, secret_keys: Iterable[SecretKey] = ()
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A worker process, its database at `url` or where the tests have it."""
+    """A worker process, its database at `url` or where the tests have it, with these keys for stored secrets."""
     worker_id = f"w-{secrets.token_hex(4)}"
     where = rt.settings.database_url
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(folder), "DATABASE_URL": url or where.url or f"sqlite:///{where.path}",
         "RUNBOOKS_DIR": str(folder), "EGRESS_ALLOW": f"127.0.0.1:{target.server.port}", WORKER_ID_VARIABLE: worker_id,
+        "SECRET_KEYS": ",".join(f"{each.id}:{base64.urlsafe_b64encode(each.key).decode()}" for each in secret_keys),
     }  # fmt: skip
     with (folder / f"{worker_id}.log").open("wb") as log:
         process = subprocess.Popen(

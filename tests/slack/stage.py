@@ -249,7 +249,7 @@ def _engine(
     boot.migrate_database(known)
     asks = SlackConversations(web_client(known), lambda: time.monotonic() + CHANNELS_LATER[0])
     opened = replace(boot.open_engine(known), conversations=asks)
-    tools = boot.make_tools(known, Redactor())
+    tools = boot.make_tools(opened, Redactor())
     worker = Worker(opened, "w-test", tools)
     worker.start()
     rt = replace(opened, hint=lambda ids: worker._hint(ids))

@@ -82,6 +82,8 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
         "search and export the audit, report on everything": Action.AUDIT,
         "have tokens of one's own": Action.TOKEN,
         "see and end other people's tokens": Action.TOKENS,
+        "list secrets, never their values": Action.SECRETS,
+        "set and delete secrets, rotate their keys": Action.SECRET_SET,
     }
     if label in plain:
         return asked(rt, plain[label])
@@ -142,7 +144,15 @@ def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
 def test_every_action_is_in_the_matrix() -> None:
     """A new one needs its row, or its word where it is told what steering is."""
     administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
-    administering |= {Action.EDIT, Action.AUDIT, Action.TOKEN, Action.TOKENS, Action.REPORT}
+    administering |= {
+        Action.EDIT,
+        Action.AUDIT,
+        Action.TOKEN,
+        Action.TOKENS,
+        Action.REPORT,
+        Action.SECRETS,
+        Action.SECRET_SET,
+    }
     rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.INCIDENT} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)
     told = re.search(

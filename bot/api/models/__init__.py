@@ -52,6 +52,7 @@ from bot.api.models.runbooks import (
     Written,
     runbook_fields,
 )
+from bot.api.models.secrets import KeysRotated, Secret, SecretValue, SecretVersion
 
 __all__ = [
     "Agree",
@@ -73,6 +74,7 @@ __all__ = [
     "Gate",
     "Handover",
     "Incident",
+    "KeysRotated",
     "LastChange",
     "LeaveOut",
     "Logs",
@@ -87,6 +89,9 @@ __all__ = [
     "Ruling",
     "Runbook",
     "RunbookDetail",
+    "Secret",
+    "SecretValue",
+    "SecretVersion",
     "Start",
     "Started",
     "Step",

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.grammar import Command
 from bot.slack.app_context import AppContext, Work
-from bot.slack.forms import actions, shortcuts
+from bot.slack.forms import actions, secret_form, shortcuts
 from bot.slack.ids import (
     CHANNEL_BLOCK,
     REASON_BLOCK,
@@ -274,4 +274,5 @@ _FORMS: Mapping[Form, Callable[[AppContext, str, str, Mapping[str, Any]], Submis
     Form.PICK: _pick,
     Form.DEPRECATE: _deprecate,
     Form.WHY: _why,
+    Form.SECRET: lambda *form: Submission(*secret_form.read(*form)),
 }

@@ -10,7 +10,7 @@ from bot.manual import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.verbs import auditing, incident, queries, running, steering, tokens, versions
+from bot.slack.verbs import auditing, incident, queries, running, secrets, steering, tokens, versions
 from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
@@ -221,6 +221,10 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "audit": auditing.search,
     "audit export": auditing.export,
     "report": auditing.report,
+    "secret list": secrets.show,
+    "secret set": secrets.ask_for_value,
+    "secret delete": secrets.delete,
+    "secret rotate-keys": secrets.rotate_keys,
     "admin sync": _sync,
     "admin approve": _admin_approve,
     "admin deprecate": _admin_deprecate,

@@ -90,7 +90,9 @@ def may(invocation: Invocation) -> Message:
     )
     if not words:
         raise _wrong(invocation, "Say what they would do, such as run.")
-    name = " ".join(words.pop(0).lower() for _ in range(2 if words[0].lower() == "admin" and len(words) > 1 else 1))
+    name = " ".join(
+        words.pop(0).lower() for _ in range(2 if words[0].lower() in ("admin", "secret") and len(words) > 1 else 1)
+    )
     if len(words) > 1:
         raise _wrong(invocation, f"“{words[1][:40]}” is one word too many.")
     somebody = invocation.actor if who == invocation.actor.user_id else invocation.ctx.directory.identify(who)

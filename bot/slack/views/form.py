@@ -24,6 +24,7 @@ from bot.slack.ids import (
     REASON_BLOCK,
     RUNBOOK_BLOCK,
     SCOPE_BLOCK,
+    SECRET_BLOCK,
     STEP_BLOCK,
     THIS_VERSION,
     DeprecateForm,
@@ -33,6 +34,7 @@ from bot.slack.ids import (
     RejectForm,
     ResolveForm,
     RunForm,
+    SecretForm,
     SkipForm,
     WhyForm,
     encode,
@@ -170,6 +172,15 @@ def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     step = InputBlock(block_id=STEP_BLOCK, label=plain_text("Step", 200), element=select)
     blocks: list[Block] = [context(f"Skip a step of {code(ref.execution_id)}: what needs it goes on."), step]
     return _modal(Form.SKIP, "Skip a step", "Skip", [*blocks, _reason("Reason", "It goes into the record.")], ref)
+
+
+def secret_form(ref: SecretForm) -> dict[str, Any]:
+    """Asks for a secret's value. Nothing is filled in: nobody is shown a value that was set before."""
+    told = f"{code(f'secrets.{ref.name}')} has this value from the next step on. Nobody can read it again here."
+    element = PlainTextInputElement(action_id=INPUT, multiline=True, min_length=4, max_length=3000, focus_on_load=True)
+    hint = plain_text("At most 3,000 characters; a longer one is set on the command line or over REST.", 200)
+    value = InputBlock(block_id=SECRET_BLOCK, label=plain_text("Value", 200), element=element, hint=hint)
+    return _modal(Form.SECRET, "Set a secret", "Set", [context(told), value], ref)
 
 
 def gate_form(gate: GateView, requester: str, note: str = "", page: int = 0) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""`secret …`: which secrets there are, and setting one in a form. What is said here is for whoever asked alone."""
+
+from __future__ import annotations
+
+from bot.grammar import UNREAD, GrammarError, verb
+from bot.slack.ids import SecretForm
+from bot.slack.verbs.invocation import Invocation
+from bot.slack.verbs.running import open_modal
+from bot.slack.views import secrets as views
+from bot.slack.views.form import secret_form
+from bot.slack.views.parts import Message, said
+from bot.slack.views.text import code
+from engine.access import secrets
+from engine.access.policy import Action, authorise
+from engine.queries import secrets as queries
+
+SEEN = (
+    "A value is never typed: Slack has now seen what you typed, and so has whoever is in this channel if you mentioned "
+    "the bot. If it was a secret, replace it where it is made. Then type only"
+)
+_ONLY_A_FORM = "A secret is set in a form, which only the slash command can open. Type"
+
+
+def show(invocation: Invocation) -> Message:
+    """`secret list [NAME]`."""
+    rt, actor = invocation.ctx.rt, invocation.actor
+    if invocation.command.words:
+        name = invocation.command.words[0]
+        return views.versions_view(name, queries.versions(rt, actor, name))
+    return views.list_view(queries.listing(rt, actor), invocation.invoked_as)
+
+
+def ask_for_value(invocation: Invocation) -> None:
+    """`secret set NAME`: open the form. A value that was typed is refused, whoever typed it."""
+    name, *more = invocation.command.words
+    usage = verb("secret set").usage
+    if more or name == UNREAD:
+        raise GrammarError(f"{SEEN} `{invocation.ctx.command} {usage}`.", usage)
+    authorise(invocation.ctx.rt, invocation.actor, Action.SECRET_SET)
+    if invocation.place.trigger_id is None:
+        raise GrammarError(f"{_ONLY_A_FORM} `{invocation.ctx.command} secret set {name}`.", usage)
+    open_modal(invocation.ctx, invocation.place, secret_form(SecretForm(name, invocation.place.channel)))
+
+
+def delete(invocation: Invocation) -> Message:
+    """`secret delete NAME`."""
+    name = invocation.command.words[0]
+    secrets.delete(invocation.ctx.rt, invocation.actor, name)
+    return said(f"{code(name)} is erased. Steps that read it fail, unless another source has it.")
+
+
+def rotate_keys(invocation: Invocation) -> Message:
+    """`secret rotate-keys`."""
+    return views.rotated_view(secrets.rotate_keys(invocation.ctx.rt, invocation.actor))

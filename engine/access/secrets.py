@@ -1,0 +1,117 @@
+"""The bot's own secrets: set, deleted, and moved under a new key. A value goes in here and never comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.access import auditing
+from engine.access.policy import Action, Actor, acting, authorise
+from engine.config.secret_keys import Keyring, SecretUnreadable, keyring_of
+from engine.config.secrets import MAX_BYTES, NAME, without_line_break
+from engine.errors import InvalidParameters, NotFound
+from engine.runtime import Runtime
+from engine.text.redaction import MIN_LENGTH
+from engine.text.storable import clean
+from storage import secrets
+from storage.secret_records import SealedRow, SecretVersionRecord
+from storage.states import Severity
+
+_AT_ONCE = 50
+"""Data keys that one transaction rewraps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What a rotation did: how many data keys are under the key `key_id` now, and why others are not."""
+
+    key_id: str
+    rewrapped: int
+    problems: tuple[str, ...]
+
+
+def set_value(rt: Runtime, actor: Actor, name: str, value: str) -> SecretVersionRecord:
+    """Make this the secret's value from the next step on; without a line break at its end, as in a file.
+
+    Raises `InvalidParameters` without a word of the value, and `NotAllowed`.
+    """
+    authorise(rt, actor, Action.SECRET_SET)
+    value = without_line_break(value)
+    wrong = faults(name, value)
+    if wrong:
+        raise InvalidParameters(wrong)
+    keys = keyring_of(rt.settings)
+    with acting(rt, actor, Action.SECRET_SET):
+        secrets.lock(rt.workspace_id, name)
+        version = _next(rt, name)
+        secrets.add(rt.workspace_id, name, version, actor.user_id, keys.seal(rt.workspace_id, name, version, value))
+        return _noted(rt, actor, "secret.set", name)
+
+
+def faults(name: str, value: str) -> dict[str, str]:
+    """What is wrong with a name and a value to be set, by which of the two; nothing in it shows the value."""
+    wrong = {}
+    if not NAME.fullmatch(name):
+        wrong["name"] = "begin with a lower-case letter; letters, digits and underscores, at most 63"
+    value = without_line_break(value)
+    if clean(value) != value:
+        wrong["value"] = "a NUL or half a character cannot be kept"
+    elif len(value.strip()) < MIN_LENGTH:
+        wrong["value"] = f"at least {MIN_LENGTH} characters, or it could not be masked"
+    elif len(value.encode()) > MAX_BYTES:
+        wrong["value"] = f"at most {MAX_BYTES // 1024} KiB"
+    return wrong
+
+
+def delete(rt: Runtime, actor: Actor, name: str) -> SecretVersionRecord:
+    """Erase a stored secret; who set it and when stays. Raises `NotFound` where none is set, and `NotAllowed`."""
+    with acting(rt, actor, Action.SECRET_SET):
+        secrets.lock(rt.workspace_id, name)
+        newest = secrets.newest(rt.workspace_id, name)
+        if newest is None or newest.deleted:
+            raise NotFound("There is no stored secret of that name. `secret list` shows those there are.")
+        secrets.add(rt.workspace_id, name, newest.version + 1, actor.user_id, None)
+        return _noted(rt, actor, "secret.delete", name)
+
+
+def rotate_keys(rt: Runtime, actor: Actor) -> Rotated:
+    """Put every data key under the first key of SECRET_KEYS, while runs go on. Raises `NotAllowed`.
+
+    Values stay as they are, so whoever reads one meanwhile reads the same. What cannot be unwrapped stays, and is told.
+    """
+    authorise(rt, actor, Action.SECRET_SET)
+    keys, after, count = keyring_of(rt.settings), 0, 0
+    problems: list[str] = []
+    while True:
+        with acting(rt, actor, Action.SECRET_SET):
+            found = secrets.lock_under_others(rt.workspace_id, keys.first, after, _AT_ONCE)
+            done = list(_rewrapped(rt, keys, found, problems))
+            if done:
+                detail = {"key": keys.first, "secrets": done}
+                auditing.by_actor(rt, actor, "secret.rotate_keys", auditing.SECRETS, detail, Severity.WARNING)
+        if not found:
+            return Rotated(keys.first, count, tuple(problems))
+        count, after = count + len(done), found[-1].id
+
+
+def _rewrapped(rt: Runtime, keys: Keyring, found: list[SealedRow], problems: list[str]) -> Iterator[str]:
+    for row in found:
+        try:
+            after = keys.rewrap(rt.workspace_id, row.name, row.version, row.sealed)
+        except SecretUnreadable as error:
+            problems.append(str(error))
+            continue
+        if secrets.rewrap(row, after):
+            yield row.name
+
+
+def _next(rt: Runtime, name: str) -> int:
+    newest = secrets.newest(rt.workspace_id, name)
+    return newest.version + 1 if newest else 1
+
+
+def _noted(rt: Runtime, actor: Actor, action: str, name: str) -> SecretVersionRecord:
+    made = secrets.newest(rt.workspace_id, name)
+    assert made is not None
+    auditing.by_actor(rt, actor, action, auditing.of_secret(name), {"version": made.version}, Severity.WARNING)
+    return made

@@ -1,0 +1,355 @@
+"""Stored secrets: who may set them, what is kept of them, and what cannot be done with what is kept."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from house import ALICE, BOB, CAROL, OSCAR, House, Target, http, runbook
+
+from engine.access import secrets as stored
+from engine.access.policy import Actor
+from engine.config.secret_keys import Keyring, SecretUnreadable, keyring_of
+from engine.config.setting_values import SecretKey
+from engine.errors import InvalidParameters, NotAllowed, NotFound
+from engine.queries import secrets as views
+from engine.text.redaction import Redactor
+from storage import audit, database
+from storage import secrets as rows
+from storage.columns import dicts
+from storage.secret_tables import SecretVersion
+from storage.states import Scope
+from storage.tables import ALL
+
+VALUE = "st0red-canary-v1 of the mine"
+OTHER = "an0ther-canary-v2 of the mine"
+OLD, NEW = SecretKey("k1", bytes(range(32))), SecretKey("k2", bytes(range(1, 33)))
+
+
+@pytest.fixture
+def house(house: House) -> House:
+    house.sync()
+    return house
+
+
+def with_keys(house: House, *keys: SecretKey) -> House:
+    """The same deployment as a process sees it that was started with these SECRET_KEYS."""
+    from engine.config.stored_secrets import StoredSecrets
+
+    settings = replace(house.rt.settings, secret_keys=keys)
+    source = StoredSecrets(house.rt.workspace_id, keyring_of(settings))
+    house.rt = replace(house.rt, settings=settings, sources=(source,))
+    return house
+
+
+def value_of(house: House, name: str = "lb_token") -> str:
+    return house.rt.secrets(Redactor()).resolve(name)
+
+
+def kept() -> list[dict[str, Any]]:
+    with database.reading():
+        return dicts(SecretVersion.select().order_by(SecretVersion.id))
+
+
+def test_set_and_used_by_the_next_step(house: House, target: Target) -> None:
+    """A worker that runs already uses what was set meanwhile, and the newest version each time."""
+    auth = {"type": "bearer", "token": "{{ secrets.lb_token }}"}
+    house.publish(runbook("calls", http("call", target.url("/a"), auth=auth)))
+    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    house.run(house.start("calls"))
+    stored.set_value(house.rt, ALICE, "lb_token", OTHER)
+    run = house.start("calls")
+    house.run(run)
+    assert house.status(run) == "SUCCESS"
+    sent = [request.decode() for request in target.server.requests]
+    assert [VALUE in each for each in sent] == [True, False]
+    assert OTHER in sent[1]
+
+
+def test_only_the_newest_value_is_kept_and_who_set_each(house: House) -> None:
+    """The older versions keep who and when; a deletion is a version without anything of a value."""
+    stored.set_value(house.rt, ALICE, "lb_token", f"{VALUE}\n")
+    house.clock.tick(1000)
+    stored.set_value(house.rt, ALICE, "lb_token", OTHER)
+    assert value_of(house) == OTHER
+    stored.delete(house.rt, ALICE, "lb_token")
+    assert [row["ciphertext"] or row["wrapped_key"] or row["key_id"] for row in kept()] == [None] * 3
+    found = views.versions(house.rt, ALICE, "lb_token")
+    assert [(each.version, each.deleted, each.set_by) for each in found] == [
+        (3, True, ALICE.user_id), (2, False, ALICE.user_id), (1, False, ALICE.user_id),
+    ]  # fmt: skip
+    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    assert views.versions(house.rt, ALICE, "lb_token")[0].version == 4
+    assert value_of(house) == VALUE
+
+
+def test_the_audit_has_the_version_and_nothing_of_the_value(house: House) -> None:
+    """Neither the value nor its length, in any table."""
+    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    stored.delete(house.rt, ALICE, "lb_token")
+    with database.reading():
+        found = audit.of_thing(house.rt.workspace_id, "secret:lb_token")
+        everything = "\n".join(str(row) for table in ALL for row in dicts(table.select()))
+    assert [(each.action, each.detail) for each in found] == [
+        ("secret.set", {"version": 1, "door": "slack"}), ("secret.delete", {"version": 2, "door": "slack"}),
+    ]  # fmt: skip
+    assert VALUE not in everything
+    assert base64.b64encode(VALUE.encode()).decode()[:12] not in everything
+
+
+@pytest.mark.parametrize("who", [BOB, CAROL, OSCAR], ids=["team admin", "member", "nobody"])
+def test_only_platform_admins_set_and_delete(house: House, who: Actor) -> None:
+    """And nothing changes for the others, whatever else is wrong with what they ask."""
+    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    for act in (
+        lambda: stored.set_value(house.rt, who, "lb_token", OTHER),
+        lambda: stored.set_value(house.rt, who, "Not A Name", ""),
+        lambda: stored.delete(house.rt, who, "lb_token"),
+        lambda: stored.delete(house.rt, who, "nothing"),
+        lambda: stored.rotate_keys(house.rt, who),
+    ):
+        with pytest.raises(NotAllowed):
+            act()
+    assert value_of(house) == VALUE
+    assert len(kept()) == 1
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.RUN, Scope.APPROVE])
+def test_a_token_needs_the_scope_admin(house: House, scope: Scope) -> None:
+    """Even a platform admin's."""
+    who = replace(ALICE, scopes=frozenset({Scope.READ, scope}))
+    with pytest.raises(NotAllowed, match="lacks the scope admin"):
+        stored.set_value(house.rt, who, "lb_token", VALUE)
+
+
+def test_a_role_that_ended_meanwhile_sets_nothing(house: House) -> None:
+    """It is asked again inside the transaction that acts."""
+    house.know_groups({"S0PLATFORM": ("platform", set())})
+    with pytest.raises(NotAllowed):
+        stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    assert kept() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("../x", VALUE, "name"), ("Lb", VALUE, "name"), ("", VALUE, "name"), ("a" * 64, VALUE, "name"),
+        ("ok", "abc", "value"), ("ok", "", "value"), ("ok", "x" * 65_537, "value"), ("ok", "ab\0cdefgh", "value"),
+        ("ok", "ab\ud800cdefgh", "value"), ("ok", "é" * 40_000, "value"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_kept_is_refused_without_being_shown(house: House, name: str, value: str, field: str) -> None:
+    """The sentence names what is wrong and never the value."""
+    with pytest.raises(InvalidParameters) as error:
+        stored.set_value(house.rt, ALICE, name, value)
+    assert set(error.value.fields) == {field}
+    assert value not in str(error.value) or not value
+    assert kept() == []
+
+
+def test_a_private_key_has_many_lines(house: House) -> None:
+    """What is kept comes back letter by letter."""
+    pem = "-----BEGIN KEY-----\n" + "\n".join("x1" * 32 for _ in range(60)) + "\n-----END KEY-----"
+    stored.set_value(house.rt, ALICE, "pem", pem)
+    assert value_of(house, "pem") == pem
+
+
+def test_nothing_is_deleted_twice(house: House) -> None:
+    """A secret that is not there, or not any more, is not found."""
+    with pytest.raises(NotFound):
+        stored.delete(house.rt, ALICE, "lb_token")
+    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    stored.delete(house.rt, ALICE, "lb_token")
+    with pytest.raises(NotFound):
+        stored.delete(house.rt, ALICE, "lb_token")
+
+
+def test_the_environment_hides_the_store(house: House) -> None:
+    """The first source that has the name wins, and the list says what it hides."""
+    stored.set_value(house.rt, ALICE, "canary", VALUE)
+    assert value_of(house, "canary") == "c4nary-b1rd-of-the-m1ne"
+    (found,) = [each for each in views.listing(house.rt, ALICE) if each.name == "canary"]
+    assert (found.source, found.hides) == ("environment", ("store",))
+
+
+def test_what_is_kept_cannot_be_moved(house: House) -> None:
+    """To another name, version or workspace, nor a data key to another row: all of it is bound to where it stands."""
+    ring = Keyring((OLD,), lambda: b"")
+    sealed = ring.seal(1, "a", 1, VALUE)
+    assert ring.open(1, "a", 1, sealed) == VALUE
+    for elsewhere in ((1, "b", 1), (1, "a", 2), (2, "a", 1)):
+        with pytest.raises(SecretUnreadable, match="cannot be decrypted"):
+            ring.open(*elsewhere, sealed)
+        with pytest.raises(SecretUnreadable):
+            ring.rewrap(*elsewhere, sealed)
+    other = ring.seal(1, "a", 1, OTHER)
+    for mixed in (replace(sealed, wrapped_key=other.wrapped_key), replace(sealed, ciphertext=other.ciphertext)):
+        with pytest.raises(SecretUnreadable):
+            ring.open(1, "a", 1, mixed)
+    for broken in ("", "AAAA", "%", sealed.ciphertext[:-4] + "AAA="):
+        with pytest.raises(SecretUnreadable):
+            ring.open(1, "a", 1, replace(sealed, ciphertext=broken))
+    renamed = Keyring((SecretKey("k9", OLD.key),), lambda: b"")
+    with pytest.raises(SecretUnreadable):
+        renamed.open(1, "a", 1, replace(sealed, key_id="k9"))
+
+
+def test_a_row_that_was_moved_in_the_database_is_refused(house: House) -> None:
+    """Whoever can write to the table, but has no key, gives no secret another one's value."""
+    stored.set_value(house.rt, ALICE, "mine", VALUE)
+    stored.set_value(house.rt, ALICE, "theirs", OTHER)
+    rows_ = {row["name"]: row for row in kept()}
+    taken = {name: rows_["theirs"][name] for name in ("key_id", "wrapped_key", "ciphertext")}
+    with database.transaction():
+        SecretVersion.update(**taken).where(SecretVersion.name == "mine").execute()
+    with pytest.raises(SecretUnreadable, match="secret mine cannot be decrypted"):
+        value_of(with_keys(house), "mine")
+
+
+def test_nothing_shows_what_is_kept(house: House) -> None:
+    """Neither the key nor the wrapped key stands in a repr."""
+    sealed = Keyring((OLD,), lambda: b"").seal(1, "a", 1, VALUE)
+    assert sealed.wrapped_key not in repr(sealed)
+    assert sealed.ciphertext not in repr(sealed)
+    assert repr(OLD) == "SecretKey(id='k1')"
+
+
+def test_without_secret_keys_one_is_derived(house: House) -> None:
+    """Its id is default, and it opens what it sealed also when SECRET_KEYS is set later, until a rotation."""
+    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    assert kept()[0]["key_id"] == "default"
+    with_keys(house, NEW)
+    assert value_of(house) == VALUE
+    done = stored.rotate_keys(house.rt, ALICE)
+    assert (done.key_id, done.rewrapped, done.problems) == ("k2", 1, ())
+    assert kept()[0]["key_id"] == "k2"
+    assert value_of(with_keys(house, NEW)) == VALUE
+
+
+def test_another_secret_key_opens_nothing(house: House) -> None:
+    """The message says which key is missing, and a step that needs it fails without being sent."""
+    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    house.rt = replace(house.rt, settings=replace(house.rt.settings, secret_key=os.urandom(32)))
+    with pytest.raises(SecretUnreadable, match="SECRET_KEY was changed"):
+        value_of(with_keys(house))
+
+
+def test_an_unknown_key_fails_only_what_needs_it(house: House, target: Target) -> None:
+    """The message names the id; other secrets and steps go on, and nothing falls through to another source."""
+    stored.set_value(with_keys(house, OLD).rt, ALICE, "old_one", VALUE)
+    stored.set_value(with_keys(house, NEW, OLD).rt, ALICE, "new_one", OTHER)
+    with_keys(house, NEW)
+    with pytest.raises(SecretUnreadable, match="key k1, which SECRET_KEYS does not name"):
+        value_of(house, "old_one")
+    assert value_of(house, "new_one") == OTHER
+    (problem,) = [each for each in house.rt.secrets(Redactor()).register_all() if "old_one" in each]
+    assert "k1" in problem
+    done = stored.rotate_keys(house.rt, ALICE)
+    assert done.rewrapped == 0
+    assert ["old_one" in each for each in done.problems] == [True]
+
+
+def test_rotating_twice_and_while_secrets_are_set(house: House) -> None:
+    """Every value can be read all the time, whoever rotates or sets at once, and each ends under the new key."""
+    for number in range(120):
+        stored.set_value(with_keys(house, OLD).rt, ALICE, f"s{number}", f"{VALUE} {number}")
+    with_keys(house, NEW, OLD)
+    wrong: list[object] = []
+    stop = threading.Event()
+
+    def reads() -> None:
+        while not stop.is_set():
+            for number in range(0, 120, 7):
+                fresh = with_keys_of(house, NEW, OLD)
+                try:
+                    if not fresh.read(f"s{number}").startswith(("st0red", "an0ther")):
+                        wrong.append(number)
+                except Exception as error:
+                    wrong.append(error)
+
+    def sets() -> None:
+        for number in range(0, 120, 3):
+            stored.set_value(house.rt, ALICE, f"s{number}", f"{OTHER} {number}")
+
+    done: list[stored.Rotated] = []
+    acts = [lambda: done.append(stored.rotate_keys(house.rt, ALICE))] * 2 + [sets]
+    reading = threading.Thread(target=reads)
+    reading.start()
+    threads = [threading.Thread(target=act) for act in acts]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+    stop.set()
+    reading.join(10)
+    assert wrong == []
+    assert [each.problems for each in done] == [(), ()]
+    with database.reading():
+        assert set(rows.key_ids(house.rt.workspace_id)) == {"k2"}
+    assert value_of(house, "s1") == f"{VALUE} 1"
+    assert value_of(house, "s3") == f"{OTHER} 3"
+
+
+def with_keys_of(house: House, *keys: SecretKey) -> Any:
+    from engine.config.stored_secrets import StoredSecrets
+
+    return StoredSecrets(house.rt.workspace_id, Keyring(keys, lambda: b"x" * 32))
+
+
+def test_two_set_at_once(house: House) -> None:
+    """Each gets a version of its own, and the last one counts."""
+    threads = [
+        threading.Thread(target=stored.set_value, args=(house.rt, ALICE, "lb_token", f"{VALUE} {number}"))
+        for number in range(8)
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+    found = views.versions(house.rt, ALICE, "lb_token")
+    assert [each.version for each in found] == list(range(8, 0, -1))
+    assert len([row for row in kept() if row["ciphertext"]]) == 1
+    assert value_of(house).startswith(VALUE)
+
+
+def test_the_list_says_where_from_and_what_for(house: House, target: Target) -> None:
+    """Runbooks by whether they are approved, when it was last used, and what is missing."""
+    auth = {"type": "bearer", "token": "{{ secrets.lb_token }}"}
+    house.publish(runbook("calls", http("call", target.url("/a"), auth=auth)))
+    house.write(drafted=runbook("drafted", http("call", target.url("/a"), auth=auth), team=None))
+    house.sync()
+    found = {each.name: each for each in views.listing(house.rt, ALICE)}
+    assert (found["lb_token"].source, found["lb_token"].stored) == ("", None)
+    assert "no secret lb_token" in found["lb_token"].problem
+    assert found["lb_token"].uses == (views.Use("calls", "payments", True), views.Use("drafted", None, False))
+    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    found = {each.name: each for each in views.listing(house.rt, BOB)}
+    assert (found["lb_token"].source, found["lb_token"].problem) == ("store", "")
+    assert found["lb_token"].stored is not None
+    assert VALUE not in json.dumps([dataclasses.asdict(each) for each in found.values()])
+    assert views.names_in_use(house.rt) == {"lb_token"}
+
+
+def test_who_has_no_role_sees_no_names(house: House) -> None:
+    """In person; and by a token only what the person's runbooks read is there."""
+    stored.set_value(house.rt, ALICE, "unused", VALUE)
+    for act in (lambda: views.listing(house.rt, OSCAR), lambda: views.versions(house.rt, OSCAR, "unused")):
+        with pytest.raises(NotAllowed):
+            act()
+    by_token = replace(BOB, scopes=frozenset({Scope.READ}))
+    assert views.listing(house.rt, by_token) == []
+    with pytest.raises(NotFound):
+        views.versions(house.rt, by_token, "unused")
+    assert [each.name for each in views.listing(house.rt, BOB)] == ["canary", "unused"]
+
+
+def test_what_is_stored_is_masked_in_what_people_give(house: House) -> None:
+    """From the moment when it was set, also by a process that never used it."""
+    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    assert house.rt.redactor().redact(f"a {VALUE} b") == "a ‹secret lb_token› b"
