@@ -84,6 +84,7 @@ _EXAMPLES = {
     "token": 'token create "deploy job" scopes=read,run expires=30d',
     "admin sync": "admin sync",
     "admin approve": "admin approve restart-checkout",
+    "admin renew": "admin renew restart-checkout",
     "admin deprecate": 'admin deprecate restart-checkout successor=restart-service reason="one for all"',
     "admin rollback": "admin rollback restart-checkout",
     "admin history": "admin history restart-checkout",
@@ -98,7 +99,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Decide what waits", ("approve", "reject", "withdraw", "agree")),
     ("Keep the incident", ("incident", "incident open", "incident set", "incident close")),
     ("Keep the runbooks", (
-        "admin sync", "diff", "admin approve", "admin deprecate", "admin rollback", "admin history", "admin verify",
+        "admin sync", "diff", "admin approve", "admin renew", "admin deprecate", "admin rollback", "admin history",
+        "admin verify",
     )),
     ("Help and rights", ("help", "can", "token")),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import keeping, queries, show, steering
+from bot.cli import keeping, queries, renewing, show, steering
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation, Json
@@ -49,6 +49,7 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "token": keeping.token,
     "admin sync": keeping.sync,
     "admin approve": keeping.approve,
+    "admin renew": renewing.renew,
     "admin deprecate": keeping.deprecate,
     "admin rollback": keeping.rollback,
     "admin history": keeping.history,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from engine.access import standing
+from engine.access import standing, version_owners
 from engine.access.actions import SYSTEM, Action, Actor, Deed, Draft, Gate, Thing, Verdict
 from engine.access.roles import roles_of
 from engine.access.rules import RULES, incident_rule, run_rule, teams_seen
@@ -20,7 +20,7 @@ from storage.states import Scope
 
 __all__ = [
     "ELSEWHERE", "SCOPE_OF", "SYSTEM", "Action", "Actor", "Deed", "Draft", "Gate", "Thing", "Verdict", "abilities",
-    "acting", "admit", "as_of_now", "authorise", "named", "teams_seen", "verdict",
+    "acting", "admit", "as_of_now", "authorise", "named", "ruled", "teams_seen", "verdict",
 ]  # fmt: skip
 
 
@@ -36,6 +36,8 @@ def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
         found |= {action for action, rule in RULES.items() if rule in (run_rule, incident_rule)} | {Action.VOTE}
     if roles.admin_of:
         found.add(Action.EDIT)
+    if version_owners.owns_any(rt, actor.user_id):
+        found.add(Action.APPROVE)
     return frozenset(found | ({Action.VOTE} if _is_asked(rt, actor) else set()))
 
 
@@ -96,6 +98,11 @@ def _must(decided: Verdict) -> None:
 
 def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
     """Whether `actor`, taken for who they say they are, may do `action` to `thing`: the whole policy."""
+    return ruled(rt, actor, action, thing)
+
+
+def ruled(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
+    """What our own rules say, for lists and buttons that show what may be done and decide nothing."""
     return _barred(actor, action) or RULES[action](rt, actor, action, thing)
 
 

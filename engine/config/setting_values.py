@@ -142,6 +142,15 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def age(text: str) -> int:
+    """Whole days or hours, at least one hour and at most ten years, as milliseconds."""
+    found = re.fullmatch(r"([0-9]{1,5})(d|h)", text)
+    milliseconds = int(found[1]) * {"d": 86_400_000, "h": 3_600_000}[found[2]] if found else 0
+    if not 3_600_000 <= milliseconds <= 3_650 * 86_400_000:
+        raise ValueError("use whole days or hours, such as 90d or 36h, from 1h to 3650d")
+    return milliseconds
+
+
 def boolean(text: str) -> bool:
     """Yes or no, in any of the usual words for it and in any case."""
     word = text.lower()

@@ -140,6 +140,17 @@ SETTINGS: tuple[Setting, ...] = (
         "The id of the channel that is told of runbooks that wait for approval. Else platform admins, one by one.",
         values.channel,
     ),
+    Setting(
+        "APPROVAL_MAX_AGE",
+        "How long the approval of a version lasts, such as 90d; then it has to be renewed. Else for good.",
+        values.age,
+    ),
+    Setting(
+        "DEFINITION_APPROVALS",
+        "How many platform admins have to approve a version of a runbook of high risk.",
+        values.whole_number(1, 10),
+        "1",
+    ),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
 
@@ -169,11 +180,13 @@ class Settings:
     on_edit: Literal["stop", "keep"]
     gate_calls: Literal["all", "channel", "direct", "none"]
     allow_self_approval: bool
+    definition_approvals: int
     incident_channels: str
     egress_allow: tuple[Allowed, ...] = ()
     cors_origins: tuple[str, ...] = ()
     hook_senders: tuple[values.HookSender, ...] = ()
     admin_channel: str | None = None
+    approval_max_age: int | None = None
     public_url: str | None = None
     secrets_dir: Path | None = None
     redis_url: str | None = field(default=None, repr=False)

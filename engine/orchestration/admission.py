@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.access import auditing
 from engine.access.policy import Action, Actor, authorise
-from engine.catalog import catalog
+from engine.catalog import approval_expiry, catalog
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
 from engine.errors import InvalidParameters, ReasonRequired
@@ -66,7 +66,9 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.find_query(rt.workspace_id, wanted.slug))
         runbook = found[0] if found else catalog.get(rt, wanted.slug)
         authorise(rt, actor, Action.START, runbook)
-        version = catalog.runnable(rt, runbook, wanted.number)
+        # A child belongs to a run that is under way, which goes on though an approval has expired meanwhile.
+        of_now = catalog.approved if wanted.parent_step is not None else catalog.runnable
+        version = of_now(rt, runbook, wanted.number)
     definition = catalog.definition(version)
     values = complete(definition, wanted.parameters, wanted.incident if wanted.prefill else None)
     reason = wanted.reason.strip()
@@ -106,6 +108,8 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
             raise catalog.no_such(version.slug)
         authorise(rt, actor, Action.START, found[0])
         catalog.must_run(rt, found[0], version.number)
+    if wanted.parent_step is None:
+        approval_expiry.must_hold(rt, version, checked.runbook)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(rt, actor, execution, checked.runbook)
     execution = replace(execution, slot_group=group, slot=slot)

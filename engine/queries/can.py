@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from engine.access.policy import Action, Actor, Gate, Thing, Verdict, verdict
-from engine.catalog import catalog
+from engine.catalog import catalog, renewals
 from engine.errors import Conflict, NotApproved
 from engine.runs import executions, skipping
 from engine.runtime import Runtime
 from storage import approvals, database
+from storage.catalog_records import VersionRecord
 from storage.records import ExecutionRecord
 from storage.states import ApprovalStatus
 
@@ -33,6 +34,7 @@ VERBS: Mapping[str, Action] = {
     "incident": Action.INCIDENT,
     "admin sync": Action.SYNC,
     "admin approve": Action.APPROVE,
+    "admin renew": Action.APPROVE,
     "admin deprecate": Action.DEPRECATE,
     "admin rollback": Action.ROLLBACK,
 }
@@ -75,6 +77,8 @@ def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
     thing, name = _thing(rt, action, target)
     decided = verdict(rt, person, action, thing)
     but = _in_the_way(rt, target) if action is Action.START and decided.allowed else ""
+    if action is Action.APPROVE and isinstance(thing, VersionRecord) and decided.allowed:
+        but = _still_missing(rt, thing)
     if verb == "takeover" and isinstance(thing, ExecutionRecord) and thing.offered_to != person.user_id:
         but = f"{thing.id} is not offered to them." if decided.allowed else ""
     return Ruling(person.user_id, verb, name, decided, but)
@@ -121,6 +125,13 @@ def _in_the_way(rt: Runtime, target: str) -> str:
     except NotApproved as refusal:
         return str(refusal)
     return ""
+
+
+def _still_missing(rt: Runtime, version: VersionRecord) -> str:
+    """What one more approval might not be enough for: more than one person, or an owner of a tag."""
+    said = renewals.approval(rt, version).quorum
+    alone = not said.approvals and said.needed == 1 and len(said.missing) < 2
+    return "" if alone or not said.missing else f"It still needs {', '.join(said.missing)}."
 
 
 def _number(text: str) -> int | None:

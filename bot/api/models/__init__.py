@@ -37,10 +37,12 @@ from bot.api.models.records import (
 )
 from bot.api.models.runbooks import (
     Approve,
+    ApprovedVersion,
     Changes,
     Deprecate,
     Diff,
     LastChange,
+    Renewal,
     RollBack,
     Runbook,
     RunbookDetail,
@@ -55,6 +57,7 @@ from bot.api.models.runbooks import (
 __all__ = [
     "Agree",
     "Approve",
+    "ApprovedVersion",
     "Attempt",
     "AuditRow",
     "Ballot",
@@ -78,6 +81,7 @@ __all__ = [
     "NewIncident",
     "Page",
     "ParametersChanged",
+    "Renewal",
     "Replay",
     "Resolve",
     "Retry",

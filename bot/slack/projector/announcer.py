@@ -11,6 +11,7 @@ from slack_sdk.errors import SlackApiError
 from bot.slack.client import error_code
 from bot.slack.directory import Directory
 from bot.slack.projector.poster import Mark, NotNow, Poster
+from bot.slack.projector.renewal_cards import RenewalCards
 from bot.slack.views.notice import drafts_notice, incident_notice
 from bot.slack.views.parts import Message
 from engine.access import channels
@@ -37,9 +38,11 @@ class Announcer:
         self._client = client
         self._poster = poster
         self._directory = Directory(rt, client)
+        self._renewals = RenewalCards(rt, client, poster)
 
     def announce(self) -> None:
         """Tell what there is to tell as far as budgets allow. Raises as `Poster.post` for an outage."""
+        self._renewals.keep_up()
         waiting = notices.pending(self._rt)
         try:
             for each in (notice for notice in waiting if notice.kind == notices.INCIDENT):
