@@ -109,7 +109,7 @@ def approve_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Appr
     found = seen(caller, runbook)
     number = what.version or found.current_number
     done = version_approval.approve(caller.rt, caller.actor, found.slug, number, what.digest)
-    return models.ApprovedVersion(**models.ApprovedVersion.fields(renewals.approval(caller.rt, done)))
+    return models.ApprovedVersion.of_approval(renewals.approval(caller.rt, done))
 
 
 @router.post("/{runbook}/renew", responses=STEERED, **needs(Action.APPROVE))
@@ -118,8 +118,7 @@ def renew_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Approv
     slug = seen(caller, runbook).slug
     number = what.version or version_approval.renewable(caller.rt, slug).number
     done, quorum = version_approval.renew(caller.rt, caller.actor, slug, number, what.digest)
-    found = replace(renewals.approval(caller.rt, done), quorum=quorum)
-    return models.ApprovedVersion(**models.ApprovedVersion.fields(found))
+    return models.ApprovedVersion.of_approval(replace(renewals.approval(caller.rt, done), quorum=quorum))
 
 
 @router.post("/{runbook}/deprecate", responses=STEERED, **needs(Action.DEPRECATE))

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from asking import Api
-from house import ALICE, BOB, CAROL, DAVE, HOUR, Target, gate, hang_up, http, runbook
+from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 
 from engine.access import people, tokens
 from engine.orchestration import incidents
 from engine.runs import approvals, controls, handover, skipping
+from storage import database
 from storage.people_records import PersonRecord
 from storage.states import Decision
+from storage.tables import RunbookVersion
 
 FRESH = {
     "apiVersion": "runbook/v1", "id": "fresh", "name": "Fresh", "team": "payments", "webhook": {"url": "https://a.b/"},
@@ -74,8 +76,8 @@ def prepare(api: Api, target: Target) -> dict[str, Any]:
     house = api.house
     house.write(_access_yaml=ACCESS)
     house.publish(runbook("aging", http("a"), approval_max_age="1h"))
-    house.clock.tick(HOUR // 2)
-    house.know_groups()
+    with database.transaction():
+        RunbookVersion.update(decided_at=0).execute()  # long ago by every process's clock
     people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
     target.does["/once"] = [hang_up]
     target.does["/fails"] = [lambda conn, _: conn.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")]

@@ -68,6 +68,10 @@ class ApprovedVersion(Version):
     expires_at: datetime | None
 
     @staticmethod
+    def of_approval(found: Approval) -> ApprovedVersion:
+        return ApprovedVersion(**ApprovedVersion.fields(found))
+
+    @staticmethod
     def fields(found: Approval) -> dict[str, Any]:
         """The fields of a version whose approval was looked up."""
         until = None if found.expires_at is None else moment(found.expires_at)
