@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
-from engine.access.policy import Action, Actor, verdict
+from engine.access.policy import Action, Actor, ruled
 from engine.access.roles import candidates
 from engine.access.standing import judged
 from engine.runtime import Runtime
@@ -43,7 +43,7 @@ def admins(rt: Runtime, limit: int) -> list[Actor]:
         asked = candidates(rt, {})
         known = people.recall_all(rt.workspace_id, asked)
         everybody = (Actor(user, standing=judged(rt, known.get(user))) for user in asked)
-        return list(islice((each for each in everybody if verdict(rt, each, Action.SYNC, None).allowed), limit))
+        return list(islice((each for each in everybody if ruled(rt, each, Action.SYNC, None).allowed), limit))
 
 
 def pending(rt: Runtime) -> list[NoticeRecord]:

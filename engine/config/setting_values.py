@@ -98,6 +98,16 @@ def web_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def policy_url(text: str) -> str:
+    """Where a decision is asked for; what is not on this machine is asked over TLS only."""
+    parts = _split(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("use an address such as https://opa.example.com/v1/data/runbook/allow")
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError("use https: only a policy on this machine is asked over http")
+    return text
+
+
 def slack_api_url(text: str) -> str:
     """Where Slack's methods are, with the slash at the end that its client needs."""
     address = web_url(text) + "/"

@@ -151,6 +151,12 @@ SETTINGS: tuple[Setting, ...] = (
         values.whole_number(1, 10),
         "1",
     ),
+    Setting(
+        "POLICY_URL",
+        "The data endpoint of an Open Policy Agent that is asked about each deed which our own rules allow.",
+        values.policy_url,
+    ),
+    Setting("POLICY_TOKEN", "The bearer token for POLICY_URL.", values.plain, secret=True),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
 
@@ -194,6 +200,8 @@ class Settings:
     slack_app_token: str | None = field(default=None, repr=False)
     slack_signing_secret: str | None = field(default=None, repr=False)
     secret_key: bytes | None = field(default=None, repr=False)
+    policy_url: str | None = None
+    policy_token: str | None = field(default=None, repr=False)
     secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -217,6 +225,7 @@ class Settings:
             "SLACK_APP_TOKEN": self.slack_app_token,
             "SLACK_SIGNING_SECRET": self.slack_signing_secret,
             "SECRET_KEY": _encode_key(self.secret_key) if self.secret_key else None,
+            "POLICY_TOKEN": self.policy_token,
             "DATABASE_URL": self.database_url.password,
             "REDIS_URL": values.url_password(self.redis_url) if self.redis_url else None,
         }

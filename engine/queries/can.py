@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from engine.access.policy import Action, Actor, Gate, Thing, Verdict, verdict
+from engine.access import external_policy
+from engine.access.policy import Action, Actor, Gate, Thing, Verdict, ruled
 from engine.catalog import catalog, renewals
 from engine.errors import Conflict, NotApproved
 from engine.runs import executions, skipping
@@ -69,16 +70,18 @@ def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
         hint = f"Did you mean “{near[0]}”?" if near else f"It is one of {', '.join(VERBS)}."
         raise Conflict(f"“{verb[:40]}” is nothing that can be asked about. {hint} An example: `can run ID`.")
     if action in _BARE:
-        return Ruling(person.user_id, verb, "", verdict(rt, person, action, None))
+        return Ruling(person.user_id, verb, "", ruled(rt, person, action, None))
     if not target:
         raise Conflict(f"Say what to {verb}: the id of a runbook or run.")
     if verb == "agree":
         return _agree(rt, person, target)
     thing, name = _thing(rt, action, target)
-    decided = verdict(rt, person, action, thing)
+    decided = ruled(rt, person, action, thing)
     but = _in_the_way(rt, target) if action is Action.START and decided.allowed else ""
     if action is Action.APPROVE and isinstance(thing, VersionRecord) and decided.allowed:
         but = _still_missing(rt, thing)
+    if decided.allowed and external_policy.is_asked(rt, person, action):
+        but = f"{but} {external_policy.RULE}".strip()
     if verb == "takeover" and isinstance(thing, ExecutionRecord) and thing.offered_to != person.user_id:
         but = f"{thing.id} is not offered to them." if decided.allowed else ""
     return Ruling(person.user_id, verb, name, decided, but)

@@ -5,6 +5,7 @@ Skipping is `engine.runs.skipping`, handing over `engine.runs.handover`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from engine.access import auditing, choosers
@@ -88,6 +89,8 @@ def retry(
     would go another way in a branch or loop that it is in; `NotApproved`, `InvalidParameters`.
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
+    if parameters:  # asked before the run is locked, and again once they are the run's
+        authorise(rt, actor, Action.RETRY, replace(found, parameters={**found.parameters, **parameters}))
     with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
         step = reopening.find_failed(transition, path)
         must_be_the_last(step, attempt)
@@ -96,6 +99,7 @@ def retry(
         must_be_approved(transition.execution)
         _approval_must_hold(rt, transition.execution)
         if changed:
+            authorise(rt, actor, Action.RETRY, transition.execution)
             reopening.restart_unfinished(transition)
         reopening.reopen(transition, actor, step)
         if changed:
