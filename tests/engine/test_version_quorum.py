@@ -10,7 +10,7 @@ from house import ACCESS, ALICE, BOB, CAROL, DAVE, GROUPS, OSCAR, House, at_once
 from engine.access import people, standing
 from engine.access import policy as access
 from engine.access.policy import Action, Actor
-from engine.catalog import authoring, catalog, renewals, version_approval
+from engine.catalog import authoring, catalog, notices, renewals, version_approval
 from engine.errors import Conflict, NotAllowed, NotApproved
 from engine.queries.can import can
 from engine.runs import executions
@@ -298,3 +298,12 @@ def test_owners_that_are_wrong_are_told(house: House, text: str, complaint: str)
     """With the place, and the roles of before stay."""
     report = house.sync(_access_yaml=ACCESS + text + "\n", demo=runbook("demo", http("a")))
     assert any(complaint in str(each) for each in report.problems), report.problems
+
+
+def test_owners_are_told_of_what_waits_for_them(house: House) -> None:
+    """After the platform admins, of whom there may be enough; of the others nobody is."""
+    draft(house, risk="low", tags=["db"])
+    told = [each.user_id for each in notices.admins(house.rt, 10)]
+    assert told[-1] == ERIN.user_id
+    assert set(told) == {ALICE.user_id, DAVE.user_id, ERIN.user_id}
+    assert len(notices.admins(house.rt, 2)) == 2
