@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: setup demo check test test-all chaos mutants bench lock clean
+.PHONY: setup demo check check-deps test test-all chaos mutants bench lock clean
 
 setup: .venv/.ready
 
@@ -28,6 +28,17 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Of its own environment, so that what checks the packages is no part of them.
+.venv-deps/.ready: requirements-deps.lock
+	@echo "Setting up .venv-deps"
+	@test -x .venv-deps/bin/python || $(PYTHON) -m venv .venv-deps
+	@.venv-deps/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r requirements-deps.lock
+	@touch $@
+
+# Writes var/sbom.json, and fails where something is known to be unsafe or nobody can be asked (exit code 75).
+check-deps: .venv-deps/.ready
+	.venv-deps/bin/python .ci/deps.py $(DEPS_FLAGS)
 
 # Most tests wait for something, so there are more of pytest's workers than cores. The tests of one file stay together.
 AT_ONCE := -n 3 --dist loadfile
@@ -63,4 +74,4 @@ lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group deps -o requirements-deps.lock
 
 clean:
-	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-deps var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

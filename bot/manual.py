@@ -111,6 +111,7 @@ _EXAMPLES = {
     "secret rotate-keys": "secret rotate-keys",
     "admin sync": "admin sync",
     "admin approve": "admin approve restart-checkout",
+    "admin renew": "admin renew restart-checkout",
     "admin deprecate": 'admin deprecate restart-checkout successor=restart-service reason="one for all"',
     "admin rollback": "admin rollback restart-checkout",
     "admin history": "admin history restart-checkout",
@@ -125,7 +126,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Decide what waits", ("approve", "reject", "withdraw", "agree")),
     ("Keep the incident", ("incident", "incident open", "incident set", "incident close")),
     ("Keep the runbooks", (
-        "admin sync", "diff", "admin approve", "admin deprecate", "admin rollback", "admin history", "admin verify",
+        "admin sync", "diff", "admin approve", "admin renew", "admin deprecate", "admin rollback", "admin history",
+        "admin verify",
     )),
     ("Audit", ("audit", "audit export", "report")),
     ("Keep secrets", ("secret list", "secret set", "secret delete", "secret rotate-keys")),

@@ -227,6 +227,12 @@ VERBS: tuple[Verb, ...] = (
         (0, 1),
     ),
     Verb(
+        "admin renew",
+        "admin renew [ID[@VERSION]]",
+        "Show what runs, to renew its approval for exactly that; with @VERSION, at once. Alone: what is to be renewed.",
+        (0, 1),
+    ),
+    Verb(
         "admin deprecate",
         'admin deprecate ID[@VERSION|@all] [successor=ID] [reason="…"]',
         "Withdraw one version or all: they no longer run. What is not said, which and why, is asked for.",

@@ -14,6 +14,7 @@ from enum import StrEnum
 import redis
 
 from engine import boot, health
+from engine.access import external_policy
 from engine.config import file_descriptors, home
 from engine.config.secrets import SecretMissing
 from engine.config.settings import Settings
@@ -65,6 +66,21 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
     if not settings.warnings:
         yield Finding(Level.OK, "settings", f"read, with {settings.home} as the bot's home")
+
+
+def of_policy(rt: Runtime) -> Iterator[Finding]:
+    """Whether the external policy, if there is one, gives answers; what it answers here is of no matter."""
+    if rt.settings.policy_url is None:
+        return
+    try:
+        external_policy.ask(
+            rt, {"actor": None, "action": "doctor", "thing": None, "parameters": None, "incident": None}
+        )
+    except external_policy.Unclear as trouble:
+        advice = "Until it answers nobody can do anything. Start it, or correct POLICY_URL and POLICY_TOKEN."
+        yield Finding(Level.BAD, "policy", f"the external policy {trouble}", advice)
+        return
+    yield Finding(Level.OK, "policy", "the external policy answers")
 
 
 def of_files(settings: Settings) -> Iterator[Finding]:

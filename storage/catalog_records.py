@@ -42,7 +42,7 @@ class VersionState:
 
 @dataclass(frozen=True, slots=True)
 class VersionRecord:
-    """One immutable version. Only its status and who decided it ever change.
+    """One immutable version. Only its status and who decided it, and when last, ever change.
 
     `author` is a Slack user id, or None when the last committer is not known here; `author_email` is the committer's.
     """
@@ -62,6 +62,29 @@ class VersionRecord:
     created_at: int
     decided_by: str | None
     decided_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionApprovalRecord:
+    """One person's word for a version as it reads. `kind` is approve or renew; `counted_at` is when it was decided."""
+
+    id: int
+    version_id: int
+    kind: str
+    user_id: str
+    email: str | None
+    digest: str
+    at: int
+    counted_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalCardRecord:
+    """The message in a channel that lists the approvals to renew, and what it shows."""
+
+    channel: str
+    ts: str
+    shown: Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,11 @@ def reading() -> Iterator[None]:
         db.close()
 
 
+def in_transaction() -> bool:
+    """Whether this thread has one open, with whatever it has locked."""
+    return bool(proxy.obj.in_transaction())
+
+
 @contextmanager
 def transaction() -> Iterator[None]:
     """One atomic change. Never nested: a nested block would silently be a savepoint of somebody else's change.

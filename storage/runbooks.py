@@ -167,6 +167,11 @@ def move_version(found: VersionRecord, to: VersionStatus, actor: str, note: str 
     return True
 
 
+def renew_version(found: VersionRecord, actor: str) -> None:
+    """Note that an approved version was approved once more, which lasts from now."""
+    RunbookVersion.update(decided_by=actor, decided_at=now()).where(RunbookVersion.id == found.id).execute()
+
+
 def name_successor(runbook_id: int, successor: str | None) -> None:
     """Note which runbook takes this one's place, or that none does any more."""
     Runbook.update(successor=successor).where(Runbook.id == runbook_id).execute()

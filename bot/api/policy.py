@@ -13,8 +13,8 @@ from bot.api.models.base import moment
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine.access import people
-from engine.access.policy import Action
-from engine.catalog import sync
+from engine.access.policy import Action, teams_seen
+from engine.catalog import renewals, sync
 from engine.queries import can, visibility
 
 router = APIRouter(tags=["policy"], route_class=Operation)
@@ -41,6 +41,22 @@ def ask_policy(
         person=found.person, verb=found.verb, thing=found.thing, allowed=said.allowed, why=said.why, rule=said.rule,
         role=said.role, ask=list(said.ask), but=found.but,
     )  # fmt: skip
+
+
+@router.get("/renewals")
+def list_renewals(caller: AuthenticatedCaller) -> list[models.Renewal]:
+    """The approvals of runbooks that you may see which end soon or have ended, the first to end first."""
+    teams = teams_seen(caller.rt, caller.actor)
+    due = renewals.due(caller.rt)
+    seen = [each for each in due if teams is None or (team := each.version.definition["team"]) is None or team in teams]
+    return [
+        models.Renewal(
+            runbook=each.version.slug, number=each.version.number, digest=each.version.digest,
+            expires_at=moment(each.expires_at or 0), expired=each.expired, approved_by=each.quorum.people,
+            missing=list(each.quorum.missing),
+        )
+        for each in seen
+    ]  # fmt: skip
 
 
 @router.post("/sync", responses=documented(403, 409), **needs(Action.SYNC))

@@ -15,7 +15,7 @@ from bot.api.caller import Caller
 from bot.api.naming import named
 from engine.access.auditing import kind_and_name
 from engine.access.policy import Action
-from engine.catalog import authoring, catalog
+from engine.catalog import authoring, catalog, renewals
 from engine.orchestration import incidents
 from engine.queries import visibility
 from engine.runs import calling, executions
@@ -92,10 +92,13 @@ def _shown(caller: Caller, asked: KeyedRequest, kind: str, name: str) -> tuple[B
     if kind == "incident" and model is models.Incident:
         return models.Incident.of(incidents.seen(rt, caller.actor, int(name))), {}
     slug, _, number = name.partition("@")
+    if kind == "runbook" and model is models.ApprovedVersion:
+        found = renewals.approval(rt, catalog.version(rt, visibility.runbook(rt, caller.actor, slug).slug, int(number)))
+        return models.ApprovedVersion.of_approval(found), {}
     if kind == "runbook" and model is models.Version:
         whole = asked.action is Action.DEPRECATE and not _object(asked.body).get("version")
-        found = visibility.runbook(rt, caller.actor, slug)
-        return models.Version.of(catalog.version(rt, found.slug, None if whole else int(number))), {}
+        seen = visibility.runbook(rt, caller.actor, slug)
+        return models.Version.of(catalog.version(rt, seen.slug, None if whole else int(number))), {}
     if kind == "runbook" and model is models.Runbook:
         made = visibility.runbook(rt, caller.actor, slug)
         where = f"{caller.context.base}/runbooks/{made.slug}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -13,7 +14,7 @@ from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, teams_seen
-from engine.catalog import authoring, catalog, secret_policy, version_approval
+from engine.catalog import authoring, catalog, renewals, secret_policy, version_approval
 from engine.definition.reaches import reaches
 from engine.queries import visibility
 from engine.runs import executions
@@ -27,8 +28,8 @@ _EDITED = documented(400, 403, 404, 409, 412, 413, 415, 422, 428)
 _CREATED = {
     **documented(400, 403, 409, 413, 415, 422),
     **leading_to(
-        201, "runbook", "id", "get_runbook", "approve_runbook", "deprecate_runbook", "roll_back_runbook",
-        "execute_runbook", "diff_runbook", "list_versions", "list_runbook_executions",
+        201, "runbook", "id", "get_runbook", "approve_runbook", "renew_runbook", "deprecate_runbook",
+        "roll_back_runbook", "execute_runbook", "diff_runbook", "list_versions", "list_runbook_executions",
     ),
 }  # fmt: skip
 IfMatch = Annotated[
@@ -104,11 +105,21 @@ def delete_runbook(caller: AuthenticatedCaller, runbook: str, if_match: IfMatch 
 
 
 @router.post("/{runbook}/approve", responses=STEERED, **needs(Action.APPROVE))
-def approve_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Approve) -> models.Version:
-    """Let the newest version run, which has to be named. Never one's own edit."""
+def approve_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Approve) -> models.ApprovedVersion:
+    """Let the newest version run, which has to be named. Never one's own edit; a DRAFT while `missing` says so."""
     found = seen(caller, runbook)
     number = what.version or found.current_number
-    return models.Version.of(version_approval.approve(caller.rt, caller.actor, found.slug, number, what.digest))
+    done = version_approval.approve(caller.rt, caller.actor, found.slug, number, what.digest)
+    return models.ApprovedVersion.of_approval(renewals.approval(caller.rt, done))
+
+
+@router.post("/{runbook}/renew", responses=STEERED, **needs(Action.APPROVE))
+def renew_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Approve) -> models.ApprovedVersion:
+    """Approve once more, for as long again, the version that runs, whose approval ends soon or has ended."""
+    slug = seen(caller, runbook).slug
+    number = what.version or version_approval.renewable(caller.rt, slug).number
+    done, quorum = version_approval.renew(caller.rt, caller.actor, slug, number, what.digest)
+    return models.ApprovedVersion.of_approval(replace(renewals.approval(caller.rt, done), quorum=quorum))
 
 
 @router.post("/{runbook}/deprecate", responses=STEERED, **needs(Action.DEPRECATE))
@@ -140,10 +151,9 @@ def get_version(
 ) -> models.VersionDetail:
     """One version with its text, and with what deserves a second look."""
     found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
+    so_far = models.ApprovedVersion.fields(renewals.approval(caller.rt, found))
     warnings = secret_policy.warnings(caller.rt, found)
-    return models.VersionDetail(
-        **dict(models.Version.of(found)), source=found.source, warnings=warnings, reaches=_reaches(found)
-    )
+    return models.VersionDetail(**so_far, source=found.source, warnings=warnings, reaches=_reaches(found))
 
 
 @router.get("/{runbook}/diff", responses=documented(404, 422))

@@ -55,6 +55,7 @@ def _findings(redactor: Redactor) -> Iterator[Finding]:
     yield from checkup.findings(read)
     if rt is not None:
         yield from doctor.of_clock(rt)
+        yield from doctor.of_policy(rt)
         yield from doctor.of_running(rt)
         yield from doctor.of_stuck(rt)
 

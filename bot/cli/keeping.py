@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.cli import show
+from bot.cli import renewing, show
 from bot.cli.invocation import Answer, Invocation, Json
 from bot.cli.names import Names
 from bot.cli.options import Usage
@@ -37,7 +37,7 @@ def approve(invocation: Invocation) -> Answer:
     slug, number = invocation.command.target
     if number is not None:
         done = invocation.api.post(f"runbooks/{slug}/approve", {"version": number})
-        return Answer(done, [f"{slug}@{done['number']} is approved."])
+        return Answer(done, [renewing.approved(slug, done)])
     found = invocation.api.get(f"runbooks/{slug}")
     version = invocation.api.get(f"runbooks/{slug}/versions/{found['version']}")
     change = invocation.api.get(f"runbooks/{slug}/diff", version=found["version"])
@@ -47,6 +47,7 @@ def approve(invocation: Invocation) -> Answer:
 def _to_approve(slug: str, version: Json, diff: str) -> Iterator[str]:
     name = f"{slug}@{version['number']}"
     yield f"{name} is {version['status'].lower()}, by {version['author'] or 'nobody known'}. {version['digest']}"
+    yield from renewing.so_far(version)
     yield from (f"warning: {each}" for each in version["warnings"])
     yield from show.reaches_lines(version["reaches"])
     yield from diff.splitlines()

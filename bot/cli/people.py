@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import auditing, keeping, queries, secrets, show, steering
+from bot.cli import auditing, keeping, queries, renewing, secrets, show, steering
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation, Json
@@ -56,6 +56,7 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "secret rotate-keys": secrets.rotate_keys,
     "admin sync": keeping.sync,
     "admin approve": keeping.approve,
+    "admin renew": renewing.renew,
     "admin deprecate": keeping.deprecate,
     "admin rollback": keeping.rollback,
     "admin history": keeping.history,

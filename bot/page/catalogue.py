@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from bot.page.states import Look
 from bot.slack.views.words import version_words
-from engine.access.policy import Action, Actor, verdict
+from engine.access.policy import Action, Actor, ruled, verdict
 from engine.catalog import catalog
 from engine.runs import executions
 from engine.runtime import Runtime
@@ -102,7 +102,7 @@ def _entry(rt: Runtime, actor: Actor, runbook: RunbookRecord, runs: Iterable[Exe
         number=runbook.current_number,
         look=_LOOKS[runbook.status],
         words=version_words(runbook.status),
-        yours=approved and verdict(rt, actor, Action.START, runbook).allowed,
+        yours=approved and ruled(rt, actor, Action.START, runbook).allowed,
         parameters=tuple(
             Parameter(name, _kind(given), name in required, given.get("description") or given.get("title") or "")
             for name, given in schema.get("properties", {}).items()

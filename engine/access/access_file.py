@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ _ID = re.compile(r"[UWS][A-Z0-9]{2,20}")
 _LISTS = ("platform_admins", "responders")
 _CHANNELS = "external_channels"
 _CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,20}")
-_TOP = (*_LISTS, "teams", _CHANNELS)
+_OWNERS = "owners"
+_TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+_TOP = (*_LISTS, "teams", _OWNERS, _CHANNELS)
 _TEAM = ("admins", "members")
 
 
@@ -28,20 +30,23 @@ _TEAM = ("admins", "members")
 class Policy:
     """Ids starting with U or W are people's, with S user groups'.
 
-    `external_channels` are the channels shared with other workspaces in which the bot speaks all the same.
+    `owners` are those without one of whom no version with a tag is approved, by the tag. `external_channels` are the
+    channels shared with other workspaces in which the bot speaks all the same.
     """
 
     platform_admins: tuple[str, ...]
     responders: tuple[str, ...]
     teams: dict[str, dict[str, tuple[str, ...]]]
     external_channels: tuple[str, ...] = ()
+    owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The policy as it is stored and compared: mappings and lists, its teams in order."""
         teams = {team: {role: list(ids) for role, ids in who.items()} for team, who in sorted(self.teams.items())}
         lists = {"platform_admins": list(self.platform_admins), "responders": list(self.responders)}
         external = {_CHANNELS: list(self.external_channels)} if self.external_channels else {}
-        return {**lists, "teams": teams, **external}
+        tags = {tag: list(ids) for tag, ids in sorted(self.owners.items())}
+        return {**lists, "teams": teams, **({_OWNERS: {"tags": tags}} if tags else {}), **external}
 
 
 def read(path: Path) -> tuple[Policy | None, list[Problem]]:
@@ -67,6 +72,7 @@ def _problems(source: Source) -> list[Problem]:
     for name in _LISTS:
         found += _bad_ids(source, data.get(name), (name,))
     found += _bad_channels(source, data.get(_CHANNELS))
+    found += _bad_owners(source, data.get(_OWNERS))
     teams = data.get("teams")
     if teams is not None and not isinstance(teams, dict):
         return [
@@ -129,9 +135,31 @@ def _bad_channels(source: Source, ids: Any) -> list[Problem]:
     ]
 
 
+def _bad_owners(source: Source, owners: Any) -> list[Problem]:
+    if owners is None:
+        return []
+    if not isinstance(owners, dict):
+        return [source.problem(source.location((_OWNERS,)), f"`{_OWNERS}` must be a mapping with `tags`")]
+    found = _unknown_keys(source, owners, (_OWNERS,), ("tags",))
+    tags = owners.get("tags")
+    where: Where = (_OWNERS, "tags")
+    if tags is not None and not isinstance(tags, dict):
+        return [*found, source.problem(source.location(where), "`tags` must map a tag to the ids of its owners")]
+    for tag, ids in (tags or {}).items():
+        if not (isinstance(tag, str) and _TAG.fullmatch(tag)):
+            message = f"`{_written(tag)}` is no tag: lower-case letters, digits, dots and dashes, at most 40 characters"
+            found.append(source.problem(source.location((*where, tag), at_key=True), message))
+        elif not ids:
+            message = f"tag `{tag}` needs at least one owner: with none, nothing that has it could be approved"
+            found.append(source.problem(source.location((*where, tag)), message))
+        found += _bad_ids(source, ids, (*where, tag))
+    return found
+
+
 def _policy(data: dict[str, Any]) -> Policy:
     teams = {
         team: {role: tuple(who.get(role) or ()) for role in _TEAM} for team, who in (data.get("teams") or {}).items()
     }
     admins, responders, external = (tuple(data.get(name) or ()) for name in (*_LISTS, _CHANNELS))
-    return Policy(admins, responders, teams, external)
+    owners = {tag: tuple(ids) for tag, ids in ((data.get(_OWNERS) or {}).get("tags") or {}).items()}
+    return Policy(admins, responders, teams, external, owners)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.access import external_policy
 from engine.access.policy import SYSTEM, Actor
 from engine.runtime import Runtime
 from storage import audit
@@ -66,8 +67,10 @@ def by_actor(
     detail: Mapping[str, Json] | None = None,
     severity: Severity = Severity.NOTICE,
 ) -> None:
-    """Record what somebody did, with the door that they came through."""
-    audit.write(rt.workspace_id, actor.user_id, action, thing, severity, {**(detail or {}), "door": actor.door})
+    """Record what somebody did, with the door that they came through and the external policy's decision."""
+    decision = external_policy.decision_of(actor.user_id)
+    by = {"door": actor.door, **({"policy_decision": decision} if decision else {})}
+    audit.write(rt.workspace_id, actor.user_id, action, thing, severity, {**(detail or {}), **by})
 
 
 def by_bot(rt: Runtime, action: str, thing: str, detail: Mapping[str, Json], severity: Severity) -> None:

@@ -65,6 +65,7 @@ def groups_named(rt: Runtime) -> set[str]:
     ids = {*policy.get("platform_admins", ()), *policy.get("responders", ())}
     for who in policy.get("teams", {}).values():
         ids |= {*who.get("admins", ()), *who.get("members", ())}
+    ids |= {each for owners in (policy.get("owners") or {}).get("tags", {}).values() for each in owners}
     groups = {each for each in ids if not each.startswith(("U", "W"))}
     return groups.union(*(gate.approvers.get("groups", ()) for gate in gates))
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from engine.access import standing
+from engine.access import external_policy, standing, version_owners
 from engine.access.actions import SYSTEM, Action, Actor, Deed, Draft, Gate, Thing, Verdict
+from engine.access.policy_input import About
 from engine.access.roles import roles_of
 from engine.access.rules import RULES, incident_rule, run_rule, teams_seen
 from engine.errors import NotAllowed
@@ -19,8 +20,9 @@ from storage import approvals, database, executions, people
 from storage.states import Scope
 
 __all__ = [
-    "ELSEWHERE", "SCOPE_OF", "SYSTEM", "Action", "Actor", "Deed", "Draft", "Gate", "Thing", "Verdict", "abilities",
-    "acting", "admit", "as_of_now", "authorise", "named", "teams_seen", "verdict",
+    "ELSEWHERE", "SCOPE_OF", "SYSTEM", "About", "Action", "Actor", "Deed", "Draft", "Gate", "Thing", "Verdict",
+    "abilities", "acting", "admit", "as_of_now", "authorise", "authorise_by_rules", "named", "ruled",
+    "teams_seen", "verdict",
 ]  # fmt: skip
 
 
@@ -36,6 +38,8 @@ def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
         found |= {action for action, rule in RULES.items() if rule in (run_rule, incident_rule)} | {Action.VOTE}
     if roles.admin_of:
         found |= {Action.EDIT, Action.REPORT}
+    if version_owners.owns_any(rt, actor.user_id):
+        found.add(Action.APPROVE)
     return frozenset(found | ({Action.VOTE} if _is_asked(rt, actor) else set()))
 
 
@@ -44,16 +48,21 @@ def _is_asked(rt: Runtime, actor: Actor) -> bool:
     with database.reading(), people.reads_cached():
         gates = approvals.soonest_open(rt.workspace_id, _GATES)
         runs = executions.by_ids({gate.execution_id for gate in gates})
-        return any(verdict(rt, actor, Action.VOTE, Gate(gate, runs[gate.execution_id])).allowed for gate in gates)
+        return any(ruled(rt, actor, Action.VOTE, Gate(gate, runs[gate.execution_id])).allowed for gate in gates)
 
 
-def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> None:
+def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None, about: About | None = None) -> None:
     """Raise `NotAllowed` with the verdict's sentence unless `actor` may do this now.
 
     Their token and standing are read again, so inside the transaction that acts this is what holds when it commits.
     Raises `NotAuthenticated` where the token has ended meanwhile.
     """
-    _must(verdict(rt, as_of_now(rt, actor), action, thing))
+    _must(verdict(rt, as_of_now(rt, actor), action, thing, about))
+
+
+def authorise_by_rules(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> None:
+    """The same by our own rules alone, for a first quick answer; `authorise` is to follow before anything is done."""
+    _must(ruled(rt, as_of_now(rt, actor), action, thing))
 
 
 def admit(actor: Actor, action: Action) -> None:
@@ -70,6 +79,8 @@ def admit(actor: Actor, action: Action) -> None:
 @contextmanager
 def acting(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Iterator[None]:
     """A transaction in which `actor` does `action`; whether they may is asked in it. Raises as `authorise`."""
+    if external_policy.is_asked(rt, actor, action):  # so that it is not asked while the transaction is open
+        authorise(rt, actor, action, thing)
     with database.transaction():
         authorise(rt, actor, action, thing)
         yield
@@ -94,8 +105,18 @@ def _must(decided: Verdict) -> None:
         raise NotAllowed(decided.why, decided.ask)
 
 
-def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
-    """Whether `actor`, taken for who they say they are, may do `action` to `thing`: the whole policy."""
+def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None, about: About | None = None) -> Verdict:
+    """Whether `actor`, taken for who they say they are, may do `action` to `thing`: the whole policy.
+
+    What our own rules allow is asked of the external policy, if there is one; of a run to be started, with `about`.
+    """
+    decided = ruled(rt, actor, action, thing)
+    refused = external_policy.refusal(rt, actor, action, thing, about) if decided.allowed else None
+    return refused or decided
+
+
+def ruled(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
+    """What our own rules say, for lists and buttons that show what may be done and decide nothing."""
     return _barred(actor, action) or RULES[action](rt, actor, action, thing)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from engine.access import choosers
+from engine.access import choosers, version_owners
 from engine.access.actions import Action, Actor, Draft, Gate, Team, Thing, Verdict
 from engine.access.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.runtime import Runtime
@@ -102,15 +102,12 @@ def incident_rule(rt: Runtime, actor: Actor, action: Action, _thing: Thing) -> V
     return _said(has, roles, rule, lambda: runners(rt, None))
 
 
-def _admin_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+def _admin_rule(rt: Runtime, actor: Actor, action: Action, _thing: Thing) -> Verdict:
     roles = roles_of(rt, actor.user_id)
     subject = _SUBJECTS.get(action, "a runbook")
     rule = f"Only a platform admin may {action} {subject}."
     has = "a platform admin" * roles.platform_admin
-    decided = _said(has, roles, rule, lambda: named_in(rt, "platform_admins"))
-    if decided.allowed and action is Action.APPROVE and isinstance(thing, VersionRecord):
-        return _own_edit(rt, actor, thing)
-    return decided
+    return _said(has, roles, rule, lambda: named_in(rt, "platform_admins"))
 
 
 def _report_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
@@ -121,8 +118,18 @@ def _report_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Ver
     return _said(has, roles, rule, lambda: named_in(rt, "platform_admins"))
 
 
-def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord) -> Verdict:
-    mine = version.author == actor.user_id or (
+def _approve_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    """Platform admins, and owners of a version's tags beside them; never who wrote it."""
+    decided = _admin_rule(rt, actor, action, thing)
+    if not isinstance(thing, VersionRecord):
+        return decided
+    if not decided.allowed:
+        decided = version_owners.rule(rt, actor, thing) or decided
+    return _own_edit(rt, actor, thing, decided.role) if decided.allowed else decided
+
+
+def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord, role: str) -> Verdict:
+    mine = version.author in choosers.same_people(rt, [actor.user_id]) or (
         actor.email is not None and (version.author_email or "").casefold() == actor.email.casefold()
     )
     if mine and not rt.settings.allow_self_approval:
@@ -131,7 +138,8 @@ def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord) -> Verdict:
         rule = "Nobody approves an edit of their own."
         return Verdict(False, f"{who}: another platform admin has to approve it.", rule, "its author", others)
     rule = "Only a platform admin may approve a runbook, and never an edit of their own."
-    return Verdict(True, f"{rule} You are a platform admin.", rule, "a platform admin")
+    rule = rule if role == "a platform admin" else version_owners.RULE
+    return Verdict(True, f"{rule} You are {role}.", rule, role)
 
 
 def _vote_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verdict:
@@ -192,7 +200,7 @@ RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     **dict.fromkeys(_STEERING, run_rule),
     Action.INCIDENT: incident_rule,
     Action.SYNC: _admin_rule,
-    Action.APPROVE: _admin_rule,
+    Action.APPROVE: _approve_rule,
     Action.DEPRECATE: _admin_rule,
     Action.ROLLBACK: _admin_rule,
     Action.VOTE: _vote_rule,

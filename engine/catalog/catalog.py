@@ -9,7 +9,8 @@ from functools import lru_cache
 from itertools import islice
 
 from engine.access import auditing
-from engine.access.policy import Action, Actor, verdict
+from engine.access.policy import Action, Actor, ruled
+from engine.catalog import approval_expiry, version_quorum
 from engine.definition import codec, gates, graph, lint
 from engine.definition.model import Runbook
 from engine.errors import NotApproved, NotFound, Undecodable
@@ -62,7 +63,7 @@ def startable(rt: Runtime, actor: Actor, found: Iterable[RunbookRecord]) -> set[
     """The ids of those that are approved and that `actor` may run; who may depends on a runbook's team alone."""
     approved = [runbook for runbook in found if runbook.status is VersionStatus.APPROVED]
     one_each = {runbook.team: runbook for runbook in approved}
-    teams = {team for team, runbook in one_each.items() if verdict(rt, actor, Action.START, runbook).allowed}
+    teams = {team for team, runbook in one_each.items() if ruled(rt, actor, Action.START, runbook).allowed}
     return {runbook.slug for runbook in approved if runbook.team in teams}
 
 
@@ -171,8 +172,10 @@ def drafts(rt: Runtime, actor: Actor, limit: int) -> list[VersionRecord]:
 
 
 def may_approve(rt: Runtime, actor: Actor, found: VersionRecord) -> bool:
-    """Whether a version waits for an approval, and this person may give it."""
-    return found.status is VersionStatus.DRAFT and verdict(rt, actor, Action.APPROVE, found).allowed
+    """Whether a version waits for an approval, and this person may give it and has not done so."""
+    if found.status is not VersionStatus.DRAFT or not ruled(rt, actor, Action.APPROVE, found).allowed:
+        return False
+    return not version_quorum.has_said(rt, actor, found)
 
 
 def diff(rt: Runtime, slug: str, number: int) -> str:
@@ -206,7 +209,14 @@ def open_runs(rt: Runtime, slug: str, numbers: Collection[int]) -> list[str]:
 
 
 def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> VersionRecord:
-    """The version that a run of `runbook` would run now. Needs an open connection; raises `NotApproved`.
+    """`approved`, where its approval has not expired either. Needs an open connection; raises `NotApproved`."""
+    found = approved(rt, runbook, number)
+    approval_expiry.must_hold(rt, found, definition(found))
+    return found
+
+
+def approved(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> VersionRecord:
+    """The version that what is under way may run now, expired or not. Needs an open connection; raises `NotApproved`.
 
     Without `number` that is the current version, or with `ON_EDIT=keep` the last approved one before a newer draft.
     """
@@ -222,9 +232,9 @@ def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> 
 
 
 def must_run(rt: Runtime, runbook: RunbookRecord, number: int) -> None:
-    """Raise `NotApproved` unless this version would run now; reads it only where the runbook's row does not say so."""
+    """Raise `NotApproved` unless this version is the approved one; mostly the runbook's row alone says so."""
     if (runbook.status, runbook.current_number) != (VersionStatus.APPROVED, number):
-        runnable(rt, runbook, number)
+        approved(rt, runbook, number)
 
 
 def _why_not(found: VersionRecord, successor: str | None) -> str:

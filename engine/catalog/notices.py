@@ -6,12 +6,12 @@ Noted in the transaction in which it happens, told later by whoever shows runs i
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from itertools import islice
 from typing import Any
 
-from engine.access.policy import Action, Actor, verdict
+from engine.access import version_owners
+from engine.access.policy import Action, Actor, ruled
 from engine.access.roles import candidates
-from engine.access.standing import judged
+from engine.access.standing import MEMBER, judged
 from engine.runtime import Runtime
 from storage import database, notices, people
 from storage.catalog_records import NoticeRecord
@@ -48,12 +48,16 @@ def of_report(rt: Runtime, since: int, until: int) -> None:
 
 
 def admins(rt: Runtime, limit: int) -> list[Actor]:
-    """At most `limit` platform admins whom Slack calls members, those named one by one first."""
+    """At most `limit` people whom Slack calls members, those named one by one first: platform admins, then owners."""
     with database.reading(), people.reads_cached():
         asked = candidates(rt, {})
         known = people.recall_all(rt.workspace_id, asked)
-        everybody = (Actor(user, standing=judged(rt, known.get(user))) for user in asked)
-        return list(islice((each for each in everybody if verdict(rt, each, Action.SYNC, None).allowed), limit))
+        everybody = [Actor(user, standing=judged(rt, known.get(user))) for user in asked]
+        found = [each for each in everybody if ruled(rt, each, Action.SYNC, None).allowed]
+        if version_owners.owners(rt):
+            members = (each for each in everybody if each.standing == MEMBER and each not in found)
+            found += [each for each in members if version_owners.owns_any(rt, each.user_id)]
+        return found[:limit]
 
 
 def pending(rt: Runtime) -> list[NoticeRecord]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from engine.access import auditing, reasons
 from engine.access.policy import Action, Actor, authorise
-from engine.catalog import secret_policy
-from engine.catalog.catalog import definition, get, no_such, version
+from engine.catalog import approval_expiry, secret_policy, version_quorum
+from engine.catalog.catalog import approved, definition, get, no_such, version
+from engine.catalog.version_quorum import Quorum
 from engine.errors import Conflict
 from engine.runtime import Runtime
-from storage import database, runbooks
+from storage import database, runbooks, version_approvals
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
@@ -16,7 +19,8 @@ from storage.states import VersionStatus
 def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | None = None) -> VersionRecord:
     """DRAFT → APPROVED for the current version, by a platform admin who did not write it.
 
-    `digest` is that of what was shown. Raises `NotAllowed`, and `Conflict` when what was shown is not what is there.
+    Where it takes several people it stays a DRAFT until the last of them has said so (`version_quorum`). `digest` is
+    that of what was shown. Raises `NotAllowed`, and `Conflict` when what was shown is not what is there.
     """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.APPROVE, shown)
@@ -24,16 +28,70 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
     with database.transaction():
         runbook, found = _locked(rt, shown)
         authorise(rt, actor, Action.APPROVE, found)
-        if digest is not None and digest != found.digest:
-            raise Conflict(f"{slug}@{number} is not what you were shown. Look at it again before you approve it.")
+        must_be_as_shown(found, digest)
         must_be_draft(found)
         if number != runbook.current_number:
             raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
         secret_policy.must_allow(rt, found, says)
-        runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
-        runbooks.name_successor(found.runbook_id, None)
-        _audit(rt, actor, "runbook.approve", found, {"digest": found.digest, "author": found.author})
+        said = version_quorum.vote(rt, actor, found, version_approvals.APPROVE)
+        if said.missing:
+            _audit(rt, actor, "runbook.vote", found, {"digest": found.digest, "missing": list(said.missing)})
+        else:
+            runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
+            runbooks.name_successor(found.runbook_id, None)
+            version_approvals.count([each.id for each in said.approvals])
+            detail = {"digest": found.digest, "author": found.author, "approved_by": said.people}
+            _audit(rt, actor, "runbook.approve", found, detail)
     return version(rt, slug, number)
+
+
+def renew(
+    rt: Runtime, actor: Actor, slug: str, number: int | None = None, digest: str | None = None
+) -> tuple[VersionRecord, Quorum]:
+    """Approve once more, for as long again, the version that runs, by whom it takes to approve it; what is missing.
+
+    Raises `NotAllowed`, and `Conflict` for another version or text than was shown and for an approval that is not near
+    its end, so that no old button renews it unread.
+    """
+    shown = renewable(rt, slug, number)
+    authorise(rt, actor, Action.APPROVE, shown)
+    with database.transaction():
+        _locked(rt, shown)
+        found = renewable(rt, slug, shown.number)
+        authorise(rt, actor, Action.APPROVE, found)
+        must_be_as_shown(found, digest)
+        said = version_quorum.vote(rt, actor, found, version_approvals.RENEW)
+        if not said.missing:
+            runbooks.renew_version(found, actor.user_id)
+            version_approvals.count([each.id for each in said.approvals])
+        detail = {"digest": found.digest, "approved_by": said.people, "missing": list(said.missing)}
+        _audit(rt, actor, "runbook.renew" if not said.missing else "runbook.vote", found, detail)
+    return version(rt, slug, shown.number), said
+
+
+def renewable(rt: Runtime, slug: str, number: int | None = None) -> VersionRecord:
+    """The approved version that runs, whose approval is near its end or has expired.
+
+    Raises `Conflict`, saying until when it lasts, and `NotApproved` where there is none or it is not `number`.
+    """
+    with database.reading():
+        found = approved(rt, get(rt, slug), number)
+    until = approval_expiry.expires_at(rt, found, definition(found))
+    name = f"{found.slug}@{found.number}"
+    if until is None:
+        raise Conflict(f"The approval of {name} does not expire: there is nothing to renew.")
+    if not approval_expiry.is_near(rt, found, definition(found)):
+        raise Conflict(
+            f"The approval of {name} lasts until {approval_expiry.shown(until)}: it is too early to renew it."
+        )
+    return found
+
+
+def must_be_as_shown(found: VersionRecord, digest: str | None) -> None:
+    """Raise `Conflict` where a person was shown another text than this version's; None for who names the version."""
+    if digest is not None and digest != found.digest:
+        name = f"{found.slug}@{found.number}"
+        raise Conflict(f"{name} is not what you were shown. Look at it again before you approve it.")
 
 
 def must_be_draft(found: VersionRecord) -> None:
@@ -100,6 +158,7 @@ def withdraw(
     for found in [only] if only else runbooks.versions(runbook_id):
         if found.status is not VersionStatus.DEPRECATED:
             runbooks.move_version(found, VersionStatus.DEPRECATED, actor.user_id, reason)
+            version_approvals.drop_waiting(found.id)
             _audit(rt, actor, "runbook.deprecate", found, {"reason": reason, "successor": successor})
 
 
@@ -111,5 +170,5 @@ def _locked(rt: Runtime, shown: VersionRecord) -> tuple[RunbookRecord, VersionRe
     return runbook, found
 
 
-def _audit(rt: Runtime, actor: Actor, action: str, found: VersionRecord, detail: dict[str, object]) -> None:
+def _audit(rt: Runtime, actor: Actor, action: str, found: VersionRecord, detail: Mapping[str, object]) -> None:
     auditing.by_actor(rt, actor, action, auditing.of_version(found.slug, found.number), detail)

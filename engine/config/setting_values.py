@@ -99,6 +99,16 @@ def web_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def policy_url(text: str) -> str:
+    """Where a decision is asked for; what is not on this machine is asked over TLS only."""
+    parts = _split(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("use an address such as https://opa.example.com/v1/data/runbook/allow")
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError("use https: only a policy on this machine is asked over http")
+    return text
+
+
 def slack_api_url(text: str) -> str:
     """Where Slack's methods are, with the slash at the end that its client needs."""
     address = web_url(text) + "/"
@@ -141,6 +151,15 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def age(text: str) -> int:
+    """Whole days or hours, at least one hour and at most ten years, as milliseconds."""
+    found = re.fullmatch(r"([0-9]{1,5})(d|h)", text)
+    milliseconds = int(found[1]) * {"d": 86_400_000, "h": 3_600_000}[found[2]] if found else 0
+    if not 3_600_000 <= milliseconds <= 3_650 * 86_400_000:
+        raise ValueError("use whole days or hours, such as 90d or 36h, from 1h to 3650d")
+    return milliseconds
 
 
 def boolean(text: str) -> bool:

@@ -173,6 +173,23 @@ SETTINGS: tuple[Setting, ...] = (
         values.pattern,
     ),
     Setting("REASON_HINT", "What people are told such a reason has to have, in a few words.", str),
+    Setting(
+        "APPROVAL_MAX_AGE",
+        "How long the approval of a version lasts, such as 90d; then it has to be renewed. Else for good.",
+        values.age,
+    ),
+    Setting(
+        "DEFINITION_APPROVALS",
+        "How many platform admins have to approve a version of a runbook of high risk.",
+        values.whole_number(1, 10),
+        "1",
+    ),
+    Setting(
+        "POLICY_URL",
+        "The data endpoint of an Open Policy Agent that is asked about each deed which our own rules allow.",
+        values.policy_url,
+    ),
+    Setting("POLICY_TOKEN", "The bearer token for POLICY_URL.", values.plain, secret=True),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
 
@@ -202,6 +219,7 @@ class Settings(VaultSettings):
     on_edit: Literal["stop", "keep"]
     gate_calls: Literal["all", "channel", "direct", "none"]
     allow_self_approval: bool
+    definition_approvals: int
     incident_channels: str
     secrets_strict: bool = False
     egress_allow: tuple[Allowed, ...] = ()
@@ -213,6 +231,7 @@ class Settings(VaultSettings):
     audit_channel: str | None = None
     audit_anchor_file: Path | None = None
     audit_syslog: str | tuple[str, int] | None = None
+    approval_max_age: int | None = None
     public_url: str | None = None
     secrets_dir: Path | None = None
     redis_url: str | None = field(default=None, repr=False)
@@ -222,6 +241,8 @@ class Settings(VaultSettings):
     secret_key: bytes | None = field(default=None, repr=False)
     audit_key: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
     secret_keys: tuple[values.SecretKey, ...] = field(default=(), repr=False)
+    policy_url: str | None = None
+    policy_token: str | None = field(default=None, repr=False)
     secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -246,6 +267,7 @@ class Settings(VaultSettings):
             "SLACK_SIGNING_SECRET": self.slack_signing_secret,
             "SECRET_KEY": _encode_key(self.secret_key) if self.secret_key else None,
             **{f"AUDIT_KEY {name}": _encode_key(key) for name, key in self.audit_key},
+            "POLICY_TOKEN": self.policy_token,
             "DATABASE_URL": self.database_url.password,
             "REDIS_URL": values.url_password(self.redis_url) if self.redis_url else None,
         }

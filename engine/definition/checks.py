@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from engine.definition import calls, references, secret_outputs, structure
-from engine.definition.durations import HOUR_MS, MAX_RUN_MS, MAX_STEP_MS, parse_duration, show_duration
+from engine.definition.durations import HOUR_MS, MAX_APPROVAL_MS, MAX_RUN_MS, MAX_STEP_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.parameter_schema import check_schema, resolved
@@ -27,6 +27,7 @@ def findings(data: Mapping[str, Json], blocks: Sequence[Block], broken: Broken) 
     `blocks` are the lists of steps in `data`.
     """
     yield from _duration("timeout", data, (), MAX_RUN_MS)
+    yield from _duration("approval_max_age", data, (), MAX_APPROVAL_MS, HOUR_MS)
     schema = data.get("parameters", {})
     scope = _scope(schema)
     if ("parameters",) in broken:

@@ -63,6 +63,7 @@ def from_canonical(data: dict[str, Json]) -> Runbook:
         finally_=_steps(data.get("finally", ())),
         outputs=data.get("outputs", {}),
         concurrency=Concurrency(**data["concurrency"]) if "concurrency" in data else None,
+        approval_max_age_ms=data.get("approval_max_age_ms"),
     )
 
 
@@ -75,6 +76,8 @@ def _runbook_extras(runbook: Runbook) -> Iterator[tuple[str, Json]]:
         yield "outputs", dict(runbook.outputs)
     if runbook.concurrency:
         yield "concurrency", asdict(runbook.concurrency)
+    if runbook.approval_max_age_ms is not None:
+        yield "approval_max_age_ms", runbook.approval_max_age_ms
 
 
 def _steps_data(steps: Sequence[Step]) -> list[dict[str, Json]]:

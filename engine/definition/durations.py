@@ -11,6 +11,7 @@ DAY_MS = 24 * HOUR_MS
 MAX_RUN_MS = 7 * DAY_MS
 """The longest that a run, and what may take as long as one, is given."""
 MAX_STEP_MS = DAY_MS
+MAX_APPROVAL_MS = 3_650 * DAY_MS
 
 _UNITS = {"d": DAY_MS, "h": HOUR_MS, "m": 60 * SECOND_MS, "s": SECOND_MS, "ms": 1}
 _SHORT = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?")

@@ -156,6 +156,7 @@ def build(data: Mapping[str, Json]) -> Runbook:
         finally_=_steps(data.get("finally", ())),
         outputs=data.get("outputs", {}),
         concurrency=_concurrency(data.get("concurrency")),
+        approval_max_age_ms=parse_duration(data["approval_max_age"]) if "approval_max_age" in data else None,
     )
 
 

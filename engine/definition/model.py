@@ -86,7 +86,8 @@ class Concurrency:
 class Runbook:
     """One version of a runbook, whole and valid. `parameters` is its JSON Schema (an object schema, possibly empty).
 
-    `max_concurrent_steps` is None where the file says nothing: the setting applies. `outputs` maps names to templates.
+    `max_concurrent_steps` and `approval_max_age_ms` are None where the file says nothing: the setting applies.
+    `outputs` maps names to templates.
     `by_id` holds every step of the file, inner ones, cleanup and undo included; ids are unique in a file.
     `container_of` maps an inner step's id to its container's id and the block it stands in. `held` are the secret
     outputs of its steps.
@@ -107,6 +108,7 @@ class Runbook:
     finally_: tuple[Step, ...] = ()
     outputs: Mapping[str, Json] = field(default_factory=dict)
     concurrency: Concurrency | None = None
+    approval_max_age_ms: int | None = None
     by_id: dict[str, Step] = field(init=False, repr=False, compare=False)
     container_of: dict[str, tuple[str, str]] = field(init=False, repr=False, compare=False)
     held: Held = field(init=False, repr=False, compare=False)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.access import auditing, reasons
-from engine.access.policy import Action, Actor, authorise
-from engine.catalog import catalog
+from engine.access.policy import About, Action, Actor, authorise, authorise_by_rules
+from engine.catalog import approval_expiry, catalog
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
 from engine.errors import InvalidParameters, ReasonRequired
@@ -66,8 +66,10 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     with database.reading(), people.reads_cached():
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.find_query(rt.workspace_id, wanted.slug))
         runbook = found[0] if found else catalog.get(rt, wanted.slug)
-        authorise(rt, actor, Action.START, runbook)
-        version = catalog.runnable(rt, runbook, wanted.number)
+        authorise_by_rules(rt, actor, Action.START, runbook)
+        # A child belongs to a run that is under way, which goes on though an approval has expired meanwhile.
+        of_now = catalog.approved if wanted.parent_step is not None else catalog.runnable
+        version = of_now(rt, runbook, wanted.number)
     definition = catalog.definition(version)
     values = complete(definition, wanted.parameters, wanted.incident if wanted.prefill else None)
     reason = wanted.reason.strip()
@@ -78,6 +80,7 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     # Who chose the values of a run that is replayed is known.
     chose = incidents.who_set(rt, definition.parameters, wanted.incident, values) if wanted.replay_of is None else []
     wanted = replace(wanted, parameters=values, reason=reason, chosen_by=(*wanted.chosen_by, *chose))
+    authorise(rt, actor, Action.START, runbook, About(wanted.parameters, wanted.incident))
     return Checked(wanted, version, definition)
 
 
@@ -107,8 +110,10 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.share_query(rt.workspace_id, version.slug))
         if not found:
             raise catalog.no_such(version.slug)
-        authorise(rt, actor, Action.START, found[0])
+        authorise(rt, actor, Action.START, found[0], About(wanted.parameters, wanted.incident))
         catalog.must_run(rt, found[0], version.number)
+    if wanted.parent_step is None:
+        approval_expiry.must_hold(rt, version, checked.runbook)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(rt, actor, execution, checked.runbook)
     execution = replace(execution, slot_group=group, slot=slot)

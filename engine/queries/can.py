@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from engine.access import secret_use
+from engine.access import external_policy, secret_use
 from engine.access.actions import Team
-from engine.access.policy import Action, Actor, Gate, Thing, Verdict, verdict
-from engine.catalog import catalog
+from engine.access.policy import Action, Actor, Gate, Thing, Verdict, ruled
+from engine.catalog import catalog, renewals
 from engine.errors import Conflict, NotApproved
 from engine.runs import executions, skipping
 from engine.runtime import Runtime
@@ -40,6 +40,7 @@ VERBS: Mapping[str, Action] = {
     **dict.fromkeys(("secret set", "secret delete", "secret rotate-keys"), Action.SECRET_SET),
     "admin sync": Action.SYNC,
     "admin approve": Action.APPROVE,
+    "admin renew": Action.APPROVE,
     "admin deprecate": Action.DEPRECATE,
     "admin rollback": Action.ROLLBACK,
 }
@@ -74,18 +75,20 @@ def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
         hint = f"Did you mean “{near[0]}”?" if near else f"It is one of {', '.join(VERBS)}."
         raise Conflict(f"“{verb[:40]}” is nothing that can be asked about. {hint} An example: `can run ID`.")
     if action in _BARE:
-        return Ruling(person.user_id, verb, "", verdict(rt, person, action, None))
+        return Ruling(person.user_id, verb, "", ruled(rt, person, action, None))
     if action is Action.REPORT:
-        return Ruling(person.user_id, verb, target, verdict(rt, person, action, Team(target or None)))
+        return Ruling(person.user_id, verb, target, ruled(rt, person, action, Team(target or None)))
     if not target:
         raise Conflict(f"Say what to {verb}: the id of a runbook or run.")
     if verb == "agree":
         return _agree(rt, person, target)
     thing, name = _thing(rt, action, target)
-    decided = verdict(rt, person, action, thing)
+    decided = ruled(rt, person, action, thing)
     but = _in_the_way(rt, target) if action is Action.START and decided.allowed else ""
-    if action is Action.APPROVE and decided.allowed and isinstance(thing, VersionRecord):
-        but = _forbidden(rt, thing)
+    if action is Action.APPROVE and isinstance(thing, VersionRecord) and decided.allowed:
+        but = " ".join(filter(None, (_forbidden(rt, thing), _still_missing(rt, thing))))
+    if decided.allowed and external_policy.is_asked(rt, person, action):
+        but = f"{but} {external_policy.RULE}".strip()
     if verb == "takeover" and isinstance(thing, ExecutionRecord) and thing.offered_to != person.user_id:
         but = f"{thing.id} is not offered to them." if decided.allowed else ""
     return Ruling(person.user_id, verb, name, decided, but)
@@ -140,6 +143,13 @@ def _forbidden(rt: Runtime, version: VersionRecord) -> str:
     with database.reading():
         refused = secret_use.refusal(rt, definition)
     return f"It may not use secrets as it does: {refused}." if refused else ""
+
+
+def _still_missing(rt: Runtime, version: VersionRecord) -> str:
+    """What one more approval might not be enough for: more than one person, or an owner of a tag."""
+    said = renewals.approval(rt, version).quorum
+    alone = not said.approvals and said.needed == 1 and len(said.missing) < 2
+    return "" if alone or not said.missing else f"It still needs {', '.join(said.missing)}."
 
 
 def _number(text: str) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine.access import auditing, choosers, reasons
-from engine.access.policy import Action, Actor, Gate, authorise, verdict
+from engine.access.policy import Action, Actor, Gate, authorise, ruled
 from engine.access.roles import candidates, unmet
 from engine.access.standing import MEMBER, UNKNOWN, judged, standing_of
 from engine.errors import Conflict, ReasonRequired
@@ -149,7 +149,7 @@ def waiting_for(rt: Runtime, actor: Actor, limit: int) -> list[Waiting]:
         voted = approvals.voted_by([gate.id for gate in gates], actor.user_id)
         for gate in gates:
             execution = runs[gate.execution_id]
-            if gate.id not in voted and verdict(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
+            if gate.id not in voted and ruled(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
                 found.append(Waiting(gate_view(rt, gate, execution.team), execution))
                 if len(found) == limit:
                     break
@@ -174,7 +174,7 @@ def deciders(
             if user in done:
                 continue
             actor = Actor(user, standing=judged(rt, known.get(user)))
-            if verdict(rt, actor, Action.VOTE, Gate(gate.approval, execution)).allowed:
+            if ruled(rt, actor, Action.VOTE, Gate(gate.approval, execution)).allowed:
                 found.append(user)
                 done |= set() if accounts else choosers.same_people(rt, [user])
                 if len(found) == limit:
@@ -189,7 +189,7 @@ def unknown_person_may_vote(rt: Runtime, gate: GateView) -> bool:
         asked = candidates(rt, gate.approval.approvers)
         known = people.recall_all(rt.workspace_id, asked)
         unheard = (Actor(user, standing=MEMBER) for user in asked if judged(rt, known.get(user)) == UNKNOWN)
-        return any(verdict(rt, each, Action.VOTE, Gate(gate.approval, execution)).allowed for each in unheard)
+        return any(ruled(rt, each, Action.VOTE, Gate(gate.approval, execution)).allowed for each in unheard)
 
 
 def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: VoteRecord) -> None:
@@ -221,7 +221,7 @@ def _counted(rt: Runtime, gate: ApprovalRecord, execution: ExecutionRecord) -> l
     counted = []
     for each in approvals.votes(gate.id):
         actor = Actor(each.person, standing=standing_of(rt, each.person))
-        if each.decision is Decision.APPROVE and verdict(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
+        if each.decision is Decision.APPROVE and ruled(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
             counted.append(each.person)
     return choosers.persons(rt, counted)
 

@@ -5,10 +5,12 @@ Skipping is `engine.runs.skipping`, handing over `engine.runs.handover`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from engine.access import auditing, choosers, reasons
 from engine.access.policy import Action, Actor, Deed, authorise
+from engine.catalog import approval_expiry, catalog
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
 from engine.orchestration import admission, changes, children, flow, gates, reopening, run_phases
@@ -91,13 +93,17 @@ def retry(
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
     reasons.must_be_stated(rt, actor, reason)
+    if parameters:  # asked before the run is locked, and again once they are the run's
+        authorise(rt, actor, Action.RETRY, replace(found, parameters={**found.parameters, **parameters}))
     with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
         step = reopening.find_failed(transition, path)
         must_be_the_last(step, attempt)
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
         must_be_approved(transition.execution)
+        _approval_must_hold(rt, transition.execution)
         if changed:
+            authorise(rt, actor, Action.RETRY, transition.execution)
             reopening.restart_unfinished(transition)
         reopening.reopen(transition, actor, step)
         if changed:
@@ -188,6 +194,13 @@ def must_be_approved(execution: ExecutionRecord) -> None:
     assert version is not None
     if version.status is not VersionStatus.APPROVED:
         raise Conflict(f"{version.slug}@{version.number} is {version.status}: {execution.id} can only be cancelled.")
+
+
+def _approval_must_hold(rt: Runtime, execution: ExecutionRecord) -> None:
+    """Raise `NotApproved` where the approval has expired: a retry begins anew, and does not only go on."""
+    version = runbooks.version_by_id(execution.version_id)
+    assert version is not None
+    approval_expiry.must_hold(rt, version, catalog.definition(version))
 
 
 def _past(execution: ExecutionRecord) -> str:

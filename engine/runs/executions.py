@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.access import channels
-from engine.access.policy import Action, Actor, authorise, named, teams_seen
+from engine.access.policy import Action, Actor, authorise, authorise_by_rules, named, teams_seen
 from engine.access.roles import unmet
 from engine.catalog import catalog
 from engine.definition.model import Runbook
@@ -76,7 +76,7 @@ class Accepted:
 def prepare(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> tuple[VersionRecord, Runbook]:
     """The version that a run would run. Raises `NotFound`, `NotAllowed` and `NotApproved` as `start` would."""
     runbook = catalog.get(rt, slug)
-    authorise(rt, actor, Action.START, runbook)
+    authorise_by_rules(rt, actor, Action.START, runbook)
     with database.reading():
         version = catalog.runnable(rt, runbook, number)
     return version, catalog.definition(version)
@@ -129,7 +129,9 @@ def _bound(rt: Runtime, actor: Actor, wanted: Wanted) -> dict[str, Any]:
     channel, said = (str(wanted.incident.get(key) or "") for key in ("channel", "channel_name"))
     if not channel:
         return dict(wanted.incident)
-    authorise(rt, actor, Action.START, catalog.get(rt, wanted.slug))  # who may not run it opens no incident either
+    authorise_by_rules(
+        rt, actor, Action.START, catalog.get(rt, wanted.slug)
+    )  # who may not run it opens no incident either
     channels.must_be_in(rt, actor, channel)
     name = channels.name_of(rt, channel) or said
     if name:

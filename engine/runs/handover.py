@@ -7,7 +7,7 @@ over who has decided a gate of it.
 from __future__ import annotations
 
 from engine.access import choosers, reasons
-from engine.access.policy import Action, Actor, Deed, authorise, verdict
+from engine.access.policy import Action, Actor, Deed, authorise, ruled
 from engine.errors import Conflict, NotAllowed
 from engine.orchestration.run_phases import change
 from engine.runs.controls import allowed, audited, must_be_open
@@ -24,7 +24,7 @@ def offer(rt: Runtime, actor: Actor, execution_id: str, to: Actor, reason: str =
     """
     found = allowed(rt, actor, Action.HANDOVER, execution_id)
     reasons.must_be_stated(rt, actor, reason)
-    theirs = verdict(rt, to, Action.START, found)
+    theirs = ruled(rt, to, Action.START, found)
     if not theirs.allowed:
         why = theirs.rule or "Only people of this workspace who may run it take a run over."
         raise NotAllowed(f"{found.id} cannot be handed to @{to.user_id}. {why}", theirs.ask)

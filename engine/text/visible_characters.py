@@ -1,16 +1,19 @@
 r"""Characters that nobody sees made visible: control characters, and those that hide or reorder their neighbours.
 
-They are written as escapes (`\x1b`, `\u202e`), in logs, pages, Slack and terminals alike, so that no text can pass
-for another, begin a line that is not its own, or tell a terminal what to do.
+They are written as escapes (`\x1b`, `\u202e`), and hosts that may pass for others with their punycode, in logs, pages,
+Slack and terminals alike, so that no text can pass for another, begin a line that is not its own, or tell a terminal
+what to do.
 """
 
 from __future__ import annotations
 
 import re
 
+from engine.text.lookalikes import with_punycode
+
 _UNSEEN = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e"
-    "\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\ud800-\\udfff"
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5\\u180b-\\u180f\\u2000-\\u200f"
+    "\\u2028-\\u202e\\u205f-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\ud800-\\udfff"
     "\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]"
 )
 _BREAKS = re.compile(r"\r\n?|\n")
@@ -19,12 +22,12 @@ _JOINER, _AS_EMOJI, _KEYCAP = "\u200d", "\ufe0f", "\u20e3"
 
 def visible(text: str) -> str:
     """The text with whatever is not seen as escapes; line breaks and tabs stay what they are."""
-    return _UNSEEN.sub(_escaped_in_lines, text.replace("\r\n", "\n"))
+    return with_punycode(_UNSEEN.sub(_escaped_in_lines, text.replace("\r\n", "\n")))
 
 
 def visible_line(text: str) -> str:
     """The same on one line: line breaks and tabs are escapes too."""
-    return _UNSEEN.sub(_escaped, text)
+    return with_punycode(_UNSEEN.sub(_escaped, text))
 
 
 def _escaped_in_lines(found: re.Match[str]) -> str:

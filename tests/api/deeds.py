@@ -11,8 +11,10 @@ from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 from engine.access import people, secrets, tokens
 from engine.orchestration import incidents
 from engine.runs import approvals, controls, handover, skipping
+from storage import database
 from storage.people_records import PersonRecord
 from storage.states import Decision
+from storage.tables import RunbookVersion
 
 FRESH = {
     "apiVersion": "runbook/v1", "id": "fresh", "name": "Fresh", "team": "payments", "webhook": {"url": "https://a.b/"},
@@ -43,6 +45,7 @@ DEEDS = [
     Deed("PATCH /runbooks/fresh", {"definition": {"name": "x"}}, '"1-draft"'),
     Deed("DELETE /runbooks/fresh", None, '"1-draft"'),
     Deed("POST /runbooks/fresh/approve", {"version": 1}),
+    Deed("POST /runbooks/aging/renew", {"version": 1}),
     Deed("POST /runbooks/old/rollback", {"version": 1}),
     Deed("POST /runbooks/drain/execute", {"parameters": {"service": "api"}}),
     Deed("POST /executions", {"runbook": "ping", "force": True, **WORDS}),
@@ -75,6 +78,9 @@ def prepare(api: Api, target: Target) -> dict[str, Any]:
     """What the deeds are about, each in the state in which the deed can be done; all of it Carol's and Bob's."""
     house = api.house
     house.write(_access_yaml=ACCESS)
+    house.publish(runbook("aging", http("a"), approval_max_age="1h"))
+    with database.transaction():
+        RunbookVersion.update(decided_at=0).execute()  # long ago by every process's clock
     people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
     target.does["/once"] = [hang_up]
     target.does["/fails"] = [lambda conn, _: conn.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")]

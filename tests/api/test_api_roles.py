@@ -60,6 +60,7 @@ CASES = [
     Case("PATCH /runbooks/{runbook}", EDITS, {"definition": {"name": "x"}}, headers=EDIT),
     Case("DELETE /runbooks/{runbook}", EDITS, headers=EDIT),
     Case("POST /runbooks/{runbook}/approve", ADMINS, {"version": 1}),
+    Case("POST /runbooks/{runbook}/renew", "yyyhh", {"version": 1}),
     Case("POST /runbooks/{runbook}/deprecate", ADMINS, {"reason": "x"}),
     Case("POST /runbooks/{runbook}/rollback", ADMINS),
     Case("POST /runbooks/{runbook}/execute", RUNS, {"parameters": {"service": "api"}}),
@@ -104,7 +105,7 @@ CASES = [
     Case("POST /incidents/{incident}/close", "yyyyr", {"force": True}),
 ]
 OPEN = {
-    "GET /runbooks", "GET /executions", "GET /incidents", "GET /incidents/{incident}",
+    "GET /renewals", "GET /runbooks", "GET /executions", "GET /incidents", "GET /incidents/{incident}",
     "GET /incidents/{incident}/story", "GET /tokens", "GET /tokens/current",
 }  # fmt: skip
 """What everybody may ask; what of it each sees is tested beside what it answers."""

@@ -698,9 +698,9 @@ def test_parameters_that_change_without_asking_are_caught_at_the_claim(
 
 def test_a_gate_that_its_requester_decided_is_caught_at_the_claim(house: House, target: Target, monkeypatch) -> None:
     """Were the policy to let them."""
-    from engine.access import policy as access
+    from engine.access import rules
 
-    monkeypatch.setattr(access, "_chose", lambda *_: "")
+    monkeypatch.setattr(rules, "_chose", lambda *_: "")
     house.publish(runbook("demo", gate("ok"), act(target)))
     run = house.start("demo", ALICE)
     house.run(run)

@@ -263,6 +263,13 @@ def test_every_promise_names_its_module_and_its_tests() -> None:
         assert any(function for _, function in _TEST.findall(promise)), promise
 
 
+def test_every_defence_names_a_test() -> None:
+    """Each row of the threat model has one that holds it."""
+    defences = rows(section(read("docs/security.md"), "## Defences"))
+    assert len(defences) > 20
+    assert [each[0] for each in defences if not _TEST.search(each[2])] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_named_modules_exist(page: Path) -> None:
     """A module or folder of the code that a page names is there."""

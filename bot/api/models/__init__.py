@@ -37,11 +37,13 @@ from bot.api.models.records import (
 )
 from bot.api.models.runbooks import (
     Approve,
+    ApprovedVersion,
     Changes,
     Deprecate,
     Diff,
     LastChange,
     Reach,
+    Renewal,
     RollBack,
     Runbook,
     RunbookDetail,
@@ -57,6 +59,7 @@ from bot.api.models.secrets import KeysRotated, Secret, SecretValue, SecretVersi
 __all__ = [
     "Agree",
     "Approve",
+    "ApprovedVersion",
     "Attempt",
     "AuditRow",
     "Ballot",
@@ -82,6 +85,7 @@ __all__ = [
     "Page",
     "ParametersChanged",
     "Reach",
+    "Renewal",
     "Replay",
     "Resolve",
     "Retry",

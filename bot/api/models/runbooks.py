@@ -7,8 +7,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, fields_of
+from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, fields_of, moment
 from bot.api.models.executions import Execution
+from engine.catalog.renewals import Approval
 from engine.definition import reaches
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.states import VersionStatus
@@ -56,6 +57,41 @@ class Version(Named):
         return Version(**fields_of(Version, record))
 
 
+class ApprovedVersion(Version):
+    """A version with how far its approval is, or its renewal where that is due.
+
+    `approved_by` are those whose approval counts so far, `missing` says what it still needs, in words. `expires_at` is
+    when the approval ends or ended; null for good.
+    """
+
+    approved_by: list[str]
+    missing: list[str]
+    expires_at: datetime | None
+
+    @staticmethod
+    def of_approval(found: Approval) -> ApprovedVersion:
+        return ApprovedVersion(**ApprovedVersion.fields(found))
+
+    @staticmethod
+    def fields(found: Approval) -> dict[str, Any]:
+        """The fields of a version whose approval was looked up."""
+        until = None if found.expires_at is None else moment(found.expires_at)
+        said = {"approved_by": found.quorum.people, "missing": list(found.quorum.missing), "expires_at": until}
+        return {**dict(Version.of(found.version)), **said}
+
+
+class Renewal(Named):
+    """An approval that is to be renewed; `expired` says that the runbook starts nothing until it is."""
+
+    runbook: str
+    number: int
+    digest: str
+    expires_at: datetime
+    expired: bool
+    approved_by: list[str]
+    missing: list[str]
+
+
 class RunbookDetail(Runbook):
     """A runbook with the JSON Schema of its parameters, its newest versions and its latest runs."""
 
@@ -83,7 +119,7 @@ class Reach(BaseModel):
         return Reach(step=found.step, host=found.host, known=known, secrets=list(found.secrets), received=received)
 
 
-class VersionDetail(Version):
+class VersionDetail(ApprovedVersion):
     """A version with its text, with what deserves a second look before it is approved, and with all that it calls."""
 
     source: str

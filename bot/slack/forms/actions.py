@@ -25,7 +25,7 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, queries, running, versions
+from bot.slack.verbs import deciding, queries, renewals, running, versions
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.steering import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
@@ -215,6 +215,9 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.MARK_FAILED: _resolve,
     Action.APPROVE_VERSION: versions.approve,
     Action.VERSION_PAGE: versions.page,
+    Action.RENEW_VERSION: renewals.click,
+    Action.REVIEW_RENEWAL: renewals.review,
+    Action.RENEWAL_PAGE: renewals.page,
     Action.OPEN_FORM: _open_form,
     Action.REVIEW_VERSION: _say_for("admin approve {}"),
     Action.ROLLBACK: _say_for("admin rollback {}"),

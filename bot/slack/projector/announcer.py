@@ -12,6 +12,7 @@ from bot.slack.client import error_code
 from bot.slack.directory import Directory
 from bot.slack.projector import audit_notices
 from bot.slack.projector.poster import Mark, NotNow, Poster
+from bot.slack.projector.renewal_cards import RenewalCards
 from bot.slack.views.notice import drafts_notice, incident_notice
 from bot.slack.views.parts import Message
 from engine.access import channels
@@ -39,9 +40,11 @@ class Announcer:
         self._poster = poster
         self._directory = Directory(rt, client)
         self._audit = audit_notices.AuditNotices(rt, poster)
+        self._renewals = RenewalCards(rt, client, poster)
 
     def announce(self) -> None:
         """Tell what there is to tell as far as budgets allow. Raises as `Poster.post` for an outage."""
+        self._renewals.keep_up()
         waiting = notices.pending(self._rt)
         try:
             for each in (notice for notice in waiting if notice.kind == notices.INCIDENT):

@@ -10,7 +10,7 @@ from bot.manual import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.verbs import auditing, incident, queries, running, secrets, steering, tokens, versions
+from bot.slack.verbs import auditing, incident, queries, renewals, running, secrets, steering, tokens, versions
 from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
@@ -97,6 +97,8 @@ def _run(invocation: Invocation) -> Message | None:
         return running.run(invocation.ctx, invocation.actor, invocation.place, invocation.command)
     except NotApproved as refusal:
         waiting = catalog.version(invocation.ctx.rt, invocation.command.target[0])
+        if waiting.status is VersionStatus.APPROVED and (offered := renewals.offered(invocation, refusal)):
+            return offered
         if not catalog.may_approve(invocation.ctx.rt, invocation.actor, waiting):
             raise
         return admin.not_approved_view(refusal, waiting, invocation.invoked_as)
@@ -138,7 +140,14 @@ def _admin_approve(invocation: Invocation) -> Message:
         return admin.drafts_view(catalog.drafts(invocation.ctx.rt, invocation.actor, _DRAFTS), invocation.invoked_as)
     slug, number = invocation.command.target
     if number is not None:
-        return admin.approved_view(version_approval.approve(invocation.ctx.rt, invocation.actor, slug, number))
+        if versions.too_long_for_a_message(invocation.ctx, slug, number):
+            return _to_be_approved(invocation, slug)
+        done = version_approval.approve(invocation.ctx.rt, invocation.actor, slug, number)
+        return renewals.approved(invocation.ctx, done)
+    return _to_be_approved(invocation, slug)
+
+
+def _to_be_approved(invocation: Invocation, slug: str) -> Message:
     current = catalog.version(invocation.ctx.rt, slug)
     authorise(invocation.ctx.rt, invocation.actor, Action.APPROVE, current)
     version_approval.must_be_draft(current)
@@ -227,6 +236,7 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "secret rotate-keys": secrets.rotate_keys,
     "admin sync": _sync,
     "admin approve": _admin_approve,
+    "admin renew": renewals.renew,
     "admin deprecate": _admin_deprecate,
     "admin rollback": _admin_rollback,
     "admin history": _admin_history,

@@ -106,7 +106,7 @@ def too_long_for_a_message(ctx: AppContext, actor: access.Actor, run: str, path:
     if len(meant) != 1 or not hidden(meant[0].approval):
         return None
     gate = access.Gate(meant[0].approval, view.execution)
-    return meant[0] if access.verdict(ctx.rt, actor, access.Action.VOTE, gate).allowed else None
+    return meant[0] if access.ruled(ctx.rt, actor, access.Action.VOTE, gate).allowed else None
 
 
 def to_be_opened(gate: GateView) -> Message:

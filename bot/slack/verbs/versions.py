@@ -6,13 +6,14 @@ from bot.reach_words import reach_lines, secret_words
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, VersionPage, VersionRef, decode
 from bot.slack.reply import Reply
-from bot.slack.verbs import running
-from bot.slack.views import admin, form
-from bot.slack.views.parts import Message, said
+from bot.slack.verbs import renewals, running
+from bot.slack.views import admin, form, renewal
+from bot.slack.views.parts import Message, context, said
 from bot.slack.views.text import escape
 from engine.access import policy as access
 from engine.access.policy import authorise
 from engine.catalog import catalog, secret_policy, version_approval
+from engine.catalog.renewals import approval
 from engine.definition.reaches import reaches
 from engine.errors import Conflict
 from storage.catalog_records import VersionRecord
@@ -24,7 +25,15 @@ LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the version is comp
 def change(ctx: AppContext, slug: str, number: int | None, *, offer: bool) -> Message:
     """What a version changes; with `offer` to be approved."""
     version, diff, warnings, first = _change(ctx, slug, number)
-    return admin.change_view(version, diff, warnings, offer=offer, first=first, calls=_calls(version))
+    shown = admin.change_view(version, diff, warnings, offer=offer, first=first, calls=_calls(version))
+    missing = renewal.missing_line(approval(ctx.rt, version)) if offer else ""
+    return Message(shown.text, (*shown.blocks, context(missing).to_dict())) if missing else shown
+
+
+def too_long_for_a_message(ctx: AppContext, slug: str, number: int) -> bool:
+    """Whether a draft's change is one that no message shows whole, so that nobody approves it by its name alone."""
+    version, diff, warnings, _ = _change(ctx, slug, number)
+    return version.status is VersionStatus.DRAFT and admin.is_cut(diff, warnings, _calls(version))
 
 
 def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -48,7 +57,7 @@ def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
     actor = ctx.directory.identify(reply.place.user)
     try:
-        told = admin.approved_view(version_approval.approve(ctx.rt, actor, ref.slug, ref.number, ref.digest))
+        told = renewals.approved(ctx, version_approval.approve(ctx.rt, actor, ref.slug, ref.number, ref.digest))
     except Conflict as conflict:
         told = said(escape(str(conflict)))
     if reply.place.in_modal and reply.place.view_id:

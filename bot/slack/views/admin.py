@@ -71,7 +71,7 @@ def change_view(
         others = [each for each in _next_acts(version) if each is not Action.REVIEW_VERSION]
         page = VersionPage(version.slug, version.number, change_digest(diff, warnings), 0)
         review = button("Review and approve", Action.VERSION_PAGE, page, style="primary")
-        main = review if _is_cut(diff, warnings) or _calls_cut(calls) else _approve(version)
+        main = review if is_cut(diff, warnings, calls) else _approve(version)
         blocks += actions([main, *(_act(version, each) for each in others)])
     return message(inline(title), blocks)
 
@@ -125,10 +125,10 @@ def _calls_cut(calls: Sequence[str]) -> bool:
     return len(_calls_text(calls)) > _PIECE
 
 
-def _is_cut(diff: str, warnings: Sequence[str]) -> bool:
+def is_cut(diff: str, warnings: Sequence[str], calls: Sequence[str] = ()) -> bool:
     """Whether a message leaves out something of a change."""
     long = any(inline(text, _WARNING) != inline(text, 10**6) for text in warnings)
-    return long or len(warnings) > _WARNINGS or len(list(pieces(diff, _PIECE))) > _PIECES
+    return long or len(warnings) > _WARNINGS or len(list(pieces(diff, _PIECE))) > _PIECES or _calls_cut(calls)
 
 
 def drafts_view(drafts: Sequence[VersionRecord], command: str) -> Message:
@@ -251,6 +251,8 @@ _DEEDS = {
     "runbook.approve": "approved",
     "runbook.deprecate": "deprecated",
     "runbook.rollback": "rolled back",
+    "runbook.vote": "approved, as one of several,",
+    "runbook.renew": "renewed",
 }
 
 

@@ -207,6 +207,12 @@ def version_form(
     return {**view, "blocks": [block.to_dict() for block in [*above, *shown]]}
 
 
+def read_only(title: str, blocks: Sequence[Block]) -> dict[str, Any]:
+    """A modal that is only read, apart from its buttons."""
+    view = {"type": "modal", "title": plain_text(title, 24), "close": plain_text("Close", 24)}
+    return {**view, "blocks": [block.to_dict() for block in blocks]}
+
+
 def refused_view(title: str, text: str) -> dict[str, Any]:
     """What takes the place of a form when nothing can be done with it any more; `text` is mrkdwn."""
     view = {"type": "modal", "title": plain_text(title, 24), "close": plain_text("Close", 24)}

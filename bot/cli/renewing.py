@@ -1,0 +1,62 @@
+"""Approvals that take several people, and renewing those that end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bot.cli import show
+from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.names import Names
+
+
+def renew(invocation: Invocation) -> Answer:
+    """`admin renew ID` shows the whole file and how to renew exactly that; `ID@VERSION` acts at once.
+
+    Alone it lists what is to be renewed.
+    """
+    if not invocation.command.words:
+        due = invocation.api.get("renewals")
+        return Answer(due, (_line(each) for each in due) if due else ["No approval is to be renewed."])
+    slug, number = invocation.command.target
+    if number is not None:
+        done = invocation.api.post(f"runbooks/{slug}/renew", {"version": number})
+        return Answer(done, [_renewed(slug, done)])
+    for each in invocation.api.get("renewals"):
+        if each["runbook"] == slug:
+            version = invocation.api.get(f"runbooks/{slug}/versions/{each['number']}")
+            return Answer({**each, "version": version}, _to_renew(each, version))
+    raise invocation.wrong(f"The approval of {slug} is not to be renewed now.")
+
+
+def _line(due: Json) -> str:
+    ended = "starts nothing since" if due["expired"] else "expires at"
+    return " ".join([f"{due['runbook']}@{due['number']} {ended} {show.when(due['expires_at'])}.", *so_far(due)])
+
+
+def _to_renew(due: Json, version: Json) -> Iterator[str]:
+    yield f"{_line(due)} {version['digest']}"
+    yield from version["source"].splitlines()
+    yield f"To renew it: runbook admin renew {due['runbook']}@{due['number']}"
+
+
+def _renewed(slug: str, done: Json) -> str:
+    if done["missing"]:
+        return _counts(slug, done)
+    return f"The approval of {slug}@{done['number']} is renewed until {show.when(done['expires_at'])}."
+
+
+def approved(slug: str, done: Json) -> str:
+    """What came of an approval."""
+    return f"{slug}@{done['number']} is approved." if done["status"] == "APPROVED" else _counts(slug, done)
+
+
+def _counts(slug: str, done: Json) -> str:
+    return " ".join([f"Your approval of {slug}@{done['number']} counts.", *so_far(done)])
+
+
+def so_far(found: Json) -> Iterator[str]:
+    """Who has approved and who is missing, where it takes several."""
+    if found["approved_by"] and found["missing"]:
+        yield f"Approved so far by {', '.join(map(Names(found), found['approved_by']))}."
+    if found["approved_by"] or len(found["missing"]) > 1:
+        yield from [f"It still needs {', '.join(found['missing'])}."] if found["missing"] else []

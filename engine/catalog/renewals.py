@@ -1,0 +1,85 @@
+"""Which approvals are to be renewed, how far each version's approval is, and the cards that ask for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.access.policy import Action, Actor, ruled
+from engine.catalog import approval_expiry, catalog, version_quorum
+from engine.catalog.version_quorum import Quorum
+from engine.errors import NotApproved
+from engine.runtime import Runtime
+from storage import database, renewal_cards, version_approvals
+from storage.catalog_records import RenewalCardRecord, RunbookRecord, VersionRecord
+from storage.records import Json
+from storage.states import VersionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A version with how far its approval or renewal is. `expires_at` is None where an approval lasts for good.
+
+    `due` says that it is to be renewed by now, `expired` that nothing is started until it is.
+    """
+
+    version: VersionRecord
+    quorum: Quorum
+    expires_at: int | None = None
+    due: bool = False
+    expired: bool = False
+
+
+def approval(rt: Runtime, version: VersionRecord) -> Approval:
+    """How far a version is: a draft towards its approval, an approved one towards its renewal where that is due."""
+    if version.status is VersionStatus.DRAFT:
+        return Approval(version, version_quorum.quorum(rt, version))
+    runbook = catalog.definition(version)
+    until = approval_expiry.expires_at(rt, version, runbook)
+    if not approval_expiry.is_near(rt, version, runbook):
+        return Approval(version, Quorum(version_quorum.admins_needed(rt, version), (), ()), until)
+    said = version_quorum.quorum(rt, version, version_approvals.RENEW)
+    return Approval(version, said, until, due=True, expired=approval_expiry.has_expired(rt, version, runbook))
+
+
+def due(rt: Runtime) -> list[Approval]:
+    """All that is to be renewed, what expires first before the rest."""
+    running = (_running(rt, each) for each in catalog.listing(rt))
+    found = [approval(rt, each) for each in running if each is not None and _is_near(rt, each)]
+    return sorted(found, key=lambda each: each.expires_at or 0)
+
+
+def for_person(rt: Runtime, actor: Actor, found: list[Approval]) -> list[Approval]:
+    """Those of these that this person may renew and has not said so of yet."""
+    return [
+        each
+        for each in found
+        if ruled(rt, actor, Action.APPROVE, each.version).allowed
+        and not version_quorum.has_said(rt, actor, each.version, version_approvals.RENEW)
+    ]
+
+
+def _running(rt: Runtime, runbook: RunbookRecord) -> VersionRecord | None:
+    try:
+        with database.reading():
+            return catalog.approved(rt, runbook)
+    except NotApproved:
+        return None
+
+
+def _is_near(rt: Runtime, version: VersionRecord) -> bool:
+    return approval_expiry.is_near(rt, version, catalog.definition(version))
+
+
+def cards(rt: Runtime) -> list[RenewalCardRecord]:
+    """The messages that ask for renewals."""
+    with database.reading():
+        return renewal_cards.listing(rt.workspace_id)
+
+
+def keep_card(rt: Runtime, channel: str, ts: str, shown: Json) -> None:
+    """Note what the message of a channel shows; where it shows nothing, that the next one is another."""
+    with database.transaction():
+        if shown:
+            renewal_cards.keep(rt.workspace_id, channel, ts, shown)
+        else:
+            renewal_cards.delete(channel)

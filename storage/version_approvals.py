@@ -1,0 +1,54 @@
+"""Who has approved or renewed which version; changed under the runbook's lock, so only one is the last that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from storage import rows
+from storage.catalog_records import VersionApprovalRecord, VersionRecord
+from storage.database import now
+from storage.states import VersionStatus
+from storage.tables import RunbookVersion
+from storage.version_tables import VersionApproval
+
+APPROVE, RENEW = "approve", "renew"
+
+
+def add(found: VersionRecord, workspace_id: int, kind: str, user_id: str, email: str | None) -> None:
+    """Note that somebody approves or renews this version, as it reads."""
+    VersionApproval.insert(
+        workspace_id=workspace_id, version_id=found.id, kind=kind, user_id=user_id, email=email, digest=found.digest,
+        at=now(), counted_at=None,
+    ).execute()  # fmt: skip
+
+
+def waiting(version_id: int) -> list[VersionApprovalRecord]:
+    """What was said of a version and waits for others, the oldest first."""
+    query = rows.select(VersionApproval, VersionApprovalRecord).where(
+        (VersionApproval.version_id == version_id) & VersionApproval.counted_at.is_null()
+    )
+    return rows.read(query.order_by(VersionApproval.id), VersionApprovalRecord)
+
+
+def count(ids: Collection[int]) -> None:
+    """Note that the decision was made with these."""
+    VersionApproval.update(counted_at=now()).where(VersionApproval.id.in_(list(ids))).execute()
+
+
+def drop_waiting(version_id: int) -> None:
+    """What waits for others counts for nothing any more."""
+    VersionApproval.delete().where(
+        (VersionApproval.version_id == version_id) & VersionApproval.counted_at.is_null()
+    ).execute()
+
+
+def approved_before(found: VersionRecord, workspace_id: int) -> VersionRecord | None:
+    """The newest earlier version of this id that was ever approved, also of a runbook that was deleted since."""
+    ever = VersionApproval.select(VersionApproval.version_id).where(VersionApproval.counted_at.is_null(False))
+    query = rows.select(RunbookVersion, VersionRecord).where(
+        (RunbookVersion.workspace_id == workspace_id)
+        & (RunbookVersion.slug == found.slug)
+        & (RunbookVersion.number < found.number)
+        & ((RunbookVersion.status == VersionStatus.APPROVED) | RunbookVersion.id.in_(ever))
+    )
+    return next(iter(rows.read(query.order_by(RunbookVersion.number.desc()).limit(1), VersionRecord)), None)

@@ -1,0 +1,263 @@
+"""The external policy: what it is told, what it may refuse, and that whatever is no clear yes refuses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from house import ALICE, BOB, CAROL, DAVE, House, gate, http, runbook
+from opa import EXAMPLES, Opa, drip, evaluate, say
+
+from engine import doctor
+from engine.access import external_policy
+from engine.access import policy as access
+from engine.access.policy import SYSTEM, Action
+from engine.catalog import catalog, sync, version_approval
+from engine.config import settings
+from engine.errors import BadSettings, NotAllowed
+from engine.queries.can import can
+from engine.runs import approvals, controls, executions
+from storage import audit, database
+from storage.states import Decision
+
+ALLOW = (EXAMPLES / "allow.rego").read_text(encoding="utf-8")
+YES = "package runbook\n\nallow := true\n"
+
+
+@pytest.fixture
+def opa() -> Iterator[Opa]:
+    evaluate(YES, "runbook/allow", {})  # it has a second to answer, and starting takes longer
+    made = Opa(YES)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def house(house: House, opa: Opa) -> House:
+    """A runbook that is approved, then a policy."""
+    house.publish(runbook("demo", http("a"), risk="medium", tags=["db"]))
+    house.settle_for(policy_url=opa.url())
+    return house
+
+
+def row(house: House, thing: str, action: str) -> dict:
+    with database.reading():
+        return next(each.detail for each in audit.of_thing(1, thing) if each.action == action)
+
+
+def test_a_deed_is_asked_about_and_its_decision_is_in_the_audit(house: House, opa: Opa) -> None:
+    """Once, with who, what, to which thing and when; what is looked at is not asked about."""
+    access.authorise(house.rt, CAROL, Action.VIEW, catalog.get(house.rt, "demo"))
+    assert opa.asked == []
+    run = house.start("demo")
+    (asked,) = opa.asked
+    assert (asked["actor"]["id"], asked["actor"]["member_of"], asked["action"]) == (
+        CAROL.user_id,
+        ["payments"],
+        "start",
+    )
+    assert asked["thing"] == {
+        "kind": "runbook", "runbook": "demo", "version": 1, "team": "payments", "tags": ["db"], "risk": "medium",
+    }  # fmt: skip
+    assert asked["parameters"] == {}
+    assert asked["incident"]["case"]
+    assert asked["time"].startswith("2027-")
+    assert row(house, f"execution:{run}", "execution.start")["policy_decision"] == "d-1"
+    controls.pause(house.rt, CAROL, run)
+    assert opa.asked[1]["thing"]["run"] == run
+    assert row(house, f"execution:{run}", "execution.pause")["policy_decision"] == "d-2"
+
+
+def test_it_refuses_with_its_reason(house: House, opa: Opa) -> None:
+    """Nothing is done, and the sentence says who refused and why."""
+    opa.source = 'package runbook\n\nallow := {"allow": false, "reason": "not on Fridays"}\n'
+    with pytest.raises(NotAllowed, match=r"external policy refuses this: not on Fridays Its decision is d-1\."):
+        house.start("demo")
+    with database.reading():
+        assert [each.action for each in audit.recent(1, 50) if each.action.startswith("execution")] == []
+    opa.source = "package runbook\n\nother := true\n"
+    with pytest.raises(NotAllowed, match="says nothing about this"):
+        house.start("demo")
+
+
+def test_it_gives_nobody_a_right(house: House, opa: Opa) -> None:
+    """What our own rules refuse it is not even asked about."""
+    with pytest.raises(NotAllowed, match="Only a platform admin"):
+        access.authorise(house.rt, BOB, Action.APPROVE, catalog.version(house.rt, "demo"))
+    assert opa.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda request: say(request, b'{"result": true}', 500), "answered with status 500"),
+        (lambda request: say(request, b"", 302, Location="/v1/data/runbook/allow"), "answered with status 302"),
+        (lambda request: say(request, b"yes"), "no JSON"),
+        (lambda request: say(request, b"[true]"), "no decision"),
+        (lambda request: say(request, b'{"result": "true"}'), "no decision"),
+        (lambda request: say(request, b'{"result": 1}'), "no decision"),
+        (lambda request: say(request, b'{"result": {"allow": "yes"}}'), "no decision"),
+        (lambda request: say(request, b'{"result": {"reason": "x"}}'), "no decision"),
+        (lambda request: say(request, b" " * 70_000 + b'{"result": true}'), "more than 64 KiB"),
+        (lambda request: request.close_connection, "could not be asked|within 1 s"),
+        (drip, "within 1 s"),
+    ],
+)
+def test_whatever_is_no_clear_yes_refuses(house: House, opa: Opa, answer, words: str) -> None:
+    """Within a good second, in words that say what is the matter."""
+    opa.instead = answer
+    began = time.monotonic()
+    with pytest.raises(NotAllowed, match=words):
+        house.start("demo")
+    assert time.monotonic() - began < 2.0
+
+
+def test_with_the_policy_away_nobody_does_anything_and_everybody_looks(house: House, opa: Opa) -> None:
+    """The doctor says so; the bot itself goes on reading the folder."""
+    opa.close()
+    with pytest.raises(NotAllowed, match="could not be asked"):
+        house.start("demo")
+    executions.prepare(house.rt, CAROL, "demo")
+    sync.sync(house.rt, SYSTEM)
+    (found,) = doctor.of_policy(house.rt)
+    assert (found.level, "nobody can do anything" in found.advice) == ("bad", True)
+
+
+def test_the_doctor_asks_it(house: House) -> None:
+    """What it answers is of no matter."""
+    (found,) = doctor.of_policy(house.rt)
+    assert found.level == "ok"
+    house.settle_for(policy_url=None)
+    assert list(doctor.of_policy(house.rt)) == []
+
+
+def test_it_is_never_asked_while_a_transaction_is_open(house: House, opa: Opa, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was decided before counts inside, of starting, steering, voting, approving and retrying."""
+    real, inside = external_policy.ask, []
+
+    def watched(*arguments):
+        inside.append(database.in_transaction())
+        return real(*arguments)
+
+    monkeypatch.setattr(external_policy, "ask", watched)
+    house.sync(gated=runbook("gated", gate("ask")))
+    version_approval.approve(house.rt, ALICE, "gated", 1)
+    run = house.start("gated")
+    house.advance(run)
+    approvals.vote(house.rt, DAVE, run, "ask", Decision.REJECT, "no")
+    house.run(run)
+    house.start("demo")
+    sync.sync(house.rt, ALICE)
+    version_approval.deprecate(house.rt, ALICE, "demo")
+    assert len(inside) >= 6
+    assert not any(inside)
+
+
+def test_an_answer_counts_for_exactly_the_same_and_not_for_long(house: House, opa: Opa, monkeypatch) -> None:
+    """Another person, another thing or another time is asked about anew."""
+    demo = catalog.get(house.rt, "demo")
+    access.authorise(house.rt, CAROL, Action.START, demo)
+    with database.transaction():
+        access.authorise(house.rt, CAROL, Action.START, demo)
+        assert len(opa.asked) == 1
+        access.authorise(house.rt, DAVE, Action.START, demo)
+        assert len(opa.asked) == 2
+        access.authorise(house.rt, CAROL, Action.START, demo, access.About({"x": 1}, {}))
+        assert len(opa.asked) == 3
+        monkeypatch.setattr(external_policy, "USED_FOR_S", 0.0)
+        access.authorise(house.rt, CAROL, Action.START, demo)
+        assert len(opa.asked) == 4
+
+
+def test_a_refusal_is_not_kept(house: House, opa: Opa) -> None:
+    """Nor is a yes from before: outside of a transaction each deed is asked about."""
+    demo = catalog.get(house.rt, "demo")
+    access.authorise(house.rt, CAROL, Action.START, demo)
+    opa.source = "package runbook\n\nallow := false\n"
+    with pytest.raises(NotAllowed):
+        access.authorise(house.rt, CAROL, Action.START, demo)
+
+
+def test_secrets_never_go_out(house: House, opa: Opa) -> None:
+    """Wherever in the facts they stand; the token goes in its header."""
+    house.settle_for(policy_token="t0ken-of-the-policy")
+    canary = house.rt.settings.secret_variables["RUNBOOK_SECRET_CANARY"]
+    parameters = {"type": "object", "properties": {"x": {"type": "string"}}}
+    house.publish(runbook("told", http("a"), parameters=parameters))
+    executions.start(
+        house.rt, CAROL, "told", {"x": f"see {canary}"}, trigger="test", incident={"case": f"{canary} leaked"}
+    )
+    assert canary not in str(opa.asked)
+    assert opa.asked[-1]["parameters"]["x"].startswith("see ")
+    assert opa.tokens[-1] == "Bearer t0ken-of-the-policy"
+
+
+def test_a_decision_is_nobody_elses(house: House, opa: Opa) -> None:
+    """What another person did afterwards in this thread bears no id, nor what the bot did."""
+    access.authorise(house.rt, CAROL, Action.START, catalog.get(house.rt, "demo"))
+    assert external_policy.decision_of(CAROL.user_id) == "d-1"
+    assert external_policy.decision_of(DAVE.user_id) == ""
+    access.authorise(house.rt, CAROL, Action.VIEW)
+    assert external_policy.decision_of(CAROL.user_id) == ""
+
+
+def test_can_says_who_has_the_last_word(house: House, opa: Opa) -> None:
+    """Without asking it."""
+    assert can(house.rt, CAROL, "run", "demo").but == external_policy.RULE
+    assert can(house.rt, CAROL, "show", "demo").but == ""
+    assert opa.asked == []
+
+
+def input_of(**changes) -> dict:
+    thing = {"kind": "runbook", "runbook": "demo", "team": "payments", "tags": ["db"], "risk": "high"}
+    given = {
+        "action": "start",
+        "actor": {"id": "U0X", "scopes": None},
+        "thing": thing,
+        "parameters": {},
+        "incident": None,
+    }
+    return {**given, "time": "2026-11-26T12:00:00Z", **changes}
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        (input_of(), True),
+        (input_of(actor={"id": "U0X", "scopes": ["run"]}), False),
+        (input_of(actor={"id": "U0X", "scopes": ["run"]}, action="cancel"), True),
+        (input_of(thing={"kind": "runbook", "team": "search", "risk": "low"}), False),
+        (input_of(thing=None, action="sync"), True),
+    ],
+)
+def test_the_short_example_says_what_it_says(given: dict, allowed: bool) -> None:
+    """As the page has it, by a Rego engine."""
+    assert evaluate(ALLOW, "runbook/allow", given) is allowed
+
+
+FRIDAY = "2026-11-27T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (input_of(), None),
+        (input_of(time=FRIDAY), "databases are left alone from Friday to Sunday, but for an incident"),
+        (input_of(time=FRIDAY, incident={"channel": "C0INC0001"}), None),
+        (input_of(time=FRIDAY, action="cancel"), None),
+        (input_of(parameters={"region": "us"}), "only region eu may be changed"),
+        (input_of(parameters={"region": "eu"}), None),
+    ],
+)
+def test_the_long_example_says_what_it_says(given: dict, reason: str | None) -> None:
+    """Likewise."""
+    found = evaluate((EXAMPLES / "decision.rego").read_text(encoding="utf-8"), "runbook/change/decision", given)
+    assert found == ({"allow": True} if reason is None else {"allow": False, "reason": reason})
+
+
+@pytest.mark.parametrize("url", ["http://opa.example.com/v1/data/x", "opa", "https://u:p@opa/x", "https://opa/x?y=1"])
+def test_where_it_may_be(tmp_path, url: str) -> None:
+    """Over TLS, or on this machine."""
+    with pytest.raises(BadSettings, match="POLICY_URL"):
+        settings.load({"POLICY_URL": url}, tmp_path)

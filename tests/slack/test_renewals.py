@@ -1,0 +1,143 @@
+"""Approvals in Slack that take several people or end: the card, its buttons, and what must not go by name alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from stage import ALICE, CAROL, CHANNEL, DAVE, Stage, is_private, ready, shown, stage, wait_for
+
+from bot.slack.client import web_client
+from bot.slack.projector.pacing import Pace
+from bot.slack.projector.poster import Poster
+from bot.slack.projector.renewal_cards import RenewalCards
+from engine.access import policy as access
+from engine.access.policy import Actor
+from engine.catalog import catalog, renewals, sync, version_approval
+from storage import database
+from storage.tables import RunbookVersion
+
+DAY = 86_400_000
+
+
+@pytest.fixture
+def bot(tmp_path) -> Iterator[Stage]:
+    with stage(tmp_path, socket_mode=False, shows=False) as running:
+        ready(running)
+        running.post("home", user=ALICE)
+        running.post("home", user=DAVE)
+        yield running
+
+
+def settle_for(bot: Stage, **changes) -> None:
+    """Go on with other settings, at every door."""
+    rt = replace(bot.rt, settings=replace(bot.rt.settings, **changes))
+    bot.rt, bot.door.ctx.rt = rt, rt
+
+
+def aged(days: float, slug: str = "drain") -> None:
+    """As if it had been approved so long ago."""
+    with database.transaction():
+        at = database.now() - round(days * DAY)
+        RunbookVersion.update(decided_at=at).where(RunbookVersion.slug == slug).execute()
+
+
+def last(bot: Stage, user: str) -> dict:
+    return bot.private(user)[-1]
+
+
+def test_two_admins_approve_what_is_of_high_risk(bot: Stage) -> None:
+    """The first is told who is missing, the card says who has approved, the second lets it run."""
+    settle_for(bot, definition_approvals=2)
+    path = bot.rt.settings.runbooks_dir / "careful.yaml"
+    path.write_text(path.read_text().replace("name: Restart with care", "name: Restart with more care"))
+    sync.sync(bot.rt, access.SYSTEM)
+    told = bot.say("admin approve careful", ALICE)
+    assert "Nobody has approved it yet. It still needs 2 of 2 platform admins." in told
+    bot.click("version.approve", ALICE, last(bot, ALICE)["ts"])
+    wait_for(lambda: "It still needs 1 of 2 platform admins" in shown(last(bot, ALICE)))
+    assert catalog.get(bot.rt, "careful").status == "DRAFT"
+    assert "needs 1 of 2 platform admins" in bot.say("can admin approve careful", DAVE)
+    assert f"Approved so far by <@{ALICE}>" in bot.say("admin approve careful", DAVE)
+    bot.click("version.approve", DAVE, last(bot, DAVE)["ts"])
+    wait_for(lambda: catalog.get(bot.rt, "careful").status == "APPROVED")
+
+
+def test_what_no_message_holds_is_not_approved_by_its_name(bot: Stage) -> None:
+    """It is shown in parts, and stays a draft until the button below the last one is pressed."""
+    steps = "".join(f"  - {{id: s{n}, type: message, with: {{text: '{'x' * 1000}'}}}}\n" for n in range(12))
+    text = f"apiVersion: runbook/v1\nid: long\nname: Long\nsteps:\n{steps}"
+    (bot.rt.settings.runbooks_dir / "long.yaml").write_text(text)
+    sync.sync(bot.rt, access.SYSTEM)
+    told = bot.say("admin approve long@1", ALICE)
+    assert "more characters are not shown here" in told
+    assert "Review and approve" in told
+    assert catalog.get(bot.rt, "long").status == "DRAFT"
+
+
+def test_an_expired_approval_is_renewed_where_it_is_missed(bot: Stage) -> None:
+    """`run` offers the button to who may; it shows the whole file, and renews that."""
+    settle_for(bot, approval_max_age=30 * DAY)
+    aged(31)
+    assert "expired on" in bot.say("run drain service=basket", CAROL)
+    assert "Renew…" not in bot.say("run drain service=basket", CAROL)
+    assert "Renew…" in bot.say("run drain service=basket", ALICE)
+    bot.click("version.renewal", ALICE, last(bot, ALICE)["ts"])
+    wait_for(lambda: "Take it out" in shown(last(bot, ALICE)) and "Renew version 1" in shown(last(bot, ALICE)))
+    bot.click("version.renew", ALICE, last(bot, ALICE)["ts"])
+    wait_for(lambda: f"is renewed by <@{ALICE}>" in shown(last(bot, ALICE)))
+    assert "too early" in bot.say("admin renew drain@1", DAVE)
+    assert "Started" in bot.say("run drain service=basket", CAROL)
+    assert "No approval is to be renewed" in bot.say("admin renew", DAVE)
+
+
+def test_what_no_message_holds_is_read_in_parts_before_it_is_renewed(bot: Stage) -> None:
+    """By name it is shown, not renewed; the button stands below the last part."""
+    settle_for(bot, approval_max_age=30 * DAY)
+    steps = "".join(f"  - {{id: s{n}, type: message, with: {{text: '{'x' * 1000}'}}}}\n" for n in range(120))
+    (bot.rt.settings.runbooks_dir / "long.yaml").write_text(
+        f"apiVersion: runbook/v1\nid: long\nname: Long\nsteps:\n{steps}"
+    )
+    sync.sync(bot.rt, access.SYSTEM)
+    version_approval.approve(bot.rt, Actor(DAVE, standing="member"), "long", 1)
+    aged(31, "long")
+    assert "Review and renew" in bot.say("admin renew long@1", ALICE)
+    bot.click("version.renewal_part", ALICE, last(bot, ALICE)["ts"])
+    form = bot.form(ALICE)
+    assert "Next part" in str(form)
+    assert "Renew version 1" not in str(form)
+    assert renewals.approval(bot.rt, catalog.version(bot.rt, "long")).expired
+
+
+@pytest.mark.parametrize("channel", [CHANNEL, None])
+def test_one_card_lists_what_is_to_be_renewed_and_is_kept_up(bot: Stage, channel: str | None) -> None:
+    """In the admins' channel or with each admin; posted once, changed with what it lists, done when nothing is left."""
+    settle_for(bot, approval_max_age=30 * DAY, admin_channel=channel)
+    client = web_client(bot.rt.settings)
+    place, who = (channel, CAROL) if channel else (f"D{ALICE[1:]}", ALICE)
+
+    def look() -> list[dict]:
+        RenewalCards(bot.rt, client, Poster(client, Pace(lambda: 0.0))).keep_up()
+        return [
+            m
+            for m in bot.messages(who, place)
+            if not is_private(m) and ("ends soon" in str(m) or "end soon" in str(m) or "to be renewed" in str(m))
+        ]
+
+    assert look() == []
+    aged(24)
+    (card,) = look()
+    assert "drain@1" in shown(card)
+    assert "careful@1" not in shown(card)
+    aged(31)
+    aged(24, "careful")
+    (card,) = look()
+    assert "starts nothing since" in shown(card)
+    assert "careful@1" in shown(card)
+    assert look() == [card]
+    aged(0)
+    aged(0, "careful")
+    (card,) = look()
+    assert "No approval is to be renewed" in shown(card)
+    assert renewals.cards(bot.rt) == []
