@@ -21,7 +21,8 @@ from engine.orchestration import (
 )
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
-from engine.steps.perform import Claim, ClaimSecrets
+from engine.steps.perform import Claim
+from engine.steps.received import ClaimSecrets
 from storage import runbooks
 from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import StepStatus, VersionStatus

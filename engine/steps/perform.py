@@ -17,14 +17,13 @@ from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Runbook, Step
 from engine.definition.rendering import render_with, render_with_marks, render_with_secrets, secret_parts
 from engine.egress import Egress
-from engine.egress.secret_rules import SecretRules
 from engine.errors import EngineError
-from engine.expressions import Held, conditions, held_name, held_names, made_of_secrets, render
+from engine.expressions import conditions, made_of_secrets, render
 from engine.steps import approval, context, delay, grpc, http, message, poll, received, secret_destinations, wait
 from engine.steps.grpc_channel import Channels
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Begun, Evidence, Failed, Later, Outcome, Succeeded, Unknown
-from engine.steps.received import Received
+from engine.steps.received import ClaimSecrets
 from engine.text.redaction import MAX_TOLD_BYTES, Redactor, outgoing, worth_masking
 from engine.text.storable import TooLarge, to_storable
 from storage.records import ExecutionRecord, StepRunRecord
@@ -54,20 +53,6 @@ class Tools:
         """Let go of every connection; calls under way on one fail."""
         self.channels.close()
         self.egress.close()
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimSecrets:
-    """What an attempt is told of secrets as it is claimed.
-
-    `rules` are for those that a runbook of `team` may use, `held` are the outputs of its steps that are secret, and
-    `received` those that the run has so far.
-    """
-
-    rules: SecretRules = field(default_factory=SecretRules)
-    team: str | None = None
-    held: Held = frozenset()
-    received: tuple[Received, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -197,7 +182,8 @@ def _rendered(claim: Claim, tools: Tools, also_mask: Callable[[Iterable[tuple[st
         return Rendered(with_, with_)
     chains = context.chains_in(parts)
     values = {name: tools.secrets.resolve(name) for name in sorted(context.secret_names(chains))}
-    seen = {**claim.visible, "secrets": values, "steps": _steps_with_received(claim, chains)}
+    steps = claim.secrets.steps_seen(claim.runbook, claim.step_run, claim.visible, chains)
+    seen = {**claim.visible, "secrets": values, "steps": steps}
     known = {**values, **dict(each.masked_as for each in claim.secrets.received)}
     made = made_of_secrets(parts, seen, held)
     also_mask(
@@ -207,19 +193,6 @@ def _rendered(claim: Claim, tools: Tools, also_mask: Callable[[Iterable[tuple[st
     )
     with_ = render_with_secrets(claim.step, claim.visible, seen, held)
     return Rendered(with_, render_with_marks(claim.step, claim.visible, held))
-
-
-def _steps_with_received(claim: Claim, chains: set[tuple[str, ...]]) -> dict[str, Any]:
-    """What secret parts see of steps. Raises `NoSecret` where a mark would be sent instead of a secret."""
-    own = claim.secrets
-    if not own.held:
-        found: dict[str, Any] = claim.visible.get("steps", {})
-        return found
-    scope, runbook = claim.step_run.scope, claim.runbook
-    seen = received.seen_by(runbook, scope, claim.visible, own.received)
-    named: set[str] = set().union(*(held_names(chain, own.held) for chain in chains))
-    received.must_be_there(runbook, scope, [each for each in own.held if held_name(*each) in named], seen)
-    return seen
 
 
 def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], bool]) -> http.Call:

@@ -8,12 +8,14 @@ from typing import Any
 
 from engine.definition import secret_outputs
 from engine.definition.model import Runbook, Step
+from engine.egress.secret_rules import SecretRules
 from engine.errors import EngineError
-from engine.expressions import held_name
+from engine.expressions import Held, held_name, held_names
 from engine.steps import context, http_response
 from engine.steps.http_request import MASKED
 from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Outcome, Succeeded, Unknown
 from engine.text.redaction import Redact, mark, tells_nothing
+from storage.records import StepRunRecord
 
 Json = Any
 Mapped = Callable[[Mapping[str, Json]], dict[str, Json]]
@@ -25,9 +27,9 @@ _SILENT = "What was answered is not kept: a secret may be in it."
 
 
 class NoSecret(EngineError):
-    """What was to be a secret could not be masked; the message does not say what it is."""
+    """A secret output cannot be masked, or is not there any more; the message does not say what it is."""
 
-    code = "outputs"
+    code = "secret_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +46,38 @@ class Received:
         return held_name(context.step_of(self.path), self.name), self.value
 
 
-def seen_by(runbook: Runbook, scope: str, visible: Mapping[str, Json], received: Iterable[Received]) -> dict[str, Json]:
-    """The `steps` that secret parts see from `scope`: `visible` ones, with values in the place of marks."""
-    values = {(each.path, each.name): each.value for each in received}
-    found: dict[str, Json] = {}
-    for step_id, step in visible.get("steps", {}).items():
-        path = context.path_of(runbook, step_id, scope)
-        own = {name: value for (at, name), value in values.items() if at == path}
-        found[step_id] = {**step, "outputs": {**step["outputs"], **own}} if own and "outputs" in step else step
-    return found
+@dataclass(frozen=True, slots=True)
+class ClaimSecrets:
+    """What an attempt is told of secrets as it is claimed.
 
+    `rules` are for those that a runbook of `team` may use, `held` are the outputs of its steps that are secret, and
+    `received` those that the run has so far.
+    """
 
-def must_be_there(runbook: Runbook, scope: str, reads: Iterable[tuple[str, str]], seen: Mapping[str, Json]) -> None:
-    """Raise `NoSecret` where a mark would be sent in the place of a secret output that is not there any more."""
-    for step_id, name in sorted(reads):
-        outputs = seen.get(step_id, {}).get("outputs", {})
-        if isinstance(outputs, dict) and outputs.get(name) == mark(held_name(step_id, name)):
-            path = context.path_of(runbook, step_id, scope)
-            raise NoSecret(f"The secret `{name}` that {path} received is forgotten: that step has to run again.")
+    rules: SecretRules = field(default_factory=SecretRules)
+    team: str | None = None
+    held: Held = frozenset()
+    received: tuple[Received, ...] = field(default=(), repr=False)
+
+    def steps_seen(
+        self, runbook: Runbook, reader: StepRunRecord, visible: Mapping[str, Json], chains: Iterable[tuple[str, ...]]
+    ) -> dict[str, Json]:
+        """The `steps` that the secret parts of a `reader` of `chains` see, with values in the place of marks.
+
+        Raises `NoSecret` where a mark would be sent instead of a secret that is not there any more.
+        """
+        steps: dict[str, Json] = dict(visible.get("steps", {}))
+        values = {(each.path, each.name): each.value for each in self.received}
+        named: set[str] = set().union(*(held_names(chain, self.held) for chain in chains))
+        for step_id, name in sorted(each for each in self.held if held_name(*each) in named):
+            path = context.path_of(runbook, step_id, reader.scope)
+            outputs = steps.get(step_id, {}).get("outputs")
+            if not isinstance(outputs, dict) or name not in outputs:
+                continue  # the template says what is missing
+            if (path, name) not in values:
+                raise NoSecret(f"The secret `{name}` that {path} received is forgotten: that step has to run again.")
+            steps[step_id] = {"outputs": {**outputs, name: values[path, name]}}
+        return steps
 
 
 def taken(outcome: Outcome, step: Step, mapped: Mapped, redact: Redact, also_mask: Callable[..., None]) -> Outcome:
