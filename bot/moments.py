@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 
 from engine.definition.durations import parse_duration
 
+_FIRST_YEAR = 1970
+"""That of the first moment that is counted."""
+
 
 def moment_ms(text: str, now_ms: int | None = None) -> int:
     """Epoch milliseconds of `2027-01-31`, `2027-01-31T09:00+01:00`, or of `7d` as long ago; UTC where no zone is said.
@@ -15,12 +18,24 @@ def moment_ms(text: str, now_ms: int | None = None) -> int:
     """
     now_ms = int(time.time() * 1000) if now_ms is None else now_ms
     try:
-        return now_ms - parse_duration(text)
+        ago = parse_duration(text)
     except ValueError:
-        pass
+        return _written(text)
+    if ago > now_ms:
+        raise _no_time(text)
+    return now_ms - ago
+
+
+def _written(text: str) -> int:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        how = "write a date such as 2027-01-31 or 2027-01-31T09:00Z, or how long ago, such as 7d"
-        raise ValueError(f"“{text[:40]}” is no time: {how}") from None
+        raise _no_time(text) from None
+    if found.year < _FIRST_YEAR:
+        raise _no_time(text)
     return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _no_time(text: str) -> ValueError:
+    how = "write a date such as 2027-01-31 or 2027-01-31T09:00Z, or how long ago, such as 7d"
+    return ValueError(f"“{text[:40]}” is no time: {how}")

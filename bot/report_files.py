@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
@@ -21,7 +22,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def filename(report: Report, format_: Format) -> str:
     """What the file is called: the report's first and last day, and its team."""
-    team = f"-{report.team}" if report.team else ""
+    team = f"-{re.sub(r'[^A-Za-z0-9_.-]+', '-', report.team)[:60]}" if report.team else ""
     return f"compliance{team}-{_day(report.since)}-{_day(report.until - 1)}.{format_}"
 
 

@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from engine.access import auditing
 from engine.access.actions import Team
 from engine.access.policy import Action, Actor, acting
+from engine.access.roles import policy_of
 from engine.errors import InvalidParameters
 from engine.expressions import secrets_read
 from engine.runtime import Runtime
+from engine.text.words import did_you_mean
 from storage import approvals, database, executions, periods, runbooks
 from storage.records import ApprovalRecord, AuditRecord, ExecutionRecord, Json
 from storage.states import Decision, ExecutionStatus, Severity
@@ -74,16 +76,24 @@ def report(rt: Runtime, actor: Actor, since: int | None, until: int | None, team
     """The report over [since, until), for platform admins, or for a team's admins of their team.
 
     The last whole month where neither is given; until now where only `since` is. That it was asked for is audited.
-    Raises `NotAllowed`, and `InvalidParameters` for a time that ends before it begins.
+    Raises `NotAllowed`, and `InvalidParameters` for a team that is not there or a time that ends before it begins.
     """
     month, now = last_month(database.now()), database.now()
     since, until = month if since is None and until is None else (since or 0, now if until is None else until)
     if since >= until:
         raise InvalidParameters({"until": "the report has to end after it begins"})
     with acting(rt, actor, Action.REPORT, Team(team)):
+        _must_be_known(rt, team)
         detail = {"since": since, "until": until, "team": team}
         auditing.by_actor(rt, actor, "audit.report", auditing.AUDIT, detail, Severity.INFO)
     return compiled(rt, since, until, team)
+
+
+def _must_be_known(rt: Runtime, team: str | None) -> None:
+    """A misspelt team would have an empty report, and nobody would notice."""
+    known = {*policy_of(rt).get("teams", {}), *(each.team for each in runbooks.listing(rt.workspace_id) if each.team)}
+    if team is not None and team not in known:
+        raise InvalidParameters({"team": f"there is no such team{did_you_mean(team, known)}"})
 
 
 def compiled(rt: Runtime, since: int, until: int, team: str | None = None) -> Report:

@@ -109,6 +109,8 @@ def test_the_time_is_the_last_whole_month_where_none_is_said(house: House) -> No
     assert compliance.last_month(1_800_000_000_000) == (1_796_083_200_000, 1_798_761_600_000)
     with pytest.raises(InvalidParameters):
         compliance.report(house.rt, ALICE, 10, 10)
+    with pytest.raises(InvalidParameters, match="did you mean `payments`"):
+        compliance.report(house.rt, ALICE, 10, 20, "paymints")
 
 
 def test_an_export_is_for_platform_admins_and_holds_no_secret(lived: House) -> None:

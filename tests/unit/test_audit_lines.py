@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,3 +92,25 @@ def test_no_cell_of_a_report_is_a_formula(who: str, detail: str) -> None:
     (_, row) = csv.reader(io.StringIO(text))
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
     assert len(row) == len(report_files.COLUMNS)
+
+
+def test_a_team_cannot_name_a_file_as_it_likes() -> None:
+    """Whatever it is called: the name goes into a header and onto disks."""
+    report = Report(0, 86_400_000, '../../x"\r\nSet-Cookie: a=b', 1, ())
+    assert report_files.filename(report, "csv") == "compliance-..-..-x-Set-Cookie-a-b-1970-01-01-1970-01-01.csv"
+
+
+NO_TIMES = ("", "soon", "99999d", "999999999d", "0001-01-01", "2027-13-01", "2027-01-31T25:00")
+
+
+@pytest.mark.parametrize("text", NO_TIMES)
+def test_what_is_no_time_says_what_would_be(text: str) -> None:
+    """Also what lies before all that is counted."""
+    with pytest.raises(ValueError, match="write a date such as"):
+        moment_ms(text)
+
+
+def test_a_time_without_a_zone_is_in_utc() -> None:
+    """A duration is as long ago."""
+    assert moment_ms("2027-01-31") == moment_ms("2027-01-31T01:00+01:00") == 1_801_353_600_000
+    assert moment_ms("1h30m", 10_000_000) == 10_000_000 - 5_400_000

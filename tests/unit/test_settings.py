@@ -47,6 +47,15 @@ def test_the_defaults(tmp_path: Path) -> None:
     assert settings.warnings == ()
 
 
+def test_a_key_of_the_audit_is_never_shown(tmp_path: Path) -> None:
+    """Neither where it is wrong nor among the settings; where text leaves the process it is masked."""
+    (problem,) = problems_of(tmp_path, AUDIT_KEY=f"2027:{KEY},x:{KEY[:-2]}")
+    assert KEY[:20] not in problem
+    loaded = load({"AUDIT_KEY": f"2027:{KEY}"}, tmp_path)
+    assert KEY[:20] not in repr(loaded)
+    assert KEY in loaded.secret_values().values()
+
+
 def test_the_table_and_the_values_belong_together() -> None:
     """Each variable has a field and one sentence of description, and each is listed once."""
     derived = {"home", "secret_variables", "warnings"}
@@ -62,6 +71,13 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("HOST", "[::1]", "host", "::1"),
     ("HOST", "bot.internal", "host", "bot.internal"),
     ("LOG_LEVEL", "debug", "log_level", "DEBUG"),
+    ("AUDIT_KEY", f"2027:{KEY}, old:{KEY}", "audit_key", (("2027", bytes(range(32))), ("old", bytes(range(32))))),
+    ("AUDIT_SYSLOG", "local", "audit_syslog", "local"),
+    ("AUDIT_SYSLOG", "[::1]:514", "audit_syslog", ("::1", 514)),
+    ("AUDIT_CHANNEL", "C0AUDIT01", "audit_channel", "C0AUDIT01"),
+    ("REASON_PATTERN", "CHG-[0-9]+", "reason_pattern", "CHG-[0-9]+"),
+    ("REASON_PATTERN", "none", "reason_pattern", ""),
+    ("REASON_HINT", "the change's number, as in CHG-1", "reason_hint", "the change's number, as in CHG-1"),
     ("ON_EDIT", "Keep", "on_edit", "keep"),
     ("ALLOW_SELF_APPROVAL", "Yes", "allow_self_approval", True),
     ("ALLOW_SELF_APPROVAL", "0", "allow_self_approval", False),
@@ -94,6 +110,15 @@ BAD = [
     ("HOST", "http://x"),
     ("LOG_LEVEL", "LOUD"),
     ("ON_EDIT", "maybe"),
+    ("AUDIT_KEY", KEY),
+    ("AUDIT_KEY", "2027:tooshort"),
+    ("AUDIT_KEY", f"2027:{KEY},2027:{KEY}"),
+    ("AUDIT_KEY", f"2 7:{KEY}"),
+    ("AUDIT_SYSLOG", "somewhere"),
+    ("AUDIT_SYSLOG", "host:0"),
+    ("AUDIT_SYSLOG", ":514"),
+    ("AUDIT_CHANNEL", "#audit"),
+    ("REASON_PATTERN", "(?=x)"),
     ("ALLOW_SELF_APPROVAL", "perhaps"),
     ("SLACK_COMMAND", "runbook"),
     ("SLACK_COMMAND", "/Run Book"),
