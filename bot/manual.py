@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from bot.grammar import GrammarError
 from bot.verbs import ALIASES, FAMILIES, VERBS, Verb
 
-_PART = re.compile(r"[A-Z]+=[A-Z]+|[a-z]+(?:\|[a-z]+)+|[a-z_]+(?==)|ID\|RUN|@?[A-Z]{2,}")
+_PART = re.compile(r"[A-Z]+=[A-Z]+|[a-z]+(?:\|[a-z]+)+|[a-z_]+(?==)|[A-Z]+\|[A-Z]+|@?[A-Z]{2,}")
 _PARTS = {
     "VERB": "one of the verbs, such as `run` or `admin approve`",
     "@USER": "somebody, by a mention",
@@ -40,6 +40,12 @@ _PARTS = {
     "reason": "why; it goes into the record",
     "comment": "what the others should know; it goes into the record",
     "note": "what you saw; it goes into the record",
+    "SCOPE": "everything, team:NAME, tag:NAME or a runbook's id",
+    "SCOPE|FREEZE": "everything, team:NAME, tag:NAME, a runbook's id, or the id of one freeze",
+    "until": "when it ends: 18:00, 2026-11-28T18:00, or with an offset; at most 31 days from now",
+    "for": "how long it lasts instead: 2h or 3d",
+    "hold": "running pauses what is under way, too; then 4h where no end is said",
+    "resume": "yes lets go on what it has paused",
     "from": "the step to start at; what comes before is taken over",
     "version": "latest runs the version that runs now, not the one of then",
 }
@@ -81,6 +87,9 @@ _EXAMPLES = {
     "incident open": "incident open Checkout is slow severity=sev1 service=checkout",
     "incident set": "incident set severity=sev2 service=basket",
     "incident close": 'incident close reason="the cache is warm again"',
+    "freeze": 'freeze team:payments until=18:00 reason="release night"',
+    "unfreeze": "unfreeze team:payments",
+    "freezes": "freezes",
     "token": 'token create "deploy job" scopes=read,run expires=30d',
     "admin sync": "admin sync",
     "admin approve": "admin approve restart-checkout",
@@ -100,6 +109,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Keep the runbooks", (
         "admin sync", "diff", "admin approve", "admin deprecate", "admin rollback", "admin history", "admin verify",
     )),
+    ("Freeze", ("freeze", "unfreeze", "freezes")),
     ("Help and rights", ("help", "can", "token")),
 )  # fmt: skip
 """Every verb under what one wants to do with it."""

@@ -175,6 +175,21 @@ VERBS: tuple[Verb, ...] = (
         frozenset({"reason", "force"}),
     ),
     Verb(
+        "freeze",
+        'freeze SCOPE until=TIME|for=TIME reason="…" [hold=running]',
+        "Let nothing of a scope be started, retried or replayed for a while; with hold=running pause what runs, too.",
+        (1, 1),
+        frozenset({"until", "for", "reason", "hold"}),
+    ),
+    Verb(
+        "unfreeze",
+        'unfreeze SCOPE|FREEZE [resume=yes] [reason="…"]',
+        "Lift a freeze before its time; with resume=yes what it has paused goes on.",
+        (1, 1),
+        frozenset({"resume", "reason"}),
+    ),
+    Verb("freezes", "freezes", "What is frozen, until when and why, and what will be.", (0, 0)),
+    Verb(
         "token",
         "token [list|create|revoke] [NAME] [scopes=read,run] [expires=30d]",
         "Your tokens for the REST API and the command line: list them, make one, or end one by its id.",

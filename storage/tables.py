@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import peewee as pw
 
-from storage import request_tables
+from storage import freeze_tables, request_tables
 from storage.columns import JsonText, Table, Text
 
 
@@ -369,5 +369,5 @@ class Token(Table):
 ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, HostClock, Incident,
-    Notice, Token, Probe, *request_tables.ALL,
+    Notice, Token, Probe, *request_tables.ALL, *freeze_tables.ALL,
 )  # fmt: skip

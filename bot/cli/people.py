@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import keeping, queries, show, steering
+from bot.cli import freezing, keeping, queries, show, steering
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation, Json
@@ -46,6 +46,9 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "incident open": keeping.open_incident,
     "incident set": keeping.edit_incident,
     "incident close": keeping.close_incident,
+    "freeze": freezing.freeze,
+    "unfreeze": freezing.unfreeze,
+    "freezes": freezing.freezes,
     "token": keeping.token,
     "admin sync": keeping.sync,
     "admin approve": keeping.approve,

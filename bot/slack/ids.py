@@ -48,6 +48,7 @@ class Action(StrEnum):
     HOME_STATUS = "home.status"
     HOME_BACK = "home.back"
     HOME_PAGE = "home.page"
+    STOP_EVERYTHING = "freeze.everything"
 
 
 class Form(StrEnum):
@@ -241,6 +242,13 @@ class DeprecateForm:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeRef:
+    """What is to be frozen."""
+
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
 class HomeState:
     """What somebody looks for in the catalogue of the Home tab; `page` counts from 0, and "" is no filter."""
 
@@ -255,6 +263,7 @@ Ref = (
     PickForm
     | DeprecateForm
     | HomeState
+    | FreezeRef
     | RunRef
     | GateRef
     | GatePage

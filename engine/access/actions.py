@@ -27,7 +27,30 @@ class Draft:
     team: str | None
 
 
-Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | None
+class ScopeKind(StrEnum):
+    """What a freeze may name."""
+
+    EVERYTHING = "everything"
+    TEAM = "team"
+    TAG = "tag"
+    RUNBOOK = "runbook"
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeScope:
+    """What is frozen: `kind` is a `ScopeKind`; `team` is the team that it belongs to, if any."""
+
+    kind: str
+    name: str = ""
+    team: str | None = None
+
+    @property
+    def slug(self) -> str:
+        """As it is typed: `everything`, `team:payments`, `tag:db`, `runbook:restart-checkout`."""
+        return f"{self.kind}:{self.name}" if self.name else self.kind
+
+
+Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | FreezeScope | None
 
 
 class Action(StrEnum):
@@ -44,6 +67,8 @@ class Action(StrEnum):
     REPLAY = "replay"
     HANDOVER = "hand over"
     INCIDENT = "keep the incident of"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
     VOTE = "decide"
     SYNC = "sync"
     APPROVE = "approve"

@@ -42,6 +42,11 @@ def of_token(token_id: str) -> str:
     return f"token:{token_id}"
 
 
+def of_freeze(freeze_id: str) -> str:
+    """A freeze, as the audit names it."""
+    return f"freeze:{freeze_id}"
+
+
 def kind_and_name(thing: str) -> tuple[str, str]:
     """What a thing is (`execution`, `incident`, `runbook`, `token`, `access`), and its id."""
     kind, _, name = thing.partition(":")

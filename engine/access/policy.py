@@ -9,18 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from engine.access import standing
-from engine.access.actions import SYSTEM, Action, Actor, Deed, Draft, Gate, Thing, Verdict
+from engine.access import freezes, standing
+from engine.access.actions import SYSTEM, Action, Actor, Deed, Draft, FreezeScope, Gate, Thing, Verdict
 from engine.access.roles import roles_of
 from engine.access.rules import RULES, incident_rule, run_rule, teams_seen
-from engine.errors import NotAllowed
+from engine.errors import Frozen, NotAllowed
 from engine.runtime import Runtime
 from storage import approvals, database, executions, people
 from storage.states import Scope
 
 __all__ = [
-    "ELSEWHERE", "SCOPE_OF", "SYSTEM", "Action", "Actor", "Deed", "Draft", "Gate", "Thing", "Verdict", "abilities",
-    "acting", "admit", "as_of_now", "authorise", "named", "teams_seen", "verdict",
+    "ELSEWHERE", "SCOPE_OF", "SYSTEM", "Action", "Actor", "Deed", "Draft", "FreezeScope", "Gate", "Thing", "Verdict",
+    "abilities", "acting", "admit", "as_of_now", "authorise", "named", "teams_seen", "verdict",
 ]  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
     if roles.responder or roles.admin_of or roles.member_of:
         found |= {action for action, rule in RULES.items() if rule in (run_rule, incident_rule)} | {Action.VOTE}
     if roles.admin_of:
-        found.add(Action.EDIT)
+        found |= {Action.EDIT, Action.FREEZE, Action.UNFREEZE}
     return frozenset(found | ({Action.VOTE} if _is_asked(rt, actor) else set()))
 
 
@@ -47,13 +47,13 @@ def _is_asked(rt: Runtime, actor: Actor) -> bool:
         return any(verdict(rt, actor, Action.VOTE, Gate(gate, runs[gate.execution_id])).allowed for gate in gates)
 
 
-def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> None:
-    """Raise `NotAllowed` with the verdict's sentence unless `actor` may do this now.
+def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None, *, heed_freezes: bool = True) -> None:
+    """Raise `NotAllowed` with the verdict's sentence unless `actor` may do this now; `Frozen` where it is a freeze's.
 
     Their token and standing are read again, so inside the transaction that acts this is what holds when it commits.
     Raises `NotAuthenticated` where the token has ended meanwhile.
     """
-    _must(verdict(rt, as_of_now(rt, actor), action, thing))
+    _must(verdict(rt, as_of_now(rt, actor), action, thing, heed_freezes=heed_freezes))
 
 
 def admit(actor: Actor, action: Action) -> None:
@@ -91,12 +91,17 @@ def as_of_now(rt: Runtime, actor: Actor) -> Actor:
 
 def _must(decided: Verdict) -> None:
     if not decided.allowed:
-        raise NotAllowed(decided.why, decided.ask)
+        raise (Frozen if decided.rule == freezes.RULE else NotAllowed)(decided.why, decided.ask)
 
 
-def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
-    """Whether `actor`, taken for who they say they are, may do `action` to `thing`: the whole policy."""
-    return _barred(actor, action) or RULES[action](rt, actor, action, thing)
+def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None, *, heed_freezes: bool = True) -> Verdict:
+    """Whether `actor`, taken for who they say they are, may do `action` to `thing`: the whole policy.
+
+    `heed_freezes` is False for what a freeze lets on: a part of what is under way, and what two people agreed on.
+    """
+    decided = _barred(actor, action) or RULES[action](rt, actor, action, thing)
+    frozen = freezes.refusal(rt, action, thing) if heed_freezes and decided.allowed else None
+    return frozen or decided
 
 
 def _barred(actor: Actor, action: Action) -> Verdict | None:
@@ -143,5 +148,7 @@ SCOPE_OF: Mapping[Action, Scope] = {
     Action.ROLLBACK: Scope.ADMIN,
     Action.EDIT: Scope.ADMIN,
     Action.TOKENS: Scope.ADMIN,
+    Action.FREEZE: Scope.ADMIN,
+    Action.UNFREEZE: Scope.ADMIN,
 }
 """The scope that a token needs for an action; `run` for what is not named."""

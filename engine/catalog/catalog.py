@@ -59,10 +59,14 @@ def find(rt: Runtime, slug: str) -> RunbookRecord | None:
 
 
 def startable(rt: Runtime, actor: Actor, found: Iterable[RunbookRecord]) -> set[str]:
-    """The ids of those that are approved and that `actor` may run; who may depends on a runbook's team alone."""
+    """The ids of those that are approved and that `actor` may run, frozen or not; it depends on the team alone."""
     approved = [runbook for runbook in found if runbook.status is VersionStatus.APPROVED]
     one_each = {runbook.team: runbook for runbook in approved}
-    teams = {team for team, runbook in one_each.items() if verdict(rt, actor, Action.START, runbook).allowed}
+
+    def may(runbook: RunbookRecord) -> bool:
+        return verdict(rt, actor, Action.START, runbook, heed_freezes=False).allowed
+
+    teams = {team for team, runbook in one_each.items() if may(runbook)}
     return {runbook.slug for runbook in approved if runbook.team in teams}
 
 

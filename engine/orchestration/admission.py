@@ -50,6 +50,11 @@ class Wanted:
     chosen_by: tuple[str, ...] = ()
     were: dict[str, Any] | None = None
 
+    @property
+    def is_start(self) -> bool:
+        """Whether a freeze keeps it from beginning: a child belongs to a run that is under way."""
+        return self.parent_step is None
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -65,7 +70,7 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     with database.reading(), people.reads_cached():
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.find_query(rt.workspace_id, wanted.slug))
         runbook = found[0] if found else catalog.get(rt, wanted.slug)
-        authorise(rt, actor, Action.START, runbook)
+        authorise(rt, actor, Action.START, runbook, heed_freezes=wanted.is_start)
         version = catalog.runnable(rt, runbook, wanted.number)
     definition = catalog.definition(version)
     values = complete(definition, wanted.parameters, wanted.incident if wanted.prefill else None)
@@ -104,7 +109,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.share_query(rt.workspace_id, version.slug))
         if not found:
             raise catalog.no_such(version.slug)
-        authorise(rt, actor, Action.START, found[0])
+        authorise(rt, actor, Action.START, found[0], heed_freezes=wanted.is_start)
         catalog.must_run(rt, found[0], version.number)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(rt, actor, execution, checked.runbook)

@@ -14,6 +14,7 @@ from engine.orchestration import (
     flow,
     gate_content,
     gates,
+    holding,
     message_channels,
     run_phases,
 )
@@ -95,10 +96,12 @@ def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim 
 
 
 def still_approved(transition: Transition) -> bool:
-    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is paused.
+    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is paused, as by a freeze.
 
     Nor does a child whose parent waits for it no more: it is cancelled, if nobody has done so yet.
     """
+    if holding.pause(transition, transition.run.holding or ()):
+        return False
     execution = transition.execution
     if execution.pending_result is not None:
         return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from engine.access.policy import Action, Actor, Gate, Thing, Verdict, verdict
+from engine.access.scopes import scope_of
 from engine.catalog import catalog
 from engine.errors import Conflict, NotApproved
 from engine.runs import executions, skipping
@@ -16,7 +17,9 @@ from storage.records import ExecutionRecord
 from storage.states import ApprovalStatus
 
 VERBS: Mapping[str, Action] = {
-    **dict.fromkeys(("list", "show", "diff", "status", "why", "runs", "logs", "evidence", "catchup"), Action.VIEW),
+    **dict.fromkeys(
+        ("list", "show", "diff", "status", "why", "runs", "logs", "evidence", "catchup", "freezes"), Action.VIEW
+    ),
     "run": Action.START,
     "pause": Action.PAUSE,
     "resume": Action.RESUME,
@@ -27,6 +30,8 @@ VERBS: Mapping[str, Action] = {
     "resolve": Action.RESOLVE,
     "replay": Action.REPLAY,
     "handover": Action.HANDOVER,
+    "freeze": Action.FREEZE,
+    "unfreeze": Action.UNFREEZE,
     "takeover": Action.HANDOVER,
     "approve": Action.VOTE,
     "reject": Action.VOTE,
@@ -92,6 +97,9 @@ def _thing(rt: Runtime, action: Action, target: str) -> tuple[Thing, str]:
     slug, _, number = target.partition("@")
     if action is Action.START:
         return catalog.get(rt, slug), slug
+    if action in (Action.FREEZE, Action.UNFREEZE):
+        scope = scope_of(rt, target)
+        return scope, scope.slug
     if action in _ON_VERSIONS:
         found = catalog.version(rt, slug, _number(number))
         return found, f"{found.slug}@{found.number}"

@@ -10,7 +10,7 @@ from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 
 from engine.access import people, tokens
 from engine.orchestration import incidents
-from engine.runs import approvals, controls, handover, skipping
+from engine.runs import approvals, controls, freezing, handover, skipping
 from storage.people_records import PersonRecord
 from storage.states import Decision
 
@@ -64,6 +64,8 @@ DEEDS = [
     Deed("PATCH /incidents/{incident}", {"title": "x"}),
     Deed("POST /incidents/{incident}/close", {"force": True}),
     Deed("DELETE /tokens/{token}"),
+    Deed("POST /freezes", {"scope": "team:search", "duration": "1h", **WORDS}),
+    Deed("POST /freezes/{freeze}/lift", {}),
     Deed("POST /sync"),
 ]
 
@@ -94,8 +96,9 @@ def prepare(api: Api, target: Target) -> dict[str, Any]:
     assert api.post("/runbooks", BOB, {"definition": FRESH}).status_code == 201
     assert api.post("/runbooks/old/deprecate", DAVE, {"version": 1}).status_code == 200
     spare, _ = tokens.create(house.rt, ALICE, "spare")
+    frozen = freezing.freeze(house.rt, ALICE, "team:search", "x", lasting="1h").freeze
     incident = incidents.open_incident(house.rt, CAROL, "C0INC0001").id
-    return {**runs, "incident": incident, "token": spare.id}
+    return {**runs, "incident": incident, "token": spare.id, "freeze": frozen.id}
 
 
 def vote(api: Api, run: str) -> None:

@@ -13,6 +13,7 @@ from house import ALICE, BOB, CAROL, DAVE, OSCAR, gate, runbook
 from engine.access import people, tokens
 from engine.access.policy import Actor
 from engine.orchestration import incidents
+from engine.runs import freezing
 from storage.people_records import PersonRecord
 
 ERIN, LENA = Actor("U0ERIN001", standing="member"), Actor("U0LENA001", standing="member")
@@ -90,13 +91,16 @@ CASES = [
     Case("DELETE /tokens/{token}", "yhhhh"),
     Case("GET /audit", "yrrrr"),
     Case("GET /audit/chain", "yrrrr"),
+    Case("POST /freezes", "yyrrr", {"scope": "team:payments", "duration": "1h", "reason": "x"}),
+    Case("POST /freezes", "yrrrr", {"scope": "everything", "duration": "1h", "reason": "x"}),
+    Case("POST /freezes/{freeze}/lift", "yyrrr", {}),
     Case("POST /incidents", "yyyyr", {"channel": "C0NEW0001"}),
     Case("PATCH /incidents/{incident}", "yyyyr", {"title": "x"}),
     Case("POST /incidents/{incident}/close", "yyyyr", {"force": True}),
 ]
 OPEN = {
     "GET /runbooks", "GET /executions", "GET /incidents", "GET /incidents/{incident}",
-    "GET /incidents/{incident}/story", "GET /tokens", "GET /tokens/current",
+    "GET /incidents/{incident}/story", "GET /freezes", "GET /freezes/{freeze}", "GET /tokens", "GET /tokens/current",
 }  # fmt: skip
 """What everybody may ask; what of it each sees is tested beside what it answers."""
 
@@ -111,8 +115,10 @@ def things(api: Api) -> dict[str, str]:
     people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
     house.advance(run)
     token, _ = tokens.create(house.rt, LENA, "somebody's")
+    house.sync(iced=runbook("iced", gate("ask")))
+    frozen = freezing.freeze(house.rt, ALICE, "iced", "x", lasting="1h").freeze
     incident = incidents.open_incident(house.rt, ALICE, "C0INC0001")
-    return {"runbook": "drain", "execution": run, "token": token.id, "incident": str(incident.id)}
+    return {"runbook": "drain", "execution": run, "token": token.id, "incident": str(incident.id), "freeze": frozen.id}
 
 
 def letter(status: int) -> str:

@@ -10,6 +10,7 @@ from house import ALICE, BOB, HOUR, OSCAR, House, gate, http, runbook
 from engine.access import people, roles
 from engine.access import policy as access
 from engine.access.policy import SYSTEM, Action, Actor, Gate, Thing
+from engine.access.scopes import scope_of
 from engine.catalog import catalog
 from engine.errors import Conflict, NotAllowed
 from engine.runs import controls, executions, idempotency
@@ -48,6 +49,10 @@ MATRIX = {
     ("payments", Action.DEPRECATE): "y------",
     ("payments", Action.ROLLBACK): "y------",
     ("payments", Action.EDIT): "yy-----",
+    ("payments", Action.FREEZE): "yy-----",
+    ("payments", Action.UNFREEZE): "yy-----",
+    (None, Action.FREEZE): "y------",
+    (None, Action.UNFREEZE): "y------",
     (None, Action.VIEW): "yyyyyyy",
     (None, Action.START): "y---y--",
     (None, Action.CANCEL): "y---y--",
@@ -84,6 +89,8 @@ def things(house: House, team: str | None, action: Action) -> list[Thing]:
     if team == "no thing":
         return [None]
     slug = "team" if team else "everybody"
+    if action in (Action.FREEZE, Action.UNFREEZE):
+        return [scope_of(house.rt, each) for each in (slug, "team:payments" if team else "everything")]
     found = catalog.get(house.rt, slug)
     if action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK):
         return [catalog.version(house.rt, slug)]

@@ -15,7 +15,7 @@ from pages import read, rows, section, words
 from engine import boot
 from engine.access import access_file
 from engine.access import policy as access
-from engine.access.policy import Action, Actor, Gate
+from engine.access.policy import Action, Actor, FreezeScope, Gate
 from engine.catalog import catalog, sync, version_approval
 from engine.config import settings
 from engine.definition.schema import file_validator
@@ -88,6 +88,10 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
         return asked(rt, Action.VIEW)
     if label.startswith("open, set and close an incident"):
         return asked(rt, Action.INCIDENT)
+    if label.startswith("freeze and unfreeze"):
+        scope = FreezeScope("team", TEAM, TEAM) if "team" in label else FreezeScope("everything")
+        both = [asked(rt, action, scope) for action in (Action.FREEZE, Action.UNFREEZE)]
+        return lambda user: _agreed([each(user) for each in both])
     if label == "admin sync":
         return asked(rt, Action.SYNC)
     if label == "deprecate":
@@ -139,6 +143,7 @@ def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
 def test_every_action_is_in_the_matrix() -> None:
     """A new one needs its row, or its word where it is told what steering is."""
     administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
+    administering |= {Action.FREEZE, Action.UNFREEZE}
     administering |= {Action.EDIT, Action.AUDIT, Action.TOKEN, Action.TOKENS}
     rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.INCIDENT} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)

@@ -23,7 +23,7 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, queries, running, versions
+from bot.slack.verbs import deciding, freezing, queries, running, versions
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.steering import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
@@ -194,4 +194,5 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.HOME_STATUS: _look_for,
     Action.HOME_BACK: _look_for,
     Action.HOME_PAGE: _look_for,
+    Action.STOP_EVERYTHING: freezing.stop_everything,
 }

@@ -10,7 +10,7 @@ from bot.manual import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.verbs import incident, queries, running, steering, tokens, versions
+from bot.slack.verbs import freezing, incident, queries, running, steering, tokens, versions
 from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
@@ -216,6 +216,9 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "approve": _approve,
     "reject": _reject,
     "withdraw": _withdraw,
+    "freeze": freezing.freeze,
+    "unfreeze": freezing.unfreeze,
+    "freezes": freezing.freezes,
     "token": tokens.token,
     "admin sync": _sync,
     "admin approve": _admin_approve,
@@ -242,5 +245,6 @@ _DRAFTS = 20
 """Drafts that are listed for a platform admin."""
 _DECISIONS = frozenset(_VERBS) - {
     "help", "list", "show", "diff", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
+    "freezes",
 }  # fmt: skip
 """Verbs whose right may hang on a user group."""
