@@ -98,7 +98,7 @@ def hold_runbooks(workspace_id: int) -> None:
 def save_calendar(workspace_id: int, digest: str, content: Json) -> bool:
     """Keep the calendar file's content; False when it is what was kept before."""
     known = FreezeCalendar.get_or_none(FreezeCalendar.workspace_id == workspace_id)
-    if known is not None and known.digest == digest:
+    if known.digest == digest if known else not content:
         return False
     FreezeCalendar.insert(workspace_id=workspace_id, digest=digest, content=content).on_conflict(
         conflict_target=[FreezeCalendar.workspace_id], update={"digest": digest, "content": content}

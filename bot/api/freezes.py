@@ -21,6 +21,12 @@ def list_freezes(caller: AuthenticatedCaller) -> list[Freeze]:
     return [Freeze.of(each) for each in freezing.listing(caller.rt, caller.actor)]
 
 
+@router.get("/upcoming", responses=documented(403))
+def list_upcoming_freezes(caller: AuthenticatedCaller) -> list[Freeze]:
+    """The windows of the calendar that open within 14 days, the soonest first."""
+    return [Freeze.of(each) for each in freezing.upcoming(caller.rt, caller.actor)]
+
+
 @router.post("", status_code=201, responses=_CHANGED, **needs(Action.FREEZE))
 def set_freeze(caller: AuthenticatedCaller, wanted: NewFreeze) -> Freeze:
     """Let nothing of a scope be started, retried or replayed for a while."""

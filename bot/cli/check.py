@@ -9,11 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from bot.cli import show
-from engine.access import access_file, fillable
+from engine.access import access_file, calendar_file, fillable
 from engine.definition import regular
 from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.queries import evidence
 from engine.text.problem import Problem
+
+_OURS = {access_file.NAME: access_file.read, calendar_file.NAME: calendar_file.read}
+"""Files of the folder that are no runbooks."""
 
 
 def run(paths: Sequence[Path]) -> int:
@@ -33,11 +36,11 @@ def run(paths: Sequence[Path]) -> int:
 
 
 def _files(path: Path) -> list[Path]:
-    """A file itself; of a folder what a sync reads: its runbooks and its access file."""
+    """A file itself; of a folder what a sync reads: its runbooks, its access file and its calendar."""
     if not path.is_dir():
         return [path]
     yaml = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
-    return [each for each in yaml if each.name == access_file.NAME or not each.name.startswith(("_", "."))]
+    return [each for each in yaml if each.name in _OURS or not each.name.startswith(("_", "."))]
 
 
 def _nothing_in(folder: Path) -> Problem:
@@ -66,8 +69,8 @@ def _check_one(path: Path) -> list[Problem]:
 
     Who may decide at a runbook's gates is asked of the access file beside it, where there is one.
     """
-    if path.name == access_file.NAME:
-        return access_file.read(path)[1]
+    if path.name in _OURS and path.is_file():
+        return _OURS[path.name](path)[1]
     wrong = _wrong_evidence(path) if path.suffix == ".json" else None
     if wrong is not None:
         return [Problem(str(path), 1, 1, each) for each in wrong]

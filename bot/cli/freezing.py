@@ -12,8 +12,10 @@ from bot.cli.names import Names
 
 def freezes(invocation: Invocation) -> Answer:
     """`freezes`."""
-    found = invocation.api.get("freezes")
-    return Answer(found, [line for each in found for line in _lines(each)] or ["Nothing is frozen."])
+    found, coming = invocation.api.get("freezes"), invocation.api.get("freezes/upcoming")
+    lines = [line for each in found for line in _lines(each)] or ["Nothing is frozen."]
+    lines += [f"From {show.when(each['created_at'])}: {line}" for each in coming for line in _lines(each)]
+    return Answer({"freezes": found, "upcoming": coming}, lines)
 
 
 def freeze(invocation: Invocation) -> Answer:

@@ -17,6 +17,10 @@ ACCESS = "access"
 """The thing that a change of the access file is about."""
 
 
+CALENDAR = "calendar"
+"""The thing that a change of the calendar file is about."""
+
+
 def of_execution(execution_id: str) -> str:
     """A run, as the audit names it."""
     return f"execution:{execution_id}"

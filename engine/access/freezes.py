@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from engine.access import windows
 from engine.access.actions import Action, FreezeScope, ScopeKind, Thing, Verdict
 from engine.access.roles import named_in, with_role
 from engine.runtime import Runtime
@@ -33,10 +34,19 @@ class Facts:
 
 
 def in_force(rt: Runtime) -> list[FreezeRecord]:
-    """The freezes in force now, those set by people first."""
+    """The freezes in force now, those set by people first, then the windows of the calendar."""
+    at = database.now()
     with database.reading():
-        found, _ = freezes.in_force(rt.workspace_id, database.now())
-    return found
+        found, calendar = freezes.in_force(rt.workspace_id, at)
+    return [*found, *windows.in_force(calendar, at)]
+
+
+def upcoming(rt: Runtime) -> list[FreezeRecord]:
+    """The calendar's windows of the next 14 days, the soonest first."""
+    at = database.now()
+    with database.reading():
+        _, calendar = freezes.in_force(rt.workspace_id, at)
+    return windows.upcoming(calendar, at)
 
 
 def covering(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> list[FreezeRecord]:

@@ -24,6 +24,7 @@ from storage.states import ExecutionStatus, Severity
 
 _ID = re.compile(r"F-[0-9A-Z]{2,}", re.IGNORECASE)
 _HELD_FOR = "4h"
+_UPCOMING = 50
 _ENDED = 20
 """Freezes that ended lately, of which it is told what they have left paused."""
 
@@ -142,6 +143,12 @@ def listing(rt: Runtime, actor: Actor) -> list[FreezeView]:
         ended = freezes.recent(rt.workspace_id, _ENDED)
     left = [_view(rt, actor, each) for each in ended]
     return [*(_view(rt, actor, each) for each in rules.in_force(rt)), *(each for each in left if each.paused)]
+
+
+def upcoming(rt: Runtime, actor: Actor) -> list[FreezeView]:
+    """The calendar's windows of the next 14 days, the soonest first."""
+    authorise(rt, actor, Action.VIEW)
+    return [FreezeView(each) for each in rules.upcoming(rt)[:_UPCOMING]]
 
 
 def find(rt: Runtime, actor: Actor, freeze_id: str) -> FreezeView:

@@ -64,7 +64,7 @@ DEEDS = [
     Deed("PATCH /incidents/{incident}", {"title": "x"}),
     Deed("POST /incidents/{incident}/close", {"force": True}),
     Deed("DELETE /tokens/{token}"),
-    Deed("POST /freezes", {"scope": "team:search", "duration": "1h", **WORDS}),
+    Deed("POST /freezes", {"scope": "runbook:old", "duration": "1h", **WORDS}),
     Deed("POST /freezes/{freeze}/lift", {}),
     Deed("POST /sync"),
 ]
@@ -96,7 +96,7 @@ def prepare(api: Api, target: Target) -> dict[str, Any]:
     assert api.post("/runbooks", BOB, {"definition": FRESH}).status_code == 201
     assert api.post("/runbooks/old/deprecate", DAVE, {"version": 1}).status_code == 200
     spare, _ = tokens.create(house.rt, ALICE, "spare")
-    frozen = freezing.freeze(house.rt, ALICE, "team:search", "x", lasting="1h").freeze
+    frozen = freezing.freeze(house.rt, ALICE, "old", "x", lasting="1h").freeze
     incident = incidents.open_incident(house.rt, CAROL, "C0INC0001").id
     return {**runs, "incident": incident, "token": spare.id, "freeze": frozen.id}
 

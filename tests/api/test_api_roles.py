@@ -100,7 +100,8 @@ CASES = [
 ]
 OPEN = {
     "GET /runbooks", "GET /executions", "GET /incidents", "GET /incidents/{incident}",
-    "GET /incidents/{incident}/story", "GET /freezes", "GET /freezes/{freeze}", "GET /tokens", "GET /tokens/current",
+    "GET /incidents/{incident}/story", "GET /freezes", "GET /freezes/upcoming",
+    "GET /freezes/{freeze}", "GET /tokens", "GET /tokens/current",
 }  # fmt: skip
 """What everybody may ask; what of it each sees is tested beside what it answers."""
 

@@ -284,3 +284,38 @@ def test_a_token_cannot_freeze_without_the_scope(house: House) -> None:
     who = replace(ALICE, scopes=frozenset({Scope.READ, Scope.RUN}))
     with pytest.raises(NotAllowed, match="lacks the scope admin"):
         freeze(house, who=who)
+
+
+CALENDAR = """
+windows:
+  - {name: nights, scope: "tag:db", reason: the backup runs, zone: Europe/Berlin, cron: "0 9 * * *", for: 2h}
+"""
+
+
+def test_a_window_of_the_calendar_freezes_and_nobody_lifts_it_by_word(house: House) -> None:
+    """The clock of the tests stands at 2027-01-15 08:00 UTC, which is 09:00 in Berlin."""
+    assert house.sync(_calendar_yaml=CALENDAR).ok
+    with pytest.raises(Frozen, match=r"calendar:nights freezes tag:db .* \(set by the calendar\).*in _calendar.yaml"):
+        house.start("pay", ALICE)
+    house.start("look", ALICE)
+    with pytest.raises(NotFound):
+        freezing.unfreeze(house.rt, ALICE, "tag:db")
+    assert [each.freeze.id for each in freezing.listing(house.rt, ALICE)] == ["calendar:nights"]
+    assert len(freezing.upcoming(house.rt, ALICE)) == 14
+    house.clock.tick(2 * HOUR)
+    house.know_groups()
+    house.start("pay")
+
+
+def test_a_broken_calendar_changes_nothing_and_is_reported(house: House) -> None:
+    house.sync(_calendar_yaml=CALENDAR)
+    report = house.sync(_calendar_yaml=CALENDAR.replace("0 9 * * *", "* * * * *"))
+    assert "the minute has to be one number" in str(report.problems[0])
+    with pytest.raises(Frozen):
+        house.start("pay", ALICE)
+    (house.folder / "_calendar.yaml").unlink()
+    assert house.sync().ok
+    house.start("pay", ALICE)
+    with database.reading():
+        rows = [each.action for each in audit.recent(house.rt.workspace_id, 100)]
+    assert rows.count("calendar.change") == 2

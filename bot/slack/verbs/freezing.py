@@ -18,7 +18,9 @@ def freezes(invocation: Invocation) -> Message:
     """`freezes`."""
     rt, actor = invocation.ctx.rt, invocation.actor
     may_stop = verdict(rt, actor, Action.FREEZE, FreezeScope("everything")).allowed
-    return views.freezes_view(freezing.listing(rt, actor), invocation.invoked_as, may_stop=may_stop)
+    return views.freezes_view(
+        freezing.listing(rt, actor), freezing.upcoming(rt, actor), invocation.invoked_as, may_stop=may_stop
+    )
 
 
 def freeze(invocation: Invocation) -> Message:

@@ -14,11 +14,12 @@ from engine.runs.freezing import FreezeView, Lifted
 _MOST = 20
 
 
-def freezes_view(found: Sequence[FreezeView], command: str, *, may_stop: bool) -> Message:
-    """What is frozen, with the switch that stops everything for whoever may press it."""
+def freezes_view(found: Sequence[FreezeView], coming: Sequence[FreezeView], command: str, *, may_stop: bool) -> Message:
+    """What is frozen and will be, with the switch that stops everything for whoever may press it."""
     lines = [freeze_line(each) for each in found[:_MOST]] or ["Nothing is frozen."]
     if len(found) > _MOST:
         lines.append(f"… and {len(found) - _MOST} more")
+    lines += [f"From {when(each.freeze.created_at)}: {freeze_line(each)}" for each in coming[:_MOST]]
     lines.append(f"{code(f'{command} unfreeze FREEZE')} lifts one, {code(f'{command} held')} lists what waits.")
     return message("Freezes", [*sections(lines), *actions([stop_button()] if may_stop else [])])
 
