@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from bot.grammar import GrammarError
 from bot.verbs import ALIASES, FAMILIES, VERBS, Verb
 
-_PART = re.compile(r"[A-Z]+=[A-Z]+|[a-z]+(?:\|[a-z]+)+|[a-z_]+(?==)|[A-Z]+\|[A-Z]+|@?[A-Z]{2,}")
+_PART = re.compile(r"[A-Z]+=[A-Z]+|[a-z]+(?:\|[a-z]+)+|[a-z_]+(?==)|[A-Z_]+\|(?:all|[A-Z_]+)|@?[A-Z][A-Z_]+")
 _PARTS = {
     "VERB": "one of the verbs, such as `run` or `admin approve`",
     "@USER": "somebody, by a mention",
@@ -40,11 +40,15 @@ _PARTS = {
     "reason": "why; it goes into the record",
     "comment": "what the others should know; it goes into the record",
     "note": "what you saw; it goes into the record",
+    "HELD": "a held request's id, such as H-7K2M9QXY",
+    "HELD|all": "the ids of held requests, or all of them",
+    "BREAK_GLASS": "a break-glass's id, such as B-7K2M9QXY",
+    "RUN|BREAK_GLASS": "a run's id, or the id of a break-glass",
+    "break_glass": "yes asks a second person to let it run in spite of a freeze, a missing approval or a quorum",
     "SCOPE": "everything, team:NAME, tag:NAME or a runbook's id",
     "SCOPE|FREEZE": "everything, team:NAME, tag:NAME, a runbook's id, or the id of one freeze",
     "until": "when it ends: 18:00, 2026-11-28T18:00, or with an offset; at most 31 days from now",
     "for": "how long it lasts instead: 2h or 3d",
-    "hold": "running pauses what is under way, too; then 4h where no end is said",
     "resume": "yes lets go on what it has paused",
     "from": "the step to start at; what comes before is taken over",
     "version": "latest runs the version that runs now, not the one of then",
@@ -53,6 +57,10 @@ _FORCE = {
     "run": "yes runs it although the same run is open",
     "cancel": "yes ends the cleanup too",
     "incident close": "yes closes it although runs are open",
+}
+_HOLD = {
+    "run": "yes keeps the request until a freeze ends, and somebody releases it",
+    "freeze": "running pauses what is under way, too; then 4h where no end is said",
 }
 _FACT = "a fact of the incident and its value, such as service=checkout; runbooks take parameters from it"
 _VALUE = {"incident open": _FACT, "incident set": _FACT}
@@ -90,6 +98,10 @@ _EXAMPLES = {
     "freeze": 'freeze team:payments until=18:00 reason="release night"',
     "unfreeze": "unfreeze team:payments",
     "freezes": "freezes",
+    "held": "held",
+    "release": "release H-7K2M9QXY",
+    "reviews": "reviews",
+    "review": 'review B-7K2M9QXY note="the disk was full"',
     "token": 'token create "deploy job" scopes=read,run expires=30d',
     "admin sync": "admin sync",
     "admin approve": "admin approve restart-checkout",
@@ -109,7 +121,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Keep the runbooks", (
         "admin sync", "diff", "admin approve", "admin deprecate", "admin rollback", "admin history", "admin verify",
     )),
-    ("Freeze", ("freeze", "unfreeze", "freezes")),
+    ("Freeze, and run all the same", ("freeze", "unfreeze", "freezes", "held", "release", "reviews", "review")),
     ("Help and rights", ("help", "can", "token")),
 )  # fmt: skip
 """Every verb under what one wants to do with it."""
@@ -141,7 +153,12 @@ def verbs_about(words: str) -> tuple[Verb, ...]:
 
 def parts_of(verb: Verb) -> list[tuple[str, str]]:
     """The parts of a verb's usage behind its name, in order, each with words on it."""
-    known = {**_PARTS, "force": _FORCE.get(verb.name, ""), "KEY=VALUE": _VALUE.get(verb.name, _ANY_VALUE)}
+    known = {
+        **_PARTS,
+        "force": _FORCE.get(verb.name, ""),
+        "hold": _HOLD.get(verb.name, ""),
+        "KEY=VALUE": _VALUE.get(verb.name, _ANY_VALUE),
+    }
     found = dict.fromkeys(_PART.findall(verb.usage.removeprefix(verb.name)))
     return [(part, known[part]) for part in found if part in known and part not in _VALUES.get(verb.name, ())]
 

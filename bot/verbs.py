@@ -37,7 +37,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
     Verb(
         "run",
-        'run ID[@VERSION] [KEY=VALUE …] [reason="…"] [reuse_within=TIME] [force=yes]',
+        'run ID[@VERSION] [KEY=VALUE …] [reason="…"] [reuse_within=TIME] [force=yes] [hold=yes] [break_glass=yes]',
         "Run a runbook; a form asks for what is missing. With force=yes and a reason even while the same run is open.",
         (1, 1),
         None,
@@ -112,8 +112,8 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "agree",
-        "agree [RUN] [STEP]",
-        "Agree that a step is skipped, as an approver of the gate that has let it on.",
+        "agree [RUN|BREAK_GLASS] [STEP]",
+        "Agree that a step is skipped, as an approver of the gate that has let it on; or to a break-glass.",
         (0, 2),
         about_run=True,
     ),
@@ -189,6 +189,23 @@ VERBS: tuple[Verb, ...] = (
         frozenset({"resume", "reason"}),
     ),
     Verb("freezes", "freezes", "What is frozen, until when and why, and what will be.", (0, 0)),
+    Verb(
+        "held",
+        "held [drop HELD]",
+        "The requests that wait for the end of a freeze, with their gates and parameters; or drop one.",
+        (0, 2),
+    ),
+    Verb(
+        "release", "release HELD|all", "Start what waits, one by one or all of it; everything is checked anew.", (1, 20)
+    ),
+    Verb("reviews", "reviews", "Each break-glass that may be agreed to, and those whose review is open.", (0, 0)),
+    Verb(
+        "review",
+        'review BREAK_GLASS note="…"',
+        "Close the review of a break-glass, as a platform admin who had no part in it.",
+        (1, 1),
+        frozenset({"note"}),
+    ),
     Verb(
         "token",
         "token [list|create|revoke] [NAME] [scopes=read,run] [expires=30d]",

@@ -35,7 +35,7 @@ class CalendarRecord:
 
 @dataclass(frozen=True, slots=True)
 class HeldRecord:
-    """A request for a run of one version that waits for the end of a freeze.
+    """A request for a run of one version that waits for the end of a freeze; `chosen_by` are who else chose its values.
 
     `ended_at` is when it was released, into the run `execution_id`, or dropped.
     """
@@ -48,6 +48,7 @@ class HeldRecord:
     reason: str
     incident: Json
     requester: str
+    chosen_by: Json
     created_at: int
     expires_at: int
     ended_at: int | None = None
@@ -71,6 +72,7 @@ class BreakGlassRecord:
     reason: str
     incident: Json
     requester: str
+    chosen_by: Json
     overrides: Json
     created_at: int
     expires_at: int

@@ -69,6 +69,7 @@ class Action(StrEnum):
     INCIDENT = "keep the incident of"
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
+    REVIEW = "review"
     VOTE = "decide"
     SYNC = "sync"
     APPROVE = "approve"

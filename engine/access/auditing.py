@@ -51,6 +51,16 @@ def of_freeze(freeze_id: str) -> str:
     return f"freeze:{freeze_id}"
 
 
+def of_held_request(held_id: str) -> str:
+    """A request that waits for the end of a freeze, as the audit names it."""
+    return f"held_request:{held_id}"
+
+
+def of_break_glass(asked_id: str) -> str:
+    """A break-glass, as the audit names it."""
+    return f"break_glass:{asked_id}"
+
+
 def kind_and_name(thing: str) -> tuple[str, str]:
     """What a thing is (`execution`, `incident`, `runbook`, `token`, `access`), and its id."""
     kind, _, name = thing.partition(":")

@@ -148,6 +148,7 @@ SCOPE_OF: Mapping[Action, Scope] = {
     Action.ROLLBACK: Scope.ADMIN,
     Action.EDIT: Scope.ADMIN,
     Action.TOKENS: Scope.ADMIN,
+    Action.REVIEW: Scope.ADMIN,
     Action.FREEZE: Scope.ADMIN,
     Action.UNFREEZE: Scope.ADMIN,
 }

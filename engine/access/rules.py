@@ -177,7 +177,12 @@ def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]])
     return Verdict(False, f"{rule} You have no such role.{doubt} Roles are kept in _access.yaml.", rule, "", ask())
 
 
-_SUBJECTS = {Action.SYNC: "the runbooks", Action.AUDIT: "everything", Action.TOKENS: "other people"}
+_SUBJECTS = {
+    Action.SYNC: "the runbooks",
+    Action.AUDIT: "everything",
+    Action.TOKENS: "other people",
+    Action.REVIEW: "a break-glass",
+}
 _STEERING = (
     Action.START, Action.CANCEL, Action.RESOLVE, Action.PAUSE, Action.RESUME, Action.RETRY, Action.SKIP, Action.REPLAY,
     Action.HANDOVER,
@@ -190,6 +195,7 @@ RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     Action.TOKENS: _admin_rule,
     **dict.fromkeys(_STEERING, run_rule),
     Action.INCIDENT: incident_rule,
+    Action.REVIEW: _admin_rule,
     Action.FREEZE: _freeze_rule,
     Action.UNFREEZE: _freeze_rule,
     Action.SYNC: _admin_rule,

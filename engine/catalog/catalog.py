@@ -209,18 +209,22 @@ def open_runs(rt: Runtime, slug: str, numbers: Collection[int]) -> list[str]:
         return executions.open_of_versions(rt.workspace_id, slug, numbers)
 
 
-def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> VersionRecord:
+def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None, *, draft: bool = False) -> VersionRecord:
     """The version that a run of `runbook` would run now. Needs an open connection; raises `NotApproved`.
 
     Without `number` that is the current version, or with `ON_EDIT=keep` the last approved one before a newer draft.
+    With `draft` that may be a DRAFT where nothing approved runs, or where it is asked for by its number.
     """
     keep = rt.settings.on_edit == "keep" and runbook.status is VersionStatus.DRAFT
     current = runbooks.last_approved(runbook.id, runbook.current_number) if keep else None
     current = current or runbooks.version(runbook.id, runbook.current_number)
     assert current is not None
+    if draft and runbook.status is VersionStatus.DRAFT and number == runbook.current_number != current.number:
+        current = runbooks.version(runbook.id, number)
+        assert current is not None
     if number is not None and number != current.number:
         raise NotApproved(f"Only version {current.number} of {runbook.slug} may run, not {number}.")
-    if current.status is not VersionStatus.APPROVED:
+    if current.status is not VersionStatus.APPROVED and not (draft and current.status is VersionStatus.DRAFT):
         raise NotApproved(_why_not(current, runbook.successor))
     return current
 

@@ -17,7 +17,7 @@ from storage import database, notices, people
 from storage.catalog_records import NoticeRecord
 from storage.records import IncidentRecord
 
-INCIDENT, DRAFT = "incident", "draft"
+INCIDENT, DRAFT, BREAK_GLASS = "incident", "draft", "break_glass"
 _MOST = 200
 
 
@@ -35,6 +35,12 @@ def of_draft(rt: Runtime, slug: str, number: int, *, stops: bool) -> None:
     `stops` says that the runbook ran until now, and does not until then.
     """
     notices.add(rt.workspace_id, DRAFT, {"slug": slug, "number": number, "stops": stops})
+
+
+def of_break_glass(rt: Runtime, did: str, asked_id: str, channels: Collection[str]) -> None:
+    """Note that somebody has asked for a break-glass, or agreed to one, for these channels."""
+    for channel in channels:
+        notices.add(rt.workspace_id, BREAK_GLASS, {"did": did, "id": asked_id, "channel": channel})
 
 
 def admins(rt: Runtime, limit: int) -> list[Actor]:

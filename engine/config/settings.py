@@ -140,6 +140,17 @@ SETTINGS: tuple[Setting, ...] = (
         "The id of the channel that is told of runbooks that wait for approval. Else platform admins, one by one.",
         values.channel,
     ),
+    Setting(
+        "AUDIT_CHANNEL",
+        "The id of the channel that is told of each break-glass.",
+        values.channel,
+    ),
+    Setting(
+        "BREAK_GLASS",
+        "Whether two people together may let a run begin in spite of a freeze, a missing approval or a quorum.",
+        values.boolean,
+        "false",
+    ),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
 
@@ -174,6 +185,8 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     hook_senders: tuple[values.HookSender, ...] = ()
     admin_channel: str | None = None
+    audit_channel: str | None = None
+    break_glass: bool = False
     public_url: str | None = None
     secrets_dir: Path | None = None
     redis_url: str | None = field(default=None, repr=False)

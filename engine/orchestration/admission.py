@@ -30,12 +30,20 @@ _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """What forbids a run and does not count this time: freezes, and with `draft` that its version is not approved."""
+
+    draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A run that somebody asks for. `parameters` are as given; `number` None is the version that would run now.
 
     With `prefill` those that were not given are taken from the incident where the runbook says so. Whoever set a fact
     that a value is taken from has chosen that value, whether it was filled in here or at a door before. `chosen_by` are
-    people who chose them beside the one who asks, `were` the parameters of the run that this one replays.
+    people who chose them beside the one who asks, `were` the parameters of the run that this one replays. `override` is
+    set by whoever has two people's word for it, or only asks what would be run.
     """
 
     slug: str
@@ -49,11 +57,12 @@ class Wanted:
     prefill: bool = True
     chosen_by: tuple[str, ...] = ()
     were: dict[str, Any] | None = None
+    override: Override | None = None
 
     @property
     def is_start(self) -> bool:
         """Whether a freeze keeps it from beginning: a child belongs to a run that is under way."""
-        return self.parent_step is None
+        return self.parent_step is None and self.override is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,9 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.find_query(rt.workspace_id, wanted.slug))
         runbook = found[0] if found else catalog.get(rt, wanted.slug)
         authorise(rt, actor, Action.START, runbook, heed_freezes=wanted.is_start)
-        version = catalog.runnable(rt, runbook, wanted.number)
+        version = catalog.runnable(
+            rt, runbook, wanted.number, draft=wanted.override is not None and wanted.override.draft
+        )
     definition = catalog.definition(version)
     values = complete(definition, wanted.parameters, wanted.incident if wanted.prefill else None)
     reason = wanted.reason.strip()
@@ -110,7 +121,10 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         if not found:
             raise catalog.no_such(version.slug)
         authorise(rt, actor, Action.START, found[0], heed_freezes=wanted.is_start)
-        catalog.must_run(rt, found[0], version.number)
+        if wanted.override is None or not wanted.override.draft:
+            catalog.must_run(rt, found[0], version.number)
+        elif catalog.runnable(rt, found[0], version.number, draft=True).id != version.id:
+            raise catalog.no_such(version.slug)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(rt, actor, execution, checked.runbook)
     execution = replace(execution, slot_group=group, slot=slot)

@@ -30,6 +30,10 @@ VERBS: Mapping[str, Action] = {
     "resolve": Action.RESOLVE,
     "replay": Action.REPLAY,
     "handover": Action.HANDOVER,
+    "held": Action.VIEW,
+    "reviews": Action.VIEW,
+    "review": Action.REVIEW,
+    "release": Action.START,
     "freeze": Action.FREEZE,
     "unfreeze": Action.UNFREEZE,
     "takeover": Action.HANDOVER,
@@ -43,7 +47,7 @@ VERBS: Mapping[str, Action] = {
 }
 """The words for deeds that may be asked about."""
 
-_BARE = (Action.VIEW, Action.SYNC, Action.INCIDENT)
+_BARE = (Action.VIEW, Action.SYNC, Action.INCIDENT, Action.REVIEW)
 _ON_VERSIONS = (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
 
 

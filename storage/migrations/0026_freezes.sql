@@ -19,7 +19,7 @@ CREATE TABLE freeze_calendar (
 CREATE TABLE held_request (
     id TEXT PRIMARY KEY, workspace_id {bigint} NOT NULL REFERENCES workspace(id), slug TEXT NOT NULL,
     number {bigint} NOT NULL, digest TEXT NOT NULL, parameters TEXT NOT NULL, reason TEXT NOT NULL,
-    incident TEXT NOT NULL, requester TEXT NOT NULL, created_at {bigint} NOT NULL, expires_at {bigint} NOT NULL,
+    incident TEXT NOT NULL, requester TEXT NOT NULL, chosen_by TEXT NOT NULL, created_at {bigint} NOT NULL, expires_at {bigint} NOT NULL,
     ended_at {bigint}, ended_by TEXT, execution_id TEXT
 );
 CREATE INDEX held_request_open ON held_request (workspace_id, expires_at) WHERE ended_at IS NULL;
@@ -27,7 +27,7 @@ CREATE INDEX held_request_open ON held_request (workspace_id, expires_at) WHERE 
 CREATE TABLE break_glass (
     id TEXT PRIMARY KEY, workspace_id {bigint} NOT NULL REFERENCES workspace(id), slug TEXT NOT NULL,
     number {bigint} NOT NULL, digest TEXT NOT NULL, parameters TEXT NOT NULL, reason TEXT NOT NULL,
-    incident TEXT NOT NULL, requester TEXT NOT NULL, overrides TEXT NOT NULL, created_at {bigint} NOT NULL,
+    incident TEXT NOT NULL, requester TEXT NOT NULL, chosen_by TEXT NOT NULL, overrides TEXT NOT NULL, created_at {bigint} NOT NULL,
     expires_at {bigint} NOT NULL, agreed_by TEXT, agreed_at {bigint}, execution_id TEXT UNIQUE,
     reviewed_by TEXT, reviewed_at {bigint}, note TEXT
 );

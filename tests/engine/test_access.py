@@ -69,6 +69,7 @@ MATRIX = {
     (None, Action.EDIT): "y------",
     ("no thing", Action.SYNC): "y-----y",
     ("no thing", Action.AUDIT): "y------",
+    ("no thing", Action.REVIEW): "y------",
     ("no thing", Action.TOKEN): "yyyyyyy",
     ("no thing", Action.TOKENS): "y-----y",
     ("no thing", Action.INCIDENT): "yyyyy--",

@@ -79,6 +79,7 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
     found = re.fullmatch(r"(run|steer a run of|edit) (?:a|the) ?(.*)", label)
     plain = {
         "search the audit": Action.AUDIT,
+        "review a break-glass of others": Action.REVIEW,
         "have tokens of one's own": Action.TOKEN,
         "see and end other people's tokens": Action.TOKENS,
     }
@@ -143,7 +144,7 @@ def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
 def test_every_action_is_in_the_matrix() -> None:
     """A new one needs its row, or its word where it is told what steering is."""
     administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
-    administering |= {Action.FREEZE, Action.UNFREEZE}
+    administering |= {Action.FREEZE, Action.UNFREEZE, Action.REVIEW}
     administering |= {Action.EDIT, Action.AUDIT, Action.TOKEN, Action.TOKENS}
     rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.INCIDENT} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)

@@ -63,7 +63,9 @@ ROOMS = {
     "worker": "queries runs orchestration access catalog definition expressions steps config egress text",
 }
 """The packages of `engine`, lowest first, and which of the others each may import."""
-NOUNS = ("storage.records", "storage.catalog_records", "storage.people_records", "storage.states")
+NOUNS = (
+    "storage.records", "storage.catalog_records", "storage.people_records", "storage.freeze_records", "storage.states",
+)  # fmt: skip
 """What storage hands out, which every layer may name."""
 SHARED = ("errors", "failpoints", "runtime", "trouble", "local_redis", "conversations")
 """Modules of `engine` itself that every package may import; the other ones stand above all of them."""

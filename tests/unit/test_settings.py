@@ -63,6 +63,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("HOST", "bot.internal", "host", "bot.internal"),
     ("LOG_LEVEL", "debug", "log_level", "DEBUG"),
     ("ON_EDIT", "Keep", "on_edit", "keep"),
+    ("BREAK_GLASS", "yes", "break_glass", True),
+    ("AUDIT_CHANNEL", "C0AUDIT01", "audit_channel", "C0AUDIT01"),
     ("ALLOW_SELF_APPROVAL", "Yes", "allow_self_approval", True),
     ("ALLOW_SELF_APPROVAL", "0", "allow_self_approval", False),
     ("ALLOW_SELF_APPROVAL", "", "allow_self_approval", False),

@@ -12,6 +12,7 @@ from bot.slack.ids import (
     RESOLVE_CHOICES,
     Action,
     ChannelRef,
+    CommandRef,
     DeprecateForm,
     Pick,
     ResolveForm,
@@ -23,7 +24,7 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, freezing, queries, running, versions
+from bot.slack.verbs import deciding, freezing, kept_requests, queries, running, versions
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.steering import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
@@ -151,6 +152,10 @@ def _pick(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     answer(ctx, parse(ref.line).about(ref.execution_id), reply, instead=True)
 
 
+def _hold(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
+    answer(ctx, parse(decode(CommandRef, value).line), reply, instead=True)
+
+
 def _close_incident(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(ChannelRef, value)
     actor = ctx.actor_at(reply.place)
@@ -195,4 +200,8 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.HOME_BACK: _look_for,
     Action.HOME_PAGE: _look_for,
     Action.STOP_EVERYTHING: freezing.stop_everything,
+    Action.HOLD: _hold,
+    Action.RELEASE: kept_requests.click_release,
+    Action.DROP_HELD: kept_requests.click_drop,
+    Action.AGREE_BREAK_GLASS: kept_requests.click_agree,
 }
