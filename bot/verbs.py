@@ -113,7 +113,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "agree",
         "agree [RUN|BREAK_GLASS] [STEP]",
-        "Agree that a step is skipped, as an approver of the gate that has let it on; or to a break-glass.",
+        "Agree that a step is skipped which your gate has let on; or to a break-glass.",
         (0, 2),
         about_run=True,
     ),
@@ -177,32 +177,30 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "freeze",
         'freeze SCOPE until=TIME|for=TIME reason="…" [hold=running]',
-        "Let nothing of a scope be started, retried or replayed for a while; with hold=running pause what runs, too.",
+        "Let nothing of a scope begin for a while; with hold=running pause what runs.",
         (1, 1),
         frozenset({"until", "for", "reason", "hold"}),
     ),
     Verb(
         "unfreeze",
         'unfreeze SCOPE|FREEZE [resume=yes] [reason="…"]',
-        "Lift a freeze before its time; with resume=yes what it has paused goes on.",
+        "Lift a freeze; with resume=yes what it has paused goes on.",
         (1, 1),
         frozenset({"resume", "reason"}),
     ),
-    Verb("freezes", "freezes", "What is frozen, until when and why, and what will be.", (0, 0)),
+    Verb("freezes", "freezes", "What is frozen, and will be.", (0, 0)),
     Verb(
         "held",
         "held [drop HELD]",
-        "The requests that wait for the end of a freeze, with their gates and parameters; or drop one.",
+        "Requests that wait for the end of a freeze.",
         (0, 2),
     ),
-    Verb(
-        "release", "release HELD|all", "Start what waits, one by one or all of it; everything is checked anew.", (1, 20)
-    ),
-    Verb("reviews", "reviews", "Each break-glass that may be agreed to, and those whose review is open.", (0, 0)),
+    Verb("release", "release HELD|all", "Start held requests, once nothing freezes them.", (1, 20)),
+    Verb("reviews", "reviews", "Break-glass to agree to or to review.", (0, 0)),
     Verb(
         "review",
         'review BREAK_GLASS note="…"',
-        "Close the review of a break-glass, as a platform admin who had no part in it.",
+        "Close the review of a break-glass of others.",
         (1, 1),
         frozenset({"note"}),
     ),
