@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from bot.grammar import GrammarError
 from bot.verbs import ALIASES, FAMILIES, VERBS, Verb
 
-_PART = re.compile(r"[A-Z]+=[A-Z]+|[a-z]+(?:\|[a-z]+)+|[a-z_]+(?==)|ID\|RUN|@?[A-Z]{2,}")
+_PART = re.compile(r"[A-Z]+=[A-Z]+|[a-z]+(?:\|[a-z]+)+|[a-z_]+(?==)|[A-Z_]+\|(?:all|[A-Z_]+)|@?[A-Z][A-Z_]+")
 _PARTS = {
     "VERB": "one of the verbs, such as `run` or `admin approve`",
     "@USER": "somebody, by a mention",
@@ -40,6 +40,15 @@ _PARTS = {
     "reason": "why; it goes into the record",
     "comment": "what the others should know; it goes into the record",
     "note": "what you saw; it goes into the record",
+    "HELD": "a held request's id, such as H-7K2M9QXY",
+    "HELD|all": "the ids of held requests, or all of them",
+    "BREAK_GLASS": "a break-glass's id, such as B-7K2M9QXY",
+    "RUN|BREAK_GLASS": "a run's id, or the id of a break-glass",
+    "break_glass": "yes asks a second person to let it run in spite of a freeze, a missing approval or a quorum",
+    "SCOPE": "everything, team:NAME, tag:NAME or a runbook's id",
+    "SCOPE|FREEZE": "everything, team:NAME, tag:NAME, a runbook's id, or the id of one freeze",
+    "for": "how long it lasts instead: 2h or 3d",
+    "resume": "yes lets go on what it has paused",
     "from": "the step to start at; what comes before is taken over",
     "html": "yes for one page to print, with the same in it",
     "who": "only what this person did; system for the bot itself",
@@ -58,6 +67,7 @@ _OF_ROWS = {
     "severity": "only rows of this severity: info, notice, warning or critical",
 }
 _OWN_PARTS: dict[str, dict[str, str]] = {
+    "freeze": {"until": "when it ends: 18:00, 2026-11-28T18:00, or with an offset; at most 31 days from now"},
     "report": {
         "from": "when it begins",
         "team": "only what belongs to this team",
@@ -67,6 +77,10 @@ _OWN_PARTS: dict[str, dict[str, str]] = {
     "audit export": {**_OF_ROWS, "format": "jsonl, or cef, the Common Event Format; left out, jsonl"},
 }
 """What a part means to one verb alone."""
+_HOLD = {
+    "run": "yes keeps the request until a freeze ends, and somebody releases it",
+    "freeze": "running pauses what is under way, too; then 4h where no end is said",
+}
 _FACT = "a fact of the incident and its value, such as service=checkout; runbooks take parameters from it"
 _SECRET = "the secret's name, as in `secrets.lb_token` without `secrets.`"  # noqa: S105 - words
 _VALUE = {"incident open": _FACT, "incident set": _FACT}
@@ -101,6 +115,13 @@ _EXAMPLES = {
     "incident open": "incident open Checkout is slow severity=sev1 service=checkout",
     "incident set": "incident set severity=sev2 service=basket",
     "incident close": 'incident close reason="the cache is warm again"',
+    "freeze": 'freeze team:payments until=18:00 reason="release night"',
+    "unfreeze": "unfreeze team:payments",
+    "freezes": "freezes",
+    "held": "held",
+    "release": "release H-7K2M9QXY",
+    "reviews": "reviews",
+    "review": 'review B-7K2M9QXY note="the disk was full"',
     "token": 'token create "deploy job" scopes=read,run expires=30d',
     "audit": "audit who=<@U0BOB0001> severity=warning since=7d",
     "audit export": "audit export format=cef since=2027-01-01",
@@ -129,6 +150,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "admin sync", "diff", "admin approve", "admin renew", "admin deprecate", "admin rollback", "admin history",
         "admin verify",
     )),
+    ("Freeze, and run all the same", ("freeze", "unfreeze", "freezes", "held", "release", "reviews", "review")),
     ("Audit", ("audit", "audit export", "report")),
     ("Keep secrets", ("secret list", "secret set", "secret delete", "secret rotate-keys")),
     ("Help and rights", ("help", "can", "token")),
@@ -166,6 +188,7 @@ def parts_of(verb: Verb) -> list[tuple[str, str]]:
         **_PARTS,
         **_OWN_PARTS.get(verb.name, {}),
         "force": _FORCE.get(verb.name, ""),
+        "hold": _HOLD.get(verb.name, ""),
         "KEY=VALUE": _VALUE.get(verb.name, _ANY_VALUE),
     }
     if verb.name.startswith("secret "):

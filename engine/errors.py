@@ -46,6 +46,12 @@ class ChannelNotAllowed(NotAllowed):
     code = "channel_not_allowed"
 
 
+class Frozen(NotAllowed):
+    """They may, and a freeze lets nothing of it begin now; the message says which, why, until when and who lifts it."""
+
+    code = "frozen"
+
+
 class ChannelUnknown(EngineError):
     """Slack does not say whether this person is in that channel."""
 

@@ -11,11 +11,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage import executions, runbooks, sql, steps
+from storage import executions, freezes, runbooks, sql, steps
 from storage.catalog_records import RunbookRecord, VersionState
 from storage.columns import proxy
 from storage.connections import LostRow
-from storage.database import is_postgresql
+from storage.database import is_postgresql, now
+from storage.freeze_records import FreezeRecord
 from storage.moves import STEP_MOVES, check_move
 from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import Phase, StepStatus
@@ -43,8 +44,8 @@ class _Change:
 class RunState:
     """One run, and what was read of its steps.
 
-    `execution` is the run as it was read under its lock; `version` is the state of its version and `runbook` its
-    runbook, where they were read with it.
+    `execution` is the run as it was read under its lock; `version` is the state of its version, `runbook` its runbook
+    and `holding` the freezes that pause what is under way, where they were read with it.
     """
 
     def __init__(self, execution: ExecutionRecord) -> None:
@@ -52,6 +53,7 @@ class RunState:
         self.execution = execution
         self.version: VersionState | None = None
         self.runbook: RunbookRecord | None = None
+        self.holding: list[FreezeRecord] | None = None
         self._rows: dict[str, StepRunRecord] = {}
         self._changes: dict[int, _Change] = {}
         proxy.obj.attach(self)
@@ -153,18 +155,19 @@ def load(execution_id: str, paths: Collection[str] = (), *, to_claim: bool = Fal
     """
     about = "id = (SELECT {} FROM execution WHERE id = ?)".format
     asked: list[sql.Query[Any]] = [
-        executions.lock_query(execution_id), runbooks.state_query(about("version_id"), execution_id)
+        executions.lock_query(execution_id), runbooks.state_query(about("version_id"), execution_id),
+        freezes.holding_query(execution_id, now()),
     ]  # fmt: skip
     if paths:
         asked.append(steps.query_at(execution_id, paths))
     if to_claim:
         asked.append(steps.query(_NEXT, execution_id, _FEW))
         asked.append(runbooks.query(about("runbook_id"), execution_id))
-    locked, version, *others = sql.ask_each(*asked)
+    locked, version, holding, *others = sql.ask_each(*asked)
     if not locked:
         return None
     state = RunState(locked[0])
-    (state.version,) = version
+    (state.version,), state.holding = version, holding
     if to_claim:
         (state.runbook,) = others.pop()
     for rows in others:

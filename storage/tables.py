@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import peewee as pw
 
-from storage import request_tables, secret_tables, version_tables
+from storage import freeze_tables, request_tables, secret_tables, version_tables
 from storage.columns import JsonText, Table, Text
 
 
@@ -380,5 +380,5 @@ ALL: tuple[type[Table], ...] = (
     Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
     Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, HostClock, Incident,
     Notice, Token, Probe, AuditJob, *request_tables.ALL, *secret_tables.ALL,
-    *version_tables.ALL,
+    *version_tables.ALL, *freeze_tables.ALL,
 )  # fmt: skip

@@ -9,7 +9,21 @@ from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from bot.api import PREFIX as PREFIX
-from bot.api import audit, events, executions, incidents, policy, problems, reports, runbooks, secrets, steps, tokens
+from bot.api import (
+    audit,
+    events,
+    executions,
+    freezes,
+    incidents,
+    kept_requests,
+    policy,
+    problems,
+    reports,
+    runbooks,
+    secrets,
+    steps,
+    tokens,
+)
 from bot.api.caller import ApiContext
 from bot.api.reference import page
 from bot.serving.headers import HEADERS
@@ -41,7 +55,8 @@ def application(
     app.add_api_route("/docs", _reference(app, base), include_in_schema=False)
     app.state.context = ApiContext(rt, base, refresh, find_author)
     problems.install(app)
-    for each in (runbooks, executions, steps, events, incidents, tokens, secrets, audit, reports, policy):
+    routers = (runbooks, executions, steps, events, incidents, freezes, kept_requests, tokens, secrets, audit, reports)
+    for each in (*routers, policy):
         app.include_router(each.router)
     if rt.settings.cors_origins:
         app.add_middleware(

@@ -25,14 +25,14 @@ def ask_policy(
     caller: AuthenticatedCaller,
     verb: Annotated[str, Query(max_length=40, description="As it is typed in Slack: `run`, `admin approve` …")],
     target: Annotated[
-        str, Query(max_length=200, description="A runbook's id, ID@VERSION, a run's id, for report a team.")
+        str, Query(max_length=200, description="A runbook's id, ID@VERSION, a run's id, a scope, for report a team.")
     ] = "",
     person: Annotated[str, Query(pattern="^([UW][A-Z0-9]{2,20})?$", description="Yourself when left out.")] = "",
 ) -> models.Ruling:
     """Whether somebody may do something, and which rule says so."""
     if target.upper().startswith("R-"):
         visibility.execution(caller.rt, caller.actor, target)
-    elif target and verb != "report":
+    elif target and verb not in ("report", "freeze", "unfreeze"):
         visibility.runbook(caller.rt, caller.actor, target.partition("@")[0])
     about = caller.actor if person in ("", caller.actor.user_id) else people.as_known(caller.rt, person)
     found = can.can(caller.rt, about, verb, target)

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 STATUS: Mapping[type[errors.EngineError], int] = {
     errors.NotAuthenticated: 401,
+    errors.Frozen: 403,
     errors.ChannelNotAllowed: 403,
     errors.NotAllowed: 403,
     errors.NotFound: 404,

@@ -10,8 +10,9 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel
 
-from bot.api import models
+from bot.api import kept_replays, models
 from bot.api.caller import Caller
+from bot.api.models.kept_requests import Released
 from bot.api.naming import named
 from engine.access.auditing import kind_and_name
 from engine.access.policy import Action
@@ -49,7 +50,12 @@ def as_told_now(caller: Caller, asked: KeyedRequest, answer: str) -> str:
     wanted, told = _object(asked.body), _object(answer)
     run, action = asked.path.get("execution", ""), asked.action
     slug = asked.path.get("runbook") or wanted.get("runbook") or (told.get("id") if action is Action.EDIT else None)
-    visibility.still(caller.rt, caller.actor, action, slug=str(slug or ""), run=run, step=asked.path.get("step", ""))
+    if slug is None and action is Action.START:  # a request that was kept
+        slug = told.get("runbook") or _object(json.dumps(told.get("execution"))).get("runbook")
+    scope = str(told.get("scope") or "") if action in (Action.FREEZE, Action.UNFREEZE) else ""
+    visibility.still(
+        caller.rt, caller.actor, action, slug=str(slug or ""), run=run, step=asked.path.get("step", ""), scope=scope
+    )
     if asked.shape.model is models.Incident:
         incidents.seen(caller.rt, caller.actor, int(told["id"]))
     begun = told.get("execution", told)
@@ -103,7 +109,7 @@ def _shown(caller: Caller, asked: KeyedRequest, kind: str, name: str) -> tuple[B
         made = visibility.runbook(rt, caller.actor, slug)
         where = f"{caller.context.base}/runbooks/{made.slug}"
         return models.Runbook.of(made), {"Location": where, "ETag": f'"{authoring.tag(made)}"'}
-    return None, {}
+    return kept_replays.shown(caller, model, kind, name), {}
 
 
 def _of_run(caller: Caller, asked: KeyedRequest, run: ExecutionRecord) -> BaseModel | None:
@@ -113,6 +119,8 @@ def _of_run(caller: Caller, asked: KeyedRequest, run: ExecutionRecord) -> BaseMo
     if asked.shape.model is models.Gate:
         gates = executions.view(caller.rt, run.id).gates
         return models.Gate.of([each for each in gates if each.approval.path == asked.path["step"]][-1], run.team)
+    if asked.shape.model is Released:
+        return Released(execution=models.Execution.of(run))
     return models.Execution.of(run) if asked.shape.model is models.Execution else None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bot import evidence_page
 from bot.cli import show
-from engine.access import access_file, fillable, secret_use, secrets_file
+from engine.access import access_file, calendar_file, fillable, secret_use, secrets_file
 from engine.definition import regular
 from engine.definition.load import MAX_BYTES, Rule, check_file, examine
 from engine.egress.secret_rules import SecretRules
@@ -22,6 +22,7 @@ _PAGES = (".html", ".htm")
 _RULES: Mapping[str, Callable[[Path], tuple[object, list[Problem]]]] = {
     access_file.NAME: access_file.read,
     secrets_file.NAME: secrets_file.read,
+    calendar_file.NAME: calendar_file.read,
 }
 """How the files of rules are read, by their names."""
 
@@ -76,7 +77,7 @@ def _check_one(path: Path) -> list[Problem]:
 
     Who may decide at a runbook's gates, and where its secrets may go, is asked of the files of rules beside it.
     """
-    if path.name in _RULES:
+    if path.name in _RULES and path.is_file():
         return _RULES[path.name](path)[1]
     wrong = _wrong_evidence(path) if path.suffix in (".json", *_PAGES) else None
     if wrong is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import auditing, keeping, queries, renewing, secrets, show, steering
+from bot.cli import auditing, freezing, keeping, kept_requests, queries, renewing, secrets, show, steering
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation, Json
@@ -46,6 +46,13 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "incident open": keeping.open_incident,
     "incident set": keeping.edit_incident,
     "incident close": keeping.close_incident,
+    "freeze": freezing.freeze,
+    "unfreeze": freezing.unfreeze,
+    "freezes": freezing.freezes,
+    "held": kept_requests.held,
+    "release": kept_requests.release,
+    "review": kept_requests.review,
+    "reviews": kept_requests.reviews,
     "token": keeping.token,
     "audit": auditing.search,
     "audit export": auditing.export,
@@ -67,7 +74,8 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
 def answer(api: Api, command: Command, options: Options) -> int:
     """Ask, show the answer, follow the run where that is meant; the exit code. Raises `Refused`, `Unreachable`."""
     found = VERBS[command.verb](Invocation(api, command, options))
-    follows = options.wait if options.wait is not None else command.verb in _BEGIN
+    begins = command.verb in _BEGIN and bool(found.follow)
+    follows = options.wait if options.wait is not None else begins
     if follows and not found.follow:
         raise Usage(f"“{command.verb}” is about no run that could be followed with --wait.")
     if follows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bot.cli import show
+from bot.cli import kept_requests, show
 from bot.cli.invocation import Answer, Invocation, Json
 from bot.cli.names import Names
 from bot.cli.options import Usage
@@ -29,7 +29,13 @@ def run(invocation: Invocation) -> Answer:
             given.pop(word)
             body |= {"force": invocation.command.says_yes("force")} if word == "force" else {}
             body |= {"reuse_within_ms": invocation.time_ms(word)} if word == "reuse_within" else {}
+    how = [name for name in kept_requests.HOW if name in given and name not in schema.get("properties", {})]
+    kept = [name for name in how if given.pop(name) and invocation.command.says_yes(name)]
+    if len(kept) > 1:
+        raise invocation.wrong("hold=yes or break_glass=yes, not both.")
     body["parameters"] = parameters.coerce(schema, given)
+    if kept:
+        return kept_requests.keep(invocation, kept[0], slug, body)
     begun = invocation.api.post(f"runbooks/{slug}/execute", body)
     new, names = begun["execution"], Names(begun)
     said = f"{_STARTED[begun['how']]} {new['id']} ({new['runbook']}@{new['version']})."
@@ -120,7 +126,9 @@ def skip(invocation: Invocation) -> Answer:
 
 
 def agree(invocation: Invocation) -> Answer:
-    """`agree [RUN] [STEP]`; a request that was made anew meanwhile is not agreed to."""
+    """`agree [RUN|BREAK_GLASS] [STEP]`; a request that was made anew meanwhile is not agreed to."""
+    if invocation.command.words and kept_requests.BREAK_GLASS_ID.fullmatch(invocation.command.words[0]):
+        return kept_requests.agree(invocation)
     found, rest = invocation.run()
     path = rest[0] if rest else _the_step(invocation, found, "agree to skipping", _asked)
     asked = invocation.api.get(f"executions/{found}/steps/{path}")["skip"]

@@ -8,9 +8,9 @@ from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
 from bot.slack.ids import BadValue, HomeState, decode
 from bot.slack.views.home import ANY, DRAFTS, GATES, RUNS, HomeContent, home_view
-from engine.access.policy import Action, authorise
+from engine.access.policy import Action, FreezeScope, authorise, verdict
 from engine.catalog import catalog
-from engine.runs import approvals, executions
+from engine.runs import approvals, executions, freezing
 from storage.records import Filter
 
 HOUR_MS = 3_600_000
@@ -37,6 +37,8 @@ def publish(ctx: AppContext, user: str, state: HomeState | None = None) -> None:
         may_run=may_run,
         teams=sorted({runbook.team for runbook in everything if runbook.team}),
         drafts=catalog.drafts(rt, actor, DRAFTS + 1),
+        may_stop=verdict(rt, actor, Action.FREEZE, FreezeScope("everything")).allowed,
+        frozen=freezing.listing(rt, actor),
         tags=sorted({tag for runbook in everything for tag in runbook.tags}),
     )
     ctx.client.views_publish(user_id=user, view=home_view(content, state, ctx.command))

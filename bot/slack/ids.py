@@ -51,6 +51,11 @@ class Action(StrEnum):
     HOME_STATUS = "home.status"
     HOME_BACK = "home.back"
     HOME_PAGE = "home.page"
+    STOP_EVERYTHING = "freeze.everything"
+    HOLD = "request.hold"
+    RELEASE = "request.release"
+    DROP_HELD = "request.drop"
+    AGREE_BREAK_GLASS = "break_glass.agree"
 
 
 class Form(StrEnum):
@@ -265,6 +270,27 @@ class SecretForm:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeRef:
+    """What is to be frozen."""
+
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRef:
+    """A held request or a break-glass."""
+
+    kept_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRef:
+    """A command, as Slack delivers one."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class HomeState:
     """What somebody looks for in the catalogue of the Home tab; `page` counts from 0, and "" is no filter."""
 
@@ -281,6 +307,9 @@ Ref = (
     | WhyForm
     | SecretForm
     | HomeState
+    | FreezeRef
+    | KeptRef
+    | CommandRef
     | RunRef
     | GateRef
     | GatePage

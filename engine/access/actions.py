@@ -34,7 +34,30 @@ class Team:
     name: str | None
 
 
-Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | Team | None
+class ScopeKind(StrEnum):
+    """What a freeze may name."""
+
+    EVERYTHING = "everything"
+    TEAM = "team"
+    TAG = "tag"
+    RUNBOOK = "runbook"
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeScope:
+    """What is frozen: `kind` is a `ScopeKind`; `team` is the team that it belongs to, if any."""
+
+    kind: str
+    name: str = ""
+    team: str | None = None
+
+    @property
+    def slug(self) -> str:
+        """As it is typed: `everything`, `team:payments`, `tag:db`, `runbook:restart-checkout`."""
+        return f"{self.kind}:{self.name}" if self.name else self.kind
+
+
+Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | Team | FreezeScope | None
 
 
 class Action(StrEnum):
@@ -51,6 +74,9 @@ class Action(StrEnum):
     REPLAY = "replay"
     HANDOVER = "hand over"
     INCIDENT = "keep the incident of"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+    REVIEW = "review"
     VOTE = "decide"
     SYNC = "sync"
     APPROVE = "approve"

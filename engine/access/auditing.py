@@ -23,6 +23,10 @@ AUDIT = "audit"
 """The thing that reading the audit as a whole is about."""
 
 
+CALENDAR = "calendar"
+"""The thing that a change of the calendar file is about."""
+
+
 def of_execution(execution_id: str) -> str:
     """A run, as the audit names it."""
     return f"execution:{execution_id}"
@@ -51,6 +55,21 @@ def of_token(token_id: str) -> str:
 def of_secret(name: str) -> str:
     """A secret of any version, as the audit names it."""
     return f"secret:{name}"
+
+
+def of_freeze(freeze_id: str) -> str:
+    """A freeze, as the audit names it."""
+    return f"freeze:{freeze_id}"
+
+
+def of_held_request(held_id: str) -> str:
+    """A request that waits for the end of a freeze, as the audit names it."""
+    return f"held_request:{held_id}"
+
+
+def of_break_glass(asked_id: str) -> str:
+    """A break-glass, as the audit names it."""
+    return f"break_glass:{asked_id}"
 
 
 def kind_and_name(thing: str) -> tuple[str, str]:

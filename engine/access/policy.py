@@ -9,19 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from engine.access import external_policy, standing, version_owners
-from engine.access.actions import SYSTEM, Action, Actor, Deed, Draft, Gate, Thing, Verdict
+from engine.access import external_policy, freezes, standing, version_owners
+from engine.access.actions import SYSTEM, Action, Actor, Deed, Draft, FreezeScope, Gate, Thing, Verdict
 from engine.access.policy_input import About
 from engine.access.roles import roles_of
 from engine.access.rules import RULES, incident_rule, run_rule, teams_seen
-from engine.errors import NotAllowed
+from engine.errors import Frozen, NotAllowed
 from engine.runtime import Runtime
 from storage import approvals, database, executions, people
 from storage.states import Scope
 
 __all__ = [
-    "ELSEWHERE", "SCOPE_OF", "SYSTEM", "About", "Action", "Actor", "Deed", "Draft", "Gate", "Thing", "Verdict",
-    "abilities", "acting", "admit", "as_of_now", "authorise", "authorise_by_rules", "named", "ruled",
+    "ELSEWHERE", "SCOPE_OF", "SYSTEM", "About", "Action", "Actor", "Deed", "Draft", "FreezeScope", "Gate", "Thing",
+    "Verdict", "abilities", "acting", "admit", "as_of_now", "authorise", "authorise_by_rules", "named", "ruled",
     "teams_seen", "verdict",
 ]  # fmt: skip
 
@@ -37,7 +37,7 @@ def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
     if roles.responder or roles.admin_of or roles.member_of:
         found |= {action for action, rule in RULES.items() if rule in (run_rule, incident_rule)} | {Action.VOTE}
     if roles.admin_of:
-        found |= {Action.EDIT, Action.REPORT}
+        found |= {Action.EDIT, Action.REPORT, Action.FREEZE, Action.UNFREEZE}
     if version_owners.owns_any(rt, actor.user_id):
         found.add(Action.APPROVE)
     return frozenset(found | ({Action.VOTE} if _is_asked(rt, actor) else set()))
@@ -51,18 +51,28 @@ def _is_asked(rt: Runtime, actor: Actor) -> bool:
         return any(ruled(rt, actor, Action.VOTE, Gate(gate, runs[gate.execution_id])).allowed for gate in gates)
 
 
-def authorise(rt: Runtime, actor: Actor, action: Action, thing: Thing = None, about: About | None = None) -> None:
-    """Raise `NotAllowed` with the verdict's sentence unless `actor` may do this now.
+def authorise(
+    rt: Runtime,
+    actor: Actor,
+    action: Action,
+    thing: Thing = None,
+    about: About | None = None,
+    *,
+    heed_freezes: bool = True,
+) -> None:
+    """Raise `NotAllowed` with the verdict's sentence unless `actor` may do this now; `Frozen` where it is a freeze's.
 
     Their token and standing are read again, so inside the transaction that acts this is what holds when it commits.
     Raises `NotAuthenticated` where the token has ended meanwhile.
     """
-    _must(verdict(rt, as_of_now(rt, actor), action, thing, about))
+    _must(verdict(rt, as_of_now(rt, actor), action, thing, about, heed_freezes=heed_freezes))
 
 
-def authorise_by_rules(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> None:
+def authorise_by_rules(
+    rt: Runtime, actor: Actor, action: Action, thing: Thing = None, *, heed_freezes: bool = True
+) -> None:
     """The same by our own rules alone, for a first quick answer; `authorise` is to follow before anything is done."""
-    _must(ruled(rt, as_of_now(rt, actor), action, thing))
+    _must(ruled(rt, as_of_now(rt, actor), action, thing, heed_freezes=heed_freezes))
 
 
 def admit(actor: Actor, action: Action) -> None:
@@ -102,22 +112,35 @@ def as_of_now(rt: Runtime, actor: Actor) -> Actor:
 
 def _must(decided: Verdict) -> None:
     if not decided.allowed:
-        raise NotAllowed(decided.why, decided.ask)
+        raise (Frozen if decided.rule == freezes.RULE else NotAllowed)(decided.why, decided.ask)
 
 
-def verdict(rt: Runtime, actor: Actor, action: Action, thing: Thing = None, about: About | None = None) -> Verdict:
+def verdict(
+    rt: Runtime,
+    actor: Actor,
+    action: Action,
+    thing: Thing = None,
+    about: About | None = None,
+    *,
+    heed_freezes: bool = True,
+) -> Verdict:
     """Whether `actor`, taken for who they say they are, may do `action` to `thing`: the whole policy.
 
     What our own rules allow is asked of the external policy, if there is one; of a run to be started, with `about`.
     """
-    decided = ruled(rt, actor, action, thing)
+    decided = ruled(rt, actor, action, thing, heed_freezes=heed_freezes)
     refused = external_policy.refusal(rt, actor, action, thing, about) if decided.allowed else None
     return refused or decided
 
 
-def ruled(rt: Runtime, actor: Actor, action: Action, thing: Thing = None) -> Verdict:
-    """What our own rules say, for lists and buttons that show what may be done and decide nothing."""
-    return _barred(actor, action) or RULES[action](rt, actor, action, thing)
+def ruled(rt: Runtime, actor: Actor, action: Action, thing: Thing = None, *, heed_freezes: bool = True) -> Verdict:
+    """What our own rules say: for lists and buttons, which show what may be done and decide nothing.
+
+    `heed_freezes` is False for what a freeze lets on: a part of what is under way, and what two people agreed on.
+    """
+    decided = _barred(actor, action) or RULES[action](rt, actor, action, thing)
+    frozen = freezes.refusal(rt, action, thing) if heed_freezes and decided.allowed else None
+    return frozen or decided
 
 
 def _barred(actor: Actor, action: Action) -> Verdict | None:
@@ -167,5 +190,8 @@ SCOPE_OF: Mapping[Action, Scope] = {
     Action.TOKENS: Scope.ADMIN,
     Action.SECRETS: Scope.READ,
     Action.SECRET_SET: Scope.ADMIN,
+    Action.REVIEW: Scope.ADMIN,
+    Action.FREEZE: Scope.ADMIN,
+    Action.UNFREEZE: Scope.ADMIN,
 }
 """The scope that a token needs for an action; `run` for what is not named."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from engine.access import choosers, version_owners
-from engine.access.actions import Action, Actor, Draft, Gate, Team, Thing, Verdict
+from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, Team, Thing, Verdict
 from engine.access.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.runtime import Runtime
 from storage import approvals, database, runbooks
@@ -88,6 +88,16 @@ def _team_that_runs(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> str 
             team: str | None = running.definition.get("team")
             return team
     return thing.team
+
+
+def _freeze_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    """Who may keep a scope from beginning, and let it begin again: nobody lifts what they could not have set."""
+    scope = thing if isinstance(thing, FreezeScope) else FreezeScope("everything")
+    roles, team = roles_of(rt, actor.user_id), scope.team
+    who = "platform admins" if team is None else f"admins of team {team} and platform admins"
+    has = _first("a platform admin" * roles.platform_admin, f"an admin of team {team}" * (team in roles.admin_of))
+    rule = f"Only {who} may {action} {scope.slug}."
+    return _said(has, roles, rule, lambda: named_in(rt, "platform_admins"))
 
 
 def incident_rule(rt: Runtime, actor: Actor, action: Action, _thing: Thing) -> Verdict:
@@ -186,6 +196,7 @@ def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]])
 _SUBJECTS = {
     Action.SYNC: "the runbooks", Action.AUDIT: "everything", Action.TOKENS: "other people",
     Action.SECRETS: "secrets", Action.SECRET_SET: "secrets",
+    Action.REVIEW: "a break-glass",
 }  # fmt: skip
 _STEERING = (
     Action.START, Action.CANCEL, Action.RESOLVE, Action.PAUSE, Action.RESUME, Action.RETRY, Action.SKIP, Action.REPLAY,
@@ -199,6 +210,9 @@ RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     Action.TOKENS: _admin_rule,
     **dict.fromkeys(_STEERING, run_rule),
     Action.INCIDENT: incident_rule,
+    Action.REVIEW: _admin_rule,
+    Action.FREEZE: _freeze_rule,
+    Action.UNFREEZE: _freeze_rule,
     Action.SYNC: _admin_rule,
     Action.APPROVE: _approve_rule,
     Action.DEPRECATE: _admin_rule,

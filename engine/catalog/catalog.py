@@ -60,10 +60,14 @@ def find(rt: Runtime, slug: str) -> RunbookRecord | None:
 
 
 def startable(rt: Runtime, actor: Actor, found: Iterable[RunbookRecord]) -> set[str]:
-    """The ids of those that are approved and that `actor` may run; who may depends on a runbook's team alone."""
+    """The ids of those that are approved and that `actor` may run, frozen or not; it depends on the team alone."""
     approved = [runbook for runbook in found if runbook.status is VersionStatus.APPROVED]
     one_each = {runbook.team: runbook for runbook in approved}
-    teams = {team for team, runbook in one_each.items() if ruled(rt, actor, Action.START, runbook).allowed}
+
+    def may(runbook: RunbookRecord) -> bool:
+        return ruled(rt, actor, Action.START, runbook, heed_freezes=False).allowed
+
+    teams = {team for team, runbook in one_each.items() if may(runbook)}
     return {runbook.slug for runbook in approved if runbook.team in teams}
 
 
@@ -208,25 +212,33 @@ def open_runs(rt: Runtime, slug: str, numbers: Collection[int]) -> list[str]:
         return executions.open_of_versions(rt.workspace_id, slug, numbers)
 
 
-def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> VersionRecord:
-    """`approved`, where its approval has not expired either. Needs an open connection; raises `NotApproved`."""
-    found = approved(rt, runbook, number)
-    approval_expiry.must_hold(rt, found, definition(found))
+def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None, *, draft: bool = False) -> VersionRecord:
+    """`approved`, where its approval has not expired either. Needs an open connection; raises `NotApproved`.
+
+    With `draft` it may be a DRAFT where nothing approved runs, or where it is asked for by its number.
+    """
+    found = approved(rt, runbook, number, draft=draft)
+    if found.status is VersionStatus.APPROVED:
+        approval_expiry.must_hold(rt, found, definition(found))
     return found
 
 
-def approved(rt: Runtime, runbook: RunbookRecord, number: int | None = None) -> VersionRecord:
+def approved(rt: Runtime, runbook: RunbookRecord, number: int | None = None, *, draft: bool = False) -> VersionRecord:
     """The version that what is under way may run now, expired or not. Needs an open connection; raises `NotApproved`.
 
     Without `number` that is the current version, or with `ON_EDIT=keep` the last approved one before a newer draft.
+    With `draft` that may be a DRAFT where nothing approved runs, or where it is asked for by its number.
     """
     keep = rt.settings.on_edit == "keep" and runbook.status is VersionStatus.DRAFT
     current = runbooks.last_approved(runbook.id, runbook.current_number) if keep else None
     current = current or runbooks.version(runbook.id, runbook.current_number)
     assert current is not None
+    if draft and runbook.status is VersionStatus.DRAFT and number == runbook.current_number != current.number:
+        current = runbooks.version(runbook.id, number)
+        assert current is not None
     if number is not None and number != current.number:
         raise NotApproved(f"Only version {current.number} of {runbook.slug} may run, not {number}.")
-    if current.status is not VersionStatus.APPROVED:
+    if current.status is not VersionStatus.APPROVED and not (draft and current.status is VersionStatus.DRAFT):
         raise NotApproved(_why_not(current, runbook.successor))
     return current
 

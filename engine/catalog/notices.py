@@ -17,7 +17,8 @@ from storage import database, notices, people
 from storage.catalog_records import NoticeRecord
 from storage.records import IncidentRecord, Json
 
-INCIDENT, DRAFT, AUDIT_HEAD, AUDIT_REPORT = "incident", "draft", "audit_head", notices.LASTING
+INCIDENT, DRAFT, BREAK_GLASS = "incident", "draft", "break_glass"
+AUDIT_HEAD, AUDIT_REPORT = "audit_head", notices.LASTING
 _MOST = 200
 
 
@@ -45,6 +46,12 @@ def of_head(rt: Runtime, head: Json) -> None:
 def of_report(rt: Runtime, since: int, until: int) -> None:
     """Note that a month is over, whose compliance report is to be told in the same channel."""
     notices.add(rt.workspace_id, AUDIT_REPORT, {"since": since, "until": until})
+
+
+def of_break_glass(rt: Runtime, did: str, asked_id: str, channels: Collection[str]) -> None:
+    """Note that somebody has asked for a break-glass, or agreed to one, for these channels."""
+    for channel in channels:
+        notices.add(rt.workspace_id, BREAK_GLASS, {"did": did, "id": asked_id, "channel": channel})
 
 
 def admins(rt: Runtime, limit: int) -> list[Actor]:

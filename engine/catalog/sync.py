@@ -6,11 +6,12 @@ A broken file changes nothing of the runbook it held; an empty or unreadable fol
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.access import access_file, auditing, secrets_file
+from engine.access import access_file, auditing, calendar_file, secrets_file
 from engine.access.policy import Action, Actor, acting, authorise
 from engine.catalog import notices, secret_policy, source_control, version_approval
 from engine.catalog.source_control import Commit
@@ -20,7 +21,7 @@ from engine.definition.model import Runbook
 from engine.errors import InvalidDefinition
 from engine.runtime import Runtime
 from engine.text.problem import Problem
-from storage import database, people, runbooks
+from storage import database, freezes, people, runbooks
 from storage.catalog_records import RunbookRecord
 from storage.records import Json
 from storage.states import Severity, VersionStatus
@@ -97,7 +98,8 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     found = _read_folder(folder)
     policy, policy_problems = access_file.read(folder / access_file.NAME)
     secret_rules, secret_problems = secrets_file.read(folder / secrets_file.NAME)
-    problems = [*found.problems, *policy_problems, *secret_problems]
+    calendar, calendar_problems = calendar_file.read(folder / calendar_file.NAME)
+    problems = [*found.problems, *policy_problems, *secret_problems, *calendar_problems]
     emails = {each.author_email for each in found.files if each.author_email}
     authors = {email: find_author(email) for email in emails} if find_author else {}
     with acting(rt, actor, Action.SYNC):
@@ -105,6 +107,8 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
         changes = _apply(rt, actor, found, authors)
         if policy is not None:
             _apply_policy(rt, actor, policy)
+        if calendar is not None and (found.files or found.broken):
+            _apply_calendar(rt, actor, calendar)
         secret_policy.apply(rt, actor, secret_rules)
         here = {str(folder / each.path): each.runbook for each in found.files}
         problems += secret_policy.problems(rt, here, gone=secret_rules is None and not secret_problems)
@@ -242,3 +246,10 @@ def _apply_policy(rt: Runtime, actor: Actor, policy: access_file.Policy) -> None
     if people.save_policy(rt.workspace_id, digest, content):
         detail = {"digest": digest, "policy": content}
         auditing.by_actor(rt, actor, "access.change", auditing.ACCESS, detail, Severity.WARNING)
+
+
+def _apply_calendar(rt: Runtime, actor: Actor, windows: list[dict[str, str]]) -> None:
+    digest = "sha256:" + hashlib.sha256(json.dumps(windows).encode()).hexdigest()
+    if freezes.save_calendar(rt.workspace_id, digest, windows):
+        detail: dict[str, Json] = {"digest": digest, "windows": windows}
+        auditing.by_actor(rt, actor, "calendar.change", auditing.CALENDAR, detail, Severity.WARNING)

@@ -162,7 +162,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "AUDIT_CHANNEL",
-        "The id of the channel that is told the audit's head hourly and its report monthly.",
+        "The id of the channel that is told each break-glass, the audit's head hourly and its report monthly.",
         values.channel,
     ),
     Setting("AUDIT_ANCHOR_FILE", "A file to which the head of the audit is appended hourly, one JSON object a line."),
@@ -190,6 +190,12 @@ SETTINGS: tuple[Setting, ...] = (
         values.policy_url,
     ),
     Setting("POLICY_TOKEN", "The bearer token for POLICY_URL.", values.plain, secret=True),
+    Setting(
+        "BREAK_GLASS",
+        "Whether two people together may let a run begin in spite of a freeze, a missing approval or a quorum.",
+        values.boolean,
+        "false",
+    ),
     Setting("ALLOW_SELF_APPROVAL", "Whether people may approve their own edits.", values.boolean, "false"),
 )
 
@@ -232,6 +238,7 @@ class Settings(VaultSettings):
     audit_anchor_file: Path | None = None
     audit_syslog: str | tuple[str, int] | None = None
     approval_max_age: int | None = None
+    break_glass: bool = False
     public_url: str | None = None
     secrets_dir: Path | None = None
     redis_url: str | None = field(default=None, repr=False)

@@ -21,12 +21,19 @@ from engine.orchestration import changes, flow, incidents, run_phases, slots, st
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from storage import database, people, run_state, runbooks
-from storage.catalog_records import VersionRecord
+from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import ExecutionRecord
-from storage.states import ExecutionStatus, Severity
+from storage.states import ExecutionStatus, Severity, VersionStatus
 
 _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 """No 0, 1, I, O or U: an id is read aloud at night and never spells a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What forbids a run and does not count this time: freezes, and with `draft` that its version is not approved."""
+
+    draft: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,8 @@ class Wanted:
 
     With `prefill` those that were not given are taken from the incident where the runbook says so. Whoever set a fact
     that a value is taken from has chosen that value, whether it was filled in here or at a door before. `chosen_by` are
-    people who chose them beside the one who asks, `were` the parameters of the run that this one replays.
+    people who chose them beside the one who asks, `were` the parameters of the run that this one replays. `override` is
+    set by whoever has two people's word for it, or only asks what would be run.
     """
 
     slug: str
@@ -50,6 +58,17 @@ class Wanted:
     chosen_by: tuple[str, ...] = ()
     were: dict[str, Any] | None = None
     forced: bool = False
+    override: Override | None = None
+
+    @property
+    def is_start(self) -> bool:
+        """Whether a freeze keeps it from beginning: a child belongs to a run that is under way."""
+        return self.parent_step is None and self.override is None
+
+    @property
+    def may_be_draft(self) -> bool:
+        """Whether two people let a version run that nobody has approved."""
+        return self.override is not None and self.override.draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +85,8 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     with database.reading(), people.reads_cached():
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.find_query(rt.workspace_id, wanted.slug))
         runbook = found[0] if found else catalog.get(rt, wanted.slug)
-        authorise_by_rules(rt, actor, Action.START, runbook)
-        # A child belongs to a run that is under way, which goes on though an approval has expired meanwhile.
-        of_now = catalog.approved if wanted.parent_step is not None else catalog.runnable
-        version = of_now(rt, runbook, wanted.number)
+        authorise_by_rules(rt, actor, Action.START, runbook, heed_freezes=wanted.is_start)
+        version = _version(rt, runbook, wanted)
     definition = catalog.definition(version)
     values = complete(definition, wanted.parameters, wanted.incident if wanted.prefill else None)
     reason = wanted.reason.strip()
@@ -80,8 +97,16 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     # Who chose the values of a run that is replayed is known.
     chose = incidents.who_set(rt, definition.parameters, wanted.incident, values) if wanted.replay_of is None else []
     wanted = replace(wanted, parameters=values, reason=reason, chosen_by=(*wanted.chosen_by, *chose))
-    authorise(rt, actor, Action.START, runbook, About(wanted.parameters, wanted.incident))
+    about = About(wanted.parameters, wanted.incident)
+    authorise(rt, actor, Action.START, runbook, about, heed_freezes=wanted.is_start)
     return Checked(wanted, version, definition)
+
+
+def _version(rt: Runtime, runbook: RunbookRecord, wanted: Wanted) -> VersionRecord:
+    """A child belongs to a run that is under way, which goes on though an approval has expired meanwhile."""
+    if wanted.parent_step is not None:
+        return catalog.approved(rt, runbook, wanted.number)
+    return catalog.runnable(rt, runbook, wanted.number, draft=wanted.may_be_draft)
 
 
 def complete(runbook: Runbook, given: dict[str, Any], about: dict[str, Any] | None) -> dict[str, Any]:
@@ -110,9 +135,13 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.share_query(rt.workspace_id, version.slug))
         if not found:
             raise catalog.no_such(version.slug)
-        authorise(rt, actor, Action.START, found[0], About(wanted.parameters, wanted.incident))
-        catalog.must_run(rt, found[0], version.number)
-    if wanted.parent_step is None:
+        about = About(wanted.parameters, wanted.incident)
+        authorise(rt, actor, Action.START, found[0], about, heed_freezes=wanted.is_start)
+        if not wanted.may_be_draft:
+            catalog.must_run(rt, found[0], version.number)
+        elif catalog.runnable(rt, found[0], version.number, draft=True).id != version.id:
+            raise catalog.no_such(version.slug)
+    if wanted.parent_step is None and version.status is VersionStatus.APPROVED:
         approval_expiry.must_hold(rt, version, checked.runbook)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(rt, actor, execution, checked.runbook)

@@ -15,6 +15,7 @@ from engine.orchestration import (
     flow,
     gate_content,
     gates,
+    holding,
     message_channels,
     received,
     run_phases,
@@ -23,7 +24,7 @@ from engine.orchestration.transition import Transition
 from engine.steps import approval, context
 from engine.steps.perform import Claim
 from engine.steps.received import ClaimSecrets
-from storage import runbooks
+from storage import break_glass, runbooks
 from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import StepStatus, VersionStatus
 
@@ -106,10 +107,12 @@ def _secrets(transition: Transition, step: Step) -> ClaimSecrets:
 
 
 def still_approved(transition: Transition) -> bool:
-    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is paused.
+    """Nothing runs that is not APPROVED: a run that has not begun fails, one under way is paused, as by a freeze.
 
     Nor does a child whose parent waits for it no more: it is cancelled, if nobody has done so yet.
     """
+    if holding.pause(transition, transition.run.holding or ()):
+        return False
     execution = transition.execution
     if execution.pending_result is not None:
         return True
@@ -121,14 +124,23 @@ def still_approved(transition: Transition) -> bool:
         try:
             catalog.must_run(transition.rt, runbook, execution.number)
         except NotApproved as error:
+            if _agreed_draft(execution):
+                return True
             transition.fail_run("not_approved", str(error))
             return False
         return True
     version = transition.run.version or runbooks.version_state(execution.version_id)
-    if version.status is not VersionStatus.APPROVED:
+    if version.status is not VersionStatus.APPROVED and not _agreed_draft(execution):
         transition.pause(f"{execution.slug}@{execution.number} was deprecated. {version.note}".strip())
         return False
     return True
+
+
+def _agreed_draft(execution: ExecutionRecord) -> bool:
+    """Whether this run's version is a DRAFT still, and two people let it run by break-glass."""
+    agreed = break_glass.of_execution(execution.id)
+    draft = runbooks.version_state(execution.version_id).status is VersionStatus.DRAFT
+    return draft and agreed is not None and bool(agreed.overrides.get("draft"))
 
 
 def _time_left(execution: ExecutionRecord, at: int) -> int:

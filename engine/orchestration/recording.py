@@ -117,6 +117,7 @@ def _abandoned(transition: Transition, step: StepRunRecord, outcome: Abandoned) 
 def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> bool:
     if not transition.may_start_steps:
         return _abandoned(transition, step, Abandoned("the run ended before the gate opened"))
+    outcome = gate_content.eased(transition.execution, outcome)
     expires = transition.at + outcome.timeout_ms
     revision = transition.execution.revision
     if not transition.move(step, StepStatus.WAITING, deadline_at=expires, worker_id=None, revision=revision):

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from engine.access import external_policy, secret_use
 from engine.access.actions import Team
 from engine.access.policy import Action, Actor, Gate, Thing, Verdict, ruled
+from engine.access.scopes import scope_of
 from engine.catalog import catalog, renewals
 from engine.errors import Conflict, NotApproved
 from engine.runs import executions, skipping
@@ -19,7 +20,9 @@ from storage.records import ExecutionRecord
 from storage.states import ApprovalStatus
 
 VERBS: Mapping[str, Action] = {
-    **dict.fromkeys(("list", "show", "diff", "status", "why", "runs", "logs", "evidence", "catchup"), Action.VIEW),
+    **dict.fromkeys(
+        ("list", "show", "diff", "status", "why", "runs", "logs", "evidence", "catchup", "freezes"), Action.VIEW
+    ),
     "run": Action.START,
     "pause": Action.PAUSE,
     "resume": Action.RESUME,
@@ -30,6 +33,12 @@ VERBS: Mapping[str, Action] = {
     "resolve": Action.RESOLVE,
     "replay": Action.REPLAY,
     "handover": Action.HANDOVER,
+    "held": Action.VIEW,
+    "reviews": Action.VIEW,
+    "review": Action.REVIEW,
+    "release": Action.START,
+    "freeze": Action.FREEZE,
+    "unfreeze": Action.UNFREEZE,
     "takeover": Action.HANDOVER,
     "approve": Action.VOTE,
     "reject": Action.VOTE,
@@ -46,7 +55,9 @@ VERBS: Mapping[str, Action] = {
 }
 """The words for deeds that may be asked about."""
 
-_BARE = (Action.VIEW, Action.SYNC, Action.INCIDENT, Action.AUDIT, Action.SECRETS, Action.SECRET_SET)
+_BARE = (
+    Action.VIEW, Action.SYNC, Action.INCIDENT, Action.AUDIT, Action.SECRETS, Action.SECRET_SET, Action.REVIEW,
+)  # fmt: skip
 _ON_VERSIONS = (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
 
 
@@ -106,6 +117,9 @@ def _thing(rt: Runtime, action: Action, target: str) -> tuple[Thing, str]:
     slug, _, number = target.partition("@")
     if action is Action.START:
         return catalog.get(rt, slug), slug
+    if action in (Action.FREEZE, Action.UNFREEZE):
+        scope = scope_of(rt, target)
+        return scope, scope.slug
     if action in _ON_VERSIONS:
         found = catalog.version(rt, slug, _number(number))
         return found, f"{found.slug}@{found.number}"

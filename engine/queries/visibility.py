@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from engine.access import channels
+from engine.access.freezes import parsed
 from engine.access.policy import Action, Actor, Gate, admit, authorise, teams_seen, verdict
 from engine.catalog import catalog
 from engine.errors import NotFound
@@ -35,18 +36,25 @@ def execution(rt: Runtime, actor: Actor, execution_id: str) -> ExecutionRecord:
     return channels.shown(rt, actor, found)
 
 
-def still(rt: Runtime, actor: Actor, action: Action, *, slug: str = "", run: str = "", step: str = "") -> None:
+def still(
+    rt: Runtime, actor: Actor, action: Action, *, slug: str = "", run: str = "", step: str = "", scope: str = ""
+) -> None:
     """Raise as doing this again would, where the person may no longer see or do it; each of the names may be "".
 
+    A freeze that came later takes nothing back. `scope` is what was frozen or unfrozen.
     `step` names the gate where `action` is a vote, or what such gates have let on.
     """
     if run:
         found = execution(rt, actor, run)
-        authorise(rt, actor, action, _gate(rt, actor, found, step) if action is Action.VOTE else found)
+        thing = _gate(rt, actor, found, step) if action is Action.VOTE else found
+        authorise(rt, actor, action, thing, heed_freezes=False)
     elif slug:
         known = runbook(rt, actor, slug)
         on_version = action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
-        authorise(rt, actor, action, catalog.version(rt, known.slug) if on_version else known)
+        subject = catalog.version(rt, known.slug) if on_version else known
+        authorise(rt, actor, action, subject, heed_freezes=False)
+    elif scope:
+        authorise(rt, actor, action, parsed(rt, scope))
     else:
         authorise(rt, actor, action)
 

@@ -18,7 +18,7 @@ from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
 from engine.runtime import Runtime
-from storage import events, runbooks, steps
+from storage import events, freezes, runbooks, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
 
@@ -49,6 +49,7 @@ def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Ex
         must_be_approved(now)
         begun = ExecutionStatus.RUNNING if now.started_at else ExecutionStatus.PENDING
         transition.edit(status=begun, paused_reason=None)
+        freezes.forget_paused(now.id)
         transition.record_event("resumed", actor=actor.user_id, reason=reason.strip())
         audited(rt, actor, "execution.resume", found, {"reason": reason})
     rt.hint([found.id])

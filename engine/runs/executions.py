@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
 from engine.orchestration import admission, changes, gates, incidents
-from engine.orchestration.admission import Checked, Wanted
+from engine.orchestration.admission import Checked, Override, Wanted
 from engine.orchestration.changes import Changed
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, slot_queue, steps
@@ -73,12 +73,17 @@ class Accepted:
     how: Literal["started", "open", "reused"]
 
 
-def prepare(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> tuple[VersionRecord, Runbook]:
+Then = Callable[[Accepted], None]
+
+
+def prepare(
+    rt: Runtime, actor: Actor, slug: str, number: int | None = None, override: Override | None = None
+) -> tuple[VersionRecord, Runbook]:
     """The version that a run would run. Raises `NotFound`, `NotAllowed` and `NotApproved` as `start` would."""
     runbook = catalog.get(rt, slug)
-    authorise_by_rules(rt, actor, Action.START, runbook)
+    authorise_by_rules(rt, actor, Action.START, runbook, heed_freezes=override is None)
     with database.reading():
-        version = catalog.runnable(rt, runbook, number)
+        version = catalog.runnable(rt, runbook, number, draft=override is not None and override.draft)
     return version, catalog.definition(version)
 
 
@@ -99,15 +104,17 @@ def start(
 
 
 def request(
-    rt: Runtime, actor: Actor, wanted: Wanted, *, force: bool = False, reuse_within_ms: int = 0, key: str | None = None
-) -> Accepted:
+    rt: Runtime, actor: Actor, wanted: Wanted, *, force: bool = False, reuse_within_ms: int = 0,
+    key: str | None = None, then: Then | None = None,
+) -> Accepted:  # fmt: skip
     """Accept a run: when this returns it is committed, and it will be run.
 
     The same version, parameters and incident run once at a time: while such a run is open it is returned instead, and
     one that succeeded within `reuse_within_ms` as well; `force` starts another and needs a reason. The same `key` of
     the same person gives the same answer again, and raises `Conflict` for a different request. `incident` may hold
     channel, channel_name and permalink; with a channel the run gets a card there, and the channel becomes an incident
-    where its name tells of one: it must be one that the person is in. Raises as `accepting.check`, and
+    where its name tells of one: it must be one that the person is in. `then` is done with what came of it, in the same
+    transaction. Raises as `accepting.check`, and
     `ChannelNotAllowed` and `ChannelUnknown`.
     """
     checked = admission.check(rt, actor, replace(wanted, incident=_bound(rt, actor, wanted), forced=force))
@@ -115,7 +122,9 @@ def request(
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     for left in reversed(range(_ID_TRIES)):
         try:
-            accepted = _accept_once(rt, actor, checked, force=force, reuse_within_ms=reuse_within_ms, key=key)
+            accepted = _accept_once(
+                rt, actor, checked, force=force, reuse_within_ms=reuse_within_ms, key=key, then=then
+            )
             break
         except database.IntegrityError:  # the id is taken: draw another
             if not left:
@@ -129,9 +138,8 @@ def _bound(rt: Runtime, actor: Actor, wanted: Wanted) -> dict[str, Any]:
     channel, said = (str(wanted.incident.get(key) or "") for key in ("channel", "channel_name"))
     if not channel:
         return dict(wanted.incident)
-    authorise_by_rules(
-        rt, actor, Action.START, catalog.get(rt, wanted.slug)
-    )  # who may not run it opens no incident either
+    # Who may not run it opens no incident either.
+    authorise_by_rules(rt, actor, Action.START, catalog.get(rt, wanted.slug), heed_freezes=wanted.is_start)
     channels.must_be_in(rt, actor, channel)
     name = channels.name_of(rt, channel) or said
     if name:
@@ -140,7 +148,14 @@ def _bound(rt: Runtime, actor: Actor, wanted: Wanted) -> dict[str, Any]:
 
 
 def _accept_once(
-    rt: Runtime, actor: Actor, checked: Checked, *, force: bool, reuse_within_ms: int, key: str | None
+    rt: Runtime,
+    actor: Actor,
+    checked: Checked,
+    *,
+    force: bool,
+    reuse_within_ms: int,
+    key: str | None,
+    then: Then | None,
 ) -> Accepted:
     wanted = checked.wanted
     same = admission.same_as(checked.version.digest, wanted.parameters, wanted.incident)
@@ -158,6 +173,8 @@ def _accept_once(
         accepted = found or Accepted(admission.accept(rt, actor, checked), "started")
         if key is not None:
             requests.remember(rt.workspace_id, actor.user_id, key, same, accepted.execution.id)
+        if then is not None:
+            then(accepted)
         return accepted
 
     return commit("accept", same, act)

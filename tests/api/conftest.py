@@ -41,6 +41,7 @@ def house(database_url: str, runbooks_dir: Path, tmp_path: Path, target: Target)
         "DATABASE_URL": database_url,
         "RUNBOOKS_DIR": str(runbooks_dir),
         "EGRESS_ALLOW": f"127.0.0.1:{target.server.port}",
+        "BREAK_GLASS": "true",
     }
     loaded = settings.load(environ, tmp_path)
     clock = Clock()

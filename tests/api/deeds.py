@@ -10,7 +10,8 @@ from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 
 from engine.access import people, secrets, tokens
 from engine.orchestration import incidents
-from engine.runs import approvals, controls, handover, skipping
+from engine.orchestration.admission import Wanted
+from engine.runs import approvals, break_glass, controls, freezing, handover, held_requests, skipping
 from storage import database
 from storage.people_records import PersonRecord
 from storage.states import Decision
@@ -70,6 +71,14 @@ DEEDS = [
     Deed("PUT /secrets/fresh", {"value": "an0ther-value"}),
     Deed("DELETE /secrets/lb_token"),
     Deed("POST /secrets/rotate-keys"),
+    Deed("POST /freezes", {"scope": "runbook:old", "duration": "1h", **WORDS}),
+    Deed("POST /freezes/{freeze}/lift", {}),
+    Deed("POST /held-requests", {"runbook": "frozen", **WORDS}),
+    Deed("POST /held-requests/{held}/release"),
+    Deed("DELETE /held-requests/{dropped}"),
+    Deed("POST /break-glass", {"runbook": "frozen", **WORDS}),
+    Deed("POST /break-glass/{broken}/agree"),
+    Deed("POST /break-glass/{run}/review", {"note": "x"}),
     Deed("POST /sync"),
 ]
 
@@ -104,8 +113,28 @@ def prepare(api: Api, target: Target) -> dict[str, Any]:
     assert api.post("/runbooks/old/deprecate", DAVE, {"version": 1}).status_code == 200
     secrets.set_value(house.rt, ALICE, "lb_token", "a-va1ue-to-begin-with")
     spare, _ = tokens.create(house.rt, ALICE, "spare")
+    frozen = freezing.freeze(house.rt, ALICE, "old", "x", lasting="1h").freeze
+    house.publish(runbook("frozen", http("a")), runbook("thawed", http("a")))
+    for slug in ("frozen", "thawed"):
+        freezing.freeze(house.rt, DAVE, slug, "x", lasting="1h")
+    waits = [Wanted("thawed", {}, "test", incident={"case": n}) for n in (1, 2)]
+    kept = [held_requests.hold(house.rt, CAROL, each).held for each in waits]
+    freezing.unfreeze(house.rt, DAVE, "thawed")
+    first, second = (
+        break_glass.ask(house.rt, CAROL, Wanted("frozen", {}, "test", reason="x", incident={"case": n})) for n in (3, 4)
+    )
+    break_glass.agree(house.rt, BOB, second.id)
     incident = incidents.open_incident(house.rt, CAROL, "C0INC0001").id
-    return {**runs, "incident": incident, "token": spare.id}
+    return {
+        **runs,
+        "incident": incident,
+        "token": spare.id,
+        "freeze": frozen.id,
+        "held": kept[0].id,
+        "dropped": kept[1].id,
+        "broken": first.id,
+        "run": second.id,
+    }
 
 
 def vote(api: Api, run: str) -> None:

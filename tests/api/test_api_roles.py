@@ -13,6 +13,8 @@ from house import ALICE, BOB, CAROL, DAVE, OSCAR, gate, runbook
 from engine.access import people, secrets, tokens
 from engine.access.policy import Actor
 from engine.orchestration import incidents
+from engine.orchestration.admission import Wanted
+from engine.runs import break_glass, freezing, held_requests
 from storage.people_records import PersonRecord
 
 ERIN, LENA = Actor("U0ERIN001", standing="member"), Actor("U0LENA001", standing="member")
@@ -100,13 +102,24 @@ CASES = [
     Case("GET /reports/compliance", "yrrrr"),
     Case("GET /reports/compliance", "yyrrr", query="?team=payments"),
     Case("GET /reports/compliance", "yrryr", query="?team=search"),
+    Case("POST /freezes", "yyrrr", {"scope": "team:payments", "duration": "1h", "reason": "x"}),
+    Case("POST /freezes", "yrrrr", {"scope": "everything", "duration": "1h", "reason": "x"}),
+    Case("POST /freezes/{freeze}/lift", "yyrrr", {}),
+    Case("POST /held-requests", RUNS, _RUN),
+    Case("POST /held-requests/{held}/release", RUNS),
+    Case("DELETE /held-requests/{held}", "yyyhh"),
+    Case("POST /break-glass", RUNS, {**_RUN, "reason": "x"}),
+    Case("GET /break-glass/{asked}", SEEN),
+    Case("POST /break-glass/{asked}/agree", "yyyhh"),
+    Case("POST /break-glass/{asked}/review", "yrrhh", {"note": "x"}),
     Case("POST /incidents", "yyyyr", {"channel": "C0NEW0001"}),
     Case("PATCH /incidents/{incident}", "yyyyr", {"title": "x"}),
     Case("POST /incidents/{incident}/close", "yyyyr", {"force": True}),
 ]
 OPEN = {
     "GET /renewals", "GET /runbooks", "GET /executions", "GET /incidents", "GET /incidents/{incident}",
-    "GET /incidents/{incident}/story", "GET /tokens", "GET /tokens/current",
+    "GET /incidents/{incident}/story", "GET /freezes", "GET /freezes/upcoming",
+    "GET /freezes/{freeze}", "GET /held-requests", "GET /break-glass", "GET /tokens", "GET /tokens/current",
 }  # fmt: skip
 """What everybody may ask; what of it each sees is tested beside what it answers."""
 
@@ -121,10 +134,26 @@ def things(api: Api) -> dict[str, str]:
     people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
     house.advance(run)
     token, _ = tokens.create(house.rt, LENA, "somebody's")
+    house.sync(iced=runbook("iced", gate("ask")))
+    frozen = freezing.freeze(house.rt, ALICE, "iced", "x", lasting="1h").freeze
+    house.approve("iced")
+    house.publish(runbook("kept", gate("ask")))
+    freezing.freeze(house.rt, ALICE, "kept", "x", lasting="1h")
+    held = held_requests.hold(house.rt, ALICE, Wanted("kept", {}, "test")).held
+    freezing.unfreeze(house.rt, ALICE, "kept")
+    broken = break_glass.ask(house.rt, DAVE, Wanted("iced", {}, "test", reason="x"))
     incident = incidents.open_incident(house.rt, ALICE, "C0INC0001")
     secrets.set_value(house.rt, ALICE, "lb_token", "a-va1ue-to-begin-with")
-    ids = {"execution": run, "token": token.id, "incident": str(incident.id)}
-    return {"runbook": "drain", "secret": "lb_token", **ids}
+    return {
+        "runbook": "drain",
+        "secret": "lb_token",
+        "execution": run,
+        "token": token.id,
+        "incident": str(incident.id),
+        "freeze": frozen.id,
+        "held": held.id,
+        "asked": broken.id,
+    }
 
 
 def letter(status: int) -> str:

@@ -11,6 +11,7 @@ from engine.access import people, roles
 from engine.access import policy as access
 from engine.access.actions import Team
 from engine.access.policy import SYSTEM, Action, Actor, Gate, Thing
+from engine.access.scopes import scope_of
 from engine.catalog import catalog
 from engine.errors import Conflict, NotAllowed
 from engine.runs import controls, executions, idempotency
@@ -50,6 +51,10 @@ MATRIX = {
     ("payments", Action.ROLLBACK): "y------",
     ("payments", Action.EDIT): "yy-----",
     ("payments", Action.REPORT): "yy-----",
+    ("payments", Action.FREEZE): "yy-----",
+    ("payments", Action.UNFREEZE): "yy-----",
+    (None, Action.FREEZE): "y------",
+    (None, Action.UNFREEZE): "y------",
     (None, Action.VIEW): "yyyyyyy",
     (None, Action.START): "y---y--",
     (None, Action.CANCEL): "y---y--",
@@ -67,6 +72,7 @@ MATRIX = {
     ("no thing", Action.SYNC): "y-----y",
     ("no thing", Action.AUDIT): "y------",
     ("no thing", Action.REPORT): "y------",
+    ("no thing", Action.REVIEW): "y------",
     ("no thing", Action.TOKEN): "yyyyyyy",
     ("no thing", Action.TOKENS): "y-----y",
     ("no thing", Action.INCIDENT): "yyyyy--",
@@ -89,6 +95,8 @@ def things(house: House, team: str | None, action: Action) -> list[Thing]:
     if team == "no thing":
         return [None]
     slug = "team" if team else "everybody"
+    if action in (Action.FREEZE, Action.UNFREEZE):
+        return [scope_of(house.rt, each) for each in (slug, "team:payments" if team else "everything")]
     found = catalog.get(house.rt, slug)
     if action is Action.REPORT:
         return [Team(team)]

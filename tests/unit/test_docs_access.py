@@ -16,7 +16,7 @@ from engine import boot
 from engine.access import access_file
 from engine.access import policy as access
 from engine.access.actions import Team
-from engine.access.policy import Action, Actor, Gate
+from engine.access.policy import Action, Actor, FreezeScope, Gate
 from engine.catalog import catalog, sync, version_approval
 from engine.config import settings
 from engine.definition.schema import file_validator
@@ -79,7 +79,9 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
     """Whether a user may do what a row of the matrix says, as the engine decides it."""
     found = re.fullmatch(r"(run|steer a run of|edit) (?:a|the) ?(.*)", label)
     plain = {
+        "admin sync": Action.SYNC,
         "search and export the audit, report on everything": Action.AUDIT,
+        "review a break-glass of others": Action.REVIEW,
         "have tokens of one's own": Action.TOKEN,
         "see and end other people's tokens": Action.TOKENS,
         "list secrets, never their values": Action.SECRETS,
@@ -93,14 +95,17 @@ def ruling(rt: Runtime, label: str) -> Callable[[str], bool]:
         return asked(rt, Action.VIEW)
     if label.startswith("open, set and close an incident"):
         return asked(rt, Action.INCIDENT)
-    if label == "admin sync":
-        return asked(rt, Action.SYNC)
-    if label == "deprecate":
-        return asked(rt, Action.DEPRECATE, catalog.version(rt, TEAM))
-    if label == "roll back a deprecated version":
-        return asked(rt, Action.ROLLBACK, catalog.version(rt, TEAM))
-    if label == "approve somebody else's version":
-        return asked(rt, Action.APPROVE, catalog.version(rt, TEAM))
+    if label.startswith("freeze and unfreeze"):
+        scope = FreezeScope("team", TEAM, TEAM) if "team" in label else FreezeScope("everything")
+        both = [asked(rt, action, scope) for action in (Action.FREEZE, Action.UNFREEZE)]
+        return lambda user: _agreed([each(user) for each in both])
+    of_version = {
+        "deprecate": Action.DEPRECATE,
+        "roll back a deprecated version": Action.ROLLBACK,
+        "approve somebody else's version": Action.APPROVE,
+    }
+    if label in of_version:
+        return asked(rt, of_version[label], catalog.version(rt, TEAM))
     if label == "approve a version of one's own":
         version = catalog.version(rt, TEAM)
         return lambda user: asked(rt, Action.APPROVE, replace(version, author=user))(user)
@@ -144,6 +149,7 @@ def test_the_matrix_of_roles_is_the_engines(deployment: Runtime) -> None:
 def test_every_action_is_in_the_matrix() -> None:
     """A new one needs its row, or its word where it is told what steering is."""
     administering = {Action.SYNC, Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK}
+    administering |= {Action.FREEZE, Action.UNFREEZE, Action.REVIEW}
     administering |= {
         Action.EDIT,
         Action.AUDIT,

@@ -79,6 +79,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("REASON_PATTERN", "none", "reason_pattern", ""),
     ("REASON_HINT", "the change's number, as in CHG-1", "reason_hint", "the change's number, as in CHG-1"),
     ("ON_EDIT", "Keep", "on_edit", "keep"),
+    ("BREAK_GLASS", "yes", "break_glass", True),
+    ("AUDIT_CHANNEL", "C0AUDIT01", "audit_channel", "C0AUDIT01"),
     ("ALLOW_SELF_APPROVAL", "Yes", "allow_self_approval", True),
     ("ALLOW_SELF_APPROVAL", "0", "allow_self_approval", False),
     ("ALLOW_SELF_APPROVAL", "", "allow_self_approval", False),

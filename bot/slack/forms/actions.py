@@ -13,6 +13,7 @@ from bot.slack.ids import (
     Action,
     BadValue,
     ChannelRef,
+    CommandRef,
     DeprecateForm,
     Pick,
     ResolveForm,
@@ -25,7 +26,7 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, queries, renewals, running, versions
+from bot.slack.verbs import deciding, freezing, kept_requests, queries, renewals, running, versions
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.steering import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
@@ -189,6 +190,10 @@ def _pick(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     answer(ctx, parse(ref.line).about(ref.execution_id), reply, instead=True)
 
 
+def _hold(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
+    answer(ctx, parse(decode(CommandRef, value).line), reply, instead=True)
+
+
 def _close_incident(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(ChannelRef, value)
     actor = ctx.actor_at(reply.place)
@@ -235,6 +240,11 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.HOME_STATUS: _look_for,
     Action.HOME_BACK: _look_for,
     Action.HOME_PAGE: _look_for,
+    Action.STOP_EVERYTHING: freezing.stop_everything,
+    Action.HOLD: _hold,
+    Action.RELEASE: kept_requests.click_release,
+    Action.DROP_HELD: kept_requests.click_drop,
+    Action.AGREE_BREAK_GLASS: kept_requests.click_agree,
 }
 _SAY_WHY: Mapping[Action, access.Action] = {
     Action.PAUSE: access.Action.PAUSE,

@@ -13,13 +13,16 @@ from bot.slack.directory import Directory
 from bot.slack.projector import audit_notices
 from bot.slack.projector.poster import Mark, NotNow, Poster
 from bot.slack.projector.renewal_cards import RenewalCards
+from bot.slack.views.kept_requests import break_glass_notice
 from bot.slack.views.notice import drafts_notice, incident_notice
 from bot.slack.views.parts import Message
 from engine.access import channels
+from engine.access.policy import SYSTEM
 from engine.catalog import catalog, notices
 from engine.conversations import Unasked
 from engine.errors import NotFound
 from engine.orchestration import incidents
+from engine.runs import break_glass
 from engine.runtime import Runtime
 from storage.catalog_records import NoticeRecord, VersionRecord
 from storage.states import VersionStatus
@@ -52,6 +55,8 @@ class Announcer:
                 notices.mark_announced(self._rt, [each.id])
             for each in (notice for notice in waiting if notice.kind in audit_notices.KINDS):
                 self._of_audit(each)
+            for each in (notice for notice in waiting if notice.kind == notices.BREAK_GLASS):
+                self._of_break_glass(each)
                 notices.mark_announced(self._rt, [each.id])
             batch = [notice for notice in waiting if notice.kind == notices.DRAFT]
             if batch:
@@ -71,6 +76,10 @@ class Announcer:
     def _of_incident(self, notice: NoticeRecord) -> None:
         incident = incidents.get(self._rt, int(notice.content["incident"]))
         self._post(incident.channel, incident_notice(incident, notice.content), notice)
+
+    def _of_break_glass(self, notice: NoticeRecord) -> None:
+        asked = break_glass.find(self._rt, SYSTEM, str(notice.content["id"]))
+        self._post(str(notice.content["channel"]), break_glass_notice(asked, str(notice.content["did"])), notice)
 
     def _of_drafts(self, batch: Sequence[NoticeRecord]) -> None:
         """One message for all of them, in the channel that is set, else to each admin who may approve any."""

@@ -10,15 +10,29 @@ from bot.manual import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.verbs import auditing, incident, queries, renewals, running, secrets, steering, tokens, versions
+from bot.slack.verbs import (
+    auditing,
+    freezing,
+    incident,
+    kept_requests,
+    queries,
+    renewals,
+    running,
+    secrets,
+    steering,
+    tokens,
+    versions,
+)
 from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
+from bot.slack.views.errors import refused
+from bot.slack.views.kept_requests import frozen_view
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code
 from engine.access.policy import Action, abilities, authorise
 from engine.catalog import catalog, sync, version_approval
-from engine.errors import NotApproved
+from engine.errors import Frozen, NotApproved
 from engine.queries import audit_chain, projection
 from engine.queries import can as policy
 from engine.runs import approvals
@@ -95,6 +109,9 @@ def _change(invocation: Invocation, *, offer: bool) -> Message:
 def _run(invocation: Invocation) -> Message | None:
     try:
         return running.run(invocation.ctx, invocation.actor, invocation.place, invocation.command)
+    except Frozen as refusal:
+        line = spell(replace(invocation.command, options={**invocation.command.options, "hold": "yes"}))
+        return frozen_view(refused(refusal, invocation.invoked_as), line)
     except NotApproved as refusal:
         waiting = catalog.version(invocation.ctx.rt, invocation.command.target[0])
         if waiting.status is VersionStatus.APPROVED and (offered := renewals.offered(invocation, refusal)):
@@ -226,6 +243,13 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "approve": _approve,
     "reject": _reject,
     "withdraw": _withdraw,
+    "freeze": freezing.freeze,
+    "unfreeze": freezing.unfreeze,
+    "freezes": freezing.freezes,
+    "held": kept_requests.held,
+    "release": kept_requests.release,
+    "review": kept_requests.review,
+    "reviews": kept_requests.reviews,
     "token": tokens.token,
     "audit": auditing.search,
     "audit export": auditing.export,
@@ -261,5 +285,6 @@ _DRAFTS = 20
 """Drafts that are listed for a platform admin."""
 _DECISIONS = frozenset(_VERBS) - {
     "help", "list", "show", "diff", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
+    "freezes", "reviews",
 }  # fmt: skip
 """Verbs whose right may hang on a user group."""

@@ -16,7 +16,7 @@ from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.ids import RunForm
 from bot.slack.reply import Place
 from bot.slack.verbs.form_values import survives
-from bot.slack.views import fields, form
+from bot.slack.views import fields, form, kept_requests
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline, person, when
 from engine.access import reasons
@@ -27,12 +27,14 @@ from engine.definition.durations import parse_duration
 from engine.definition.model import Runbook
 from engine.errors import Conflict, InvalidParameters, NotAllowed
 from engine.orchestration import admission, incidents
-from engine.orchestration.admission import Wanted
-from engine.runs import calling, executions, form_drafts
+from engine.orchestration.admission import Override, Wanted
+from engine.runs import break_glass, calling, executions, form_drafts, held_requests
 from engine.runs.executions import Accepted
 from engine.runs.form_drafts import Draft
 
 log = logging.getLogger(__name__)
+
+HOLD, BREAK_GLASS = "hold", "break_glass"
 
 
 def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Message | None:
@@ -40,9 +42,12 @@ def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Messag
 
     Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
     """
-    version, runbook = executions.prepare(ctx.rt, actor, *command.target)
+    keep = kept_how(command)
+    override = Override(draft=keep == BREAK_GLASS) if keep else None
+    version, runbook = executions.prepare(ctx.rt, actor, *command.target, override)
     name = must_be_reachable(ctx, actor, place)
     given, reason = as_given(runbook, command.options)
+    keep = keep if given.pop(keep, None) else ""
     reuse_ms = _reuse(runbook, given)
     force = "force" in given and "force" not in runbook.parameters.get("properties", {})
     if force:
@@ -63,16 +68,34 @@ def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Messag
     try:
         values = admission.complete(runbook, typed, about)
     except InvalidParameters as wrong:
-        if place.trigger_id is None:
+        if place.trigger_id is None or keep:
             raise
         worth_saying = {name: why for name, why in wrong.fields.items() if name in given or not name}
         open_form(ctx, place, runbook, ref, {**filled, **typed}, reason, worth_saying)
         return None
+    if keep:
+        return kept_instead(ctx, actor, ref, values, reason, keep)
     lacks = not reason or reasons.wrong(ctx.rt, reason)
     if form.wants_reason(runbook, ref) and lacks and place.trigger_id is not None:
         open_form(ctx, place, runbook, ref, {**filled, **typed}, reason, {})
         return None
     return started(ctx, start(ctx, actor, ref, values, reason), place.channel)
+
+
+def kept_how(command: Command) -> str:
+    """The option by which a request is kept instead of begun at once, "" for neither. Raises GrammarError."""
+    found = [name for name in (HOLD, BREAK_GLASS) if name in command.options and command.says_yes(name)]
+    if len(found) > 1:
+        raise GrammarError("hold=yes or break_glass=yes, not both.", verb("run").usage)
+    return next(iter(found), "")
+
+
+def kept_instead(ctx: AppContext, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str, how: str) -> Message:
+    """Keep the request until the freeze ends, or until a second person agrees."""
+    wanted = _wanted(ctx, ref, values, reason)
+    if how == HOLD:
+        return kept_requests.held_view(held_requests.hold(ctx.rt, actor, wanted))
+    return kept_requests.asked_view(break_glass.ask(ctx.rt, actor, wanted))
 
 
 def prefilled(ctx: AppContext, runbook: Runbook, channel: str) -> dict[str, Any]:
@@ -150,13 +173,15 @@ def open_modal(ctx: AppContext, place: Place, view: dict[str, Any]) -> None:
 
 def start(ctx: AppContext, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Accepted:
     """Ask for a run whose card belongs into the channel where it was asked for."""
+    wanted = _wanted(ctx, ref, values, reason)
+    return executions.request(ctx.rt, actor, wanted, force=bool(ref.force), reuse_within_ms=ref.reuse_ms)
+
+
+def _wanted(ctx: AppContext, ref: RunForm, values: dict[str, Any], reason: str) -> Wanted:
     incident = {"channel": ref.channel, "channel_name": ref.channel_name} if ref.channel else {}
     if ref.about:
         incident["permalink"] = permalink(ctx, ref.channel, ref.about)
-    wanted = Wanted(
-        ref.slug, values, trigger="slack", number=ref.number, reason=reason, incident=incident, prefill=False
-    )
-    return executions.request(ctx.rt, actor, wanted, force=bool(ref.force), reuse_within_ms=ref.reuse_ms)
+    return Wanted(ref.slug, values, trigger="slack", number=ref.number, reason=reason, incident=incident, prefill=False)
 
 
 def permalink(ctx: AppContext, channel: str, ts: str) -> str:

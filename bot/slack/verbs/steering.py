@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bot.grammar import GrammarError, verb
+from bot.slack.verbs import kept_requests
 from bot.slack.verbs.invocation import Invocation, the_run
+from bot.slack.verbs.kept_requests import BREAK_GLASS_ID
 from bot.slack.verbs.queries import user
 from bot.slack.verbs.running import as_given
 from bot.slack.views.parts import Message, said
@@ -86,7 +88,12 @@ def skipped(rt: Runtime, run: str, path: str) -> Message:
 
 
 def agree(invocation: Invocation) -> Message:
-    """`agree [RUN] [STEP]`; a run that has failed may be meant too, and the only step that is asked about."""
+    """`agree [RUN] [STEP]`; a run that has failed may be meant too, and the only step that is asked about.
+
+    `agree BREAK_GLASS` is about that.
+    """
+    if invocation.command.words and BREAK_GLASS_ID.fullmatch(invocation.command.words[0]):
+        return kept_requests.agree(invocation)
     rest, rt = invocation.command.run[1], invocation.ctx.rt
     run = _open_or_failed(invocation)
     path = rest[0] if rest else _the_asked(rt, run)

@@ -19,6 +19,7 @@ from slack_sdk.models.blocks import (
 from slack_sdk.models.blocks.basic_components import DispatchActionConfig
 
 from bot.slack.ids import Action, GateRef, HomeState, encode
+from bot.slack.views.freezes import freeze_line, stop_button
 from bot.slack.views.lists import run_line, runbook_line
 from bot.slack.views.notice import draft_line
 from bot.slack.views.parts import actions, button, context, header, section, sections
@@ -29,10 +30,11 @@ from storage.states import VersionStatus
 
 if TYPE_CHECKING:
     from engine.runs.approvals import Waiting
+    from engine.runs.freezing import FreezeView
 
 PAGE = 15
 """Runbooks on one page of the catalogue."""
-GATES, RUNS, DRAFTS = 8, 10, 5
+GATES, RUNS, DRAFTS, FREEZES = 8, 10, 5, 5
 ANY = "*"
 _CHOICES = 99
 
@@ -40,7 +42,7 @@ _CHOICES = 99
 @dataclass(frozen=True, slots=True)
 class HomeContent:
     """What somebody's Home tab shows. `found` are the runbooks that fit, `may_run` the ids that this person may run,
-    `drafts` what they may approve."""
+    `drafts` what they may approve, `may_stop` whether they may freeze everything."""
 
     waiting: Sequence[Waiting]
     mine: Sequence[ExecutionRecord]
@@ -50,6 +52,8 @@ class HomeContent:
     teams: Sequence[str]
     tags: Sequence[str]
     drafts: Sequence[VersionRecord] = ()
+    frozen: Sequence[FreezeView] = ()
+    may_stop: bool = False
 
 
 def home_view(content: HomeContent, state: HomeState, command: str) -> dict[str, Any]:
@@ -61,6 +65,7 @@ def home_view(content: HomeContent, state: HomeState, command: str) -> dict[str,
         blocks.append(context(f"{len(content.waiting) - GATES} or more others wait too; these are the most urgent."))
     if len(content.drafts) > DRAFTS:
         blocks.append(context(f"More drafts wait: {code(f'{command} admin approve')} lists them."))
+    blocks += _frozen(content)
     blocks += [header("Your runs"), *_runs(content.mine, "You have started nothing lately.")]
     blocks += [header("The last hour"), *_runs(content.lately, "Nothing was started in the last hour.")]
     blocks += [header("Runbooks"), *_filters(content, state), *_catalogue(content, state)]
@@ -70,6 +75,12 @@ def home_view(content: HomeContent, state: HomeState, command: str) -> dict[str,
 
 def _runs(runs: Sequence[ExecutionRecord], nothing: str) -> list[Block]:
     return sections(run_line(run) for run in runs[:RUNS]) or [section(nothing)]
+
+
+def _frozen(content: HomeContent) -> list[Block]:
+    lines = [freeze_line(each) for each in content.frozen[:FREEZES]]
+    told: list[Block] = [header("Frozen"), *sections(lines)] if lines else []
+    return [*told, *actions([stop_button()] if content.may_stop else [])]
 
 
 def _gate_line(waiting: Waiting) -> Block:

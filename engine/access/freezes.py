@@ -1,0 +1,131 @@
+"""Freezes: what may not begin for a while. Which ones cover a thing, and the sentence that says so.
+
+A freeze keeps runs from being started, retried and replayed, and a failed run from going on by a skip. What is under
+way goes on, children and queued runs with it, unless the freeze holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from engine.access import windows
+from engine.access.actions import Action, FreezeScope, ScopeKind, Thing, Verdict
+from engine.access.roles import named_in, with_role
+from engine.runtime import Runtime
+from storage import database, freezes, runbooks
+from storage.catalog_records import RunbookRecord
+from storage.freeze_records import FreezeRecord
+from storage.records import ExecutionRecord
+from storage.states import VersionStatus
+
+RULE = "A freeze lets nothing begin that it covers."
+_BEGIN = frozenset({Action.START, Action.RETRY, Action.REPLAY})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What of a runbook or run a scope may name."""
+
+    slug: str
+    teams: frozenset[str]
+    tags: frozenset[str]
+
+
+def in_force(rt: Runtime) -> list[FreezeRecord]:
+    """The freezes in force now, those set by people first, then the windows of the calendar."""
+    at = database.now()
+    with database.reading():
+        found, calendar = freezes.in_force(rt.workspace_id, at)
+    return [*found, *windows.in_force(calendar, at)]
+
+
+def upcoming(rt: Runtime) -> list[FreezeRecord]:
+    """The calendar's windows of the next 14 days, the soonest first."""
+    at = database.now()
+    with database.reading():
+        _, calendar = freezes.in_force(rt.workspace_id, at)
+    return windows.upcoming(calendar, at)
+
+
+def covering(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> list[FreezeRecord]:
+    """The freezes in force that this runbook or run is in, the one that ends last first."""
+    found = in_force(rt)
+    return among(found, facts_of(thing)) if found else []
+
+
+def among(found: Iterable[FreezeRecord], facts: Facts) -> list[FreezeRecord]:
+    """Those of these freezes that cover what has these facts, the one that ends last first."""
+    return sorted((each for each in found if _covers(each.scope, facts)), key=lambda each: -each.until)
+
+
+def facts_of(thing: RunbookRecord | ExecutionRecord) -> Facts:
+    """What of this a scope may name: as it is now, and as the version says that would run, or that it runs.
+
+    Nobody escapes a freeze by an edit that waits for its approval.
+    """
+    with database.reading():
+        if isinstance(thing, ExecutionRecord):
+            runbook, version = runbooks.by_id(thing.runbook_id), runbooks.version_by_id(thing.version_id)
+        else:
+            draft = thing.status is VersionStatus.DRAFT
+            runbook, version = thing, runbooks.last_approved(thing.id, thing.current_number) if draft else None
+    said = [version.definition] if version is not None else []
+    teams = {thing.team, runbook.team if runbook else None, *(each.get("team") for each in said)}
+    tags = {*(runbook.tags if runbook else ()), *(tag for each in said for tag in each.get("tags") or ())}
+    return Facts(thing.slug, frozenset(team for team in teams if team), frozenset(tags))
+
+
+def _covers(scope: str, facts: Facts) -> bool:
+    kind, _, name = scope.partition(":")
+    named = {ScopeKind.TEAM: facts.teams, ScopeKind.TAG: facts.tags, ScopeKind.RUNBOOK: {facts.slug}}
+    return kind == ScopeKind.EVERYTHING or name in named[ScopeKind(kind)]
+
+
+def refusal(rt: Runtime, action: Action, thing: Thing) -> Verdict | None:
+    """What the freezes say against doing this; None for nothing."""
+    if not isinstance(thing, RunbookRecord | ExecutionRecord):
+        return None
+    goes_on = action is Action.SKIP and isinstance(thing, ExecutionRecord) and thing.status.ended
+    if action not in _BEGIN and not goes_on and action is not Action.RESUME:
+        return None
+    found = covering(rt, thing)
+    if action is Action.RESUME:
+        found = [each for each in found if each.hold_running]
+    return Verdict(False, sentence(rt, found[0]), RULE, "", who_lifts(rt, found[0])) if found else None
+
+
+def sentence(rt: Runtime, freeze: FreezeRecord) -> str:
+    """What a freeze says to somebody whom it keeps from something: who, why, until when and who may lift it."""
+    by = f"set by @{freeze.created_by}" if freeze.created_by else "set by the calendar"
+    scope = parsed(rt, freeze.scope)
+    who = f"admins of team {scope.team} and platform admins" if scope.team else "platform admins"
+    how = f" (`unfreeze {freeze.id}`)" if freeze.created_by else ", in _calendar.yaml"
+    what = f"{freeze.id} freezes {freeze.scope} until {at_words(freeze.until)}: {freeze.reason} ({by})."
+    return f"{what} Only {who} may lift it{how}."
+
+
+def at_words(at: int) -> str:
+    """A moment, to the minute, for a reader whose time zone nobody knows."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def who_lifts(rt: Runtime, freeze: FreezeRecord) -> tuple[str, ...]:
+    """The people and user groups, by id, who may lift a freeze."""
+    scope = parsed(rt, freeze.scope)
+    nearest = with_role(rt, "team_admin", scope.team) if scope.team else ()
+    return tuple(dict.fromkeys([*nearest, *named_in(rt, "platform_admins")]))
+
+
+def parsed(rt: Runtime, scope: str) -> FreezeScope:
+    """A scope that is kept, with the team that it belongs to now; one of several teams' belongs to none."""
+    kind, _, name = scope.partition(":")
+    if kind == ScopeKind.TEAM:
+        return FreezeScope(kind, name, name)
+    if kind != ScopeKind.RUNBOOK:
+        return FreezeScope(kind, name)
+    with database.reading():
+        found = runbooks.find(rt.workspace_id, name)
+    teams = facts_of(found).teams if found else frozenset()
+    return FreezeScope(kind, name, next(iter(teams)) if len(teams) == 1 else None)
