@@ -6,7 +6,7 @@ import difflib
 
 from engine.access import channels
 from engine.access.freezes import parsed
-from engine.access.policy import Action, Actor, Gate, admit, authorise, teams_seen, verdict
+from engine.access.policy import Action, Actor, Gate, admit, authorise, ruled, teams_seen, verdict
 from engine.catalog import catalog
 from engine.errors import NotFound
 from engine.runs import executions, skipping
@@ -66,4 +66,4 @@ def _gate(rt: Runtime, actor: Actor, run: ExecutionRecord, path: str) -> Gate:
     found = own[-1:] or skipping.released_by(rt, run.id, path)
     if not found:
         raise NotFound(f"{run.id} has no gate {path}.")
-    return next((each for each in found if verdict(rt, actor, Action.VOTE, each).allowed), found[0])
+    return next((each for each in found if ruled(rt, actor, Action.VOTE, each).allowed), found[0])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.access import choosers, reasons
-from engine.access.policy import Action, Actor, Deed, Gate, Verdict, admit, as_of_now, authorise, verdict
+from engine.access.policy import Action, Actor, Deed, Gate, Verdict, admit, as_of_now, authorise, ruled, verdict
 from engine.access.roles import approver_ids, candidates
 from engine.access.standing import standing_of
 from engine.catalog import catalog
@@ -129,7 +129,7 @@ def is_asked(view: ExecutionView, step: StepRunRecord) -> bool:
 
 def may_agree(rt: Runtime, actor: Actor, request: Request) -> Verdict:
     """Whether a person may agree to a skip for any of the gates that let the step on."""
-    found = list(_verdicts(rt, actor, request.step.skip, request.gates).values())
+    found = list(_verdicts(rt, actor, request.step.skip, request.gates, ruled).values())
     again = Verdict(False, "The gate that let it on is asked again: agree when it is decided.")
     return next((each for each in found if each.allowed), found[0]) if found else again
 
@@ -164,18 +164,24 @@ def released_by(rt: Runtime, execution_id: str, path: str) -> list[Gate]:
 
 def _agreed(rt: Runtime, actor: Actor, wish: Json, decided: list[Gate]) -> dict[str, str | None]:
     """Who has agreed for each gate, with this person now. Raises `NotAllowed` where they may not for any."""
-    verdicts = _verdicts(rt, as_of_now(rt, actor), wish, decided)
+    verdicts = _verdicts(rt, as_of_now(rt, actor), wish, decided, verdict)
     if not any(each.allowed for each in verdicts.values()):
         refused = next(iter(verdicts.values()))
         raise NotAllowed(refused.why, refused.ask)
     return {gate: actor.user_id if found.allowed else wish["agreed"].get(gate) for gate, found in verdicts.items()}
 
 
-def _verdicts(rt: Runtime, actor: Actor, wish: Json, gates: Iterable[Gate]) -> dict[str, Verdict]:
-    """By the id of each gate whether this person may agree for it."""
+def _verdicts(
+    rt: Runtime,
+    actor: Actor,
+    wish: Json,
+    gates: Iterable[Gate],
+    judge: Callable[[Runtime, Actor, Action, Gate], Verdict],
+) -> dict[str, Verdict]:
+    """By the id of each gate whether this person may agree for it, as `judge` (`verdict` or `ruled`) says."""
     own = actor.user_id in choosers.same_people(rt, [wish["by"]])
     no = Verdict(False, "You asked for this yourself: one of the gate's other approvers has to agree.", _OWN)
-    return {str(gate.approval.id): no if own else verdict(rt, actor, Action.VOTE, gate) for gate in gates}
+    return {str(gate.approval.id): no if own else judge(rt, actor, Action.VOTE, gate) for gate in gates}
 
 
 _OWN = "Nobody agrees to what they asked for themselves."
