@@ -193,10 +193,15 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
         self._changing.all.clear()
 
     def commit(self) -> None:
-        """Send what waits and COMMIT in one round trip; what waited and fails raises here, and nothing is committed."""
+        """Send what waits and COMMIT in one round trip; what waited and fails raises here, and nothing is committed.
+
+        Raises `OperationalError` where an earlier failure, which was not passed on, has undone the transaction.
+        """
         self.settle()
         if self._waiting != [_BEGIN]:  # else nothing was ever sent
-            self._send([*self._taken(), _COMMIT])
+            *_, committed = self._send([*self._taken(), _COMMIT])
+            if committed.command != "COMMIT":
+                raise pw.OperationalError("the transaction was rolled back: a statement of it had failed")
         self._waiting.clear()
         self._changing.all.clear()
 

@@ -42,6 +42,11 @@ class Answer:
         """How many rows it has changed or found."""
         return self._result.command_tuples or 0
 
+    @property
+    def command(self) -> str:
+        """The first word of what the server says it has done: `ROLLBACK` for a COMMIT of what had failed."""
+        return (self._result.command_status or b"").decode().partition(" ")[0]
+
     def fetchall(self) -> list[list[Any]]:
         """The rows that it has found."""
         found, columns = self._result, range(self._result.nfields)

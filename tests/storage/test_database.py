@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
 import pytest
+from peewee import ProgrammingError
 
 from engine.runtime import Runtime
 from storage import approvals, attempts, database, executions, people, requests, run_state, runbooks, steps, workers
@@ -117,6 +119,23 @@ def test_a_transaction_whose_connection_was_killed_raises_and_changes_nothing(
         lose_the_connection()
     with database.reading():
         assert workers.alive(0) == 0
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_commit_that_undoes_everything_is_no_success(rt: Runtime) -> None:
+    """PostgreSQL has given the transaction up, and whoever had the error of that has gone on."""
+
+    def lose_an_error() -> None:
+        with database.transaction():
+            workers.register(rt.workspace_id, "w1")
+            with suppress(ProgrammingError):
+                proxy.obj.execute_sql("SELECT nobody_has_this")
+
+    with pytest.raises(database.OperationalError, match="rolled back"):
+        lose_an_error()
+    with database.transaction():
+        assert workers.alive(0) == 0
+        workers.register(rt.workspace_id, "w1")
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)

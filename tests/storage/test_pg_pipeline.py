@@ -114,6 +114,17 @@ def test_a_connection_that_the_server_ends_is_said_to_be_lost(
     assert connection.closed
 
 
+@pytest.mark.parametrize("worked", [True, False])
+def test_what_became_of_a_commit_is_told(connection: psycopg.Connection[Any], worked: bool) -> None:
+    """The server answers the COMMIT of a transaction that has failed with a ROLLBACK, and with no error."""
+    run(connection, Prepared(), [("BEGIN", [])])
+    if not worked:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            run(connection, Prepared(), [("SELECT 1 / 0", [])])
+    (answer,) = run(connection, Prepared(), [("COMMIT", [])])
+    assert answer.command == ("COMMIT" if worked else "ROLLBACK")
+
+
 def test_what_was_prepared_for_another_table_is_not_kept(connection: psycopg.Connection[Any]) -> None:
     """A column's type was changed meanwhile: the connection ends, and whoever asks again has another."""
     prepared, asked = Prepared(), ("SELECT id FROM altered", [])
