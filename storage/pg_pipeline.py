@@ -127,19 +127,28 @@ def _sent(
 def _answers(
     conn: pq.abc.PGconn, prepared: Prepared, expected: Sequence[tuple[str, bytes] | None]
 ) -> tuple[list[Answer], psycopg.Error | None]:
-    """What all came to, and the error of the first that failed; nothing is left to read."""
-    answers, failed = [], None
-    for preparing in expected:
-        result = _next_result(conn)
-        assert result is not None
-        if result.status == pq.ExecStatus.FATAL_ERROR and failed is None:
-            failed = error_from_result(result)
-        if preparing is None:
-            answers.append(Answer(result))
-        elif result.status == pq.ExecStatus.COMMAND_OK:
-            prepared.add(*preparing)
-        _next_result(conn)  # None ends what one statement came to
-    _next_result(conn)  # the end of the pipeline
+    """What all came to, and the error of the first that failed; nothing is left to read.
+
+    Raises `OperationalError` where the connection ends meanwhile, with what the server had said before.
+    """
+    answers: list[Answer] = []
+    failed: psycopg.Error | None = None
+    try:
+        for preparing in expected:
+            result = _next_result(conn)
+            assert result is not None
+            if result.status == pq.ExecStatus.FATAL_ERROR and failed is None:
+                failed = error_from_result(result)
+            if preparing is None:
+                answers.append(Answer(result))
+            elif result.status == pq.ExecStatus.COMMAND_OK:
+                prepared.add(*preparing)
+            _next_result(conn)  # None ends what one statement came to
+        _next_result(conn)  # the end of the pipeline
+    except psycopg.OperationalError as lost:
+        if failed is None:
+            raise
+        raise psycopg.OperationalError(f"{lost}; the server had said: {failed}") from lost
     return answers, failed
 
 

@@ -105,12 +105,12 @@ def test_a_value_that_no_column_has_is_refused(connection: psycopg.Connection[An
 def test_a_connection_that_the_server_ends_is_said_to_be_lost(
     connection: psycopg.Connection[Any], database_url: str
 ) -> None:
-    """As psycopg says it."""
+    """As psycopg says it, with the server's reason."""
     pid = connection.info.backend_pid
     with psycopg.connect(database_url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", (pid,))
-    with pytest.raises(psycopg.OperationalError):
-        run(connection, Prepared(), [("SELECT pg_sleep(20)", [])])
+    with pytest.raises(psycopg.OperationalError, match=r"closed the connection[^;]*; .*due to administrator command"):
+        run(connection, Prepared(), [("SELECT pg_sleep(20)", []), ("SELECT 1", [])])
     assert connection.closed
 
 
