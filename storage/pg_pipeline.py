@@ -173,11 +173,17 @@ def _wait(conn: pq.abc.PGconn, events: int) -> int:
 
 
 def _written(value: Any) -> bytes | None:
-    """A value in the text form that PostgreSQL reads. Raises `TypeError` for one that no column of ours has."""
+    """A value in the text form that PostgreSQL reads.
+
+    Raises `TypeError` for one that no column of ours has, and `ValueError` for a text with a NUL, where libpq would cut
+    it: whoever asks has made it `storable`.
+    """
     if value is None:
         return None
     if isinstance(value, bool):
         return b"t" if value else b"f"
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("PostgreSQL's texts have no NUL")
     if isinstance(value, str | int):
         return str(value).encode()
     raise TypeError(f"no statement takes a {type(value).__name__}")

@@ -102,6 +102,13 @@ def test_a_value_that_no_column_has_is_refused(connection: psycopg.Connection[An
     assert run(connection, Prepared(), [("SELECT 1", [])])[0].fetchall() == [[1]]
 
 
+def test_a_text_that_the_protocol_would_cut_is_refused(connection: psycopg.Connection[Any]) -> None:
+    """Its values end at a NUL: nothing is written that nobody has asked for."""
+    with pytest.raises(ValueError, match="NUL"):
+        run(connection, Prepared(), [("SELECT $1::text", ["a\x00b"])])
+    assert run(connection, Prepared(), [("SELECT 1", [])])[0].fetchall() == [[1]]
+
+
 def test_a_connection_that_the_server_ends_is_said_to_be_lost(
     connection: psycopg.Connection[Any], database_url: str
 ) -> None:
