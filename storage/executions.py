@@ -53,10 +53,12 @@ def create(execution: ExecutionRecord) -> None:
 
 
 def find(workspace_id: int, execution_id: str) -> ExecutionRecord | None:
+    """The execution as it is now, not held; None where this workspace has none of this id."""
     return _first("id = ? AND workspace_id = ?", execution_id, workspace_id)
 
 
 def by_id(execution_id: str) -> ExecutionRecord | None:
+    """The execution as it is now, of whatever workspace, not held; None where there is none."""
     return _first("id = ?", execution_id)
 
 
@@ -68,8 +70,10 @@ def parent_of(execution: ExecutionRecord) -> ExecutionRecord | None:
 
 
 def earlier_tries(execution_id: str) -> list[str]:
-    """The execution, those that it replays, and the children that the same steps had started before; needs an open
-    connection."""
+    """The execution, those that it replays, and the children that the same steps had started before.
+
+    Needs an open connection.
+    """
     found = [execution_id]
     for each in found:
         run = by_id(each)
@@ -236,6 +240,7 @@ def by_ids(execution_ids: Collection[str]) -> dict[str, ExecutionRecord]:
 
 
 def count_open(workspace_id: int) -> int:
+    """How many executions of the workspace have not ended, those that are PAUSED or queued included."""
     query = Execution.select().where((Execution.workspace_id == workspace_id) & Execution.ended_at.is_null())
     return int(query.count())
 

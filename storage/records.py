@@ -242,6 +242,8 @@ class ApprovalRecord:
 
 @dataclass(frozen=True, slots=True)
 class VoteRecord:
+    """What one person, by their Slack user id, has said to a gate, of which each person has one vote."""
+
     approval_id: int
     person: str
     decision: Decision

@@ -68,6 +68,7 @@ def outputs(execution_id: str, paths: Collection[str]) -> dict[str, Json]:
 
 
 def by_id(step_run_id: int) -> StepRunRecord | None:
+    """The step run, as this transaction has left it so far; None where there is none."""
     return sql.first(query("id = ?", step_run_id))
 
 
@@ -189,6 +190,7 @@ def count_by_status(execution_id: str, phase: Phase) -> list[tuple[StepStatus, s
 
 
 def unknown(execution_id: str) -> list[StepRunRecord]:
+    """The step runs of an execution whose outcome nobody saw, in the order of the runbook."""
     query = rows.select(StepRun, StepRunRecord).where(
         (StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.UNKNOWN)
     )

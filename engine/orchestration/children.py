@@ -22,7 +22,7 @@ from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps.outcome import Begun
 from engine.text.storable import TooLarge
-from storage import attempts, database, executions, step_changes, steps
+from storage import database, executions, step_changes, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
@@ -44,7 +44,7 @@ def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
     if not transition.move(step, StepStatus.READY, due_at=due, deadline_at=limit, worker_id=None):
         return False
     _begin(transition, step, outcome)
-    attempts.end(step, AttemptStatus.SUCCESS, transition.at)
+    transition.end_attempt(step, AttemptStatus.SUCCESS)
     return True
 
 
@@ -129,6 +129,8 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
     except EngineError as error:
         flow.fail(transition, ready, error.code, f"{outcome.slug} could not be started: {error}")
         return
+    if child.status.ended:
+        transition.run.forget()  # its end has made the step due, in the database
     transition.run.edit(step, child=child.id, revision=parent.revision)
     transition.record_event("child_started", step.path, execution=child.id, runbook=child.slug)
     transition.wake.append(child.id)
@@ -164,7 +166,7 @@ def _cancel_unstarted(transition: Transition, step: StepRunRecord) -> bool:
     error = {"code": "abandoned", "message": "the run ended before the other runbook did"}
     done = transition.move(step, StepStatus.CANCELLED, error=error, ended_at=transition.at, worker_id=None)
     if done:
-        attempts.end(step, AttemptStatus.ABANDONED, transition.at, error=error)
+        transition.end_attempt(step, AttemptStatus.ABANDONED, error=error)
     return done
 
 

@@ -220,8 +220,10 @@ def _unblock(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]
 
 
 def path_decided_by_hand(transition: Transition, step: Step) -> bool:
-    """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled, or by what
-    was done for other parameters."""
+    """Whether a step that holds a gate would go its way by hand, or by what was done for other parameters.
+
+    By hand is what a person has skipped, settled or cancelled.
+    """
     return by_hand.decides_path(transition.rt, transition.execution, transition.runbook, step)
 
 

@@ -27,8 +27,10 @@ MAX_DEPTH = 8
 
 
 def undecided(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: StepRunRecord) -> list[str]:
-    """The paths of the gates before a step that have not let it on, or of what holds them; those of the runs that wait
-    for this one too, as `RUN path`. Needs an open connection."""
+    """The paths of the gates before a step that have not let it on, or of what holds them.
+
+    Those of the runs that wait for this one are among them, as `RUN path`. Needs an open connection.
+    """
     needed = [runbook.by_id[each] for each in catalog.gates_before(execution.version_id).get(step.step_id, ())]
     found = list(_Passage(rt, execution, runbook).not_passed_before(needed, step.scope)) if needed else []
     return [*found, *undecided_around(rt, execution)]
@@ -107,7 +109,7 @@ def _path_steps(step: Step) -> set[str]:
 
 
 def path_depends_on(step: Step, *roots: str) -> bool:
-    """Whether a step runs, or goes its way, by one of these: `steps`, `params`, `execution` …"""
+    """Whether a step runs, or goes its way, by one of these `roots`, as `steps`, `params` or `execution`."""
     return any(chain[0] in roots for chain in path_references(step))
 
 

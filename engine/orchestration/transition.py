@@ -41,6 +41,7 @@ class Transition:
 
     @property
     def runbook(self) -> Runbook:
+        """The definition of the run's version, read once a process. Raises `Undecodable`."""
         return catalog.definition_of(self.execution.version_id)
 
     @property

@@ -19,8 +19,8 @@ from engine.runs import executions
 from storage import approvals, audit, database
 from storage import tokens as stored
 from storage.people_records import PersonRecord
+from storage.people_tables import Token
 from storage.states import Decision
-from storage.tables import Token
 
 
 def revoke(house: House) -> None:

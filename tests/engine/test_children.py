@@ -9,8 +9,10 @@ from house import ALICE, CAROL, House, Target, gate, http, runbook
 from local_server import answer
 
 from engine.errors import Conflict
-from engine.orchestration import children
+from engine.orchestration import children, claiming, run_phases
+from engine.orchestration.run_phases import change
 from engine.runs import approvals, controls, executions, skipping
+from engine.steps.outcome import Begun
 from storage import audit, database, step_changes, steps
 from storage.records import Filter, StepRunRecord
 from storage.run_state import RunState
@@ -214,3 +216,30 @@ def test_a_child_that_ends_while_its_parent_is_paused_is_seen_at_resume(house: H
     controls.resume(house.rt, CAROL, run)
     house.sweep()
     assert house.status(run) == "SUCCESS"
+
+
+def test_a_child_with_nothing_to_do_lets_its_parent_on_at_once(house: House) -> None:
+    """It ends in the change that begins it, which sees that its own step is due by that."""
+    house.publish(runbook("child", http("a", if_="false"), http("b", if_="false", needs=["a"])))
+    run = house.begin(SUB, gate("after", needs=["sub"]))
+    house.advance(run)
+    assert house.all_steps(run)["sub"] == "SUCCESS"
+    assert (house.status(run), house.status(str(house.step(run, "sub").child))) == ("WAITING", "SUCCESS")
+    house.check_books(run)
+
+
+@pytest.mark.parametrize("ending", [False, True])
+def test_an_attempt_that_begins_a_child_ends_with_the_change_it_began_in(house: House, ending: bool) -> None:
+    """As any attempt does, by the transition: whether it was on record before or not."""
+    house.publish(runbook("child", gate("ask")))
+    run = house.begin(SUB)
+    with change(house.rt, run, "test") as transition:
+        (step,) = transition.run.at(["sub"])
+        claim = claiming.claim(transition, step, "w1")
+        assert claim is not None
+        if ending:
+            run_phases.cancel(transition, CAROL.user_id, "enough")
+        assert children.record(transition, claim.step_run, Begun("child", {}))
+    (attempt,) = house.attempts(run, "sub")
+    assert (attempt.status, attempt.ended_at) == ("ABANDONED" if ending else "SUCCESS", house.clock.time)
+    house.check_books(run)

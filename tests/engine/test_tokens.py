@@ -19,8 +19,8 @@ from engine.text.redaction import Redactor
 from storage import audit, database
 from storage.columns import dicts
 from storage.people_records import PersonRecord
+from storage.people_tables import Token
 from storage.states import Scope
-from storage.tables import Token
 
 DAY = 24 * HOUR
 

@@ -27,7 +27,7 @@ from engine.config.settings import secret_key
 from engine.runs import executions
 from storage import database
 from storage.people_records import PersonRecord
-from storage.tables import Person
+from storage.people_tables import Person
 
 SENTENCES = {
     "guest": "Guests may not",

@@ -32,8 +32,8 @@ from engine.queries import projection
 from engine.runs import executions
 from engine.runs.executions import ExecutionView
 from storage import database, people
+from storage.people_tables import Person
 from storage.records import EventRecord
-from storage.tables import Person
 
 
 @pytest.fixture(scope="module")
