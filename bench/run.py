@@ -67,13 +67,19 @@ def w3i(rig: Rig, chosen: argparse.Namespace) -> str:
 
 
 def two(rig: Rig, chosen: argparse.Namespace) -> str:
-    """W1 by two worker processes, and how that compares with one."""
+    """W1 and W1h by two worker processes, in turn with one, and how they compare."""
+    return "; ".join(f"{name} {_by_two(rig, chosen, slug):.2f} ×" for name, slug in (("W1", "linear"), ("W1h", "calls")))
+
+
+def _by_two(rig: Rig, chosen: argparse.Namespace, slug: str) -> float:
+    """How many times as fast two worker processes are as one."""
+    took: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(chosen.rounds):
+        for count, seconds in took.items():
+            rig.start_workers(count)
+            seconds.append(workloads.many(rig, slug, chosen.n))
     rig.start_workers(1)
-    one = [workloads.many(rig, "linear", chosen.n) for _ in range(chosen.rounds)]
-    rig.start_workers(2)
-    both = [workloads.many(rig, "linear", chosen.n) for _ in range(chosen.rounds)]
-    rig.start_workers(1)
-    return f"{statistics.median(one) / statistics.median(both):.2f} × one worker process"
+    return statistics.median(took[1]) / statistics.median(took[2])
 
 
 def flat(rig: Rig, chosen: argparse.Namespace) -> str:
