@@ -68,7 +68,8 @@ def w3i(rig: Rig, chosen: argparse.Namespace) -> str:
 
 def two(rig: Rig, chosen: argparse.Namespace) -> str:
     """W1 and W1h by two worker processes, in turn with one, and how they compare."""
-    return "; ".join(f"{name} {_by_two(rig, chosen, slug):.2f} ×" for name, slug in (("W1", "linear"), ("W1h", "calls")))
+    both = (("W1", "linear"), ("W1h", "calls"))
+    return "; ".join(f"{name} {_by_two(rig, chosen, slug):.2f} × one worker process" for name, slug in both)
 
 
 def _by_two(rig: Rig, chosen: argparse.Namespace, slug: str) -> float:
