@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from bot.cli import manual, operate
+from bot.cli import help_page, operate
 from bot.cli.options import Options, Usage, split, token_of
 from bot.grammar import ALIASES, VERBS, Command, GrammarError, parse_words
 from engine.config import home
@@ -63,7 +63,7 @@ def _done(words: list[str]) -> int:
         return DONE
     if not rest or options.help or rest[0].lower() in ("help", "?"):
         asked = [word for word in rest if word.lower() not in ("help", "?")]
-        print(manual.page(" ".join(asked).lower()))
+        print(help_page.page(" ".join(asked).lower()))
         return DONE
     _must_be_known(rest[0].lower())
     return _asked(parse_words(rest), options)

@@ -13,7 +13,7 @@ from stage import ALICE, CAROL, CHANNEL, DAVE, OSCAR, Stage, ready, stage, wait_
 from bot.cli import connect, people
 from bot.cli.options import Options
 from bot.grammar import parse
-from bot.manual import example_of
+from bot.help_text import example_of
 from bot.page import links
 from bot.simulator.directory import PEOPLE
 from bot.slack.forms import actions

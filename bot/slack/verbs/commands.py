@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bot.grammar import Command, GrammarError, spell, verb
-from bot.manual import verbs_about
+from bot.help_text import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply

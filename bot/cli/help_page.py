@@ -6,7 +6,7 @@ import textwrap
 
 from bot.cli import operate
 from bot.grammar import VERBS, GrammarError, Verb
-from bot.manual import example_of, grouped, parts_of, verbs_about
+from bot.help_text import example_of, grouped, parts_of, verbs_about
 
 _WIDTH = 100
 _OWN = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bot.manual import GROUPS, grouped
+from bot.help_text import GROUPS, grouped
 from bot.verbs import VERBS
 
 
