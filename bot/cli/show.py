@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import preview
-from bot.audit_words import action_words, more_words, why_of
+from bot.audit_text import action_words, more_words, why_of
 from bot.changes import change_words
 from bot.cli.names import Names
+from bot.duration_text import parts_words, run_parts, step_took
+from bot.event_text import DECIDED, told
 from bot.slack.views.text import cut, duration, one_line
-from bot.spent import parts_words, run_parts, step_took
-from bot.telling import DECIDED, told
 from engine.access.auditing import kind_and_name
 from engine.definition.kinds import CONTAINERS, GATES
 from engine.text.visible_characters import visible_line

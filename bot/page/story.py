@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from bot import preview
 from bot.changes import change_words
+from bot.event_text import told
 from bot.page.picture import Drawing, drawings
 from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Timeline, timeline
@@ -27,7 +28,6 @@ from bot.slack.views.words import (
     step_took,
     step_words,
 )
-from bot.telling import told
 from engine.access import people
 from engine.access.policy import Actor
 from engine.queries import events

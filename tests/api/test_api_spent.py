@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from local_server import answer
 
 from bot.cli import show
+from bot.duration_text import parts_words, run_parts, step_took
 from bot.page import story as page
 from bot.slack.views import card, thread
 from bot.slack.views.timeline import alt_text
-from bot.spent import parts_words, run_parts, step_took
 from engine.runs import controls, executions
 from engine.runs.time_spent import Spent, of_step, pauses, with_spent
 from storage.records import EventRecord, StepRunRecord

@@ -13,8 +13,8 @@ import pytest
 from house import CAROL, OSCAR, House, Target, gate, http, poll
 from local_server import answer
 
+from bot.event_text import told
 from bot.record_text import log_text
-from bot.telling import told
 from engine.queries import evidence
 from engine.steps import http as http_step
 from engine.text import logs

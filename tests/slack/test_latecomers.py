@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from made_up import AT, execution
 
-from bot.audit_words import action_words
+from bot.audit_text import action_words
 from bot.cli import show
+from bot.event_text import told
 from bot.record_text import _event
 from bot.slack.views.story import catchup_view
-from bot.telling import told
 from engine.queries.catchup import LeftOut, Story
 from engine.queries.explain import Explanation, Reason
 from storage.records import AuditRecord, EventRecord, Json

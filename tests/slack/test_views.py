@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_up import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
 
-from bot import grammar, telling
+from bot import event_text, grammar
 from bot.grammar import GrammarError
 from bot.record_text import log_text
 from bot.simulator.blocks import check_blocks, check_view
@@ -843,7 +843,7 @@ def test_everything_that_happens_is_told_somewhere() -> None:
         kind for path in root.rglob("*.py") for kind in re.findall(r"\.record_event\(\s*\"(\w+)\"", path.read_text())
     }
     assert {"started", "gate_reminder", "ended"} <= kinds
-    assert kinds <= set(telling._SAID)
+    assert kinds <= set(event_text._SAID)
     own_messages = {"gate_opened", "gate_changed", "gate_reminder", "skip_requested", "message", "ended"}
     on_the_card = {
         "step_started", "step_succeeded", "step_reused", "gate_approved", "gate_rejected", "branch_taken",
@@ -865,7 +865,7 @@ def test_the_thread_says_what_a_terminal_says(kind: str) -> None:
     happened = event(kind, **facts)
     shown = (thread.line(happened, view()) or "").partition(" ")[2].splitlines()[0]
     unmarked = re.sub(r"<@(\w+)>", r"\1", shown).replace("*", "").replace("`", "")
-    said = telling.told(kind, happened.path, happened.actor, facts)
+    said = event_text.told(kind, happened.path, happened.actor, facts)
     assert unmarked.removesuffix(".").lower() == said.removesuffix(".").lower()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
-from bot.audit_words import action_words, more_words, why_of
+from bot.audit_text import action_words, more_words, why_of
 from bot.slack.ids import Action, ChannelRef
 from bot.slack.views.lists import run_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section, sections, within

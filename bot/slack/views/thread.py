@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from bot.event_text import sentence
 from bot.sentences import THE_BOT, Part, Role, Sentence
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import channel, code, duration, escape, inline, person
 from bot.slack.views.words import changed_here, spent_words, step_took
-from bot.telling import sentence
 from engine.definition.kinds import kind_of
 from engine.orchestration import changes
 from storage.records import EventRecord, ExecutionRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bot import spent
+from bot import duration_text
 from bot.changes import change_words
 from bot.slack.views.text import code, duration, group, inline, person
 from engine.definition.kinds import Awaits, kind_of
@@ -116,7 +116,9 @@ def spent_words(execution: ExecutionRecord) -> str:
     """Time spent running, waiting, paused and otherwise, told apart; "" where it only ran."""
     run = execution
     times = (run.running_ms, run.waiting_ms, run.paused_ms)
-    return spent.parts_words(spent.run_parts(run.created_at, run.started_at, run.ended_at, *times), "running")
+    return duration_text.parts_words(
+        duration_text.run_parts(run.created_at, run.started_at, run.ended_at, *times), "running"
+    )
 
 
 def step_took(view: ExecutionView, step: StepRunRecord) -> str:
@@ -126,7 +128,7 @@ def step_took(view: ExecutionView, step: StepRunRecord) -> str:
     found = view.spent.get(step.id)
     if found is None:
         return duration(max(0, step.ended_at - step.started_at))
-    return spent.step_took(step.kind, found.tried, found.waited, found.paused)
+    return duration_text.step_took(step.kind, found.tried, found.waited, found.paused)
 
 
 def changed_here(changes: Iterable[Mapping[str, Json]], by: str | None = None) -> str:

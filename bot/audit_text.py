@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.telling import DECIDED
+from bot.event_text import DECIDED
 from storage.records import Json
 
 _ACTIONS = {
