@@ -26,7 +26,7 @@ from bot.api import problems
 from bot.hooks import Receiver as EventReceiver
 from bot.page.routes import Pages
 from bot.prometheus import CountingMiddleware, Metrics
-from bot.serving import limits
+from bot.serving import server_limits
 from bot.serving.connections import Connections
 from bot.serving.guard import Guard
 from bot.serving.server import Server
@@ -161,7 +161,7 @@ def application(rt: Runtime, door: SlackApp | None, slack: SocketTransport | Non
     directory = door.ctx.directory if door is not None else None
     asked = (_refreshing(directory), directory.user_by_email) if directory is not None else ()
     rest = api.application(rt, *asked)
-    connections = Connections(limits.within(file_descriptors.limit()))
+    connections = Connections(server_limits.within(file_descriptors.limit()))
     rest.state.context.streams = Streams(connections.limits)
     routes += Pages(rest.state.context, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))

@@ -15,9 +15,9 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from bot.api.feed import Feed
-from bot.api.limits import RateLimit
 from bot.api.problems import Refused
-from bot.serving.limits import Limits
+from bot.api.rate_limit import RateLimit
+from bot.serving.server_limits import Limits
 from bot.serving.streams import Streams
 from engine.access import standing, tokens
 from engine.access.policy import Actor

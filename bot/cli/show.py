@@ -10,10 +10,10 @@ from typing import Any
 
 from bot import preview
 from bot.audit_text import action_words, more_words, why_of
-from bot.changes import change_words
 from bot.cli.names import Names
 from bot.duration_text import parts_words, run_parts, step_took
 from bot.event_text import DECIDED, told
+from bot.parameter_change_text import change_words
 from bot.slack.views.text import cut, duration, one_line
 from engine.access.auditing import kind_and_name
 from engine.definition.kinds import CONTAINERS, GATES

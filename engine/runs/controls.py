@@ -11,7 +11,7 @@ from engine.access import auditing, choosers
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import admission, changes, children, flow, gates, reopening, run_phases
+from engine.orchestration import admission, children, flow, gates, parameter_changes, reopening, run_phases
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
@@ -152,8 +152,10 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
     chose = list(dict.fromkeys([*choosers.of_values(run), actor.user_id]))
     same = admission.same_as(run.digest, values, run.incident or {})
     transition.edit(parameters=values, revision=run.revision + 1, chosen_by=chose, same_as=same)
-    masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(changes.between(run.parameters, values))
-    return changes.kept(masked)
+    masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(
+        parameter_changes.between(run.parameters, values)
+    )
+    return parameter_changes.kept(masked)
 
 
 def _must_be_let_on(transition: Transition) -> None:

@@ -13,9 +13,9 @@ from engine.catalog import catalog
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
-from engine.orchestration import admission, changes, gates, incidents
+from engine.orchestration import admission, gates, incidents, parameter_changes
 from engine.orchestration.admission import Checked, Wanted
-from engine.orchestration.changes import Changed
+from engine.orchestration.parameter_changes import Changed
 from engine.runtime import Runtime
 from storage import approvals, database, executions, requests, slot_queue, steps
 from storage import attempts as tries
@@ -221,7 +221,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
             ahead=tuple(named(rt, actor, ahead) if actor else ahead),
             holding=frozenset(holding),
-            changes=changes.of_run(execution),
+            changes=parameter_changes.of_run(execution),
         )
 
 

@@ -12,14 +12,14 @@ import pytest
 from asking import Api, refused
 from house import CAROL, House
 
-from bot.serving import limits
+from bot.serving import server_limits
 
 
 @pytest.fixture
 def api(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """With little patience."""
-    little = replace(limits.Limits(), stall_s=0.2, streams_each=1)
-    monkeypatch.setattr(limits, "within", lambda _descriptors: little)
+    little = replace(server_limits.Limits(), stall_s=0.2, streams_each=1)
+    monkeypatch.setattr(server_limits, "within", lambda _descriptors: little)
     with Api(house) as asking:
         yield asking
 

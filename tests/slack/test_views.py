@@ -28,7 +28,7 @@ from engine.access.policy import Gate, Verdict
 from engine.catalog.sync import SyncChange, SyncReport
 from engine.definition.model import Step
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
-from engine.orchestration.changes import Changed
+from engine.orchestration.parameter_changes import Changed
 from engine.queries.audit_chain import Trouble, Verified
 from engine.queries.can import Ruling
 from engine.queries.catchup import LeftOut, Story

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, Why, fields_of, moment
-from bot.api.models.changes import ParametersChanged
+from bot.api.models.parameter_changes import ParametersChanged
 from engine.access.roles import describe_approvers
 from engine.orchestration import run_rules
 from engine.orchestration.run_rules import HELD_GATE

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bot import duration_text
-from bot.changes import change_words
+from bot.parameter_change_text import change_words
 from bot.slack.views.text import code, duration, group, inline, person
 from engine.definition.kinds import Awaits, kind_of
 from engine.orchestration import run_rules
-from engine.orchestration.changes import Changed
+from engine.orchestration.parameter_changes import Changed
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, VersionStatus
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from bot.api.models.base import Json, moment
-from engine.orchestration.changes import Changed
+from engine.orchestration.parameter_changes import Changed
 
 
 class Change(BaseModel):

@@ -9,9 +9,9 @@ from asking import Api
 from house import BOB, CAROL, Target, http, runbook
 from local_server import answer
 
-from bot.changes import change_words
 from bot.cli import show
 from bot.page import story as page
+from bot.parameter_change_text import change_words
 from bot.slack.views import card, thread, why
 from bot.slack.views import story as stories
 from engine.queries import catchup, explain

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from bot.buckets import Bucket
+from bot.token_bucket import Bucket
 
 BURST_S = 10
 """So many seconds' worth of requests may come at once."""
