@@ -17,7 +17,7 @@ from engine.orchestration import admission, gates, incidents, parameter_changes
 from engine.orchestration.admission import Checked, Wanted
 from engine.orchestration.parameter_changes import Changed
 from engine.runtime import Runtime
-from storage import approvals, database, executions, requests, slot_queue, steps
+from storage import approvals, database, executions, idempotency, slot_queue, steps
 from storage import attempts as tries
 from storage.catalog_records import VersionRecord
 from storage.records import ApprovalRecord, AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
@@ -155,7 +155,7 @@ def _accept_once(
             authorise(rt, actor, Action.START, found.execution)
         accepted = found or Accepted(admission.accept(rt, actor, checked), "started")
         if key is not None:
-            requests.remember(rt.workspace_id, actor.user_id, key, same, accepted.execution.id)
+            idempotency.remember(rt.workspace_id, actor.user_id, key, same, accepted.execution.id)
         return accepted
 
     return commit("accept", same, act)
@@ -166,7 +166,7 @@ def answered_before(rt: Runtime, actor: Actor, key: str, request: str) -> Execut
 
     Raises `Conflict` where the key was used for another request.
     """
-    before = requests.recall(rt.workspace_id, actor.user_id, key)
+    before = idempotency.recall(rt.workspace_id, actor.user_id, key)
     if before is None:
         return None
     request_digest, execution_id = before

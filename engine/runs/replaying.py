@@ -16,7 +16,7 @@ from engine.orchestration import admission, reuse
 from engine.orchestration.admission import Checked, Wanted
 from engine.runs.executions import answered_before, find
 from engine.runtime import Runtime
-from storage import database, requests, steps
+from storage import database, idempotency, steps
 from storage.records import ExecutionRecord
 from storage.states import Phase, StepStatus
 
@@ -63,7 +63,7 @@ def replay(
                 if kept:
                     execution = reuse.reuse_steps(rt, execution, old, kept)
                 if key is not None:
-                    requests.remember(rt.workspace_id, actor.user_id, key, asked, execution.id)
+                    idempotency.remember(rt.workspace_id, actor.user_id, key, asked, execution.id)
             break
         except database.IntegrityError:
             continue

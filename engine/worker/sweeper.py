@@ -18,7 +18,7 @@ from engine.runs import incoming_events
 from engine.runtime import Runtime
 from engine.worker.heartbeat import Heartbeat
 from engine.worker.worker_deaths import DeathWatch
-from storage import approvals, database, executions, orphans, requests, steps, waits, worker_lock, workers
+from storage import approvals, database, executions, idempotency, orphans, steps, waits, worker_lock, workers
 
 log = logging.getLogger(__name__)
 
@@ -238,6 +238,6 @@ class Sweeper:
     def _forget_requests(self) -> None:
         if time.monotonic() >= self._forget_at:
             with database.transaction():
-                requests.forget_old()
+                idempotency.forget_old()
                 waits.forget_old(database.now())
             self._forget_at = time.monotonic() + HOURLY_S

@@ -16,7 +16,7 @@ from engine.errors import Conflict
 from engine.orchestration import admission
 from engine.runs import approvals, controls, executions, replaying, skipping
 from engine.steps.outcome import Failed, Succeeded, Unknown
-from storage import audit, database, requests
+from storage import audit, database, idempotency
 from storage.records import Filter
 from storage.states import Decision
 
@@ -252,13 +252,13 @@ def test_replays_at_once_with_one_key_are_one(house: House) -> None:
 
 def overlooked(patch: pytest.MonkeyPatch) -> None:
     """The key was used by another connection a moment after this one looked."""
-    recall, seen = requests.recall, []
+    recall, seen = idempotency.recall, []
 
     def late(*given: Any) -> Any:
         seen.append(given)
         return recall(*given) if len(seen) > 1 else None
 
-    patch.setattr(requests, "recall", late)
+    patch.setattr(idempotency, "recall", late)
 
 
 def test_a_key_that_is_used_between_look_and_commit_gives_the_run_of_whoever_was_first(

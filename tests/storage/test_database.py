@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from engine.runtime import Runtime
-from storage import approvals, attempts, database, executions, people, requests, run_state, runbooks, steps, workers
+from storage import approvals, attempts, database, executions, idempotency, people, run_state, runbooks, steps, workers
 from storage.columns import proxy
 from storage.moves import ForbiddenMove
 from storage.people_records import PersonRecord
@@ -201,16 +201,16 @@ def test_a_workers_lease(rt: Runtime) -> None:
 
 def test_a_request_is_new_once(rt: Runtime) -> None:
     """Until its memory is a day old."""
-    at = [10 * requests.KEEP_MS]
+    at = [10 * idempotency.KEEP_MS]
     database.use_clock(lambda: at[0])
     with database.transaction():
-        assert [requests.first_time(key) for key in ("a", "b", "a", "a")] == [True, True, False, False]
-        at[0] += requests.KEEP_MS
-        assert requests.forget_old() == 0
-        assert not requests.first_time("a")
+        assert [idempotency.first_time(key) for key in ("a", "b", "a", "a")] == [True, True, False, False]
+        at[0] += idempotency.KEEP_MS
+        assert idempotency.forget_old() == 0
+        assert not idempotency.first_time("a")
         at[0] += 1
-        assert requests.forget_old() == 2
-        assert requests.first_time("a")
+        assert idempotency.forget_old() == 2
+        assert idempotency.first_time("a")
         assert RequestSeen.select().count() == 1
 
 

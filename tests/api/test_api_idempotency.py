@@ -20,7 +20,7 @@ from asking import Api, refused
 from deeds import DEEDS, Deed, ask
 from house import ALICE, CAROL
 
-from bot.api import once
+from bot.api import idempotency_keys
 from engine.failpoints import EXIT_CODE, VARIABLE
 from engine.runs import controls, idempotency
 from storage import audit, database
@@ -210,7 +210,7 @@ def test_who_was_taken_for_dead_and_is_not_does_nothing(api: Api, monkeypatch: p
 
 def test_the_wait_for_another_ends(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has waited long enough is told so, and the other one goes on."""
-    monkeypatch.setattr(once, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(idempotency_keys, "PATIENCE_S", 0.2)
     ask_it, stopped = pausing(api), Stopped(monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(ask_it)

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import Request, Response
 
-from bot.api import replays
+from bot.api import idempotent_answers
 from bot.api.caller import ApiContext, Caller
-from bot.api.replays import KeyedRequest
+from bot.api.idempotent_answers import KeyedRequest
 from engine.access.policy import Action
 from engine.errors import Conflict
 from engine.failpoints import failpoint
@@ -28,7 +28,7 @@ Act = Callable[[Request], Awaitable[Response]]
 
 
 async def once(
-    caller: Caller, request: Request, body: bytes, action: Action, shape: replays.Shape, act: Act
+    caller: Caller, request: Request, body: bytes, action: Action, shape: idempotent_answers.Shape, act: Act
 ) -> Response:
     """Do what was asked, unless this person's request with this key was done before: then answer the same.
 
@@ -44,8 +44,8 @@ async def once(
     while True:
         found = await caller.context.in_writer_thread(idempotency.begin, turn, digest)
         if found is not None and found.status is not None:
-            told = await caller.context.in_reader_thread(replays.as_told_now, caller, asked, found.body)
-            return replays.again(told, found.status, found.headers)
+            told = await caller.context.in_reader_thread(idempotent_answers.as_told_now, caller, asked, found.body)
+            return idempotent_answers.again(told, found.status, found.headers)
         if found is not None and found.holder == turn.holder:
             try:
                 return await _do(caller, turn, found, asked, request, act)
@@ -64,7 +64,9 @@ async def _do(
     try:
         async with _held(context, turn):
             answer = (
-                await context.in_reader_thread(replays.of_done, caller, asked, found.thing) if found.thing else None
+                await context.in_reader_thread(idempotent_answers.of_done, caller, asked, found.thing)
+                if found.thing
+                else None
             )
             if answer is None:
                 with idempotency.in_turn(turn):
