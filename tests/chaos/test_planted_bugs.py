@@ -28,13 +28,13 @@ from engine.runs import executions, skipping
 from engine.steps.outcome import Failed, Unknown
 from engine.worker.sweeper import Sweeper
 from storage import database, orphans
-from storage.moves import ForbiddenMove
 from storage.run_state import RunState
+from storage.state_transitions import ForbiddenTransition
 from storage.states import Decision
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 
-FOUND = (AssertionError, ForbiddenMove, database.IntegrityError)
+FOUND = (AssertionError, ForbiddenTransition, database.IntegrityError)
 RED = (*FOUND, pytest.fail.Exception)  # a check may expect a refusal that does not come
 Plant = Callable[[pytest.MonkeyPatch], None]
 

@@ -12,10 +12,10 @@ import pytest
 from engine.runtime import Runtime
 from storage import approvals, attempts, database, executions, idempotency, people, run_state, runbooks, steps, workers
 from storage.columns import proxy
-from storage.moves import ForbiddenMove
 from storage.people_records import PersonRecord
 from storage.records import AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
 from storage.request_tables import RequestSeen
+from storage.state_transitions import ForbiddenTransition
 from storage.states import AttemptStatus, Decision, ExecutionStatus, StepStatus
 from storage.tables import Approval, Lease, Runbook
 
@@ -289,7 +289,7 @@ def test_a_step_is_moved_only_from_what_it_was_read_as(rt: Runtime, run: Executi
         assert state.move(ready, StepStatus.RUNNING, fence=1)
         assert not state.move(ready, StepStatus.RUNNING, fence=1)
         (running,) = steps.of_execution(run.id)
-        with pytest.raises(ForbiddenMove):
+        with pytest.raises(ForbiddenTransition):
             state.move(running, StepStatus.SKIPPED)
         assert state.move(running, StepStatus.READY, fence=2)
         assert not state.move(running, StepStatus.SUCCESS)
@@ -311,7 +311,7 @@ def test_an_execution_is_saved_only_along_its_moves(rt: Runtime, run: ExecutionR
     ended = replace(run, status=ExecutionStatus.CANCELLED)
     with database.transaction():
         executions.save(run, ended)
-    with pytest.raises(ForbiddenMove), database.transaction():
+    with pytest.raises(ForbiddenTransition), database.transaction():
         executions.save(ended, replace(ended, status=ExecutionStatus.RUNNING))
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from storage.moves import (
-    APPROVAL_MOVES,
-    EXECUTION_MOVES,
-    STEP_MOVES,
-    VERSION_MOVES,
-    ForbiddenMove,
-    check_move,
+from storage.state_transitions import (
+    APPROVAL_TRANSITIONS,
+    EXECUTION_TRANSITIONS,
+    STEP_TRANSITIONS,
+    VERSION_TRANSITIONS,
+    ForbiddenTransition,
+    check_transition,
 )
 from storage.states import ApprovalStatus, ExecutionStatus, StepStatus, VersionStatus
 
 TABLES = {
-    ExecutionStatus: EXECUTION_MOVES,
-    StepStatus: STEP_MOVES,
-    VersionStatus: VERSION_MOVES,
-    ApprovalStatus: APPROVAL_MOVES,
+    ExecutionStatus: EXECUTION_TRANSITIONS,
+    StepStatus: STEP_TRANSITIONS,
+    VersionStatus: VERSION_TRANSITIONS,
+    ApprovalStatus: APPROVAL_TRANSITIONS,
 }
 PAIRS = [(kind, old, new) for kind in TABLES for old in kind for new in kind]
 FINAL = [
@@ -37,10 +37,10 @@ def test_every_pair_that_is_not_listed_raises() -> None:
     """And every listed one does not."""
     for kind, old, new in PAIRS:
         if new in TABLES[kind][old]:
-            check_move(TABLES[kind], old, new)
+            check_transition(TABLES[kind], old, new)
         else:
-            with pytest.raises(ForbiddenMove, match=f"{old} may not become {new}"):
-                check_move(TABLES[kind], old, new)
+            with pytest.raises(ForbiddenTransition, match=f"{old} may not become {new}"):
+                check_transition(TABLES[kind], old, new)
 
 
 @pytest.mark.parametrize(("kind", "state"), FINAL)
@@ -53,10 +53,10 @@ def test_a_failure_is_left_only_by_a_retry_or_a_skip() -> None:
     """A failed run goes on, or is done when all that failed is skipped; what was done or skipped is only ever a gate
     asked again, and what was closed comes back only with its run."""
     goes_on = {ExecutionStatus.RUNNING, ExecutionStatus.WAITING}
-    assert EXECUTION_MOVES[ExecutionStatus.FAILED] == goes_on | {ExecutionStatus.SUCCESS}
-    assert STEP_MOVES[StepStatus.CANCELLED] == {StepStatus.READY}
-    assert STEP_MOVES[StepStatus.FAILED] == {StepStatus.READY, StepStatus.WAITING, StepStatus.SKIPPED}
-    assert STEP_MOVES[StepStatus.SUCCESS] == STEP_MOVES[StepStatus.SKIPPED] == {StepStatus.BLOCKED}
+    assert EXECUTION_TRANSITIONS[ExecutionStatus.FAILED] == goes_on | {ExecutionStatus.SUCCESS}
+    assert STEP_TRANSITIONS[StepStatus.CANCELLED] == {StepStatus.READY}
+    assert STEP_TRANSITIONS[StepStatus.FAILED] == {StepStatus.READY, StepStatus.WAITING, StepStatus.SKIPPED}
+    assert STEP_TRANSITIONS[StepStatus.SUCCESS] == STEP_TRANSITIONS[StepStatus.SKIPPED] == {StepStatus.BLOCKED}
 
 
 def test_nothing_moves_to_where_it_is() -> None:
@@ -66,5 +66,7 @@ def test_nothing_moves_to_where_it_is() -> None:
 
 def test_nothing_is_approved_but_a_draft() -> None:
     """Neither versions nor gates come back from the dead."""
-    assert [old for old in VersionStatus if VersionStatus.APPROVED in VERSION_MOVES[old]] == [VersionStatus.DRAFT]
-    assert [old for old in ApprovalStatus if ApprovalStatus.APPROVED in APPROVAL_MOVES[old]] == [ApprovalStatus.PENDING]
+    assert [old for old in VersionStatus if VersionStatus.APPROVED in VERSION_TRANSITIONS[old]] == [VersionStatus.DRAFT]
+    assert [old for old in ApprovalStatus if ApprovalStatus.APPROVED in APPROVAL_TRANSITIONS[old]] == [
+        ApprovalStatus.PENDING
+    ]

@@ -1,4 +1,4 @@
-"""The allowed moves of every state, as data. Anything not listed here raises `ForbiddenMove`.
+"""The allowed transitions of every state, as data. Anything not listed here raises `ForbiddenTransition`.
 
 An execution never leaves SUCCESS or CANCELLED, and FAILED only by an audited retry, or skip of what failed (which may
 be all that was left to do). A step run leaves FAILED by that
@@ -19,7 +19,7 @@ State = TypeVar("State", bound=StrEnum)
 
 E, S, V, A = ExecutionStatus, StepStatus, VersionStatus, ApprovalStatus
 
-EXECUTION_MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
+EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     E.PENDING: frozenset({E.RUNNING, E.WAITING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.RUNNING: frozenset({E.WAITING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
     E.WAITING: frozenset({E.RUNNING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
@@ -29,7 +29,7 @@ EXECUTION_MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     E.CANCELLED: frozenset(),
 }
 
-STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
+STEP_TRANSITIONS: Mapping[StepStatus, frozenset[StepStatus]] = {
     S.BLOCKED: frozenset({S.READY, S.SUCCESS, S.SKIPPED, S.FAILED, S.CANCELLED}),
     S.READY: frozenset({S.RUNNING, S.WAITING, S.BLOCKED, S.SUCCESS, S.SKIPPED, S.FAILED, S.CANCELLED}),
     S.RUNNING: frozenset({S.READY, S.WAITING, S.UNKNOWN, S.SUCCESS, S.FAILED, S.CANCELLED}),
@@ -41,13 +41,13 @@ STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
     S.CANCELLED: frozenset({S.READY}),
 }
 
-VERSION_MOVES: Mapping[VersionStatus, frozenset[VersionStatus]] = {
+VERSION_TRANSITIONS: Mapping[VersionStatus, frozenset[VersionStatus]] = {
     V.DRAFT: frozenset({V.APPROVED, V.DEPRECATED}),
     V.APPROVED: frozenset({V.DEPRECATED}),
     V.DEPRECATED: frozenset({V.DRAFT}),
 }
 
-APPROVAL_MOVES: Mapping[ApprovalStatus, frozenset[ApprovalStatus]] = {
+APPROVAL_TRANSITIONS: Mapping[ApprovalStatus, frozenset[ApprovalStatus]] = {
     A.PENDING: frozenset({A.APPROVED, A.REJECTED, A.EXPIRED, A.CANCELLED}),
     A.APPROVED: frozenset(),
     A.REJECTED: frozenset(),
@@ -56,11 +56,11 @@ APPROVAL_MOVES: Mapping[ApprovalStatus, frozenset[ApprovalStatus]] = {
 }
 
 
-class ForbiddenMove(Exception):
+class ForbiddenTransition(Exception):
     """A state was about to be changed in a way that its table does not allow: a bug, never a person's mistake."""
 
 
-def check_move(table: Mapping[State, frozenset[State]], old: State, new: State) -> None:
-    """Raise `ForbiddenMove` unless `table` lets `old` become `new`."""
+def check_transition(table: Mapping[State, frozenset[State]], old: State, new: State) -> None:
+    """Raise `ForbiddenTransition` unless `table` lets `old` become `new`."""
     if new not in table[old]:
-        raise ForbiddenMove(f"{type(old).__name__} {old} may not become {new}")
+        raise ForbiddenTransition(f"{type(old).__name__} {old} may not become {new}")
