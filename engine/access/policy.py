@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from engine.access import choosers, standing
+from engine.access import account_status, choosers
 from engine.access.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.errors import NotAllowed
 from engine.runtime import Runtime
@@ -75,14 +75,14 @@ class Actor:
     user_id: str
     name: str = ""
     email: str | None = None
-    standing: str = standing.UNKNOWN
+    standing: str = account_status.UNKNOWN
     door: str = "slack"
     scopes: frozenset[Scope] | None = None
     token: str | None = None
     here: str = ""
 
 
-SYSTEM = Actor(user_id="system", name="Runbook Bot", standing=standing.MEMBER, door="system")
+SYSTEM = Actor(user_id="system", name="Runbook Bot", standing=account_status.MEMBER, door="system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Verdict:
 
 def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
     """What this person may do to anything at all, as far as roles and open gates say so."""
-    if actor.standing != standing.MEMBER:
+    if actor.standing != account_status.MEMBER:
         return frozenset()
     roles = roles_of(rt, actor.user_id)
     if roles.platform_admin:
@@ -167,10 +167,10 @@ def as_of_now(rt: Runtime, actor: Actor) -> Actor:
     if actor.door == "system":
         return actor
     if actor.token is not None:
-        actor = replace(actor, scopes=standing.token_now(rt, actor.token).scopes)
-    if actor.standing != standing.MEMBER:
+        actor = replace(actor, scopes=account_status.token_now(rt, actor.token).scopes)
+    if actor.standing != account_status.MEMBER:
         return actor
-    return replace(actor, standing=standing.standing_of(rt, actor.user_id))
+    return replace(actor, standing=account_status.standing_of(rt, actor.user_id))
 
 
 def _must(decided: Verdict) -> None:
@@ -187,8 +187,8 @@ def _barred(actor: Actor, action: Action) -> Verdict | None:
     """What the door, the standing or the token's scopes decide without a look at the thing."""
     if actor.door == "system":
         return Verdict(action in _SYSTEM, "The bot itself and its host only look, sync, and see to tokens.")
-    if actor.standing != standing.MEMBER:
-        return Verdict(False, _STANDING.get(actor.standing, _STANDING[standing.UNKNOWN]))
+    if actor.standing != account_status.MEMBER:
+        return Verdict(False, _STANDING.get(actor.standing, _STANDING[account_status.UNKNOWN]))
     needed = SCOPE_OF.get(action, Scope.RUN)
     if actor.scopes is not None and needed not in actor.scopes:
         return Verdict(False, f"This token is not for that: it lacks the scope {needed}.")
@@ -218,7 +218,7 @@ _STANDING = {
     "guest": "Guests may not use runbooks: ask a full member of this workspace.",
     "deleted": "This account is deactivated.",
     "stranger": "People of other workspaces may not use runbooks here.",
-    standing.UNKNOWN: "Slack could not say who you are just now, so this was refused. Try again in a minute.",
+    account_status.UNKNOWN: "Slack could not say who you are just now, so this was refused. Try again in a minute.",
 }
 
 

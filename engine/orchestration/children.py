@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.access import auditing, choosers, people
+from engine.access.account_status import standing_of
 from engine.access.policy import SYSTEM, Action, Actor, authorise
-from engine.access.standing import standing_of
 from engine.catalog import catalog
 from engine.errors import EngineError
 from engine.expressions import ExpressionError

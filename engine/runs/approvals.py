@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine.access import auditing, choosers
+from engine.access.account_status import MEMBER, UNKNOWN, judged, standing_of
 from engine.access.policy import Action, Actor, Gate, authorise, verdict
 from engine.access.roles import candidates, unmet
-from engine.access.standing import MEMBER, UNKNOWN, judged, standing_of
 from engine.errors import Conflict, ReasonRequired
 from engine.expressions import ExpressionError
 from engine.orchestration import flow, gate_content, run_rules

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.access import choosers
+from engine.access.account_status import standing_of
 from engine.access.policy import Action, Actor, Deed, Gate, Verdict, admit, as_of_now, authorise, verdict
 from engine.access.roles import approver_ids, candidates
-from engine.access.standing import standing_of
 from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step

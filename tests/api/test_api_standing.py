@@ -11,7 +11,7 @@ from house import ALICE, MINUTE, House
 
 from bot.api import paging
 from bot.unauthenticated_limit import address
-from engine.access import people, standing
+from engine.access import account_status, people
 from engine.access.policy import SCOPE_OF, Action
 from storage.people_records import PersonRecord
 from storage.states import Scope
@@ -51,7 +51,7 @@ def test_nobody_but_a_member_gets_an_answer(house: House, how: str) -> None:
     secret = Api(house).token(ALICE)
     house.settle_for(slack_bot_token="xoxb-1", slack_signing_secret="s")
     if how == "stale":
-        become(house, "member", ago=standing.FRESH_MS + MINUTE)
+        become(house, "member", ago=account_status.FRESH_MS + MINUTE)
     elif how != "unheard of":
         become(house, how)
     with Api(house) as api:

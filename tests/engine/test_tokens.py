@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from house import ALICE, BOB, CAROL, HOUR, OSCAR, House, gate, http, runbook
 
-from engine.access import people, standing, tokens
+from engine.access import account_status, people, tokens
 from engine.access import policy as access
 from engine.access.policy import SCOPE_OF, SYSTEM, Action, Actor, Gate
 from engine.catalog import catalog
@@ -64,11 +64,11 @@ def test_a_token_ends_with_its_time_and_by_a_word(house: House) -> None:
         tokens.authenticate(house.rt, short_secret)
     for token_id in (short.id, "T-NOSUCH22"):
         with pytest.raises(NotAuthenticated):
-            standing.token_now(house.rt, token_id)
-    assert standing.token_now(house.rt, long.id) == long
+            account_status.token_now(house.rt, token_id)
+    assert account_status.token_now(house.rt, long.id) == long
     tokens.revoke(house.rt, CAROL, long.id.lower())
     with pytest.raises(NotAuthenticated):
-        standing.token_now(house.rt, long.id)
+        account_status.token_now(house.rt, long.id)
     with pytest.raises(NotAuthenticated, match="was revoked"):
         tokens.authenticate(house.rt, long_secret)
     with pytest.raises(Conflict):

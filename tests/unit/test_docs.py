@@ -20,7 +20,7 @@ from engine.config import settings
 from engine.definition.load import examine
 from engine.definition.references import FACTS
 from engine.definition.schema import file_validator
-from engine.egress.allowed import RANGES, Tier
+from engine.egress.allowed_addresses import RANGES, Tier
 from engine.expressions import OPERATORS
 from engine.expressions.values import FILTERS, TESTS
 
