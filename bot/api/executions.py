@@ -15,7 +15,7 @@ from engine.access import channels, people
 from engine.access.policy import Action
 from engine.orchestration.admission import Wanted
 from engine.queries import evidence, explain, visibility
-from engine.runs import calling, controls, executions, handover, replaying, time_spent
+from engine.runs import calling, controls, executions, handover, replay_run, time_spent
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus
 
@@ -136,7 +136,7 @@ def replay_execution(
 ) -> models.Execution:
     """Run it once more with the same parameters, from the start or from a step."""
     run = seen(caller, execution)
-    new = replaying.replay(
+    new = replay_run.replay(
         caller.rt, caller.actor, run.id, start_from=how.from_step, latest=how.latest, reason=how.reason, key=caller.key
     )
     answer.headers["Location"] = f"{caller.context.base}/executions/{new.id}"

@@ -16,7 +16,7 @@ from engine.access.policy import SYSTEM, Action, Actor, authorise
 from engine.catalog import catalog
 from engine.errors import EngineError
 from engine.expressions import ExpressionError
-from engine.orchestration import admission, flow, reuse, run_phases
+from engine.orchestration import admission, flow, replay_reuse, run_phases
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
@@ -157,7 +157,7 @@ def _start_gates_only(
     )
     child = _accept(rt, parent, again)
     main = [step.id for step in catalog.definition_of(child.version_id).steps]
-    return reuse.reuse_steps(rt, child, old, main)
+    return replay_reuse.reuse_steps(rt, child, old, main)
 
 
 def _cancel_unstarted(transition: Transition, step: StepRunRecord) -> bool:

@@ -11,7 +11,7 @@ from engine.access import auditing, choosers
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import admission, children, flow, gates, parameter_changes, reopening, run_phases
+from engine.orchestration import admission, children, flow, gates, parameter_changes, retry_failed_run, run_phases
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
@@ -88,16 +88,16 @@ def retry(
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
     with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
-        step = reopening.find_failed(transition, path)
+        step = retry_failed_run.find_failed(transition, path)
         must_be_the_last(step, attempt)
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
         must_be_approved(transition.execution)
         if changed:
-            reopening.restart_unfinished(transition)
-        reopening.reopen(transition, actor, step)
+            retry_failed_run.restart_unfinished(transition)
+        retry_failed_run.reopen(transition, actor, step)
         if changed:
-            reopening.reopen_gates(transition)
+            retry_failed_run.reopen_gates(transition)
         facts: dict[str, Json] = {"reason": reason.strip(), "changed": bool(changed)}
         told = {"changes": changed} if changed else {}
         transition.record_event("step_retried", step.path, actor.user_id, **facts, **told)

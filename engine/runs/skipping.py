@@ -18,7 +18,7 @@ from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
-from engine.orchestration import children, containers, flow, gate_content, gates, reopening, run_rules
+from engine.orchestration import children, containers, flow, gate_content, gates, retry_failed_run, run_rules
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.controls import allowed, audited, must_be_approved, must_be_the_last, needs_reason, step_at
@@ -106,7 +106,7 @@ def skippable(view: ExecutionView) -> list[StepRunRecord]:
     run, main = view.execution, [step for step in view.steps if step.phase is Phase.MAIN]
     if run.phase is Phase.MAIN and run.pending_result is not None and not run.status.ended:
         return []
-    failed = {step.id for step in reopening.retryable(view.runbook, main)}
+    failed = {step.id for step in retry_failed_run.retryable(view.runbook, main)}
     wanted = [step for step in view.steps if step.status is not StepStatus.FAILED or step.id in failed]
     return [step for step in wanted if not run_rules.skip_agreed(step.skip) and not _refused(view, step)]
 
@@ -252,7 +252,7 @@ def _refusal(
     if asked:
         return f"What {step.path} comes to decides whether {', '.join(asked)} is asked: nobody skips it."
     if step.status is StepStatus.FAILED:
-        return reopening.refusal(run, runbook, step, rows)
+        return retry_failed_run.refusal(run, runbook, step, rows)
     if step.status not in _OPEN:
         return f"{step.path} of {run.id} is {step.status}: only a step that has not ended can be skipped."
     if run.status.ended or step.phase is not run.phase:
@@ -268,7 +268,7 @@ def _reopen(transition: Transition, actor: Actor, step: StepRunRecord, wish: Jso
     What a branch or loop that had begun still held goes first.
     """
     must_be_approved(transition.execution)
-    reopening.reopen(transition, actor, step)
+    retry_failed_run.reopen(transition, actor, step)
     (now,) = steps.at_paths(step.execution_id, [step.path])
     if kind_of(now).is_container and now.status is StepStatus.WAITING:
         containers.skip_rest(transition, now.path)

@@ -15,7 +15,7 @@ from bot.parameter_change_text import change_words
 from bot.slack.views import card, thread, why
 from bot.slack.views import story as stories
 from engine.queries import catchup, explain
-from engine.runs import controls, executions, replaying
+from engine.runs import controls, executions, replay_run
 
 HERE = {"channel": "C0INC0001", "channel_name": "checkout"}
 SECRET = "s3cret-of-the-l0ad-balancer"
@@ -90,7 +90,7 @@ def test_a_replay_with_other_defaults_tells_them(api: Api, target: Target) -> No
         "properties": {"service": {"type": "string"}, "zone": {"type": "string", "default": "eu"}},
     }
     house.publish(runbook("drain", http("drain", target.url("/drain")), parameters=named))
-    again = replaying.replay(house.rt, BOB, first, latest=True).id
+    again = replay_run.replay(house.rt, BOB, first, latest=True).id
     view = executions.view(house.rt, again)
     assert "`zone: not given → eu`" in str(card.card(view).blocks)
     assert any("zone: not given → eu" in each.text for each in page.story(house.rt, again).happenings)
@@ -98,7 +98,7 @@ def test_a_replay_with_other_defaults_tells_them(api: Api, target: Target) -> No
     assert "with other parameters (`zone: not given → eu`)" in line
     assert api.get(f"/executions/{first}", CAROL)["changes"] == []
     house.run(again)
-    same = replaying.replay(house.rt, CAROL, again).id
+    same = replay_run.replay(house.rt, CAROL, again).id
     assert thread.line(house.events(same)[0], executions.view(house.rt, same)) is None
 
 

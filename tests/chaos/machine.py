@@ -25,7 +25,7 @@ from engine.config import settings
 from engine.errors import EngineError
 from engine.orchestration import run_rules
 from engine.orchestration.admission import Wanted
-from engine.runs import approvals, controls, executions, handover, incoming_events, replaying, skipping
+from engine.runs import approvals, controls, executions, handover, incoming_events, replay_run, skipping
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 from engine.steps.perform import Claim
 from engine.worker import worker_process
@@ -161,7 +161,7 @@ class EngineMachine(RuleBasedStateMachine):
             steps = [each.path for each in self.house.step_runs(run.id) if each.scope == "" and each.phase == "main"]
             start = steps[pick % len(steps)] if in_the_middle else None
             with suppress(EngineError):
-                replaying.replay(self.house.rt, who, run.id, start_from=start, reason="once more")
+                replay_run.replay(self.house.rt, who, run.id, start_from=start, reason="once more")
 
     @rule(pick=PICK, number=st.integers(0, 2), who=PEOPLE)
     def retry(self, pick: int, number: int, who: Any) -> None:

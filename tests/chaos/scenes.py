@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from house import ALICE, CAROL, DAVE, gate, http, runbook
 
 from engine.orchestration.admission import Wanted
-from engine.runs import approvals, controls, executions, incoming_events, replaying, skipping
+from engine.runs import approvals, controls, executions, incoming_events, replay_run, skipping
 from engine.runs.executions import ExecutionView
 from engine.runtime import Runtime
 from storage import database, events
@@ -128,7 +128,7 @@ def act(rt: Runtime, run_id: str) -> None:
     elif run.slug == PARENT and any(step.child for step in seen.steps) and not run.status.ended:
         controls.cancel(rt, CAROL, run.id, "Enough.")
     elif run.slug == PARENT and run.status.ended and run.replay_of is None:
-        for each in _replays(rt, run) or [replaying.replay(rt, CAROL, run.id)]:
+        for each in _replays(rt, run) or [replay_run.replay(rt, CAROL, run.id)]:
             act(rt, each.id)
     elif run.slug == RETRIED and run.status == "FAILED":
         failed = [each.path for each in seen.steps if each.status == "FAILED" and each.kind == "http"]

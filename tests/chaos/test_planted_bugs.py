@@ -21,7 +21,7 @@ from machine import PARAMETERS, EngineMachine
 
 from engine.access import choosers
 from engine.errors import NotFound
-from engine.orchestration import admission, claiming, flow, gate_content, recording, reuse, run_rules
+from engine.orchestration import admission, claiming, flow, gate_content, recording, replay_reuse, run_rules
 from engine.orchestration import gates as rules
 from engine.runs import approvals as gates
 from engine.runs import executions, skipping
@@ -145,7 +145,7 @@ def owner_not_barred(patch: pytest.MonkeyPatch) -> None:
 
 def containers_forgotten(patch: pytest.MonkeyPatch) -> None:
     """Only gates by themselves are asked again, not those in branches, loops and children."""
-    for module in (rules, reuse):
+    for module in (rules, replay_reuse):
         patch.setattr(module, "holders", lambda step: [step] if step.kind == "approval" else [])
 
 

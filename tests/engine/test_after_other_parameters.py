@@ -13,7 +13,7 @@ from test_flow import branch, loop
 from engine.errors import Conflict
 from engine.orchestration import children
 from engine.orchestration.admission import Wanted
-from engine.runs import controls, executions, replaying
+from engine.runs import controls, executions, replay_run
 
 SAFE, PROD = (
     answer(told, "200 OK", "Content-Type: application/json") for told in (b'{"prod":false}', b'{"prod":true}')
@@ -96,7 +96,7 @@ def test_a_branch_or_loop_of_gates_fails_where_it_would_go_by_that(house: House,
     }[how]
     run = retried(house, look(target), drain(target), way, wipe(target))
     assert (house.status(run), house.execution(run).error["code"], wiped(target)) == ("FAILED", "by_hand", [])
-    again = replaying.replay(house.rt, CAROL, run, start_from="look", reason="look once more").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="look", reason="look once more").id
     assert (house.run(again), wiped(target)) == ("WAITING", [])
 
 
@@ -163,7 +163,7 @@ def test_a_replay_at_a_newer_version_goes_past_no_gate_by_what_the_older_one_did
     run = house.start("demo", host="prod1")
     assert (house.run(run), wiped(target)) == ("SUCCESS", ["/wipe/prod1"])
     house.publish(runbook("demo", look(target), *rest, parameters=HOST))
-    again = replaying.replay(house.rt, CAROL, run, start_from="ok", latest=True, reason="at the new one").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="ok", latest=True, reason="at the new one").id
     house.run(again)
     assert (open_gates(house, again), wiped(target)) == (["ok"], ["/wipe/prod1"])
 
@@ -185,11 +185,11 @@ def test_a_replay_remembers_for_which_parameters_something_was_done(house: House
     run = retried(house, look(target), drain(target), gate("ok", if_=RISKY), wipe(target))
     controls.cancel(house.rt, CAROL, run, "then otherwise")
     house.run(run)
-    again = replaying.replay(house.rt, CAROL, run, start_from="ok", reason="the same once more").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="ok", reason="the same once more").id
     house.run(again)
     assert (open_gates(house, again), wiped(target)) == (["ok"], [])
     controls.cancel(house.rt, CAROL, again, "and once more")
-    third = replaying.replay(house.rt, CAROL, again, start_from="ok", reason="and once more").id
+    third = replay_run.replay(house.rt, CAROL, again, start_from="ok", reason="and once more").id
     house.run(third)
     assert (open_gates(house, third), wiped(target)) == (["ok"], [])
 

@@ -13,8 +13,8 @@ from test_flow import branch, loop
 from engine.access import people
 from engine.access.policy import Actor
 from engine.errors import Conflict, NotAllowed
-from engine.orchestration import flow, reopening
-from engine.runs import approvals, controls, executions, handover, replaying, skipping
+from engine.orchestration import flow, retry_failed_run
+from engine.runs import approvals, controls, executions, handover, replay_run, skipping
 from storage import audit, database
 from storage.people_records import PersonRecord
 from storage.states import Decision, Scope, Severity
@@ -282,7 +282,7 @@ def test_who_replays_and_whose_values_they_are_do_not_decide(house: House, targe
     house.run(run)
     approve(house, run, ALICE)
     house.run(run)
-    again = replaying.replay(house.rt, ALICE, run).id
+    again = replay_run.replay(house.rt, ALICE, run).id
     house.run(again)
     for who in (ALICE, DAVE):
         with pytest.raises(NotAllowed):
@@ -399,7 +399,7 @@ def test_a_replay_from_a_step_asks_the_gates_of_branches_and_loops_again(
         house.run(run)
     assert house.status(run) == "SUCCESS"
     before = list(target.paths())
-    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="once more").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="once more").id
     house.run(again)
     asked = open_gates(house, again)
     assert len(asked) == {"branch": 1, "loop": 2, "loops": 4}[kind]
@@ -418,7 +418,7 @@ def test_a_rejected_gate_in_a_branch_ends_the_replay_and_can_be_asked_again(hous
     house.run(run)
     approve(house, run)
     house.run(run)
-    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="x").id
     house.run(again)
     approvals.vote(house.rt, DAVE, again, None, Decision.REJECT, "not now")
     assert house.run(again) == "FAILED"
@@ -443,7 +443,7 @@ def test_a_replay_from_a_step_asks_the_gates_of_a_child_again(house: House, targ
     house.run(child(house, run))
     assert house.run(run) == "SUCCESS"
     before = list(target.paths())
-    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="x").id
     asking_child = child(house, again)
     assert (open_gates(house, asking_child), target.paths()) == (["ok"], before)
     approve(house, asking_child)
@@ -460,7 +460,7 @@ def test_a_child_that_only_asks_undoes_nothing_when_it_is_rejected(house: House,
     approve(house, child(house, run))
     house.run(child(house, run))
     assert house.run(run) == "SUCCESS"
-    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="x").id
     rejected = child(house, again)
     approvals.vote(house.rt, DAVE, rejected, None, Decision.REJECT, "no")
     assert (house.run(rejected), house.run(again)) == ("FAILED", "FAILED")
@@ -540,7 +540,7 @@ def test_a_replay_at_the_latest_version_takes_no_gate_over_that_was_not_passed(h
         house.publish(runbook(slug, newer, act(target)))
         count = len(acted(target))
         with pytest.raises(Conflict, match="start there or before it"):
-            replaying.replay(house.rt, CAROL, run, start_from="act", latest=True, reason="x")
+            replay_run.replay(house.rt, CAROL, run, start_from="act", latest=True, reason="x")
         assert len(acted(target)) == count
 
 
@@ -597,7 +597,7 @@ def test_a_child_that_had_no_gate_then_is_taken_over_as_it_was(house: House, tar
     assert house.run(child(house, run, "way.sub" if inside else "sub")) == "SUCCESS"
     assert house.run(run) == "SUCCESS"
     house.publish(runbook("child", gate("ok"), http("b", target.url("/b"))))
-    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="x").id
     assert house.run(again) == "SUCCESS"
     assert target.paths() == ["/b", "/act/x", "/act/x"]
     house.check_books(again)
@@ -611,7 +611,7 @@ def test_what_a_person_had_skipped_stays_skipped_in_a_replay(house: House, targe
     house.run(run)
     approve(house, run)
     assert house.run(run) == "SUCCESS"
-    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="x").id
     house.run(again)
     approve(house, again)
     assert house.run(again) == "SUCCESS"
@@ -690,7 +690,7 @@ def test_parameters_that_change_without_asking_are_caught_at_the_claim(
     if kind == "child":
         house.run(child(house, run))
     assert house.run(run) == "FAILED"
-    monkeypatch.setattr(reopening, "reopen_gates", lambda transition: None)
+    monkeypatch.setattr(retry_failed_run, "reopen_gates", lambda transition: None)
     controls.retry(house.rt, CAROL, run, "look", {"what": "drop"})
     house.run(run)
     bypassed(house, run, target)

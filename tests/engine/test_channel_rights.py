@@ -18,7 +18,7 @@ from engine.errors import ChannelNotAllowed, ChannelUnknown, NotFound
 from engine.orchestration import incidents, message_channels
 from engine.orchestration.admission import Wanted
 from engine.queries import audit, catchup, evidence, visibility
-from engine.runs import executions, replaying
+from engine.runs import executions, replay_run
 from storage.records import ExecutionRecord, Filter
 
 PUBLIC, CLOSED, PRIVATE, SHARED, NONE = "C0PUBLIC1", "C0CLOSED1", "C0SECRET1", "C0SHARED1", "C0NONE001"
@@ -111,13 +111,13 @@ def test_a_replay_needs_its_requester_in_the_channel_too(house: House) -> None:
     run = start(house, CAROL, PRIVATE)
     house.run(run.id)
     with pytest.raises(ChannelNotAllowed, match=f"U0BOB0001 is not in the channel of {run.id}") as refused:
-        replaying.replay(house.rt, BOB, run.id)
+        replay_run.replay(house.rt, BOB, run.id)
     assert PRIVATE not in str(refused.value)
     house.rooms.away = AWAY
     with pytest.raises(ChannelUnknown, match=f"who is in the channel of {run.id}"):
-        replaying.replay(house.rt, BOB, run.id)
+        replay_run.replay(house.rt, BOB, run.id)
     house.rooms.away = None
-    assert replaying.replay(house.rt, ALICE, run.id).incident["channel"] == PRIVATE
+    assert replay_run.replay(house.rt, ALICE, run.id).incident["channel"] == PRIVATE
 
 
 def test_the_facts_of_a_private_channel_are_its_members(house: House) -> None:

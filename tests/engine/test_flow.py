@@ -11,7 +11,7 @@ from local_server import answer
 
 from engine.errors import Conflict, ReasonRequired
 from engine.orchestration import admission, run_phases
-from engine.runs import approvals, controls, executions, incoming_events, replaying, skipping
+from engine.runs import approvals, controls, executions, incoming_events, replay_run, skipping
 from storage.records import Filter
 from storage.states import Decision, StepStatus
 
@@ -397,7 +397,7 @@ def test_a_replay_reuses_what_was_done_and_asks_gates_first(house: House, target
     house.run(old)
     approvals.vote(house.rt, ALICE, old, None, Decision.APPROVE)
     assert house.run(old) == "FAILED"
-    new = replaying.replay(house.rt, CAROL, old, start_from="c", reason="the target is back").id
+    new = replay_run.replay(house.rt, CAROL, old, start_from="c", reason="the target is back").id
     house.run(new)
     assert (house.status(new), target.paths()) == ("WAITING", ["/a", "/b", "/c?was=200"])
     approvals.vote(house.rt, DAVE, new, None, Decision.APPROVE)
@@ -410,7 +410,7 @@ def test_a_replay_from_the_start_does_everything_anew(house: House, target: Targ
     """Same parameters, new execution, every step again."""
     old = house.begin(http("a", target.url("/a")), http("b", target.url("/b")))
     assert house.run(old) == "SUCCESS"
-    new = replaying.replay(house.rt, CAROL, old).id
+    new = replay_run.replay(house.rt, CAROL, old).id
     assert house.run(new) == "SUCCESS"
     assert (new != old, target.paths()) == (True, ["/a", "/b", "/a", "/b"])
 

@@ -10,7 +10,7 @@ from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
 from engine.errors import NotAllowed
 from engine.orchestration import incidents
 from engine.orchestration.admission import Wanted
-from engine.runs import approvals, controls, executions, replaying
+from engine.runs import approvals, controls, executions, replay_run
 from storage.records import ExecutionRecord, Filter
 from storage.states import Decision
 
@@ -78,7 +78,7 @@ def test_a_replay_and_a_run_within_another_have_the_same_choosers(house: House) 
     incidents.edit(house.rt, DAVE, CHANNEL, fields={"host": "test1"})
     incidents.close(house.rt, CAROL, CHANNEL, force=True)
     house.run(outer.id)
-    again = replaying.replay(house.rt, CAROL, run.id)
+    again = replay_run.replay(house.rt, CAROL, run.id)
     (child,) = [each for each in executions.recent(house.rt, Filter()) if each.parent_step is not None]
     for each in (again, child):
         assert each.parameters == {"host": "prod1"}

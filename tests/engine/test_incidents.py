@@ -13,7 +13,7 @@ from engine.catalog import catalog, notices, version_approval
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
 from engine.orchestration import incidents
 from engine.queries import can, catchup
-from engine.runs import approvals, controls, executions, handover, replaying
+from engine.runs import approvals, controls, executions, handover, replay_run
 from storage import audit, database
 from storage.records import ExecutionRecord, Filter
 from storage.states import Decision
@@ -106,7 +106,7 @@ def test_a_replay_takes_nothing_anew(house: House) -> None:
     controls.cancel(house.rt, CAROL, first.id)
     house.advance(first.id)
     incidents.edit(house.rt, CAROL, HERE["channel"], title="Another", fields={"service": "api", "count": "9"})
-    again = replaying.replay(house.rt, CAROL, first.id)
+    again = replay_run.replay(house.rt, CAROL, first.id)
     assert again.parameters == first.parameters
     assert again.incident == first.incident
 

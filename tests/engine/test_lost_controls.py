@@ -14,7 +14,7 @@ from test_lost_races import books
 from engine import failpoints
 from engine.errors import Conflict
 from engine.orchestration import admission
-from engine.runs import approvals, controls, executions, replaying, skipping
+from engine.runs import approvals, controls, executions, replay_run, skipping
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database, idempotency
 from storage.records import Filter
@@ -233,7 +233,7 @@ def test_a_replay_whose_id_is_taken_draws_another(house: House, monkeypatch: pyt
     """And is there once."""
     old = ended(house)
     drawing(monkeypatch, old, old, "R-ABCDEF")
-    assert replaying.replay(house.rt, CAROL, old, key="k").id == "R-ABCDEF"
+    assert replay_run.replay(house.rt, CAROL, old, key="k").id == "R-ABCDEF"
     assert starts(house, old) == ["R-ABCDEF"]
     assert house.hinted[-1] == "R-ABCDEF"
 
@@ -242,11 +242,11 @@ def test_replays_at_once_with_one_key_are_one(house: House) -> None:
     """Everybody is given the same run; another key is another run."""
     for number in range(ROUNDS):
         old = ended(house)
-        found = at_once(*[lambda old=old, n=number: replaying.replay(house.rt, CAROL, old, key=f"k{n}")] * 4)
+        found = at_once(*[lambda old=old, n=number: replay_run.replay(house.rt, CAROL, old, key=f"k{n}")] * 4)
         assert errors(found) == []
         assert {each.id for each in found} == set(starts(house, old))
         assert len(starts(house, old)) == 1
-        replaying.replay(house.rt, CAROL, old, key=f"other{number}")
+        replay_run.replay(house.rt, CAROL, old, key=f"other{number}")
         assert len(starts(house, old)) == 2
 
 
@@ -266,10 +266,10 @@ def test_a_key_that_is_used_between_look_and_commit_gives_the_run_of_whoever_was
 ) -> None:
     """A replay, or a start: nothing of a second run is left over."""
     old = ended(house)
-    first = replaying.replay(house.rt, CAROL, old, key="k").id
+    first = replay_run.replay(house.rt, CAROL, old, key="k").id
     with monkeypatch.context() as patch:
         overlooked(patch)
-        assert replaying.replay(house.rt, CAROL, old, key="k").id == first
+        assert replay_run.replay(house.rt, CAROL, old, key="k").id == first
     assert starts(house, old) == [first]
     wanted = admission.Wanted(house.execution(old).slug, {}, trigger="test", incident={"case": "x"})
     started = executions.request(house.rt, CAROL, wanted, key="s").execution.id
@@ -286,11 +286,11 @@ def test_a_key_that_is_used_between_look_and_commit_gives_the_run_of_whoever_was
 def test_a_key_of_a_replay_is_no_key_for_another_request(house: House) -> None:
     """Neither from another step nor of another run."""
     old, other = ended(house), ended(house)
-    replaying.replay(house.rt, CAROL, old, key="k")
+    replay_run.replay(house.rt, CAROL, old, key="k")
     with pytest.raises(Conflict, match="used for another request"):
-        replaying.replay(house.rt, CAROL, other, key="k")
+        replay_run.replay(house.rt, CAROL, other, key="k")
     with pytest.raises(Conflict, match="used for another request"):
-        replaying.replay(house.rt, CAROL, old, start_from="a", reason="again", key="k")
+        replay_run.replay(house.rt, CAROL, old, start_from="a", reason="again", key="k")
     assert starts(house, other) == []
 
 
@@ -301,14 +301,14 @@ def test_a_replay_whose_commit_fails_leaves_nothing(house: House, monkeypatch: p
     with monkeypatch.context() as patch:
         away(patch, "replay.before")
         with pytest.raises(database.OperationalError):
-            replaying.replay(house.rt, CAROL, old, key="k")
+            replay_run.replay(house.rt, CAROL, old, key="k")
     assert (starts(house, old), house.hinted) == ([], [])
     with monkeypatch.context() as patch:
         away(patch, "replay.after")
         with pytest.raises(database.OperationalError):
-            replaying.replay(house.rt, CAROL, old, key="k")
+            replay_run.replay(house.rt, CAROL, old, key="k")
     (there,) = starts(house, old)
-    assert replaying.replay(house.rt, CAROL, old, key="k").id == there
+    assert replay_run.replay(house.rt, CAROL, old, key="k").id == there
     assert starts(house, old) == [there]
 
 

@@ -11,7 +11,7 @@ from test_behind_gates import BROKEN, FINE, SUB, VALUE, WHAT, act, acted, approv
 from test_flow import branch, loop
 
 from engine.errors import Conflict
-from engine.runs import approvals, controls, executions, replaying, skipping
+from engine.runs import approvals, controls, executions, replay_run, skipping
 from storage.states import Decision
 
 RISKY = "steps.risk.outputs.json.risky | default(false)"
@@ -174,7 +174,7 @@ def test_a_replay_whose_gates_are_rejected_cleans_up(house: House, target: Targe
     house.run(run)
     approve(house, run)
     assert house.run(run) == "SUCCESS"
-    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="x").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="x").id
     house.advance(again)
     approvals.vote(house.rt, DAVE, again, None, Decision.REJECT, "no")
     assert (house.run(again, 5 * MINUTE), target.paths()[-1]) == ("FAILED", "/tidy")
@@ -204,9 +204,9 @@ def test_a_replay_for_another_reason_takes_no_way_over_that_it_would_not_go(
     assert house.run(run) == "SUCCESS"
     if kind != "inner":
         with pytest.raises(Conflict, match="another way at way"):
-            replaying.replay(house.rt, CAROL, run, start_from="act", reason="drop")
+            replay_run.replay(house.rt, CAROL, run, start_from="act", reason="drop")
         return
-    again = replaying.replay(house.rt, CAROL, run, start_from="act", reason="drop").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="drop").id
     assert (house.run(again), open_gates(house, again)) == ("WAITING", ["way.ok"])
     approve(house, again)
     assert house.run(again) == "SUCCESS"
@@ -221,7 +221,7 @@ def test_a_replay_remembers_what_was_settled_by_hand(house: House, target: Targe
     house.run(run)
     controls.cancel(house.rt, CAROL, run)
     house.run(run)
-    again = replaying.replay(house.rt, CAROL, run, start_from="ok", reason="x").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="ok", reason="x").id
     assert (house.run(again), open_gates(house, again), acted(target)) == ("WAITING", ["ok"], [])
 
 
@@ -331,7 +331,7 @@ def test_a_replay_remembers_a_hand_inside_what_it_takes_over(house: House, targe
     assert open_gates(house, run) == ["ok"], house.all_steps(run)
     controls.cancel(house.rt, CAROL, run, "then otherwise")
     house.run(run)
-    again = replaying.replay(house.rt, CAROL, run, start_from="ok", reason="the same once more").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="ok", reason="the same once more").id
     house.run(again)
     assert (open_gates(house, again), acted(target)) == (["ok"], [])
 
@@ -351,6 +351,6 @@ def test_a_replay_remembers_a_pause_in_which_time_ran_out(house: House, target: 
     assert open_gates(house, run) == ["ok"], house.all_steps(run)
     controls.cancel(house.rt, CAROL, run, "then otherwise")
     house.run(run)
-    again = replaying.replay(house.rt, CAROL, run, start_from="ok", reason="the same once more").id
+    again = replay_run.replay(house.rt, CAROL, run, start_from="ok", reason="the same once more").id
     house.run(again)
     assert (open_gates(house, again), acted(target)) == (["ok"], [])

@@ -11,7 +11,7 @@ from bot.slack.views.text import code, inline, person
 from bot.slack.views.why import people
 from engine.definition import parameters
 from engine.errors import Conflict
-from engine.runs import controls, executions, handover, replaying, skipping
+from engine.runs import controls, executions, handover, replay_run, skipping
 from engine.runtime import Runtime
 from storage.records import ExecutionRecord
 from storage.states import ExecutionStatus, StepStatus
@@ -131,7 +131,7 @@ def replay(invocation: Invocation) -> Message:
         raise GrammarError(f"version=latest or version=same, not “{version[:40]}”.", verb("replay").usage)
     run = the_run(invocation, *(status for status in ExecutionStatus if status.ended))
     old = executions.find(invocation.ctx.rt, run)
-    new = replaying.replay(
+    new = replay_run.replay(
         invocation.ctx.rt,
         invocation.actor,
         run,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.slack.ids import Action
-from engine.orchestration import reopening
+from engine.orchestration import retry_failed_run
 from engine.runs import skipping
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ExecutionStatus, Phase
@@ -45,7 +45,7 @@ def retryable(view: ExecutionView) -> list[StepRunRecord]:
     """The failed steps from which a FAILED run can go on; none once its undo has begun."""
     if view.execution.status is not ExecutionStatus.FAILED or any(step.phase is Phase.UNDO for step in view.steps):
         return []
-    found = reopening.retryable(view.runbook, [step for step in view.steps if step.phase is Phase.MAIN])
+    found = retry_failed_run.retryable(view.runbook, [step for step in view.steps if step.phase is Phase.MAIN])
     return sorted(found, key=view.steps.index)
 
 

@@ -13,7 +13,7 @@ from engine.definition.gates import holders
 from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.errors import Conflict
-from engine.orchestration import by_hand, flow, gates, reopening, run_phases, run_rules
+from engine.orchestration import by_hand, flow, gates, retry_failed_run, run_phases, run_rules
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -151,8 +151,8 @@ def _check_paths_again(transition: Transition, stale: tuple[str, ...]) -> None:
         done = row.status in (StepStatus.SUCCESS, StepStatus.SKIPPED)
         if row.reopened or not done or not gates.holds_gate(transition.rt, row.execution_id, step):
             continue
-        elsewhere = bool(reopening.would_take_other_path(transition, row, stale))
-        reopening.must_keep_path(elsewhere and not kind_of(row).is_gate, row)
+        elsewhere = bool(retry_failed_run.would_take_other_path(transition, row, stale))
+        retry_failed_run.must_keep_path(elsewhere and not kind_of(row).is_gate, row)
         if elsewhere:
             transition.move(row, StepStatus.BLOCKED, reopened=True)
 

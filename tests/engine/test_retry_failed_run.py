@@ -8,7 +8,7 @@ from local_server import answer
 from test_flow import branch, loop
 
 from engine.errors import Conflict
-from engine.orchestration import children, reopening
+from engine.orchestration import children, retry_failed_run
 from engine.runs import approvals, controls, executions, skipping
 from storage.states import Decision
 
@@ -214,7 +214,7 @@ def test_what_can_be_retried_is_known_without_trying(house: House, target: Targe
     )
     assert house.run(run) == "FAILED"
     seen = executions.view(house.rt, run)
-    assert [step.path for step in reopening.retryable(seen.runbook, seen.steps)] == ["way.b"]
+    assert [step.path for step in retry_failed_run.retryable(seen.runbook, seen.steps)] == ["way.b"]
 
 
 def test_a_retry_is_of_the_try_that_was_seen_to_fail(house: House, target: Target) -> None:

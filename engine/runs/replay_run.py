@@ -1,7 +1,7 @@
 """Replay: an execution once more, from the start or from a step on, reusing what was done before that step.
 
-No vote is ever reused: gates before the start are asked first (`engine.orchestration.reuse`). What runs is APPROVED,
-now.
+No vote is ever reused: gates before the start are asked first (`engine.orchestration.replay_reuse`). What runs is
+APPROVED, now.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from engine.definition import graph
 from engine.definition.model import Runbook
 from engine.errors import Conflict, ReasonRequired
 from engine.failpoints import committing
-from engine.orchestration import admission, reuse
+from engine.orchestration import admission, replay_reuse
 from engine.orchestration.admission import Checked, Wanted
 from engine.runs.executions import answered_before, find
 from engine.runtime import Runtime
@@ -61,7 +61,7 @@ def replay(
                     return before
                 execution = admission.accept(rt, actor, checked)
                 if kept:
-                    execution = reuse.reuse_steps(rt, execution, old, kept)
+                    execution = replay_reuse.reuse_steps(rt, execution, old, kept)
                 if key is not None:
                     idempotency.remember(rt.workspace_id, actor.user_id, key, asked, execution.id)
             break
@@ -86,5 +86,5 @@ def _kept(rt: Runtime, old: ExecutionRecord, checked: Checked, start_from: str) 
         if missing:
             raise Conflict(f"{old.id} did not do {', '.join(missing)}, which come before {start_from}.")
         for each in before:
-            reuse.must_be_reusable(rt, old, runbook.by_id[each])
+            replay_reuse.must_be_reusable(rt, old, runbook.by_id[each])
     return before
