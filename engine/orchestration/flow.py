@@ -14,7 +14,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Undecodable
 from engine.expressions import ExpressionError, holds, render
-from engine.orchestration import by_hand, compensation, containers, gates, run_rules
+from engine.orchestration import compensation, containers, gates, manual_overrides, run_rules
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import to_storable
@@ -222,7 +222,7 @@ def _unblock(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]
 def path_decided_by_hand(transition: Transition, step: Step) -> bool:
     """Whether a step that holds a gate would go its way by what a person has skipped, settled or cancelled, or by what
     was done for other parameters."""
-    return by_hand.decides_path(transition.rt, transition.execution, transition.runbook, step)
+    return manual_overrides.decides_path(transition.rt, transition.execution, transition.runbook, step)
 
 
 def condition_holds(transition: Transition, step: StepRunRecord) -> bool:

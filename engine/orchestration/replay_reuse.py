@@ -13,7 +13,7 @@ from engine.definition.gates import holders
 from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.errors import Conflict
-from engine.orchestration import by_hand, flow, gates, retry_failed_run, run_phases, run_rules
+from engine.orchestration import flow, gates, manual_overrides, retry_failed_run, run_phases, run_rules
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -22,7 +22,7 @@ from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import Phase, StepStatus
 
 BY_HAND_REVISION = -1
-"""The revision of what is taken over and leads past no gate: `by_hand.touched_when_reused`."""
+"""The revision of what is taken over and leads past no gate: `manual_overrides.touched_when_reused`."""
 
 
 def reuse_steps(
@@ -52,7 +52,7 @@ def reuse_steps(
 
 def _earlier_steps(old: ExecutionRecord, run: ExecutionRecord) -> dict[str, StepRunRecord]:
     """The main steps of the old run by path, with the revision that they are taken over with."""
-    marked = by_hand.touched_when_reused(old, run)
+    marked = manual_overrides.touched_when_reused(old, run)
     rows = steps.of_phase(old.id, Phase.MAIN)
     return {row.path: changed(row, revision=BY_HAND_REVISION if row.step_id in marked else 0) for row in rows}
 
