@@ -15,7 +15,7 @@ from engine.access import channels, people
 from engine.access.policy import Action
 from engine.orchestration.admission import Wanted
 from engine.queries import evidence, explain, visibility
-from engine.runs import calling, controls, executions, handover, replay_run, time_spent
+from engine.runs import controls, executions, gate_notifications, handover, replay_run, time_spent
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus
 
@@ -81,7 +81,7 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
     )
     answer.headers["Location"] = f"{caller.context.base}/executions/{accepted.execution.id}"
     run = accepted.execution
-    warnings = calling.foreseen(caller.rt, run) if accepted.how == "started" else []
+    warnings = gate_notifications.foreseen(caller.rt, run) if accepted.how == "started" else []
     return models.Started(how=accepted.how, execution=answer_of(caller, run), warnings=warnings)
 
 

@@ -18,7 +18,7 @@ from engine.access.policy import Action
 from engine.catalog import authoring, catalog
 from engine.orchestration import incidents
 from engine.queries import visibility
-from engine.runs import calling, executions
+from engine.runs import executions, gate_notifications
 from storage.records import ExecutionRecord
 
 
@@ -105,7 +105,7 @@ def _shown(caller: Caller, asked: KeyedRequest, kind: str, name: str) -> tuple[B
 
 def _of_run(caller: Caller, asked: KeyedRequest, run: ExecutionRecord) -> BaseModel | None:
     if asked.shape.model is models.Started:
-        warnings = calling.foreseen(caller.rt, run)
+        warnings = gate_notifications.foreseen(caller.rt, run)
         return models.Started(how="started", execution=models.Execution.of(run), warnings=warnings)
     if asked.shape.model is models.Gate:
         gates = executions.view(caller.rt, run.id).gates

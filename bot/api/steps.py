@@ -10,7 +10,7 @@ from bot.api.executions import STEERED, answer_of, seen
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
-from engine.runs import approvals, controls, executions, skipping, time_spent
+from engine.runs import controls, executions, skipping, time_spent, voting
 from storage.states import Decision
 
 router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route_class=Operation)
@@ -78,12 +78,12 @@ def reject_step(caller: AuthenticatedCaller, execution: str, step: str, ballot: 
 def withdraw_vote(caller: AuthenticatedCaller, execution: str, step: str) -> models.Gate:
     """Take your vote back while the gate is not decided."""
     run = seen(caller, execution)
-    return models.Gate.of(approvals.withdraw(caller.rt, caller.actor, run.id, step), run.team)
+    return models.Gate.of(voting.withdraw(caller.rt, caller.actor, run.id, step), run.team)
 
 
 def _vote(
     caller: AuthenticatedCaller, execution: str, step: str, decision: Decision, ballot: models.Ballot
 ) -> models.Gate:
     run = seen(caller, execution)
-    gate = approvals.vote(caller.rt, caller.actor, run.id, step, decision, ballot.comment, ballot.digest)
+    gate = voting.vote(caller.rt, caller.actor, run.id, step, decision, ballot.comment, ballot.digest)
     return models.Gate.of(gate, run.team)

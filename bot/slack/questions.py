@@ -15,9 +15,9 @@ from bot.slack.views.parts import Message
 from bot.slack.views.reminder import direct_gate_message, direct_gate_question
 from bot.slack.views.text import is_person
 from engine.queries import events
-from engine.runs import approvals, skipping
-from engine.runs.calling import calling
+from engine.runs import skipping, voting
 from engine.runs.executions import ExecutionView, GateView
+from engine.runs.gate_notifications import calling
 from engine.runtime import Runtime
 from storage.records import EventRecord, Json
 from storage.states import ApprovalStatus
@@ -78,7 +78,7 @@ def of_gate(rt: Runtime, view: ExecutionView, gate: GateView) -> Question:
         f"gate:{gate.approval.id}",
         gate_post(gate, called),
         over,
-        lambda limit, beside: approvals.deciders(rt, gate, limit, beside=beside),
+        lambda limit, beside: voting.deciders(rt, gate, limit, beside=beside),
         lambda permalink: direct_gate_message(gate, view, permalink, rt.settings.slack_command),
         called.how if called is not None else "none",
     )

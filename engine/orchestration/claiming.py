@@ -12,8 +12,8 @@ from engine.orchestration import (
     children,
     containers,
     flow,
+    gate_checks,
     gate_content,
-    gates,
     message_channels,
     run_phases,
 )
@@ -55,7 +55,7 @@ def advance_without_attempt(transition: Transition, step: StepRunRecord) -> bool
 
 def bypasses(transition: Transition, step: StepRunRecord) -> bool:
     """The last line: a step behind a gate that has not let it on ends the run instead of being attempted."""
-    undecided = gates.undecided(transition.rt, transition.execution, transition.runbook, step)
+    undecided = gate_checks.undecided(transition.rt, transition.execution, transition.runbook, step)
     if undecided:
         log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, undecided)
         run_phases.end_gate_bypassed(transition, step, undecided)

@@ -12,7 +12,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
-from engine.orchestration import flow, gates, run_rules, step_runs
+from engine.orchestration import flow, gate_checks, run_rules, step_runs
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
@@ -81,13 +81,15 @@ def takes_other_path(transition: Transition, step: StepRunRecord, stale: tuple[s
     if step.items is None and step.started_at is None:
         return None
     definition = transition.runbook.by_id[step.step_id]
-    if gates.path_depends_on(definition, *stale):
+    if gate_checks.path_depends_on(definition, *stale):
         return True
     if not kind_of(definition).repeats:
         return bool(_branch_taken(transition, step, definition) != step.items["taken"])
     if "items" in definition.with_:
         return bool(_items(transition, step, definition) != step.items)
-    return gates.path_depends_on(definition, "params", "execution", "runbook") if step.ended_at is not None else None
+    return (
+        gate_checks.path_depends_on(definition, "params", "execution", "runbook") if step.ended_at is not None else None
+    )
 
 
 def _branch_taken(transition: Transition, step: StepRunRecord, definition: Step) -> str:
@@ -211,7 +213,7 @@ def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, faile
 def _failures_allowed(transition: Transition, loop: Step) -> int:
     """How many rounds may fail: none where a round holds a gate, which would then not be decided."""
     wanted = int(loop.with_.get("max_failures", 0))
-    return 0 if wanted and gates.holds_gate(transition.rt, transition.execution.id, loop) else wanted
+    return 0 if wanted and gate_checks.holds_gate(transition.rt, transition.execution.id, loop) else wanted
 
 
 def _end_stopped(transition: Transition, path: str) -> None:

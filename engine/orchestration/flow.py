@@ -14,7 +14,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Undecodable
 from engine.expressions import ExpressionError, holds, render
-from engine.orchestration import compensation, containers, gates, manual_overrides, run_rules
+from engine.orchestration import compensation, containers, gate_checks, manual_overrides, run_rules
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import to_storable
@@ -93,7 +93,7 @@ def mapped(transition: Transition, step: StepRunRecord, outputs: dict[str, Json]
 def tolerates_failure(transition: Transition, step_id: str) -> bool:
     """Whether the runbook tolerates a failure of this step: never where it is or holds a gate."""
     step = transition.runbook.by_id[step_id]
-    return step.continue_on_error and not gates.holds_gate(transition.rt, transition.execution.id, step)
+    return step.continue_on_error and not gate_checks.holds_gate(transition.rt, transition.execution.id, step)
 
 
 def paths_to_load(version_id: int, step: StepRunRecord) -> list[str]:
@@ -117,7 +117,7 @@ def unblock_reopened_gates(transition: Transition) -> None:
     """Unblock those reopened gates that no other gate before them holds back; each in its turn, as at first."""
     for step in steps.reopened_gates(transition.execution.id):
         held_back = step.status is StepStatus.BLOCKED and transition.may_start_steps
-        if held_back and not gates.undecided(transition.rt, transition.execution, transition.runbook, step):
+        if held_back and not gate_checks.undecided(transition.rt, transition.execution, transition.runbook, step):
             transition.move(step, StepStatus.READY, due_at=transition.at)
 
 
@@ -199,7 +199,7 @@ def may_start_steps(transition: Transition, scope: str, phase: Phase) -> bool:
 def _unblock(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
     """The turn of a step that needs nothing more: it is READY, or it is skipped and returned."""
     if run_rules.skip_agreed(step.skip):
-        if not gates.holds_gate(transition.rt, step.execution_id, transition.runbook.by_id[step.step_id]):
+        if not gate_checks.holds_gate(transition.rt, step.execution_id, transition.runbook.by_id[step.step_id]):
             return _skipped(transition, step, run_rules.skip_note(step.skip), step.skip["by"])
         transition.record_event("skip_dropped", step.path, reason="its runbook holds a gate by now")
     try:

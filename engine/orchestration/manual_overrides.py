@@ -10,9 +10,9 @@ mark.
 from __future__ import annotations
 
 from engine.catalog import catalog
-from engine.definition import gates as rules
+from engine.definition import gate_graph as rules
 from engine.definition.model import Runbook, Step
-from engine.orchestration import gates, run_rules
+from engine.orchestration import gate_checks, run_rules
 from engine.runtime import Runtime
 from engine.steps import context
 from storage import executions, steps
@@ -28,8 +28,8 @@ _DONE = (StepStatus.SUCCESS, StepStatus.FAILED, StepStatus.SKIPPED)
 
 def decides_path(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step) -> bool:
     """Whether the way that a step takes, which is or holds a gate, comes from a person's hand. Needs a connection."""
-    chains = gates.path_references(step)
-    if not chains or not gates.holds_gate(rt, execution.id, step):
+    chains = gate_checks.path_references(step)
+    if not chains or not gate_checks.holds_gate(rt, execution.id, step):
         return False
     given = _parameters_by_hand(execution)
     start = touched_steps(execution) | (_readers_of_parameters(runbook) if given else set())
@@ -64,7 +64,7 @@ def _is_touched(execution: ExecutionRecord, row: StepRunRecord, depth: int) -> b
     timed_out = row.status is StepStatus.FAILED and (row.error or {}).get("code") in _OUT_OF_TIME
     if timed_out and (_was_paused(execution) or (child is not None and _was_paused(child))):
         return True
-    if child is None or depth >= gates.MAX_DEPTH:
+    if child is None or depth >= gate_checks.MAX_DEPTH:
         return False
     left_alone = row.status in _DONE and not child.status.ended  # it is cancelled in a moment, whatever kept it
     return left_alone or child.pending_result is ExecutionStatus.CANCELLED or bool(touched_steps(child, depth + 1))
@@ -93,5 +93,5 @@ def _readers_of_parameters(runbook: Runbook) -> set[str]:
 
 
 def _roots(step: Step) -> set[str]:
-    chains = context.chains_in([step.with_, dict(step.outputs)]) | gates.path_references(step)
+    chains = context.chains_in([step.with_, dict(step.outputs)]) | gate_checks.path_references(step)
     return {chain[0] for chain in chains}

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from engine.catalog import catalog
-from engine.definition.gates import holders
+from engine.definition.gate_graph import holders
 from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.errors import Conflict
-from engine.orchestration import flow, gates, manual_overrides, retry_failed_run, run_phases, run_rules
+from engine.orchestration import flow, gate_checks, manual_overrides, retry_failed_run, run_phases, run_rules
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -36,7 +36,7 @@ def reuse_steps(
     rows = {row.path: row for row in run.of_phase(Phase.MAIN)}
     wanted = [step for step in transition.runbook.steps if step.id in keep]
     fresh = [step for step in wanted if rows[step.id].status in (StepStatus.BLOCKED, StepStatus.READY)]
-    asked = [step for step in fresh if gates.holds_gate(rt, old.id, step) or (step.blocks and any(holders(step)))]
+    asked = [step for step in fresh if gate_checks.holds_gate(rt, old.id, step) or (step.blocks and any(holders(step)))]
     for step in [
         each for each in fresh if each not in asked
     ] + asked:  # conditions of the asked read what the others did
@@ -61,11 +61,11 @@ def must_be_reusable(rt: Runtime, old: ExecutionRecord, step: Step) -> None:
     """Raise `Conflict` for a step that is or holds a gate and that cannot be taken over with it."""
     before = catalog.definition_of(old.version_id)
     was = before.by_id.get(step.id)
-    if not gates.holds_gate(rt, old.id, step) and (was is None or not gates.holds_gate(rt, old.id, was)):
+    if not gate_checks.holds_gate(rt, old.id, step) and (was is None or not gate_checks.holds_gate(rt, old.id, was)):
         return
     if was != step:
         raise Conflict(f"{step.id} is or holds a gate, and is not what it was in {old.id}: start there or before it.")
-    not_passed = gates.not_passed_by(rt, old, before, was)
+    not_passed = gate_checks.not_passed_by(rt, old, before, was)
     if not_passed:
         raise Conflict(f"{old.id} did not pass {', '.join(not_passed)}: start at {step.id} or before it.")
 
@@ -119,7 +119,7 @@ def _copy_inside(transition: Transition, container: StepRunRecord, past: dict[st
 def _copy(transition: Transition, old: StepRunRecord) -> StepRunRecord:
     execution = transition.execution
     step = transition.runbook.by_id[old.step_id]
-    holds = gates.holds_gate(transition.rt, old.execution_id, step)
+    holds = gate_checks.holds_gate(transition.rt, old.execution_id, step)
     copy = changed(
         old, execution_id=execution.id, fence=0, attempts=0, failures=0, recoveries=0, worker_id=None, deadline_at=None,
         due_at=None, ended_seq=0, reopened=False, wait_key=None, note=_note(old), ended_at=transition.at,
@@ -149,7 +149,7 @@ def _check_paths_again(transition: Transition, stale: tuple[str, ...]) -> None:
     for row in transition.run.of_phase(Phase.MAIN):
         step = transition.runbook.by_id[row.step_id]
         done = row.status in (StepStatus.SUCCESS, StepStatus.SKIPPED)
-        if row.reopened or not done or not gates.holds_gate(transition.rt, row.execution_id, step):
+        if row.reopened or not done or not gate_checks.holds_gate(transition.rt, row.execution_id, step):
             continue
         elsewhere = bool(retry_failed_run.would_take_other_path(transition, row, stale))
         retry_failed_run.must_keep_path(elsewhere and not kind_of(row).is_gate, row)

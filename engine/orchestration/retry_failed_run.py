@@ -9,7 +9,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict
 from engine.expressions import ExpressionError
-from engine.orchestration import containers, flow, gates, run_rules, slots
+from engine.orchestration import containers, flow, gate_checks, run_rules, slots
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from storage import executions, step_changes, steps
@@ -109,7 +109,7 @@ def reopen_gates(transition: Transition) -> None:
 def _must_reopen(transition: Transition, row: StepRunRecord) -> bool:
     """Whether a step is to be asked again; one that the run went past for other parameters has to stay that way."""
     step = transition.runbook.by_id.get(row.step_id)
-    if step is None or not gates.holds_gate(transition.rt, row.execution_id, step):
+    if step is None or not gate_checks.holds_gate(transition.rt, row.execution_id, step):
         return False
     asked = not kind_of(row).is_container
     if asked and row.status is StepStatus.SUCCESS:
@@ -128,7 +128,7 @@ def _must_not_read_old_outputs(transition: Transition, row: StepRunRecord, step:
     """Raise `Conflict` for a child whose parameters come from outputs for the old ones, and decide about its gates."""
     child = executions.by_id(row.child) if row.child else None
     reads_steps = any(chain[0] == "steps" for chain in context.chains_in(step.with_.get("params")))
-    must_keep_path(child is not None and reads_steps and gates.has_conditional_gate(transition.rt, child), row)
+    must_keep_path(child is not None and reads_steps and gate_checks.has_conditional_gate(transition.rt, child), row)
 
 
 def would_take_other_path(
@@ -140,7 +140,7 @@ def would_take_other_path(
     """
     try:
         if row.status is StepStatus.SKIPPED:
-            by_that = bool(stale) and gates.path_depends_on(transition.runbook.by_id[row.step_id], *stale)
+            by_that = bool(stale) and gate_checks.path_depends_on(transition.runbook.by_id[row.step_id], *stale)
             went_past = row.note == run_rules.CONDITION_NOT_MET
             return (by_that or flow.condition_holds(transition, row)) if went_past else None
         return containers.takes_other_path(transition, row, stale) if kind_of(row).is_container else None

@@ -11,7 +11,7 @@ from engine.access import auditing, choosers
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import admission, children, flow, gates, parameter_changes, retry_failed_run, run_phases
+from engine.orchestration import admission, children, flow, gate_checks, parameter_changes, retry_failed_run, run_phases
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
@@ -160,7 +160,7 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
 
 def _must_be_let_on(transition: Transition) -> None:
     """Raise `Conflict` for a child of a run whose gates before it have not let it on as that run stands now."""
-    undecided = gates.undecided_around(transition.rt, transition.execution)
+    undecided = gate_checks.undecided_around(transition.rt, transition.execution)
     if undecided:
         raise Conflict(f"{transition.execution.id} stands behind {', '.join(undecided)}, which has to let it on first.")
 

@@ -13,7 +13,7 @@ from engine.catalog import catalog
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
-from engine.orchestration import admission, gates, incidents, parameter_changes
+from engine.orchestration import admission, gate_checks, incidents, parameter_changes
 from engine.orchestration.admission import Checked, Wanted
 from engine.orchestration.parameter_changes import Changed
 from engine.runtime import Runtime
@@ -213,7 +213,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
         queued = execution.slot == "queued" and execution.slot_group is not None
         ahead = slot_queue.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
         runbook = catalog.shown_definition(execution)
-        holding = [each.id for each in runbook.by_id.values() if gates.holds_gate(rt, execution.id, each)]
+        holding = [each.id for each in runbook.by_id.values() if gate_checks.holds_gate(rt, execution.id, each)]
         return ExecutionView(
             execution=replace(execution, incident=about),
             runbook=runbook,

@@ -18,7 +18,7 @@ from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
-from engine.orchestration import children, containers, flow, gate_content, gates, retry_failed_run, run_rules
+from engine.orchestration import children, containers, flow, gate_checks, gate_content, retry_failed_run, run_rules
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.controls import allowed, audited, must_be_approved, must_be_the_last, needs_reason, step_at
@@ -225,7 +225,7 @@ def _must_be_skippable(transition: Transition, step: StepRunRecord) -> None:
     run = transition.execution
     why = _refusal(
         run, transition.runbook, step, steps.of_execution(run.id),
-        lambda each: gates.holds_gate(transition.rt, run.id, each),
+        lambda each: gate_checks.holds_gate(transition.rt, run.id, each),
     )  # fmt: skip
     if why:
         raise Conflict(why)
@@ -248,7 +248,7 @@ def _refusal(
         return f"{step.path} of {run.id} is not to be skipped: its runbook says `skippable: false`."
     if holds_gate(definition):
         return f"{step.path} is or holds a gate, which is decided by its approvers: nobody skips it."
-    asked = gates.gates_depending_on(runbook, definition.id, holds_gate)
+    asked = gate_checks.gates_depending_on(runbook, definition.id, holds_gate)
     if asked:
         return f"What {step.path} comes to decides whether {', '.join(asked)} is asked: nobody skips it."
     if step.status is StepStatus.FAILED:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from engine.orchestration import children, event_waits, recording, run_phases, step_timeouts
 from engine.orchestration.run_phases import change
 from engine.queries import audit_chain
-from engine.runs import approvals as gates
 from engine.runs import incoming_events
+from engine.runs import voting as gates
 from engine.runtime import Runtime
 from engine.worker.heartbeat import Heartbeat
 from engine.worker.worker_deaths import DeathWatch

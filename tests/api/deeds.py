@@ -10,7 +10,7 @@ from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 
 from engine.access import people, tokens
 from engine.orchestration import incidents
-from engine.runs import approvals, controls, handover, skipping
+from engine.runs import controls, handover, skipping, voting
 from storage.people_records import PersonRecord
 from storage.states import Decision
 
@@ -85,7 +85,7 @@ def prepare(api: Api, target: Target) -> dict[str, Any]:
     runs |= {"unknown": house.start("lost"), "asked": house.start("asks")}
     for run in runs.values():
         house.run(run)
-    approvals.vote(house.rt, DAVE, runs["asked"], None, Decision.APPROVE)
+    voting.vote(house.rt, DAVE, runs["asked"], None, Decision.APPROVE)
     house.run(runs["asked"])
     skipping.skip(house.rt, CAROL, runs["asked"], "call", "x")
     handover.offer(house.rt, CAROL, runs["offered"], ALICE)

@@ -20,7 +20,7 @@ from bot.api.app import PREFIX
 from engine.access import people, tokens
 from engine.access.policy import Actor
 from engine.queries import events
-from engine.runs import approvals
+from engine.runs import voting
 from storage.people_records import PersonRecord
 from storage.states import Decision
 
@@ -83,7 +83,7 @@ def test_a_run_is_followed_to_its_end(api: Api) -> None:
     before = [each.seq for each in api.house.events(run)]
     listeners = [Listener(api, run) for _ in range(3)]
     until(lambda: all(each.seen == before for each in listeners))
-    approvals.vote(api.house.rt, ALICE, run, "ask", Decision.APPROVE)
+    voting.vote(api.house.rt, ALICE, run, "ask", Decision.APPROVE)
     api.house.run(run)
     assert all(each.ended() for each in listeners)
     everything = [each.seq for each in api.house.events(run)]

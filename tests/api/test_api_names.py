@@ -12,7 +12,7 @@ from bot.cli import show
 from bot.cli.names import Names
 from bot.page import story
 from engine.access import people
-from engine.runs import approvals, controls, handover, skipping
+from engine.runs import controls, handover, skipping, voting
 from storage.people_records import PersonRecord
 from storage.states import Decision
 
@@ -38,7 +38,7 @@ def held(api: Api, target: Target) -> str:
     run = house.start("held")
     house.run(run)
     skipping.skip(house.rt, BOB, run, "last", "by hand")
-    approvals.vote(house.rt, ALICE, run, "sign-off", Decision.APPROVE, "fine", None)
+    voting.vote(house.rt, ALICE, run, "sign-off", Decision.APPROVE, "fine", None)
     controls.pause(house.rt, BOB, run, "let me look")
     controls.resume(house.rt, BOB, run)
     handover.offer(house.rt, CAROL, run, people.as_known(house.rt, BOB.user_id), "my shift ends")

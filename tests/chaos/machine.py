@@ -25,7 +25,7 @@ from engine.config import settings
 from engine.errors import EngineError
 from engine.orchestration import run_rules
 from engine.orchestration.admission import Wanted
-from engine.runs import approvals, controls, executions, handover, incoming_events, replay_run, skipping
+from engine.runs import controls, executions, handover, incoming_events, replay_run, skipping, voting
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 from engine.steps.perform import Claim
 from engine.worker import worker_process
@@ -221,7 +221,7 @@ class EngineMachine(RuleBasedStateMachine):
             with database.reading():
                 chose = gatebooks.choosers(executions.find(self.house.rt, run))
             with suppress(EngineError):
-                approvals.vote(self.house.rt, who, run, path, decision, "as I see it", digest)
+                voting.vote(self.house.rt, who, run, path, decision, "as I see it", digest)
                 assert digest in (None, self.gate(run, path).digest), "a vote on what was shown before has counted"
                 assert who.user_id not in chose, f"{who.user_id} chose what {path} of {run} does, and voted"
 
@@ -229,7 +229,7 @@ class EngineMachine(RuleBasedStateMachine):
     def withdraw(self, pick: int, who: Any) -> None:
         for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
             with suppress(EngineError):
-                approvals.withdraw(self.house.rt, who, run, path)
+                voting.withdraw(self.house.rt, who, run, path)
 
     @rule(number=st.integers(1, 5))
     def event(self, number: int) -> None:
@@ -297,7 +297,7 @@ class EngineMachine(RuleBasedStateMachine):
             elif step.status == "WAITING" and step.kind == "approval":
                 for who in (ALICE, DAVE, BOB, CAROL):
                     with suppress(EngineError):  # they chose, or a vote before it, or the time, has decided it
-                        approvals.vote(self.house.rt, who, run.id, step.path, Decision.APPROVE)
+                        voting.vote(self.house.rt, who, run.id, step.path, Decision.APPROVE)
             elif step.status == "WAITING" and step.kind == "wait":
                 incoming_events.deliver(self.house.rt, "k", f"drain-{run.id}-{step.path}", "ci", {})
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from house import ALICE, CAROL, DAVE, gate, http, runbook
 
 from engine.orchestration.admission import Wanted
-from engine.runs import approvals, controls, executions, incoming_events, replay_run, skipping
+from engine.runs import controls, executions, incoming_events, replay_run, skipping, voting
 from engine.runs.executions import ExecutionView
 from engine.runtime import Runtime
 from storage import database, events
@@ -145,10 +145,10 @@ def _attend(rt: Runtime, seen: ExecutionView, step: StepRunRecord) -> None:
     elif step.kind == "approval":
         voted = {vote.person for view in seen.gates for vote in view.votes}
         if _story(run)["vote_withdrawn"] == 0 and ALICE.user_id in voted:
-            approvals.withdraw(rt, ALICE, run, step.path)
+            voting.withdraw(rt, ALICE, run, step.path)
         else:
             again = DAVE if _story(run)["vote_withdrawn"] and DAVE.user_id not in voted else ALICE
-            approvals.vote(rt, again, run, step.path, Decision.APPROVE)
+            voting.vote(rt, again, run, step.path, Decision.APPROVE)
 
 
 def _control(rt: Runtime, run: ExecutionRecord) -> None:

@@ -22,9 +22,9 @@ from machine import PARAMETERS, EngineMachine
 from engine.access import choosers
 from engine.errors import NotFound
 from engine.orchestration import admission, claiming, flow, gate_content, recording, replay_reuse, run_rules
-from engine.orchestration import gates as rules
-from engine.runs import approvals as gates
+from engine.orchestration import gate_checks as rules
 from engine.runs import executions, skipping
+from engine.runs import voting as gates
 from engine.steps.outcome import Failed, Unknown
 from engine.worker.sweeper import Sweeper
 from storage import database, orphans

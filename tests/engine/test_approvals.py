@@ -16,7 +16,7 @@ from engine.access.policy import Action, Actor
 from engine.access.roles import GROUPS_FRESH_MS
 from engine.catalog import notices
 from engine.errors import Conflict, NotAllowed
-from engine.runs import approvals, executions
+from engine.runs import executions, voting
 from engine.runs.executions import GateView
 from engine.steps import approval
 from storage import audit, database
@@ -38,7 +38,7 @@ def at_gate(house: House, target: Target, **keys) -> str:
 def vote(house: House, run: str, who: Actor, decision: Decision = YES, **keys) -> GateView:
     if decision is NO:
         keys.setdefault("comment", "as I see it")
-    return approvals.vote(house.rt, who, run, None, decision, **keys)
+    return voting.vote(house.rt, who, run, None, decision, **keys)
 
 
 def test_it_takes_as_many_people_as_the_gate_says(house: House, target: Target) -> None:
@@ -257,8 +257,8 @@ def test_a_vote_is_taken_back_by_who_gave_it(house: House, target: Target) -> No
     run = at_gate(house, target, min_approvals=2)
     vote(house, run, ALICE)
     with pytest.raises(Conflict, match="have not voted"):
-        approvals.withdraw(house.rt, DAVE, run, "ask")
-    assert approvals.withdraw(house.rt, ALICE, run, "ask").missing == 2
+        voting.withdraw(house.rt, DAVE, run, "ask")
+    assert voting.withdraw(house.rt, ALICE, run, "ask").missing == 2
     told = house.events(run)[-1]
     assert (told.kind, told.path, told.actor) == ("vote_withdrawn", "ask", ALICE.user_id)
     vote(house, run, DAVE)
@@ -287,10 +287,10 @@ def test_with_several_gates_open_one_has_to_say_which(house: House, target: Targ
     house.advance(run)
     with pytest.raises(Conflict, match="one, two"):
         vote(house, run, ALICE)
-    approvals.vote(house.rt, ALICE, run, "two", YES)
+    voting.vote(house.rt, ALICE, run, "two", YES)
     assert house.all_steps(run) == {"one": "WAITING", "two": "SUCCESS"}
     with pytest.raises(Conflict, match="no gate three"):
-        approvals.vote(house.rt, ALICE, run, "three", YES)
+        voting.vote(house.rt, ALICE, run, "three", YES)
     house.check_books(run)
 
 

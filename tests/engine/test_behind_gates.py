@@ -14,7 +14,7 @@ from engine.access import people
 from engine.access.policy import Actor
 from engine.errors import Conflict, NotAllowed
 from engine.orchestration import flow, retry_failed_run
-from engine.runs import approvals, controls, executions, handover, replay_run, skipping
+from engine.runs import controls, executions, handover, replay_run, skipping, voting
 from storage import audit, database
 from storage.people_records import PersonRecord
 from storage.states import Decision, Scope, Severity
@@ -36,7 +36,7 @@ def acted(target: Target) -> list[str]:
 
 
 def approve(house: House, run: str, who=ALICE, path: str | None = None, digest: str | None = None) -> None:
-    approvals.vote(house.rt, who, run, path, Decision.APPROVE, digest=digest)
+    voting.vote(house.rt, who, run, path, Decision.APPROVE, digest=digest)
 
 
 def open_gates(house: House, run: str) -> list[str]:
@@ -420,7 +420,7 @@ def test_a_rejected_gate_in_a_branch_ends_the_replay_and_can_be_asked_again(hous
     house.run(run)
     again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="x").id
     house.run(again)
-    approvals.vote(house.rt, DAVE, again, None, Decision.REJECT, "not now")
+    voting.vote(house.rt, DAVE, again, None, Decision.REJECT, "not now")
     assert house.run(again) == "FAILED"
     controls.retry(house.rt, CAROL, again)
     assert house.run(again) == "WAITING"
@@ -462,7 +462,7 @@ def test_a_child_that_only_asks_undoes_nothing_when_it_is_rejected(house: House,
     assert house.run(run) == "SUCCESS"
     again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="x").id
     rejected = child(house, again)
-    approvals.vote(house.rt, DAVE, rejected, None, Decision.REJECT, "no")
+    voting.vote(house.rt, DAVE, rejected, None, Decision.REJECT, "no")
     assert (house.run(rejected), house.run(again)) == ("FAILED", "FAILED")
     controls.retry(house.rt, CAROL, again)
     once_more = child(house, again)
@@ -570,7 +570,7 @@ def test_a_new_child_says_who_rejected_the_one_before(house: House, target: Targ
     house.publish(runbook("child", gate("ok")))
     run = house.begin(SUB, act(target))
     first = child(house, run)
-    approvals.vote(house.rt, DAVE, first, None, Decision.REJECT, "too risky")
+    voting.vote(house.rt, DAVE, first, None, Decision.REJECT, "too risky")
     assert house.run(run) == "FAILED"
     controls.retry(house.rt, CAROL, run)
     (shown,) = executions.view(house.rt, child(house, run)).gates
@@ -628,7 +628,7 @@ def test_continue_on_error_covers_no_gate_of_a_child(house: House, target: Targe
     run = house.begin({**SUB, "continue_on_error": True}, act(target))
     started = child(house, run)
     if how == "rejected":
-        approvals.vote(house.rt, DAVE, started, None, Decision.REJECT, "no")
+        voting.vote(house.rt, DAVE, started, None, Decision.REJECT, "no")
     elif how == "cancelled":
         controls.cancel(house.rt, CAROL, started)
     else:
@@ -711,7 +711,7 @@ def test_a_gate_that_its_requester_decided_is_caught_at_the_claim(house: House, 
 
 def test_the_gates_before_a_step(house: House) -> None:
     """Along needs, around it, and inside what it needs; another runbook counts as what may hold one."""
-    from engine.definition import gates as before
+    from engine.definition import gate_graph as before
 
     inner = branch("way", "true", [gate("deep"), http("leaf")])
     text = runbook("demo", gate("ok"), inner, SUB, http("act"), http("free", needs=[]), http("beside", needs=["way"]))

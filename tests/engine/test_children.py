@@ -10,7 +10,7 @@ from local_server import answer
 
 from engine.errors import Conflict
 from engine.orchestration import children
-from engine.runs import approvals, controls, executions, skipping
+from engine.runs import controls, executions, skipping, voting
 from storage import audit, database, step_changes, steps
 from storage.records import Filter, StepRunRecord
 from storage.run_state import RunState
@@ -99,7 +99,7 @@ def test_a_child_in_its_parents_group_shares_the_slot(house: House, target: Targ
     assert (house.status(child), house.execution(child).slot) == ("WAITING", "shared")
     house.advance(other)
     assert house.status(other) == "PENDING"
-    approvals.vote(house.rt, ALICE, child, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, child, None, Decision.APPROVE)
     assert house.run(child) == "SUCCESS"
     house.advance(other)
     assert house.status(other) == "PENDING"
@@ -180,7 +180,7 @@ def test_waiting_for_a_child_costs_no_rows(house: House) -> None:
     assert step.due_at == house.clock.time + children.CHECK_EVERY_MS
     assert [each.status for each in house.attempts(run, "sub")] == ["SUCCESS"]
     assert house.execution(run).running == 0
-    approvals.vote(house.rt, ALICE, child, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, child, None, Decision.APPROVE)
     assert house.run(child) == "SUCCESS"
     house.advance(run)
     assert (house.status(run), house.step(run, "sub").attempts) == ("SUCCESS", 1)

@@ -12,7 +12,7 @@ from test_flow import branch, loop
 
 from engine.catalog import catalog
 from engine.orchestration import step_runs
-from engine.runs import approvals, controls, skipping
+from engine.runs import controls, skipping, voting
 from storage import database, run_state
 from storage.states import Decision, Phase
 
@@ -124,7 +124,7 @@ def test_each_time_asks_anew(house: House, target: Target) -> None:
     for times in (1, 2):
         assert house.run(run) == "WAITING"
         assert target.paths().count("/tidy") == times - 1
-        approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+        voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
         assert house.run(run) == "FAILED"
         controls.retry(house.rt, CAROL, run)
 

@@ -18,7 +18,7 @@ from bot.cli import check
 from engine.access import policy as access
 from engine.errors import Conflict, NotAllowed, NotFound
 from engine.queries import audit_chain, evidence
-from engine.runs import approvals, controls
+from engine.runs import controls, voting
 from storage import audit, database, sql
 from storage.records import AuditRecord
 from storage.states import Decision, Severity
@@ -118,7 +118,7 @@ def run(house: House, target: Target) -> str:
     made = house.begin(gate("ask"), http("call", target.url("/x"), auth=auth), slug="proved")
     house.advance(made)
     wrote(house, 3)
-    approvals.vote(house.rt, ALICE, made, None, Decision.APPROVE, "go")
+    voting.vote(house.rt, ALICE, made, None, Decision.APPROVE, "go")
     house.run(made)
     return made
 

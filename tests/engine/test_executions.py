@@ -12,7 +12,7 @@ from local_server import answer
 from engine.catalog import version_approval
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound, ReasonRequired
 from engine.orchestration import admission
-from engine.runs import approvals, controls, executions
+from engine.runs import controls, executions, voting
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from engine.worker import runner
 from storage import audit, database, people
@@ -289,7 +289,7 @@ def test_time_at_a_gate_does_not_count_against_the_runs_timeout(house: House, ta
     house.sweep()
     assert house.status(run) == "WAITING"
     house.know_groups()
-    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
     claim = house.claim(run)
     house.clock.tick(6 * MINUTE - SECOND)
     house.sweep()

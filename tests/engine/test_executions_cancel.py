@@ -10,7 +10,7 @@ from local_server import silence
 
 from engine.catalog import version_approval
 from engine.errors import Conflict, NotAllowed
-from engine.runs import approvals, controls
+from engine.runs import controls, voting
 from engine.steps.outcome import Again, Failed, Succeeded, Unknown
 from storage import audit, database
 from storage.states import Decision
@@ -158,4 +158,4 @@ def test_a_vote_after_a_cancel_is_refused(house: House) -> None:
     run = at_a_gate(house)
     controls.cancel(house.rt, CAROL, run)
     with pytest.raises(Conflict, match="cancelled"):
-        approvals.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
+        voting.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)

@@ -7,7 +7,7 @@ from local_server import answer
 
 from engine.queries import explain
 from engine.queries.explain import Reason
-from engine.runs import approvals, controls
+from engine.runs import controls, voting
 from storage.states import Decision
 
 BROKEN = answer(b"out of disk", "503 Service Unavailable")
@@ -27,7 +27,7 @@ def test_a_gate_says_who_is_missing_and_until_when(house: House) -> None:
     run = house.begin(gate("ask", min_approvals=2, approvers={"users": [ALICE.user_id, DAVE.user_id, CAROL.user_id]}))
     house.advance(run)
     opened = house.clock.time
-    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
     reason = the_reason(house, run, "gate")
     assert (reason.path, reason.since, reason.until) == ("ask", opened, opened + 15 * MINUTE)
     assert reason.who == (DAVE.user_id,)

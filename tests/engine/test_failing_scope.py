@@ -10,8 +10,8 @@ from local_server import answer
 from test_flow import branch, loop
 
 from engine.errors import Conflict
-from engine.runs import approvals as voting
 from engine.runs import controls
+from engine.runs import voting as voting
 from engine.steps.outcome import Failed
 from storage import approvals, database
 from storage.states import ApprovalStatus, Decision

@@ -14,7 +14,7 @@ import pytest
 from house import ALICE, House, Target, gate, http, runbook
 
 from engine import health
-from engine.runs import approvals
+from engine.runs import voting
 from engine.worker import worker_process
 from engine.worker.worker_process import Worker, thread_counts
 from storage import database
@@ -99,7 +99,7 @@ def goes_through(house: House, run: str) -> None:
     """All of `probe`, each part as soon as is promised."""
     wait_for(lambda: house.all_steps(run)["first"] == "SUCCESS")
     wait_for(lambda: house.all_steps(run)["ask"] == "WAITING", 1 + SOON_S)
-    approvals.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
     wait_for(lambda: house.status(run) == "SUCCESS")
 
 

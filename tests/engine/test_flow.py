@@ -11,7 +11,7 @@ from local_server import answer
 
 from engine.errors import Conflict, ReasonRequired
 from engine.orchestration import admission, run_phases
-from engine.runs import approvals, controls, executions, incoming_events, replay_run, skipping
+from engine.runs import controls, executions, incoming_events, replay_run, skipping, voting
 from storage.records import Filter
 from storage.states import Decision, StepStatus
 
@@ -101,7 +101,7 @@ def test_rounds_run_beside_each_other(house: House, target: Target) -> None:
     open_now = [step.path for step in executions.view(house.rt, run).steps if step.status is StepStatus.WAITING]
     assert open_now == ["each", "each[0].ask", "each[1].ask"]
     for path in ("each[1].ask", "each[2].ask", "each[0].ask"):
-        approvals.vote(house.rt, ALICE, run, path, Decision.APPROVE)
+        voting.vote(house.rt, ALICE, run, path, Decision.APPROVE)
         house.run(run)
     assert house.status(run) == "SUCCESS"
 
@@ -186,7 +186,7 @@ def test_pause_starts_nothing_and_resume_goes_on(house: House, target: Target) -
     run = house.begin(gate("ask"), http("after", target.url("/after")))
     house.run(run)
     controls.pause(house.rt, CAROL, run, "hold on")
-    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
     house.run(run)
     assert (house.status(run), target.paths()) == ("PAUSED", [])
     controls.resume(house.rt, CAROL, run)
@@ -223,12 +223,12 @@ def test_retry_with_changed_parameters_asks_every_gate_again(house: House, targe
     house.publish(runbook("demo", gate("ask"), http("call", target.url("/{{ params.host }}")), parameters=schema))
     run = house.start("demo")
     house.run(run)
-    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
     assert house.run(run) == "FAILED"
     controls.retry(house.rt, CAROL, run, parameters={"host": "b"})
     house.run(run)
     assert (house.status(run), target.paths()) == ("WAITING", ["/a"])
-    approvals.vote(house.rt, DAVE, run, None, Decision.APPROVE)
+    voting.vote(house.rt, DAVE, run, None, Decision.APPROVE)
     assert house.run(run) == "SUCCESS"
     assert target.paths() == ["/a", "/b"]
     assert len(target.seen_keys()) == 2, "another call, so another key"
@@ -302,7 +302,7 @@ def test_a_concurrency_group_queues_and_admits(house: House, target: Target) -> 
     house.run(first)
     house.run(second, patience_ms=5_000)
     assert (house.status(first), house.status(second)) == ("WAITING", "PENDING")
-    approvals.vote(house.rt, ALICE, first, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, first, None, Decision.APPROVE)
     assert house.run(first) == "SUCCESS"
     house.run(second)
     assert house.status(second) == "WAITING"
@@ -353,7 +353,7 @@ def test_a_gate_is_never_skipped(house: House, target: Target) -> None:
     for path in ("ask", "way"):
         with pytest.raises(Conflict, match="nobody skips it"):
             skipping.skip(house.rt, CAROL, run, path, "in a hurry")
-    approvals.vote(house.rt, ALICE, run, "ask", Decision.REJECT, "no")
+    voting.vote(house.rt, ALICE, run, "ask", Decision.REJECT, "no")
     assert house.run(run) == "FAILED"
     with pytest.raises(Conflict, match="nobody skips it"):
         skipping.skip(house.rt, CAROL, run, "ask", "in a hurry")
@@ -395,12 +395,12 @@ def test_a_replay_reuses_what_was_done_and_asks_gates_first(house: House, target
         http("c", target.url("/c"), query={"was": "{{ steps.a.outputs.status }}"}),
     )  # fmt: skip
     house.run(old)
-    approvals.vote(house.rt, ALICE, old, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, old, None, Decision.APPROVE)
     assert house.run(old) == "FAILED"
     new = replay_run.replay(house.rt, CAROL, old, start_from="c", reason="the target is back").id
     house.run(new)
     assert (house.status(new), target.paths()) == ("WAITING", ["/a", "/b", "/c?was=200"])
-    approvals.vote(house.rt, DAVE, new, None, Decision.APPROVE)
+    voting.vote(house.rt, DAVE, new, None, Decision.APPROVE)
     assert house.run(new) == "SUCCESS"
     assert target.paths()[3:] == ["/c?was=200"]
     assert house.status(old) == "FAILED"

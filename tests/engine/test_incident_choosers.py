@@ -10,7 +10,7 @@ from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
 from engine.errors import NotAllowed
 from engine.orchestration import incidents
 from engine.orchestration.admission import Wanted
-from engine.runs import approvals, controls, executions, replay_run
+from engine.runs import controls, executions, replay_run, voting
 from storage.records import ExecutionRecord, Filter
 from storage.states import Decision
 
@@ -44,8 +44,8 @@ def test_who_set_the_fact_does_not_approve_what_it_became(house: House) -> None:
     run = begun(house)
     assert (run.parameters, run.chosen_by) == ({"host": "prod1"}, [CAROL.user_id, ALICE.user_id])
     with pytest.raises(NotAllowed, match="chose values of this run"):
-        approvals.vote(house.rt, ALICE, run.id, None, Decision.APPROVE)
-    approvals.vote(house.rt, DAVE, run.id, None, Decision.APPROVE)
+        voting.vote(house.rt, ALICE, run.id, None, Decision.APPROVE)
+    voting.vote(house.rt, DAVE, run.id, None, Decision.APPROVE)
 
 
 def test_a_form_that_was_filled_with_the_fact_is_no_way_around_it(house: House) -> None:
@@ -66,7 +66,7 @@ def test_nobody_is_forgotten_behind_many_later_changes(house: House) -> None:
     run = begun(house)
     assert run.chosen_by == [CAROL.user_id, ALICE.user_id]
     with pytest.raises(NotAllowed, match="chose values of this run"):
-        approvals.vote(house.rt, ALICE, run.id, None, Decision.APPROVE)
+        voting.vote(house.rt, ALICE, run.id, None, Decision.APPROVE)
 
 
 def test_a_replay_and_a_run_within_another_have_the_same_choosers(house: House) -> None:

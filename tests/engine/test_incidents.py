@@ -13,7 +13,7 @@ from engine.catalog import catalog, notices, version_approval
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
 from engine.orchestration import incidents
 from engine.queries import can, catchup
-from engine.runs import approvals, controls, executions, handover, replay_run
+from engine.runs import controls, executions, handover, replay_run, voting
 from storage import audit, database
 from storage.records import ExecutionRecord, Filter
 from storage.states import Decision
@@ -216,8 +216,8 @@ def test_a_run_is_handed_to_somebody_who_may_run_it(house: House) -> None:
     handover.offer(house.rt, ALICE, held.id, ALICE)
     for owner in (BOB, ALICE):
         with pytest.raises(NotAllowed, match="took this run over"):
-            approvals.vote(house.rt, owner, held.id, None, Decision.APPROVE)
-    approvals.vote(house.rt, DAVE, held.id, None, Decision.APPROVE)
+            voting.vote(house.rt, owner, held.id, None, Decision.APPROVE)
+    voting.vote(house.rt, DAVE, held.id, None, Decision.APPROVE)
     house.advance(held.id)
     with pytest.raises(Conflict, match="ended"):
         handover.offer(house.rt, ALICE, held.id, BOB)

@@ -14,7 +14,7 @@ from test_lost_races import books
 from engine import failpoints
 from engine.errors import Conflict
 from engine.orchestration import admission
-from engine.runs import approvals, controls, executions, replay_run, skipping
+from engine.runs import controls, executions, replay_run, skipping, voting
 from engine.steps.outcome import Failed, Succeeded, Unknown
 from storage import audit, database, idempotency
 from storage.records import Filter
@@ -70,7 +70,7 @@ DEEDS: dict[str, tuple[Callable[[House], str], Deed, str]] = {
     "retry": (failed, lambda house, run: controls.retry(house.rt, CAROL, run), "step_retried"),
     "resolve": (unknown, lambda house, run: controls.resolve(house.rt, CAROL, run, None, "done", "x"), "step_resolved"),
     "skip": (failed, lambda house, run: skipping.skip(house.rt, CAROL, run, "a", "by hand"), "step_skipped"),
-    "vote": (asked, lambda house, run: approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE), "vote"),
+    "vote": (asked, lambda house, run: voting.vote(house.rt, ALICE, run, None, Decision.APPROVE), "vote"),
 }  # fmt: skip
 """A run that a deed fits, the deed, and how the story of the run calls it."""
 

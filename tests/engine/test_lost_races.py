@@ -14,8 +14,8 @@ from test_recovery import lose
 from engine.errors import Conflict
 from engine.orchestration import recording, run_rules
 from engine.orchestration.run_phases import change
-from engine.runs import approvals as voting
 from engine.runs import controls, incoming_events
+from engine.runs import voting as voting
 from engine.steps.outcome import (
     Abandoned,
     Again,

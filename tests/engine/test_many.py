@@ -11,7 +11,7 @@ import pytest
 from house import ALICE, BOB, GROUPS, House, gate, http, runbook
 
 from engine.catalog import catalog
-from engine.runs import approvals, executions
+from engine.runs import executions, voting
 from engine.worker.sweeper import Sweeper
 from storage import database, workers
 from storage import executions as kept
@@ -54,7 +54,7 @@ def test_the_deciders_among_many_people(house: House) -> None:
         house.know_groups({**GROUPS, "S0ONCALL": ("oncall", {"U0CAROL01"}), "S0MANY": ("many", people)})
         (found,) = executions.view(house.rt, run).gates
         with counted() as statements:
-            assert approvals.deciders(house.rt, found, 9) == ["U0CAROL01"]
+            assert voting.deciders(house.rt, found, 9) == ["U0CAROL01"]
         sent.append(len(statements))
     assert sent[0] == sent[1] < 10
 
@@ -71,7 +71,7 @@ def test_the_gates_that_wait_for_somebody_among_many(house: House) -> None:
             mine = house.start("mine")
             house.advance(mine)
         with counted() as statements:
-            assert [each.execution.id for each in approvals.waiting_for(house.rt, BOB, 5)] == [mine]
+            assert [each.execution.id for each in voting.waiting_for(house.rt, BOB, 5)] == [mine]
         sent.append(len(statements))
     assert sent[0] == sent[1] < 10
 

@@ -11,7 +11,7 @@ from engine import health
 from engine.catalog import catalog
 from engine.errors import Undecodable
 from engine.orchestration import run_phases
-from engine.runs import approvals, executions
+from engine.runs import executions, voting
 from storage import audit, database, sql
 from storage.states import Decision
 
@@ -65,7 +65,7 @@ def test_whoever_acts_on_it_is_told_and_it_ends(house: House) -> None:
     house.advance(run)
     damage(house, run)
     with pytest.raises(Undecodable, match="cannot be read"):
-        approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+        voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
     assert ended_for_it(house, run)
     house.check_books(run)
 

@@ -12,8 +12,8 @@ from house import ALICE, CAROL, DAVE, MINUTE, House, at_once, errors, gate, http
 from engine.catalog import version_approval
 from engine.errors import Conflict, EngineError
 from engine.orchestration import run_phases
-from engine.runs import approvals, controls
-from engine.runs.approvals import expire
+from engine.runs import controls, voting
+from engine.runs.voting import expire
 from engine.steps.outcome import Failed, Succeeded
 from storage import approvals as gates
 from storage import database
@@ -36,8 +36,8 @@ def waiting(house: House, **keys) -> list[str]:
     return runs
 
 
-def voting(house: House, run: str, who, decision=Decision.APPROVE):
-    return lambda: approvals.vote(house.rt, who, run, None, decision, "as I see it")
+def vote_of(house: House, run: str, who, decision=Decision.APPROVE):
+    return lambda: voting.vote(house.rt, who, run, None, decision, "as I see it")
 
 
 def ends_of(house: House, run: str) -> Counter[str]:
@@ -50,7 +50,7 @@ def ends_of(house: House, run: str) -> Counter[str]:
 def test_two_last_approvers(house: House) -> None:
     """Both votes are kept and the gate opens once: neither overlooks the other."""
     for run in waiting(house, min_approvals=2):
-        results = at_once(voting(house, run, ALICE), voting(house, run, DAVE))
+        results = at_once(vote_of(house, run, ALICE), vote_of(house, run, DAVE))
         assert errors(results) == []
         assert house.all_steps(run) == {"ask": "SUCCESS", "after": "READY"}
         assert ends_of(house, run) == {"gate_approved": 1}
@@ -61,7 +61,7 @@ def test_two_last_approvers(house: House) -> None:
 def test_two_single_approvers(house: House) -> None:
     """One decides, the other is told that it is decided."""
     for run in waiting(house):
-        results = at_once(voting(house, run, ALICE), voting(house, run, DAVE))
+        results = at_once(vote_of(house, run, ALICE), vote_of(house, run, DAVE))
         assert [type(each) for each in errors(results)] == [Conflict]
         assert ends_of(house, run) == {"gate_approved": 1}
         house.check_books(run)
@@ -70,7 +70,7 @@ def test_two_single_approvers(house: House) -> None:
 def test_one_person_clicking_twice(house: House) -> None:
     """One vote."""
     for run in waiting(house, min_approvals=2):
-        results = at_once(voting(house, run, ALICE), voting(house, run, ALICE))
+        results = at_once(vote_of(house, run, ALICE), vote_of(house, run, ALICE))
         assert [type(each) for each in errors(results)] == [Conflict]
         assert house.status(run) == "WAITING"
         house.check_books(run)
@@ -79,7 +79,7 @@ def test_one_person_clicking_twice(house: House) -> None:
 def test_approve_against_reject(house: House) -> None:
     """Exactly one of them decides."""
     for run in waiting(house):
-        results = at_once(voting(house, run, ALICE), voting(house, run, DAVE, Decision.REJECT))
+        results = at_once(vote_of(house, run, ALICE), vote_of(house, run, DAVE, Decision.REJECT))
         assert len(errors(results)) == 1
         ends = ends_of(house, run)
         assert ends.total() == 1
@@ -98,7 +98,7 @@ def test_approve_against_the_end_of_time(house: House) -> None:
             house.clock.time = opened.expires_at
             expire(house.rt, opened)
 
-        at_once(voting(house, run, ALICE), late)
+        at_once(vote_of(house, run, ALICE), late)
         ends = ends_of(house, run)
         assert ends.total() == 1
         assert house.all_steps(run)["ask"] == ("SUCCESS" if "gate_approved" in ends else "FAILED")
@@ -121,7 +121,7 @@ def test_two_sweeps_at_the_end_of_time(house: House) -> None:
 def test_approve_against_cancel(house: House) -> None:
     """Whoever is first, the run ends as CANCELLED, and the gate is closed once."""
     for run in waiting(house):
-        results = at_once(voting(house, run, ALICE), lambda run=run: controls.cancel(house.rt, CAROL, run))
+        results = at_once(vote_of(house, run, ALICE), lambda run=run: controls.cancel(house.rt, CAROL, run))
         assert all(isinstance(each, Conflict) for each in errors(results))
         assert house.status(run) == "CANCELLED"
         approved = ends_of(house, run)["gate_approved"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from house import ALICE, CAROL, House, Target, gate, http, runbook
 
-from engine.runs import approvals, controls
+from engine.runs import controls, voting
 from engine.worker import worker_process
 from storage import database
 from storage.states import Decision
@@ -80,6 +80,6 @@ def bring_to_an_end(house: House, run: str) -> None:
             if status == "UNKNOWN":
                 controls.resolve(house.rt, CAROL, run, step, "done", "I looked.")
             elif status == "WAITING":
-                approvals.vote(house.rt, ALICE, run, step, Decision.APPROVE)
+                voting.vote(house.rt, ALICE, run, step, Decision.APPROVE)
         if house.status(run).ended:
             return

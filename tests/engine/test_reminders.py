@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.orchestration import run_rules
-from engine.runs import approvals, executions
+from engine.runs import executions, voting
 from storage.states import Decision
 
 
@@ -44,7 +44,7 @@ def test_a_long_silence_is_made_up_for_once(house: House, target: Target) -> Non
 def test_nobody_is_reminded_of_a_decided_gate(house: House, target: Target) -> None:
     """A vote that settles it ends the reminders."""
     run = at_gate(house, target)
-    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
     house.clock.tick(8 * MINUTE)
     house.sweep(work=False)
     assert reminders(house, run) == []
@@ -55,8 +55,8 @@ def test_those_who_may_decide_are_known_by_name(house: House, target: Target) ->
     run = at_gate(house, target, approvers={"roles": ["platform_admin", "team_admin"]})
     (found,) = executions.view(house.rt, run).gates
     everyone = {ALICE.user_id, DAVE.user_id, BOB.user_id}
-    assert set(approvals.deciders(house.rt, found, 9)) == everyone - {CAROL.user_id}
-    assert approvals.deciders(house.rt, found, 1) == [BOB.user_id]
+    assert set(voting.deciders(house.rt, found, 9)) == everyone - {CAROL.user_id}
+    assert voting.deciders(house.rt, found, 1) == [BOB.user_id]
 
 
 @given(st.integers(1, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))

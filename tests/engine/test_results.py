@@ -8,7 +8,7 @@ from house import ALICE, House, Target, gate, http, runbook
 from local_server import answer
 from test_flow import branch
 
-from engine.runs import approvals
+from engine.runs import voting
 from storage.states import Decision
 
 TAG = answer(b'{"tag":"v7","notes":["a","b"]}', "200 OK", "Content-Type: application/json")
@@ -88,7 +88,7 @@ def test_only_a_success_has_a_result(house: House, target: Target) -> None:
     child = str(house.step(run, "sub").child)
     house.advance(child)
     assert (house.status(child), house.execution(child).result) == ("WAITING", None)
-    approvals.vote(house.rt, ALICE, child, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, child, None, Decision.APPROVE)
     assert house.run(child) == "FAILED"
     assert house.run(run) == "FAILED"
     assert (house.execution(child).result, house.execution(run).result) == (None, None)

@@ -9,7 +9,7 @@ from test_flow import branch, loop
 
 from engine.errors import Conflict
 from engine.orchestration import children, retry_failed_run
-from engine.runs import approvals, controls, executions, skipping
+from engine.runs import controls, executions, skipping, voting
 from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -27,7 +27,7 @@ def test_a_gate_that_the_failure_closed_is_asked_again(house: House, target: Tar
     controls.retry(house.rt, CAROL, run)
     house.run(run)
     assert (house.status(run), target.paths()) == ("WAITING", ["/b", "/b"])
-    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
     assert house.run(run) == "SUCCESS"
     assert target.paths() == ["/b", "/b", "/c"]
     house.check_books(run)
@@ -175,7 +175,7 @@ def test_a_runbook_step_whose_child_ended_with_the_failure_begins_another(house:
     second = str(house.step(run, "sub").child)
     assert second not in (first, "None")
     house.advance(second)
-    approvals.vote(house.rt, ALICE, second, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, second, None, Decision.APPROVE)
     assert house.run(second) == "SUCCESS"
     assert house.run(run) == "SUCCESS"
     assert house.status(first) == "CANCELLED"
@@ -186,14 +186,14 @@ def test_votes_of_a_gate_that_is_asked_again_count_anew(house: House, target: Ta
     target.does["/b"] = [BROKEN, FINE]
     run = house.begin(gate("ask", min_approvals=2, needs=[]), http("b", target.url("/b"), needs=[]))
     call = house.claim(run)
-    approvals.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
     house.finish(call, house.act(call))
     assert house.status(run) == "FAILED"
     controls.retry(house.rt, CAROL, run)
     house.run(run)
-    approvals.vote(house.rt, DAVE, run, "ask", Decision.APPROVE)
+    voting.vote(house.rt, DAVE, run, "ask", Decision.APPROVE)
     assert house.run(run) == "WAITING"
-    approvals.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
     assert house.run(run) == "SUCCESS"
 
 

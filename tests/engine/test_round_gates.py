@@ -11,7 +11,7 @@ from test_behind_gates import BROKEN, FINE, SUB, VALUE, WHAT, act, acted, approv
 from test_flow import branch, loop
 
 from engine.errors import Conflict
-from engine.runs import approvals, controls, executions, replay_run, skipping
+from engine.runs import controls, executions, replay_run, skipping, voting
 from storage.states import Decision
 
 RISKY = "steps.risk.outputs.json.risky | default(false)"
@@ -157,7 +157,7 @@ def test_cleanup_runs_although_gates_were_being_asked_again(house: House, target
     house.advance(run)
     done = len(target.paths())
     if how == "rejected":
-        approvals.vote(house.rt, DAVE, run, None, Decision.REJECT, "no")
+        voting.vote(house.rt, DAVE, run, None, Decision.REJECT, "no")
     elif how == "expired":
         house.clock.tick(16 * MINUTE)
         house.sweep(work=False)
@@ -176,7 +176,7 @@ def test_a_replay_whose_gates_are_rejected_cleans_up(house: House, target: Targe
     assert house.run(run) == "SUCCESS"
     again = replay_run.replay(house.rt, CAROL, run, start_from="act", reason="x").id
     house.advance(again)
-    approvals.vote(house.rt, DAVE, again, None, Decision.REJECT, "no")
+    voting.vote(house.rt, DAVE, again, None, Decision.REJECT, "no")
     assert (house.run(again, 5 * MINUTE), target.paths()[-1]) == ("FAILED", "/tidy")
 
 

@@ -12,7 +12,7 @@ from test_flow import branch, loop
 from bot import preview
 from engine.access.policy import Actor
 from engine.errors import Conflict, NotAllowed
-from engine.runs import approvals, controls, executions, skipping
+from engine.runs import controls, executions, skipping, voting
 from storage.states import Decision
 
 BROKEN = answer(b"no", "400 Bad Request", "Content-Type: text/plain")
@@ -36,7 +36,7 @@ def settled(house: House, run: str) -> dict[str, str]:
 
 
 def approve(house: House, run: str, who: Actor = ALICE, digest: str | None = None) -> None:
-    approvals.vote(house.rt, who, run, None, Decision.APPROVE, digest=digest)
+    voting.vote(house.rt, who, run, None, Decision.APPROVE, digest=digest)
 
 
 def held(kind: str, steps: list[dict[str, Any]]) -> dict[str, Any]:

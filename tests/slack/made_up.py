@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.definition.gates import holders
+from engine.definition.gate_graph import holders
 from engine.definition.model import Runbook, Step
 from engine.runs.executions import ExecutionView, GateView
 from storage.catalog_records import RunbookRecord, VersionRecord

@@ -34,10 +34,10 @@ from engine.queries.can import Ruling
 from engine.queries.catchup import LeftOut, Story
 from engine.queries.evidence import RunLog, StepLog
 from engine.queries.explain import Explanation, Reason
-from engine.runs.approvals import Waiting
-from engine.runs.calling import Calling
 from engine.runs.executions import GateView
+from engine.runs.gate_notifications import Calling
 from engine.runs.skipping import Request
+from engine.runs.voting import Waiting
 from engine.text.problem import Problem
 from storage.records import AttemptRecord, AuditRecord, IncidentRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, Severity, StepStatus

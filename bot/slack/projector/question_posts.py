@@ -14,8 +14,8 @@ from bot.slack.views.parts import Message, said
 from bot.slack.views.reminder import reminder
 from engine.orchestration import run_rules
 from engine.queries import projection
-from engine.runs.calling import calling
 from engine.runs.executions import ExecutionView
+from engine.runs.gate_notifications import calling
 from engine.runtime import Runtime
 from storage.records import CardRecord, EventRecord, PostRecord
 from storage.states import ApprovalStatus

@@ -21,7 +21,7 @@ from engine.catalog import catalog, sync, version_approval
 from engine.errors import NotApproved
 from engine.queries import audit_chain, projection
 from engine.queries import can as policy
-from engine.runs import approvals
+from engine.runs import voting
 from storage.catalog_records import VersionRecord
 from storage.states import Decision, ExecutionStatus, VersionStatus
 
@@ -116,14 +116,14 @@ def _vote(invocation: Invocation, decision: Decision) -> Message:
     run, path = the_run(invocation, ExecutionStatus.WAITING), rest[0] if rest else None
     if decision is Decision.APPROVE and (unseen := too_long_for_a_message(invocation.ctx, invocation.actor, run, path)):
         return to_be_opened(unseen)
-    gate = approvals.vote(invocation.ctx.rt, invocation.actor, run, path, decision, invocation.option("comment"))
+    gate = voting.vote(invocation.ctx.rt, invocation.actor, run, path, decision, invocation.option("comment"))
     return voted(gate, decision)
 
 
 def _withdraw(invocation: Invocation) -> Message:
     _, rest = invocation.command.run
     open_run = the_run(invocation, ExecutionStatus.WAITING)
-    gate = approvals.withdraw(invocation.ctx.rt, invocation.actor, open_run, rest[0] if rest else None)
+    gate = voting.withdraw(invocation.ctx.rt, invocation.actor, open_run, rest[0] if rest else None)
     at = f"{code(gate.approval.path)} of {code(gate.approval.execution_id)}"
     return said(f"Your vote on {at} is withdrawn.{more_needed(gate)}")
 

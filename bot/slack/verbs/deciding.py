@@ -17,7 +17,7 @@ from engine.access import policy as access
 from engine.access.policy import authorise
 from engine.errors import Conflict
 from engine.queries import projection
-from engine.runs import approvals, executions, handover, skipping
+from engine.runs import executions, handover, skipping, voting
 from engine.runs.executions import ExecutionView, GateView
 from storage.states import ApprovalStatus, Decision
 
@@ -76,11 +76,11 @@ def review_page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 def vote(ctx: AppContext, ref: GateRef, decision: Decision, comment: str, reply: Reply) -> GateView | None:
     """The gate after this vote on what was shown; None where it shows something else by now, which is shown instead.
 
-    Raises as `approvals.vote` where the vote is refused for anything else.
+    Raises as `voting.vote` where the vote is refused for anything else.
     """
     actor = ctx.directory.identify(reply.place.user)
     try:
-        return approvals.vote(ctx.rt, actor, ref.execution_id, ref.path, decision, comment, ref.digest)
+        return voting.vote(ctx.rt, actor, ref.execution_id, ref.path, decision, comment, ref.digest)
     except Conflict:
         view = executions.view(ctx.rt, ref.execution_id)
         gate = _gate_now(view, ref)

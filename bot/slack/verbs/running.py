@@ -27,7 +27,7 @@ from engine.definition.model import Runbook
 from engine.errors import Conflict, InvalidParameters, NotAllowed
 from engine.orchestration import admission, incidents
 from engine.orchestration.admission import Wanted
-from engine.runs import calling, executions, form_drafts
+from engine.runs import executions, form_drafts, gate_notifications
 from engine.runs.executions import Accepted
 from engine.runs.form_drafts import Draft
 
@@ -172,7 +172,7 @@ def started(ctx: AppContext, accepted: Accepted, channel: str) -> Message:
         more = f"it succeeded {when(execution.ended_at)}, and the same was asked for again"
         return said(f"Nothing was started: {what} is taken instead; {more}.")
     where = " Its card is in this channel." if channel else ""
-    warned = [f"⚠️ {inline(each, 500)}" for each in calling.foreseen(ctx.rt, execution)]
+    warned = [f"⚠️ {inline(each, 500)}" for each in gate_notifications.foreseen(ctx.rt, execution)]
     return said("\n".join([f"Started {what}.{where}", *warned]))
 
 

@@ -19,8 +19,8 @@ from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook
-    from engine.runs.calling import Calling
     from engine.runs.executions import ExecutionView
+    from engine.runs.gate_notifications import Calling
 
 Called = Mapping[int, "Calling"]
 """Whom open gates call, by the gate's id."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 from engine.access import choosers
 from engine.catalog import catalog
-from engine.definition import gates as rules
-from engine.definition.gates import holders
+from engine.definition import gate_graph as rules
+from engine.definition.gate_graph import holders
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.orchestration import run_rules

@@ -9,8 +9,8 @@ from house import ALICE, BOB, CAROL, DAVE, GROUPS, House, gate
 from bot.slack.views.gate import call_words
 from engine.access import people
 from engine.access.policy import Actor
-from engine.runs import approvals, executions
-from engine.runs.calling import Calling, calling, foreseen
+from engine.runs import executions, voting
+from engine.runs.gate_notifications import Calling, calling, foreseen
 from storage.people_records import PersonRecord
 from storage.states import Decision
 
@@ -39,7 +39,7 @@ def test_those_who_can_still_decide_are_called(house: House) -> None:
     """Who has voted is not, nor who asked for the run; how they are called is the step's word, else the setting's."""
     run = opened(house, gate("ask", min_approvals=2))
     assert called(house, run) == Calling((ALICE.user_id, DAVE.user_id), False, ("S0PLATFORM",), "all")
-    approvals.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
     assert called(house, run).people == (DAVE.user_id,)
     assert called(house, run).stuck == ""
     house.settle_for(gate_calls="direct")
@@ -86,7 +86,7 @@ def test_two_accounts_of_one_person_count_once(house: House) -> None:
     assert called(house, run).people == (ALICE.user_id,)
     assert called(house, run).stuck == "2 more approvals needed, and only one person can still decide"
     assert foreseen(house.rt, house.execution(run))
-    approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
+    voting.vote(house.rt, ALICE, run, None, Decision.APPROVE)
     assert (called(house, run).people, bool(called(house, run).stuck)) == ((), True)
 
 

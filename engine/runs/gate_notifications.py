@@ -9,7 +9,7 @@ from engine.access import roles
 from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import KINDS_OF_APPROVERS, Step
-from engine.runs import approvals
+from engine.runs import voting
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage import database, people
@@ -47,7 +47,7 @@ class Calling:
 def calling(rt: Runtime, view: ExecutionView, gate: GateView) -> Calling:
     """Whom an open gate calls as it stands."""
     team, asked = view.execution.team, gate.approval
-    able = approvals.deciders(rt, gate, max(NAMED + 1, min(_COUNTED, gate.missing)))
+    able = voting.deciders(rt, gate, max(NAMED + 1, min(_COUNTED, gate.missing)))
     with database.reading():
         near = roles.approver_ids(rt, asked.approvers, team)
         groups = roles.group_ids(rt, filter(_is_group, near))
@@ -75,7 +75,7 @@ def foreseen(rt: Runtime, execution: ExecutionRecord) -> list[str]:
             groups = [
                 each for each in roles.approver_ids(rt, gate.approval.approvers, execution.team) if _is_group(each)
             ]
-            able = approvals.deciders(rt, gate, min(_COUNTED, gate.missing))
+            able = voting.deciders(rt, gate, min(_COUNTED, gate.missing))
             why = _stuck(rt, execution, gate, groups, len(able))
             found += [f"As things stand {step.id} will not pass: {why}{_own(rt, execution, gate)}."] if why else []
     return found
@@ -105,7 +105,7 @@ def _is_group(ident: str) -> bool:
 
 def _stuck(rt: Runtime, execution: ExecutionRecord, gate: GateView, groups: Collection[str], able: int) -> str:
     """What cannot come about, in words; "" also while it is not known who is in a group, or a member."""
-    if roles.are_stale(rt, groups) or approvals.unknown_person_may_vote(rt, gate):
+    if roles.are_stale(rt, groups) or voting.unknown_person_may_vote(rt, gate):
         return ""
     if able < min(gate.missing, _COUNTED):
         who = {0: "nobody", 1: "only one person"}.get(able, f"only {able} people")
@@ -113,6 +113,6 @@ def _stuck(rt: Runtime, execution: ExecutionRecord, gate: GateView, groups: Coll
     if not gate.approval.approvers.get("minima"):
         return ""
     approved = [vote.person for vote in gate.votes if vote.decision is Decision.APPROVE]
-    could = [*approved, *approvals.deciders(rt, gate, _COUNTED, accounts=True)]
+    could = [*approved, *voting.deciders(rt, gate, _COUNTED, accounts=True)]
     lacking = roles.unmet(rt, gate.approval.approvers, could, execution.team)
     return f"nobody who can still decide makes up for {', '.join(lacking)}" if lacking else ""
