@@ -12,13 +12,17 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
-from engine.orchestration import flow, gate_checks, run_rules, step_runs
+from engine.orchestration import flow, gate_checks, step_runs, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
 from storage import step_changes, steps
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
+
+MAX_ROUNDS = 1_000
+"""A loop that wants more has gone wrong."""
+
 
 NOT_REACHED = "the round or branch had failed before"
 
@@ -39,7 +43,7 @@ def begin(transition: Transition, step: StepRunRecord) -> None:
 def settle_scope(transition: Transition, scope: str, phase: Phase) -> None:
     """See whether the branch or round at `scope`, or one around it, has ended now."""
     for each in context.scopes_of(scope):
-        failed = flow.scope_failed(transition, each, phase)
+        failed = tolerated_failures.scope_failed(transition, each, phase)
         if failed:
             over = not steps.busy_inside(transition.execution.id, each)
         else:
@@ -110,14 +114,14 @@ def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step)
 
 def _begin_rounds(transition: Transition, step: StepRunRecord, definition: Step) -> None:
     items = step.items if step.rounds or isinstance(step.items, list) else _items(transition, step, definition)
-    if isinstance(items, list) and len(items) > run_rules.MAX_ROUNDS:
-        stop(transition, step, "too_many_rounds", f"{len(items)} items are more than {run_rules.MAX_ROUNDS}.")
+    if isinstance(items, list) and len(items) > MAX_ROUNDS:
+        stop(transition, step, "too_many_rounds", f"{len(items)} items are more than {MAX_ROUNDS}.")
         return
     room = definition.with_.get("max_parallel", 1) - _open_rounds(transition, step)
     first, number = step.rounds, step.rounds
     while number - first < room and _wants_round(transition, step, definition, items, number):
-        if number == run_rules.MAX_ROUNDS:
-            stop(transition, step, "too_many_rounds", f"It wanted more than {run_rules.MAX_ROUNDS} rounds.")
+        if number == MAX_ROUNDS:
+            stop(transition, step, "too_many_rounds", f"It wanted more than {MAX_ROUNDS} rounds.")
             return
         number += 1
     begun = {"started_at": step.started_at, "deadline_at": step.deadline_at}

@@ -6,15 +6,14 @@ A step costs the same however many steps the execution has: only its successors 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.catalog import catalog
 from engine.definition.kinds import kind_of
-from engine.definition.model import Runbook, Step
+from engine.definition.model import Step
 from engine.errors import Undecodable
 from engine.expressions import ExpressionError, holds, render
-from engine.orchestration import compensation, containers, gate_checks, manual_overrides, run_rules
+from engine.orchestration import compensation, containers, gate_checks, manual_overrides, skip_rules, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import to_storable
@@ -52,7 +51,7 @@ def fail(transition: Transition, step: StepRunRecord, code: str, message: str, o
     error: dict[str, Any] = {"code": code, "message": message}
     tolerated = tolerates_failure(transition, step.step_id)
     if transition.runbook.by_id[step.step_id].continue_on_error and not tolerated:
-        error[run_rules.HELD_GATE] = True
+        error[tolerated_failures.HELD_GATE] = True
     if not transition.move(step, StepStatus.FAILED, outputs=outputs, error=error, **_ended(transition)):
         return False
     transition.record_event("step_failed", step.path, code=code, message=message, attempt=step.attempts)
@@ -127,37 +126,6 @@ def unblock_held(transition: Transition) -> None:
     unblock_all(transition, [each for each in held if each.blocked == 0])
 
 
-def scope_failed(transition: Transition, scope: str, phase: Phase) -> bool:
-    """Whether something directly in `scope` has failed and the runbook does not tolerate that."""
-    failed = steps.failed_in(transition.execution.id, scope, phase)
-    return any(not run_rules.tolerated(transition.runbook, step_id, error) for step_id, error in failed)
-
-
-def untolerated_failures(transition: Transition) -> list[StepRunRecord]:
-    """The failed steps of main, the latest first, that keep the run from its success."""
-    return untolerated(transition.runbook, transition.run.of_phase(Phase.MAIN))
-
-
-def untolerated(runbook: Runbook, main: Iterable[StepRunRecord]) -> list[StepRunRecord]:
-    """The failed ones of these step runs, the latest first, where neither they nor what holds them is tolerated."""
-    rows = {each.path: each for each in main}
-    failed = [
-        each for each in rows.values() if each.status is StepStatus.FAILED and _is_untolerated(runbook, each, rows)
-    ]
-    return sorted(failed, key=lambda each: each.ended_seq, reverse=True)
-
-
-def _is_untolerated(runbook: Runbook, step: StepRunRecord, rows: Mapping[str, StepRunRecord]) -> bool:
-    around = [rows[context.container_path(each)[0]] for each in context.scopes_of(step.scope)]
-    ended = (StepStatus.SUCCESS, StepStatus.SKIPPED, StepStatus.CANCELLED)
-    failed = [each for each in (step, *around) if each.status is StepStatus.FAILED]
-    if step.reopened:
-        return True
-    return not any(run_rules.tolerated(runbook, each.step_id, each.error) for each in failed) and not any(
-        each.status in ended for each in around
-    )
-
-
 def _continue_after(transition: Transition, step: StepRunRecord) -> None:
     if step.phase is Phase.UNDO:
         compensation.unblock_next(transition, step)
@@ -188,19 +156,19 @@ def may_start_steps(transition: Transition, scope: str, phase: Phase) -> bool:
     """Whether the run, and the branch or round at `scope`, still start steps."""
     if not transition.may_start_steps or (transition.execution.reopened_gates and phase is Phase.MAIN):
         return False
-    if phase is not Phase.MAIN and scope_failed(transition, "", phase):
+    if phase is not Phase.MAIN and tolerated_failures.scope_failed(transition, "", phase):
         return False
     around = context.scopes_of(scope)
-    return not any(scope_failed(transition, each, phase) for each in around) and not containers.stopping_containers(
-        transition, scope
-    )
+    return not any(
+        tolerated_failures.scope_failed(transition, each, phase) for each in around
+    ) and not containers.stopping_containers(transition, scope)
 
 
 def _unblock(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]:
     """The turn of a step that needs nothing more: it is READY, or it is skipped and returned."""
-    if run_rules.skip_agreed(step.skip):
+    if skip_rules.skip_agreed(step.skip):
         if not gate_checks.holds_gate(transition.rt, step.execution_id, transition.runbook.by_id[step.step_id]):
-            return _skipped(transition, step, run_rules.skip_note(step.skip), step.skip["by"])
+            return _skipped(transition, step, skip_rules.skip_note(step.skip), step.skip["by"])
         transition.record_event("skip_dropped", step.path, reason="its runbook holds a gate by now")
     try:
         wanted = condition_holds(transition, step)
@@ -214,7 +182,7 @@ def _unblock(transition: Transition, step: StepRunRecord) -> list[StepRunRecord]
             return []
         wanted = True  # a gate is asked unless the run itself went past it
     if not wanted:
-        return _skipped(transition, step, run_rules.CONDITION_NOT_MET)
+        return _skipped(transition, step, skip_rules.CONDITION_NOT_MET)
     transition.move(step, StepStatus.READY, due_at=max(step.due_at or 0, transition.at))
     return []
 

@@ -15,7 +15,7 @@ from engine.definition import gate_graph as rules
 from engine.definition.gate_graph import holders
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
-from engine.orchestration import run_rules
+from engine.orchestration import skip_rules, tolerated_failures
 from engine.runtime import Runtime
 from engine.steps import context
 from storage import approvals, executions, runbooks, steps
@@ -161,14 +161,14 @@ class _Passage:
 
     def _condition_was_not_met(self, row: StepRunRecord) -> bool:
         """Whether its own condition said no, for the parameters of now."""
-        skipped = row.status is StepStatus.SKIPPED and row.note == run_rules.CONDITION_NOT_MET
+        skipped = row.status is StepStatus.SKIPPED and row.note == skip_rules.CONDITION_NOT_MET
         return skipped and row.revision == self._execution.revision
 
     def _skipped_or_tolerated(self, row: StepRunRecord) -> bool:
         """Whether a person had it skipped, or its failure was tolerated: that it held no gate was seen then."""
         if row.status is StepStatus.FAILED:
-            return run_rules.tolerated(self._runbook, row.step_id, row.error)
-        return row.status is StepStatus.SKIPPED and run_rules.skip_agreed(row.skip)
+            return tolerated_failures.tolerated(self._runbook, row.step_id, row.error)
+        return row.status is StepStatus.SKIPPED and skip_rules.skip_agreed(row.skip)
 
     def _started_gate(self, step: Step) -> bool:
         """Whether there is a gate in a step, or in what it has started, whatever its runbooks' newest versions hold."""

@@ -16,7 +16,7 @@ from engine.definition import gate_graph
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.expressions import ExpressionError, holds
-from engine.orchestration import run_rules
+from engine.orchestration import skip_rules, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
 from engine.steps.approval import Behind
@@ -50,7 +50,7 @@ def barred(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str)
     """Who had steps behind a gate skipped, or steps inside these: they chose what it shows."""
     shown = gate_graph.shown_by(runbook, gate, _Conditions(execution, runbook, scope).not_met)
     rows = _rows(execution, runbook, shown, scope)
-    return list(dict.fromkeys(row.skip["by"] for row in rows if run_rules.skip_agreed(row.skip)))
+    return list(dict.fromkeys(row.skip["by"] for row in rows if skip_rules.skip_agreed(row.skip)))
 
 
 def releases(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, step_id: str) -> bool:
@@ -148,7 +148,7 @@ class _Conditions:
         """Whether it is known by now that a step will not be done, because of its condition."""
         row = self._row(step.id) if step.condition is not None else None
         if row is not None and row.status is StepStatus.SKIPPED:
-            return row.note == run_rules.CONDITION_NOT_MET
+            return row.note == skip_rules.CONDITION_NOT_MET
         return not self.asked(step) and self._holds(step) is False
 
     def met(self, step: Step) -> bool:
@@ -227,7 +227,7 @@ def _summaries_of(runbook: Runbook, rows: list[StepRunRecord]) -> list[dict[str,
     """What is said of the runs of one step that will not be done: of what people had skipped each by itself."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        own = row.path if run_rules.skip_agreed(row.skip) else ""
+        own = row.path if skip_rules.skip_agreed(row.skip) else ""
         found.setdefault((_why_not_run(runbook, row), own), []).append(row.path)
     return [
         {"step": paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more", "kind": rows[0].kind,
@@ -246,6 +246,6 @@ def _why_not_run(runbook: Runbook, row: StepRunRecord) -> str:
         return row.note
     if row.status is StepStatus.SUCCESS and not row.reopened:
         return row.note or "done already"
-    if row.status is StepStatus.FAILED and run_rules.tolerated(runbook, row.step_id, row.error):
+    if row.status is StepStatus.FAILED and tolerated_failures.tolerated(runbook, row.step_id, row.error):
         return "it has failed, and is not tried again"
-    return run_rules.skip_note(row.skip) if run_rules.skip_agreed(row.skip) else ""
+    return skip_rules.skip_note(row.skip) if skip_rules.skip_agreed(row.skip) else ""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from engine.catalog import catalog
 from engine.definition import gate_graph as rules
 from engine.definition.model import Runbook, Step
-from engine.orchestration import gate_checks, run_rules
+from engine.orchestration import gate_checks, skip_rules
 from engine.runtime import Runtime
 from engine.steps import context
 from storage import executions, steps
@@ -54,7 +54,7 @@ def touched_steps(execution: ExecutionRecord, depth: int = 0) -> set[str]:
 
 
 def _is_touched(execution: ExecutionRecord, row: StepRunRecord, depth: int) -> bool:
-    if row.settled_by is not None or (row.status is StepStatus.SKIPPED and run_rules.skip_agreed(row.skip)):
+    if row.settled_by is not None or (row.status is StepStatus.SKIPPED and skip_rules.skip_agreed(row.skip)):
         return True
     if row.status is StepStatus.CANCELLED:
         return execution.pending_result is ExecutionStatus.CANCELLED

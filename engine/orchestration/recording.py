@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.definition.kinds import kind_of
 from engine.definition.model import Retry, Step
-from engine.orchestration import children, event_waits, flow, gate_content, run_rules
+from engine.orchestration import children, event_waits, flow, gate_content, gate_reminders, retry_backoff
 from engine.orchestration.transition import Transition
 from engine.steps.outcome import (
     Abandoned,
@@ -51,8 +51,8 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
     failures = step.failures + 1
     retry = _retry_of(transition, step)
     error = {"code": outcome.code, "message": outcome.message}
-    if outcome.retryable and transition.may_start_steps and run_rules.may_retry(retry, failures):
-        pause = run_rules.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
+    if outcome.retryable and transition.may_start_steps and retry_backoff.may_retry(retry, failures):
+        pause = retry_backoff.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
         done = transition.move(
             step, StepStatus.READY, due_at=transition.at + pause, failures=failures, error=error, worker_id=None
         )
@@ -116,7 +116,7 @@ def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> boo
         message=outcome.message, preview=outcome.preview,
         digest=gate_content.digest_of(transition.execution, step.path, outcome),
         on_timeout=outcome.on_timeout, opened_at=transition.at, expires_at=expires, decided_at=None,
-        remind_at=run_rules.next_reminder(transition.at, expires, transition.at),
+        remind_at=gate_reminders.next_reminder(transition.at, expires, transition.at),
         barred=gate_content.barred(transition.execution, transition.runbook, definition, step.scope),
     )  # fmt: skip
     approval_id = approvals.create(transition.rt.workspace_id, gate)
@@ -131,7 +131,7 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
     fresh = {"fence": step.fence + 1, "recoveries": recoveries, "worker_id": None}
     if _cancelled(transition):
         done = transition.move(step, StepStatus.CANCELLED, ended_at=transition.at, error=error, **fresh)
-    elif recoveries > run_rules.MAX_RECOVERIES:
+    elif recoveries > retry_backoff.MAX_RECOVERIES:
         done = flow.fail(
             transition, step, "worker_lost", f"{recoveries} workers in a row were lost while running this step."
         )

@@ -13,7 +13,7 @@ from engine.definition.gate_graph import holders
 from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.errors import Conflict
-from engine.orchestration import flow, gate_checks, manual_overrides, retry_failed_run, run_phases, run_rules
+from engine.orchestration import flow, gate_checks, manual_overrides, retry_failed_run, run_phases, skip_rules
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -89,13 +89,13 @@ def _reopen_gate(transition: Transition, step: Step, row: StepRunRecord, past: d
     A branch or loop that holds runs without gates is taken over with what is in it, so that this can be seen.
     """
     old = past[step.id]
-    if old.status is StepStatus.SKIPPED and old.note != run_rules.CONDITION_NOT_MET:
+    if old.status is StepStatus.SKIPPED and old.note != skip_rules.CONDITION_NOT_MET:
         _reuse(transition, step, row, past)
         return
     if old.status is StepStatus.SKIPPED:
         if flow.condition_holds(transition, row):
             raise Conflict(f"{old.execution_id} went past {step.id}, and would not now: start there or before it.")
-        gone = {"ended_at": transition.at, "due_at": None, "note": run_rules.CONDITION_NOT_MET}
+        gone = {"ended_at": transition.at, "due_at": None, "note": skip_rules.CONDITION_NOT_MET}
         transition.move(row, StepStatus.SKIPPED, revision=transition.execution.revision, **gone)
         return
     if not kind_of(row).is_container:
@@ -138,7 +138,7 @@ def _child_to_reopen(old: StepRunRecord) -> dict[str, str] | None:
 
 def _note(old: StepRunRecord) -> str:
     """Where it is from; that the run itself went past a step stays what it was."""
-    return old.note if old.note == run_rules.CONDITION_NOT_MET else f"taken over from {old.execution_id}"
+    return old.note if old.note == skip_rules.CONDITION_NOT_MET else f"taken over from {old.execution_id}"
 
 
 def _check_paths_again(transition: Transition, stale: tuple[str, ...]) -> None:

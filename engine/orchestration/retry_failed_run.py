@@ -9,7 +9,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict
 from engine.expressions import ExpressionError
-from engine.orchestration import containers, flow, gate_checks, run_rules, slots
+from engine.orchestration import containers, flow, gate_checks, skip_rules, slots, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from storage import executions, step_changes, steps
@@ -19,7 +19,7 @@ from storage.states import ExecutionStatus, Phase, StepStatus
 
 def retryable(runbook: Runbook, main: Iterable[StepRunRecord]) -> list[StepRunRecord]:
     """The failed ones of these step runs that a retry can begin with, the latest first."""
-    return [step for step in flow.untolerated(runbook, main) if _is_own_failure(step)]
+    return [step for step in tolerated_failures.untolerated(runbook, main) if _is_own_failure(step)]
 
 
 def find_failed(transition: Transition, path: str | None) -> StepRunRecord:
@@ -28,7 +28,7 @@ def find_failed(transition: Transition, path: str | None) -> StepRunRecord:
     A branch or loop is one only when its own time was up: else it is the step in it that failed.
     """
     found = transition.execution
-    failed = flow.untolerated_failures(transition)
+    failed = tolerated_failures.untolerated_failures(transition)
     leaves = [step for step in failed if path == step.path or (path is None and _is_own_failure(step))]
     if not leaves:
         raise Conflict(f"{found.id} has no failed step{f' {path}' if path else ''} that the run waits for.")
@@ -51,7 +51,7 @@ def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
     why = refusal(execution, transition.runbook, step, steps.of_execution(execution.id))
     if why:
         raise Conflict(why)
-    failed = flow.untolerated_failures(transition)
+    failed = tolerated_failures.untolerated_failures(transition)
     group, slot = slots.take(transition.rt, actor, execution, transition.runbook)
     if slot == "queued":
         raise Conflict(f"{execution.id} needs a slot of {group}, and all are taken. Try again when one is free.")
@@ -69,7 +69,7 @@ def refusal(run: ExecutionRecord, runbook: Runbook, step: StepRunRecord, rows: I
     rows = list(rows)
     if any(row.phase is Phase.UNDO for row in rows):
         return f"{run.id} has begun to undo what it did: replay it instead."
-    failed = flow.untolerated(runbook, [row for row in rows if row.phase is Phase.MAIN])
+    failed = tolerated_failures.untolerated(runbook, [row for row in rows if row.phase is Phase.MAIN])
     if step.path not in [each.path for each in failed]:
         return f"{run.id} went on in spite of {step.path}, which has failed: replay the run instead."
     return ""
@@ -141,7 +141,7 @@ def would_take_other_path(
     try:
         if row.status is StepStatus.SKIPPED:
             by_that = bool(stale) and gate_checks.path_depends_on(transition.runbook.by_id[row.step_id], *stale)
-            went_past = row.note == run_rules.CONDITION_NOT_MET
+            went_past = row.note == skip_rules.CONDITION_NOT_MET
             return (by_that or flow.condition_holds(transition, row)) if went_past else None
         return containers.takes_other_path(transition, row, stale) if kind_of(row).is_container else None
     except ExpressionError as error:

@@ -15,7 +15,7 @@ from engine.catalog import catalog
 from engine.errors import NotFound, Undecodable
 from engine.expressions import ExpressionError, render
 from engine.failpoints import committing
-from engine.orchestration import compensation, flow, run_rules, slots, step_runs
+from engine.orchestration import compensation, flow, run_status, slots, step_runs, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -23,6 +23,9 @@ from engine.text.storable import TooLarge, to_storable
 from storage import events, run_state, step_changes, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, Severity
+
+CLEANUP_MS = 3_600_000
+"""How long undo, on_failure and finally may take together before the run ends without them."""
 
 GATES_ONLY = "asks:"
 """How the trigger of a child begins that only asks gates again: it does nothing, so it has nothing to clean up."""
@@ -161,21 +164,21 @@ def _wake_parent(transition: Transition) -> None:
 
 def _phase_over(transition: Transition) -> bool:
     execution = transition.execution
-    if run_rules.is_stuck(execution):
-        return bool(flow.untolerated_failures(transition))
+    if run_status.is_stuck(execution):
+        return bool(tolerated_failures.untolerated_failures(transition))
     failing = execution.phase is not Phase.MAIN and (
         cleanup_ended(execution, transition.at)
-        or (execution.unfinished > 0 and flow.scope_failed(transition, "", execution.phase))
+        or (execution.unfinished > 0 and tolerated_failures.scope_failed(transition, "", execution.phase))
     )
-    return run_rules.phase_over(execution, failing=failing and execution.phase is not Phase.UNDO)
+    return run_status.phase_over(execution, failing=failing and execution.phase is not Phase.UNDO)
 
 
 def _set_result(transition: Transition) -> None:
     """Main has come to its end by itself: as a success, unless after a retry another failed step is still there."""
-    if transition.execution.unfinished == 0 and not flow.scope_failed(transition, "", Phase.MAIN):
+    if transition.execution.unfinished == 0 and not tolerated_failures.scope_failed(transition, "", Phase.MAIN):
         transition.edit(pending_result=ExecutionStatus.SUCCESS)
         return
-    failed = flow.untolerated_failures(transition)[0]
+    failed = tolerated_failures.untolerated_failures(transition)[0]
     transition.fail_run(failed.error["code"], failed.error["message"], failed.path)
 
 
@@ -201,7 +204,7 @@ def _begin(transition: Transition, phase: Phase) -> bool:
         planned = [step_runs.blocked(execution.id, n, step, phase=phase) for n, step in enumerate(listed)]
     if not planned:
         return False
-    until = execution.cleanup_until or transition.at + run_rules.CLEANUP_MS
+    until = execution.cleanup_until or transition.at + CLEANUP_MS
     transition.edit(phase=phase, cleanup_until=until, live=0, running=0, waiting_steps=0, unfinished=len(planned))
     transition.record_event("phase_started", phase=phase)
     step_changes.retire_inner(transition.run, phase)

@@ -18,7 +18,7 @@ from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
-from engine.orchestration import children, containers, flow, gate_checks, gate_content, retry_failed_run, run_rules
+from engine.orchestration import children, containers, flow, gate_checks, gate_content, retry_failed_run, skip_rules
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.controls import allowed, audited, must_be_approved, must_be_the_last, needs_reason, step_at
@@ -82,7 +82,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
     found = allowed(rt, actor, Action.VIEW, execution_id)
     with change(rt, found.id, "agree_skip", Deed(actor, Action.VIEW)) as transition:
         step = step_at(found, path)
-        if not step.skip or run_rules.skip_agreed(step.skip):
+        if not step.skip or skip_rules.skip_agreed(step.skip):
             raise Conflict(f"Nobody asks to skip {path} of {found.id}.")
         if asked_at not in (None, step.skip["at"]):
             raise Conflict(f"What is asked about {path} of {found.id} is not what you were shown. Look again.")
@@ -96,7 +96,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
         transition.run.edit(step, skip=wish)
         transition.record_event("skip_agreed", path, actor.user_id, by=wish["by"])
         audited(rt, actor, "step.skip_agree", found, {"step": path, "by": wish["by"], "reason": wish["reason"]})
-        if run_rules.skip_agreed(wish):
+        if skip_rules.skip_agreed(wish):
             _do(transition, asked, step, wish)
     return _done(rt, actor, transition)
 
@@ -108,7 +108,7 @@ def skippable(view: ExecutionView) -> list[StepRunRecord]:
         return []
     failed = {step.id for step in retry_failed_run.retryable(view.runbook, main)}
     wanted = [step for step in view.steps if step.status is not StepStatus.FAILED or step.id in failed]
-    return [step for step in wanted if not run_rules.skip_agreed(step.skip) and not _refused(view, step)]
+    return [step for step in wanted if not skip_rules.skip_agreed(step.skip) and not _refused(view, step)]
 
 
 def requests(rt: Runtime, view: ExecutionView) -> list[Request]:
@@ -123,7 +123,7 @@ def requests(rt: Runtime, view: ExecutionView) -> list[Request]:
 
 def is_asked(view: ExecutionView, step: StepRunRecord) -> bool:
     """Whether a step's skipping waits for somebody's word."""
-    return bool(step.skip) and not run_rules.skip_agreed(step.skip) and not _refused(view, step)
+    return bool(step.skip) and not skip_rules.skip_agreed(step.skip) and not _refused(view, step)
 
 
 def may_agree(rt: Runtime, actor: Actor, request: Request) -> Verdict:
@@ -216,7 +216,7 @@ def _do(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -
         if now.blocked == 0:
             flow.unblock_all(transition, [now])
     else:
-        flow.skip(transition, step, run_rules.skip_note(wish), wish["by"])
+        flow.skip(transition, step, skip_rules.skip_note(wish), wish["by"])
     transition.close_gates()
     gate_content.refresh_all(transition)
 
@@ -272,7 +272,7 @@ def _reopen(transition: Transition, actor: Actor, step: StepRunRecord, wish: Jso
     (now,) = steps.at_paths(step.execution_id, [step.path])
     if kind_of(now).is_container and now.status is StepStatus.WAITING:
         containers.skip_rest(transition, now.path)
-        flow.skip(transition, now, run_rules.skip_note(wish), wish["by"])
+        flow.skip(transition, now, skip_rules.skip_note(wish), wish["by"])
 
 
 def _done(rt: Runtime, actor: Actor, transition: Transition) -> ExecutionRecord:

@@ -11,7 +11,7 @@ from engine.access.policy import Action, Actor, Gate, authorise, verdict
 from engine.access.roles import candidates, unmet
 from engine.errors import Conflict, ReasonRequired
 from engine.expressions import ExpressionError
-from engine.orchestration import flow, gate_content, run_rules
+from engine.orchestration import flow, gate_content, gate_reminders
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import GateView, find, gate_view
@@ -132,7 +132,7 @@ def expire(rt: Runtime, gate: ApprovalRecord) -> None:
 def remind(rt: Runtime, gate: ApprovalRecord) -> None:
     """Tell once more that a gate is open, for whoever shows it; `decide.next_reminder` says when."""
     with change(rt, gate.execution_id, "remind") as transition:
-        following = run_rules.next_reminder(gate.opened_at, gate.expires_at, transition.at)
+        following = gate_reminders.next_reminder(gate.opened_at, gate.expires_at, transition.at)
         due = gate.remind_at is not None and gate.remind_at <= transition.at < gate.expires_at
         if due and approvals.reminded(gate, following):
             left = gate.expires_at - transition.at

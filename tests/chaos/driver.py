@@ -23,7 +23,7 @@ from engine import boot, failpoints
 from engine.config import settings
 from engine.config.secrets import SecretStore
 from engine.egress import Egress, Policy
-from engine.orchestration import run_rules
+from engine.orchestration import run_phases
 from engine.steps.perform import Tools
 from engine.text.redaction import Redactor
 from engine.worker import worker_process
@@ -44,7 +44,7 @@ def run(spec: dict[str, Any]) -> None:
     loaded = settings.load(environment, Path(spec["folder"]))
     rt = boot.open_engine(loaded)
     if "late-cleanup" in spec["slugs"]:
-        run_rules.CLEANUP_MS = SHORT_CLEANUP_MS
+        run_phases.CLEANUP_MS = SHORT_CLEANUP_MS
     redactor = Redactor()
     egress = Egress(Policy(loaded.egress_allow, loaded.own_endpoints), ssl_context=_TLS)
     if spec["worker"] not in spec["known"]:

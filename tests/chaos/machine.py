@@ -23,7 +23,7 @@ from engine.access import choosers
 from engine.catalog import catalog
 from engine.config import settings
 from engine.errors import EngineError
-from engine.orchestration import run_rules
+from engine.orchestration import skip_rules
 from engine.orchestration.admission import Wanted
 from engine.runs import controls, executions, handover, incoming_events, replay_run, skipping, voting
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
@@ -185,7 +185,7 @@ class EngineMachine(RuleBasedStateMachine):
     def agree(self, pick: int, who: Any) -> None:
         for run in self.some(self.runs(), pick):
             asked = [
-                each for each in self.house.step_runs(run.id) if each.skip and not run_rules.skip_agreed(each.skip)
+                each for each in self.house.step_runs(run.id) if each.skip and not skip_rules.skip_agreed(each.skip)
             ]
             for step in self.some(asked, pick):
                 with suppress(EngineError):

@@ -21,7 +21,7 @@ from machine import PARAMETERS, EngineMachine
 
 from engine.access import choosers
 from engine.errors import NotFound
-from engine.orchestration import admission, claiming, flow, gate_content, recording, replay_reuse, run_rules
+from engine.orchestration import admission, claiming, flow, gate_content, recording, replay_reuse, run_status
 from engine.orchestration import gate_checks as rules
 from engine.runs import executions, skipping
 from engine.runs import voting as gates
@@ -108,12 +108,12 @@ def hint_before_commit(patch: pytest.MonkeyPatch) -> None:
 
 def running_not_counted(patch: pytest.MonkeyPatch) -> None:
     """A step that is claimed is not counted as running."""
-    recount = run_rules.recount
+    recount = run_status.recount
 
     def wrong(execution: Any, *given: Any, **named: Any) -> Any:
         return replace(recount(execution, *given, **named), running=execution.running)
 
-    patch.setattr(run_rules, "recount", wrong)
+    patch.setattr(run_status, "recount", wrong)
 
 
 def skip_releases(patch: pytest.MonkeyPatch) -> None:

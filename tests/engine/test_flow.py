@@ -10,7 +10,7 @@ from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
 from local_server import answer
 
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import admission, run_phases
+from engine.orchestration import admission, run_phases, run_status
 from engine.runs import controls, executions, incoming_events, replay_run, skipping, voting
 from storage.records import Filter
 from storage.states import Decision, StepStatus
@@ -361,7 +361,6 @@ def test_a_gate_is_never_skipped(house: House, target: Target) -> None:
 
 def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -> None:
     """After loops, branches and failures the execution's counters equal a recount."""
-    from engine.orchestration import run_rules
     from storage import database, steps
 
     target.does["/b"] = [BROKEN]
@@ -377,7 +376,7 @@ def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -
     house.run(run)
     found = executions.find(house.rt, run)
     with database.reading():
-        again = run_rules.with_counters(found, steps.count_by_status(run, found.phase))
+        again = run_status.with_counters(found, steps.count_by_status(run, found.phase))
     assert (found.live, found.running, found.waiting_steps, found.unfinished) == (
         again.live,
         again.running,

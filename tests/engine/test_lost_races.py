@@ -12,7 +12,7 @@ from house import ALICE, CAROL, MINUTE, SECOND, House, at_once, errors, gate, ht
 from test_recovery import lose
 
 from engine.errors import Conflict
-from engine.orchestration import recording, run_rules
+from engine.orchestration import recording, retry_backoff
 from engine.orchestration.run_phases import change
 from engine.runs import controls, incoming_events
 from engine.runs import voting as voting
@@ -92,7 +92,7 @@ def test_what_is_brought_too_late_changes_nothing(house: House, outcome: Outcome
 
 TAKEN_OVER: dict[str, tuple[str, dict[str, Any]]] = {
     "again": ("going on", {}),
-    "once too often": ("going on", {"recoveries": run_rules.MAX_RECOVERIES}),
+    "once too often": ("going on", {"recoveries": retry_backoff.MAX_RECOVERIES}),
     "to be decided": ("going on", {"idempotent": False}),
     "unwanted": ("cancelled", {}),
     "while the run fails": ("failed", {}),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from house import CAROL, House, Target, http
 
-from engine.orchestration import run_rules
+from engine.orchestration import retry_backoff
 from engine.runs import controls
 from engine.steps.outcome import Failed, Succeeded
 from engine.worker import runner, worker_process
@@ -117,7 +117,7 @@ def test_a_late_result_does_not_end_the_attempt_that_replaced_it(house: House) -
 def test_a_step_that_keeps_killing_workers_fails(house: House) -> None:
     """After so many lost workers the step is taken to be the cause."""
     run = house.begin(http("a"))
-    for number in range(run_rules.MAX_RECOVERIES + 1):
+    for number in range(retry_backoff.MAX_RECOVERIES + 1):
         assert house.status(run) in ("PENDING", "RUNNING")
         house.claim(run, house.worker(f"victim-{number}"))
         house.alive.discard(f"victim-{number}")

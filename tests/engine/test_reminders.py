@@ -6,7 +6,7 @@ from house import ALICE, BOB, CAROL, DAVE, MINUTE, House, Target, gate, http
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.orchestration import run_rules
+from engine.orchestration import gate_reminders
 from engine.runs import executions, voting
 from storage.states import Decision
 
@@ -62,5 +62,5 @@ def test_those_who_may_decide_are_known_by_name(house: House, target: Target) ->
 @given(st.integers(1, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
 def test_a_reminder_comes_while_there_is_time(span: int, opened: int, after: int) -> None:
     """Whatever the times, the next reminder lies ahead and before the end."""
-    at = run_rules.next_reminder(opened, opened + span, opened + after)
+    at = gate_reminders.next_reminder(opened, opened + span, opened + after)
     assert at is None or opened + after < at < opened + span

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, Why, fields_of, moment
 from bot.api.models.parameter_changes import ParametersChanged
 from engine.access.roles import describe_approvers
-from engine.orchestration import run_rules
-from engine.orchestration.run_rules import HELD_GATE
+from engine.orchestration import skip_rules
+from engine.orchestration.tolerated_failures import HELD_GATE
 from engine.queries.evidence import RunLog, StepLog
 from engine.queries.explain import Explanation as Explained
 from engine.runs.executions import GateView
@@ -89,7 +89,7 @@ class Skip(BaseModel):
         if not wish:
             return None
         who = list(dict.fromkeys(each for each in wish["agreed"].values() if each))
-        agreed = run_rules.skip_agreed(wish)
+        agreed = skip_rules.skip_agreed(wish)
         return Skip(by=wish["by"], reason=wish["reason"], at=moment(wish["at"]), agreed=agreed, agreed_by=who)
 
 

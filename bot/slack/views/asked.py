@@ -11,7 +11,7 @@ from bot.slack.views.gate import barred_words
 from bot.slack.views.parts import Message, actions, button, context, message, section
 from bot.slack.views.text import escape, inline, person
 from bot.slack.views.words import approver_words, execution_words, step_words
-from engine.orchestration import run_rules
+from engine.orchestration import skip_rules
 from storage.records import EventRecord, ExecutionRecord, StepRunRecord
 from storage.states import StepStatus
 
@@ -50,7 +50,7 @@ def _came_of_skip(event: EventRecord, step: StepRunRecord | None) -> str:
         return "This is not asked any more."
     if wish["at"] != event.at:
         return "It was asked anew since then."
-    if not run_rules.skip_agreed(wish):
+    if not skip_rules.skip_agreed(wish):
         return f"This is not asked any more: the step is {step_words(step)[1]}."
     agreed = ", ".join(person(each) for each in dict.fromkeys(wish["agreed"].values()))
     skipped = "It is skipped" if step.status is StepStatus.SKIPPED else "It is skipped when its turn comes"

@@ -9,7 +9,7 @@ from bot import duration_text
 from bot.parameter_change_text import change_words
 from bot.slack.views.text import code, duration, group, inline, person
 from engine.definition.kinds import Awaits, kind_of
-from engine.orchestration import run_rules
+from engine.orchestration import skip_rules
 from engine.orchestration.parameter_changes import Changed
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, VersionStatus
@@ -171,7 +171,7 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
 
 def skip_wish(step: StepRunRecord) -> str:
     """That a step which is still open is to be skipped, and who asked for it; "" where nobody did."""
-    agreed = run_rules.skip_agreed(step.skip)
+    agreed = skip_rules.skip_agreed(step.skip)
     if not step.skip or step.status not in ((StepStatus.BLOCKED,) if agreed else _MAY_BE_SKIPPED):
         return ""
     by, why = step.skip["by"], step.skip["reason"]

@@ -1,62 +1,16 @@
-"""What follows from what: the pure rules of an execution. No I/O, no clock, no randomness but what is passed in."""
+"""An execution's status, counters and time, each as it follows from the others. Pure: the clock is passed in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from engine.definition.kinds import CONTAINERS
-from engine.definition.model import Retry, Runbook
-from storage.records import ExecutionRecord, Json, changed
+from storage.records import ExecutionRecord, changed
 from storage.states import ExecutionStatus, Phase, StepStatus
 
 LIVE = frozenset({StepStatus.READY, StepStatus.RUNNING})
 WAITING = frozenset({StepStatus.WAITING, StepStatus.UNKNOWN})
 UNFINISHED = LIVE | WAITING | {StepStatus.BLOCKED}
-
-CLEANUP_MS = 3_600_000
-"""How long undo, on_failure and finally may take together before the run ends without them."""
-
-CONDITION_NOT_MET = "its condition was not met"
-"""The note of a step that the run itself has skipped; no person's skip has it."""
-
-HELD_GATE = "held_gate"
-"""The key of an error that says that the step was or held a gate: no runbook tolerates its failure."""
-
-MAX_ROUNDS = 1_000
-"""A loop that wants more has gone wrong."""
-
-MAX_RECOVERIES = 5
-"""How often a step may lose its worker before it is taken to be what kills workers."""
-
-REMINDERS = (0.5, 0.9)
-"""How much of a gate's time has passed when people are reminded of it."""
-
-WORTH_REMINDING_MS = 120_000
-"""A gate that is open for less is not worth a reminder."""
-
-
-def tolerated(runbook: Runbook, step_id: str, error: Json) -> bool:
-    """Whether a step that has failed with this error is tolerated."""
-    step = runbook.by_id.get(step_id)
-    return step is not None and step.continue_on_error and not (error or {}).get(HELD_GATE)
-
-
-def skip_agreed(skip: Json) -> bool:
-    """Whether a step run's `skip` is to be done when its turn comes: nobody has to agree to it any more."""
-    return bool(skip) and None not in skip["agreed"].values()
-
-
-def skip_note(skip: Json) -> str:
-    """The note of a step that was skipped by this wish."""
-    return f"skipped by {skip['by']}: {skip['reason']}"
-
-
-def next_reminder(opened_at: int, expires_at: int, after: int) -> int | None:
-    """When people are next reminded of a gate: the first of its reminders that comes later than `after`."""
-    span = expires_at - opened_at
-    if span < WORTH_REMINDING_MS:
-        return None
-    return next((at for part in REMINDERS if (at := opened_at + round(span * part)) > after), None)
 
 
 def recount(
@@ -142,18 +96,3 @@ _CLOCKS = {
     ExecutionStatus.WAITING: "waiting_ms",
     ExecutionStatus.PAUSED: "paused_ms",
 }
-
-
-def backoff_ms(retry: Retry, failures: int, jitter: float, retry_after_ms: int | None = None) -> int:
-    """How long to wait before the next try after `failures` failures (1 or more).
-
-    `jitter` in [0, 1) adds up to half of the pause again, so that many runs failing together do not return together.
-    The server's own wish is never undercut.
-    """
-    pause = min(retry.delay_ms * retry.backoff ** (failures - 1), retry.max_delay_ms)
-    return max(int(pause * (1 + jitter / 2)), retry_after_ms or 0)
-
-
-def may_retry(retry: Retry, failures: int) -> bool:
-    """Whether a step that has failed `failures` times has a try left; the first try counts."""
-    return failures < retry.max_attempts

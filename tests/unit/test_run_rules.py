@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.definition.model import Retry
-from engine.orchestration import run_rules
+from engine.orchestration import retry_backoff, run_status
 from storage.records import ExecutionRecord
 from storage.states import ExecutionStatus, Phase, StepStatus
 
@@ -46,14 +46,14 @@ def test_counters_follow_every_move(moves: list[tuple[int, StepStatus]]) -> None
     steps = [S.BLOCKED] * 5
     run = replace(RUN, unfinished=5)
     for number, to in moves:
-        run = run_rules.recount(run, steps[number], to)
+        run = run_status.recount(run, steps[number], to)
         steps[number] = to
         assert (run.live, run.running, run.waiting_steps, run.unfinished) == counted(steps)
 
 
 def test_many_may_move_at_once() -> None:
     """`count` of them, from one state to another."""
-    run = run_rules.recount(replace(RUN, live=3, unfinished=4), S.READY, S.CANCELLED, 3)
+    run = run_status.recount(replace(RUN, live=3, unfinished=4), S.READY, S.CANCELLED, 3)
     assert (run.live, run.unfinished) == (0, 1)
 
 
@@ -76,7 +76,7 @@ def test_the_status_while_a_phase_is_left(
     run = replace(
         RUN, status=ExecutionStatus(status), pending_result=ending, live=live, running=running, waiting_steps=parked
     )
-    assert run_rules.status_of(run, over=False) == expected
+    assert run_status.status_of(run, over=False) == expected
 
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING", "WAITING", "PAUSED"])
@@ -84,7 +84,7 @@ def test_the_status_while_a_phase_is_left(
 def test_the_status_at_the_end(status: str, ending: ExecutionStatus) -> None:
     """Whatever it was, it is what was fixed."""
     run = replace(RUN, status=ExecutionStatus(status), pending_result=ending, live=1, waiting_steps=1)
-    assert run_rules.status_of(run, over=True) is ending
+    assert run_status.status_of(run, over=True) is ending
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_when_a_phase_is_over(phase: str, ending: str, running: int, parked: int
     """A failing one waits for what runs and what is unknown, a cancelled main only for what runs."""
     fixed = ExecutionStatus(ending) if ending else None
     run = replace(RUN, phase=Phase(phase), pending_result=fixed, running=running, waiting_steps=parked, unfinished=9)
-    assert run_rules.phase_over(run, failing=failing) is over
-    assert run_rules.phase_over(replace(run, unfinished=0), failing=failing)
+    assert run_status.phase_over(run, failing=failing) is over
+    assert run_status.phase_over(replace(run, unfinished=0), failing=failing)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4_999), st.sampled_from(["RUNNING", "WAITING", "PAUSED"])), max_size=12))
@@ -116,7 +116,7 @@ def test_time_is_counted_by_what_it_was_spent_in(spells: list[tuple[int, str]]) 
     run, at = replace(RUN, status_since=1_000), 1_000
     spent = {"PENDING": 0, "RUNNING": 0, "WAITING": 0, "PAUSED": 0}
     for length, status in spells:
-        run = run_rules.add_time_spent(replace(run, status=ExecutionStatus(status)), run.status, at)
+        run = run_status.add_time_spent(replace(run, status=ExecutionStatus(status)), run.status, at)
         if status == "RUNNING":
             assert run.deadline_at is not None
             assert run.running_since is not None
@@ -126,16 +126,16 @@ def test_time_is_counted_by_what_it_was_spent_in(spells: list[tuple[int, str]]) 
             assert (run.running_since, run.deadline_at) == (None, None)
         spent[status] += length
         at += length
-    run = run_rules.add_time_spent(replace(run, status=ExecutionStatus.PENDING), run.status, at)
+    run = run_status.add_time_spent(replace(run, status=ExecutionStatus.PENDING), run.status, at)
     assert (run.running_ms, run.waiting_ms, run.paused_ms) == (spent["RUNNING"], spent["WAITING"], spent["PAUSED"])
 
 
 def test_a_run_that_is_ending_has_no_deadline() -> None:
     """It can't time out of its own end."""
-    run = run_rules.add_time_spent(replace(RUN, status=ExecutionStatus.RUNNING), ExecutionStatus.PENDING, 1_000)
+    run = run_status.add_time_spent(replace(RUN, status=ExecutionStatus.RUNNING), ExecutionStatus.PENDING, 1_000)
     assert run.deadline_at == 61_000
     assert (
-        run_rules.add_time_spent(replace(run, pending_result=ExecutionStatus.FAILED), run.status, 2_000).deadline_at
+        run_status.add_time_spent(replace(run, pending_result=ExecutionStatus.FAILED), run.status, 2_000).deadline_at
         is None
     )
 
@@ -144,19 +144,19 @@ def test_a_run_that_is_ending_has_no_deadline() -> None:
 def test_a_pause_has_its_bounds(retry: Retry, failures: int, jitter: float, wish: int) -> None:
     """At least what the runbook says, at most half as much again, and never less than the server asked for."""
     base = min(retry.delay_ms * retry.backoff ** (failures - 1), retry.max_delay_ms)
-    pause = run_rules.backoff_ms(retry, failures, jitter)
+    pause = retry_backoff.backoff_ms(retry, failures, jitter)
     assert int(base) <= pause <= base * 1.5
-    assert run_rules.backoff_ms(retry, failures, jitter, wish) == max(pause, wish)
+    assert retry_backoff.backoff_ms(retry, failures, jitter, wish) == max(pause, wish)
 
 
 @pytest.mark.parametrize(("failures", "pause"), [(1, 1_000), (2, 2_000), (3, 4_000), (6, 30_000), (500, 30_000)])
 def test_pauses_grow_up_to_their_limit(failures: int, pause: int) -> None:
     """As the model says: `delay * backoff ** (n - 1)`, at most `max_delay`."""
-    assert run_rules.backoff_ms(Retry(), failures, 0.0) == pause
+    assert retry_backoff.backoff_ms(Retry(), failures, 0.0) == pause
 
 
 @given(retries)
 def test_the_first_try_counts(retry: Retry) -> None:
     """Exactly `max_attempts` tries are made."""
-    tries = next(failures for failures in range(1, 30) if not run_rules.may_retry(retry, failures))
+    tries = next(failures for failures in range(1, 30) if not retry_backoff.may_retry(retry, failures))
     assert tries == retry.max_attempts
