@@ -17,7 +17,7 @@ from engine.catalog import catalog
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
 from engine.errors import InvalidParameters, ReasonRequired
-from engine.orchestration import flow, incidents, parameter_changes, run_phases, slots, step_runs
+from engine.orchestration import incidents, parameter_changes, run_phases, slots, step_completion, step_runs
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from storage import database, people, run_state, runbooks
@@ -117,7 +117,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     if slot == "queued":
         transition.record_event("queued", group=group, behind=slots.ahead_of(execution, str(group)))
     if conditions:
-        flow.unblock_held(transition)
+        step_completion.unblock_held(transition)
     detail = {
         "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest,
         "from": wanted.incident, "replay_of": wanted.replay_of, **told,

@@ -11,11 +11,11 @@ from engine.errors import NotApproved
 from engine.orchestration import (
     children,
     containers,
-    flow,
     gate_checks,
     gate_content,
     message_channels,
     run_phases,
+    step_completion,
 )
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
@@ -45,7 +45,7 @@ def advance_without_attempt(transition: Transition, step: StepRunRecord) -> bool
         containers.begin(transition, step)
         return True
     if kind.awaits is Awaits.TIME and step.outputs is not None:
-        flow.succeed(transition, step, step.outputs)
+        step_completion.succeed(transition, step, step.outputs)
         return True
     if kind.starts_run and step.child:
         children.settle_child(transition, step)

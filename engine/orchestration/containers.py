@@ -12,7 +12,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
-from engine.orchestration import flow, gate_checks, step_runs, tolerated_failures
+from engine.orchestration import gate_checks, step_completion, step_runs, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
@@ -30,8 +30,8 @@ NOT_REACHED = "the round or branch had failed before"
 def begin(transition: Transition, step: StepRunRecord) -> None:
     """Begin what a READY container can begin now: the taken branch, or as many rounds as may run beside each other."""
     definition = transition.runbook.by_id[step.step_id]
-    if flow.path_decided_by_hand(transition, definition):
-        stop(transition, step, "by_hand", flow.BY_HAND)
+    if step_completion.path_decided_by_hand(transition, definition):
+        stop(transition, step, "by_hand", step_completion.BY_HAND)
         return
     try:
         begin_now = _begin_rounds if kind_of(definition).repeats else _begin_branch
@@ -165,7 +165,7 @@ def _wants_round(transition: Transition, step: StepRunRecord, definition: Step, 
 def _start_inner_steps(transition: Transition, step: StepRunRecord, inner: tuple[Step, ...], scope: str) -> None:
     """Make the inner steps and let on those that need nothing."""
     made = step_runs.make(transition, inner, scope=scope, phase=step.phase)
-    flow.unblock_all(transition, [each for each in made if each.blocked == 0])
+    step_completion.unblock_all(transition, [each for each in made if each.blocked == 0])
     settle_scope(transition, scope, step.phase)
 
 
@@ -228,9 +228,9 @@ def _end_stopped(transition: Transition, path: str) -> None:
     if steps.busy_inside(transition.execution.id, path):
         return
     (step,) = transition.run.at([path])
-    if flow.tolerates_failure(transition, step.step_id):
+    if step_completion.tolerates_failure(transition, step.step_id):
         skip_rest(transition, path)
-    flow.fail(transition, step, step.error["code"], step.error["message"])
+    step_completion.fail(transition, step, step.error["code"], step.error["message"])
 
 
 def _finish(transition: Transition, path: str) -> None:
@@ -251,6 +251,6 @@ def _outputs(transition: Transition, prefix: str) -> dict[str, dict[str, Json]]:
 
 def _succeed(transition: Transition, step: StepRunRecord, outputs: dict[str, Any]) -> None:
     try:
-        flow.succeed(transition, step, flow.mapped(transition, step, outputs))
+        step_completion.succeed(transition, step, step_completion.mapped(transition, step, outputs))
     except (ExpressionError, TooLarge) as error:
-        flow.fail(transition, step, "outputs", f"its outputs cannot be kept: {error}")
+        step_completion.fail(transition, step, "outputs", f"its outputs cannot be kept: {error}")

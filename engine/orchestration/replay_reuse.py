@@ -13,7 +13,14 @@ from engine.definition.gate_graph import holders
 from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.errors import Conflict
-from engine.orchestration import flow, gate_checks, manual_overrides, retry_failed_run, run_phases, skip_rules
+from engine.orchestration import (
+    gate_checks,
+    manual_overrides,
+    retry_failed_run,
+    run_phases,
+    skip_rules,
+    step_completion,
+)
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -45,8 +52,8 @@ def reuse_steps(
     _check_paths_again(transition, ("steps",) if transition.execution.parameters != old.parameters else ())
     _count_needs(transition, [step.id for step in fresh], keep)
     transition.edit(reopened_gates=len(steps.reopened_gates(execution.id)))
-    flow.unblock_reopened_gates(transition)
-    flow.unblock_held(transition)
+    step_completion.unblock_reopened_gates(transition)
+    step_completion.unblock_held(transition)
     return run_phases.save(transition)
 
 
@@ -93,7 +100,7 @@ def _reopen_gate(transition: Transition, step: Step, row: StepRunRecord, past: d
         _reuse(transition, step, row, past)
         return
     if old.status is StepStatus.SKIPPED:
-        if flow.condition_holds(transition, row):
+        if step_completion.condition_holds(transition, row):
             raise Conflict(f"{old.execution_id} went past {step.id}, and would not now: start there or before it.")
         gone = {"ended_at": transition.at, "due_at": None, "note": skip_rules.CONDITION_NOT_MET}
         transition.move(row, StepStatus.SKIPPED, revision=transition.execution.revision, **gone)

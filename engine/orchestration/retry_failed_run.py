@@ -9,7 +9,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict
 from engine.expressions import ExpressionError
-from engine.orchestration import containers, flow, gate_checks, skip_rules, slots, tolerated_failures
+from engine.orchestration import containers, gate_checks, skip_rules, slots, step_completion, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from storage import executions, step_changes, steps
@@ -58,7 +58,7 @@ def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
     _revive(transition, step, _with_siblings(step, failed))
     transition.reopen(steps.count_by_status(execution.id, Phase.MAIN), slot_group=group, slot=slot)
     _begin_reopened(transition)
-    flow.unblock_held(transition)
+    step_completion.unblock_held(transition)
     _resume_containers(transition)
 
 
@@ -142,7 +142,7 @@ def would_take_other_path(
         if row.status is StepStatus.SKIPPED:
             by_that = bool(stale) and gate_checks.path_depends_on(transition.runbook.by_id[row.step_id], *stale)
             went_past = row.note == skip_rules.CONDITION_NOT_MET
-            return (by_that or flow.condition_holds(transition, row)) if went_past else None
+            return (by_that or step_completion.condition_holds(transition, row)) if went_past else None
         return containers.takes_other_path(transition, row, stale) if kind_of(row).is_container else None
     except ExpressionError as error:
         raise Conflict(f"With these parameters it cannot be told which way {row.path} goes: {error}") from error
@@ -167,7 +167,7 @@ def must_keep_path(elsewhere: bool, row: StepRunRecord) -> None:
 def _begin_reopened(transition: Transition) -> None:
     """Let what is asked again be asked; everything else waits for it."""
     transition.edit(reopened_gates=len(steps.reopened_gates(transition.execution.id)))
-    flow.unblock_reopened_gates(transition)
+    step_completion.unblock_reopened_gates(transition)
 
 
 def _is_own_failure(step: StepRunRecord) -> bool:
@@ -220,7 +220,7 @@ def _resume_containers(transition: Transition) -> None:
     for row in transition.run.of_phase(Phase.MAIN):
         if not kind_of(row).is_container or row.status is not StepStatus.WAITING:
             continue
-        if kind_of(row).repeats and flow.may_start_steps(transition, row.scope, Phase.MAIN):
+        if kind_of(row).repeats and step_completion.may_start_steps(transition, row.scope, Phase.MAIN):
             transition.move(row, StepStatus.READY, due_at=transition.at)
         elif not kind_of(row).repeats:
             containers.settle_scope(transition, row.path, Phase.MAIN)

@@ -15,7 +15,7 @@ from engine.catalog import catalog
 from engine.errors import NotFound, Undecodable
 from engine.expressions import ExpressionError, render
 from engine.failpoints import committing
-from engine.orchestration import compensation, flow, run_status, slots, step_runs, tolerated_failures
+from engine.orchestration import compensation, run_status, slots, step_completion, step_runs, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
@@ -208,7 +208,9 @@ def _begin(transition: Transition, phase: Phase) -> bool:
     transition.edit(phase=phase, cleanup_until=until, live=0, running=0, waiting_steps=0, unfinished=len(planned))
     transition.record_event("phase_started", phase=phase)
     step_changes.retire_inner(transition.run, phase)
-    flow.unblock_all(transition, [step for step in step_runs.write(transition, planned) if step.blocked == 0])
+    step_completion.unblock_all(
+        transition, [step for step in step_runs.write(transition, planned) if step.blocked == 0]
+    )
     return True
 
 

@@ -11,7 +11,15 @@ from engine.access import auditing, choosers
 from engine.access.policy import Action, Actor, Deed, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import admission, children, flow, gate_checks, parameter_changes, retry_failed_run, run_phases
+from engine.orchestration import (
+    admission,
+    children,
+    gate_checks,
+    parameter_changes,
+    retry_failed_run,
+    run_phases,
+    step_completion,
+)
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
@@ -133,9 +141,9 @@ def resolve(
         else:
             transition.run.edit(step, settled_by=actor.user_id)
         if choice == "done":
-            flow.succeed(transition, step, {}, said)
+            step_completion.succeed(transition, step, {}, said)
         elif choice == "failed":
-            flow.fail(transition, step, "marked_failed", said)
+            step_completion.fail(transition, step, "marked_failed", said)
         audited(rt, actor, "step.resolve", found, {"step": step.path, "choice": choice, "note": note})
     rt.hint([found.id])
     return transition.execution

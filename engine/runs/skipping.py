@@ -18,7 +18,15 @@ from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
-from engine.orchestration import children, containers, flow, gate_checks, gate_content, retry_failed_run, skip_rules
+from engine.orchestration import (
+    children,
+    containers,
+    gate_checks,
+    gate_content,
+    retry_failed_run,
+    skip_rules,
+    step_completion,
+)
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.controls import allowed, audited, must_be_approved, must_be_the_last, needs_reason, step_at
@@ -214,9 +222,9 @@ def _do(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -
         transition.record_event("skip_marked", step.path, wish["by"], reason=wish["reason"])
         (now,) = transition.run.at([step.path])
         if now.blocked == 0:
-            flow.unblock_all(transition, [now])
+            step_completion.unblock_all(transition, [now])
     else:
-        flow.skip(transition, step, skip_rules.skip_note(wish), wish["by"])
+        step_completion.skip(transition, step, skip_rules.skip_note(wish), wish["by"])
     transition.close_gates()
     gate_content.refresh_all(transition)
 
@@ -272,7 +280,7 @@ def _reopen(transition: Transition, actor: Actor, step: StepRunRecord, wish: Jso
     (now,) = steps.at_paths(step.execution_id, [step.path])
     if kind_of(now).is_container and now.status is StepStatus.WAITING:
         containers.skip_rest(transition, now.path)
-        flow.skip(transition, now, skip_rules.skip_note(wish), wish["by"])
+        step_completion.skip(transition, now, skip_rules.skip_note(wish), wish["by"])
 
 
 def _done(rt: Runtime, actor: Actor, transition: Transition) -> ExecutionRecord:

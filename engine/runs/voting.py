@@ -11,7 +11,7 @@ from engine.access.policy import Action, Actor, Gate, authorise, verdict
 from engine.access.roles import candidates, unmet
 from engine.errors import Conflict, ReasonRequired
 from engine.expressions import ExpressionError
-from engine.orchestration import flow, gate_content, gate_reminders
+from engine.orchestration import gate_content, gate_reminders, step_completion
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import GateView, find, gate_view
@@ -118,11 +118,15 @@ def expire(rt: Runtime, gate: ApprovalRecord) -> None:
         step = _step(gate)
         transition.record_event("gate_expired", gate.path, on_timeout=gate.on_timeout)
         if gate.on_timeout == "approve":
-            flow.succeed(transition, step, {"approved_by": [], "on_timeout": "approve"}, "nobody decided in time")
+            step_completion.succeed(
+                transition, step, {"approved_by": [], "on_timeout": "approve"}, "nobody decided in time"
+            )
         elif gate.on_timeout == "reject":
-            flow.fail(transition, step, "rejected", f"nobody decided {gate.path} in time, which counts as a rejection")
+            step_completion.fail(
+                transition, step, "rejected", f"nobody decided {gate.path} in time, which counts as a rejection"
+            )
         else:
-            flow.fail(transition, step, "approval_timeout", f"nobody decided {gate.path} in time")
+            step_completion.fail(transition, step, "approval_timeout", f"nobody decided {gate.path} in time")
         thing = auditing.of_execution(gate.execution_id)
         detail = {"step": gate.path, "on_timeout": gate.on_timeout}
         auditing.by_bot(rt, "approval.expire", thing, detail, Severity.WARNING)
@@ -208,11 +212,11 @@ def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: Vot
         approvals.decide(gate, ApprovalStatus.REJECTED, transition.at)
         transition.record_event("gate_rejected", gate.path, given.person, comment=given.comment)
         why = f": {given.comment}" if given.comment else ""
-        flow.fail(transition, _step(gate), "rejected", f"{gate.path} was rejected{why}")
+        step_completion.fail(transition, _step(gate), "rejected", f"{gate.path} was rejected{why}")
     elif len(counted) >= needed and not unmet(rt, gate.approvers, counted, transition.execution.team):
         approvals.decide(gate, ApprovalStatus.APPROVED, transition.at)
         transition.record_event("gate_approved", gate.path)
-        flow.succeed(transition, _step(gate), {"approved_by": counted, "approvals": len(counted)})
+        step_completion.succeed(transition, _step(gate), {"approved_by": counted, "approvals": len(counted)})
 
 
 def _counted(rt: Runtime, gate: ApprovalRecord, execution: ExecutionRecord) -> list[str]:

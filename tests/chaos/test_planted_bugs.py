@@ -21,7 +21,7 @@ from machine import PARAMETERS, EngineMachine
 
 from engine.access import choosers
 from engine.errors import NotFound
-from engine.orchestration import admission, claiming, flow, gate_content, recording, replay_reuse, run_status
+from engine.orchestration import admission, claiming, gate_content, recording, replay_reuse, run_status, step_completion
 from engine.orchestration import gate_checks as rules
 from engine.runs import executions, skipping
 from engine.runs import voting as gates
@@ -118,7 +118,9 @@ def running_not_counted(patch: pytest.MonkeyPatch) -> None:
 
 def skip_releases(patch: pytest.MonkeyPatch) -> None:
     """A step that is skipped before its turn lets on what needs it."""
-    patch.setattr(skipping, "_do", lambda change, actor, step, wish: flow.skip(change, step, "now", actor.user_id))
+    patch.setattr(
+        skipping, "_do", lambda change, actor, step, wish: step_completion.skip(change, step, "now", actor.user_id)
+    )
 
 
 def claim_not_checked(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from house import CAROL, MINUTE, House, Target, gate, http, runbook
 from local_server import answer
 from test_behind_gates import BROKEN, FINE, WHAT, approve, open_gates
-from test_flow import branch, loop
+from test_containers_and_cleanup import branch, loop
 
 from engine.errors import Conflict
 from engine.orchestration import children

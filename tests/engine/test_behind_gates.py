@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from house import ACCESS, ALICE, BOB, CAROL, DAVE, MINUTE, OSCAR, House, Target, gate, http, runbook
 from local_server import answer
-from test_flow import branch, loop
+from test_containers_and_cleanup import branch, loop
 
 from engine.access import people
 from engine.access.policy import Actor
 from engine.errors import Conflict, NotAllowed
-from engine.orchestration import flow, retry_failed_run
+from engine.orchestration import retry_failed_run, step_completion
 from engine.runs import controls, executions, handover, replay_run, skipping, voting
 from storage import audit, database
 from storage.people_records import PersonRecord
@@ -665,7 +665,7 @@ def test_a_skip_that_lets_on_what_follows_is_caught_at_the_claim(house: House, t
     real = skipping._do
 
     def releasing(transition: Any, actor: Any, step: Any, wish: Any) -> None:
-        flow.skip(transition, step, "skipped at once", actor.user_id)
+        step_completion.skip(transition, step, "skipped at once", actor.user_id)
 
     monkeypatch.setattr(skipping, "_do", releasing)
     run = house.begin(gate("ok"), http("drain", target.url("/drain")), act(target))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from house import ALICE, CAROL, HOUR, House, Target, gate, http, poll, runbook
 from local_server import answer
-from test_flow import branch, loop
+from test_containers_and_cleanup import branch, loop
 
 from engine.catalog import catalog
 from engine.orchestration import step_runs

@@ -6,7 +6,7 @@ from typing import Any
 
 from house import ALICE, House, Target, gate, http, runbook
 from local_server import answer
-from test_flow import branch
+from test_containers_and_cleanup import branch
 
 from engine.runs import voting
 from storage.states import Decision

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from house import ALICE, CAROL, DAVE, House, Target, gate, hang_up, http, poll, runbook
 from local_server import answer
-from test_flow import branch, loop
+from test_containers_and_cleanup import branch, loop
 
 from engine.errors import Conflict
 from engine.orchestration import children, retry_failed_run

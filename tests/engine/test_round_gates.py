@@ -8,7 +8,7 @@ import pytest
 from house import CAROL, DAVE, MINUTE, House, Target, gate, hang_up, http, runbook
 from local_server import answer
 from test_behind_gates import BROKEN, FINE, SUB, VALUE, WHAT, act, acted, approve, child, open_gates
-from test_flow import branch, loop
+from test_containers_and_cleanup import branch, loop
 
 from engine.errors import Conflict
 from engine.runs import controls, executions, replay_run, skipping, voting

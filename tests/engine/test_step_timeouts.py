@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from house import CAROL, MINUTE, House, Target, gate, http, runbook
 from local_server import answer
-from test_flow import branch, loop
+from test_containers_and_cleanup import branch, loop
 
 from engine.errors import Conflict
 from engine.runs import controls, executions
