@@ -16,7 +16,7 @@ from engine.access.policy import SYSTEM, Action, Actor, authorise
 from engine.catalog import catalog
 from engine.errors import EngineError
 from engine.expressions import ExpressionError
-from engine.orchestration import admission, replay_reuse, run_phases, step_completion
+from engine.orchestration import admission, replay_reuse, run_ending, run_phases, step_completion
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
@@ -83,7 +83,7 @@ def cancel_if_orphaned(transition: Transition, actor: Actor = SYSTEM) -> bool:
     why = _why_cancelled(child)
     if why is None:
         return False
-    run_phases.cancel(transition, actor.user_id, why)
+    run_ending.cancel(transition, actor.user_id, why)
     parent = executions.parent_of(child)
     detail = {"reason": why, "parent": parent.id if parent is not None else None}
     auditing.by_actor(transition.rt, actor, "execution.cancel", auditing.of_execution(child.id), detail)

@@ -14,7 +14,7 @@ from engine.orchestration import (
     gate_checks,
     gate_content,
     message_channels,
-    run_phases,
+    run_ending,
     step_completion,
 )
 from engine.orchestration.transition import Transition
@@ -58,7 +58,7 @@ def bypasses(transition: Transition, step: StepRunRecord) -> bool:
     undecided = gate_checks.undecided(transition.rt, transition.execution, transition.runbook, step)
     if undecided:
         log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, undecided)
-        run_phases.end_gate_bypassed(transition, step, undecided)
+        run_ending.end_gate_bypassed(transition, step, undecided)
     return bool(undecided)
 
 

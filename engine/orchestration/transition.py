@@ -1,7 +1,7 @@
 """One execution under its lock, in one transaction: its steps are moved and counted, its events and row written once.
 
 Whatever changes an execution does so through this, so that counters, status, times and events agree whoever did it.
-What follows from a step's end is `flow`, what follows from a phase's end is `run_phases`.
+What follows from a step's end is `step_completion`, what follows from a phase's end is `run_phases`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from engine.orchestration import (
     gate_checks,
     parameter_changes,
     retry_failed_run,
-    run_phases,
+    run_ending,
     step_completion,
 )
 from engine.orchestration.run_phases import change
@@ -69,13 +69,13 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
         must_be_open(transition)
         now = transition.execution
         if force:
-            run_phases.force_end(transition, actor.user_id, reason.strip())
+            run_ending.force_end(transition, actor.user_id, reason.strip())
         elif now.phase is not Phase.MAIN:
             raise Conflict(f"{now.id} is cleaning up after it {_past(now)}. `cancel {now.id} force=yes` ends that too.")
         elif now.pending_result is ExecutionStatus.CANCELLED:
             raise Conflict(f"{now.id} is being cancelled already.")
         else:
-            run_phases.cancel(transition, actor.user_id, reason.strip())
+            run_ending.cancel(transition, actor.user_id, reason.strip())
         audited(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status, "force": force})
     children.cancel_orphans(rt, found.id, actor)
     rt.hint([found.id])

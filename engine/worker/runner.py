@@ -20,7 +20,7 @@ from engine.catalog import catalog
 from engine.definition.kinds import CALLS_NOTHING
 from engine.errors import Undecodable
 from engine.failpoints import commit, failpoint
-from engine.orchestration import claiming, message_channels, run_phases, step_completion
+from engine.orchestration import claiming, message_channels, run_ending, run_phases, step_completion
 from engine.orchestration.recording import record, take_over, undo_lost_claim
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
@@ -142,7 +142,7 @@ class Runner:
             yield
         except Undecodable as error:
             log.error("ending %s: %s", execution_id, error)
-            run_phases.quarantine(self.rt, execution_id, error)
+            run_ending.quarantine(self.rt, execution_id, error)
 
     def _perform(self, claim: Claim) -> Outcome:
         failpoint("effect.before")
@@ -359,7 +359,7 @@ class Runner:
             return False
         if self._heartbeat is not None and not self._heartbeat.holds():
             return False
-        if run_phases.cleanup_ended(execution, transition.at):
+        if run_ending.cleanup_ended(execution, transition.at):
             return False
         return checked or claiming.still_approved(transition)
 

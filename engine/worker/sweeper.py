@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from engine.orchestration import children, event_waits, recording, run_phases, step_timeouts
+from engine.orchestration import children, event_waits, recording, run_ending, step_timeouts
 from engine.orchestration.run_phases import change
 from engine.queries import audit_chain
 from engine.runs import incoming_events
@@ -180,7 +180,7 @@ class Sweeper:
 
     def _end_cleanup(self, execution_id: str) -> None:
         with change(self._rt, execution_id, "end_cleanup") as transition:
-            run_phases.end_overdue(transition)
+            run_ending.end_overdue(transition)
 
     def _overdue(self, at: int) -> list[str]:
         with database.reading():

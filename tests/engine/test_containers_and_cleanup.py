@@ -10,7 +10,7 @@ from house import ALICE, CAROL, DAVE, House, Target, gate, http, runbook
 from local_server import answer
 
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import admission, run_phases, run_status
+from engine.orchestration import admission, run_ending, run_status
 from engine.runs import controls, executions, incoming_events, replay_run, skipping, voting
 from storage.records import Filter
 from storage.states import Decision, StepStatus
@@ -383,7 +383,7 @@ def test_every_counter_is_what_the_step_runs_say(house: House, target: Target) -
         again.waiting_steps,
         again.unfinished,
     )
-    assert run_phases.cleanup_ended(found, 0) is False
+    assert run_ending.cleanup_ended(found, 0) is False
 
 
 def test_a_replay_reuses_what_was_done_and_asks_gates_first(house: House, target: Target) -> None:

@@ -10,7 +10,7 @@ from house import ALICE, CAROL, MINUTE, House, Target, gate, http, runbook
 from engine import health
 from engine.catalog import catalog
 from engine.errors import Undecodable
-from engine.orchestration import run_phases
+from engine.orchestration import run_ending
 from engine.runs import executions, voting
 from storage import audit, database, sql
 from storage.states import Decision
@@ -87,7 +87,7 @@ def test_a_result_that_comes_after_it_is_told_and_dropped(house: House, target: 
     damage(house, run)
     with pytest.raises(Undecodable):
         house.finish(claim)
-    run_phases.quarantine(house.rt, run, Undecodable("it cannot be read"))
+    run_ending.quarantine(house.rt, run, Undecodable("it cannot be read"))
     assert ended_for_it(house, run)
     house.finish(claim)
     assert house.event_kinds(run)[-1] == "late_result"

@@ -11,7 +11,7 @@ from house import ALICE, CAROL, DAVE, MINUTE, House, at_once, errors, gate, http
 
 from engine.catalog import version_approval
 from engine.errors import Conflict, EngineError
-from engine.orchestration import run_phases
+from engine.orchestration import run_ending, run_phases
 from engine.runs import controls, voting
 from engine.runs.voting import expire
 from engine.steps.outcome import Failed, Succeeded
@@ -148,7 +148,7 @@ def test_the_end_of_a_run_against_the_cancel_of_the_queued(house: House) -> None
     cancelled, third = (house.start("demo") for _ in range(2) if house.clock.tick(1))
     ending = threading.Thread(target=controls.cancel, args=(house.rt, CAROL, holder, "not needed"))
     with run_phases.change(house.rt, cancelled, "cancel") as transition:
-        run_phases.cancel(transition, CAROL.user_id, "not needed")
+        run_ending.cancel(transition, CAROL.user_id, "not needed")
         ending.start()
         _until_blocked()
     ending.join(20)
