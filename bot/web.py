@@ -23,7 +23,7 @@ from starlette.types import Scope
 
 from bot.api import app as api
 from bot.api import problems
-from bot.hooks import Receiver as EventReceiver
+from bot.incoming_webhooks import Receiver as EventReceiver
 from bot.page.routes import Pages
 from bot.prometheus import CountingMiddleware, Metrics
 from bot.serving import server_limits

@@ -70,10 +70,10 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _up(_chosen: argparse.Namespace) -> int:
-    from bot import up
+    from bot import up_command
 
     read, _ = load()
-    return up.run(read)
+    return up_command.run(read)
 
 
 def _web(_chosen: argparse.Namespace) -> int:

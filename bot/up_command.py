@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from bot import embedded_redis, web
-from bot.stopping import stop_signals
+from bot.stop_signals import stop_signals
 from bot.worker import WORKER_ID_VARIABLE
 from engine import boot, health, local_redis
 from engine.config import home

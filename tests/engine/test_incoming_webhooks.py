@@ -22,7 +22,7 @@ from house import House, at_once, runbook
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import hooks, web
+from bot import incoming_webhooks, web
 from engine.config.setting_values import HookSender
 from engine.errors import InvalidParameters
 from engine.runs import executions, incoming_events
@@ -340,7 +340,7 @@ def test_what_is_no_event_is_said_in_sentences(post: Post, event: Any, field: st
 
 def test_too_much_is_refused_whoever_sends_it(post: Post) -> None:
     """64 KiB is the most, and one byte more is too many."""
-    room = hooks.MAX_BODY - len(json.dumps({**EVENT, "data": ""}))
+    room = incoming_webhooks.MAX_BODY - len(json.dumps({**EVENT, "data": ""}))
     assert post({**EVENT, "data": "x" * room}).status_code == 202
     assert post({**EVENT, "data": "x" * (room + 1)}).status_code == 413
     assert post(b"x" * 300_000, headers={}).status_code == 413
@@ -353,7 +353,7 @@ def test_a_database_that_is_away_is_no_accident(post: Post, monkeypatch: pytest.
         raise database.OperationalError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(hooks.incoming_events, "deliver", away)
+        patch.setattr(incoming_webhooks.incoming_events, "deliver", away)
         assert post().status_code == 503
     assert post().status_code == 202
 
@@ -370,5 +370,5 @@ def test_any_body_is_an_event_or_refused(body: bytes | str) -> None:
     raw = body if isinstance(body, bytes) else body.encode("utf-8", "replace")
     told: dict[str, Any] = {}
     with suppress(InvalidParameters):
-        told = hooks.read_event(raw)
+        told = incoming_webhooks.read_event(raw)
     assert not told or {"key", "event_id"} <= set(told) <= {"key", "event_id", "team", "data"}

@@ -1,7 +1,7 @@
 """Events from outside: what is posted to `/hooks/events`, authenticated and handed to the engine.
 
-A sender proves itself with its secret, by a signature that carries its time (`bot/signatures.py`) or as a bearer token.
-A request that is sent again changes nothing, since its event id is known by then.
+A sender proves itself with its secret, by a signature that carries its time (`bot/webhook_signatures.py`) or as a
+bearer token. A request that is sent again changes nothing, since its event id is known by then.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from bot import signatures
-from bot.signatures import TOLERANCE_S, Signed
+from bot import webhook_signatures
+from bot.webhook_signatures import TOLERANCE_S, Signed
 from engine import trouble
 from engine.config.secrets import SecretMissing, SecretStore
 from engine.config.setting_values import HookSender
@@ -98,7 +98,7 @@ class Receiver:
         """
         scheme, _, token = headers.get("authorization", "").partition(" ")
         bearer = token.strip() if scheme.lower() == "bearer" else ""
-        signed = signatures.read(headers)
+        signed = webhook_signatures.read(headers)
         found = None
         for sender, secret in self._usable():
             by_signature = signed is not None and signed.is_by(secret, body)
