@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from bot.api import models
 from bot.api.caller import Caller
-from bot.api.naming import named
+from bot.api.people_names import named
 from engine.access.auditing import kind_and_name
 from engine.access.policy import Action
 from engine.catalog import authoring, catalog

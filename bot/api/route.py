@@ -18,7 +18,7 @@ from bot.api import problems
 from bot.api.caller import KEY_HEADER, MAX_KEY, ApiContext
 from bot.api.idempotency_keys import once
 from bot.api.idempotent_answers import Shape
-from bot.api.naming import named
+from bot.api.people_names import named
 from bot.api.problems import Refused
 from engine.access.policy import SCOPE_OF, Action, admit
 from engine.errors import EngineError

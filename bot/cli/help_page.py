@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from bot.cli import operate
+from bot.cli import host_commands
 from bot.grammar import VERBS, GrammarError, Verb
 from bot.help_text import example_of, grouped, parts_of, verbs_about
 
@@ -23,8 +23,8 @@ _CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 still open w
 
 def page(words: str = "") -> str:
     """The page about a verb, or all of them for "". Raises `GrammarError` for what is no verb."""
-    if words in operate.VERBS:
-        return f"runbook {words}: {operate.VERBS[words]}.\n`runbook {words} --help` has its options."
+    if words in host_commands.VERBS:
+        return f"runbook {words}: {host_commands.VERBS[words]}.\n`runbook {words} --help` has its options."
     if not words:
         return _everything()
     try:
@@ -46,7 +46,7 @@ def _everything() -> str:
             *(line for title, members in grouped(people) for line in _chapter(title, members)),
             "",
             "As an operator, on the bot's own host:",
-            *_listed(list(operate.VERBS.items())),
+            *_listed(list(host_commands.VERBS.items())),
             "",
             "Options:",
             *_listed(_OWN),

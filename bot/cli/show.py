@@ -10,7 +10,7 @@ from typing import Any
 
 from bot import preview
 from bot.audit_text import action_words, more_words, why_of
-from bot.cli.names import Names
+from bot.cli.people_names import Names
 from bot.duration_text import parts_words, run_parts, step_took
 from bot.event_text import DECIDED, told
 from bot.parameter_change_text import change_words

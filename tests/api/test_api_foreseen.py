@@ -9,9 +9,9 @@ import pytest
 from asking import Api
 from house import BOB, CAROL, Target, gate, http, runbook
 
+from bot.cli.control_verbs import run
 from bot.cli.invocation import Invocation
 from bot.cli.options import Options
-from bot.cli.steering import run
 from bot.grammar import Command
 from bot.slack.verbs.running import started
 from engine.access.policy import Actor

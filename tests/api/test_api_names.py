@@ -9,7 +9,7 @@ from house import ALICE, BOB, CAROL, DAVE, Target, gate, http, runbook
 from httpx_sse import connect_sse
 
 from bot.cli import show
-from bot.cli.names import Names
+from bot.cli.people_names import Names
 from bot.page import story
 from engine.access import people
 from engine.runs import controls, handover, skipping, voting

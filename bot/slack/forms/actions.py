@@ -25,7 +25,7 @@ from bot.slack.ids import (
 from bot.slack.reply import Reply
 from bot.slack.verbs import deciding, queries, running, versions
 from bot.slack.verbs.commands import answer
-from bot.slack.verbs.steering import CANCELLING, ENDED_NOW, asks_again
+from bot.slack.verbs.control_verbs import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
 from bot.slack.views.parts import said
 from bot.slack.views.text import code

@@ -27,7 +27,7 @@ from bot.slack.ids import (
     parameter_of,
 )
 from bot.slack.reply import Place, Reply
-from bot.slack.verbs import deciding, running, steering
+from bot.slack.verbs import control_verbs, deciding, running
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.form_values import (
     read_all_versions,
@@ -241,7 +241,7 @@ def _skip(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -
         actor = ctx.directory.identify(user)
         ctx.directory.refresh_groups()
         skipping.skip(ctx.rt, actor, ref.execution_id, path, why)
-        reply.privately(steering.skipped(ctx.rt, ref.execution_id, path))
+        reply.privately(control_verbs.skipped(ctx.rt, ref.execution_id, path))
 
     errors = {} if path else {STEP_BLOCK: "Please choose a step."}
     errors |= {} if why else {REASON_BLOCK: MISSING}

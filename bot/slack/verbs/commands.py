@@ -10,7 +10,7 @@ from bot.help_text import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
-from bot.slack.verbs import incident, queries, running, steering, tokens, versions
+from bot.slack.verbs import control_verbs, incident, queries, running, tokens, versions
 from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
@@ -203,16 +203,16 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "logs": queries.logs,
     "evidence": queries.evidence_file,
     "can": queries.may,
-    "pause": steering.pause,
-    "resume": steering.resume,
-    "cancel": steering.cancel,
-    "retry": steering.retry,
-    "skip": steering.skip,
-    "agree": steering.agree,
-    "resolve": steering.resolve,
-    "replay": steering.replay,
-    "handover": steering.hand_over,
-    "takeover": steering.take_over,
+    "pause": control_verbs.pause,
+    "resume": control_verbs.resume,
+    "cancel": control_verbs.cancel,
+    "retry": control_verbs.retry,
+    "skip": control_verbs.skip,
+    "agree": control_verbs.agree,
+    "resolve": control_verbs.resolve,
+    "replay": control_verbs.replay,
+    "handover": control_verbs.hand_over,
+    "takeover": control_verbs.take_over,
     "approve": _approve,
     "reject": _reject,
     "withdraw": _withdraw,

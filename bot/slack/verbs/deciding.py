@@ -8,7 +8,7 @@ from bot.slack import home, questions
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, GatePage, GateRef, RejectForm, RunRef, SkipRef, decode
 from bot.slack.reply import Reply
-from bot.slack.verbs import running, steering
+from bot.slack.verbs import control_verbs, running
 from bot.slack.views import form
 from bot.slack.views.gate import gate_blocks, hidden, parts
 from bot.slack.views.parts import Message, message, said, section
@@ -134,7 +134,7 @@ def agree(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     except Conflict:
         show_answered(ctx, executions.view(ctx.rt, ref.execution_id), reply)
         raise
-    reply.privately(steering.agreed(ctx.rt, ref.execution_id, ref.path))
+    reply.privately(control_verbs.agreed(ctx.rt, ref.execution_id, ref.path))
 
 
 def take_over(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -146,7 +146,7 @@ def take_over(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     except Conflict:
         show_answered(ctx, executions.view(ctx.rt, ref.execution_id), reply)
         raise
-    reply.privately(steering.taken_over(done))
+    reply.privately(control_verbs.taken_over(done))
 
 
 def show_answered(ctx: AppContext, view: ExecutionView, reply: Reply) -> None:

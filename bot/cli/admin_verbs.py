@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from bot.cli import show
 from bot.cli.invocation import Answer, Invocation, Json
-from bot.cli.names import Names
 from bot.cli.options import Usage
+from bot.cli.people_names import Names
 
 
 def sync(invocation: Invocation) -> Answer:

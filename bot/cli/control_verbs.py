@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from bot.cli import show
 from bot.cli.invocation import Answer, Invocation, Json
-from bot.cli.names import Names
 from bot.cli.options import Usage
+from bot.cli.people_names import Names
 from bot.grammar import CHOICES
 from engine.definition import parameters
 from engine.definition.kinds import CONTAINERS, GATES
