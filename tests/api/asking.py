@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import uvicorn
-from house import House
+from harness import Harness
 
 from bot import web
 from bot.api.app import PREFIX
@@ -22,9 +22,9 @@ ALL = "read,run,approve,admin"
 class Api:
     """One web application. Use as a context manager."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
-        self.app = web.application(house.rt, None)
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        self.app = web.application(harness.rt, None)
         self._secrets: dict[tuple[str, str], str] = {}
 
     def __enter__(self) -> Api:
@@ -49,7 +49,7 @@ class Api:
     def token(self, who: Actor, scopes: str = ALL) -> str:
         """The secret of a token of theirs, made at the first call."""
         if (who.user_id, scopes) not in self._secrets:
-            _, secret = tokens.create(self.house.rt, who, "a test", scopes=scopes, expires="366d")
+            _, secret = tokens.create(self.harness.rt, who, "a test", scopes=scopes, expires="366d")
             self._secrets[who.user_id, scopes] = secret
         return self._secrets[who.user_id, scopes]
 

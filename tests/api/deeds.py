@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asking import Api
-from house import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
+from harness import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 
 from engine.access import people, tokens
 from engine.orchestration import incidents
@@ -70,31 +70,31 @@ DEEDS = [
 
 def prepare(api: Api, target: Target) -> dict[str, Any]:
     """What the deeds are about, each in the state in which the deed can be done; all of it Carol's and Bob's."""
-    house = api.house
-    house.write(_access_yaml=ACCESS)
-    people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
+    harness = api.harness
+    harness.write(_access_yaml=ACCESS)
+    people.remember(harness.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, harness.clock.time))
     target.does["/once"] = [hang_up]
     target.does["/fails"] = [lambda conn, _: conn.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")]
-    house.publish(
+    harness.publish(
         runbook("gated", gate("ask", min_approvals=2)), runbook("fails", http("call", target.url("/fails"))),
         runbook("asks", gate("ask"), http("call", target.url("/fails"))),
         runbook("lost", http("once", target.url("/once"), method="POST")), runbook("old", http("a")),
     )  # fmt: skip
-    runs = {name: house.start("gated") for name in GATED}
-    runs |= {name: house.start("fails") for name in ("failed", "retried", "skipped")}
-    runs |= {"unknown": house.start("lost"), "asked": house.start("asks")}
+    runs = {name: harness.start("gated") for name in GATED}
+    runs |= {name: harness.start("fails") for name in ("failed", "retried", "skipped")}
+    runs |= {"unknown": harness.start("lost"), "asked": harness.start("asks")}
     for run in runs.values():
-        house.run(run)
-    voting.vote(house.rt, DAVE, runs["asked"], None, Decision.APPROVE)
-    house.run(runs["asked"])
-    skipping.skip(house.rt, CAROL, runs["asked"], "call", "x")
-    handover.offer(house.rt, CAROL, runs["offered"], ALICE)
-    controls.pause(house.rt, CAROL, runs["paused"])
+        harness.run(run)
+    voting.vote(harness.rt, DAVE, runs["asked"], None, Decision.APPROVE)
+    harness.run(runs["asked"])
+    skipping.skip(harness.rt, CAROL, runs["asked"], "call", "x")
+    handover.offer(harness.rt, CAROL, runs["offered"], ALICE)
+    controls.pause(harness.rt, CAROL, runs["paused"])
     vote(api, runs["voted"])
     assert api.post("/runbooks", BOB, {"definition": FRESH}).status_code == 201
     assert api.post("/runbooks/old/deprecate", DAVE, {"version": 1}).status_code == 200
-    spare, _ = tokens.create(house.rt, ALICE, "spare")
-    incident = incidents.open_incident(house.rt, CAROL, "C0INC0001").id
+    spare, _ = tokens.create(harness.rt, ALICE, "spare")
+    incident = incidents.open_incident(harness.rt, CAROL, "C0INC0001").id
     return {**runs, "incident": incident, "token": spare.id}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from asking import Api, refused
 from deeds import ACCESS, DEEDS, FRESH, Deed, ask
-from house import ALICE, BOB, CAROL, DAVE, House
+from harness import ALICE, BOB, CAROL, DAVE, Harness
 
 from engine.access import people, tokens
 from engine.access.policy import SYSTEM
@@ -23,29 +23,29 @@ from storage.states import Decision
 from storage.tables import Token
 
 
-def revoke(house: House) -> None:
+def revoke(harness: Harness) -> None:
     """Every token of Alice's ends."""
-    for each in tokens.listing(house.rt, SYSTEM, everybody=True):
+    for each in tokens.listing(harness.rt, SYSTEM, everybody=True):
         if each.user_id == ALICE.user_id and each.revoked_at is None:
-            tokens.revoke(house.rt, SYSTEM, each.id)
+            tokens.revoke(harness.rt, SYSTEM, each.id)
 
 
-def deactivate(house: House) -> None:
-    people.remember(house.rt, PersonRecord(ALICE.user_id, "alice", None, "deleted", None, house.clock.time))
+def deactivate(harness: Harness) -> None:
+    people.remember(harness.rt, PersonRecord(ALICE.user_id, "alice", None, "deleted", None, harness.clock.time))
 
 
-def demote(house: House) -> None:
+def demote(harness: Harness) -> None:
     """She is no admin any more, nor in the team."""
-    house.sync(_access_yaml="platform_admins: [U0DAVE001]\nteams:\n  payments: {admins: [U0BOB0001]}\n")
+    harness.sync(_access_yaml="platform_admins: [U0DAVE001]\nteams:\n  payments: {admins: [U0BOB0001]}\n")
 
 
-ENDS: dict[str, Callable[[House], None]] = {"revoked": revoke, "deactivated": deactivate, "demoted": demote}
+ENDS: dict[str, Callable[[Harness], None]] = {"revoked": revoke, "deactivated": deactivate, "demoted": demote}
 
 
-def record(house: House) -> list[tuple[str, str]]:
+def record(harness: Harness) -> list[tuple[str, str]]:
     """What is on record of Alice's deeds."""
     with database.reading():
-        rows = audit.recent(house.rt.workspace_id, 1000)
+        rows = audit.recent(harness.rt.workspace_id, 1000)
     return [(each.action, each.thing) for each in rows if each.actor == ALICE.user_id]
 
 
@@ -86,23 +86,23 @@ def test_what_is_taken_away_last_counts(
     """All that was asked before the transaction is asked in it once more; nothing was wrong with the request itself."""
     api.get("/tokens/current", ALICE)  # its use is on record, so that the next transaction is the deed's
     with database.reading():
-        counting = {each.id for each in stored.listing(api.house.rt.workspace_id)}
-    before, done = record(api.house), {}
+        counting = {each.id for each in stored.listing(api.harness.rt.workspace_id)}
+    before, done = record(api.harness), {}
     for deed in DEEDS:
-        with just_before_the_next_change(monkeypatch, lambda: ENDS[how](api.house)) as sprung:
+        with just_before_the_next_change(monkeypatch, lambda: ENDS[how](api.harness)) as sprung:
             answer = ask(api, deed, things)
         if not sprung or answer.status_code not in (401, 403, 429):  # a 401 too many is a 429
             done[deed.operation] = f"{answer.status_code} {answer.text}"
-        restore(api.house, counting)
+        restore(api.harness, counting)
     mine = {"DELETE /tokens/{token}"} if how == "demoted" else set()  # one's own token takes no role to end
     assert set(done) == mine, done
-    assert len(record(api.house)) == len(before) + len(mine)
+    assert len(record(api.harness)) == len(before) + len(mine)
 
 
-def restore(house: House, counting: set[str]) -> None:
+def restore(harness: Harness, counting: set[str]) -> None:
     """Alice is who she was."""
-    people.remember(house.rt, PersonRecord(ALICE.user_id, "alice", None, "member", None, house.clock.time))
-    house.sync(_access_yaml=ACCESS)
+    people.remember(harness.rt, PersonRecord(ALICE.user_id, "alice", None, "member", None, harness.clock.time))
+    harness.sync(_access_yaml=ACCESS)
     with database.transaction():
         Token.update(revoked_at=None, revoked_by=None).where(Token.id.in_(sorted(counting))).execute()
 
@@ -112,11 +112,11 @@ def test_a_request_held_open_at_its_last_byte_is_nobodys_any_more(api: Api, thin
     """Every deed eight times over: all of it but a byte was sent while Alice was somebody."""
     held = [Held(api, deed, things) for deed in DEEDS if deed.body is not None for _ in range(8)]
     assert len(held) >= 150
-    before = record(api.house)
-    ENDS[how](api.house)
+    before = record(api.harness)
+    ENDS[how](api.harness)
     answers = [each.finish() for each in held]
     assert set(answers) <= ({401, 429} if how == "revoked" else {403})
-    assert record(api.house) == before
+    assert record(api.harness) == before
     with database.reading():
         opened = approvals.of_execution(things["approve"])[0]
         assert [each.person for each in approvals.votes(opened.id)] == []
@@ -168,7 +168,7 @@ def test_what_was_answered_before_is_told_only_to_who_may_still_do_it(api: Api, 
     first, again = asked(), asked()
     assert {name: each.text for name, each in first.items() if each.status_code > 299} == {}
     assert {name: each.content for name, each in again.items()} == {name: each.content for name, each in first.items()}
-    demote(api.house)
+    demote(api.harness)
     assert {name: each.status_code for name, each in asked().items() if each.status_code not in (403, 404)} == {}
 
 
@@ -195,8 +195,8 @@ def test_a_version_is_approved_by_its_name(api: Api, body: Any) -> None:
 
 def test_a_vote_of_somebody_who_left_does_not_count(api: Api, things: dict[str, Any]) -> None:
     """The second of two approvals leaves the gate open when who gave the first was deactivated meanwhile."""
-    deactivate(api.house)
+    deactivate(api.harness)
     done = api.post(f"/executions/{things['voted']}/steps/ask/approve", DAVE, {}).json()
     assert (done["status"], done["missing"]) == ("PENDING", 1)
-    assert executions.find(api.house.rt, things["voted"]).status == "WAITING"
+    assert executions.find(api.harness.rt, things["voted"]).status == "WAITING"
     assert Decision.APPROVE in {each["decision"] for each in done["votes"]}

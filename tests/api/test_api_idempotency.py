@@ -18,7 +18,7 @@ import httpx
 import pytest
 from asking import Api, refused
 from deeds import DEEDS, Deed, ask
-from house import ALICE, CAROL
+from harness import ALICE, CAROL
 
 from bot.api import idempotency_keys
 from engine.failpoints import EXIT_CODE, VARIABLE
@@ -33,7 +33,7 @@ SYNC = "POST /sync"
 def record(api: Api) -> list[tuple[str, str]]:
     """What is on record of Alice's deeds."""
     with database.reading():
-        rows = audit.recent(api.house.rt.workspace_id, 1000)
+        rows = audit.recent(api.harness.rt.workspace_id, 1000)
     return [(each.action, each.thing) for each in rows if each.actor == ALICE.user_id]
 
 
@@ -77,7 +77,7 @@ def test_what_was_done_and_not_answered_is_answered_and_not_done_again(
     before = record(api)
     with dying_before_the_answer(monkeypatch):
         assert ask(api, deed, things, **key_of(deed)).status_code == 500
-    api.house.clock.tick(idempotency.HELD_MS)
+    api.harness.clock.tick(idempotency.HELD_MS)
     answer = answered_as_done(api, deed, things, before)
     document = api.client.get("/api/v1/openapi.json").json()
     assert str(answer.status_code) in _operation(document, deed, things)["responses"]
@@ -156,7 +156,7 @@ class Stopped:
 
 def pausing(api: Api) -> Callable[[], Any]:
     """A request to pause a run, the same one at every call."""
-    run = api.house.start("drain", CAROL, service="api")
+    run = api.harness.start("drain", CAROL, service="api")
     api.token(CAROL)
     return lambda: api.post(f"/executions/{run}/pause", CAROL, {"reason": "x"}, **{"Idempotency-Key": "both"})
 
@@ -172,7 +172,7 @@ def test_the_second_of_two_at_once_waits_and_gets_the_answer_of_the_first(
         assert stopped.reached.wait(10)
         second = pool.submit(ask_it)
         for _ in range(5):
-            api.house.clock.tick(idempotency.HELD_MS - 1)
+            api.harness.clock.tick(idempotency.HELD_MS - 1)
             renewed = threading.Event()
             monkeypatch.setattr(idempotency, "renew", telling(idempotency.renew, renewed))
             assert renewed.wait(10)
@@ -198,13 +198,13 @@ def test_who_was_taken_for_dead_and_is_not_does_nothing(api: Api, monkeypatch: p
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ask_it)
         assert stopped.reached.wait(10)
-        api.house.clock.tick(idempotency.HELD_MS)
+        api.harness.clock.tick(idempotency.HELD_MS)
         two = ask_it()
         stopped.let_on.set()
         one = first.result(20)
     assert (one.status_code, two.status_code, one.content, stopped.calls) == (200, 200, two.content, 2)
     with database.reading():
-        rows = [each for each in audit.recent(api.house.rt.workspace_id) if each.action == "execution.pause"]
+        rows = [each for each in audit.recent(api.harness.rt.workspace_id) if each.action == "execution.pause"]
     assert len(rows) == 1
 
 
@@ -229,7 +229,7 @@ def test_what_is_said_of_a_try_is_not_taken_for_the_next_one(
     path = f"/executions/{run}/steps/call"
     seen = {"attempt": api.get(path, CAROL)["attempts"]}
     assert api.post(f"{path}/retry", CAROL, seen).status_code == 200
-    api.house.run(run)
+    api.harness.run(run)
     problem = refused(api.post(f"{path}/{what}", ALICE, {**body, **seen}), 409, "conflict")
     assert f"tried again meanwhile by @{CAROL.user_id}" in problem["detail"]
     seen = {"attempt": api.get(path, CAROL)["attempts"]}

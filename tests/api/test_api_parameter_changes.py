@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from asking import Api
-from house import BOB, CAROL, Target, http, runbook
+from harness import BOB, CAROL, Target, http, runbook
 from local_server import answer
 
 from bot.cli import show
@@ -31,27 +31,27 @@ def book(target: Target, service: str = "web") -> str:
 
 def failed(api: Api, target: Target, service: str) -> str:
     target.does = {"/drain": [answer(b"no", "500 Broken"), answer(b"{}", "200 OK", "Content-Type: application/json")]}
-    api.house.publish(book(target))
+    api.harness.publish(book(target))
     started = executions.start(
-        api.house.rt, CAROL, "drain", {"service": service}, trigger="test", incident=dict(HERE)
+        api.harness.rt, CAROL, "drain", {"service": service}, trigger="test", incident=dict(HERE)
     ).id
-    assert api.house.run(started) == "FAILED"
+    assert api.harness.run(started) == "FAILED"
     return started
 
 
 def test_a_retry_tells_what_it_changed_everywhere(api: Api, target: Target) -> None:
     """Card, thread, why, catch-up, page, command line and REST, all in the same words."""
-    house = api.house
+    harness = api.harness
     run = failed(api, target, "cellar")
-    controls.retry(house.rt, BOB, run, "drain", {"service": "web"}, "a typo")
+    controls.retry(harness.rt, BOB, run, "drain", {"service": "web"}, "a typo")
     (changed,) = api.get(f"/executions/{run}", CAROL)["changes"]
     assert (changed["by"], changed["changes"]) == (
         BOB.user_id, [{"name": "service", "old": "cellar", "new": "web"}],
     )  # fmt: skip
-    view = executions.view(house.rt, run)
-    (event,) = [each for each in house.events(run) if each.kind == "step_retried"]
-    explained = explain.explain(house.rt, run)
-    told = catchup.catch_up(house.rt, CAROL, HERE["channel"])
+    view = executions.view(harness.rt, run)
+    (event,) = [each for each in harness.events(run) if each.kind == "step_retried"]
+    explained = explain.explain(harness.rt, run)
+    told = catchup.catch_up(harness.rt, CAROL, HERE["channel"])
     for shown in (
         card.card(view).blocks,
         card.short_card(view).blocks,
@@ -61,7 +61,7 @@ def test_a_retry_tells_what_it_changed_everywhere(api: Api, target: Target) -> N
     ):
         assert f"`{WORDS}`" in (text := str(shown)), text
         assert f"<@{BOB.user_id}>" in text
-    paged = page.story(house.rt, run)
+    paged = page.story(harness.rt, run)
     assert ("Parameters changed", f"{WORDS}, by {BOB.user_id}") in paged.facts
     assert any(WORDS in each.text for each in paged.happenings)
     status = show.run_lines(api.get(f"/executions/{run}", CAROL))
@@ -73,43 +73,43 @@ def test_a_retry_tells_what_it_changed_everywhere(api: Api, target: Target) -> N
 
 def test_the_story_of_an_incident_tells_it_on_the_command_line(api: Api, target: Target) -> None:
     """Among who did what."""
-    house = api.house
+    harness = api.harness
     incident = api.post("/incidents", CAROL, {**HERE, "title": "slow"}).json()["id"]
     run = failed(api, target, "cellar")
-    controls.retry(house.rt, BOB, run, "drain", {"service": "web"})
+    controls.retry(harness.rt, BOB, run, "drain", {"service": "web"})
     lines = list(show.story_lines(api.get(f"/incidents/{incident}/story", CAROL)))
     assert any(f"retried a step of {run} (drain) with {WORDS}" in line for line in lines), lines
 
 
 def test_a_replay_with_other_defaults_tells_them(api: Api, target: Target) -> None:
     """At the version of now a parameter that the old run did not have has the default of now."""
-    house = api.house
+    harness = api.harness
     first = failed(api, target, "cellar")
     named = {
         "type": "object",
         "properties": {"service": {"type": "string"}, "zone": {"type": "string", "default": "eu"}},
     }
-    house.publish(runbook("drain", http("drain", target.url("/drain")), parameters=named))
-    again = replay_run.replay(house.rt, BOB, first, latest=True).id
-    view = executions.view(house.rt, again)
+    harness.publish(runbook("drain", http("drain", target.url("/drain")), parameters=named))
+    again = replay_run.replay(harness.rt, BOB, first, latest=True).id
+    view = executions.view(harness.rt, again)
     assert "`zone: not given → eu`" in str(card.card(view).blocks)
-    assert any("zone: not given → eu" in each.text for each in page.story(house.rt, again).happenings)
-    line = thread.line(house.events(again)[0], view) or ""
+    assert any("zone: not given → eu" in each.text for each in page.story(harness.rt, again).happenings)
+    line = thread.line(harness.events(again)[0], view) or ""
     assert "with other parameters (`zone: not given → eu`)" in line
     assert api.get(f"/executions/{first}", CAROL)["changes"] == []
-    house.run(again)
-    same = replay_run.replay(house.rt, CAROL, again).id
-    assert thread.line(house.events(same)[0], executions.view(house.rt, same)) is None
+    harness.run(again)
+    same = replay_run.replay(harness.rt, CAROL, again).id
+    assert thread.line(harness.events(same)[0], executions.view(harness.rt, same)) is None
 
 
 def test_what_is_secret_of_a_changed_value_stays_so(api: Api, target: Target) -> None:
     """What an event keeps is masked, whatever was given as a parameter."""
-    house = api.house
+    harness = api.harness
     run = failed(api, target, "cellar")
-    settings = replace(house.rt.settings, secret_variables={"RUNBOOK_SECRET_LB": SECRET})
-    controls.retry(replace(house.rt, settings=settings), CAROL, run, "drain", {"service": f"x {SECRET}"})
+    settings = replace(harness.rt.settings, secret_variables={"RUNBOOK_SECRET_LB": SECRET})
+    controls.retry(replace(harness.rt, settings=settings), CAROL, run, "drain", {"service": f"x {SECRET}"})
     assert SECRET not in json.dumps(api.get(f"/executions/{run}", CAROL)["changes"])
-    assert SECRET not in str([each.data for each in house.events(run)])
+    assert SECRET not in str([each.data for each in harness.events(run)])
     assert "‹secret lb›" in " ".join(show.changed(api.get(f"/executions/{run}/why", CAROL)))
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from house import ALICE, CAROL, DAVE, gate, http, runbook
+from harness import ALICE, CAROL, DAVE, gate, http, runbook
 
 from engine.orchestration.admission import Wanted
 from engine.runs import controls, executions, incoming_events, replay_run, skipping, voting

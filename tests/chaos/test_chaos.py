@@ -18,7 +18,7 @@ import pytest
 import scenes
 from counting import CountingServer
 from estate import Estate, worker_environment
-from house import Clock, House
+from harness import Clock, Harness
 
 from engine.errors import EngineError
 from engine.runs import executions
@@ -64,7 +64,7 @@ def test_chaos(rt: Runtime, database_kind: str, tmp_path: Path, capsys: pytest.C
     """Every run ends as its runbook says, with the tests' people saying yes to whatever waits for a person."""
     random_ = random.Random(SEED)
     server, where = CountingServer(), rt.settings.database_url
-    House(rt, Clock()).publish(*scenes.texts(server.url))
+    Harness(rt, Clock()).publish(*scenes.texts(server.url))
     url = where.url or f"sqlite:///{where.path}"
     load = Load(rt)
     with Estate(tmp_path, worker_environment(url, tmp_path, server.server.port), where.url) as estate:

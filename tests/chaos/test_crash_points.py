@@ -17,7 +17,7 @@ import promises
 import pytest
 import scenes
 from counting import CountingServer
-from house import Clock, House
+from harness import Clock, Harness
 
 from engine import failpoints
 from engine.runtime import Runtime
@@ -42,7 +42,7 @@ class Stage:
     def __init__(self, rt: Runtime, server: CountingServer) -> None:
         self.rt = rt
         self.server = server
-        House(rt, Clock()).publish(*scenes.texts(server.url))
+        Harness(rt, Clock()).publish(*scenes.texts(server.url))
         self.process = subprocess.Popen([sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, case: str, slugs: Sequence[str], *points: str, same_worker: bool = False) -> list[str]:

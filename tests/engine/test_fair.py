@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from house import ALICE, House, Target, gate, http, runbook
+from harness import ALICE, Harness, Target, gate, http, runbook
 
 from engine import health
 from engine.runs import voting
@@ -66,17 +66,17 @@ def slow(target: Target) -> Iterator[Holding]:
 
 
 @pytest.fixture
-def at_work(house: House, slow: Holding) -> Iterator[Callable[..., Worker]]:
+def at_work(harness: Harness, slow: Holding) -> Iterator[Callable[..., Worker]]:
     """Start a real worker that has few threads and few places; what services hint goes to its hands."""
     database.use_clock(None)
-    house.know_groups()
+    harness.know_groups()
     started: list[Worker] = []
 
     def start(threads: int = 2, places: int = PLACES) -> Worker:
-        few = replace(house.rt.settings, redis_url=None, worker_threads=threads, worker_calls=places)
-        worker = Worker(replace(house.rt, settings=few), f"real-{len(started)}", house.tools)
+        few = replace(harness.rt.settings, redis_url=None, worker_threads=threads, worker_calls=places)
+        worker = Worker(replace(harness.rt, settings=few), f"real-{len(started)}", harness.tools)
         worker.start()
-        house.rt = replace(house.rt, hint=worker._hint)
+        harness.rt = replace(harness.rt, hint=worker._hint)
         started.append(worker)
         return worker
 
@@ -95,124 +95,124 @@ def probe(target: Target) -> list[dict[str, Any]]:
     return [http("first", target.url("/first")), nap("nap"), say("say"), gate("ask"), http("then", target.url("/then"))]
 
 
-def goes_through(house: House, run: str) -> None:
+def goes_through(harness: Harness, run: str) -> None:
     """All of `probe`, each part as soon as is promised."""
-    wait_for(lambda: house.all_steps(run)["first"] == "SUCCESS")
-    wait_for(lambda: house.all_steps(run)["ask"] == "WAITING", 1 + SOON_S)
-    voting.vote(house.rt, ALICE, run, "ask", Decision.APPROVE)
-    wait_for(lambda: house.status(run) == "SUCCESS")
+    wait_for(lambda: harness.all_steps(run)["first"] == "SUCCESS")
+    wait_for(lambda: harness.all_steps(run)["ask"] == "WAITING", 1 + SOON_S)
+    voting.vote(harness.rt, ALICE, run, "ask", Decision.APPROVE)
+    wait_for(lambda: harness.status(run) == "SUCCESS")
 
 
 @pytest.mark.parametrize("team", ["payments", None])
 def test_others_go_on_beside_a_run_that_takes_all_it_can(
-    house: House, target: Target, slow: Holding, at_work, team: str | None
+    harness: Harness, target: Target, slow: Holding, at_work, team: str | None
 ) -> None:
     """Another team's run, and another of the same team: first call, timer, message, gate, and what follows a vote."""
     at_work()
-    house.publish(
+    harness.publish(
         runbook("crowd", *fan(target, 3 * PLACES), max_concurrent_steps=3 * PLACES),
         runbook("probe", *probe(target), team=team),
     )
-    crowd = house.start("crowd")
+    crowd = harness.start("crowd")
     wait_for(lambda: slow.arrived() == A_THIRD)
-    goes_through(house, house.start("probe"))
+    goes_through(harness, harness.start("probe"))
     assert slow.arrived() == A_THIRD
-    assert Counter(house.all_steps(crowd).values()) == {"RUNNING": A_THIRD, "READY": 3 * PLACES - A_THIRD}
+    assert Counter(harness.all_steps(crowd).values()) == {"RUNNING": A_THIRD, "READY": 3 * PLACES - A_THIRD}
     slow.go.set()
-    wait_for(lambda: house.status(crowd) == "SUCCESS", 60)
+    wait_for(lambda: harness.status(crowd) == "SUCCESS", 60)
     assert set(target.seen_keys().values()) == {1}
-    house.check_books(crowd)
+    harness.check_books(crowd)
 
 
-def test_what_calls_nothing_waits_for_no_place(house: House, target: Target, slow: Holding, at_work) -> None:
+def test_what_calls_nothing_waits_for_no_place(harness: Harness, target: Target, slow: Holding, at_work) -> None:
     """Not even when every place is taken, and not in the very run whose calls wait."""
     at_work()
     teams = [f"team-{number}" for number in range(PLACES)]
     access = "platform_admins: [U0ALICE01]\nteams:\n" + "".join(
         f"  {team}: {{members: [U0ALICE01]}}\n" for team in teams
     )
-    house.write(_access_yaml=access)
-    house.publish(*(runbook(team, *fan(target, 5), team=team) for team in teams))
+    harness.write(_access_yaml=access)
+    harness.publish(*(runbook(team, *fan(target, 5), team=team) for team in teams))
     for team in teams:
-        house.start(team, ALICE)
+        harness.start(team, ALICE)
     wait_for(lambda: slow.arrived() == PLACES)
-    house.publish(
+    harness.publish(
         runbook("late", http("call", target.url("/late"), needs=[]), say("said", needs=[]), nap("slept", needs=[]),
                 gate("asked", needs=[]), team="team-0"),
     )  # fmt: skip
-    late = house.start("late", ALICE)
+    late = harness.start("late", ALICE)
     quiet = {"said": "SUCCESS", "slept": "SUCCESS", "asked": "WAITING"}
-    wait_for(lambda: house.all_steps(late) == {"call": "READY", **quiet}, 1 + SOON_S)
+    wait_for(lambda: harness.all_steps(late) == {"call": "READY", **quiet}, 1 + SOON_S)
     assert slow.arrived("/late") == 0
     slow.go.set()
-    wait_for(lambda: house.all_steps(late) == {"call": "SUCCESS", **quiet}, 30)
+    wait_for(lambda: harness.all_steps(late) == {"call": "SUCCESS", **quiet}, 30)
 
 
-def test_a_child_waits_for_no_place(house: House, target: Target, slow: Holding, at_work) -> None:
+def test_a_child_waits_for_no_place(harness: Harness, target: Target, slow: Holding, at_work) -> None:
     """The step that starts another run calls nothing."""
     at_work()
-    house.publish(
+    harness.publish(
         runbook("crowd", *fan(target, 30), max_concurrent_steps=30), runbook("inner", say("hello")),
         runbook("outer", {"id": "child", "type": "runbook", "with": {"id": "inner"}}),
     )  # fmt: skip
-    house.start("crowd")
+    harness.start("crowd")
     wait_for(lambda: slow.arrived() == A_THIRD)
-    run = house.start("outer")
-    wait_for(lambda: house.status(run) == "SUCCESS")
+    run = harness.start("outer")
+    wait_for(lambda: harness.status(run) == "SUCCESS")
 
 
 def test_a_run_that_waits_for_a_place_says_busy(
-    house: House, target: Target, slow: Holding, at_work, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, target: Target, slow: Holding, at_work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long a step has waited: the worker knows of it."""
     worker = at_work()
-    house.publish(runbook("crowd", *fan(target, 30), max_concurrent_steps=30))
-    run = house.start("crowd")
+    harness.publish(runbook("crowd", *fan(target, 30), max_concurrent_steps=30))
+    run = harness.start("crowd")
     wait_for(lambda: slow.arrived() == A_THIRD)
     wait_for(lambda: worker.runner._shares.census() == (A_THIRD, 1))
     worker._heartbeat.renew()
     monkeypatch.setattr(health, "MAX_READY_AGE_MS", 0)
-    found = {check.name: check for check in health.checks(house.rt)}["queue"]
+    found = {check.name: check for check in health.checks(harness.rt)}["queue"]
     assert found.ok, found
     assert "busy: 4 calls are under way, 1 runs wait for a place" in found.detail
     slow.go.set()
-    wait_for(lambda: house.status(run) == "SUCCESS", 30)
+    wait_for(lambda: harness.status(run) == "SUCCESS", 30)
 
 
 def test_a_worker_with_calls_under_way_stops_in_time(
-    house: House, target: Target, slow: Holding, at_work, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, target: Target, slow: Holding, at_work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls that do not end are given up; the next worker makes them again, for they may be repeated."""
     monkeypatch.setattr(worker_process, "DRAIN_S", 0.5)
     worker = at_work()
-    run = house.begin(*fan(target, 3))
+    run = harness.begin(*fan(target, 3))
     wait_for(lambda: slow.arrived() == 3)
     began = time.monotonic()
     worker.stop()
     assert time.monotonic() - began < 8
     slow.go.set()
     at_work()
-    wait_for(lambda: house.status(run) == "SUCCESS", 20)
+    wait_for(lambda: harness.status(run) == "SUCCESS", 20)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("runs", "at_once"), [(1, 199), (2, 5), (10, 199), (1, 20)])
 def test_others_go_on_at_full_size(
-    house: House, target: Target, slow: Holding, at_work, runs: int, at_once: int
+    harness: Harness, target: Target, slow: Holding, at_work, runs: int, at_once: int
 ) -> None:
     """With the settings as they are, beside runs of 199 calls that do not end."""
-    at_work(house.rt.settings.worker_threads, house.rt.settings.worker_calls)
-    house.publish(
+    at_work(harness.rt.settings.worker_threads, harness.rt.settings.worker_calls)
+    harness.publish(
         runbook("crowd", *fan(target, 199), max_concurrent_steps=at_once), runbook("probe", *probe(target)),
     )  # fmt: skip
-    crowd = [house.start("crowd") for _ in range(runs)]
+    crowd = [harness.start("crowd") for _ in range(runs)]
     wait_for(lambda: slow.arrived() >= min(20, runs * at_once), 30)
     for _ in range(3):
-        goes_through(house, house.start("probe"))
+        goes_through(harness, harness.start("probe"))
     slow.go.set()
     for run in crowd:
-        wait_for(lambda run=run: house.status(run) == "SUCCESS", 200)
-        house.check_books(run)
+        wait_for(lambda run=run: harness.status(run) == "SUCCESS", 200)
+        harness.check_books(run)
     assert set(target.seen_keys().values()) == {1}
 
 

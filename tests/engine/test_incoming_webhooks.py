@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from house import House, at_once, runbook
+from harness import Harness, at_once, runbook
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,17 +54,19 @@ Post = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def house(house: House) -> House:
+def harness(harness: Harness) -> Harness:
     """With senders, one of which has no secret."""
-    house.settle_for(hook_senders=SENDERS, secret_variables=SECRETS)
-    return house
+    harness.settle_for(hook_senders=SENDERS, secret_variables=SECRETS)
+    return harness
 
 
 @pytest.fixture
-def post(house: House) -> Iterator[Post]:
+def post(harness: Harness) -> Iterator[Post]:
     """Post to the web process's own routes, signed by `sender`'s secret unless headers are given."""
-    listening = web.bind(replace(house.rt.settings, port=0))
-    server = uvicorn.Server(uvicorn.Config(web.application(house.rt, None), log_config=None, lifespan="off", ws="none"))
+    listening = web.bind(replace(harness.rt.settings, port=0))
+    server = uvicorn.Server(
+        uvicorn.Config(web.application(harness.rt, None), log_config=None, lifespan="off", ws="none")
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 10
@@ -103,111 +105,121 @@ def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-def test_an_event_ends_a_wait_and_its_second_coming_changes_nothing(house: House, post: Post) -> None:
+def test_an_event_ends_a_wait_and_its_second_coming_changes_nothing(harness: Harness, post: Post) -> None:
     """202 for the first, 200 for the duplicate, and the waiting step has its data."""
-    run = house.begin({"id": "hear", "type": "wait", "with": {"key": "deploy"}})
-    house.run(run)
+    run = harness.begin({"id": "hear", "type": "wait", "with": {"key": "deploy"}})
+    harness.run(run)
     first, second = post(), post()
     assert (first.status_code, first.json()) == (202, {"accepted": True})
     assert (second.status_code, second.json()) == (200, {"accepted": True, "duplicate": True})
-    assert house.run(run) == "SUCCESS"
-    (step,) = executions.view(house.rt, run).steps
+    assert harness.run(run) == "SUCCESS"
+    (step,) = executions.view(harness.rt, run).steps
     assert step.outputs == {"data": {"tag": "v2"}, "event_id": "e1"}
 
 
-def test_a_secret_in_an_event_is_masked(house: House, post: Post) -> None:
+def test_a_secret_in_an_event_is_masked(harness: Harness, post: Post) -> None:
     """A sender may tell more than it should, in whatever encoding and however deep: it is kept nowhere."""
-    run = house.begin({"id": "hear", "type": "wait", "with": {"key": "deploy"}})
-    house.run(run)
+    run = harness.begin({"id": "hear", "type": "wait", "with": {"key": "deploy"}})
+    harness.run(run)
     deep: Any = ["ci-secret-8f742231"]
     for _ in range(200):
         deep = [deep]
     data = {"log": 'with "ci-secret-8f742231"', "hex": b"ci-secret-8f742231".hex(), "other-secret-99": deep}
     assert post({**EVENT, "data": data}).status_code == 202
-    assert house.run(run) == "SUCCESS"
-    (step,) = executions.view(house.rt, run).steps
+    assert harness.run(run) == "SUCCESS"
+    (step,) = executions.view(harness.rt, run).steps
     assert step.outputs["data"]["log"] == 'with "‹secret ci_hook›"'
     assert step.outputs["data"]["hex"] == "‹secret ci_hook›"
     assert "secret-" not in str(step.outputs)
 
 
-def test_an_event_that_comes_first_is_kept(house: House, post: Post) -> None:
+def test_an_event_that_comes_first_is_kept(harness: Harness, post: Post) -> None:
     """The wait that begins later takes it; senders' event ids do not meet."""
     assert post(headers=bearer("ci-secret-8f742231")).status_code == 202
     assert post(headers=bearer("other-secret-99")).status_code == 202
-    house.publish(runbook("demo", {"id": "hear", "type": "wait", "with": {"key": "deploy"}}))
-    assert [house.run(house.start("demo")) for _ in range(3)] == ["SUCCESS", "SUCCESS", "WAITING"]
+    harness.publish(runbook("demo", {"id": "hear", "type": "wait", "with": {"key": "deploy"}}))
+    assert [harness.run(harness.start("demo")) for _ in range(3)] == ["SUCCESS", "SUCCESS", "WAITING"]
 
 
-def test_a_team_takes_no_event_of_another_team(house: House, post: Post) -> None:
+def test_a_team_takes_no_event_of_another_team(harness: Harness, post: Post) -> None:
     """Not by waiting first, nor by naming the sender; who sends for every team is heard by each team once."""
-    house.write(_access_yaml=ACCESS)
+    harness.write(_access_yaml=ACCESS)
     searching, naming = (
         runbook(f"s{n}", each, team="search") for n, each in enumerate([hear(), hear(**{"from": ["pay"]})])
     )
-    house.publish(searching, naming, runbook("pay", hear()), runbook("all", hear(), team=None))
-    first, second, third, fourth = (house.start(each) for each in ("s0", "s1", "pay", "all"))
-    assert [house.run(each) for each in (first, second, third, fourth)] == ["WAITING"] * 4
+    harness.publish(searching, naming, runbook("pay", hear()), runbook("all", hear(), team=None))
+    first, second, third, fourth = (harness.start(each) for each in ("s0", "s1", "pay", "all"))
+    assert [harness.run(each) for each in (first, second, third, fourth)] == ["WAITING"] * 4
     assert post(secret="pay-secret-7").status_code == 202
-    assert [house.run(each) for each in (first, second, third, fourth)] == ["WAITING", "WAITING", "SUCCESS", "WAITING"]
-    again = house.start("pay")
-    assert house.run(again) == "WAITING"
+    assert [harness.run(each) for each in (first, second, third, fourth)] == [
+        "WAITING",
+        "WAITING",
+        "SUCCESS",
+        "WAITING",
+    ]
+    again = harness.start("pay")
+    assert harness.run(again) == "WAITING"
     assert post({**EVENT, "event_id": "e2"}).status_code == 202
-    assert [house.run(each) for each in (first, second, again, fourth)] == ["SUCCESS", "WAITING", "SUCCESS", "SUCCESS"]
-    late = house.start("pay")
-    assert house.run(late) == "WAITING", "one event satisfies one wait of a team"
+    assert [harness.run(each) for each in (first, second, again, fourth)] == [
+        "SUCCESS",
+        "WAITING",
+        "SUCCESS",
+        "SUCCESS",
+    ]
+    late = harness.start("pay")
+    assert harness.run(late) == "WAITING", "one event satisfies one wait of a team"
 
 
-def test_a_wait_takes_events_of_the_senders_it_names(house: House, post: Post) -> None:
+def test_a_wait_takes_events_of_the_senders_it_names(harness: Harness, post: Post) -> None:
     """Whoever else sends the key, first or later, is not heard."""
     assert post(headers=bearer("other-secret-99")).status_code == 202
-    run = house.begin(hear(**{"from": ["ci", "pay"]}))
-    assert house.run(run) == "WAITING"
+    run = harness.begin(hear(**{"from": ["ci", "pay"]}))
+    assert harness.run(run) == "WAITING"
     assert post({**EVENT, "event_id": "e2"}, headers=bearer("other-secret-99")).status_code == 202
-    assert house.run(run) == "WAITING"
+    assert harness.run(run) == "WAITING"
     assert post({**EVENT, "event_id": "e3"}).status_code == 202
-    assert house.run(run) == "SUCCESS"
-    assert executions.view(house.rt, run).steps[0].outputs["event_id"] == "e3"
-    (told,) = [each.data for each in house.events(run) if each.kind == "event_received"]
+    assert harness.run(run) == "SUCCESS"
+    assert executions.view(harness.rt, run).steps[0].outputs["event_id"] == "e3"
+    (told,) = [each.data for each in harness.events(run) if each.kind == "event_received"]
     assert told == {"key": "deploy", "event_id": "e3", "sender": "ci"}
 
 
-def test_a_shared_wait_hears_what_is_for_another_team_and_takes_it_from_nobody(house: House, post: Post) -> None:
+def test_a_shared_wait_hears_what_is_for_another_team_and_takes_it_from_nobody(harness: Harness, post: Post) -> None:
     """It names the sender; the team that the event is for has it too."""
-    house.write(_access_yaml=ACCESS)
+    harness.write(_access_yaml=ACCESS)
     sharing = hear(shared=True, **{"from": ["pay"]})
-    house.publish(runbook("s", sharing, team="search"), runbook("pay", hear()))
-    first, second = house.start("s"), house.start("pay")
-    assert [house.run(first), house.run(second)] == ["WAITING", "WAITING"]
+    harness.publish(runbook("s", sharing, team="search"), runbook("pay", hear()))
+    first, second = harness.start("s"), harness.start("pay")
+    assert [harness.run(first), harness.run(second)] == ["WAITING", "WAITING"]
     post(headers=bearer("pay-secret-7"))
-    assert [house.run(first), house.run(second)] == ["SUCCESS", "SUCCESS"]
+    assert [harness.run(first), harness.run(second)] == ["SUCCESS", "SUCCESS"]
 
 
-def test_an_event_is_for_the_team_that_it_names(house: House, post: Post) -> None:
+def test_an_event_is_for_the_team_that_it_names(harness: Harness, post: Post) -> None:
     """Who sends for every team may name one; who sends for one team may name no other."""
-    house.write(_access_yaml=ACCESS)
-    house.publish(runbook("s", hear(), team="search"), runbook("pay", hear()))
-    first, second = house.start("s"), house.start("pay")
-    assert [house.run(first), house.run(second)] == ["WAITING", "WAITING"]
+    harness.write(_access_yaml=ACCESS)
+    harness.publish(runbook("s", hear(), team="search"), runbook("pay", hear()))
+    first, second = harness.start("s"), harness.start("pay")
+    assert [harness.run(first), harness.run(second)] == ["WAITING", "WAITING"]
     refused = post({**EVENT, "team": "payments"}, secret=SECRETS["RUNBOOK_SECRET_SEARCH"])
     assert (refused.status_code, refused.json()["fields"]) == (422, {"team": "search sends for team search only"})
     assert post({**EVENT, "team": "payments"}).status_code == 202
-    assert [house.run(first), house.run(second)] == ["WAITING", "SUCCESS"]
+    assert [harness.run(first), harness.run(second)] == ["WAITING", "SUCCESS"]
 
 
-def test_the_first_that_waits_in_a_team_is_served_first(house: House, post: Post) -> None:
+def test_the_first_that_waits_in_a_team_is_served_first(harness: Harness, post: Post) -> None:
     """However many wait for the same key."""
-    house.publish(runbook("demo", hear()))
+    harness.publish(runbook("demo", hear()))
     runs = []
     for _ in range(3):
-        runs.append(house.start("demo"))
-        house.run(runs[-1])
-        house.clock.tick(10)
+        runs.append(harness.start("demo"))
+        harness.run(runs[-1])
+        harness.clock.tick(10)
     served = []
     for number in range(3):
         post({**EVENT, "event_id": f"e{number}"})
-        served.append([house.run(each) for each in runs].count("SUCCESS"))
-        assert house.status(runs[number]) == "SUCCESS"
+        served.append([harness.run(each) for each in runs].count("SUCCESS"))
+        assert harness.status(runs[number]) == "SUCCESS"
     assert served == [1, 2, 3]
 
 
@@ -236,11 +248,11 @@ def test_a_delivery_counts_once_by_its_webhook_id(post: Post) -> None:
     assert (unsigned.status_code, unsigned.json()["fields"]) == (422, {"event_id": "is missing"})
 
 
-def test_of_a_sender_so_much_is_kept_and_no_more(house: House, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_sender_so_much_is_kept_and_no_more(harness: Harness, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until a wait takes some or its time is over; what is waited for, what came before and others' come through."""
     monkeypatch.setattr(incoming_events, "MAX_EARLY", 3)
-    run = house.begin(hear(key="now"))
-    house.run(run)
+    run = harness.begin(hear(key="now"))
+    harness.run(run)
 
     def sent(number: int, key: str = "deploy", secret: str = "ci-secret-8f742231") -> httpx.Response:
         return post({"key": key, "event_id": f"e{number}"}, headers=bearer(secret))
@@ -254,15 +266,17 @@ def test_of_a_sender_so_much_is_kept_and_no_more(house: House, post: Post, monke
         202,
         202,
     ]
-    assert house.run(run) == "SUCCESS"
-    house.clock.tick(waits.KEEP_MS + 1)
+    assert harness.run(run) == "SUCCESS"
+    harness.clock.tick(waits.KEEP_MS + 1)
     assert sent(7).status_code == 202
 
 
-def test_of_a_sender_no_more_is_kept_however_much_comes_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_sender_no_more_is_kept_however_much_comes_at_once(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each of different keys, so that nothing else makes them wait for each other."""
     monkeypatch.setattr(incoming_events, "MAX_EARLY", 3)
-    sent = [partial(incoming_events.deliver, house.rt, f"k{number}", f"e{number}", "ci", {}) for number in range(8)]
+    sent = [partial(incoming_events.deliver, harness.rt, f"k{number}", f"e{number}", "ci", {}) for number in range(8)]
     results = at_once(*sent)
     assert results.count(True) == 3
     assert [type(each) for each in results if each is not True] == [incoming_events.TooMuchKept] * 5
@@ -275,16 +289,16 @@ def test_of_a_sender_so_many_bytes_are_kept(post: Post, monkeypatch: pytest.Monk
     assert [post(each).status_code for each in large] == [202, 429]
 
 
-def test_what_nobody_took_is_dropped_after_an_hour_and_known_for_a_day(house: House, post: Post) -> None:
+def test_what_nobody_took_is_dropped_after_an_hour_and_known_for_a_day(harness: Harness, post: Post) -> None:
     """Its data is gone; sent again it still changes nothing."""
     post()
-    house.clock.tick(waits.KEEP_MS + 1)
+    harness.clock.tick(waits.KEEP_MS + 1)
     with database.transaction():
         assert (waits.forget_data(database.now()), waits.forget_data(database.now())) == (1, 0)
     assert post(headers=bearer("ci-secret-8f742231")).status_code == 200
-    house.know_groups()
-    run = house.begin(hear())
-    assert house.run(run, patience_ms=1) == "WAITING"
+    harness.know_groups()
+    run = harness.begin(hear())
+    assert harness.run(run, patience_ms=1) == "WAITING"
 
 
 @pytest.mark.parametrize("half", [0, 1])
@@ -358,9 +372,9 @@ def test_a_database_that_is_away_is_no_accident(post: Post, monkeypatch: pytest.
     assert post().status_code == 202
 
 
-def test_a_sender_without_a_secret_is_said_at_the_start(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sender_without_a_secret_is_said_at_the_start(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     """The others work on."""
-    web.application(house.rt, None)
+    web.application(harness.rt, None)
     assert "HOOK_SENDERS: nobody cannot send events. There is no secret not_there" in caplog.text
 
 

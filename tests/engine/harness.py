@@ -184,7 +184,7 @@ class Rooms:
             raise self.away
 
 
-class House:
+class Harness:
     """Everything of one deployment, driven by hand."""
 
     def __init__(self, rt: Runtime, clock: Clock) -> None:
