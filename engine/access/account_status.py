@@ -1,6 +1,6 @@
 """Whether whoever asks is still who they were: what Slack last said of a person, and whether a token still counts.
 
-Both are read at the moment of the deed, inside the transaction that does it. Whatever is not known, or was not heard of
+Both are read at the moment of the act, inside the transaction that does it. Whatever is not known, or was not heard of
 for `FRESH_MS`, counts for nothing.
 """
 

@@ -1,4 +1,4 @@
-"""Who may do what. One function decides, `verdict`; every door asks it, at the moment of the deed.
+"""Who may do what. One function decides, `verdict`; every door asks it, at the moment of the act.
 
 Who has which role is `engine.access.roles`.
 """
@@ -86,7 +86,7 @@ SYSTEM = Actor(user_id="system", name="Runbook Bot", standing=account_status.MEM
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class RequestedAction:
     """Somebody and what they are about to do: asked about once more inside the transaction that does it."""
 
     actor: Actor

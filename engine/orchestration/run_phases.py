@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from engine.access.policy import Deed, authorise
+from engine.access.policy import RequestedAction, authorise
 from engine.catalog import catalog
 from engine.errors import NotFound, Undecodable
 from engine.expressions import ExpressionError, render
@@ -42,20 +42,20 @@ _AFTER_FAILURE = (Phase.MAIN, Phase.UNDO, Phase.ON_FAILURE, Phase.FINALLY)
 
 
 @contextmanager
-def change(rt: Runtime, execution_id: str, what: str, deed: Deed | None = None) -> Iterator[Transition]:
+def change(rt: Runtime, execution_id: str, what: str, requested: RequestedAction | None = None) -> Iterator[Transition]:
     """Lock an execution, let the caller change it, and write all of it or nothing. Raises `NotFound`.
 
-    `what` names the change's failpoints. `deed` is whose act it is, None for what the bot does by itself: under the
-    lock it is asked whether they may, which raises as `authorise`. Raises `Undecodable` after the execution has been
-    ended for it.
+    `what` names the change's failpoints. `requested` is whose act it is, None for what the bot does by itself:
+    under the lock it is asked whether they may, which raises as `authorise`. Raises `Undecodable` after the
+    execution has been ended for it.
     """
     try:
         with committing(what):
             run = run_state.lock(execution_id)
             if run is None or run.execution.workspace_id != rt.workspace_id:
                 raise NotFound(f"There is no run {execution_id}.")
-            if deed is not None:
-                authorise(rt, deed.actor, deed.action, run.execution)
+            if requested is not None:
+                authorise(rt, requested.actor, requested.action, run.execution)
             transition = Transition(rt, run)
             yield transition
             save(transition)

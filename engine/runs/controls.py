@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.access import auditing, choosers
-from engine.access.policy import Action, Actor, Deed, authorise
+from engine.access.policy import Action, Actor, RequestedAction, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
 from engine.orchestration import (
@@ -34,7 +34,7 @@ CHOICES = ("retry", "done", "failed")
 def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Start nothing more until a resume; what runs now finishes. Raises `Conflict` when it has ended or is paused."""
     found = allowed(rt, actor, Action.PAUSE, execution_id)
-    with change(rt, found.id, "pause", Deed(actor, Action.PAUSE)) as transition:
+    with change(rt, found.id, "pause", RequestedAction(actor, Action.PAUSE)) as transition:
         must_be_open(transition)
         if transition.execution.status is ExecutionStatus.PAUSED:
             raise Conflict(f"{found.id} is paused already.")
@@ -46,7 +46,7 @@ def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Exe
 def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Go on with a paused run. Raises `Conflict` when it is not paused or its version was deprecated."""
     found = allowed(rt, actor, Action.RESUME, execution_id)
-    with change(rt, found.id, "resume", Deed(actor, Action.RESUME)) as transition:
+    with change(rt, found.id, "resume", RequestedAction(actor, Action.RESUME)) as transition:
         now = transition.execution
         if now.status is not ExecutionStatus.PAUSED:
             raise Conflict(f"{now.id} is not paused: it is {now.status}.")
@@ -65,7 +65,7 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
     Cleanup follows; `force` ends that too. Raises `Conflict` when it has ended, or is cleaning up without `force`.
     """
     found = allowed(rt, actor, Action.CANCEL, execution_id)
-    with change(rt, found.id, "cancel", Deed(actor, Action.CANCEL)) as transition:
+    with change(rt, found.id, "cancel", RequestedAction(actor, Action.CANCEL)) as transition:
         must_be_open(transition)
         now = transition.execution
         if force:
@@ -95,7 +95,7 @@ def retry(
     would go another way in a branch or loop that it is in; `NotApproved`, `InvalidParameters`.
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
-    with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
+    with change(rt, found.id, "retry", RequestedAction(actor, Action.RETRY)) as transition:
         step = retry_failed_run.find_failed(transition, path)
         must_be_the_last(step, attempt)
         _must_be_let_on(transition)
@@ -129,7 +129,7 @@ def resolve(
         raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
     found = allowed(rt, actor, Action.RESOLVE, execution_id)
     needs_reason(note, "Say what you know about the outcome", "note")
-    with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
+    with change(rt, found.id, "resolve", RequestedAction(actor, Action.RESOLVE)) as transition:
         step = _the_unknown(found.id, path)
         must_be_the_last(step, attempt)
         transition.record_event("step_resolved", step.path, actor.user_id, choice=choice, note=note)

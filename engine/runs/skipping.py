@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from engine.access import choosers
 from engine.access.account_status import standing_of
-from engine.access.policy import Action, Actor, Deed, Gate, Verdict, admit, as_of_now, authorise, verdict
+from engine.access.policy import Action, Actor, Gate, RequestedAction, Verdict, admit, as_of_now, authorise, verdict
 from engine.access.roles import approver_ids, candidates
 from engine.catalog import catalog
 from engine.definition.kinds import kind_of
@@ -60,7 +60,7 @@ def skip(
     """
     found = allowed(rt, actor, Action.SKIP, execution_id)
     needs_reason(reason, "Skipping a step needs a reason")
-    with change(rt, found.id, "skip", Deed(actor, Action.SKIP)) as transition:
+    with change(rt, found.id, "skip", RequestedAction(actor, Action.SKIP)) as transition:
         step = step_at(found, path)
         must_be_the_last(step, attempt)
         _must_be_skippable(transition, step)
@@ -88,7 +88,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
     """
     admit(actor, Action.VOTE)
     found = allowed(rt, actor, Action.VIEW, execution_id)
-    with change(rt, found.id, "agree_skip", Deed(actor, Action.VIEW)) as transition:
+    with change(rt, found.id, "agree_skip", RequestedAction(actor, Action.VIEW)) as transition:
         step = step_at(found, path)
         if not step.skip or skip_rules.skip_agreed(step.skip):
             raise Conflict(f"Nobody asks to skip {path} of {found.id}.")

@@ -13,7 +13,7 @@ _ENGINE = Path(__file__).parents[1] / "engine"
 sys.path.append(str(_ENGINE))
 
 from asking import Api  # noqa: E402
-from deeds import prepare  # noqa: E402
+from changing_requests import prepare  # noqa: E402
 from harness import Clock, Harness, Target, http, runbook  # noqa: E402
 
 from engine import boot  # noqa: E402
@@ -64,5 +64,5 @@ def api(harness: Harness) -> Iterator[Api]:
 
 @pytest.fixture
 def things(api: Api, target: Target) -> dict[str, Any]:
-    """What the deeds are about, each in the state in which the deed can be done; all of it Carol's and Bob's."""
+    """What the requests are about, each in the state in which it can be made; all of it Carol's and Bob's."""
     return prepare(api, target)

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from asking import Api, refused
-from deeds import DEEDS, Deed, ask
+from changing_requests import CHANGING_REQUESTS, ChangingRequest, ask
 from harness import ALICE, CAROL
 
 from bot.api import idempotency_keys
@@ -25,7 +25,7 @@ from engine.failpoints import EXIT_CODE, VARIABLE
 from engine.runs import controls, idempotency
 from storage import audit, database
 
-POSTS = [deed for deed in DEEDS if deed.operation.startswith("POST")]
+POSTS = [changing for changing in CHANGING_REQUESTS if changing.operation.startswith("POST")]
 SYNC = "POST /sync"
 """Done again it changes nothing, and says so."""
 
@@ -37,8 +37,8 @@ def record(api: Api) -> list[tuple[str, str]]:
     return [(each.action, each.thing) for each in rows if each.actor == ALICE.user_id]
 
 
-def key_of(deed: Deed) -> dict[str, str]:
-    return {"Idempotency-Key": deed.operation}
+def key_of(changing: ChangingRequest) -> dict[str, str]:
+    return {"Idempotency-Key": changing.operation}
 
 
 @contextmanager
@@ -54,39 +54,41 @@ def dying_before_the_answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def answered_as_done(api: Api, deed: Deed, things: dict[str, Any], before: list[tuple[str, str]]) -> Any:
+def answered_as_done(api: Api, changing: ChangingRequest, things: dict[str, Any], before: list[tuple[str, str]]) -> Any:
     """The answer to the same request after a death: it is on record once, and answered the same from now on."""
     noted = record(api)
-    assert noted != before or deed.operation == SYNC, "it was not done"
-    answer = ask(api, deed, things, **key_of(deed))
-    assert answer.status_code < 300, (deed.operation, answer.text)
+    assert noted != before or changing.operation == SYNC, "it was not done"
+    answer = ask(api, changing, things, **key_of(changing))
+    assert answer.status_code < 300, (changing.operation, answer.text)
     assert record(api) == noted, "it was done twice"
-    if deed.operation != SYNC:
+    if changing.operation != SYNC:
         assert answer.headers["idempotency-replayed"] == "true"
-    again = ask(api, deed, things, **key_of(deed))
+    again = ask(api, changing, things, **key_of(changing))
     assert (again.status_code, again.content) == (answer.status_code, answer.content)
     assert again.headers.get("location") == answer.headers.get("location")
     return answer
 
 
-@pytest.mark.parametrize("deed", POSTS, ids=lambda deed: deed.operation)
+@pytest.mark.parametrize("changing", POSTS, ids=lambda changing: changing.operation)
 def test_what_was_done_and_not_answered_is_answered_and_not_done_again(
-    api: Api, things: dict[str, Any], monkeypatch: pytest.MonkeyPatch, deed: Deed
+    api: Api, things: dict[str, Any], monkeypatch: pytest.MonkeyPatch, changing: ChangingRequest
 ) -> None:
     """The answer has the status and the fields that it would have had, of the thing as it is now."""
     before = record(api)
     with dying_before_the_answer(monkeypatch):
-        assert ask(api, deed, things, **key_of(deed)).status_code == 500
+        assert ask(api, changing, things, **key_of(changing)).status_code == 500
     api.harness.clock.tick(idempotency.HELD_MS)
-    answer = answered_as_done(api, deed, things, before)
+    answer = answered_as_done(api, changing, things, before)
     document = api.client.get("/api/v1/openapi.json").json()
-    assert str(answer.status_code) in _operation(document, deed, things)["responses"]
-    other = ask(api, Deed(deed.operation, {**(deed.body or {}), "more": 1}), things, **key_of(deed))
+    assert str(answer.status_code) in _operation(document, changing, things)["responses"]
+    other = ask(
+        api, ChangingRequest(changing.operation, {**(changing.body or {}), "more": 1}), things, **key_of(changing)
+    )
     assert other.status_code == 409, other.text
 
 
-def _operation(document: dict[str, Any], deed: Deed, things: dict[str, Any]) -> dict[str, Any]:
-    path = deed.operation.split(" ")[1].format(**things).split("/")
+def _operation(document: dict[str, Any], changing: ChangingRequest, things: dict[str, Any]) -> dict[str, Any]:
+    path = changing.operation.split(" ")[1].format(**things).split("/")
 
     def fits(named: str) -> bool:
         parts = named.removeprefix("/api/v1").split("/")
@@ -100,23 +102,23 @@ def _operation(document: dict[str, Any], deed: Deed, things: dict[str, Any]) -> 
 
 
 # A process that is connected to no Slack refuses what is about a channel: nobody could say who is in it.
-WITHOUT_SLACK = [deed for deed in POSTS if "/incidents" not in deed.operation]
+WITHOUT_SLACK = [changing for changing in POSTS if "/incidents" not in changing.operation]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("deed", WITHOUT_SLACK, ids=lambda deed: deed.operation)
+@pytest.mark.parametrize("changing", WITHOUT_SLACK, ids=lambda changing: changing.operation)
 def test_a_web_process_that_is_killed_between_deed_and_answer(
-    api: Api, things: dict[str, Any], database_url: str, runbooks_dir: Path, tmp_path: Path, deed: Deed
+    api: Api, things: dict[str, Any], database_url: str, runbooks_dir: Path, tmp_path: Path, changing: ChangingRequest
 ) -> None:
     """Ended as by kill -9 once the deed is committed: the next process answers, and does nothing."""
     before = record(api)
     with web_process(database_url, runbooks_dir, tmp_path, "answer.before:1") as (process, url):
-        headers = {"Authorization": f"Bearer {api.token(ALICE)}", **key_of(deed)}
-        path = f"{url}/api/v1{deed.operation.split(' ')[1].format(**things)}"
+        headers = {"Authorization": f"Bearer {api.token(ALICE)}", **key_of(changing)}
+        path = f"{url}/api/v1{changing.operation.split(' ')[1].format(**things)}"
         with pytest.raises(httpx.TransportError):
-            httpx.post(path, json=deed.body or {}, headers=headers, timeout=20, trust_env=False)
+            httpx.post(path, json=changing.body or {}, headers=headers, timeout=20, trust_env=False)
         assert process.wait(10) == EXIT_CODE
-    answered_as_done(api, Deed(deed.operation, deed.body or {}), things, before)
+    answered_as_done(api, ChangingRequest(changing.operation, changing.body or {}), things, before)
 
 
 @pytest.mark.slow

@@ -62,8 +62,8 @@ def asked(harness: Harness) -> str:
     return run
 
 
-Deed = Callable[[Harness, str], Any]
-DEEDS: dict[str, tuple[Callable[[Harness], str], Deed, str]] = {
+ControlCall = Callable[[Harness, str], Any]
+CONTROL_CALLS: dict[str, tuple[Callable[[Harness], str], ControlCall, str]] = {
     "pause": (going_on, lambda harness, run: controls.pause(harness.rt, CAROL, run), "paused"),
     "resume": (paused, lambda harness, run: controls.resume(harness.rt, CAROL, run), "resumed"),
     "cancel": (going_on, lambda harness, run: controls.cancel(harness.rt, CAROL, run), "cancel_requested"),
@@ -74,13 +74,13 @@ DEEDS: dict[str, tuple[Callable[[Harness], str], Deed, str]] = {
     "skip": (failed, lambda harness, run: skipping.skip(harness.rt, CAROL, run, "a", "by hand"), "step_skipped"),
     "vote": (asked, lambda harness, run: voting.vote(harness.rt, ALICE, run, None, Decision.APPROVE), "vote"),
 }  # fmt: skip
-"""A run that a deed fits, the deed, and how the story of the run calls it."""
+"""A run that a call fits, the call, and how the story of the run calls it."""
 
 
-@pytest.mark.parametrize("name", DEEDS)
+@pytest.mark.parametrize("name", CONTROL_CALLS)
 def test_of_two_at_once_one_does_it(harness: Harness, name: str) -> None:
     """The other is told; the deed stands once in the story and in the audit."""
-    before, deed, kind = DEEDS[name]
+    before, deed, kind = CONTROL_CALLS[name]
     for _ in range(ROUNDS):
         run = before(harness)
         results = at_once(lambda run=run: deed(harness, run), lambda run=run: deed(harness, run))
@@ -89,12 +89,12 @@ def test_of_two_at_once_one_does_it(harness: Harness, name: str) -> None:
         harness.check_books(run)
 
 
-@pytest.mark.parametrize("name", DEEDS)
+@pytest.mark.parametrize("name", CONTROL_CALLS)
 def test_a_database_that_goes_away_before_the_commit_leaves_all_as_it_was(
     harness: Harness, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody is hinted of anything, and the same may be asked once more."""
-    before, deed, kind = DEEDS[name]
+    before, deed, kind = CONTROL_CALLS[name]
     run = before(harness)
     was, told = books(harness, run), harness.event_kinds(run)
     harness.hinted.clear()
@@ -108,12 +108,12 @@ def test_a_database_that_goes_away_before_the_commit_leaves_all_as_it_was(
     harness.check_books(run)
 
 
-@pytest.mark.parametrize("name", DEEDS)
+@pytest.mark.parametrize("name", CONTROL_CALLS)
 def test_a_database_that_goes_away_after_the_commit_has_it_done_once(
     harness: Harness, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who asks again because nobody answered changes nothing, and what follows needs no hint."""
-    before, deed, kind = DEEDS[name]
+    before, deed, kind = CONTROL_CALLS[name]
     run = before(harness)
     with monkeypatch.context() as patch:
         away(patch, f"{name}.after")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from asking import Api, refused
-from deeds import ACCESS, DEEDS, FRESH, Deed, ask
+from changing_requests import ACCESS, CHANGING_REQUESTS, FRESH, ChangingRequest, ask
 from harness import ALICE, BOB, CAROL, DAVE, Harness
 
 from engine.access import people, tokens
@@ -58,7 +58,7 @@ def test_every_operation_that_changes_something_is_among_the_deeds(api: Api) -> 
         for method, said in found.items()
         if method != "get"
     }
-    assert len(changing) == len(DEEDS)
+    assert len(changing) == len(CHANGING_REQUESTS)
 
 
 @contextmanager
@@ -88,11 +88,11 @@ def test_what_is_taken_away_last_counts(
     with database.reading():
         counting = {each.id for each in stored.listing(api.harness.rt.workspace_id)}
     before, done = record(api.harness), {}
-    for deed in DEEDS:
+    for changing in CHANGING_REQUESTS:
         with just_before_the_next_change(monkeypatch, lambda: ENDS[how](api.harness)) as sprung:
-            answer = ask(api, deed, things)
+            answer = ask(api, changing, things)
         if not sprung or answer.status_code not in (401, 403, 429):  # a 401 too many is a 429
-            done[deed.operation] = f"{answer.status_code} {answer.text}"
+            done[changing.operation] = f"{answer.status_code} {answer.text}"
         restore(api.harness, counting)
     mine = {"DELETE /tokens/{token}"} if how == "demoted" else set()  # one's own token takes no role to end
     assert set(done) == mine, done
@@ -110,7 +110,9 @@ def restore(harness: Harness, counting: set[str]) -> None:
 @pytest.mark.parametrize("how", ["revoked", "deactivated"])
 def test_a_request_held_open_at_its_last_byte_is_nobodys_any_more(api: Api, things: dict[str, Any], how: str) -> None:
     """Every deed eight times over: all of it but a byte was sent while Alice was somebody."""
-    held = [Held(api, deed, things) for deed in DEEDS if deed.body is not None for _ in range(8)]
+    held = [
+        Held(api, changing, things) for changing in CHANGING_REQUESTS if changing.body is not None for _ in range(8)
+    ]
     assert len(held) >= 150
     before = record(api.harness)
     ENDS[how](api.harness)
@@ -125,12 +127,12 @@ def test_a_request_held_open_at_its_last_byte_is_nobodys_any_more(api: Api, thin
 class Held:
     """A request of which the last byte is not sent yet."""
 
-    def __init__(self, api: Api, deed: Deed, things: dict[str, Any]) -> None:
-        method, path = deed.operation.split(" ")
-        body = json.dumps(deed.body).encode()
+    def __init__(self, api: Api, changing: ChangingRequest, things: dict[str, Any]) -> None:
+        method, path = changing.operation.split(" ")
+        body = json.dumps(changing.body).encode()
         lines = [
             f"{method} /api/v1{path.format(**things)} HTTP/1.1", "Host: bot", "Content-Type: application/json",
-            f"Content-Length: {len(body)}", f"Authorization: Bearer {api.token(ALICE)}", f"If-Match: {deed.tag}",
+            f"Content-Length: {len(body)}", f"Authorization: Bearer {api.token(ALICE)}", f"If-Match: {changing.tag}",
             "Connection: close", "", "",
         ]  # fmt: skip
         host, port = api.url.removeprefix("http://").split(":")
@@ -160,10 +162,10 @@ def test_what_was_answered_before_is_told_only_to_a_token_that_could_ask(api: Ap
 
 def test_what_was_answered_before_is_told_only_to_who_may_still_do_it(api: Api, things: dict[str, Any]) -> None:
     """Whoever lost the role or left the team meanwhile is refused as if it were new."""
-    posts = {deed.operation: deed for deed in DEEDS if deed.operation.startswith("POST")}
+    posts = {changing.operation: changing for changing in CHANGING_REQUESTS if changing.operation.startswith("POST")}
 
     def asked() -> dict[str, Any]:
-        return {name: ask(api, deed, things, **{"Idempotency-Key": name}) for name, deed in posts.items()}
+        return {name: ask(api, changing, things, **{"Idempotency-Key": name}) for name, changing in posts.items()}
 
     first, again = asked(), asked()
     assert {name: each.text for name, each in first.items() if each.status_code > 299} == {}

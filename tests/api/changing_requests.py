@@ -29,7 +29,7 @@ teams:
 
 
 @dataclass(frozen=True)
-class Deed:
+class ChangingRequest:
     """A request by which Alice, an admin of everything, changes something: it would be done."""
 
     operation: str
@@ -37,39 +37,39 @@ class Deed:
     tag: str = ""
 
 
-DEEDS = [
-    Deed("POST /runbooks", {"definition": {**FRESH, "id": "another"}}),
-    Deed("PUT /runbooks/fresh", {"definition": {**FRESH, "name": "x"}}, '"1-draft"'),
-    Deed("PATCH /runbooks/fresh", {"definition": {"name": "x"}}, '"1-draft"'),
-    Deed("DELETE /runbooks/fresh", None, '"1-draft"'),
-    Deed("POST /runbooks/fresh/approve", {"version": 1}),
-    Deed("POST /runbooks/old/rollback", {"version": 1}),
-    Deed("POST /runbooks/drain/execute", {"parameters": {"service": "api"}}),
-    Deed("POST /executions", {"runbook": "ping", "force": True, **WORDS}),
-    Deed("POST /runbooks/drain/deprecate", {"version": 1, **WORDS}),
-    Deed("POST /executions/{pause}/pause", WORDS),
-    Deed("POST /executions/{paused}/resume", WORDS),
-    Deed("POST /executions/{cancel}/cancel", WORDS),
-    Deed("POST /executions/{handover}/handover", {"to": BOB.user_id}),
-    Deed("POST /executions/{offered}/handover/accept"),
-    Deed("POST /executions/{failed}/replay", WORDS),
-    Deed("POST /executions/{retried}/steps/call/retry", WORDS),
-    Deed("POST /executions/{skipped}/steps/call/skip", WORDS),
-    Deed("POST /executions/{asked}/steps/call/skip/agree", {}),
-    Deed("POST /executions/{unknown}/steps/once/resolve", {"choice": "done", "note": "x"}),
-    Deed("POST /executions/{approve}/steps/ask/approve", {"comment": "x"}),
-    Deed("POST /executions/{reject}/steps/ask/reject", {"comment": "x"}),
-    Deed("POST /executions/{voted}/steps/ask/withdraw", {}),
-    Deed("POST /incidents", {"channel": "C0NEW0001"}),
-    Deed("PATCH /incidents/{incident}", {"title": "x"}),
-    Deed("POST /incidents/{incident}/close", {"force": True}),
-    Deed("DELETE /tokens/{token}"),
-    Deed("POST /sync"),
+CHANGING_REQUESTS = [
+    ChangingRequest("POST /runbooks", {"definition": {**FRESH, "id": "another"}}),
+    ChangingRequest("PUT /runbooks/fresh", {"definition": {**FRESH, "name": "x"}}, '"1-draft"'),
+    ChangingRequest("PATCH /runbooks/fresh", {"definition": {"name": "x"}}, '"1-draft"'),
+    ChangingRequest("DELETE /runbooks/fresh", None, '"1-draft"'),
+    ChangingRequest("POST /runbooks/fresh/approve", {"version": 1}),
+    ChangingRequest("POST /runbooks/old/rollback", {"version": 1}),
+    ChangingRequest("POST /runbooks/drain/execute", {"parameters": {"service": "api"}}),
+    ChangingRequest("POST /executions", {"runbook": "ping", "force": True, **WORDS}),
+    ChangingRequest("POST /runbooks/drain/deprecate", {"version": 1, **WORDS}),
+    ChangingRequest("POST /executions/{pause}/pause", WORDS),
+    ChangingRequest("POST /executions/{paused}/resume", WORDS),
+    ChangingRequest("POST /executions/{cancel}/cancel", WORDS),
+    ChangingRequest("POST /executions/{handover}/handover", {"to": BOB.user_id}),
+    ChangingRequest("POST /executions/{offered}/handover/accept"),
+    ChangingRequest("POST /executions/{failed}/replay", WORDS),
+    ChangingRequest("POST /executions/{retried}/steps/call/retry", WORDS),
+    ChangingRequest("POST /executions/{skipped}/steps/call/skip", WORDS),
+    ChangingRequest("POST /executions/{asked}/steps/call/skip/agree", {}),
+    ChangingRequest("POST /executions/{unknown}/steps/once/resolve", {"choice": "done", "note": "x"}),
+    ChangingRequest("POST /executions/{approve}/steps/ask/approve", {"comment": "x"}),
+    ChangingRequest("POST /executions/{reject}/steps/ask/reject", {"comment": "x"}),
+    ChangingRequest("POST /executions/{voted}/steps/ask/withdraw", {}),
+    ChangingRequest("POST /incidents", {"channel": "C0NEW0001"}),
+    ChangingRequest("PATCH /incidents/{incident}", {"title": "x"}),
+    ChangingRequest("POST /incidents/{incident}/close", {"force": True}),
+    ChangingRequest("DELETE /tokens/{token}"),
+    ChangingRequest("POST /sync"),
 ]
 
 
 def prepare(api: Api, target: Target) -> dict[str, Any]:
-    """What the deeds are about, each in the state in which the deed can be done; all of it Carol's and Bob's."""
+    """What the requests are about, each in the state in which it can be made; all of it Carol's and Bob's."""
     harness = api.harness
     harness.write(_access_yaml=ACCESS)
     people.remember(harness.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, harness.clock.time))
@@ -103,7 +103,7 @@ def vote(api: Api, run: str) -> None:
     assert api.post(f"/executions/{run}/steps/ask/approve", ALICE, body).json()["missing"] == 1
 
 
-def ask(api: Api, deed: Deed, things: dict[str, Any], **headers: str) -> Any:
-    method, path = deed.operation.split(" ")
-    match = {"If-Match": deed.tag} if deed.tag else {}
-    return api.ask(method, path.format(**things), ALICE, deed.body, {**match, **headers})
+def ask(api: Api, changing: ChangingRequest, things: dict[str, Any], **headers: str) -> Any:
+    method, path = changing.operation.split(" ")
+    match = {"If-Match": changing.tag} if changing.tag else {}
+    return api.ask(method, path.format(**things), ALICE, changing.body, {**match, **headers})
