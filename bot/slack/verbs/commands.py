@@ -32,9 +32,9 @@ def answer(ctx: AppContext, command: Command, reply: Reply, *, instead: bool = F
     With `instead` the outcome takes the place of the private message that was clicked. Raises EngineError and
     GrammarError.
     """
-    invocation = Invocation(ctx, ctx.actor_at(reply.place), reply.place, command)
+    invocation = Invocation(ctx, ctx.actor_at(reply.reply_to), reply.reply_to, command)
     authorise(ctx.rt, invocation.actor, Action.VIEW, None)
-    projection.retry_channel(ctx.rt, reply.place.channel)
+    projection.retry_channel(ctx.rt, reply.reply_to.channel)
     if command.verb in _DECISIONS:
         ctx.directory.refresh_groups()
     try:
@@ -94,7 +94,7 @@ def _change(invocation: Invocation, *, offer: bool) -> Message:
 
 def _run(invocation: Invocation) -> Message | None:
     try:
-        return running.run(invocation.ctx, invocation.actor, invocation.place, invocation.command)
+        return running.run(invocation.ctx, invocation.actor, invocation.reply_to, invocation.command)
     except NotApproved as refusal:
         waiting = catalog.version(invocation.ctx.rt, invocation.command.target[0])
         if not catalog.may_approve(invocation.ctx.rt, invocation.actor, waiting):
@@ -165,11 +165,11 @@ def _ask_to_deprecate(invocation: Invocation, version: VersionRecord, reason: st
     """Open the form about a version, or raise GrammarError where none can be opened."""
     authorise(invocation.ctx.rt, invocation.actor, Action.DEPRECATE, version)
     name = f"{version.slug}@{version.number}"
-    if invocation.place.trigger_id is None:
+    if invocation.reply_to.trigger_id is None:
         how = f'Say which and why: `{name}` is this version, `{version.slug}@all` all of them, and reason="…".'
         raise GrammarError(how, verb("admin deprecate").usage)
-    ref = DeprecateForm(version.slug, version.number, invocation.place.channel)
-    running.open_modal(invocation.ctx, invocation.place, form.deprecate_form(ref, reason, successor))
+    ref = DeprecateForm(version.slug, version.number, invocation.reply_to.channel)
+    running.open_modal(invocation.ctx, invocation.reply_to, form.deprecate_form(ref, reason, successor))
 
 
 def _admin_rollback(invocation: Invocation) -> Message:

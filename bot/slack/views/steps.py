@@ -40,7 +40,7 @@ _COUNTED_AS = {
     StepStatus.CANCELLED: "cancelled",
 }
 _ORDER = tuple(Phase)
-Place = tuple[int, ...]
+Position = tuple[int, ...]
 
 
 def ordered(steps: Iterable[StepRunRecord]) -> list[StepRunRecord]:
@@ -50,7 +50,7 @@ def ordered(steps: Iterable[StepRunRecord]) -> list[StepRunRecord]:
     return sorted(steps, key=lambda step: (_ORDER.index(step.phase), _position(step, known)))
 
 
-def _position(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Place:
+def _position(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Position:
     """Positions from the outermost container inwards, with the round's number after each loop's."""
     if not step.scope or step.phase is Phase.UNDO:
         return (step.position,)
