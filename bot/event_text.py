@@ -206,7 +206,7 @@ _SAID: dict[str, _Said] = {
     "step_retried": _with_changes("{who} had {step} tried again"),
     "step_skipped": _skipped,
     "skip_marked": _plain("{who} wants {step} skipped, which is done when its turn comes", "reason"),
-    "skip_requested": _behind("{who} asked to skip {step}, which {gates} had let on"),
+    "skip_requested": _behind("{who} asked to skip {step}, which {gates} had released"),
     "skip_agreed": _agreed,
     "skip_dropped": _plain("{step} is not skipped after all", "reason"),
     "step_reused": _plain("{step} is taken over from an earlier run", "execution"),
@@ -220,7 +220,7 @@ _SAID: dict[str, _Said] = {
     "gate_opened": _plain("{step} waits for approval"),
     "gate_changed": _gate_changed,
     "gate_bypassed": _behind(
-        "this run was ended: {step} was about to begin, and {gates} had not let it on. Nothing of it was done. This "
+        "this run was ended: {step} was about to begin, and {gates} had not released it. Nothing of it was done. This "
         "should not be possible: whoever runs this bot has to look into it"
     ),
     "gate_approved": _plain("{step} is approved"),

@@ -72,7 +72,7 @@ class RunState:
     def ready(self, at: int, limit: int, count: int, kinds: Collection[str] | None = None) -> list[StepRunRecord]:
         """Those of the run's `count` READY step runs that have been due longest, or those of some kinds.
 
-        One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
+        One that was never tried is due whatever the time: the clock of the process that made it ready may be ahead.
         """
         known = [row for row in self._rows.values() if row.status is StepStatus.READY]
         if len(known) != count:

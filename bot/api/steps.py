@@ -42,14 +42,14 @@ def retry_step(caller: AuthenticatedCaller, execution: str, step: str, how: mode
 
 @router.post("/{step}/skip", responses=STEERED, **needs(Action.SKIP))
 def skip_step(caller: AuthenticatedCaller, execution: str, step: str, why: models.LeaveOut) -> models.Execution:
-    """Leave it out when its turn comes; what a gate has let on, once an approver agrees. The reason is required."""
+    """Leave it out when its turn comes; what a gate has released, once an approver agrees. The reason is required."""
     run = seen(caller, execution)
     return answer_of(caller, skipping.skip(caller.rt, caller.actor, run.id, step, why.reason, why.attempt))
 
 
 @router.post("/{step}/skip/agree", responses=STEERED, **needs(Action.VOTE))
 def agree_to_skip(caller: AuthenticatedCaller, execution: str, step: str, word: models.Agree) -> models.Execution:
-    """Agree that it is skipped, as an approver of the gate that has let it on who chose nothing of the run."""
+    """Agree that it is skipped, as an approver of the gate that has released it who chose nothing of the run."""
     run = seen(caller, execution)
     asked_at = models.ms(word.asked_at)
     return answer_of(caller, skipping.agree(caller.rt, caller.actor, run.id, step, asked_at))

@@ -112,7 +112,8 @@ def skip_words(step: Mapping[str, Json], run: str) -> str:
         return f"{step['step']} of {run} is skipped when its turn comes."
     asks = f"`runbook agree {run} {step['step']}`; `runbook why {run}` says who may"
     return (
-        f"{step['step']} of {run} is not skipped yet: a gate has let it on, so one of its approvers has to say {asks}."
+        f"{step['step']} of {run} is not skipped yet: a gate has released it, so one of its approvers has to say "
+        f"{asks}."
     )
 
 

@@ -43,7 +43,7 @@ class ReplyTo:
 
 
 class Reply:
-    """Ways to answer there. None of them raises: an answer that cannot be given is logged."""
+    """Ways to answer whoever asked there. None of them raises: an answer that cannot be given is logged."""
 
     def __init__(self, client: WebClient, reply_to: ReplyTo) -> None:
         self._client = client

@@ -41,7 +41,7 @@ def before(runbook: Runbook) -> dict[str, tuple[str, ...]]:
 
 
 def shown_by(runbook: Runbook, gate: Step, goes_past: Callable[[Step], bool]) -> list[Step]:
-    """The steps that a gate lets on and therefore shows, in the file's order: what follows, up to the next gate.
+    """The steps that a gate releases and therefore shows, in the file's order: what follows, up to the next gate.
 
     One that the run `goes_past` does not end it. What follows the branch or loop that the gate stands in follows the
     gate too. Inner steps are shown in their own.

@@ -33,7 +33,7 @@ def calls_out(step: Step) -> bool:
 
 
 def is_quiet(step: Step) -> bool:
-    """Whether a step is done in the commit that lets it on: its whole effect is rows of this database."""
+    """Whether a step is done in the commit that makes it ready: its whole effect is rows of this database."""
     return kind_of(step).is_quiet and not message_channels.asks_slack(step)
 
 
@@ -54,7 +54,7 @@ def advance_without_attempt(transition: Transition, step: StepRunRecord) -> bool
 
 
 def bypasses(transition: Transition, step: StepRunRecord) -> bool:
-    """The last line: a step behind a gate that has not let it on ends the run instead of being attempted."""
+    """The last line: a step behind a gate that has not released it ends the run instead of being attempted."""
     undecided = gate_checks.undecided(transition.rt, transition.execution, transition.runbook, step)
     if undecided:
         log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, undecided)

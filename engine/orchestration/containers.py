@@ -163,7 +163,7 @@ def _wants_round(transition: Transition, step: StepRunRecord, definition: Step, 
 
 
 def _start_inner_steps(transition: Transition, step: StepRunRecord, inner: tuple[Step, ...], scope: str) -> None:
-    """Make the inner steps and let on those that need nothing."""
+    """Make the inner steps, READY where they need nothing."""
     made = step_runs.make(transition, inner, scope=scope, phase=step.phase)
     step_completion.unblock_all(transition, [each for each in made if each.blocked == 0])
     settle_scope(transition, scope, step.phase)

@@ -1,4 +1,4 @@
-"""Behind a gate means behind its decision: which gates before a step have not let it on.
+"""Behind a gate means behind its decision: which gates before a step have not released it.
 
 A gate counts as passed when it was decided yes for the parameters that the run has now, by nobody who chose them, or
 when the run itself did not come by it: its own condition, or that of what holds it, said no. A `runbook` step counts
@@ -27,7 +27,7 @@ MAX_DEPTH = 8
 
 
 def undecided(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: StepRunRecord) -> list[str]:
-    """The paths of the gates before a step that have not let it on, or of what holds them; those of the runs that wait
+    """The paths of the gates before a step that have not released it, or of what holds them; of the runs that wait
     for this one too, as `RUN path`. Needs an open connection."""
     needed = [runbook.by_id[each] for each in catalog.gates_before(execution.version_id).get(step.step_id, ())]
     found = list(_Passage(rt, execution, runbook).not_passed_before(needed, step.scope)) if needed else []
@@ -35,7 +35,7 @@ def undecided(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: S
 
 
 def undecided_around(rt: Runtime, execution: ExecutionRecord) -> list[str]:
-    """The gates that have not let on the step which started this run, and so on outwards, as `RUN path`."""
+    """The gates that have not released the step which started this run, and so on outwards, as `RUN path`."""
     parent = executions.parent_of(execution)
     if parent is None or execution.parent_step is None:
         return []
@@ -46,7 +46,7 @@ def undecided_around(rt: Runtime, execution: ExecutionRecord) -> list[str]:
 
 
 def not_passed_by(rt: Runtime, execution: ExecutionRecord, runbook: Runbook, step: Step, scope: str = "") -> list[str]:
-    """The gates that a step is or holds and that have not let on what follows it, as `undecided` gives them."""
+    """The gates that a step is or holds and that have not released what follows it, as `undecided` gives them."""
     return list(_Passage(rt, execution, runbook).not_passed(step, scope))
 
 

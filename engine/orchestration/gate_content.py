@@ -54,7 +54,7 @@ def barred(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str)
 
 
 def releases(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, step_id: str) -> bool:
-    """Whether no gate that was asked stands between this one and a step, so that this one has let it on.
+    """Whether no gate that was asked stands between this one and a step, so that this one has released it.
 
     One that the run may still go past, by its condition, does not stand between them yet.
     """

@@ -1,4 +1,4 @@
-"""A FAILED run that goes on: its failed step runs again, what the failure closed is asked again, the rest is let on."""
+"""A FAILED run that goes on: its failed step runs again, what the failure closed is asked again, the rest goes on."""
 
 from __future__ import annotations
 

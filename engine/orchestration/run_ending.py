@@ -41,11 +41,11 @@ def force_end(transition: Transition, actor: str | None, reason: str) -> None:
 
 
 def end_gate_bypassed(transition: Transition, step: StepRunRecord, undecided: list[str]) -> None:
-    """End a run in which a step was about to begin behind gates that have not let it on: a bug, or tampering.
+    """End a run in which a step was about to begin behind gates that have not released it: a bug, or tampering.
 
     In main the result is FAILED and cleanup follows; in cleanup the rest of that is left out. Nothing of the step ran.
     """
-    message = f"{step.path} was about to begin, and {', '.join(undecided)} had not let it on. Nothing of it was done."
+    message = f"{step.path} was about to begin, and {', '.join(undecided)} had not released it. Nothing of it was done."
     transition.record_event("gate_bypassed", step.path, gates=undecided)
     if step.phase is Phase.MAIN:
         transition.fail_run("gate_bypassed", message, step.path)

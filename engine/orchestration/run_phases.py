@@ -113,7 +113,7 @@ def _next_phase(transition: Transition) -> bool:
 
 
 def _begin(transition: Transition, phase: Phase) -> bool:
-    """Make the phase's step runs and let on the first; False when it has none."""
+    """Make the phase's step runs, the first ones READY; False when it has none."""
     execution = transition.execution
     if phase is Phase.UNDO:
         planned = compensation.plan(transition)

@@ -167,10 +167,11 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
 
 
 def _must_be_let_on(transition: Transition) -> None:
-    """Raise `Conflict` for a child of a run whose gates before it have not let it on as that run stands now."""
+    """Raise `Conflict` for a child of a run whose gates before it have not released it as that run stands now."""
     undecided = gate_checks.undecided_around(transition.rt, transition.execution)
     if undecided:
-        raise Conflict(f"{transition.execution.id} stands behind {', '.join(undecided)}, which has to let it on first.")
+        behind = ", ".join(undecided)
+        raise Conflict(f"{transition.execution.id} stands behind {behind}, which has to release it first.")
 
 
 def allowed(rt: Runtime, actor: Actor, action: Action, execution_id: str) -> ExecutionRecord:

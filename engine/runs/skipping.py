@@ -1,7 +1,7 @@
 """Skipping a step: it replaces the step's own doing, in its turn, and nothing else.
 
 A step not reached yet is marked and skipped when everything that it needs has ended. What is or holds a gate is not
-skipped. What a gate has let on was approved: its skipping waits until one of that gate's approvers agrees who chose
+skipped. What a gate has released was approved: its skipping waits until one of that gate's approvers agrees who chose
 nothing of it, unless the runbook says `skippable: true`.
 """
 
@@ -42,7 +42,7 @@ _OPEN = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UN
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A skip that waits for the word of approvers; `gates` are those that have let the step on."""
+    """A skip that waits for the word of approvers; `gates` are those that have released the step."""
 
     execution: ExecutionRecord
     step: StepRunRecord
@@ -54,7 +54,7 @@ def skip(
 ) -> ExecutionRecord:
     """Skip a step that has not ended, or that failed the run, when its turn comes; what needs it goes on.
 
-    Behind a gate that has let it on it is only asked for, and `agree` does it. `attempt` is the last try that was seen.
+    Behind a gate that has released it it is only asked for, and `agree` does it. `attempt` is the last try seen.
     Raises `ReasonRequired`, and `Conflict` when it was tried again meanwhile, for what is or holds a gate, also in a
     child run, and for what its runbook calls not skippable.
     """
@@ -81,7 +81,7 @@ def skip(
 
 
 def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int | None = None) -> ExecutionRecord:
-    """Agree that a step is skipped which a gate has let on, as one of that gate's approvers who chose nothing of it.
+    """Agree that a step is skipped which a gate has released, as one of that gate's approvers who chose nothing of it.
 
     Who asked for it must still be allowed to. `asked_at` is when the request that was shown was made. Raises
     `NotAllowed`, and `Conflict` where nobody asks for that any more, or somebody has asked anew.
@@ -135,9 +135,9 @@ def is_asked(view: ExecutionView, step: StepRunRecord) -> bool:
 
 
 def may_agree(rt: Runtime, actor: Actor, request: Request) -> Verdict:
-    """Whether a person may agree to a skip for any of the gates that let the step on."""
+    """Whether a person may agree to a skip for any of the gates that released the step."""
     found = list(_verdicts(rt, actor, request.step.skip, request.gates).values())
-    again = Verdict(False, "The gate that let it on is asked again: agree when it is decided.")
+    again = Verdict(False, "The gate that released it is asked again: agree when it is decided.")
     return next((each for each in found if each.allowed), found[0]) if found else again
 
 
@@ -163,7 +163,7 @@ def who_may_agree(rt: Runtime, request: Request, limit: int, *, beside: Collecti
 
 
 def released_by(rt: Runtime, execution_id: str, path: str) -> list[Gate]:
-    """The decided gates that have let a step on. Raises `NotFound`, and `Conflict` where there is no such step."""
+    """The decided gates that have released a step. Raises `NotFound`, and `Conflict` where there is no such step."""
     found = find(rt, execution_id)
     with database.reading():
         return _released_by(rt, found, step_at(found, path))
@@ -193,7 +193,7 @@ def _both(gate: Gate) -> tuple[ApprovalRecord, ExecutionRecord]:
 
 
 def _released_by(rt: Runtime, execution: ExecutionRecord, step: StepRunRecord) -> list[Gate]:
-    """The decided gates that showed a step and have let it on; outwards through the runs that wait for this one."""
+    """The decided gates that showed a step and have released it; outwards through the runs that wait for this one."""
     found = [Gate(gate, execution) for gate in _showed(execution, step)]
     parent = executions.parent_of(execution)
     starter = steps.by_id(execution.parent_step) if execution.parent_step is not None else None

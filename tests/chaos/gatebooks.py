@@ -26,7 +26,7 @@ class GateBooks:
         self._last = 0
 
     def look(self) -> None:
-        """Raise `AssertionError` for the first attempt that began although a gate before it had not let it on."""
+        """Raise `AssertionError` for the first attempt that began although a gate before it had not released it."""
         with database.reading():
             query = Attempt.select(Attempt.id, StepRun.execution_id, StepRun.path).join(
                 StepRun, on=(StepRun.id == Attempt.step_run_id)
@@ -35,11 +35,11 @@ class GateBooks:
             for attempt_id, execution_id, path in new:
                 self._last = attempt_id
                 lacking = list(lacking_before(execution_id, path))
-                assert not lacking, f"{path} of {execution_id} began, and {lacking} had not let it on"
+                assert not lacking, f"{path} of {execution_id} began, and {lacking} had not released it"
 
 
 def lacking_before(execution_id: str, path: str) -> Iterator[str]:
-    """The gates before a step that have not let it on; those of the runs that wait for this one too."""
+    """The gates before a step that have not released it; those of the runs that wait for this one too."""
     run = executions.by_id(execution_id)
     assert run is not None
     runbook = catalog.definition_of(run.version_id)

@@ -28,7 +28,7 @@ def check(rt: Runtime, server: CountingServer, run_id: str) -> None:
         if step.attempts:
             with database.reading():
                 lacking = list(gatebooks.lacking_before(run.id, step.path))
-            assert not lacking, f"{step.path} of {run.id} began, and {lacking} had not let it on"
+            assert not lacking, f"{step.path} of {run.id} began, and {lacking} had not released it"
         if step.kind != "http":
             continue
         times = {method: server.arrived[method, f"rb-{run.id}-{step.path}"] for method in METHODS}

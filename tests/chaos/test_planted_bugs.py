@@ -117,7 +117,7 @@ def running_not_counted(patch: pytest.MonkeyPatch) -> None:
 
 
 def skip_releases(patch: pytest.MonkeyPatch) -> None:
-    """A step that is skipped before its turn lets on what needs it."""
+    """A step that is skipped before its turn releases what needs it."""
     patch.setattr(
         skipping, "_do", lambda change, actor, step, wish: step_completion.skip(change, step, "now", actor.user_id)
     )

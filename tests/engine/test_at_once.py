@@ -1,4 +1,4 @@
-"""Steps that reach nothing outside are done in the commit that lets them on."""
+"""Steps that reach nothing outside are done in the commit that makes them ready."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def child(harness: Harness, run: str, path: str = "sub") -> str:
 
 
 def test_a_step_behind_an_open_gate_is_skipped_in_its_turn(harness: Harness, target: Target) -> None:
-    """Not before the gate has let on what comes after it."""
+    """Not before the gate has released what comes after it."""
     run = harness.begin(gate("ok"), http("drain", target.url("/drain")), act(target))
     harness.run(run)
     skipping.skip(harness.rt, CAROL, run, "drain", "not needed")
@@ -562,7 +562,7 @@ def test_a_child_takes_no_parameters_of_its_own_and_does_not_go_on_past_its_pare
         controls.retry(harness.rt, CAROL, started, "look", {"what": "drop"})
     controls.retry(harness.rt, CAROL, run, "late", {"what": "drop"})
     harness.run(run)
-    with pytest.raises(Conflict, match="has to let it on first"):
+    with pytest.raises(Conflict, match="has to release it first"):
         controls.retry(harness.rt, CAROL, started)
     assert acted(target) == []
 

@@ -42,7 +42,7 @@ class Naive:
         self.settle()
 
     def settle(self) -> None:
-        """Let on whatever may go, until nothing more may."""
+        """Make ready whatever may go, until nothing more may."""
         moved = self.ending is None
         while moved:
             moved = False

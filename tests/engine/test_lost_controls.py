@@ -155,7 +155,7 @@ def test_cancel_against_retry(harness: Harness) -> None:
 
 
 def test_skip_against_the_end_of_the_step(harness: Harness) -> None:
-    """The step is SKIPPED or done, and what needs it is let on once."""
+    """The step is SKIPPED or done, and what needs it is made ready once."""
     for _ in range(ROUNDS):
         run = begin(harness, http("a", method="POST"), http("b", needs=["a"]))
         claim = harness.claim(run)

@@ -92,7 +92,7 @@ def test_what_failed_beside_it_in_the_same_branch_runs_again_too(harness: Harnes
 
 
 def test_a_failure_that_was_put_up_with_is_not_retried(harness: Harness, target: Target) -> None:
-    """The run went on in spite of it: what needed the step has run, and must not be let on twice."""
+    """The run went on in spite of it: what needed the step has run, and must not be made ready twice."""
     target.does |= {"/a": [BROKEN], "/c": [BROKEN, FINE]}
     run = harness.begin(
         http("a", target.url("/a"), continue_on_error=True, needs=[]), http("b", target.url("/b"), needs=["a"]),

@@ -100,7 +100,7 @@ def test_a_skip_behind_a_decided_gate_is_asked_for_and_agreed_to(bot: Stage) -> 
     """By one of the gate's approvers who chose nothing: not by who asks, nor by somebody without the role."""
     run, card = failed_behind_its_gate(bot)
     told = bot.say(f'skip {run} backup reason="the disk is <!channel> full"')
-    assert f"`backup` of `{run}` is not skipped yet: `ok` has let it on" in told
+    assert f"`backup` of `{run}` is not skipped yet: `ok` has released it" in told
     assert "<!subteam^S0PLATFORM>" in told
     until(bot, run, "failed · asked by ", " to be skipped: the disk is ‹!channel› full")
     asked = post(bot, card["ts"], "asks to skip *backup*", "may agree: platform admins")

@@ -75,7 +75,7 @@ def execution_fields(record: ExecutionRecord) -> dict[str, Any]:
 class Skip(BaseModel):
     """Somebody's wish that a step be skipped, which is done when its turn comes.
 
-    Until it is `agreed` it is only asked for: a gate has let the step on, and one of its approvers has to agree.
+    Until it is `agreed` it is only asked for: a gate has released the step, and one of its approvers has to agree.
     """
 
     by: str

@@ -82,7 +82,7 @@ def skipped(rt: Runtime, run: str, path: str) -> Message:
         return said(f"{what} is skipped when its turn comes.")
     gates = ", ".join(code(gate.approval.path, 120) for gate in asked.gates[:_MOST]) or "a gate"
     who = people(skipping.asked_people(rt, asked)) or "somebody who decides there"
-    return said(f"{what} is not skipped yet: {gates} has let it on as it is, so {who} has to agree.")
+    return said(f"{what} is not skipped yet: {gates} has released it as it is, so {who} has to agree.")
 
 
 def agree(invocation: Invocation) -> Message:

@@ -22,13 +22,13 @@ _GATES = 5
 
 
 def skip_post(event: EventRecord, step: StepRunRecord | None, request: Request | None) -> Message:
-    """Somebody's wish that a step be skipped which a gate has let on; without a `request`, what came of it."""
+    """Somebody's wish that a step be skipped which a gate has released; without a `request`, what came of it."""
     title = f"{person(event.actor)} asks to skip *{inline(event.path or 'a step', 120)}*"
     blocks: list[Block] = [section(f"⏭️ {title}: {escape(_fact(event, 'reason'), 800)}")]
     if request is None:
         return message(f"⏭️ {title}", [*blocks, context(_came_of_skip(event, step))])
     decided = ", ".join(f"*{inline(gate.approval.path, 120)}*" for gate in request.gates[:_GATES]) or "A gate"
-    why = f"{decided} has let it on as it is, so one who decides there has to agree, and not {person(event.actor)}."
+    why = f"{decided} has released it as it is, so one who decides there has to agree, and not {person(event.actor)}."
     ref = SkipRef(event.execution_id, request.step.path, request.step.skip["at"])
     blocks += [section(why), *actions([button("Agree to skip", Action.AGREE, ref, style="primary")])]
     return message(f"⏭️ {title}", [*blocks, context(*_may_agree(request))])
