@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from bot import webhook_signatures
 from bot.webhook_signatures import TOLERANCE_S, Signed
-from engine import trouble
+from engine import database_errors
 from engine.config.secrets import SecretMissing, SecretStore
 from engine.config.setting_values import HookSender
 from engine.errors import InvalidParameters
@@ -68,7 +68,7 @@ class Receiver:
             return status, {**headers, "Retry-After": str(much.retry_after_s)}, told
         except Exception as error:
             log.exception("An event from %s could not be taken", sender.name)
-            why = trouble.describe(error) or ""
+            why = database_errors.describe(error) or ""
             return _refused(
                 503, "unavailable", f"The event could not be kept just now. Please send it again. {why}".strip()
             )

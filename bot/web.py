@@ -39,7 +39,7 @@ from bot.slack.transport.app import SlackApp
 from bot.slack.transport.http import Receiver
 from bot.slack.transport.socket import SocketTransport
 from bot.unauthenticated_limit import UnauthenticatedLimit
-from engine import boot, health, trouble
+from engine import boot, database_errors, health
 from engine.access import people
 from engine.access.policy import Actor
 from engine.catalog.folder_watch import FolderWatch
@@ -192,7 +192,7 @@ async def _nothing_there(request: Request, _error: Exception) -> Response:
 
 async def _accident(_request: Request, error: Exception) -> Response:
     """What nobody foresaw, in a sentence; the server logs it."""
-    sentence = trouble.in_words(error)
+    sentence = database_errors.in_words(error)
     if sentence is not None:
         return PlainTextResponse(sentence, status_code=503, headers={"Retry-After": "2"})
     return PlainTextResponse("Something went wrong here. The log of the bot says what.", status_code=500)

@@ -20,7 +20,7 @@ from bot.slack.ids import BadValue
 from bot.slack.reply import Reply, ReplyTo
 from bot.slack.views import errors as views
 from bot.slack.views.parts import said
-from engine import trouble
+from engine import database_errors
 from engine.access import channels
 from engine.access.policy import Actor
 from engine.conversations import Unasked
@@ -118,4 +118,4 @@ class AppContext:
         except Exception as error:
             error_id = secrets.token_hex(4)
             log.exception("A request from Slack failed (id %s)", error_id)
-            reply.privately(views.accident(error_id, trouble.in_words(error)))
+            reply.privately(views.accident(error_id, database_errors.in_words(error)))

@@ -65,7 +65,7 @@ ROOMS = {
 """The packages of `engine`, lowest first, and which of the others each may import."""
 NOUNS = ("storage.records", "storage.catalog_records", "storage.people_records", "storage.states")
 """What storage hands out, which every layer may name."""
-SHARED = ("errors", "failpoints", "runtime", "trouble", "local_redis", "conversations")
+SHARED = ("errors", "failpoints", "runtime", "database_errors", "local_redis", "conversations")
 """Modules of `engine` itself that every package may import; the other ones stand above all of them."""
 SLACK_ROOMS = {
     "views": "",

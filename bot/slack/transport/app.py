@@ -24,7 +24,7 @@ from bot.slack.verbs import commands
 from bot.slack.views.errors import accident_text
 from bot.slack.views.form import refused_view
 from bot.slack.views.text import escape
-from engine import trouble
+from engine import database_errors
 from engine.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ def _submitted(ctx: AppContext, body: dict[str, Any], key: str | None) -> dict[s
     except Exception as error:
         error_id = secrets.token_hex(4)
         log.exception("A form could not be read (id %s)", error_id)
-        return _refused_form(accident_text(error_id, trouble.in_words(error)))
+        return _refused_form(accident_text(error_id, database_errors.in_words(error)))
     if submission.errors:
         return {"response_action": "errors", "errors": dict(submission.errors)}
     if submission.following is not None:

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from storage import trouble
-from storage.trouble import Trouble
+from storage import driver_errors
+from storage.driver_errors import Trouble
 
 TOLD_EVERY_S = 60.0
 
@@ -31,13 +31,13 @@ _OPERATOR = "An operator has to change that; ask again then."
 
 def describe(error: BaseException) -> str | None:
     """What is wrong with the database, as one sentence; None where this error does not come from it."""
-    found = trouble.of(error)
+    found = driver_errors.of(error)
     return _WHAT[found] if found is not None else None
 
 
 def in_words(error: BaseException) -> str | None:
     """The same with what to do about it, for whoever asked for something."""
-    found = trouble.of(error)
+    found = driver_errors.of(error)
     return f"{_WHAT[found]} {_THEN.get(found, _OPERATOR)}" if found is not None else None
 
 
@@ -52,7 +52,7 @@ class OnceAMinute:
 
     def shortened(self, record: logging.LogRecord) -> logging.LogRecord | None:
         """The record as it is to be written: itself where it tells of no such trouble, None where it is left out."""
-        found = trouble.of(record.exc_info[1]) if record.exc_info else None
+        found = driver_errors.of(record.exc_info[1]) if record.exc_info else None
         if found is None or record.levelno < logging.WARNING:
             return record
         with self._lock:
