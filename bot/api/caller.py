@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from bot.api.feed import Feed
+from bot.api.event_feed import Feed
 from bot.api.problems import Refused
 from bot.api.rate_limit import RateLimit
 from bot.serving.server_limits import Limits

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from bot.api import models, problems
 from bot.api.caller import AuthenticatedCaller, Caller
-from bot.api.feed import AccessTimer
+from bot.api.event_feed import AccessTimer
 from bot.api.people_names import named
 from bot.api.problems import documented
 from bot.api.route import Operation

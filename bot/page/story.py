@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from bot import preview
 from bot.event_text import told
-from bot.page.picture import Drawing, drawings
+from bot.page.graph_picture import Drawing, drawings
 from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Timeline, timeline
 from bot.parameter_change_text import change_words

@@ -15,7 +15,7 @@ import pytest
 from asking import Api, refused
 from harness import CAROL, OSCAR, gate, http, runbook
 
-from bot.api import feed
+from bot.api import event_feed
 from bot.api.app import PREFIX
 from engine.access import people, tokens
 from engine.access.policy import Actor
@@ -116,7 +116,7 @@ def test_nobody_follows_what_they_may_not_see(api: Api) -> None:
 @pytest.mark.parametrize("how", ["revoked", "deactivated"])
 def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Token and person are asked about with every sign of life."""
-    monkeypatch.setattr(feed, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(event_feed, "HEARTBEAT_S", 0.05)
     api.harness.publish(runbook("gated", gate("ask")))
     run = api.harness.start("gated")
     api.harness.advance(run)
@@ -138,16 +138,16 @@ def test_a_busy_stream_ends_with_its_token_too(api: Api, monkeypatch: pytest.Mon
     run = api.harness.start("ping", ALICE)
     revoked = threading.Event()
 
-    async def busy(_feed: feed.Feed, execution_id: str, _seq: int) -> Any:
+    async def busy(_feed: event_feed.Feed, execution_id: str, _seq: int) -> Any:
         """Events without end; the hour in which the token is revoked goes by between two of them."""
         (one, *_rest) = events.after(api.harness.rt, execution_id, 0, 1)
         for number in range(200):
             if number == 1:
                 await asyncio.to_thread(revoked.wait, 10)
-                monkeypatch.setattr(feed, "HEARTBEAT_S", 0.0)
+                monkeypatch.setattr(event_feed, "HEARTBEAT_S", 0.0)
             yield [replace(one, seq=number)]
 
-    monkeypatch.setattr(feed.Feed, "follow", busy)
+    monkeypatch.setattr(event_feed.Feed, "follow", busy)
     headers = {"Authorization": f"Bearer {api.token(ALICE)}"}
     (token,) = tokens.listing(api.harness.rt, ALICE)
     with api.client.stream("GET", f"{door}/executions/{run}/events", headers=headers) as answer:
@@ -203,7 +203,7 @@ def test_nothing_is_looked_for_while_nobody_listens(api: Api, monkeypatch: pytes
 
 def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Listeners wait and hear everything."""
-    monkeypatch.setattr(feed, "LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(event_feed, "LOOK_AGAIN_S", 0.01)
     answers = iter([OSError("away"), {"R-1": (0, False)}, OSError("away"), {"R-1": (1, True)}])
 
     async def in_thread(act: Any, *_: Any) -> Any:
@@ -215,7 +215,7 @@ def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch)
         return [type("E", (), {"seq": 1})()]
 
     async def follow() -> list[int]:
-        heard = feed.Feed(None, in_thread).follow("R-1", 0)  # type: ignore[arg-type]
+        heard = event_feed.Feed(None, in_thread).follow("R-1", 0)  # type: ignore[arg-type]
         return [each.seq async for batch in heard for each in batch]
 
     assert asyncio.run(asyncio.wait_for(follow(), 5)) == [1]
@@ -225,7 +225,7 @@ def test_an_accident_while_looking_is_logged_whole(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bug is no outage: what went wrong and where is in the log, and the next look is made all the same."""
-    monkeypatch.setattr(feed, "LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(event_feed, "LOOK_AGAIN_S", 0.01)
     looks: list[int] = []
 
     async def fails_once(act: Any, *_: Any) -> Any:
@@ -235,7 +235,7 @@ def test_an_accident_while_looking_is_logged_whole(
         return {"R": (0, True)}
 
     async def follow() -> list[Any]:
-        return [batch async for batch in feed.Feed(None, fails_once).follow("R", 0)]  # type: ignore[arg-type]
+        return [batch async for batch in event_feed.Feed(None, fails_once).follow("R", 0)]  # type: ignore[arg-type]
 
     assert asyncio.run(follow()) == []
     (said,) = [each for each in caplog.records if each.exc_info]

@@ -14,7 +14,7 @@ from bot.page import story as page
 from bot.parameter_change_text import change_words
 from bot.slack.views import card, thread, why
 from bot.slack.views import story as stories
-from engine.queries import catchup, explain
+from engine.queries import explain, incident_story
 from engine.runs import controls, executions, replay_run
 
 HERE = {"channel": "C0INC0001", "channel_name": "checkout"}
@@ -51,7 +51,7 @@ def test_a_retry_tells_what_it_changed_everywhere(api: Api, target: Target) -> N
     view = executions.view(harness.rt, run)
     (event,) = [each for each in harness.events(run) if each.kind == "step_retried"]
     explained = explain.explain(harness.rt, run)
-    told = catchup.catch_up(harness.rt, CAROL, HERE["channel"])
+    told = incident_story.catch_up(harness.rt, CAROL, HERE["channel"])
     for shown in (
         card.card(view).blocks,
         card.short_card(view).blocks,

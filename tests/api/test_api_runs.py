@@ -10,7 +10,7 @@ from local_server import answer as served
 
 from engine.access import people, tokens
 from engine.access.policy import Actor
-from engine.queries import catchup, evidence
+from engine.queries import evidence, incident_story
 from storage import database
 from storage.people_records import PersonRecord
 from storage.request_tables import Answer
@@ -358,7 +358,7 @@ def test_a_story_does_not_tell_of_an_old_open_run_of_another_team(api: Api) -> N
         return str(answer.json()["execution"]["id"])
 
     run = begun(CAROL, "payroll", "salaries")
-    for each in range(catchup.MOST_RUNS):
+    for each in range(incident_story.MOST_RUNS):
         begun(ALICE, "ping", str(each))
     assert api.ask("GET", f"/executions/{run}", OSCAR).status_code == 404
     story = f"/incidents/{number}/story"

@@ -17,7 +17,7 @@ from engine.conversations import NoSlack, Unasked
 from engine.errors import ChannelNotAllowed, ChannelUnknown, NotFound
 from engine.orchestration import incidents, message_channels
 from engine.orchestration.admission import Wanted
-from engine.queries import audit, catchup, evidence, visibility
+from engine.queries import audit, evidence, incident_story, visibility
 from engine.runs import executions, replay_run
 from storage.records import ExecutionRecord, Filter
 
@@ -145,12 +145,12 @@ def test_the_facts_of_a_private_channel_are_its_members(harness: Harness) -> Non
     with pytest.raises(NotFound):
         incidents.seen(harness.rt, DAVE, made.id)
     for act in (
-        lambda: catchup.catch_up(harness.rt, DAVE, PRIVATE),
+        lambda: incident_story.catch_up(harness.rt, DAVE, PRIVATE),
         lambda: executions.page(harness.rt, DAVE, Filter(channel=PRIVATE)),
     ):
         with pytest.raises(ChannelNotAllowed):
             act()
-    assert catchup.catch_up(harness.rt, CAROL, PRIVATE).incident == incidents.seen(harness.rt, CAROL, made.id)
+    assert incident_story.catch_up(harness.rt, CAROL, PRIVATE).incident == incidents.seen(harness.rt, CAROL, made.id)
     harness.rooms.away = AWAY
     assert visibility.execution(harness.rt, CAROL, run.id).incident is None
 

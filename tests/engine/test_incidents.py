@@ -12,7 +12,7 @@ from engine.access import policy as access
 from engine.catalog import catalog, notices, version_approval
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotApproved, NotFound
 from engine.orchestration import incidents
-from engine.queries import can, catchup
+from engine.queries import can, incident_story
 from engine.runs import controls, executions, handover, replay_run, voting
 from storage import audit, database
 from storage.records import ExecutionRecord, Filter
@@ -278,7 +278,7 @@ def test_a_latecomer_gets_the_story(harness: Harness, target: Target) -> None:
     harness.clock.tick(MINUTE)
     held = run(harness, service="web")
     harness.advance(held.id)
-    story = catchup.catch_up(harness.rt, OSCAR, HERE["channel"])
+    story = incident_story.catch_up(harness.rt, OSCAR, HERE["channel"])
     assert story.incident is not None
     assert [each.id for each in story.runs] == [failed.id, held.id]
     assert [each.execution.id for each in story.open] == [held.id]
@@ -288,20 +288,20 @@ def test_a_latecomer_gets_the_story(harness: Harness, target: Target) -> None:
         (CAROL.user_id, "incident.open"), (CAROL.user_id, "execution.start"), (CAROL.user_id, "execution.start")
     ]  # fmt: skip
     executions.start(harness.rt, CAROL, "fails", {}, trigger="test", incident={"channel": "C0CALM001"})
-    (calm,) = catchup.catch_up(harness.rt, OSCAR, "C0CALM001").runs
-    harness.clock.tick(catchup.WITHOUT_INCIDENT_MS + 1)
+    (calm,) = incident_story.catch_up(harness.rt, OSCAR, "C0CALM001").runs
+    harness.clock.tick(incident_story.WITHOUT_INCIDENT_MS + 1)
     assert calm.slug == "fails"
-    assert catchup.catch_up(harness.rt, OSCAR, "C0CALM001").runs == ()
-    elsewhere = catchup.catch_up(harness.rt, OSCAR, "C0QUIET01")
+    assert incident_story.catch_up(harness.rt, OSCAR, "C0CALM001").runs == ()
+    elsewhere = incident_story.catch_up(harness.rt, OSCAR, "C0QUIET01")
     assert (elsewhere.incident, elsewhere.runs, elsewhere.deeds) == (None, (), ())
 
 
 def test_the_story_counts_what_it_leaves_out(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs, open ones, failed ones and acts: an open run that is older than all that are listed is explained too."""
-    monkeypatch.setattr(catchup, "MOST_RUNS", 3)
-    monkeypatch.setattr(catchup, "MOST_EXPLAINED", 2)
-    monkeypatch.setattr(catchup, "MOST_FAILURES", 1)
-    monkeypatch.setattr(catchup, "MOST_DEEDS", 2)
+    monkeypatch.setattr(incident_story, "MOST_RUNS", 3)
+    monkeypatch.setattr(incident_story, "MOST_EXPLAINED", 2)
+    monkeypatch.setattr(incident_story, "MOST_FAILURES", 1)
+    monkeypatch.setattr(incident_story, "MOST_DEEDS", 2)
     opened(harness)
     made = []
     for number in range(7):
@@ -310,11 +310,11 @@ def test_the_story_counts_what_it_leaves_out(harness: Harness, monkeypatch: pyte
     for each in made[2:]:
         controls.cancel(harness.rt, CAROL, each, "enough")
         harness.advance(each)
-    story = catchup.catch_up(harness.rt, OSCAR, HERE["channel"])
+    story = incident_story.catch_up(harness.rt, OSCAR, HERE["channel"])
     assert [each.id for each in story.runs] == made[4:]
     assert [each.execution.id for each in story.open] == made[:2]
-    assert story.left_out == catchup.LeftOut(runs=4, open=0, failures=0, deeds=1 + 2 * 3 - 2)
+    assert story.left_out == incident_story.LeftOut(runs=4, open=0, failures=0, deeds=1 + 2 * 3 - 2)
     later = [run(harness, service="web", count=number).id for number in (8, 9)]
-    story = catchup.catch_up(harness.rt, OSCAR, HERE["channel"])
+    story = incident_story.catch_up(harness.rt, OSCAR, HERE["channel"])
     assert {each.execution.id for each in story.open} == set(later)
     assert (story.left_out.open, story.more) == (2, True)

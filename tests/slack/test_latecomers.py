@@ -10,8 +10,8 @@ from bot.cli import show
 from bot.event_text import told
 from bot.record_text import _event
 from bot.slack.views.story import catchup_view
-from engine.queries.catchup import LeftOut, Story
 from engine.queries.explain import Explanation, Reason
+from engine.queries.incident_story import LeftOut, Story
 from storage.records import AuditRecord, EventRecord, Json
 from storage.states import Severity
 

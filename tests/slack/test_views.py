@@ -20,7 +20,7 @@ from bot.record_text import log_text
 from bot.simulator.blocks import check_blocks, check_view
 from bot.slack.ids import DeprecateForm, HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, reminder, story, thread, why
-from bot.slack.views import asked as asked_post
+from bot.slack.views import skip_and_handover as asked_post
 from bot.slack.views.gate import gate_blocks, gate_post, parts
 from bot.slack.views.home import HomeContent, home_view
 from bot.slack.views.parts import Message, said
@@ -31,9 +31,9 @@ from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAll
 from engine.orchestration.parameter_changes import Changed
 from engine.queries.audit_chain import Trouble, Verified
 from engine.queries.can import Ruling
-from engine.queries.catchup import LeftOut, Story
 from engine.queries.evidence import RunLog, StepLog
 from engine.queries.explain import Explanation, Reason
+from engine.queries.incident_story import LeftOut, Story
 from engine.runs.executions import GateView
 from engine.runs.gate_notifications import Calling
 from engine.runs.skipping import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bot.grammar import parse
-from bot.page import links
+from bot.page import signed_links
 from bot.slack import home
 from bot.slack.app_context import AppContext
 from bot.slack.ids import (
@@ -89,7 +89,7 @@ def _page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     settings = ctx.rt.settings
     if settings.public_url is None:
         raise Conflict("Runs have no pages here: PUBLIC_URL is not set.")
-    address = links.link(settings.public_url, secret_key(settings), actor.user_id, run.id)
+    address = signed_links.link(settings.public_url, secret_key(settings), actor.user_id, run.id)
     reply.privately(said(f"<{address}|Open the page of {run.id}>. This link is yours alone, and good for 15 minutes."))
 
 

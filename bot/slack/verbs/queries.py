@@ -20,7 +20,7 @@ from bot.verbs import ALIASES
 from engine.access.policy import Actor
 from engine.orchestration import incidents
 from engine.queries import can as policy
-from engine.queries import catchup, evidence, explain
+from engine.queries import evidence, explain, incident_story
 from engine.runs import executions
 from storage.records import Filter
 
@@ -77,7 +77,7 @@ def catch_up(invocation: Invocation) -> Message:
     """`catchup`."""
     rt, channel = invocation.ctx.rt, invocation.reply_to.channel
     incidents.recognised_by(rt, invocation.actor, channel, *invocation.ctx.channel_facts(channel))
-    return story.catchup_view(catchup.catch_up(rt, invocation.actor, channel), invocation.invoked_as)
+    return story.catchup_view(incident_story.catch_up(rt, invocation.actor, channel), invocation.invoked_as)
 
 
 def may(invocation: Invocation) -> Message:

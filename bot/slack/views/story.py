@@ -19,7 +19,7 @@ from engine.access.auditing import kind_and_name
 from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
 
 if TYPE_CHECKING:
-    from engine.queries.catchup import Story
+    from engine.queries.incident_story import Story
 
 _RUNS, _ACTS, _KEPT = 15, 12, 140
 """Runs and acts that are shown, and characters of a reason that a button carries, each of which may take twelve there.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.page.layout import Line, Point, Size, arrange
+from bot.page.graph_layout import Line, Point, Size, arrange
 from bot.page.states import Look, look_of, step_words_of
 from engine.definition.kinds import BLOCKS
 from engine.definition.model import Runbook, Step

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bot.simulator import Config, Simulator
-from bot.slack import checkup
+from bot.slack import doctor_checks
 from bot.slack.client import QUIET
 from engine.config import settings
 from engine.doctor import Finding, Level
@@ -30,7 +30,7 @@ def asked(sim: Simulator, tmp_path: Path, **changed: str) -> dict[str, Finding]:
     """The findings by what they are about."""
     tokens = {"SLACK_BOT_TOKEN": sim.config.bot_token, "SLACK_APP_TOKEN": sim.config.app_token}
     read = settings.load({**tokens, "SLACK_API_URL": sim.api_url, **changed}, tmp_path)
-    return {each.thing: each for each in checkup.findings(read)}
+    return {each.thing: each for each in doctor_checks.findings(read)}
 
 
 def test_a_workspace_where_all_is_well(sim: Simulator, tmp_path: Path) -> None:
@@ -70,21 +70,21 @@ def test_a_wrong_token_is_named_and_not_shown(sim: Simulator, tmp_path: Path, se
 def test_a_slack_that_is_away(tmp_path: Path) -> None:
     """Nobody listens at that address."""
     tokens = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SLACK_API_URL": "http://127.0.0.1:9/api/"}
-    (found,) = checkup.findings(settings.load(tokens, tmp_path))
+    (found,) = doctor_checks.findings(settings.load(tokens, tmp_path))
     assert found.level is Level.BAD
     assert "does not answer" in found.detail
 
 
 def test_no_slack_at_all_is_a_warning(tmp_path: Path) -> None:
     """It is allowed."""
-    (found,) = checkup.findings(settings.load({}, tmp_path))
+    (found,) = doctor_checks.findings(settings.load({}, tmp_path))
     assert found.level is Level.WARN
 
 
 def test_the_scopes_are_those_of_the_manifest() -> None:
     """Whoever follows the advice has them all."""
     manifest = yaml.safe_load((ROOT / "slack" / "manifest.yaml").read_text())
-    assert set(manifest["oauth_config"]["scopes"]["bot"]) == checkup.SCOPES
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == doctor_checks.SCOPES
 
 
 def test_trouble_on_the_way_to_slack_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

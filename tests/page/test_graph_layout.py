@@ -7,8 +7,8 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.page.layout import arrange
-from bot.page.picture import drawings, path_of
+from bot.page.graph_layout import arrange
+from bot.page.graph_picture import drawings, path_of
 from bot.page.states import Look
 from engine.definition.load import examine
 
