@@ -12,7 +12,7 @@ import pytest
 _ENGINE = Path(__file__).parents[1] / "engine"
 sys.path.append(str(_ENGINE))
 
-from asking import Api  # noqa: E402
+from api_client import Api  # noqa: E402
 from changing_requests import prepare  # noqa: E402
 from harness import Clock, Harness, Target, http, runbook  # noqa: E402
 

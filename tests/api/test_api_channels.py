@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from asking import Api, refused
+from api_client import Api, refused
 from harness import ALICE, BOB, CAROL, DAVE
 
 from engine.conversations import Unasked

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import Api, refused
+from api_client import Api, refused
 from harness import CAROL, OSCAR, gate, http, runbook
 
 from bot.api import event_feed

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asking import Api
+from api_client import Api
 from harness import BOB, CAROL, Target, gate, http, runbook
 
 from bot.cli.control_verbs import run

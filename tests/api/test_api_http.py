@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from asking import Api, refused
+from api_client import Api, refused
 from harness import ALICE, BOB, CAROL, HOUR, OSCAR, Harness, http, runbook
 
 from engine.access import tokens

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import Api, refused
+from api_client import Api, refused
 from changing_requests import CHANGING_REQUESTS, ChangingRequest, ask
 from harness import ALICE, CAROL
 

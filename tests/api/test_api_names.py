@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from asking import Api
+from api_client import Api
 from harness import ALICE, BOB, CAROL, DAVE, Target, gate, http, runbook
 from httpx_sse import connect_sse
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from asking import Api
+from api_client import Api
 from harness import BOB, CAROL, Target, http, runbook
 from local_server import answer
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from asking import Api, refused
+from api_client import Api, refused
 from changing_requests import ACCESS, CHANGING_REQUESTS, FRESH, ChangingRequest, ask
 from harness import ALICE, BOB, CAROL, DAVE, Harness
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from asking import Api
+from api_client import Api
 from harness import ALICE, BOB, CAROL, DAVE, OSCAR, gate, runbook
 
 from engine.access import people, tokens

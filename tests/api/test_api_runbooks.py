@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from asking import Api, refused
+from api_client import Api, refused
 from harness import ALICE, BOB, CAROL, DAVE, OSCAR, http, runbook
 
 from engine.access.policy import Actor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asking import Api, refused
+from api_client import Api, refused
 from harness import ALICE, BOB, CAROL, DAVE, OSCAR, Target, at_once, gate, hang_up, http, runbook
 from local_server import answer as served
 

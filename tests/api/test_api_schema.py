@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from asking import Api
+from api_client import Api
 from harness import ALICE, BOB, CAROL, OSCAR, gate, runbook
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import (

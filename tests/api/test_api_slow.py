@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from asking import Api, refused
+from api_client import Api, refused
 from harness import CAROL, Harness
 
 from bot.serving import server_limits

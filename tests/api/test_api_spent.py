@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from asking import Api
+from api_client import Api
 from harness import BOB, CAROL, MINUTE, SECOND, Harness, Target, gate, http, runbook
 from hypothesis import given
 from hypothesis import strategies as st

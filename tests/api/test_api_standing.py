@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import ALL, Api, refused
+from api_client import ALL, Api, refused
 from harness import ALICE, MINUTE, Harness
 
 from bot.api import paging

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from asking import Api
+from api_client import Api
 from harness import CAROL
 
 from bot import web

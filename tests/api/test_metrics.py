@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from asking import Api
+from api_client import Api
 from harness import CAROL, gate, http, runbook
 from prometheus_client.parser import text_string_to_metric_families
 

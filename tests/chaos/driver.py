@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "engine"))
 
-import scenes
+import scenarios
 
 from engine import boot, failpoints
 from engine.config import settings
@@ -55,13 +55,13 @@ def run(spec: dict[str, Any]) -> None:
     failpoints.arm(spec["failpoint"])
     runner = Runner(rt, spec["worker"], Tools(egress, SecretStore({}, None, redactor), redactor))
     sweeper = Sweeper(rt, lambda due: [runner.advance(each) for each in due], grace_ms=0)
-    runs = [scenes.ask(rt, slug, spec["case"]).id for slug in spec["slugs"]]
+    runs = [scenarios.ask(rt, slug, spec["case"]).id for slug in spec["slugs"]]
     until = time.monotonic() + PATIENCE_S
-    while not all(scenes.is_over(rt, scenes.executions.find(rt, each)) for each in runs):
-        assert time.monotonic() < until, [scenes.executions.view(rt, each) for each in runs]
+    while not all(scenarios.is_over(rt, scenarios.executions.find(rt, each)) for each in runs):
+        assert time.monotonic() < until, [scenarios.executions.view(rt, each) for each in runs]
         for each in runs:
             runner.advance(each)
-            scenes.act(rt, each)
+            scenarios.act(rt, each)
         runner.recover_strays()
         sweeper._hinted.clear()  # a hint it gave is not on its way: it was acted on
         sweeper.sweep()

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import books
-import gatebooks
+import gate_invariants
+import invariants
 from anyrunbook import APPROVERS, runbooks
-from gatebooks import GateBooks
+from gate_invariants import GateBooks
 from harness import ALICE, BOB, CAROL, DAVE, OSCAR, Clock, Harness, gate, http, runbook
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -219,7 +219,7 @@ class EngineMachine(RuleBasedStateMachine):
         for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
             digest = self.shown.get((run, path))
             with database.reading():
-                chose = gatebooks.choosers(executions.find(self.harness.rt, run))
+                chose = gate_invariants.choosers(executions.find(self.harness.rt, run))
             with suppress(EngineError):
                 voting.vote(self.harness.rt, who, run, path, decision, "as I see it", digest)
                 assert digest in (None, self.gate(run, path).digest), "a vote on what was shown before has counted"
@@ -241,7 +241,7 @@ class EngineMachine(RuleBasedStateMachine):
     @invariant()
     def books_are_right(self) -> None:
         for run in self.runs():
-            books.check(run.id)
+            invariants.check(run.id)
             for step in self.harness.step_runs(run.id):
                 assert step.fence >= self.fences.get(step.id, 0), f"the fence of {step.path} went back"
                 self.fences[step.id] = step.fence

@@ -15,12 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import books
+import invariants
 import pytest
 from counting import CountingServer
-from estate import Estate, worker_environment
 from harness import Clock, Harness, http, runbook
-from scenes import patiently
+from scenarios import patiently
+from worker_estate import Estate, worker_environment
 from workers_apart import living, locked, most_written, until
 
 from engine.runs import executions
@@ -143,7 +143,7 @@ def check(harness: Harness, runs: list[str], server: CountingServer, log: str) -
     for run in runs:
         with database.reading():
             stories[run] = [each.kind for each in events.after(run, 0, 10_000)]
-        books.check(run)
+        invariants.check(run)
     assert {str(harness.status(run)) for run in runs} == {"SUCCESS"}, log[-4000:]
     odd = {run: story for run, story in stories.items() if {"step_unknown", "late_result"} & set(story)}
     assert not odd, f"{odd}\n{log[-4000:]}"

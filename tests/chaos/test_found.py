@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import books
+import invariants
 import pytest
 from harness import CAROL, Harness, Target, gate, http, runbook
 from local_server import answer
@@ -95,7 +95,7 @@ def test_a_run_that_times_out_does_not_go_on_with_another_runbook(harness: Harne
     harness.finish(claim, harness.act(claim))
     assert (harness.status(run), harness.all_steps(run)) == ("FAILED", {"sub": "CANCELLED"})
     assert "child_started" not in harness.event_kinds(run)
-    books.check(run)
+    invariants.check(run)
 
 
 def test_a_child_is_cancelled_although_whoever_cancelled_its_parent_died(
@@ -118,7 +118,7 @@ def test_a_child_is_cancelled_although_whoever_cancelled_its_parent_died(
     assert (harness.status(run), harness.status(child)) == ("CANCELLED", "WAITING")
     harness.sweep()
     assert harness.status(child) == "CANCELLED"
-    books.check_audit(harness.rt.workspace_id, child)
+    invariants.check_audit(harness.rt.workspace_id, child)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -133,7 +133,7 @@ def test_a_cleanup_that_was_ended_by_force_is_not_begun_again_by_a_takeover(harn
     worker_process.declare_dead("w1")
     harness.sweep(work=False)
     assert (harness.status(run), harness.all_steps(run)["tidy"]) == ("CANCELLED", "CANCELLED")
-    books.check(run)
+    invariants.check(run)
 
 
 def test_what_main_has_left_is_not_skipped_while_the_run_cleans_up(harness: Harness, target: Target) -> None:
@@ -149,7 +149,7 @@ def test_what_main_has_left_is_not_skipped_while_the_run_cleans_up(harness: Harn
     assert harness.execution(run).phase == "undo"
     with pytest.raises(Conflict, match="is over"):
         skipping.skip(harness.rt, CAROL, run, "c", "not today")
-    books.check(run)
+    invariants.check(run)
     assert harness.run(run) == "FAILED"
     assert target.paths() == ["/b", "/undo"]
     with pytest.raises(Conflict, match="is over"):

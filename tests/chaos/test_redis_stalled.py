@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from counting import CountingServer
-from estate import Estate, worker_environment
 from harness import Clock, Harness, http, runbook
+from worker_estate import Estate, worker_environment
 from workers_apart import living, until
 
 from bot import embedded_redis

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gitting import CAROL, MALLORY, commit, git, history, repository
+from git_repositories import CAROL, MALLORY, commit, git, history, repository
 
 from engine.catalog import source_control
 from engine.catalog.source_control import Commit, last_commits

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made_up import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
+from sample_records import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
 
 from bot import event_text, grammar
 from bot.grammar import GrammarError

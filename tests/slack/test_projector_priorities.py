@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from made_up import gate, step, view
+from sample_records import gate, step, view
 
 from bot.slack.projector.priorities import Part, Turn, Urgency, in_order, turns_of, urgency
 from storage.records import CardRecord, PostRecord

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from made_up import AT, execution
+from sample_records import AT, execution
 
 from bot.audit_text import action_words
 from bot.cli import show
