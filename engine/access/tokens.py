@@ -1,7 +1,7 @@
 """Tokens: keys by which programs act as a person, made, used and revoked.
 
 A secret is 256 random bits, shown once and kept as its SHA-256 only. A token allows what its person may do, narrowed by
-its scopes; both are judged by `access.verdict` at the moment of the act.
+its scopes; both are judged by `policy.verdict` at the moment of the act.
 """
 
 from __future__ import annotations

@@ -148,13 +148,13 @@ def successors_of(version_id: int) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=512)
 def gates_before(version_id: int) -> dict[str, tuple[str, ...]]:
-    """Which steps before each step are, hold or may start a gate; see `definition.gates.before`."""
+    """Which steps before each step are, hold or may start a gate; see `definition.gate_graph.before`."""
     return gate_graph.before(definition_of(version_id))
 
 
 @lru_cache(maxsize=512)
 def shown_at(version_id: int) -> dict[str, tuple[str, ...]]:
-    """Which gates show each step; see `definition.gates.shows`."""
+    """Which gates show each step; see `definition.gate_graph.shows`."""
     return gate_graph.shows(definition_of(version_id))
 
 

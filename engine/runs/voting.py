@@ -134,7 +134,7 @@ def expire(rt: Runtime, gate: ApprovalRecord) -> None:
 
 
 def remind(rt: Runtime, gate: ApprovalRecord) -> None:
-    """Tell once more that a gate is open, for whoever shows it; `decide.next_reminder` says when."""
+    """Tell once more that a gate is open, for whoever shows it; `gate_reminders.next_reminder` says when."""
     with change(rt, gate.execution_id, "remind") as transition:
         following = gate_reminders.next_reminder(gate.opened_at, gate.expires_at, transition.at)
         due = gate.remind_at is not None and gate.remind_at <= transition.at < gate.expires_at
