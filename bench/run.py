@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import acks, api, costs, fairness, limits, masking, outage, posts, scale, stalled, workloads
+from bench import acks, api, costs, fairness, machine_ceiling, masking, outage, posts, scale, stalled, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -203,7 +203,8 @@ def main() -> None:
 def measure(rig: Rig, chosen: argparse.Namespace) -> None:
     """Everything that was chosen, on one database."""
     workloads.publish(rig, chosen.fan, SIZES)
-    print(f"{rig.kind:11} limits   {limits.commits(rig.folder):.0f} SQLite commits/s, {limits.posts(rig):.0f} POSTs/s")
+    ceiling = f"{machine_ceiling.commits(rig.folder):.0f} SQLite commits/s, {machine_ceiling.posts(rig):.0f} POSTs/s"
+    print(f"{rig.kind:11} limits   {ceiling}")
     rig.start_workers(1)
     workloads.one(rig, "linear")
     for name in chosen.only:

@@ -105,7 +105,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "skip",
         'skip [RUN] STEP reason="…"',
-        "Leave out a step in its turn; what a gate has let on, when one of its approvers agrees.",
+        "Leave out a step in its turn; what a gate has released, when one of its approvers agrees.",
         (1, 2),
         _REASON,
         about_run=True,
@@ -113,7 +113,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "agree",
         "agree [RUN] [STEP]",
-        "Agree that a step is skipped, as an approver of the gate that has let it on.",
+        "Agree that a step is skipped, as an approver of the gate that has released it.",
         (0, 2),
         about_run=True,
     ),

@@ -11,8 +11,8 @@ import peewee as pw
 from storage import rows, sql
 from storage.columns import tuples
 from storage.database import is_postgresql, now
-from storage.moves import EXECUTION_MOVES, check_move
 from storage.records import ExecutionRecord, Filter
+from storage.state_transitions import EXECUTION_TRANSITIONS, check_transition
 from storage.states import ExecutionStatus
 from storage.tables import Card, Execution, StepRun
 
@@ -105,12 +105,12 @@ def started_by(execution_id: str, step_id: str) -> list[ExecutionRecord]:
 def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
     """Write what changed between two states of a locked execution, in one UPDATE.
 
-    Raises `ForbiddenMove` for a status that may not follow, and `LostRow`, at the latest with the commit, where
+    Raises `ForbiddenTransition` for a status that may not follow, and `LostRow`, at the latest with the commit, where
     somebody without its lock has changed what this counts on.
     """
     changed = {name: getattr(after, name) for name in _NAMES if getattr(before, name) != getattr(after, name)}
     if "status" in changed:
-        check_move(EXECUTION_MOVES, before.status, after.status)
+        check_transition(EXECUTION_TRANSITIONS, before.status, after.status)
     if changed:
         still = [getattr(before, name) for name in _COUNTED]
         sql.set_locked(Execution, changed, _STILL, before.id, before.status.value, *still)

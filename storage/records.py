@@ -218,7 +218,7 @@ class ApprovalRecord:
     """A gate in an execution. `digest` binds every vote to what was shown when the gate opened.
 
     `remind_at` is when people are next reminded of it, None when not again. `barred` are the people who chose what it
-    shows beside those who chose the run's parameters: who had a step skipped that it lets on.
+    shows beside those who chose the run's parameters: who had a step skipped that it releases.
     """
 
     id: int

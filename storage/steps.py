@@ -75,7 +75,7 @@ def by_id(step_run_id: int) -> StepRunRecord | None:
 def ready(execution_id: str, at: int, limit: int, kinds: Collection[str] | None = None) -> list[StepRunRecord]:
     """The READY step runs that are due, those first that have been for longest, or those of some kinds.
 
-    One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
+    One that was never tried is due whatever the time: the clock of the process that made it ready may be ahead of ours.
     """
     where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0)"
     where += "" if kinds is None else f" AND kind IN ({sql.marks(kinds)})"

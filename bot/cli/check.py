@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from bot.cli import show
-from engine.access import access_file, fillable
-from engine.definition import regular
+from engine.access import access_file, unfillable_gates
+from engine.definition import regular_files
 from engine.definition.load import MAX_BYTES, check_file, examine
 from engine.queries import evidence
 from engine.text.problem import Problem
@@ -50,7 +50,7 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
     for path in paths:
         with suppress(OSError):  # what cannot be read was said above
             if not path.name.startswith("_"):
-                runbook = examine(regular.read(path, MAX_BYTES + 1), str(path)).runbook
+                runbook = examine(regular_files.read(path, MAX_BYTES + 1), str(path)).runbook
                 named.setdefault(runbook.id if runbook else "", []).append(path)
     named.pop("", None)
     return [
@@ -76,13 +76,15 @@ def _check_one(path: Path) -> list[Problem]:
     policy = access_file.read(path.parent / access_file.NAME)[0]
     if policy is None:
         return check_file(path)
-    return check_file(path, partial(fillable.findings, policy=policy), partial(fillable.cautions, policy=policy))
+    return check_file(
+        path, partial(unfillable_gates.findings, policy=policy), partial(unfillable_gates.cautions, policy=policy)
+    )
 
 
 def _wrong_evidence(path: Path) -> list[str] | None:
     """What is wrong with an evidence file; None for a file that is something else."""
     try:
-        found = json.loads(regular.read(path))
+        found = json.loads(regular_files.read(path))
     except (OSError, ValueError, RecursionError):
         return None
     return evidence.check(found) if isinstance(found, dict) and found.get("format") == evidence.FORMAT else None

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
+from engine.access.account_status import judged
 from engine.access.policy import Action, Actor, verdict
 from engine.access.roles import candidates
-from engine.access.standing import judged
 from engine.runtime import Runtime
 from storage import database, notices, people
 from storage.catalog_records import NoticeRecord

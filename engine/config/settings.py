@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from engine.config import setting_values as values
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
-from engine.egress.allowed import Allowed, parse_allow
+from engine.egress.allowed_addresses import Allowed, parse_allow
 from engine.errors import BadSettings
 from storage import private_files
 

@@ -8,10 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 from engine.access import auditing, choosers
-from engine.access.policy import Action, Actor, Deed, authorise
+from engine.access.policy import Action, Actor, RequestedAction, authorise
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import admission, changes, children, flow, gates, reopening, run_phases
+from engine.orchestration import (
+    admission,
+    children,
+    gate_checks,
+    parameter_changes,
+    retry_failed_run,
+    run_ending,
+    step_completion,
+)
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
@@ -26,7 +34,7 @@ CHOICES = ("retry", "done", "failed")
 def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Start nothing more until a resume; what runs now finishes. Raises `Conflict` when it has ended or is paused."""
     found = allowed(rt, actor, Action.PAUSE, execution_id)
-    with change(rt, found.id, "pause", Deed(actor, Action.PAUSE)) as transition:
+    with change(rt, found.id, "pause", RequestedAction(actor, Action.PAUSE)) as transition:
         must_be_open(transition)
         if transition.execution.status is ExecutionStatus.PAUSED:
             raise Conflict(f"{found.id} is paused already.")
@@ -38,7 +46,7 @@ def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Exe
 def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> ExecutionRecord:
     """Go on with a paused run. Raises `Conflict` when it is not paused or its version was deprecated."""
     found = allowed(rt, actor, Action.RESUME, execution_id)
-    with change(rt, found.id, "resume", Deed(actor, Action.RESUME)) as transition:
+    with change(rt, found.id, "resume", RequestedAction(actor, Action.RESUME)) as transition:
         now = transition.execution
         if now.status is not ExecutionStatus.PAUSED:
             raise Conflict(f"{now.id} is not paused: it is {now.status}.")
@@ -57,17 +65,17 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
     Cleanup follows; `force` ends that too. Raises `Conflict` when it has ended, or is cleaning up without `force`.
     """
     found = allowed(rt, actor, Action.CANCEL, execution_id)
-    with change(rt, found.id, "cancel", Deed(actor, Action.CANCEL)) as transition:
+    with change(rt, found.id, "cancel", RequestedAction(actor, Action.CANCEL)) as transition:
         must_be_open(transition)
         now = transition.execution
         if force:
-            run_phases.force_end(transition, actor.user_id, reason.strip())
+            run_ending.force_end(transition, actor.user_id, reason.strip())
         elif now.phase is not Phase.MAIN:
             raise Conflict(f"{now.id} is cleaning up after it {_past(now)}. `cancel {now.id} force=yes` ends that too.")
         elif now.pending_result is ExecutionStatus.CANCELLED:
             raise Conflict(f"{now.id} is being cancelled already.")
         else:
-            run_phases.cancel(transition, actor.user_id, reason.strip())
+            run_ending.cancel(transition, actor.user_id, reason.strip())
         audited(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status, "force": force})
     children.cancel_orphans(rt, found.id, actor)
     rt.hint([found.id])
@@ -87,17 +95,17 @@ def retry(
     would go another way in a branch or loop that it is in; `NotApproved`, `InvalidParameters`.
     """
     found = allowed(rt, actor, Action.RETRY, execution_id)
-    with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
-        step = reopening.find_failed(transition, path)
+    with change(rt, found.id, "retry", RequestedAction(actor, Action.RETRY)) as transition:
+        step = retry_failed_run.find_failed(transition, path)
         must_be_the_last(step, attempt)
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
         must_be_approved(transition.execution)
         if changed:
-            reopening.restart_unfinished(transition)
-        reopening.reopen(transition, actor, step)
+            retry_failed_run.restart_unfinished(transition)
+        retry_failed_run.reopen(transition, actor, step)
         if changed:
-            reopening.reopen_gates(transition)
+            retry_failed_run.reopen_gates(transition)
         facts: dict[str, Json] = {"reason": reason.strip(), "changed": bool(changed)}
         told = {"changes": changed} if changed else {}
         transition.record_event("step_retried", step.path, actor.user_id, **facts, **told)
@@ -121,7 +129,7 @@ def resolve(
         raise Conflict(f"Choose one of {', '.join(CHOICES)}.")
     found = allowed(rt, actor, Action.RESOLVE, execution_id)
     needs_reason(note, "Say what you know about the outcome", "note")
-    with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
+    with change(rt, found.id, "resolve", RequestedAction(actor, Action.RESOLVE)) as transition:
         step = _the_unknown(found.id, path)
         must_be_the_last(step, attempt)
         transition.record_event("step_resolved", step.path, actor.user_id, choice=choice, note=note)
@@ -133,9 +141,9 @@ def resolve(
         else:
             transition.run.edit(step, settled_by=actor.user_id)
         if choice == "done":
-            flow.succeed(transition, step, {}, said)
+            step_completion.succeed(transition, step, {}, said)
         elif choice == "failed":
-            flow.fail(transition, step, "marked_failed", said)
+            step_completion.fail(transition, step, "marked_failed", said)
         audited(rt, actor, "step.resolve", found, {"step": step.path, "choice": choice, "note": note})
     rt.hint([found.id])
     return transition.execution
@@ -152,15 +160,18 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
     chose = list(dict.fromkeys([*choosers.of_values(run), actor.user_id]))
     same = admission.same_as(run.digest, values, run.incident or {})
     transition.edit(parameters=values, revision=run.revision + 1, chosen_by=chose, same_as=same)
-    masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(changes.between(run.parameters, values))
-    return changes.kept(masked)
+    masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(
+        parameter_changes.between(run.parameters, values)
+    )
+    return parameter_changes.kept(masked)
 
 
 def _must_be_let_on(transition: Transition) -> None:
-    """Raise `Conflict` for a child of a run whose gates before it have not let it on as that run stands now."""
-    undecided = gates.undecided_around(transition.rt, transition.execution)
+    """Raise `Conflict` for a child of a run whose gates before it have not released it as that run stands now."""
+    undecided = gate_checks.undecided_around(transition.rt, transition.execution)
     if undecided:
-        raise Conflict(f"{transition.execution.id} stands behind {', '.join(undecided)}, which has to let it on first.")
+        behind = ", ".join(undecided)
+        raise Conflict(f"{transition.execution.id} stands behind {behind}, which has to release it first.")
 
 
 def allowed(rt: Runtime, actor: Actor, action: Action, execution_id: str) -> ExecutionRecord:

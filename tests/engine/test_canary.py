@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from house import CAROL, OSCAR, House, Target, gate, http, poll
+from harness import CAROL, OSCAR, Harness, Target, gate, http, poll
 from local_server import answer
 
+from bot.event_text import told
 from bot.record_text import log_text
-from bot.telling import told
 from engine.queries import evidence
 from engine.steps import http as http_step
 from engine.text import logs
@@ -30,10 +30,10 @@ AUTH = {"type": "bearer", "token": "{{ secrets.canary }}"}
 
 
 @pytest.fixture
-def logged(house: House) -> Iterator[io.StringIO]:
+def logged(harness: Harness) -> Iterator[io.StringIO]:
     """What the process's log would show, with every level of it."""
     stream = io.StringIO()
-    handler = logs.RedactingHandler(house.tools.redactor)
+    handler = logs.RedactingHandler(harness.tools.redactor)
     handler.setStream(stream)
     root = logging.getLogger()
     level = root.level
@@ -58,7 +58,7 @@ def echoes() -> Iterator[bytes]:
 
 
 def test_a_canary_is_seen_nowhere(
-    house: House, target: Target, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, target: Target, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Success, failure, redirect, a poll, a fault of ours, a template error, a gate, a message and a log line."""
     steps = []
@@ -106,25 +106,25 @@ def test_a_canary_is_seen_nowhere(
         return run_it(with_, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(http_step, "run", sometimes_broken)
-    run = house.begin(*steps, max_concurrent_steps=40)
-    house.run(run)
-    assert house.status(run) == "WAITING"
-    found = {each.path: each.status for each in house.step_runs(run)}
+    run = harness.begin(*steps, max_concurrent_steps=40)
+    harness.run(run)
+    assert harness.status(run) == "WAITING"
+    found = {each.path: each.status for each in harness.step_runs(run)}
     assert [found[name] for name in ("asks", "says", "lost", "wrong", "ours", "ask")] == [
         "SUCCESS", "SUCCESS", "FAILED", "FAILED", "FAILED", "WAITING",
     ]  # fmt: skip
     assert sum(SECRET.upper().encode() in request for request in target.server.requests) >= 24
-    for name, shown in ways_out(house, run, logged):
+    for name, shown in ways_out(harness, run, logged):
         for piece in (*HIDDEN, *(each.upper() for each in HIDDEN), *(each.replace("-", "_") for each in HIDDEN)):
             assert piece not in shown, (name, piece, shown[max(0, shown.find(piece) - 300) : shown.find(piece) + 100])
         assert "‹secret canary" in shown, name
 
 
-def ways_out(house: House, run: str, logged: io.StringIO) -> Iterator[tuple[str, str]]:
+def ways_out(harness: Harness, run: str, logged: io.StringIO) -> Iterator[tuple[str, str]]:
     with database.reading():
         yield "the database", "\n".join(str(row) for table in ALL for row in dicts(table.select()))
     yield "the log", logged.getvalue()
-    found = evidence.logs(house.rt, CAROL, run)
+    found = evidence.logs(harness.rt, CAROL, run)
     yield "the log of the run as text", log_text(found)
-    yield "its evidence", json.dumps(evidence.bundle(house.rt, OSCAR, run), ensure_ascii=False)
-    yield "what is told of it", "\n".join(told(each.kind, each.path, "", each.data) for each in house.events(run))
+    yield "its evidence", json.dumps(evidence.bundle(harness.rt, OSCAR, run), ensure_ascii=False)
+    yield "what is told of it", "\n".join(told(each.kind, each.path, "", each.data) for each in harness.events(run))

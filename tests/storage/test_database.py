@@ -17,8 +17,8 @@ from storage import (
     attempts,
     database,
     executions,
+    idempotency,
     people,
-    requests,
     run_state,
     runbooks,
     sql,
@@ -27,10 +27,10 @@ from storage import (
     workers,
 )
 from storage.columns import proxy
-from storage.moves import ForbiddenMove
 from storage.people_records import PersonRecord
 from storage.records import AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
 from storage.request_tables import RequestSeen
+from storage.state_transitions import ForbiddenTransition
 from storage.states import AttemptStatus, Decision, ExecutionStatus, StepStatus
 from storage.tables import Approval, Lease, Runbook
 
@@ -233,16 +233,16 @@ def test_a_workers_lease(rt: Runtime) -> None:
 
 def test_a_request_is_new_once(rt: Runtime) -> None:
     """Until its memory is a day old."""
-    at = [10 * requests.KEEP_MS]
+    at = [10 * idempotency.KEEP_MS]
     database.use_clock(lambda: at[0])
     with database.transaction():
-        assert [requests.first_time(key) for key in ("a", "b", "a", "a")] == [True, True, False, False]
-        at[0] += requests.KEEP_MS
-        assert requests.forget_old() == 0
-        assert not requests.first_time("a")
+        assert [idempotency.first_time(key) for key in ("a", "b", "a", "a")] == [True, True, False, False]
+        at[0] += idempotency.KEEP_MS
+        assert idempotency.forget_old() == 0
+        assert not idempotency.first_time("a")
         at[0] += 1
-        assert requests.forget_old() == 2
-        assert requests.first_time("a")
+        assert idempotency.forget_old() == 2
+        assert idempotency.first_time("a")
         assert RequestSeen.select().count() == 1
 
 
@@ -321,7 +321,7 @@ def test_a_step_is_moved_only_from_what_it_was_read_as(rt: Runtime, run: Executi
         assert state.move(ready, StepStatus.RUNNING, fence=1)
         assert not state.move(ready, StepStatus.RUNNING, fence=1)
         (running,) = steps.of_execution(run.id)
-        with pytest.raises(ForbiddenMove):
+        with pytest.raises(ForbiddenTransition):
             state.move(running, StepStatus.SKIPPED)
         assert state.move(running, StepStatus.READY, fence=2)
         assert not state.move(running, StepStatus.SUCCESS)
@@ -343,7 +343,7 @@ def test_an_execution_is_saved_only_along_its_moves(rt: Runtime, run: ExecutionR
     ended = replace(run, status=ExecutionStatus.CANCELLED)
     with database.transaction():
         executions.save(run, ended)
-    with pytest.raises(ForbiddenMove), database.transaction():
+    with pytest.raises(ForbiddenTransition), database.transaction():
         executions.save(ended, replace(ended, status=ExecutionStatus.RUNNING))
 
 

@@ -28,7 +28,7 @@ from storage.records import ExecutionRecord
 from storage.states import VersionStatus
 
 if TYPE_CHECKING:
-    from engine.runs.approvals import Waiting
+    from engine.runs.voting import Waiting
 
 PAGE = 15
 """Runbooks on one page of the catalogue."""
