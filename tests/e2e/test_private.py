@@ -48,7 +48,7 @@ def test_a_running_bot_keeps_its_files_to_itself(tmp_path: Path) -> None:
         var.mkdir()
         (var / "left.log").write_text("x")
         assert modes(var) == {".": 0o755, "left.log": 0o644}
-        bot.up_command()
+        bot.up()
         found = modes(var)
         assert {"secret.key", "runbook.db", "runbook.db-wal", "up.lock", "left.log"} <= set(found)
         assert {name: oct(mode) for name, mode in found.items() if name != "." and mode != 0o600} == {}
@@ -128,7 +128,7 @@ def test_a_wrong_setting_is_found_before_anything_is_changed(tmp_path: Path, wro
 def test_a_second_bot_in_a_folder_says_which_is_the_first(tmp_path: Path) -> None:
     """Not that its port is taken by some other program."""
     with Deployment(tmp_path / "home") as bot:
-        bot.up_command()
+        bot.up()
         assert bot.process is not None
         done = _run(bot.folder, "up", PORT=str(bot.port))
         _one_sentence(done, "already running", str(bot.process.pid))
