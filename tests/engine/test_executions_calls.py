@@ -1,4 +1,4 @@
-"""What leaves the house: keys, retries, unknown outcomes, polls, and that it is on record before it leaves."""
+"""What leaves the harness: keys, retries, unknown outcomes, polls, and that it is on record before it leaves."""
 
 from __future__ import annotations
 
