@@ -702,9 +702,9 @@ def test_a_gate_that_its_requester_decided_is_caught_at_the_claim(
     harness: Harness, target: Target, monkeypatch
 ) -> None:
     """Were the policy to let them."""
-    from engine.access import policy as access
+    from engine.access import rules
 
-    monkeypatch.setattr(access, "_chose", lambda *_: "")
+    monkeypatch.setattr(rules, "_chose", lambda *_: "")
     harness.publish(runbook("demo", gate("ok"), act(target)))
     run = harness.start("demo", ALICE)
     harness.run(run)
