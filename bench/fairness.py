@@ -11,7 +11,7 @@ from typing import Any
 from bench import workloads
 from bench.rig import Rig, wait_for
 from engine.errors import Conflict
-from engine.runs import approvals, controls, executions
+from engine.runs import controls, executions, voting
 from storage import approvals as gates
 from storage import database
 from storage import steps as kept
@@ -64,7 +64,7 @@ def _probe(rig: Rig) -> Lag:
     """A call, a second's nap, a gate, and a call behind it: how much later than it could each of them began."""
     run = workloads.start(rig, "probe")
     _until(run, "ask", lambda step: step.status == "WAITING")
-    approvals.vote(rig.rt, workloads.ADMIN, run, "ask", Decision.APPROVE)
+    voting.vote(rig.rt, workloads.ADMIN, run, "ask", Decision.APPROVE)
     steps = _until(run, "then", lambda step: step.started_at is not None)
     with database.reading():
         (gate,) = gates.of_execution(run)

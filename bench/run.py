@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import acks, api, costs, fairness, limits, masking, outage, posts, scale, stalled, workloads
+from bench import acks, api, costs, fairness, machine_ceiling, masking, outage, posts, scale, stalled, workloads
 from bench.rig import DATABASES, Rig, built
 
 
@@ -67,13 +67,20 @@ def w3i(rig: Rig, chosen: argparse.Namespace) -> str:
 
 
 def two(rig: Rig, chosen: argparse.Namespace) -> str:
-    """W1 by two worker processes, and how that compares with one."""
+    """W1 and W1h by two worker processes, in turn with one, and how they compare."""
+    both = (("W1", "linear"), ("W1h", "calls"))
+    return "; ".join(f"{name} {_by_two(rig, chosen, slug):.2f} × one worker process" for name, slug in both)
+
+
+def _by_two(rig: Rig, chosen: argparse.Namespace, slug: str) -> float:
+    """How many times as fast two worker processes are as one."""
+    took: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(chosen.rounds):
+        for count, seconds in took.items():
+            rig.start_workers(count)
+            seconds.append(workloads.many(rig, slug, chosen.n))
     rig.start_workers(1)
-    one = [workloads.many(rig, "linear", chosen.n) for _ in range(chosen.rounds)]
-    rig.start_workers(2)
-    both = [workloads.many(rig, "linear", chosen.n) for _ in range(chosen.rounds)]
-    rig.start_workers(1)
-    return f"{statistics.median(one) / statistics.median(both):.2f} × one worker process"
+    return statistics.median(took[1]) / statistics.median(took[2])
 
 
 def flat(rig: Rig, chosen: argparse.Namespace) -> str:
@@ -196,7 +203,8 @@ def main() -> None:
 def measure(rig: Rig, chosen: argparse.Namespace) -> None:
     """Everything that was chosen, on one database."""
     workloads.publish(rig, chosen.fan, SIZES)
-    print(f"{rig.kind:11} limits   {limits.commits(rig.folder):.0f} SQLite commits/s, {limits.posts(rig):.0f} POSTs/s")
+    ceiling = f"{machine_ceiling.commits(rig.folder):.0f} SQLite commits/s, {machine_ceiling.posts(rig):.0f} POSTs/s"
+    print(f"{rig.kind:11} limits   {ceiling}")
     rig.start_workers(1)
     workloads.one(rig, "linear")
     for name in chosen.only:

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from bot.demo_incident import Incident
-from bot.stopping import stop_signals
+from bot.stop_signals import stop_signals
 from engine.config import home
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import hook_senders

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.changes import change_words
-from bot.telling import DECIDED
+from bot.event_text import DECIDED
+from bot.parameter_change_text import change_words
 from engine.text.visible_characters import visible_line
 
 if TYPE_CHECKING:

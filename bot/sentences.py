@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.changes import change_words
+from bot.parameter_change_text import change_words
 from bot.slack.views.parts import Person, by_name
 from storage.records import Json
 

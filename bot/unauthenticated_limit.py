@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.api import PREFIX, problems
-from bot.api.limits import RateLimit
+from bot.api.rate_limit import RateLimit
 
 A_MINUTE = 120
 _FREE = ("/slack/events",)

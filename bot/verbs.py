@@ -107,7 +107,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "skip",
         'skip [RUN] STEP reason="…"',
-        "Leave out a step in its turn; what a gate has let on, when one of its approvers agrees.",
+        "Leave out a step in its turn; what a gate has released, when one of its approvers agrees.",
         (1, 2),
         _REASON,
         about_run=True,
@@ -115,7 +115,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "agree",
         "agree [RUN|BREAK_GLASS] [STEP]",
-        "Agree that a step is skipped which your gate has let on; or to a break-glass.",
+        "Agree that a step is skipped which your gate has released; or to a break-glass.",
         (0, 2),
         about_run=True,
     ),

@@ -23,10 +23,10 @@ from starlette.types import Scope
 
 from bot.api import app as api
 from bot.api import problems
-from bot.hooks import Receiver as EventReceiver
+from bot.incoming_webhooks import Receiver as EventReceiver
 from bot.page.routes import Pages
 from bot.prometheus import CountingMiddleware, Metrics
-from bot.serving import limits
+from bot.serving import server_limits
 from bot.serving.connections import Connections
 from bot.serving.guard import Guard
 from bot.serving.server import Server
@@ -39,7 +39,7 @@ from bot.slack.transport.app import SlackApp
 from bot.slack.transport.http import Receiver
 from bot.slack.transport.socket import SocketTransport
 from bot.unauthenticated_limit import UnauthenticatedLimit
-from engine import boot, health, received_secrets, trouble
+from engine import boot, database_errors, health, received_secrets
 from engine.access import people
 from engine.access.policy import Actor
 from engine.catalog.folder_watch import FolderWatch
@@ -162,7 +162,7 @@ def application(rt: Runtime, door: SlackApp | None, slack: SocketTransport | Non
     directory = door.ctx.directory if door is not None else None
     asked = (_refreshing(directory), directory.user_by_email) if directory is not None else ()
     rest = api.application(rt, *asked)
-    connections = Connections(limits.within(file_descriptors.limit()))
+    connections = Connections(server_limits.within(file_descriptors.limit()))
     rest.state.context.streams = Streams(connections.limits)
     routes += Pages(rest.state.context, secret_key(rt.settings), _identifying(rt, door)).routes()
     routes.append(Mount(api.PREFIX, rest))
@@ -193,7 +193,7 @@ async def _nothing_there(request: Request, _error: Exception) -> Response:
 
 async def _accident(_request: Request, error: Exception) -> Response:
     """What nobody foresaw, in a sentence; the server logs it."""
-    sentence = trouble.in_words(error)
+    sentence = database_errors.in_words(error)
     if sentence is not None:
         return PlainTextResponse(sentence, status_code=503, headers={"Retry-After": "2"})
     return PlainTextResponse("Something went wrong here. The log of the bot says what.", status_code=500)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine import local_redis, trouble
+from engine import database_errors, local_redis
 from engine.config import home
 from engine.config.secret_keys import keyring_of
 from engine.config.secrets import Source
@@ -50,7 +50,9 @@ def migrate_database(settings: Settings) -> list[str]:
 
 
 def _away(error: Exception) -> DatabaseAway:
-    return DatabaseAway([f"DATABASE_URL: {trouble.describe(error) or 'The database does not answer.'} {error}".strip()])
+    return DatabaseAway(
+        [f"DATABASE_URL: {database_errors.describe(error) or 'The database does not answer.'} {error}".strip()]
+    )
 
 
 def _set_clock() -> None:

@@ -9,14 +9,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 
-from engine import trouble
+from engine import database_errors
 from engine.access.auditing import kind_and_name
 from engine.config.secret_keys import keyring_of
 from engine.runtime import Runtime
 from engine.worker.actors import RedisProbe
 from storage import audit, cards, database, executions, runbooks, secrets, workers
+from storage.driver_errors import must_write
 from storage.records import CardRecord
-from storage.trouble import must_write
 
 PATIENCE_S = 3.0
 MAX_READY_AGE_MS = 30_000
@@ -41,7 +41,7 @@ class Check:
 
 def is_away(error: Exception) -> bool:
     """Whether this says that the database is lost, full or locked: whoever asked may ask again."""
-    return trouble.describe(error) is not None
+    return database_errors.describe(error) is not None
 
 
 class _DatabaseProbe:
@@ -99,7 +99,7 @@ def _database_checks(rt: Runtime) -> list[Check]:
             sealed = secrets.key_ids(rt.workspace_id)
         must_write()
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
-        return [Check("database", False, trouble.describe(error) or f"does not answer: {type(error).__name__}")]
+        return [Check("database", False, database_errors.describe(error) or f"does not answer: {type(error).__name__}")]
     slack = (
         [_slack(at - unshown if unshown is not None else 0, unreachable)] if rt.settings.slack_mode != "none" else []
     )

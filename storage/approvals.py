@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from storage import rows, sql
 from storage.columns import tuples
-from storage.moves import APPROVAL_MOVES, check_move
 from storage.records import ApprovalRecord, Json, VoteRecord
+from storage.state_transitions import APPROVAL_TRANSITIONS, check_transition
 from storage.states import ApprovalStatus, Decision, StepStatus
 from storage.tables import Approval, StepRun, Vote
 
@@ -112,7 +112,7 @@ def deciders_of(execution_ids: Collection[str]) -> set[str]:
 
 def decide(approval: ApprovalRecord, status: ApprovalStatus, at: int) -> bool:
     """Close an open gate; False when it was closed already."""
-    check_move(APPROVAL_MOVES, approval.status, status)
+    check_transition(APPROVAL_TRANSITIONS, approval.status, status)
     query = Approval.update(status=status, decided_at=at)
     return bool(query.where((Approval.id == approval.id) & (Approval.status == approval.status)).execute() == 1)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from storage import requests, rows, sql
+from storage import idempotency, rows, sql
+from storage.audit_tables import Audit
 from storage.columns import tuples
 from storage.database import now, one_at_a_time
 from storage.records import AuditRecord, Head, Json, Seal
 from storage.states import Severity
-from storage.tables import Audit
 
 _NAMES = AuditRecord.__slots__
 
@@ -26,7 +26,7 @@ def write(
 
     `actor` is a Slack user id or `system`; `thing` reads like `runbook:restart@3` or `execution:R-7K2M9Q`.
     """
-    requests.note_done(actor, thing)
+    idempotency.note_done(actor, thing)
     row = {"workspace_id": workspace_id, "at": now(), "actor": actor, "action": action, "thing": thing}
     sql.insert(Audit, [{**row, "severity": severity, "detail": detail}])
 

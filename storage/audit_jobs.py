@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from storage.audit_tables import AuditJob
 from storage.database import one_at_a_time
-from storage.tables import AuditJob
 
 
 def lock(workspace_id: int, kind: str) -> None:

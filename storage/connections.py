@@ -40,7 +40,8 @@ class LostRow(RuntimeError):
 class Changing(Protocol):
     """What changes rows in memory first. From when it has said what is to be written, that counts as written."""
 
-    def writes(self) -> list[Write]: ...
+    def writes(self) -> list[Write]:
+        """Return what has been changed since the last call, in the order in which it is to be written."""
 
 
 class _ChangedInMemory(threading.local):
@@ -72,6 +73,10 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
                 self._write(write)
 
     def begin(self, lock_type: str | None = None) -> None:
+        """Begin a transaction once nobody else writes.
+
+        Raises `OperationalError` when somebody still does after `SQLITE_PATIENCE_S`.
+        """
         until = time.monotonic() + SQLITE_PATIENCE_S
         self._run("PRAGMA busy_timeout = 0")
         try:
@@ -91,16 +96,22 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
         return True
 
     def commit(self) -> None:
+        """Write what has been changed in memory, and commit.
+
+        Raises `LostRow` where a row is not what it was read as; the transaction is still open then.
+        """
         self.settle()
         super().commit()
         self.detach_all()
 
     def rollback(self) -> None:
+        """Undo the transaction, and write nothing of what it has changed in memory."""
         self.detach_all()
         if self.connection().in_transaction:  # a full disk has ended it already
             super().rollback()
 
     def execute_sql(self, statement: str, params: Sequence[Any] | None = None) -> Any:
+        """Peewee's way in; what it asks sees what has been changed in memory."""
         return self.ask(statement, params or ())
 
     def ask(self, statement: str, values: Sequence[Any]) -> Any:
@@ -177,17 +188,25 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
             self._waiting.extend(changing.writes())
 
     def begin(self) -> None:
+        """Begin with the first statement that is sent, in its round trip; a transaction without one costs none."""
         self._waiting[:] = [_BEGIN]
         self._changing.all.clear()
 
     def commit(self) -> None:
+        """Send what waits and COMMIT in one round trip; what waited and fails raises here, and nothing is committed.
+
+        Raises `OperationalError` where an earlier failure, which was not passed on, has undone the transaction.
+        """
         self.settle()
         if self._waiting != [_BEGIN]:  # else nothing was ever sent
-            self._send([*self._taken(), _COMMIT])
+            *_, committed = self._send([*self._taken(), _COMMIT])
+            if committed.command != "COMMIT":
+                raise pw.OperationalError("the transaction was rolled back: a statement of it had failed")
         self._waiting.clear()
         self._changing.all.clear()
 
     def rollback(self) -> None:
+        """Drop what waits, and undo what was sent."""
         begun = _BEGIN not in self._waiting
         self._waiting.clear()
         self._changing.all.clear()
@@ -195,6 +214,7 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
             self._send([("ROLLBACK", ())])
 
     def execute_sql(self, statement: str, params: Sequence[Any] | None = None) -> Any:
+        """Peewee's way in; what waits is sent before it, in the same round trip."""
         self.settle()
         taken = self._taken()
         return self._healing(lambda: self._execute(taken, statement, params))
@@ -245,6 +265,7 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
             return pg_pipeline.run(connection, prepared, statements)
 
     def connect(self, reuse_if_open: bool = False) -> bool:
+        """Take a connection from the pool; the first thing done on it may be done on another instead (`_healing`)."""
         connected: bool = super().connect(reuse_if_open)
         self._own.untouched = True
         return connected

@@ -84,6 +84,7 @@ def another_connection() -> pw.PostgresqlDatabase:
 
 
 def is_postgresql() -> bool:
+    """Whether `open_database` has decided for PostgreSQL; else it is SQLite."""
     return isinstance(proxy.obj, pw.PostgresqlDatabase)
 
 

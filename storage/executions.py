@@ -11,8 +11,8 @@ import peewee as pw
 from storage import rows, sql
 from storage.columns import tuples
 from storage.database import is_postgresql, now
-from storage.moves import EXECUTION_MOVES, check_move
 from storage.records import ExecutionRecord, Filter
+from storage.state_transitions import EXECUTION_TRANSITIONS, check_transition
 from storage.states import ExecutionStatus
 from storage.tables import Card, Execution, StepRun
 
@@ -53,10 +53,12 @@ def create(execution: ExecutionRecord) -> None:
 
 
 def find(workspace_id: int, execution_id: str) -> ExecutionRecord | None:
+    """The execution as it is now, not held; None where this workspace has none of this id."""
     return _first("id = ? AND workspace_id = ?", execution_id, workspace_id)
 
 
 def by_id(execution_id: str) -> ExecutionRecord | None:
+    """The execution as it is now, of whatever workspace, not held; None where there is none."""
     return _first("id = ?", execution_id)
 
 
@@ -68,8 +70,10 @@ def parent_of(execution: ExecutionRecord) -> ExecutionRecord | None:
 
 
 def earlier_tries(execution_id: str) -> list[str]:
-    """The execution, those that it replays, and the children that the same steps had started before; needs an open
-    connection."""
+    """The execution, those that it replays, and the children that the same steps had started before.
+
+    Needs an open connection.
+    """
     found = [execution_id]
     for each in found:
         run = by_id(each)
@@ -101,12 +105,12 @@ def started_by(execution_id: str, step_id: str) -> list[ExecutionRecord]:
 def save(before: ExecutionRecord, after: ExecutionRecord) -> None:
     """Write what changed between two states of a locked execution, in one UPDATE.
 
-    Raises `ForbiddenMove` for a status that may not follow, and `LostRow`, at the latest with the commit, where
+    Raises `ForbiddenTransition` for a status that may not follow, and `LostRow`, at the latest with the commit, where
     somebody without its lock has changed what this counts on.
     """
     changed = {name: getattr(after, name) for name in _NAMES if getattr(before, name) != getattr(after, name)}
     if "status" in changed:
-        check_move(EXECUTION_MOVES, before.status, after.status)
+        check_transition(EXECUTION_TRANSITIONS, before.status, after.status)
     if changed:
         still = [getattr(before, name) for name in _COUNTED]
         sql.set_locked(Execution, changed, _STILL, before.id, before.status.value, *still)
@@ -236,6 +240,7 @@ def by_ids(execution_ids: Collection[str]) -> dict[str, ExecutionRecord]:
 
 
 def count_open(workspace_id: int) -> int:
+    """How many executions of the workspace have not ended, those that are PAUSED or queued included."""
     query = Execution.select().where((Execution.workspace_id == workspace_id) & Execution.ended_at.is_null())
     return int(query.count())
 

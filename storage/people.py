@@ -14,10 +14,11 @@ from storage import sql
 from storage.columns import tuples
 from storage.database import now
 from storage.people_records import GroupRecord, PersonRecord, Workspace
+from storage.people_tables import AccessPolicy, Person, Token, UserGroup
+from storage.people_tables import Workspace as WorkspaceTable
 from storage.records import Json
 from storage.states import ApprovalStatus
-from storage.tables import AccessPolicy, Approval, Execution, Person, Token, UserGroup, Vote
-from storage.tables import Workspace as WorkspaceTable
+from storage.tables import Approval, Execution, Vote
 
 T = TypeVar("T")
 

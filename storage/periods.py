@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from storage import rows
+from storage.audit_tables import Audit
 from storage.records import AuditRecord, ExecutionRecord
 from storage.states import Severity
-from storage.tables import Audit, Execution
+from storage.tables import Execution
 
 
 def audit_rows(

@@ -42,6 +42,11 @@ class Answer:
         """How many rows it has changed or found."""
         return self._result.command_tuples or 0
 
+    @property
+    def command(self) -> str:
+        """The first word of what the server says it has done: `ROLLBACK` for a COMMIT of what had failed."""
+        return (self._result.command_status or b"").decode().partition(" ")[0]
+
     def fetchall(self) -> list[list[Any]]:
         """The rows that it has found."""
         found, columns = self._result, range(self._result.nfields)
@@ -122,19 +127,28 @@ def _sent(
 def _answers(
     conn: pq.abc.PGconn, prepared: Prepared, expected: Sequence[tuple[str, bytes] | None]
 ) -> tuple[list[Answer], psycopg.Error | None]:
-    """What all came to, and the error of the first that failed; nothing is left to read."""
-    answers, failed = [], None
-    for preparing in expected:
-        result = _next_result(conn)
-        assert result is not None
-        if result.status == pq.ExecStatus.FATAL_ERROR and failed is None:
-            failed = error_from_result(result)
-        if preparing is None:
-            answers.append(Answer(result))
-        elif result.status == pq.ExecStatus.COMMAND_OK:
-            prepared.add(*preparing)
-        _next_result(conn)  # None ends what one statement came to
-    _next_result(conn)  # the end of the pipeline
+    """What all came to, and the error of the first that failed; nothing is left to read.
+
+    Raises `OperationalError` where the connection ends meanwhile, with what the server had said before.
+    """
+    answers: list[Answer] = []
+    failed: psycopg.Error | None = None
+    try:
+        for preparing in expected:
+            result = _next_result(conn)
+            assert result is not None
+            if result.status == pq.ExecStatus.FATAL_ERROR and failed is None:
+                failed = error_from_result(result)
+            if preparing is None:
+                answers.append(Answer(result))
+            elif result.status == pq.ExecStatus.COMMAND_OK:
+                prepared.add(*preparing)
+            _next_result(conn)  # None ends what one statement came to
+        _next_result(conn)  # the end of the pipeline
+    except psycopg.OperationalError as lost:
+        if failed is None:
+            raise
+        raise psycopg.OperationalError(f"{lost}; the server had said: {failed}") from lost
     return answers, failed
 
 
@@ -159,11 +173,17 @@ def _wait(conn: pq.abc.PGconn, events: int) -> int:
 
 
 def _written(value: Any) -> bytes | None:
-    """A value in the text form that PostgreSQL reads. Raises `TypeError` for one that no column of ours has."""
+    """A value in the text form that PostgreSQL reads.
+
+    Raises `TypeError` for one that no column of ours has, and `ValueError` for a text with a NUL, where libpq would cut
+    it: whoever asks has made it `storable`.
+    """
     if value is None:
         return None
     if isinstance(value, bool):
         return b"t" if value else b"f"
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("PostgreSQL's texts have no NUL")
     if isinstance(value, str | int):
         return str(value).encode()
     raise TypeError(f"no statement takes a {type(value).__name__}")

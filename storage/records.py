@@ -218,7 +218,7 @@ class ApprovalRecord:
     """A gate in an execution. `digest` binds every vote to what was shown when the gate opened.
 
     `remind_at` is when people are next reminded of it, None when not again. `barred` are the people who chose what it
-    shows beside those who chose the run's parameters: who had a step skipped that it lets on.
+    shows beside those who chose the run's parameters: who had a step skipped that it releases.
     """
 
     id: int
@@ -242,6 +242,8 @@ class ApprovalRecord:
 
 @dataclass(frozen=True, slots=True)
 class VoteRecord:
+    """What one person, by their Slack user id, has said to a gate, of which each person has one vote."""
+
     approval_id: int
     person: str
     decision: Decision

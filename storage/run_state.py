@@ -17,8 +17,8 @@ from storage.columns import proxy
 from storage.connections import LostRow
 from storage.database import is_postgresql, now
 from storage.freeze_records import FreezeRecord
-from storage.moves import STEP_MOVES, check_move
 from storage.records import ExecutionRecord, StepRunRecord, changed
+from storage.state_transitions import STEP_TRANSITIONS, check_transition
 from storage.states import Phase, StepStatus
 from storage.tables import StepRun
 from storage.writes import Write
@@ -74,7 +74,7 @@ class RunState:
     def ready(self, at: int, limit: int, count: int, kinds: Collection[str] | None = None) -> list[StepRunRecord]:
         """Those of the run's `count` READY step runs that have been due longest, or those of some kinds.
 
-        One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
+        One that was never tried is due whatever the time: the clock of the process that made it ready may be ahead.
         """
         known = [row for row in self._rows.values() if row.status is StepStatus.READY]
         if len(known) != count:
@@ -88,9 +88,9 @@ class RunState:
     def move(self, step: StepRunRecord, to: StepStatus, **fields: Any) -> bool:
         """Change `step` from exactly the state and fence it was read with; False when somebody else was first.
 
-        Raises `ForbiddenMove` for a status that may not follow.
+        Raises `ForbiddenTransition` for a status that may not follow.
         """
-        check_move(STEP_MOVES, step.status, to)
+        check_transition(STEP_TRANSITIONS, step.status, to)
         now = next(iter(self.at([step.path])), None)
         if now is None or (now.status, now.fence) != (step.status, step.fence):
             return False

@@ -10,8 +10,8 @@ from storage import rows, sql
 from storage.catalog_records import RunbookRecord, SyncRecord, VersionRecord, VersionState
 from storage.columns import tuples
 from storage.database import is_postgresql, now
-from storage.moves import VERSION_MOVES, check_move
 from storage.records import Json
+from storage.state_transitions import VERSION_TRANSITIONS, check_transition
 from storage.states import VersionStatus
 from storage.tables import Runbook, RunbookVersion, SyncReport
 
@@ -152,9 +152,9 @@ def _last_number(workspace_id: int, slug: str) -> int:
 def move_version(found: VersionRecord, to: VersionStatus, actor: str, note: str = "") -> bool:
     """Change a version's status from the one it was read with; False when somebody else was first.
 
-    The runbook's own status follows when this is its current version. Raises `ForbiddenMove`.
+    The runbook's own status follows when this is its current version. Raises `ForbiddenTransition`.
     """
-    check_move(VERSION_MOVES, found.status, to)
+    check_transition(VERSION_TRANSITIONS, found.status, to)
     changes: dict[str, Any] = {"status": to, "decided_by": actor, "decided_at": now()}
     if note:
         changes["note"] = note

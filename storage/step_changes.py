@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from storage import sql, steps
-from storage.moves import STEP_MOVES, check_move
 from storage.records import Json, StepRunRecord, changed
 from storage.run_state import RunState
+from storage.state_transitions import STEP_TRANSITIONS, check_transition
 from storage.states import AttemptStatus, Phase, StepStatus
 from storage.tables import Attempt, StepRun
 
@@ -110,8 +110,8 @@ def postpone(run: RunState, step: StepRunRecord, due_at: int) -> None:
 
 
 def reopen(run: RunState, step: StepRunRecord) -> None:
-    """FAILED or CANCELLED → BLOCKED with fresh tries, for a run that goes on. Raises `ForbiddenMove` for others."""
-    check_move(STEP_MOVES, step.status, StepStatus.READY)
+    """FAILED or CANCELLED → BLOCKED with fresh tries, as the run goes on. Raises `ForbiddenTransition` for others."""
+    check_transition(STEP_TRANSITIONS, step.status, StepStatus.READY)
     run.edit(
         step, status=StepStatus.BLOCKED, failures=0, recoveries=0, deadline_at=None, ended_at=None, error=None,
         outputs=None, due_at=None, wait_key=None, child=None, settled_by=None,

@@ -68,13 +68,14 @@ def outputs(execution_id: str, paths: Collection[str]) -> dict[str, Json]:
 
 
 def by_id(step_run_id: int) -> StepRunRecord | None:
+    """The step run, as this transaction has left it so far; None where there is none."""
     return sql.first(query("id = ?", step_run_id))
 
 
 def ready(execution_id: str, at: int, limit: int, kinds: Collection[str] | None = None) -> list[StepRunRecord]:
     """The READY step runs that are due, those first that have been for longest, or those of some kinds.
 
-    One that was never tried is due whatever the time: the clock of the process that let it on may be ahead of ours.
+    One that was never tried is due whatever the time: the clock of the process that made it ready may be ahead of ours.
     """
     where = "execution_id = ? AND status = 'READY' AND (due_at <= ? OR attempts = 0)"
     where += "" if kinds is None else f" AND kind IN ({sql.marks(kinds)})"
@@ -189,6 +190,7 @@ def count_by_status(execution_id: str, phase: Phase) -> list[tuple[StepStatus, s
 
 
 def unknown(execution_id: str) -> list[StepRunRecord]:
+    """The step runs of an execution whose outcome nobody saw, in the order of the runbook."""
     query = rows.select(StepRun, StepRunRecord).where(
         (StepRun.execution_id == execution_id) & (StepRun.status == StepStatus.UNKNOWN)
     )

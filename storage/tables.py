@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import peewee as pw
 
-from storage import freeze_tables, request_tables, secret_tables, version_tables
+from storage import audit_tables, freeze_tables, people_tables, request_tables, secret_tables, version_tables
 from storage.columns import JsonText, Table, Text
 
 
-class Workspace(Table):
-    id = pw.BigAutoField()
-    slack_team = Text(null=True, unique=True)
-    name = Text()
-    created_at = pw.BigIntegerField()
-
-
 class Runbook(Table):
+    """A runbook; one that was deleted stays for its runs, with `#` and its `id` put behind its slug to free that.
+
+    `status` is the one of version `current_number`, written with it.
+    """
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     slug = Text()
@@ -36,6 +34,11 @@ class Runbook(Table):
 
 
 class RunbookVersion(Table):
+    """A version, whose `number` is never used again under its slug, also not when the runbook was deleted.
+
+    Only `status`, `note`, `decided_by` and `decided_at` ever change.
+    """
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     runbook_id = pw.BigIntegerField()
@@ -54,41 +57,22 @@ class RunbookVersion(Table):
     decided_at = pw.BigIntegerField(null=True)
 
 
-class AccessPolicy(Table):
-    workspace_id = pw.BigIntegerField(primary_key=True)
-    digest = Text()
-    content = JsonText()
-    loaded_at = pw.BigIntegerField()
-
-
 class SyncReport(Table):
+    """How the last reading of the runbooks folder went, in the place of the one before."""
+
     workspace_id = pw.BigIntegerField(primary_key=True)
     at = pw.BigIntegerField()
     ok = pw.BooleanField()
     summary = JsonText()
 
 
-class Person(Table):
-    id = pw.BigAutoField()
-    workspace_id = pw.BigIntegerField()
-    user_id = Text()
-    name = Text()
-    email = Text(null=True)
-    standing = Text()
-    tz = Text(null=True)
-    fetched_at = pw.BigIntegerField()
-
-
-class UserGroup(Table):
-    id = pw.BigAutoField()
-    workspace_id = pw.BigIntegerField()
-    group_id = Text()
-    handle = Text()
-    members = JsonText()
-    fetched_at = pw.BigIntegerField()
-
-
 class Worker(Table):
+    """A worker process under one id, which it gives up for good with `ended_at`. Rows stay.
+
+    `lock_key` is its advisory lock, None on SQLite. It has renewed without a gap since `steady_since`, and `sweeps`,
+    `calls` and `waiting` are what it said with its last heartbeat.
+    """
+
     id = Text(primary_key=True)
     workspace_id = pw.BigIntegerField()
     host = Text()
@@ -104,6 +88,12 @@ class Worker(Table):
 
 
 class Execution(Table):
+    """A run, as in `ExecutionRecord`; changed only by whoever holds its lock (`run_state.lock`).
+
+    A queued or shared `slot` becomes `held` without that, under the lock of its group. `channel` repeats the one of
+    `incident`, to be looked for.
+    """
+
     id = Text(primary_key=True)
     workspace_id = pw.BigIntegerField()
     runbook_id = pw.BigIntegerField()
@@ -155,6 +145,11 @@ class Execution(Table):
 
 
 class StepRun(Table):
+    """A step in a run, one for each `path`, as in `StepRunRecord`; never deleted.
+
+    Whoever changes it holds the run's lock, except for the `due_at` of one that is READY.
+    """
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     execution_id = Text()
@@ -191,6 +186,8 @@ class StepRun(Table):
 
 
 class Attempt(Table):
+    """A try of a step run, one for each `number`; of a step that asks again and again not all are kept."""
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     step_run_id = pw.BigIntegerField()
@@ -205,6 +202,8 @@ class Attempt(Table):
 
 
 class Approval(Table):
+    """A gate each time that it was opened; it leaves PENDING once, for good."""
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     execution_id = Text()
@@ -226,6 +225,8 @@ class Approval(Table):
 
 
 class Vote(Table):
+    """A person's one vote on a gate, deleted when it is withdrawn or no longer holds for what the gate shows."""
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     approval_id = pw.BigIntegerField()
@@ -236,6 +237,8 @@ class Vote(Table):
 
 
 class Event(Table):
+    """What happened in a run, one row for each `seq` without gaps; rows are only added."""
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     execution_id = Text()
@@ -247,30 +250,9 @@ class Event(Table):
     data = JsonText()
 
 
-class Audit(Table):
-    id = pw.BigAutoField()
-    workspace_id = pw.BigIntegerField()
-    at = pw.BigIntegerField()
-    actor = Text()
-    action = Text()
-    thing = Text()
-    severity = Text()
-    detail = JsonText()
-    seq = pw.BigIntegerField(null=True)
-    hash = Text(null=True)
-    tag = Text(null=True)
-    mac = Text(null=True)
-    mac_key = Text(null=True)
-
-
-class AuditJob(Table):
-    name = Text(primary_key=True)
-    workspace_id = pw.BigIntegerField()
-    at = pw.BigIntegerField()
-    seq = pw.BigIntegerField()
-
-
 class Incident(Table):
+    """A channel bound to a case; a channel has one at most that is not closed."""
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     channel = Text()
@@ -286,6 +268,8 @@ class Incident(Table):
 
 
 class Notice(Table):
+    """What is still to be told to people; deleted once it was told, and after `notices.KEPT_MS`."""
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     kind = Text()
@@ -294,6 +278,11 @@ class Notice(Table):
 
 
 class Card(Table):
+    """Where a run is shown, if its incident has a channel, and up to which event (`Execution.event_seq`).
+
+    `settled` says that it needs no more looking at: all of a run that has ended is shown, or nothing can be.
+    """
+
     execution_id = Text(primary_key=True)
     workspace_id = pw.BigIntegerField()
     channel = Text()
@@ -306,6 +295,8 @@ class Card(Table):
 
 
 class Post(Table):
+    """A message beside the card that is changed until it is `settled`, one for each `key` of a run."""
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     execution_id = Text()
@@ -316,17 +307,26 @@ class Post(Table):
 
 
 class Lease(Table):
+    """A named right that one `holder` has until then (epoch milliseconds); 0 is one that is free."""
+
     name = Text(primary_key=True)
     holder = Text()
     until = pw.BigIntegerField()
 
 
 class Probe(Table):
+    """What is written and deleted again to find out whether the database can be written to."""
+
     id = pw.BigAutoField()
     filler = Text()
 
 
 class WaitEvent(Table):
+    """An event from outside, known again by its sender's `event_id` and by `delivery_id`.
+
+    `size` is that of `data` as ASCII JSON, in bytes, 0 once that was forgotten. A `team` of None is every team.
+    """
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     key = Text()
@@ -340,6 +340,11 @@ class WaitEvent(Table):
 
 
 class WaitFor(Table):
+    """A sender that a waiting step run hears, None for any; `team` is `waits.GLOBAL` where its runbook has none.
+
+    `shared` lets it hear events for whatever team.
+    """
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     step_run_id = pw.BigIntegerField()
@@ -349,6 +354,8 @@ class WaitFor(Table):
 
 
 class WaitTaken(Table):
+    """Which step run an `event` (`WaitEvent.id`) has satisfied for a team; each team has it once."""
+
     id = pw.BigAutoField()
     workspace_id = pw.BigIntegerField()
     event = pw.BigIntegerField()
@@ -357,28 +364,17 @@ class WaitTaken(Table):
 
 
 class HostClock(Table):
+    """When the host was started (epoch milliseconds), by the wall clock of whoever looked first. SQLite only.
+
+    `boot` is the kernel's id of that start.
+    """
+
     boot = Text(primary_key=True)
     started_at = pw.BigIntegerField()
 
 
-class Token(Table):
-    id = Text(primary_key=True)
-    workspace_id = pw.BigIntegerField()
-    user_id = Text()
-    name = Text()
-    digest = Text(unique=True)
-    scopes = JsonText()
-    created_at = pw.BigIntegerField()
-    created_by = Text()
-    expires_at = pw.BigIntegerField()
-    last_used_at = pw.BigIntegerField(null=True)
-    revoked_at = pw.BigIntegerField(null=True)
-    revoked_by = Text(null=True)
-
-
 ALL: tuple[type[Table], ...] = (
-    Workspace, Runbook, RunbookVersion, AccessPolicy, SyncReport, Person, UserGroup, Worker, Execution, StepRun,
-    Attempt, Approval, Vote, Event, Audit, Card, Post, Lease, WaitEvent, WaitFor, WaitTaken, HostClock, Incident,
-    Notice, Token, Probe, AuditJob, *request_tables.ALL, *secret_tables.ALL,
-    *version_tables.ALL, *freeze_tables.ALL,
+    Runbook, RunbookVersion, SyncReport, Worker, Execution, StepRun, Attempt, Approval, Vote, Event, Card, Post,
+    Lease, WaitEvent, WaitFor, WaitTaken, HostClock, Incident, Notice, Probe, *people_tables.ALL, *request_tables.ALL,
+    *audit_tables.ALL, *secret_tables.ALL, *version_tables.ALL, *freeze_tables.ALL,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 from storage import rows, sql
 from storage.database import now
 from storage.people_records import TokenRecord
-from storage.tables import Token
+from storage.people_tables import Token
 
 _NAMES = TokenRecord.__slots__
 

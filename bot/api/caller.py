@@ -14,12 +14,12 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from bot.api.feed import Feed
-from bot.api.limits import RateLimit
+from bot.api.event_feed import Feed
 from bot.api.problems import Refused
-from bot.serving.limits import Limits
+from bot.api.rate_limit import RateLimit
+from bot.serving.server_limits import Limits
 from bot.serving.streams import Streams
-from engine.access import standing, tokens
+from engine.access import account_status, tokens
 from engine.access.policy import Actor
 from engine.errors import InvalidParameters, NotAuthenticated
 from engine.runtime import Runtime
@@ -119,7 +119,7 @@ class ApiContext:
         return self._now(token_id)[1]
 
     def _now(self, token_id: str) -> tuple[TokenRecord, Actor]:
-        token = standing.token_now(self.rt, token_id)
+        token = account_status.token_now(self.rt, token_id)
         self._refresh_standing(token.user_id)
         return token, tokens.actor_of(self.rt, token, self.door)
 
@@ -132,7 +132,7 @@ class ApiContext:
             if now < self._ask_again.get(user_id, now):
                 return
             self._refresh(user_id)
-            known = standing.standing_of(self.rt, user_id) != standing.UNKNOWN
+            known = account_status.standing_of(self.rt, user_id) != account_status.UNKNOWN
             self._ask_again[user_id] = now + (_ASK_SLACK_EVERY_S if known else _ASK_SLACK_SOON_S)
 
 

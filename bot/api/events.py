@@ -10,8 +10,8 @@ from fastapi.responses import StreamingResponse
 
 from bot.api import models, problems
 from bot.api.caller import AuthenticatedCaller, Caller
-from bot.api.feed import AccessTimer
-from bot.api.naming import named
+from bot.api.event_feed import AccessTimer
+from bot.api.people_names import named
 from bot.api.problems import documented
 from bot.api.route import Operation
 from bot.serving.streams import RETRY_S, EventStream

@@ -17,7 +17,7 @@ from engine.access import channels, people
 from engine.access.policy import Action
 from engine.orchestration.admission import Wanted
 from engine.queries import evidence, explain, visibility
-from engine.runs import calling, controls, executions, handover, replaying, time_spent
+from engine.runs import controls, executions, gate_notifications, handover, replay_run, time_spent
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus
 
@@ -79,11 +79,16 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
         incident=asked.incident.facts(),
     )
     accepted = executions.request(
-        caller.rt, caller.actor, wanted, force=asked.force, reuse_within_ms=asked.reuse_within_ms, key=caller.key
+        caller.rt,
+        caller.actor,
+        wanted,
+        force=asked.force,
+        reuse_within_ms=asked.reuse_within_ms,
+        key=caller.key,
     )
     answer.headers["Location"] = f"{caller.context.base}/executions/{accepted.execution.id}"
     run = accepted.execution
-    warnings = calling.foreseen(caller.rt, run) if accepted.how == "started" else []
+    warnings = gate_notifications.foreseen(caller.rt, run) if accepted.how == "started" else []
     return models.Started(how=accepted.how, execution=answer_of(caller, run), warnings=warnings)
 
 
@@ -138,7 +143,7 @@ def replay_execution(
 ) -> models.Execution:
     """Run it once more with the same parameters, from the start or from a step."""
     run = seen(caller, execution)
-    new = replaying.replay(
+    new = replay_run.replay(
         caller.rt, caller.actor, run.id, start_from=how.from_step, latest=how.latest, reason=how.reason, key=caller.key
     )
     answer.headers["Location"] = f"{caller.context.base}/executions/{new.id}"

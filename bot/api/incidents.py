@@ -13,7 +13,7 @@ from bot.api.route import Operation, needs
 from engine.access.policy import Action, verdict
 from engine.errors import Conflict
 from engine.orchestration import incidents
-from engine.queries import catchup
+from engine.queries import incident_story
 from storage.records import ExecutionRecord
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Operation)
@@ -76,7 +76,7 @@ def close_incident(caller: AuthenticatedCaller, incident: Number, how: models.Ca
 def tell_incident(caller: AuthenticatedCaller, incident: Number) -> models.Story:
     """What happened in the incident's channel, for whoever comes late."""
     channel = incidents.seen(caller.rt, caller.actor, incident).channel
-    told = catchup.catch_up(caller.rt, caller.actor, channel)
+    told = incident_story.catch_up(caller.rt, caller.actor, channel)
     every = [*told.runs, *(each.execution for each in (*told.open, *told.failures))]
     hidden = {run.id for run in every if not _may_see(caller, run)}
     return models.Story.of(told, hidden)

@@ -23,7 +23,12 @@ def _wanted(caller: Caller, asked: Kept) -> Wanted:
     slug = visibility.runbook(caller.rt, caller.actor, asked.runbook).slug
     incident = {"channel": asked.channel} if asked.channel else {}
     return Wanted(
-        slug, asked.parameters, caller.actor.door, number=asked.version, reason=asked.reason, incident=incident
+        slug,
+        asked.parameters,
+        caller.actor.door,
+        number=asked.version,
+        reason=asked.reason,
+        incident=incident,
     )
 
 

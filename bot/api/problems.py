@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from engine import errors, trouble
+from engine import database_errors, errors
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def install(app: FastAPI) -> None:
 
 def accident(request: Request, error: Exception) -> JSONResponse:
     """500 with an id that is in the log, or 503 where the database is away."""
-    sentence = trouble.in_words(error)
+    sentence = database_errors.in_words(error)
     if sentence is not None:
         log.warning("%s %s could not be done", request.method, request.url.path, exc_info=error)
         return response(request, 503, "unavailable", sentence, {"Retry-After": "2"})

@@ -16,10 +16,10 @@ from starlette.types import Message
 
 from bot.api import problems
 from bot.api.caller import KEY_HEADER, MAX_KEY, ApiContext
-from bot.api.naming import named
-from bot.api.once import once
+from bot.api.idempotency_keys import once
+from bot.api.idempotent_answers import Shape
+from bot.api.people_names import named
 from bot.api.problems import Refused
-from bot.api.replays import Shape
 from engine.access.policy import SCOPE_OF, Action, admit
 from engine.errors import EngineError
 from storage.states import Scope

@@ -10,7 +10,7 @@ from bot.api.executions import STEERED, answer_of, seen
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
-from engine.runs import approvals, controls, executions, skipping, time_spent
+from engine.runs import controls, executions, skipping, time_spent, voting
 from storage.states import Decision
 
 router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route_class=Operation)
@@ -42,14 +42,14 @@ def retry_step(caller: AuthenticatedCaller, execution: str, step: str, how: mode
 
 @router.post("/{step}/skip", responses=STEERED, **needs(Action.SKIP))
 def skip_step(caller: AuthenticatedCaller, execution: str, step: str, why: models.LeaveOut) -> models.Execution:
-    """Leave it out when its turn comes; what a gate has let on, once an approver agrees. The reason is required."""
+    """Leave it out when its turn comes; what a gate has released, once an approver agrees. The reason is required."""
     run = seen(caller, execution)
     return answer_of(caller, skipping.skip(caller.rt, caller.actor, run.id, step, why.reason, why.attempt))
 
 
 @router.post("/{step}/skip/agree", responses=STEERED, **needs(Action.VOTE))
 def agree_to_skip(caller: AuthenticatedCaller, execution: str, step: str, word: models.Agree) -> models.Execution:
-    """Agree that it is skipped, as an approver of the gate that has let it on who chose nothing of the run."""
+    """Agree that it is skipped, as an approver of the gate that has released it who chose nothing of the run."""
     run = seen(caller, execution)
     asked_at = models.ms(word.asked_at)
     return answer_of(caller, skipping.agree(caller.rt, caller.actor, run.id, step, asked_at))
@@ -78,12 +78,12 @@ def reject_step(caller: AuthenticatedCaller, execution: str, step: str, ballot: 
 def withdraw_vote(caller: AuthenticatedCaller, execution: str, step: str) -> models.Gate:
     """Take your vote back while the gate is not decided."""
     run = seen(caller, execution)
-    return models.Gate.of(approvals.withdraw(caller.rt, caller.actor, run.id, step), run.team)
+    return models.Gate.of(voting.withdraw(caller.rt, caller.actor, run.id, step), run.team)
 
 
 def _vote(
     caller: AuthenticatedCaller, execution: str, step: str, decision: Decision, ballot: models.Ballot
 ) -> models.Gate:
     run = seen(caller, execution)
-    gate = approvals.vote(caller.rt, caller.actor, run.id, step, decision, ballot.comment, ballot.digest)
+    gate = voting.vote(caller.rt, caller.actor, run.id, step, decision, ballot.comment, ballot.digest)
     return models.Gate.of(gate, run.team)

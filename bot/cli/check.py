@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bot import evidence_page
 from bot.cli import show
-from engine.access import access_file, calendar_file, fillable, secret_use, secrets_file
-from engine.definition import regular
+from engine.access import access_file, calendar_file, secret_use, secrets_file, unfillable_gates
+from engine.definition import regular_files
 from engine.definition.load import MAX_BYTES, Rule, check_file, examine
 from engine.egress.secret_rules import SecretRules
 from engine.queries import evidence
@@ -61,7 +61,7 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
     for path in paths:
         with suppress(OSError):  # what cannot be read was said above
             if not path.name.startswith("_"):
-                runbook = examine(regular.read(path, MAX_BYTES + 1), str(path)).runbook
+                runbook = examine(regular_files.read(path, MAX_BYTES + 1), str(path)).runbook
                 named.setdefault(runbook.id if runbook else "", []).append(path)
     named.pop("", None)
     return [
@@ -89,8 +89,8 @@ def _check_one(path: Path) -> list[Problem]:
     found = [partial(secret_use.findings, known=rules)]
     warned = [partial(secret_use.cautions, known=rules)]
     if policy is not None:
-        found.append(partial(fillable.findings, policy=policy))
-        warned.append(partial(fillable.cautions, policy=policy))
+        found.append(partial(unfillable_gates.findings, policy=policy))
+        warned.append(partial(unfillable_gates.cautions, policy=policy))
     return check_file(path, _all(found), _all(warned))
 
 
@@ -102,8 +102,8 @@ def _wrong_evidence(path: Path) -> list[str] | None:
     """What is wrong with an evidence file or page; None for a file that is something else."""
     try:
         if path.suffix in _PAGES:
-            return evidence_page.check(regular.read(path).decode())
-        found = json.loads(regular.read(path))
+            return evidence_page.check(regular_files.read(path).decode())
+        found = json.loads(regular_files.read(path))
     except (OSError, ValueError, RecursionError):
         return None
     return evidence.check(found) if isinstance(found, dict) and found.get("format") == evidence.FORMAT else None

@@ -17,7 +17,7 @@ import argcomplete
 from argcomplete.shell_integration import shellcode
 
 from bot import grammar
-from bot.cli import operate
+from bot.cli import host_commands
 from bot.cli.options import NAMES, Options, Usage, split
 from bot.grammar import ALIASES, VERBS, Verb
 from engine.errors import BadSettings, DatabaseAway
@@ -87,7 +87,7 @@ def _behind(verb: Verb, words: Sequence[str], look_up: LookUp) -> Offers:
 def _first_words(_prefix: str) -> Offers:
     people = {verb.name.partition(" ")[0]: verb.help for verb in VERBS}
     aliases = {name: grammar.verb(meant).help for name, meant in ALIASES.items() if name.isalpha()}
-    return {**aliases, **people, **operate.VERBS}
+    return {**aliases, **people, **host_commands.VERBS}
 
 
 def _files(prefix: str) -> Offers:
@@ -98,7 +98,7 @@ def _files(prefix: str) -> Offers:
 _AFTER: Mapping[str, Callable[[str], Offers]] = {
     "help": _first_words,
     "check": _files,
-    "completion": lambda _prefix: dict.fromkeys(operate.SHELLS, ""),
+    "completion": lambda _prefix: dict.fromkeys(host_commands.SHELLS, ""),
 }
 
 

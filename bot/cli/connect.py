@@ -29,7 +29,7 @@ from engine.config.settings import Settings
 Json = Any
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-"""As long as the server waits for a reader (`bot/serving/limits.py`); whoever is there lets one in within 10 s."""
+"""As long as the server waits for a reader (`bot/serving/server_limits.py`); who is there lets one in within 10 s."""
 TRIES = 4
 """With a pause of 0.4, 0.8 and 1.6 s between them a server that is started anew is back."""
 _SILENT_S = 60.0

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bot.cli import show
-from bot.slack import checkup
+from bot.slack import doctor_checks
 from engine import doctor
 from engine.config import settings
 from engine.doctor import Finding, Level
@@ -52,7 +52,7 @@ def _findings(redactor: Redactor) -> Iterator[Finding]:
     yield from found
     yield from doctor.of_redis(read)
     yield from doctor.of_vault(read)
-    yield from checkup.findings(read)
+    yield from doctor_checks.findings(read)
     if rt is not None:
         yield from doctor.of_clock(rt)
         yield from doctor.of_policy(rt)

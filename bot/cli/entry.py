@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from bot.cli import manual, operate
+from bot.cli import help_page, host_commands
 from bot.cli.options import Options, Usage, split, token_of
 from bot.grammar import ALIASES, VERBS, Command, GrammarError, parse_words
 from engine.config import home
@@ -54,16 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _done(words: list[str]) -> int:
-    operators = _first(words) in operate.VERBS and not _meant_for_people(words)
+    operators = _first(words) in host_commands.VERBS and not _meant_for_people(words)
     if operators and "--" not in words:
-        return operate.main(words)
+        return host_commands.main(words)
     options, rest = split(words)
     if options.version:
         print(f"runbook {version('runbook-bot')}")
         return DONE
     if not rest or options.help or rest[0].lower() in ("help", "?"):
         asked = [word for word in rest if word.lower() not in ("help", "?")]
-        print(manual.page(" ".join(asked).lower()))
+        print(help_page.page(" ".join(asked).lower()))
         return DONE
     _must_be_known(rest[0].lower())
     return _asked(parse_words(rest), options)
@@ -86,7 +86,7 @@ def _names_a_server(words: Sequence[str]) -> bool:
 
 def _must_be_known(first: str) -> None:
     """Raise `Usage`, naming the nearest word, for one that is no verb of people or operators."""
-    known = {*(verb.name.partition(" ")[0] for verb in VERBS), *ALIASES, *operate.VERBS}
+    known = {*(verb.name.partition(" ")[0] for verb in VERBS), *ALIASES, *host_commands.VERBS}
     if first not in known:
         near = difflib.get_close_matches(first, sorted(known), n=1)
         hint = f" Did you mean “{near[0]}”?" if near else ""
@@ -118,7 +118,7 @@ def _connected(options: Options) -> Iterator[Api]:
         with connect.to_server(url, token) as api:
             yield api
         return
-    read, redactor = operate.load(quietly=True)
+    read, redactor = host_commands.load(quietly=True)
     redactor.add("RUNBOOK_TOKEN", token)
     with connect.on_this_host(read, token) as api:
         yield api

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from bot.cli import show
 from bot.cli.invocation import Answer, Invocation, Json
-from bot.cli.names import Names
+from bot.cli.people_names import Names
 
 
 def freezes(invocation: Invocation) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bot.cli import show
 from bot.cli.invocation import Answer, Invocation, Json
-from bot.cli.names import Names
+from bot.cli.people_names import Names
 
 
 def renew(invocation: Invocation) -> Answer:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from bot.cli import show
 from bot.cli.invocation import Answer, Invocation, Json
-from bot.cli.names import Names
 from bot.cli.options import Usage
+from bot.cli.people_names import Names
 from bot.grammar import UNREAD
 from engine.config.secrets import MAX_BYTES
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import preview
-from bot.audit_words import action_words, more_words, why_of
-from bot.changes import change_words
-from bot.cli.names import Names
+from bot.audit_text import action_words, more_words, why_of
+from bot.cli.people_names import Names
+from bot.duration_text import parts_words, run_parts, step_took
+from bot.event_text import DECIDED, told
+from bot.parameter_change_text import change_words
 from bot.reach_words import reach_lines, secret_words
 from bot.slack.views.text import cut, duration, one_line
-from bot.spent import parts_words, run_parts, step_took
-from bot.telling import DECIDED, told
 from engine.access.auditing import kind_and_name
 from engine.definition.kinds import CONTAINERS, GATES
 from engine.text.visible_characters import visible_line
@@ -113,7 +113,8 @@ def skip_words(step: Mapping[str, Json], run: str) -> str:
         return f"{step['step']} of {run} is skipped when its turn comes."
     asks = f"`runbook agree {run} {step['step']}`; `runbook why {run}` says who may"
     return (
-        f"{step['step']} of {run} is not skipped yet: a gate has let it on, so one of its approvers has to say {asks}."
+        f"{step['step']} of {run} is not skipped yet: a gate has released it, so one of its approvers has to say "
+        f"{asks}."
     )
 
 

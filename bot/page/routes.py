@@ -14,11 +14,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bot.api.caller import ApiContext
-from bot.api.feed import AccessTimer
+from bot.api.event_feed import AccessTimer
 from bot.page.catalogue import catalogue
-from bot.page.links import COOKIE_S, Purpose, sign, verify
-from bot.page.picture import path_of
+from bot.page.graph_picture import path_of
 from bot.page.runs import runs
+from bot.page.signed_links import COOKIE_S, Purpose, sign, verify
 from bot.page.states import SIGNS
 from bot.page.story import story
 from bot.serving.headers import HEADERS

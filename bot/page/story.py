@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot import preview
-from bot.changes import change_words
-from bot.page.picture import Drawing, drawings
+from bot.event_text import told
+from bot.page.graph_picture import Drawing, drawings
 from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Timeline, timeline
+from bot.parameter_change_text import change_words
 from bot.slack.views.gate import barred_words
 from bot.slack.views.parts import Person, by_name
 from bot.slack.views.steps import folded, note_of, ordered, step_title
@@ -27,7 +28,6 @@ from bot.slack.views.words import (
     step_took,
     step_words,
 )
-from bot.telling import told
 from engine.access import people
 from engine.access.policy import Actor
 from engine.queries import events

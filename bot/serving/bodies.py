@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.types import Receive
 
-from bot.serving.limits import Limits
+from bot.serving.server_limits import Limits
 
 READ_PAST = 4
 """So many times the allowed size is read and thrown away: a client that is cut off while it sends sees no answer."""

@@ -16,7 +16,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Protocol
 
-from bot.serving.limits import Limits
+from bot.serving.server_limits import Limits
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.serving.bodies import READ_PAST, Bodies, Body, Gone, Refusal
 from bot.serving.connections import Connections
-from bot.serving.limits import RESERVED
+from bot.serving.server_limits import RESERVED
 
 Refuse = Callable[[Scope, int, str], Response | None]
 """How an application words a refusal of a request; None where it has no words of its own."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, Mapping
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from bot.serving.limits import Limits
+from bot.serving.server_limits import Limits
 
 RETRY_S = 15
 

@@ -25,7 +25,7 @@ from bot.simulator.control import Control
 from bot.simulator.delivery.events import Events
 from bot.simulator.delivery.http import HttpDelivery
 from bot.simulator.delivery.socket import SocketDelivery
-from bot.simulator.doors import Doors
+from bot.simulator.other_routes import Doors
 from bot.simulator.web_api.endpoint import WebApi
 from bot.simulator.workspace import Workspace
 

@@ -17,10 +17,10 @@ from slack_sdk import WebClient
 from bot.grammar import GrammarError
 from bot.slack.directory import Directory
 from bot.slack.ids import BadValue
-from bot.slack.reply import Place, Reply
+from bot.slack.reply import Reply, ReplyTo
 from bot.slack.views import errors as views
 from bot.slack.views.parts import said
-from engine import trouble
+from engine import database_errors
 from engine.access import channels
 from engine.access.policy import Actor
 from engine.conversations import Unasked
@@ -49,13 +49,13 @@ class AppContext:
         """What people type to reach this bot."""
         return self.rt.settings.slack_command
 
-    def invoked_as(self, place: Place) -> str:
+    def invoked_as(self, reply_to: ReplyTo) -> str:
         """What people type to reach this bot there: in a thread only a mention works."""
-        return f"@{self.directory.my_name()}" if place.mention else self.command
+        return f"@{self.directory.my_name()}" if reply_to.mention else self.command
 
-    def actor_at(self, place: Place) -> Actor:
+    def actor_at(self, reply_to: ReplyTo) -> Actor:
         """Who typed or clicked there, as somebody who is in that channel now."""
-        return replace(self.directory.identify(place.user), here=place.channel)
+        return replace(self.directory.identify(reply_to.user), here=reply_to.channel)
 
     def channel_facts(self, channel: str) -> tuple[str, str]:
         """A channel's name and topic, empty where Slack does not say."""
@@ -77,7 +77,7 @@ class AppContext:
         actor = self.directory.known(user)
         if actor is None and user not in self._looking_up:
             self._looking_up.add(user)
-            self.run_in_background(None, Reply(self.client, Place(user=user)), lambda _: self._look_up(user))
+            self.run_in_background(None, Reply(self.client, ReplyTo(user=user)), lambda _: self._look_up(user))
         return actor
 
     def once(self, key: str | None) -> bool:
@@ -106,16 +106,16 @@ class AppContext:
     def _do(self, key: str | None, reply: Reply, work: Work) -> None:
         try:
             if self.once(key):
-                self._must_be_inside(reply.place.channel)
+                self._must_be_inside(reply.reply_to.channel)
                 work(reply)
         except EngineError as error:
             log.info("A request from Slack was refused: %s", error)
-            reply.privately(views.refusal(error, self.invoked_as(reply.place)))
+            reply.privately(views.refusal(error, self.invoked_as(reply.reply_to)))
         except GrammarError as error:
-            reply.privately(views.misunderstood(error, self.invoked_as(reply.place)))
+            reply.privately(views.misunderstood(error, self.invoked_as(reply.reply_to)))
         except BadValue:
             reply.privately(said("This button is from an older version of the bot. Ask for the message again."))
         except Exception as error:
             error_id = secrets.token_hex(4)
             log.exception("A request from Slack failed (id %s)", error_id)
-            reply.privately(views.accident(error_id, trouble.in_words(error)))
+            reply.privately(views.accident(error_id, database_errors.in_words(error)))

@@ -10,7 +10,7 @@ from bot.slack.ids import BadValue, HomeState, decode
 from bot.slack.views.home import ANY, DRAFTS, GATES, RUNS, HomeContent, home_view
 from engine.access.policy import Action, FreezeScope, authorise, verdict
 from engine.catalog import catalog
-from engine.runs import approvals, executions, freezing
+from engine.runs import executions, freezing, voting
 from storage.records import Filter
 
 HOUR_MS = 3_600_000
@@ -30,7 +30,7 @@ def publish(ctx: AppContext, user: str, state: HomeState | None = None) -> None:
     found = catalog.listing(rt, state.text, state.tag or None, team=state.team or None, status=state.status or None)
     may_run = catalog.startable(rt, actor, found)
     content = HomeContent(
-        waiting=approvals.waiting_for(rt, actor, GATES + 1),
+        waiting=voting.waiting_for(rt, actor, GATES + 1),
         mine=executions.recent(rt, Filter(requester=user), RUNS),
         lately=executions.recent(rt, Filter(within_ms=HOUR_MS), RUNS),
         found=sorted(found, key=lambda runbook: runbook.slug not in may_run),

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from bot.slack.views import asked
+from bot.slack.views import skip_and_handover
 from bot.slack.views.gate import gate_post
 from bot.slack.views.parts import Message
 from bot.slack.views.reminder import direct_gate_message, direct_gate_question
 from bot.slack.views.text import is_person
 from engine.queries import events
-from engine.runs import approvals, skipping
-from engine.runs.calling import calling
+from engine.runs import skipping, voting
 from engine.runs.executions import ExecutionView, GateView
+from engine.runs.gate_notifications import calling
 from engine.runtime import Runtime
 from storage.records import EventRecord, Json
 from storage.states import ApprovalStatus
@@ -78,7 +78,7 @@ def of_gate(rt: Runtime, view: ExecutionView, gate: GateView) -> Question:
         f"gate:{gate.approval.id}",
         gate_post(gate, called),
         over,
-        lambda limit, beside: approvals.deciders(rt, gate, limit, beside=beside),
+        lambda limit, beside: voting.deciders(rt, gate, limit, beside=beside),
         lambda permalink: direct_gate_message(gate, view, permalink, rt.settings.slack_command),
         called.how if called is not None else "none",
     )
@@ -94,7 +94,7 @@ def _of_skip(rt: Runtime, view: ExecutionView, event: EventRecord) -> Question:
     step = next((each for each in view.steps if each.path == event.path), None)
     open_now = skipping.requests(rt, view)
     request = next((each for each in open_now if each.step == step and each.step.skip["at"] == event.at), None)
-    drawn = asked.skip_post(event, step, request)
+    drawn = skip_and_handover.skip_post(event, step, request)
     typed = f"{rt.settings.slack_command} agree {view.execution.id} {event.path}" if request else ""
     return Question(
         f"skip:{event.seq}",
@@ -108,7 +108,7 @@ def _of_skip(rt: Runtime, view: ExecutionView, event: EventRecord) -> Question:
 def _of_offer(rt: Runtime, view: ExecutionView, event: EventRecord) -> Question:
     run, to = view.execution, str(_fact(event, "to"))
     over = run.status.ended or run.offered_to != to
-    drawn = asked.offer_post(event, run, over=over)
+    drawn = skip_and_handover.offer_post(event, run, over=over)
     typed = "" if over else f"{rt.settings.slack_command} takeover {run.id}"
     return Question(
         f"offer:{event.seq}",

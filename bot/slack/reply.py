@@ -21,7 +21,7 @@ SAFE: Mapping[str, Any] = {"parse": "none", "link_names": False, "unfurl_links":
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReplyTo:
     """Where something was asked. `thread_ts` is that of a thread that stands already, not of a message by itself.
 
     `mention` says that it was asked by mentioning the bot, which is the one way to ask in a thread.
@@ -45,11 +45,11 @@ class Place:
 
 
 class Reply:
-    """Ways to answer at a place. None of them raises: an answer that cannot be given is logged."""
+    """Ways to answer whoever asked there. None of them raises: an answer that cannot be given is logged."""
 
-    def __init__(self, client: WebClient, place: Place) -> None:
+    def __init__(self, client: WebClient, reply_to: ReplyTo) -> None:
         self._client = client
-        self.place = place
+        self.reply_to = reply_to
 
     def privately(self, message: Message) -> None:
         """To the person alone: where they asked, else as a direct message.
@@ -62,33 +62,35 @@ class Reply:
                     return
             except SLACK_TROUBLE as trouble:
                 log.info("Answering by %s failed: %s", way.__name__, _said(trouble))
-        log.warning("An answer to %s in %s could not be given.", self.place.user, self.place.channel or "no channel")
+        log.warning(
+            "An answer to %s in %s could not be given.", self.reply_to.user, self.reply_to.channel or "no channel"
+        )
 
     def instead(self, message: Message) -> None:
         """In place of the private message whose button was clicked."""
         try:
-            if self.place.ephemeral and self._by_url(message, replace=True):
+            if self.reply_to.ephemeral and self._by_url(message, replace=True):
                 return
         except SLACK_TROUBLE as trouble:
             log.info("Replacing a message failed: %s", _said(trouble))
         self.privately(message)
 
     def _by_url(self, message: Message, *, replace: bool = False) -> bool:
-        if not self.place.response_url:
+        if not self.reply_to.response_url:
             return False
-        answer = webhook(self.place.response_url, self._client).send(
+        answer = webhook(self.reply_to.response_url, self._client).send(
             text=message.text, blocks=list(message.blocks), response_type="ephemeral", replace_original=replace
         )
         return answer.status_code == 200
 
     def _ephemeral(self, message: Message) -> bool:
-        place = self.place
-        if not place.channel:
+        reply_to = self.reply_to
+        if not reply_to.channel:
             return False
         self._client.chat_postEphemeral(
-            channel=place.channel,
-            user=place.user,
-            thread_ts=place.thread_ts,
+            channel=reply_to.channel,
+            user=reply_to.user,
+            thread_ts=reply_to.thread_ts,
             text=message.text,
             blocks=list(message.blocks),
             parse="none",
@@ -97,7 +99,9 @@ class Reply:
         return True
 
     def _direct(self, message: Message) -> bool:
-        self._client.chat_postMessage(channel=self.place.user, text=message.text, blocks=list(message.blocks), **SAFE)
+        self._client.chat_postMessage(
+            channel=self.reply_to.user, text=message.text, blocks=list(message.blocks), **SAFE
+        )
         return True
 
 

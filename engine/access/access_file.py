@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.definition import regular
+from engine.definition import regular_files
 from engine.definition.yaml_source import MAX_BYTES, Source
 from engine.definition.yaml_source import Path as Where
 from engine.definition.yaml_source import read as read_yaml
@@ -52,7 +52,7 @@ class Policy:
 def read(path: Path) -> tuple[Policy | None, list[Problem]]:
     """The file's policy and what is wrong with it. None means: keep the one that was there."""
     try:
-        source = regular.read(path, MAX_BYTES + 1)
+        source = regular_files.read(path, MAX_BYTES + 1)
     except FileNotFoundError:
         return None, [
             Problem(str(path), 1, 1, "is missing: nobody new gets a role; docs/operations.md has one to begin with")

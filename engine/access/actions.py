@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.access import standing
+from engine.access import account_status
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import ApprovalRecord, ExecutionRecord
 from storage.states import Scope
@@ -102,18 +102,18 @@ class Actor:
     user_id: str
     name: str = ""
     email: str | None = None
-    standing: str = standing.UNKNOWN
+    standing: str = account_status.UNKNOWN
     door: str = "slack"
     scopes: frozenset[Scope] | None = None
     token: str | None = None
     here: str = ""
 
 
-SYSTEM = Actor(user_id="system", name="Runbook Bot", standing=standing.MEMBER, door="system")
+SYSTEM = Actor(user_id="system", name="Runbook Bot", standing=account_status.MEMBER, door="system")
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class RequestedAction:
     """Somebody and what they are about to do: asked about once more inside the transaction that does it."""
 
     actor: Actor

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from engine.access import windows
 from engine.access.scopes import spelled
-from engine.definition import regular
+from engine.definition import regular_files
 from engine.definition.durations import parse_duration
 from engine.definition.yaml_source import MAX_BYTES, Source
 from engine.definition.yaml_source import Path as Where
@@ -30,7 +30,7 @@ def read(path: Path) -> tuple[list[dict[str, str]] | None, list[Problem]]:
     A file that is gone has no windows: they are taken away by deleting it, as they are by an empty list.
     """
     try:
-        source = regular.read(path, MAX_BYTES + 1)
+        source = regular_files.read(path, MAX_BYTES + 1)
     except FileNotFoundError:
         return [], []
     except OSError as error:

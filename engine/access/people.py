@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from engine.access import standing
+from engine.access import account_status
 from engine.access.policy import Actor
 from engine.access.roles import users_in
 from engine.errors import Conflict
@@ -53,8 +53,8 @@ def as_known(rt: Runtime, user_id: str) -> Actor:
     """Who Slack last said that somebody is; of whom it said nothing, or nothing lately, the standing is unknown."""
     person = recall(rt, user_id)
     if person is None:
-        return Actor(user_id, user_id, None, standing.UNKNOWN, "api")
-    return Actor(person.user_id, person.name, person.email, standing.standing_of(rt, user_id), "api")
+        return Actor(user_id, user_id, None, account_status.UNKNOWN, "api")
+    return Actor(person.user_id, person.name, person.email, account_status.standing_of(rt, user_id), "api")
 
 
 def groups_named(rt: Runtime) -> set[str]:

@@ -1,4 +1,4 @@
-"""Who may do what. One function decides, `verdict`; every door asks it, at the moment of the deed.
+"""Who may do what. One function decides, `verdict`; every door asks it, at the moment of the act.
 
 The rule of each action is in `engine.access.rules`, who has which role in `engine.access.roles`.
 """
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from engine.access import external_policy, freezes, standing, version_owners
-from engine.access.actions import SYSTEM, Action, Actor, Deed, Draft, FreezeScope, Gate, Thing, Verdict
+from engine.access import account_status, external_policy, freezes, version_owners
+from engine.access.actions import SYSTEM, Action, Actor, Draft, FreezeScope, Gate, RequestedAction, Thing, Verdict
 from engine.access.policy_input import About
 from engine.access.roles import roles_of
 from engine.access.rules import RULES, incident_rule, run_rule, teams_seen
@@ -20,15 +20,34 @@ from storage import approvals, database, executions, people
 from storage.states import Scope
 
 __all__ = [
-    "ELSEWHERE", "SCOPE_OF", "SYSTEM", "About", "Action", "Actor", "Deed", "Draft", "FreezeScope", "Gate", "Thing",
-    "Verdict", "abilities", "acting", "admit", "as_of_now", "authorise", "authorise_by_rules", "named", "ruled",
-    "teams_seen", "verdict",
+    "ELSEWHERE",
+    "SCOPE_OF",
+    "SYSTEM",
+    "About",
+    "Action",
+    "Actor",
+    "Draft",
+    "FreezeScope",
+    "Gate",
+    "RequestedAction",
+    "Thing",
+    "Verdict",
+    "abilities",
+    "acting",
+    "admit",
+    "as_of_now",
+    "authorise",
+    "authorise_by_rules",
+    "named",
+    "ruled",
+    "teams_seen",
+    "verdict",
 ]  # fmt: skip
 
 
 def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
     """What this person may do to anything at all, as far as roles and open gates say so."""
-    if actor.standing != standing.MEMBER:
+    if actor.standing != account_status.MEMBER:
         return frozenset()
     roles = roles_of(rt, actor.user_id)
     if roles.platform_admin:
@@ -104,10 +123,10 @@ def as_of_now(rt: Runtime, actor: Actor) -> Actor:
     if actor.door == "system":
         return actor
     if actor.token is not None:
-        actor = replace(actor, scopes=standing.token_now(rt, actor.token).scopes)
-    if actor.standing != standing.MEMBER:
+        actor = replace(actor, scopes=account_status.token_now(rt, actor.token).scopes)
+    if actor.standing != account_status.MEMBER:
         return actor
-    return replace(actor, standing=standing.standing_of(rt, actor.user_id))
+    return replace(actor, standing=account_status.standing_of(rt, actor.user_id))
 
 
 def _must(decided: Verdict) -> None:
@@ -136,7 +155,7 @@ def verdict(
 def ruled(rt: Runtime, actor: Actor, action: Action, thing: Thing = None, *, heed_freezes: bool = True) -> Verdict:
     """What our own rules say: for lists and buttons, which show what may be done and decide nothing.
 
-    `heed_freezes` is False for what a freeze lets on: a part of what is under way, and what two people agreed on.
+    `heed_freezes` is False for what no freeze stops: a part of what is under way, and what two people agreed on.
     """
     decided = _barred(actor, action) or RULES[action](rt, actor, action, thing)
     frozen = freezes.refusal(rt, action, thing) if heed_freezes and decided.allowed else None
@@ -147,8 +166,8 @@ def _barred(actor: Actor, action: Action) -> Verdict | None:
     """What the door, the standing or the token's scopes decide without a look at the thing."""
     if actor.door == "system":
         return Verdict(action in _SYSTEM, "The bot itself and its host only look, sync, and see to tokens.")
-    if actor.standing != standing.MEMBER:
-        return Verdict(False, _STANDING.get(actor.standing, _STANDING[standing.UNKNOWN]))
+    if actor.standing != account_status.MEMBER:
+        return Verdict(False, _STANDING.get(actor.standing, _STANDING[account_status.UNKNOWN]))
     needed = SCOPE_OF.get(action, Scope.RUN)
     if actor.scopes is not None and needed not in actor.scopes:
         return Verdict(False, f"This token is not for that: it lacks the scope {needed}.")
@@ -170,7 +189,7 @@ _STANDING = {
     "guest": "Guests may not use runbooks: ask a full member of this workspace.",
     "deleted": "This account is deactivated.",
     "stranger": "People of other workspaces may not use runbooks here.",
-    standing.UNKNOWN: "Slack could not say who you are just now, so this was refused. Try again in a minute.",
+    account_status.UNKNOWN: "Slack could not say who you are just now, so this was refused. Try again in a minute.",
 }
 
 _GATES = 200

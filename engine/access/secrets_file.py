@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.definition import regular
+from engine.definition import regular_files
 from engine.definition.yaml_source import MAX_BYTES, Source
 from engine.definition.yaml_source import Path as Where
 from engine.definition.yaml_source import read as read_yaml
@@ -28,7 +28,7 @@ def read(path: Path) -> tuple[SecretRules | None, list[Problem]]:
     A file that is not there is nothing wrong by itself.
     """
     try:
-        source = regular.read(path, MAX_BYTES + 1)
+        source = regular_files.read(path, MAX_BYTES + 1)
     except FileNotFoundError:
         return None, []
     except OSError as error:

@@ -1,7 +1,7 @@
 """Tokens: keys by which programs act as a person, made, used and revoked.
 
 A secret is 256 random bits, shown once and kept as its SHA-256 only. A token allows what its person may do, narrowed by
-its scopes; both are judged by `access.verdict` at the moment of the deed.
+its scopes; both are judged by `policy.verdict` at the moment of the act.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Collection
 
-from engine.access import auditing, standing
+from engine.access import account_status, auditing
 from engine.access.policy import Action, Actor, acting, authorise, verdict
 from engine.definition.durations import parse_duration
 from engine.errors import Conflict, InvalidParameters, NotFound
@@ -63,7 +63,7 @@ def authenticate(rt: Runtime, secret: str) -> TokenRecord:
     with database.reading():
         found = tokens.by_digest(rt.workspace_id, digest)
     known = found is not None and hmac.compare_digest(found.digest, digest)
-    return standing.must_count(found if known else None)
+    return account_status.must_count(found if known else None)
 
 
 def actor_of(rt: Runtime, token: TokenRecord, door: str = "api") -> Actor:
@@ -75,7 +75,7 @@ def actor_of(rt: Runtime, token: TokenRecord, door: str = "api") -> Actor:
         with database.transaction():
             tokens.touch(token.id, at)
     name, email = (person.name, person.email) if person else (token.user_id, None)
-    return Actor(token.user_id, name, email, standing.judged(rt, person), door, token.scopes, token.id)
+    return Actor(token.user_id, name, email, account_status.judged(rt, person), door, token.scopes, token.id)
 
 
 def listing(rt: Runtime, actor: Actor, *, everybody: bool = False) -> list[TokenRecord]:

@@ -11,7 +11,7 @@ from itertools import islice
 from engine.access import auditing
 from engine.access.policy import Action, Actor, ruled
 from engine.catalog import approval_expiry, version_quorum
-from engine.definition import codec, gates, graph, lint
+from engine.definition import codec, gate_graph, graph, lint
 from engine.definition.model import Runbook
 from engine.errors import NotApproved, NotFound, Undecodable
 from engine.runtime import Runtime
@@ -153,14 +153,14 @@ def successors_of(version_id: int) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=512)
 def gates_before(version_id: int) -> dict[str, tuple[str, ...]]:
-    """Which steps before each step are, hold or may start a gate; see `definition.gates.before`."""
-    return gates.before(definition_of(version_id))
+    """Which steps before each step are, hold or may start a gate; see `definition.gate_graph.before`."""
+    return gate_graph.before(definition_of(version_id))
 
 
 @lru_cache(maxsize=512)
 def shown_at(version_id: int) -> dict[str, tuple[str, ...]]:
-    """Which gates show each step; see `definition.gates.shows`."""
-    return gates.shows(definition_of(version_id))
+    """Which gates show each step; see `definition.gate_graph.shows`."""
+    return gate_graph.shows(definition_of(version_id))
 
 
 def forget_definitions() -> None:

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from engine.access import version_owners
+from engine.access.account_status import MEMBER, judged
 from engine.access.policy import Action, Actor, ruled
 from engine.access.roles import candidates
-from engine.access.standing import MEMBER, judged
 from engine.runtime import Runtime
 from storage import database, notices, people
 from storage.catalog_records import NoticeRecord

@@ -15,7 +15,7 @@ from engine.access import access_file, auditing, calendar_file, secrets_file
 from engine.access.policy import Action, Actor, acting, authorise
 from engine.catalog import notices, secret_policy, source_control, version_approval
 from engine.catalog.source_control import Commit
-from engine.definition import codec, regular
+from engine.definition import codec, regular_files
 from engine.definition.load import MAX_BYTES, load
 from engine.definition.model import Runbook
 from engine.errors import InvalidDefinition
@@ -169,7 +169,7 @@ def _read_file(path: Path) -> _File:
         shown = ascii(str(path))[1:-1]
         raise InvalidDefinition([Problem(shown, 1, 1, "its name is not printable UTF-8: give it another")])
     try:
-        source = regular.read(path, MAX_BYTES + 1)
+        source = regular_files.read(path, MAX_BYTES + 1)
     except OSError as error:
         raise InvalidDefinition([Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from error
     return _File(path.name, source, load(source, str(path)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.access import choosers, standing, version_owners
+from engine.access import account_status, choosers, version_owners
 from engine.access.policy import Action, Actor, ruled
 from engine.access.roles import Members, roles_of
 from engine.errors import Conflict
@@ -75,7 +75,7 @@ def _is_among(rt: Runtime, actor: Actor, found: Quorum) -> bool:
 
 
 def _counts(rt: Runtime, version: VersionRecord, said: VersionApprovalRecord) -> bool:
-    now = Actor(said.user_id, email=said.email, standing=standing.standing_of(rt, said.user_id))
+    now = Actor(said.user_id, email=said.email, standing=account_status.standing_of(rt, said.user_id))
     return said.digest == version.digest and ruled(rt, now, Action.APPROVE, version).allowed
 
 

@@ -20,7 +20,7 @@ from engine.config.audit_settings import key_ring, syslog
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
 from engine.config.vault_settings import VaultSettings
-from engine.egress.allowed import Allowed, parse_allow
+from engine.egress.allowed_addresses import Allowed, parse_allow
 from engine.errors import BadSettings
 from storage import private_files
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
 
-from engine.definition import checks, lint, regular, structure, tree
+from engine.definition import checks, lint, regular_files, structure, tree
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
@@ -80,8 +80,8 @@ def check_file(path: FilePath, also: Rule = _nothing, warned: Rule = _nothing) -
     """Errors and warnings of the file at `path`, for `runbook check`; empty when all is well. Raises nothing."""
     file = str(path)
     try:
-        source = regular.read(path, MAX_BYTES + 1)
-    except regular.NotRegular:
+        source = regular_files.read(path, MAX_BYTES + 1)
+    except regular_files.NotRegular:
         if path.is_symlink():
             return [Problem(file, 1, 1, "this is a symbolic link, and links are not followed; name the file itself")]
         return [Problem(file, 1, 1, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))]

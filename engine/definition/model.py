@@ -51,7 +51,7 @@ class Step:
     `blocks` holds a container's inner steps: `then` and `else` of a branch, `steps` of a loop; their `needs` name
     siblings only. `undo` is the step that reverses this one, with the id `<id>.undo` and no needs.
     `notify` says how those who can decide a gate are called, None where the settings say.
-    `skippable` says whether a person may have it skipped behind a gate that has let it on: True without asking the
+    `skippable` says whether a person may have it skipped behind a gate that has released it: True without asking the
     gate's approvers, False not at all (nor before), None where one of them has to agree.
     """
 

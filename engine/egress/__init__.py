@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from engine.egress.allowed import Allowed, Policy, parse_allow
+from engine.egress.allowed_addresses import Allowed, Policy, parse_allow
 from engine.egress.client import DEFAULT_MAX_BYTES, Egress, Response
 from engine.egress.failure import CallFailed
 from engine.egress.resolver import Resolver

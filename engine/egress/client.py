@@ -18,10 +18,10 @@ from types import TracebackType
 import httpcore
 import httpx
 
-from engine.egress.allowed import Address, Policy
+from engine.egress.allowed_addresses import Address, Policy
 from engine.egress.call import Call
+from engine.egress.connection_pools import WIDTH, Lanes
 from engine.egress.failure import CallFailed
-from engine.egress.lanes import WIDTH, Lanes
 from engine.egress.resolver import Resolver
 from engine.egress.sockets import GuardedBackend
 

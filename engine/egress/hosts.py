@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from engine.egress.allowed import plain_host
+from engine.egress.allowed_addresses import plain_host
 
 _PORTS = {"http": 80, "https": 443}
 _HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x20\x7f/?#@\\:*%\[\]]+)"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from ipaddress import ip_address
 
-from engine.egress.allowed import Address
+from engine.egress.allowed_addresses import Address
 from engine.egress.call import Call
 from engine.egress.failure import CallFailed
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import httpcore
 
-from engine.egress.allowed import Address, Policy
+from engine.egress.allowed_addresses import Address, Policy
 from engine.egress.call import Call
 from engine.egress.failure import CallFailed
 from engine.egress.resolver import Resolver

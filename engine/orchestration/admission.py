@@ -17,7 +17,7 @@ from engine.catalog import approval_expiry, catalog
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
 from engine.errors import InvalidParameters, ReasonRequired
-from engine.orchestration import changes, flow, incidents, run_phases, slots, step_runs
+from engine.orchestration import incidents, parameter_changes, run_phases, slots, step_completion, step_runs
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from storage import database, people, run_state, runbooks
@@ -148,13 +148,13 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     execution = replace(execution, slot_group=group, slot=slot)
     transition = Transition(rt, run_state.create(execution))
     conditions = step_runs.make_main(transition, checked.runbook.steps)
-    differs = changes.between(wanted.were, wanted.parameters) if wanted.were is not None else []
-    told: dict[str, Any] = {"changes": changes.kept(rt.redactor().redact_json(differs))} if differs else {}
+    differs = parameter_changes.between(wanted.were, wanted.parameters) if wanted.were is not None else []
+    told: dict[str, Any] = {"changes": parameter_changes.kept(rt.redactor().redact_json(differs))} if differs else {}
     transition.record_event("started", actor=actor.user_id, reason=wanted.reason, **told)
     if slot == "queued":
         transition.record_event("queued", group=group, behind=slots.ahead_of(execution, str(group)))
     if conditions:
-        flow.unblock_held(transition)
+        step_completion.unblock_held(transition)
     detail = {
         "parameters": wanted.parameters, "reason": wanted.reason, "digest": version.digest,
         "from": wanted.incident, "replay_of": wanted.replay_of, **told, **({"force": True} if wanted.forced else {}),

@@ -11,18 +11,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.access import auditing, choosers, people
+from engine.access.account_status import standing_of
 from engine.access.policy import SYSTEM, Action, Actor, authorise
-from engine.access.standing import standing_of
 from engine.catalog import catalog
 from engine.errors import EngineError
 from engine.expressions import ExpressionError
-from engine.orchestration import admission, flow, reuse, run_phases
+from engine.orchestration import admission, replay_reuse, run_ending, run_phases, step_completion
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps.outcome import Begun
 from engine.text.storable import TooLarge
-from storage import attempts, database, executions, step_changes, steps
+from storage import database, executions, step_changes, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
@@ -44,7 +44,7 @@ def record(transition: Transition, step: StepRunRecord, outcome: Begun) -> bool:
     if not transition.move(step, StepStatus.READY, due_at=due, deadline_at=limit, worker_id=None):
         return False
     _begin(transition, step, outcome)
-    attempts.end(step, AttemptStatus.SUCCESS, transition.at)
+    transition.end_attempt(step, AttemptStatus.SUCCESS)
     return True
 
 
@@ -62,7 +62,7 @@ def settle_child(transition: Transition, step: StepRunRecord) -> bool:
 def time_out(transition: Transition, step: StepRunRecord) -> bool:
     """The step has waited for its child for as long as it may."""
     limit = (transition.runbook.by_id[step.step_id].timeout_ms or 0) / 1000
-    return flow.fail(transition, step, "timeout", f"{step.child} did not end within {limit:g} s")
+    return step_completion.fail(transition, step, "timeout", f"{step.child} did not end within {limit:g} s")
 
 
 def cancel_orphans(rt: Runtime, execution_id: str, actor: Actor = SYSTEM) -> None:
@@ -83,7 +83,7 @@ def cancel_if_orphaned(transition: Transition, actor: Actor = SYSTEM) -> bool:
     why = _why_cancelled(child)
     if why is None:
         return False
-    run_phases.cancel(transition, actor.user_id, why)
+    run_ending.cancel(transition, actor.user_id, why)
     parent = executions.parent_of(child)
     detail = {"reason": why, "parent": parent.id if parent is not None else None}
     auditing.by_actor(transition.rt, actor, "execution.cancel", auditing.of_execution(child.id), detail)
@@ -127,8 +127,10 @@ def _begin(transition: Transition, step: StepRunRecord, outcome: Begun) -> None:
         )  # fmt: skip
         child = _accept(rt, parent, wanted) if asks is None else _start_gates_only(rt, parent, wanted, asks)
     except EngineError as error:
-        flow.fail(transition, ready, error.code, f"{outcome.slug} could not be started: {error}")
+        step_completion.fail(transition, ready, error.code, f"{outcome.slug} could not be started: {error}")
         return
+    if child.status.ended:
+        transition.run.forget()  # its end has made the step due, in the database
     transition.run.edit(step, child=child.id, revision=parent.revision)
     transition.record_event("child_started", step.path, execution=child.id, runbook=child.slug)
     transition.wake.append(child.id)
@@ -157,14 +159,14 @@ def _start_gates_only(
     )
     child = _accept(rt, parent, again)
     main = [step.id for step in catalog.definition_of(child.version_id).steps]
-    return reuse.reuse_steps(rt, child, old, main)
+    return replay_reuse.reuse_steps(rt, child, old, main)
 
 
 def _cancel_unstarted(transition: Transition, step: StepRunRecord) -> bool:
     error = {"code": "abandoned", "message": "the run ended before the other runbook did"}
     done = transition.move(step, StepStatus.CANCELLED, error=error, ended_at=transition.at, worker_id=None)
     if done:
-        attempts.end(step, AttemptStatus.ABANDONED, transition.at, error=error)
+        transition.end_attempt(step, AttemptStatus.ABANDONED, error=error)
     return done
 
 
@@ -183,10 +185,10 @@ def _ended(transition: Transition, step: StepRunRecord, child: ExecutionRecord) 
     outputs = {"execution": child.id, "status": child.status, "outputs": child.result}
     if child.status is ExecutionStatus.SUCCESS:
         try:
-            return flow.succeed(transition, step, flow.mapped(transition, step, outputs))
+            return step_completion.succeed(transition, step, step_completion.mapped(transition, step, outputs))
         except (ExpressionError, TooLarge) as error:
-            return flow.fail(transition, step, "outputs", str(error))
+            return step_completion.fail(transition, step, "outputs", str(error))
     why = (child.error or {}).get("message") or child.status
-    return flow.fail(
+    return step_completion.fail(
         transition, step, "child_failed", f"{child.slug} {child.id} ended as {child.status}: {why}", outputs
     )

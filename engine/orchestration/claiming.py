@@ -12,13 +12,13 @@ from engine.errors import NotApproved
 from engine.orchestration import (
     children,
     containers,
-    flow,
+    gate_checks,
     gate_content,
-    gates,
     holding,
     message_channels,
     received,
-    run_phases,
+    run_ending,
+    step_completion,
 )
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
@@ -37,7 +37,7 @@ def calls_out(step: Step) -> bool:
 
 
 def is_quiet(step: Step) -> bool:
-    """Whether a step is done in the commit that lets it on: its whole effect is rows of this database."""
+    """Whether a step is done in the commit that makes it ready: its whole effect is rows of this database."""
     return kind_of(step).is_quiet and not message_channels.asks_slack(step)
 
 
@@ -49,7 +49,7 @@ def advance_without_attempt(transition: Transition, step: StepRunRecord) -> bool
         containers.begin(transition, step)
         return True
     if kind.awaits is Awaits.TIME and step.outputs is not None:
-        flow.succeed(transition, step, step.outputs)
+        step_completion.succeed(transition, step, step.outputs)
         return True
     if kind.starts_run and step.child:
         children.settle_child(transition, step)
@@ -58,11 +58,11 @@ def advance_without_attempt(transition: Transition, step: StepRunRecord) -> bool
 
 
 def bypasses(transition: Transition, step: StepRunRecord) -> bool:
-    """The last line: a step behind a gate that has not let it on ends the run instead of being attempted."""
-    undecided = gates.undecided(transition.rt, transition.execution, transition.runbook, step)
+    """The last line: a step behind a gate that has not released it ends the run instead of being attempted."""
+    undecided = gate_checks.undecided(transition.rt, transition.execution, transition.runbook, step)
     if undecided:
         log.critical("%s of %s stands behind %s and was about to begin", step.path, step.execution_id, undecided)
-        run_phases.end_gate_bypassed(transition, step, undecided)
+        run_ending.end_gate_bypassed(transition, step, undecided)
     return bool(undecided)
 
 

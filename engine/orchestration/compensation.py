@@ -26,7 +26,7 @@ def plan(transition: Transition) -> list[StepRunRecord]:
 
 
 def unblock_next(transition: Transition, step: StepRunRecord) -> None:
-    """Let on the undo that comes after `step`, however that ended."""
+    """Make ready the undo that comes after `step`, however that ended."""
     for each in transition.run.of_phase(Phase.UNDO):
         if each.position == step.position + 1 and each.status is StepStatus.BLOCKED:
             transition.move(each, StepStatus.READY, due_at=transition.at, blocked=0)

@@ -12,7 +12,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Step
 from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
-from engine.orchestration import flow, gates, run_rules, step_runs
+from engine.orchestration import gate_checks, step_completion, step_runs, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
@@ -20,14 +20,18 @@ from storage import step_changes, steps
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
+MAX_ROUNDS = 1_000
+"""A loop that wants more has gone wrong."""
+
+
 NOT_REACHED = "the round or branch had failed before"
 
 
 def begin(transition: Transition, step: StepRunRecord) -> None:
     """Begin what a READY container can begin now: the taken branch, or as many rounds as may run beside each other."""
     definition = transition.runbook.by_id[step.step_id]
-    if flow.path_decided_by_hand(transition, definition):
-        stop(transition, step, "by_hand", flow.BY_HAND)
+    if step_completion.path_decided_by_hand(transition, definition):
+        stop(transition, step, "by_hand", step_completion.BY_HAND)
         return
     try:
         begin_now = _begin_rounds if kind_of(definition).repeats else _begin_branch
@@ -39,7 +43,7 @@ def begin(transition: Transition, step: StepRunRecord) -> None:
 def settle_scope(transition: Transition, scope: str, phase: Phase) -> None:
     """See whether the branch or round at `scope`, or one around it, has ended now."""
     for each in context.scopes_of(scope):
-        failed = flow.scope_failed(transition, each, phase)
+        failed = tolerated_failures.scope_failed(transition, each, phase)
         if failed:
             over = not steps.busy_inside(transition.execution.id, each)
         else:
@@ -81,13 +85,15 @@ def takes_other_path(transition: Transition, step: StepRunRecord, stale: tuple[s
     if step.items is None and step.started_at is None:
         return None
     definition = transition.runbook.by_id[step.step_id]
-    if gates.path_depends_on(definition, *stale):
+    if gate_checks.path_depends_on(definition, *stale):
         return True
     if not kind_of(definition).repeats:
         return bool(_branch_taken(transition, step, definition) != step.items["taken"])
     if "items" in definition.with_:
         return bool(_items(transition, step, definition) != step.items)
-    return gates.path_depends_on(definition, "params", "execution", "runbook") if step.ended_at is not None else None
+    return (
+        gate_checks.path_depends_on(definition, "params", "execution", "runbook") if step.ended_at is not None else None
+    )
 
 
 def _branch_taken(transition: Transition, step: StepRunRecord, definition: Step) -> str:
@@ -108,14 +114,14 @@ def _begin_branch(transition: Transition, step: StepRunRecord, definition: Step)
 
 def _begin_rounds(transition: Transition, step: StepRunRecord, definition: Step) -> None:
     items = step.items if step.rounds or isinstance(step.items, list) else _items(transition, step, definition)
-    if isinstance(items, list) and len(items) > run_rules.MAX_ROUNDS:
-        stop(transition, step, "too_many_rounds", f"{len(items)} items are more than {run_rules.MAX_ROUNDS}.")
+    if isinstance(items, list) and len(items) > MAX_ROUNDS:
+        stop(transition, step, "too_many_rounds", f"{len(items)} items are more than {MAX_ROUNDS}.")
         return
     room = definition.with_.get("max_parallel", 1) - _open_rounds(transition, step)
     first, number = step.rounds, step.rounds
     while number - first < room and _wants_round(transition, step, definition, items, number):
-        if number == run_rules.MAX_ROUNDS:
-            stop(transition, step, "too_many_rounds", f"It wanted more than {run_rules.MAX_ROUNDS} rounds.")
+        if number == MAX_ROUNDS:
+            stop(transition, step, "too_many_rounds", f"It wanted more than {MAX_ROUNDS} rounds.")
             return
         number += 1
     begun = {"started_at": step.started_at, "deadline_at": step.deadline_at}
@@ -157,9 +163,9 @@ def _wants_round(transition: Transition, step: StepRunRecord, definition: Step, 
 
 
 def _start_inner_steps(transition: Transition, step: StepRunRecord, inner: tuple[Step, ...], scope: str) -> None:
-    """Make the inner steps and let on those that need nothing."""
+    """Make the inner steps, READY where they need nothing."""
     made = step_runs.make(transition, inner, scope=scope, phase=step.phase)
-    flow.unblock_all(transition, [each for each in made if each.blocked == 0])
+    step_completion.unblock_all(transition, [each for each in made if each.blocked == 0])
     settle_scope(transition, scope, step.phase)
 
 
@@ -211,7 +217,7 @@ def _end_round(transition: Transition, step: StepRunRecord, scope: str, *, faile
 def _failures_allowed(transition: Transition, loop: Step) -> int:
     """How many rounds may fail: none where a round holds a gate, which would then not be decided."""
     wanted = int(loop.with_.get("max_failures", 0))
-    return 0 if wanted and gates.holds_gate(transition.rt, transition.execution.id, loop) else wanted
+    return 0 if wanted and gate_checks.holds_gate(transition.rt, transition.execution.id, loop) else wanted
 
 
 def _end_stopped(transition: Transition, path: str) -> None:
@@ -222,9 +228,9 @@ def _end_stopped(transition: Transition, path: str) -> None:
     if steps.busy_inside(transition.execution.id, path):
         return
     (step,) = transition.run.at([path])
-    if flow.tolerates_failure(transition, step.step_id):
+    if step_completion.tolerates_failure(transition, step.step_id):
         skip_rest(transition, path)
-    flow.fail(transition, step, step.error["code"], step.error["message"])
+    step_completion.fail(transition, step, step.error["code"], step.error["message"])
 
 
 def _finish(transition: Transition, path: str) -> None:
@@ -245,6 +251,6 @@ def _outputs(transition: Transition, prefix: str) -> dict[str, dict[str, Json]]:
 
 def _succeed(transition: Transition, step: StepRunRecord, outputs: dict[str, Any]) -> None:
     try:
-        flow.succeed(transition, step, flow.mapped(transition, step, outputs))
+        step_completion.succeed(transition, step, step_completion.mapped(transition, step, outputs))
     except (ExpressionError, TooLarge) as error:
-        flow.fail(transition, step, "outputs", f"its outputs cannot be kept: {error}")
+        step_completion.fail(transition, step, "outputs", f"its outputs cannot be kept: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.expressions import ExpressionError
-from engine.orchestration import flow
+from engine.orchestration import step_completion
 from engine.orchestration.transition import Transition
 from engine.text.storable import TooLarge
 from storage import steps, waits
@@ -21,10 +21,10 @@ def take_kept(transition: Transition, step: StepRunRecord, key: str) -> bool:
         return False
     transition.record_event("event_received", step.path, key=key, event_id=event.event_id, sender=event.sender)
     try:
-        outputs = flow.mapped(transition, now, {"data": event.data, "event_id": event.event_id})
+        outputs = step_completion.mapped(transition, now, {"data": event.data, "event_id": event.event_id})
     except (ExpressionError, TooLarge) as error:
-        return flow.fail(transition, now, "outputs", str(error))
-    return flow.succeed(transition, now, outputs)
+        return step_completion.fail(transition, now, "outputs", str(error))
+    return step_completion.succeed(transition, now, outputs)
 
 
 def expire(transition: Transition, step_run_id: int) -> None:
@@ -33,4 +33,4 @@ def expire(transition: Transition, step_run_id: int) -> None:
     if step is None or step.status is not StepStatus.WAITING or step.deadline_at is None:
         return
     if step.deadline_at <= transition.at:
-        flow.fail(transition, step, "wait_timeout", f"no event with the key {step.wait_key} came in time")
+        step_completion.fail(transition, step, "wait_timeout", f"no event with the key {step.wait_key} came in time")

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 from engine.access import auditing
-from engine.definition import gates
+from engine.definition import gate_graph
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.expressions import ExpressionError, holds
-from engine.orchestration import run_rules
+from engine.orchestration import skip_rules, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
 from engine.steps.approval import Behind
@@ -34,7 +34,7 @@ NOT_MET = "its condition is not met"
 def behind(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> Behind:
     """What a gate at `scope` shows: what follows up to the next gate that may be asked. Needs an open connection."""
     passed = _Conditions(execution, runbook, scope)
-    shown = tuple(gates.shown_by(runbook, gate, passed.not_met))
+    shown = tuple(gate_graph.shown_by(runbook, gate, passed.not_met))
     rows = {row.path: row for row in _rows(execution, runbook, shown, scope)}
     top = {each.id: context.path_of(runbook, each.id, scope) for each in shown}
     instead = {key: why for key, path in top.items() if path in rows and (why := _why_not_run(runbook, rows[path]))}
@@ -49,19 +49,19 @@ def behind(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str)
 
 def barred(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> list[str]:
     """Who had steps behind a gate skipped, or steps inside these: they chose what it shows."""
-    shown = gates.shown_by(runbook, gate, _Conditions(execution, runbook, scope).not_met)
+    shown = gate_graph.shown_by(runbook, gate, _Conditions(execution, runbook, scope).not_met)
     rows = _rows(execution, runbook, shown, scope)
-    return list(dict.fromkeys(row.skip["by"] for row in rows if run_rules.skip_agreed(row.skip)))
+    return list(dict.fromkeys(row.skip["by"] for row in rows if skip_rules.skip_agreed(row.skip)))
 
 
 def releases(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, step_id: str) -> bool:
-    """Whether no gate that was asked stands between this one and a step, so that this one has let it on.
+    """Whether no gate that was asked stands between this one and a step, so that this one has released it.
 
     One that the run may still go past, by its condition, does not stand between them yet.
     """
     passed = _Conditions(execution, runbook, gate.scope)
-    shown = gates.shown_by(runbook, runbook.by_id[gate.step_id], lambda each: not passed.asked(each))
-    return any(inner.id == step_id for each in shown for inner in gates.with_inner(each))
+    shown = gate_graph.shown_by(runbook, runbook.by_id[gate.step_id], lambda each: not passed.asked(each))
+    return any(inner.id == step_id for each in shown for inner in gate_graph.with_inner(each))
 
 
 def eased(execution: ExecutionRecord, shown: Opened) -> Opened:
@@ -139,7 +139,7 @@ def _rows(execution: ExecutionRecord, runbook: Runbook, shown: Iterable[Step], s
     for each in shown:
         path = context.path_of(runbook, each.id, scope)
         tops.append(path)
-        inner.update({step.id: path for step in gates.with_inner(each) if step is not each})
+        inner.update({step.id: path for step in gate_graph.with_inner(each) if step is not each})
     rows = steps.of_steps(execution.id, inner)
     return [
         *steps.at_paths(execution.id, tops),
@@ -161,7 +161,7 @@ class _Conditions:
         """Whether it is known by now that a step will not be done, because of its condition."""
         row = self._row(step.id) if step.condition is not None else None
         if row is not None and row.status is StepStatus.SKIPPED:
-            return row.note == run_rules.CONDITION_NOT_MET
+            return row.note == skip_rules.CONDITION_NOT_MET
         return not self.asked(step) and self._holds(step) is False
 
     def met(self, step: Step) -> bool:
@@ -209,7 +209,7 @@ class _Inside:
     def __init__(self, runbook: Runbook, rows: Mapping[str, StepRunRecord], container: Step, path: str) -> None:
         self._runbook = runbook
         self._rows = rows
-        self._settled: dict[str, list[StepRunRecord]] = {each.id: [] for each in gates.with_inner(container)}
+        self._settled: dict[str, list[StepRunRecord]] = {each.id: [] for each in gate_graph.with_inner(container)}
         self._open: set[str] = set()
         self._visit_container(container, path)
         self.over = frozenset(key for key, found in self._settled.items() if found and key not in self._open)
@@ -222,7 +222,7 @@ class _Inside:
         more = repeats and not (row and isinstance(row.items, list) and row.rounds == len(row.items))
         for step in (each for block in container.blocks.values() for each in block):
             if more:
-                self._open.update(each.id for each in gates.with_inner(step))
+                self._open.update(each.id for each in gate_graph.with_inner(step))
             for scope in scopes:
                 self._visit_step(step, context.join(scope, step.id))
 
@@ -240,7 +240,7 @@ def _summaries_of(runbook: Runbook, rows: list[StepRunRecord]) -> list[dict[str,
     """What is said of the runs of one step that will not be done: of what people had skipped each by itself."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        own = row.path if run_rules.skip_agreed(row.skip) else ""
+        own = row.path if skip_rules.skip_agreed(row.skip) else ""
         found.setdefault((_why_not_run(runbook, row), own), []).append(row.path)
     return [
         {"step": paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more", "kind": rows[0].kind,
@@ -259,6 +259,6 @@ def _why_not_run(runbook: Runbook, row: StepRunRecord) -> str:
         return row.note
     if row.status is StepStatus.SUCCESS and not row.reopened:
         return row.note or "done already"
-    if row.status is StepStatus.FAILED and run_rules.tolerated(runbook, row.step_id, row.error):
+    if row.status is StepStatus.FAILED and tolerated_failures.tolerated(runbook, row.step_id, row.error):
         return "it has failed, and is not tried again"
-    return run_rules.skip_note(row.skip) if run_rules.skip_agreed(row.skip) else ""
+    return skip_rules.skip_note(row.skip) if skip_rules.skip_agreed(row.skip) else ""

@@ -11,7 +11,15 @@ from typing import Any
 from engine.access import auditing
 from engine.definition.kinds import kind_of
 from engine.definition.model import Retry, Step
-from engine.orchestration import children, event_waits, flow, gate_content, received, run_rules
+from engine.orchestration import (
+    children,
+    event_waits,
+    gate_content,
+    gate_reminders,
+    received,
+    retry_backoff,
+    step_completion,
+)
 from engine.orchestration.transition import Transition
 from engine.steps import secret_destinations
 from engine.steps.outcome import (
@@ -43,7 +51,7 @@ def record(transition: Transition, step: StepRunRecord, outcome: Outcome) -> boo
 
 
 def _succeeded(transition: Transition, step: StepRunRecord, outcome: Succeeded) -> bool:
-    if not flow.succeed(transition, step, outcome.outputs):
+    if not step_completion.succeed(transition, step, outcome.outputs):
         return False
     received.keep(transition, step, outcome.received)
     _end_attempt(transition, step, AttemptStatus.SUCCESS, outcome.evidence)
@@ -54,8 +62,8 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
     failures = step.failures + 1
     retry = _retry_of(transition, step)
     error = {"code": outcome.code, "message": outcome.message}
-    if outcome.retryable and transition.may_start_steps and run_rules.may_retry(retry, failures):
-        pause = run_rules.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
+    if outcome.retryable and transition.may_start_steps and retry_backoff.may_retry(retry, failures):
+        pause = retry_backoff.backoff_ms(retry, failures, random.random(), outcome.retry_after_ms)  # noqa: S311 - jitter
         done = transition.move(
             step, StepStatus.READY, due_at=transition.at + pause, failures=failures, error=error, worker_id=None
         )
@@ -64,7 +72,7 @@ def _failed(transition: Transition, step: StepRunRecord, outcome: Failed) -> boo
                 "step_retrying", step.path, attempt=step.attempts, delay_ms=pause, message=outcome.message
             )
     else:
-        done = flow.fail(transition, step, outcome.code, outcome.message, outcome.outputs)
+        done = step_completion.fail(transition, step, outcome.code, outcome.message, outcome.outputs)
     if done:
         _audit_refusal(transition, step, outcome)
         _end_attempt(transition, step, AttemptStatus.FAILED, outcome.evidence, error)
@@ -130,7 +138,7 @@ def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> boo
         message=outcome.message, preview=outcome.preview,
         digest=gate_content.digest_of(transition.execution, step.path, outcome),
         on_timeout=outcome.on_timeout, opened_at=transition.at, expires_at=expires, decided_at=None,
-        remind_at=run_rules.next_reminder(transition.at, expires, transition.at),
+        remind_at=gate_reminders.next_reminder(transition.at, expires, transition.at),
         barred=gate_content.barred(transition.execution, transition.runbook, definition, step.scope),
     )  # fmt: skip
     approval_id = approvals.create(transition.rt.workspace_id, gate)
@@ -145,8 +153,8 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
     fresh = {"fence": step.fence + 1, "recoveries": recoveries, "worker_id": None}
     if _cancelled(transition):
         done = transition.move(step, StepStatus.CANCELLED, ended_at=transition.at, error=error, **fresh)
-    elif recoveries > run_rules.MAX_RECOVERIES:
-        done = flow.fail(
+    elif recoveries > retry_backoff.MAX_RECOVERIES:
+        done = step_completion.fail(
             transition, step, "worker_lost", f"{recoveries} workers in a row were lost while running this step."
         )
     elif step.idempotent and transition.may_start_steps:
@@ -154,7 +162,7 @@ def take_over(transition: Transition, step: StepRunRecord) -> bool:
         if done:
             transition.record_event("step_taken_over", step.path)
     elif step.idempotent:
-        done = flow.fail(
+        done = step_completion.fail(
             transition, step, "worker_lost", "The worker that ran this step is gone, and the run was ending."
         )
     else:
@@ -217,7 +225,7 @@ def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> boo
     text, channel = outcome.text, outcome.channel
     shown = bool((transition.execution.incident or {}).get("channel"))
     why = f"not posted: {outcome.unposted}" if outcome.unposted else ""
-    if not flow.succeed(transition, step, {"text": text}, why if shown else NOT_POSTED):
+    if not step_completion.succeed(transition, step, {"text": text}, why if shown else NOT_POSTED):
         return False
     transition.record_event(
         "message", step.path, text=text, channel=channel, thread=outcome.thread, by_value=outcome.by_value,

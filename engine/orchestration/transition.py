@@ -1,7 +1,7 @@
 """One execution under its lock, in one transaction: its steps are moved and counted, its events and row written once.
 
 Whatever changes an execution does so through this, so that counters, status, times and events agree whoever did it.
-What follows from a step's end is `flow`, what follows from a phase's end is `run_phases`.
+What follows from a step's end is `step_completion`, what follows from a phase's end is `run_phases`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook
-from engine.orchestration import run_rules
+from engine.orchestration import run_status
 from engine.runtime import Runtime
 from storage import approvals, attempts, cards, database, events, executions, step_changes
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, changed
@@ -41,6 +41,7 @@ class Transition:
 
     @property
     def runbook(self) -> Runbook:
+        """The definition of the run's version, read once a process. Raises `Undecodable`."""
         return catalog.definition_of(self.execution.version_id)
 
     @property
@@ -83,7 +84,7 @@ class Transition:
 
     def count(self, old: StepStatus, new: StepStatus, count: int = 1, *, container: bool = False) -> None:
         """Count step runs that were moved together."""
-        self.execution = run_rules.recount(self.execution, old, new, count, container=container)
+        self.execution = run_status.recount(self.execution, old, new, count, container=container)
 
     def count_all(self, moved: Mapping[StepStatus, int], new: StepStatus) -> None:
         """Count step runs that were moved together from several states."""
@@ -130,7 +131,7 @@ class Transition:
         """Let a FAILED run go on with its main phase; its counters are made anew from its step runs."""
         fresh = {"pending_result": None, "error": None, "ended_at": None, "cleanup_until": None, "running_ms": 0}
         self.edit(status=ExecutionStatus.RUNNING, phase=Phase.MAIN, slot_group=slot_group, slot=slot, **fresh)
-        self.execution = run_rules.with_counters(self.execution, census)
+        self.execution = run_status.with_counters(self.execution, census)
         cards.reopen(self.execution.id)
 
     def pause(self, reason: str, actor: str | None = None) -> None:
@@ -182,8 +183,8 @@ class Transition:
 
     def write(self, *, over: bool, result: Json = None) -> ExecutionRecord:
         """Write the execution and the events of this change; `over` says that no phase is left."""
-        execution = changed(self.execution, status=run_rules.status_of(self.execution, over=over))
-        execution = run_rules.add_time_spent(execution, self.before.status, self.at)
+        execution = changed(self.execution, status=run_status.status_of(self.execution, over=over))
+        execution = run_status.add_time_spent(execution, self.before.status, self.at)
         if over:
             self.record_event("ended", status=execution.status, error=execution.error)
             execution = changed(

@@ -12,7 +12,7 @@ from engine.access import choosers
 from engine.access.policy import Actor, named
 from engine.access.roles import approver_ids, runners
 from engine.definition.kinds import Awaits, kind_of
-from engine.orchestration.changes import Changed
+from engine.orchestration.parameter_changes import Changed
 from engine.runs import executions, skipping
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime

@@ -42,7 +42,7 @@ def still(
     """Raise as doing this again would, where the person may no longer see or do it; each of the names may be "".
 
     A freeze that came later takes nothing back. `scope` is what was frozen or unfrozen.
-    `step` names the gate where `action` is a vote, or what such gates have let on.
+    `step` names the gate where `action` is a vote, or what such gates have released.
     """
     if run:
         found = execution(rt, actor, run)
@@ -60,7 +60,7 @@ def still(
 
 
 def _gate(rt: Runtime, actor: Actor, run: ExecutionRecord, path: str) -> Gate:
-    """The gate at a path, or one that has let on the step there: one that this person may decide where there is one."""
+    """The gate at a path, or one that has released the step there: one that this person may decide if there is one."""
     with database.reading():
         own = [Gate(each, run) for each in approvals.of_execution(run.id) if each.path == path]
     found = own[-1:] or skipping.released_by(rt, run.id, path)

@@ -9,11 +9,19 @@ from dataclasses import replace
 from typing import Any
 
 from engine.access import auditing, choosers, reasons
-from engine.access.policy import Action, Actor, Deed, authorise
+from engine.access.policy import Action, Actor, RequestedAction, authorise
 from engine.catalog import approval_expiry, catalog
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
-from engine.orchestration import admission, changes, children, flow, gates, reopening, run_phases
+from engine.orchestration import (
+    admission,
+    children,
+    gate_checks,
+    parameter_changes,
+    retry_failed_run,
+    run_ending,
+    step_completion,
+)
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
@@ -29,7 +37,7 @@ def pause(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Exe
     """Start nothing more until a resume; what runs now finishes. Raises `Conflict` when it has ended or is paused."""
     found = allowed(rt, actor, Action.PAUSE, execution_id)
     reasons.must_be_stated(rt, actor, reason)
-    with change(rt, found.id, "pause", Deed(actor, Action.PAUSE)) as transition:
+    with change(rt, found.id, "pause", RequestedAction(actor, Action.PAUSE)) as transition:
         must_be_open(transition)
         if transition.execution.status is ExecutionStatus.PAUSED:
             raise Conflict(f"{found.id} is paused already.")
@@ -42,7 +50,7 @@ def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Ex
     """Go on with a paused run. Raises `Conflict` when it is not paused or its version was deprecated."""
     found = allowed(rt, actor, Action.RESUME, execution_id)
     reasons.must_be_stated(rt, actor, reason)
-    with change(rt, found.id, "resume", Deed(actor, Action.RESUME)) as transition:
+    with change(rt, found.id, "resume", RequestedAction(actor, Action.RESUME)) as transition:
         now = transition.execution
         if now.status is not ExecutionStatus.PAUSED:
             raise Conflict(f"{now.id} is not paused: it is {now.status}.")
@@ -63,17 +71,17 @@ def cancel(rt: Runtime, actor: Actor, execution_id: str, reason: str = "", *, fo
     """
     found = allowed(rt, actor, Action.CANCEL, execution_id)
     reasons.must_be_stated(rt, actor, reason)
-    with change(rt, found.id, "cancel", Deed(actor, Action.CANCEL)) as transition:
+    with change(rt, found.id, "cancel", RequestedAction(actor, Action.CANCEL)) as transition:
         must_be_open(transition)
         now = transition.execution
         if force:
-            run_phases.force_end(transition, actor.user_id, reason.strip())
+            run_ending.force_end(transition, actor.user_id, reason.strip())
         elif now.phase is not Phase.MAIN:
             raise Conflict(f"{now.id} is cleaning up after it {_past(now)}. `cancel {now.id} force=yes` ends that too.")
         elif now.pending_result is ExecutionStatus.CANCELLED:
             raise Conflict(f"{now.id} is being cancelled already.")
         else:
-            run_phases.cancel(transition, actor.user_id, reason.strip())
+            run_ending.cancel(transition, actor.user_id, reason.strip())
         audited(rt, actor, "execution.cancel", found, {"reason": reason, "was": now.status, "force": force})
     children.cancel_orphans(rt, found.id, actor)
     rt.hint([found.id])
@@ -96,8 +104,8 @@ def retry(
     reasons.must_be_stated(rt, actor, reason)
     if parameters:  # asked before the run is locked, and again once they are the run's
         authorise(rt, actor, Action.RETRY, replace(found, parameters={**found.parameters, **parameters}))
-    with change(rt, found.id, "retry", Deed(actor, Action.RETRY)) as transition:
-        step = reopening.find_failed(transition, path)
+    with change(rt, found.id, "retry", RequestedAction(actor, Action.RETRY)) as transition:
+        step = retry_failed_run.find_failed(transition, path)
         must_be_the_last(step, attempt)
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
@@ -105,10 +113,10 @@ def retry(
         _approval_must_hold(rt, transition.execution)
         if changed:
             authorise(rt, actor, Action.RETRY, transition.execution)
-            reopening.restart_unfinished(transition)
-        reopening.reopen(transition, actor, step)
+            retry_failed_run.restart_unfinished(transition)
+        retry_failed_run.reopen(transition, actor, step)
         if changed:
-            reopening.reopen_gates(transition)
+            retry_failed_run.reopen_gates(transition)
         facts: dict[str, Json] = {"reason": reason.strip(), "changed": bool(changed)}
         told = {"changes": changed} if changed else {}
         transition.record_event("step_retried", step.path, actor.user_id, **facts, **told)
@@ -133,7 +141,7 @@ def resolve(
     found = allowed(rt, actor, Action.RESOLVE, execution_id)
     needs_reason(note, "Say what you know about the outcome", "note")
     reasons.must_be_stated(rt, actor, note, "note")
-    with change(rt, found.id, "resolve", Deed(actor, Action.RESOLVE)) as transition:
+    with change(rt, found.id, "resolve", RequestedAction(actor, Action.RESOLVE)) as transition:
         step = _the_unknown(found.id, path)
         must_be_the_last(step, attempt)
         transition.record_event("step_resolved", step.path, actor.user_id, choice=choice, note=note)
@@ -145,9 +153,9 @@ def resolve(
         else:
             transition.run.edit(step, settled_by=actor.user_id)
         if choice == "done":
-            flow.succeed(transition, step, {}, said)
+            step_completion.succeed(transition, step, {}, said)
         elif choice == "failed":
-            flow.fail(transition, step, "marked_failed", said)
+            step_completion.fail(transition, step, "marked_failed", said)
         audited(rt, actor, "step.resolve", found, {"step": step.path, "choice": choice, "note": note})
     rt.hint([found.id])
     return transition.execution
@@ -164,15 +172,18 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
     chose = list(dict.fromkeys([*choosers.of_values(run), actor.user_id]))
     same = admission.same_as(run.digest, values, run.incident or {})
     transition.edit(parameters=values, revision=run.revision + 1, chosen_by=chose, same_as=same)
-    masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(changes.between(run.parameters, values))
-    return changes.kept(masked)
+    masked: list[dict[str, Json]] = transition.rt.redactor().redact_json(
+        parameter_changes.between(run.parameters, values)
+    )
+    return parameter_changes.kept(masked)
 
 
 def _must_be_let_on(transition: Transition) -> None:
-    """Raise `Conflict` for a child of a run whose gates before it have not let it on as that run stands now."""
-    undecided = gates.undecided_around(transition.rt, transition.execution)
+    """Raise `Conflict` for a child of a run whose gates before it have not released it as that run stands now."""
+    undecided = gate_checks.undecided_around(transition.rt, transition.execution)
     if undecided:
-        raise Conflict(f"{transition.execution.id} stands behind {', '.join(undecided)}, which has to let it on first.")
+        behind = ", ".join(undecided)
+        raise Conflict(f"{transition.execution.id} stands behind {behind}, which has to release it first.")
 
 
 def allowed(rt: Runtime, actor: Actor, action: Action, execution_id: str) -> ExecutionRecord:

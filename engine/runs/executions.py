@@ -13,11 +13,11 @@ from engine.catalog import catalog
 from engine.definition.model import Runbook
 from engine.errors import Conflict, NotFound, ReasonRequired
 from engine.failpoints import commit
-from engine.orchestration import admission, changes, gates, incidents
+from engine.orchestration import admission, gate_checks, incidents, parameter_changes
 from engine.orchestration.admission import Checked, Override, Wanted
-from engine.orchestration.changes import Changed
+from engine.orchestration.parameter_changes import Changed
 from engine.runtime import Runtime
-from storage import approvals, database, executions, requests, slot_queue, steps
+from storage import approvals, database, executions, idempotency, slot_queue, steps
 from storage import attempts as tries
 from storage.catalog_records import VersionRecord
 from storage.records import ApprovalRecord, AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
@@ -172,7 +172,7 @@ def _accept_once(
             authorise(rt, actor, Action.START, found.execution)
         accepted = found or Accepted(admission.accept(rt, actor, checked), "started")
         if key is not None:
-            requests.remember(rt.workspace_id, actor.user_id, key, same, accepted.execution.id)
+            idempotency.remember(rt.workspace_id, actor.user_id, key, same, accepted.execution.id)
         if then is not None:
             then(accepted)
         return accepted
@@ -185,7 +185,7 @@ def answered_before(rt: Runtime, actor: Actor, key: str, request: str) -> Execut
 
     Raises `Conflict` where the key was used for another request.
     """
-    before = requests.recall(rt.workspace_id, actor.user_id, key)
+    before = idempotency.recall(rt.workspace_id, actor.user_id, key)
     if before is None:
         return None
     request_digest, execution_id = before
@@ -232,7 +232,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
         queued = execution.slot == "queued" and execution.slot_group is not None
         ahead = slot_queue.holders(rt.workspace_id, str(execution.slot_group)) if queued else []
         runbook = catalog.shown_definition(execution)
-        holding = [each.id for each in runbook.by_id.values() if gates.holds_gate(rt, execution.id, each)]
+        holding = [each.id for each in runbook.by_id.values() if gate_checks.holds_gate(rt, execution.id, each)]
         return ExecutionView(
             execution=replace(execution, incident=about),
             runbook=runbook,
@@ -240,7 +240,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
             ahead=tuple(named(rt, actor, ahead) if actor else ahead),
             holding=frozenset(holding),
-            changes=changes.of_run(execution),
+            changes=parameter_changes.of_run(execution),
         )
 
 

@@ -7,7 +7,7 @@ over who has decided a gate of it.
 from __future__ import annotations
 
 from engine.access import choosers, reasons
-from engine.access.policy import Action, Actor, Deed, authorise, ruled
+from engine.access.policy import Action, Actor, RequestedAction, authorise, ruled
 from engine.errors import Conflict, NotAllowed
 from engine.orchestration.run_phases import change
 from engine.runs.controls import allowed, audited, must_be_open
@@ -30,7 +30,7 @@ def offer(rt: Runtime, actor: Actor, execution_id: str, to: Actor, reason: str =
         raise NotAllowed(f"{found.id} cannot be handed to @{to.user_id}. {why}", theirs.ask)
     if to.user_id == actor.user_id and found.responsible != actor.user_id:
         return _take(rt, actor, found, reason)
-    with change(rt, found.id, "offer", Deed(actor, Action.HANDOVER)) as transition:
+    with change(rt, found.id, "offer", RequestedAction(actor, Action.HANDOVER)) as transition:
         must_be_open(transition)
         now = transition.execution
         if now.responsible == to.user_id and now.offered_to is None:
@@ -52,7 +52,7 @@ def accept(rt: Runtime, actor: Actor, execution_id: str) -> ExecutionRecord:
 
 
 def _take(rt: Runtime, actor: Actor, found: ExecutionRecord, reason: str) -> ExecutionRecord:
-    with change(rt, found.id, "hand_over", Deed(actor, Action.HANDOVER)) as transition:
+    with change(rt, found.id, "hand_over", RequestedAction(actor, Action.HANDOVER)) as transition:
         must_be_open(transition)
         now = transition.execution
         if now.responsible == actor.user_id or now.offered_to not in (found.offered_to, actor.user_id):

@@ -1,7 +1,7 @@
 """Telling a repeated request from a new one.
 
-What a keyed request does and the note of it are one transaction (`storage.requests.note_done`). So whoever died after
-it is followed by somebody who answers, and whoever died before it by somebody who does it.
+What a keyed request does and the note of it are one transaction (`storage.idempotency.note_done`). So whoever died
+after it is followed by somebody who answers, and whoever died before it by somebody who does it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from contextlib import suppress
 from engine.access.policy import Actor
 from engine.errors import Conflict
 from engine.runtime import Runtime
-from storage import database, requests
+from storage import database, idempotency
+from storage.idempotency import TakenOver, in_turn
 from storage.people_records import AnswerRecord, Turn
-from storage.requests import TakenOver, in_turn
 
 __all__ = ["RENEW_S", "TakenOver", "answered", "begin", "first_time", "given_up", "in_turn", "renew", "turn_of"]
 
@@ -26,7 +26,7 @@ RENEW_S = 1.0
 def first_time(_rt: Runtime, key: str) -> bool:
     """False when `key` was seen within the last 24 hours."""
     with database.transaction():
-        return requests.first_time(key)
+        return idempotency.first_time(key)
 
 
 def turn_of(rt: Runtime, actor: Actor, key: str) -> Turn:
@@ -41,10 +41,10 @@ def begin(turn: Turn, digest: str) -> AnswerRecord | None:
     for another one.
     """
     with database.reading():
-        found = requests.find_answer(turn)
+        found = idempotency.find_answer(turn)
     if found is None or (found.status is None and found.held_until <= database.now()):
         with database.transaction():
-            found = requests.begin_turn(turn, digest, HELD_MS)
+            found = idempotency.begin_turn(turn, digest, HELD_MS)
     if found is not None and found.request != digest:
         raise Conflict(
             f"The idempotency key {turn.key!r} was used for another request. Use a new key for a new request."
@@ -55,13 +55,13 @@ def begin(turn: Turn, digest: str) -> AnswerRecord | None:
 def renew(turn: Turn) -> None:
     """The request is still being done. Whoever cannot say so may lose their turn, which their deed then finds out."""
     with suppress(*database.DatabaseTrouble), database.transaction():
-        requests.extend_turn(turn, HELD_MS)
+        idempotency.extend_turn(turn, HELD_MS)
 
 
 def answered(turn: Turn, status: int, headers: dict[str, str], body: str) -> None:
     """Keep the answer for 24 hours."""
     with database.transaction():
-        requests.keep_answer(turn, status, headers, body)
+        idempotency.keep_answer(turn, status, headers, body)
 
 
 def given_up(turn: Turn) -> bool:
@@ -70,4 +70,4 @@ def given_up(turn: Turn) -> bool:
     False where it was another's turn by then.
     """
     with database.transaction():
-        return requests.give_up(turn)
+        return idempotency.give_up(turn)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from engine.access import channels, people
+from engine.access.account_status import standing_of
 from engine.access.policy import Action, Actor, authorise
-from engine.access.standing import standing_of
 from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook

@@ -1,7 +1,7 @@
 """Skipping a step: it replaces the step's own doing, in its turn, and nothing else.
 
 A step not reached yet is marked and skipped when everything that it needs has ended. What is or holds a gate is not
-skipped. What a gate has let on was approved: its skipping waits until one of that gate's approvers agrees who chose
+skipped. What a gate has released was approved: its skipping waits until one of that gate's approvers agrees who chose
 nothing of it, unless the runbook says `skippable: true`.
 """
 
@@ -11,14 +11,33 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.access import choosers, reasons
-from engine.access.policy import Action, Actor, Deed, Gate, Verdict, admit, as_of_now, authorise, ruled, verdict
+from engine.access.account_status import standing_of
+from engine.access.policy import (
+    Action,
+    Actor,
+    Gate,
+    RequestedAction,
+    Verdict,
+    admit,
+    as_of_now,
+    authorise,
+    ruled,
+    verdict,
+)
 from engine.access.roles import approver_ids, candidates
-from engine.access.standing import standing_of
 from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict, NotAllowed
-from engine.orchestration import children, containers, flow, gate_content, gates, reopening, run_rules
+from engine.orchestration import (
+    children,
+    containers,
+    gate_checks,
+    gate_content,
+    retry_failed_run,
+    skip_rules,
+    step_completion,
+)
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.controls import allowed, audited, must_be_approved, must_be_the_last, needs_reason, step_at
@@ -34,7 +53,7 @@ _OPEN = (StepStatus.BLOCKED, StepStatus.READY, StepStatus.WAITING, StepStatus.UN
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A skip that waits for the word of approvers; `gates` are those that have let the step on."""
+    """A skip that waits for the word of approvers; `gates` are those that have released the step."""
 
     execution: ExecutionRecord
     step: StepRunRecord
@@ -46,14 +65,14 @@ def skip(
 ) -> ExecutionRecord:
     """Skip a step that has not ended, or that failed the run, when its turn comes; what needs it goes on.
 
-    Behind a gate that has let it on it is only asked for, and `agree` does it. `attempt` is the last try that was seen.
+    Behind a gate that has released it it is only asked for, and `agree` does it. `attempt` is the last try seen.
     Raises `ReasonRequired`, and `Conflict` when it was tried again meanwhile, for what is or holds a gate, also in a
     child run, and for what its runbook calls not skippable.
     """
     found = allowed(rt, actor, Action.SKIP, execution_id)
     needs_reason(reason, "Skipping a step needs a reason")
     reasons.must_be_stated(rt, actor, reason)
-    with change(rt, found.id, "skip", Deed(actor, Action.SKIP)) as transition:
+    with change(rt, found.id, "skip", RequestedAction(actor, Action.SKIP)) as transition:
         step = step_at(found, path)
         must_be_the_last(step, attempt)
         _must_be_skippable(transition, step)
@@ -74,16 +93,16 @@ def skip(
 
 
 def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int | None = None) -> ExecutionRecord:
-    """Agree that a step is skipped which a gate has let on, as one of that gate's approvers who chose nothing of it.
+    """Agree that a step is skipped which a gate has released, as one of that gate's approvers who chose nothing of it.
 
     Who asked for it must still be allowed to. `asked_at` is when the request that was shown was made. Raises
     `NotAllowed`, and `Conflict` where nobody asks for that any more, or somebody has asked anew.
     """
     admit(actor, Action.VOTE)
     found = allowed(rt, actor, Action.VIEW, execution_id)
-    with change(rt, found.id, "agree_skip", Deed(actor, Action.VIEW)) as transition:
+    with change(rt, found.id, "agree_skip", RequestedAction(actor, Action.VIEW)) as transition:
         step = step_at(found, path)
-        if not step.skip or run_rules.skip_agreed(step.skip):
+        if not step.skip or skip_rules.skip_agreed(step.skip):
             raise Conflict(f"Nobody asks to skip {path} of {found.id}.")
         if asked_at not in (None, step.skip["at"]):
             raise Conflict(f"What is asked about {path} of {found.id} is not what you were shown. Look again.")
@@ -97,7 +116,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
         transition.run.edit(step, skip=wish)
         transition.record_event("skip_agreed", path, actor.user_id, by=wish["by"])
         audited(rt, actor, "step.skip_agree", found, {"step": path, "by": wish["by"], "reason": wish["reason"]})
-        if run_rules.skip_agreed(wish):
+        if skip_rules.skip_agreed(wish):
             _do(transition, asked, step, wish)
     return _done(rt, actor, transition)
 
@@ -107,9 +126,9 @@ def skippable(view: ExecutionView) -> list[StepRunRecord]:
     run, main = view.execution, [step for step in view.steps if step.phase is Phase.MAIN]
     if run.phase is Phase.MAIN and run.pending_result is not None and not run.status.ended:
         return []
-    failed = {step.id for step in reopening.retryable(view.runbook, main)}
+    failed = {step.id for step in retry_failed_run.retryable(view.runbook, main)}
     wanted = [step for step in view.steps if step.status is not StepStatus.FAILED or step.id in failed]
-    return [step for step in wanted if not run_rules.skip_agreed(step.skip) and not _refused(view, step)]
+    return [step for step in wanted if not skip_rules.skip_agreed(step.skip) and not _refused(view, step)]
 
 
 def requests(rt: Runtime, view: ExecutionView) -> list[Request]:
@@ -124,13 +143,13 @@ def requests(rt: Runtime, view: ExecutionView) -> list[Request]:
 
 def is_asked(view: ExecutionView, step: StepRunRecord) -> bool:
     """Whether a step's skipping waits for somebody's word."""
-    return bool(step.skip) and not run_rules.skip_agreed(step.skip) and not _refused(view, step)
+    return bool(step.skip) and not skip_rules.skip_agreed(step.skip) and not _refused(view, step)
 
 
 def may_agree(rt: Runtime, actor: Actor, request: Request) -> Verdict:
-    """Whether a person may agree to a skip for any of the gates that let the step on."""
+    """Whether a person may agree to a skip for any of the gates that released the step."""
     found = list(_verdicts(rt, actor, request.step.skip, request.gates, ruled).values())
-    again = Verdict(False, "The gate that let it on is asked again: agree when it is decided.")
+    again = Verdict(False, "The gate that released it is asked again: agree when it is decided.")
     return next((each for each in found if each.allowed), found[0]) if found else again
 
 
@@ -156,7 +175,7 @@ def who_may_agree(rt: Runtime, request: Request, limit: int, *, beside: Collecti
 
 
 def released_by(rt: Runtime, execution_id: str, path: str) -> list[Gate]:
-    """The decided gates that have let a step on. Raises `NotFound`, and `Conflict` where there is no such step."""
+    """The decided gates that have released a step. Raises `NotFound`, and `Conflict` where there is no such step."""
     found = find(rt, execution_id)
     with database.reading():
         return _released_by(rt, found, step_at(found, path))
@@ -192,7 +211,7 @@ def _both(gate: Gate) -> tuple[ApprovalRecord, ExecutionRecord]:
 
 
 def _released_by(rt: Runtime, execution: ExecutionRecord, step: StepRunRecord) -> list[Gate]:
-    """The decided gates that showed a step and have let it on; outwards through the runs that wait for this one."""
+    """The decided gates that showed a step and have released it; outwards through the runs that wait for this one."""
     found = [Gate(gate, execution) for gate in _showed(execution, step)]
     parent = executions.parent_of(execution)
     starter = steps.by_id(execution.parent_step) if execution.parent_step is not None else None
@@ -221,9 +240,9 @@ def _do(transition: Transition, actor: Actor, step: StepRunRecord, wish: Json) -
         transition.record_event("skip_marked", step.path, wish["by"], reason=wish["reason"])
         (now,) = transition.run.at([step.path])
         if now.blocked == 0:
-            flow.unblock_all(transition, [now])
+            step_completion.unblock_all(transition, [now])
     else:
-        flow.skip(transition, step, run_rules.skip_note(wish), wish["by"])
+        step_completion.skip(transition, step, skip_rules.skip_note(wish), wish["by"])
     transition.close_gates()
     gate_content.refresh_all(transition)
 
@@ -232,7 +251,7 @@ def _must_be_skippable(transition: Transition, step: StepRunRecord) -> None:
     run = transition.execution
     why = _refusal(
         run, transition.runbook, step, steps.of_execution(run.id),
-        lambda each: gates.holds_gate(transition.rt, run.id, each),
+        lambda each: gate_checks.holds_gate(transition.rt, run.id, each),
     )  # fmt: skip
     if why:
         raise Conflict(why)
@@ -255,11 +274,11 @@ def _refusal(
         return f"{step.path} of {run.id} is not to be skipped: its runbook says `skippable: false`."
     if holds_gate(definition):
         return f"{step.path} is or holds a gate, which is decided by its approvers: nobody skips it."
-    asked = gates.gates_depending_on(runbook, definition.id, holds_gate)
+    asked = gate_checks.gates_depending_on(runbook, definition.id, holds_gate)
     if asked:
         return f"What {step.path} comes to decides whether {', '.join(asked)} is asked: nobody skips it."
     if step.status is StepStatus.FAILED:
-        return reopening.refusal(run, runbook, step, rows)
+        return retry_failed_run.refusal(run, runbook, step, rows)
     if step.status not in _OPEN:
         return f"{step.path} of {run.id} is {step.status}: only a step that has not ended can be skipped."
     if run.status.ended or step.phase is not run.phase:
@@ -275,11 +294,11 @@ def _reopen(transition: Transition, actor: Actor, step: StepRunRecord, wish: Jso
     What a branch or loop that had begun still held goes first.
     """
     must_be_approved(transition.execution)
-    reopening.reopen(transition, actor, step)
+    retry_failed_run.reopen(transition, actor, step)
     (now,) = steps.at_paths(step.execution_id, [step.path])
     if kind_of(now).is_container and now.status is StepStatus.WAITING:
         containers.skip_rest(transition, now.path)
-        flow.skip(transition, now, run_rules.skip_note(wish), wish["by"])
+        step_completion.skip(transition, now, skip_rules.skip_note(wish), wish["by"])
 
 
 def _done(rt: Runtime, actor: Actor, transition: Transition) -> ExecutionRecord:

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 
 from engine.egress import CallFailed, Egress
-from engine.egress.allowed import Address
+from engine.egress.allowed_addresses import Address
 from engine.steps.grpc_schema import Schema
 
 Json = Any

@@ -19,7 +19,19 @@ from engine.definition.rendering import render_with, render_with_marks, render_w
 from engine.egress import Egress
 from engine.errors import EngineError
 from engine.expressions import conditions, made_of_secrets, render
-from engine.steps import approval, context, delay, grpc, http, message, poll, received, secret_destinations, wait
+from engine.steps import (
+    approval,
+    check,
+    context,
+    delay,
+    grpc,
+    http,
+    message,
+    poll,
+    received,
+    secret_destinations,
+    wait,
+)
 from engine.steps.grpc_channel import Channels
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Begun, Evidence, Failed, Later, Outcome, Succeeded, Unknown
@@ -257,6 +269,10 @@ def _message(claim: Claim, rendered: Rendered, tools: Tools, _abandoned: Callabl
     return message.run(rendered.with_, redact=tools.redactor.redact_json, by_value=channel_is_value(claim.step))
 
 
+def _check(claim: Claim, rendered: Rendered, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return check.run(rendered.with_, claim.visible, redact=tools.redactor.redact_json)
+
+
 def _wait(claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
     return wait.run(rendered.with_, timeout_ms=claim.step.timeout_ms or 0)
 
@@ -276,6 +292,7 @@ ACTS: Mapping[str, Callable[[Claim, Rendered, Tools, Callable[[], bool]], Outcom
     "grpc": _grpc,
     "delay": _delay,
     "message": _message,
+    "check": _check,
     "wait": _wait,
     "runbook": _runbook,
 }

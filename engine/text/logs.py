@@ -11,9 +11,9 @@ import traceback
 from contextlib import suppress
 from types import TracebackType
 
+from engine.database_errors import OnceAMinute
 from engine.text.redaction import Redactor
 from engine.text.visible_characters import visible_line
-from engine.trouble import OnceAMinute
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

@@ -124,9 +124,11 @@ class HintSignal:
         self._closed = False
 
     def close(self) -> None:
+        """End the thread that listens, within a second; it is not waited for."""
         self._closed = True
 
     def notify(self) -> None:
+        """End the wait under way, or else the next one, in this process. Any thread may call it."""
         self._rung.set()
 
     def wait(self, ms: int) -> None:
@@ -194,6 +196,7 @@ class SignallingBroker(RedisBroker):
     _consumer: _Consumer | None = None
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
+        """A consumer that looks for hints at every signal, and without one every `timeout` milliseconds."""
         inner = super().consume(queue_name, prefetch, 1)
         consumer = _Consumer(inner, HintSignal(self.client), timeout)
         if queue_name == QUEUE:
@@ -223,6 +226,7 @@ class Hints:
         self._sender: threading.Thread | None = None
 
     def __call__(self, execution_ids: Iterable[str]) -> None:
+        """Have these sent soon, as far as there is room among what waits; nothing is sent without a broker."""
         if self._broker is None:
             return
         with self._changed:

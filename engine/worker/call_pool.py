@@ -27,7 +27,8 @@ class Calls(Protocol):
     def start(self, carry: Callable[[], None]) -> None:
         """Let `carry` make a call, and the next ones of its run while they follow one another."""
 
-    def turn(self) -> AbstractContextManager[object]: ...
+    def turn(self) -> AbstractContextManager[object]:
+        """Return what a thread that makes calls enters before it uses the database; entering may wait."""
 
 
 class InlineCalls:
@@ -39,9 +40,11 @@ class InlineCalls:
         self.shares = Shares(sys.maxsize, lambda _run: None)
 
     def start(self, carry: Callable[[], None]) -> None:
+        """Make the call before this returns; what it raises is raised here."""
         carry()
 
     def turn(self) -> AbstractContextManager[object]:
+        """Nothing is held, and nobody waits."""
         return nullcontext()
 
 
@@ -67,4 +70,5 @@ class CallPool:
             carry()
 
     def turn(self) -> AbstractContextManager[object]:
+        """Entering waits until one of the `recorders` turns is free."""
         return self._turns

@@ -26,6 +26,7 @@ class ClaimPool:
         self._closed = False
 
     def start(self) -> None:
+        """Begin the threads, once; what was put before is advanced from now on."""
         for number in range(self._count):
             threading.Thread(target=self._run, name=f"claim-{number}", daemon=True).start()
 

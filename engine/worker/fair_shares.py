@@ -30,6 +30,7 @@ class Share:
 
     @classmethod
     def of(cls, execution: ExecutionRecord) -> Share:
+        """The share that a call of this execution counts to."""
         return cls(execution.team or "", execution.id)
 
 

@@ -19,10 +19,12 @@ class InFlight:
         self._begun: set[Key] = set()
 
     def add(self, step: StepRunRecord) -> None:
+        """Note an attempt before its claim is committed, so that what is claimed is always known here."""
         with self._lock:
             self._executions[_key(step)] = step.execution_id
 
     def drop(self, step: StepRunRecord) -> None:
+        """Note that no thread has this attempt any more: it ended, or its claim was not committed."""
         with self._lock:
             self._executions.pop(_key(step), None)
             self._abandoned.discard(_key(step))
@@ -61,6 +63,7 @@ class InFlight:
             self._abandoned |= {key for key, execution in self._executions.items() if execution in execution_ids}
 
     def is_abandoned(self, step: StepRunRecord) -> bool:
+        """Whether nobody wants this attempt's result any more; asked again and again during its call."""
         return _key(step) in self._abandoned
 
 

@@ -20,7 +20,7 @@ from engine.catalog import catalog
 from engine.definition.kinds import CALLS_NOTHING
 from engine.errors import Undecodable
 from engine.failpoints import commit, failpoint
-from engine.orchestration import claiming, flow, message_channels, run_phases
+from engine.orchestration import claiming, message_channels, run_ending, run_phases, step_completion
 from engine.orchestration.recording import record, take_over, undo_lost_claim
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
@@ -142,7 +142,7 @@ class Runner:
             yield
         except Undecodable as error:
             log.error("ending %s: %s", execution_id, error)
-            run_phases.quarantine(self.rt, execution_id, error)
+            run_ending.quarantine(self.rt, execution_id, error)
 
     def _perform(self, claim: Claim) -> Outcome:
         failpoint("effect.before")
@@ -270,7 +270,7 @@ class Runner:
 
     def _record_and_claim(self, done: Claim, outcome: Outcome, taken: _Claimed, again: bool) -> _Committed:
         step_run = done.step_run
-        run = run_state.load(step_run.execution_id, flow.paths_to_load(done.execution.version_id, step_run))
+        run = run_state.load(step_run.execution_id, step_completion.paths_to_load(done.execution.version_id, step_run))
         assert run is not None
         transition = Transition(self.rt, run)
         recorded = (again and _was_recorded(step_run)) or self._record_one(transition, step_run, outcome)
@@ -359,7 +359,7 @@ class Runner:
             return False
         if self._heartbeat is not None and not self._heartbeat.holds():
             return False
-        if run_phases.cleanup_ended(execution, transition.at):
+        if run_ending.cleanup_ended(execution, transition.at):
             return False
         return checked or claiming.still_approved(transition)
 

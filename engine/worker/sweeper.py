@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from engine.orchestration import children, event_waits, recording, run_phases, step_timeouts
+from engine.orchestration import children, event_waits, recording, run_ending, step_timeouts
 from engine.orchestration.run_phases import change
 from engine.queries import audit_chain
-from engine.runs import approvals as gates
 from engine.runs import incoming_events
+from engine.runs import voting as gates
 from engine.runtime import Runtime
 from engine.worker import audit_heads, audit_reports
 from engine.worker.heartbeat import Heartbeat
@@ -23,8 +23,8 @@ from storage import (
     approvals,
     database,
     executions,
+    idempotency,
     orphans,
-    requests,
     secret_outputs,
     steps,
     waits,
@@ -197,7 +197,7 @@ class Sweeper:
 
     def _end_cleanup(self, execution_id: str) -> None:
         with change(self._rt, execution_id, "end_cleanup") as transition:
-            run_phases.end_overdue(transition)
+            run_ending.end_overdue(transition)
 
     def _overdue(self, at: int) -> list[str]:
         with database.reading():
@@ -261,6 +261,6 @@ class Sweeper:
     def _forget_requests(self) -> None:
         if time.monotonic() >= self._forget_at:
             with database.transaction():
-                requests.forget_old()
+                idempotency.forget_old()
                 waits.forget_old(database.now())
             self._forget_at = time.monotonic() + HOURLY_S

@@ -12,9 +12,9 @@ import pytest
 _ENGINE = Path(__file__).parents[1] / "engine"
 sys.path.append(str(_ENGINE))
 
-from asking import Api  # noqa: E402
-from deeds import prepare  # noqa: E402
-from house import Clock, House, Target, http, runbook  # noqa: E402
+from api_client import Api  # noqa: E402
+from changing_requests import prepare  # noqa: E402
+from harness import Clock, Harness, Target, http, runbook  # noqa: E402
 
 from engine import boot  # noqa: E402
 from engine.config import settings  # noqa: E402
@@ -35,7 +35,7 @@ def target() -> Iterator[Target]:
 
 
 @pytest.fixture
-def house(database_url: str, runbooks_dir: Path, tmp_path: Path, target: Target) -> Iterator[House]:
+def harness(database_url: str, runbooks_dir: Path, tmp_path: Path, target: Target) -> Iterator[Harness]:
     """The engine, with a runbook `drain` of team payments and one for everybody, both approved."""
     environ = {
         "DATABASE_URL": database_url,
@@ -47,7 +47,7 @@ def house(database_url: str, runbooks_dir: Path, tmp_path: Path, target: Target)
     clock = Clock()
     rt = boot.open_engine(loaded)
     database.use_clock(clock)
-    made = House(rt, clock)
+    made = Harness(rt, clock)
     parameters = {"type": "object", "required": ["service"], "properties": {"service": {"enum": ["api", "web"]}}}
     made.publish(
         runbook("drain", http("drain", target.url("/drain")), parameters=parameters, tags=["lb"]),
@@ -58,12 +58,12 @@ def house(database_url: str, runbooks_dir: Path, tmp_path: Path, target: Target)
 
 
 @pytest.fixture
-def api(house: House) -> Iterator[Api]:
-    with Api(house) as asking:
+def api(harness: Harness) -> Iterator[Api]:
+    with Api(harness) as asking:
         yield asking
 
 
 @pytest.fixture
 def things(api: Api, target: Target) -> dict[str, Any]:
-    """What the deeds are about, each in the state in which the deed can be done; all of it Carol's and Bob's."""
+    """What the requests are about, each in the state in which it can be made; all of it Carol's and Bob's."""
     return prepare(api, target)

@@ -7,14 +7,14 @@ import io
 import json
 from datetime import UTC, datetime
 
-from asking import Api, refused
-from house import ALICE, BOB, CAROL, HOUR
+from api_client import Api, refused
+from harness import ALICE, BOB, CAROL, HOUR
 from test_api_roles import ACCESS
 
 
 def prepared(api: Api) -> str:
-    api.house.write(_access_yaml=ACCESS)
-    api.house.sync()
+    api.harness.write(_access_yaml=ACCESS)
+    api.harness.sync()
     started = api.post("/executions", ALICE, {"runbook": "ping", "reason": "=cmd|' /C calc'!A0"})
     return str(started.json()["execution"]["id"])
 
@@ -38,7 +38,7 @@ def test_the_audit_is_exported_as_lines(api: Api) -> None:
 def test_the_report_is_data_a_table_or_a_page(api: Api) -> None:
     """The same facts; nothing in it is a formula or alive."""
     run = prepared(api)
-    period = {"from": _iso(api.house.clock.time - HOUR), "until": _iso(api.house.clock.time + HOUR)}
+    period = {"from": _iso(api.harness.clock.time - HOUR), "until": _iso(api.harness.clock.time + HOUR)}
     found = api.get("/reports/compliance", ALICE, **period)
     assert [row["run"] for row in found["rows"] if row["section"] == "runs"] == [run]
     answer = api.ask("GET", "/reports/compliance", ALICE, format="csv", **period)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from asking import Api, refused
-from house import ALICE, BOB, CAROL, DAVE
+from api_client import Api, refused
+from harness import ALICE, BOB, CAROL, DAVE
 
 from engine.conversations import Unasked
 
@@ -17,7 +17,7 @@ SECRET = ("leaked", "mallory", PRIVATE)
 @pytest.fixture
 def api(api: Api) -> Api:
     """Carol and Alice are in the private channel, nobody else is; one incident is open there."""
-    rooms = api.house.rooms
+    rooms = api.harness.rooms
     rooms.members[PRIVATE] = {CAROL.user_id, ALICE.user_id}
     rooms.external.add(SHARED)
     rooms.unknown.add(NONE)
@@ -44,7 +44,7 @@ def test_a_channel_has_to_be_ones_own(api: Api) -> None:
 
 
 def test_slack_away_keeps_only_channels_from_being_named(api: Api) -> None:
-    api.house.rooms.away = Unasked("Slack does not answer. Try again in a minute.")
+    api.harness.rooms.away = Unasked("Slack does not answer. Try again in a minute.")
     problem = refused(start(api, CAROL, PUBLIC), 503, "channel_unknown")
     assert PUBLIC in problem["detail"]
     assert "Slack does not answer" in problem["detail"]
@@ -94,7 +94,7 @@ def test_a_run_stays_visible_without_its_incident(api: Api) -> None:
     assert not any(word in api.ask("GET", path, DAVE).text for word in SECRET for path in quiet)
     assert api.get(at, DAVE)["incident"] is None
     refused(api.post(f"{at}/replay", DAVE, {}), 409, "conflict")
-    api.house.run(run["id"])
+    api.harness.run(run["id"])
     refused(api.post(f"{at}/replay", DAVE, {}), 403, "channel_not_allowed")
     assert api.post(f"{at}/replay", ALICE, {}).status_code == 202
 
@@ -102,7 +102,7 @@ def test_a_run_stays_visible_without_its_incident(api: Api) -> None:
 def test_a_refusal_does_not_say_which_private_channel_it_was(api: Api) -> None:
     """Who may replay the run and is not in its channel is told that it is one, and no id."""
     run = start(api, CAROL, PRIVATE).json()["execution"]["id"]
-    api.house.run(run)
+    api.harness.run(run)
     problem = refused(api.post(f"/executions/{run}/replay", DAVE, {}), 403, "channel_not_allowed")
     assert PRIVATE not in str(problem)
 
@@ -115,7 +115,7 @@ def test_a_run_that_is_asked_for_again_is_told_without_an_incident_that_is_their
     same = api.post("/runbooks/drain/execute", CAROL, body, **keyed)
     assert same.json() == first.json()
     assert "mallory" in same.text
-    api.house.rooms.members[PRIVATE] = set()
+    api.harness.rooms.members[PRIVATE] = set()
     again = api.post("/runbooks/drain/execute", CAROL, body, **keyed)
     assert again.status_code == 202
     assert again.json()["execution"] == {**first.json()["execution"], "incident": None}
@@ -123,12 +123,12 @@ def test_a_run_that_is_asked_for_again_is_told_without_an_incident_that_is_their
 
 
 def test_an_incident_that_is_opened_again_is_told_to_who_is_in_its_channel_still(api: Api) -> None:
-    api.house.rooms.members["C0SECRET2"] = {CAROL.user_id}
+    api.harness.rooms.members["C0SECRET2"] = {CAROL.user_id}
     body, keyed = {"channel": "C0SECRET2", "title": "Takeover"}, {"Idempotency-Key": "k1"}
     first = api.post("/incidents", CAROL, body, **keyed)
     assert api.post("/incidents", CAROL, body, **keyed).json() == first.json()
     closing = f"/incidents/{first.json()['id']}/close"
     assert api.post(closing, CAROL, {"reason": "Sold"}, **{"Idempotency-Key": "k2"}).status_code == 200
-    api.house.rooms.members["C0SECRET2"] = set()
+    api.harness.rooms.members["C0SECRET2"] = set()
     refused(api.post("/incidents", CAROL, body, **keyed), 404, "not_found")
     refused(api.post(closing, CAROL, {"reason": "Sold"}, **{"Idempotency-Key": "k2"}), 404, "not_found")

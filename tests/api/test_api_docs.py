@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from asking import Api
+from api_client import Api
 
 from bot.api.problems import STATUS
 from engine import errors

@@ -12,15 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import Api, refused
-from house import CAROL, OSCAR, gate, http, runbook
+from api_client import Api, refused
+from harness import CAROL, OSCAR, gate, http, runbook
 
-from bot.api import feed
+from bot.api import event_feed
 from bot.api.app import PREFIX
 from engine.access import people, tokens
 from engine.access.policy import Actor
 from engine.queries import events
-from engine.runs import approvals
+from engine.runs import voting
 from storage.people_records import PersonRecord
 from storage.states import Decision
 
@@ -77,26 +77,26 @@ def until(condition: Any, seconds: float = 15.0) -> None:
 
 def test_a_run_is_followed_to_its_end(api: Api) -> None:
     """What happened before, what happens meanwhile, and then the end; all listeners hear the same."""
-    api.house.publish(runbook("gated", gate("ask"), http("then", "http://127.0.0.1:9/")))
-    run = api.house.start("gated")
-    api.house.advance(run)
-    before = [each.seq for each in api.house.events(run)]
+    api.harness.publish(runbook("gated", gate("ask"), http("then", "http://127.0.0.1:9/")))
+    run = api.harness.start("gated")
+    api.harness.advance(run)
+    before = [each.seq for each in api.harness.events(run)]
     listeners = [Listener(api, run) for _ in range(3)]
     until(lambda: all(each.seen == before for each in listeners))
-    approvals.vote(api.house.rt, ALICE, run, "ask", Decision.APPROVE)
-    api.house.run(run)
+    voting.vote(api.harness.rt, ALICE, run, "ask", Decision.APPROVE)
+    api.harness.run(run)
     assert all(each.ended() for each in listeners)
-    everything = [each.seq for each in api.house.events(run)]
+    everything = [each.seq for each in api.harness.events(run)]
     assert [each.seen for each in listeners] == [everything] * 3
     assert [each.messages[-1]["kind"] for each in listeners] == ["end"] * 3
-    assert [each["kind"] for each in listeners[0].messages[:-1]] == api.house.event_kinds(run)
+    assert [each["kind"] for each in listeners[0].messages[:-1]] == api.harness.event_kinds(run)
 
 
 def test_a_broken_stream_goes_on_where_it_was(api: Api) -> None:
     """By the header or, where none can be sent, by the query; after the end there is nothing to come back for."""
-    run = api.house.start("ping", ALICE)
-    api.house.run(run)
-    last = api.house.execution(run).event_seq
+    run = api.harness.start("ping", ALICE)
+    api.harness.run(run)
+    last = api.harness.execution(run).event_seq
     later = Listener(api, run, **{"Last-Event-ID": "2"})
     assert later.ended()
     assert later.seen == list(range(3, last + 1))
@@ -109,25 +109,25 @@ def test_a_broken_stream_goes_on_where_it_was(api: Api) -> None:
 
 def test_nobody_follows_what_they_may_not_see(api: Api) -> None:
     """404, before any event."""
-    run = api.house.start("drain", CAROL, service="api")
+    run = api.harness.start("drain", CAROL, service="api")
     refused(api.ask("GET", f"/executions/{run}/events", OSCAR), 404, "not_found")
 
 
 @pytest.mark.parametrize("how", ["revoked", "deactivated"])
 def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Token and person are asked about with every sign of life."""
-    monkeypatch.setattr(feed, "HEARTBEAT_S", 0.05)
-    api.house.publish(runbook("gated", gate("ask")))
-    run = api.house.start("gated")
-    api.house.advance(run)
+    monkeypatch.setattr(event_feed, "HEARTBEAT_S", 0.05)
+    api.harness.publish(runbook("gated", gate("ask")))
+    run = api.harness.start("gated")
+    api.harness.advance(run)
     listener = Listener(api, run)
     until(lambda: listener.comments >= 2)
-    (token,) = tokens.listing(api.house.rt, CAROL)
+    (token,) = tokens.listing(api.harness.rt, CAROL)
     if how == "revoked":
-        tokens.revoke(api.house.rt, CAROL, token.id)
+        tokens.revoke(api.harness.rt, CAROL, token.id)
     else:
-        gone = PersonRecord(CAROL.user_id, "carol", None, "deleted", None, api.house.clock.time)
-        people.remember(api.house.rt, gone)
+        gone = PersonRecord(CAROL.user_id, "carol", None, "deleted", None, api.harness.clock.time)
+        people.remember(api.harness.rt, gone)
     assert listener.ended()
     assert listener.messages[-1]["kind"] != "end"
 
@@ -135,24 +135,24 @@ def test_a_stream_ends_with_its_token(api: Api, monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize("door", [PREFIX, ""], ids=["api", "page"])
 def test_a_busy_stream_ends_with_its_token_too(api: Api, monkeypatch: pytest.MonkeyPatch, door: str) -> None:
     """It is asked about by time, although there never is a pause in the events."""
-    run = api.house.start("ping", ALICE)
+    run = api.harness.start("ping", ALICE)
     revoked = threading.Event()
 
-    async def busy(_feed: feed.Feed, execution_id: str, _seq: int) -> Any:
+    async def busy(_feed: event_feed.Feed, execution_id: str, _seq: int) -> Any:
         """Events without end; the hour in which the token is revoked goes by between two of them."""
-        (one, *_rest) = events.after(api.house.rt, execution_id, 0, 1)
+        (one, *_rest) = events.after(api.harness.rt, execution_id, 0, 1)
         for number in range(200):
             if number == 1:
                 await asyncio.to_thread(revoked.wait, 10)
-                monkeypatch.setattr(feed, "HEARTBEAT_S", 0.0)
+                monkeypatch.setattr(event_feed, "HEARTBEAT_S", 0.0)
             yield [replace(one, seq=number)]
 
-    monkeypatch.setattr(feed.Feed, "follow", busy)
+    monkeypatch.setattr(event_feed.Feed, "follow", busy)
     headers = {"Authorization": f"Bearer {api.token(ALICE)}"}
-    (token,) = tokens.listing(api.house.rt, ALICE)
+    (token,) = tokens.listing(api.harness.rt, ALICE)
     with api.client.stream("GET", f"{door}/executions/{run}/events", headers=headers) as answer:
         assert answer.status_code == 200
-        tokens.revoke(api.house.rt, ALICE, token.id)
+        tokens.revoke(api.harness.rt, ALICE, token.id)
         revoked.set()
         told = [line for line in answer.iter_lines() if line.startswith("id: ")]
     assert "id: 0" in told
@@ -161,7 +161,7 @@ def test_a_busy_stream_ends_with_its_token_too(api: Api, monkeypatch: pytest.Mon
 
 def test_a_stopping_server_ends_its_streams(api: Api) -> None:
     """So that it stops at once, however many listen."""
-    run = api.house.start("ping", ALICE)
+    run = api.harness.start("ping", ALICE)
     listener = Listener(api, run)
     until(lambda: listener.seen)
     context = api.app.routes[-1].app.state.context
@@ -181,20 +181,20 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def test_many_listeners_cost_one_look(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """New events are read once for all who follow the same run, and looked for once for all runs."""
-    run = api.house.start("ping", ALICE)
+    run = api.harness.start("ping", ALICE)
     listeners = [Listener(api, run) for _ in range(10)]
     until(lambda: all(each.seen for each in listeners))
     with counted(monkeypatch) as asked:
-        api.house.run(run)
+        api.harness.run(run)
         assert all(each.ended() for each in listeners)
     assert asked.count("after") <= 4
-    assert {tuple(each.seen) for each in listeners} == {tuple(each.seq for each in api.house.events(run))}
+    assert {tuple(each.seen) for each in listeners} == {tuple(each.seq for each in api.harness.events(run))}
 
 
 def test_nothing_is_looked_for_while_nobody_listens(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """The feed sleeps, and wakes for the next who comes."""
-    run = api.house.start("ping", ALICE)
-    api.house.run(run)
+    run = api.harness.start("ping", ALICE)
+    api.harness.run(run)
     assert Listener(api, run).ended()
     context = api.app.routes[-1].app.state.context
     until(lambda: context.feed._looking.done())
@@ -203,7 +203,7 @@ def test_nothing_is_looked_for_while_nobody_listens(api: Api, monkeypatch: pytes
 
 def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Listeners wait and hear everything."""
-    monkeypatch.setattr(feed, "LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(event_feed, "LOOK_AGAIN_S", 0.01)
     answers = iter([OSError("away"), {"R-1": (0, False)}, OSError("away"), {"R-1": (1, True)}])
 
     async def in_thread(act: Any, *_: Any) -> Any:
@@ -215,7 +215,7 @@ def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch)
         return [type("E", (), {"seq": 1})()]
 
     async def follow() -> list[int]:
-        heard = feed.Feed(None, in_thread).follow("R-1", 0)  # type: ignore[arg-type]
+        heard = event_feed.Feed(None, in_thread).follow("R-1", 0)  # type: ignore[arg-type]
         return [each.seq async for batch in heard for each in batch]
 
     assert asyncio.run(asyncio.wait_for(follow(), 5)) == [1]
@@ -225,7 +225,7 @@ def test_an_accident_while_looking_is_logged_whole(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bug is no outage: what went wrong and where is in the log, and the next look is made all the same."""
-    monkeypatch.setattr(feed, "LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(event_feed, "LOOK_AGAIN_S", 0.01)
     looks: list[int] = []
 
     async def fails_once(act: Any, *_: Any) -> Any:
@@ -235,7 +235,7 @@ def test_an_accident_while_looking_is_logged_whole(
         return {"R": (0, True)}
 
     async def follow() -> list[Any]:
-        return [batch async for batch in feed.Feed(None, fails_once).follow("R", 0)]  # type: ignore[arg-type]
+        return [batch async for batch in event_feed.Feed(None, fails_once).follow("R", 0)]  # type: ignore[arg-type]
 
     assert asyncio.run(follow()) == []
     (said,) = [each for each in caplog.records if each.exc_info]
@@ -247,7 +247,7 @@ def test_an_accident_in_a_stream_is_logged_whole(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its answer has begun, so nothing can be told any more: the stream ends, to be asked for again."""
-    run = api.house.begin(gate("ask"))
+    run = api.harness.begin(gate("ask"))
     monkeypatch.setattr(events, "after", lambda *_: 1 // 0)
     headers = {"Authorization": f"Bearer {api.token(CAROL)}"}
     with pytest.raises(httpx.RemoteProtocolError):

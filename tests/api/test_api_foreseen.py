@@ -6,12 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asking import Api
-from house import BOB, CAROL, Target, gate, http, runbook
+from api_client import Api
+from harness import BOB, CAROL, Target, gate, http, runbook
 
+from bot.cli.control_verbs import run
 from bot.cli.invocation import Invocation
 from bot.cli.options import Options
-from bot.cli.steering import run
 from bot.grammar import Command
 from bot.slack.verbs.running import started
 from engine.access.policy import Actor
@@ -20,7 +20,7 @@ from engine.runs.executions import Accepted, find
 
 def publish(api: Api, target: Target, **asks: Any) -> None:
     """A runbook of team payments with a gate that asks this."""
-    api.house.publish(runbook("held", gate("sign-off", **asks), http("go", target.url("/go"), needs=["sign-off"])))
+    api.harness.publish(runbook("held", gate("sign-off", **asks), http("go", target.url("/go"), needs=["sign-off"])))
 
 
 def warned(api: Api, who: Actor) -> list[str]:
@@ -62,7 +62,7 @@ def test_gates_that_too_few_can_pass_are_told(api: Api, target: Target, asks: An
 def test_nothing_is_said_while_slack_has_not_said_who_is_in_a_group(api: Api, target: Target) -> None:
     """It may be anybody."""
     publish(api, target, approvers={"minima": [{"group": "S0ONCALL"}]})
-    api.house.clock.tick(3_600_000)
+    api.harness.clock.tick(3_600_000)
     assert warned(api, BOB) == []
 
 
@@ -81,13 +81,13 @@ def test_the_command_line_and_slack_say_it_too(api: Api, target: Target) -> None
     first, second = answer.lines
     assert first.startswith("Started ")
     assert second.startswith("  ! As things stand sign-off will not pass:")
-    accepted = Accepted(find(api.house.rt, answer.follow), "started")
-    said = started(SimpleNamespace(rt=api.house.rt), accepted, "C0INC0001")  # type: ignore[arg-type]
+    accepted = Accepted(find(api.harness.rt, answer.follow), "started")
+    said = started(SimpleNamespace(rt=api.harness.rt), accepted, "C0INC0001")  # type: ignore[arg-type]
     assert "⚠️ As things stand sign-off will not pass:" in str(said.blocks)
     assert "will not pass" not in str(
-        started(SimpleNamespace(rt=api.house.rt), Accepted(accepted.execution, "open"), "").blocks  # type: ignore[arg-type]
+        started(SimpleNamespace(rt=api.harness.rt), Accepted(accepted.execution, "open"), "").blocks  # type: ignore[arg-type]
     )
-    assert api.house.run(answer.follow) == "WAITING"
+    assert api.harness.run(answer.follow) == "WAITING"
 
 
 def test_asked_again_with_its_key_it_is_said_again(api: Api, target: Target) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from asking import Api, refused
-from house import ALICE, BOB, CAROL, HOUR, OSCAR, House, http, runbook
+from api_client import Api, refused
+from harness import ALICE, BOB, CAROL, HOUR, OSCAR, Harness, http, runbook
 
 from engine.access import tokens
 from engine.catalog import catalog
@@ -23,11 +23,11 @@ def test_nobody_asks_without_a_token(api: Api, header: str | None) -> None:
 def test_a_revoked_and_an_expired_token_are_refused(api: Api) -> None:
     """At once, with a sentence that says so."""
     assert api.ask("GET", "/runbooks", CAROL).status_code == 200
-    (token,) = tokens.listing(api.house.rt, CAROL)
-    tokens.revoke(api.house.rt, CAROL, token.id)
+    (token,) = tokens.listing(api.harness.rt, CAROL)
+    tokens.revoke(api.harness.rt, CAROL, token.id)
     assert "was revoked" in refused(api.ask("GET", "/runbooks", CAROL), 401, "not_authenticated")["detail"]
     assert api.ask("GET", "/runbooks", BOB).status_code == 200
-    api.house.clock.tick(366 * 24 * HOUR)
+    api.harness.clock.tick(366 * 24 * HOUR)
     assert "has expired" in refused(api.ask("GET", "/runbooks", BOB), 401, "not_authenticated")["detail"]
 
 
@@ -119,7 +119,7 @@ def test_a_run_is_started_looked_at_and_listed(api: Api) -> None:
     assert answer.headers["location"] == f"/api/v1/executions/{run['id']}"
     again = api.post("/executions", CAROL, {"runbook": "drain", "parameters": {"service": "api"}}).json()
     assert (again["how"], again["execution"]["id"]) == ("open", run["id"])
-    api.house.run(run["id"])
+    api.harness.run(run["id"])
     shown = api.get(f"/executions/{run['id']}", CAROL)
     assert (shown["status"], [step["step"] for step in shown["steps"]]) == ("SUCCESS", ["drain"])
     assert shown["started_at"].endswith("Z")
@@ -129,9 +129,9 @@ def test_a_run_is_started_looked_at_and_listed(api: Api) -> None:
 
 def test_runs_are_paged_without_gap_or_double(api: Api) -> None:
     """Also where several were accepted in the same millisecond."""
-    runs = [api.house.start("ping", ALICE) for _ in range(5)]
-    api.house.clock.tick(1)
-    runs += [api.house.start("ping", ALICE) for _ in range(2)]
+    runs = [api.harness.start("ping", ALICE) for _ in range(5)]
+    api.harness.clock.tick(1)
+    runs += [api.harness.start("ping", ALICE) for _ in range(2)]
     seen: list[str] = []
     cursor = None
     while True:
@@ -152,7 +152,7 @@ def test_parameters_that_do_not_fit_are_named(api: Api) -> None:
 
 def test_another_teams_things_are_not_there(api: Api) -> None:
     """Word for word as what is really not there, and no hint names them."""
-    run = api.house.start("drain", CAROL, service="api")
+    run = api.harness.start("drain", CAROL, service="api")
     for path, missing in ((f"/executions/{run}", "/executions/R-NOSUCH"), ("/runbooks/drain", "/runbooks/drean")):
         hidden = refused(api.ask("GET", path, OSCAR), 404, "not_found")["detail"]
         absent = refused(api.ask("GET", missing, OSCAR), 404, "not_found")["detail"]
@@ -170,7 +170,7 @@ def test_whatever_json_can_say_is_taken_or_refused(api: Api, text: str) -> None:
     answer = api.client.post("/api/v1/executions", content=body, headers=headers)
     assert answer.status_code in (202, 422), answer.text
     free = runbook("free", http("a"), parameters={"type": "object", "additionalProperties": True})
-    api.house.publish(free)
+    api.harness.publish(free)
     body = f'{{"parameters": {{"any": {text}}}}}'.encode()
     answer = api.client.post("/api/v1/runbooks/free/execute", content=body, headers=headers)
     assert answer.status_code in (202, 422), answer.text
@@ -179,10 +179,10 @@ def test_whatever_json_can_say_is_taken_or_refused(api: Api, text: str) -> None:
 
 
 @pytest.mark.parametrize("origins", [(), ("https://console.example.com",)], ids=["off", "on"])
-def test_other_origins_only_where_they_are_set(house: House, origins: tuple[str, ...]) -> None:
+def test_other_origins_only_where_they_are_set(harness: Harness, origins: tuple[str, ...]) -> None:
     """A page from elsewhere is told nothing, unless its origin is named."""
-    house.settle_for(cors_origins=origins)
-    with Api(house) as api:
+    harness.settle_for(cors_origins=origins)
+    with Api(harness) as api:
         for origin in ("https://console.example.com", "https://evil.example.com"):
             headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
             asked = api.client.options("/api/v1/executions", headers=headers)
@@ -193,10 +193,10 @@ def test_other_origins_only_where_they_are_set(house: House, origins: tuple[str,
             assert asked.headers.get("access-control-allow-origin") == allowed
 
 
-def test_links_begin_with_the_public_address(house: House) -> None:
+def test_links_begin_with_the_public_address(harness: Harness) -> None:
     """As people reach the bot, not as it is bound."""
-    house.settle_for(public_url="https://runbooks.example.com")
-    with Api(house) as api:
+    harness.settle_for(public_url="https://runbooks.example.com")
+    with Api(harness) as api:
         answer = api.post("/runbooks/ping/execute", ALICE)
         assert answer.headers["location"].startswith("https://runbooks.example.com/api/v1/executions/R-")
         servers = api.client.get("/api/v1/openapi.json").json()["servers"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from asking import Api
-from house import ALICE, BOB, CAROL, DAVE, Target, gate, http, runbook
+from api_client import Api
+from harness import ALICE, BOB, CAROL, DAVE, Target, gate, http, runbook
 from httpx_sse import connect_sse
 
 from bot.cli import show
-from bot.cli.names import Names
+from bot.cli.people_names import Names
 from bot.page import story
 from engine.access import people
-from engine.runs import approvals, controls, handover, skipping
+from engine.runs import controls, handover, skipping, voting
 from storage.people_records import PersonRecord
 from storage.states import Decision
 
@@ -23,7 +23,7 @@ IDS = re.compile("|".join(each.user_id for each in CALLED))
 def introduce(api: Api) -> None:
     at = people.now()
     for who, name in CALLED.items():
-        people.remember(api.house.rt, PersonRecord(who.user_id, name, None, "member", None, at))
+        people.remember(api.harness.rt, PersonRecord(who.user_id, name, None, "member", None, at))
 
 
 def held(api: Api, target: Target) -> str:
@@ -33,15 +33,15 @@ def held(api: Api, target: Target) -> str:
         gate("sign-off", approvers=approvers, min_approvals=2), http("go", target.url("/go"), needs=["sign-off"]),
         http("last", target.url("/last"), needs=["go"]),
     ]  # fmt: skip
-    api.house.publish(runbook("held", *steps))
-    house = api.house
-    run = house.start("held")
-    house.run(run)
-    skipping.skip(house.rt, BOB, run, "last", "by hand")
-    approvals.vote(house.rt, ALICE, run, "sign-off", Decision.APPROVE, "fine", None)
-    controls.pause(house.rt, BOB, run, "let me look")
-    controls.resume(house.rt, BOB, run)
-    handover.offer(house.rt, CAROL, run, people.as_known(house.rt, BOB.user_id), "my shift ends")
+    api.harness.publish(runbook("held", *steps))
+    harness = api.harness
+    run = harness.start("held")
+    harness.run(run)
+    skipping.skip(harness.rt, BOB, run, "last", "by hand")
+    voting.vote(harness.rt, ALICE, run, "sign-off", Decision.APPROVE, "fine", None)
+    controls.pause(harness.rt, BOB, run, "let me look")
+    controls.resume(harness.rt, BOB, run)
+    handover.offer(harness.rt, CAROL, run, people.as_known(harness.rt, BOB.user_id), "my shift ends")
     return run
 
 
@@ -108,8 +108,8 @@ def test_a_word_in_an_answer_that_looks_like_an_id_names_nobody(api: Api, target
     """What a target said is shown as it was."""
     introduce(api)
     parameters = {"type": "object", "properties": {"whom": {"type": "string"}}}
-    api.house.publish(runbook("told", http("go", target.url("/go")), parameters=parameters))
-    run = api.house.start("told", CAROL, whom=DAVE.user_id)
+    api.harness.publish(runbook("told", http("go", target.url("/go")), parameters=parameters))
+    run = api.harness.start("told", CAROL, whom=DAVE.user_id)
     assert DAVE.user_id not in api.get(f"/executions/{run}", CAROL)["people"]
 
 
@@ -132,9 +132,9 @@ def test_two_people_with_one_name_are_told_apart() -> None:
 
 def test_who_calls_himself_like_somebody_else_is_told_from_them(api: Api, target: Target) -> None:
     """Though the other is in none of these answers, and whatever is put into the name."""
-    api.house.publish(runbook("held", gate("ok"), http("a", target.url("/a"))))
-    run = api.house.start("held", BOB)
-    api.house.run(run)
+    api.harness.publish(runbook("held", gate("ok"), http("a", target.url("/a"))))
+    run = api.harness.start("held", BOB)
+    api.harness.run(run)
     for called in (
         "Alice Ames",
         "alice\u2003 Ames",
@@ -143,11 +143,11 @@ def test_who_calls_himself_like_somebody_else_is_told_from_them(api: Api, target
         f"Al （{ALICE.user_id}）",
     ):
         for who, name in ((ALICE, "Alice Ames"), (BOB, called)):
-            people.remember(api.house.rt, PersonRecord(who.user_id, name, None, "member", None, people.now()))
+            people.remember(api.harness.rt, PersonRecord(who.user_id, name, None, "member", None, people.now()))
         shown = [
             show.runs_lines(api.get("/executions", CAROL)["items"]),
             show.log_lines(api.get(f"/executions/{run}/logs", CAROL)),
-            [each.text for each in story.story(api.house.rt, run).happenings],
+            [each.text for each in story.story(api.harness.rt, run).happenings],
         ]
         for lines in shown:
             assert f"({BOB.user_id})" in "\n".join(lines), called
@@ -157,5 +157,5 @@ def test_the_page_names_who_had_a_step_skipped(api: Api, target: Target) -> None
     """Among what happened too."""
     introduce(api)
     run = held(api, target)
-    told = " ".join(each.text for each in story.story(api.house.rt, run).happenings)
+    told = " ".join(each.text for each in story.story(api.harness.rt, run).happenings)
     assert not IDS.search(told), told

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from asking import Api
-from house import ALICE, BOB, CAROL, DAVE, OSCAR, gate, runbook
+from api_client import Api
+from harness import ALICE, BOB, CAROL, DAVE, OSCAR, gate, runbook
 
 from engine.access import people, secrets, tokens
 from engine.access.policy import Actor
@@ -127,23 +127,23 @@ OPEN = {
 @pytest.fixture
 def things(api: Api) -> dict[str, str]:
     """A runbook, a run at a gate that ends no stream, a token and an incident: nobody's of those who ask."""
-    house = api.house
-    house.write(_access_yaml=ACCESS)
-    house.publish(runbook("gated", gate("ask")))
-    run = house.start("gated", DAVE)
-    people.remember(house.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, house.clock.time))
-    house.advance(run)
-    token, _ = tokens.create(house.rt, LENA, "somebody's")
-    house.sync(iced=runbook("iced", gate("ask")))
-    frozen = freezing.freeze(house.rt, ALICE, "iced", "x", lasting="1h").freeze
-    house.approve("iced")
-    house.publish(runbook("kept", gate("ask")))
-    freezing.freeze(house.rt, ALICE, "kept", "x", lasting="1h")
-    held = held_requests.hold(house.rt, ALICE, Wanted("kept", {}, "test")).held
-    freezing.unfreeze(house.rt, ALICE, "kept")
-    broken = break_glass.ask(house.rt, DAVE, Wanted("iced", {}, "test", reason="x"))
-    incident = incidents.open_incident(house.rt, ALICE, "C0INC0001")
-    secrets.set_value(house.rt, ALICE, "lb_token", "a-va1ue-to-begin-with")
+    harness = api.harness
+    harness.write(_access_yaml=ACCESS)
+    harness.publish(runbook("gated", gate("ask")))
+    run = harness.start("gated", DAVE)
+    people.remember(harness.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, harness.clock.time))
+    harness.advance(run)
+    token, _ = tokens.create(harness.rt, LENA, "somebody's")
+    harness.sync(iced=runbook("iced", gate("ask")))
+    frozen = freezing.freeze(harness.rt, ALICE, "iced", "x", lasting="1h").freeze
+    harness.approve("iced")
+    harness.publish(runbook("kept", gate("ask")))
+    freezing.freeze(harness.rt, ALICE, "kept", "x", lasting="1h")
+    held = held_requests.hold(harness.rt, ALICE, Wanted("kept", {}, "test")).held
+    freezing.unfreeze(harness.rt, ALICE, "kept")
+    broken = break_glass.ask(harness.rt, DAVE, Wanted("iced", {}, "test", reason="x"))
+    incident = incidents.open_incident(harness.rt, ALICE, "C0INC0001")
+    secrets.set_value(harness.rt, ALICE, "lb_token", "a-va1ue-to-begin-with")
     return {
         "runbook": "drain",
         "secret": "lb_token",
@@ -207,7 +207,7 @@ LISTS: dict[str, Callable[[Any], list[str]]] = {
 @pytest.mark.parametrize("path", LISTS)
 def test_lists_hold_what_may_be_seen(api: Api, things: dict[str, str], path: str) -> None:
     """Another team's runbooks and runs are in nobody's list, whatever they filter by."""
-    api.house.start("ping", ALICE)
+    api.harness.start("ping", ALICE)
     for name, who in ROLES.items():
         inside = name in ("platform admin", "team admin", "team member")
         assert ("gated" in LISTS[path](api.get(path, who))) == inside

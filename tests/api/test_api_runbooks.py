@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from asking import Api, refused
-from house import ALICE, BOB, CAROL, DAVE, OSCAR, http, runbook
+from api_client import Api, refused
+from harness import ALICE, BOB, CAROL, DAVE, OSCAR, http, runbook
 
 from engine.access.policy import Actor
 from engine.catalog import catalog
@@ -54,7 +54,7 @@ def test_a_version_names_every_host_and_secret(api: Api) -> None:
     ]
     assert api.get("/runbooks/fresh/versions/1", CAROL)["reaches"] == reaches
     assert api.get("/runbooks/fresh/diff", CAROL)["reaches"] == reaches
-    api.house.sync(_secrets_yaml="secrets: {id: {hosts: [id.example]}, canary: {hosts: [id.example]}}")
+    api.harness.sync(_secrets_yaml="secrets: {id: {hosts: [id.example]}, canary: {hosts: [id.example]}}")
     warned = api.get("/runbooks/fresh/versions/1", CAROL)["warnings"]
     assert any("may not go to hosts.example" in each for each in warned)
     refused(api.post("/runbooks/fresh/approve", ALICE, {"version": 1}), 409, "conflict")
@@ -78,7 +78,7 @@ def test_the_life_of_a_runbook(api: Api) -> None:
     assert api.post("/runbooks/fresh/deprecate", ALICE, {"reason": "wrong host"}).json()["status"] == "DEPRECATED"
     assert api.post("/runbooks/fresh/rollback", ALICE).json()["status"] == "DRAFT"
     with database.reading():
-        rows = audit.of_thing(api.house.rt.workspace_id, "runbook:fresh@1")
+        rows = audit.of_thing(api.harness.rt.workspace_id, "runbook:fresh@1")
     assert [(each.action, each.actor, each.detail["door"]) for each in rows] == [
         ("runbook.draft", BOB.user_id, "api"),
         ("runbook.approve", ALICE.user_id, "api"),
@@ -183,7 +183,7 @@ def test_a_definition_that_is_wrong_is_told_place_by_place(api: Api, body: dict[
 
 def test_the_folder_is_synced(api: Api) -> None:
     """By a platform admin; what is wrong with a file is said."""
-    api.house.write(fresh=runbook("fresh", http("a")), broken="id: [")
+    api.harness.write(fresh=runbook("fresh", http("a")), broken="id: [")
     refused(api.post("/sync", BOB), 403, "not_allowed")
     told = api.post("/sync", ALICE).json()
     assert told["changes"] == [{"runbook": "fresh", "kind": "new", "version": 1}]
@@ -192,8 +192,8 @@ def test_the_folder_is_synced(api: Api) -> None:
 
 def test_an_id_made_anew_by_another_team_shows_nothing_of_the_old(api: Api) -> None:
     """Not its versions, its text, its runs nor who did what; the old team still sees the run it had."""
-    api.house.write(_access_yaml=TWO_TEAMS)
-    api.house.sync()
+    api.harness.write(_access_yaml=TWO_TEAMS)
+    api.harness.sync()
     created(api)
     api.post("/runbooks/fresh/approve", ALICE, {"version": 1})
     run = api.post("/runbooks/fresh/execute", CAROL).json()["execution"]["id"]
@@ -210,7 +210,7 @@ def test_an_id_made_anew_by_another_team_shows_nothing_of_the_old(api: Api) -> N
     assert api.get("/runbooks/fresh/diff", ERIN)["diff"].startswith("{")  # all of it is new
     assert api.get("/runbooks/fresh/executions", ERIN)["items"] == []
     refused(api.ask("GET", f"/executions/{run}", ERIN), 404, "not_found")
-    assert [each.thing for each in catalog.deeds(api.house.rt, "fresh")] == ["runbook:fresh@2"]
+    assert [each.thing for each in catalog.deeds(api.harness.rt, "fresh")] == ["runbook:fresh@2"]
     refused(api.ask("GET", "/runbooks/fresh", CAROL), 404, "not_found")
     assert api.get(f"/executions/{run}", CAROL)["runbook"] == "fresh"
     refused(api.ask("POST", "/runbooks/fresh/rollback", ALICE, {"version": 1}), 404, "not_found")

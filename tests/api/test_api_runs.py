@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from asking import Api, refused
-from house import ALICE, BOB, CAROL, DAVE, OSCAR, Target, at_once, gate, hang_up, http, runbook
+from api_client import Api, refused
+from harness import ALICE, BOB, CAROL, DAVE, OSCAR, Target, at_once, gate, hang_up, http, runbook
 from local_server import answer as served
 
 from engine.access import people, tokens
 from engine.access.policy import Actor
-from engine.queries import catchup, evidence
+from engine.queries import evidence, incident_story
 from storage import database
 from storage.people_records import PersonRecord
 from storage.request_tables import Answer
@@ -27,15 +27,15 @@ SAD = served(b'{"ok":false}', "500 Sad")
 
 def at_gate(api: Api, **keys: Any) -> str:
     """A run of team payments that waits for a decision at `ask`."""
-    api.house.publish(runbook("gated", gate("ask", **keys)))
-    run = api.house.start("gated")
-    api.house.advance(run)
+    api.harness.publish(runbook("gated", gate("ask", **keys)))
+    run = api.harness.start("gated")
+    api.harness.advance(run)
     return run
 
 
 def test_a_run_is_paused_resumed_cancelled_and_replayed(api: Api) -> None:
     """Each says the new state; a second time is a conflict."""
-    run = api.house.start("drain", CAROL, service="api")
+    run = api.harness.start("drain", CAROL, service="api")
     assert api.post(f"/executions/{run}/pause", CAROL, {"reason": "let me look"}).json()["status"] == "PAUSED"
     refused(api.post(f"/executions/{run}/pause", CAROL), 409, "conflict")
     assert api.get(f"/executions/{run}/why", CAROL)["reasons"][0]["kind"] == "paused"
@@ -50,14 +50,14 @@ def test_a_run_is_paused_resumed_cancelled_and_replayed(api: Api) -> None:
 def test_the_run_ahead_is_not_named_to_another_team(api: Api) -> None:
     """Teams that share a concurrency group learn that they wait, not for which run of the other."""
     group = {"group": "shared", "limit": 1}
-    api.house.write(_access_yaml=TWO_TEAMS)
-    api.house.publish(
+    api.harness.write(_access_yaml=TWO_TEAMS)
+    api.harness.publish(
         runbook("theirs", gate("ask"), concurrency=group),
         runbook("ours", gate("ask"), team="data", concurrency=group),
         runbook("alone", gate("ask"), team="data", concurrency={**group, "on_conflict": "reject"}),
     )
-    theirs = api.house.start("theirs")
-    ours = api.house.start("ours", OSCAR)
+    theirs = api.harness.start("theirs")
+    ours = api.harness.start("ours", OSCAR)
     assert api.get(f"/executions/{ours}", OSCAR)["behind"] == ["a run of another team"]
     assert api.get(f"/executions/{ours}", ALICE)["behind"] == [theirs]
     for path in ("", "/why", "/logs", "/evidence"):
@@ -74,8 +74,8 @@ def test_the_run_ahead_is_not_named_to_another_team(api: Api) -> None:
 
 def test_a_run_is_handed_over(api: Api) -> None:
     """To somebody Slack knows, and who may run it, once they take it."""
-    run = api.house.start("drain", ALICE, service="api")
-    people.remember(api.house.rt, PersonRecord("U0BOB0001", "bob", None, "member", None, api.house.clock.time))
+    run = api.harness.start("drain", ALICE, service="api")
+    people.remember(api.harness.rt, PersonRecord("U0BOB0001", "bob", None, "member", None, api.harness.clock.time))
     done = api.post(f"/executions/{run}/handover", ALICE, {"to": "U0BOB0001", "reason": "my shift ends"})
     assert done.status_code == 200, done.text
     assert (done.json()["owner"], done.json()["offered_to"]) == ("U0ALICE01", "U0BOB0001")
@@ -94,18 +94,20 @@ def test_a_run_is_handed_over(api: Api) -> None:
 def test_a_failed_step_is_retried_or_skipped(api: Api, target: Target) -> None:
     """With its tries to look at."""
     target.does["/sad"] = [SAD]
-    run = api.house.begin(http("first", target.url("/sad"), retry={"max_attempts": 1}), http("then", target.url("/ok")))
-    api.house.run(run)
+    run = api.harness.begin(
+        http("first", target.url("/sad"), retry={"max_attempts": 1}), http("then", target.url("/ok"))
+    )
+    api.harness.run(run)
     step = api.get(f"/executions/{run}/steps/first", CAROL)
     assert (step["status"], [each["status"] for each in step["tries"]]) == ("FAILED", ["FAILED"])
     assert step["tries"][0]["response"]["status"] == 500
     assert [each["step"] for each in api.get(f"/executions/{run}/steps", CAROL)] == ["first", "then"]
     refused(api.ask("GET", f"/executions/{run}/steps/third", CAROL), 404, "not_found")
     assert api.post(f"/executions/{run}/steps/first/retry", CAROL, {"reason": "again"}).json()["status"] == "RUNNING"
-    api.house.run(run)
+    api.harness.run(run)
     refused(api.post(f"/executions/{run}/steps/first/skip", CAROL), 422, "reason_required")
     api.post(f"/executions/{run}/steps/first/skip", CAROL, {"reason": "done by hand"})
-    api.house.run(run)
+    api.harness.run(run)
     assert api.get(f"/executions/{run}", CAROL)["status"] == "SUCCESS"
     logs = api.get(f"/executions/{run}/logs", CAROL, step="first")
     assert [each["step"] for each in logs["steps"]] == ["first"]
@@ -115,10 +117,10 @@ def test_a_failed_step_is_retried_or_skipped(api: Api, target: Target) -> None:
 def test_what_a_gate_has_let_on_is_skipped_when_an_approver_agrees(api: Api, target: Target) -> None:
     """To what they were shown, with a scope for deciding; asked again with the same key it is answered the same."""
     target.does["/sad"] = [SAD]
-    run = api.house.begin(gate("ok"), http("sad", target.url("/sad"), retry={"max_attempts": 1}))
-    api.house.run(run)
+    run = api.harness.begin(gate("ok"), http("sad", target.url("/sad"), retry={"max_attempts": 1}))
+    api.harness.run(run)
     api.post(f"/executions/{run}/steps/ok/approve", ALICE)
-    api.house.run(run)
+    api.harness.run(run)
     path = f"/executions/{run}/steps/sad"
     refused(api.post(f"{path}/skip/agree", ALICE), 409, "conflict")
     assert api.post(f"{path}/skip", CAROL, {"reason": "done by hand"}).json()["status"] == "FAILED"
@@ -139,14 +141,14 @@ def test_what_a_gate_has_let_on_is_skipped_when_an_approver_agrees(api: Api, tar
 
 def test_a_gate_that_has_changed_refuses_a_vote_on_what_it_was(api: Api, target: Target) -> None:
     """It says who may not decide any more, what is left out and who rejected it before."""
-    run = api.house.begin(gate("ok"), http("look", target.url("/look")))
-    api.house.run(run)
+    run = api.harness.begin(gate("ok"), http("look", target.url("/look")))
+    api.harness.run(run)
     path = f"/executions/{run}/steps"
     (old,) = api.get(f"/executions/{run}", CAROL)["gates"]
     api.post(f"{path}/ok/reject", ALICE, {"comment": "not now"})
-    api.house.run(run)
+    api.harness.run(run)
     assert api.post(f"{path}/ok/retry", CAROL).json()["status"] == "RUNNING"
-    api.house.run(run)
+    api.harness.run(run)
     api.post(f"{path}/look/skip", BOB, {"reason": "no need"})
     refused(api.post(f"{path}/ok/approve", ALICE, {"digest": old["digest"]}), 409, "conflict")
     shown = api.get(f"/executions/{run}", CAROL)["gates"][-1]
@@ -164,10 +166,10 @@ def test_a_gate_that_has_changed_refuses_a_vote_on_what_it_was(api: Api, target:
 
 def test_gates_that_are_asked_again_are_counted(api: Api, target: Target) -> None:
     """In the answer to the replay, before any of them is open."""
-    run = api.house.begin(gate("ok"), http("look", target.url("/look")))
-    api.house.run(run)
+    run = api.harness.begin(gate("ok"), http("look", target.url("/look")))
+    api.harness.run(run)
     api.post(f"/executions/{run}/steps/ok/approve", ALICE)
-    api.house.run(run)
+    api.harness.run(run)
     again = api.post(f"/executions/{run}/replay", CAROL, {"from_step": "look", "reason": "once more"})
     assert again.json()["asking"] == 1
 
@@ -175,8 +177,8 @@ def test_gates_that_are_asked_again_are_counted(api: Api, target: Target) -> Non
 def test_an_unknown_outcome_is_settled(api: Api, target: Target) -> None:
     """With a note."""
     target.does["/once"] = [hang_up]
-    run = api.house.begin(http("once", target.url("/once"), method="POST"))
-    api.house.run(run)
+    run = api.harness.begin(http("once", target.url("/once"), method="POST"))
+    api.harness.run(run)
     path = f"/executions/{run}/steps/once/resolve"
     refused(api.post(path, CAROL, {"choice": "maybe"}), 422, "invalid_parameters")
     refused(api.post(path, CAROL, {"choice": "done"}), 422, "reason_required")
@@ -216,8 +218,8 @@ def test_an_approver_sees_what_they_decide(api: Api) -> None:
 
 def test_evidence_is_whole(api: Api) -> None:
     """It passes the check that an auditor makes."""
-    run = api.house.start("drain", CAROL, service="api")
-    api.house.run(run)
+    run = api.harness.start("drain", CAROL, service="api")
+    api.harness.run(run)
     assert evidence.check(api.get(f"/executions/{run}/evidence", CAROL)) == []
 
 
@@ -225,7 +227,7 @@ def test_a_post_is_done_once_for_its_key(api: Api) -> None:
     """The same answer again, whatever happened since; another request with that key is refused."""
     body = {"parameters": {"service": "api"}}
     first = api.post("/runbooks/drain/execute", CAROL, body, **{"Idempotency-Key": "k-1"})
-    api.house.run(first.json()["execution"]["id"])
+    api.harness.run(first.json()["execution"]["id"])
     again = api.post("/runbooks/drain/execute", CAROL, body, **{"Idempotency-Key": "k-1"})
     assert (again.status_code, again.json(), again.headers["idempotency-replayed"]) == (202, first.json(), "true")
     assert again.headers["location"] == first.headers["location"]
@@ -290,7 +292,7 @@ def test_tokens_are_seen_and_ended(api: Api) -> None:
 
 def test_the_audit_is_searched_and_checked(api: Api) -> None:
     """By platform admins; parts follow each other without gap or double."""
-    run = api.house.start("drain", CAROL, service="api")
+    run = api.harness.start("drain", CAROL, service="api")
     found = api.get("/audit", ALICE, thing=f"execution:{run}")["items"]
     assert [(each["actor"], each["action"]) for each in found] == [(CAROL.user_id, "execution.start")]
     assert api.get("/audit", ALICE, actor=CAROL.user_id, action="execution.start")["items"] == found
@@ -345,18 +347,18 @@ def test_a_story_does_not_tell_of_an_old_open_run_of_another_team(api: Api) -> N
     named = {"type": "object", "properties": {"what": {"type": "string"}}}
     wait = {"id": "wait", "type": "wait", "with": {"key": "deploy-{{ params.what }}", "from": ["ci"]}}
     say = {"id": "say", "type": "message", "with": {"text": "x"}}
-    api.house.publish(runbook("payroll", wait, parameters=named), runbook("ping", say, team=None, parameters=named))
+    api.harness.publish(runbook("payroll", wait, parameters=named), runbook("ping", say, team=None, parameters=named))
     about = {"incident": {"channel": "C0INC0001"}}
     number = api.post("/incidents", CAROL, {"channel": "C0INC0001", "title": "slow"}).json()["id"]
 
     def begun(who: Actor, slug: str, what: str) -> str:
-        api.house.clock.tick(10)
+        api.harness.clock.tick(10)
         answer = api.post("/executions", who, {"runbook": slug, "parameters": {"what": what}, **about})
-        api.house.run(answer.json()["execution"]["id"])
+        api.harness.run(answer.json()["execution"]["id"])
         return str(answer.json()["execution"]["id"])
 
     run = begun(CAROL, "payroll", "salaries")
-    for each in range(catchup.MOST_RUNS):
+    for each in range(incident_story.MOST_RUNS):
         begun(ALICE, "ping", str(each))
     assert api.ask("GET", f"/executions/{run}", OSCAR).status_code == 404
     story = f"/incidents/{number}/story"
@@ -366,10 +368,10 @@ def test_a_story_does_not_tell_of_an_old_open_run_of_another_team(api: Api) -> N
 
 def test_the_policy_is_asked(api: Api) -> None:
     """Of oneself and of others, of nothing that one may not see."""
-    people.remember(api.house.rt, PersonRecord(OSCAR.user_id, "oscar", None, "member", None, api.house.clock.time))
+    people.remember(api.harness.rt, PersonRecord(OSCAR.user_id, "oscar", None, "member", None, api.harness.clock.time))
     assert api.get("/can", CAROL, verb="run", target="drain")["allowed"]
     other = api.get("/can", CAROL, verb="run", target="drain", person=OSCAR.user_id)
     assert (other["allowed"], "members and admins of team payments" in other["rule"]) == (False, True)
     refused(api.ask("GET", "/can", OSCAR, verb="run", target="drain"), 404, "not_found")
     refused(api.ask("GET", "/can", CAROL, verb="fly", target="drain"), 409, "conflict")
-    assert tokens.listing(api.house.rt, CAROL)
+    assert tokens.listing(api.harness.rt, CAROL)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import schemathesis
-from asking import Api
-from house import ALICE, BOB, CAROL, OSCAR, gate, runbook
+from api_client import Api
+from harness import ALICE, BOB, CAROL, OSCAR, gate, runbook
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import (
     content_type_conformance,
@@ -43,11 +43,11 @@ def document(api: Api) -> Any:
 
 def known(api: Api) -> dict[str, list[Any]]:
     """What there is, by the name of the parameter that names it: most of what is tried is about that."""
-    house = api.house
-    house.publish(runbook("gated", gate("ask")))
-    runs = [house.start("gated", ALICE), house.start("ping", ALICE)]
-    house.advance(runs[0])
-    incident = incidents.open_incident(house.rt, ALICE, "C0INC0001")
+    harness = api.harness
+    harness.publish(runbook("gated", gate("ask")))
+    runs = [harness.start("gated", ALICE), harness.start("ping", ALICE)]
+    harness.advance(runs[0])
+    incident = incidents.open_incident(harness.rt, ALICE, "C0INC0001")
     token = api.get("/tokens/current", OSCAR)["id"]
     return {
         "runbook": ["drain", "ping", "gated"], "execution": runs, "step": ["ask", "ping"], "version": [1, 2],

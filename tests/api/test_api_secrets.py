@@ -7,8 +7,8 @@ import json
 import logging
 
 import pytest
-from asking import Api, refused
-from house import ALICE, CAROL
+from api_client import Api, refused
+from harness import ALICE, CAROL
 
 from engine.text.redaction import Redactor
 from storage import database
@@ -30,7 +30,7 @@ def test_set_listed_and_erased(api: Api, caplog: pytest.LogCaptureFixture) -> No
     made = api.ask("PUT", "/secrets/lb_token", ALICE, BODY)
     assert made.status_code == 200, made.text
     assert {"version", "deleted", "set_by", "set_at", "people"} == set(made.json())
-    assert api.house.rt.secrets(Redactor()).resolve("lb_token") == VALUE
+    assert api.harness.rt.secrets(Redactor()).resolve("lb_token") == VALUE
     (found,) = [each for each in api.get("/secrets", ALICE) if each["name"] == "lb_token"]
     assert (found["source"], found["stored"]["version"], found["problem"]) == ("store", 1, None)
     versions = api.get("/secrets/lb_token/versions", ALICE)

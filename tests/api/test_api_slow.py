@@ -9,18 +9,18 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from asking import Api, refused
-from house import CAROL, House
+from api_client import Api, refused
+from harness import CAROL, Harness
 
-from bot.serving import limits
+from bot.serving import server_limits
 
 
 @pytest.fixture
-def api(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+def api(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """With little patience."""
-    little = replace(limits.Limits(), stall_s=0.2, streams_each=1)
-    monkeypatch.setattr(limits, "within", lambda _descriptors: little)
-    with Api(house) as asking:
+    little = replace(server_limits.Limits(), stall_s=0.2, streams_each=1)
+    monkeypatch.setattr(server_limits, "within", lambda _descriptors: little)
+    with Api(harness) as asking:
         yield asking
 
 
@@ -56,7 +56,7 @@ def test_too_large_a_body_is_refused_before_anything_else(api: Api) -> None:
 
 def test_one_person_follows_so_many_runs_and_no_more(api: Api) -> None:
     """Until another stream of theirs has ended; over REST and by the page alike."""
-    run = api.house.start("ping", CAROL)
+    run = api.harness.start("ping", CAROL)
     headers = {"Authorization": f"Bearer {api.token(CAROL)}"}
     path = f"/api/v1/executions/{run}/events"
     with api.client.stream("GET", path, headers=headers) as first:

@@ -7,17 +7,17 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from asking import Api
-from house import BOB, CAROL, MINUTE, SECOND, House, Target, gate, http, runbook
+from api_client import Api
+from harness import BOB, CAROL, MINUTE, SECOND, Harness, Target, gate, http, runbook
 from hypothesis import given
 from hypothesis import strategies as st
 from local_server import answer
 
 from bot.cli import show
+from bot.duration_text import parts_words, run_parts, step_took
 from bot.page import story as page
 from bot.slack.views import card, thread
 from bot.slack.views.timeline import alt_text
-from bot.spent import parts_words, run_parts, step_took
 from engine.runs import controls, executions
 from engine.runs.time_spent import Spent, of_step, pauses, with_spent
 from storage.records import EventRecord, StepRunRecord
@@ -27,30 +27,30 @@ FINE = answer(b"{}", "200 OK", "Content-Type: application/json")
 BROKEN = answer(b"no", "503 Broken")
 
 
-def slow(house: House, target: Target, *does: Any) -> None:
+def slow(harness: Harness, target: Target, *does: Any) -> None:
     """Each call takes four seconds."""
     target.does["/go"] = list(does)
-    target.on_request = lambda _path: house.clock.tick(4 * SECOND) and None  # type: ignore[assignment,func-returns-value]
+    target.on_request = lambda _path: harness.clock.tick(4 * SECOND) and None  # type: ignore[assignment,func-returns-value]
 
 
 def finished(api: Api, target: Target) -> str:
     """One failed try, a pause of two minutes while the next is waited for, then a gate of a minute."""
-    house = api.house
-    slow(house, target, BROKEN, FINE)
+    harness = api.harness
+    slow(harness, target, BROKEN, FINE)
     retry = {"max_attempts": 2, "delay": "30s", "backoff": 1, "max_delay": "30s"}
-    house.publish(
+    harness.publish(
         runbook("slow", http("go", target.url("/go"), retry=retry), gate("sign-off", needs=["go"], allow_self=True,
                 approvers={"users": [CAROL.user_id]}))
     )  # fmt: skip
-    run = house.start("slow")
-    house.advance(run)
-    controls.pause(house.rt, CAROL, run, "")
-    house.pass_time(2 * MINUTE)
-    controls.resume(house.rt, CAROL, run)
-    assert house.run(run) == "WAITING"
-    house.pass_time(MINUTE)
+    run = harness.start("slow")
+    harness.advance(run)
+    controls.pause(harness.rt, CAROL, run, "")
+    harness.pass_time(2 * MINUTE)
+    controls.resume(harness.rt, CAROL, run)
+    assert harness.run(run) == "WAITING"
+    harness.pass_time(MINUTE)
     assert api.post(f"/executions/{run}/steps/sign-off/approve", CAROL).status_code == 200
-    assert house.run(run) == "SUCCESS"
+    assert harness.run(run) == "SUCCESS"
     return run
 
 
@@ -62,18 +62,18 @@ def test_tries_waits_and_pauses_are_told_apart_at_every_door(api: Api, target: T
     assert (step["tried_ms"], step["paused_ms"]) == (8 * SECOND, 2 * MINUTE)
     whole = datetime.fromisoformat(step["ended_at"]) - datetime.fromisoformat(step["started_at"])
     assert step["tried_ms"] + step["waited_ms"] + step["paused_ms"] == whole.total_seconds() * 1000
-    view = with_spent(executions.view(api.house.rt, run))
+    view = with_spent(executions.view(api.harness.rt, run))
     took = step_took("http", *(step[name] for name in ("tried_ms", "waited_ms", "paused_ms")))
     assert took.endswith("8 s running, 2 min paused)")
-    (event,) = [each for each in api.house.events(run) if each.kind == "ended"]
+    (event,) = [each for each in api.harness.events(run) if each.kind == "ended"]
     summary = thread.line(event, view)
     logs = api.get(f"/executions/{run}/logs", CAROL)
     assert f"`go` {took}" in summary
     assert f"go done {took}, 2 tries" in alt_text(view)
-    assert page.story(api.house.rt, run).steps[0].took == took
+    assert page.story(api.harness.rt, run).steps[0].took == took
     assert f"try 2, {took}" in show.run_lines(found)[1]
     assert any(f"try 2, {took}" in line for line in show.log_lines(logs))
-    of_run = dict(page.story(api.house.rt, run).facts)["Took"]
+    of_run = dict(page.story(api.harness.rt, run).facts)["Took"]
     assert "1 min waiting, 2 min paused)" in str(of_run)
     for text in (summary, str(card.card(view).blocks), show.run_lines(found)[-1]):
         assert str(of_run) in text
@@ -85,14 +85,14 @@ def test_tries_waits_and_pauses_are_told_apart_at_every_door(api: Api, target: T
 
 def test_what_lay_before_a_retry_is_told_by_itself(api: Api, target: Target) -> None:
     """Nobody takes the hour in which a run stood failed for time in which it ran."""
-    house = api.house
-    slow(house, target, BROKEN, FINE)
-    house.publish(runbook("slow", http("go", target.url("/go"), retry={"max_attempts": 1})))
-    run = house.start("slow")
-    assert house.run(run) == "FAILED"
-    house.pass_time(60 * MINUTE)
-    controls.retry(house.rt, BOB, run)
-    assert house.run(run) == "SUCCESS"
+    harness = api.harness
+    slow(harness, target, BROKEN, FINE)
+    harness.publish(runbook("slow", http("go", target.url("/go"), retry={"max_attempts": 1})))
+    run = harness.start("slow")
+    assert harness.run(run) == "FAILED"
+    harness.pass_time(60 * MINUTE)
+    controls.retry(harness.rt, BOB, run)
+    assert harness.run(run) == "SUCCESS"
     found = api.get(f"/executions/{run}", CAROL)
     assert "(4 s running, 1 h until its last retry)" in show.run_lines(found)[-1]
     assert "(8 s running, 1 h waiting)" in show.run_lines(found)[1]
@@ -100,14 +100,14 @@ def test_what_lay_before_a_retry_is_told_by_itself(api: Api, target: Target) -> 
 
 def test_what_is_under_way_counts_on_where_it_is(api: Api, target: Target) -> None:
     """Redrawn a while after the answer, the time since belongs to what the step does."""
-    house = api.house
-    house.publish(runbook("slow", gate("sign-off", allow_self=True, approvers={"users": [CAROL.user_id]})))
-    run = house.start("slow")
-    house.run(run)
-    controls.pause(house.rt, CAROL, run, "")
-    house.pass_time(MINUTE)
+    harness = api.harness
+    harness.publish(runbook("slow", gate("sign-off", allow_self=True, approvers={"users": [CAROL.user_id]})))
+    run = harness.start("slow")
+    harness.run(run)
+    controls.pause(harness.rt, CAROL, run, "")
+    harness.pass_time(MINUTE)
     found = api.get(f"/executions/{run}", CAROL)
-    later = house.clock.time / 1000 + 60
+    later = harness.clock.time / 1000 + 60
     assert "2 min (2 min paused)" in show.run_lines(found, later)[2]
     assert "2 min (1 min waiting, 1 min paused)" in show.run_lines({**found, "status": "WAITING"}, later)[2]
 

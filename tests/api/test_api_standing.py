@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import ALL, Api, refused
-from house import ALICE, MINUTE, House
+from api_client import ALL, Api, refused
+from harness import ALICE, MINUTE, Harness
 
 from bot.api import paging
 from bot.unauthenticated_limit import address
-from engine.access import people, standing
+from engine.access import account_status, people
 from engine.access.policy import SCOPE_OF, Action
 from storage.people_records import PersonRecord
 from storage.states import Scope
@@ -40,27 +40,27 @@ def asked(api: Api, method: str, path: str, **headers: str) -> httpx.Response:
     return api.client.request(method, f"/api/v1{path}", json=body, headers=given)
 
 
-def become(house: House, how: str, *, ago: int = 0) -> None:
+def become(harness: Harness, how: str, *, ago: int = 0) -> None:
     """What Slack says of Alice, an admin with a token of every scope."""
-    people.remember(house.rt, PersonRecord(ALICE.user_id, "alice", None, how, None, house.clock.time - ago))
+    people.remember(harness.rt, PersonRecord(ALICE.user_id, "alice", None, how, None, harness.clock.time - ago))
 
 
 @pytest.mark.parametrize("how", ["deleted", "guest", "bot", "stranger", "unheard of", "stale"])
-def test_nobody_but_a_member_gets_an_answer(house: House, how: str) -> None:
+def test_nobody_but_a_member_gets_an_answer(harness: Harness, how: str) -> None:
     """Lists, incidents and one's own tokens included, whatever the token's scopes; with Slack away nobody is a member
     of whom it said nothing, or nothing for a day."""
-    secret = Api(house).token(ALICE)
-    house.settle_for(slack_bot_token="xoxb-1", slack_signing_secret="s")
+    secret = Api(harness).token(ALICE)
+    harness.settle_for(slack_bot_token="xoxb-1", slack_signing_secret="s")
     if how == "stale":
-        become(house, "member", ago=standing.FRESH_MS + MINUTE)
+        become(harness, "member", ago=account_status.FRESH_MS + MINUTE)
     elif how != "unheard of":
-        become(house, how)
-    with Api(house) as api:
+        become(harness, how)
+    with Api(harness) as api:
         api._secrets[ALICE.user_id, ALL] = secret
         answers = {f"{method} {path}": asked(api, method, path) for method, path, _ in operations(api)}
         assert [name for name, each in answers.items() if each.status_code != 403] == []
         assert {each.json()["code"] for each in answers.values()} == {"not_allowed"}
-        become(house, "member")
+        become(harness, "member")
         assert asked(api, "GET", "/tokens/current").status_code == 200
 
 
@@ -94,7 +94,7 @@ NUMBERS = ["0", str(2**31), str(2**63), "9" * 5000, "%00"]
 def test_no_number_from_outside_is_an_accident(api: Api) -> None:
     """In an address, a filter or a header: it is taken, refused with 422, or there is nothing of that name."""
     api.app.routes[-1].app.state.context.rates._size = 1e9
-    run = api.house.start("ping", ALICE)
+    run = api.harness.start("ping", ALICE)
     document = api.client.get("/api/v1/openapi.json").json()
     found: dict[str, int] = {}
     for path, methods in document["paths"].items():

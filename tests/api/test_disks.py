@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from asking import Api
-from house import CAROL
+from api_client import Api
+from harness import CAROL
 
 from bot import web
 from engine import health
@@ -109,7 +109,7 @@ def test_a_read_only_disk_is_told(api: Api) -> None:
 @postgresql_only
 def test_a_read_only_server_is_told(api: Api) -> None:
     api.token(CAROL)
-    with read_only(api.house.rt.settings.database_url.url):
+    with read_only(api.harness.rt.settings.database_url.url):
         assert database_check(api) == (503, False, READ_ONLY)
         assert refused(api, tries=1).startswith(READ_ONLY)
     assert database_check(api)[1]
@@ -119,7 +119,7 @@ def test_a_read_only_server_is_told(api: Api) -> None:
 def test_a_locked_database_is_told_before_anybody_gives_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look waits for no lock longer than whoever asks would wait for the answer."""
     monkeypatch.setattr(health, "PATIENCE_S", 0.5)
-    other = sqlite3.connect(api.house.rt.settings.database_url.path, isolation_level=None)
+    other = sqlite3.connect(api.harness.rt.settings.database_url.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
     status, ok, detail = database_check(api)

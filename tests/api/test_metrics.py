@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from asking import Api
-from house import CAROL, gate, http, runbook
+from api_client import Api
+from harness import CAROL, gate, http, runbook
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import health
@@ -28,12 +28,12 @@ def figures(api: Api) -> dict[str, float]:
 def test_runs_and_steps_are_counted_once(api: Api) -> None:
     """What is open now, what has ended and how long it took, since this process began."""
     assert figures(api)["runbook_database_up"] == 1
-    api.house.publish(runbook("gated", gate("ask")), runbook("sad", http("sad", "http://127.0.0.1:9/")))
-    waiting, failed = api.house.start("gated"), api.house.start("sad")
-    api.house.advance(waiting)
-    api.house.clock.tick(3_000)
-    api.house.run(failed)
-    api.house.clock.tick(measurements.SETTLE_MS + 1)
+    api.harness.publish(runbook("gated", gate("ask")), runbook("sad", http("sad", "http://127.0.0.1:9/")))
+    waiting, failed = api.harness.start("gated"), api.harness.start("sad")
+    api.harness.advance(waiting)
+    api.harness.clock.tick(3_000)
+    api.harness.run(failed)
+    api.harness.clock.tick(measurements.SETTLE_MS + 1)
     found = figures(api)
     assert (found["runbook_runs_open,status=WAITING"], found["runbook_gates_open"]) == (1, 1)
     assert found["runbook_runs_open,status=PENDING"] == 0
@@ -48,16 +48,16 @@ def test_runs_and_steps_are_counted_once(api: Api) -> None:
 def test_young_events_are_left_for_the_next_look(api: Api) -> None:
     """One with a smaller number may be about to be committed."""
     figures(api)
-    api.house.start("ping")
+    api.harness.start("ping")
     assert "runbook_events_total,kind=started" not in figures(api)
-    api.house.clock.tick(measurements.SETTLE_MS + 1)
+    api.harness.clock.tick(measurements.SETTLE_MS + 1)
     assert figures(api)["runbook_events_total,kind=started"] == 1
 
 
 def test_requests_are_counted_by_their_route(api: Api) -> None:
     """Never by what somebody made up: labels must not grow without bound."""
-    run = api.house.start("ping")
-    api.house.run(run)
+    run = api.harness.start("ping")
+    api.harness.run(run)
     for path in (f"/executions/{run}", "/executions/R-NOSUCH", "/made/up/by/somebody"):
         api.ask("GET", path, CAROL)
     api.ask("GET", f"/executions/{run}/events", CAROL, after=2**40)
@@ -84,7 +84,7 @@ def test_a_database_that_is_away_is_a_figure(api: Api, monkeypatch: pytest.Monke
 
 def test_readiness_names_redis_and_goes_on_without(api: Api) -> None:
     """A Redis that is away is told, and is no reason to send the bot no work."""
-    rt = api.house.rt
+    rt = api.harness.rt
     without = {check.name: check for check in health.checks(rt)}["redis"]
     assert (without.ok, without.vital) == (True, False)
     away = replace(rt, settings=replace(rt.settings, redis_url="redis://127.0.0.1:9/0"))

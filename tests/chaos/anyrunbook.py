@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from house import gate, http
+from harness import gate, http
 from hypothesis import strategies as st
 
 APPROVERS = {"roles": ["platform_admin", "team_admin", "team_member"]}

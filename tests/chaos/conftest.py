@@ -1,4 +1,4 @@
-"""What proves the promises uses the engine tests' house: its folder and its fixtures are known here too."""
+"""What proves the promises uses the engine tests' harness: its folder and its fixtures are known here too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ assert _spec is not None
 assert _spec.loader is not None
 _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
-house, target = _fixtures.house, _fixtures.target
+harness, target = _fixtures.harness, _fixtures.target
 
 
 @pytest.fixture

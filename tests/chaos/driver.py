@@ -17,13 +17,13 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "engine"))
 
-import scenes
+import scenarios
 
 from engine import boot, failpoints
 from engine.config import settings
 from engine.config.secrets import SecretStore
 from engine.egress import Egress, Policy
-from engine.orchestration import run_rules
+from engine.orchestration import run_phases
 from engine.steps.perform import Tools
 from engine.text.redaction import Redactor
 from engine.worker import worker_process
@@ -44,7 +44,7 @@ def run(spec: dict[str, Any]) -> None:
     loaded = settings.load(environment, Path(spec["folder"]))
     rt = boot.open_engine(loaded)
     if "late-cleanup" in spec["slugs"]:
-        run_rules.CLEANUP_MS = SHORT_CLEANUP_MS
+        run_phases.CLEANUP_MS = SHORT_CLEANUP_MS
     redactor = Redactor()
     egress = Egress(Policy(loaded.egress_allow, loaded.own_endpoints), ssl_context=_TLS)
     if spec["worker"] not in spec["known"]:
@@ -55,13 +55,13 @@ def run(spec: dict[str, Any]) -> None:
     failpoints.arm(spec["failpoint"])
     runner = Runner(rt, spec["worker"], Tools(egress, SecretStore({}, None, redactor), redactor))
     sweeper = Sweeper(rt, lambda due: [runner.advance(each) for each in due], grace_ms=0)
-    runs = [scenes.ask(rt, slug, spec["case"]).id for slug in spec["slugs"]]
+    runs = [scenarios.ask(rt, slug, spec["case"]).id for slug in spec["slugs"]]
     until = time.monotonic() + PATIENCE_S
-    while not all(scenes.is_over(rt, scenes.executions.find(rt, each)) for each in runs):
-        assert time.monotonic() < until, [scenes.executions.view(rt, each) for each in runs]
+    while not all(scenarios.is_over(rt, scenarios.executions.find(rt, each)) for each in runs):
+        assert time.monotonic() < until, [scenarios.executions.view(rt, each) for each in runs]
         for each in runs:
             runner.advance(each)
-            scenes.act(rt, each)
+            scenarios.act(rt, each)
         runner.recover_strays()
         sweeper._hinted.clear()  # a hint it gave is not on its way: it was acted on
         sweeper.sweep()

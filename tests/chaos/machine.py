@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import books
-import gatebooks
+import gate_invariants
+import invariants
 from anyrunbook import APPROVERS, runbooks
-from gatebooks import GateBooks
-from house import ALICE, BOB, CAROL, DAVE, OSCAR, Clock, House, gate, http, runbook
+from gate_invariants import GateBooks
+from harness import ALICE, BOB, CAROL, DAVE, OSCAR, Clock, Harness, gate, http, runbook
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -23,9 +23,9 @@ from engine.access import choosers
 from engine.catalog import catalog
 from engine.config import settings
 from engine.errors import EngineError
-from engine.orchestration import run_rules
+from engine.orchestration import skip_rules
 from engine.orchestration.admission import Wanted
-from engine.runs import approvals, controls, executions, handover, incoming_events, replaying, skipping
+from engine.runs import controls, executions, handover, incoming_events, replay_run, skipping, voting
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 from engine.steps.perform import Claim
 from engine.worker import worker_process
@@ -61,7 +61,7 @@ class EngineMachine(RuleBasedStateMachine):
         clock = Clock()
         rt = boot.open_engine(loaded)
         database.use_clock(clock)
-        self.house = House(rt, clock)
+        self.harness = Harness(rt, clock)
         self.names = ["w1"]
         self.held: list[Claim] = []
         self.zombies: list[Claim] = []
@@ -75,7 +75,7 @@ class EngineMachine(RuleBasedStateMachine):
         text = json.loads(runbook("any", **{**body, "steps": None}, parameters=PARAMETERS))
         asks = [gate("ask", timeout="10m", approvers=APPROVERS)] if gated else []
         child = runbook("child", *asks, http("only", method="POST"))
-        self.house.publish(json.dumps({**text, "steps": body["steps"]}), child)
+        self.harness.publish(json.dumps({**text, "steps": body["steps"]}), child)
         self.start(CAROL)
 
     # Workers
@@ -83,7 +83,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(pick=PICK)
     def claim(self, pick: int) -> None:
         for run in self.some(self.open_runs(), pick):
-            claim = self.house.try_claim(run.id)
+            claim = self.harness.try_claim(run.id)
             self.held += [claim] if claim else []
 
     @precondition(lambda self: self.held)
@@ -92,33 +92,33 @@ class EngineMachine(RuleBasedStateMachine):
         claim = self.held.pop(pick % len(self.held))
         came = self.outcome_of(claim, outcome)
         if not straight_on:
-            self.house.finish(claim, came)
+            self.harness.finish(claim, came)
             return
-        following = self.house.record(claim, came)
-        self.house.runner._held.drop(claim.step_run)
+        following = self.harness.record(claim, came)
+        self.harness.runner._held.drop(claim.step_run)
         self.held += [following] if following else []
 
     @rule()
     def crash(self) -> None:
         """The worker dies, and another takes its place; what it held is nobody's until a sweep."""
         dead = self.names[-1]
-        self.house.alive.discard(dead)
+        self.harness.alive.discard(dead)
         worker_process.declare_dead(dead)
         self.zombies += self.held
         self.held = []
         self.names.append(f"w{len(self.names) + 1}")
-        self.house.runner = self.house.worker(self.names[-1])
+        self.harness.runner = self.harness.worker(self.names[-1])
 
     @precondition(lambda self: self.zombies)
     @rule(pick=PICK, outcome=st.sampled_from(["ok", "bad", "lost"]))
     def late_result(self, pick: int, outcome: str) -> None:
         """A worker that was taken for dead comes back with a result: it may count only if nothing was taken over."""
         claim = self.zombies.pop(pick % len(self.zombies))
-        self.house.finish(claim, self.outcome_of(claim, outcome))
+        self.harness.finish(claim, self.outcome_of(claim, outcome))
 
     @rule()
     def sweep(self) -> None:
-        self.house.sweep(work=False)
+        self.harness.sweep(work=False)
 
     @rule(seconds=st.sampled_from([1, 5, 30, 660, 3_700]))
     def time_passes(self, seconds: int) -> None:
@@ -131,82 +131,82 @@ class EngineMachine(RuleBasedStateMachine):
     def start(self, who: Any) -> None:
         wanted = Wanted("any", {}, "test", reason="because")
         with suppress(EngineError):
-            executions.request(self.house.rt, who, wanted, force=True)
+            executions.request(self.harness.rt, who, wanted, force=True)
 
     @rule(gated=st.booleans(), approved=st.booleans())
     def edit_the_child(self, gated: bool, approved: bool) -> None:
         """Its newest version has a gate, or none, whatever runs were begun with; nobody need have approved it."""
         asks = [gate("ask", timeout="10m", approvers=APPROVERS)] if gated else []
-        self.house.sync(child=runbook("child", *asks, http("only", method="POST")))
+        self.harness.sync(child=runbook("child", *asks, http("only", method="POST")))
         if approved:
             with suppress(EngineError):  # it is like that already
-                self.house.approve("child")
+                self.harness.approve("child")
 
     @rule(pick=PICK)
     def pause(self, pick: int) -> None:
-        self.control(pick, lambda run: controls.pause(self.house.rt, CAROL, run))
+        self.control(pick, lambda run: controls.pause(self.harness.rt, CAROL, run))
 
     @rule(pick=PICK)
     def resume(self, pick: int) -> None:
-        self.control(pick, lambda run: controls.resume(self.house.rt, CAROL, run))
+        self.control(pick, lambda run: controls.resume(self.harness.rt, CAROL, run))
 
     @rule(pick=PICK, force=st.booleans())
     def cancel(self, pick: int, force: bool) -> None:
-        self.control(pick, lambda run: controls.cancel(self.house.rt, CAROL, run, "enough", force=force))
+        self.control(pick, lambda run: controls.cancel(self.harness.rt, CAROL, run, "enough", force=force))
 
     @precondition(lambda self: len(self.runs()) < MOST_RUNS)
     @rule(pick=PICK, in_the_middle=st.booleans(), who=PEOPLE)
     def replay(self, pick: int, in_the_middle: bool, who: Any) -> None:
         for run in self.some([run for run in self.runs() if run.status.ended], pick):
-            steps = [each.path for each in self.house.step_runs(run.id) if each.scope == "" and each.phase == "main"]
+            steps = [each.path for each in self.harness.step_runs(run.id) if each.scope == "" and each.phase == "main"]
             start = steps[pick % len(steps)] if in_the_middle else None
             with suppress(EngineError):
-                replaying.replay(self.house.rt, who, run.id, start_from=start, reason="once more")
+                replay_run.replay(self.harness.rt, who, run.id, start_from=start, reason="once more")
 
     @rule(pick=PICK, number=st.integers(0, 2), who=PEOPLE)
     def retry(self, pick: int, number: int, who: Any) -> None:
         failed = [run for run in self.runs() if run.status == "FAILED"]
         for run in self.some(failed, pick):
-            paths = [each.path for each in self.house.step_runs(run.id) if each.status == "FAILED"]
+            paths = [each.path for each in self.harness.step_runs(run.id) if each.status == "FAILED"]
             for path in self.some(paths, pick):
                 with suppress(EngineError):
-                    controls.retry(self.house.rt, who, run.id, path, {"n": number} if number else None)
+                    controls.retry(self.harness.rt, who, run.id, path, {"n": number} if number else None)
                     self.fixed.pop(run.id, None)
 
     @rule(pick=PICK, who=PEOPLE)
     def skip(self, pick: int, who: Any) -> None:
         for run in self.some(self.runs(), pick):
-            for path in self.some([each.path for each in self.house.step_runs(run.id)], pick):
+            for path in self.some([each.path for each in self.harness.step_runs(run.id)], pick):
                 with suppress(EngineError):
-                    skipping.skip(self.house.rt, who, run.id, path, "not today")
+                    skipping.skip(self.harness.rt, who, run.id, path, "not today")
                     self.fixed.pop(run.id, None)
 
     @rule(pick=PICK, who=PEOPLE)
     def agree(self, pick: int, who: Any) -> None:
         for run in self.some(self.runs(), pick):
             asked = [
-                each for each in self.house.step_runs(run.id) if each.skip and not run_rules.skip_agreed(each.skip)
+                each for each in self.harness.step_runs(run.id) if each.skip and not skip_rules.skip_agreed(each.skip)
             ]
             for step in self.some(asked, pick):
                 with suppress(EngineError):
-                    skipping.agree(self.house.rt, who, run.id, step.path)
+                    skipping.agree(self.harness.rt, who, run.id, step.path)
                     with database.reading():
                         assert who.user_id not in (step.skip["by"], *choosers.of_run(run)), "who chose has agreed"
                     self.fixed.pop(run.id, None)
 
     @rule(pick=PICK, who=PEOPLE, to=PEOPLE)
     def hand_over(self, pick: int, who: Any, to: Any) -> None:
-        self.control(pick, lambda run: handover.offer(self.house.rt, who, run, to))
+        self.control(pick, lambda run: handover.offer(self.harness.rt, who, run, to))
 
     @rule(pick=PICK, who=PEOPLE)
     def take_over(self, pick: int, who: Any) -> None:
-        self.control(pick, lambda run: handover.accept(self.house.rt, who, run))
+        self.control(pick, lambda run: handover.accept(self.harness.rt, who, run))
 
     @rule(pick=PICK, choice=st.sampled_from(controls.CHOICES))
     def resolve(self, pick: int, choice: str) -> None:
         for run, path in self.some(self.steps_that(status="UNKNOWN"), pick):
             with suppress(EngineError):
-                controls.resolve(self.house.rt, CAROL, run, path, choice, "I looked.")
+                controls.resolve(self.harness.rt, CAROL, run, path, choice, "I looked.")
 
     @rule(pick=PICK)
     def look_at_a_gate(self, pick: int) -> None:
@@ -219,9 +219,9 @@ class EngineMachine(RuleBasedStateMachine):
         for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
             digest = self.shown.get((run, path))
             with database.reading():
-                chose = gatebooks.choosers(executions.find(self.house.rt, run))
+                chose = gate_invariants.choosers(executions.find(self.harness.rt, run))
             with suppress(EngineError):
-                approvals.vote(self.house.rt, who, run, path, decision, "as I see it", digest)
+                voting.vote(self.harness.rt, who, run, path, decision, "as I see it", digest)
                 assert digest in (None, self.gate(run, path).digest), "a vote on what was shown before has counted"
                 assert who.user_id not in chose, f"{who.user_id} chose what {path} of {run} does, and voted"
 
@@ -229,20 +229,20 @@ class EngineMachine(RuleBasedStateMachine):
     def withdraw(self, pick: int, who: Any) -> None:
         for run, path in self.some(self.steps_that(status="WAITING", kind="approval"), pick):
             with suppress(EngineError):
-                approvals.withdraw(self.house.rt, who, run, path)
+                voting.withdraw(self.harness.rt, who, run, path)
 
     @rule(number=st.integers(1, 5))
     def event(self, number: int) -> None:
         """Sometimes one that came before."""
-        incoming_events.deliver(self.house.rt, "k", f"e{number}", "ci", {"n": number})
+        incoming_events.deliver(self.harness.rt, "k", f"e{number}", "ci", {"n": number})
 
     # What must hold
 
     @invariant()
     def books_are_right(self) -> None:
         for run in self.runs():
-            books.check(run.id)
-            for step in self.house.step_runs(run.id):
+            invariants.check(run.id)
+            for step in self.harness.step_runs(run.id):
                 assert step.fence >= self.fences.get(step.id, 0), f"the fence of {step.path} went back"
                 self.fences[step.id] = step.fence
 
@@ -264,7 +264,7 @@ class EngineMachine(RuleBasedStateMachine):
             if self.runs():
                 self.drain()
         finally:
-            self.house.close()
+            self.harness.close()
             database.use_clock(None)
             database.close_database()
             self.same_ids.stop()
@@ -281,48 +281,50 @@ class EngineMachine(RuleBasedStateMachine):
             self.later(5_000)
             self.books_are_right()
         stuck = {
-            run.id: (run.status, run.phase, run.pending_result, self.house.all_steps(run.id))
+            run.id: (run.status, run.phase, run.pending_result, self.harness.all_steps(run.id))
             for run in self.open_runs()
         }
         raise AssertionError(f"these never ended: {stuck}")
 
     def kindly(self, run: ExecutionRecord) -> None:
         if run.status == "PAUSED":
-            controls.resume(self.house.rt, CAROL, run.id)
-        while (claim := self.house.try_claim(run.id)) is not None:
-            self.house.finish(claim, self.outcome_of(claim, "ok"))
-        for step in self.house.step_runs(run.id):
+            controls.resume(self.harness.rt, CAROL, run.id)
+        while (claim := self.harness.try_claim(run.id)) is not None:
+            self.harness.finish(claim, self.outcome_of(claim, "ok"))
+        for step in self.harness.step_runs(run.id):
             if step.status == "UNKNOWN":
-                controls.resolve(self.house.rt, CAROL, run.id, step.path, "done", "I looked.")
+                controls.resolve(self.harness.rt, CAROL, run.id, step.path, "done", "I looked.")
             elif step.status == "WAITING" and step.kind == "approval":
                 for who in (ALICE, DAVE, BOB, CAROL):
                     with suppress(EngineError):  # they chose, or a vote before it, or the time, has decided it
-                        approvals.vote(self.house.rt, who, run.id, step.path, Decision.APPROVE)
+                        voting.vote(self.harness.rt, who, run.id, step.path, Decision.APPROVE)
             elif step.status == "WAITING" and step.kind == "wait":
-                incoming_events.deliver(self.house.rt, "k", f"drain-{run.id}-{step.path}", "ci", {})
+                incoming_events.deliver(self.harness.rt, "k", f"drain-{run.id}-{step.path}", "ci", {})
 
     def later(self, ms: int) -> None:
-        self.house.clock.tick(ms)
-        self.house.know_groups()  # what is known of groups would go stale
-        self.house.sweep(work=False)
+        self.harness.clock.tick(ms)
+        self.harness.know_groups()  # what is known of groups would go stale
+        self.harness.sweep(work=False)
 
     # Looking
 
     def runs(self) -> list[ExecutionRecord]:
-        return executions.recent(self.house.rt, Filter(), 100)
+        return executions.recent(self.harness.rt, Filter(), 100)
 
     def open_runs(self) -> list[ExecutionRecord]:
-        return executions.recent(self.house.rt, Filter(open=True), 100)
+        return executions.recent(self.harness.rt, Filter(open=True), 100)
 
     def gate(self, run: str, path: str) -> ApprovalRecord:
         """The gate that stands there now, or stood there last."""
-        return [each.approval for each in executions.view(self.house.rt, run).gates if each.approval.path == path][-1]
+        return [each.approval for each in executions.view(self.harness.rt, run).gates if each.approval.path == path][-1]
 
     def steps_that(self, **wanted: str) -> list[tuple[str, str]]:
         def fits(step: StepRunRecord) -> bool:
             return all(getattr(step, name) == value for name, value in wanted.items())
 
-        return [(run.id, each.path) for run in self.open_runs() for each in self.house.step_runs(run.id) if fits(each)]
+        return [
+            (run.id, each.path) for run in self.open_runs() for each in self.harness.step_runs(run.id) if fits(each)
+        ]
 
     def control(self, pick: int, act: Any) -> None:
         for run in self.some(self.open_runs(), pick):
@@ -332,7 +334,7 @@ class EngineMachine(RuleBasedStateMachine):
     def outcome_of(self, claim: Claim, wanted: str) -> Outcome:
         """Calls come to what is wanted; what needs nobody outside does what it does."""
         if claim.step.kind != "http":
-            return self.house.act(claim)
+            return self.harness.act(claim)
         return OUTCOMES["again" if wanted == "lost" and claim.step.idempotent else wanted]
 
     @staticmethod

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import promises
 import pytest
-import scenes
+import scenarios
 from counting import CountingServer
-from estate import Estate, worker_environment
-from house import Clock, House
+from harness import Clock, Harness
+from worker_estate import Estate, worker_environment
 
 from engine.errors import EngineError
 from engine.runs import executions
@@ -43,8 +43,8 @@ class Load:
 
     def start_one(self, random_: random.Random) -> None:
         if len(self.open) < MOST_OPEN:
-            slug, case = random_.choice(scenes.MAIN), f"c{len(self.all)}"
-            run = scenes.patiently(lambda: scenes.ask(self.rt, slug, case)).id
+            slug, case = random_.choice(scenarios.MAIN), f"c{len(self.all)}"
+            run = scenarios.patiently(lambda: scenarios.ask(self.rt, slug, case)).id
             self.open.add(run)
             self.all.append(run)
 
@@ -52,10 +52,10 @@ class Load:
         """Act on every open run once."""
         for run in sorted(self.open):
             with suppress(EngineError, database.DatabaseTrouble):  # somebody was first, or the database is away
-                if scenes.is_over(self.rt, executions.find(self.rt, run)):
+                if scenarios.is_over(self.rt, executions.find(self.rt, run)):
                     self.open.discard(run)
                 else:
-                    scenes.act(self.rt, run)
+                    scenarios.act(self.rt, run)
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ def test_chaos(rt: Runtime, database_kind: str, tmp_path: Path, capsys: pytest.C
     """Every run ends as its runbook says, with the tests' people saying yes to whatever waits for a person."""
     random_ = random.Random(SEED)
     server, where = CountingServer(), rt.settings.database_url
-    House(rt, Clock()).publish(*scenes.texts(server.url))
+    Harness(rt, Clock()).publish(*scenarios.texts(server.url))
     url = where.url or f"sqlite:///{where.path}"
     load = Load(rt)
     with Estate(tmp_path, worker_environment(url, tmp_path, server.server.port), where.url) as estate:

@@ -15,9 +15,9 @@ from typing import Any
 
 import promises
 import pytest
-import scenes
+import scenarios
 from counting import CountingServer
-from house import Clock, House
+from harness import Clock, Harness
 
 from engine import failpoints
 from engine.runtime import Runtime
@@ -42,7 +42,7 @@ class Stage:
     def __init__(self, rt: Runtime, server: CountingServer) -> None:
         self.rt = rt
         self.server = server
-        House(rt, Clock()).publish(*scenes.texts(server.url))
+        Harness(rt, Clock()).publish(*scenarios.texts(server.url))
         self.process = subprocess.Popen([sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, case: str, slugs: Sequence[str], *points: str, same_worker: bool = False) -> list[str]:
@@ -61,7 +61,7 @@ class Stage:
         else:
             raise AssertionError("the last process was told of no point to die at, and died")
         for slug in slugs:
-            promises.check(self.rt, self.server, scenes.ask(self.rt, slug, case).id)
+            promises.check(self.rt, self.server, scenarios.ask(self.rt, slug, case).id)
         return died
 
     def _process_of(self, case: str, slugs: Sequence[str], workers: list[str], point: str | None) -> dict[str, Any]:
@@ -98,9 +98,9 @@ def stage(rt: Runtime) -> Iterator[Stage]:
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_a_crash_at_every_kind_of_commit(stage: Stage) -> None:
     """Once before each of them and then once after it, on SQLite; each comes up, so none of the names is a mistake."""
-    assert stage.run("calm", scenes.MAIN) == []
+    assert stage.run("calm", scenarios.MAIN) == []
     for name in NAMES:
-        died = stage.run(name, scenes.MAIN, f"{name}.before:1", f"{name}.after:1")
+        died = stage.run(name, scenarios.MAIN, f"{name}.before:1", f"{name}.after:1")
         assert died == [f"{name}.before", f"{name}.after"]
 
 
@@ -110,7 +110,7 @@ def test_a_crash_at_every_kind_of_commit(stage: Stage) -> None:
 def test_a_crash_at_every_single_point(stage: Stage, share: int) -> None:
     """At the first commit or effect, at the second, and so on until there is none left to die at; on both databases."""
     for number in range(share + 1, 1_000, SHARES):
-        if not stage.run(f"k{number}", scenes.MAIN, f"*:{number}"):
+        if not stage.run(f"k{number}", scenarios.MAIN, f"*:{number}"):
             break
     assert len(NAMES) * 2 < number < 1_000
 
@@ -121,7 +121,7 @@ def test_a_crash_while_cleaning_up_after_a_crash(stage: Stage) -> None:
     """Taking over, and a person's word on what nobody saw, are commits like any other."""
     for name, first in AFTER_A_CRASH.items():
         for side in ("before", "after"):
-            died = stage.run(f"{name}.{side}", [scenes.MIXED], first, f"{name}.{side}:1")
+            died = stage.run(f"{name}.{side}", [scenarios.MIXED], first, f"{name}.{side}:1")
             assert died == [first.partition(":")[0], f"{name}.{side}"]
 
 
@@ -130,7 +130,7 @@ def test_a_crash_while_taking_back(stage: Stage) -> None:
     """What no thread of a worker runs although the database says so is settled once, whoever dies over it."""
     for side in ("before", "after"):
         points = ("effect.before:1", f"take_back.{side}:1")
-        died = stage.run(f"take_back.{side}", [scenes.MIXED], *points, same_worker=True)
+        died = stage.run(f"take_back.{side}", [scenarios.MIXED], *points, same_worker=True)
         assert died == ["effect.before", f"take_back.{side}"]
 
 
@@ -140,4 +140,4 @@ def test_a_crash_when_a_time_is_up(stage: Stage) -> None:
     """Gates, waits, runs and cleanups that are over their time end once, whoever ends them."""
     for name in TIMERS:
         for side in ("before", "after"):
-            assert stage.run(f"{name}.{side}", scenes.LATE, f"{name}.{side}:1") == [f"{name}.{side}"]
+            assert stage.run(f"{name}.{side}", scenarios.LATE, f"{name}.{side}:1") == [f"{name}.{side}"]

@@ -15,12 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import books
+import invariants
 import pytest
 from counting import CountingServer
-from estate import Estate, worker_environment
-from house import Clock, House, http, runbook
-from scenes import patiently
+from harness import Clock, Harness, http, runbook
+from scenarios import patiently
+from worker_estate import Estate, worker_environment
 from workers_apart import living, locked, most_written, until
 
 from engine.runs import executions
@@ -95,8 +95,8 @@ def test_nothing_is_lost_or_done_twice(
     random_, where = random.Random(f"{SEED} {way} {len(lengths)}"), rt.settings.database_url
     server, calls = CountingServer(), Calls(random_)
     server.takes = calls.takes
-    house = House(rt, Clock())
-    house.publish(runbook("demo", *steps_to(server.url), max_concurrent_steps=4))
+    harness = Harness(rt, Clock())
+    harness.publish(runbook("demo", *steps_to(server.url), max_concurrent_steps=4))
     url = where.url or f"sqlite:///{where.path}"
     told, runs = [], []
     with Estate(tmp_path, worker_environment(url, tmp_path, server.server.port), None) as estate:
@@ -104,7 +104,7 @@ def test_nothing_is_lost_or_done_twice(
         until(lambda: {each.id for each in estate.workers} <= living(), 60)
         for shortest, longest in lengths:
             calls.away_s, arrived = random_.uniform(shortest, longest), server.arrived.total()
-            runs += [house.start("demo") for _ in range(RUNS)]
+            runs += [harness.start("demo") for _ in range(RUNS)]
             until(lambda before=arrived: server.arrived.total() >= before + RUNS)
             begin()
             time.sleep(calls.away_s)  # the outage itself
@@ -112,13 +112,13 @@ def test_nothing_is_lost_or_done_twice(
             calls.away_s = 0.0
             estate.workers[1].freeze(random_.uniform(2.0, 5.0))  # it is heard some seconds after the other
             end()
-            runs += [patiently(lambda: house.start("demo")) for _ in range(MORE)]
+            runs += [patiently(lambda: harness.start("demo")) for _ in range(MORE)]
         took = until(lambda: patiently(lambda: all(at_rest(rt, each) for each in runs)), DRAIN_S)
         exits = estate.exits
     server.close()
     with capsys.disabled():
         print(f"\n{way} for {', then '.join(told)}: SEED={SEED}, {len(runs)} runs, the last ended {took:.1f} s later")
-    check(house, runs, server, (tmp_path / "workers.log").read_text())
+    check(harness, runs, server, (tmp_path / "workers.log").read_text())
     assert exits == []
 
 
@@ -137,15 +137,15 @@ def at_rest(rt: Runtime, run: str) -> bool:
     return status.ended or status == "WAITING"
 
 
-def check(house: House, runs: list[str], server: CountingServer, log: str) -> None:
+def check(harness: Harness, runs: list[str], server: CountingServer, log: str) -> None:
     """Every run is SUCCESS by four calls, each of them made once, and none was ever taken for lost."""
     stories = {}
     for run in runs:
         with database.reading():
             stories[run] = [each.kind for each in events.after(run, 0, 10_000)]
-        books.check(run)
-    assert {str(house.status(run)) for run in runs} == {"SUCCESS"}, log[-4000:]
+        invariants.check(run)
+    assert {str(harness.status(run)) for run in runs} == {"SUCCESS"}, log[-4000:]
     odd = {run: story for run, story in stories.items() if {"step_unknown", "late_result"} & set(story)}
     assert not odd, f"{odd}\n{log[-4000:]}"
-    assert sum(step.recoveries for run in runs for step in house.step_runs(run)) == 0, log[-4000:]
+    assert sum(step.recoveries for run in runs for step in harness.step_runs(run)) == 0, log[-4000:]
     assert (len(server.arrived), set(server.arrived.values())) == (4 * len(runs), {1}), log[-4000:]

@@ -15,26 +15,26 @@ import test_executions
 import test_machine
 import test_recovery
 import test_sweeper
-from house import CAROL, House, Target, gate, http, runbook
+from harness import CAROL, Harness, Target, gate, http, runbook
 from hypothesis.stateful import initialize
 from machine import PARAMETERS, EngineMachine
 
 from engine.access import choosers
 from engine.errors import NotFound
-from engine.orchestration import admission, claiming, flow, gate_content, recording, reuse, run_rules
-from engine.orchestration import gates as rules
-from engine.runs import approvals as gates
+from engine.orchestration import admission, claiming, gate_content, recording, replay_reuse, run_status, step_completion
+from engine.orchestration import gate_checks as rules
 from engine.runs import executions, skipping
+from engine.runs import voting as gates
 from engine.steps.outcome import Failed, Unknown
 from engine.worker.sweeper import Sweeper
 from storage import database, orphans
-from storage.moves import ForbiddenMove
 from storage.run_state import RunState
+from storage.state_transitions import ForbiddenTransition
 from storage.states import Decision
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 
-FOUND = (AssertionError, ForbiddenMove, database.IntegrityError)
+FOUND = (AssertionError, ForbiddenTransition, database.IntegrityError)
 RED = (*FOUND, pytest.fail.Exception)  # a check may expect a refusal that does not come
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -108,17 +108,19 @@ def hint_before_commit(patch: pytest.MonkeyPatch) -> None:
 
 def running_not_counted(patch: pytest.MonkeyPatch) -> None:
     """A step that is claimed is not counted as running."""
-    recount = run_rules.recount
+    recount = run_status.recount
 
     def wrong(execution: Any, *given: Any, **named: Any) -> Any:
         return replace(recount(execution, *given, **named), running=execution.running)
 
-    patch.setattr(run_rules, "recount", wrong)
+    patch.setattr(run_status, "recount", wrong)
 
 
 def skip_releases(patch: pytest.MonkeyPatch) -> None:
-    """A step that is skipped before its turn lets on what needs it."""
-    patch.setattr(skipping, "_do", lambda change, actor, step, wish: flow.skip(change, step, "now", actor.user_id))
+    """A step that is skipped before its turn releases what needs it."""
+    patch.setattr(
+        skipping, "_do", lambda change, actor, step, wish: step_completion.skip(change, step, "now", actor.user_id)
+    )
 
 
 def claim_not_checked(patch: pytest.MonkeyPatch) -> None:
@@ -145,50 +147,50 @@ def owner_not_barred(patch: pytest.MonkeyPatch) -> None:
 
 def containers_forgotten(patch: pytest.MonkeyPatch) -> None:
     """Only gates by themselves are asked again, not those in branches, loops and children."""
-    for module in (rules, reuse):
+    for module in (rules, replay_reuse):
         patch.setattr(module, "holders", lambda step: [step] if step.kind == "approval" else [])
 
 
-def hints_follow_commits(house: House, target: Target) -> None:
+def hints_follow_commits(harness: Harness, target: Target) -> None:
     """Whatever is hinted is there for everybody else already."""
 
     def look(hinted: Iterable[str]) -> None:
         for each in hinted:
             found: list[str] = []
-            thread = threading.Thread(target=lambda each=each, found=found: found.append(visible(house, each)))
+            thread = threading.Thread(target=lambda each=each, found=found: found.append(visible(harness, each)))
             thread.start()
             thread.join(10)
             assert found == [each], f"{each} was hinted before it was there"
 
-    house.rt = replace(house.rt, hint=look)
-    house.begin(http("a", target.url()))
+    harness.rt = replace(harness.rt, hint=look)
+    harness.begin(http("a", target.url()))
 
 
-def visible(house: House, execution_id: str) -> str:
+def visible(harness: Harness, execution_id: str) -> str:
     try:
-        return executions.find(house.rt, execution_id).id
+        return executions.find(harness.rt, execution_id).id
     except NotFound:
         return "nothing"
 
 
-def late_result(house: House, target: Target) -> None:
-    test_recovery.test_a_late_result_does_not_end_the_attempt_that_replaced_it(house)
+def late_result(harness: Harness, target: Target) -> None:
+    test_recovery.test_a_late_result_does_not_end_the_attempt_that_replaced_it(harness)
 
 
-def join(house: House, target: Target) -> None:
-    test_executions.test_joins_wait_for_every_need(house)
+def join(harness: Harness, target: Target) -> None:
+    test_executions.test_joins_wait_for_every_need(harness)
 
 
-def planted_twice(house: House, target: Target) -> None:
+def planted_twice(harness: Harness, target: Target) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        test_behind_gates.test_a_skip_that_lets_on_what_follows_is_caught_at_the_claim(house, target, patch)
+        test_behind_gates.test_a_skip_that_lets_on_what_follows_is_caught_at_the_claim(harness, target, patch)
 
 
-def inner_gates(house: House, target: Target) -> None:
-    test_behind_gates.test_a_replay_from_a_step_asks_the_gates_of_branches_and_loops_again(house, target, "branch")
+def inner_gates(harness: Harness, target: Target) -> None:
+    test_behind_gates.test_a_replay_from_a_step_asks_the_gates_of_branches_and_loops_again(harness, target, "branch")
 
 
-PLANTED: list[tuple[Plant, Callable[[House, Target], None]]] = [
+PLANTED: list[tuple[Plant, Callable[[Harness, Target], None]]] = [
     (no_fence, late_result),
     (no_join_guard, join),
     (no_sweeper, test_sweeper.test_without_redis_new_work_is_done_at_once),
@@ -206,18 +208,22 @@ PLANTED: list[tuple[Plant, Callable[[House, Target], None]]] = [
 
 @pytest.mark.parametrize(("plant", "check"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
 def test_a_planted_bug_is_found(
-    house: House, target: Target, monkeypatch: pytest.MonkeyPatch, plant: Plant, check: Callable[[House, Target], None]
+    harness: Harness,
+    target: Target,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Plant,
+    check: Callable[[Harness, Target], None],
 ) -> None:
     """With the bug its test fails."""
     with monkeypatch.context() as patch:
         plant(patch)
         with pytest.raises(RED):
-            check(house, target)
+            check(harness, target)
 
 
-def test_hints_follow_commits(house: House, target: Target) -> None:
+def test_hints_follow_commits(harness: Harness, target: Target) -> None:
     """The one check that is only here holds without the bug."""
-    hints_follow_commits(house, target)
+    hints_follow_commits(harness, target)
 
 
 class BehindAGate(EngineMachine):
@@ -225,7 +231,7 @@ class BehindAGate(EngineMachine):
 
     @initialize()
     def publish(self) -> None:
-        self.house.publish(
+        self.harness.publish(
             runbook("any", gate("ask", timeout="10m"), http("a"), http("b"), parameters=PARAMETERS),
             runbook("child", http("c")),
         )

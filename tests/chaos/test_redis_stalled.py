@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from counting import CountingServer
-from estate import Estate, worker_environment
-from house import Clock, House, http, runbook
+from harness import Clock, Harness, http, runbook
+from worker_estate import Estate, worker_environment
 from workers_apart import living, until
 
 from bot import embedded_redis
@@ -25,28 +25,28 @@ def test_nobody_waits_for_it(rt: Runtime, tmp_path: Path, capsys: pytest.Capture
     """By the database's own times: from asking for a run to its first call, and from a timer's time to its end."""
     server, where = CountingServer(), rt.settings.database_url
     nap = {"id": "nap", "type": "delay", "with": {"for": f"{NAP_MS}ms"}}
-    house = House(rt, Clock())
-    house.publish(runbook("demo", http("first", f"{server.url}/first"), nap, http("then", f"{server.url}/then")))
+    harness = Harness(rt, Clock())
+    harness.publish(runbook("demo", http("first", f"{server.url}/first"), nap, http("then", f"{server.url}/then")))
     url = where.url or f"sqlite:///{where.path}"
     with Estate(tmp_path, worker_environment(url, tmp_path, server.server.port), None) as estate:
-        house.rt = replace(house.rt, hint=estate.hints)
+        harness.rt = replace(harness.rt, hint=estate.hints)
         until(lambda: {each.id for each in estate.workers} <= living(), 60)
-        ended(house, house.start("demo"))
+        ended(harness, harness.start("demo"))
         estate.stall_redis()
         try:
             runs, over = [], time.monotonic() + STALLED_S
             while time.monotonic() < over:
                 began = time.monotonic()
-                runs.append(house.start("demo"))
+                runs.append(harness.start("demo"))
                 assert time.monotonic() - began < SOON_MS / 1000, "whoever asked waited"
                 time.sleep(EVERY_S)  # the pace of people
             for run in runs:
-                ended(house, run)
+                ended(harness, run)
         finally:
             estate.wake_redis()
         exits = estate.exits
     server.close()
-    starts, timers = zip(*(waits(house, run) for run in runs), strict=True)
+    starts, timers = zip(*(waits(harness, run) for run in runs), strict=True)
     with capsys.disabled():
         print(f"\n{len(runs)} runs: first call after {max(starts)} ms at most, timers {max(timers)} ms late at most")
     assert max(starts) < SOON_MS, sorted(starts)
@@ -55,14 +55,14 @@ def test_nobody_waits_for_it(rt: Runtime, tmp_path: Path, capsys: pytest.Capture
     assert exits == []
 
 
-def ended(house: House, run: str) -> None:
-    until(lambda: executions.find(house.rt, run).status == "SUCCESS", 20)
+def ended(harness: Harness, run: str) -> None:
+    until(lambda: executions.find(harness.rt, run).status == "SUCCESS", 20)
 
 
-def waits(house: House, run: str) -> tuple[int, int]:
+def waits(harness: Harness, run: str) -> tuple[int, int]:
     """Milliseconds from the run's acceptance to its first call, and from the timer's time to its end."""
-    steps = {each.path: each for each in house.step_runs(run)}
-    asked = executions.find(house.rt, run).created_at
+    steps = {each.path: each for each in harness.step_runs(run)}
+    asked = executions.find(harness.rt, run).created_at
     first, nap = steps["first"].started_at, steps["nap"]
     assert first is not None
     assert nap.started_at is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli import completion, operate
+from bot.cli import completion, host_commands
 from bot.grammar import VERBS
 
 SHELLS = {
@@ -98,7 +98,7 @@ def test_what_fits_is_offered(tmp_path: Path, shell: str, line: str, offered: se
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_verb_is_offered(tmp_path: Path, shell: str) -> None:
     """People's and operators'."""
-    known = {verb.name.partition(" ")[0] for verb in VERBS} | set(operate.VERBS)
+    known = {verb.name.partition(" ")[0] for verb in VERBS} | set(host_commands.VERBS)
     assert known <= completed(tmp_path, shell, "runbook ")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.cli import main, manual, operate, people
+from bot.cli import help_page, host_commands, main, people
 from bot.cli.options import NAMES, Options, Usage, default_token_file, split, token_of
 from bot.cli.show import safe
 from bot.grammar import VERBS
@@ -70,7 +70,7 @@ def test_help_without_words_tells_everything(words: list[str], capsys: pytest.Ca
     assert main(words) == 0
     told = capsys.readouterr().out
     assert all(f"\n  {verb.name} " in told for verb in VERBS if verb.name not in ("help", "token"))
-    assert all(f"  {name} " in told for name in operate.VERBS)
+    assert all(f"  {name} " in told for name in host_commands.VERBS)
     assert all(name in told for name in NAMES if name not in ("-V", "-h", "--help", "--token"))
     assert max(len(line) for line in told.splitlines()) <= 120
 
@@ -78,7 +78,7 @@ def test_help_without_words_tells_everything(words: list[str], capsys: pytest.Ca
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS if verb.name != "help"])
 def test_help_about_one_verb(verb: str) -> None:
     """Its usage and an example."""
-    told = manual.page(verb)
+    told = help_page.page(verb)
     assert verb in told
     assert "For example: runbook " in told or verb in (
         "audit",

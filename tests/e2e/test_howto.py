@@ -88,7 +88,7 @@ def skip(running: Deployment, words: str) -> None:
 
 
 def agree(running: Deployment, words: str) -> None:
-    """Once the gate has let the step on, one of its approvers agrees."""
+    """Once the gate has released the step, one of its approvers agrees."""
     run = started(running, "behind")
     card_says(running, run, "Waiting for a decision")
     say(running, ALICE, f"approve {run}", "approved")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import Clock, House, Target
+from harness import Clock, Harness, Target
 
 from engine import boot
 from engine.config import settings
@@ -21,7 +21,7 @@ def target() -> Iterator[Target]:
 
 
 @pytest.fixture
-def house(database_url: str, runbooks_dir: Path, tmp_path: Path, target: Target) -> Iterator[House]:
+def harness(database_url: str, runbooks_dir: Path, tmp_path: Path, target: Target) -> Iterator[Harness]:
     loaded = settings.load(
         {
             "DATABASE_URL": database_url,
@@ -34,6 +34,6 @@ def house(database_url: str, runbooks_dir: Path, tmp_path: Path, target: Target)
     clock = Clock()
     rt = boot.open_engine(loaded)
     database.use_clock(clock)
-    made = House(rt, clock)
+    made = Harness(rt, clock)
     yield made
     made.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from house import ALICE, BOB, HOUR, OSCAR, House, gate, http, runbook
+from harness import ALICE, BOB, HOUR, OSCAR, Harness, gate, http, runbook
 
 from engine.access import people, roles
 from engine.access import policy as access
@@ -82,41 +82,41 @@ MATRIX = {
 
 
 @pytest.fixture
-def house(house: House) -> House:
+def harness(harness: Harness) -> Harness:
     """Two runbooks, one of a team and one for all, and a policy that names each role's person."""
-    house.sync(
+    harness.sync(
         team=runbook("team", http("a")), everybody=runbook("everybody", http("a"), team=None), _access_yaml=POLICY
     )
-    return house
+    return harness
 
 
-def things(house: House, team: str | None, action: Action) -> list[Thing]:
+def things(harness: Harness, team: str | None, action: Action) -> list[Thing]:
     """What the action can be asked about."""
     if team == "no thing":
         return [None]
     slug = "team" if team else "everybody"
     if action in (Action.FREEZE, Action.UNFREEZE):
-        return [scope_of(house.rt, each) for each in (slug, "team:payments" if team else "everything")]
-    found = catalog.get(house.rt, slug)
+        return [scope_of(harness.rt, each) for each in (slug, "team:payments" if team else "everything")]
+    found = catalog.get(harness.rt, slug)
     if action is Action.REPORT:
         return [Team(team)]
     if action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK):
-        return [catalog.version(house.rt, slug)]
+        return [catalog.version(harness.rt, slug)]
     if action is Action.EDIT:
         return [found, access.Draft(slug, found.team)]
     if action is Action.START:
         return [found]
     if found.status == "DRAFT":
-        house.approve(slug)
-    run = executions.start(house.rt, ALICE, slug, {}, trigger="test")
+        harness.approve(slug)
+    run = executions.start(harness.rt, ALICE, slug, {}, trigger="test")
     return [found, run] if action is Action.VIEW else [run]
 
 
 @pytest.mark.parametrize(("team", "action"), MATRIX)
-def test_every_role_may_do_exactly_what_the_table_says(house: House, team: str | None, action: Action) -> None:
+def test_every_role_may_do_exactly_what_the_table_says(harness: Harness, team: str | None, action: Action) -> None:
     """And a refusal names what is missing."""
-    for thing in things(house, team, action):
-        decided = {name: access.verdict(house.rt, who, action, thing) for name, who in ROLES.items()}
+    for thing in things(harness, team, action):
+        decided = {name: access.verdict(harness.rt, who, action, thing) for name, who in ROLES.items()}
         assert "".join("y" if each.allowed else "-" for each in decided.values()) == MATRIX[team, action]
         assert all(each.why.endswith(".") for each in decided.values())
 
@@ -127,17 +127,17 @@ def test_the_table_names_every_action() -> None:
 
 
 @pytest.mark.parametrize("standing", ["guest", "bot", "deleted", "stranger", "unknown", "something new"])
-def test_only_full_members_do_anything(house: House, standing: str) -> None:
+def test_only_full_members_do_anything(harness: Harness, standing: str) -> None:
     """Whatever role is written down for them, and looking included."""
     who = replace(ALICE, standing=standing)
     for action in Action:
-        assert not access.verdict(house.rt, who, action, None).allowed
+        assert not access.verdict(harness.rt, who, action, None).allowed
 
 
-def test_authorise_raises_the_verdicts_sentence(house: House) -> None:
+def test_authorise_raises_the_verdicts_sentence(harness: Harness) -> None:
     """The sentence is for the person who asked."""
     with pytest.raises(NotAllowed, match="Only members and admins of team payments and platform admins may run team"):
-        access.authorise(house.rt, OSCAR, Action.START, catalog.get(house.rt, "team"))
+        access.authorise(harness.rt, OSCAR, Action.START, catalog.get(harness.rt, "team"))
 
 
 def test_before_the_first_sync_nobody_has_a_role(rt) -> None:
@@ -145,49 +145,49 @@ def test_before_the_first_sync_nobody_has_a_role(rt) -> None:
     assert roles.roles_of(rt, "U0ALICE01") == roles.Roles()
 
 
-def test_members_of_a_group_lose_their_role_with_it(house: House) -> None:
+def test_members_of_a_group_lose_their_role_with_it(harness: Harness) -> None:
     """Groups are asked at the moment of the deed."""
-    version = catalog.version(house.rt, "team")
-    assert access.verdict(house.rt, ALICE, Action.APPROVE, version).allowed
-    house.know_groups({"S0PLATFORM": ("platform", set())})
-    assert not access.verdict(house.rt, ALICE, Action.APPROVE, version).allowed
+    version = catalog.version(harness.rt, "team")
+    assert access.verdict(harness.rt, ALICE, Action.APPROVE, version).allowed
+    harness.know_groups({"S0PLATFORM": ("platform", set())})
+    assert not access.verdict(harness.rt, ALICE, Action.APPROVE, version).allowed
 
 
-def test_a_group_nobody_has_heard_of_lets_nobody_in_and_says_so(house: House) -> None:
+def test_a_group_nobody_has_heard_of_lets_nobody_in_and_says_so(harness: Harness) -> None:
     """The refusal says that the group could not be asked."""
-    people.remember_groups(house.rt, [])
-    decided = access.verdict(house.rt, ALICE, Action.SYNC)
+    people.remember_groups(harness.rt, [])
+    decided = access.verdict(harness.rt, ALICE, Action.SYNC)
     assert not decided.allowed
     assert "could not be asked" in decided.why
 
 
-def test_stale_groups_take_nothing_from_people_who_are_named(house: House) -> None:
+def test_stale_groups_take_nothing_from_people_who_are_named(harness: Harness) -> None:
     """Who is in the file by user id needs no group."""
-    house.clock.tick(roles.GROUPS_FRESH_MS + 1)
-    team = catalog.get(house.rt, "team")
-    assert access.verdict(house.rt, BOB, Action.START, team).allowed
-    assert not access.verdict(house.rt, ALICE, Action.START, team).allowed
+    harness.clock.tick(roles.GROUPS_FRESH_MS + 1)
+    team = catalog.get(harness.rt, "team")
+    assert access.verdict(harness.rt, BOB, Action.START, team).allowed
+    assert not access.verdict(harness.rt, ALICE, Action.START, team).allowed
 
 
-def test_a_group_called_like_a_person_is_no_person(house: House) -> None:
+def test_a_group_called_like_a_person_is_no_person(harness: Harness) -> None:
     """A handle that spells a user's id gives that user nothing."""
-    record = GroupRecord("S0NEW0001", "U0OSCAR01", frozenset({OSCAR.user_id}), house.clock.time)
-    people.remember_groups(house.rt, [record])
-    house.sync(_access_yaml="platform_admins: [U0SOMEONE]\n")
-    assert not roles.roles_of(house.rt, OSCAR.user_id).platform_admin
+    record = GroupRecord("S0NEW0001", "U0OSCAR01", frozenset({OSCAR.user_id}), harness.clock.time)
+    people.remember_groups(harness.rt, [record])
+    harness.sync(_access_yaml="platform_admins: [U0SOMEONE]\n")
+    assert not roles.roles_of(harness.rt, OSCAR.user_id).platform_admin
 
 
-def test_a_gates_team_roles_are_those_of_the_runs_team(house: House) -> None:
+def test_a_gates_team_roles_are_those_of_the_runs_team(harness: Harness) -> None:
     """Another team's admin is no admin here, and a global run has no team."""
-    house.write(_access_yaml=POLICY)
-    house.publish(runbook("gated", gate("ask", approvers={"roles": ["team_admin"]})))
-    run = house.start("gated", MEMBER)
-    house.advance(run)
-    opened = Gate(executions.view(house.rt, run).gates[0].approval, house.execution(run))
-    assert access.verdict(house.rt, BOB, Action.VOTE, opened).allowed
-    assert not access.verdict(house.rt, ROLES["other team's admin"], Action.VOTE, opened).allowed
+    harness.write(_access_yaml=POLICY)
+    harness.publish(runbook("gated", gate("ask", approvers={"roles": ["team_admin"]})))
+    run = harness.start("gated", MEMBER)
+    harness.advance(run)
+    opened = Gate(executions.view(harness.rt, run).gates[0].approval, harness.execution(run))
+    assert access.verdict(harness.rt, BOB, Action.VOTE, opened).allowed
+    assert not access.verdict(harness.rt, ROLES["other team's admin"], Action.VOTE, opened).allowed
     nowhere = replace(opened, execution=replace(opened.execution, team=None))
-    assert not access.verdict(house.rt, BOB, Action.VOTE, nowhere).allowed
+    assert not access.verdict(harness.rt, BOB, Action.VOTE, nowhere).allowed
 
 
 @pytest.mark.parametrize(
@@ -204,37 +204,37 @@ def test_approvers_are_named_in_words(approvers: dict[str, list[str]], words: st
     assert roles.describe_approvers(approvers, "payments") == words
 
 
-def test_the_groups_to_ask_slack_about_are_those_that_anything_depends_on(house: House) -> None:
+def test_the_groups_to_ask_slack_about_are_those_that_anything_depends_on(harness: Harness) -> None:
     """Roles' groups, and those of gates that are open."""
-    assert people.groups_named(house.rt) == {"S0PLATFORM"}
-    house.publish(runbook("gated", gate("ask", approvers={"groups": ["oncall", "S0ONCALL"]})))
-    run = house.start("gated", MEMBER)
-    house.advance(run)
-    assert people.groups_named(house.rt) == {"S0PLATFORM", "oncall", "S0ONCALL"}
-    controls.cancel(house.rt, MEMBER, run)
-    assert people.groups_named(house.rt) == {"S0PLATFORM"}
+    assert people.groups_named(harness.rt) == {"S0PLATFORM"}
+    harness.publish(runbook("gated", gate("ask", approvers={"groups": ["oncall", "S0ONCALL"]})))
+    run = harness.start("gated", MEMBER)
+    harness.advance(run)
+    assert people.groups_named(harness.rt) == {"S0PLATFORM", "oncall", "S0ONCALL"}
+    controls.cancel(harness.rt, MEMBER, run)
+    assert people.groups_named(harness.rt) == {"S0PLATFORM"}
 
 
-def test_the_age_of_what_is_known_of_groups(house: House) -> None:
+def test_the_age_of_what_is_known_of_groups(harness: Harness) -> None:
     """That of the oldest; never heard of any is told from just heard."""
-    house.clock.tick(1_000)
-    assert people.groups_age_ms(house.rt) == 1_000
-    people.remember_groups(house.rt, [])
-    assert people.groups_age_ms(house.rt) is None
+    harness.clock.tick(1_000)
+    assert people.groups_age_ms(harness.rt) == 1_000
+    people.remember_groups(harness.rt, [])
+    assert people.groups_age_ms(harness.rt) is None
 
 
-def test_a_deployment_belongs_to_one_slack_team(house: House) -> None:
+def test_a_deployment_belongs_to_one_slack_team(harness: Harness) -> None:
     """Another team's token is refused in words."""
-    people.bind_workspace(house.rt, "T0FIRST01", "First")
-    people.bind_workspace(house.rt, "T0FIRST01", "First")
+    people.bind_workspace(harness.rt, "T0FIRST01", "First")
+    people.bind_workspace(harness.rt, "T0FIRST01", "First")
     with pytest.raises(Conflict, match="belongs to the Slack workspace First, not to Second"):
-        people.bind_workspace(house.rt, "T0SECOND1", "Second")
+        people.bind_workspace(harness.rt, "T0SECOND1", "Second")
 
 
-def test_a_redelivered_request_is_known(house: House) -> None:
+def test_a_redelivered_request_is_known(harness: Harness) -> None:
     """Seen once, it is not new again within a day."""
-    assert idempotency.first_time(house.rt, "T:1") is True
-    assert idempotency.first_time(house.rt, "T:1") is False
-    house.clock.tick(2 * 24 * HOUR)
-    house.sweep()
-    assert idempotency.first_time(house.rt, "T:1") is True
+    assert idempotency.first_time(harness.rt, "T:1") is True
+    assert idempotency.first_time(harness.rt, "T:1") is False
+    harness.clock.tick(2 * 24 * HOUR)
+    harness.sweep()
+    assert idempotency.first_time(harness.rt, "T:1") is True

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import redis
-from house import House, Target, http, runbook
+from harness import Harness, Target, http, runbook
 
 from bot import embedded_redis
 from engine import health
@@ -84,21 +84,21 @@ def server(tmp_path: Path) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def house(house: House) -> House:
+def harness(harness: Harness) -> Harness:
     """By the real clock: threads are at work here."""
     database.use_clock(None)
-    house.know_groups()
-    return house
+    harness.know_groups()
+    return harness
 
 
 @pytest.fixture
-def at_work(house: House) -> Iterator[Callable[[str | None], Worker]]:
+def at_work(harness: Harness) -> Iterator[Callable[[str | None], Worker]]:
     """Start a real worker with this Redis, or none."""
     started: list[Worker] = []
 
     def start(url: str | None) -> Worker:
-        settings = replace(house.rt.settings, redis_url=url, worker_threads=4)
-        worker = Worker(replace(house.rt, settings=settings), f"real-{len(started)}", house.tools)
+        settings = replace(harness.rt.settings, redis_url=url, worker_threads=4)
+        worker = Worker(replace(harness.rt, settings=settings), f"real-{len(started)}", harness.tools)
         worker.start()
         started.append(worker)
         return worker
@@ -108,58 +108,58 @@ def at_work(house: House) -> Iterator[Callable[[str | None], Worker]]:
         worker.stop()
 
 
-def send_with(house: House, hints: Hints) -> None:
+def send_with(harness: Harness, hints: Hints) -> None:
     """What services hint from here on goes through these."""
-    house.rt = replace(house.rt, hint=hints)
+    harness.rt = replace(harness.rt, hint=hints)
 
 
-def ended(house: House, run: str) -> Callable[[], bool]:
-    return lambda: house.status(run) == ExecutionStatus.SUCCESS
+def ended(harness: Harness, run: str) -> Callable[[], bool]:
+    return lambda: harness.status(run) == ExecutionStatus.SUCCESS
 
 
-def test_a_hint_starts_a_run_at_once(house: House, target: Target, server: Redis, at_work) -> None:
+def test_a_hint_starts_a_run_at_once(harness: Harness, target: Target, server: Redis, at_work) -> None:
     """Well before a sweep would have: from here to the end in a fraction of a second."""
     at_work(server.url)
-    send_with(house, Hints(make_broker(server.url)))
-    house.publish(runbook("demo", http("a", target.url()), http("b", target.url())))
+    send_with(harness, Hints(make_broker(server.url)))
+    harness.publish(runbook("demo", http("a", target.url()), http("b", target.url())))
     began = time.monotonic()
-    wait_for(ended(house, house.start("demo")))
+    wait_for(ended(harness, harness.start("demo")))
     assert time.monotonic() - began < 1.8
 
 
-def test_without_redis_the_sweeper_carries_the_work(house: House, target: Target, at_work) -> None:
+def test_without_redis_the_sweeper_carries_the_work(harness: Harness, target: Target, at_work) -> None:
     """No hint, no server: a second or so, and it runs."""
     worker = at_work(None)
-    run = house.begin(http("a", target.url()), http("b", target.url()))
-    wait_for(ended(house, run), 5)
+    run = harness.begin(http("a", target.url()), http("b", target.url()))
+    wait_for(ended(harness, run), 5)
     assert worker.failed() is None
 
 
-def test_hints_that_were_flushed_are_sent_again(house: House, target: Target, server: Redis, at_work) -> None:
+def test_hints_that_were_flushed_are_sent_again(harness: Harness, target: Target, server: Redis, at_work) -> None:
     """Redis forgot everything before a worker came: at most five seconds more."""
-    send_with(house, Hints(make_broker(server.url)))
-    house.publish(runbook("demo", http("a", target.url())))
-    runs = [house.start("demo") for _ in range(5)]
+    send_with(harness, Hints(make_broker(server.url)))
+    harness.publish(runbook("demo", http("a", target.url())))
+    runs = [harness.start("demo") for _ in range(5)]
     server.flush()
     at_work(server.url)
     for run in runs:
-        wait_for(ended(house, run), 8)
+        wait_for(ended(harness, run), 8)
     assert len(target.hits) == 5
 
 
-def test_a_redis_that_is_killed_midway_stops_nothing(house: House, target: Target, server: Redis, at_work) -> None:
+def test_a_redis_that_is_killed_midway_stops_nothing(harness: Harness, target: Target, server: Redis, at_work) -> None:
     """What runs goes on, what starts meanwhile runs too, and nothing is done twice."""
     at_work(server.url)
-    send_with(house, Hints(make_broker(server.url)))
-    house.publish(runbook("demo", *(http(name, target.url(), method="POST") for name in "abcdef")))
+    send_with(harness, Hints(make_broker(server.url)))
+    harness.publish(runbook("demo", *(http(name, target.url(), method="POST") for name in "abcdef")))
     kill = threading.Event()
     target.on_request = lambda _path: kill.set()
-    first = house.start("demo")
+    first = harness.start("demo")
     assert kill.wait(5)
     server.kill()
-    second = house.start("demo")
-    wait_for(ended(house, first), 10)
-    wait_for(ended(house, second), 10)
+    second = harness.start("demo")
+    wait_for(ended(harness, first), 10)
+    wait_for(ended(harness, second), 10)
     assert set(target.seen_keys().values()) == {1}
     server.start()
 
@@ -188,20 +188,20 @@ def test_a_hint_never_raises_and_costs_bounded_time(server: Redis) -> None:
 
 @pytest.mark.slow
 def test_a_redis_that_is_not_there_at_the_start_is_used_when_it_comes(
-    house: House, target: Target, server: Redis, at_work
+    harness: Harness, target: Target, server: Redis, at_work
 ) -> None:
     """The sweeper carries the work until then, and the process lives."""
     server.kill()
     worker = at_work(server.url)
-    send_with(house, Hints(make_broker(server.url)))
-    house.publish(runbook("demo", http("a", target.url())))
-    wait_for(ended(house, house.start("demo")), 8)
+    send_with(harness, Hints(make_broker(server.url)))
+    harness.publish(runbook("demo", http("a", target.url())))
+    wait_for(ended(harness, harness.start("demo")), 8)
     server.start()
 
     def hinted() -> bool:
         began = time.monotonic()
-        run = house.start("demo")
-        wait_for(ended(house, run), 8)
+        run = harness.start("demo")
+        wait_for(ended(harness, run), 8)
         return time.monotonic() - began < 0.5
 
     wait_for(hinted, 20)
@@ -209,7 +209,7 @@ def test_a_redis_that_is_not_there_at_the_start_is_used_when_it_comes(
 
 
 @pytest.mark.slow
-def test_a_worker_stops_in_time_although_redis_hangs(house: House, server: Redis, at_work) -> None:
+def test_a_worker_stops_in_time_although_redis_hangs(harness: Harness, server: Redis, at_work) -> None:
     """`runbook up` gives it 20 seconds in all."""
     worker = at_work(server.url)
     wait_for(lambda: worker._dramatiq is not None and worker._dramatiq.consumers)
@@ -222,24 +222,24 @@ def test_a_worker_stops_in_time_although_redis_hangs(house: House, server: Redis
         server.signal(signal.SIGCONT)
 
 
-def test_nobody_waits_for_a_redis_that_hangs(house: House, target: Target, server: Redis, at_work) -> None:
+def test_nobody_waits_for_a_redis_that_hangs(harness: Harness, target: Target, server: Redis, at_work) -> None:
     """Neither who starts a run, nor the run's first call and its timer, nor who asks whether the bot is ready."""
     worker = at_work(server.url)
     hints = Hints(make_broker(server.url))
-    send_with(house, hints)
+    send_with(harness, hints)
     nap = {"id": "nap", "type": "delay", "with": {"for": "1s"}}
-    house.publish(runbook("demo", http("a", target.url()), nap, http("b", target.url())))
-    wait_for(ended(house, house.start("demo")), 10)
+    harness.publish(runbook("demo", http("a", target.url()), nap, http("b", target.url())))
+    wait_for(ended(harness, harness.start("demo")), 10)
     server.signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
-        runs = [house.start("demo") for _ in range(3)]
+        runs = [harness.start("demo") for _ in range(3)]
         assert time.monotonic() - began < 1.5
         for run in runs:
-            wait_for(lambda run=run: house.all_steps(run)["a"] == "SUCCESS", 5)
+            wait_for(lambda run=run: harness.all_steps(run)["a"] == "SUCCESS", 5)
         for run in runs:
-            wait_for(ended(house, run), 3)
-        rt = replace(house.rt, settings=replace(house.rt.settings, redis_url=server.url))
+            wait_for(ended(harness, run), 3)
+        rt = replace(harness.rt, settings=replace(harness.rt.settings, redis_url=server.url))
         for _ in range(3):
             began = time.monotonic()
             assert not {check.name: check for check in health.checks(rt)}["redis"].ok
@@ -250,7 +250,7 @@ def test_nobody_waits_for_a_redis_that_hangs(house: House, target: Target, serve
     assert worker.failed() is None
 
 
-def test_a_worker_knows_whether_hints_come(house: House, server: Redis, at_work) -> None:
+def test_a_worker_knows_whether_hints_come(harness: Harness, server: Redis, at_work) -> None:
     """By its own looks for them: not before the first, not while Redis hangs, and not when it is gone."""
     assert not make_broker(server.url).receives_hints()
     broker = at_work(server.url)._broker
@@ -278,15 +278,15 @@ def test_without_a_broker_no_hint_is_taken() -> None:
     assert not Hints(None).send(["R-AAAAAA"])
 
 
-def test_hints_that_come_five_times_make_one_attempt(house: House, target: Target, server: Redis, at_work) -> None:
+def test_hints_that_come_five_times_make_one_attempt(harness: Harness, target: Target, server: Redis, at_work) -> None:
     """Doubled and reordered messages change nothing."""
     hints = Hints(make_broker(server.url))
-    house.publish(runbook("demo", *(http(name, target.url(), method="POST") for name in "abc")))
-    runs = [house.start("demo") for _ in range(3)]
+    harness.publish(runbook("demo", *(http(name, target.url(), method="POST") for name in "abc")))
+    runs = [harness.start("demo") for _ in range(3)]
     hints.send([*runs, *reversed(runs)] * 5)
     at_work(server.url)
     for run in runs:
-        wait_for(ended(house, run), 10)
+        wait_for(ended(harness, run), 10)
     assert len(target.hits) == 9
     assert set(target.seen_keys().values()) == {1}
     with database.reading():
@@ -321,7 +321,7 @@ def test_a_message_is_an_id_and_nothing_else(server: Redis) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_consumer_that_died_is_noticed(house: House, server: Redis, at_work) -> None:
+def test_a_consumer_that_died_is_noticed(harness: Harness, server: Redis, at_work) -> None:
     """A worker that listens to nobody says so, and can be started anew."""
     worker = at_work(server.url)
     wait_for(lambda: worker._dramatiq is not None and worker._dramatiq.consumers)
@@ -336,7 +336,7 @@ def test_a_consumer_that_died_is_noticed(house: House, server: Redis, at_work) -
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(("name", "part"), [("watch", "runner"), ("heartbeat", "_heartbeat"), ("sweeper", "_sweeper")])
-def test_a_thread_that_died_is_noticed(house: House, at_work, name: str, part: str) -> None:
+def test_a_thread_that_died_is_noticed(harness: Harness, at_work, name: str, part: str) -> None:
     """A process that has lost one of its own threads would keep its lease and never finish: it begins anew."""
     worker = at_work(None)
     assert worker.failed() is None
@@ -350,7 +350,7 @@ def test_a_thread_that_died_is_noticed(house: House, at_work, name: str, part: s
     assert worker.failed() == f"its {name} thread has died"
 
 
-def test_a_lost_lease_is_noticed(house: House, at_work) -> None:
+def test_a_lost_lease_is_noticed(harness: Harness, at_work) -> None:
     """The process has to begin anew."""
     worker = at_work(None)
     assert worker.failed() is None
@@ -358,19 +358,19 @@ def test_a_lost_lease_is_noticed(house: House, at_work) -> None:
     assert worker.failed() == "its lease was taken away"
 
 
-def test_a_worker_that_stops_gives_back_what_it_did_not_finish(house: House, target: Target, at_work) -> None:
+def test_a_worker_that_stops_gives_back_what_it_did_not_finish(harness: Harness, target: Target, at_work) -> None:
     """It finishes its step, its lease ends, and the next worker goes on at once."""
     arrived = threading.Event()
     target.on_request = lambda _path: (arrived.set(), time.sleep(0.1))
     worker = at_work(None)
-    run = house.begin(*(http(name, target.url(), method="POST") for name in "abcd"))
+    run = harness.begin(*(http(name, target.url(), method="POST") for name in "abcd"))
     assert arrived.wait(10)
     worker.stop()
     assert worker.runner.attempts_under_way() == 0
-    assert "RUNNING" not in house.all_steps(run).values()
-    assert "READY" in house.all_steps(run).values()
+    assert "RUNNING" not in harness.all_steps(run).values()
+    assert "READY" in harness.all_steps(run).values()
     at_work(None)
-    wait_for(ended(house, run), 10)
+    wait_for(ended(harness, run), 10)
     assert set(target.seen_keys().values()) == {1}
 
 
@@ -392,26 +392,26 @@ def test_an_idle_consumer_hears_of_a_hint_at_once(server: Redis) -> None:
     listener.close()
 
 
-def test_a_redis_that_is_full_stops_nothing(house: House, target: Target, server: Redis, at_work) -> None:
+def test_a_redis_that_is_full_stops_nothing(harness: Harness, target: Target, server: Redis, at_work) -> None:
     """It refuses every write (`maxmemory` with `noeviction`), before and during a run, and has room again."""
     worker = at_work(server.url)
-    send_with(house, Hints(make_broker(server.url)))
-    house.publish(runbook("demo", http("a", target.url("/a")), http("b", target.url("/b"))))
+    send_with(harness, Hints(make_broker(server.url)))
+    harness.publish(runbook("demo", http("a", target.url("/a")), http("b", target.url("/b"))))
 
     def refuse(path: str) -> None:
         if path == "/a":
             server.limit(1)
 
     target.on_request = refuse
-    wait_for(ended(house, house.start("demo")), 8)
+    wait_for(ended(harness, harness.start("demo")), 8)
     began = time.monotonic()
-    runs = [house.start("demo") for _ in range(5)]
+    runs = [harness.start("demo") for _ in range(5)]
     for run in runs:
-        wait_for(ended(house, run), 8)
+        wait_for(ended(harness, run), 8)
     assert time.monotonic() - began < 8
     assert worker.failed() is None
     target.on_request = lambda _path: None
     server.limit(0)
-    wait_for(ended(house, house.start("demo")), 8)
+    wait_for(ended(harness, harness.start("demo")), 8)
     assert target.paths().count("/a") == target.paths().count("/b") == 7
     assert worker.failed() is None

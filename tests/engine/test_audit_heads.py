@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import HOUR, MINUTE, House, at_once, errors
+from harness import HOUR, MINUTE, Harness, at_once, errors
 from test_evidence import wrote
 
 from engine.catalog import notices
@@ -23,56 +23,56 @@ from engine.worker import audit_heads, audit_reports
 CHANNEL = "C0AUDIT01"
 
 
-def noting(house: House, **settings: Any) -> Runtime:
-    return replace(house.rt, settings=replace(house.rt.settings, **settings))
+def noting(harness: Harness, **settings: Any) -> Runtime:
+    return replace(harness.rt, settings=replace(harness.rt.settings, **settings))
 
 
-def sealed(house: House) -> None:
-    wrote(house, 2)
-    audit_chain.seal(house.rt)
+def sealed(harness: Harness) -> None:
+    wrote(harness, 2)
+    audit_chain.seal(harness.rt)
 
 
 def told(rt: Runtime) -> list[int]:
     return [each.content["seq"] for each in notices.pending(rt) if each.kind == notices.AUDIT_HEAD]
 
 
-def test_it_is_noted_hourly_while_rows_are_added(house: House) -> None:
+def test_it_is_noted_hourly_while_rows_are_added(harness: Harness) -> None:
     """Not sooner, not without a new row, and once for all the hours in which nobody was there."""
-    rt = noting(house, audit_channel=CHANNEL)
+    rt = noting(harness, audit_channel=CHANNEL)
     audit_heads.note_due(rt)
     assert told(rt) == []
-    sealed(house)
+    sealed(harness)
     audit_heads.note_due(rt)
-    sealed(house)
-    house.clock.tick(HOUR - MINUTE)
+    sealed(harness)
+    harness.clock.tick(HOUR - MINUTE)
     audit_heads.note_due(rt)
     first = told(rt)
     assert len(first) == 1
-    house.clock.tick(MINUTE)
+    harness.clock.tick(MINUTE)
     audit_heads.note_due(rt)
     assert len(told(rt)) == 2
-    house.clock.tick(5 * HOUR)
+    harness.clock.tick(5 * HOUR)
     audit_heads.note_due(rt)
     assert len(told(rt)) == 2
-    sealed(house)
+    sealed(harness)
     audit_heads.note_due(rt)
     assert len(told(rt)) == 3
 
 
-def test_one_of_many_workers_notes_it(house: House, tmp_path: Path) -> None:
+def test_one_of_many_workers_notes_it(harness: Harness, tmp_path: Path) -> None:
     """However many look at once."""
     file = tmp_path / "heads.jsonl"
-    rt = noting(house, audit_channel=CHANNEL, audit_anchor_file=file)
-    sealed(house)
+    rt = noting(harness, audit_channel=CHANNEL, audit_anchor_file=file)
+    sealed(harness)
     assert errors(at_once(*[lambda: audit_heads.note_due(rt)] * 4)) == []
     assert len(told(rt)) == len(file.read_text().splitlines()) == 1
 
 
-def test_the_file_is_what_verify_compares_with(house: House, tmp_path: Path) -> None:
+def test_the_file_is_what_verify_compares_with(harness: Harness, tmp_path: Path) -> None:
     """Each line is a head with its mac; nobody else may read the file."""
     file = tmp_path / "heads.jsonl"
-    rt = noting(house, audit_anchor_file=file)
-    sealed(house)
+    rt = noting(harness, audit_anchor_file=file)
+    sealed(harness)
     audit_heads.note_due(rt)
     (head,) = map(json.loads, file.read_text().splitlines())
     found = audit_chain.verify(rt)
@@ -90,11 +90,11 @@ def syslog() -> Iterator[socket.socket]:
         yield server
 
 
-def test_a_syslog_is_told_as_rfc_5424_says(house: House) -> None:
+def test_a_syslog_is_told_as_rfc_5424_says(harness: Harness) -> None:
     """Priority, version, time, host, program, process, kind, no structured data, and the head."""
-    sealed(house)
+    sealed(harness)
     with syslog() as server:
-        audit_heads.note_due(noting(house, audit_syslog=server.getsockname()))
+        audit_heads.note_due(noting(harness, audit_syslog=server.getsockname()))
         begin, at, host, program, process, kind, nothing, *head = server.recv(4096).decode().split(" ")
     assert (begin, program, kind, nothing) == ("<38>1", "runbook", "audit-head", "-")
     assert at.endswith("Z")
@@ -104,11 +104,11 @@ def test_a_syslog_is_told_as_rfc_5424_says(house: House) -> None:
 
 
 def test_what_cannot_be_written_holds_up_nothing_else(
-    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    harness: Harness, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The channel is told all the same, and the log says what is wrong."""
-    rt = noting(house, audit_channel=CHANNEL, audit_anchor_file=tmp_path, audit_syslog=("no.such.host.invalid", 514))
-    sealed(house)
+    rt = noting(harness, audit_channel=CHANNEL, audit_anchor_file=tmp_path, audit_syslog=("no.such.host.invalid", 514))
+    sealed(harness)
     audit_heads.note_due(rt)
     assert len(told(rt)) == 1
     assert "could not be written" in caplog.text
@@ -120,21 +120,21 @@ def reports(rt: Runtime) -> list[tuple[int, int]]:
     return [(each.content["since"], each.content["until"]) for each in found]
 
 
-def test_each_months_report_is_noted_once_and_those_that_were_missed_are_made_up_for(house: House) -> None:
+def test_each_months_report_is_noted_once_and_those_that_were_missed_are_made_up_for(harness: Harness) -> None:
     """By one worker; none of the time before the channel was set. What Slack could not be told for long stays."""
-    rt = noting(house, audit_channel=CHANNEL)
+    rt = noting(harness, audit_channel=CHANNEL)
     audit_reports.note_due(rt)
     assert reports(rt) == []
-    _, first = last_month(house.clock.time)
-    house.clock.tick(32 * 24 * HOUR)
+    _, first = last_month(harness.clock.time)
+    harness.clock.tick(32 * 24 * HOUR)
     assert errors(at_once(*[lambda: audit_reports.note_due(rt)] * 4)) == []
     (told_first,) = reports(rt)
-    assert told_first == last_month(house.clock.time)
+    assert told_first == last_month(harness.clock.time)
     assert told_first[0] == first
-    house.clock.tick(62 * 24 * HOUR)
+    harness.clock.tick(62 * 24 * HOUR)
     audit_reports.note_due(rt)
     audit_reports.note_due(rt)
     found = reports(rt)
     assert len(found) == 3
     assert [since for since, _ in found[1:]] == [until for _, until in found[:-1]]
-    assert found[-1] == last_month(house.clock.time)
+    assert found[-1] == last_month(harness.clock.time)

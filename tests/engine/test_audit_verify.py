@@ -6,7 +6,7 @@ import base64
 from dataclasses import replace
 
 import pytest
-from house import House
+from harness import Harness
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tampering import Undo, renumber, tampering
@@ -22,10 +22,10 @@ ROWS = 8
 
 
 @pytest.fixture
-def chain(house: House) -> Verified:
+def chain(harness: Harness) -> Verified:
     """The chain of a few rows, as it was before anything happened to it."""
-    wrote(house, ROWS)
-    return audit_chain.verify(house.rt)
+    wrote(harness, ROWS)
+    return audit_chain.verify(harness.rt)
 
 
 def refused(statement: str) -> bool:
@@ -55,14 +55,14 @@ ONLY_SQLITE = (
 )
 
 
-def test_the_database_itself_refuses_every_change_but_sealing(house: House, chain: Verified) -> None:
+def test_the_database_itself_refuses_every_change_but_sealing(harness: Harness, chain: Verified) -> None:
     """Of sealed rows and of those that are not sealed yet, however it is put."""
-    wrote(house, 1)
+    wrote(harness, 1)
     unsealed = "UPDATE audit SET actor = 'U0OTHER01' WHERE seq IS NULL"
     more = ("TRUNCATE audit",) if database.is_postgresql() else ONLY_SQLITE
     for statement in (*FORBIDDEN, unsealed, "DELETE FROM audit WHERE seq IS NULL", *more):
         assert refused(statement), statement
-    assert audit_chain.verify(house.rt, expected=(chain.seq, chain.hash)).troubles == ()
+    assert audit_chain.verify(harness.rt, expected=(chain.seq, chain.hash)).troubles == ()
 
 
 _TAMPERING = st.sampled_from(["flip", "delete", "cut out", "swap", "insert", "truncate"])
@@ -102,106 +102,106 @@ def tamper(kind: str, place: int, other: int, column: str) -> tuple[int, str]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=_TAMPERING, place=st.integers(1, ROWS - 1), other=st.integers(1, ROWS), column=_FLIPPED)
 def test_any_single_act_is_named_at_its_first_row(
-    house: House, chain: Verified, kind: str, place: int, other: int, column: str
+    harness: Harness, chain: Verified, kind: str, place: int, other: int, column: str
 ) -> None:
     """Also where whoever did it gave the rows behind it new numbers."""
     if kind == "swap" and place == other:
         return
     with tampering():
         first, word = tamper(kind, place, other, column)
-        found = audit_chain.verify(house.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
+        found = audit_chain.verify(harness.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
         assert found.troubles[0].seq == first, (kind, place, other, column, found.troubles)
         assert word in found.troubles[0].what, (kind, place, other, column, found.troubles)
-    assert audit_chain.verify(house.rt).troubles == ()
+    assert audit_chain.verify(harness.rt).troubles == ()
 
 
-def reseal(house: House) -> None:
+def reseal(harness: Harness) -> None:
     """Seal in the transaction that is open."""
-    before = audit_links.place(audit.head(house.rt.workspace_id))
-    for row in audit.unsealed(house.rt.workspace_id, 100):
-        sealed = audit_links.sealed(row, before, audit_keys.of(house.rt.settings))
+    before = audit_links.reply_to(audit.head(harness.rt.workspace_id))
+    for row in audit.unsealed(harness.rt.workspace_id, 100):
+        sealed = audit_links.sealed(row, before, audit_keys.of(harness.rt.settings))
         audit.seal([sealed])
-        before = audit_links.place(sealed)
+        before = audit_links.reply_to(sealed)
 
 
 @pytest.mark.parametrize("lacks", ["key", "mac"])
-def test_a_chain_made_anew_without_the_key_is_found(house: House, chain: Verified, lacks: str) -> None:
+def test_a_chain_made_anew_without_the_key_is_found(harness: Harness, chain: Verified, lacks: str) -> None:
     """Every hash fits; what needs the key does not, and taking it away is found from the first row on that lacks it."""
     with tampering():
         sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
         if lacks == "mac":
             sql.run("UPDATE audit SET tag = NULL, mac = NULL, mac_key = NULL WHERE seq >= 3")
-        before = audit_links.place(audit.sealed(house.rt.workspace_id, 1, 2, 1)[0])
-        for row in audit.sealed(house.rt.workspace_id, 2, None, 100):
+        before = audit_links.reply_to(audit.sealed(harness.rt.workspace_id, 1, 2, 1)[0])
+        for row in audit.sealed(harness.rt.workspace_id, 2, None, 100):
             made = audit_chain.link(before.hash, audit_chain.content(row))
             sql.run("UPDATE audit SET hash = ? WHERE seq = ?", [made, row.seq])
-            before = audit_links.Place(row.seq or 0, made)
-        found = audit_chain.verify(house.rt)
+            before = audit_links.ReplyTo(row.seq or 0, made)
+        found = audit_chain.verify(harness.rt)
         assert found.troubles[0].seq == 3
         assert ("changed" if lacks == "key" else "lost its tag and mac") in found.troubles[0].what
 
 
-def test_an_anchor_finds_a_chain_made_anew_by_who_has_the_key(house: House, chain: Verified) -> None:
+def test_an_anchor_finds_a_chain_made_anew_by_who_has_the_key(harness: Harness, chain: Verified) -> None:
     """Nothing in the database says so; the head that was noted elsewhere does."""
     with tampering():
         sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
         sql.run("UPDATE audit SET seq = NULL, hash = NULL, tag = NULL, mac = NULL WHERE seq >= 3")
-        reseal(house)
-        assert audit_chain.verify(house.rt).troubles == ()
-        found = audit_chain.verify(house.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
+        reseal(harness)
+        assert audit_chain.verify(harness.rt).troubles == ()
+        found = audit_chain.verify(harness.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
         assert (found.troubles[0].seq, "noted elsewhere" in found.troubles[0].what) == (chain.seq, True)
 
 
-def test_a_part_is_verified_from_a_row_on(house: House, chain: Verified) -> None:
+def test_a_part_is_verified_from_a_row_on(harness: Harness, chain: Verified) -> None:
     """What was before it is not looked at; that its last row is gone is seen."""
-    assert audit_chain.verify(house.rt, since=5).rows == chain.rows - 4
+    assert audit_chain.verify(harness.rt, since=5).rows == chain.rows - 4
     with tampering():
         sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
-        assert audit_chain.verify(house.rt, since=5).troubles == ()
+        assert audit_chain.verify(harness.rt, since=5).troubles == ()
     with tampering():
         sql.run("DELETE FROM audit WHERE seq = 4")
-        assert audit_chain.verify(house.rt, since=5).troubles[0].seq == 4
+        assert audit_chain.verify(harness.rt, since=5).troubles[0].seq == 4
 
 
-def test_a_key_is_rotated_by_its_id(house: House, chain: Verified) -> None:
+def test_a_key_is_rotated_by_its_id(harness: Harness, chain: Verified) -> None:
     """New rows have the new one, old ones are verified by the old one, and without it they are said to lack it."""
-    old = audit_keys.of(house.rt.settings)
+    old = audit_keys.of(harness.rt.settings)
     new = ("2027", b"n" * 32)
-    both = replace(house.rt, settings=replace(house.rt.settings, audit_key=(new, *old.keys.items())))
-    wrote(house, 1)
+    both = replace(harness.rt, settings=replace(harness.rt.settings, audit_key=(new, *old.keys.items())))
+    wrote(harness, 1)
     found = audit_chain.verify(both)
     assert found.troubles == ()
     with database.reading():
-        head = audit.head(house.rt.workspace_id)
+        head = audit.head(harness.rt.workspace_id)
     assert head is not None
     assert head.mac_key == "2027"
-    elsewhere = replace(house.rt.settings, audit_key=(new,), home=house.rt.settings.home / "elsewhere")
-    lacking = audit_chain.verify(replace(house.rt, settings=elsewhere))
+    elsewhere = replace(harness.rt.settings, audit_key=(new,), home=harness.rt.settings.home / "elsewhere")
+    lacking = audit_chain.verify(replace(harness.rt, settings=elsewhere))
     assert (lacking.troubles[0].seq, "not among the audit keys" in lacking.troubles[0].what) == (1, True)
 
 
-def test_rows_of_before_there_were_keys_are_followed_by_keyed_ones(house: House, chain: Verified) -> None:
+def test_rows_of_before_there_were_keys_are_followed_by_keyed_ones(harness: Harness, chain: Verified) -> None:
     """They are verified by their hashes, which the first mac is over, and it is said from where on there are macs."""
     with database.transaction():
-        rows = audit.sealed(house.rt.workspace_id, 0, None, 100)
+        rows = audit.sealed(harness.rt.workspace_id, 0, None, 100)
     with tampering():
         sql.run("UPDATE audit SET tag = NULL, mac = NULL, mac_key = NULL")
         before = audit_chain.START
         for row in rows:
             before = audit_chain.link(before, audit_chain.content(replace(row, tag=None)))
             sql.run("UPDATE audit SET hash = ? WHERE seq = ?", [before, row.seq])
-        audit.write(house.rt.workspace_id, "U0ALICE01", "test.row", "thing")
-        reseal(house)
-        found = audit_chain.verify(house.rt)
+        audit.write(harness.rt.workspace_id, "U0ALICE01", "test.row", "thing")
+        reseal(harness)
+        found = audit_chain.verify(harness.rt)
         assert (found.troubles, found.keyed_from) == ((), chain.seq + 1)
         sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
-        assert audit_chain.verify(house.rt).troubles[0].seq == 3
+        assert audit_chain.verify(harness.rt).troubles[0].seq == 3
 
 
 @pytest.mark.parametrize("given", ["", "SECRET_KEY", "AUDIT_KEY"])
-def test_the_key_is_never_in_the_database(house: House, given: str) -> None:
+def test_the_key_is_never_in_the_database(harness: Harness, given: str) -> None:
     """It is in the settings, derived from a key that is, or in a file that is nobody else's."""
-    settings, key = house.rt.settings, b"k" * 32
+    settings, key = harness.rt.settings, b"k" * 32
     if given == "SECRET_KEY":
         settings = replace(settings, secret_key=key)
     if given == "AUDIT_KEY":

@@ -12,12 +12,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from house import ALICE, CAROL, OSCAR, House, Target, gate, http, poll
+from harness import ALICE, CAROL, OSCAR, Harness, Target, gate, http, poll
 from kv_server import ROOT, KvServer
 from local_server import answer
 
+from bot.event_text import told
 from bot.record_text import log_text
-from bot.telling import told
 from engine.access import secrets as stored
 from engine.config.vault import VaultSource
 from engine.queries import evidence
@@ -35,10 +35,10 @@ AUTH = {"type": "bearer", "token": "{{ secrets.canary }}"}
 
 
 @pytest.fixture
-def logged(house: House) -> Iterator[io.StringIO]:
+def logged(harness: Harness) -> Iterator[io.StringIO]:
     """What the process's log would show, with every level of it."""
     stream = io.StringIO()
-    handler = logs.RedactingHandler(house.tools.redactor)
+    handler = logs.RedactingHandler(harness.tools.redactor)
     handler.setStream(stream)
     root = logging.getLogger()
     level = root.level
@@ -63,7 +63,7 @@ def echoes() -> Iterator[bytes]:
 
 
 def test_a_canary_is_seen_nowhere(
-    house: House, target: Target, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, target: Target, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Success, failure, redirect, a poll, a fault of ours, a template error, a gate, a message and a log line."""
     steps = []
@@ -111,28 +111,28 @@ def test_a_canary_is_seen_nowhere(
         return run_it(with_, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(http_step, "run", sometimes_broken)
-    run = house.begin(*steps, max_concurrent_steps=40)
-    house.run(run)
-    assert house.status(run) == "WAITING"
-    found = {each.path: each.status for each in house.step_runs(run)}
+    run = harness.begin(*steps, max_concurrent_steps=40)
+    harness.run(run)
+    assert harness.status(run) == "WAITING"
+    found = {each.path: each.status for each in harness.step_runs(run)}
     assert [found[name] for name in ("asks", "says", "lost", "wrong", "ours", "ask")] == [
         "SUCCESS", "SUCCESS", "FAILED", "FAILED", "FAILED", "WAITING",
     ]  # fmt: skip
     assert sum(SECRET.upper().encode() in request for request in target.server.requests) >= 24
-    for name, shown in ways_out(house, run, logged):
+    for name, shown in ways_out(harness, run, logged):
         for piece in (*HIDDEN, *(each.upper() for each in HIDDEN), *(each.replace("-", "_") for each in HIDDEN)):
             assert piece not in shown, (name, piece, shown[max(0, shown.find(piece) - 300) : shown.find(piece) + 100])
         assert "‹secret canary" in shown, name
 
 
-def ways_out(house: House, run: str, logged: io.StringIO) -> Iterator[tuple[str, str]]:
+def ways_out(harness: Harness, run: str, logged: io.StringIO) -> Iterator[tuple[str, str]]:
     with database.reading():
         yield "the database", "\n".join(str(row) for table in ALL for row in dicts(table.select()))
     yield "the log", logged.getvalue()
-    found = evidence.logs(house.rt, CAROL, run)
+    found = evidence.logs(harness.rt, CAROL, run)
     yield "the log of the run as text", log_text(found)
-    yield "its evidence", json.dumps(evidence.bundle(house.rt, OSCAR, run), ensure_ascii=False)
-    yield "what is told of it", "\n".join(told(each.kind, each.path, "", each.data) for each in house.events(run))
+    yield "its evidence", json.dumps(evidence.bundle(harness.rt, OSCAR, run), ensure_ascii=False)
+    yield "what is told of it", "\n".join(told(each.kind, each.path, "", each.data) for each in harness.events(run))
 
 
 PLACES = {"store": "st0red-c4nary-of-the-m1ne", "vault": "v4ult-c4nary-of-the-m1ne"}
@@ -140,32 +140,32 @@ PLACES = {"store": "st0red-c4nary-of-the-m1ne", "vault": "v4ult-c4nary-of-the-m1
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_canary_from_elsewhere_is_seen_nowhere(
-    house: House, target: Target, logged: io.StringIO, tmp_path: Path, place: str
+    harness: Harness, target: Target, logged: io.StringIO, tmp_path: Path, place: str
 ) -> None:
     """One that people stored, and one of a Vault: sent, echoed, and found in no table, file or log as it is."""
     value, kv = PLACES[place], KvServer()
-    house.sync()
-    house.settle_for(vault_addr=kv.url, vault_token=ROOT)
-    house.rt = replace(house.rt, sources=(*house.rt.sources, VaultSource(house.rt.settings)))
-    house.tools = replace(house.tools, secrets=house.rt.secrets(house.tools.redactor))
-    house.runner = house.worker("w-canary")
+    harness.sync()
+    harness.settle_for(vault_addr=kv.url, vault_token=ROOT)
+    harness.rt = replace(harness.rt, sources=(*harness.rt.sources, VaultSource(harness.rt.settings)))
+    harness.tools = replace(harness.tools, secrets=harness.rt.secrets(harness.tools.redactor))
+    harness.runner = harness.worker("w-canary")
     if place == "store":
-        stored.set_value(house.rt, ALICE, "elsewhere", value)
+        stored.set_value(harness.rt, ALICE, "elsewhere", value)
     else:
         kv.values["runbook-bot/elsewhere"] = {"value": value}
     echo = json.dumps({"token": value, "again": base64.b64encode(value.encode()).decode()}).encode()
     target.does["/echo"] = [answer(echo, "200 OK", f"X-Echo: {value}", JSON)]
     auth = {"type": "bearer", "token": "{{ secrets.elsewhere }}"}
-    run = house.begin(
+    run = harness.begin(
         http("call", target.url("/echo"), auth=auth, method="POST", json={"t": "{{ secrets.elsewhere }}"})
     )
-    house.run(run)
+    harness.run(run)
     kv.close()
-    assert house.status(run) == "SUCCESS"
+    assert harness.status(run) == "SUCCESS"
     assert value.encode() in b"".join(target.server.requests)
     pieces = [value[at : at + 6] for at in range(len(value) - 5)]
     pieces += [text[at : at + 12] for text in [base64.b64encode(value.encode()).decode()] for at in range(0, 20, 4)]
-    for name, shown in (*ways_out(house, run, logged), *on_disk(tmp_path), *in_memory(house)):
+    for name, shown in (*ways_out(harness, run, logged), *on_disk(tmp_path), *in_memory(harness)):
         for piece in (*pieces, ROOT):
             assert piece not in shown, (name, piece)
 
@@ -177,6 +177,6 @@ def on_disk(folder: Path) -> Iterator[tuple[str, str]]:
             yield path.name, path.read_bytes().decode("latin-1")
 
 
-def in_memory(house: House) -> Iterator[tuple[str, str]]:
-    yield "the settings", repr(house.rt.settings)
-    yield "the runtime", repr(house.rt)
+def in_memory(harness: Harness) -> Iterator[tuple[str, str]]:
+    yield "the settings", repr(harness.rt.settings)
+    yield "the runtime", repr(harness.rt)

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from house import ALICE, CAROL, HOUR, House, Target, gate, http, poll, runbook
+from harness import ALICE, CAROL, HOUR, Harness, Target, gate, http, poll, runbook
 from local_server import answer
-from test_flow import branch, loop
+from test_containers_and_cleanup import branch, loop
 
 from engine.catalog import catalog
 from engine.orchestration import step_runs
-from engine.runs import approvals, controls, skipping
+from engine.runs import controls, skipping, voting
 from storage import database, run_state
 from storage.states import Decision, Phase
 
@@ -22,132 +22,134 @@ FINE = answer(b'{"ok":true}', "200 OK", "Content-Type: application/json")
 NOT_YET = answer(b'{"ok":false}', "200 OK", "Content-Type: application/json")
 
 
-def failed(house: House, target: Target, *more: dict[str, Any], **cleanup: Any) -> str:
+def failed(harness: Harness, target: Target, *more: dict[str, Any], **cleanup: Any) -> str:
     """A run of which /a fails twice, and then is fine; it has failed once."""
     target.does["/a"] = [BROKEN, BROKEN, FINE]
-    run = house.begin(http("a", target.url("/a")), *more, **cleanup)
-    assert house.run(run) == "FAILED"
+    run = harness.begin(http("a", target.url("/a")), *more, **cleanup)
+    assert harness.run(run) == "FAILED"
     return run
 
 
-def again(house: House, run: str) -> str:
-    controls.retry(house.rt, CAROL, run)
-    return str(house.run(run))
+def again(harness: Harness, run: str) -> str:
+    controls.retry(harness.rt, CAROL, run)
+    return str(harness.run(run))
 
 
-def test_on_failure_and_finally_run_each_time(house: House, target: Target) -> None:
+def test_on_failure_and_finally_run_each_time(harness: Harness, target: Target) -> None:
     """Each time after the main steps, in order; a success has no use for `on_failure`. Tries are numbered on."""
     run = failed(
-        house, target, on_failure=[http("warn", target.url("/warn"))],
+        harness, target, on_failure=[http("warn", target.url("/warn"))],
         **{"finally": [http("tidy", target.url("/tidy")), http("tell", target.url("/tell"))]},
     )  # fmt: skip
     once = ["/a", "/warn", "/tidy", "/tell"]
     assert target.paths() == once
-    assert again(house, run) == "FAILED"
+    assert again(harness, run) == "FAILED"
     assert target.paths() == once * 2
-    assert again(house, run) == "SUCCESS"
+    assert again(harness, run) == "SUCCESS"
     assert target.paths() == [*once * 2, "/a", "/tidy", "/tell"]
-    assert [each.number for each in house.attempts(run, "tidy")] == [1, 2, 3]
+    assert [each.number for each in harness.attempts(run, "tidy")] == [1, 2, 3]
     assert len({key for _method, path, key in target.hits if path == "/tidy"}) == 3, "another call, so another key"
 
 
-def test_each_time_has_all_its_tries(house: House, target: Target) -> None:
+def test_each_time_has_all_its_tries(harness: Harness, target: Target) -> None:
     """What failed the first time takes none away from the second."""
     target.does["/tidy"] = [BUSY, FINE, BUSY, FINE]
-    run = failed(house, target, **{"finally": [http("tidy", target.url("/tidy"), retry={"max_attempts": 2})]})
-    assert again(house, run) == "FAILED"
-    assert house.all_steps(run)["tidy"] == "SUCCESS"
+    run = failed(harness, target, **{"finally": [http("tidy", target.url("/tidy"), retry={"max_attempts": 2})]})
+    assert again(harness, run) == "FAILED"
+    assert harness.all_steps(run)["tidy"] == "SUCCESS"
     assert target.paths().count("/tidy") == 4
 
 
-def test_each_time_has_all_its_time(house: House, target: Target) -> None:
+def test_each_time_has_all_its_time(harness: Harness, target: Target) -> None:
     """A limit of the step counts from when it begins; so does that of the cleanup."""
     target.does["/health"] = [FINE, NOT_YET, FINE]
     healthy = poll("healthy", target.url("/health"), "response.json.ok", timeout="5m")
-    run = failed(house, target, **{"finally": [healthy]})
-    house.clock.tick(2 * HOUR)
-    house.know_groups()
-    assert again(house, run) == "FAILED"
-    assert house.step(run, "healthy").status == "SUCCESS"
+    run = failed(harness, target, **{"finally": [healthy]})
+    harness.clock.tick(2 * HOUR)
+    harness.know_groups()
+    assert again(harness, run) == "FAILED"
+    assert harness.step(run, "healthy").status == "SUCCESS"
     assert target.paths().count("/health") == 3
 
 
-def test_what_is_skipped_the_second_time_brings_nothing_of_the_first(house: House, target: Target) -> None:
+def test_what_is_skipped_the_second_time_brings_nothing_of_the_first(harness: Harness, target: Target) -> None:
     """And what was skipped the first time runs the second. A step that needed one has the needs it had."""
     ok = {"if_": "steps.a.outputs.status == 200"}
     run = failed(
-        house, target,
+        harness, target,
         **{"finally": [
             http("only-when-broken", target.url("/broken"), if_="steps.a.outputs.status == 400", needs=[]),
             http("only-when-fine", target.url("/fine"), needs=[], **ok),
             http("last", target.url("/last"), needs=["only-when-broken", "only-when-fine"]),
         ]},
     )  # fmt: skip
-    assert (target.paths(), again(house, run)) == (["/a", "/broken", "/last"], "FAILED")
-    assert house.step(run, "only-when-fine").note == "its condition was not met"
-    assert again(house, run) == "SUCCESS"
+    assert (target.paths(), again(harness, run)) == (["/a", "/broken", "/last"], "FAILED")
+    assert harness.step(run, "only-when-fine").note == "its condition was not met"
+    assert again(harness, run) == "SUCCESS"
     assert target.paths()[-3:] == ["/a", "/fine", "/last"]
-    gone, fine = house.step(run, "only-when-broken"), house.step(run, "only-when-fine")
+    gone, fine = harness.step(run, "only-when-broken"), harness.step(run, "only-when-fine")
     assert (gone.status, gone.outputs, gone.note) == ("SKIPPED", None, "its condition was not met")
     assert (fine.status, fine.note, fine.outputs["status"]) == ("SUCCESS", "", 200)
 
 
-def test_a_failed_cleanup_is_no_failure_of_the_next(house: House, target: Target) -> None:
+def test_a_failed_cleanup_is_no_failure_of_the_next(harness: Harness, target: Target) -> None:
     """Its error is gone, and what it held back runs."""
     target.does["/tidy"] = [BROKEN, FINE]
-    run = failed(house, target, **{"finally": [http("tidy", target.url("/tidy")), http("tell", target.url("/tell"))]})
+    run = failed(harness, target, **{"finally": [http("tidy", target.url("/tidy")), http("tell", target.url("/tell"))]})
     assert "/tell" not in target.paths()
-    assert again(house, run) == "FAILED"
-    assert (house.step(run, "tidy").error, target.paths()[-2:]) == (None, ["/tidy", "/tell"])
+    assert again(harness, run) == "FAILED"
+    assert (harness.step(run, "tidy").error, target.paths()[-2:]) == (None, ["/tidy", "/tell"])
 
 
-def test_each_time_starts_a_run_of_its_own(house: House, target: Target) -> None:
+def test_each_time_starts_a_run_of_its_own(harness: Harness, target: Target) -> None:
     """A `runbook` step of the cleanup does not take what its first child brought."""
-    house.publish(runbook("child", http("call", target.url("/child"))))
+    harness.publish(runbook("child", http("call", target.url("/child"))))
     cleanup = {"finally": [{"id": "sub", "type": "runbook", "with": {"id": "child"}}]}
     target.does["/a"] = [BROKEN]
-    run = house.begin(http("a", target.url("/a")), **cleanup)
+    run = harness.begin(http("a", target.url("/a")), **cleanup)
     children = []
     for _ in range(2):
-        house.advance(run)
-        children.append(str(house.step(run, "sub").child))
-        assert house.run(children[-1]) == "SUCCESS"
-        assert house.run(run) == "FAILED"
-        controls.retry(house.rt, CAROL, run)
+        harness.advance(run)
+        children.append(str(harness.step(run, "sub").child))
+        assert harness.run(children[-1]) == "SUCCESS"
+        assert harness.run(run) == "FAILED"
+        controls.retry(harness.rt, CAROL, run)
     assert len(set(children)) == 2
 
 
-def test_each_time_asks_anew(house: House, target: Target) -> None:
+def test_each_time_asks_anew(harness: Harness, target: Target) -> None:
     """No vote on a gate of a cleanup counts for the next."""
     target.does["/a"] = [BROKEN]
-    run = house.begin(http("a", target.url("/a")), **{"finally": [gate("really"), http("tidy", target.url("/tidy"))]})
+    run = harness.begin(http("a", target.url("/a")), **{"finally": [gate("really"), http("tidy", target.url("/tidy"))]})
     for times in (1, 2):
-        assert house.run(run) == "WAITING"
+        assert harness.run(run) == "WAITING"
         assert target.paths().count("/tidy") == times - 1
-        approvals.vote(house.rt, ALICE, run, None, Decision.APPROVE)
-        assert house.run(run) == "FAILED"
-        controls.retry(house.rt, CAROL, run)
+        voting.vote(harness.rt, ALICE, run, None, Decision.APPROVE)
+        assert harness.run(run) == "FAILED"
+        controls.retry(harness.rt, CAROL, run)
 
 
-def test_a_person_skips_a_step_of_one_cleanup_only(house: House, target: Target) -> None:
+def test_a_person_skips_a_step_of_one_cleanup_only(harness: Harness, target: Target) -> None:
     """What was agreed for the first is no wish for the second."""
     target.does["/a"] = [BROKEN]
-    run = house.begin(
+    run = harness.begin(
         http("a", target.url("/a")),
         **{"finally": [{"id": "hear", "type": "wait", "with": {"key": "k"}}, http("tidy", target.url("/tidy"))]},
     )
     for times in (0, 1):
-        assert house.run(run) == "WAITING"
+        assert harness.run(run) == "WAITING"
         if not times:
-            skipping.skip(house.rt, CAROL, run, "tidy", "done by hand")
-        skipping.skip(house.rt, CAROL, run, "hear", "nobody tells")
-        assert house.run(run) == "FAILED"
+            skipping.skip(harness.rt, CAROL, run, "tidy", "done by hand")
+        skipping.skip(harness.rt, CAROL, run, "hear", "nobody tells")
+        assert harness.run(run) == "FAILED"
         assert target.paths().count("/tidy") == times
-        controls.retry(house.rt, CAROL, run)
+        controls.retry(harness.rt, CAROL, run)
 
 
 @pytest.mark.parametrize("kind", ["branch", "loop"])
-def test_containers_of_a_cleanup_run_again_with_all_that_is_in_them(house: House, target: Target, kind: str) -> None:
+def test_containers_of_a_cleanup_run_again_with_all_that_is_in_them(
+    harness: Harness, target: Target, kind: str
+) -> None:
     """Every round, and the branch that is right this time."""
     call = http("one", target.url("/one"))
     other = http("other", target.url("/other"))
@@ -155,65 +157,67 @@ def test_containers_of_a_cleanup_run_again_with_all_that_is_in_them(house: House
         "branch": branch("way", "steps.a.outputs.status == 200", [other], [call]),
         "loop": loop("way", call, items=[1, 2]),
     }[kind]
-    run = failed(house, target, **{"finally": [holder]})
+    run = failed(harness, target, **{"finally": [holder]})
     once = ["/one"] if kind == "branch" else ["/one", "/one"]
     assert target.paths() == ["/a", *once]
-    assert again(house, run) == "FAILED"
+    assert again(harness, run) == "FAILED"
     assert target.paths() == ["/a", *once] * 2
-    assert again(house, run) == "SUCCESS"
+    assert again(harness, run) == "SUCCESS"
     assert target.paths()[2 * len(["/a", *once]) :] == ["/a", *(["/other"] if kind == "branch" else once)]
 
 
-def test_a_loop_goes_over_what_there_is_this_time(house: House, target: Target) -> None:
+def test_a_loop_goes_over_what_there_is_this_time(harness: Harness, target: Target) -> None:
     """Its items are rendered anew."""
     over = loop("each", http("one", target.url("/{{ item }}")), items="{{ [steps.a.outputs.status] }}")
-    run = failed(house, target, **{"finally": [over]})
-    assert again(house, run) == "FAILED"
-    assert again(house, run) == "SUCCESS"
+    run = failed(harness, target, **{"finally": [over]})
+    assert again(harness, run) == "FAILED"
+    assert again(harness, run) == "SUCCESS"
     assert target.paths() == ["/a", "/400", "/a", "/400", "/a", "/200"]
 
 
 @pytest.mark.parametrize("kind", ["branch", "loop"])
-def test_a_container_that_failed_in_one_cleanup_goes_on_in_the_next(house: House, target: Target, kind: str) -> None:
+def test_a_container_that_failed_in_one_cleanup_goes_on_in_the_next(
+    harness: Harness, target: Target, kind: str
+) -> None:
     """Nothing in it counts as failed or stopped before it runs; what it had not reached is reached."""
     target.does["/one"] = [BROKEN, FINE]
     inner = [http("one", target.url("/one")), http("two", target.url("/two"))]
     holder = branch("way", "true", inner) if kind == "branch" else loop("way", *inner, items=[1])
-    run = failed(house, target, **{"finally": [holder]})
+    run = failed(harness, target, **{"finally": [holder]})
     assert target.paths() == ["/a", "/one"]
-    assert again(house, run) == "FAILED"
+    assert again(harness, run) == "FAILED"
     assert target.paths()[2:] == ["/a", "/one", "/two"]
-    assert house.step(run, "way").status == "SUCCESS"
+    assert harness.step(run, "way").status == "SUCCESS"
 
 
-def test_nothing_of_the_first_time_is_left(house: House, target: Target) -> None:
+def test_nothing_of_the_first_time_is_left(harness: Harness, target: Target) -> None:
     """A step that waits for its turn in the second cleanup is as it was before the first."""
     wait = {"id": "hear", "type": "wait", "with": {"key": "k"}}
-    run = house.begin(http("a", target.url("/a")), **{"finally": [wait, http("tidy", target.url("/tidy"))]})
+    run = harness.begin(http("a", target.url("/a")), **{"finally": [wait, http("tidy", target.url("/tidy"))]})
     target.does["/a"] = [BROKEN]
-    assert house.run(run) == "WAITING"
-    skipping.skip(house.rt, CAROL, run, "hear", "nobody tells")
-    assert house.run(run) == "FAILED"
+    assert harness.run(run) == "WAITING"
+    skipping.skip(harness.rt, CAROL, run, "hear", "nobody tells")
+    assert harness.run(run) == "FAILED"
     with database.transaction():
         state = run_state.lock(run)
         assert state is not None
         state.edit(
-            house.step(run, "tidy"), due_at=1, deadline_at=1, failures=3, recoveries=3, worker_id="w1", started_at=1,
+            harness.step(run, "tidy"), due_at=1, deadline_at=1, failures=3, recoveries=3, worker_id="w1", started_at=1,
             ended_at=1, outputs={"x": 1}, error={"code": "x"}, note="x", items=[1], rounds=3, wait_key="k", child="R-X",
             skip={"by": "x"}, blocked=9, position=9,
         )  # fmt: skip
-    controls.retry(house.rt, CAROL, run)
-    assert house.run(run) == "WAITING"
+    controls.retry(harness.rt, CAROL, run)
+    assert harness.run(run) == "WAITING"
     kept = {"id": 0, "fence": 0, "attempts": 0, "ended_seq": 0}
-    found = house.step(run, "tidy")
-    definition = catalog.definition_of(house.execution(run).version_id).by_id["tidy"]
+    found = harness.step(run, "tidy")
+    definition = catalog.definition_of(harness.execution(run).version_id).by_id["tidy"]
     assert replace(found, **kept) == step_runs.blocked(run, 1, definition, phase=Phase.FINALLY)
     assert (found.fence > 0, found.attempts) == (True, 1)
 
 
-def test_a_delay_takes_its_time_each_time(house: House, target: Target) -> None:
+def test_a_delay_takes_its_time_each_time(harness: Harness, target: Target) -> None:
     soak = {"id": "soak", "type": "delay", "with": {"for": "30s"}}
-    run = failed(house, target, **{"finally": [soak]})
-    began = house.clock.time
-    assert (again(house, run), house.clock.time - began) == ("FAILED", 30_000)
-    assert house.step(run, "soak").outputs == {"waited": "30s"}
+    run = failed(harness, target, **{"finally": [soak]})
+    began = harness.clock.time
+    assert (again(harness, run), harness.clock.time - began) == ("FAILED", 30_000)
+    assert harness.step(run, "soak").outputs == {"waited": "30s"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from house import ALICE, BOB, CAROL, DAVE, HOUR, OSCAR, House, Target, gate, http, runbook
+from harness import ALICE, BOB, CAROL, DAVE, HOUR, OSCAR, Harness, Target, gate, http, runbook
 
 from engine.access import auditing
 from engine.access.policy import SYSTEM
@@ -11,7 +11,7 @@ from engine.errors import InvalidParameters, NotAllowed
 from engine.orchestration.admission import Wanted
 from engine.queries import audit_export, compliance
 from engine.queries.compliance import Report, Row
-from engine.runs import approvals, controls, executions
+from engine.runs import controls, executions, voting
 from storage import database
 from storage.states import Decision, Severity
 
@@ -23,30 +23,30 @@ def of(report: Report, section: str) -> list[Row]:
 
 
 @pytest.fixture
-def lived(house: House, target: Target) -> House:
+def lived(harness: Harness, target: Target) -> Harness:
     """Team payments has run something that was let on, and something that failed; everybody's ran too."""
     auth = {"type": "bearer", "token": "{{ secrets.canary }}"}
-    house.publish(
+    harness.publish(
         runbook("careful", gate("ask", min_approvals=2), http("call", target.url("/x"), auth=auth)),
         runbook("broken", http("call", "http://127.0.0.1:9/", retry={"max_attempts": 1})),
         runbook("ping", http("ping", target.url("/ping")), team=None),
     )
-    run = house.start("careful", CAROL)
-    house.advance(run)
+    run = harness.start("careful", CAROL)
+    harness.advance(run)
     for who in (ALICE, DAVE):
-        approvals.vote(house.rt, who, run, None, Decision.APPROVE, f"go {SECRET}" if who is ALICE else "")
-    house.run(run)
-    house.run(house.start("broken", CAROL))
-    house.run(house.start("ping", ALICE))
-    return house
+        voting.vote(harness.rt, who, run, None, Decision.APPROVE, f"go {SECRET}" if who is ALICE else "")
+    harness.run(run)
+    harness.run(harness.start("broken", CAROL))
+    harness.run(harness.start("ping", ALICE))
+    return harness
 
 
-def whole(house: House, team: str | None = None) -> Report:
-    at = house.clock.time
-    return compliance.report(house.rt, ALICE, at - HOUR, at + HOUR, team)
+def whole(harness: Harness, team: str | None = None) -> Report:
+    at = harness.clock.time
+    return compliance.report(harness.rt, ALICE, at - HOUR, at + HOUR, team)
 
 
-def test_it_tells_what_ran_and_who_let_it(lived: House) -> None:
+def test_it_tells_what_ran_and_who_let_it(lived: Harness) -> None:
     """Counts, runs, votes as N of M, failures, and the names of secrets; never a value."""
     found = whole(lived)
     assert {(row.team, row.what, row.detail) for row in of(found, compliance.SUMMARY)} == {
@@ -63,7 +63,7 @@ def test_it_tells_what_ran_and_who_let_it(lived: House) -> None:
     assert SECRET not in repr(found)
 
 
-def test_overrides_and_what_other_parts_of_the_policy_did(lived: House) -> None:
+def test_overrides_and_what_other_parts_of_the_policy_did(lived: Harness) -> None:
     """By what the audit says of them; a cancel that ends no cleanup is no override."""
     rt = lived.rt
     for force in (False, True):
@@ -83,14 +83,14 @@ def test_overrides_and_what_other_parts_of_the_policy_did(lived: House) -> None:
     assert [row.runbook for row in of(found, compliance.EXPIRED)] == ["ping"]
 
 
-def test_a_teams_report_has_nothing_of_others(lived: House) -> None:
+def test_a_teams_report_has_nothing_of_others(lived: Harness) -> None:
     """Nor of what is everybody's."""
     found = whole(lived, "payments")
     assert {row.team for row in found.rows} == {"payments"}
     assert "ping" not in {row.runbook for row in found.rows}
 
 
-def test_who_may_have_it(lived: House) -> None:
+def test_who_may_have_it(lived: Harness) -> None:
     """Platform admins every one, a team's admins their team's; that it was asked for is audited."""
     at, rt = lived.clock.time, lived.rt
     compliance.report(rt, BOB, at - HOUR, at, "payments")
@@ -101,19 +101,19 @@ def test_who_may_have_it(lived: House) -> None:
     assert [(row.actor, row.detail["team"]) for row in rows] == [(BOB.user_id, "payments")]
 
 
-def test_the_time_is_the_last_whole_month_where_none_is_said(house: House) -> None:
+def test_the_time_is_the_last_whole_month_where_none_is_said(harness: Harness) -> None:
     """Its beginning belongs to it and its end does not; a time that ends before it begins is refused."""
-    house.sync()
-    found = compliance.report(house.rt, ALICE, None, None)
-    assert (found.since, found.until) == compliance.last_month(house.clock.time)
+    harness.sync()
+    found = compliance.report(harness.rt, ALICE, None, None)
+    assert (found.since, found.until) == compliance.last_month(harness.clock.time)
     assert compliance.last_month(1_800_000_000_000) == (1_796_083_200_000, 1_798_761_600_000)
     with pytest.raises(InvalidParameters):
-        compliance.report(house.rt, ALICE, 10, 10)
+        compliance.report(harness.rt, ALICE, 10, 10)
     with pytest.raises(InvalidParameters, match="did you mean `payments`"):
-        compliance.report(house.rt, ALICE, 10, 20, "paymints")
+        compliance.report(harness.rt, ALICE, 10, 20, "paymints")
 
 
-def test_an_export_is_for_platform_admins_and_holds_no_secret(lived: House) -> None:
+def test_an_export_is_for_platform_admins_and_holds_no_secret(lived: Harness) -> None:
     """Page after page, the oldest first, and nothing twice."""
     with pytest.raises(NotAllowed):
         audit_export.export(lived.rt, BOB, audit_export.Wanted())

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from house import ALICE, House, http, runbook
+from harness import ALICE, Harness, http, runbook
 
 from engine import doctor
 from engine.access.policy import SYSTEM
@@ -60,11 +60,11 @@ def test_files_that_others_may_open_are_named_with_the_command_that_closes_them(
     assert (elsewhere / "xy.db").stat().st_mode & 0o777 == 0o604
 
 
-def test_a_step_that_nobody_saw_ending_is_named_with_the_command_that_settles_it(house: House) -> None:
+def test_a_step_that_nobody_saw_ending_is_named_with_the_command_that_settles_it(harness: Harness) -> None:
     """A run that waits for a person and was forgotten."""
-    run = house.begin(http("restart", method="POST"))
-    house.finish(house.claim(run), Unknown("lost", "the connection was lost"))
-    (found,) = told(doctor.of_stuck(house.rt))["runs"]
+    run = harness.begin(http("restart", method="POST"))
+    harness.finish(harness.claim(run), Unknown("lost", "the connection was lost"))
+    (found,) = told(doctor.of_stuck(harness.rt))["runs"]
     assert found.level is Level.WARN
     assert f"runbook resolve {run} restart" in found.advice
 
@@ -84,46 +84,46 @@ def test_a_process_takes_all_descriptors_it_may_have_and_few_are_told(soft: int,
     assert said == [str(hard), str(hard), level, str(level == "warn")]
 
 
-def test_runs_that_go_on_are_not_stuck(house: House) -> None:
+def test_runs_that_go_on_are_not_stuck(harness: Harness) -> None:
     """Open is not stuck."""
-    house.begin(http("restart"))
-    (found,) = told(doctor.of_stuck(house.rt))["runs"]
+    harness.begin(http("restart"))
+    (found,) = told(doctor.of_stuck(harness.rt))["runs"]
     assert found == Finding(Level.OK, "runs", "1 open, none of them stuck")
 
 
-def test_a_run_that_is_paused_for_long_is_named(house: House) -> None:
+def test_a_run_that_is_paused_for_long_is_named(harness: Harness) -> None:
     """A day is long."""
     from engine.runs import controls
 
-    run = house.begin(http("restart"))
-    controls.pause(house.rt, ALICE, run)
-    assert "paused" not in str(told(doctor.of_stuck(house.rt)))
-    house.clock.tick(doctor.PAUSED_LONG_MS + 1)
-    assert f"runbook resume {run}" in str(told(doctor.of_stuck(house.rt)))
+    run = harness.begin(http("restart"))
+    controls.pause(harness.rt, ALICE, run)
+    assert "paused" not in str(told(doctor.of_stuck(harness.rt)))
+    harness.clock.tick(doctor.PAUSED_LONG_MS + 1)
+    assert f"runbook resume {run}" in str(told(doctor.of_stuck(harness.rt)))
 
 
-def test_steps_of_dead_workers_are_bad(house: House) -> None:
+def test_steps_of_dead_workers_are_bad(harness: Harness) -> None:
     """Nobody is there to take them over."""
-    house.claim(house.begin(http("restart")))
-    house.clock.tick(60_000)
-    assert [each.level for each in told(doctor.of_stuck(house.rt))["runs"]] == [Level.BAD]
+    harness.claim(harness.begin(http("restart")))
+    harness.clock.tick(60_000)
+    assert [each.level for each in told(doctor.of_stuck(harness.rt))["runs"]] == [Level.BAD]
 
 
-def test_nobody_who_can_approve_is_bad(house: House) -> None:
+def test_nobody_who_can_approve_is_bad(harness: Harness) -> None:
     """A bot without a platform admin never runs anything."""
-    house.write(_access_yaml="platform_admins: []\n")
-    sync(house.rt, SYSTEM)
-    assert told(doctor.of_running(house.rt))["access"][0].level is Level.BAD
+    harness.write(_access_yaml="platform_admins: []\n")
+    sync(harness.rt, SYSTEM)
+    assert told(doctor.of_running(harness.rt))["access"][0].level is Level.BAD
 
 
-def test_what_readiness_finds_is_found_here_too(house: House) -> None:
+def test_what_readiness_finds_is_found_here_too(harness: Harness) -> None:
     """With what to do; a folder with something wrong in it is a warning."""
-    found = told(doctor.of_running(house.rt))
+    found = told(doctor.of_running(harness.rt))
     assert found["sync"][0].level is Level.BAD
-    house.publish(runbook("fine", http("a")))
-    assert told(doctor.of_running(house.rt))["sync"][0].level is Level.OK
-    house.sync(broken="steps: [")
-    assert "runbook check" in told(doctor.of_running(house.rt))["runbooks"][0].advice
+    harness.publish(runbook("fine", http("a")))
+    assert told(doctor.of_running(harness.rt))["sync"][0].level is Level.OK
+    harness.sync(broken="steps: [")
+    assert "runbook check" in told(doctor.of_running(harness.rt))["runbooks"][0].advice
 
 
 def test_a_database_that_is_not_there_or_not_of_this_release(tmp_path: Path) -> None:
@@ -141,28 +141,28 @@ def test_a_database_that_is_not_there_or_not_of_this_release(tmp_path: Path) -> 
     assert "migrate" in found[0].advice
 
 
-def test_the_database_of_this_release_is_well(house: House) -> None:
+def test_the_database_of_this_release_is_well(harness: Harness) -> None:
     """And gives what the other questions need."""
-    found, rt = doctor.of_database(house.rt.settings)
+    found, rt = doctor.of_database(harness.rt.settings)
     assert rt is not None
     assert {each.level for each in found} == {Level.OK}
 
 
-def test_a_redis_that_does_not_answer_is_a_warning(house: House) -> None:
+def test_a_redis_that_does_not_answer_is_a_warning(harness: Harness) -> None:
     """Runs go on without it, later."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        away = replace(house.rt.settings, redis_url=f"redis://127.0.0.1:{closed.getsockname()[1]}/0")
+        away = replace(harness.rt.settings, redis_url=f"redis://127.0.0.1:{closed.getsockname()[1]}/0")
         (found,) = doctor.of_redis(away)
     assert found.level is Level.WARN
-    assert [each.level for each in doctor.of_redis(house.rt.settings)] == [Level.OK]
+    assert [each.level for each in doctor.of_redis(harness.rt.settings)] == [Level.OK]
 
 
 @pytest.mark.parametrize(("apart_s", "level"), [(0, Level.OK), (2, Level.WARN), (20, Level.BAD)])
-def test_a_clock_that_is_off(house: House, monkeypatch: pytest.MonkeyPatch, apart_s: int, level: Level) -> None:
+def test_a_clock_that_is_off(harness: Harness, monkeypatch: pytest.MonkeyPatch, apart_s: int, level: Level) -> None:
     """Compared with the database's, which timers follow."""
-    monkeypatch.setattr(doctor.time, "time", lambda: house.clock.time / 1000 + apart_s)
-    (found,) = told(doctor.of_clock(house.rt))["clock"]
+    monkeypatch.setattr(doctor.time, "time", lambda: harness.clock.time / 1000 + apart_s)
+    (found,) = told(doctor.of_clock(harness.rt))["clock"]
     assert found.level is level
 
 

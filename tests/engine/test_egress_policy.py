@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.egress import CallFailed, Policy, parse_allow
-from engine.egress.allowed import meanings
+from engine.egress.allowed_addresses import meanings
 
 IPV4 = st.integers(0, 2**32 - 1).map(IPv4Address)
 IPV6 = st.integers(0, 2**128 - 1).map(IPv6Address)

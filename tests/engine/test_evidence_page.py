@@ -7,26 +7,26 @@ import re
 from pathlib import Path
 
 import pytest
-from house import ALICE, CAROL, OSCAR, House, Target, gate, http
+from harness import ALICE, CAROL, OSCAR, Harness, Target, gate, http
 
 from bot import evidence_page
 from bot.cli import check
 from engine.queries import evidence
-from engine.runs import approvals
+from engine.runs import voting
 from storage.states import Decision
 
 HOSTILE = "</script><script>alert(1)</script><!-- \"'& \u202e\t\u2028 ä 😀"
 
 
 @pytest.fixture
-def page(house: House, target: Target) -> str:
-    made = house.begin(
+def page(harness: Harness, target: Target) -> str:
+    made = harness.begin(
         gate("ask", message="</script><script>alert(1)</script> & ä"), http("call", target.url("/x")), slug="proved"
     )
-    house.advance(made)
-    approvals.vote(house.rt, ALICE, made, None, Decision.APPROVE, HOSTILE)
-    house.run(made)
-    return evidence_page.page(json.loads(json.dumps(evidence.bundle(house.rt, OSCAR, made))))
+    harness.advance(made)
+    voting.vote(harness.rt, ALICE, made, None, Decision.APPROVE, HOSTILE)
+    harness.run(made)
+    return evidence_page.page(json.loads(json.dumps(evidence.bundle(harness.rt, OSCAR, made))))
 
 
 def test_it_holds_the_evidence_whole_and_nothing_alive(page: str, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from house import CAROL, House, http, runbook
+from harness import CAROL, Harness, http, runbook
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,7 +42,7 @@ class Naive:
         self.settle()
 
     def settle(self) -> None:
-        """Let on whatever may go, until nothing more may."""
+        """Make ready whatever may go, until nothing more may."""
         moved = self.ending is None
         while moved:
             moved = False
@@ -111,7 +111,7 @@ def graphs(draw: st.DrawFn) -> list[Node]:
     ]
 
 
-def check(house: House, nodes: list[Node], limit: int, data: st.DataObject) -> None:
+def check(harness: Harness, nodes: list[Node], limit: int, data: st.DataObject) -> None:
     """Drive one run by drawn moves, comparing after every one of them."""
     steps = [
         http(
@@ -122,36 +122,36 @@ def check(house: House, nodes: list[Node], limit: int, data: st.DataObject) -> N
         )
         for number, node in enumerate(nodes)
     ]
-    house.publish(runbook("any", *steps, max_concurrent_steps=limit, name=f"Any {house.clock.tick(1)}"))
-    run, naive, held = house.start("any"), Naive(nodes), dict[int, Claim]()
+    harness.publish(runbook("any", *steps, max_concurrent_steps=limit, name=f"Any {harness.clock.tick(1)}"))
+    run, naive, held = harness.start("any"), Naive(nodes), dict[int, Claim]()
     naive.start()
     begun = False
     while True:
-        assert house.all_steps(run) == naive.shown()
-        assert house.status(run) == naive.status(begun=begun)
-        house.check_books(run)
+        assert harness.all_steps(run) == naive.shown()
+        assert harness.status(run) == naive.status(begun=begun)
+        harness.check_books(run)
         moves = possible(naive, held, limit)
         if not moves:
             break
         move, number = data.draw(st.sampled_from(moves))
         if move == "claim":
-            claim = house.claim(run)
+            claim = harness.claim(run)
             number = int(claim.step.id[1:])
             assert naive.state[number] == "READY"
             naive.state[number], held[number], begun = "RUNNING", claim, True
         elif move == "finish":
-            house.finish(held.pop(number), OUTCOMES[nodes[number].outcome])
+            harness.finish(held.pop(number), OUTCOMES[nodes[number].outcome])
             naive.finish(number, nodes[number].outcome)
         elif move == "cancel":
-            controls.cancel(house.rt, CAROL, run)
+            controls.cancel(harness.rt, CAROL, run)
             naive.cancel()
         else:
-            controls.resolve(house.rt, CAROL, run, f"s{number}", move, "I looked.")
+            controls.resolve(harness.rt, CAROL, run, f"s{number}", move, "I looked.")
             naive.resolve(number, done=move == "done")
-    assert house.status(run).ended
-    assert house.try_claim(run) is None
-    assert house.event_kinds(run)[-1] == "ended"
-    assert house.event_kinds(run).count("ended") == 1
+    assert harness.status(run).ended
+    assert harness.try_claim(run) is None
+    assert harness.event_kinds(run)[-1] == "ended"
+    assert harness.event_kinds(run).count("ended") == 1
 
 
 def possible(naive: Naive, held: dict[int, Claim], limit: int) -> list[tuple[str, int]]:
@@ -173,16 +173,16 @@ RELAXED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 @settings(max_examples=60, deadline=None, suppress_health_check=RELAXED)
 @given(nodes=graphs(), limit=st.integers(1, 4), data=st.data())
-def test_every_run_goes_by_the_rules(house: House, nodes: list[Node], limit: int, data: st.DataObject) -> None:
+def test_every_run_goes_by_the_rules(harness: Harness, nodes: list[Node], limit: int, data: st.DataObject) -> None:
     """On SQLite, as often as there is time for."""
-    check(house, nodes, limit, data)
+    check(harness, nodes, limit, data)
 
 
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=RELAXED)
 @given(nodes=graphs(), limit=st.integers(1, 4), data=st.data())
 def test_every_run_goes_by_the_rules_for_longer(
-    house: House, nodes: list[Node], limit: int, data: st.DataObject
+    harness: Harness, nodes: list[Node], limit: int, data: st.DataObject
 ) -> None:
     """On both databases, many more times."""
-    check(house, nodes, limit, data)
+    check(harness, nodes, limit, data)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from house import ALICE, BOB, CAROL, DAVE, House, gate, http, runbook
+from harness import ALICE, BOB, CAROL, DAVE, Harness, gate, http, runbook
 from opa import EXAMPLES, Opa, drip, evaluate, say
 
 from engine import doctor
@@ -17,7 +17,7 @@ from engine.catalog import catalog, sync, version_approval
 from engine.config import settings
 from engine.errors import BadSettings, NotAllowed
 from engine.queries.can import can
-from engine.runs import approvals, controls, executions
+from engine.runs import controls, executions, voting
 from storage import audit, database
 from storage.states import Decision
 
@@ -34,23 +34,23 @@ def opa() -> Iterator[Opa]:
 
 
 @pytest.fixture
-def house(house: House, opa: Opa) -> House:
+def harness(harness: Harness, opa: Opa) -> Harness:
     """A runbook that is approved, then a policy."""
-    house.publish(runbook("demo", http("a"), risk="medium", tags=["db"]))
-    house.settle_for(policy_url=opa.url())
-    return house
+    harness.publish(runbook("demo", http("a"), risk="medium", tags=["db"]))
+    harness.settle_for(policy_url=opa.url())
+    return harness
 
 
-def row(house: House, thing: str, action: str) -> dict:
+def row(harness: Harness, thing: str, action: str) -> dict:
     with database.reading():
         return next(each.detail for each in audit.of_thing(1, thing) if each.action == action)
 
 
-def test_a_deed_is_asked_about_and_its_decision_is_in_the_audit(house: House, opa: Opa) -> None:
+def test_a_deed_is_asked_about_and_its_decision_is_in_the_audit(harness: Harness, opa: Opa) -> None:
     """Once, with who, what, to which thing and when; what is looked at is not asked about."""
-    access.authorise(house.rt, CAROL, Action.VIEW, catalog.get(house.rt, "demo"))
+    access.authorise(harness.rt, CAROL, Action.VIEW, catalog.get(harness.rt, "demo"))
     assert opa.asked == []
-    run = house.start("demo")
+    run = harness.start("demo")
     (asked,) = opa.asked
     assert (asked["actor"]["id"], asked["actor"]["member_of"], asked["action"]) == (
         CAROL.user_id,
@@ -63,28 +63,28 @@ def test_a_deed_is_asked_about_and_its_decision_is_in_the_audit(house: House, op
     assert asked["parameters"] == {}
     assert asked["incident"]["case"]
     assert asked["time"].startswith("2027-")
-    assert row(house, f"execution:{run}", "execution.start")["policy_decision"] == "d-1"
-    controls.pause(house.rt, CAROL, run)
+    assert row(harness, f"execution:{run}", "execution.start")["policy_decision"] == "d-1"
+    controls.pause(harness.rt, CAROL, run)
     assert opa.asked[1]["thing"]["run"] == run
-    assert row(house, f"execution:{run}", "execution.pause")["policy_decision"] == "d-2"
+    assert row(harness, f"execution:{run}", "execution.pause")["policy_decision"] == "d-2"
 
 
-def test_it_refuses_with_its_reason(house: House, opa: Opa) -> None:
+def test_it_refuses_with_its_reason(harness: Harness, opa: Opa) -> None:
     """Nothing is done, and the sentence says who refused and why."""
     opa.source = 'package runbook\n\nallow := {"allow": false, "reason": "not on Fridays"}\n'
     with pytest.raises(NotAllowed, match=r"external policy refuses this: not on Fridays Its decision is d-1\."):
-        house.start("demo")
+        harness.start("demo")
     with database.reading():
         assert [each.action for each in audit.recent(1, 50) if each.action.startswith("execution")] == []
     opa.source = "package runbook\n\nother := true\n"
     with pytest.raises(NotAllowed, match="says nothing about this"):
-        house.start("demo")
+        harness.start("demo")
 
 
-def test_it_gives_nobody_a_right(house: House, opa: Opa) -> None:
+def test_it_gives_nobody_a_right(harness: Harness, opa: Opa) -> None:
     """What our own rules refuse it is not even asked about."""
     with pytest.raises(NotAllowed, match="Only a platform admin"):
-        access.authorise(house.rt, BOB, Action.APPROVE, catalog.version(house.rt, "demo"))
+        access.authorise(harness.rt, BOB, Action.APPROVE, catalog.version(harness.rt, "demo"))
     assert opa.asked == []
 
 
@@ -104,35 +104,37 @@ def test_it_gives_nobody_a_right(house: House, opa: Opa) -> None:
         (drip, "within 1 s"),
     ],
 )
-def test_whatever_is_no_clear_yes_refuses(house: House, opa: Opa, answer, words: str) -> None:
+def test_whatever_is_no_clear_yes_refuses(harness: Harness, opa: Opa, answer, words: str) -> None:
     """Within a good second, in words that say what is the matter."""
     opa.instead = answer
     began = time.monotonic()
     with pytest.raises(NotAllowed, match=words):
-        house.start("demo")
+        harness.start("demo")
     assert time.monotonic() - began < 2.0
 
 
-def test_with_the_policy_away_nobody_does_anything_and_everybody_looks(house: House, opa: Opa) -> None:
+def test_with_the_policy_away_nobody_does_anything_and_everybody_looks(harness: Harness, opa: Opa) -> None:
     """The doctor says so; the bot itself goes on reading the folder."""
     opa.close()
     with pytest.raises(NotAllowed, match="could not be asked"):
-        house.start("demo")
-    executions.prepare(house.rt, CAROL, "demo")
-    sync.sync(house.rt, SYSTEM)
-    (found,) = doctor.of_policy(house.rt)
+        harness.start("demo")
+    executions.prepare(harness.rt, CAROL, "demo")
+    sync.sync(harness.rt, SYSTEM)
+    (found,) = doctor.of_policy(harness.rt)
     assert (found.level, "nobody can do anything" in found.advice) == ("bad", True)
 
 
-def test_the_doctor_asks_it(house: House) -> None:
+def test_the_doctor_asks_it(harness: Harness) -> None:
     """What it answers is of no matter."""
-    (found,) = doctor.of_policy(house.rt)
+    (found,) = doctor.of_policy(harness.rt)
     assert found.level == "ok"
-    house.settle_for(policy_url=None)
-    assert list(doctor.of_policy(house.rt)) == []
+    harness.settle_for(policy_url=None)
+    assert list(doctor.of_policy(harness.rt)) == []
 
 
-def test_it_is_never_asked_while_a_transaction_is_open(house: House, opa: Opa, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_never_asked_while_a_transaction_is_open(
+    harness: Harness, opa: Opa, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was decided before counts inside, of starting, steering, voting, approving and retrying."""
     real, inside = external_policy.ask, []
 
@@ -141,71 +143,71 @@ def test_it_is_never_asked_while_a_transaction_is_open(house: House, opa: Opa, m
         return real(*arguments)
 
     monkeypatch.setattr(external_policy, "ask", watched)
-    house.sync(gated=runbook("gated", gate("ask")))
-    version_approval.approve(house.rt, ALICE, "gated", 1)
-    run = house.start("gated")
-    house.advance(run)
-    approvals.vote(house.rt, DAVE, run, "ask", Decision.REJECT, "no")
-    house.run(run)
-    house.start("demo")
-    sync.sync(house.rt, ALICE)
-    version_approval.deprecate(house.rt, ALICE, "demo")
+    harness.sync(gated=runbook("gated", gate("ask")))
+    version_approval.approve(harness.rt, ALICE, "gated", 1)
+    run = harness.start("gated")
+    harness.advance(run)
+    voting.vote(harness.rt, DAVE, run, "ask", Decision.REJECT, "no")
+    harness.run(run)
+    harness.start("demo")
+    sync.sync(harness.rt, ALICE)
+    version_approval.deprecate(harness.rt, ALICE, "demo")
     assert len(inside) >= 6
     assert not any(inside)
 
 
-def test_an_answer_counts_for_exactly_the_same_and_not_for_long(house: House, opa: Opa, monkeypatch) -> None:
+def test_an_answer_counts_for_exactly_the_same_and_not_for_long(harness: Harness, opa: Opa, monkeypatch) -> None:
     """Another person, another thing or another time is asked about anew."""
-    demo = catalog.get(house.rt, "demo")
-    access.authorise(house.rt, CAROL, Action.START, demo)
+    demo = catalog.get(harness.rt, "demo")
+    access.authorise(harness.rt, CAROL, Action.START, demo)
     with database.transaction():
-        access.authorise(house.rt, CAROL, Action.START, demo)
+        access.authorise(harness.rt, CAROL, Action.START, demo)
         assert len(opa.asked) == 1
-        access.authorise(house.rt, DAVE, Action.START, demo)
+        access.authorise(harness.rt, DAVE, Action.START, demo)
         assert len(opa.asked) == 2
-        access.authorise(house.rt, CAROL, Action.START, demo, access.About({"x": 1}, {}))
+        access.authorise(harness.rt, CAROL, Action.START, demo, access.About({"x": 1}, {}))
         assert len(opa.asked) == 3
         monkeypatch.setattr(external_policy, "USED_FOR_S", 0.0)
-        access.authorise(house.rt, CAROL, Action.START, demo)
+        access.authorise(harness.rt, CAROL, Action.START, demo)
         assert len(opa.asked) == 4
 
 
-def test_a_refusal_is_not_kept(house: House, opa: Opa) -> None:
+def test_a_refusal_is_not_kept(harness: Harness, opa: Opa) -> None:
     """Nor is a yes from before: outside of a transaction each deed is asked about."""
-    demo = catalog.get(house.rt, "demo")
-    access.authorise(house.rt, CAROL, Action.START, demo)
+    demo = catalog.get(harness.rt, "demo")
+    access.authorise(harness.rt, CAROL, Action.START, demo)
     opa.source = "package runbook\n\nallow := false\n"
     with pytest.raises(NotAllowed):
-        access.authorise(house.rt, CAROL, Action.START, demo)
+        access.authorise(harness.rt, CAROL, Action.START, demo)
 
 
-def test_secrets_never_go_out(house: House, opa: Opa) -> None:
+def test_secrets_never_go_out(harness: Harness, opa: Opa) -> None:
     """Wherever in the facts they stand; the token goes in its header."""
-    house.settle_for(policy_token="t0ken-of-the-policy")
-    canary = house.rt.settings.secret_variables["RUNBOOK_SECRET_CANARY"]
+    harness.settle_for(policy_token="t0ken-of-the-policy")
+    canary = harness.rt.settings.secret_variables["RUNBOOK_SECRET_CANARY"]
     parameters = {"type": "object", "properties": {"x": {"type": "string"}}}
-    house.publish(runbook("told", http("a"), parameters=parameters))
+    harness.publish(runbook("told", http("a"), parameters=parameters))
     executions.start(
-        house.rt, CAROL, "told", {"x": f"see {canary}"}, trigger="test", incident={"case": f"{canary} leaked"}
+        harness.rt, CAROL, "told", {"x": f"see {canary}"}, trigger="test", incident={"case": f"{canary} leaked"}
     )
     assert canary not in str(opa.asked)
     assert opa.asked[-1]["parameters"]["x"].startswith("see ")
     assert opa.tokens[-1] == "Bearer t0ken-of-the-policy"
 
 
-def test_a_decision_is_nobody_elses(house: House, opa: Opa) -> None:
+def test_a_decision_is_nobody_elses(harness: Harness, opa: Opa) -> None:
     """What another person did afterwards in this thread bears no id, nor what the bot did."""
-    access.authorise(house.rt, CAROL, Action.START, catalog.get(house.rt, "demo"))
+    access.authorise(harness.rt, CAROL, Action.START, catalog.get(harness.rt, "demo"))
     assert external_policy.decision_of(CAROL.user_id) == "d-1"
     assert external_policy.decision_of(DAVE.user_id) == ""
-    access.authorise(house.rt, CAROL, Action.VIEW)
+    access.authorise(harness.rt, CAROL, Action.VIEW)
     assert external_policy.decision_of(CAROL.user_id) == ""
 
 
-def test_can_says_who_has_the_last_word(house: House, opa: Opa) -> None:
+def test_can_says_who_has_the_last_word(harness: Harness, opa: Opa) -> None:
     """Without asking it."""
-    assert can(house.rt, CAROL, "run", "demo").but == external_policy.RULE
-    assert can(house.rt, CAROL, "show", "demo").but == ""
+    assert can(harness.rt, CAROL, "run", "demo").but == external_policy.RULE
+    assert can(harness.rt, CAROL, "show", "demo").but == ""
     assert opa.asked == []
 
 

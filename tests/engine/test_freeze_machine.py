@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from house import ALICE, BOB, CAROL, DAVE, HOUR, MINUTE, OSCAR, House, http, runbook
+from harness import ALICE, BOB, CAROL, DAVE, HOUR, MINUTE, OSCAR, Harness, http, runbook
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from engine.access import freezes, people
 from engine.errors import EngineError
 from engine.orchestration.admission import Wanted
-from engine.runs import break_glass, controls, executions, freezing, held_requests, replaying
+from engine.runs import break_glass, controls, executions, freezing, held_requests, replay_run
 from storage.people_records import PersonRecord
 from storage.records import Filter
 
@@ -25,7 +25,7 @@ SLUGS = st.sampled_from(["pay", "free"])
 class People(RuleBasedStateMachine):
     """Freezes, requests and time, against what is on record."""
 
-    house: House
+    harness: Harness
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,13 +34,13 @@ class People(RuleBasedStateMachine):
         self.know()
 
     def know(self) -> None:
-        self.house.know_groups()
+        self.harness.know_groups()
         for each in (ALICE, BOB, CAROL, DAVE):
-            person = PersonRecord(each.user_id, each.user_id, None, "member", None, self.house.clock.time)
-            people.remember(self.house.rt, person)
+            person = PersonRecord(each.user_id, each.user_id, None, "member", None, self.harness.clock.time)
+            people.remember(self.harness.rt, person)
 
     def runs(self) -> list:
-        return executions.recent(self.house.rt, Filter(), 500)
+        return executions.recent(self.harness.rt, Filter(), 500)
 
     def wanted(self, slug: str) -> Wanted:
         self.cases += 1
@@ -49,55 +49,55 @@ class People(RuleBasedStateMachine):
     @rule(who=WHO, scope=SCOPES, hours=st.integers(1, 5), hold=st.booleans())
     def freeze(self, who, scope, hours, hold) -> None:
         with suppress(EngineError):
-            freezing.freeze(self.house.rt, who, scope, "x", lasting=f"{hours}h", hold_running=hold)
+            freezing.freeze(self.harness.rt, who, scope, "x", lasting=f"{hours}h", hold_running=hold)
 
     @rule(who=WHO, scope=SCOPES, resume=st.booleans())
     def unfreeze(self, who, scope, resume) -> None:
         with suppress(EngineError):
-            freezing.unfreeze(self.house.rt, who, scope, resume=resume)
+            freezing.unfreeze(self.harness.rt, who, scope, resume=resume)
 
     @rule(who=WHO, slug=SLUGS)
     def start(self, who, slug) -> None:
         with suppress(EngineError):
-            executions.request(self.house.rt, who, self.wanted(slug))
+            executions.request(self.harness.rt, who, self.wanted(slug))
 
     @rule(who=WHO, which=st.integers(0, 5))
     def replay(self, who, which) -> None:
         for run in self.runs()[which : which + 1]:
             with suppress(EngineError):
-                controls.cancel(self.house.rt, who, run.id, force=True)
+                controls.cancel(self.harness.rt, who, run.id, force=True)
             with suppress(EngineError):
-                replaying.replay(self.house.rt, who, run.id)
+                replay_run.replay(self.harness.rt, who, run.id)
 
     @rule(who=WHO, slug=SLUGS)
     def hold(self, who, slug) -> None:
         with suppress(EngineError):
-            held_requests.hold(self.house.rt, who, self.wanted(slug))
+            held_requests.hold(self.harness.rt, who, self.wanted(slug))
 
     @rule(who=WHO)
     def release(self, who) -> None:
-        held_requests.release_each(self.house.rt, who, ["all"])
+        held_requests.release_each(self.harness.rt, who, ["all"])
 
     @rule(who=WHO, slug=SLUGS)
     def ask(self, who, slug) -> None:
         with suppress(EngineError):
-            break_glass.ask(self.house.rt, who, self.wanted(slug))
+            break_glass.ask(self.harness.rt, who, self.wanted(slug))
 
     @rule(who=WHO)
     def agree(self, who) -> None:
-        for each in break_glass.waiting(self.house.rt, ALICE):
+        for each in break_glass.waiting(self.harness.rt, ALICE):
             with suppress(EngineError):
-                break_glass.agree(self.house.rt, who, each.id)
+                break_glass.agree(self.harness.rt, who, each.id)
 
     @rule(who=WHO)
     def review(self, who) -> None:
-        for each in break_glass.waiting(self.house.rt, ALICE):
+        for each in break_glass.waiting(self.harness.rt, ALICE):
             with suppress(EngineError):
-                break_glass.review(self.house.rt, who, each.id, "fine")
+                break_glass.review(self.harness.rt, who, each.id, "fine")
 
     @rule(ms=st.sampled_from([MINUTE, 11 * MINUTE, HOUR, 30 * HOUR]))
     def wait(self, ms) -> None:
-        self.house.clock.tick(ms)
+        self.harness.clock.tick(ms)
         self.know()
 
     @invariant()
@@ -107,18 +107,18 @@ class People(RuleBasedStateMachine):
             if run.id in self.seen:
                 continue
             self.seen.add(run.id)
-            if not freezes.covering(self.house.rt, run):
+            if not freezes.covering(self.harness.rt, run):
                 continue
-            agreed = [each for each in break_glass.waiting(self.house.rt, ALICE) if each.execution_id == run.id]
+            agreed = [each for each in break_glass.waiting(self.harness.rt, ALICE) if each.execution_id == run.id]
             assert agreed, f"{run.id} began inside a freeze"
             assert agreed[0].agreed_by not in (None, agreed[0].requester)
-            assert {each.id for each in freezes.covering(self.house.rt, run)} <= set(agreed[0].overrides["freezes"])
+            assert {each.id for each in freezes.covering(self.harness.rt, run)} <= set(agreed[0].overrides["freezes"])
             assert OSCAR.user_id not in (agreed[0].agreed_by, agreed[0].requester)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-def test_no_order_of_acts_leads_past_a_freeze(house: House) -> None:
-    house.publish(runbook("pay", http("a")), runbook("free", http("a"), team=None))
-    house.settle_for(break_glass=True)
-    machine = type("Machine", (People,), {"house": house})
+def test_no_order_of_acts_leads_past_a_freeze(harness: Harness) -> None:
+    harness.publish(runbook("pay", http("a")), runbook("free", http("a"), team=None))
+    harness.settle_for(break_glass=True)
+    machine = type("Machine", (People,), {"harness": harness})
     run_state_machine_as_test(machine, settings=settings(max_examples=15, stateful_step_count=20, deadline=None))

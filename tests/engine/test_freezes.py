@@ -7,68 +7,68 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from house import ALICE, BOB, CAROL, DAVE, HOUR, OSCAR, House, Target, gate, http, runbook
+from harness import ALICE, BOB, CAROL, DAVE, HOUR, OSCAR, Harness, Target, gate, http, runbook
 
 from engine.access import freeze_times
 from engine.access.policy import Action, verdict
 from engine.catalog import catalog
 from engine.errors import Conflict, Frozen, InvalidParameters, NotAllowed, NotFound, ReasonRequired
 from engine.orchestration import admission
-from engine.runs import controls, freezing, replaying, skipping
+from engine.runs import controls, freezing, replay_run, skipping
 from storage import audit, database, freezes
 from storage.freeze_records import FreezeRecord
 from storage.states import ExecutionStatus, Scope
 
 
 @pytest.fixture
-def house(house: House, target: Target) -> House:
-    house.publish(
+def harness(harness: Harness, target: Target) -> Harness:
+    harness.publish(
         runbook("pay", http("a", target.url("/pay")), tags=["db"]),
         runbook("look", http("a", target.url("/look")), team=None),
     )
-    return house
+    return harness
 
 
-def freeze(house: House, scope: str = "everything", who=ALICE, **keys):
+def freeze(harness: Harness, scope: str = "everything", who=ALICE, **keys):
     keys.setdefault("lasting", "2h")
-    return freezing.freeze(house.rt, who, scope, keys.pop("reason", "release night"), **keys).freeze
+    return freezing.freeze(harness.rt, who, scope, keys.pop("reason", "release night"), **keys).freeze
 
 
 SCOPES = {"everything": "yy", "team:payments": "y-", "tag:db": "y-", "runbook:pay": "y-", "pay": "y-", "look": "-y"}
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_a_freeze_covers_its_scope_and_nothing_else(house: House, scope: str) -> None:
+def test_a_freeze_covers_its_scope_and_nothing_else(harness: Harness, scope: str) -> None:
     """Whoever may run it, platform admins too."""
-    freeze(house, scope)
+    freeze(harness, scope)
     for slug, expected in zip(("pay", "look"), SCOPES[scope], strict=True):
         if expected == "y":
             with pytest.raises(Frozen, match=r"F-.* freezes .* until .* UTC: release night \(set by @U0ALICE01\)"):
-                house.start(slug, ALICE)
+                harness.start(slug, ALICE)
         else:
-            assert house.start(slug, ALICE)
+            assert harness.start(slug, ALICE)
 
 
-def test_the_refusal_says_who_may_lift_it(house: House) -> None:
-    freeze(house, "team:payments", BOB)
-    decided = verdict(house.rt, CAROL, Action.START, catalog.get(house.rt, "pay"))
+def test_the_refusal_says_who_may_lift_it(harness: Harness) -> None:
+    freeze(harness, "team:payments", BOB)
+    decided = verdict(harness.rt, CAROL, Action.START, catalog.get(harness.rt, "pay"))
     assert "Only admins of team payments and platform admins may lift it (`unfreeze F-" in decided.why
     assert decided.ask == ("U0BOB0001", "S0PLATFORM")
 
 
-def test_it_ends_by_itself_and_by_an_unfreeze(house: House) -> None:
-    freeze(house)
-    house.clock.tick(2 * HOUR)
-    house.know_groups()
-    assert house.start("pay")
-    freeze(house)
-    freezing.unfreeze(house.rt, DAVE, "everything")
-    assert house.start("pay")
+def test_it_ends_by_itself_and_by_an_unfreeze(harness: Harness) -> None:
+    freeze(harness)
+    harness.clock.tick(2 * HOUR)
+    harness.know_groups()
+    assert harness.start("pay")
+    freeze(harness)
+    freezing.unfreeze(harness.rt, DAVE, "everything")
+    assert harness.start("pay")
     with pytest.raises(NotFound, match="No freeze of everything"):
-        freezing.unfreeze(house.rt, DAVE, "everything")
-    for ended in freezing.listing(house.rt, DAVE):
+        freezing.unfreeze(harness.rt, DAVE, "everything")
+    for ended in freezing.listing(harness.rt, DAVE):
         with pytest.raises(Conflict, match="has ended"):
-            freezing.unfreeze(house.rt, DAVE, ended.freeze.id)
+            freezing.unfreeze(harness.rt, DAVE, ended.freeze.id)
 
 
 @pytest.mark.parametrize(
@@ -79,61 +79,61 @@ def test_it_ends_by_itself_and_by_an_unfreeze(house: House) -> None:
         ("runbook:pay", OSCAR, False),
     ],
 )  # fmt: skip
-def test_nobody_lifts_what_they_could_not_have_set(house: House, scope: str, who, may: bool) -> None:
-    made = freeze(house, scope)
+def test_nobody_lifts_what_they_could_not_have_set(harness: Harness, scope: str, who, may: bool) -> None:
+    made = freeze(harness, scope)
     if may:
-        freezing.unfreeze(house.rt, who, made.id)
-        freeze(house, scope, who)
+        freezing.unfreeze(harness.rt, who, made.id)
+        freeze(harness, scope, who)
         return
-    for act in (lambda: freezing.unfreeze(house.rt, who, made.id), lambda: freeze(house, scope, who)):
+    for act in (lambda: freezing.unfreeze(harness.rt, who, made.id), lambda: freeze(harness, scope, who)):
         with pytest.raises(NotAllowed, match=r"Only .* may (un)?freeze"):
             act()
 
 
-def test_an_edit_that_waits_does_not_lead_out_of_a_freeze(house: House, target: Target) -> None:
+def test_an_edit_that_waits_does_not_lead_out_of_a_freeze(harness: Harness, target: Target) -> None:
     """With ON_EDIT=keep the approved version would run, whatever the draft says of its team and tags."""
-    house.settle_for(on_edit="keep")
-    freeze(house, "tag:db")
-    freeze(house, "team:payments")
-    house.sync(pay=runbook("pay", http("a", target.url("/pay")), team="search"))
+    harness.settle_for(on_edit="keep")
+    freeze(harness, "tag:db")
+    freeze(harness, "team:payments")
+    harness.sync(pay=runbook("pay", http("a", target.url("/pay")), team="search"))
     for which in ("tag:db", "team:payments"):
         with pytest.raises(Frozen):
-            house.start("pay", ALICE)
-        freezing.unfreeze(house.rt, ALICE, which)
-    assert house.start("pay", ALICE)
+            harness.start("pay", ALICE)
+        freezing.unfreeze(harness.rt, ALICE, which)
+    assert harness.start("pay", ALICE)
 
 
-def test_retry_replay_and_a_skip_that_lets_a_failed_run_go_on_are_covered(house: House, target: Target) -> None:
+def test_retry_replay_and_a_skip_that_lets_a_failed_run_go_on_are_covered(harness: Harness, target: Target) -> None:
     target.does["/pay"] = [lambda conn, _: conn.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")]
-    run = house.start("pay")
-    house.run(run)
-    freeze(house)
-    rt = house.rt
+    run = harness.start("pay")
+    harness.run(run)
+    freeze(harness)
+    rt = harness.rt
     for act in (
-        lambda: controls.retry(rt, ALICE, run), lambda: replaying.replay(rt, ALICE, run),
+        lambda: controls.retry(rt, ALICE, run), lambda: replay_run.replay(rt, ALICE, run),
         lambda: skipping.skip(rt, ALICE, run, "a", "x"),
     ):  # fmt: skip
         with pytest.raises(Frozen):
             act()
-    assert house.execution(run).status is ExecutionStatus.FAILED
+    assert harness.execution(run).status is ExecutionStatus.FAILED
 
 
-def test_what_is_under_way_goes_on_with_its_children(house: House, target: Target) -> None:
-    house.publish(runbook("calls", {"id": "c", "type": "runbook", "with": {"id": "pay"}}))
-    run = house.start("calls")
-    freeze(house)
-    house.run(run)
-    house.run(run)
-    assert house.execution(run).status is ExecutionStatus.SUCCESS
+def test_what_is_under_way_goes_on_with_its_children(harness: Harness, target: Target) -> None:
+    harness.publish(runbook("calls", {"id": "c", "type": "runbook", "with": {"id": "pay"}}))
+    run = harness.start("calls")
+    freeze(harness)
+    harness.run(run)
+    harness.run(run)
+    assert harness.execution(run).status is ExecutionStatus.SUCCESS
     assert target.paths() == ["/pay"]
 
 
-def test_a_freeze_set_between_question_and_commit_counts(house: House) -> None:
+def test_a_freeze_set_between_question_and_commit_counts(harness: Harness) -> None:
     """What was checked before it is asked again in the transaction that accepts."""
-    checked = admission.check(house.rt, CAROL, admission.Wanted("pay", {}, "test"))
-    freeze(house)
+    checked = admission.check(harness.rt, CAROL, admission.Wanted("pay", {}, "test"))
+    freeze(harness)
     with pytest.raises(Frozen), database.transaction():
-        admission.accept(house.rt, CAROL, checked)
+        admission.accept(harness.rt, CAROL, checked)
 
 
 @pytest.mark.parametrize(
@@ -144,20 +144,20 @@ def test_a_freeze_set_between_question_and_commit_counts(house: House) -> None:
         ({"lasting": "", "until": "2026-11-28"}, "no time"), ({"lasting": "x"}, "not a duration"),
     ],
 )  # fmt: skip
-def test_an_end_that_cannot_be_is_refused(house: House, keys: dict[str, str], needle: str) -> None:
+def test_an_end_that_cannot_be_is_refused(harness: Harness, keys: dict[str, str], needle: str) -> None:
     with pytest.raises(InvalidParameters, match=needle):
-        freeze(house, **keys)
+        freeze(harness, **keys)
 
 
-def test_it_needs_a_reason_and_a_scope_that_is_there(house: House) -> None:
+def test_it_needs_a_reason_and_a_scope_that_is_there(harness: Harness) -> None:
     with pytest.raises(ReasonRequired):
-        freeze(house, reason=" ")
+        freeze(harness, reason=" ")
     for scope, needle in (
         ("team:payment", "Did you mean team:payments"), ("tag:nothing", "no tag"), ("pai", "Did you mean runbook:pay"),
         ("planet:earth", "is no scope"),
     ):  # fmt: skip
         with pytest.raises(NotFound, match=needle):
-            freeze(house, scope)
+            freeze(harness, scope)
 
 
 BERLIN = [
@@ -177,69 +177,69 @@ def test_a_time_is_one_of_who_asks(text: str, now: str, expected: str) -> None:
     assert at == round(datetime.fromisoformat(expected).timestamp() * 1000)
 
 
-def test_holding_pauses_what_is_under_way_before_its_next_call(house: House, target: Target) -> None:
-    run = house.begin(http("a", target.url("/a")), http("b", target.url("/b"), needs=["a"]), slug="two")
-    waits = house.begin(gate("ask"), http("c", target.url("/c"), needs=["ask"]), slug="waits")
-    house.run(waits)
-    target.on_request = lambda path: freeze(house, hold_running=True) if path == "/a" else None
-    house.run(run)
+def test_holding_pauses_what_is_under_way_before_its_next_call(harness: Harness, target: Target) -> None:
+    run = harness.begin(http("a", target.url("/a")), http("b", target.url("/b"), needs=["a"]), slug="two")
+    waits = harness.begin(gate("ask"), http("c", target.url("/c"), needs=["ask"]), slug="waits")
+    harness.run(waits)
+    target.on_request = lambda path: freeze(harness, hold_running=True) if path == "/a" else None
+    harness.run(run)
     assert target.paths() == ["/a"]
-    assert house.execution(run).status is house.execution(waits).status is ExecutionStatus.PAUSED
-    assert "release night" in (house.execution(run).paused_reason or "")
-    (shown,) = freezing.listing(house.rt, ALICE)
+    assert harness.execution(run).status is harness.execution(waits).status is ExecutionStatus.PAUSED
+    assert "release night" in (harness.execution(run).paused_reason or "")
+    (shown,) = freezing.listing(harness.rt, ALICE)
     assert set(shown.paused) == {run, waits}
     with pytest.raises(Frozen):
-        controls.resume(house.rt, ALICE, run)
-    lifted = freezing.unfreeze(house.rt, ALICE, "everything", resume=True)
+        controls.resume(harness.rt, ALICE, run)
+    lifted = freezing.unfreeze(harness.rt, ALICE, "everything", resume=True)
     assert set(lifted.resumed) == {run, waits}
-    house.run(run)
+    harness.run(run)
     assert target.paths() == ["/a", "/b"]
 
 
-def test_an_accepted_run_that_was_missed_is_paused_at_its_claim(house: House, target: Target) -> None:
-    run = house.start("pay")
+def test_an_accepted_run_that_was_missed_is_paused_at_its_claim(harness: Harness, target: Target) -> None:
+    run = harness.start("pay")
     with database.transaction():
-        made = freeze_record(house)
-        freezes.create(house.rt.workspace_id, made)
-    house.run(run)
-    assert house.execution(run).status is ExecutionStatus.PAUSED
+        made = freeze_record(harness)
+        freezes.create(harness.rt.workspace_id, made)
+    harness.run(run)
+    assert harness.execution(run).status is ExecutionStatus.PAUSED
     assert target.paths() == []
 
 
-def freeze_record(house: House):
-    return FreezeRecord("F-TEST", "everything", "x", True, house.clock.time + HOUR, house.clock.time, ALICE.user_id)
+def freeze_record(harness: Harness):
+    return FreezeRecord("F-TEST", "everything", "x", True, harness.clock.time + HOUR, harness.clock.time, ALICE.user_id)
 
 
-def test_lifting_leaves_paused_what_another_freeze_holds(house: House) -> None:
-    run = house.start("pay")
-    first = freeze(house, hold_running=True)
-    freeze(house, "tag:db", hold_running=True)
-    lifted = freezing.unfreeze(house.rt, ALICE, first.id, resume=True)
+def test_lifting_leaves_paused_what_another_freeze_holds(harness: Harness) -> None:
+    run = harness.start("pay")
+    first = freeze(harness, hold_running=True)
+    freeze(harness, "tag:db", hold_running=True)
+    lifted = freezing.unfreeze(harness.rt, ALICE, first.id, resume=True)
     assert lifted.paused == (run,)
     assert "tag:db" in lifted.refused[run]
-    freezing.unfreeze(house.rt, ALICE, "tag:db")
-    assert controls.resume(house.rt, CAROL, run).status is ExecutionStatus.PENDING
+    freezing.unfreeze(harness.rt, ALICE, "tag:db")
+    assert controls.resume(harness.rt, CAROL, run).status is ExecutionStatus.PENDING
 
 
-def test_a_run_paused_by_hand_does_not_slip_past(house: House) -> None:
-    run = house.start("pay")
-    controls.pause(house.rt, CAROL, run)
-    freeze(house, hold_running=True)
+def test_a_run_paused_by_hand_does_not_slip_past(harness: Harness) -> None:
+    run = harness.start("pay")
+    controls.pause(harness.rt, CAROL, run)
+    freeze(harness, hold_running=True)
     with pytest.raises(Frozen):
-        controls.resume(house.rt, CAROL, run)
-    plain = freezing.unfreeze(house.rt, ALICE, "everything")
+        controls.resume(harness.rt, CAROL, run)
+    plain = freezing.unfreeze(harness.rt, ALICE, "everything")
     assert plain.paused == ()
-    freeze(house)
-    controls.resume(house.rt, CAROL, run)
+    freeze(harness)
+    controls.resume(harness.rt, CAROL, run)
 
 
-def test_lifted_twice_at_once_is_lifted_once(house: House) -> None:
-    made = freeze(house)
+def test_lifted_twice_at_once_is_lifted_once(harness: Harness) -> None:
+    made = freeze(harness)
     done: list[object] = []
 
     def lift() -> None:
         try:
-            done.append(freezing.unfreeze(house.rt, ALICE, made.id))
+            done.append(freezing.unfreeze(harness.rt, ALICE, made.id))
         except (Conflict, NotFound) as error:
             done.append(error)
 
@@ -250,40 +250,40 @@ def test_lifted_twice_at_once_is_lifted_once(house: House) -> None:
         each.join()
     assert sum(isinstance(each, freezing.Lifted) for each in done) == 1
     with database.reading():
-        rows = audit.recent(house.rt.workspace_id, 100)
+        rows = audit.recent(harness.rt.workspace_id, 100)
     assert [each.action for each in rows].count("freeze.lift") == 1
 
 
-def test_no_start_slips_past_a_freeze(house: House) -> None:
+def test_no_start_slips_past_a_freeze(harness: Harness) -> None:
     """Starts by real threads while it is set: whatever is accepted was accepted before the freeze was on record."""
     stop = threading.Event()
 
     def start() -> None:
         while not stop.is_set():
             try:
-                house.start("look", ALICE)
+                harness.start("look", ALICE)
             except Frozen:
                 return
 
     threads = [threading.Thread(target=start) for _ in range(3)]
     for each in threads:
         each.start()
-    freeze(house)
+    freeze(harness)
     stop.set()
     for each in threads:
         each.join()
     with pytest.raises(Frozen):
-        house.start("look", ALICE)
+        harness.start("look", ALICE)
     with database.reading():
-        rows = [each.action for each in audit.recent(house.rt.workspace_id, 1000)]
+        rows = [each.action for each in audit.recent(harness.rt.workspace_id, 1000)]
     newest = rows.index("freeze.set")
     assert "execution.start" not in rows[:newest]
 
 
-def test_a_token_cannot_freeze_without_the_scope(house: House) -> None:
+def test_a_token_cannot_freeze_without_the_scope(harness: Harness) -> None:
     who = replace(ALICE, scopes=frozenset({Scope.READ, Scope.RUN}))
     with pytest.raises(NotAllowed, match="lacks the scope admin"):
-        freeze(house, who=who)
+        freeze(harness, who=who)
 
 
 CALENDAR = """
@@ -292,30 +292,30 @@ windows:
 """
 
 
-def test_a_window_of_the_calendar_freezes_and_nobody_lifts_it_by_word(house: House) -> None:
+def test_a_window_of_the_calendar_freezes_and_nobody_lifts_it_by_word(harness: Harness) -> None:
     """The clock of the tests stands at 2027-01-15 08:00 UTC, which is 09:00 in Berlin."""
-    assert house.sync(_calendar_yaml=CALENDAR).ok
+    assert harness.sync(_calendar_yaml=CALENDAR).ok
     with pytest.raises(Frozen, match=r"calendar:nights freezes tag:db .* \(set by the calendar\).*in _calendar.yaml"):
-        house.start("pay", ALICE)
-    house.start("look", ALICE)
+        harness.start("pay", ALICE)
+    harness.start("look", ALICE)
     with pytest.raises(NotFound):
-        freezing.unfreeze(house.rt, ALICE, "tag:db")
-    assert [each.freeze.id for each in freezing.listing(house.rt, ALICE)] == ["calendar:nights"]
-    assert len(freezing.upcoming(house.rt, ALICE)) == 14
-    house.clock.tick(2 * HOUR)
-    house.know_groups()
-    house.start("pay")
+        freezing.unfreeze(harness.rt, ALICE, "tag:db")
+    assert [each.freeze.id for each in freezing.listing(harness.rt, ALICE)] == ["calendar:nights"]
+    assert len(freezing.upcoming(harness.rt, ALICE)) == 14
+    harness.clock.tick(2 * HOUR)
+    harness.know_groups()
+    harness.start("pay")
 
 
-def test_a_broken_calendar_changes_nothing_and_is_reported(house: House) -> None:
-    house.sync(_calendar_yaml=CALENDAR)
-    report = house.sync(_calendar_yaml=CALENDAR.replace("0 9 * * *", "* * * * *"))
+def test_a_broken_calendar_changes_nothing_and_is_reported(harness: Harness) -> None:
+    harness.sync(_calendar_yaml=CALENDAR)
+    report = harness.sync(_calendar_yaml=CALENDAR.replace("0 9 * * *", "* * * * *"))
     assert "the minute has to be one number" in str(report.problems[0])
     with pytest.raises(Frozen):
-        house.start("pay", ALICE)
-    (house.folder / "_calendar.yaml").unlink()
-    assert house.sync().ok
-    house.start("pay", ALICE)
+        harness.start("pay", ALICE)
+    (harness.folder / "_calendar.yaml").unlink()
+    assert harness.sync().ok
+    harness.start("pay", ALICE)
     with database.reading():
-        rows = [each.action for each in audit.recent(house.rt.workspace_id, 100)]
+        rows = [each.action for each in audit.recent(harness.rt.workspace_id, 100)]
     assert rows.count("calendar.change") == 2

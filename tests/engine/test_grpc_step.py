@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from local_server import egress_to, raw, serving, silence
 
 from engine.egress import Resolver
-from engine.egress.allowed import ip_address
+from engine.egress.allowed_addresses import ip_address
 from engine.steps import grpc
 from engine.steps.grpc_channel import Call, Channels, parse_target, pinned
 from engine.steps.grpc_files import SchemaProblem

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from house import House, Target, http, runbook
+from harness import Harness, Target, http, runbook
 from workers_apart import Processes, Proxy, living, locked, most_written, until, worker
 
 from engine.runs import executions
@@ -25,10 +25,10 @@ from storage import database, workers
 LEASE_MS, OUTAGE_MS = workers.LEASE_MS, workers.LEASE_MS + 3_000
 
 
-def sweep_as(house: House, worker_id: str) -> None:
+def sweep_as(harness: Harness, worker_id: str) -> None:
     """What a worker does first when the database is back."""
     heartbeat = Heartbeat(worker_id)
-    Sweeper(house.rt, house.hinted.extend, 0, worker_id, heartbeat).sweep()
+    Sweeper(harness.rt, harness.hinted.extend, 0, worker_id, heartbeat).sweep()
 
 
 def renew(worker_id: str) -> bool:
@@ -37,113 +37,113 @@ def renew(worker_id: str) -> bool:
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_nobody_is_given_up_for_an_outage(house: House, method: str) -> None:
+def test_nobody_is_given_up_for_an_outage(harness: Harness, method: str) -> None:
     """Every lease is past, and each worker sweeps before the others were heard."""
-    runs = [house.begin(http("a", method=method), slug=f"demo-{number}") for number in range(3)]
-    claims = [house.claim(run, house.worker(f"w-{number}")) for number, run in enumerate(runs)]
-    house.clock.tick(OUTAGE_MS)
+    runs = [harness.begin(http("a", method=method), slug=f"demo-{number}") for number in range(3)]
+    claims = [harness.claim(run, harness.worker(f"w-{number}")) for number, run in enumerate(runs)]
+    harness.clock.tick(OUTAGE_MS)
     for number in range(3):
         for _ in range(2):
-            sweep_as(house, f"w-{number}")
-    house.pass_time(LEASE_MS)
-    sweep_as(house, "w1")
+            sweep_as(harness, f"w-{number}")
+    harness.pass_time(LEASE_MS)
+    sweep_as(harness, "w1")
     for number, run in enumerate(runs):
-        assert house.all_steps(run) == {"a": "RUNNING"}
-        house.finish(claims[number], Succeeded({}), runner=Runner(house.rt, f"w-{number}", house.tools))
-        assert (house.status(run), house.step(run, "a").recoveries) == ("SUCCESS", 0)
-        assert "late_result" not in house.event_kinds(run)
-        house.check_books(run)
+        assert harness.all_steps(run) == {"a": "RUNNING"}
+        harness.finish(claims[number], Succeeded({}), runner=Runner(harness.rt, f"w-{number}", harness.tools))
+        assert (harness.status(run), harness.step(run, "a").recoveries) == ("SUCCESS", 0)
+        assert "late_result" not in harness.event_kinds(run)
+        harness.check_books(run)
 
 
-def test_who_died_in_an_outage_is_found_a_lease_after_it(house: House) -> None:
+def test_who_died_in_an_outage_is_found_a_lease_after_it(harness: Harness) -> None:
     """Not before: until then it may only not have been heard yet."""
-    run = house.begin(http("a"))
-    house.claim(run, house.worker("w2"))
-    house.alive.discard("w2")
-    house.clock.tick(OUTAGE_MS)
-    sweep_as(house, "w1")
-    house.pass_time(LEASE_MS - 1)
-    sweep_as(house, "w1")
-    assert house.all_steps(run) == {"a": "RUNNING"}
-    house.clock.tick(1)
-    sweep_as(house, "w1")
-    assert house.step(run, "a").recoveries == 1
+    run = harness.begin(http("a"))
+    harness.claim(run, harness.worker("w2"))
+    harness.alive.discard("w2")
+    harness.clock.tick(OUTAGE_MS)
+    sweep_as(harness, "w1")
+    harness.pass_time(LEASE_MS - 1)
+    sweep_as(harness, "w1")
+    assert harness.all_steps(run) == {"a": "RUNNING"}
+    harness.clock.tick(1)
+    sweep_as(harness, "w1")
+    assert harness.step(run, "a").recoveries == 1
 
 
-def test_who_begins_in_an_outage_gives_nobody_up(house: House) -> None:
+def test_who_begins_in_an_outage_gives_nobody_up(harness: Harness) -> None:
     """A new worker knows no more than that it has just come; what an older one has seen counts for it, too."""
-    run = house.begin(http("a"))
-    house.claim(run, house.worker("w2"))
-    house.alive -= {"w1", "w2"}
-    house.clock.tick(OUTAGE_MS)
-    house.worker("w3")
-    sweep_as(house, "w3")
-    house.pass_time(LEASE_MS - 1)
-    sweep_as(house, "w3")
-    assert house.all_steps(run) == {"a": "RUNNING"}
-    house.clock.tick(1)
-    house.worker("w4")
-    sweep_as(house, "w3")
-    assert house.step(run, "a").recoveries == 1
+    run = harness.begin(http("a"))
+    harness.claim(run, harness.worker("w2"))
+    harness.alive -= {"w1", "w2"}
+    harness.clock.tick(OUTAGE_MS)
+    harness.worker("w3")
+    sweep_as(harness, "w3")
+    harness.pass_time(LEASE_MS - 1)
+    sweep_as(harness, "w3")
+    assert harness.all_steps(run) == {"a": "RUNNING"}
+    harness.clock.tick(1)
+    harness.worker("w4")
+    sweep_as(harness, "w3")
+    assert harness.step(run, "a").recoveries == 1
 
 
-def test_one_who_is_silent_while_others_are_heard_is_given_up(house: House) -> None:
+def test_one_who_is_silent_while_others_are_heard_is_given_up(harness: Harness) -> None:
     """A frozen process, or one that alone cannot reach the database: its lease ends by its silence."""
-    run = house.begin(http("a", method="POST"))
-    house.claim(run, house.worker("frozen"))
-    house.alive.discard("frozen")
-    house.pass_time(LEASE_MS)
-    sweep_as(house, "w1")
-    assert house.all_steps(run) == {"a": "UNKNOWN"}
+    run = harness.begin(http("a", method="POST"))
+    harness.claim(run, harness.worker("frozen"))
+    harness.alive.discard("frozen")
+    harness.pass_time(LEASE_MS)
+    sweep_as(harness, "w1")
+    assert harness.all_steps(run) == {"a": "UNKNOWN"}
     assert not renew("frozen")
 
 
-def test_short_gaps_are_no_outage(house: House) -> None:
+def test_short_gaps_are_no_outage(harness: Harness) -> None:
     """A renewal that comes late now and then keeps nobody from giving up who is dead."""
-    run = house.begin(http("a"))
-    house.claim(run, house.worker("w2"))
-    house.alive.discard("w2")
+    run = harness.begin(http("a"))
+    harness.claim(run, harness.worker("w2"))
+    harness.alive.discard("w2")
     for _ in range(3):
-        house.clock.tick(workers.GAP_MS)
-        house.beat()
-    sweep_as(house, "w1")
-    assert house.step(run, "a").recoveries == 1
+        harness.clock.tick(workers.GAP_MS)
+        harness.beat()
+    sweep_as(harness, "w1")
+    assert harness.step(run, "a").recoveries == 1
 
 
-def test_whoever_has_lost_its_lease_claims_nothing(house: House, target: Target) -> None:
+def test_whoever_has_lost_its_lease_claims_nothing(harness: Harness, target: Target) -> None:
     """It learns that before it claims, and does not sweep either."""
-    run = house.begin(http("a", target.url()))
-    house.worker("w2")
+    run = harness.begin(http("a", target.url()))
+    harness.worker("w2")
     with database.transaction():
         workers.end("w2")
     heartbeat = Heartbeat("w2")
-    runner = Runner(house.rt, "w2", house.tools, heartbeat)
+    runner = Runner(harness.rt, "w2", harness.tools, heartbeat)
     runner.advance(run)
-    assert (target.hits, house.all_steps(run)) == ([], {"a": "READY"})
+    assert (target.hits, harness.all_steps(run)) == ([], {"a": "READY"})
     assert heartbeat.lost.is_set()
     due: list[str] = []
-    Sweeper(house.rt, due.extend, 0, "w2", heartbeat).sweep()
+    Sweeper(harness.rt, due.extend, 0, "w2", heartbeat).sweep()
     assert due == []
 
 
-def test_a_lease_that_is_past_is_renewed_before_the_next_claim(house: House, target: Target) -> None:
+def test_a_lease_that_is_past_is_renewed_before_the_next_claim(harness: Harness, target: Target) -> None:
     """So that what it claims is held by a lease that runs."""
-    run = house.begin(http("a", target.url()))
-    house.worker("w2")
-    house.clock.tick(OUTAGE_MS)
+    run = harness.begin(http("a", target.url()))
+    harness.worker("w2")
+    harness.clock.tick(OUTAGE_MS)
     heartbeat = Heartbeat("w2")
     assert not heartbeat.holds()
-    Runner(house.rt, "w2", house.tools, heartbeat).advance(run)
-    assert house.status(run) == "SUCCESS"
+    Runner(harness.rt, "w2", harness.tools, heartbeat).advance(run)
+    assert harness.status(run) == "SUCCESS"
     assert heartbeat.holds()
 
 
 def test_a_result_whose_commit_was_not_answered_is_not_told_as_late(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was recorded, so the second try finds it done and goes on with what follows."""
-    run = house.begin(http("a"), http("b"))
-    claim = house.claim(run)
+    run = harness.begin(http("a"), http("b"))
+    claim = harness.claim(run)
     original, left = database.transaction, [1]
 
     @contextmanager
@@ -155,10 +155,10 @@ def test_a_result_whose_commit_was_not_answered_is_not_told_as_late(
             raise database.OperationalError("the connection was lost")
 
     monkeypatch.setattr(database, "transaction", broken)
-    house.finish(claim)
-    assert house.all_steps(run) == {"a": "SUCCESS", "b": "READY"}
-    assert "late_result" not in house.event_kinds(run)
-    house.check_books(run)
+    harness.finish(claim)
+    assert harness.all_steps(run) == {"a": "SUCCESS", "b": "READY"}
+    assert "late_result" not in harness.event_kinds(run)
+    harness.check_books(run)
 
 
 class Outage:
@@ -171,8 +171,8 @@ class Outage:
 
 
 @contextmanager
-def outages(kind: str, house: House, request: pytest.FixtureRequest) -> Iterator[Outage]:
-    where = house.rt.settings.database_url
+def outages(kind: str, harness: Harness, request: pytest.FixtureRequest) -> Iterator[Outage]:
+    where = harness.rt.settings.database_url
     stack = ExitStack()
     if kind == "locked":
         yield Outage(None, lambda _: stack.enter_context(locked(where.path)), lambda _: stack.close())
@@ -207,35 +207,35 @@ def outages(kind: str, house: House, request: pytest.FixtureRequest) -> Iterator
     indirect=["database_kind"],
 )
 def test_an_outage_costs_no_call_and_no_worker(
-    house: House, target: Target, tmp_path: Path, kind: str, seconds: int, request: pytest.FixtureRequest
+    harness: Harness, target: Target, tmp_path: Path, kind: str, seconds: int, request: pytest.FixtureRequest
 ) -> None:
     """Calls under way when it begins, some that end in it and some after it: each is made once and none is UNKNOWN."""
     database.use_clock(None)
-    house.know_groups()
+    harness.know_groups()
     kinds = [http(method.lower(), target.url(f"/{method}"), method=method) for method in ("POST", "PUT", "GET")]
-    house.publish(runbook("demo", *kinds, http("last", target.url("/last"), method="POST")))
+    harness.publish(runbook("demo", *kinds, http("last", target.url("/last"), method="POST")))
     away = threading.Event()
     target.on_request = lambda _path: time.sleep(len(target.hits) % 7 / 2 if not away.is_set() else 1)
-    with outages(kind, house, request) as outage, ExitStack() as stack:
-        found = [stack.enter_context(worker(house.rt, tmp_path, target, outage.url)) for _ in range(2)]
+    with outages(kind, harness, request) as outage, ExitStack() as stack:
+        found = [stack.enter_context(worker(harness.rt, tmp_path, target, outage.url)) for _ in range(2)]
         ids, processes = {worker_id for worker_id, _ in found}, [process for _, process in found]
         until(lambda: ids <= living(), 60)
-        runs = [house.start("demo") for _ in range(12)]
+        runs = [harness.start("demo") for _ in range(12)]
         until(lambda: len(target.hits) >= 8)
         away.set()
         outage.begin(processes)
         time.sleep(seconds)  # the outage itself
         outage.end(processes)
-        more = [house.start("demo") for _ in range(4)]
-        until(lambda: all(executions.find(house.rt, run).status.ended for run in runs + more), 90)
+        more = [harness.start("demo") for _ in range(4)]
+        until(lambda: all(executions.find(harness.rt, run).status.ended for run in runs + more), 90)
         assert [process.poll() for process in processes] == [None, None]
     logs = "".join(each.read_text() for each in tmp_path.glob("w-*.log"))
-    assert {house.status(run) for run in runs + more} == {"SUCCESS"}, logs[-3000:]
-    assert max(step.recoveries for run in runs + more for step in house.step_runs(run)) == 0
+    assert {harness.status(run) for run in runs + more} == {"SUCCESS"}, logs[-3000:]
+    assert max(step.recoveries for run in runs + more for step in harness.step_runs(run)) == 0
     assert set(target.seen_keys().values()) == {1}, logs[-3000:]
     assert len(logs) < 50_000, "the log says it too often"
     for run in runs + more:
-        house.check_books(run)
+        harness.check_books(run)
 
 
 def test_a_process_that_finds_no_database_may_be_started_again(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from house import Clock, House, Target, http, runbook
+from harness import Clock, Harness, Target, http, runbook
 from workers_apart import living, until, worker
 
 from engine.runs import executions
@@ -39,11 +39,11 @@ def the_step(run: str) -> StepRunRecord:
 
 def test_the_steps_of_a_killed_worker_are_taken_over_at_once(rt: Runtime, target: Target, tmp_path: Path) -> None:
     """Long before its lease runs out, and though nobody saw it die: the other worker makes the call again."""
-    house = House(rt, Clock())
-    house.publish(runbook("demo", http("slow", target.url("/slow"), method="PUT")))
+    harness = Harness(rt, Clock())
+    harness.publish(runbook("demo", http("slow", target.url("/slow"), method="PUT")))
     target.on_request = lambda _path: time.sleep(30 if len(target.hits) == 1 else 0)  # the first is never answered
     with worker(rt, tmp_path, target) as (first, process):
-        run = house.start("demo")
+        run = harness.start("demo")
         until(lambda: target.hits)
         with worker(rt, tmp_path, target) as (second, _):
             until(lambda: {first, second} <= living())
@@ -52,17 +52,19 @@ def test_the_steps_of_a_killed_worker_are_taken_over_at_once(rt: Runtime, target
             assert until(lambda: len(target.hits) == 2) < 3.0
             until(lambda: executions.find(rt, run).status == "SUCCESS")
     assert len(target.seen_keys()) == 1
-    house.close()
+    harness.close()
 
 
 def test_a_living_worker_whose_connections_are_cut_goes_on(rt: Runtime, target: Target, tmp_path: Path) -> None:
     """It takes its lock again before anybody takes it for dead, and what it was calling is not called twice."""
-    house = House(rt, Clock())
-    house.publish(runbook("demo", http("slow", target.url("/slow"), method="POST"), http("then", target.url("/then"))))
+    harness = Harness(rt, Clock())
+    harness.publish(
+        runbook("demo", http("slow", target.url("/slow"), method="POST"), http("then", target.url("/then")))
+    )
     target.on_request = lambda path: time.sleep(3 if path == "/slow" else 0)
     with worker(rt, tmp_path, target) as (first, process), worker(rt, tmp_path, target) as (second, _):
         until(lambda: {first, second} <= living())
-        run = house.start("demo")
+        run = harness.start("demo")
         until(lambda: target.hits)
         holder = the_step(run).worker_id
         for _ in range(3):
@@ -73,24 +75,26 @@ def test_a_living_worker_whose_connections_are_cut_goes_on(rt: Runtime, target: 
         assert (target.paths(), the_step(run).recoveries) == (["/slow", "/then"], 0)
         assert holder is not None
         assert {first, second} <= living()
-    house.close()
+    harness.close()
 
 
 @pytest.mark.slow
 def test_a_restart_of_the_server_stops_nothing(rt: Runtime, target: Target, tmp_path: Path, postgres: Any) -> None:
     """What was being called meanwhile is recorded once the server is back, and no worker is taken for dead."""
-    house = House(rt, Clock())
-    house.publish(runbook("demo", http("slow", target.url("/slow"), method="POST"), http("then", target.url("/then"))))
+    harness = Harness(rt, Clock())
+    harness.publish(
+        runbook("demo", http("slow", target.url("/slow"), method="POST"), http("then", target.url("/then")))
+    )
     target.on_request = lambda path: postgres.restart() if path == "/slow" else None
     with worker(rt, tmp_path, target) as (first, process), worker(rt, tmp_path, target) as (second, other):
         until(lambda: {first, second} <= living())
-        run = house.start("demo")
+        run = harness.start("demo")
         until(lambda: target.paths() == ["/slow", "/then"])
         database.close_database()  # the test's own connections are from before
         until(lambda: executions.find(rt, run).status == "SUCCESS")
         assert the_step(run).recoveries == 0
         assert (process.poll(), other.poll()) == (None, None)
-    house.close()
+    harness.close()
 
 
 def test_a_lock_is_held_again_after_its_connection_was_lost(rt: Runtime) -> None:

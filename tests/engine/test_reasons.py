@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from house import ALICE, CAROL, House, gate, http, runbook
+from harness import ALICE, CAROL, Harness, gate, http, runbook
 
 from engine.access.policy import Actor
 from engine.catalog import version_approval
 from engine.errors import NotAllowed, ReasonRequired
 from engine.orchestration.admission import Wanted
-from engine.runs import approvals, controls, executions, handover, replaying, skipping
+from engine.runs import controls, executions, handover, replay_run, skipping, voting
 from engine.runtime import Runtime
 from storage import audit, database
 from storage.states import Decision
@@ -29,9 +29,9 @@ ACTS: dict[str, Act] = {
     "skip": lambda rt, run, why: skipping.skip(rt, CAROL, run, "call", why),
     "resolve": lambda rt, run, why: controls.resolve(rt, CAROL, run, None, "done", why),
     "handover": lambda rt, run, why: handover.offer(rt, CAROL, run, ALICE, why),
-    "approve": lambda rt, run, why: approvals.vote(rt, ALICE, run, None, Decision.APPROVE, why),
-    "reject": lambda rt, run, why: approvals.vote(rt, ALICE, run, None, Decision.REJECT, why),
-    "replay": lambda rt, run, why: replaying.replay(rt, CAROL, _ended(rt, run), reason=why),
+    "approve": lambda rt, run, why: voting.vote(rt, ALICE, run, None, Decision.APPROVE, why),
+    "reject": lambda rt, run, why: voting.vote(rt, ALICE, run, None, Decision.REJECT, why),
+    "replay": lambda rt, run, why: replay_run.replay(rt, CAROL, _ended(rt, run), reason=why),
     "start": lambda rt, _run, why: executions.request(rt, CAROL, Wanted("strict", {}, trigger="test", reason=why)),
     "deprecate": lambda rt, _run, why: version_approval.deprecate(rt, ALICE, "strict", 1, why),
     "rollback": lambda rt, _run, why: version_approval.rollback(rt, ALICE, "strict", None, why),
@@ -45,17 +45,19 @@ def _ended(rt: Runtime, run: str) -> str:
 
 
 @pytest.fixture
-def run(house: House) -> str:
-    made = house.begin(gate("ask"), http("call"), slug="strict")
-    house.advance(made)
+def run(harness: Harness) -> str:
+    made = harness.begin(gate("ask"), http("call"), slug="strict")
+    harness.advance(made)
     return made
 
 
 @pytest.fixture
-def strict(house: House, run: str) -> Runtime:
+def strict(harness: Harness, run: str) -> Runtime:
     assert run
     hint = "the change's number, as in CHG-1234"
-    return replace(house.rt, settings=replace(house.rt.settings, reason_pattern=r"\bCHG-[0-9]+\b", reason_hint=hint))
+    return replace(
+        harness.rt, settings=replace(harness.rt.settings, reason_pattern=r"\bCHG-[0-9]+\b", reason_hint=hint)
+    )
 
 
 @pytest.mark.parametrize("act", ACTS)
@@ -84,19 +86,19 @@ def test_who_may_not_is_told_that_first(strict: Runtime, run: str) -> None:
         controls.cancel(strict, Actor("U0GUEST01", standing="guest"), run, BAD)
 
 
-def test_without_the_setting_nothing_changes(house: House, run: str) -> None:
+def test_without_the_setting_nothing_changes(harness: Harness, run: str) -> None:
     """No reason is needed where none was."""
-    assert controls.pause(house.rt, CAROL, run).status == "PAUSED"
-    assert controls.resume(house.rt, CAROL, run, "").status != "PAUSED"
+    assert controls.pause(harness.rt, CAROL, run).status == "PAUSED"
+    assert controls.resume(harness.rt, CAROL, run, "").status != "PAUSED"
 
 
-def test_what_a_run_starts_needs_no_reason_of_its_own(house: House, strict: Runtime) -> None:
+def test_what_a_run_starts_needs_no_reason_of_its_own(harness: Harness, strict: Runtime) -> None:
     """The run that starts it has said why."""
-    house.publish(runbook("child", http("a")))
-    house.publish(runbook("parent", {"id": "go", "type": "runbook", "with": {"id": "child"}}))
+    harness.publish(runbook("child", http("a")))
+    harness.publish(runbook("parent", {"id": "go", "type": "runbook", "with": {"id": "child"}}))
     wanted = Wanted("parent", {}, trigger="test", reason=GOOD)
     made = executions.request(strict, CAROL, wanted).execution.id
-    house.rt = strict
-    house.runner = house.worker("w2")
-    house.advance(made)
+    harness.rt = strict
+    harness.runner = harness.worker("w2")
+    harness.advance(made)
     assert executions.view(strict, made).steps[0].child

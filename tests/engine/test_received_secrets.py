@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from house import CAROL, House, Target, gate, http, poll, runbook
+from harness import CAROL, Harness, Target, gate, http, poll, runbook
 from local_server import answer
 from test_canary import logged, ways_out
 
@@ -23,7 +23,7 @@ from engine.definition.reaches import reaches
 from engine.errors import Conflict
 from engine.orchestration import received
 from engine.received_secrets import GRACE_S, ReceivedSecrets
-from engine.runs import controls, replaying
+from engine.runs import controls, replay_run
 from engine.text.redaction import Redactor
 from storage import database, secret_outputs
 from storage.columns import dicts
@@ -62,24 +62,24 @@ def rows() -> list[dict[str, Any]]:
         return dicts(SecretOutput.select())
 
 
-def test_what_is_received_goes_to_the_steps_behind_and_ends_with_the_run(house: House, target: Target) -> None:
+def test_what_is_received_goes_to_the_steps_behind_and_ends_with_the_run(harness: Harness, target: Target) -> None:
     gives(target)
     seen: list[list[dict[str, Any]]] = []
     target.on_request = lambda path: seen.append(rows()) if path == "/use" else None
     use = http("use", target.url("/use"), auth=BEARER, json={"k": "<{{ steps.rotate.outputs.key | upper }}>"})
-    run = house.begin(rotate(target), {**use, "with": {**use["with"], "method": "POST"}})
-    assert house.run(run) == "SUCCESS"
+    run = harness.begin(rotate(target), {**use, "with": {**use["with"], "method": "POST"}})
+    assert harness.run(run) == "SUCCESS"
     sent = target.server.requests[-1]
     assert f"Bearer {KEY}".encode() in sent
     assert f"<{KEY.upper()}>".encode() in sent
-    assert house.step(run, "rotate").outputs == {"key": "‹secret rotate.key›", "id": 7}
+    assert harness.step(run, "rotate").outputs == {"key": "‹secret rotate.key›", "id": 7}
     (kept,) = seen[0]
     assert KEY not in str(kept)
     assert rows() == []
-    (attempt,) = house.attempts(run, "rotate")
+    (attempt,) = harness.attempts(run, "rotate")
     assert attempt.response["body"].startswith("‹not kept")
     assert KEY not in json.dumps(attempt.response)
-    (attempt,) = house.attempts(run, "use")
+    (attempt,) = harness.attempts(run, "use")
     assert "‹secret rotate.key›" in attempt.request["body"]
 
 
@@ -92,7 +92,7 @@ def echoes() -> Iterator[bytes]:
     yield b" " * 290 + KEY.encode() + b" " * 5000 + KEY.upper().encode()
 
 
-def test_a_canary_that_is_received_is_seen_nowhere(house: House, target: Target, logged: io.StringIO) -> None:
+def test_a_canary_that_is_received_is_seen_nowhere(harness: Harness, target: Target, logged: io.StringIO) -> None:
     """Echoed in several encodings, by successes, failures, redirects and polls; in a gate, a message and the log."""
     gives(target)
     steps = [rotate(target)]
@@ -115,11 +115,11 @@ def test_a_canary_that_is_received_is_seen_nowhere(house: House, target: Target,
         gate("ask", needs=["says"], message="May I use {{ steps.asks.outputs.json.t }}?"),
         http("behind", target.url("/z"), needs=["ask"], auth=BEARER),
     ]
-    run = house.begin(*steps, max_concurrent_steps=40)
-    house.run(run)
-    assert house.status(run) == "WAITING"
+    run = harness.begin(*steps, max_concurrent_steps=40)
+    harness.run(run)
+    assert harness.status(run) == "WAITING"
     assert sum(KEY.encode() in request for request in target.server.requests) >= 19
-    for name, shown in ways_out(house, run, logged):
+    for name, shown in ways_out(harness, run, logged):
         for piece in (KEY, KEY.upper(), KEY[2:], base64.b64encode(KEY.encode()).decode()[:-4]):
             assert piece not in shown, (name, piece, shown[max(0, shown.find(piece) - 300) : shown.find(piece) + 100])
         if name != "the log":
@@ -127,144 +127,148 @@ def test_a_canary_that_is_received_is_seen_nowhere(house: House, target: Target,
 
 
 @pytest.mark.parametrize("kind", ["http", "poll"])
-def test_an_answer_that_failed_is_not_kept_either(house: House, target: Target, logged: io.StringIO, kind: str) -> None:
+def test_an_answer_that_failed_is_not_kept_either(
+    harness: Harness, target: Target, logged: io.StringIO, kind: str
+) -> None:
     """It may hold the secret all the same, and nobody knows where."""
     gives(target, status="500 Oops")
     step = rotate(target) if kind == "http" else poll("rotate", target.url("/rotate"), "false", "30s", timeout="20s")
-    run = house.begin({**step, "outputs": SECRET})
-    assert house.run(run) == "FAILED"
-    assert "500 Internal Server Error" in str(house.step(run, "rotate").error)
-    for name, shown in ways_out(house, run, logged):
+    run = harness.begin({**step, "outputs": SECRET})
+    assert harness.run(run) == "FAILED"
+    assert "500 Internal Server Error" in str(harness.step(run, "rotate").error)
+    for name, shown in ways_out(harness, run, logged):
         assert KEY not in shown, name
 
 
 @pytest.mark.parametrize("body", ['{"key": "true"}', '{"key": 12345678}', '{"other": "n3w-t0ken-0f-the-run"}'])
-def test_what_cannot_be_a_secret_fails_the_step(house: House, target: Target, logged: io.StringIO, body: str) -> None:
+def test_what_cannot_be_a_secret_fails_the_step(
+    harness: Harness, target: Target, logged: io.StringIO, body: str
+) -> None:
     target.does["/rotate"] = [answer(body.encode(), "200 OK", JSON)]
-    run = house.begin(rotate(target))
-    assert house.run(run) == "FAILED"
-    assert house.step(run, "rotate").error["code"] == "outputs"
-    for name, shown in ways_out(house, run, logged):
+    run = harness.begin(rotate(target))
+    assert harness.run(run) == "FAILED"
+    assert harness.step(run, "rotate").error["code"] == "outputs"
+    for name, shown in ways_out(harness, run, logged):
         assert KEY not in shown, name
 
 
-def test_a_call_that_began_before_does_not_show_what_came_meanwhile(house: House, target: Target) -> None:
+def test_a_call_that_began_before_does_not_show_what_came_meanwhile(harness: Harness, target: Target) -> None:
     """Its answer echoes a secret that it was not told of; it is masked as it is recorded."""
     gives(target)
     target.does["/slow"] = [answer(json.dumps({"seen": KEY}).encode(), "200 OK", JSON)]
-    run = house.begin(http("slow", target.url("/slow"), needs=[]), rotate(target, needs=[]), gate("ask", needs=[]))
-    slow = house.claim(run)
+    run = harness.begin(http("slow", target.url("/slow"), needs=[]), rotate(target, needs=[]), gate("ask", needs=[]))
+    slow = harness.claim(run)
     assert slow.step.id == "slow"
-    outcome = house.act(slow)
-    house.advance(run)
+    outcome = harness.act(slow)
+    harness.advance(run)
     assert [row["name"] for row in rows()] == ["key"]
-    house.finish(slow, outcome)
-    assert house.step(run, "slow").outputs["json"] == {"seen": "‹secret rotate.key›"}
-    assert KEY not in str(house.attempts(run, "slow"))
+    harness.finish(slow, outcome)
+    assert harness.step(run, "slow").outputs["json"] == {"seen": "‹secret rotate.key›"}
+    assert KEY not in str(harness.attempts(run, "slow"))
 
 
-def test_other_processes_learn_it_and_forget_it(house: House, target: Target) -> None:
+def test_other_processes_learn_it_and_forget_it(harness: Harness, target: Target) -> None:
     gives(target)
-    run = house.begin(rotate(target), gate("ask"))
-    house.run(run)
-    assert house.rt.redactor().redact(f"a {KEY} b") == "a ‹secret rotate.key› b"
+    run = harness.begin(rotate(target), gate("ask"))
+    harness.run(run)
+    assert harness.rt.redactor().redact(f"a {KEY} b") == "a ‹secret rotate.key› b"
     time = [0.0]
     known, redactor = ReceivedSecrets(lambda: time[0]), Redactor()
-    known.learn(house.rt.settings, redactor)
+    known.learn(harness.rt.settings, redactor)
     assert redactor.redact(KEY) == "‹secret rotate.key›"
-    controls.cancel(house.rt, CAROL, run)
+    controls.cancel(harness.rt, CAROL, run)
     assert rows() == []
-    known.learn(house.rt.settings, redactor)
+    known.learn(harness.rt.settings, redactor)
     assert redactor.redact(KEY) == "‹secret rotate.key›"
     time[0] = GRACE_S + 1
-    known.learn(house.rt.settings, redactor)
+    known.learn(harness.rt.settings, redactor)
     assert redactor.redact(KEY) == KEY
 
 
-def test_a_failed_run_has_forgotten_it(house: House, target: Target) -> None:
+def test_a_failed_run_has_forgotten_it(harness: Harness, target: Target) -> None:
     """What is left to do reads it, so neither a retry nor a replay from there can go on; from the step itself can."""
     gives(target)
     target.does["/use"] = [answer(b"no", "500 Oops"), answer(b"ok")]
-    run = house.begin(rotate(target), http("use", target.url("/use"), auth=BEARER, retry=ONCE))
-    assert house.run(run) == "FAILED"
+    run = harness.begin(rotate(target), http("use", target.url("/use"), auth=BEARER, retry=ONCE))
+    assert harness.run(run) == "FAILED"
     assert rows() == []
     with pytest.raises(Conflict, match=r"has forgotten `steps\.rotate\.outputs\.key`.*replay it from rotate"):
-        controls.retry(house.rt, CAROL, run)
+        controls.retry(harness.rt, CAROL, run)
     with pytest.raises(Conflict, match="start at rotate or before it"):
-        replaying.replay(house.rt, CAROL, run, start_from="use", reason="again")
-    again = replaying.replay(house.rt, CAROL, run, start_from="rotate", reason="again")
-    assert house.run(again.id) == "SUCCESS"
+        replay_run.replay(harness.rt, CAROL, run, start_from="use", reason="again")
+    again = replay_run.replay(harness.rt, CAROL, run, start_from="rotate", reason="again")
+    assert harness.run(again.id) == "SUCCESS"
     assert KEY.encode() in target.server.requests[-1]
 
 
-def test_the_step_that_receives_it_can_be_retried(house: House, target: Target) -> None:
+def test_the_step_that_receives_it_can_be_retried(harness: Harness, target: Target) -> None:
     gives(target, status="500 Oops")
     gives(target)
-    run = house.begin(rotate(target), http("use", target.url("/use"), auth=BEARER))
-    assert house.run(run) == "FAILED"
-    controls.retry(house.rt, CAROL, run)
-    assert house.run(run) == "SUCCESS"
+    run = harness.begin(rotate(target), http("use", target.url("/use"), auth=BEARER))
+    assert harness.run(run) == "FAILED"
+    controls.retry(harness.rt, CAROL, run)
+    assert harness.run(run) == "SUCCESS"
     assert KEY.encode() in target.server.requests[-1]
 
 
-def test_a_worker_that_dies_before_the_record_leaves_nothing(house: House, target: Target) -> None:
+def test_a_worker_that_dies_before_the_record_leaves_nothing(harness: Harness, target: Target) -> None:
     """Another one makes the call again, and the later secret counts."""
     gives(target, "f1rst-key-0f-the-run")
     gives(target)
-    run = house.begin({**rotate(target), "idempotent": True, "retry": {"max_attempts": 3}},
+    run = harness.begin({**rotate(target), "idempotent": True, "retry": {"max_attempts": 3}},
                       http("use", target.url("/use"), auth=BEARER))  # fmt: skip
-    claim = house.claim(run)
-    house.act(claim)
+    claim = harness.claim(run)
+    harness.act(claim)
     assert rows() == []
-    house.runner._held.drop(claim.step_run)
-    house.alive.discard("w1")
-    house.runner = house.worker("w2")
-    house.pass_time(120_000)
-    house.sweep()
-    assert house.run(run) == "SUCCESS"
+    harness.runner._held.drop(claim.step_run)
+    harness.alive.discard("w1")
+    harness.runner = harness.worker("w2")
+    harness.pass_time(120_000)
+    harness.sweep()
+    assert harness.run(run) == "SUCCESS"
     assert KEY.encode() in target.server.requests[-1]
 
 
-def test_a_row_that_was_moved_opens_no_more(house: House, target: Target) -> None:
+def test_a_row_that_was_moved_opens_no_more(harness: Harness, target: Target) -> None:
     """What is sealed for one run, step and name is nothing for another; the step fails and sends nothing."""
     gives(target)
     use = http("use", target.url("/use"), auth=BEARER, retry=ONCE)
-    run = house.begin(rotate(target), gate("ask"), use)
-    house.run(run)
-    other = house.start("demo")
+    run = harness.begin(rotate(target), gate("ask"), use)
+    harness.run(run)
+    other = harness.start("demo")
     gives(target, "an0ther-runs-0wn-key")
-    house.run(other)
+    harness.run(other)
     with database.transaction():
         mine, theirs = (secret_outputs.of_execution(each)[0] for each in (run, other))
         SecretOutput.update(sealed=theirs.sealed).where(SecretOutput.id == mine.id).execute()
     with database.reading():
-        claim_of = catalog.definition_of(house.execution(run).version_id)
+        claim_of = catalog.definition_of(harness.execution(run).version_id)
     assert ("rotate", "key") in claim_of.held
     with database.reading():
-        assert received.of_run(house.rt, claim_of, run) == ()
+        assert received.of_run(harness.rt, claim_of, run) == ()
 
 
-def test_each_round_has_its_own(house: House, target: Target) -> None:
+def test_each_round_has_its_own(harness: Harness, target: Target) -> None:
     for number in range(3):
         gives(target, f"r0und-{number}-0f-the-l00p")
     inner = [rotate(target), http("use", target.url("/use"), auth=BEARER, needs=["rotate"])]
-    run = house.begin({"id": "each", "type": "loop", "with": {"items": [1, 2, 3], "steps": inner}})
-    assert house.run(run) == "SUCCESS"
+    run = harness.begin({"id": "each", "type": "loop", "with": {"items": [1, 2, 3], "steps": inner}})
+    assert harness.run(run) == "SUCCESS"
     sent = [request for request in target.server.requests if request.startswith(b"GET /use")]
     assert [f"r0und-{number}-0f-the-l00p".encode() in request for number, request in enumerate(sent)] == [True] * 3
-    assert "r0und" not in str([each.outputs for each in house.step_runs(run)])
+    assert "r0und" not in str([each.outputs for each in harness.step_runs(run)])
 
 
-def test_what_takes_it_back_may_use_it(house: House, target: Target) -> None:
+def test_what_takes_it_back_may_use_it(harness: Harness, target: Target) -> None:
     """Undo and cleanup run while the run has it; the commit that ends the run drops it."""
     gives(target)
     target.does["/fails"] = [answer(b"no", "500 Oops")]
     undo = {"type": "http", "with": {"url": target.url("/undo"), "method": "DELETE", "auth": BEARER}}
-    run = house.begin(
+    run = harness.begin(
         rotate(target, undo=undo), http("fails", target.url("/fails"), retry=ONCE),
         **{"finally": [http("last", target.url("/last"), auth=BEARER)]},
     )  # fmt: skip
-    assert house.run(run) == "FAILED"
+    assert harness.run(run) == "FAILED"
     sent = {request.split(b" ")[1]: KEY.encode() in request for request in target.server.requests}
     assert (sent[b"/undo"], sent[b"/last"]) == (True, True)
     assert rows() == []
@@ -277,10 +281,10 @@ def test_whoever_approves_sees_where_it_goes(target: Target) -> None:
     assert [(each.host, each.received) for each in reaches(found.runbook)][1] == ("h.example", ("rotate.key",))
 
 
-def test_a_skipped_step_gives_nothing(house: House, target: Target) -> None:
+def test_a_skipped_step_gives_nothing(harness: Harness, target: Target) -> None:
     """No mark is ever sent in the place of a secret."""
-    run = house.begin(rotate(target, if_="false"), http("use", target.url("/use"), auth=BEARER, retry=ONCE))
-    assert house.run(run) == "FAILED"
+    run = harness.begin(rotate(target, if_="false"), http("use", target.url("/use"), auth=BEARER, retry=ONCE))
+    assert harness.run(run) == "FAILED"
     assert target.server.requests == []
 
 
@@ -319,8 +323,8 @@ def test_it_stays_inside_of_what_holds_the_step() -> None:
     assert "is secret and stays inside `way`" in str([str(each) for each in found.problems])
 
 
-def test_what_is_sealed_opens_for_its_own_thing_and_key_only(house: House) -> None:
-    settings = house.rt.settings
+def test_what_is_sealed_opens_for_its_own_thing_and_key_only(harness: Harness) -> None:
+    settings = harness.rt.settings
     kept = sealed.seal(settings, KEY, "1", "R-1", "rotate", "key")
     assert KEY not in kept
     assert sealed.unseal(settings, kept, "1", "R-1", "rotate", "key") == KEY
@@ -339,17 +343,17 @@ def test_what_is_sealed_opens_for_its_own_thing_and_key_only(house: House) -> No
         assert KEY not in str(refused.value)
 
 
-def test_what_a_crash_left_is_swept(house: House, target: Target) -> None:
+def test_what_a_crash_left_is_swept(harness: Harness, target: Target) -> None:
     """Whatever kept the end of a run from dropping it."""
     gives(target)
-    run = house.begin(rotate(target), gate("ask"))
-    house.run(run)
+    run = harness.begin(rotate(target), gate("ask"))
+    harness.run(run)
     with database.transaction():
         (kept,) = secret_outputs.of_execution(run)
-    controls.cancel(house.rt, CAROL, run)
+    controls.cancel(harness.rt, CAROL, run)
     with database.transaction():
-        secret_outputs.keep(house.rt.workspace_id, run, kept.path, {kept.name: kept.sealed})
-    house.sweep()
+        secret_outputs.keep(harness.rt.workspace_id, run, kept.path, {kept.name: kept.sealed})
+    harness.sweep()
     assert rows() == []
 
 

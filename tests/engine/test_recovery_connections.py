@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from house import House, Target, http, runbook
+from harness import Harness, Target, http, runbook
 
 from engine.worker.worker_process import Worker
 from storage import database
@@ -27,14 +27,14 @@ def throw_out(url: str, stop: threading.Event, thrown: list[int]) -> None:
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
-def test_every_connection_killed_seven_times_a_second(house: House, target: Target, database_url: str) -> None:
+def test_every_connection_killed_seven_times_a_second(harness: Harness, target: Target, database_url: str) -> None:
     """Every run ends; a call is made again only where its result could not be kept, and with the same key."""
     database.use_clock(None)
-    house.know_groups()
-    house.publish(runbook("demo", *(http(name, target.url(f"/{name}")) for name in "abcdef")))
-    runs = [house.start("demo") for _ in range(8)]
-    settings = replace(house.rt.settings, redis_url=None, worker_threads=4)
-    worker = Worker(replace(house.rt, settings=settings), "w-real", house.tools)
+    harness.know_groups()
+    harness.publish(runbook("demo", *(http(name, target.url(f"/{name}")) for name in "abcdef")))
+    runs = [harness.start("demo") for _ in range(8)]
+    settings = replace(harness.rt.settings, redis_url=None, worker_threads=4)
+    worker = Worker(replace(harness.rt, settings=settings), "w-real", harness.tools)
     stop, thrown = threading.Event(), list[int]()
     killer = threading.Thread(target=throw_out, args=(database_url, stop, thrown))
     worker.start()
@@ -44,14 +44,14 @@ def test_every_connection_killed_seven_times_a_second(house: House, target: Targ
         stop.set()
         killer.join(10)
         deadline = time.monotonic() + 30
-        while not all(house.status(run).ended for run in runs) and time.monotonic() < deadline:
+        while not all(harness.status(run).ended for run in runs) and time.monotonic() < deadline:
             time.sleep(0.05)
     finally:
         stop.set()
         killer.join(10)
         worker.stop()
     assert sum(thrown) > 5
-    assert [house.status(run) for run in runs] == ["SUCCESS"] * len(runs)
+    assert [harness.status(run) for run in runs] == ["SUCCESS"] * len(runs)
     assert len(target.seen_keys()) == 6 * len(runs)
     for run in runs:
-        house.check_books(run)
+        harness.check_books(run)

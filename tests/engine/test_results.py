@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from house import ALICE, House, Target, gate, http, runbook
+from harness import ALICE, Harness, Target, gate, http, runbook
 from local_server import answer
-from test_flow import branch
+from test_containers_and_cleanup import branch
 
-from engine.runs import approvals
+from engine.runs import voting
 from storage.states import Decision
 
 TAG = answer(b'{"tag":"v7","notes":["a","b"]}', "200 OK", "Content-Type: application/json")
@@ -30,67 +30,67 @@ def looking(target: Target, slug: str) -> str:
     return runbook(slug, http("look", target.url("/look")), never, outputs=OUTPUTS, parameters=SERVICE)
 
 
-def test_the_outputs_of_a_runbook_are_its_result(house: House, target: Target) -> None:
+def test_the_outputs_of_a_runbook_are_its_result(harness: Harness, target: Target) -> None:
     """Each rendered as what it is: text, a list, a number."""
-    house.publish(looking(target, "demo"))
-    run = house.start("demo")
-    assert house.run(run) == "SUCCESS"
-    assert house.execution(run).result == FOUND
+    harness.publish(looking(target, "demo"))
+    run = harness.start("demo")
+    assert harness.run(run) == "SUCCESS"
+    assert harness.execution(run).result == FOUND
 
 
-def test_a_parent_reads_the_outputs_of_its_child(house: House, target: Target) -> None:
+def test_a_parent_reads_the_outputs_of_its_child(harness: Harness, target: Target) -> None:
     """As `outputs` of the step, beside which run that was; in templates with the types that they have."""
-    house.publish(looking(target, "child"))
+    harness.publish(looking(target, "child"))
     sub = {"id": "sub", "type": "runbook", "with": {"id": "child"}}
     first = "{{ steps.sub.outputs.outputs.notes[0] }}"
-    run = house.begin(
+    run = harness.begin(
         sub, http("after", target.url(f"/{first}/{{{{ steps.sub.outputs.outputs.tag }}}}")),
         outputs={"all": "{{ steps.sub.outputs.outputs }}"},
     )  # fmt: skip
-    house.advance(run)
-    child = str(house.step(run, "sub").child)
-    assert house.run(child) == "SUCCESS"
-    assert house.run(run) == "SUCCESS"
-    assert house.step(run, "sub").outputs == {"execution": child, "status": "SUCCESS", "outputs": FOUND}
+    harness.advance(run)
+    child = str(harness.step(run, "sub").child)
+    assert harness.run(child) == "SUCCESS"
+    assert harness.run(run) == "SUCCESS"
+    assert harness.step(run, "sub").outputs == {"execution": child, "status": "SUCCESS", "outputs": FOUND}
     assert target.paths()[-1] == "/a/v7"
-    assert house.execution(run).result == {"all": FOUND}
+    assert harness.execution(run).result == {"all": FOUND}
 
 
-def test_a_runbook_without_outputs_brings_what_its_last_steps_brought(house: House, target: Target) -> None:
+def test_a_runbook_without_outputs_brings_what_its_last_steps_brought(harness: Harness, target: Target) -> None:
     """Those that nothing else needs; steps without any are left out."""
-    run = house.begin(
+    run = harness.begin(
         http("a", target.url("/a")), http("b", target.url("/b")), http("c", target.url("/c"), needs=["a"]),
         http("d", target.url("/d"), needs=["a"], if_="1 == 2"),
     )  # fmt: skip
-    assert house.run(run) == "SUCCESS"
-    found = house.execution(run).result
-    assert found == {path: house.step(run, path).outputs for path in ("b", "c")}
+    assert harness.run(run) == "SUCCESS"
+    found = harness.execution(run).result
+    assert found == {path: harness.step(run, path).outputs for path in ("b", "c")}
     assert found["b"]["status"] == 200
 
 
-def test_outputs_of_what_may_not_have_run_say_so(house: House, target: Target) -> None:
+def test_outputs_of_what_may_not_have_run_say_so(harness: Harness, target: Target) -> None:
     """A run that succeeded stays a success where its outputs cannot be worked out; the result says why."""
-    run = house.begin(
+    run = harness.begin(
         branch("way", "false", [http("in", target.url("/in"))]), http("b", target.url("/b")),
         outputs={"status": "{{ steps.b.outputs.json.nothing.deeper }}"},
     )  # fmt: skip
-    assert house.run(run) == "SUCCESS"
-    assert list(house.execution(run).result) == ["error"]
-    assert house.execution(run).result["error"].startswith("The outputs cannot be kept: ")
+    assert harness.run(run) == "SUCCESS"
+    assert list(harness.execution(run).result) == ["error"]
+    assert harness.execution(run).result["error"].startswith("The outputs cannot be kept: ")
 
 
-def test_only_a_success_has_a_result(house: House, target: Target) -> None:
+def test_only_a_success_has_a_result(harness: Harness, target: Target) -> None:
     """A run that waits has none yet, nor one that failed; its parent sees that it has none."""
     target.does["/bad"] = [BROKEN]
-    house.publish(runbook("child", gate("ask"), http("bad", target.url("/bad")), outputs={"x": 1}))
-    run = house.begin({"id": "sub", "type": "runbook", "with": {"id": "child"}}, outputs={"y": 2})
-    house.advance(run)
-    child = str(house.step(run, "sub").child)
-    house.advance(child)
-    assert (house.status(child), house.execution(child).result) == ("WAITING", None)
-    approvals.vote(house.rt, ALICE, child, None, Decision.APPROVE)
-    assert house.run(child) == "FAILED"
-    assert house.run(run) == "FAILED"
-    assert (house.execution(child).result, house.execution(run).result) == (None, None)
-    assert house.step(run, "sub").outputs == {"execution": child, "status": "FAILED", "outputs": None}
-    assert house.step(run, "sub").error["code"] == "child_failed"
+    harness.publish(runbook("child", gate("ask"), http("bad", target.url("/bad")), outputs={"x": 1}))
+    run = harness.begin({"id": "sub", "type": "runbook", "with": {"id": "child"}}, outputs={"y": 2})
+    harness.advance(run)
+    child = str(harness.step(run, "sub").child)
+    harness.advance(child)
+    assert (harness.status(child), harness.execution(child).result) == ("WAITING", None)
+    voting.vote(harness.rt, ALICE, child, None, Decision.APPROVE)
+    assert harness.run(child) == "FAILED"
+    assert harness.run(run) == "FAILED"
+    assert (harness.execution(child).result, harness.execution(run).result) == (None, None)
+    assert harness.step(run, "sub").outputs == {"execution": child, "status": "FAILED", "outputs": None}
+    assert harness.step(run, "sub").error["code"] == "child_failed"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from house import House, http
+from harness import Harness, http
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -46,9 +46,9 @@ def updates(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
-def test_a_known_row_that_moves_twice_is_written_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_row_that_moves_twice_is_written_once(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is at the end, and whoever reads it meanwhile sees what has been done so far."""
-    run = house.begin(http("a"))
+    run = harness.begin(http("a"))
     sent = updates(monkeypatch)
     with database.transaction():
         state, (a,) = locked(run, "a")
@@ -57,13 +57,13 @@ def test_a_known_row_that_moves_twice_is_written_once(house: House, monkeypatch:
         running = replace(a, status=StepStatus.RUNNING, fence=1, attempts=1)
         assert state.move(running, StepStatus.SUCCESS, outputs={"x": 1})
     assert len(sent) == 1
-    (after,) = house.step_runs(run)
+    (after,) = harness.step_runs(run)
     assert (after.status, after.fence, after.attempts, after.outputs) == ("SUCCESS", 1, 1, {"x": 1})
 
 
-def test_an_edit_of_what_is_not_there_is_a_bug_and_said(house: House) -> None:
+def test_an_edit_of_what_is_not_there_is_a_bug_and_said(harness: Harness) -> None:
     """It is not taken for one that was made, and nothing of the change counts."""
-    run = house.begin(http("a"), http("b", needs=[]))
+    run = harness.begin(http("a"), http("b", needs=[]))
 
     def act() -> None:
         with database.transaction():
@@ -73,12 +73,12 @@ def test_an_edit_of_what_is_not_there_is_a_bug_and_said(house: House) -> None:
 
     with pytest.raises(connections.LostRow, match="no step run gone"):
         act()
-    assert [step.note for step in house.step_runs(run)] == ["", ""]
+    assert [step.note for step in harness.step_runs(run)] == ["", ""]
 
 
-def test_a_reader_in_between_sees_what_was_done(house: House) -> None:
+def test_a_reader_in_between_sees_what_was_done(harness: Harness) -> None:
     """Whatever asks the table gets the changes first."""
-    run = house.begin(http("a"), http("b"))
+    run = harness.begin(http("a"), http("b"))
     with database.transaction():
         state, (a, _) = locked(run, "a", "b")
         state.move(a, StepStatus.RUNNING, fence=1)
@@ -87,19 +87,19 @@ def test_a_reader_in_between_sees_what_was_done(house: House) -> None:
         assert (b.blocked, [step.blocked for step in steps.of_execution(run)]) == (0, [0, 0])
 
 
-def test_what_changes_rows_by_itself_ends_what_was_known(house: House) -> None:
+def test_what_changes_rows_by_itself_ends_what_was_known(harness: Harness) -> None:
     """A move after that asks the table whether the row is still what it was."""
-    run = house.begin(http("a"))
+    run = harness.begin(http("a"))
     with database.transaction():
         state, (a,) = locked(run, "a")
         assert step_changes.block_ready(state, a.phase) == 1
         assert not state.move(a, StepStatus.RUNNING, fence=1)
-    assert house.all_steps(run) == {"a": "BLOCKED"}
+    assert harness.all_steps(run) == {"a": "BLOCKED"}
 
 
-def test_a_row_that_somebody_changed_without_the_lock_undoes_the_transaction(house: House) -> None:
+def test_a_row_that_somebody_changed_without_the_lock_undoes_the_transaction(harness: Harness) -> None:
     """That is a bug; then nothing of the change counts."""
-    run = house.begin(http("a"), http("b", needs=[]))
+    run = harness.begin(http("a"), http("b", needs=[]))
 
     def act() -> None:
         with database.transaction():
@@ -110,13 +110,13 @@ def test_a_row_that_somebody_changed_without_the_lock_undoes_the_transaction(hou
 
     with pytest.raises(connections.LostRow):
         act()
-    assert house.all_steps(run) == {"a": "READY", "b": "READY"}
+    assert harness.all_steps(run) == {"a": "READY", "b": "READY"}
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_needs_that_somebody_counted_without_the_lock_undo_the_transaction(house: House, asked: bool) -> None:
+def test_needs_that_somebody_counted_without_the_lock_undo_the_transaction(harness: Harness, asked: bool) -> None:
     """Written as a number that was read before, they would be lost; so also where something is asked after them."""
-    run = house.begin(http("a"), http("b"))
+    run = harness.begin(http("a"), http("b"))
 
     def act() -> None:
         with database.transaction():
@@ -128,29 +128,29 @@ def test_needs_that_somebody_counted_without_the_lock_undo_the_transaction(house
 
     with pytest.raises(connections.LostRow):
         act()
-    assert house.step(run, "b").blocked == 1
+    assert harness.step(run, "b").blocked == 1
 
 
 @pytest.mark.parametrize("column", ["live", "running", "waiting_steps", "unfinished", "event_seq"])
-def test_counters_that_somebody_changed_without_the_lock_undo_the_transaction(house: House, column: str) -> None:
+def test_counters_that_somebody_changed_without_the_lock_undo_the_transaction(harness: Harness, column: str) -> None:
     """A run that counts wrong would never end."""
-    run = house.begin(http("a"))
+    run = harness.begin(http("a"))
 
     def act() -> None:
-        with change(house.rt, run, "test") as transition:
+        with change(harness.rt, run, "test") as transition:
             Execution.update(**{column: 7}).where(Execution.id == run).execute()
             transition.pause("look at it")
 
     with pytest.raises(connections.LostRow):
         act()
-    assert house.status(run) == "PENDING"
-    house.check_books(run)
+    assert harness.status(run) == "PENDING"
+    harness.check_books(run)
 
 
-def test_a_lost_row_is_a_bug_and_said_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_row_is_a_bug_and_said_at_once(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no trouble of the database, which a result would wait out."""
-    run = house.begin(http("a"))
-    claim = house.claim(run)
+    run = harness.begin(http("a"))
+    claim = harness.claim(run)
     load = run_state.load
     tried: list[str] = []
 
@@ -162,30 +162,30 @@ def test_a_lost_row_is_a_bug_and_said_at_once(house: House, monkeypatch: pytest.
 
     monkeypatch.setattr(run_state, "load", changed_meanwhile)
     with pytest.raises(connections.LostRow):
-        house.record(claim, Succeeded({}))
+        harness.record(claim, Succeeded({}))
     assert tried == [run]
-    house.check_books(run)
+    harness.check_books(run)
 
 
-def test_a_write_that_fails_undoes_the_transaction_at_the_latest_with_its_commit(house: House) -> None:
+def test_a_write_that_fails_undoes_the_transaction_at_the_latest_with_its_commit(harness: Harness) -> None:
     """An event's number is there once; what was changed beside it is undone, and the connection goes on working."""
-    run = house.begin(http("a"))
+    run = harness.begin(http("a"))
     taken = EventRecord(run, 1, 1, "started", None, None, {})
 
     def act() -> None:
         with database.transaction():
             state, (a,) = locked(run, "a")
             state.move(a, StepStatus.RUNNING, fence=1)
-            events.append(house.rt.workspace_id, [taken])
+            events.append(harness.rt.workspace_id, [taken])
 
     with pytest.raises(database.IntegrityError):
         act()
-    assert house.all_steps(run) == {"a": "READY"}
-    assert house.event_kinds(run).count("started") == 1
+    assert harness.all_steps(run) == {"a": "READY"}
+    assert harness.event_kinds(run).count("started") == 1
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
-def test_a_transaction_that_does_nothing_costs_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_that_does_nothing_costs_nothing(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its BEGIN was never sent; whether it ends well or badly, the next one works."""
     sent: list[object] = []
     send = proxy.obj._send
@@ -195,19 +195,19 @@ def test_a_transaction_that_does_nothing_costs_nothing(house: House, monkeypatch
     with pytest.raises(ZeroDivisionError), database.transaction():
         raise ZeroDivisionError
     assert sent == []
-    run = house.begin(http("a"))
-    assert house.all_steps(run) == {"a": "READY"}
+    run = harness.begin(http("a"))
+    assert harness.all_steps(run) == {"a": "READY"}
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(TEXT, st.none() | TEXT, st.none() | TEXT, st.dictionaries(TEXT, TEXT)), min_size=1))
-def test_rows_that_are_written_together_are_those_that_were_given(house: House, rows: list[Any]) -> None:
+def test_rows_that_are_written_together_are_those_that_were_given(harness: Harness, rows: list[Any]) -> None:
     """Whatever is in them: quotes, braces, backslashes, nothing."""
     with database.reading():
-        found = executions.page(house.rt.workspace_id, Filter(), limit=1)
-    run = found[0].id if found else house.begin(http("a"))
+        found = executions.page(harness.rt.workspace_id, Filter(), limit=1)
+    run = found[0].id if found else harness.begin(http("a"))
     told = [EventRecord(run, next(NUMBERS), 1, *row) for row in rows]
     with database.transaction():
-        events.append(house.rt.workspace_id, told)
+        events.append(harness.rt.workspace_id, told)
     with database.reading():
         assert events.after(run, told[0].seq - 1, len(rows)) == told

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from house import ALICE, CAROL, House, Target, http, poll, runbook
+from harness import ALICE, CAROL, Harness, Target, http, poll, runbook
 from local_server import answer, egress_to, serving
 
 from engine.catalog import catalog, secret_policy
@@ -20,16 +20,16 @@ from engine.steps.outcome import Failed, Outcome, Succeeded
 from engine.steps.secret_destinations import Carried
 from engine.text.redaction import Redactor
 from storage import database
+from storage.audit_tables import Audit
 from storage.columns import dicts
-from storage.tables import Audit
 
 SECRET = "c4nary-b1rd-of-the-m1ne"
 AUTH = {"type": "bearer", "token": "{{ secrets.canary }}"}
 
 
-def policy(house: House, **canary: Any) -> None:
+def policy(harness: Harness, **canary: Any) -> None:
     """What `_secrets.yaml` says of the one secret, from the next sync on."""
-    house.write(_secrets_yaml=json.dumps({"secrets": {"canary": canary}}))
+    harness.write(_secrets_yaml=json.dumps({"secrets": {"canary": canary}}))
 
 
 def own(target: Target) -> str:
@@ -41,49 +41,49 @@ def audited(action: str) -> list[dict[str, Any]]:
         return dicts(Audit.select().where(Audit.action == action))
 
 
-def test_what_is_allowed_goes_on(house: House, target: Target) -> None:
-    policy(house, teams=["payments"], hosts=[own(target)])
-    run = house.begin(http("call", target.url("/a"), auth=AUTH))
-    assert house.run(run) == "SUCCESS"
+def test_what_is_allowed_goes_on(harness: Harness, target: Target) -> None:
+    policy(harness, teams=["payments"], hosts=[own(target)])
+    run = harness.begin(http("call", target.url("/a"), auth=AUTH))
+    assert harness.run(run) == "SUCCESS"
     assert SECRET.encode() in target.server.requests[0]
 
 
-def test_without_a_file_nothing_is_refused(house: House, target: Target) -> None:
-    run = house.begin(http("call", target.url("/a"), auth=AUTH))
-    assert house.run(run) == "SUCCESS"
+def test_without_a_file_nothing_is_refused(harness: Harness, target: Target) -> None:
+    run = harness.begin(http("call", target.url("/a"), auth=AUTH))
+    assert harness.run(run) == "SUCCESS"
     assert not any(
-        "_secrets.yaml" in each for each in secret_policy.warnings(house.rt, catalog.version(house.rt, "demo"))
+        "_secrets.yaml" in each for each in secret_policy.warnings(harness.rt, catalog.version(harness.rt, "demo"))
     )
 
 
-def test_a_version_that_says_what_is_forbidden_is_not_approved(house: House, target: Target) -> None:
+def test_a_version_that_says_what_is_forbidden_is_not_approved(harness: Harness, target: Target) -> None:
     """The sync tells it, the approval is refused with the sentence, and a host or a team each is enough."""
-    policy(house, hosts=["lb.example.com"])
-    report = house.sync(demo=runbook("demo", http("call", target.url("/a"), auth=AUTH)))
+    policy(harness, hosts=["lb.example.com"])
+    report = harness.sync(demo=runbook("demo", http("call", target.url("/a"), auth=AUTH)))
     assert any("may not go to" in str(each) for each in report.problems)
     with pytest.raises(Conflict, match=r"step `call`: `secrets\.canary\.hosts` of _secrets\.yaml is lb\.example\.com"):
-        house.approve("demo")
-    policy(house, teams=["core"])
-    house.sync()
+        harness.approve("demo")
+    policy(harness, teams=["core"])
+    harness.sync()
     with pytest.raises(Conflict, match="is core, and this runbook is of team payments"):
-        house.approve("demo")
-    policy(house, teams=["payments"])
-    assert house.sync().ok
-    house.approve("demo")
+        harness.approve("demo")
+    policy(harness, teams=["payments"])
+    assert harness.sync().ok
+    harness.approve("demo")
 
 
-def test_a_runbook_of_no_team_uses_what_no_team_was_named_for(house: House, target: Target) -> None:
-    policy(house, teams=["payments"])
-    house.sync(demo=runbook("demo", http("call", target.url("/a"), auth=AUTH), team=None))
+def test_a_runbook_of_no_team_uses_what_no_team_was_named_for(harness: Harness, target: Target) -> None:
+    policy(harness, teams=["payments"])
+    harness.sync(demo=runbook("demo", http("call", target.url("/a"), auth=AUTH), team=None))
     with pytest.raises(Conflict, match="belongs to no team"):
-        house.approve("demo")
-    policy(house)
-    assert house.sync().ok
-    house.approve("demo", ALICE)
+        harness.approve("demo")
+    policy(harness)
+    assert harness.sync().ok
+    harness.approve("demo", ALICE)
 
 
 @pytest.mark.parametrize("kind", ["http", "poll", "grpc", "oauth2"])
-def test_a_policy_that_changes_later_is_the_workers(house: House, target: Target, kind: str) -> None:
+def test_a_policy_that_changes_later_is_the_workers(harness: Harness, target: Target, kind: str) -> None:
     """Approved, then forbidden: nothing is sent, nothing is retried, and it is on record."""
     oauth2 = {"type": "oauth2", "token_url": target.url("/token"), "client_id": "me",
               "client_secret": "{{ secrets.canary }}"}  # fmt: skip
@@ -96,12 +96,12 @@ def test_a_policy_that_changes_later_is_the_workers(house: House, target: Target
     }[kind]  # fmt: skip
     if kind == "poll":
         step["with"]["auth"] = AUTH
-    run = house.begin(step)
-    policy(house, hosts=["lb.example.com", "*.lb.example.com:8443"])
-    house.sync()
-    assert house.run(run) == "FAILED"
+    run = harness.begin(step)
+    policy(harness, hosts=["lb.example.com", "*.lb.example.com:8443"])
+    harness.sync()
+    assert harness.run(run) == "FAILED"
     assert target.server.requests == []
-    found = house.step(run, "call")
+    found = harness.step(run, "call")
     assert found.error["code"] == "secret_destination"
     assert "`secrets.canary.hosts` of _secrets.yaml is lb.example.com, *.lb.example.com:8443" in found.error["message"]
     assert found.attempts == 1
@@ -111,62 +111,62 @@ def test_a_policy_that_changes_later_is_the_workers(house: House, target: Target
     assert len(audited("secrets.change")) == 1
 
 
-def test_the_team_is_that_of_the_runbook_that_runs(house: House, target: Target) -> None:
+def test_the_team_is_that_of_the_runbook_that_runs(harness: Harness, target: Target) -> None:
     """A child of another team is judged by its own, whoever started it."""
     call = http("call", target.url("/a"), auth=AUTH)
-    house.publish(runbook("child", call, team="core"))
-    house.publish(runbook("demo", {"id": "sub", "type": "runbook", "with": {"id": "child"}}))
-    policy(house, teams=["payments"])
-    house.sync()
-    run = house.start("demo", ALICE)
-    house.advance(run)
-    child = str(house.step(run, "sub").child)
-    assert house.run(child) == "FAILED"
-    assert "is payments, and this runbook is of team core" in house.step(child, "call").error["message"]
+    harness.publish(runbook("child", call, team="core"))
+    harness.publish(runbook("demo", {"id": "sub", "type": "runbook", "with": {"id": "child"}}))
+    policy(harness, teams=["payments"])
+    harness.sync()
+    run = harness.start("demo", ALICE)
+    harness.advance(run)
+    child = str(harness.step(run, "sub").child)
+    assert harness.run(child) == "FAILED"
+    assert "is payments, and this runbook is of team core" in harness.step(child, "call").error["message"]
     assert target.server.requests == []
 
 
-def test_strict_refuses_what_has_no_entry(house: House, target: Target) -> None:
-    house.begin(http("call", target.url("/a"), auth=AUTH))
-    run = house.start("demo")
-    house.settle_for(secrets_strict=True)
-    assert house.run(run) == "FAILED"
+def test_strict_refuses_what_has_no_entry(harness: Harness, target: Target) -> None:
+    harness.begin(http("call", target.url("/a"), auth=AUTH))
+    run = harness.start("demo")
+    harness.settle_for(secrets_strict=True)
+    assert harness.run(run) == "FAILED"
     assert target.server.requests == []
-    report = house.sync(other=runbook("other", http("call", target.url("/a"), auth=AUTH)))
+    report = harness.sync(other=runbook("other", http("call", target.url("/a"), auth=AUTH)))
     assert any("SECRETS_STRICT" in str(each) for each in report.problems)
     with pytest.raises(Conflict, match="no entry for the secret `canary`"):
-        house.approve("other")
+        harness.approve("other")
 
 
-def test_a_broken_or_missing_file_keeps_the_rules(house: House, target: Target) -> None:
+def test_a_broken_or_missing_file_keeps_the_rules(harness: Harness, target: Target) -> None:
     """Whoever deletes or breaks the file has lifted nothing."""
-    policy(house, hosts=["lb.example.com"])
-    house.sync()
+    policy(harness, hosts=["lb.example.com"])
+    harness.sync()
     for text in ("secrets: [", "secrets: {canary: {host: [a]}}"):
-        house.write(_secrets_yaml=text)
-        report = house.sync(demo=runbook("demo", http("call", target.url("/a"), auth=AUTH)))
+        harness.write(_secrets_yaml=text)
+        report = harness.sync(demo=runbook("demo", http("call", target.url("/a"), auth=AUTH)))
         assert any("_secrets.yaml" in str(each) for each in report.problems)
         with pytest.raises(Conflict):
-            house.approve("demo")
-    (house.folder / "_secrets.yaml").unlink()
-    assert any("is missing" in str(each) for each in house.sync().problems)
+            harness.approve("demo")
+    (harness.folder / "_secrets.yaml").unlink()
+    assert any("is missing" in str(each) for each in harness.sync().problems)
     with pytest.raises(Conflict):
-        house.approve("demo")
-    house.write(_secrets_yaml="secrets: {}")
-    assert house.sync().ok
-    house.approve("demo")
+        harness.approve("demo")
+    harness.write(_secrets_yaml="secrets: {}")
+    assert harness.sync().ok
+    harness.approve("demo")
 
 
-def test_a_host_that_a_value_decides_is_the_workers(house: House, target: Target) -> None:
+def test_a_host_that_a_value_decides_is_the_workers(harness: Harness, target: Target) -> None:
     """The approval says so; the run is judged by what it calls."""
-    policy(house, hosts=["lb.example.com"])
+    policy(harness, hosts=["lb.example.com"])
     schema = {"type": "object", "properties": {"host": {"type": "string", "enum": ["127.0.0.1", "lb.example.com"]}}}
     url = f"http://{{{{ params.host }}}}:{target.server.port}/a"
-    house.publish(runbook("demo", http("call", url, auth=AUTH), parameters=schema))
-    told = secret_policy.warnings(house.rt, catalog.version(house.rt, "demo"))
+    harness.publish(runbook("demo", http("call", url, auth=AUTH), parameters=schema))
+    told = secret_policy.warnings(harness.rt, catalog.version(harness.rt, "demo"))
     assert any("is decided when it runs" in each for each in told)
-    run = house.start("demo", host="127.0.0.1")
-    assert house.run(run) == "FAILED"
+    run = harness.start("demo", host="127.0.0.1")
+    assert harness.run(run) == "FAILED"
     assert target.server.requests == []
 
 
@@ -181,24 +181,24 @@ def call(url: str, carried: Carried, egress: Any, **with_: Any) -> Outcome:
     return http_step.run({"url": url, **with_}, made)
 
 
-def test_can_tells_what_the_rules_forbid(house: House, target: Target) -> None:
+def test_can_tells_what_the_rules_forbid(harness: Harness, target: Target) -> None:
     """Of a draft whose approval is asked about, and of a version that would run."""
-    house.publish(runbook("demo", http("call", target.url("/a"), auth=AUTH)))
-    assert can.can(house.rt, CAROL, "run", "demo").but == ""
-    policy(house, hosts=["lb.example.com"])
-    house.sync(other=runbook("other", http("call", target.url("/a"), auth=AUTH)))
+    harness.publish(runbook("demo", http("call", target.url("/a"), auth=AUTH)))
+    assert can.can(harness.rt, CAROL, "run", "demo").but == ""
+    policy(harness, hosts=["lb.example.com"])
+    harness.sync(other=runbook("other", http("call", target.url("/a"), auth=AUTH)))
     for verb, thing, who in (("run", "demo", CAROL), ("admin approve", "other@1", ALICE)):
-        ruling = can.can(house.rt, who, verb, thing)
+        ruling = can.can(harness.rt, who, verb, thing)
         assert ruling.verdict.allowed
         assert "`secrets.canary.hosts` of _secrets.yaml is lb.example.com" in ruling.but
 
 
-def test_why_tells_what_refused(house: House, target: Target) -> None:
-    run = house.begin(http("call", target.url("/a"), auth=AUTH))
-    policy(house, hosts=["lb.example.com"])
-    house.sync()
-    house.run(run)
-    (reason,) = explain.explain(house.rt, run).reasons
+def test_why_tells_what_refused(harness: Harness, target: Target) -> None:
+    run = harness.begin(http("call", target.url("/a"), auth=AUTH))
+    policy(harness, hosts=["lb.example.com"])
+    harness.sync()
+    harness.run(run)
+    (reason,) = explain.explain(harness.rt, run).reasons
     assert (reason.kind, reason.facts["code"]) == ("failed", "secret_destination")
     assert "`secrets.canary.hosts` of _secrets.yaml" in reason.message
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from house import ALICE, BOB, CAROL, OSCAR, House, Target, http, runbook
+from harness import ALICE, BOB, CAROL, OSCAR, Harness, Target, http, runbook
 
 from engine.access import secrets as stored
 from engine.access.policy import Actor
@@ -33,23 +33,23 @@ OLD, NEW = SecretKey("k1", bytes(range(32))), SecretKey("k2", bytes(range(1, 33)
 
 
 @pytest.fixture
-def house(house: House) -> House:
-    house.sync()
-    return house
+def harness(harness: Harness) -> Harness:
+    harness.sync()
+    return harness
 
 
-def with_keys(house: House, *keys: SecretKey) -> House:
+def with_keys(harness: Harness, *keys: SecretKey) -> Harness:
     """The same deployment as a process sees it that was started with these SECRET_KEYS."""
     from engine.config.stored_secrets import StoredSecrets
 
-    settings = replace(house.rt.settings, secret_keys=keys)
-    source = StoredSecrets(house.rt.workspace_id, keyring_of(settings))
-    house.rt = replace(house.rt, settings=settings, sources=(source,))
-    return house
+    settings = replace(harness.rt.settings, secret_keys=keys)
+    source = StoredSecrets(harness.rt.workspace_id, keyring_of(settings))
+    harness.rt = replace(harness.rt, settings=settings, sources=(source,))
+    return harness
 
 
-def value_of(house: House, name: str = "lb_token") -> str:
-    return house.rt.secrets(Redactor()).resolve(name)
+def value_of(harness: Harness, name: str = "lb_token") -> str:
+    return harness.rt.secrets(Redactor()).resolve(name)
 
 
 def kept() -> list[dict[str, Any]]:
@@ -57,44 +57,44 @@ def kept() -> list[dict[str, Any]]:
         return dicts(SecretVersion.select().order_by(SecretVersion.id))
 
 
-def test_set_and_used_by_the_next_step(house: House, target: Target) -> None:
+def test_set_and_used_by_the_next_step(harness: Harness, target: Target) -> None:
     """A worker that runs already uses what was set meanwhile, and the newest version each time."""
     auth = {"type": "bearer", "token": "{{ secrets.lb_token }}"}
-    house.publish(runbook("calls", http("call", target.url("/a"), auth=auth)))
-    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
-    house.run(house.start("calls"))
-    stored.set_value(house.rt, ALICE, "lb_token", OTHER)
-    run = house.start("calls")
-    house.run(run)
-    assert house.status(run) == "SUCCESS"
+    harness.publish(runbook("calls", http("call", target.url("/a"), auth=auth)))
+    stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
+    harness.run(harness.start("calls"))
+    stored.set_value(harness.rt, ALICE, "lb_token", OTHER)
+    run = harness.start("calls")
+    harness.run(run)
+    assert harness.status(run) == "SUCCESS"
     sent = [request.decode() for request in target.server.requests]
     assert [VALUE in each for each in sent] == [True, False]
     assert OTHER in sent[1]
 
 
-def test_only_the_newest_value_is_kept_and_who_set_each(house: House) -> None:
+def test_only_the_newest_value_is_kept_and_who_set_each(harness: Harness) -> None:
     """The older versions keep who and when; a deletion is a version without anything of a value."""
-    stored.set_value(house.rt, ALICE, "lb_token", f"{VALUE}\n")
-    house.clock.tick(1000)
-    stored.set_value(house.rt, ALICE, "lb_token", OTHER)
-    assert value_of(house) == OTHER
-    stored.delete(house.rt, ALICE, "lb_token")
+    stored.set_value(harness.rt, ALICE, "lb_token", f"{VALUE}\n")
+    harness.clock.tick(1000)
+    stored.set_value(harness.rt, ALICE, "lb_token", OTHER)
+    assert value_of(harness) == OTHER
+    stored.delete(harness.rt, ALICE, "lb_token")
     assert [row["ciphertext"] or row["wrapped_key"] or row["key_id"] for row in kept()] == [None] * 3
-    found = views.versions(house.rt, ALICE, "lb_token")
+    found = views.versions(harness.rt, ALICE, "lb_token")
     assert [(each.version, each.deleted, each.set_by) for each in found] == [
         (3, True, ALICE.user_id), (2, False, ALICE.user_id), (1, False, ALICE.user_id),
     ]  # fmt: skip
-    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
-    assert views.versions(house.rt, ALICE, "lb_token")[0].version == 4
-    assert value_of(house) == VALUE
+    stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
+    assert views.versions(harness.rt, ALICE, "lb_token")[0].version == 4
+    assert value_of(harness) == VALUE
 
 
-def test_the_audit_has_the_version_and_nothing_of_the_value(house: House) -> None:
+def test_the_audit_has_the_version_and_nothing_of_the_value(harness: Harness) -> None:
     """Neither the value nor its length, in any table."""
-    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
-    stored.delete(house.rt, ALICE, "lb_token")
+    stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
+    stored.delete(harness.rt, ALICE, "lb_token")
     with database.reading():
-        found = audit.of_thing(house.rt.workspace_id, "secret:lb_token")
+        found = audit.of_thing(harness.rt.workspace_id, "secret:lb_token")
         everything = "\n".join(str(row) for table in ALL for row in dicts(table.select()))
     assert [(each.action, each.detail) for each in found] == [
         ("secret.set", {"version": 1, "door": "slack"}), ("secret.delete", {"version": 2, "door": "slack"}),
@@ -104,35 +104,35 @@ def test_the_audit_has_the_version_and_nothing_of_the_value(house: House) -> Non
 
 
 @pytest.mark.parametrize("who", [BOB, CAROL, OSCAR], ids=["team admin", "member", "nobody"])
-def test_only_platform_admins_set_and_delete(house: House, who: Actor) -> None:
+def test_only_platform_admins_set_and_delete(harness: Harness, who: Actor) -> None:
     """And nothing changes for the others, whatever else is wrong with what they ask."""
-    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
     for act in (
-        lambda: stored.set_value(house.rt, who, "lb_token", OTHER),
-        lambda: stored.set_value(house.rt, who, "Not A Name", ""),
-        lambda: stored.delete(house.rt, who, "lb_token"),
-        lambda: stored.delete(house.rt, who, "nothing"),
-        lambda: stored.rotate_keys(house.rt, who),
+        lambda: stored.set_value(harness.rt, who, "lb_token", OTHER),
+        lambda: stored.set_value(harness.rt, who, "Not A Name", ""),
+        lambda: stored.delete(harness.rt, who, "lb_token"),
+        lambda: stored.delete(harness.rt, who, "nothing"),
+        lambda: stored.rotate_keys(harness.rt, who),
     ):
         with pytest.raises(NotAllowed):
             act()
-    assert value_of(house) == VALUE
+    assert value_of(harness) == VALUE
     assert len(kept()) == 1
 
 
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.RUN, Scope.APPROVE])
-def test_a_token_needs_the_scope_admin(house: House, scope: Scope) -> None:
+def test_a_token_needs_the_scope_admin(harness: Harness, scope: Scope) -> None:
     """Even a platform admin's."""
     who = replace(ALICE, scopes=frozenset({Scope.READ, scope}))
     with pytest.raises(NotAllowed, match="lacks the scope admin"):
-        stored.set_value(house.rt, who, "lb_token", VALUE)
+        stored.set_value(harness.rt, who, "lb_token", VALUE)
 
 
-def test_a_role_that_ended_meanwhile_sets_nothing(house: House) -> None:
+def test_a_role_that_ended_meanwhile_sets_nothing(harness: Harness) -> None:
     """It is asked again inside the transaction that acts."""
-    house.know_groups({"S0PLATFORM": ("platform", set())})
+    harness.know_groups({"S0PLATFORM": ("platform", set())})
     with pytest.raises(NotAllowed):
-        stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+        stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
     assert kept() == []
 
 
@@ -144,41 +144,43 @@ def test_a_role_that_ended_meanwhile_sets_nothing(house: House) -> None:
         ("ok", "ab\ud800cdefgh", "value"), ("ok", "é" * 40_000, "value"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_kept_is_refused_without_being_shown(house: House, name: str, value: str, field: str) -> None:
+def test_what_cannot_be_kept_is_refused_without_being_shown(
+    harness: Harness, name: str, value: str, field: str
+) -> None:
     """The sentence names what is wrong and never the value."""
     with pytest.raises(InvalidParameters) as error:
-        stored.set_value(house.rt, ALICE, name, value)
+        stored.set_value(harness.rt, ALICE, name, value)
     assert set(error.value.fields) == {field}
     assert value not in str(error.value) or not value
     assert kept() == []
 
 
-def test_a_private_key_has_many_lines(house: House) -> None:
+def test_a_private_key_has_many_lines(harness: Harness) -> None:
     """What is kept comes back letter by letter."""
     pem = "-----BEGIN KEY-----\n" + "\n".join("x1" * 32 for _ in range(60)) + "\n-----END KEY-----"
-    stored.set_value(house.rt, ALICE, "pem", pem)
-    assert value_of(house, "pem") == pem
+    stored.set_value(harness.rt, ALICE, "pem", pem)
+    assert value_of(harness, "pem") == pem
 
 
-def test_nothing_is_deleted_twice(house: House) -> None:
+def test_nothing_is_deleted_twice(harness: Harness) -> None:
     """A secret that is not there, or not any more, is not found."""
     with pytest.raises(NotFound):
-        stored.delete(house.rt, ALICE, "lb_token")
-    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
-    stored.delete(house.rt, ALICE, "lb_token")
+        stored.delete(harness.rt, ALICE, "lb_token")
+    stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
+    stored.delete(harness.rt, ALICE, "lb_token")
     with pytest.raises(NotFound):
-        stored.delete(house.rt, ALICE, "lb_token")
+        stored.delete(harness.rt, ALICE, "lb_token")
 
 
-def test_the_environment_hides_the_store(house: House) -> None:
+def test_the_environment_hides_the_store(harness: Harness) -> None:
     """The first source that has the name wins, and the list says what it hides."""
-    stored.set_value(house.rt, ALICE, "canary", VALUE)
-    assert value_of(house, "canary") == "c4nary-b1rd-of-the-m1ne"
-    (found,) = [each for each in views.listing(house.rt, ALICE) if each.name == "canary"]
+    stored.set_value(harness.rt, ALICE, "canary", VALUE)
+    assert value_of(harness, "canary") == "c4nary-b1rd-of-the-m1ne"
+    (found,) = [each for each in views.listing(harness.rt, ALICE) if each.name == "canary"]
     assert (found.source, found.hides) == ("environment", ("store",))
 
 
-def test_what_is_kept_cannot_be_moved(house: House) -> None:
+def test_what_is_kept_cannot_be_moved(harness: Harness) -> None:
     """To another name, version or workspace, nor a data key to another row: all of it is bound to where it stands."""
     ring = Keyring((OLD,), lambda: b"")
     sealed = ring.seal(1, "a", 1, VALUE)
@@ -200,19 +202,19 @@ def test_what_is_kept_cannot_be_moved(house: House) -> None:
         renamed.open(1, "a", 1, replace(sealed, key_id="k9"))
 
 
-def test_a_row_that_was_moved_in_the_database_is_refused(house: House) -> None:
+def test_a_row_that_was_moved_in_the_database_is_refused(harness: Harness) -> None:
     """Whoever can write to the table, but has no key, gives no secret another one's value."""
-    stored.set_value(house.rt, ALICE, "mine", VALUE)
-    stored.set_value(house.rt, ALICE, "theirs", OTHER)
+    stored.set_value(harness.rt, ALICE, "mine", VALUE)
+    stored.set_value(harness.rt, ALICE, "theirs", OTHER)
     rows_ = {row["name"]: row for row in kept()}
     taken = {name: rows_["theirs"][name] for name in ("key_id", "wrapped_key", "ciphertext")}
     with database.transaction():
         SecretVersion.update(**taken).where(SecretVersion.name == "mine").execute()
     with pytest.raises(SecretUnreadable, match="secret mine cannot be decrypted"):
-        value_of(with_keys(house), "mine")
+        value_of(with_keys(harness), "mine")
 
 
-def test_nothing_shows_what_is_kept(house: House) -> None:
+def test_nothing_shows_what_is_kept(harness: Harness) -> None:
     """Neither the key nor the wrapped key stands in a repr."""
     sealed = Keyring((OLD,), lambda: b"").seal(1, "a", 1, VALUE)
     assert sealed.wrapped_key not in repr(sealed)
@@ -220,53 +222,53 @@ def test_nothing_shows_what_is_kept(house: House) -> None:
     assert repr(OLD) == "SecretKey(id='k1')"
 
 
-def test_without_secret_keys_one_is_derived(house: House) -> None:
+def test_without_secret_keys_one_is_derived(harness: Harness) -> None:
     """Its id is default, and it opens what it sealed also when SECRET_KEYS is set later, until a rotation."""
-    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
+    stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
     assert kept()[0]["key_id"] == "default"
-    with_keys(house, NEW)
-    assert value_of(house) == VALUE
-    done = stored.rotate_keys(house.rt, ALICE)
+    with_keys(harness, NEW)
+    assert value_of(harness) == VALUE
+    done = stored.rotate_keys(harness.rt, ALICE)
     assert (done.key_id, done.rewrapped, done.problems) == ("k2", 1, ())
     assert kept()[0]["key_id"] == "k2"
-    assert value_of(with_keys(house, NEW)) == VALUE
+    assert value_of(with_keys(harness, NEW)) == VALUE
 
 
-def test_another_secret_key_opens_nothing(house: House) -> None:
+def test_another_secret_key_opens_nothing(harness: Harness) -> None:
     """The message says which key is missing, and a step that needs it fails without being sent."""
-    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
-    house.rt = replace(house.rt, settings=replace(house.rt.settings, secret_key=os.urandom(32)))
+    stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
+    harness.rt = replace(harness.rt, settings=replace(harness.rt.settings, secret_key=os.urandom(32)))
     with pytest.raises(SecretUnreadable, match="SECRET_KEY was changed"):
-        value_of(with_keys(house))
+        value_of(with_keys(harness))
 
 
-def test_an_unknown_key_fails_only_what_needs_it(house: House, target: Target) -> None:
+def test_an_unknown_key_fails_only_what_needs_it(harness: Harness, target: Target) -> None:
     """The message names the id; other secrets and steps go on, and nothing falls through to another source."""
-    stored.set_value(with_keys(house, OLD).rt, ALICE, "old_one", VALUE)
-    stored.set_value(with_keys(house, NEW, OLD).rt, ALICE, "new_one", OTHER)
-    with_keys(house, NEW)
+    stored.set_value(with_keys(harness, OLD).rt, ALICE, "old_one", VALUE)
+    stored.set_value(with_keys(harness, NEW, OLD).rt, ALICE, "new_one", OTHER)
+    with_keys(harness, NEW)
     with pytest.raises(SecretUnreadable, match="key k1, which SECRET_KEYS does not name"):
-        value_of(house, "old_one")
-    assert value_of(house, "new_one") == OTHER
-    (problem,) = [each for each in house.rt.secrets(Redactor()).register_all() if "old_one" in each]
+        value_of(harness, "old_one")
+    assert value_of(harness, "new_one") == OTHER
+    (problem,) = [each for each in harness.rt.secrets(Redactor()).register_all() if "old_one" in each]
     assert "k1" in problem
-    done = stored.rotate_keys(house.rt, ALICE)
+    done = stored.rotate_keys(harness.rt, ALICE)
     assert done.rewrapped == 0
     assert ["old_one" in each for each in done.problems] == [True]
 
 
-def test_rotating_twice_and_while_secrets_are_set(house: House) -> None:
+def test_rotating_twice_and_while_secrets_are_set(harness: Harness) -> None:
     """Every value can be read all the time, whoever rotates or sets at once, and each ends under the new key."""
     for number in range(120):
-        stored.set_value(with_keys(house, OLD).rt, ALICE, f"s{number}", f"{VALUE} {number}")
-    with_keys(house, NEW, OLD)
+        stored.set_value(with_keys(harness, OLD).rt, ALICE, f"s{number}", f"{VALUE} {number}")
+    with_keys(harness, NEW, OLD)
     wrong: list[object] = []
     stop = threading.Event()
 
     def reads() -> None:
         while not stop.is_set():
             for number in range(0, 120, 7):
-                fresh = with_keys_of(house, NEW, OLD)
+                fresh = with_keys_of(harness, NEW, OLD)
                 try:
                     if not fresh.read(f"s{number}").startswith(("st0red", "an0ther")):
                         wrong.append(number)
@@ -275,10 +277,10 @@ def test_rotating_twice_and_while_secrets_are_set(house: House) -> None:
 
     def sets() -> None:
         for number in range(0, 120, 3):
-            stored.set_value(house.rt, ALICE, f"s{number}", f"{OTHER} {number}")
+            stored.set_value(harness.rt, ALICE, f"s{number}", f"{OTHER} {number}")
 
     done: list[stored.Rotated] = []
-    acts = [lambda: done.append(stored.rotate_keys(house.rt, ALICE))] * 2 + [sets]
+    acts = [lambda: done.append(stored.rotate_keys(harness.rt, ALICE))] * 2 + [sets]
     reading = threading.Thread(target=reads)
     reading.start()
     threads = [threading.Thread(target=act) for act in acts]
@@ -291,65 +293,65 @@ def test_rotating_twice_and_while_secrets_are_set(house: House) -> None:
     assert wrong == []
     assert [each.problems for each in done] == [(), ()]
     with database.reading():
-        assert set(rows.key_ids(house.rt.workspace_id)) == {"k2"}
-    assert value_of(house, "s1") == f"{VALUE} 1"
-    assert value_of(house, "s3") == f"{OTHER} 3"
+        assert set(rows.key_ids(harness.rt.workspace_id)) == {"k2"}
+    assert value_of(harness, "s1") == f"{VALUE} 1"
+    assert value_of(harness, "s3") == f"{OTHER} 3"
 
 
-def with_keys_of(house: House, *keys: SecretKey) -> Any:
+def with_keys_of(harness: Harness, *keys: SecretKey) -> Any:
     from engine.config.stored_secrets import StoredSecrets
 
-    return StoredSecrets(house.rt.workspace_id, Keyring(keys, lambda: b"x" * 32))
+    return StoredSecrets(harness.rt.workspace_id, Keyring(keys, lambda: b"x" * 32))
 
 
-def test_two_set_at_once(house: House) -> None:
+def test_two_set_at_once(harness: Harness) -> None:
     """Each gets a version of its own, and the last one counts."""
     threads = [
-        threading.Thread(target=stored.set_value, args=(house.rt, ALICE, "lb_token", f"{VALUE} {number}"))
+        threading.Thread(target=stored.set_value, args=(harness.rt, ALICE, "lb_token", f"{VALUE} {number}"))
         for number in range(8)
     ]
     for each in threads:
         each.start()
     for each in threads:
         each.join(30)
-    found = views.versions(house.rt, ALICE, "lb_token")
+    found = views.versions(harness.rt, ALICE, "lb_token")
     assert [each.version for each in found] == list(range(8, 0, -1))
     assert len([row for row in kept() if row["ciphertext"]]) == 1
-    assert value_of(house).startswith(VALUE)
+    assert value_of(harness).startswith(VALUE)
 
 
-def test_the_list_says_where_from_and_what_for(house: House, target: Target) -> None:
+def test_the_list_says_where_from_and_what_for(harness: Harness, target: Target) -> None:
     """Runbooks by whether they are approved, when it was last used, and what is missing."""
     auth = {"type": "bearer", "token": "{{ secrets.lb_token }}"}
-    house.publish(runbook("calls", http("call", target.url("/a"), auth=auth)))
-    house.write(drafted=runbook("drafted", http("call", target.url("/a"), auth=auth), team=None))
-    house.sync()
-    found = {each.name: each for each in views.listing(house.rt, ALICE)}
+    harness.publish(runbook("calls", http("call", target.url("/a"), auth=auth)))
+    harness.write(drafted=runbook("drafted", http("call", target.url("/a"), auth=auth), team=None))
+    harness.sync()
+    found = {each.name: each for each in views.listing(harness.rt, ALICE)}
     assert (found["lb_token"].source, found["lb_token"].stored) == ("", None)
     assert "no secret lb_token" in found["lb_token"].problem
     assert found["lb_token"].uses == (views.Use("calls", "payments", True), views.Use("drafted", None, False))
-    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
-    found = {each.name: each for each in views.listing(house.rt, BOB)}
+    stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
+    found = {each.name: each for each in views.listing(harness.rt, BOB)}
     assert (found["lb_token"].source, found["lb_token"].problem) == ("store", "")
     assert found["lb_token"].stored is not None
     assert VALUE not in json.dumps([dataclasses.asdict(each) for each in found.values()])
-    assert views.names_in_use(house.rt) == {"lb_token"}
+    assert views.names_in_use(harness.rt) == {"lb_token"}
 
 
-def test_who_has_no_role_sees_no_names(house: House) -> None:
+def test_who_has_no_role_sees_no_names(harness: Harness) -> None:
     """In person; and by a token only what the person's runbooks read is there."""
-    stored.set_value(house.rt, ALICE, "unused", VALUE)
-    for act in (lambda: views.listing(house.rt, OSCAR), lambda: views.versions(house.rt, OSCAR, "unused")):
+    stored.set_value(harness.rt, ALICE, "unused", VALUE)
+    for act in (lambda: views.listing(harness.rt, OSCAR), lambda: views.versions(harness.rt, OSCAR, "unused")):
         with pytest.raises(NotAllowed):
             act()
     by_token = replace(BOB, scopes=frozenset({Scope.READ}))
-    assert views.listing(house.rt, by_token) == []
+    assert views.listing(harness.rt, by_token) == []
     with pytest.raises(NotFound):
-        views.versions(house.rt, by_token, "unused")
-    assert [each.name for each in views.listing(house.rt, BOB)] == ["canary", "unused"]
+        views.versions(harness.rt, by_token, "unused")
+    assert [each.name for each in views.listing(harness.rt, BOB)] == ["canary", "unused"]
 
 
-def test_what_is_stored_is_masked_in_what_people_give(house: House) -> None:
+def test_what_is_stored_is_masked_in_what_people_give(harness: Harness) -> None:
     """From the moment when it was set, also by a process that never used it."""
-    stored.set_value(house.rt, ALICE, "lb_token", VALUE)
-    assert house.rt.redactor().redact(f"a {VALUE} b") == "a ‹secret lb_token› b"
+    stored.set_value(harness.rt, ALICE, "lb_token", VALUE)
+    assert harness.rt.redactor().redact(f"a {VALUE} b") == "a ‹secret lb_token› b"

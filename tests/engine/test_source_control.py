@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gitting import CAROL, MALLORY, commit, git, history, repository
+from git_repositories import CAROL, MALLORY, commit, git, history, repository
 
 from engine.catalog import source_control
 from engine.catalog.source_control import Commit, last_commits
@@ -124,7 +124,7 @@ def _bare_like(folder: Path, settings: str) -> None:
 
 def test_a_folder_that_looks_like_a_repository_is_none(tmp_path: Path) -> None:
     """Git would run what its `config` names; here the enclosing repository says who committed the files."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     canary, folder = _trap(root), root / "runbooks.d"
     folder.mkdir()
     program = tmp_path / "program"
@@ -148,7 +148,7 @@ def test_a_folder_that_looks_like_a_repository_is_none(tmp_path: Path) -> None:
 
 def test_settings_hooks_and_filters_of_the_repository_itself_are_not_run(tmp_path: Path) -> None:
     """Not even when somebody wrote them into `.git`, which a commit cannot do; nor are files read that they name."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     canary = _trap(root)
     (root / ".gitattributes").write_text("*.yaml filter=x diff=x\n")
     made = commit(root, demo="demo")
@@ -175,7 +175,7 @@ def test_settings_hooks_and_filters_of_the_repository_itself_are_not_run(tmp_pat
 )  # fmt: skip
 def test_a_file_is_known_by_its_exact_name(tmp_path: Path, name: str) -> None:
     """A name is no pattern: another file's committer is not taken for this one's."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     commit(root, CAROL, demo="demo", a="a")
     (root / name).write_text("mine")
     made = commit(root, MALLORY)
@@ -185,7 +185,7 @@ def test_a_file_is_known_by_its_exact_name(tmp_path: Path, name: str) -> None:
 
 def test_a_renamed_file_is_its_renamers(tmp_path: Path) -> None:
     """What somebody put under a new name is theirs, though the content is another's."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     commit(root, CAROL, demo="demo")
     (root / "demo.yaml").rename(root / "other.yaml")
     commit(root, MALLORY)
@@ -194,7 +194,7 @@ def test_a_renamed_file_is_its_renamers(tmp_path: Path) -> None:
 
 def test_what_is_not_as_it_was_committed_has_no_author(tmp_path: Path) -> None:
     """Changed, untracked, staged only, committed as a link, or committed as a folder; the others keep theirs."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     (root / "link.yaml").symlink_to("fine.yaml")
     (root / "folder.yaml").mkdir()
     (root / "folder.yaml" / "x").write_text("x")
@@ -210,7 +210,7 @@ def test_what_is_not_as_it_was_committed_has_no_author(tmp_path: Path) -> None:
 
 def test_what_git_changed_on_the_way_out_keeps_its_author(tmp_path: Path) -> None:
     """Line ends that `.gitattributes` asks for are no local change; a change after them is one."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     (root / ".gitattributes").write_text("*.yaml text eol=crlf\n")
     commit(root, demo="one\ntwo\n")
     for path in (root / "demo.yaml",):
@@ -226,7 +226,7 @@ def test_what_git_changed_on_the_way_out_keeps_its_author(tmp_path: Path) -> Non
 
 def test_a_mailmap_does_not_change_who_committed(tmp_path: Path) -> None:
     """It is a committed file like any other: whoever may write to the repository may write it."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     commit(root, MALLORY, demo="demo")
     (root / ".mailmap").write_text(f"Carol <{CAROL}> <{MALLORY}>\n")
     commit(root, CAROL)
@@ -237,7 +237,7 @@ def test_a_mailmap_does_not_change_who_committed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packed", [False, True])
 def test_every_layout_of_a_repository(tmp_path: Path, options: tuple[str, ...], packed: bool) -> None:
     """Loose and packed, both kinds of ids, and the folder as the repository's root or somewhere in it."""
-    root = repository(tmp_path / "house", *[each.replace("..", str(tmp_path)) for each in options])
+    root = repository(tmp_path / "harness", *[each.replace("..", str(tmp_path)) for each in options])
     first = commit(root, demo="demo")
     (root / "deep" / "runbooks.d").mkdir(parents=True)
     second = commit(root / "deep" / "runbooks.d", MALLORY, demo="demo")
@@ -250,7 +250,7 @@ def test_every_layout_of_a_repository(tmp_path: Path, options: tuple[str, ...], 
 
 def test_worktrees_submodules_clones_and_a_detached_head(tmp_path: Path) -> None:
     """Each has its `.git` elsewhere, its objects elsewhere, or part of the history only."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     commit(root, CAROL, old="old")
     made = commit(root, MALLORY, demo="demo")
     git(root, "worktree", "add", "-q", "--detach", str(tmp_path / "tree"))
@@ -282,7 +282,7 @@ def test_the_commit_is_the_one_that_git_names(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_long_history_is_read_in_time(tmp_path: Path) -> None:
     """Ten thousand commits, and a file that only the first of them touched."""
-    root = tmp_path / "house"
+    root = tmp_path / "harness"
     history(root, 10_000, merges=False, seed=1, at="runbooks.d")
     (root / "new.yaml").write_text("new")
     folder = root / "runbooks.d"
@@ -295,7 +295,7 @@ def test_a_history_that_takes_too_long_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The author is unknown, and the log says why."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     commit(root, demo="demo")
     monkeypatch.setattr(source_control, "DEADLINE_S", 0.0)
     with caplog.at_level(logging.WARNING):
@@ -307,7 +307,7 @@ def test_a_repository_that_does_not_answer_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A pipe where git keeps a file: the reading of it never ends."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     commit(root, demo="demo")
     (root / ".git" / "HEAD").unlink()
     os.mkfifo(root / ".git" / "HEAD")
@@ -334,7 +334,7 @@ def test_a_repository_that_does_not_answer_holds_nobody_up(
 )
 def test_a_broken_repository_is_no_reason_to_stop(tmp_path: Path, path: str, content: bytes) -> None:
     """What can be read counts, and nothing is raised."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     made = commit(root, demo="demo", other="other")
     (root / "other.yaml").write_text("changed")
     (root / path).parent.mkdir(exist_ok=True, parents=True)
@@ -361,7 +361,7 @@ def test_outside_git_and_before_the_first_commit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", [b"", b"no address", b"a\x00b@example.com", b"a b@example.com", b"x@" + b"y" * 999])
 def test_a_committer_without_an_address_is_unknown(tmp_path: Path, address: bytes) -> None:
     """The commit is known all the same; what is kept can be kept by any database."""
-    root = repository(tmp_path / "house")
+    root = repository(tmp_path / "harness")
     (root / "demo.yaml").write_text("demo")
     git(root, "add", ".")
     tree = git(root, "write-tree")

@@ -6,9 +6,9 @@ import logging
 from dataclasses import replace
 
 import pytest
-from house import ALICE, BOB, CAROL, HOUR, OSCAR, House, gate, http, runbook
+from harness import ALICE, BOB, CAROL, HOUR, OSCAR, Harness, gate, http, runbook
 
-from engine.access import people, standing, tokens
+from engine.access import account_status, people, tokens
 from engine.access import policy as access
 from engine.access.policy import SCOPE_OF, SYSTEM, Action, Actor, Gate
 from engine.catalog import catalog
@@ -19,60 +19,60 @@ from engine.text.redaction import Redactor
 from storage import audit, database
 from storage.columns import dicts
 from storage.people_records import PersonRecord
+from storage.people_tables import Token
 from storage.states import Scope
-from storage.tables import Token
 
 DAY = 24 * HOUR
 
 
-def by_token(house: House, who: Actor, scopes: str = "read,run,approve,admin") -> Actor:
+def by_token(harness: Harness, who: Actor, scopes: str = "read,run,approve,admin") -> Actor:
     """Who somebody is by a token of theirs."""
-    _, secret = tokens.create(house.rt, who, "a test", scopes=scopes)
-    return tokens.actor_of(house.rt, tokens.authenticate(house.rt, secret))
+    _, secret = tokens.create(harness.rt, who, "a test", scopes=scopes)
+    return tokens.actor_of(harness.rt, tokens.authenticate(harness.rt, secret))
 
 
-def test_a_secret_is_known_again_and_kept_nowhere(house: House) -> None:
+def test_a_secret_is_known_again_and_kept_nowhere(harness: Harness) -> None:
     """Only its digest is in the table; the audit says who made what."""
-    made, secret = tokens.create(house.rt, CAROL, "deploy job", scopes="run", expires="2d")
+    made, secret = tokens.create(harness.rt, CAROL, "deploy job", scopes="run", expires="2d")
     assert secret.startswith("rbk_")
     assert len(secret) == 47
-    assert tokens.authenticate(house.rt, secret) == made
+    assert tokens.authenticate(harness.rt, secret) == made
     assert (made.user_id, made.scopes, made.expires_at) == (
-        CAROL.user_id, {Scope.READ, Scope.RUN}, house.clock.time + 2 * DAY,
+        CAROL.user_id, {Scope.READ, Scope.RUN}, harness.clock.time + 2 * DAY,
     )  # fmt: skip
     with database.reading():
         assert secret not in str(dicts(Token.select()))
-        (row,) = audit.of_thing(house.rt.workspace_id, f"token:{made.id}")
+        (row,) = audit.of_thing(harness.rt.workspace_id, f"token:{made.id}")
     assert (row.actor, row.action, row.detail["scopes"]) == (CAROL.user_id, "token.create", ["read", "run"])
     assert secret not in str(row)
 
 
 @pytest.mark.parametrize("secret", ["", "rbk_", "rbk_" + "A" * 43, "\ud800", "x" * 100_000])
-def test_a_secret_that_nobody_was_given_is_refused(house: House, secret: str) -> None:
+def test_a_secret_that_nobody_was_given_is_refused(harness: Harness, secret: str) -> None:
     """Whatever it looks like."""
-    tokens.create(house.rt, CAROL, "another")
+    tokens.create(harness.rt, CAROL, "another")
     with pytest.raises(NotAuthenticated, match="not known"):
-        tokens.authenticate(house.rt, secret)
+        tokens.authenticate(harness.rt, secret)
 
 
-def test_a_token_ends_with_its_time_and_by_a_word(house: House) -> None:
+def test_a_token_ends_with_its_time_and_by_a_word(harness: Harness) -> None:
     """Expired and revoked are told apart, and a second revocation changes nothing."""
-    short, short_secret = tokens.create(house.rt, CAROL, "short", expires="1h")
-    long, long_secret = tokens.create(house.rt, CAROL, "long")
-    house.clock.tick(HOUR)
+    short, short_secret = tokens.create(harness.rt, CAROL, "short", expires="1h")
+    long, long_secret = tokens.create(harness.rt, CAROL, "long")
+    harness.clock.tick(HOUR)
     with pytest.raises(NotAuthenticated, match="has expired"):
-        tokens.authenticate(house.rt, short_secret)
+        tokens.authenticate(harness.rt, short_secret)
     for token_id in (short.id, "T-NOSUCH22"):
         with pytest.raises(NotAuthenticated):
-            standing.token_now(house.rt, token_id)
-    assert standing.token_now(house.rt, long.id) == long
-    tokens.revoke(house.rt, CAROL, long.id.lower())
+            account_status.token_now(harness.rt, token_id)
+    assert account_status.token_now(harness.rt, long.id) == long
+    tokens.revoke(harness.rt, CAROL, long.id.lower())
     with pytest.raises(NotAuthenticated):
-        standing.token_now(house.rt, long.id)
+        account_status.token_now(harness.rt, long.id)
     with pytest.raises(NotAuthenticated, match="was revoked"):
-        tokens.authenticate(house.rt, long_secret)
+        tokens.authenticate(harness.rt, long_secret)
     with pytest.raises(Conflict):
-        tokens.revoke(house.rt, CAROL, long.id)
+        tokens.revoke(harness.rt, CAROL, long.id)
 
 
 @pytest.mark.parametrize(
@@ -88,115 +88,116 @@ def test_a_token_ends_with_its_time_and_by_a_word(house: House) -> None:
         ({"name": "", "scopes": "all", "expires": "0"}, {"name", "scopes", "expires"}),
     ],
 )
-def test_what_does_not_fit_is_named_at_once(house: House, fields: dict[str, str], wrong: set[str]) -> None:
+def test_what_does_not_fit_is_named_at_once(harness: Harness, fields: dict[str, str], wrong: set[str]) -> None:
     """Every field that is wrong, not only the first."""
     with pytest.raises(InvalidParameters) as raised:
-        tokens.create(house.rt, CAROL, **fields)
+        tokens.create(harness.rt, CAROL, **fields)
     assert set(raised.value.fields) == wrong
 
 
-def test_the_host_makes_tokens_for_people_only(house: House) -> None:
+def test_the_host_makes_tokens_for_people_only(harness: Harness) -> None:
     """A made-up id is refused; somebody who is no admin makes none for others."""
-    made, _ = tokens.create(house.rt, SYSTEM, "for bob", person=BOB.user_id)
+    made, _ = tokens.create(harness.rt, SYSTEM, "for bob", person=BOB.user_id)
     assert (made.user_id, made.created_by) == (BOB.user_id, "system")
     with pytest.raises(InvalidParameters, match="person"):
-        tokens.create(house.rt, SYSTEM, "for nobody", person="bob")
+        tokens.create(harness.rt, SYSTEM, "for nobody", person="bob")
     with pytest.raises(NotAllowed):
-        tokens.create(house.rt, OSCAR, "for bob", person=BOB.user_id)
+        tokens.create(harness.rt, OSCAR, "for bob", person=BOB.user_id)
 
 
-def test_people_see_their_own_and_admins_everybodys(house: House) -> None:
+def test_people_see_their_own_and_admins_everybodys(harness: Harness) -> None:
     """Somebody else's token is as if it were not there."""
-    house.sync(one=runbook("one", http("a")))
-    mine, _ = tokens.create(house.rt, CAROL, "mine")
-    theirs, _ = tokens.create(house.rt, OSCAR, "theirs")
-    assert tokens.listing(house.rt, CAROL) == [mine]
-    assert {each.id for each in tokens.listing(house.rt, ALICE, everybody=True)} == {mine.id, theirs.id}
+    harness.sync(one=runbook("one", http("a")))
+    mine, _ = tokens.create(harness.rt, CAROL, "mine")
+    theirs, _ = tokens.create(harness.rt, OSCAR, "theirs")
+    assert tokens.listing(harness.rt, CAROL) == [mine]
+    assert {each.id for each in tokens.listing(harness.rt, ALICE, everybody=True)} == {mine.id, theirs.id}
     with pytest.raises(NotAllowed):
-        tokens.listing(house.rt, CAROL, everybody=True)
+        tokens.listing(harness.rt, CAROL, everybody=True)
     for token_id in (theirs.id, "T-NOSUCH22"):
         with pytest.raises(NotFound, match="There is no token"):
-            tokens.revoke(house.rt, CAROL, token_id)
-    assert tokens.revoke(house.rt, ALICE, theirs.id).revoked_by == ALICE.user_id
+            tokens.revoke(harness.rt, CAROL, token_id)
+    assert tokens.revoke(harness.rt, ALICE, theirs.id).revoked_by == ALICE.user_id
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_a_scope_narrows_and_never_widens(house: House, scope: Scope) -> None:
+def test_a_scope_narrows_and_never_widens(harness: Harness, scope: Scope) -> None:
     """With a token, each action needs its scope and its person's role."""
-    house.publish(runbook("gated", gate("ask", approvers={"roles": ["platform_admin"]})))
-    run = house.start("gated")
-    house.advance(run)
-    execution = house.execution(run)
-    opened = Gate(executions.view(house.rt, run).gates[0].approval, execution)
+    harness.publish(runbook("gated", gate("ask", approvers={"roles": ["platform_admin"]})))
+    run = harness.start("gated")
+    harness.advance(run)
+    execution = harness.execution(run)
+    opened = Gate(executions.view(harness.rt, run).gates[0].approval, execution)
     things = {
-        Action.VOTE: opened, Action.START: catalog.get(house.rt, "gated"), Action.EDIT: catalog.get(house.rt, "gated"),
-        Action.APPROVE: catalog.version(house.rt, "gated"), Action.SYNC: None,
+        Action.VOTE: opened, Action.START: catalog.get(harness.rt, "gated"),
+        Action.EDIT: catalog.get(harness.rt, "gated"),
+        Action.APPROVE: catalog.version(harness.rt, "gated"), Action.SYNC: None,
     }  # fmt: skip
     for who in (ALICE, OSCAR):
-        acting = by_token(house, who, scope)
+        acting = by_token(harness, who, scope)
         for action in Action:
             thing = things.get(action, execution)
-            alone = access.verdict(house.rt, who, action, thing)
-            narrowed = access.verdict(house.rt, acting, action, thing)
+            alone = access.verdict(harness.rt, who, action, thing)
+            narrowed = access.verdict(harness.rt, acting, action, thing)
             has = SCOPE_OF.get(action, Scope.RUN) in {scope, Scope.READ}
             seen = action is not Action.VIEW or who is ALICE
             assert narrowed.allowed == (alone.allowed and has and seen), (action, narrowed.why)
             assert has or (scope in ("read", "approve", "run", "admin") and "lacks the scope" in narrowed.why)
 
 
-def test_a_token_shows_what_its_person_has_a_part_in(house: House) -> None:
+def test_a_token_shows_what_its_person_has_a_part_in(harness: Harness) -> None:
     """The team's things to the team, to responders and admins, to who asked for the run and to who decides in it."""
-    house.publish(runbook("gated", gate("ask", approvers={"users": ["U0OSCAR01"]})), runbook("plain", http("a")))
-    gated, plain = house.execution(house.start("gated")), house.execution(house.start("plain", ALICE))
-    house.advance(gated.id)
+    harness.publish(runbook("gated", gate("ask", approvers={"users": ["U0OSCAR01"]})), runbook("plain", http("a")))
+    gated, plain = harness.execution(harness.start("gated")), harness.execution(harness.start("plain", ALICE))
+    harness.advance(gated.id)
     stranger = Actor("U0STRANGER", standing="member")
 
     def seen(who: Actor) -> list[bool]:
-        by = by_token(house, who)
+        by = by_token(harness, who)
         return [
-            access.verdict(house.rt, by, Action.VIEW, thing).allowed
-            for thing in (catalog.get(house.rt, "gated"), gated, plain)
+            access.verdict(harness.rt, by, Action.VIEW, thing).allowed
+            for thing in (catalog.get(harness.rt, "gated"), gated, plain)
         ]
 
     assert seen(ALICE) == seen(BOB) == seen(CAROL) == [True, True, True]
     assert seen(OSCAR) == [False, True, False]
     assert seen(stranger) == [False, False, False]
     mine = replace(plain, requester=stranger.user_id)
-    assert access.verdict(house.rt, by_token(house, stranger), Action.VIEW, mine).allowed
-    assert access.verdict(house.rt, stranger, Action.VIEW, gated).allowed
+    assert access.verdict(harness.rt, by_token(harness, stranger), Action.VIEW, mine).allowed
+    assert access.verdict(harness.rt, stranger, Action.VIEW, gated).allowed
 
 
-def test_a_token_of_somebody_who_left_is_worth_nothing(house: House) -> None:
+def test_a_token_of_somebody_who_left_is_worth_nothing(harness: Harness) -> None:
     """What Slack last said of a person holds for their tokens too."""
-    acting = by_token(house, ALICE)
-    access.authorise(house.rt, acting, Action.VIEW)
-    person = PersonRecord(ALICE.user_id, "alice", None, "deleted", None, house.clock.time)
-    people.remember(house.rt, person)
+    acting = by_token(harness, ALICE)
+    access.authorise(harness.rt, acting, Action.VIEW)
+    person = PersonRecord(ALICE.user_id, "alice", None, "deleted", None, harness.clock.time)
+    people.remember(harness.rt, person)
     with pytest.raises(NotAllowed, match="deactivated"):
-        access.authorise(house.rt, acting, Action.VIEW)
+        access.authorise(harness.rt, acting, Action.VIEW)
 
 
-def test_use_is_noted_once_a_minute(house: House) -> None:
+def test_use_is_noted_once_a_minute(harness: Harness) -> None:
     """So that asking a hundred times a second writes nothing."""
-    _, secret = tokens.create(house.rt, CAROL, "busy")
+    _, secret = tokens.create(harness.rt, CAROL, "busy")
 
     def used() -> int | None:
-        return tokens.listing(house.rt, CAROL)[0].last_used_at
+        return tokens.listing(harness.rt, CAROL)[0].last_used_at
 
     assert used() is None
-    first = house.clock.tick(1000)
-    tokens.actor_of(house.rt, tokens.authenticate(house.rt, secret))
-    house.clock.tick(59_000)
-    tokens.actor_of(house.rt, tokens.authenticate(house.rt, secret))
+    first = harness.clock.tick(1000)
+    tokens.actor_of(harness.rt, tokens.authenticate(harness.rt, secret))
+    harness.clock.tick(59_000)
+    tokens.actor_of(harness.rt, tokens.authenticate(harness.rt, secret))
     assert used() == first
-    house.clock.tick(1_000)
-    tokens.actor_of(house.rt, tokens.authenticate(house.rt, secret))
-    assert used() == house.clock.time
+    harness.clock.tick(1_000)
+    tokens.actor_of(harness.rt, tokens.authenticate(harness.rt, secret))
+    assert used() == harness.clock.time
 
 
-def test_the_log_shows_no_token(house: House) -> None:
+def test_the_log_shows_no_token(harness: Harness) -> None:
     """It is known by its looks, since its value is kept nowhere."""
-    _, secret = tokens.create(house.rt, CAROL, "leaky")
+    _, secret = tokens.create(harness.rt, CAROL, "leaky")
     record = logging.LogRecord("x", logging.INFO, __file__, 1, "sent %s.", (f"Bearer {secret}",), None)
     shown = RedactingHandler(Redactor()).format(record)
     assert secret not in shown

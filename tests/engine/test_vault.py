@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import ALICE, House, Target, http, runbook
+from harness import ALICE, Harness, Target, http, runbook
 from kv_server import JWT, ROLE, ROLE_ID, ROOT, SECRET_ID, KvServer
 
 from engine import doctor
@@ -55,18 +55,18 @@ def app_role(kv: KvServer, folder: Path, **more: str) -> VaultSource:
     return source(kv, folder, **{**login, **more})
 
 
-def with_vault(house: House, kv: KvServer, folder: Path, **more: str) -> House:
+def with_vault(harness: Harness, kv: KvServer, folder: Path, **more: str) -> Harness:
     """The deployment with a Vault behind its store."""
     environ = {"VAULT_ADDR": kv.url, "VAULT_TOKEN": ROOT, **more}
     found = settings.load(environ, folder)
     changed = {
         name: getattr(found, name) for name in dir(found) if name.startswith("vault_") and name != "vault_secrets"
     }
-    house.settle_for(**changed)
-    house.rt = replace(house.rt, sources=(*house.rt.sources, VaultSource(house.rt.settings)))
-    house.tools = replace(house.tools, secrets=house.rt.secrets(house.tools.redactor))
-    house.runner = house.worker("w-vault")
-    return house
+    harness.settle_for(**changed)
+    harness.rt = replace(harness.rt, sources=(*harness.rt.sources, VaultSource(harness.rt.settings)))
+    harness.tools = replace(harness.tools, secrets=harness.rt.secrets(harness.tools.redactor))
+    harness.runner = harness.worker("w-vault")
+    return harness
 
 
 def test_the_key_value_or_the_only_key(kv: KvServer, tmp_path: Path) -> None:
@@ -253,45 +253,45 @@ def test_settings_that_do_not_fit_are_told_at_once(tmp_path: Path, environ: dict
 
 
 def test_a_step_uses_it_and_fails_so_that_it_is_tried_again(
-    house: House, target: Target, kv: KvServer, tmp_path: Path
+    harness: Harness, target: Target, kv: KvServer, tmp_path: Path
 ) -> None:
     """A Vault that is away fails the attempt before anything is sent; the next attempt finds it back."""
-    with_vault(house, kv, tmp_path, VAULT_CACHE_SECONDS="0")
+    with_vault(harness, kv, tmp_path, VAULT_CACHE_SECONDS="0")
     retry = {"max_attempts": 3, "delay": "1s"}
-    house.publish(runbook("calls", http("call", target.url("/a"), auth=AUTH, method="POST", retry=retry)))
+    harness.publish(runbook("calls", http("call", target.url("/a"), auth=AUTH, method="POST", retry=retry)))
     kv.trouble = 503
-    run = house.start("calls")
-    house.advance(run)
+    run = harness.start("calls")
+    harness.advance(run)
     assert target.hits == []
     kv.trouble = 0
     time.sleep(0.35)
-    house.run(run)
-    assert house.status(run) == "SUCCESS"
+    harness.run(run)
+    assert harness.status(run) == "SUCCESS"
     assert VALUE.encode() in b"".join(target.server.requests)
-    first, second = house.attempts(run, "call")
+    first, second = harness.attempts(run, "call")
     assert first.error["code"] == "secret_unavailable"
     assert "tried again" in first.error["message"]
     assert second.error is None
 
 
-def test_the_store_hides_the_vault_and_the_list_says_so(house: House, kv: KvServer, tmp_path: Path) -> None:
+def test_the_store_hides_the_vault_and_the_list_says_so(harness: Harness, kv: KvServer, tmp_path: Path) -> None:
     """And where the store has none, the Vault's is used."""
-    with_vault(house, kv, tmp_path)
-    house.publish(runbook("calls", http("call", "http://127.0.0.1:9/", auth=AUTH)))
-    (found,) = [each for each in views.listing(house.rt, ALICE) if each.name == "lb_token"]
+    with_vault(harness, kv, tmp_path)
+    harness.publish(runbook("calls", http("call", "http://127.0.0.1:9/", auth=AUTH)))
+    (found,) = [each for each in views.listing(harness.rt, ALICE) if each.name == "lb_token"]
     assert (found.source, found.hides, found.problem) == ("vault", (), "")
-    stored.set_value(house.rt, ALICE, "lb_token", "fr0m-the-store")
-    (found,) = [each for each in views.listing(house.rt, ALICE) if each.name == "lb_token"]
+    stored.set_value(harness.rt, ALICE, "lb_token", "fr0m-the-store")
+    (found,) = [each for each in views.listing(harness.rt, ALICE) if each.name == "lb_token"]
     assert (found.source, found.hides) == ("store", ("vault",))
-    assert house.rt.secrets(Redactor()).resolve("lb_token") == "fr0m-the-store"
+    assert harness.rt.secrets(Redactor()).resolve("lb_token") == "fr0m-the-store"
 
 
-def test_what_approved_runbooks_read_is_masked_unused(house: House, kv: KvServer, tmp_path: Path) -> None:
+def test_what_approved_runbooks_read_is_masked_unused(harness: Harness, kv: KvServer, tmp_path: Path) -> None:
     """The Vault is asked for it beside the work; what a token or role is worth is masked too."""
-    with_vault(house, kv, tmp_path)
-    house.publish(runbook("calls", http("call", "http://127.0.0.1:9/", auth=AUTH)))
+    with_vault(harness, kv, tmp_path)
+    harness.publish(runbook("calls", http("call", "http://127.0.0.1:9/", auth=AUTH)))
     redactor = Redactor()
-    watch = SecretWatch(house.rt, redactor)
+    watch = SecretWatch(harness.rt, redactor)
     watch.look()
     watch.look()
     assert redactor.redact(f"a {VALUE} b {ROOT} c") == "a ‹secret lb_token› b ‹secret VAULT_TOKEN› c"

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from house import Target
+from harness import Target
 
 from bot import embedded_redis
 from bot.worker import WORKER_ID_VARIABLE

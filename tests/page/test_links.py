@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.page.links import Pass, Purpose, link, sign, verify
+from bot.page.signed_links import Pass, Purpose, link, sign, verify
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 PASSES = st.builds(Pass, st.text(max_size=30), st.text(max_size=12), st.integers(1, 2**40))

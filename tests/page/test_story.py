@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.event_text import told
 from bot.page.states import SIGNS, Look, attempt_look, attempt_words, execution_look, look_of
 from bot.page.timeline import Scale, timeline
-from bot.telling import told
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, StepRunRecord
 from storage.states import AttemptStatus, ExecutionStatus, StepStatus
 
@@ -119,10 +119,10 @@ def test_every_kind_of_event_that_the_engine_tells_has_words() -> None:
     import re
     from pathlib import Path
 
-    from bot import telling
+    from bot import event_text
 
     engine = Path(__file__).parents[2] / "engine"
     source = "".join(path.read_text() for path in engine.rglob("*.py"))
     kinds = set(re.findall(r"\.record_event\(\s*\"([a-z_]+)\"", source))
     assert len(kinds) > 20
-    assert kinds - set(telling._SAID) == set()
+    assert kinds - set(event_text._SAID) == set()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from crowds import Serving
 
-from bot.serving.limits import Limits
+from bot.serving.server_limits import Limits
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from bot.serving.connections import Connections
 from bot.serving.guard import Guard
-from bot.serving.limits import Limits
 from bot.serving.server import Server
+from bot.serving.server_limits import Limits
 
 LARGE = 4 << 20
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.serving.connections import Connections, Phase, source_of
-from bot.serving.limits import Limits, within
+from bot.serving.server_limits import Limits, within
 
 
 class One:

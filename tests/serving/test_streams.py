@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.serving.limits import Limits
+from bot.serving.server_limits import Limits
 from bot.serving.streams import Streams
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.simulator.blocks import check_blocks, check_view
-from bot.simulator.blocks.limits import LIMITS
+from bot.simulator.blocks.block_kit_limits import LIMITS
 
 DATA = Path(__file__).parents[3] / "shared" / "slack-data"
 

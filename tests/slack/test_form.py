@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import runbook
+from sample_records import runbook
 
 from bot.grammar import parse, quote
 from bot.simulator.blocks import check_view

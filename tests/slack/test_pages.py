@@ -10,7 +10,7 @@ import httpx
 import pytest
 from stage import ALICE, CAROL, GUEST, Stage, ready, shown, stage, wait_for
 
-from bot.page.links import Pass, Purpose, sign
+from bot.page.signed_links import Pass, Purpose, sign
 from engine.config.settings import secret_key
 
 HOSTILE = "</pre><script>alert(1)</script>\"'&"

@@ -45,7 +45,7 @@ def in_slack(error: Exception) -> str:
         raise error
 
     ctx = SimpleNamespace(once=lambda _: True, _must_be_inside=lambda _: None, invoked_as=lambda _: "/runbook")
-    reply = SimpleNamespace(place=SimpleNamespace(channel=""), privately=said.append)
+    reply = SimpleNamespace(reply_to=SimpleNamespace(channel=""), privately=said.append)
     AppContext._do(ctx, None, reply, work)  # type: ignore[arg-type]
     return str(said[0].blocks)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from made_up import gate, version, view
+from sample_records import gate, version, view
 from stage import ALICE, CAROL, DAVE, Stage, ready_with, shown, stage, wait_for
 from test_views import ID, buttons, check, strings, words
 

@@ -13,8 +13,8 @@ from stage import ALICE, CAROL, CHANNEL, DAVE, OSCAR, Stage, ready, stage, wait_
 from bot.cli import connect, people
 from bot.cli.options import Options
 from bot.grammar import parse
-from bot.manual import example_of
-from bot.page import links
+from bot.help_text import example_of
+from bot.page import signed_links
 from bot.simulator.directory import PEOPLE
 from bot.slack.forms import actions
 from bot.slack.ids import Action, Form, GatePage, GateRef, RunRef, Shortcut, StepRef, VersionPage, VersionRef, encode
@@ -27,7 +27,7 @@ from engine.config.settings import secret_key
 from engine.runs import executions
 from storage import database
 from storage.people_records import PersonRecord
-from storage.tables import Person
+from storage.people_tables import Person
 
 SENTENCES = {
     "guest": "Guests may not",
@@ -156,10 +156,10 @@ def test_no_page_is_for_who_is_no_member(bot: Stage, run: str, oscar: str) -> No
     """A link that was given to a member opens nothing any more, and leaves no cookie."""
     key = secret_key(bot.rt.settings)
     with httpx.Client(base_url=bot.url, trust_env=False, timeout=20) as browser:
-        answer = browser.get(links.link("", key, OSCAR, run))
+        answer = browser.get(signed_links.link("", key, OSCAR, run))
         assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
         assert oscar in answer.text
-        kept = links.sign(key, links.Purpose.COOKIE, links.Pass(OSCAR, run, 2**40))
+        kept = signed_links.sign(key, signed_links.Purpose.COOKIE, signed_links.Pass(OSCAR, run, 2**40))
         for path in (f"/executions/{run}", f"/executions/{run}/events", "/runbooks"):
             answer = browser.get(path, headers={"Cookie": f"runbook_page={kept}"})
             assert answer.status_code == 403

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import AT, event, step, view
 from PIL import Image
+from sample_records import AT, event, step, view
 
 from bot.slack.views import timeline as drawing
 from bot.slack.views.timeline import alt_text, pauses, timeline, worth_drawing

@@ -19,7 +19,7 @@ from bot.slack import directory
 from bot.slack.client import web_client
 from bot.slack.directory import Directory, read_person
 from bot.slack.ids import PickForm, encode
-from bot.slack.projector import pictures
+from bot.slack.projector import timeline_pictures
 from bot.slack.projector.pacing import Pace
 from bot.slack.projector.poster import Mark, Poster
 from bot.slack.projector.projector import Projector
@@ -32,8 +32,8 @@ from engine.queries import projection
 from engine.runs import executions
 from engine.runs.executions import ExecutionView
 from storage import database, people
+from storage.people_tables import Person
 from storage.records import EventRecord
-from storage.tables import Person
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +128,8 @@ def test_a_thread_goes_on_behind_what_cannot_be_told(bot: Stage, monkeypatch: py
         return real(event, view)
 
     monkeypatch.setattr(lines, "line", failing)
-    monkeypatch.setattr(pictures, "worth_drawing", lambda _: True)
-    monkeypatch.setattr(pictures, "timeline", lambda *_: 1 / 0)
+    monkeypatch.setattr(timeline_pictures, "worth_drawing", lambda _: True)
+    monkeypatch.setattr(timeline_pictures, "timeline", lambda *_: 1 / 0)
     monkeypatch.setattr(Projector, "_back_off", lambda *_: 0.0)
     run = bot.start("run careful reason=undrawable")
     card = bot.card(run)

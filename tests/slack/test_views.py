@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made_up import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
+from sample_records import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
 
-from bot import grammar, telling
+from bot import event_text, grammar
 from bot.grammar import GrammarError
 from bot.record_text import log_text
 from bot.simulator.blocks import check_blocks, check_view
 from bot.slack.ids import DeprecateForm, HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, reminder, story, thread, why
-from bot.slack.views import asked as asked_post
+from bot.slack.views import skip_and_handover as asked_post
 from bot.slack.views.gate import gate_blocks, gate_post, parts
 from bot.slack.views.home import HomeContent, home_view
 from bot.slack.views.parts import Message, said
@@ -28,16 +28,16 @@ from engine.access.policy import Gate, Verdict
 from engine.catalog.sync import SyncChange, SyncReport
 from engine.definition.model import Step
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
-from engine.orchestration.changes import Changed
+from engine.orchestration.parameter_changes import Changed
 from engine.queries.audit_chain import Trouble, Verified
 from engine.queries.can import Ruling
-from engine.queries.catchup import LeftOut, Story
 from engine.queries.evidence import RunLog, StepLog
 from engine.queries.explain import Explanation, Reason
-from engine.runs.approvals import Waiting
-from engine.runs.calling import Calling
+from engine.queries.incident_story import LeftOut, Story
 from engine.runs.executions import GateView
+from engine.runs.gate_notifications import Calling
 from engine.runs.skipping import Request
+from engine.runs.voting import Waiting
 from engine.text.problem import Problem
 from storage.records import AttemptRecord, AuditRecord, IncidentRecord
 from storage.states import ApprovalStatus, AttemptStatus, Decision, ExecutionStatus, Phase, Severity, StepStatus
@@ -843,7 +843,7 @@ def test_everything_that_happens_is_told_somewhere() -> None:
         kind for path in root.rglob("*.py") for kind in re.findall(r"\.record_event\(\s*\"(\w+)\"", path.read_text())
     }
     assert {"started", "gate_reminder", "ended"} <= kinds
-    assert kinds <= set(telling._SAID)
+    assert kinds <= set(event_text._SAID)
     own_messages = {"gate_opened", "gate_changed", "gate_reminder", "skip_requested", "message", "ended"}
     on_the_card = {
         "step_started", "step_succeeded", "step_reused", "gate_approved", "gate_rejected", "branch_taken",
@@ -865,7 +865,7 @@ def test_the_thread_says_what_a_terminal_says(kind: str) -> None:
     happened = event(kind, **facts)
     shown = (thread.line(happened, view()) or "").partition(" ")[2].splitlines()[0]
     unmarked = re.sub(r"<@(\w+)>", r"\1", shown).replace("*", "").replace("`", "")
-    said = telling.told(kind, happened.path, happened.actor, facts)
+    said = event_text.told(kind, happened.path, happened.actor, facts)
     assert unmarked.removesuffix(".").lower() == said.removesuffix(".").lower()
 
 

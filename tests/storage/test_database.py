@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
 import pytest
+from peewee import ProgrammingError
 
 from engine.runtime import Runtime
-from storage import approvals, attempts, database, executions, people, requests, run_state, runbooks, steps, workers
+from storage import (
+    approvals,
+    attempts,
+    database,
+    executions,
+    idempotency,
+    people,
+    run_state,
+    runbooks,
+    sql,
+    steps,
+    waits,
+    workers,
+)
 from storage.columns import proxy
-from storage.moves import ForbiddenMove
 from storage.people_records import PersonRecord
 from storage.records import AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
 from storage.request_tables import RequestSeen
+from storage.state_transitions import ForbiddenTransition
 from storage.states import AttemptStatus, Decision, ExecutionStatus, StepStatus
 from storage.tables import Approval, Lease, Runbook
 
@@ -120,6 +135,23 @@ def test_a_transaction_whose_connection_was_killed_raises_and_changes_nothing(
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_commit_that_undoes_everything_is_no_success(rt: Runtime) -> None:
+    """PostgreSQL has given the transaction up, and whoever had the error of that has gone on."""
+
+    def lose_an_error() -> None:
+        with database.transaction():
+            workers.register(rt.workspace_id, "w1")
+            with suppress(ProgrammingError):
+                proxy.obj.execute_sql("SELECT nobody_has_this")
+
+    with pytest.raises(database.OperationalError, match="rolled back"):
+        lose_an_error()
+    with database.transaction():
+        assert workers.alive(0) == 0
+        workers.register(rt.workspace_id, "w1")
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 def test_having_no_connection_left_is_database_trouble(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever holds a result then waits and tries again, as for a database that is away."""
     monkeypatch.setattr(proxy.obj, "_max_connections", 1)
@@ -201,16 +233,16 @@ def test_a_workers_lease(rt: Runtime) -> None:
 
 def test_a_request_is_new_once(rt: Runtime) -> None:
     """Until its memory is a day old."""
-    at = [10 * requests.KEEP_MS]
+    at = [10 * idempotency.KEEP_MS]
     database.use_clock(lambda: at[0])
     with database.transaction():
-        assert [requests.first_time(key) for key in ("a", "b", "a", "a")] == [True, True, False, False]
-        at[0] += requests.KEEP_MS
-        assert requests.forget_old() == 0
-        assert not requests.first_time("a")
+        assert [idempotency.first_time(key) for key in ("a", "b", "a", "a")] == [True, True, False, False]
+        at[0] += idempotency.KEEP_MS
+        assert idempotency.forget_old() == 0
+        assert not idempotency.first_time("a")
         at[0] += 1
-        assert requests.forget_old() == 2
-        assert requests.first_time("a")
+        assert idempotency.forget_old() == 2
+        assert idempotency.first_time("a")
         assert RequestSeen.select().count() == 1
 
 
@@ -289,7 +321,7 @@ def test_a_step_is_moved_only_from_what_it_was_read_as(rt: Runtime, run: Executi
         assert state.move(ready, StepStatus.RUNNING, fence=1)
         assert not state.move(ready, StepStatus.RUNNING, fence=1)
         (running,) = steps.of_execution(run.id)
-        with pytest.raises(ForbiddenMove):
+        with pytest.raises(ForbiddenTransition):
             state.move(running, StepStatus.SKIPPED)
         assert state.move(running, StepStatus.READY, fence=2)
         assert not state.move(running, StepStatus.SUCCESS)
@@ -311,7 +343,7 @@ def test_an_execution_is_saved_only_along_its_moves(rt: Runtime, run: ExecutionR
     ended = replace(run, status=ExecutionStatus.CANCELLED)
     with database.transaction():
         executions.save(run, ended)
-    with pytest.raises(ForbiddenMove), database.transaction():
+    with pytest.raises(ForbiddenTransition), database.transaction():
         executions.save(ended, replace(ended, status=ExecutionStatus.RUNNING))
 
 
@@ -361,3 +393,36 @@ def test_what_is_looked_for_may_be_any_text(rt: Runtime) -> None:
         assert executions.find(rt.workspace_id, ODD) is None
         assert runbooks.find(rt.workspace_id, ODD) is None
         assert people.recall(rt.workspace_id, ODD) is None
+
+
+def test_a_lock_may_be_named_by_any_text(rt: Runtime, run: ExecutionRecord) -> None:
+    """As the key of an event is, which is sent by somebody outside."""
+    with database.transaction():
+        waits.lock_key(rt.workspace_id, ODD)
+        waits.lock_sender(rt.workspace_id, ODD)
+        executions.save(run, replace(run, reason="held"))
+    with database.reading():
+        found = executions.find(rt.workspace_id, run.id)
+    assert found is not None
+    assert found.reason == "held"
+
+
+def test_every_way_to_write_cleans_what_it_writes(rt: Runtime) -> None:
+    """Before it is sent, where a text with a NUL would be refused: rows together, one by one, and what is sought."""
+    clean = "a\ufffdb\ufffdc"
+    with database.transaction():
+        for name in ("x", ODD):
+            sql.insert(Lease, [{"name": name, "holder": ODD, "until": 1}])
+        assert sql.update(Lease, {"holder": ODD}, "name = ?", ODD) == 1
+        sql.set_later(Lease, {"holder": ODD}, "holder = ?", ODD)
+        sql.set_locked(Lease, {"until": 2}, "name = ?", ODD)
+        proxy.obj.later(sql.update_one(Lease, {"holder": ODD}, "name = ? AND holder = ?", ODD, ODD))
+        assert sorted(sql.select(Lease, ("name", "holder", "until"), "holder = ?", ODD)) == [
+            [clean, clean, 2], ["x", clean, 1]
+        ]  # fmt: skip
+        if database.is_postgresql():
+            given, still = [{"holder": ODD}, {"holder": "y"}], [{"name": ODD}, {"name": "x"}]
+            proxy.obj.later(sql.update_together(Lease, ("holder",), given, still))
+            assert sql.select(Lease, ("name", "holder"), "holder = ?", ODD) == [[clean, clean]]
+        sql.delete_later(Lease, "name = ?", ODD)
+        assert sql.select(Lease, ("name",), "until > 0") == [["x"]]

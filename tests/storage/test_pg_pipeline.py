@@ -102,16 +102,34 @@ def test_a_value_that_no_column_has_is_refused(connection: psycopg.Connection[An
     assert run(connection, Prepared(), [("SELECT 1", [])])[0].fetchall() == [[1]]
 
 
+def test_a_text_that_the_protocol_would_cut_is_refused(connection: psycopg.Connection[Any]) -> None:
+    """Its values end at a NUL: nothing is written that nobody has asked for."""
+    with pytest.raises(ValueError, match="NUL"):
+        run(connection, Prepared(), [("SELECT $1::text", ["a\x00b"])])
+    assert run(connection, Prepared(), [("SELECT 1", [])])[0].fetchall() == [[1]]
+
+
 def test_a_connection_that_the_server_ends_is_said_to_be_lost(
     connection: psycopg.Connection[Any], database_url: str
 ) -> None:
-    """As psycopg says it."""
+    """As psycopg says it, with the server's reason."""
     pid = connection.info.backend_pid
     with psycopg.connect(database_url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", (pid,))
-    with pytest.raises(psycopg.OperationalError):
-        run(connection, Prepared(), [("SELECT pg_sleep(20)", [])])
+    with pytest.raises(psycopg.OperationalError, match=r"closed the connection[^;]*; .*due to administrator command"):
+        run(connection, Prepared(), [("SELECT pg_sleep(20)", []), ("SELECT 1", [])])
     assert connection.closed
+
+
+@pytest.mark.parametrize("worked", [True, False])
+def test_what_became_of_a_commit_is_told(connection: psycopg.Connection[Any], worked: bool) -> None:
+    """The server answers the COMMIT of a transaction that has failed with a ROLLBACK, and with no error."""
+    run(connection, Prepared(), [("BEGIN", [])])
+    if not worked:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            run(connection, Prepared(), [("SELECT 1 / 0", [])])
+    (answer,) = run(connection, Prepared(), [("COMMIT", [])])
+    assert answer.command == ("COMMIT" if worked else "ROLLBACK")
 
 
 def test_what_was_prepared_for_another_table_is_not_kept(connection: psycopg.Connection[Any]) -> None:

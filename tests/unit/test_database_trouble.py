@@ -10,12 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from engine import trouble
+from engine import database_errors
+from engine.database_errors import TOLD_EVERY_S, OnceAMinute
 from engine.text import logs
 from engine.text.redaction import Redactor
-from engine.trouble import TOLD_EVERY_S, OnceAMinute
 from storage import database
-from storage.trouble import Trouble, of
+from storage.driver_errors import Trouble, of
 
 
 def wrapped(error: Exception, kind: type[Exception] = database.OperationalError) -> Exception:
@@ -61,7 +61,7 @@ def test_it_is_found_behind_what_it_led_to() -> None:
     led_to.__cause__ = database.OperationalError("gone")
     assert of(led_to) is Trouble.AWAY
     assert of(ValueError("a bug")) is None
-    assert trouble.in_words(ValueError("a bug")) is None
+    assert database_errors.in_words(ValueError("a bug")) is None
 
 
 def test_the_log_says_it_once_a_minute() -> None:

@@ -13,14 +13,14 @@ import pytest
 from pages import FENCE, ROOT, prose, read, rows, section, words
 
 from bot import grammar
-from bot.cli import operate, people
+from bot.cli import host_commands, people
 from bot.cli.options import NAMES
 from engine.access import access_file
 from engine.config import settings
 from engine.definition.load import examine
 from engine.definition.references import FACTS
 from engine.definition.schema import file_validator
-from engine.egress.allowed import RANGES, Tier
+from engine.egress.allowed_addresses import RANGES, Tier
 from engine.expressions import OPERATORS
 from engine.expressions.values import FILTERS, TESTS
 
@@ -227,7 +227,7 @@ def test_command_line_verbs_are_told() -> None:
     """The table of the command line is what the parser takes."""
     text = section(read("docs/commands.md"), "### For operators")
     told = {words(name)[0].split(" ")[0] for name, _ in rows(text)}
-    actions = next(each for each in operate._parser("")._actions if each.choices)
+    actions = next(each for each in host_commands._parser("")._actions if each.choices)
     assert told == set(actions.choices)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import manual
+from bot import help_text
 from bot.grammar import ALIASES, VERBS, Command, GrammarError, Verb, parse, parse_words, quote, spell
 
 
@@ -248,22 +248,22 @@ def test_every_verb_is_reachable_and_explained() -> None:
 
 def test_help_is_about_one_verb_or_says_that_there_is_none() -> None:
     """Only the whole name counts, aliases too; other words are answered with the nearest verb."""
-    assert manual.verbs_about("") == VERBS
-    assert [verb.name for verb in manual.verbs_about("run")] == ["run"]
-    assert [verb.name for verb in manual.verbs_about("stop")] == ["cancel"]
-    assert {verb.name.split()[0] for verb in manual.verbs_about("admin")} == {"admin"}
+    assert help_text.verbs_about("") == VERBS
+    assert [verb.name for verb in help_text.verbs_about("run")] == ["run"]
+    assert [verb.name for verb in help_text.verbs_about("stop")] == ["cancel"]
+    assert {verb.name.split()[0] for verb in help_text.verbs_about("admin")} == {"admin"}
     with pytest.raises(GrammarError, match=r"no verb “resolv”\. Did you mean “resolve”"):
-        manual.verbs_about("resolv")
+        help_text.verbs_about("resolv")
     with pytest.raises(GrammarError, match="no verb “nonsense”") as caught:
-        manual.verbs_about("nonsense")
+        help_text.verbs_about("nonsense")
     assert caught.value.usage == "help"
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_each_verb_is_explained_whole(verb: Verb) -> None:
     """Its example is understood as that verb, and every option it takes has words of its own."""
-    assert parse(manual.example_of(verb)).verb == verb.name
-    parts = dict(manual.parts_of(verb))
+    assert parse(help_text.example_of(verb)).verb == verb.name
+    parts = dict(help_text.parts_of(verb))
     assert all(parts.values())
     assert (verb.options or frozenset()) <= set(parts)
     assert bool(parts) == (verb.name != verb.usage)

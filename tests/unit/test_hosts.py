@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.egress.allowed import plain_host
+from engine.egress.allowed_addresses import plain_host
 from engine.egress.hosts import Destination, destination, parse_pattern
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True).filter(lambda label: label[2:4] != "--")

@@ -18,7 +18,7 @@ TABLE = "engine/definition/kinds"
 ELSEWHERE = {
     "engine/steps/perform.py": "the registry of what does a step, held complete below",
     "storage/steps.py": "storage imports nothing; its containers are held to the table below",
-    "bot/api/replays.py": "kinds of things, as the audit names them",
+    "bot/api/idempotent_answers.py": "kinds of things, as the audit names them",
     "bot/slack/projector/threads.py": "kinds of events",
     "bot/simulator": "it imports nothing of the rest; these are Slack's words",
     "bot/serving": "types of ASGI scopes and messages",

@@ -30,14 +30,14 @@ def unasked(function: ast.FunctionDef) -> Iterator[int]:
         if not isinstance(block, ast.With):
             continue
         for opened in (call for item in block.items for call in calls(item.context_expr) if named(call) in OPENERS):
-            by_deed = any(named(each) == "Deed" for each in calls(opened))
+            by_request = any(named(each) == "RequestedAction" for each in calls(opened))
             inside = any(named(each) == "authorise" for statement in block.body for each in calls(statement))
-            if not (by_deed or inside):
+            if not (by_request or inside):
                 yield block.lineno
 
 
 def test_whoever_acts_is_asked_about_in_the_transaction_that_acts() -> None:
-    """A service that is told who acts either gives the deed along or authorises inside."""
+    """A service that is told who acts either gives the requested action along or authorises inside."""
     found = {
         f"{path.stem}.{function.name}": list(unasked(function))
         for path in ENGINE.rglob("*.py")

@@ -1,7 +1,6 @@
 """What the API says and takes, as data."""
 
 from bot.api.models.base import Cancel, Page, Why, ms
-from bot.api.models.changes import ParametersChanged
 from bot.api.models.executions import (
     Agree,
     Attempt,
@@ -25,6 +24,7 @@ from bot.api.models.executions import (
     execution_fields,
     step_fields,
 )
+from bot.api.models.parameter_changes import ParametersChanged
 from bot.api.models.records import (
     AuditRow,
     Chain,

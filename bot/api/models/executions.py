@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, Why, fields_of, moment
-from bot.api.models.changes import ParametersChanged
+from bot.api.models.parameter_changes import ParametersChanged
 from engine.access.roles import describe_approvers
-from engine.orchestration import run_rules
-from engine.orchestration.run_rules import HELD_GATE
+from engine.orchestration import skip_rules
+from engine.orchestration.tolerated_failures import HELD_GATE
 from engine.queries.evidence import RunLog, StepLog
 from engine.queries.explain import Explanation as Explained
 from engine.runs.executions import GateView
@@ -75,7 +75,7 @@ def execution_fields(record: ExecutionRecord) -> dict[str, Any]:
 class Skip(BaseModel):
     """Somebody's wish that a step be skipped, which is done when its turn comes.
 
-    Until it is `agreed` it is only asked for: a gate has let the step on, and one of its approvers has to agree.
+    Until it is `agreed` it is only asked for: a gate has released the step, and one of its approvers has to agree.
     """
 
     by: str
@@ -89,7 +89,7 @@ class Skip(BaseModel):
         if not wish:
             return None
         who = list(dict.fromkeys(each for each in wish["agreed"].values() if each))
-        agreed = run_rules.skip_agreed(wish)
+        agreed = skip_rules.skip_agreed(wish)
         return Skip(by=wish["by"], reason=wish["reason"], at=moment(wish["at"]), agreed=agreed, agreed_by=who)
 
 

@@ -74,7 +74,11 @@ class BreakGlass(Named):
 
     @staticmethod
     def of(asked: BreakGlassRecord) -> BreakGlass:
-        more = {"runbook": asked.slug, "version": asked.number, "execution": asked.execution_id}
+        more = {
+            "runbook": asked.slug,
+            "version": asked.number,
+            "execution": asked.execution_id,
+        }
         return BreakGlass(**fields_of(BreakGlass, asked, **more))
 
 

@@ -12,7 +12,7 @@ from bot.api.models.base import Json, Named, RequestBody, Text, fields_of, momen
 from bot.api.models.executions import Execution, Explanation
 from engine.access.auditing import of_execution
 from engine.queries.audit_chain import Verified
-from engine.queries.catchup import Story as Told
+from engine.queries.incident_story import Story as Told
 from storage.people_records import TokenRecord
 from storage.records import AuditRecord, IncidentRecord
 from storage.states import Scope, Severity

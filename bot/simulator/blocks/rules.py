@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.simulator.blocks.limits import LIMITS
+from bot.simulator.blocks.block_kit_limits import LIMITS
 
 Json = Any
 

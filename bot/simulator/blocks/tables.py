@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.simulator.blocks.limits import LIMITS
+from bot.simulator.blocks.block_kit_limits import LIMITS
 from bot.simulator.blocks.rich_text import rich_text
 from bot.simulator.blocks.rules import (
     Check,

@@ -8,9 +8,9 @@ from bot.simulator.delivery import payloads
 from bot.simulator.delivery.ack import Ack, Delivery
 from bot.simulator.form import UnknownChoice, Values, entry_for, initial_values, stateful_elements
 from bot.simulator.messages import Blocks, Posted
+from bot.simulator.people.clicked_elements import Found, find_element, find_message, find_view
 from bot.simulator.people.commands import acting, outcome, present
 from bot.simulator.people.impossible import Impossible
-from bot.simulator.people.places import Found, find_element, find_message, find_view
 from bot.simulator.workspace import Workspace
 
 Json = Any

@@ -7,10 +7,10 @@ from typing import Any
 from bot.simulator.delivery import payloads
 from bot.simulator.delivery.ack import Ack, Delivery
 from bot.simulator.form import complaints
+from bot.simulator.people.clicked_elements import find_view
 from bot.simulator.people.clicks import merge
 from bot.simulator.people.commands import acting, outcome
 from bot.simulator.people.impossible import Impossible
-from bot.simulator.people.places import find_view
 from bot.simulator.view_store import OpenView
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.web_api.views import REFUSALS, sound_view

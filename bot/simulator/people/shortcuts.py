@@ -6,10 +6,10 @@ from typing import Any
 
 from bot.simulator.delivery import payloads
 from bot.simulator.delivery.ack import Delivery
+from bot.simulator.people.clicked_elements import find_message
 from bot.simulator.people.clicks import NO_ANSWER
 from bot.simulator.people.commands import acting, outcome, present
 from bot.simulator.people.impossible import Impossible
-from bot.simulator.people.places import find_message
 from bot.simulator.workspace import Workspace
 
 Json = Any

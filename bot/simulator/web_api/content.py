@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from bot.simulator.blocks import check_blocks
-from bot.simulator.blocks.limits import LIMITS
+from bot.simulator.blocks.block_kit_limits import LIMITS
 from bot.simulator.messages import with_ids
 from bot.simulator.web_api.arguments import Arguments
 from bot.simulator.web_api.errors import SlackError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bot.grammar import parse, quote
-from bot.page import links
+from bot.page import signed_links
 from bot.slack import home
 from bot.slack.app_context import AppContext
 from bot.slack.ids import (
@@ -28,7 +28,7 @@ from bot.slack.ids import (
 from bot.slack.reply import Reply
 from bot.slack.verbs import deciding, freezing, kept_requests, queries, renewals, running, versions
 from bot.slack.verbs.commands import answer
-from bot.slack.verbs.steering import CANCELLING, ENDED_NOW, asks_again
+from bot.slack.verbs.control_verbs import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
@@ -48,7 +48,7 @@ def click(ctx: AppContext, action: str, value: str, reply: Reply) -> None:
 
     Whoever may not even look is told so before anything is read or opened; what a form is for is asked before it opens.
     """
-    admit(ctx.directory.identify(reply.place.user), access.Action.VIEW)
+    admit(ctx.directory.identify(reply.reply_to.user), access.Action.VIEW)
     ctx.directory.refresh_groups()
     if reasons.wanted(ctx.rt) and Action(action) in _SAY_WHY:
         _ask_why(ctx, Action(action), value, reply)
@@ -75,38 +75,38 @@ def _ask_why(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
         deciding.must_decide(ctx, value, reply)
     elif right is access.Action.ROLLBACK:
         ref = decode(VersionRef, value)
-        authorise(ctx.rt, ctx.directory.identify(reply.place.user), right, catalog.version(ctx.rt, ref.slug))
+        authorise(ctx.rt, ctx.directory.identify(reply.reply_to.user), right, catalog.version(ctx.rt, ref.slug))
     else:
         step = action is Action.RETRY_FAILED
         run = decode(StepRef, value).execution_id if step else decode(RunRef, value).execution_id
         _must_be_allowed(ctx, reply, right, run)
-    asking = WhyForm(action.value, value, reply.place.channel)
-    running.open_modal(ctx, reply.place, form.why_form(asking, ctx.rt.settings.reason_hint or ""))
+    asking = WhyForm(action.value, value, reply.reply_to.channel)
+    running.open_modal(ctx, reply.reply_to, form.why_form(asking, ctx.rt.settings.reason_hint or ""))
 
 
 def _pause(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
-    actor, run = ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id
-    done = controls.pause(ctx.rt, actor, run, reply.place.why)
+    actor, run = ctx.directory.identify(reply.reply_to.user), decode(RunRef, value).execution_id
+    done = controls.pause(ctx.rt, actor, run, reply.reply_to.why)
     reply.privately(said(f"{code(done.id)} is paused."))
 
 
 def _resume(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
-    actor, run = ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id
-    done = controls.resume(ctx.rt, actor, run, reply.place.why)
+    actor, run = ctx.directory.identify(reply.reply_to.user), decode(RunRef, value).execution_id
+    done = controls.resume(ctx.rt, actor, run, reply.reply_to.why)
     reply.privately(said(f"{code(done.id)} goes on."))
 
 
 def _cancel(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
     ref, force = decode(RunRef, value), action is Action.END_NOW
-    actor = ctx.directory.identify(reply.place.user)
-    done = controls.cancel(ctx.rt, actor, ref.execution_id, reply.place.why, force=force)
+    actor = ctx.directory.identify(reply.reply_to.user)
+    done = controls.cancel(ctx.rt, actor, ref.execution_id, reply.reply_to.why, force=force)
     reply.privately(said((ENDED_NOW if force else CANCELLING).format(code(done.id))))
 
 
 def _retry_failed(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
-    actor = ctx.directory.identify(reply.place.user)
-    done = controls.retry(ctx.rt, actor, ref.execution_id, ref.path, reason=reply.place.why, attempt=ref.attempt)
+    actor = ctx.directory.identify(reply.reply_to.user)
+    done = controls.retry(ctx.rt, actor, ref.execution_id, ref.path, reason=reply.reply_to.why, attempt=ref.attempt)
     reply.privately(said(f"{code(done.id)} goes on from {code(ref.path, 120)}.{asks_again(done)}"))
 
 
@@ -116,42 +116,42 @@ def _skip(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     paths = [step.path for step in skipping.skippable(executions.view(ctx.rt, ref.execution_id))]
     if not paths:
         raise Conflict(f"{ref.execution_id} has no step that can be skipped now.")
-    running.open_modal(ctx, reply.place, form.skip_form(SkipForm(ref.execution_id, reply.place.channel), paths))
+    running.open_modal(ctx, reply.reply_to, form.skip_form(SkipForm(ref.execution_id, reply.reply_to.channel), paths))
 
 
 def _page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """A link for this person alone: the card is everybody's, what may be looked at is each one's."""
     run = executions.find(ctx.rt, decode(RunRef, value).execution_id)
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     authorise(ctx.rt, actor, access.Action.VIEW, run)
     settings = ctx.rt.settings
     if settings.public_url is None:
         raise Conflict("Runs have no pages here: PUBLIC_URL is not set.")
-    address = links.link(settings.public_url, secret_key(settings), actor.user_id, run.id)
+    address = signed_links.link(settings.public_url, secret_key(settings), actor.user_id, run.id)
     reply.privately(said(f"<{address}|Open the page of {run.id}>. This link is yours alone, and good for 15 minutes."))
 
 
 def _look_for(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
-    home.publish(ctx, reply.place.user, home.looked_for(action, value, reply.place.metadata))
+    home.publish(ctx, reply.reply_to.user, home.looked_for(action, value, reply.reply_to.metadata))
 
 
 def _resolve(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
     _must_be_allowed(ctx, reply, access.Action.RESOLVE, ref.execution_id)
-    metadata = ResolveForm(ref.execution_id, ref.path, ref.attempt, RESOLVE_CHOICES[action], reply.place.channel)
-    running.open_modal(ctx, reply.place, form.resolve_form(metadata))
+    metadata = ResolveForm(ref.execution_id, ref.path, ref.attempt, RESOLVE_CHOICES[action], reply.reply_to.channel)
+    running.open_modal(ctx, reply.reply_to, form.resolve_form(metadata))
 
 
 def _must_be_allowed(ctx: AppContext, reply: Reply, action: access.Action, run: str) -> None:
     """Raise NotAllowed where the form that is about to open would be of no use to this person."""
-    authorise(ctx.rt, ctx.directory.identify(reply.place.user), action, executions.find(ctx.rt, run))
+    authorise(ctx.rt, ctx.directory.identify(reply.reply_to.user), action, executions.find(ctx.rt, run))
 
 
 def _say_for(line: str) -> Callable[[AppContext, Action, str, Reply], None]:
     """A button that says a command about its version, with all that the command checks."""
 
     def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
-        why = f" reason={quote(reply.place.why)}" if reply.place.why else ""
+        why = f" reason={quote(reply.reply_to.why)}" if reply.reply_to.why else ""
         answer(ctx, parse(line.format(decode(VersionRef, value).slug) + why), reply)
 
     return click
@@ -159,30 +159,32 @@ def _say_for(line: str) -> Callable[[AppContext, Action, str, Reply], None]:
 
 def _deprecate(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     authorise(ctx.rt, actor, access.Action.DEPRECATE, catalog.version(ctx.rt, ref.slug, ref.number))
-    running.open_modal(ctx, reply.place, form.deprecate_form(DeprecateForm(ref.slug, ref.number, reply.place.channel)))
+    running.open_modal(
+        ctx, reply.reply_to, form.deprecate_form(DeprecateForm(ref.slug, ref.number, reply.reply_to.channel))
+    )
 
 
 def _open_form(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     version, runbook = executions.prepare(ctx.rt, actor, ref.slug, ref.number)
-    name = running.must_be_reachable(ctx, actor, reply.place)
-    metadata = RunForm(version.slug, version.number, reply.place.channel, name, why=int(reasons.wanted(ctx.rt)))
-    filled = running.prefilled(ctx, runbook, reply.place.channel)
-    running.open_form(ctx, reply.place, runbook, metadata, filled, "", {})
+    name = running.must_be_reachable(ctx, actor, reply.reply_to)
+    metadata = RunForm(version.slug, version.number, reply.reply_to.channel, name, why=int(reasons.wanted(ctx.rt)))
+    filled = running.prefilled(ctx, runbook, reply.reply_to.channel)
+    running.open_form(ctx, reply.reply_to, runbook, metadata, filled, "", {})
 
 
 def _why(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
-    authorise(ctx.rt, ctx.directory.identify(reply.place.user), access.Action.VIEW, None)
+    authorise(ctx.rt, ctx.directory.identify(reply.reply_to.user), access.Action.VIEW, None)
     explained = explain.explain(ctx.rt, decode(RunRef, value).execution_id)
-    reply.privately(why.why_view(explained, ctx.invoked_as(reply.place)))
+    reply.privately(why.why_view(explained, ctx.invoked_as(reply.reply_to)))
 
 
 def _logs(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
-    actor, run = ctx.directory.identify(reply.place.user), decode(RunRef, value).execution_id
-    reply.privately(queries.show_logs(ctx, actor, reply.place, run, None))
+    actor, run = ctx.directory.identify(reply.reply_to.user), decode(RunRef, value).execution_id
+    reply.privately(queries.show_logs(ctx, actor, reply.reply_to, run, None))
 
 
 def _pick(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -196,7 +198,7 @@ def _hold(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 
 def _close_incident(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(ChannelRef, value)
-    actor = ctx.actor_at(reply.place)
+    actor = ctx.actor_at(reply.reply_to)
     if incidents.seen(ctx.rt, actor, ref.incident_id).closed_at is not None:
         raise Conflict(f"Incident {ref.incident_id} is closed already.")
     done = incidents.close(ctx.rt, actor, ref.channel, ref.reason, force=True)

@@ -28,8 +28,8 @@ from bot.slack.ids import (
     parameter_block,
     parameter_of,
 )
-from bot.slack.reply import Place, Reply
-from bot.slack.verbs import deciding, running, steering
+from bot.slack.reply import Reply, ReplyTo
+from bot.slack.verbs import control_verbs, deciding, running
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.form_values import (
     read_all_versions,
@@ -60,11 +60,11 @@ NOT_YET_KNOWN = "Slack has not yet said who you are. Please press Next again in 
 class Submission:
     """What came of reading a form.
 
-    `errors` by block_id keep it open, `following` takes its place, else `work` is to be done at `place`.
+    `errors` by block_id keep it open, `following` takes its place, else `work` is to be done at `reply_to`.
     """
 
     errors: Mapping[str, str]
-    place: Place
+    reply_to: ReplyTo
     work: Work | None = None
     following: Mapping[str, Any] | None = None
 
@@ -84,12 +84,12 @@ def read(ctx: AppContext, user: str, view: Mapping[str, Any]) -> Submission:
 
 def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     ref = decode(RunForm, metadata)
-    place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
+    reply_to = ReplyTo(user=user, channel=ref.channel, channel_name=ref.channel_name)
     runbook = catalog.definition(catalog.version(ctx.rt, ref.slug, ref.number))
     parts = form.pages(runbook)
     draft = form_drafts.find(ctx.rt, user, ref.draft)
     if ref.page < len(parts) - 1:
-        return _next_part(ctx, place, runbook, ref, draft, state)
+        return _next_part(ctx, reply_to, runbook, ref, draft, state)
     reason = read_reason(state)
     errors: dict[str, str] = {}
     values: dict[str, Any] = {}
@@ -103,22 +103,22 @@ def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) ->
     if not channel:
         errors[CHANNEL_BLOCK] = "Please choose a channel."
     if errors:
-        return Submission(errors, place)
-    place = replace(place, channel=channel)
+        return Submission(errors, reply_to)
+    reply_to = replace(reply_to, channel=channel)
 
     def work(reply: Reply) -> None:
         actor = ctx.directory.identify(user)
         actor = channels.still_there(ctx.rt, actor, ref.channel) if ref.channel else actor
         ctx.directory.refresh_groups()
-        name = running.must_be_reachable(ctx, actor, place)
+        name = running.must_be_reachable(ctx, actor, reply_to)
         about = replace(ref, channel=channel, channel_name=ref.channel_name or name)
         reply.privately(running.started(ctx, running.start(ctx, actor, about, values, reason), channel))
 
-    return Submission({}, place, work)
+    return Submission({}, reply_to, work)
 
 
 def _next_part(
-    ctx: AppContext, place: Place, runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]
+    ctx: AppContext, reply_to: ReplyTo, runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]
 ) -> Submission:
     """Keep what this part holds and show the next one, unless something in this part is wrong."""
     known: dict[str, Any] = {}
@@ -129,15 +129,15 @@ def _next_part(
     except InvalidParameters as wrong:
         here = {parameter_of(block) for block in state}
         errors = _by_block(InvalidParameters({name: why for name, why in wrong.fields.items() if name in here}), state)
-    actor = ctx.known(place.user)
+    actor = ctx.known(reply_to.user)
     if actor is None:
         errors = {next(iter(state), REASON_BLOCK): NOT_YET_KNOWN}
     if errors or actor is None:
-        return Submission(errors, place)
+        return Submission(errors, reply_to)
     authorise(ctx.rt, actor, Action.START, catalog.get(ctx.rt, ref.slug))
-    kept = form_drafts.keep(ctx.rt, place.user, Draft(known, draft.reason))
+    kept = form_drafts.keep(ctx.rt, reply_to.user, Draft(known, draft.reason))
     following = replace(ref, page=ref.page + 1, draft=kept)
-    return Submission({}, place, following=form.run_form(runbook, following, known, draft.reason, {}))
+    return Submission({}, reply_to, following=form.run_form(runbook, following, known, draft.reason, {}))
 
 
 def _known(runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,30 +162,30 @@ def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, s
 def _pick(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     """The form of the runbook that was chosen takes the place of the form in which it was."""
     ref, slug = decode(PickForm, metadata), read_runbook(state)
-    place = Place(user=user, channel=ref.channel, channel_name=ref.channel_name)
+    reply_to = ReplyTo(user=user, channel=ref.channel, channel_name=ref.channel_name)
     if not slug:
-        return Submission({RUNBOOK_BLOCK: "Please choose a runbook."}, place)
+        return Submission({RUNBOOK_BLOCK: "Please choose a runbook."}, reply_to)
     actor = ctx.known(user)
     if actor is None:
-        return Submission({RUNBOOK_BLOCK: NOT_YET_KNOWN}, place)
+        return Submission({RUNBOOK_BLOCK: NOT_YET_KNOWN}, reply_to)
     version, runbook = executions.prepare(ctx.rt, actor, slug)
     following = RunForm(
         version.slug, version.number, ref.channel, ref.channel_name, about=ref.about, why=int(reasons.wanted(ctx.rt))
     )
     filled = running.prefilled(ctx, runbook, ref.channel)
     following = running.kept(ctx, user, runbook, following, filled)
-    return Submission({}, place, following=form.run_form(runbook, following, filled, "", {}))
+    return Submission({}, reply_to, following=form.run_form(runbook, following, filled, "", {}))
 
 
 def _deprecate(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     """Say the command that was filled in, with all that it checks."""
     ref, why, successor = decode(DeprecateForm, metadata), read_reason(state), read_runbook(state)
-    place = Place(user=user, channel=ref.channel)
+    reply_to = ReplyTo(user=user, channel=ref.channel)
     options = {"reason": why, **({"successor": successor} if successor else {})}
     scope = "all" if read_all_versions(state) else ref.number
     command = Command("admin deprecate", (f"{ref.slug}@{scope}",), options)
     lacking = _lacking(ctx, why)
-    return Submission(lacking, place, None if lacking else lambda reply: answer(ctx, command, reply))
+    return Submission(lacking, reply_to, None if lacking else lambda reply: answer(ctx, command, reply))
 
 
 def _lacking(ctx: AppContext, why: str) -> dict[str, str]:
@@ -197,10 +197,10 @@ def _lacking(ctx: AppContext, why: str) -> dict[str, str]:
 def _why(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     """Do what was clicked, now that its reason is known."""
     ref, why = decode(WhyForm, metadata), read_reason(state)
-    place = Place(user=user, channel=ref.channel, why=why)
+    reply_to = ReplyTo(user=user, channel=ref.channel, why=why)
     lacking = _lacking(ctx, why)
     work = partial(actions.click_with_reason, ctx, ref.action, ref.value)
-    return Submission(lacking, place, None if lacking else work)
+    return Submission(lacking, reply_to, None if lacking else work)
 
 
 def suggest(ctx: AppContext, body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -224,7 +224,7 @@ def suggest(ctx: AppContext, body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _reject(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     ref, why = decode(RejectForm, metadata), read_reason(state)
-    place = Place(user=user, channel=ref.channel)
+    reply_to = ReplyTo(user=user, channel=ref.channel)
 
     def work(reply: Reply) -> None:
         ctx.directory.refresh_groups()
@@ -234,12 +234,12 @@ def _reject(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any])
             reply.privately(deciding.voted(done, Decision.REJECT))
 
     lacking = _lacking(ctx, why)
-    return Submission(lacking, place, None if lacking else work)
+    return Submission(lacking, reply_to, None if lacking else work)
 
 
 def _resolve(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     ref, note = decode(ResolveForm, metadata), read_reason(state)
-    place = Place(user=user, channel=ref.channel)
+    reply_to = ReplyTo(user=user, channel=ref.channel)
 
     def work(reply: Reply) -> None:
         actor = ctx.directory.identify(user)
@@ -248,22 +248,22 @@ def _resolve(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]
         reply.privately(said(f"Noted: {code(ref.path, 120)} of {code(ref.execution_id)}."))
 
     lacking = _lacking(ctx, note)
-    return Submission(lacking, place, None if lacking else work)
+    return Submission(lacking, reply_to, None if lacking else work)
 
 
 def _skip(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
     ref, path, why = decode(SkipForm, metadata), read_step(state), read_reason(state)
-    place = Place(user=user, channel=ref.channel)
+    reply_to = ReplyTo(user=user, channel=ref.channel)
 
     def work(reply: Reply) -> None:
         actor = ctx.directory.identify(user)
         ctx.directory.refresh_groups()
         skipping.skip(ctx.rt, actor, ref.execution_id, path, why)
-        reply.privately(steering.skipped(ctx.rt, ref.execution_id, path))
+        reply.privately(control_verbs.skipped(ctx.rt, ref.execution_id, path))
 
     errors = {} if path else {STEP_BLOCK: "Please choose a step."}
     errors |= _lacking(ctx, why)
-    return Submission(errors, place, None if errors else work)
+    return Submission(errors, reply_to, None if errors else work)
 
 
 _FORMS: Mapping[Form, Callable[[AppContext, str, str, Mapping[str, Any]], Submission]] = {

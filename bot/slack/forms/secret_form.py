@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.slack.app_context import AppContext, Work
 from bot.slack.ids import INPUT, SECRET_BLOCK, SecretForm, decode
-from bot.slack.reply import Place, Reply
+from bot.slack.reply import Reply, ReplyTo
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
 from engine.access import secrets
@@ -15,11 +15,11 @@ from engine.access import secrets
 
 def read(
     ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]
-) -> tuple[Mapping[str, str], Place, Work | None]:
+) -> tuple[Mapping[str, str], ReplyTo, Work | None]:
     """What is wrong with the value by its input, the place to answer at, and setting it once the form is closed."""
     ref = decode(SecretForm, metadata)
     value = str((state.get(SECRET_BLOCK, {}).get(INPUT) or {}).get("value") or "")
-    place = Place(user=user, channel=ref.channel)
+    place = ReplyTo(user=user, channel=ref.channel)
     wrong = secrets.faults(ref.name, value)
     if wrong:
         return {SECRET_BLOCK: " ".join(f"{name}: {why}." for name, why in wrong.items())}, place, None

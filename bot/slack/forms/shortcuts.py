@@ -20,16 +20,16 @@ def choose(ctx: AppContext, about: str, reply: Reply) -> None:
 
     The channel's incident is known by then, so that the form that follows can be filled. Raises EngineError.
     """
-    place = reply.place
-    actor = ctx.directory.identify(place.user)
+    reply_to = reply.reply_to
+    actor = ctx.directory.identify(reply_to.user)
     authorise(ctx.rt, actor, Action.VIEW, None)
     if not runnable(ctx, actor, ""):
         raise NotAllowed(
             "There is no runbook that you may run. `list` shows all there are, and to which team each belongs."
         )
-    name = running.must_be_reachable(ctx, actor, place)
-    ref = PickForm(place.channel, name, about)
-    running.open_modal(ctx, place, form.pick_form(ref))
+    name = running.must_be_reachable(ctx, actor, reply_to)
+    ref = PickForm(reply_to.channel, name, about)
+    running.open_modal(ctx, reply_to, form.pick_form(ref))
 
 
 def runnable(ctx: AppContext, actor: Actor, text: str) -> list[RunbookRecord]:

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TypeVar
 
-from bot.buckets import Bucket
+from bot.token_bucket import Bucket
 
 UPDATES_PER_MINUTE = 50
 UPDATE_BURST = 8

@@ -34,8 +34,8 @@ from engine.access import channels
 from engine.conversations import Unasked
 from engine.queries import projection
 from engine.runs import executions
-from engine.runs.calling import calling
 from engine.runs.executions import ExecutionView
+from engine.runs.gate_notifications import calling
 from engine.runtime import Runtime
 from storage.records import CardRecord
 from storage.states import ApprovalStatus

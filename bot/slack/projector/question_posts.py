@@ -12,10 +12,10 @@ from bot.slack.questions import Question
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
 from bot.slack.views.reminder import reminder
-from engine.orchestration import run_rules
+from engine.orchestration import gate_reminders
 from engine.queries import projection
-from engine.runs.calling import calling
 from engine.runs.executions import ExecutionView
+from engine.runs.gate_notifications import calling
 from engine.runtime import Runtime
 from storage.records import CardRecord, EventRecord, PostRecord
 from storage.states import ApprovalStatus
@@ -83,7 +83,7 @@ class QuestionPosts:
         if gate is None or gate.approval.status is not ApprovalStatus.PENDING:
             return
         left, asked = int(event.data["left_ms"]), gate.approval
-        last = run_rules.next_reminder(asked.opened_at, asked.expires_at, event.at) is None
+        last = gate_reminders.next_reminder(asked.opened_at, asked.expires_at, event.at) is None
         drawn = reminder(gate, left, calling(self._rt, view, gate) if last else None)
         self._poster.post(card.channel, _fixed(drawn), _event_mark(view, event), ts)
         self._notifier.remind(view, gate, left, f"event:{event.seq}")

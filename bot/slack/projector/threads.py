@@ -10,9 +10,9 @@ from slack_sdk.errors import SlackApiError
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.projector.direct_notifier import DirectNotifier
-from bot.slack.projector.pictures import Pictures
 from bot.slack.projector.poster import UNSURE, Draw, LeaseLost, Mark, NotNow, Poster
 from bot.slack.projector.question_posts import MESSAGE_GONE, QuestionPosts
+from bot.slack.projector.timeline_pictures import Pictures
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
 from engine.orchestration import message_channels

@@ -18,13 +18,13 @@ from bot.slack.app_context import AppContext
 from bot.slack.client import QUIET
 from bot.slack.forms import actions, modals, shortcuts
 from bot.slack.ids import Action, BadValue, Shortcut
-from bot.slack.reply import Place, Reply
+from bot.slack.reply import Reply, ReplyTo
 from bot.slack.transport import origin
 from bot.slack.verbs import commands
 from bot.slack.views.errors import accident_text
 from bot.slack.views.form import refused_view
 from bot.slack.views.text import escape
-from engine import trouble
+from engine import database_errors
 from engine.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _listen(app: App, ctx: AppContext) -> None:
     def on_command(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         text = str(body.get("text") or "")
-        reply = Reply(ctx.client, command_place(body))
+        reply = Reply(ctx.client, reply_to_command(body))
         ctx.run_in_background(context.get(KEY), reply, lambda reply: commands.answer(ctx, parse(text), reply))
 
     @app.action(_ANY)
@@ -109,7 +109,7 @@ def _listen(app: App, ctx: AppContext) -> None:
         clicked = (body.get("actions") or [{}])[0]
         action, value = str(clicked.get("action_id", "")).partition(":")[0], chosen_value(clicked)
         if action in set(Action):
-            reply = Reply(ctx.client, click_place(body))
+            reply = Reply(ctx.client, reply_to_click(body))
             ctx.run_in_background(context.get(KEY), reply, lambda reply: actions.click(ctx, action, value, reply))
 
     @app.shortcut(_ANY)
@@ -117,7 +117,7 @@ def _listen(app: App, ctx: AppContext) -> None:
         ack()
         chosen = str(body.get("callback_id", ""))
         if chosen in set(Shortcut):
-            reply = Reply(ctx.client, click_place(body))
+            reply = Reply(ctx.client, reply_to_click(body))
             about = str(body.get("message_ts") or "")
             ctx.run_in_background(context.get(KEY), reply, lambda reply: shortcuts.choose(ctx, about, reply))
 
@@ -142,14 +142,14 @@ def _listen_to_events(app: App, ctx: AppContext) -> None:
         if event.get("bot_id") or not event.get("user") or event.get("edited"):
             return  # a mention is sent anew each time its message is edited, days later too: it was answered when said
         text = _behind_mention(str(event.get("text") or ""), ctx.directory.my_user_id())
-        reply = Reply(ctx.client, mention_place(event))
+        reply = Reply(ctx.client, reply_to_mention(event))
         ctx.run_in_background(context.get(KEY), reply, lambda reply: commands.answer(ctx, parse(text), reply))
 
     @app.event("app_home_opened")
     def on_home(event: dict[str, Any], context: BoltContext) -> None:
         if event.get("tab", "home") == "home" and event.get("user"):
-            reply = Reply(ctx.client, Place(user=str(event["user"])))
-            ctx.run_in_background(context.get(KEY), reply, lambda reply: home.publish(ctx, reply.place.user))
+            reply = Reply(ctx.client, ReplyTo(user=str(event["user"])))
+            ctx.run_in_background(context.get(KEY), reply, lambda reply: home.publish(ctx, reply.reply_to.user))
 
     @app.event(_ANY)
     def on_other_event() -> None:
@@ -176,13 +176,13 @@ def _submitted(ctx: AppContext, body: dict[str, Any], key: str | None) -> dict[s
     except Exception as error:
         error_id = secrets.token_hex(4)
         log.exception("A form could not be read (id %s)", error_id)
-        return _refused_form(accident_text(error_id, trouble.in_words(error)))
+        return _refused_form(accident_text(error_id, database_errors.in_words(error)))
     if submission.errors:
         return {"response_action": "errors", "errors": dict(submission.errors)}
     if submission.following is not None:
         return {"response_action": "update", "view": dict(submission.following)}
     if submission.work is not None:
-        ctx.run_in_background(None, Reply(ctx.client, submission.place), submission.work)
+        ctx.run_in_background(None, Reply(ctx.client, submission.reply_to), submission.work)
     return {"response_action": "clear"} if body["view"].get("previous_view_id") else {}
 
 
@@ -201,9 +201,9 @@ def _suggested(ctx: AppContext, body: dict[str, Any]) -> list[dict[str, Any]]:
         return []
 
 
-def command_place(body: Mapping[str, Any]) -> Place:
+def reply_to_command(body: Mapping[str, Any]) -> ReplyTo:
     """Where a slash command was typed."""
-    return Place(
+    return ReplyTo(
         user=str(body.get("user_id", "")),
         channel=str(body.get("channel_id", "")),
         channel_name=str(body.get("channel_name", "")),
@@ -212,11 +212,11 @@ def command_place(body: Mapping[str, Any]) -> Place:
     )
 
 
-def click_place(body: Mapping[str, Any]) -> Place:
+def reply_to_click(body: Mapping[str, Any]) -> ReplyTo:
     """Where a button was clicked or a shortcut chosen."""
     container, channel = body.get("container") or {}, body.get("channel") or {}
     message, view = body.get("message") or {}, body.get("view") or {}
-    return Place(
+    return ReplyTo(
         user=str((body.get("user") or {}).get("id", "")),
         channel=str(channel.get("id") or container.get("channel_id") or ""),
         channel_name=str(channel.get("name") or ""),
@@ -237,9 +237,9 @@ def chosen_value(clicked: Mapping[str, Any]) -> str:
     return str((option or {}).get("value") or "") if option else str(clicked.get("value") or "")
 
 
-def mention_place(event: Mapping[str, Any]) -> Place:
+def reply_to_mention(event: Mapping[str, Any]) -> ReplyTo:
     """Where the bot was mentioned."""
-    return Place(
+    return ReplyTo(
         user=str(event.get("user", "")),
         channel=str(event.get("channel", "")),
         thread_ts=event.get("thread_ts"),

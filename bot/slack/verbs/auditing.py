@@ -39,7 +39,7 @@ def export(invocation: Invocation) -> Message:
     data = "".join(audit_lines.line(row, format_) for row in rows).encode()
     if not data:
         return said("No row of the audit fits.")
-    told = shared(invocation.ctx, invocation.place, f"audit.{format_}", f"{len(rows):,} rows of the audit", data)
+    told = shared(invocation.ctx, invocation.reply_to, f"audit.{format_}", f"{len(rows):,} rows of the audit", data)
     more = next(pages, None)
     return said(f"{told.text} There are more: narrow it by `since` and `until`.") if more else told
 
@@ -51,7 +51,7 @@ def report(invocation: Invocation) -> Message:
     found = compliance.report(rt, invocation.actor, since, until, team)
     text = report_files.written(found, format_, people.names(rt, {row.who for row in found.rows}))
     name = report_files.filename(found, format_)
-    return shared(invocation.ctx, invocation.place, name, report_files.title(found), text.encode())
+    return shared(invocation.ctx, invocation.reply_to, name, report_files.title(found), text.encode())
 
 
 def _wanted(invocation: Invocation) -> audit_export.Wanted:

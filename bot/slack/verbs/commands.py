@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bot.grammar import Command, GrammarError, spell, verb
-from bot.manual import verbs_about
+from bot.help_text import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
 from bot.slack.reply import Reply
 from bot.slack.verbs import (
     auditing,
+    control_verbs,
     freezing,
     incident,
     kept_requests,
@@ -19,7 +20,6 @@ from bot.slack.verbs import (
     renewals,
     running,
     secrets,
-    steering,
     tokens,
     versions,
 )
@@ -35,7 +35,7 @@ from engine.catalog import catalog, sync, version_approval
 from engine.errors import Frozen, NotApproved
 from engine.queries import audit_chain, projection
 from engine.queries import can as policy
-from engine.runs import approvals
+from engine.runs import voting
 from storage.catalog_records import VersionRecord
 from storage.states import Decision, ExecutionStatus, VersionStatus
 
@@ -46,9 +46,9 @@ def answer(ctx: AppContext, command: Command, reply: Reply, *, instead: bool = F
     With `instead` the outcome takes the place of the private message that was clicked. Raises EngineError and
     GrammarError.
     """
-    invocation = Invocation(ctx, ctx.actor_at(reply.place), reply.place, command)
+    invocation = Invocation(ctx, ctx.actor_at(reply.reply_to), reply.reply_to, command)
     authorise(ctx.rt, invocation.actor, Action.VIEW, None)
-    projection.retry_channel(ctx.rt, reply.place.channel)
+    projection.retry_channel(ctx.rt, reply.reply_to.channel)
     if command.verb in _DECISIONS:
         ctx.directory.refresh_groups()
     try:
@@ -108,7 +108,7 @@ def _change(invocation: Invocation, *, offer: bool) -> Message:
 
 def _run(invocation: Invocation) -> Message | None:
     try:
-        return running.run(invocation.ctx, invocation.actor, invocation.place, invocation.command)
+        return running.run(invocation.ctx, invocation.actor, invocation.reply_to, invocation.command)
     except Frozen as refusal:
         line = spell(replace(invocation.command, options={**invocation.command.options, "hold": "yes"}))
         return frozen_view(refused(refusal, invocation.invoked_as), line)
@@ -135,14 +135,14 @@ def _vote(invocation: Invocation, decision: Decision) -> Message:
     run, path = the_run(invocation, ExecutionStatus.WAITING), rest[0] if rest else None
     if decision is Decision.APPROVE and (unseen := too_long_for_a_message(invocation.ctx, invocation.actor, run, path)):
         return to_be_opened(unseen)
-    gate = approvals.vote(invocation.ctx.rt, invocation.actor, run, path, decision, invocation.option("comment"))
+    gate = voting.vote(invocation.ctx.rt, invocation.actor, run, path, decision, invocation.option("comment"))
     return voted(gate, decision)
 
 
 def _withdraw(invocation: Invocation) -> Message:
     _, rest = invocation.command.run
     open_run = the_run(invocation, ExecutionStatus.WAITING)
-    gate = approvals.withdraw(invocation.ctx.rt, invocation.actor, open_run, rest[0] if rest else None)
+    gate = voting.withdraw(invocation.ctx.rt, invocation.actor, open_run, rest[0] if rest else None)
     at = f"{code(gate.approval.path)} of {code(gate.approval.execution_id)}"
     return said(f"Your vote on {at} is withdrawn.{more_needed(gate)}")
 
@@ -191,11 +191,11 @@ def _ask_to_deprecate(invocation: Invocation, version: VersionRecord, reason: st
     """Open the form about a version, or raise GrammarError where none can be opened."""
     authorise(invocation.ctx.rt, invocation.actor, Action.DEPRECATE, version)
     name = f"{version.slug}@{version.number}"
-    if invocation.place.trigger_id is None:
+    if invocation.reply_to.trigger_id is None:
         how = f'Say which and why: `{name}` is this version, `{version.slug}@all` all of them, and reason="…".'
         raise GrammarError(how, verb("admin deprecate").usage)
-    ref = DeprecateForm(version.slug, version.number, invocation.place.channel)
-    running.open_modal(invocation.ctx, invocation.place, form.deprecate_form(ref, reason, successor))
+    ref = DeprecateForm(version.slug, version.number, invocation.reply_to.channel)
+    running.open_modal(invocation.ctx, invocation.reply_to, form.deprecate_form(ref, reason, successor))
 
 
 def _admin_rollback(invocation: Invocation) -> Message:
@@ -230,16 +230,16 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "logs": queries.logs,
     "evidence": queries.evidence_file,
     "can": queries.may,
-    "pause": steering.pause,
-    "resume": steering.resume,
-    "cancel": steering.cancel,
-    "retry": steering.retry,
-    "skip": steering.skip,
-    "agree": steering.agree,
-    "resolve": steering.resolve,
-    "replay": steering.replay,
-    "handover": steering.hand_over,
-    "takeover": steering.take_over,
+    "pause": control_verbs.pause,
+    "resume": control_verbs.resume,
+    "cancel": control_verbs.cancel,
+    "retry": control_verbs.retry,
+    "skip": control_verbs.skip,
+    "agree": control_verbs.agree,
+    "resolve": control_verbs.resolve,
+    "replay": control_verbs.replay,
+    "handover": control_verbs.hand_over,
+    "takeover": control_verbs.take_over,
     "approve": _approve,
     "reject": _reject,
     "withdraw": _withdraw,

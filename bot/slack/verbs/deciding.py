@@ -8,7 +8,7 @@ from bot.slack import home, questions
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, GatePage, GateRef, RejectForm, RunRef, SkipRef, decode
 from bot.slack.reply import Reply
-from bot.slack.verbs import running, steering
+from bot.slack.verbs import control_verbs, running
 from bot.slack.views import form
 from bot.slack.views.gate import gate_blocks, hidden, parts
 from bot.slack.views.parts import Message, message, said, section
@@ -17,7 +17,7 @@ from engine.access import policy as access
 from engine.access.policy import authorise
 from engine.errors import Conflict
 from engine.queries import projection
-from engine.runs import approvals, executions, handover, skipping
+from engine.runs import executions, handover, skipping, voting
 from engine.runs.executions import ExecutionView, GateView
 from storage.states import ApprovalStatus, Decision
 
@@ -26,12 +26,12 @@ LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the gate asks has c
 
 def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Approve what the button showed; where the gate shows something else by now, show that instead."""
-    done = vote(ctx, decode(GateRef, value), Decision.APPROVE, reply.place.why, reply)
+    done = vote(ctx, decode(GateRef, value), Decision.APPROVE, reply.reply_to.why, reply)
     if done is None:
         return
-    if reply.place.in_modal and reply.place.view_id:
+    if reply.reply_to.in_modal and reply.reply_to.view_id:
         _show_in_modal(ctx, done, reply)
-        home.publish(ctx, reply.place.user)
+        home.publish(ctx, reply.reply_to.user)
         return
     reply.privately(voted(done, Decision.APPROVE))
 
@@ -48,8 +48,8 @@ def reject(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     if gate.approval.digest != ref.digest:
         _show_anew(ctx, gate, reply)
         return
-    rejecting = RejectForm(ref.execution_id, ref.path, ref.digest, reply.place.channel)
-    running.open_modal(ctx, reply.place, form.reject_form(rejecting))
+    rejecting = RejectForm(ref.execution_id, ref.path, ref.digest, reply.reply_to.channel)
+    running.open_modal(ctx, reply.reply_to, form.reject_form(rejecting))
 
 
 def review(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -58,7 +58,7 @@ def review(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     view = executions.view(ctx.rt, ref.execution_id)
     gate = _gate_now(view, ref)
     _must_decide(ctx, reply, gate, view)
-    running.open_modal(ctx, reply.place, form.gate_form(gate, view.execution.requester))
+    running.open_modal(ctx, reply.reply_to, form.gate_form(gate, view.execution.requester))
 
 
 def review_page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -76,11 +76,11 @@ def review_page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 def vote(ctx: AppContext, ref: GateRef, decision: Decision, comment: str, reply: Reply) -> GateView | None:
     """The gate after this vote on what was shown; None where it shows something else by now, which is shown instead.
 
-    Raises as `approvals.vote` where the vote is refused for anything else.
+    Raises as `voting.vote` where the vote is refused for anything else.
     """
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     try:
-        return approvals.vote(ctx.rt, actor, ref.execution_id, ref.path, decision, comment, ref.digest)
+        return voting.vote(ctx.rt, actor, ref.execution_id, ref.path, decision, comment, ref.digest)
     except Conflict:
         view = executions.view(ctx.rt, ref.execution_id)
         gate = _gate_now(view, ref)
@@ -128,25 +128,25 @@ def more_needed(gate: GateView) -> str:
 def agree(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Agree to the skip that the button showed."""
     ref = decode(SkipRef, value)
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     try:
         skipping.agree(ctx.rt, actor, ref.execution_id, ref.path, ref.asked_at)
     except Conflict:
         show_answered(ctx, executions.view(ctx.rt, ref.execution_id), reply)
         raise
-    reply.privately(steering.agreed(ctx.rt, ref.execution_id, ref.path))
+    reply.privately(control_verbs.agreed(ctx.rt, ref.execution_id, ref.path))
 
 
 def take_over(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Take over a run that is offered to who clicked."""
     ref = decode(RunRef, value)
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     try:
         done = handover.accept(ctx.rt, actor, ref.execution_id)
     except Conflict:
         show_answered(ctx, executions.view(ctx.rt, ref.execution_id), reply)
         raise
-    reply.privately(steering.taken_over(done))
+    reply.privately(control_verbs.taken_over(done))
 
 
 def show_answered(ctx: AppContext, view: ExecutionView, reply: Reply) -> None:
@@ -156,7 +156,7 @@ def show_answered(ctx: AppContext, view: ExecutionView, reply: Reply) -> None:
     everything that still moves.
     """
     posts = projection.posts(ctx.rt, view.execution.id)
-    clicked = next((each for each in posts if each.ts == reply.place.message_ts), None)
+    clicked = next((each for each in posts if each.ts == reply.reply_to.message_ts), None)
     question = questions.of_key(ctx.rt, view, clicked.key) if clicked is not None else None
     if clicked is not None and question is not None and question.over:
         shown = question.drawn
@@ -183,13 +183,13 @@ def must_decide(ctx: AppContext, value: str, reply: Reply) -> None:
 
 def _must_decide(ctx: AppContext, reply: Reply, gate: GateView, view: ExecutionView) -> None:
     """Raise NotAllowed where this person may not decide a gate."""
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     authorise(ctx.rt, actor, access.Action.VOTE, access.Gate(gate.approval, view.execution))
 
 
 def _show_anew(ctx: AppContext, gate: GateView, reply: Reply) -> None:
     """Say that the gate asks something else by now, and show that, to be decided about."""
-    if reply.place.in_modal and reply.place.view_id:
+    if reply.reply_to.in_modal and reply.reply_to.view_id:
         _show_in_modal(ctx, gate, reply, LOOK_AGAIN)
         return
     blocks: list[Block] = [section(LOOK_AGAIN), *gate_blocks(gate)]
@@ -198,6 +198,6 @@ def _show_anew(ctx: AppContext, gate: GateView, reply: Reply) -> None:
 
 def _show_in_modal(ctx: AppContext, gate: GateView, reply: Reply, note: str = "", page: int = 0) -> None:
     requester = executions.find(ctx.rt, gate.approval.execution_id).requester
-    if reply.place.view_id is None:
+    if reply.reply_to.view_id is None:
         raise Conflict("This gate is decided about in its own window: open it anew.")
-    ctx.client.views_update(view_id=reply.place.view_id, view=form.gate_form(gate, requester, note, page))
+    ctx.client.views_update(view_id=reply.reply_to.view_id, view=form.gate_form(gate, requester, note, page))

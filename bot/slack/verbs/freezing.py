@@ -46,6 +46,6 @@ def unfreeze(invocation: Invocation) -> Message:
 
 def stop_everything(ctx: AppContext, _: Click, value: str, reply: Reply) -> None:
     """The switch: what it stops is said by the button, who may press it by the policy."""
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     done = freezing.freeze(ctx.rt, actor, decode(FreezeRef, value).scope, "", hold_running=True)
     reply.privately(views.frozen_view(done))

@@ -12,7 +12,7 @@ from engine.orchestration import incidents
 
 def show(invocation: Invocation) -> Message:
     """`incident`: the one that is open here, or was last."""
-    rt, channel = invocation.ctx.rt, invocation.place.channel
+    rt, channel = invocation.ctx.rt, invocation.reply_to.channel
     found = incidents.recognised_by(
         rt, invocation.actor, channel, *invocation.ctx.channel_facts(channel)
     ) or incidents.latest(rt, channel)
@@ -21,14 +21,14 @@ def show(invocation: Invocation) -> Message:
 
 def open_one(invocation: Invocation) -> Message:
     """`incident open [TITLE] [severity=…] [KEY=VALUE …]`."""
-    if invocation.place.channel.startswith("D"):
+    if invocation.reply_to.channel.startswith("D"):
         raise Conflict("An incident is a channel: open it there, not in a direct message.")
-    name, topic = invocation.ctx.channel_facts(invocation.place.channel)
+    name, topic = invocation.ctx.channel_facts(invocation.reply_to.channel)
     title = " ".join(invocation.command.words) or invocation.option("title") or topic or name
     made = incidents.open_incident(
         invocation.ctx.rt,
         invocation.actor,
-        invocation.place.channel,
+        invocation.reply_to.channel,
         name,
         title,
         invocation.option("severity"),
@@ -42,7 +42,7 @@ def change(invocation: Invocation) -> Message:
     if not invocation.command.options:
         raise GrammarError("Say what to set.", verb("incident set").usage)
     given = invocation.command.options
-    rt, channel = invocation.ctx.rt, invocation.place.channel
+    rt, channel = invocation.ctx.rt, invocation.reply_to.channel
     incidents.recognised_by(rt, invocation.actor, channel, *invocation.ctx.channel_facts(channel))
     changed = incidents.edit(
         rt,
@@ -58,7 +58,7 @@ def change(invocation: Invocation) -> Message:
 def close(invocation: Invocation) -> Message:
     """`incident close`; asks again while runs are open."""
     reason, force = invocation.option("reason"), invocation.command.says_yes("force")
-    done = incidents.close(invocation.ctx.rt, invocation.actor, invocation.place.channel, reason, force=force)
+    done = incidents.close(invocation.ctx.rt, invocation.actor, invocation.reply_to.channel, reason, force=force)
     if not done.closed:
         return story.close_view(done.incident, done.open_runs, reason, invocation.invoked_as)
     return story.closed_view(done.incident, done.open_runs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bot.grammar import Command
 from bot.slack.app_context import AppContext
-from bot.slack.reply import Place
+from bot.slack.reply import ReplyTo
 from engine.access.policy import Actor
 from engine.errors import Conflict
 from engine.queries import projection
@@ -27,13 +27,13 @@ class Invocation:
 
     ctx: AppContext
     actor: Actor
-    place: Place
+    reply_to: ReplyTo
     command: Command
 
     @property
     def invoked_as(self) -> str:
         """What people type to reach this bot where they asked."""
-        return self.ctx.invoked_as(self.place)
+        return self.ctx.invoked_as(self.reply_to)
 
     def option(self, name: str) -> str:
         """What was given as `name=…`, "" where it was not."""
@@ -89,8 +89,10 @@ def _the_only(found: Sequence[ExecutionRecord]) -> str:
 
 
 def _of_thread(invocation: Invocation) -> str | None:
-    place = invocation.place
-    return projection.run_shown_at(invocation.ctx.rt, place.channel, place.thread_ts) if place.thread_ts else None
+    reply_to = invocation.reply_to
+    return (
+        projection.run_shown_at(invocation.ctx.rt, reply_to.channel, reply_to.thread_ts) if reply_to.thread_ts else None
+    )
 
 
 def _open_here(invocation: Invocation, statuses: Sequence[ExecutionStatus]) -> list[ExecutionRecord]:
@@ -104,7 +106,7 @@ def _ended_here(invocation: Invocation, statuses: Sequence[ExecutionStatus]) -> 
 
 def _recent(invocation: Invocation, wanted: Filter, limit: int) -> list[ExecutionRecord]:
     """The channel's runs that fit; in a direct message, where no runs are shown, those of the person."""
-    channel = invocation.place.channel
+    channel = invocation.reply_to.channel
     direct = channel.startswith("D") or not channel
     me = invocation.actor.user_id
     wanted = replace(wanted, requester=me) if direct else replace(wanted, channel=channel)

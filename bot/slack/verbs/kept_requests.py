@@ -55,18 +55,18 @@ def agree(invocation: Invocation) -> Message:
 
 def click_release(ctx: AppContext, _: Click, value: str, reply: Reply) -> None:
     """The button under a held request."""
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     reply.privately(views.released_view(held_requests.release_each(ctx.rt, actor, [decode(KeptRef, value).kept_id])))
 
 
 def click_drop(ctx: AppContext, _: Click, value: str, reply: Reply) -> None:
     """The other one."""
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     reply.privately(views.dropped_view(held_requests.drop(ctx.rt, actor, decode(KeptRef, value).kept_id)))
 
 
 def click_agree(ctx: AppContext, _: Click, value: str, reply: Reply) -> None:
     """The button of a break-glass that is asked for."""
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     accepted = break_glass.agree(ctx.rt, actor, decode(KeptRef, value).kept_id)
     reply.privately(started(ctx, accepted, str((accepted.execution.incident or {}).get("channel") or "")))

@@ -11,7 +11,7 @@ from bot.record_text import log_text
 from bot.slack.app_context import AppContext
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.files import upload
-from bot.slack.reply import SAFE, Place
+from bot.slack.reply import SAFE, ReplyTo
 from bot.slack.verbs.invocation import Invocation, shown_run
 from bot.slack.views import card, lists, story, why
 from bot.slack.views.parts import Message, message, said, section
@@ -20,7 +20,7 @@ from bot.verbs import ALIASES
 from engine.access.policy import Actor
 from engine.orchestration import incidents
 from engine.queries import can as policy
-from engine.queries import catchup, evidence, explain
+from engine.queries import evidence, explain, incident_story
 from engine.runs import executions
 from storage.records import Filter
 
@@ -33,8 +33,8 @@ _ID = re.compile(r"<?@?([UW][A-Z0-9]{5,20})>?", re.ASCII)
 def status(invocation: Invocation) -> Message:
     """`status [RUN]`: without one, all that is open here, else the latest."""
     run, rt = invocation.command.run[0], invocation.ctx.rt
-    if run is None and invocation.place.thread_ts is None:
-        found = executions.recent(rt, Filter(channel=invocation.place.channel, open=True))
+    if run is None and invocation.reply_to.thread_ts is None:
+        found = executions.recent(rt, Filter(channel=invocation.reply_to.channel, open=True))
         if len(found) > 1:
             return lists.runs_view(found)
     return card.card(executions.view(rt, shown_run(invocation), invocation.actor), live=False)
@@ -48,10 +48,10 @@ def because(invocation: Invocation) -> Message:
 def runs(invocation: Invocation) -> Message:
     """`runs [here|mine|open|all]`, narrowed by options."""
     which = (invocation.command.words or ("here",))[0]
-    place, actor = invocation.place, invocation.actor
+    reply_to, actor = invocation.reply_to, invocation.actor
     try:
         wanted = run_filter.of_words(
-            which, invocation.command.options, here=lambda: place.channel, me=lambda: actor.user_id,
+            which, invocation.command.options, here=lambda: reply_to.channel, me=lambda: actor.user_id,
             person=lambda word: user(invocation, word),
         )  # fmt: skip
     except ValueError as error:
@@ -75,9 +75,9 @@ def _wrong(invocation: Invocation, sentence: str) -> GrammarError:
 
 def catch_up(invocation: Invocation) -> Message:
     """`catchup`."""
-    rt, channel = invocation.ctx.rt, invocation.place.channel
+    rt, channel = invocation.ctx.rt, invocation.reply_to.channel
     incidents.recognised_by(rt, invocation.actor, channel, *invocation.ctx.channel_facts(channel))
-    return story.catchup_view(catchup.catch_up(rt, invocation.actor, channel), invocation.invoked_as)
+    return story.catchup_view(incident_story.catch_up(rt, invocation.actor, channel), invocation.invoked_as)
 
 
 def may(invocation: Invocation) -> Message:
@@ -104,18 +104,18 @@ def logs(invocation: Invocation) -> Message:
     """`logs [RUN] [STEP]`: in the message where it is short, else as a file."""
     rest = invocation.command.run[1]
     return show_logs(
-        invocation.ctx, invocation.actor, invocation.place, shown_run(invocation), rest[0] if rest else None
+        invocation.ctx, invocation.actor, invocation.reply_to, shown_run(invocation), rest[0] if rest else None
     )
 
 
-def show_logs(ctx: AppContext, actor: Actor, place: Place, run: str, path: str | None) -> Message:
+def show_logs(ctx: AppContext, actor: Actor, reply_to: ReplyTo, run: str, path: str | None) -> Message:
     """The log of a run or of one of its steps. Raises EngineError."""
     found = evidence.logs(ctx.rt, actor, run, path)
     text, name = log_text(found), f"{found.execution.id}{f' {path}' if path else ''}"
     if len(escape(text, 5 * INLINE)) <= INLINE:
         return lists.log_view(name, text)
     filename = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:100]}.log"
-    return shared(ctx, place, filename, f"The log of {name}", text.encode())
+    return shared(ctx, reply_to, filename, f"The log of {name}", text.encode())
 
 
 def evidence_file(invocation: Invocation) -> Message:
@@ -125,18 +125,18 @@ def evidence_file(invocation: Invocation) -> Message:
     as_page = invocation.command.says_yes("html")
     text = evidence_page.page(found) if as_page else json.dumps(found, indent=1, ensure_ascii=False)
     name = f"evidence-{run}.{'html' if as_page else 'json'}"
-    told = shared(invocation.ctx, invocation.place, name, f"The evidence of {run}", text.encode("utf-8", "replace"))
+    told = shared(invocation.ctx, invocation.reply_to, name, f"The evidence of {run}", text.encode("utf-8", "replace"))
     digest = f"Its digest is {code(str(found['digest']))}."
     return said(f"{told.text} {digest}")
 
 
-def shared(ctx: AppContext, place: Place, filename: str, title: str, data: bytes) -> Message:
+def shared(ctx: AppContext, reply_to: ReplyTo, filename: str, title: str, data: bytes) -> Message:
     """Share a file with who asked for it alone, and say where it is."""
     try:
-        told = ctx.client.chat_postMessage(channel=place.user, text=f"{title}:", **SAFE)
+        told = ctx.client.chat_postMessage(channel=reply_to.user, text=f"{title}:", **SAFE)
         upload(ctx.client, str(told["channel"]), str(told["ts"]), filename, title, data)
     except SLACK_TROUBLE as trouble:
         start = code_block(data[:INLINE].decode("utf-8", "ignore"), INLINE)
         why_not = f"⚠️ The file could not be shared ({code(type(trouble).__name__)}), so this is only how it begins:"
         return message(inline(title), [section(f"{why_not}\n{start}")])
-    return said(f"{inline(title)} is a file in your messages with this bot, {person(place.user)}.")
+    return said(f"{inline(title)} is a file in your messages with this bot, {person(reply_to.user)}.")

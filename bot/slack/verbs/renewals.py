@@ -45,34 +45,34 @@ def _shown(ctx: AppContext, actor: Actor, slug: str) -> Message:
 
 def review(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Show the whole of what a card offers to renew."""
-    reply.privately(_shown(ctx, ctx.directory.identify(reply.place.user), decode(VersionRef, value).slug))
+    reply.privately(_shown(ctx, ctx.directory.identify(reply.reply_to.user), decode(VersionRef, value).slug))
 
 
 def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Show a part of it; where the version is another by now, that from its beginning."""
     ref = decode(VersionPage, value)
     found = version_approval.renewable(ctx.rt, ref.slug, ref.number)
-    authorise(ctx.rt, ctx.directory.identify(reply.place.user), access.Action.APPROVE, found)
+    authorise(ctx.rt, ctx.directory.identify(reply.reply_to.user), access.Action.APPROVE, found)
     known = found.digest == ref.digest and 0 <= ref.page < len(renewal.renewal_parts(found))
     blocks = renewal.renewal_part(renewals.approval(ctx.rt, found), ref.page if known else 0)
     view = form.read_only("A version", blocks)
-    if reply.place.in_modal and reply.place.view_id:
-        ctx.client.views_update(view_id=reply.place.view_id, view=view)
+    if reply.reply_to.in_modal and reply.reply_to.view_id:
+        ctx.client.views_update(view_id=reply.reply_to.view_id, view=view)
     else:
-        running.open_modal(ctx, reply.place, view)
+        running.open_modal(ctx, reply.reply_to, view)
 
 
 def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Renew what the button showed; what came of it takes its place."""
     ref = decode(VersionRef, value)
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     try:
         done, quorum = version_approval.renew(ctx.rt, actor, ref.slug, ref.number, ref.digest)
         told = _done(ctx, done, quorum)
     except Conflict as conflict:
         told = said(escape(str(conflict)))
-    if reply.place.in_modal and reply.place.view_id:
-        ctx.client.views_update(view_id=reply.place.view_id, view=form.refused_view("A version", told.text))
+    if reply.reply_to.in_modal and reply.reply_to.view_id:
+        ctx.client.views_update(view_id=reply.reply_to.view_id, view=form.refused_view("A version", told.text))
         return
     reply.instead(told)
 

@@ -14,7 +14,7 @@ from bot.slack.app_context import AppContext
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.ids import RunForm
-from bot.slack.reply import Place
+from bot.slack.reply import ReplyTo
 from bot.slack.verbs.form_values import survives
 from bot.slack.views import fields, form, kept_requests
 from bot.slack.views.parts import Message, said
@@ -28,7 +28,7 @@ from engine.definition.model import Runbook
 from engine.errors import Conflict, InvalidParameters, NotAllowed
 from engine.orchestration import admission, incidents
 from engine.orchestration.admission import Override, Wanted
-from engine.runs import break_glass, calling, executions, form_drafts, held_requests
+from engine.runs import break_glass, executions, form_drafts, gate_notifications, held_requests
 from engine.runs.executions import Accepted
 from engine.runs.form_drafts import Draft
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 HOLD, BREAK_GLASS = "hold", "break_glass"
 
 
-def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Message | None:
+def run(ctx: AppContext, actor: Actor, reply_to: ReplyTo, command: Command) -> Message | None:
     """Start a run, or open the form for what is missing and say nothing. Raises EngineError.
 
     Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
@@ -45,7 +45,7 @@ def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Messag
     keep = kept_how(command)
     override = Override(draft=keep == BREAK_GLASS) if keep else None
     version, runbook = executions.prepare(ctx.rt, actor, *command.target, override)
-    name = must_be_reachable(ctx, actor, place)
+    name = must_be_reachable(ctx, actor, reply_to)
     given, reason = as_given(runbook, command.options)
     keep = keep if given.pop(keep, None) else ""
     reuse_ms = _reuse(runbook, given)
@@ -56,30 +56,30 @@ def run(ctx: AppContext, actor: Actor, place: Place, command: Command) -> Messag
     ref = RunForm(
         version.slug,
         version.number,
-        place.channel,
+        reply_to.channel,
         name,
         int(force),
         reuse_ms=reuse_ms,
         why=int(reasons.wanted(ctx.rt)),
     )
-    about = incidents.bound(ctx.rt, {"channel": place.channel})
+    about = incidents.bound(ctx.rt, {"channel": reply_to.channel})
     filled = incidents.prefill(runbook.parameters, about)
     typed = parameters.coerce(runbook.parameters, given)
     try:
         values = admission.complete(runbook, typed, about)
     except InvalidParameters as wrong:
-        if place.trigger_id is None or keep:
+        if reply_to.trigger_id is None or keep:
             raise
         worth_saying = {name: why for name, why in wrong.fields.items() if name in given or not name}
-        open_form(ctx, place, runbook, ref, {**filled, **typed}, reason, worth_saying)
+        open_form(ctx, reply_to, runbook, ref, {**filled, **typed}, reason, worth_saying)
         return None
     if keep:
         return kept_instead(ctx, actor, ref, values, reason, keep)
     lacks = not reason or reasons.wrong(ctx.rt, reason)
-    if form.wants_reason(runbook, ref) and lacks and place.trigger_id is not None:
-        open_form(ctx, place, runbook, ref, {**filled, **typed}, reason, {})
+    if form.wants_reason(runbook, ref) and lacks and reply_to.trigger_id is not None:
+        open_form(ctx, reply_to, runbook, ref, {**filled, **typed}, reason, {})
         return None
-    return started(ctx, start(ctx, actor, ref, values, reason), place.channel)
+    return started(ctx, start(ctx, actor, ref, values, reason), reply_to.channel)
 
 
 def kept_how(command: Command) -> str:
@@ -113,31 +113,31 @@ def _reuse(runbook: Runbook, given: dict[str, str]) -> int:
         raise GrammarError(f"reuse_within: {error}.", verb("run").usage) from error
 
 
-def must_be_reachable(ctx: AppContext, actor: Actor, place: Place) -> str:
+def must_be_reachable(ctx: AppContext, actor: Actor, reply_to: ReplyTo) -> str:
     """The channel's name; opens its incident where that or the topic tells of one, for who may open it.
 
     Refuses to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on.
     """
-    if not place.channel:
+    if not reply_to.channel:
         return ""
     conversations = ctx.rt.conversations
     try:
-        found = conversations.find(place.channel)
+        found = conversations.find(reply_to.channel)
         if found is None or not found.bot_is_member:
-            found = conversations.find(place.channel, 0.0)
+            found = conversations.find(reply_to.channel, 0.0)
     except Unasked:
-        return place.channel_name
+        return reply_to.channel_name
     if found is None or not found.bot_is_member:
         invite = f"Type /invite @{ctx.directory.my_name()} and try again."
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
     name, topic = found.name, found.topic
-    incidents.recognised_by(ctx.rt, actor, place.channel, name, topic)
-    return name or place.channel_name
+    incidents.recognised_by(ctx.rt, actor, reply_to.channel, name, topic)
+    return name or reply_to.channel_name
 
 
 def open_form(
     ctx: AppContext,
-    place: Place,
+    reply_to: ReplyTo,
     runbook: Runbook,
     ref: RunForm,
     given: Mapping[str, Any],
@@ -145,8 +145,8 @@ def open_form(
     problems: Mapping[str, str],
 ) -> None:
     """Ask for the parameters in a modal, which Slack allows for three seconds. Raises Conflict when those are over."""
-    ref = kept(ctx, place.user, runbook, ref, given, reason)
-    open_modal(ctx, place, form.run_form(runbook, ref, given, reason, problems))
+    ref = kept(ctx, reply_to.user, runbook, ref, given, reason)
+    open_modal(ctx, reply_to, form.run_form(runbook, ref, given, reason, problems))
 
 
 def kept(
@@ -159,12 +159,12 @@ def kept(
     return replace(ref, draft=form_drafts.keep(ctx.rt, user, Draft(dict(given), reason)))
 
 
-def open_modal(ctx: AppContext, place: Place, view: dict[str, Any]) -> None:
+def open_modal(ctx: AppContext, reply_to: ReplyTo, view: dict[str, Any]) -> None:
     """Open a modal for who clicked or typed. Raises Conflict when Slack no longer allows it."""
-    assert place.trigger_id is not None
-    opened = ctx.client.views_push if place.in_modal else ctx.client.views_open
+    assert reply_to.trigger_id is not None
+    opened = ctx.client.views_push if reply_to.in_modal else ctx.client.views_open
     try:
-        opened(trigger_id=place.trigger_id, view=view)
+        opened(trigger_id=reply_to.trigger_id, view=view)
     except SlackApiError as trouble:
         if error_code(trouble) not in ("expired_trigger_id", "trigger_expired", "exchanged_trigger_id"):
             raise
@@ -207,7 +207,7 @@ def started(ctx: AppContext, accepted: Accepted, channel: str) -> Message:
         more = f"it succeeded {when(execution.ended_at)}, and the same was asked for again"
         return said(f"Nothing was started: {what} is taken instead; {more}.")
     where = " Its card is in this channel." if channel else ""
-    warned = [f"⚠️ {inline(each, 500)}" for each in calling.foreseen(ctx.rt, execution)]
+    warned = [f"⚠️ {inline(each, 500)}" for each in gate_notifications.foreseen(ctx.rt, execution)]
     return said("\n".join([f"Started {what}.{where}", *warned]))
 
 

@@ -37,9 +37,9 @@ def ask_for_value(invocation: Invocation) -> None:
     if more or name == UNREAD:
         raise GrammarError(f"{SEEN} `{invocation.ctx.command} {usage}`.", usage)
     authorise(invocation.ctx.rt, invocation.actor, Action.SECRET_SET)
-    if invocation.place.trigger_id is None:
+    if invocation.reply_to.trigger_id is None:
         raise GrammarError(f"{_ONLY_A_FORM} `{invocation.ctx.command} secret set {name}`.", usage)
-    open_modal(invocation.ctx, invocation.place, secret_form(SecretForm(name, invocation.place.channel)))
+    open_modal(invocation.ctx, invocation.reply_to, secret_form(SecretForm(name, invocation.reply_to.channel)))
 
 
 def delete(invocation: Invocation) -> Message:

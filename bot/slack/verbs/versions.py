@@ -40,28 +40,28 @@ def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Show a part of a change in full; where it is another by now, that from its beginning."""
     ref = decode(VersionPage, value)
     version, diff, warnings, first = _change(ctx, ref.slug, ref.number)
-    authorise(ctx.rt, ctx.directory.identify(reply.place.user), access.Action.APPROVE, version)
+    authorise(ctx.rt, ctx.directory.identify(reply.reply_to.user), access.Action.APPROVE, version)
     same = admin.change_digest(diff, warnings) == ref.digest
     calls = _calls(version)
     shown = ref.page if same and 0 <= ref.page < len(admin.change_parts(diff, warnings, calls)) else 0
     note = "" if same else LOOK_AGAIN
     view = form.version_form(version, diff, warnings, shown, first=first, note=note, calls=calls)
-    if reply.place.in_modal and reply.place.view_id:
-        ctx.client.views_update(view_id=reply.place.view_id, view=view)
+    if reply.reply_to.in_modal and reply.reply_to.view_id:
+        ctx.client.views_update(view_id=reply.reply_to.view_id, view=view)
     else:
-        running.open_modal(ctx, reply.place, view)
+        running.open_modal(ctx, reply.reply_to, view)
 
 
 def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Approve what the button showed; what came of it takes its place."""
     ref = decode(VersionRef, value)
-    actor = ctx.directory.identify(reply.place.user)
+    actor = ctx.directory.identify(reply.reply_to.user)
     try:
         told = renewals.approved(ctx, version_approval.approve(ctx.rt, actor, ref.slug, ref.number, ref.digest))
     except Conflict as conflict:
         told = said(escape(str(conflict)))
-    if reply.place.in_modal and reply.place.view_id:
-        ctx.client.views_update(view_id=reply.place.view_id, view=form.refused_view("A version", told.text))
+    if reply.reply_to.in_modal and reply.reply_to.view_id:
+        ctx.client.views_update(view_id=reply.reply_to.view_id, view=form.refused_view("A version", told.text))
         return
     reply.instead(told)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from bot.audit_words import action_words, why_of
+from bot.audit_text import action_words, why_of
 from bot.slack.views.parts import Message, message, said, sections
 from bot.slack.views.text import code, inline, person, when
 from storage.records import AuditRecord

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, ConfirmObject
 
 from bot.slack.ids import Action, RunRef, StepRef
+from bot.slack.views import available_actions, steps
 from bot.slack.views import gate as gates
-from bot.slack.views import possible, steps
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
 from bot.slack.views.text import ago, as_json, code, duration, escape, inline, is_permalink, link, person, when
 from bot.slack.views.words import error_field, execution_words, last_changes, spent_words
@@ -19,8 +19,8 @@ from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook
-    from engine.runs.calling import Calling
     from engine.runs.executions import ExecutionView
+    from engine.runs.gate_notifications import Calling
 
 Called = Mapping[int, "Calling"]
 """Whom open gates call, by the gate's id."""
@@ -119,8 +119,8 @@ def unknown_blocks(runbook: Runbook, step: StepRunRecord) -> list[Block]:
 def _buttons(view: ExecutionView, *, page: bool) -> list[ButtonElement]:
     """What is always there stands first, in one order: while a run goes on no button takes another's place."""
     execution = view.execution
-    found = [_retry(step, nth) for nth, step in enumerate(possible.retryable(view)[:_RETRIES])]
-    fixed, passing = possible.actions(view), possible.looks(view)
+    found = [_retry(step, nth) for nth, step in enumerate(available_actions.retryable(view)[:_RETRIES])]
+    fixed, passing = available_actions.actions(view), available_actions.looks(view)
     found += [_button(execution, action) for action in fixed if action is not Action.SKIP]
     found += [_button(execution, Action.PAGE)] if page else []
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from bot import manual
+from bot import help_text
 from bot.grammar import GrammarError
 from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, escape, inline
@@ -53,7 +53,7 @@ def problem_line(problem: Problem) -> str:
 def misunderstood(error: GrammarError, command: str) -> Message:
     """Why the words were not understood, and what to type, with an example of it."""
     meant = next((verb for verb in VERBS if verb.usage == error.usage and verb.usage != verb.name), None)
-    example = f", for example {code(f'{command} {manual.example_of(meant)}')}" if meant else ""
+    example = f", for example {code(f'{command} {help_text.example_of(meant)}')}" if meant else ""
     return said(f"{escape(str(error), 600)}\nType {code(f'{command} {error.usage}')}{example}.")
 
 

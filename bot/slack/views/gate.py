@@ -27,8 +27,8 @@ from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision
 
 if TYPE_CHECKING:
-    from engine.runs.calling import Calling
     from engine.runs.executions import GateView
+    from engine.runs.gate_notifications import Calling
 
 _PIECE, _PIECES = 2800, 2
 """Characters in one block of a preview, escaped, and blocks of it in one message."""

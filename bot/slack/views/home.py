@@ -29,8 +29,8 @@ from storage.records import ExecutionRecord
 from storage.states import VersionStatus
 
 if TYPE_CHECKING:
-    from engine.runs.approvals import Waiting
     from engine.runs.freezing import FreezeView
+    from engine.runs.voting import Waiting
 
 PAGE = 15
 """Runbooks on one page of the catalogue."""

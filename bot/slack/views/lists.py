@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
-from bot import manual
+from bot import help_text
 from bot.grammar import decode
 from bot.slack.ids import Action, Pick, VersionRef, encode
 from bot.slack.views.admin import version_line
@@ -32,7 +32,7 @@ def help_view(command: str, verbs: Sequence[Verb] = VERBS) -> Message:
         return _verb_view(command, verbs[0])
     chapters = [
         section("\n".join([f"*{title}*", *(f"{code(verb.name)} {inline(verb.help)}" for verb in members)]))
-        for title, members in manual.grouped(verbs)
+        for title, members in help_text.grouped(verbs)
     ]
     hint = (
         f"Type {code(f'{command} VERB')}; {code(f'{command} help VERB')} has its parts and an example. "
@@ -43,8 +43,8 @@ def help_view(command: str, verbs: Sequence[Verb] = VERBS) -> Message:
 
 
 def _verb_view(command: str, verb: Verb) -> Message:
-    parts = [f"• {code(part)} {inline(words)}" for part, words in manual.parts_of(verb)]
-    example = f"For example: {code(f'{command} {manual.example_of(verb)}')}"
+    parts = [f"• {code(part)} {inline(words)}" for part, words in help_text.parts_of(verb)]
+    example = f"For example: {code(f'{command} {help_text.example_of(verb)}')}"
     return message(f"How to use {inline(verb.name)}", sections([_help_line(command, verb), *parts, example]))
 
 

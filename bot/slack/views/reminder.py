@@ -13,8 +13,8 @@ from bot.slack.views.words import approver_words, gate_words
 from storage.states import ApprovalStatus
 
 if TYPE_CHECKING:
-    from engine.runs.calling import Calling
     from engine.runs.executions import ExecutionView, GateView
+    from engine.runs.gate_notifications import Calling
 
 _INVITE = "Type `/invite` and this bot's name in that channel"
 _WHY_UNREACHABLE = {

@@ -13,7 +13,7 @@ from bot.slack.views.parts import Person, by_name, noted, rich, sections
 from bot.slack.views.text import as_json, code, cut, inline, is_person, one_line, person, plain
 from bot.slack.views.words import PHASES, TOLERATED, error_field, never_started, skip_wish, step_words, task_status
 from engine.definition.kinds import kind_of
-from engine.orchestration import run_rules
+from engine.orchestration import tolerated_failures
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
@@ -40,7 +40,7 @@ _COUNTED_AS = {
     StepStatus.CANCELLED: "cancelled",
 }
 _ORDER = tuple(Phase)
-Place = tuple[int, ...]
+Position = tuple[int, ...]
 
 
 def ordered(steps: Iterable[StepRunRecord]) -> list[StepRunRecord]:
@@ -50,7 +50,7 @@ def ordered(steps: Iterable[StepRunRecord]) -> list[StepRunRecord]:
     return sorted(steps, key=lambda step: (_ORDER.index(step.phase), _position(step, known)))
 
 
-def _position(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Place:
+def _position(step: StepRunRecord, known: dict[str, StepRunRecord]) -> Position:
     """Positions from the outermost container inwards, with the round's number after each loop's."""
     if not step.scope or step.phase is Phase.UNDO:
         return (step.position,)
@@ -145,7 +145,7 @@ def _line_note(view: ExecutionView, step: StepRunRecord, room: int) -> str:
 
 def tolerated(view: ExecutionView, step: StepRunRecord) -> bool:
     """Whether a step has failed and the run goes on as if it had not."""
-    return step.status is StepStatus.FAILED and run_rules.tolerated(view.runbook, step.step_id, step.error)
+    return step.status is StepStatus.FAILED and tolerated_failures.tolerated(view.runbook, step.step_id, step.error)
 
 
 def _words(view: ExecutionView, step: StepRunRecord) -> tuple[str, str]:

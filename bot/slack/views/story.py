@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
-from bot.audit_words import action_words, more_words, why_of
+from bot.audit_text import action_words, more_words, why_of
 from bot.slack.ids import Action, ChannelRef
 from bot.slack.views.lists import run_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section, sections, within
@@ -19,7 +19,7 @@ from engine.access.auditing import kind_and_name
 from storage.records import AuditRecord, ExecutionRecord, IncidentRecord
 
 if TYPE_CHECKING:
-    from engine.queries.catchup import Story
+    from engine.queries.incident_story import Story
 
 _RUNS, _ACTS, _KEPT = 15, 12, 140
 """Runs and acts that are shown, and characters of a reason that a button carries, each of which may take twelve there.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from bot.event_text import sentence
 from bot.sentences import THE_BOT, Part, Role, Sentence
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import channel, code, duration, escape, inline, person
 from bot.slack.views.words import changed_here, spent_words, step_took
-from bot.telling import sentence
 from engine.definition.kinds import kind_of
-from engine.orchestration import changes
+from engine.orchestration import parameter_changes
 from storage.records import EventRecord, ExecutionRecord
 from storage.states import Decision, ExecutionStatus, Phase
 
@@ -187,7 +187,7 @@ _ICONS = {
 }
 """The events that have a line, each with what stands before it."""
 _WORTH: dict[str, Callable[[EventRecord], bool]] = {
-    "started": lambda event: bool(changes.of_event(event)),
+    "started": lambda event: bool(parameter_changes.of_event(event)),
     "step_retrying": _retry_is_news,
     "step_failed": lambda event: _text(event, "code") not in _TOLD_BY_OTHERS,
     "step_skipped": lambda event: event.actor is not None,

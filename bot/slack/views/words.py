@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bot import spent
-from bot.changes import change_words
+from bot import duration_text
+from bot.parameter_change_text import change_words
 from bot.slack.views.text import code, duration, group, inline, person
 from engine.definition.kinds import Awaits, kind_of
-from engine.orchestration import run_rules
-from engine.orchestration.changes import Changed
+from engine.orchestration import skip_rules
+from engine.orchestration.parameter_changes import Changed
 from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, VersionStatus
 
@@ -116,7 +116,9 @@ def spent_words(execution: ExecutionRecord) -> str:
     """Time spent running, waiting, paused and otherwise, told apart; "" where it only ran."""
     run = execution
     times = (run.running_ms, run.waiting_ms, run.paused_ms)
-    return spent.parts_words(spent.run_parts(run.created_at, run.started_at, run.ended_at, *times), "running")
+    return duration_text.parts_words(
+        duration_text.run_parts(run.created_at, run.started_at, run.ended_at, *times), "running"
+    )
 
 
 def step_took(view: ExecutionView, step: StepRunRecord) -> str:
@@ -126,7 +128,7 @@ def step_took(view: ExecutionView, step: StepRunRecord) -> str:
     found = view.spent.get(step.id)
     if found is None:
         return duration(max(0, step.ended_at - step.started_at))
-    return spent.step_took(step.kind, found.tried, found.waited, found.paused)
+    return duration_text.step_took(step.kind, found.tried, found.waited, found.paused)
 
 
 def changed_here(changes: Iterable[Mapping[str, Json]], by: str | None = None) -> str:
@@ -169,7 +171,7 @@ def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, st
 
 def skip_wish(step: StepRunRecord) -> str:
     """That a step which is still open is to be skipped, and who asked for it; "" where nobody did."""
-    agreed = run_rules.skip_agreed(step.skip)
+    agreed = skip_rules.skip_agreed(step.skip)
     if not step.skip or step.status not in ((StepStatus.BLOCKED,) if agreed else _MAY_BE_SKIPPED):
         return ""
     by, why = step.skip["by"], step.skip["reason"]

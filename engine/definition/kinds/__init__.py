@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from engine.definition.kinds import approval, branch, delay, grpc, http, loop, message, poll, runbook, wait
+from engine.definition.kinds import approval, branch, check, delay, grpc, http, loop, message, poll, runbook, wait
 from engine.definition.kinds.kind import Awaits, Effect, Kind, Treatment
 
 __all__ = [
@@ -22,7 +22,8 @@ __all__ = [
 ]
 
 KINDS: Mapping[str, Kind] = {
-    each.KIND.name: each.KIND for each in (http, grpc, poll, approval, wait, branch, loop, runbook, delay, message)
+    each.KIND.name: each.KIND
+    for each in (http, grpc, poll, approval, wait, branch, loop, runbook, delay, message, check)
 }
 
 CONTAINERS = frozenset(name for name, kind in KINDS.items() if kind.is_container)

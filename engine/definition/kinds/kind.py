@@ -110,7 +110,7 @@ class Kind:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether its whole effect is rows of this database, so that it is done in the commit that lets it on."""
+        """Whether its whole effect is rows of this database, so that it is done in the commit that makes it ready."""
         return self.effect is Effect.ROWS
 
     @property

@@ -1,0 +1,199 @@
+"""What operators do on the bot's own host: check, up, web, worker, migrate, sync, token, audit and more.
+
+Exit codes: 0 done, 1 something is wrong with what was looked at, 2 usage or settings. What only one verb needs is
+imported when that is asked for: a command line has to answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.config.settings import Settings
+    from engine.text.redaction import Redactor
+
+log = logging.getLogger("runbook")
+
+SHELLS = ("bash", "zsh", "fish")
+"""Those that commands can be completed in."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what was asked and return the exit code. Raises `BadSettings`."""
+    chosen = _parser(arguments[0].lower()).parse_args([arguments[0].lower(), *arguments[1:]])
+    code: int = chosen.act(chosen)
+    return code
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """Every verb, and the arguments of the chosen one: those of another need not be known, nor what they import."""
+    parser = argparse.ArgumentParser(
+        prog="runbook", description="Runs approved, versioned runbooks from the incident channel."
+    )
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, words in VERBS.items():
+        verb = verbs.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        verb.set_defaults(act=_ACTS[name])
+        if name == chosen and name in _ARGUMENTS:
+            _ARGUMENTS[name](verb)
+    return parser
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", type=Path)
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="say it as JSON")
+
+
+def _token_arguments(parser: argparse.ArgumentParser) -> None:
+    from bot import token_verbs
+
+    token_verbs.add_arguments(parser)
+
+
+def _audit_arguments(parser: argparse.ArgumentParser) -> None:
+    from bot.cli import audit_verify
+
+    audit_verify.add_arguments(parser)
+
+
+def _completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, help="the shell to complete in")
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from bot.cli import check
+
+    return check.run(chosen.files)
+
+
+def _up(_chosen: argparse.Namespace) -> int:
+    from bot import up_command
+
+    read, _ = load()
+    return up_command.run(read)
+
+
+def _web(_chosen: argparse.Namespace) -> int:
+    from bot import web
+
+    return web.run(*load())
+
+
+def _worker(_chosen: argparse.Namespace) -> int:
+    from bot import worker
+
+    return worker.run(*load())
+
+
+def _migrate(_chosen: argparse.Namespace) -> int:
+    from engine import boot
+
+    read, _ = load()
+    applied = boot.migrate_database(read)
+    print("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
+    return 0
+
+
+def _sync(_chosen: argparse.Namespace) -> int:
+    from bot.cli import show
+    from engine import boot
+    from engine.access.policy import SYSTEM
+    from engine.catalog.sync import sync
+
+    read, _ = load()
+    report = sync(boot.open_engine(read), SYSTEM)
+    for change in report.changes:
+        print(f"{change.slug}@{change.number}: {change.kind}")
+    for problem in report.problems:
+        print(show.safe([str(problem)]), file=sys.stderr)
+    print(f"{len(report.changes)} changed, {report.unchanged} as before, {len(report.problems)} problems")
+    return 1 if report.problems else 0
+
+
+def _token(chosen: argparse.Namespace) -> int:
+    from bot import token_verbs
+
+    read, _ = load()
+    return token_verbs.run(read, chosen)
+
+
+def _audit(chosen: argparse.Namespace) -> int:
+    from bot.cli import audit_verify
+
+    read, _ = load(quietly=True)
+    return audit_verify.run(read, chosen)
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from bot.cli import doctor
+
+    return doctor.run(as_json=chosen.json)
+
+
+def _completion(chosen: argparse.Namespace) -> int:
+    from bot.cli import completion
+
+    print(completion.script(chosen.shell))
+    return 0
+
+
+def load(*, quietly: bool = False) -> tuple[Settings, Redactor]:
+    """The settings, with logging set up so that nothing secret in them can be shown.
+
+    `quietly` is for who asks for one thing and wants no log besides.
+    """
+    from engine.config import settings
+    from engine.text.logs import install_logging
+    from engine.text.redaction import Redactor
+
+    redactor = Redactor()
+    read = settings.load(os.environ, Path.cwd())
+    redactor.add_all(read.secret_values())
+    install_logging("ERROR" if quietly else read.log_level, redactor)
+    for warning in read.warnings:
+        log.warning("%s", warning)
+    return read, redactor
+
+
+VERBS: Mapping[str, str] = {
+    "check": "say everything that is wrong with runbook files; needs no settings",
+    "up": "run the whole bot: migrate, Redis, web and worker",
+    "web": "run the web process alone",
+    "worker": "run a worker process alone",
+    "migrate": "bring the database up to this release",
+    "sync": "read the runbooks folder into the catalogue",
+    "token": "make, list and end the tokens that programs act by",
+    "audit": "with `audit verify`, check the chain of audit rows and name the first that is wrong",
+    "doctor": "say what is well with this deployment and what is not, and what to do",
+    "completion": "print what your shell needs to complete commands",
+}
+"""What operators do, on the bot's own host."""
+
+_ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "check": _check,
+    "up": _up,
+    "web": _web,
+    "worker": _worker,
+    "migrate": _migrate,
+    "sync": _sync,
+    "token": _token,
+    "audit": _audit,
+    "doctor": _doctor,
+    "completion": _completion,
+}
+_ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
+    "check": _check_arguments,
+    "token": _token_arguments,
+    "audit": _audit_arguments,
+    "doctor": _doctor_arguments,
+    "completion": _completion_arguments,
+}
