@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from bot.cli import show
+from bot.cli.connect import Refused
 from bot.cli.invocation import Answer, Invocation, Json
 from bot.cli.options import Usage
 from bot.cli.people_names import Names
@@ -34,6 +35,9 @@ def set_value(invocation: Invocation) -> Answer:
     if len(invocation.command.words) > 1 or invocation.command.words[0] == UNREAD:
         raise invocation.wrong(SEEN)
     name = _name(invocation)
+    ruling = invocation.api.get("can", verb="secret set")
+    if not ruling["allowed"]:  # nobody is asked for a value in vain
+        raise Refused(403, {"code": "not_allowed", "detail": ruling["why"]})
     made = invocation.api.put(f"secrets/{name}", {"value": _value(name)})
     return Answer(made, [f"{name} is set: version {made['version']}. The next step that reads it uses it."])
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.cli import main, people, secrets
+from bot.cli.connect import Refused
 from bot.cli.options import Options, Usage
 from bot.grammar import UNREAD, GrammarError, parse, parse_words
 
@@ -18,8 +19,12 @@ TYPED = "x7-typed-behind-the-name"
 class Api:
     """Notes what was asked of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, allowed: bool = True) -> None:
+        self.allowed = allowed
         self.asked: list[tuple[str, str, Any]] = []
+
+    def get(self, _path: str, **_query: str) -> Any:
+        return {"allowed": self.allowed, "why": "Only a platform admin may set secrets."}
 
     def put(self, path: str, body: Any) -> Any:
         self.asked.append(("PUT", path, body))
@@ -43,6 +48,16 @@ def test_a_value_is_piped_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     shown = capsys.readouterr()
     assert "pem is set: version 3" in shown.out
     assert "line" not in shown.out + shown.err
+
+
+def test_who_may_not_is_asked_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is what is piped in read."""
+    api = Api(allowed=False)
+    piped(monkeypatch, b"a-value-for-nothing")
+    with pytest.raises(Refused, match="Only a platform admin"):
+        people.answer(api, parse_words(["secret", "set", "pem"]), Options())  # type: ignore[arg-type]
+    assert api.asked == []
+    assert sys.stdin.read() == "a-value-for-nothing"
 
 
 def test_what_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
