@@ -1,0 +1,51 @@
+"""Approvals over REST that take several people or end, and as the command line tells them."""
+
+from __future__ import annotations
+
+from asking import Api, refused
+from house import ALICE, CAROL, DAVE, HOUR, http, runbook
+
+from bot.cli import renewing
+from storage import database
+from storage.tables import RunbookVersion
+
+
+def test_an_approval_says_who_is_missing(api: Api) -> None:
+    """It is a DRAFT until then, and the version tells the same to whoever looks."""
+    house = api.house
+    house.settle_for(definition_approvals=2)
+    with Api(house) as strict:
+        house.sync(risky=runbook("risky", http("a"), risk="high"))
+        digest = strict.get("/runbooks/risky/versions/1", CAROL)["digest"]
+        done = strict.post("/runbooks/risky/approve", ALICE, {"digest": digest}).json()
+        assert (done["status"], done["approved_by"]) == ("DRAFT", [ALICE.user_id])
+        assert done["missing"] == ["1 of 2 platform admins"]
+        assert renewing.approved("risky", done).startswith("Your approval of risky@1 counts. Approved so far by ")
+        told = strict.get("/runbooks/risky/versions/1", CAROL)
+        assert (told["missing"], told["expires_at"]) == (["1 of 2 platform admins"], None)
+        asked = strict.get("/can", DAVE, verb="admin approve", target="risky")
+        assert asked["but"] == "It still needs 1 of 2 platform admins."
+        again = strict.post("/runbooks/risky/approve", ALICE, {"digest": digest})
+        assert "approved risky@1 already" in refused(again, 409, "conflict")["detail"]
+        done = strict.post("/runbooks/risky/approve", DAVE, {"digest": digest}).json()
+        assert (done["status"], done["missing"]) == ("APPROVED", [])
+
+
+def test_an_approval_that_ends_is_listed_and_renewed(api: Api) -> None:
+    """By whom it takes, bound to its digest; those who may not see the runbook see nothing of it."""
+    house = api.house
+    house.publish(runbook("aging", http("a"), approval_max_age="1h"))
+    with database.transaction():
+        RunbookVersion.update(decided_at=house.clock.time - HOUR).where(RunbookVersion.slug == "aging").execute()
+    (due,) = api.get("/renewals", CAROL)
+    assert (due["runbook"], due["number"], due["expired"]) == ("aging", 1, True)
+    answer = api.post("/runbooks/aging/execute", CAROL, {"parameters": {}})
+    assert "expired on" in refused(answer, 409, "not_approved")["detail"]
+    refused(api.post("/runbooks/aging/renew", CAROL, {"version": 1}), 403, "not_allowed")
+    refused(api.post("/runbooks/aging/renew", ALICE, {"digest": "sha256:" + "0" * 64}), 409, "conflict")
+    refused(api.post("/runbooks/aging/renew", ALICE, {}), 422, "invalid_parameters")
+    done = api.post("/runbooks/aging/renew", ALICE, {"digest": due["digest"]}).json()
+    assert (done["missing"], done["decided_by"]) == ([], ALICE.user_id)
+    assert done["expires_at"] > due["expires_at"]
+    assert api.get("/renewals", CAROL) == []
+    assert api.post("/runbooks/aging/execute", CAROL, {"parameters": {}}).status_code == 202
