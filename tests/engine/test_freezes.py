@@ -196,6 +196,25 @@ def test_holding_pauses_what_is_under_way_before_its_next_call(harness: Harness,
     assert target.paths() == ["/a", "/b"]
 
 
+def test_no_call_begins_once_a_hold_is_set(harness: Harness, target: Target) -> None:
+    """With a worker that goes on by itself in threads of its own; what was claimed before may still arrive."""
+    steps = [http(f"s{n}", target.url(f"/{n}"), needs=[f"s{n - 1}"] if n else []) for n in range(30)]
+    harness.publish(runbook("long", *steps))
+    runs, begun = [harness.start("long") for _ in range(2)], threading.Event()
+    target.on_request = lambda path: begun.set() if path == "/2" else None
+    threads = [threading.Thread(target=harness.advance, args=(run,)) for run in runs]
+    for each in threads:
+        each.start()
+    assert begun.wait(20)
+    freeze(harness, hold_running=True)
+    claimed = sum(len(harness.attempts(run, each.path)) for run in runs for each in harness.step_runs(run))
+    for each in threads:
+        each.join(20)
+    assert len(target.hits) == claimed
+    assert claimed < 60
+    assert {harness.execution(run).status for run in runs} == {ExecutionStatus.PAUSED}
+
+
 def test_an_accepted_run_that_was_missed_is_paused_at_its_claim(harness: Harness, target: Target) -> None:
     run = harness.start("pay")
     with database.transaction():

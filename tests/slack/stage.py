@@ -237,6 +237,7 @@ def _engine(
         (books / f"{name}.yaml").write_text(text.replace("TARGET", target))
     environ = {
         "DATABASE_URL": f"sqlite:///{folder}/test.db",
+        "BREAK_GLASS": "true",
         "RUNBOOKS_DIR": str(books),
         "SLACK_BOT_TOKEN": sim.config.bot_token,
         "SLACK_SIGNING_SECRET": sim.config.signing_secret,

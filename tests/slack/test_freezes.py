@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from stage import ALICE, BOB, CAROL, DAVE, OSCAR, Stage, ready, stage, texts, wait_for
+from stage import ALICE, BOB, CAROL, DAVE, OSCAR, Stage, ready, shown, stage, texts, wait_for
 
 NOTE = """
 apiVersion: runbook/v1
@@ -48,7 +48,7 @@ def test_what_is_wrong_says_what_to_type(bot: Stage) -> None:
     assert "say when it ends" in bot.say("freeze note reason=x", BOB)
     assert "Did you mean runbook:note" in bot.say("freeze noet for=1h reason=x", ALICE)
     assert "not both" in bot.say("run note hold=yes break_glass=yes", CAROL)
-    assert "BREAK_GLASS is not set" in bot.say("run note break_glass=yes reason=x", CAROL)
+    assert "Nothing forbids a run of note" in bot.say("run note break_glass=yes reason=x", CAROL)
     assert "There is no break-glass" in bot.say("agree B-NOTHING", BOB)
     assert "No break-glass is asked for" in bot.say("reviews", OSCAR)
 
@@ -61,3 +61,21 @@ def test_platform_admins_have_the_switch_on_their_home_tab(bot: Stage) -> None:
 
     assert "Stop everything" in drawn(DAVE)
     assert "Stop everything" not in drawn(CAROL)
+
+
+def test_two_people_break_the_glass_in_the_channel(bot: Stage) -> None:
+    """Asked for by words, told to the channel with a button, agreed to by somebody else, and reviewed."""
+    assert "Frozen." in bot.say('freeze note for=1h reason="release night"', BOB)
+    asked = bot.say('run note break_glass=yes reason="the shop is down"', CAROL)
+    assert "a second person" in asked
+    notice = wait_for(lambda: bot.find(lambda m: "a second person has to agree" in shown(m) and "🚨" in shown(m)))
+    bot.click("break_glass.agree", CAROL, notice["ts"])
+    wait_for(lambda: [m for m in bot.private(CAROL) if "You have asked for" in shown(m)])
+    bot.click("break_glass.agree", BOB, notice["ts"])
+    wait_for(lambda: [m for m in bot.private(BOB) if "Started" in shown(m)])
+    listed = bot.say("reviews", OSCAR)
+    assert "its review is open" in listed
+    name = next(word for word in listed.replace("`", " ").split() if word.startswith("B-"))
+    assert "Only a platform admin may review" in bot.say(f"review {name} note=x", BOB)
+    assert "is closed" in bot.say(f'review {name} note="the disk was full"', ALICE)
+    assert "not frozen" in bot.say("unfreeze note", BOB)

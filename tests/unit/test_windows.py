@@ -117,3 +117,12 @@ def test_too_many_windows_and_a_name_twice_are_refused(tmp_path: Path) -> None:
     assert len(calendar_file.read(file)[0] or ()) == 1
     file.write_text("windows: []\n")
     assert calendar_file.read(file) == ([], [])
+
+
+def test_the_calendar_of_the_guide_is_faultless(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    text = page.partition("### The freeze calendar")[2].partition("```yaml\n")[2].partition("```")[0]
+    file = tmp_path / "_calendar.yaml"
+    file.write_text(text)
+    found, problems = calendar_file.read(file)
+    assert (len(found or ()), problems) == (3, [])
