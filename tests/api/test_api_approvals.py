@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asking import Api, refused
-from house import ALICE, CAROL, DAVE, HOUR, http, runbook
+from harness import ALICE, CAROL, DAVE, HOUR, http, runbook
 
 from bot.cli import renewing
 from storage import database
@@ -12,10 +12,10 @@ from storage.tables import RunbookVersion
 
 def test_an_approval_says_who_is_missing(api: Api) -> None:
     """It is a DRAFT until then, and the version tells the same to whoever looks."""
-    house = api.house
-    house.settle_for(definition_approvals=2)
-    with Api(house) as strict:
-        house.sync(risky=runbook("risky", http("a"), risk="high"))
+    harness = api.harness
+    harness.settle_for(definition_approvals=2)
+    with Api(harness) as strict:
+        harness.sync(risky=runbook("risky", http("a"), risk="high"))
         digest = strict.get("/runbooks/risky/versions/1", CAROL)["digest"]
         done = strict.post("/runbooks/risky/approve", ALICE, {"digest": digest}).json()
         assert (done["status"], done["approved_by"]) == ("DRAFT", [ALICE.user_id])
@@ -33,10 +33,10 @@ def test_an_approval_says_who_is_missing(api: Api) -> None:
 
 def test_an_approval_that_ends_is_listed_and_renewed(api: Api) -> None:
     """By whom it takes, bound to its digest; those who may not see the runbook see nothing of it."""
-    house = api.house
-    house.publish(runbook("aging", http("a"), approval_max_age="1h"))
+    harness = api.harness
+    harness.publish(runbook("aging", http("a"), approval_max_age="1h"))
     with database.transaction():
-        RunbookVersion.update(decided_at=house.clock.time - HOUR).where(RunbookVersion.slug == "aging").execute()
+        RunbookVersion.update(decided_at=harness.clock.time - HOUR).where(RunbookVersion.slug == "aging").execute()
     (due,) = api.get("/renewals", CAROL)
     assert (due["runbook"], due["number"], due["expired"]) == ("aging", 1, True)
     answer = api.post("/runbooks/aging/execute", CAROL, {"parameters": {}})

@@ -9,8 +9,9 @@ import pytest
 from engine import boot
 from engine.config import settings
 from storage import database, migrate, version_approvals
+from storage.audit_tables import Audit
 from storage.columns import proxy
-from storage.tables import Audit, Runbook, RunbookVersion
+from storage.tables import Runbook, RunbookVersion
 from storage.version_tables import VersionApproval
 
 
