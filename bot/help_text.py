@@ -156,6 +156,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Help and rights", ("help", "can", "token")),
 )  # fmt: skip
 """Every verb under what one wants to do with it."""
+SELDOM = frozenset({"Freeze, and run all the same", "Audit", "Keep secrets"})
+"""Groups of which a list of everything has the names alone, so that it stays short enough to be read."""
 
 
 def grouped(verbs: Iterable[Verb]) -> list[tuple[str, list[Verb]]]:

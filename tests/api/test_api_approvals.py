@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asking import Api, refused
+from api_client import Api, refused
 from harness import ALICE, CAROL, DAVE, HOUR, http, runbook
 
 from bot.cli import renewing

@@ -117,11 +117,11 @@ def test_any_single_act_is_named_at_its_first_row(
 
 def reseal(harness: Harness) -> None:
     """Seal in the transaction that is open."""
-    before = audit_links.reply_to(audit.head(harness.rt.workspace_id))
+    before = audit_links.place(audit.head(harness.rt.workspace_id))
     for row in audit.unsealed(harness.rt.workspace_id, 100):
         sealed = audit_links.sealed(row, before, audit_keys.of(harness.rt.settings))
         audit.seal([sealed])
-        before = audit_links.reply_to(sealed)
+        before = audit_links.place(sealed)
 
 
 @pytest.mark.parametrize("lacks", ["key", "mac"])
@@ -131,11 +131,11 @@ def test_a_chain_made_anew_without_the_key_is_found(harness: Harness, chain: Ver
         sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
         if lacks == "mac":
             sql.run("UPDATE audit SET tag = NULL, mac = NULL, mac_key = NULL WHERE seq >= 3")
-        before = audit_links.reply_to(audit.sealed(harness.rt.workspace_id, 1, 2, 1)[0])
+        before = audit_links.place(audit.sealed(harness.rt.workspace_id, 1, 2, 1)[0])
         for row in audit.sealed(harness.rt.workspace_id, 2, None, 100):
             made = audit_chain.link(before.hash, audit_chain.content(row))
             sql.run("UPDATE audit SET hash = ? WHERE seq = ?", [made, row.seq])
-            before = audit_links.ReplyTo(row.seq or 0, made)
+            before = audit_links.Place(row.seq or 0, made)
         found = audit_chain.verify(harness.rt)
         assert found.troubles[0].seq == 3
         assert ("changed" if lacks == "key" else "lost its tag and mac") in found.troubles[0].what

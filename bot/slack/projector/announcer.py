@@ -55,6 +55,7 @@ class Announcer:
                 notices.mark_announced(self._rt, [each.id])
             for each in (notice for notice in waiting if notice.kind in audit_notices.KINDS):
                 self._of_audit(each)
+                notices.mark_announced(self._rt, [each.id])
             for each in (notice for notice in waiting if notice.kind == notices.BREAK_GLASS):
                 self._of_break_glass(each)
                 notices.mark_announced(self._rt, [each.id])

@@ -30,16 +30,21 @@ def help_view(command: str, verbs: Sequence[Verb] = VERBS) -> Message:
     """What can be typed: these verbs by what one wants to do, or one with words on each part and an example."""
     if len(verbs) == 1:
         return _verb_view(command, verbs[0])
-    chapters = [
-        section("\n".join([f"*{title}*", *(f"{code(verb.name)} {inline(verb.help)}" for verb in members)]))
-        for title, members in help_text.grouped(verbs)
-    ]
+    groups = help_text.grouped(verbs)
+    chapters = [_chapter(title, members, brief=len(groups) > 1) for title, members in groups]
     hint = (
         f"Type {code(f'{command} VERB')}; {code(f'{command} help VERB')} has its parts and an example. "
         "The same words work after a mention of this bot, in threads too."
     )
     rest = f"{code(f'{command} help all')} lists what others may do, too." if len(verbs) < len(VERBS) else ""
     return message("What can be typed", [*chapters, context(hint, rest)])
+
+
+def _chapter(title: str, members: Sequence[Verb], *, brief: bool) -> Block:
+    """The verbs of a group, each with its sentence; where `brief`, of what is seldom needed only the names."""
+    if brief and title in help_text.SELDOM:
+        return section(f"*{title}*\n{' · '.join(code(verb.name) for verb in members)}")
+    return section("\n".join([f"*{title}*", *(f"{code(verb.name)} {inline(verb.help)}" for verb in members)]))
 
 
 def _verb_view(command: str, verb: Verb) -> Message:
