@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ def _names(node: ast.expr) -> list[str]:
     return [each.value if isinstance(each, ast.Constant) else "" for each in held]
 
 
+@cache
 def found() -> dict[str, list[int]]:
     files = sorted(path for package in ("storage", "engine", "bot") for path in (ROOT / package).rglob("*.py"))
     named = {str(path.relative_to(ROOT)): list(literals(path)) for path in files}
