@@ -60,11 +60,11 @@ def test_a_draft_is_told_to_admins_once_a_sync_and_offered_where_it_is_missed(bo
     for name in ("note", "memo"):
         (books / f"{name}.yaml").write_text(NOTE.replace("note", name).replace("TEXT", "one"))
     sync.sync(bot.rt, access.SYSTEM)
-    told = direct(bot, ALICE, "2 runbooks wait for approval")
-    assert "`memo@1` by an unknown author" in shown(told)
+    told = direct(bot, ALICE, "`memo@1` by an unknown author")
+    assert "2 runbooks wait for approval" in shown(told)
     assert str(told).count("version.review") == 2
     assert "out of service" not in shown(told)
-    direct(bot, DAVE, "2 runbooks wait for approval")
+    direct(bot, DAVE, "`memo@1`")
 
     again = bot.say("admin sync", ALICE)
     assert "by the bot, which watches the folder" in again
