@@ -92,6 +92,7 @@ def test_an_incident_from_command_to_finished_thread(mode: str, tmp_path: Path, 
         assert deployment.stop() == 0
 
 
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_kill_9_of_every_process_in_turn(tmp_path: Path, database: str) -> None:
     """kill -9 of worker, Redis and web process each end in a finished run, with nothing done twice."""
     with Deployment(tmp_path / "bot", database=database) as deployment:
