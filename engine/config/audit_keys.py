@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from engine.config.setting_values import NamedKey
 from engine.config.settings import Settings, key_of_file
 
 _INFO = b"runbook audit chain"
@@ -40,8 +41,8 @@ def of(settings: Settings) -> AuditKeys:
 
 
 @lru_cache(maxsize=8)
-def _of(given: tuple[tuple[str, bytes], ...], secret: bytes | None, path: Path) -> AuditKeys:
-    found = dict(given)
+def _of(given: tuple[NamedKey, ...], secret: bytes | None, path: Path) -> AuditKeys:
+    found = {each.id: each.key for each in given}
     if secret is not None:
         derived = _derived(secret)
         found.setdefault(_named("derived", derived), derived)

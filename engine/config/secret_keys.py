@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from engine.config.secrets import SecretMissing
-from engine.config.setting_values import SecretKey
+from engine.config.setting_values import NamedKey
 from engine.config.settings import Settings, secret_key
 from storage.secret_records import Sealed
 
@@ -35,7 +35,7 @@ class Keyring:
     `secret_key` gives SECRET_KEY; it is asked for only when a secret needs it.
     """
 
-    def __init__(self, keys: tuple[SecretKey, ...], secret_key: Callable[[], bytes]) -> None:
+    def __init__(self, keys: tuple[NamedKey, ...], secret_key: Callable[[], bytes]) -> None:
         self._named = {each.id: each.key for each in keys}
         self._secret_key = secret_key
         self.first = keys[0].id if keys else DEFAULT_ID

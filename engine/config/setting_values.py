@@ -214,29 +214,38 @@ def secret_key(text: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class SecretKey:
-    """A key under which stored secrets are encrypted; each value that is kept names the id of its key."""
+class NamedKey:
+    """A key of several, each with an id, which is kept with what was made by it."""
 
     id: str
     key: bytes = field(repr=False)
 
 
-def secret_keys(text: str) -> tuple[SecretKey, ...]:
-    """Keys with their ids, as in `k2:BASE64,k1:BASE64`; the first one encrypts. A complaint shows ids only."""
-    found: dict[str, SecretKey] = {}
+def key_ring(text: str) -> tuple[NamedKey, ...]:
+    """Keys with their ids, as in `k2:BASE64,k1:BASE64`: the first one is used, all are known.
+
+    No complaint shows a key.
+    """
+    found: dict[str, NamedKey] = {}
     for place, part in enumerate(filter(None, (part.strip() for part in text.split(","))), 1):
         key_id, colon, key = part.partition(":")
         if not colon or not _KEY_ID.fullmatch(key_id):
             raise ValueError(f"entry {place} does not begin with a key's id and a colon, as in k1:BASE64")
-        if key_id == "default":
-            raise ValueError("`default` is the id of the key that is derived from SECRET_KEY; use another id")
         if key_id in found:
             raise ValueError(f"the id {key_id} is given twice")
         try:
-            found[key_id] = SecretKey(key_id, secret_key(key))
+            found[key_id] = NamedKey(key_id, secret_key(key))
         except ValueError as error:
             raise ValueError(f"the key {key_id}: {error}") from None
     return tuple(found.values())
+
+
+def secret_keys(text: str) -> tuple[NamedKey, ...]:
+    """The keys of stored secrets."""
+    found = key_ring(text)
+    if any(each.id == "default" for each in found):
+        raise ValueError("`default` is the id of the key that is derived from SECRET_KEY; use another id")
+    return found
 
 
 def pattern(text: str) -> str:

@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 
 from engine.config import setting_values as values
 from engine.config import vault_settings
-from engine.config.audit_settings import key_ring, syslog
+from engine.config.audit_settings import syslog
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
 from engine.config.vault_settings import VaultSettings
@@ -86,7 +86,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "AUDIT_KEY",
         "Keys of the audit's chain as id:key, separated by commas; each key as SECRET_KEY. The first signs.",
-        key_ring,
+        values.key_ring,
         secret=True,
     ),
     Setting(
@@ -246,8 +246,8 @@ class Settings(VaultSettings):
     slack_app_token: str | None = field(default=None, repr=False)
     slack_signing_secret: str | None = field(default=None, repr=False)
     secret_key: bytes | None = field(default=None, repr=False)
-    audit_key: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
-    secret_keys: tuple[values.SecretKey, ...] = field(default=(), repr=False)
+    audit_key: tuple[values.NamedKey, ...] = field(default=(), repr=False)
+    secret_keys: tuple[values.NamedKey, ...] = field(default=(), repr=False)
     policy_url: str | None = None
     policy_token: str | None = field(default=None, repr=False)
     secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -273,7 +273,7 @@ class Settings(VaultSettings):
             "SLACK_APP_TOKEN": self.slack_app_token,
             "SLACK_SIGNING_SECRET": self.slack_signing_secret,
             "SECRET_KEY": _encode_key(self.secret_key) if self.secret_key else None,
-            **{f"AUDIT_KEY {name}": _encode_key(key) for name, key in self.audit_key},
+            **{f"AUDIT_KEY {each.id}": _encode_key(each.key) for each in self.audit_key},
             "POLICY_TOKEN": self.policy_token,
             "DATABASE_URL": self.database_url.password,
             "REDIS_URL": values.url_password(self.redis_url) if self.redis_url else None,

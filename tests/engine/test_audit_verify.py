@@ -13,6 +13,7 @@ from tampering import Undo, renumber, tampering
 from test_evidence import wrote
 
 from engine.config import audit_keys
+from engine.config.setting_values import NamedKey
 from engine.queries import audit_chain, audit_links
 from engine.queries.audit_chain import Anchor, Verified
 from storage import audit, database, sql
@@ -166,8 +167,11 @@ def test_a_part_is_verified_from_a_row_on(harness: Harness, chain: Verified) -> 
 def test_a_key_is_rotated_by_its_id(harness: Harness, chain: Verified) -> None:
     """New rows have the new one, old ones are verified by the old one, and without it they are said to lack it."""
     old = audit_keys.of(harness.rt.settings)
-    new = ("2027", b"n" * 32)
-    both = replace(harness.rt, settings=replace(harness.rt.settings, audit_key=(new, *old.keys.items())))
+    new = NamedKey("2027", b"n" * 32)
+    both = replace(
+        harness.rt,
+        settings=replace(harness.rt.settings, audit_key=(new, *(NamedKey(*each) for each in old.keys.items()))),
+    )
     wrote(harness, 1)
     found = audit_chain.verify(both)
     assert found.troubles == ()
@@ -205,7 +209,7 @@ def test_the_key_is_never_in_the_database(harness: Harness, given: str) -> None:
     if given == "SECRET_KEY":
         settings = replace(settings, secret_key=key)
     if given == "AUDIT_KEY":
-        settings = replace(settings, audit_key=(("one", key),))
+        settings = replace(settings, audit_key=(NamedKey("one", key),))
     keys, path = audit_keys.of(settings), settings.home / "var" / "audit.key"
     assert keys.current.startswith({"": "local-", "SECRET_KEY": "derived-", "AUDIT_KEY": "one"}[given])
     assert path.exists() == (not given)

@@ -16,7 +16,7 @@ from harness import ALICE, BOB, CAROL, OSCAR, Harness, Target, http, runbook
 from engine.access import secrets as stored
 from engine.access.policy import Actor
 from engine.config.secret_keys import Keyring, SecretUnreadable, keyring_of
-from engine.config.setting_values import SecretKey
+from engine.config.setting_values import NamedKey
 from engine.errors import InvalidParameters, NotAllowed, NotFound
 from engine.queries import secrets as views
 from engine.text.redaction import Redactor
@@ -29,7 +29,7 @@ from storage.tables import ALL
 
 VALUE = "st0red-canary-v1 of the mine"
 OTHER = "an0ther-canary-v2 of the mine"
-OLD, NEW = SecretKey("k1", bytes(range(32))), SecretKey("k2", bytes(range(1, 33)))
+OLD, NEW = NamedKey("k1", bytes(range(32))), NamedKey("k2", bytes(range(1, 33)))
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def harness(harness: Harness) -> Harness:
     return harness
 
 
-def with_keys(harness: Harness, *keys: SecretKey) -> Harness:
+def with_keys(harness: Harness, *keys: NamedKey) -> Harness:
     """The same deployment as a process sees it that was started with these SECRET_KEYS."""
     from engine.config.stored_secrets import StoredSecrets
 
@@ -197,7 +197,7 @@ def test_what_is_kept_cannot_be_moved(harness: Harness) -> None:
     for broken in ("", "AAAA", "%", sealed.ciphertext[:-4] + "AAA="):
         with pytest.raises(SecretUnreadable):
             ring.open(1, "a", 1, replace(sealed, ciphertext=broken))
-    renamed = Keyring((SecretKey("k9", OLD.key),), lambda: b"")
+    renamed = Keyring((NamedKey("k9", OLD.key),), lambda: b"")
     with pytest.raises(SecretUnreadable):
         renamed.open(1, "a", 1, replace(sealed, key_id="k9"))
 
@@ -219,7 +219,7 @@ def test_nothing_shows_what_is_kept(harness: Harness) -> None:
     sealed = Keyring((OLD,), lambda: b"").seal(1, "a", 1, VALUE)
     assert sealed.wrapped_key not in repr(sealed)
     assert sealed.ciphertext not in repr(sealed)
-    assert repr(OLD) == "SecretKey(id='k1')"
+    assert repr(OLD) == "NamedKey(id='k1')"
 
 
 def test_without_secret_keys_one_is_derived(harness: Harness) -> None:
@@ -298,7 +298,7 @@ def test_rotating_twice_and_while_secrets_are_set(harness: Harness) -> None:
     assert value_of(harness, "s3") == f"{OTHER} 3"
 
 
-def with_keys_of(harness: Harness, *keys: SecretKey) -> Any:
+def with_keys_of(harness: Harness, *keys: NamedKey) -> Any:
     from engine.config.stored_secrets import StoredSecrets
 
     return StoredSecrets(harness.rt.workspace_id, Keyring(keys, lambda: b"x" * 32))

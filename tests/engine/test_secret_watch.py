@@ -15,7 +15,7 @@ from workers_apart import until, worker
 from engine import doctor, health
 from engine.access import secrets as stored
 from engine.config.secret_keys import keyring_of
-from engine.config.setting_values import SecretKey
+from engine.config.setting_values import NamedKey
 from engine.config.settings import secret_key
 from engine.config.stored_secrets import StoredSecrets
 from engine.queries import secrets as views
@@ -98,7 +98,7 @@ def test_when_it_was_used_is_written_now_and_then(harness: Harness, monkeypatch:
 
 def test_a_missing_key_is_told_by_health_and_the_doctor(harness: Harness) -> None:
     """By its id and the names under it; the bot is ready all the same."""
-    keys = SecretKey("k1", bytes(32))
+    keys = NamedKey("k1", bytes(32))
     with_key = replace(harness.rt, settings=replace(harness.rt.settings, secret_keys=(keys,)))
     stored.set_value(with_key, ALICE, "lb_token", VALUE)
     for rt, ok in ((with_key, True), (harness.rt, False)):
@@ -113,7 +113,7 @@ def test_keys_are_rotated_under_a_worker_that_works(harness: Harness, target: Ta
     """A real process reads the secret for each of its calls while it is rewrapped and set: none fails."""
     database.use_clock(None)
     key = secret_key(harness.rt.settings)
-    keys = (SecretKey("k2", os.urandom(32)), SecretKey("k1", os.urandom(32)))
+    keys = (NamedKey("k2", os.urandom(32)), NamedKey("k1", os.urandom(32)))
     old = replace(harness.rt, settings=replace(harness.rt.settings, secret_key=key, secret_keys=keys[1:]))
     new = replace(harness.rt, settings=replace(harness.rt.settings, secret_key=key, secret_keys=keys))
     stored.set_value(old, ALICE, "lb_token", VALUE)

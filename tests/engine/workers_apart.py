@@ -22,7 +22,7 @@ from harness import Target
 
 from bot import embedded_redis
 from bot.worker import WORKER_ID_VARIABLE
-from engine.config.setting_values import SecretKey
+from engine.config.setting_values import NamedKey
 from engine.runtime import Runtime
 from storage import database
 from storage.columns import tuples
@@ -33,7 +33,7 @@ Processes = list[subprocess.Popen[bytes]]
 
 @contextmanager
 def worker(
-    rt: Runtime, folder: Path, target: Target, url: str | None = None, secret_keys: Iterable[SecretKey] = ()
+    rt: Runtime, folder: Path, target: Target, url: str | None = None, secret_keys: Iterable[NamedKey] = ()
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A worker process, its database at `url` or where the tests have it, with these keys for stored secrets."""
     worker_id = f"w-{secrets.token_hex(4)}"

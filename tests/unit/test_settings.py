@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from engine.config.setting_values import HookSender
+from engine.config.setting_values import HookSender, NamedKey
 from engine.config.settings import SETTINGS, Settings, load, secret_key
 from engine.errors import BadSettings
 
@@ -71,7 +71,12 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("HOST", "[::1]", "host", "::1"),
     ("HOST", "bot.internal", "host", "bot.internal"),
     ("LOG_LEVEL", "debug", "log_level", "DEBUG"),
-    ("AUDIT_KEY", f"2027:{KEY}, old:{KEY}", "audit_key", (("2027", bytes(range(32))), ("old", bytes(range(32))))),
+    (
+        "AUDIT_KEY",
+        f"2027:{KEY}, old:{KEY}",
+        "audit_key",
+        tuple(NamedKey(each, bytes(range(32))) for each in ("2027", "old")),
+    ),
     ("AUDIT_SYSLOG", "local", "audit_syslog", "local"),
     ("AUDIT_SYSLOG", "[::1]:514", "audit_syslog", ("::1", 514)),
     ("AUDIT_CHANNEL", "C0AUDIT01", "audit_channel", "C0AUDIT01"),
