@@ -245,7 +245,7 @@ def web_process(
     """A web process on the same database, and its address."""
     environ = {
         "PATH": os.environ["PATH"], "HOME": str(folder), "DATABASE_URL": url, "RUNBOOKS_DIR": str(runbooks),
-        "PORT": str(free_port()), VARIABLE: failpoint,
+        "PORT": str(free_port()), VARIABLE: failpoint, "BREAK_GLASS": "true",
     }  # fmt: skip
     command = [sys.executable, "-P", "-m", "bot.cli", "web"]
     with (folder / "web.log").open("ab") as log:
