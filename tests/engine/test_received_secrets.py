@@ -143,6 +143,29 @@ def test_an_answer_that_failed_is_not_kept_either(
         assert KEY not in shown, name
 
 
+BROKEN = {
+    "header": b"HTTP/1.1 200 OK\r\nX Key: " + KEY.encode() + b"\r\nContent-Length: 2\r\n\r\nok",
+    "status": b"HTTP/1.1 2x0 " + KEY.encode() + b"\r\n\r\nok",
+    "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + KEY.encode() + b"\r\n\r\nok",
+    "words": b"HTTP/1.1 200 OK\r\nX closed connection: " + KEY.encode() + b"\r\n\r\nok",
+}
+
+
+@pytest.mark.parametrize("where", BROKEN)
+@pytest.mark.parametrize("kind", ["http", "poll"])
+def test_an_answer_that_is_no_http_is_not_quoted(
+    harness: Harness, target: Target, logged: io.StringIO, where: str, kind: str
+) -> None:
+    """The library does: "illegal header line: bytearray(b'X Key: …')"."""
+    target.does["/rotate"] = [lambda conn, _request: conn.sendall(BROKEN[where])]
+    step = rotate(target) if kind == "http" else poll("rotate", target.url("/rotate"), "true", "1s", timeout="3s")
+    run = harness.begin({**step, "outputs": SECRET})
+    harness.run(run)
+    assert "not valid HTTP (illegal" in str(harness.step(run, "rotate").error)
+    for name, shown in ways_out(harness, run, logged):
+        assert KEY not in shown, name
+
+
 @pytest.mark.parametrize("body", ['{"key": "true"}', '{"key": 12345678}', '{"other": "n3w-t0ken-0f-the-run"}'])
 def test_what_cannot_be_a_secret_fails_the_step(
     harness: Harness, target: Target, logged: io.StringIO, body: str
