@@ -9,6 +9,12 @@ from storage import sql
 from storage.database import now
 from storage.secret_tables import SecretOutput
 
+_FAMILY = (
+    "WITH RECURSIVE family(id, parent_step) AS (SELECT id, parent_step FROM execution WHERE id = ? UNION ALL "
+    "SELECT execution.id, execution.parent_step FROM family JOIN step_run ON step_run.id = family.parent_step "
+    "JOIN execution ON execution.id = step_run.execution_id) SELECT id FROM family"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SealedOutput:
@@ -44,6 +50,11 @@ def keep(workspace_id: int, execution_id: str, path: str, sealed: Mapping[str, s
 def of_execution(execution_id: str) -> list[SealedOutput]:
     """Everything that a run has received so far."""
     return sql.ask(sql.Query(SecretOutput, SealedOutput, "execution_id = ? ORDER BY id", (execution_id,)))
+
+
+def of_family(execution_id: str) -> list[SealedOutput]:
+    """Everything that a run has received so far, and the runs that began it, one through the other."""
+    return sql.ask(sql.Query(SecretOutput, SealedOutput, f"execution_id IN ({_FAMILY}) ORDER BY id", (execution_id,)))
 
 
 def forget(execution_id: str) -> None:

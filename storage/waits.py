@@ -112,6 +112,11 @@ def take(workspace_id: int, event: WaitEventRecord, step_run_id: int, team: str 
     return bool(taken.execute())
 
 
+def replace_data(event: WaitEventRecord, data: Json) -> None:
+    """Keep this of what came with an event."""
+    WaitEvent.update(data=data, size=len(json.dumps(data))).where(WaitEvent.id == event.id).execute()
+
+
 def waiting(event: int) -> list[tuple[str, int]]:
     """Execution and step run that wait for this event, the longest waiting first."""
     query = (

@@ -19,8 +19,13 @@ from storage.catalog_records import VersionRecord
 from storage.states import Severity
 
 
-def apply(rt: Runtime, actor: Actor, rules: SecretRules | None) -> None:
-    """Keep the rules as they stand in the file now; None leaves those that were there."""
+def apply(rt: Runtime, actor: Actor, rules: SecretRules | None, *, broken: bool) -> None:
+    """Keep the rules as they stand in the file now; None leaves those that were there.
+
+    Where there were none, a `broken` file refuses every secret: whoever wrote it meant to bind some.
+    """
+    if broken and secret_policy.content(rt.workspace_id) is None:
+        rules = SecretRules(unreadable=True)
     if rules is None:
         return
     content = rules.as_json()

@@ -109,7 +109,7 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
             _apply_policy(rt, actor, policy)
         if calendar is not None and (found.files or found.broken):
             _apply_calendar(rt, actor, calendar)
-        secret_policy.apply(rt, actor, secret_rules)
+        secret_policy.apply(rt, actor, secret_rules, broken=bool(secret_problems))
         here = {str(folder / each.path): each.runbook for each in found.files}
         problems += secret_policy.problems(rt, here, gone=secret_rules is None and not secret_problems)
         unchanged = len(found.files) - sum(each.kind != "deprecated" for each in changes)

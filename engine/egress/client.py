@@ -37,6 +37,7 @@ OWN_HEADERS = frozenset(
 """Headers that decide where a message goes or where it ends: the client alone sets them."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_WORDS = re.compile(r"[A-Za-z][A-Za-z -]*[A-Za-z](?= ?[:.(]|$)")
 _FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -210,8 +211,17 @@ def _exchange(
 def _failure(error: Exception, call: Call) -> CallFailed:
     if isinstance(error, httpcore.LocalProtocolError):
         return CallFailed("bad_request", f"The request cannot be sent as it is ({error}).", sent=call.wrote)
+    network = isinstance(error, httpcore.NetworkError)
+    said = str(error) if network else _own_words(error)
+    told = f" ({said})" if said else ""
     # httpcore tells an early end from garbage only in words.
-    if isinstance(error, httpcore.NetworkError) or re.search("disconnected|closed connection", str(error)):
-        lost = f"The connection was lost before the answer was complete ({error})."
+    if network or re.search("disconnected|closed connection", said):
+        lost = f"The connection was lost before the answer was complete{told}."
         return CallFailed("connection_lost", lost, sent=call.wrote)
-    return CallFailed("protocol", f"The server's answer is not valid HTTP ({error}).", sent=call.wrote)
+    return CallFailed("protocol", f"The server's answer is not valid HTTP{told}.", sent=call.wrote)
+
+
+def _own_words(error: Exception) -> str:
+    """What the library says is wrong, without the answer that it quotes, in which a secret may be."""
+    said = _WORDS.match(str(error))
+    return said[0] if said else ""

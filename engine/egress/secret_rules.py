@@ -27,32 +27,43 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SecretRules:
-    """What the file says of all of them. `known` says that there is one; `strict` refuses a secret that it lacks."""
+    """What the file says of all of them. `known` says that there is one; `strict` refuses a secret that it lacks.
+
+    `unreadable` says that there is a file of which no good state was ever read: it refuses every secret.
+    """
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     known: bool = False
     strict: bool = False
+    unreadable: bool = False
 
     def refused_use(self, names: Iterable[str], team: str | None) -> Iterator[str]:
         """A sentence for each of these secrets that a runbook of this team may not use."""
         for name in sorted(names):
             entry = self.entries.get(name)
-            if entry is None and self.strict:
+            if self.unreadable:
+                yield f"{FILE} could never be read, so the secret `{name}` may not be used: mend the file"
+            elif entry is None and self.strict:
                 yield f"{FILE} has no entry for the secret `{name}`, and {STRICT} refuses what has none"
             elif entry is not None and entry.teams is not None and team not in entry.teams:
                 ours = f"is of team {team}" if team else "belongs to no team"
                 yield f"`secrets.{name}.teams` of {FILE} is {_listed(entry.teams)}, and this runbook {ours}"
 
     def refused_sending(self, names: Iterable[str], url: str) -> Iterator[str]:
-        """A sentence for each of these secrets that may not be sent there; none for a URL that no call is made to."""
+        """A sentence for each of these secrets that may not be sent there.
+
+        A host that cannot be read here is none of those listed, since another client may read it.
+        """
         try:
             to = destination(url)
         except ValueError:
-            return
+            to = None
         for name in sorted(names):
             entry = self.entries.get(name)
-            if entry is not None and entry.hosts is not None and not any(each.matches(to) for each in entry.hosts):
-                yield f"`secrets.{name}.hosts` of {FILE} is {_listed(map(str, entry.hosts))}: it may not go to {to}"
+            if entry is None or entry.hosts is None or (to and any(each.matches(to) for each in entry.hosts)):
+                continue
+            listed = _listed(map(str, entry.hosts))
+            yield f"`secrets.{name}.hosts` of {FILE} is {listed}: it may not go to {to or 'what is no valid host'}"
 
     def unlisted(self, names: Iterable[str]) -> list[str]:
         """Those of these secrets of which the file says nothing, where there is one and that is not refused anyway."""
@@ -64,13 +75,16 @@ class SecretRules:
 
     def as_json(self) -> dict[str, Json]:
         """What is stored and compared, in the order of the names."""
-        return {"secrets": {name: _entry_json(entry) for name, entry in sorted(self.entries.items())}}
+        entries = {name: _entry_json(entry) for name, entry in sorted(self.entries.items())}
+        return {"secrets": entries, **({"unreadable": True} if self.unreadable else {})}
 
 
 def rules_of(stored: Json, *, strict: bool) -> SecretRules:
     """The rules that `as_json` made `stored` of; None where no file was read so far."""
     if stored is None:
         return SecretRules(strict=strict)
+    if stored.get("unreadable"):
+        return SecretRules(strict=strict, unreadable=True)
     entries = {name: _entry(said) for name, said in stored["secrets"].items()}
     return SecretRules(entries, known=True, strict=strict)
 

@@ -16,7 +16,7 @@ from engine.access.policy import SYSTEM, Action, Actor, authorise
 from engine.catalog import catalog
 from engine.errors import EngineError
 from engine.expressions import ExpressionError
-from engine.orchestration import admission, replay_reuse, run_ending, run_phases, step_completion
+from engine.orchestration import admission, received, replay_reuse, run_ending, run_phases, step_completion
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
@@ -182,13 +182,13 @@ def _depth(execution: ExecutionRecord) -> int:
 
 
 def _ended(transition: Transition, step: StepRunRecord, child: ExecutionRecord) -> bool:
-    outputs = {"execution": child.id, "status": child.status, "outputs": child.result}
+    outputs = {"execution": child.id, "status": child.status, "outputs": received.mask(transition, child.result)}
     if child.status is ExecutionStatus.SUCCESS:
         try:
             return step_completion.succeed(transition, step, step_completion.mapped(transition, step, outputs))
         except (ExpressionError, TooLarge) as error:
             return step_completion.fail(transition, step, "outputs", str(error))
-    why = (child.error or {}).get("message") or child.status
+    why = received.mask(transition, (child.error or {}).get("message")) or child.status
     return step_completion.fail(
         transition, step, "child_failed", f"{child.slug} {child.id} ended as {child.status}: {why}", outputs
     )

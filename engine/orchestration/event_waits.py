@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.expressions import ExpressionError
-from engine.orchestration import step_completion
+from engine.orchestration import received, step_completion
 from engine.orchestration.transition import Transition
 from engine.text.storable import TooLarge
 from storage import steps, waits
@@ -20,8 +20,11 @@ def take_kept(transition: Transition, step: StepRunRecord, key: str) -> bool:
     if event is None or now.status is not StepStatus.WAITING or not waits.take(workspace, event, now.id, team):
         return False
     transition.record_event("event_received", step.path, key=key, event_id=event.event_id, sender=event.sender)
+    data = received.mask(transition, event.data)  # it may have come before the secret that it tells of
+    if data != event.data:
+        waits.replace_data(event, data)
     try:
-        outputs = step_completion.mapped(transition, now, {"data": event.data, "event_id": event.event_id})
+        outputs = step_completion.mapped(transition, now, {"data": data, "event_id": event.event_id})
     except (ExpressionError, TooLarge) as error:
         return step_completion.fail(transition, now, "outputs", str(error))
     return step_completion.succeed(transition, now, outputs)

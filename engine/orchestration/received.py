@@ -18,7 +18,8 @@ from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Later, Outc
 from engine.steps.received import Received
 from engine.text.redaction import Redactor
 from storage import secret_outputs
-from storage.records import StepRunRecord
+from storage.records import Json, StepRunRecord
+from storage.secret_outputs import SealedOutput
 from storage.states import StepStatus
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,12 @@ _DONE = (StepStatus.SUCCESS, StepStatus.SKIPPED)
 
 def of_run(rt: Runtime, runbook: Runbook, execution_id: str) -> tuple[Received, ...]:
     """What the run holds now, but for what does not open; asks nothing where its runbook has no secret outputs."""
+    return _opened(rt, secret_outputs.of_execution(execution_id)) if runbook.held else ()
+
+
+def _opened(rt: Runtime, rows: Iterable[SealedOutput]) -> tuple[Received, ...]:
     found = []
-    for row in secret_outputs.of_execution(execution_id) if runbook.held else ():
+    for row in rows:
         try:
             found.append(Received(row.path, row.name, rt.unsealed(row)))
         except EngineError as error:  # the step that reads it says that it is not there
@@ -55,14 +60,9 @@ def masked(transition: Transition, outcome: Outcome) -> Outcome:
     """The outcome without what the run has received by now: this attempt may have begun before that."""
     if not isinstance(outcome, Succeeded | Failed | Unknown | Abandoned | Again | Later):
         return outcome
-    try:
-        known = of_run(transition.rt, transition.runbook, transition.execution.id)
-    except Undecodable:  # the run was ended for that, and what comes late is dropped
-        known = ()
-    if not known:
+    redactor = _redactor(transition)
+    if redactor is None:
         return outcome
-    redactor = Redactor()
-    redactor.lend(each.masked_as for each in known)
     changes: dict[str, Any] = {}
     for name in ("outputs", "message"):
         if getattr(outcome, name, None) is not None:
@@ -71,6 +71,31 @@ def masked(transition: Transition, outcome: Outcome) -> Outcome:
     if evidence is not None:
         changes["evidence"] = Evidence(redactor.redact_json(evidence.request), redactor.redact_json(evidence.response))
     return replace(outcome, **changes)
+
+
+def mask(transition: Transition, value: Json) -> Json:
+    """What an event or a child brings into the run, without what the run has received by now."""
+    redactor = _redactor(transition)
+    return redactor.redact_json(value) if redactor is not None else value
+
+
+def _redactor(transition: Transition) -> Redactor | None:
+    """One that knows what the run has received, and the runs that began it; None where that is nothing.
+
+    A child makes its calls before its process looks at what other runs received. Only a child, and a run whose runbook
+    has secret outputs, asks the database.
+    """
+    execution = transition.execution
+    try:
+        asks = execution.parent_step is not None or transition.runbook.held
+    except Undecodable:  # the run was ended for that, and what comes late is dropped
+        return None
+    known = _opened(transition.rt, secret_outputs.of_family(execution.id)) if asks else ()
+    if not known:
+        return None
+    redactor = Redactor()
+    redactor.lend(each.masked_as for each in known)
+    return redactor
 
 
 def forgotten(run_id: str, runbook: Runbook, rows: Iterable[StepRunRecord]) -> str:

@@ -118,7 +118,8 @@ def _request_token(client: Client, send: Send) -> tuple[str, float]:
         text = response.body.decode("utf-8", "replace")
         if response.status == 200:
             return _read(client, text)
-        problem = f"{client.token_url} answered {response.status} when asked for a token: {_error_in(text)}"
+        told = _error_in(text, response.status)
+        problem = f"{client.token_url} answered {response.status} when asked for a token: {told}"
         if response.status not in (400, 401) or "invalid_client" not in text:
             raise NoToken(problem, retryable=response.status >= 500 or response.status == 429)
     raise NoToken(problem, retryable=False)
@@ -143,18 +144,25 @@ def _read(client: Client, text: str) -> tuple[str, float]:
         answer = BackendApplicationClient(client.client_id).parse_request_body_response(text)
         token, kind = answer["access_token"], str(answer.get("token_type") or "bearer")
         seconds = float(answer.get("expires_in") or UNSAID_SECONDS)
-    except (OAuth2Error, ValueError, TypeError, KeyError, AttributeError) as error:
+    except OAuth2Error as error:
         raise NoToken(f"What {client.token_url} answered is no token ({error}).", retryable=False) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # its words may quote the answer, and so a token
+        raise NoToken(f"What {client.token_url} answered is no token that can be read.", retryable=False) from error
     if not isinstance(token, str) or not token or kind.lower() != "bearer":
         raise NoToken(f"{client.token_url} gave no bearer token.", retryable=False)
     return token, seconds
 
 
-def _error_in(text: str) -> str:
-    """The telling words of an answer, whole and as they are: they are masked before they are folded and cut."""
+def _error_in(text: str, status: int) -> str:
+    """The telling words of an answer, whole and as they are: they are masked before they are folded and cut.
+
+    The rest of an answer that may hold a token, which nobody masks yet, is not told.
+    """
     try:
         value = json.loads(text)
         told = ": ".join(str(value[key]) for key in ("error", "error_description") if value.get(key))
     except (ValueError, AttributeError, RecursionError):
         told = ""
+    if not told and text.strip() and (status < 400 or "access_token" in text):
+        return "what else it said is not told, since a token may be in it."
     return f"{told or text.strip() or 'nothing more'}."

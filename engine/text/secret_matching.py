@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
@@ -24,6 +25,9 @@ MIN_PART = 63
 
 MIN_SPELLING = 4
 """What decoding leaves of a secret that is written like an escape may be too little to be masked."""
+
+_MISREAD = (("utf-8", "latin-1"), ("utf-8", "cp1252"), ("latin-1", "utf-8"), ("cp1252", "utf-8"))
+"""Charsets that are taken for one another: what is written in the first is read in the second."""
 
 _ANCHOR = 12
 _STRIDE = MIN_PART - _ANCHOR + 1
@@ -125,8 +129,17 @@ def _spellings(value: str, undone: list[bytes]) -> set[bytes]:
     found = {*undone, *(each.replace(b" ", b"+") for each in undone)}
     found |= {quote(raw, safe="").encode(), quote(raw).encode(), quote_plus(raw).encode()}
     found |= {_bytes(html.escape(value)), json.dumps(value)[1:-1].encode()}
-    found |= {_bytes(json.dumps(value, ensure_ascii=False)[1:-1])}
+    found |= {_bytes(json.dumps(value, ensure_ascii=False)[1:-1]), *_misread(value)}
     return {raw, *(each for each in found if len(each) >= MIN_SPELLING)}
+
+
+def _misread(value: str) -> Iterator[bytes]:
+    """What becomes of letters beyond ASCII that were sent in one charset and read in another, as headers always are."""
+    for written, read in _MISREAD if not value.isascii() else ():
+        with suppress(UnicodeEncodeError):  # nobody writes it in that charset
+            text = value.encode(written).decode(read, "replace")
+            if len(text.replace("\ufffd", "")) >= MIN_SPELLING:
+                yield _bytes(text)
 
 
 def _lines(undone: list[bytes]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,22 @@ def ways_out(harness: Harness, run: str, logged: io.StringIO) -> Iterator[tuple[
     yield "the log of the run as text", log_text(found)
     yield "its evidence", json.dumps(evidence.bundle(harness.rt, OSCAR, run), ensure_ascii=False)
     yield "what is told of it", "\n".join(told(each.kind, each.path, "", each.data) for each in harness.events(run))
+
+
+def test_a_secret_with_an_umlaut_comes_back_in_no_header(harness: Harness, target: Target) -> None:
+    """It is sent in UTF-8, and what comes back byte for byte is read in Latin-1."""
+    value = "p\u00e4ssw\u00f6rt-geheim-42"
+
+    def echo(conn: socket.socket, request: bytes) -> None:
+        line = next(each for each in request.split(b"\r\n") if each.lower().startswith(b"x-key: "))
+        conn.sendall(b"HTTP/1.1 200 OK\r\nX-Back: " + line[7:] + b"\r\nContent-Length: 2\r\n\r\nok")
+
+    target.does["/a"] = [echo]
+    run = harness.begin(http("call", target.url("/a"), headers={"X-Key": "{{ secrets.lb_token }}"}))
+    stored.set_value(harness.rt, ALICE, "lb_token", value)
+    assert harness.run(run) == "SUCCESS"
+    assert value.encode() in target.server.requests[0]
+    assert harness.step(run, "call").outputs["headers"]["x-back"] == "‹secret lb_token›"
 
 
 PLACES = {"store": "st0red-c4nary-of-the-m1ne", "vault": "v4ult-c4nary-of-the-m1ne"}

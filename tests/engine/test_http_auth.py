@@ -299,6 +299,29 @@ def test_without_a_token_nothing_is_sent(behave: Any, retryable: bool, told: str
         assert service.requests == []
 
 
+TOKEN = b'{"access_token": "a-t0ken-of-some-length", "token_type": "%s"}'
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(TOKEN % b"bearer", "201 Created"),
+        answer(TOKEN % b"bearer", "500 Oops"),
+        answer(TOKEN % b"mac"),
+        answer(TOKEN[:40]),
+        answer(b"access_token: a-t0ken-of-some-length"),
+        lambda conn, _request: conn.sendall(b"HTTP/1.1 200 OK\r\nX Token: a-t0ken-of-some-length\r\n\r\n"),
+    ],
+    ids=["created", "failed", "kind", "cut", "plain", "no-http"],
+)
+def test_a_token_that_is_not_taken_is_not_shown(said: Any) -> None:
+    """Nobody masks it, since nobody uses it; it may be good all the same."""
+    with serving(said) as issuer, egress_to(issuer) as egress:
+        outcome = call(egress, {"url": issuer.url("/x"), "auth": oauth(issuer)})
+        assert isinstance(outcome, Failed)
+        assert "a-t0ken" not in str(outcome)
+
+
 def test_a_token_endpoint_that_hangs_is_not_the_call() -> None:
     """The deadline covers both, and a POST that never began is no unknown outcome."""
     with serving(silence) as issuer, serving(answer()) as service, egress_to(issuer, service) as egress:

@@ -23,7 +23,8 @@ from engine.definition.reaches import reaches
 from engine.errors import Conflict
 from engine.orchestration import received
 from engine.received_secrets import GRACE_S, ReceivedSecrets
-from engine.runs import controls, replay_run
+from engine.runs import controls, incoming_events, replay_run
+from engine.text.logs import FLOORS
 from engine.text.redaction import Redactor
 from storage import database, secret_outputs
 from storage.columns import dicts
@@ -40,11 +41,13 @@ ONCE = {"max_attempts": 1}
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """As in every process of ours: the client's own account of headers is in no log."""
-    level = logging.getLogger("httpcore").level
-    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    """As in every process of ours: what libraries tell of headers and of SQL is in no log."""
+    levels = {name: logging.getLogger(name).level for name in ("httpcore", "peewee")}
+    for name in levels:
+        logging.getLogger(name).setLevel(FLOORS[name])
     yield
-    logging.getLogger("httpcore").setLevel(level)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def gives(target: Target, key: str = KEY, path: str = "/rotate", status: str = "200 OK") -> None:
@@ -140,6 +143,29 @@ def test_an_answer_that_failed_is_not_kept_either(
         assert KEY not in shown, name
 
 
+BROKEN = {
+    "header": b"HTTP/1.1 200 OK\r\nX Key: " + KEY.encode() + b"\r\nContent-Length: 2\r\n\r\nok",
+    "status": b"HTTP/1.1 2x0 " + KEY.encode() + b"\r\n\r\nok",
+    "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + KEY.encode() + b"\r\n\r\nok",
+    "words": b"HTTP/1.1 200 OK\r\nX closed connection: " + KEY.encode() + b"\r\n\r\nok",
+}
+
+
+@pytest.mark.parametrize("where", BROKEN)
+@pytest.mark.parametrize("kind", ["http", "poll"])
+def test_an_answer_that_is_no_http_is_not_quoted(
+    harness: Harness, target: Target, logged: io.StringIO, where: str, kind: str
+) -> None:
+    """The library does: "illegal header line: bytearray(b'X Key: …')"."""
+    target.does["/rotate"] = [lambda conn, _request: conn.sendall(BROKEN[where])]
+    step = rotate(target) if kind == "http" else poll("rotate", target.url("/rotate"), "true", "1s", timeout="3s")
+    run = harness.begin({**step, "outputs": SECRET})
+    harness.run(run)
+    assert "not valid HTTP (illegal" in str(harness.step(run, "rotate").error)
+    for name, shown in ways_out(harness, run, logged):
+        assert KEY not in shown, name
+
+
 @pytest.mark.parametrize("body", ['{"key": "true"}', '{"key": 12345678}', '{"other": "n3w-t0ken-0f-the-run"}'])
 def test_what_cannot_be_a_secret_fails_the_step(
     harness: Harness, target: Target, logged: io.StringIO, body: str
@@ -165,6 +191,60 @@ def test_a_call_that_began_before_does_not_show_what_came_meanwhile(harness: Har
     harness.finish(slow, outcome)
     assert harness.step(run, "slow").outputs["json"] == {"seen": "‹secret rotate.key›"}
     assert KEY not in str(harness.attempts(run, "slow"))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_event_that_tells_of_it_is_masked(harness: Harness, target: Target, logged: io.StringIO, when: str) -> None:
+    """Also one that comes before the record of the step, when nobody knows yet what to mask."""
+    gives(target)
+
+    def tell() -> None:
+        incoming_events.deliver(harness.rt, "rotated", "e1", "ci", {"key": KEY})
+
+    target.on_request = lambda path: tell() if (path, when) == ("/rotate", "before") else None
+    wait = {"id": "heard", "type": "wait", "with": {"key": "rotated"}}
+    run = harness.begin(rotate(target), wait, gate("ask"))
+    harness.run(run)
+    if when == "after":
+        tell()
+        harness.run(run)
+    assert harness.step(run, "heard").outputs["data"] == {"key": "‹secret rotate.key›"}
+    for name, shown in ways_out(harness, run, logged):
+        assert KEY not in shown, name
+
+
+@pytest.mark.parametrize("status", ["200 OK", "500 Oops"])
+def test_a_child_masks_what_its_parent_received(
+    harness: Harness, target: Target, logged: io.StringIO, status: str
+) -> None:
+    """It begins at once, before any process looks at what other runs have received."""
+    gives(target)
+    target.does["/current"] = [answer(json.dumps({"message": KEY}).encode(), status, JSON)]
+    get = http("get", target.url("/current"), retry=ONCE)
+    child = runbook("inner", get, outputs={"seen": "{{ steps.get.outputs.json }}"})
+    call = {"id": "call", "type": "runbook", "with": {"id": "inner"}, "continue_on_error": True}
+    harness.publish(child, runbook("demo", rotate(target), call, gate("ask")))
+    run = harness.start("demo")
+    for _ in range(6):
+        harness.run(run)
+    assert "‹secret rotate.key›" in str(harness.step(run, "call"))
+    for name, shown in ways_out(harness, run, logged):
+        assert KEY not in shown, name
+
+
+def test_a_child_that_was_quicker_hands_nothing_on(harness: Harness, target: Target) -> None:
+    """What it keeps itself came before the secret; what its parent takes over comes after it."""
+    gives(target)
+    target.does["/current"] = [answer(json.dumps({"key": KEY}).encode(), "200 OK", JSON)]
+    child = runbook("inner", http("get", target.url("/current")), outputs={"seen": "{{ steps.get.outputs.json }}"})
+    call = {"id": "call", "type": "runbook", "with": {"id": "inner"}, "needs": []}
+    harness.publish(child, runbook("demo", call, rotate(target, needs=[]), gate("ask"), max_concurrent_steps=2))
+    run = harness.start("demo")
+    harness.advance(run)
+    inner = harness.step(run, "call").child
+    harness.advance(inner)
+    harness.run(run)
+    assert harness.step(run, "call").outputs["outputs"] == {"seen": {"key": "‹secret rotate.key›"}}
 
 
 def test_other_processes_learn_it_and_forget_it(harness: Harness, target: Target) -> None:

@@ -138,6 +138,26 @@ def test_a_key_file_in_json_is_masked_line_by_line() -> None:
         assert redactor.redact(f"  {line}") == "  ‹secret account›"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("utf-8", "latin-1"), ("utf-8", "cp1252"), ("latin-1", "utf-8"), ("cp1252", "utf-8")],
+)
+def test_a_secret_read_in_another_charset_is_masked(written: str, read: str) -> None:
+    """Headers are sent in UTF-8 and read in Latin-1; bodies are read as they say, or as UTF-8."""
+    redactor = Redactor()
+    redactor.add_all(
+        {
+            "key": "p\u00e4ssw\u00f6rt-gehe\u00dfm",
+            "short": "\u00e4\u00f6\u00fc\u00df",
+            "word": "\u5bc6\u7801\u5bc6\u7801",
+        }
+    )
+    echo = "p\u00e4ssw\u00f6rt-gehe\u00dfm".encode(written).decode(read, "replace")
+    assert redactor.redact(f"<{echo}>") == "<‹secret key›>"
+    assert redactor.redact(f"<{json.dumps(echo)}>") == '<"‹secret key›">'
+    assert redactor.redact("???? \ufffd\ufffd\ufffd\ufffd") == "???? \ufffd\ufffd\ufffd\ufffd"
+
+
 def test_a_character_is_never_torn() -> None:
     """Where a part of a secret ends within a character of several bytes, all of that is masked."""
     secret = "".join(map(chr, range(0xC0, 0x180)))

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from grpc_server import SERVICE
 from harness import ALICE, CAROL, Harness, Target, http, poll, runbook
 from local_server import answer, egress_to, serving
 
@@ -155,6 +156,38 @@ def test_a_broken_or_missing_file_keeps_the_rules(harness: Harness, target: Targ
     harness.write(_secrets_yaml="secrets: {}")
     assert harness.sync().ok
     harness.approve("demo")
+
+
+def test_a_first_file_that_is_broken_lets_nothing_out(harness: Harness, target: Target) -> None:
+    """There are no earlier rules to hold on, so every secret is refused, in runs too, until the file is good."""
+    run = harness.begin(http("call", target.url("/a"), auth=AUTH))
+    harness.write(_secrets_yaml='secrets: {canary: {hosts: [127.0.0.1, "bad host"]}}')
+    report = harness.sync(other=runbook("other", http("call", target.url("/a"), auth=AUTH)))
+    assert any("could never be read" in str(each) for each in report.problems)
+    with pytest.raises(Conflict, match="could never be read"):
+        harness.approve("other")
+    assert harness.run(run) == "FAILED"
+    assert target.server.requests == []
+    (harness.folder / "_secrets.yaml").unlink()
+    assert not harness.sync().ok
+    policy(harness, hosts=["127.0.0.1"])
+    assert harness.sync().ok
+    harness.approve("other")
+    assert harness.run(harness.start("other")) == "SUCCESS"
+
+
+@pytest.mark.parametrize("host", ["127.000.000.001", "0177.0.0.1", "xn--a.attacker.example"])
+def test_a_host_that_cannot_be_read_is_none_of_those_listed(harness: Harness, host: str) -> None:
+    """A gRPC client takes what a URL may not have for a host: refused when it is approved, and when it is called."""
+    step = {"target": f"{host}:1", "tls": False, "service": SERVICE, "method": "Cancel",
+            "metadata": {"x-key": "{{ secrets.canary }}"}}  # fmt: skip
+    run = harness.begin({"id": "call", "type": "grpc", "retry": {"max_attempts": 1}, "with": step})
+    policy(harness, hosts=["lb.example.com"])
+    harness.sync(other=runbook("other", {"id": "call", "type": "grpc", "with": step}))
+    with pytest.raises(Conflict, match="it may not go to what is no valid host"):
+        harness.approve("other")
+    assert harness.run(run) == "FAILED"
+    assert harness.step(run, "call").error["code"] == "secret_destination"
 
 
 def test_a_host_that_a_value_decides_is_the_workers(harness: Harness, target: Target) -> None:
