@@ -2,8 +2,9 @@
 
 Rows are written with the change they tell of and sealed into the chain a moment later, by whichever sweeper comes
 first, so that no change waits for another's place in it. A row that was altered, taken out or put in afterwards breaks
-the chain there, and nobody can mend it without the audit key. Rows cut off its end are found by comparing with a head
-that was noted elsewhere, as every evidence file does.
+the chain there, and nobody can mend it without the audit key. From which row on there are macs is a setting: without it
+a chain whose macs were all taken away would pass for one from before there were keys. Rows cut off its end are found by
+comparing with a head that was noted elsewhere, as every evidence file does.
 """
 
 from __future__ import annotations

@@ -184,16 +184,35 @@ def test_a_key_is_rotated_by_its_id(harness: Harness, chain: Verified) -> None:
     assert (lacking.troubles[0].seq, "not among the audit keys" in lacking.troubles[0].what) == (1, True)
 
 
+def take_macs_away(harness: Harness) -> None:
+    """Every hash fits what the rows say then."""
+    rows = audit.sealed(harness.rt.workspace_id, 0, None, 100)
+    sql.run("UPDATE audit SET tag = NULL, mac = NULL, mac_key = NULL")
+    before = audit_chain.START
+    for row in rows:
+        before = audit_chain.link(before, audit_chain.content(replace(row, tag=None)))
+        sql.run("UPDATE audit SET hash = ? WHERE seq = ?", [before, row.seq])
+
+
+def test_a_chain_whose_macs_were_all_taken_away_is_found(harness: Harness, chain: Verified) -> None:
+    """It is not taken for one from before there were keys, also when the bot has gone on and sealed behind it."""
+    with tampering():
+        sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
+        sql.run("DELETE FROM audit WHERE seq = 5")
+        renumber(6, -1)
+        take_macs_away(harness)
+        audit.write(harness.rt.workspace_id, "U0ALICE01", "test.row", "thing")
+        reseal(harness)
+        found = audit_chain.verify(harness.rt)
+        assert [each.seq for each in found.troubles] == list(range(1, chain.seq))
+        assert "lost its tag and mac" in found.troubles[0].what
+
+
 def test_rows_of_before_there_were_keys_are_followed_by_keyed_ones(harness: Harness, chain: Verified) -> None:
     """They are verified by their hashes, which the first mac is over, and it is said from where on there are macs."""
-    with database.transaction():
-        rows = audit.sealed(harness.rt.workspace_id, 0, None, 100)
+    harness.settle_for(audit_keyed_from=chain.seq + 1)
     with tampering():
-        sql.run("UPDATE audit SET tag = NULL, mac = NULL, mac_key = NULL")
-        before = audit_chain.START
-        for row in rows:
-            before = audit_chain.link(before, audit_chain.content(replace(row, tag=None)))
-            sql.run("UPDATE audit SET hash = ? WHERE seq = ?", [before, row.seq])
+        take_macs_away(harness)
         audit.write(harness.rt.workspace_id, "U0ALICE01", "test.row", "thing")
         reseal(harness)
         found = audit_chain.verify(harness.rt)
