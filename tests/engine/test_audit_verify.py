@@ -6,12 +6,13 @@ import base64
 from dataclasses import replace
 
 import pytest
-from harness import Harness
+from harness import HOUR, Harness
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tampering import Undo, renumber, tampering
 from test_evidence import wrote
 
+from bot.cli import audit_verify
 from engine.config import audit_keys
 from engine.config.setting_values import NamedKey
 from engine.queries import audit_chain, audit_links
@@ -110,7 +111,7 @@ def test_any_single_act_is_named_at_its_first_row(
         return
     with tampering():
         first, word = tamper(kind, place, other, column)
-        found = audit_chain.verify(harness.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
+        found = audit_chain.verify(harness.rt, anchors=[Anchor(chain.seq, chain.hash, chain.mac)])
         assert found.troubles[0].seq == first, (kind, place, other, column, found.troubles)
         assert word in found.troubles[0].what, (kind, place, other, column, found.troubles)
     assert audit_chain.verify(harness.rt).troubles == ()
@@ -149,8 +150,45 @@ def test_an_anchor_finds_a_chain_made_anew_by_who_has_the_key(harness: Harness, 
         sql.run("UPDATE audit SET seq = NULL, hash = NULL, tag = NULL, mac = NULL WHERE seq >= 3")
         reseal(harness)
         assert audit_chain.verify(harness.rt).troubles == ()
-        found = audit_chain.verify(harness.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
+        found = audit_chain.verify(harness.rt, anchors=[Anchor(chain.seq, chain.hash, chain.mac)])
         assert (found.troubles[0].seq, "noted elsewhere" in found.troubles[0].what) == (chain.seq, True)
+
+
+def test_of_two_heads_with_one_number_each_counts(harness: Harness, chain: Verified) -> None:
+    """Rows that were cut off and made up for by as many others are found by the head that was noted before."""
+    first = Anchor(chain.seq, chain.hash, chain.mac)
+    with tampering():
+        sql.run("DELETE FROM audit WHERE seq > ?", [chain.seq - 3])
+        for _ in range(3):
+            audit.write(harness.rt.workspace_id, "U0OTHER01", "test.row", "thing")
+        reseal(harness)
+        now = audit_chain.verify(harness.rt)
+        second = Anchor(now.seq, now.hash, now.mac)
+        assert (now.seq, now.troubles) == (chain.seq, ())
+        for anchors in ([first, second], [second, first]):
+            assert "noted elsewhere" in audit_chain.verify(harness.rt, anchors=anchors).troubles[0].what
+
+
+def test_heads_before_the_row_that_is_begun_with_are_not_said_to_be_compared(harness: Harness, chain: Verified) -> None:
+    """They belong to rows that nobody looked at."""
+    anchors = [Anchor(3, "0" * 64), Anchor(chain.seq, chain.hash, chain.mac)]
+    found = audit_chain.verify(harness.rt, since=5, anchors=anchors)
+    assert (found.troubles, found.compared) == ((), 1)
+    assert "1 of 2 heads noted elsewhere were compared" in audit_verify._summary(found, 2)
+
+
+def test_altered_rows_that_were_given_an_older_time_are_found_since_then(harness: Harness, chain: Verified) -> None:
+    """The last row before that time is verified, too, and with it that its time is the one that was sealed."""
+    harness.clock.tick(30 * 24 * HOUR)
+    week = database.now() - 7 * 24 * HOUR
+    wrote(harness, 4)
+    assert audit_chain.verified_since(harness.rt, week) == chain.seq
+    with tampering():
+        sql.run("UPDATE audit SET at = ?, actor = 'U0OTHER01' WHERE seq > ? AND seq <= ?",
+                [week - 1, chain.seq, chain.seq + 2])  # fmt: skip
+        since = audit_chain.verified_since(harness.rt, week)
+        assert since == chain.seq + 2
+        assert audit_chain.verify(harness.rt, since=since).troubles[0].seq == since
 
 
 def test_a_part_is_verified_from_a_row_on(harness: Harness, chain: Verified) -> None:
