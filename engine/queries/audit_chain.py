@@ -115,7 +115,7 @@ def verify(
     seal(rt)
     noted = [each for each in (*anchors, *([Anchor(*expected)] if expected else ())) if each.seq >= since]
     noted_at = {seq: list(found) for seq, found in groupby(sorted(noted, key=_seq), key=_seq)}
-    troubles: list[Trouble] = []
+    kept_out, troubles = _kept_out(rt), list[Trouble]()
     before = _before(rt, since)
     rows, keyed_from = 0, None
     for row in _sealed(rt, since - 1):
@@ -125,12 +125,18 @@ def verify(
         told(rows)
     if (last := max(noted_at, default=0)) > before.seq:
         troubles.append(Trouble(before.seq + 1, f"was cut off the end: rows up to {last} were noted"))
-    told_of = tuple(troubles[:MOST_TROUBLES])
+    told_of = tuple((*kept_out, *troubles)[:MOST_TROUBLES])
     return Verified(rows, before.seq, before.hash, told_of, before.mac, keyed_from, len(noted))
 
 
 def _seq(anchor: Anchor) -> int:
     return anchor.seq
+
+
+def _kept_out(rt: Runtime) -> list[Trouble]:
+    with database.reading():
+        found = audit.outside(rt.workspace_id, MOST_TROUBLES)
+    return [Trouble(row.seq or 0, "was kept out of the chain, whose first row has the number 1") for row in found]
 
 
 def _before(rt: Runtime, since: int) -> Place:

@@ -61,8 +61,9 @@ def test_the_database_itself_refuses_every_change_but_sealing(harness: Harness, 
     """Of sealed rows and of those that are not sealed yet, however it is put."""
     wrote(harness, 1)
     unsealed = "UPDATE audit SET actor = 'U0OTHER01' WHERE seq IS NULL"
+    kept_out = [f"UPDATE audit SET seq = {seq}, hash = 'x' WHERE seq IS NULL" for seq in (-1, 0, chain.seq + 2, 2**62)]
     more = ("TRUNCATE audit",) if database.is_postgresql() else ONLY_SQLITE
-    for statement in (*FORBIDDEN, unsealed, "DELETE FROM audit WHERE seq IS NULL", *more):
+    for statement in (*FORBIDDEN, *kept_out, unsealed, "DELETE FROM audit WHERE seq IS NULL", *more):
         assert refused(statement), statement
     assert audit_chain.verify(harness.rt, expected=(chain.seq, chain.hash)).troubles == ()
 
@@ -152,6 +153,17 @@ def test_an_anchor_finds_a_chain_made_anew_by_who_has_the_key(harness: Harness, 
         assert audit_chain.verify(harness.rt).troubles == ()
         found = audit_chain.verify(harness.rt, anchors=[Anchor(chain.seq, chain.hash, chain.mac)])
         assert (found.troubles[0].seq, "noted elsewhere" in found.troubles[0].what) == (chain.seq, True)
+
+
+@pytest.mark.parametrize("seq", [-1, 0, -(2**63)])
+def test_a_row_that_was_kept_out_of_the_chain_is_found(harness: Harness, chain: Verified, seq: int) -> None:
+    """By a number that no row of a chain has."""
+    assert chain.troubles == ()
+    with tampering():
+        audit.write(harness.rt.workspace_id, "U0OTHER01", "break_glass.agree", "break_glass:1")
+        sql.run("UPDATE audit SET seq = ?, hash = 'x' WHERE seq IS NULL", [seq])
+        found = audit_chain.verify(harness.rt)
+        assert (found.troubles[0].seq, "kept out" in found.troubles[0].what) == (seq, True)
 
 
 def test_of_two_heads_with_one_number_each_counts(harness: Harness, chain: Verified) -> None:
