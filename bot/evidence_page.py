@@ -30,15 +30,20 @@ def page(found: Json) -> str:
 
 def check(text: str) -> list[str]:
     """What is wrong with such a page: its data, as of an evidence file, or what is shown of it. Needs nothing else."""
-    kept = _DATA.search(text)
     try:
-        found = json.loads(kept[1]) if kept else None
+        found = evidence_in(text)
     except (ValueError, RecursionError):
         return ["the evidence in this page cannot be read: the page was changed after it was made"]
     if found is None:
         return ["this page holds no evidence"]
     wrong = evidence.check(found)
     return wrong or ([] if _shows(found, text) else [_OTHERWISE])
+
+
+def evidence_in(text: str) -> Json:
+    """The evidence that such a page is made of; None where it has none. Raises `ValueError` and `RecursionError`."""
+    kept = _DATA.search(text)
+    return json.loads(kept[1]) if kept else None
 
 
 _OTHERWISE = (

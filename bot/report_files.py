@@ -16,8 +16,8 @@ from engine.text.visible_characters import visible_line
 Format = Literal["csv", "html"]
 MEDIA_TYPES: Mapping[Format, str] = {"csv": "text/csv", "html": "text/html"}
 COLUMNS = ("section", "at", "team", "runbook", "version", "run", "who", "what", "detail")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a table program would run."""
+_FORMULA = re.compile(r"((?:^|;)[\s\"]*)(?=[=+\-@＝＋－＠])")
+"""How a cell begins that a table program would run; in some countries they end cells at semicolons."""
 
 
 def filename(report: Report, format_: Format) -> str:
@@ -47,7 +47,7 @@ def _csv(report: Report, names: Mapping[str, str]) -> str:
 
 def harmless(cell: str) -> str:
     """A cell that no table program takes for a formula, on one line."""
-    return visible_line(f"'{cell}" if cell.startswith(_FORMULA) else cell)
+    return visible_line(_FORMULA.sub(r"\1'", cell))
 
 
 def _html(report: Report, names: Mapping[str, str]) -> str:

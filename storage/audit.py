@@ -124,5 +124,10 @@ def sealed(workspace_id: int, after: int, up_to: int | None, limit: int) -> list
     return _select(f"workspace_id = ? AND seq > ?{bound} ORDER BY seq LIMIT ?", workspace_id, after, *values, limit)
 
 
+def outside(workspace_id: int, limit: int) -> list[AuditRecord]:
+    """Rows with a number that no row of a chain has."""
+    return _select("workspace_id = ? AND seq < 1 ORDER BY seq LIMIT ?", workspace_id, limit)
+
+
 def _select(where: str, *values: Any) -> list[AuditRecord]:
     return sql.ask(sql.Query(Audit, AuditRecord, where, values))

@@ -64,9 +64,9 @@ def key_ids(workspace_id: int) -> dict[str, list[str]]:
     return found
 
 
-def lock_under_others(workspace_id: int, key_id: str, after: int, limit: int) -> list[SealedRow]:
-    """Rows under any other key than this, those with an id above `after`, held until this transaction ends."""
-    return _rows(_of(workspace_id) & (SecretVersion.key_id != key_id) & (SecretVersion.id > after), limit, hold=True)
+def lock_kept(workspace_id: int, after: int, limit: int) -> list[SealedRow]:
+    """Rows that have a value, those with an id above `after`, held until this transaction ends."""
+    return _rows(_of(workspace_id) & (SecretVersion.id > after), limit, hold=True)
 
 
 def rewrap(before: SealedRow, after: Sealed) -> bool:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(settings: Settings, chosen: argparse.Namespace) -> int:
     """Say whether the chain holds, and the first row that is wrong; the exit code. Raises `Usage`."""
-    anchors = _anchors(chosen.anchor) if chosen.anchor else {}
+    anchors = _anchors(chosen.anchor) if chosen.anchor else []
     rt = boot.open_engine(settings)
     found = audit_chain.verify(rt, since=_since(rt, chosen.since), anchors=anchors, told=_Progress().told)
     for each in found.troubles:
@@ -46,7 +46,8 @@ def run(settings: Settings, chosen: argparse.Namespace) -> int:
 def _summary(found: Verified, anchors: int) -> str:
     head = f"its head is row {found.seq}, {found.mac or found.hash}" if found.seq else "it is empty"
     keyed = f"keyed from row {found.keyed_from} on" if found.keyed_from else "no row of it has a mac"
-    noted = f", {anchors} heads noted elsewhere were compared" if anchors else ""
+    of_them = f" of {anchors}" if found.compared < anchors else ""
+    noted = f", {found.compared}{of_them} heads noted elsewhere were compared" if anchors else ""
     return f"{found.rows} rows{noted}, the chain is {'broken' if found.troubles else 'whole'}, {keyed}; {head}"
 
 
@@ -59,13 +60,13 @@ def _since(rt: Runtime, text: str) -> int:
         at = moment_ms(text)
     except ValueError as error:
         raise Usage(f"--since: {error}, or the number of a row.") from error
-    found = audit_chain.first_since(rt, at)
+    found = audit_chain.verified_since(rt, at)
     if found is None:
         raise Usage(f"--since: no row was sealed since {text[:40]}.")
     return found
 
 
-def _anchors(path: Path) -> dict[int, Anchor]:
+def _anchors(path: Path) -> list[Anchor]:
     try:
         with path.open(encoding="utf-8") as lines:
             read = [_anchor(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
@@ -73,10 +74,10 @@ def _anchors(path: Path) -> dict[int, Anchor]:
         raise Usage(f"{path} cannot be read: {error}") from error
     if not read:
         raise Usage(f"{path} holds no head of the audit.")
-    return dict(read)
+    return read
 
 
-def _anchor(line: str, number: int, path: Path) -> tuple[int, Anchor]:
+def _anchor(line: str, number: int, path: Path) -> Anchor:
     try:
         said: Any = json.loads(line)
         seq, digest, mac = said["seq"], said["hash"], said.get("mac")
@@ -85,7 +86,7 @@ def _anchor(line: str, number: int, path: Path) -> tuple[int, Anchor]:
     except (ValueError, TypeError, KeyError, AttributeError):
         how = 'one JSON object with "seq" and "hash" a line, as AUDIT_ANCHOR_FILE has them'
         raise Usage(f"{path}:{number}: is no head of the audit: it takes {how}.") from None
-    return seq, Anchor(digest, mac)
+    return Anchor(seq, digest, mac)
 
 
 class _Progress:

@@ -79,9 +79,9 @@ def _check_one(path: Path) -> list[Problem]:
     """
     if path.name in _RULES and path.is_file():
         return _RULES[path.name](path)[1]
-    wrong = _wrong_evidence(path) if path.suffix in (".json", *_PAGES) else None
-    if wrong is not None:
-        return [Problem(str(path), 1, 1, each) for each in wrong]
+    found_in = _of_evidence(path) if path.suffix in (".json", *_PAGES) else None
+    if found_in is not None:
+        return found_in
     if path.name.startswith("_") and path.is_file():
         return []
     policy = access_file.read(path.parent / access_file.NAME)[0]
@@ -98,12 +98,20 @@ def _all(rules: Sequence[Rule]) -> Rule:
     return lambda runbook: chain.from_iterable(rule(runbook) for rule in rules)
 
 
-def _wrong_evidence(path: Path) -> list[str] | None:
-    """What is wrong with an evidence file or page; None for a file that is something else."""
+def _of_evidence(path: Path) -> list[Problem] | None:
+    """What is wrong with an evidence file or page, and what it cannot prove; None for a file that is something else."""
     try:
+        data = regular_files.read(path)
         if path.suffix in _PAGES:
-            return evidence_page.check(regular_files.read(path).decode())
-        found = json.loads(regular_files.read(path))
+            wrong = evidence_page.check(data.decode())
+            found = evidence_page.evidence_in(data.decode()) if not wrong else None
+        else:
+            found = json.loads(data)
+            if not isinstance(found, dict) or found.get("format") != evidence.FORMAT:
+                return None
+            wrong = evidence.check(found)
     except (OSError, ValueError, RecursionError):
         return None
-    return evidence.check(found) if isinstance(found, dict) and found.get("format") == evidence.FORMAT else None
+    if wrong:
+        return [Problem(str(path), 1, 1, each) for each in wrong]
+    return [Problem(str(path), 1, 1, each, "warning") for each in evidence.cautions(found)]

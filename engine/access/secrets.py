@@ -18,7 +18,7 @@ from storage.secret_records import SealedRow, SecretVersionRecord
 from storage.states import Severity
 
 _AT_ONCE = 50
-"""Data keys that one transaction rewraps."""
+"""Data keys that one transaction looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,15 @@ def delete(rt: Runtime, actor: Actor, name: str) -> SecretVersionRecord:
 def rotate_keys(rt: Runtime, actor: Actor) -> Rotated:
     """Put every data key under the first key of SECRET_KEYS, while runs go on. Raises `NotAllowed`.
 
-    Values stay as they are, so whoever reads one meanwhile reads the same. What cannot be unwrapped stays, and is told.
+    Values stay as they are, so whoever reads one meanwhile reads the same. What cannot be unwrapped stays, and is told,
+    also where a key has the id of the first one and is another.
     """
     authorise(rt, actor, Action.SECRET_SET)
     keys, after, count = keyring_of(rt.settings), 0, 0
     problems: list[str] = []
     while True:
         with acting(rt, actor, Action.SECRET_SET):
-            found = secrets.lock_under_others(rt.workspace_id, keys.first, after, _AT_ONCE)
+            found = secrets.lock_kept(rt.workspace_id, after, _AT_ONCE)
             done = list(_rewrapped(rt, keys, found, problems))
             if done:
                 detail = {"key": keys.first, "secrets": done}
@@ -101,7 +102,7 @@ def _rewrapped(rt: Runtime, keys: Keyring, found: list[SealedRow], problems: lis
         except SecretUnreadable as error:
             problems.append(str(error))
             continue
-        if secrets.rewrap(row, after):
+        if row.sealed.key_id != keys.first and secrets.rewrap(row, after):
             yield row.name
 
 

@@ -21,10 +21,14 @@ _INFO = b"runbook audit chain"
 
 @dataclass(frozen=True, slots=True)
 class AuditKeys:
-    """Every key by its id, and the id of the one that seals now."""
+    """Every key by its id, the id of the one that seals now, and the number of the first row that a key sealed.
+
+    That number comes from the settings, since whoever writes to the database could take every mac away there.
+    """
 
     current: str
     keys: Mapping[str, bytes]
+    since: int
 
     def mac(self, text: str, key_id: str | None = None) -> str:
         """The HMAC-SHA256 of a text in hexadecimal. Raises `KeyError` for an id that is not there."""
@@ -37,11 +41,11 @@ class AuditKeys:
 
 def of(settings: Settings) -> AuditKeys:
     """The keys that the settings name; the file is made where no other key is given. Raises `BadSettings`."""
-    return _of(settings.audit_key, settings.secret_key, settings.home / "var" / "audit.key")
+    return _of(settings.audit_key, settings.secret_key, settings.home / "var" / "audit.key", settings.audit_keyed_from)
 
 
 @lru_cache(maxsize=8)
-def _of(given: tuple[NamedKey, ...], secret: bytes | None, path: Path) -> AuditKeys:
+def _of(given: tuple[NamedKey, ...], secret: bytes | None, path: Path, since: int) -> AuditKeys:
     found = {each.id: each.key for each in given}
     if secret is not None:
         derived = _derived(secret)
@@ -49,7 +53,7 @@ def _of(given: tuple[NamedKey, ...], secret: bytes | None, path: Path) -> AuditK
     if path.exists() or not found:
         own = key_of_file(path, "AUDIT_KEY")
         found.setdefault(_named("local", own), own)
-    return AuditKeys(next(iter(found)), found)
+    return AuditKeys(next(iter(found)), found, since)
 
 
 def _derived(secret: bytes) -> bytes:

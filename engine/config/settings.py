@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 from dotenv import dotenv_values
 
+from engine.config import audit_settings, vault_settings
 from engine.config import setting_values as values
-from engine.config import vault_settings
-from engine.config.audit_settings import syslog
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
 from engine.config.vault_settings import VaultSettings
@@ -160,13 +159,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The id of the channel that is told of runbooks that wait for approval. Else platform admins, one by one.",
         values.channel,
     ),
-    Setting(
-        "AUDIT_CHANNEL",
-        "The id of the channel that is told each break-glass, the audit's head hourly and its report monthly.",
-        values.channel,
-    ),
-    Setting("AUDIT_ANCHOR_FILE", "A file to which the head of the audit is appended hourly, one JSON object a line."),
-    Setting("AUDIT_SYSLOG", "A syslog that is told the head of the audit hourly: local, or host:port.", syslog),
+    *(Setting(*row) for row in audit_settings.ROWS),
     Setting(
         "REASON_PATTERN",
         "A regular expression (RE2) that has to be found in the reason of every control action; none for none.",
@@ -234,6 +227,7 @@ class Settings(VaultSettings):
     admin_channel: str | None = None
     reason_pattern: str | None = None
     reason_hint: str | None = None
+    audit_keyed_from: int = 1
     audit_channel: str | None = None
     audit_anchor_file: Path | None = None
     audit_syslog: str | tuple[str, int] | None = None

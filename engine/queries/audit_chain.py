@@ -2,14 +2,16 @@
 
 Rows are written with the change they tell of and sealed into the chain a moment later, by whichever sweeper comes
 first, so that no change waits for another's place in it. A row that was altered, taken out or put in afterwards breaks
-the chain there, and nobody can mend it without the audit key. Rows cut off its end are found by comparing with a head
-that was noted elsewhere, as every evidence file does.
+the chain there, and nobody can mend it without the audit key. From which row on there are macs is a setting: without it
+a chain whose macs were all taken away would pass for one from before there were keys. Rows cut off its end are found by
+comparing with a head that was noted elsewhere, as every evidence file does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from engine.config import audit_keys
 from engine.queries import audit_trouble
@@ -38,6 +40,7 @@ class Trouble:
 class Anchor:
     """A head of the chain that was noted elsewhere; `mac` is None where only the hash was."""
 
+    seq: int
     hash: str
     mac: str | None = None
 
@@ -46,7 +49,8 @@ class Anchor:
 class Verified:
     """How many rows were looked at, the chain's head (`seq` 0 while it is empty), and where it does not hold.
 
-    `keyed_from` is the first row that was looked at and has a mac; None where none has.
+    `keyed_from` is the first row that was looked at and has a mac; None where none has. `compared` is how many of the
+    heads that were noted elsewhere are of rows that were looked at, or of such as should be behind them.
     """
 
     rows: int
@@ -55,6 +59,7 @@ class Verified:
     troubles: tuple[Trouble, ...] = ()
     mac: str | None = None
     keyed_from: int | None = None
+    compared: int = 0
 
 
 def seal(rt: Runtime) -> int:
@@ -81,11 +86,16 @@ def _seal_some(rt: Runtime) -> int:
     return len(places)
 
 
-def first_since(rt: Runtime, since: int) -> int | None:
-    """The number of the first sealed row that was written since then, in epoch milliseconds; None where none was."""
+def verified_since(rt: Runtime, since: int) -> int | None:
+    """The number of the sealed row before the first that was written since then, in epoch milliseconds.
+
+    Whoever gives altered rows an older time alters that one, too, and it is verified with those behind it. The first
+    row's own number where there is none before it; None where none was written since.
+    """
     seal(rt)
     with database.reading():
-        return audit.first_since(rt.workspace_id, since)
+        found = audit.first_since(rt.workspace_id, since)
+    return max(1, found - 1) if found is not None else None
 
 
 def verify(
@@ -93,27 +103,40 @@ def verify(
     expected: tuple[int, str] | None = None,
     *,
     since: int = 1,
-    anchors: Mapping[int, Anchor] | None = None,
+    anchors: Iterable[Anchor] = (),
     told: Callable[[int], None] = lambda _rows: None,
 ) -> Verified:
     """Recompute the chain from row `since` on, taking what stands before that row as it is.
 
-    `expected` is the place and hash of a head that was noted earlier, `anchors` are any number of them by their place.
+    `expected` is the place and hash of a head that was noted earlier, `anchors` are any number of them; of several with
+    one number each counts.
     `told` hears of every row that was looked at how many these were.
     """
     seal(rt)
-    noted = dict(anchors or {}) | ({expected[0]: Anchor(expected[1])} if expected else {})
-    troubles: list[Trouble] = []
+    noted = [each for each in (*anchors, *([Anchor(*expected)] if expected else ())) if each.seq >= since]
+    noted_at = {seq: list(found) for seq, found in groupby(sorted(noted, key=_seq), key=_seq)}
+    kept_out, troubles = _kept_out(rt), list[Trouble]()
     before = _before(rt, since)
     rows, keyed_from = 0, None
     for row in _sealed(rt, since - 1):
-        troubles += _wrong(rt, row, before, noted.pop(row.seq or 0, None), first=not troubles)
+        troubles += _wrong(rt, row, before, noted_at.get(row.seq or 0, ()), first=not troubles)
         before, rows = place(row), rows + 1
         keyed_from = keyed_from or (row.seq if row.mac is not None else None)
         told(rows)
-    if (last := max(noted, default=0)) > before.seq:
+    if (last := max(noted_at, default=0)) > before.seq:
         troubles.append(Trouble(before.seq + 1, f"was cut off the end: rows up to {last} were noted"))
-    return Verified(rows, before.seq, before.hash, tuple(troubles[:MOST_TROUBLES]), before.mac, keyed_from)
+    told_of = tuple((*kept_out, *troubles)[:MOST_TROUBLES])
+    return Verified(rows, before.seq, before.hash, told_of, before.mac, keyed_from, len(noted))
+
+
+def _seq(anchor: Anchor) -> int:
+    return anchor.seq
+
+
+def _kept_out(rt: Runtime) -> list[Trouble]:
+    with database.reading():
+        found = audit.outside(rt.workspace_id, MOST_TROUBLES)
+    return [Trouble(row.seq or 0, "was kept out of the chain, whose first row has the number 1") for row in found]
 
 
 def _before(rt: Runtime, since: int) -> Place:
@@ -125,7 +148,7 @@ def _before(rt: Runtime, since: int) -> Place:
     return place(found[0]) if found else Place(since - 2)
 
 
-def _wrong(rt: Runtime, row: AuditRecord, before: Place, noted: Anchor | None, *, first: bool) -> Iterator[Trouble]:
+def _wrong(rt: Runtime, row: AuditRecord, before: Place, noted: Iterable[Anchor], *, first: bool) -> Iterator[Trouble]:
     """What is wrong at a row. Only at the first such place are the rows after it looked through for what was done."""
     assert row.seq is not None
     if row.seq != before.seq + 1:
@@ -136,7 +159,7 @@ def _wrong(rt: Runtime, row: AuditRecord, before: Place, noted: Anchor | None, *
     what = audit_trouble.of_row(row, before, audit_keys.of(rt.settings), later)
     if what is not None:
         yield Trouble(row.seq, what)
-    elif noted is not None and (noted.hash != row.hash or (noted.mac or row.mac) != row.mac):
+    elif any(each.hash != row.hash or (each.mac or row.mac) != row.mac for each in noted):
         yield Trouble(row.seq, "is not the row that was noted elsewhere: the chain was made anew up to here")
 
 

@@ -15,8 +15,9 @@ Rows = Callable[[], Iterator[AuditRecord]]
 def of_row(row: AuditRecord, before: Place, keys: AuditKeys, later: Rows) -> str | None:
     """What is wrong with a row that should follow `before`; None where nothing is. `later` are the rows after it."""
     if row.tag is None:
-        if before.mac is not None:
-            return "was inserted, or lost its tag and mac, which every row before it has from the first keyed one on"
+        if before.mac is not None or before.seq + 1 >= keys.since:
+            keyed = f"every row has behind a keyed one, and from AUDIT_KEYED_FROM ({keys.since}) on"
+            return f"was inserted, or lost its tag and mac, which {keyed}"
         return None if _follows(row, before) else _unkeyed(row, before, later)
     if row.mac_key not in keys.keys:
         return f"was sealed with the key {visible_line(str(row.mac_key))[:40]}, which is not among the audit keys here"

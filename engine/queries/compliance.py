@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from engine.access import auditing
+from engine.access import auditing, channels
 from engine.access.actions import Team
-from engine.access.policy import Action, Actor, acting
+from engine.access.policy import SYSTEM, Action, Actor, acting
 from engine.access.roles import policy_of
 from engine.errors import InvalidParameters
 from engine.expressions import secrets_read
@@ -86,7 +86,7 @@ def report(rt: Runtime, actor: Actor, since: int | None, until: int | None, team
         _must_be_known(rt, team)
         detail = {"since": since, "until": until, "team": team}
         auditing.by_actor(rt, actor, "audit.report", auditing.AUDIT, detail, Severity.INFO)
-    return compiled(rt, since, until, team)
+    return compiled(rt, since, until, team, actor)
 
 
 def _must_be_known(rt: Runtime, team: str | None) -> None:
@@ -96,9 +96,9 @@ def _must_be_known(rt: Runtime, team: str | None) -> None:
         raise InvalidParameters({"team": f"there is no such team{did_you_mean(team, known)}"})
 
 
-def compiled(rt: Runtime, since: int, until: int, team: str | None = None) -> Report:
-    """The same for the bot's own use, without asking who asks."""
-    found = [*_of_runs(rt, since, until, team), *_of_audit(rt, since, until, team)]
+def compiled(rt: Runtime, since: int, until: int, team: str | None = None, actor: Actor = SYSTEM) -> Report:
+    """The same for the bot's own use, without asking whether they may; of incidents it has what `actor` may know."""
+    found = [*_of_runs(rt, since, until, team), *_of_audit(rt, actor, since, until, team)]
     redact = rt.redactor().redact_json
     masked = (replace(row, detail=str(redact(row.detail))) if row.detail else row for row in found)
     ordered = sorted(masked, key=lambda row: SECTIONS.index(row.section))
@@ -143,7 +143,7 @@ def _secrets_of(version_id: int) -> list[str]:
     return sorted(secrets_read(version.definition)) if version is not None else []
 
 
-def _of_audit(rt: Runtime, since: int, until: int, team: str | None) -> Iterator[Row]:
+def _of_audit(rt: Runtime, actor: Actor, since: int, until: int, team: str | None) -> Iterator[Row]:
     after = 0
     while True:
         with database.reading():
@@ -151,7 +151,9 @@ def _of_audit(rt: Runtime, since: int, until: int, team: str | None) -> Iterator
                 rt.workspace_id, since=since, until=until, actions=tuple(_SECTION_OF), families=FAMILIES, after=after,
                 limit=_PAGE,
             )  # fmt: skip
-            told = [row for each in found if (row := _of_deed(rt, each)) and team in (None, row.team)]
+        shown = [channels.shown_row(rt, actor, each) for each in found]
+        with database.reading():
+            told = [row for each in shown if (row := _of_deed(rt, each)) and team in (None, row.team)]
         yield from told
         if len(found) < _PAGE:
             return

@@ -22,6 +22,7 @@ from storage.states import Severity
 FORMAT = "runbook-evidence/v1"
 _RUN_KEYS = {"pending_result": "ending", "waiting_steps": "parked", "reopened_gates": "asking"}
 """What the format calls a run's fields, where that is not their name."""
+_MADE = "execution.evidence"
 _PAGE = 1_000
 _MOST_ROWS = 10_000
 
@@ -74,13 +75,14 @@ def bundle(rt: Runtime, actor: Actor, execution_id: str) -> dict[str, Json]:
     """Everything on record of a run as plain JSON, secrets masked, with what is needed to check it.
 
     `digest` is the SHA-256 of all the rest; `audit.proof` links the audit rows into the chain they are part of. That
-    it was asked for is audited. Raises `NotFound` and `NotAllowed`.
+    it was asked for is audited, and how many rows there were, so that none is taken out of the file unseen. Raises
+    `NotFound` and `NotAllowed`.
     """
     run = executions.find(rt, execution_id)
     authorise(rt, actor, Action.VIEW, run)
     with database.transaction():
-        thing = auditing.of_execution(run.id)
-        auditing.by_actor(rt, actor, "execution.evidence", thing, severity=Severity.INFO)
+        there = {"rows": audit.count_of_things(rt.workspace_id, _things(run))}
+        auditing.by_actor(rt, actor, _MADE, auditing.of_execution(run.id), there, Severity.INFO)
     audit_chain.seal(rt)
     redact = rt.redactor().redact_json
     about = channels.shown(rt, actor, run).incident
@@ -105,9 +107,30 @@ def check(found: Json) -> list[str]:
         return [f"this is no evidence file of the format {FORMAT}"]
     try:
         wrong = [] if found["digest"] == digest(found) else ["the file was changed after it was made"]
-        return wrong + audit_chain.check(found["audit"]["rows"], found["audit"]["proof"])
+        rows = found["audit"]["rows"]
+        return wrong + audit_chain.check(rows, found["audit"]["proof"]) + _taken_out(rows, found["run"]["id"])
     except (KeyError, TypeError, AttributeError):
         return ["the file is not whole: parts of it are missing"]
+
+
+def _taken_out(rows: Sequence[Json], run_id: str) -> list[str]:
+    """What says that audit rows are missing: the row of the file's making, or how many that says there were before."""
+    made = [row for row in rows if (row["action"], row["thing"]) == (_MADE, auditing.of_execution(run_id))]
+    if not made:
+        return ["the audit row that says that this file was made is not in it"]
+    last = max(made, key=lambda row: row["seq"])
+    before = len({row["seq"] for row in rows if row["seq"] < last["seq"]})
+    said = last["detail"].get("rows", 0)  # files of older releases do not say
+    return [f"audit rows were taken out: {said} were there, {before} are in the file"] if before < said else []
+
+
+def cautions(found: Json) -> list[str]:
+    """What of an evidence file that is whole cannot be proved by it: what rows say in which something is masked."""
+    masked = [str(row["seq"]) for row in found["audit"]["rows"] if row.get("masked")]
+    rows = f"row{'s' if len(masked) > 1 else ''} {', '.join(masked)}"
+    return (
+        [f"audit {rows} of the chain cannot be proved to say what stands here: something is masked"] if masked else []
+    )
 
 
 def _of_run(run: ExecutionRecord) -> dict[str, Json]:
@@ -140,12 +163,15 @@ def _of_audit(rt: Runtime, actor: Actor, run: ExecutionRecord, redact: Callable[
 
     A row in which a secret had to be masked, or facts had to be left out, says so: its content cannot be hashed again.
     """
-    things = (auditing.of_execution(run.id), auditing.of_version(run.slug, run.number))
     with database.reading():
-        every = [row for thing in things for row in audit.of_thing(rt.workspace_id, thing, _MOST_ROWS)]
+        every = [row for thing in _things(run) for row in audit.of_thing(rt.workspace_id, thing, _MOST_ROWS)]
     rows = sorted((row for row in every if row.seq is not None), key=lambda row: row.seq or 0)
     told = [_audit_row(row, channels.shown_row(rt, actor, row), redact) for row in rows]
     return {"rows": told, "proof": audit_chain.proof(rt, rows)}
+
+
+def _things(run: ExecutionRecord) -> tuple[str, str]:
+    return auditing.of_execution(run.id), auditing.of_version(run.slug, run.number)
 
 
 def _audit_row(row: AuditRecord, for_them: AuditRecord, redact: Callable[[Json], Json]) -> dict[str, Json]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from storage import database, sql
 
-_TRIGGERS = ("audit_added", "audit_sealed", "audit_kept")
+_TRIGGERS = ("audit_added", "audit_sealed", "audit_placed", "audit_kept")
 
 
 class Undo(Exception):

@@ -6,12 +6,13 @@ import base64
 from dataclasses import replace
 
 import pytest
-from harness import Harness
+from harness import HOUR, Harness
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tampering import Undo, renumber, tampering
 from test_evidence import wrote
 
+from bot.cli import audit_verify
 from engine.config import audit_keys
 from engine.config.setting_values import NamedKey
 from engine.queries import audit_chain, audit_links
@@ -60,8 +61,9 @@ def test_the_database_itself_refuses_every_change_but_sealing(harness: Harness, 
     """Of sealed rows and of those that are not sealed yet, however it is put."""
     wrote(harness, 1)
     unsealed = "UPDATE audit SET actor = 'U0OTHER01' WHERE seq IS NULL"
+    kept_out = [f"UPDATE audit SET seq = {seq}, hash = 'x' WHERE seq IS NULL" for seq in (-1, 0, chain.seq + 2, 2**62)]
     more = ("TRUNCATE audit",) if database.is_postgresql() else ONLY_SQLITE
-    for statement in (*FORBIDDEN, unsealed, "DELETE FROM audit WHERE seq IS NULL", *more):
+    for statement in (*FORBIDDEN, *kept_out, unsealed, "DELETE FROM audit WHERE seq IS NULL", *more):
         assert refused(statement), statement
     assert audit_chain.verify(harness.rt, expected=(chain.seq, chain.hash)).troubles == ()
 
@@ -110,7 +112,7 @@ def test_any_single_act_is_named_at_its_first_row(
         return
     with tampering():
         first, word = tamper(kind, place, other, column)
-        found = audit_chain.verify(harness.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
+        found = audit_chain.verify(harness.rt, anchors=[Anchor(chain.seq, chain.hash, chain.mac)])
         assert found.troubles[0].seq == first, (kind, place, other, column, found.troubles)
         assert word in found.troubles[0].what, (kind, place, other, column, found.troubles)
     assert audit_chain.verify(harness.rt).troubles == ()
@@ -149,8 +151,56 @@ def test_an_anchor_finds_a_chain_made_anew_by_who_has_the_key(harness: Harness, 
         sql.run("UPDATE audit SET seq = NULL, hash = NULL, tag = NULL, mac = NULL WHERE seq >= 3")
         reseal(harness)
         assert audit_chain.verify(harness.rt).troubles == ()
-        found = audit_chain.verify(harness.rt, anchors={chain.seq: Anchor(chain.hash, chain.mac)})
+        found = audit_chain.verify(harness.rt, anchors=[Anchor(chain.seq, chain.hash, chain.mac)])
         assert (found.troubles[0].seq, "noted elsewhere" in found.troubles[0].what) == (chain.seq, True)
+
+
+@pytest.mark.parametrize("seq", [-1, 0, -(2**63)])
+def test_a_row_that_was_kept_out_of_the_chain_is_found(harness: Harness, chain: Verified, seq: int) -> None:
+    """By a number that no row of a chain has."""
+    assert chain.troubles == ()
+    with tampering():
+        audit.write(harness.rt.workspace_id, "U0OTHER01", "break_glass.agree", "break_glass:1")
+        sql.run("UPDATE audit SET seq = ?, hash = 'x' WHERE seq IS NULL", [seq])
+        found = audit_chain.verify(harness.rt)
+        assert (found.troubles[0].seq, "kept out" in found.troubles[0].what) == (seq, True)
+
+
+def test_of_two_heads_with_one_number_each_counts(harness: Harness, chain: Verified) -> None:
+    """Rows that were cut off and made up for by as many others are found by the head that was noted before."""
+    first = Anchor(chain.seq, chain.hash, chain.mac)
+    with tampering():
+        sql.run("DELETE FROM audit WHERE seq > ?", [chain.seq - 3])
+        for _ in range(3):
+            audit.write(harness.rt.workspace_id, "U0OTHER01", "test.row", "thing")
+        reseal(harness)
+        now = audit_chain.verify(harness.rt)
+        second = Anchor(now.seq, now.hash, now.mac)
+        assert (now.seq, now.troubles) == (chain.seq, ())
+        for anchors in ([first, second], [second, first]):
+            assert "noted elsewhere" in audit_chain.verify(harness.rt, anchors=anchors).troubles[0].what
+
+
+def test_heads_before_the_row_that_is_begun_with_are_not_said_to_be_compared(harness: Harness, chain: Verified) -> None:
+    """They belong to rows that nobody looked at."""
+    anchors = [Anchor(3, "0" * 64), Anchor(chain.seq, chain.hash, chain.mac)]
+    found = audit_chain.verify(harness.rt, since=5, anchors=anchors)
+    assert (found.troubles, found.compared) == ((), 1)
+    assert "1 of 2 heads noted elsewhere were compared" in audit_verify._summary(found, 2)
+
+
+def test_altered_rows_that_were_given_an_older_time_are_found_since_then(harness: Harness, chain: Verified) -> None:
+    """The last row before that time is verified, too, and with it that its time is the one that was sealed."""
+    harness.clock.tick(30 * 24 * HOUR)
+    week = database.now() - 7 * 24 * HOUR
+    wrote(harness, 4)
+    assert audit_chain.verified_since(harness.rt, week) == chain.seq
+    with tampering():
+        sql.run("UPDATE audit SET at = ?, actor = 'U0OTHER01' WHERE seq > ? AND seq <= ?",
+                [week - 1, chain.seq, chain.seq + 2])  # fmt: skip
+        since = audit_chain.verified_since(harness.rt, week)
+        assert since == chain.seq + 2
+        assert audit_chain.verify(harness.rt, since=since).troubles[0].seq == since
 
 
 def test_a_part_is_verified_from_a_row_on(harness: Harness, chain: Verified) -> None:
@@ -184,16 +234,35 @@ def test_a_key_is_rotated_by_its_id(harness: Harness, chain: Verified) -> None:
     assert (lacking.troubles[0].seq, "not among the audit keys" in lacking.troubles[0].what) == (1, True)
 
 
+def take_macs_away(harness: Harness) -> None:
+    """Every hash fits what the rows say then."""
+    rows = audit.sealed(harness.rt.workspace_id, 0, None, 100)
+    sql.run("UPDATE audit SET tag = NULL, mac = NULL, mac_key = NULL")
+    before = audit_chain.START
+    for row in rows:
+        before = audit_chain.link(before, audit_chain.content(replace(row, tag=None)))
+        sql.run("UPDATE audit SET hash = ? WHERE seq = ?", [before, row.seq])
+
+
+def test_a_chain_whose_macs_were_all_taken_away_is_found(harness: Harness, chain: Verified) -> None:
+    """It is not taken for one from before there were keys, also when the bot has gone on and sealed behind it."""
+    with tampering():
+        sql.run("UPDATE audit SET actor = 'U0OTHER01' WHERE seq = 3")
+        sql.run("DELETE FROM audit WHERE seq = 5")
+        renumber(6, -1)
+        take_macs_away(harness)
+        audit.write(harness.rt.workspace_id, "U0ALICE01", "test.row", "thing")
+        reseal(harness)
+        found = audit_chain.verify(harness.rt)
+        assert [each.seq for each in found.troubles] == list(range(1, chain.seq))
+        assert "lost its tag and mac" in found.troubles[0].what
+
+
 def test_rows_of_before_there_were_keys_are_followed_by_keyed_ones(harness: Harness, chain: Verified) -> None:
     """They are verified by their hashes, which the first mac is over, and it is said from where on there are macs."""
-    with database.transaction():
-        rows = audit.sealed(harness.rt.workspace_id, 0, None, 100)
+    harness.settle_for(audit_keyed_from=chain.seq + 1)
     with tampering():
-        sql.run("UPDATE audit SET tag = NULL, mac = NULL, mac_key = NULL")
-        before = audit_chain.START
-        for row in rows:
-            before = audit_chain.link(before, audit_chain.content(replace(row, tag=None)))
-            sql.run("UPDATE audit SET hash = ? WHERE seq = ?", [before, row.seq])
+        take_macs_away(harness)
         audit.write(harness.rt.workspace_id, "U0ALICE01", "test.row", "thing")
         reseal(harness)
         found = audit_chain.verify(harness.rt)

@@ -122,3 +122,16 @@ def test_an_export_is_for_platform_admins_and_holds_no_secret(lived: Harness) ->
     assert ids == sorted(set(ids))
     assert SECRET not in repr(pages)
     assert pages[-1][-1].action == "audit.export"
+
+
+def test_it_tells_nothing_of_a_channel_that_is_not_theirs(harness: Harness, target: Target) -> None:
+    """Nor does the bot's own, which stands in a channel with other members; who is in the channel is told all."""
+    harness.rooms.members["C0HIDDEN1"] = {CAROL.user_id, DAVE.user_id}
+    harness.publish(runbook("demo", http("call", target.url("/a"))))
+    about = {"channel": "C0HIDDEN1", "service": "the-merger"}
+    for _ in range(2):
+        executions.request(harness.rt, CAROL, Wanted("demo", {}, "test", reason="x", incident=about), force=True)
+    at = harness.clock.time
+    assert "the-merger" not in str(compliance.report(harness.rt, BOB, at - HOUR, at + HOUR, "payments"))
+    assert "the-merger" not in str(compliance.compiled(harness.rt, at - HOUR, at + HOUR))
+    assert "the-merger" in str(compliance.report(harness.rt, DAVE, at - HOUR, at + HOUR))

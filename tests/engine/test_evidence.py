@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from local_server import answer
 from tampering import pass_triggers, tampering
 
+from bot import evidence_page
 from bot.cli import check
 from engine.access import policy as access
 from engine.errors import Conflict, NotAllowed, NotFound
@@ -169,6 +170,37 @@ def test_evidence_that_was_changed_is_not_whole(harness: Harness, run: str, tmp_
         path.write_text(json.dumps(each), encoding="utf-8")
     assert [check.run([path]) for path in paths] == [0, 1]
     assert [evidence.check(each) == [] for each in (found, vote, row, link, lacking, [])] == [True] + [False] * 5
+
+
+def test_a_row_taken_out_of_evidence_is_found(harness: Harness, run: str) -> None:
+    """The row of the file's making says how many there were, and cannot be left out itself."""
+    found = json.loads(json.dumps(evidence.bundle(harness.rt, OSCAR, run)))
+    for row in found["audit"]["rows"]:
+        lacking = copy.deepcopy(found)
+        lacking["audit"]["rows"].remove(row)
+        lacking["digest"] = evidence.digest(lacking)
+        assert evidence.check(lacking) != [], row["action"]
+    found["audit"]["rows"] = found["audit"]["proof"]["links"] = []
+    found["digest"] = evidence.digest(found)
+    assert evidence.check(found) != []
+
+
+def test_what_a_masked_row_says_is_not_said_to_be_proved(
+    harness: Harness, run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever changes a row can say that it is masked: the check names it, of a file and of a page."""
+    found = json.loads(json.dumps(evidence.bundle(harness.rt, OSCAR, run)))
+    assert evidence.cautions(found) == []
+    row = next(each for each in found["audit"]["rows"] if each["action"] == "execution.start")
+    row.update(actor="U0OTHER01", masked=True)
+    del row["tag"]
+    found["digest"] = evidence.digest(found)
+    file, page = tmp_path / "masked.json", tmp_path / "masked.html"
+    file.write_text(json.dumps(found), encoding="utf-8")
+    page.write_text(evidence_page.page(found), encoding="utf-8")
+    for path in (file, page):
+        assert check.run([path]) == 0
+        assert f"warning: audit row {row['seq']} of the chain cannot be proved" in capsys.readouterr().out
 
 
 def test_a_secret_that_somebody_typed_is_masked_and_the_row_says_so(harness: Harness, target: Target) -> None:

@@ -257,6 +257,23 @@ def test_an_unknown_key_fails_only_what_needs_it(harness: Harness, target: Targe
     assert ["old_one" in each for each in done.problems] == [True]
 
 
+@pytest.mark.parametrize("setting", ["SECRET_KEYS", "SECRET_KEY"])
+def test_a_key_that_was_replaced_under_its_id_is_told(harness: Harness, setting: str) -> None:
+    """A rotation has nothing to rewrap then, and all the same says which secret is lost; the others are kept."""
+    keys = [os.urandom(32) for _ in range(2)]
+    changed = [
+        {"secret_keys": (NamedKey("k1", key),)} if setting == "SECRET_KEYS" else {"secret_key": key} for key in keys
+    ]
+    harness.settle_for(**changed[0])
+    stored.set_value(harness.rt, ALICE, "old_one", VALUE)
+    assert stored.rotate_keys(harness.rt, ALICE).problems == ()
+    harness.settle_for(**changed[1])
+    stored.set_value(harness.rt, ALICE, "new_one", OTHER)
+    done = stored.rotate_keys(harness.rt, ALICE)
+    assert done.rewrapped == 0
+    assert ["old_one" in each for each in done.problems] == [True]
+
+
 def test_rotating_twice_and_while_secrets_are_set(harness: Harness) -> None:
     """Every value can be read all the time, whoever rotates or sets at once, and each ends under the new key."""
     for number in range(120):

@@ -94,6 +94,16 @@ def test_no_cell_of_a_report_is_a_formula(who: str, detail: str) -> None:
     assert len(row) == len(report_files.COLUMNS)
 
 
+@pytest.mark.parametrize("cell", ["＝1+1", "＋1", "－1", "＠SUM(1)", "x;=1+1", " =1+1", 'x; "=1+1"'])
+def test_no_table_program_takes_a_cell_for_a_formula(cell: str) -> None:
+    """Whatever it ends cells at, with spaces before it and in full-width characters."""
+    report = Report(0, 1, None, 1, (Row(RUNS, who=cell, detail=cell),))
+    text = report_files.written(report, "csv", {})
+    for delimiter in ",;\t":
+        for each in (cell for row in csv.reader(io.StringIO(text), delimiter=delimiter) for cell in row):
+            assert not each.strip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")), each
+
+
 def test_a_team_cannot_name_a_file_as_it_likes() -> None:
     """Whatever it is called: the name goes into a header and onto disks."""
     report = Report(0, 86_400_000, '../../x"\r\nSet-Cookie: a=b', 1, ())
