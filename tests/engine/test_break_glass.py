@@ -88,6 +88,18 @@ def test_nobody_agrees_with_themselves_without_a_role_or_too_late(harness: Harne
     assert count(harness) == 0
 
 
+def test_a_changed_address_makes_nobody_a_second_person(harness: Harness) -> None:
+    freeze(harness)
+    for each, mail in ((BOB, "carol@example.com"), (CAROL, "carol@example.com")):
+        person = PersonRecord(each.user_id, each.user_id, mail, "member", None, harness.clock.time)
+        people.remember(harness.rt, person)
+    asked = ask(harness)
+    for mail in ("other@example.com", None):
+        people.remember(harness.rt, PersonRecord(CAROL.user_id, "C", mail, "member", None, harness.clock.time))
+        with pytest.raises(NotAllowed, match="a second person"):
+            agree(harness, asked, BOB)
+
+
 def test_a_requester_who_lost_their_role_runs_nothing(harness: Harness) -> None:
     freeze(harness)
     asked = ask(harness)
