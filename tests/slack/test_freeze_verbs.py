@@ -77,6 +77,8 @@ def test_two_people_break_the_glass_in_the_channel(bot: Stage) -> None:
     wait_for(lambda: [m for m in bot.private(BOB) if "Started" in shown(m)])
     listed = bot.say("reviews", OSCAR)
     assert "its review is open" in listed
+    run = next(word for word in listed.replace("`", " ").split() if word.startswith("R-"))
+    assert "because: break-glass B-" in bot.say(f"why {run}", OSCAR)
     name = next(word for word in listed.replace("`", " ").split() if word.startswith("B-"))
     assert "Only a platform admin may review" in bot.say(f"review {name} note=x", BOB)
     assert "is closed" in bot.say(f'review {name} note="the disk was full"', ALICE)
