@@ -90,9 +90,15 @@ def recent(workspace_id: int, limit: int) -> list[FreezeRecord]:
 
 
 def hold_runbooks(workspace_id: int) -> None:
-    """Wait for every start that is being accepted, and let the next ones wait until this transaction ends."""
+    """Wait for all that is being accepted or begun again, and let what comes next wait until this transaction ends."""
     if is_postgresql():  # SQLite has one writer at a time
         sql.run("SELECT id FROM runbook WHERE workspace_id = ? ORDER BY id FOR UPDATE", (workspace_id,)).fetchall()
+
+
+def hold_runbook(runbook_id: int) -> None:
+    """Let whoever sets a freeze wait until this transaction ends; others may do so at the same time."""
+    if is_postgresql():
+        sql.run("SELECT id FROM runbook WHERE id = ? FOR SHARE", (runbook_id,)).fetchall()
 
 
 def save_calendar(workspace_id: int, digest: str, content: Json) -> bool:

@@ -14,7 +14,7 @@ from storage import sql
 from storage.columns import tuples
 from storage.database import now
 from storage.people_records import GroupRecord, PersonRecord, Workspace
-from storage.people_tables import AccessPolicy, Person, Token, UserGroup
+from storage.people_tables import AccessPolicy, Person, PersonAddress, Token, UserGroup
 from storage.people_tables import Workspace as WorkspaceTable
 from storage.records import Json
 from storage.states import ApprovalStatus
@@ -79,12 +79,15 @@ def bind_workspace(workspace_id: int, slack_team: str, name: str) -> bool:
 
 
 def remember(workspace_id: int, person: PersonRecord) -> None:
-    """Keep what Slack says of a person now, in the place of what was known."""
+    """Keep what Slack says of a person now, in the place of what was known; of their e-mail addresses, each."""
     row = {name: getattr(person, name) for name in PersonRecord.__slots__}
     Person.insert(workspace_id=workspace_id, **row).on_conflict(
         conflict_target=[Person.workspace_id, Person.user_id],
         update={name: row[name] for name in row if name != "user_id"},
     ).execute()
+    if person.email:
+        address = {"workspace_id": workspace_id, "user_id": person.user_id, "email": person.email}
+        PersonAddress.insert(**address).on_conflict_ignore().execute()
 
 
 def recall(workspace_id: int, user_id: str) -> PersonRecord | None:
@@ -108,19 +111,20 @@ def _person(workspace_id: int, user_id: str) -> sql.Query[PersonRecord]:
 
 
 def accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
-    """These accounts, and all whose e-mail address one of them has, in whatever case it is written."""
+    """These accounts, and all that share an e-mail address with one of them, in whatever case it is written.
+
+    Those that they had before count, too: nobody becomes a second person by a change of theirs.
+    """
     if not user_ids:
         return frozenset()
     return _cached(f"accounts of {sorted(user_ids)}", workspace_id, lambda: _accounts_of(workspace_id, user_ids))
 
 
 def _accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
-    same = Person.alias()
-    mails = same.select(pw.fn.lower(same.email)).where(
-        (same.workspace_id == workspace_id) & same.user_id.in_(user_ids) & (same.email != "")
-    )
-    query = Person.select(Person.user_id).where(
-        (Person.workspace_id == workspace_id) & pw.fn.lower(Person.email).in_(mails)
+    same = PersonAddress.alias()
+    mails = same.select(pw.fn.lower(same.email)).where((same.workspace_id == workspace_id) & same.user_id.in_(user_ids))
+    query = PersonAddress.select(PersonAddress.user_id).where(
+        (PersonAddress.workspace_id == workspace_id) & pw.fn.lower(PersonAddress.email).in_(mails)
     )
     return frozenset([*user_ids, *(row[0] for row in tuples(query))])
 

@@ -38,6 +38,15 @@ class Person(Table):
     fetched_at = pw.BigIntegerField()
 
 
+class PersonAddress(Table):
+    """An e-mail address that an account has, or has had."""
+
+    id = pw.BigAutoField()
+    workspace_id = pw.BigIntegerField()
+    user_id = Text()
+    email = Text()
+
+
 class UserGroup(Table):
     """A Slack user group with the sorted ids of its `members`; all of a workspace are replaced together."""
 
@@ -66,4 +75,4 @@ class Token(Table):
     revoked_by = Text(null=True)
 
 
-ALL: tuple[type[Table], ...] = (Workspace, AccessPolicy, Person, UserGroup, Token)
+ALL: tuple[type[Table], ...] = (Workspace, AccessPolicy, Person, PersonAddress, UserGroup, Token)

@@ -108,6 +108,14 @@ def in_force(workspace_id: int) -> list[tuple[int, str, str | None, VersionStatu
     return [(version_id, slug, team, VersionStatus(status)) for version_id, slug, team, status in found]
 
 
+def approved_definitions(workspace_id: int) -> list[Json]:
+    """What every APPROVED version says, whether it still runs or not."""
+    query = RunbookVersion.select(RunbookVersion.definition).where(
+        (RunbookVersion.workspace_id == workspace_id) & (RunbookVersion.status == VersionStatus.APPROVED)
+    )
+    return [row[0] for row in tuples(query)]
+
+
 def last_approved(runbook_id: int, up_to: int) -> VersionRecord | None:
     """The newest APPROVED version whose number is at most `up_to`."""
     query = rows.select(RunbookVersion, VersionRecord).where(

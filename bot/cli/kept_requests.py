@@ -100,6 +100,8 @@ def _asked_lines(each: Json) -> Iterator[str]:
     names = Names(each)
     who = names(each["requester"]) + (f" with {names(each['agreed_by'])}" if each["agreed_by"] else "")
     yield f"{each['id']} {each['runbook']}@{each['version']} by {who}: {each['reason']}"
+    if each["parameters"]:
+        yield f"  {json.dumps(each['parameters'], ensure_ascii=False)}"
     over = each["overrides"]
     parts = [*over["freezes"], *(["the missing approval"] if over["draft"] else [])]
     parts += [f"the quorum of {gate}" for gate in over["quorum"]]

@@ -39,7 +39,12 @@ def read(path: Path) -> tuple[list[dict[str, str]] | None, list[Problem]]:
     problems = list(parsed.problems) or _problems(parsed)
     if problems:
         return None, problems
-    return [{key: str(value) for key, value in each.items()} for each in (parsed.data or {}).get("windows") or ()], []
+    return [_kept(each) for each in (parsed.data or {}).get("windows") or ()], []
+
+
+def _kept(window: dict[str, Any]) -> dict[str, str]:
+    """A window as it is kept: its scope in the one spelling that is compared."""
+    return {**{key: str(value) for key, value in window.items()}, "scope": spelled(str(window["scope"])).slug}
 
 
 def _problems(source: Source) -> list[Problem]:

@@ -1,36 +1,27 @@
 """Freezes: what may not begin for a while. Which ones cover a thing, and the sentence that says so.
 
-A freeze keeps runs from being started, retried and replayed, and a failed run from going on by a skip. What is under
-way goes on, children and queued runs with it, unless the freeze holds it.
+A freeze keeps runs from being started, retried and replayed, and a failed run from going on by a skip; what calls a
+frozen runbook is frozen with it. What is under way goes on, children and queued runs with it, unless the freeze holds
+it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
-from engine.access import windows
+from engine.access import freeze_facts, overrides, windows
 from engine.access.actions import Action, FreezeScope, ScopeKind, Thing, Verdict
+from engine.access.freeze_facts import Facts
 from engine.access.roles import named_in, with_role
 from engine.runtime import Runtime
 from storage import database, freezes, runbooks
 from storage.catalog_records import RunbookRecord
 from storage.freeze_records import FreezeRecord
 from storage.records import ExecutionRecord
-from storage.states import VersionStatus
 
 RULE = "A freeze lets nothing begin that it covers."
 _BEGIN = frozenset({Action.START, Action.RETRY, Action.REPLAY})
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What of a runbook or run a scope may name."""
-
-    slug: str
-    teams: frozenset[str]
-    tags: frozenset[str]
 
 
 def in_force(rt: Runtime) -> list[FreezeRecord]:
@@ -50,31 +41,20 @@ def upcoming(rt: Runtime) -> list[FreezeRecord]:
 
 
 def covering(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> list[FreezeRecord]:
-    """The freezes in force that this runbook or run is in, the one that ends last first."""
+    """The freezes in force that keep this runbook or run from beginning, the one that ends last first."""
     found = in_force(rt)
-    return among(found, facts_of(thing)) if found else []
+    return _among(found, freeze_facts.beginning(rt, thing)) if found else []
 
 
-def among(found: Iterable[FreezeRecord], facts: Facts) -> list[FreezeRecord]:
-    """Those of these freezes that cover what has these facts, the one that ends last first."""
-    return sorted((each for each in found if _covers(each.scope, facts)), key=lambda each: -each.until)
+def holding(run: ExecutionRecord, found: Iterable[FreezeRecord]) -> list[FreezeRecord]:
+    """Those of these freezes that keep this run from going on, the one that ends last first."""
+    held = [each for each in found if each.hold_running]
+    return _among(overrides.left(run, held), freeze_facts.under_way(run)) if held else []
 
 
-def facts_of(thing: RunbookRecord | ExecutionRecord) -> Facts:
-    """What of this a scope may name: as it is now, and as the version says that would run, or that it runs.
-
-    Nobody escapes a freeze by an edit that waits for its approval.
-    """
-    with database.reading():
-        if isinstance(thing, ExecutionRecord):
-            runbook, version = runbooks.by_id(thing.runbook_id), runbooks.version_by_id(thing.version_id)
-        else:
-            draft = thing.status is VersionStatus.DRAFT
-            runbook, version = thing, runbooks.last_approved(thing.id, thing.current_number) if draft else None
-    said = [version.definition] if version is not None else []
-    teams = {thing.team, runbook.team if runbook else None, *(each.get("team") for each in said)}
-    tags = {*(runbook.tags if runbook else ()), *(tag for each in said for tag in each.get("tags") or ())}
-    return Facts(thing.slug, frozenset(team for team in teams if team), frozenset(tags))
+def _among(found: Iterable[FreezeRecord], facts: Collection[Facts]) -> list[FreezeRecord]:
+    covering = (each for each in found if any(_covers(each.scope, one) for one in facts))
+    return sorted(covering, key=lambda each: -each.until)
 
 
 def _covers(scope: str, facts: Facts) -> bool:
@@ -87,12 +67,12 @@ def refusal(rt: Runtime, action: Action, thing: Thing) -> Verdict | None:
     """What the freezes say against doing this; None for nothing."""
     if not isinstance(thing, RunbookRecord | ExecutionRecord):
         return None
-    goes_on = action is Action.SKIP and isinstance(thing, ExecutionRecord) and thing.status.ended
-    if action not in _BEGIN and not goes_on and action is not Action.RESUME:
-        return None
-    found = covering(rt, thing)
-    if action is Action.RESUME:
-        found = [each for each in found if each.hold_running]
+    run = thing if isinstance(thing, ExecutionRecord) else None
+    found: list[FreezeRecord] = []
+    if action in _BEGIN or (action is Action.SKIP and run is not None and run.status.ended):
+        found = covering(rt, thing)
+    elif action is Action.RESUME and run is not None:
+        found = holding(run, in_force(rt))
     return Verdict(False, sentence(rt, found[0]), RULE, "", who_lifts(rt, found[0])) if found else None
 
 
@@ -119,7 +99,7 @@ def who_lifts(rt: Runtime, freeze: FreezeRecord) -> tuple[str, ...]:
 
 
 def parsed(rt: Runtime, scope: str) -> FreezeScope:
-    """A scope that is kept, with the team that it belongs to now; one of several teams' belongs to none."""
+    """A scope that is kept, with the team that it belongs to, by what is approved as by an edit that waits, or none."""
     kind, _, name = scope.partition(":")
     if kind == ScopeKind.TEAM:
         return FreezeScope(kind, name, name)
@@ -127,5 +107,5 @@ def parsed(rt: Runtime, scope: str) -> FreezeScope:
         return FreezeScope(kind, name)
     with database.reading():
         found = runbooks.find(rt.workspace_id, name)
-    teams = facts_of(found).teams if found else frozenset()
+    teams = freeze_facts.of(found).teams if found else frozenset()
     return FreezeScope(kind, name, next(iter(teams)) if len(teams) == 1 else None)

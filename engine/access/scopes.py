@@ -38,11 +38,14 @@ def scope_of(rt: Runtime, text: str) -> FreezeScope:
 
 
 def _known(rt: Runtime, kind: str) -> list[str]:
+    if kind == ScopeKind.EVERYTHING:
+        return []
     with database.reading():
         found = runbooks.listing(rt.workspace_id)
-    names = {
-        ScopeKind.TEAM: {*(policy_of(rt).get("teams") or {}), *(each.team for each in found if each.team)},
-        ScopeKind.TAG: {tag for each in found for tag in each.tags},
-        ScopeKind.RUNBOOK: {each.slug for each in found},
-    }
-    return sorted(names.get(ScopeKind(kind), ()))
+        said = runbooks.approved_definitions(rt.workspace_id) if kind != ScopeKind.RUNBOOK else []
+    if kind == ScopeKind.TEAM:
+        teams = {*(policy_of(rt).get("teams") or {}), *(each.team for each in found), *(each["team"] for each in said)}
+        return sorted(filter(None, teams))
+    if kind == ScopeKind.TAG:
+        return sorted({tag for each in found for tag in each.tags} | {tag for each in said for tag in each["tags"]})
+    return sorted(each.slug for each in found)

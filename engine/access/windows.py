@@ -187,7 +187,13 @@ def _of_rrule(text: str, start: datetime, since: datetime) -> Iterator[datetime]
     from dateutil.rrule import rrulestr
 
     text = text.strip().upper().removeprefix("RRULE:")
-    parts = dict(part.partition("=")[::2] for part in text.split(";") if part)
+    if len(text.split()) != 1:
+        raise ValueError("write one rule, without spaces and line breaks")
+    said = [part.partition("=")[::2] for part in text.split(";") if part]
+    parts = dict(said)
+    twice = sorted(key for key in parts if [name for name, _ in said].count(key) > 1)
+    if twice:
+        raise ValueError(f"`{twice[0][:20]}` stands in it twice")
     unknown = sorted(set(parts) - _KEYS)
     if unknown:
         raise ValueError(f"`{unknown[0][:20]}` is not taken; there are {', '.join(sorted(_KEYS))}")

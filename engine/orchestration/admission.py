@@ -31,9 +31,13 @@ _ID_LETTERS = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What forbids a run and does not count this time: freezes, and with `draft` that its version is not approved."""
+    """What forbids a run and does not count this time: freezes, and with `draft` that its version is not approved.
+
+    `by` are the words before the run's reason that say who overrides it.
+    """
 
     draft: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
         reasons.must_be_stated(rt, actor, reason)
     # Who chose the values of a run that is replayed is known.
     chose = incidents.who_set(rt, definition.parameters, wanted.incident, values) if wanted.replay_of is None else []
+    if wanted.override is not None and wanted.override.by:
+        reason = f"{wanted.override.by}: {reason}"
     wanted = replace(wanted, parameters=values, reason=reason, chosen_by=(*wanted.chosen_by, *chose))
     about = About(wanted.parameters, wanted.incident)
     authorise(rt, actor, Action.START, runbook, about, heed_freezes=wanted.is_start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from engine.access import secret_use
+from engine.access import overrides, secret_use
 from engine.catalog import catalog
 from engine.definition.kinds import Awaits, kind_of
 from engine.definition.model import Step
@@ -24,7 +24,7 @@ from engine.orchestration.transition import Transition
 from engine.steps import approval, context
 from engine.steps.perform import Claim
 from engine.steps.received import ClaimSecrets
-from storage import break_glass, runbooks
+from storage import runbooks
 from storage.records import ExecutionRecord, StepRunRecord, changed
 from storage.states import StepStatus, VersionStatus
 
@@ -124,23 +124,16 @@ def still_approved(transition: Transition) -> bool:
         try:
             catalog.must_run(transition.rt, runbook, execution.number)
         except NotApproved as error:
-            if _agreed_draft(execution):
+            if overrides.lets_draft_run(execution):
                 return True
             transition.fail_run("not_approved", str(error))
             return False
         return True
     version = transition.run.version or runbooks.version_state(execution.version_id)
-    if version.status is not VersionStatus.APPROVED and not _agreed_draft(execution):
+    if version.status is not VersionStatus.APPROVED and not overrides.lets_draft_run(execution):
         transition.pause(f"{execution.slug}@{execution.number} was deprecated. {version.note}".strip())
         return False
     return True
-
-
-def _agreed_draft(execution: ExecutionRecord) -> bool:
-    """Whether this run's version is a DRAFT still, and two people let it run by break-glass."""
-    agreed = break_glass.of_execution(execution.id)
-    draft = runbooks.version_state(execution.version_id).status is VersionStatus.DRAFT
-    return draft and agreed is not None and bool(agreed.overrides.get("draft"))
 
 
 def _time_left(execution: ExecutionRecord, at: int) -> int:

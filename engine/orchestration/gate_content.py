@@ -65,9 +65,12 @@ def releases(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, 
 
 
 def eased(execution: ExecutionRecord, shown: Opened) -> Opened:
-    """What a gate asks for; in a run by break-glass that overrides a quorum, one approval of anybody whom it names."""
+    """What a gate asks for; in a run by break-glass that overrides a quorum, one approval of anybody whom it names.
+
+    It overrides that for the parameters that two people saw: once somebody has changed them, all are asked.
+    """
     agreed = break_glass.of_execution(execution.id)
-    if agreed is None or not agreed.overrides["quorum"]:
+    if agreed is None or not agreed.overrides["quorum"] or execution.revision:
         return shown
     approvers = {kind: list(shown.approvers.get(kind, ())) for kind in shown.approvers}
     for minimum in approvers.pop("minima", ()):

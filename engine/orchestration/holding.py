@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from engine.access import auditing
 from engine.access import freezes as rules
 from engine.orchestration.transition import Transition
-from storage import break_glass, executions, freezes
+from storage import freezes
 from storage.freeze_records import FreezeRecord
-from storage.records import ExecutionRecord
 from storage.states import ExecutionStatus, Severity
 
 
@@ -22,8 +21,7 @@ def pause(transition: Transition, held: Sequence[FreezeRecord]) -> bool:
     run = transition.execution
     if not held or run.status.ended or run.status is ExecutionStatus.PAUSED:
         return False
-    held = _not_overridden(run, held)
-    found = rules.among((each for each in held if each.hold_running), rules.facts_of(run))
+    found = rules.holding(run, held)
     if not found:
         return False
     first = found[0]
@@ -32,14 +30,3 @@ def pause(transition: Transition, held: Sequence[FreezeRecord]) -> bool:
     detail = {"freeze": first.id, "reason": first.reason, "was": run.status}
     auditing.by_bot(transition.rt, "execution.freeze", auditing.of_execution(run.id), detail, Severity.NOTICE)
     return True
-
-
-def _not_overridden(run: ExecutionRecord, held: Sequence[FreezeRecord]) -> Sequence[FreezeRecord]:
-    """Those of these freezes that nobody has overridden for this run, or for one that waits for it."""
-    each: ExecutionRecord | None = run
-    while each is not None:
-        agreed = break_glass.of_execution(each.id)
-        if agreed is not None:
-            return [freeze for freeze in held if freeze.id not in agreed.overrides["freezes"]]
-        each = executions.parent_of(each)
-    return held

@@ -28,7 +28,7 @@ from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
-from storage import run_state, step_changes, steps
+from storage import freezes, run_state, step_changes, steps
 from storage.records import ExecutionRecord, Json
 from storage.states import ExecutionStatus, Phase
 
@@ -47,8 +47,8 @@ def change(rt: Runtime, execution_id: str, what: str, requested: RequestedAction
     """Lock an execution, let the caller change it, and write all of it or nothing. Raises `NotFound`.
 
     `what` names the change's failpoints. `requested` is whose act it is, None for what the bot does by itself:
-    under the lock it is asked whether they may, which raises as `authorise`. Raises `Undecodable` after the
-    execution has been ended for it.
+    under the lock it is asked whether they may, which raises as `authorise`, and no freeze is set before this is
+    written. Raises `Undecodable` after the execution has been ended for it.
     """
     try:
         with committing(what):
@@ -56,6 +56,7 @@ def change(rt: Runtime, execution_id: str, what: str, requested: RequestedAction
             if run is None or run.execution.workspace_id != rt.workspace_id:
                 raise NotFound(f"There is no run {execution_id}.")
             if requested is not None:
+                freezes.hold_runbook(run.execution.runbook_id)
                 authorise(rt, requested.actor, requested.action, run.execution)
             transition = Transition(rt, run)
             yield transition

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.access import auditing, choosers
+from engine.access import auditing, choosers, freeze_facts
 from engine.access import freezes as rules
 from engine.access.policy import Action, Actor, authorise, verdict
 from engine.catalog import catalog, notices
@@ -44,6 +44,7 @@ def ask(rt: Runtime, actor: Actor, wanted: Wanted) -> BreakGlassRecord:
     found = checked(rt, actor, wanted, _DRAFTS_TOO)
     runbook = may_start(rt, actor, found.version.slug)
     overrides = _overrides(rt, runbook, found.version, found.runbook)
+    _must_keep_its_team(runbook, overrides)
     if not any(overrides.values()):
         raise Conflict(f"Nothing forbids a run of {runbook.slug}: run it without break_glass=yes.")
     now = database.now()
@@ -85,8 +86,8 @@ def agree(rt: Runtime, actor: Actor, asked_id: str) -> Accepted:
         _audit(rt, actor, "break_glass.agree", asked, {"execution": accepted.execution.id})
         notices.of_break_glass(rt, "agreed", asked.id, _channels(rt, asked))
 
-    reason = f"break-glass {asked.id} by @{asked.requester} with @{actor.user_id}: {asked.reason}"
-    return begin(rt, actor, asked, reason, Override(asked.overrides["draft"]), settle)
+    both = f"break-glass {asked.id} by @{asked.requester} with @{actor.user_id}"
+    return begin(rt, actor, asked, Override(asked.overrides["draft"], both), settle)
 
 
 def find(rt: Runtime, actor: Actor, asked_id: str) -> BreakGlassRecord:
@@ -154,8 +155,19 @@ def _needs_many(with_: Any) -> bool:
     return int(with_["min_approvals"]) > 1 or bool(with_["approvers"].get("minima"))
 
 
+def _must_keep_its_team(runbook: RunbookRecord, overrides: dict[str, Any]) -> None:
+    """Who runs a draft is not for the draft to say: neither team may run what nobody has approved as the other's."""
+    if overrides["draft"] and len(freeze_facts.of(runbook).teams) > 1:
+        raise NotAllowed(
+            f"The draft {runbook.slug}@{runbook.current_number} names another team than the version that is approved: "
+            "a platform admin has to approve it first."
+        )
+
+
 def _must_be_as_shown(rt: Runtime, version: VersionRecord, asked: BreakGlassRecord) -> None:
-    now = _overrides(rt, catalog.get(rt, asked.slug), version, catalog.definition(version))
+    runbook = catalog.get(rt, asked.slug)
+    now = _overrides(rt, runbook, version, catalog.definition(version))
+    _must_keep_its_team(runbook, now)
     new = set(now["freezes"]) - set(asked.overrides["freezes"])
     if new or (now["draft"] and not asked.overrides["draft"]):
         what = ", ".join(sorted(new)) or f"the missing approval of {asked.slug}@{asked.number}"

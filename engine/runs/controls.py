@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from engine.access import auditing, choosers, reasons
+from engine.access import auditing, choosers, overrides, reasons
 from engine.access.policy import Action, Actor, RequestedAction, authorise
 from engine.catalog import approval_expiry, catalog
 from engine.definition.parameters import validate
@@ -54,7 +54,8 @@ def resume(rt: Runtime, actor: Actor, execution_id: str, reason: str = "") -> Ex
         now = transition.execution
         if now.status is not ExecutionStatus.PAUSED:
             raise Conflict(f"{now.id} is not paused: it is {now.status}.")
-        must_be_approved(now)
+        if not overrides.lets_draft_run(now):
+            must_be_approved(now)
         begun = ExecutionStatus.RUNNING if now.started_at else ExecutionStatus.PENDING
         transition.edit(status=begun, paused_reason=None)
         freezes.forget_paused(now.id)

@@ -24,7 +24,7 @@ def offer(rt: Runtime, actor: Actor, execution_id: str, to: Actor, reason: str =
     """
     found = allowed(rt, actor, Action.HANDOVER, execution_id)
     reasons.must_be_stated(rt, actor, reason)
-    theirs = ruled(rt, to, Action.START, found)
+    theirs = ruled(rt, to, Action.START, found, heed_freezes=False)
     if not theirs.allowed:
         why = theirs.rule or "Only people of this workspace who may run it take a run over."
         raise NotAllowed(f"{found.id} cannot be handed to @{to.user_id}. {why}", theirs.ask)
@@ -57,7 +57,7 @@ def _take(rt: Runtime, actor: Actor, found: ExecutionRecord, reason: str) -> Exe
         now = transition.execution
         if now.responsible == actor.user_id or now.offered_to not in (found.offered_to, actor.user_id):
             raise Conflict(f"{found.id} has changed hands meanwhile: it is @{now.responsible}'s.")
-        authorise(rt, actor, Action.START, now)
+        authorise(rt, actor, Action.START, now, heed_freezes=False)
         _must_not_have_decided(rt, now, actor)
         void = approvals.void_votes(executions.family(now.id), choosers.same_people(rt, [actor.user_id]))
         owners = [*(now.owners or ()), actor.user_id]

@@ -96,7 +96,7 @@ def release(rt: Runtime, actor: Actor, held_id: str) -> Accepted:
             raise Conflict(f"{held.id} was released or dropped meanwhile, or has expired.")
         _audit(rt, actor, "request.release", held, {"execution": accepted.execution.id})
 
-    return begin(rt, actor, held, held.reason, None, settle)
+    return begin(rt, actor, held, None, settle)
 
 
 def release_each(rt: Runtime, actor: Actor, ids: Iterable[str]) -> dict[str, Accepted | str]:

@@ -47,9 +47,7 @@ def facts_of(found: Checked) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def begin(
-    rt: Runtime, by: Actor, kept: Kept, reason: str, override: Override | None, then: Callable[[Accepted], None]
-) -> Accepted:
+def begin(rt: Runtime, by: Actor, kept: Kept, override: Override | None, then: Callable[[Accepted], None]) -> Accepted:
     """Start it as its requester's, by their rights and standing now; `by` only says through which door it came.
 
     Raises `Conflict` where another version would run than the one that was asked for.
@@ -57,7 +55,7 @@ def begin(
     requester = _as_now(rt, kept.requester, by.door)
     number = must_be_the_same(rt, kept, override).number
     wanted = Wanted(
-        kept.slug, kept.parameters, trigger=by.door, number=number, reason=reason, incident=kept.incident or {},
+        kept.slug, kept.parameters, trigger=by.door, number=number, reason=kept.reason, incident=kept.incident or {},
         prefill=False, chosen_by=tuple(kept.chosen_by), override=override,
     )  # fmt: skip
     return executions.request(rt, requester, wanted, force=override is not None, then=then)

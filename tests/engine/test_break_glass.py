@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from harness import ALICE, BOB, CAROL, DAVE, HOUR, MINUTE, OSCAR, Harness, Target, at_once, gate, http, runbook
+from harness import ACCESS, ALICE, BOB, CAROL, DAVE, HOUR, MINUTE, OSCAR, Harness, Target, at_once, gate, http, runbook
 
 from engine.access import people
+from engine.access.policy import Actor
 from engine.catalog import notices, version_approval
-from engine.errors import Conflict, Frozen, NotAllowed, NotApproved, NotFound, ReasonRequired
+from engine.errors import Conflict, EngineError, Frozen, NotAllowed, NotApproved, NotFound, ReasonRequired
 from engine.orchestration.admission import Wanted
-from engine.runs import break_glass, controls, executions, freezing, voting
+from engine.runs import break_glass, controls, executions, freezing, replay_run, skipping, voting
 from storage import audit, database
 from storage.people_records import PersonRecord
 from storage.records import Filter
 from storage.states import Decision, ExecutionStatus
 
 DAY = 24 * HOUR
+ERIN, FRANK = (Actor(user, standing="member") for user in ("U0ERIN001", "U0FRANK01"))
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def harness(harness: Harness, target: Target) -> Harness:
 
 
 def known(harness: Harness) -> None:
-    for each in (ALICE, BOB, CAROL, DAVE):
+    for each in (ALICE, BOB, CAROL, DAVE, ERIN, FRANK):
         person = PersonRecord(each.user_id, each.user_id, None, "member", None, harness.clock.time)
         people.remember(harness.rt, person)
 
@@ -84,6 +86,18 @@ def test_nobody_agrees_with_themselves_without_a_role_or_too_late(harness: Harne
     with pytest.raises(Conflict, match="10 minutes"):
         agree(harness, asked, ALICE)
     assert count(harness) == 0
+
+
+def test_a_changed_address_makes_nobody_a_second_person(harness: Harness) -> None:
+    freeze(harness)
+    for each, mail in ((BOB, "carol@example.com"), (CAROL, "carol@example.com")):
+        person = PersonRecord(each.user_id, each.user_id, mail, "member", None, harness.clock.time)
+        people.remember(harness.rt, person)
+    asked = ask(harness)
+    for mail in ("other@example.com", None):
+        people.remember(harness.rt, PersonRecord(CAROL.user_id, "C", mail, "member", None, harness.clock.time))
+        with pytest.raises(NotAllowed, match="a second person"):
+            agree(harness, asked, BOB)
 
 
 def test_a_requester_who_lost_their_role_runs_nothing(harness: Harness) -> None:
@@ -227,3 +241,88 @@ def test_its_failed_run_is_not_retried_inside_the_freeze(harness: Harness, targe
     assert harness.run(run.id) == "FAILED"
     with pytest.raises(Frozen):
         controls.retry(harness.rt, CAROL, run.id)
+
+
+@pytest.mark.parametrize("on_edit", ["stop", "keep"])
+@pytest.mark.parametrize("teams", [("payments", "infra"), ("infra", "payments"), (None, "infra")])
+def test_a_draft_that_changes_its_team_is_run_by_neither(harness: Harness, target: Target, teams, on_edit: str) -> None:
+    """A draft gives nobody a role, and whoever ran the approved version does not run what uses another team's."""
+    harness.write(_access_yaml=ACCESS + "  infra: {members: [U0ERIN001, U0FRANK01]}\n")
+    harness.publish(runbook("moved", http("a", target.url("/old")), team=teams[0]))
+    harness.settle_for(on_edit=on_edit)
+    harness.sync(moved=runbook("moved", http("a", target.url("/new")), team=teams[1]))
+    for who in (ERIN, CAROL, ALICE):
+        with pytest.raises(NotAllowed):
+            ask(harness, who, "moved", number=2)
+
+
+def test_the_stated_reason_is_what_the_pattern_is_asked_of(harness: Harness) -> None:
+    harness.settle_for(reason_pattern=r"^the shop")
+    freeze(harness)
+    assert "the shop is down" in agree(harness, ask(harness)).execution.reason
+    with pytest.raises(ReasonRequired):
+        break_glass.ask(harness.rt, CAROL, Wanted("pay", {}, "test", reason="down: the shop"))
+
+
+def test_a_replay_does_not_say_that_two_people_overrode_something(harness: Harness) -> None:
+    frozen = freeze(harness)
+    run = agree(harness, ask(harness)).execution
+    harness.run(run.id)
+    freezing.unfreeze(harness.rt, ALICE, frozen)
+    assert replay_run.replay(harness.rt, CAROL, run.id).reason == "the shop is down"
+
+
+def test_a_quorum_is_overridden_for_the_parameters_that_two_people_saw(harness: Harness, target: Target) -> None:
+    target.does["/a"] = [lambda conn, _: conn.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")]
+    number = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    call = http("a", target.url("/a"), needs=["ask"], json={"n": "{{ params.n }}"})
+    harness.publish(runbook("careful", gate("ask", min_approvals=2), call, parameters=number))
+    asked = break_glass.ask(harness.rt, CAROL, Wanted("careful", {"n": 1}, "test", reason="down")).id
+    run = agree(harness, asked).execution.id
+    harness.run(run)
+    voting.vote(harness.rt, ALICE, run, None, Decision.APPROVE)
+    assert harness.run(run) == "FAILED"
+    controls.retry(harness.rt, CAROL, run, parameters={"n": 1000})
+    harness.run(run)
+    voting.vote(harness.rt, DAVE, run, None, Decision.APPROVE)
+    assert harness.run(run) == "WAITING"
+    assert target.paths() == ["/a"]
+
+
+@pytest.mark.parametrize("draft", [False, True])
+def test_its_run_goes_on_after_a_pause(harness: Harness, target: Target, draft: bool) -> None:
+    """Two people have overridden just this, for just this run; what another freeze holds stays so."""
+    if draft:
+        harness.sync(pay=runbook("pay", http("a", target.url("/new"))))
+    else:
+        freeze(harness, hold_running=True)
+    run = agree(harness, ask(harness)).execution.id
+    controls.pause(harness.rt, CAROL, run)
+    later = freezing.freeze(harness.rt, ALICE, "everything", "worse", lasting="1h", hold_running=True).freeze.id
+    with pytest.raises(Frozen):
+        controls.resume(harness.rt, CAROL, run)
+    freezing.unfreeze(harness.rt, ALICE, later)
+    controls.resume(harness.rt, CAROL, run)
+    assert harness.run(run) == "SUCCESS"
+
+
+def test_a_failed_run_of_a_draft_does_not_go_on(harness: Harness, target: Target) -> None:
+    target.does["/new"] = [lambda conn, _: conn.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")]
+    harness.sync(pay=runbook("pay", http("a", target.url("/new"))))
+    run = agree(harness, ask(harness)).execution.id
+    assert harness.run(run) == "FAILED"
+    for act in (
+        lambda: controls.retry(harness.rt, CAROL, run), lambda: skipping.skip(harness.rt, CAROL, run, "a", "x"),
+    ):  # fmt: skip
+        with pytest.raises(EngineError):
+            act()
+
+
+def test_a_freeze_of_what_it_calls_is_shown_and_overridden(harness: Harness, target: Target) -> None:
+    harness.publish(runbook("wrap", {"id": "c", "type": "runbook", "with": {"id": "pay"}}))
+    frozen = freeze(harness)
+    asked = ask(harness, CAROL, "wrap")
+    assert break_glass.find(harness.rt, ALICE, asked).overrides["freezes"] == [frozen]
+    run = agree(harness, asked).execution.id
+    harness.run(run)
+    assert target.paths() == ["/pay"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from datetime import datetime
@@ -338,3 +339,32 @@ def test_a_broken_calendar_changes_nothing_and_is_reported(harness: Harness) -> 
     with database.reading():
         rows = [each.action for each in audit.recent(harness.rt.workspace_id, 100)]
     assert rows.count("calendar.change") == 2
+
+
+ONCE = """
+windows:
+  - {name: closed, scope: "%s", reason: the books close, from: "2026-12-31T00:00", until: "2027-12-31T00:00"}
+"""
+
+
+@pytest.mark.parametrize(
+    "scope",
+    ["tag: db", "Tag:db", "pay", "Everything", "runbook:Pay", "runbook: pay", " team:payments", "team: payments"],
+)
+def test_a_window_freezes_its_scope_however_it_is_spelled(harness: Harness, scope: str) -> None:
+    assert harness.sync(_calendar_yaml=ONCE % scope).ok
+    with pytest.raises(Frozen):
+        harness.start("pay", ALICE)
+
+
+@pytest.mark.parametrize(
+    ("rule", "needle"),
+    [
+        ("FREQ=DAILY;BYDAY=MO\nEXRULE:FREQ=DAILY", "one rule, without"),
+        ("FREQ=WEEKLY;BYDAY=FR;BYDAY=MO", "`BYDAY` stands in it twice"),
+    ],
+)
+def test_a_rule_that_says_more_than_one_thing_is_told(harness: Harness, rule: str, needle: str) -> None:
+    window = {"name": "n", "scope": "pay", "reason": "r", "rrule": rule, "start": "2026-01-02T00:00", "for": "31d"}
+    report = harness.sync(_calendar_yaml=json.dumps({"windows": [window]}))
+    assert needle in str(report.problems[0])

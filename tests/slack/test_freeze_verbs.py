@@ -12,6 +12,7 @@ apiVersion: runbook/v1
 id: note
 name: Note
 team: payments
+parameters: {type: object, properties: {shop: {type: string}}}
 steps:
   - {id: say, type: message, with: {text: Hello}}
 """
@@ -66,15 +67,18 @@ def test_platform_admins_have_the_switch_on_their_home_tab(bot: Stage) -> None:
 def test_two_people_break_the_glass_in_the_channel(bot: Stage) -> None:
     """Asked for by words, told to the channel with a button, agreed to by somebody else, and reviewed."""
     assert "Frozen." in bot.say('freeze note for=1h reason="release night"', BOB)
-    asked = bot.say('run note break_glass=yes reason="the shop is down"', CAROL)
+    asked = bot.say('run note shop=main-street break_glass=yes reason="the shop is down"', CAROL)
     assert "a second person" in asked
     notice = wait_for(lambda: bot.find(lambda m: "a second person has to agree" in shown(m) and "🚨" in shown(m)))
+    assert '"shop": "main-street"' in shown(notice)
     bot.click("break_glass.agree", CAROL, notice["ts"])
     wait_for(lambda: [m for m in bot.private(CAROL) if "You have asked for" in shown(m)])
     bot.click("break_glass.agree", BOB, notice["ts"])
     wait_for(lambda: [m for m in bot.private(BOB) if "Started" in shown(m)])
     listed = bot.say("reviews", OSCAR)
     assert "its review is open" in listed
+    run = next(word for word in listed.replace("`", " ").split() if word.startswith("R-"))
+    assert "because: break-glass B-" in bot.say(f"why {run}", OSCAR)
     name = next(word for word in listed.replace("`", " ").split() if word.startswith("B-"))
     assert "Only a platform admin may review" in bot.say(f"review {name} note=x", BOB)
     assert "is closed" in bot.say(f'review {name} note="the disk was full"', ALICE)

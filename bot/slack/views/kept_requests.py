@@ -14,6 +14,7 @@ from engine.runs.break_glass import in_words
 from engine.runs.executions import Accepted
 from engine.runs.held_requests import HeldView
 from storage.freeze_records import BreakGlassRecord, HeldRecord
+from storage.records import Json
 
 _MOST = 20
 _LINE = 1900
@@ -55,11 +56,15 @@ def _held_line(view: HeldView) -> str:
     lines = [
         f"⏳ {code(held.id)} {code(f'{held.slug}@{held.number}', 120)} for {person(held.requester)} · {gates} · "
         f"until {when(held.expires_at)}",
-        code(json.dumps(held.parameters, ensure_ascii=False), 500) if held.parameters else "",
+        _parameters(held.parameters) if held.parameters else "",
         f"because: {inline(held.reason, 300)}" if held.reason else "",
         f"❄️ {inline(view.frozen, 500)}" if view.frozen else "",
     ]
     return "\n".join(line for line in lines if line)
+
+
+def _parameters(given: Json) -> str:
+    return code(json.dumps(given, ensure_ascii=False), 500)
 
 
 def released_view(done: Mapping[str, Accepted | str]) -> Message:
@@ -98,7 +103,8 @@ def break_glass_notice(asked: BreakGlassRecord, did: str) -> Message:
 
 def break_glass_line(asked: BreakGlassRecord) -> str:
     """One break-glass: what, who, what it overrides and what became of it."""
-    what = f"{code(asked.id)} {code(f'{asked.slug}@{asked.number}', 120)} by {person(asked.requester)}"
+    given = f" with {_parameters(asked.parameters)}" if asked.parameters else ""
+    what = f"{code(asked.id)} {code(f'{asked.slug}@{asked.number}', 120)}{given} by {person(asked.requester)}"
     over = f"overriding {inline(in_words(asked.overrides), 500)}: {inline(asked.reason, 500)}"
     if asked.agreed_by is None:
         return f"{what}, {over} · can be agreed to until {when(asked.expires_at)}"

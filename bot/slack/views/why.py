@@ -32,6 +32,7 @@ def why_view(explained: Explanation, command: str) -> Message:
     blocks: list[Block] = [header(title), *sections(within(told, _ROOM))]
     blocks += [context(f"{explained.more} more steps are under way.")] if explained.more else []
     facts = [f"started by {person(run.requester)} {when(run.created_at)}"]
+    facts += [f"because: {inline(run.reason, 300)}"] if run.reason else []
     facts += [f"now with {person(run.owner)}"] if run.owner else []
     facts += [f"offered to {person(run.offered_to)}"] if run.offered_to and not run.status.ended else []
     facts += last_changes(explained.changes)
