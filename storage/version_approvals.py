@@ -30,9 +30,10 @@ def waiting(version_id: int) -> list[VersionApprovalRecord]:
     return rows.read(query.order_by(VersionApproval.id), VersionApprovalRecord)
 
 
-def count(ids: Collection[int]) -> None:
-    """Note that the decision was made with these."""
+def count(version_id: int, ids: Collection[int]) -> None:
+    """Note that a version was decided about with these; what else was said of it counts for no later decision."""
     VersionApproval.update(counted_at=now()).where(VersionApproval.id.in_(list(ids))).execute()
+    drop_waiting(version_id)
 
 
 def drop_waiting(version_id: int) -> None:
