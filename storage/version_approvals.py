@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import peewee as pw
+
 from storage import rows
 from storage.catalog_records import VersionApprovalRecord, VersionRecord
 from storage.database import now
@@ -30,9 +32,10 @@ def waiting(version_id: int) -> list[VersionApprovalRecord]:
     return rows.read(query.order_by(VersionApproval.id), VersionApprovalRecord)
 
 
-def count(ids: Collection[int]) -> None:
-    """Note that the decision was made with these."""
+def count(version_id: int, ids: Collection[int]) -> None:
+    """Note that a version was decided about with these; what else was said of it counts for no later decision."""
     VersionApproval.update(counted_at=now()).where(VersionApproval.id.in_(list(ids))).execute()
+    drop_waiting(version_id)
 
 
 def drop_waiting(version_id: int) -> None:
@@ -44,11 +47,28 @@ def drop_waiting(version_id: int) -> None:
 
 def approved_before(found: VersionRecord, workspace_id: int) -> VersionRecord | None:
     """The newest earlier version of this id that was ever approved, also of a runbook that was deleted since."""
-    ever = VersionApproval.select(VersionApproval.version_id).where(VersionApproval.counted_at.is_null(False))
-    query = rows.select(RunbookVersion, VersionRecord).where(
+    return _newest(
         (RunbookVersion.workspace_id == workspace_id)
         & (RunbookVersion.slug == found.slug)
         & (RunbookVersion.number < found.number)
-        & ((RunbookVersion.status == VersionStatus.APPROVED) | RunbookVersion.id.in_(ever))
+        & ((RunbookVersion.status == VersionStatus.APPROVED) | RunbookVersion.id.in_(_ever_approved()))
     )
+
+
+def kept(runbook_id: int) -> VersionRecord | None:
+    """The version that may run on beside a newer draft: the newest that was decided about, if it is APPROVED now.
+
+    One that was deprecated has replaced those before it for good, also when it is a draft again.
+    """
+    decided = (RunbookVersion.status != VersionStatus.DRAFT) | RunbookVersion.id.in_(_ever_approved())
+    newest = _newest((RunbookVersion.runbook_id == runbook_id) & decided)
+    return newest if newest is not None and newest.status is VersionStatus.APPROVED else None
+
+
+def _ever_approved() -> pw.ModelSelect[VersionApproval]:
+    return VersionApproval.select(VersionApproval.version_id).where(VersionApproval.counted_at.is_null(False))
+
+
+def _newest(where: pw.Expression) -> VersionRecord | None:
+    query = rows.select(RunbookVersion, VersionRecord).where(where)
     return next(iter(rows.read(query.order_by(RunbookVersion.number.desc()).limit(1), VersionRecord)), None)

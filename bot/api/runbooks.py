@@ -99,9 +99,14 @@ def edit_runbook(
 
 
 @router.delete("/{runbook}", status_code=204, responses=_EDITED, **needs(Action.EDIT))
-def delete_runbook(caller: AuthenticatedCaller, runbook: str, if_match: IfMatch = None) -> None:
+def delete_runbook(
+    caller: AuthenticatedCaller,
+    runbook: str,
+    if_match: IfMatch = None,
+    reason: Annotated[str, Query(max_length=500, description="Why; needed where `REASON_PATTERN` is set.")] = "",
+) -> None:
     """Withdraw and remove it; what it ran stays on record. 409 while a run of it is open."""
-    authoring.delete(caller.rt, caller.actor, seen(caller, runbook).slug, _matched(if_match))
+    authoring.delete(caller.rt, caller.actor, seen(caller, runbook).slug, _matched(if_match), reason)
 
 
 @router.post("/{runbook}/approve", responses=STEERED, **needs(Action.APPROVE))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.access.actions import Action, Actor, Draft, Gate, Thing
+from engine.access import kept_version
+from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, Team, Thing
 from engine.access.roles import roles_of
 from engine.runtime import Runtime
 from storage import database, runbooks
@@ -14,10 +15,11 @@ from storage.records import ExecutionRecord, Json
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a run is to be started with, which no record holds yet."""
+    """What a run is to be started with, which no record holds yet; `version` None is the one that would run now."""
 
     parameters: Json
     incident: Json
+    version: VersionRecord | None = None
 
 
 def facts_of(rt: Runtime, actor: Actor, action: Action, thing: Thing, about: About | None) -> dict[str, Json]:
@@ -26,7 +28,7 @@ def facts_of(rt: Runtime, actor: Actor, action: Action, thing: Thing, about: Abo
     if about is None and isinstance(run, ExecutionRecord):
         about = About(run.parameters, run.incident)
     return {
-        "actor": _actor(rt, actor), "action": action.name.lower(), "thing": _thing(thing),
+        "actor": _actor(rt, actor), "action": action.name.lower(), "thing": _thing(rt, action, thing, about),
         "parameters": about.parameters if about else None, "incident": (about.incident or None) if about else None,
     }  # fmt: skip
 
@@ -41,17 +43,21 @@ def _actor(rt: Runtime, actor: Actor) -> dict[str, Json]:
     }  # fmt: skip
 
 
-def _thing(thing: Thing) -> dict[str, Json] | None:
+def _thing(rt: Runtime, action: Action, thing: Thing, about: About | None) -> dict[str, Json] | None:
     if isinstance(thing, Gate):
         return {"kind": "gate", "gate": thing.approval.path, **_run(thing.execution)}
     if isinstance(thing, ExecutionRecord):
         return {"kind": "run", **_run(thing)}
     if isinstance(thing, RunbookRecord):
-        about = {"team": thing.team, "tags": list(thing.tags), "risk": thing.risk}
-        return {"kind": "runbook", "runbook": thing.slug, "version": thing.current_number, **about}
+        runs = ((about and about.version) or kept_version.of(rt, thing)) if action is Action.START else None
+        return {"kind": "runbook", "runbook": thing.slug, **(_said(runs) if runs else _newest(thing))}
     if isinstance(thing, VersionRecord):
         return {"kind": "version", **_version(thing)}
-    return {"kind": "draft", "runbook": thing.slug, "team": thing.team} if isinstance(thing, Draft) else None
+    if isinstance(thing, Draft):
+        return {"kind": "draft", "runbook": thing.slug, "team": thing.team}
+    if isinstance(thing, FreezeScope):
+        return {"kind": "scope", "scope": thing.slug, "team": thing.team}
+    return {"kind": "team", "team": thing.name} if isinstance(thing, Team) else None
 
 
 def _run(run: ExecutionRecord) -> dict[str, Json]:
@@ -62,5 +68,13 @@ def _run(run: ExecutionRecord) -> dict[str, Json]:
 
 
 def _version(version: VersionRecord) -> dict[str, Json]:
-    said = {name: version.definition.get(name) for name in ("team", "tags", "risk")}
-    return {"runbook": version.slug, "version": version.number, "digest": version.digest, **said}
+    return {"runbook": version.slug, "digest": version.digest, **_said(version)}
+
+
+def _said(version: VersionRecord) -> dict[str, Json]:
+    return {"version": version.number, **{name: version.definition.get(name) for name in ("team", "tags", "risk")}}
+
+
+def _newest(runbook: RunbookRecord) -> dict[str, Json]:
+    said = {"team": runbook.team, "tags": list(runbook.tags), "risk": runbook.risk}
+    return {"version": runbook.current_number, **said}

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from engine.access import choosers, version_owners
+from engine.access import choosers, kept_version, version_owners
 from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, Team, Thing, Verdict
 from engine.access.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
 from engine.runtime import Runtime
-from storage import approvals, database, runbooks
+from storage import approvals, database
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import ApprovalRecord, ExecutionRecord
-from storage.states import VersionStatus
 
 
 def teams_seen(rt: Runtime, actor: Actor) -> frozenset[str] | None:
@@ -80,14 +79,12 @@ def run_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict
 
 
 def _team_that_runs(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> str | None:
-    """The team of what runs: with `ON_EDIT=keep` that of the last approved version, whatever a newer draft says."""
-    if isinstance(thing, RunbookRecord) and thing.status is VersionStatus.DRAFT and rt.settings.on_edit == "keep":
-        with database.reading():
-            running = runbooks.last_approved(thing.id, thing.current_number)
-        if running is not None:
-            team: str | None = running.definition.get("team")
-            return team
-    return thing.team
+    """The team of what runs, whatever a draft beside it says."""
+    running = kept_version.of(rt, thing) if isinstance(thing, RunbookRecord) else None
+    if running is None:
+        return thing.team
+    team: str | None = running.definition.get("team")
+    return team
 
 
 def _freeze_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:

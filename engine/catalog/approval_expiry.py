@@ -15,14 +15,14 @@ from storage.states import VersionStatus
 NOTICE_MS = 7 * DAY_MS
 
 
-def max_age(rt: Runtime, runbook: Runbook) -> int | None:
-    """How long an approval of this lasts: the shorter of what the runbook and the settings say, None for good."""
-    return min((each for each in (runbook.approval_max_age_ms, rt.settings.approval_max_age) if each), default=None)
+def max_age(rt: Runtime, own_ms: int | None) -> int | None:
+    """How long an approval lasts: the shorter of a runbook's own age and that of the settings, None for good."""
+    return min((each for each in (own_ms, rt.settings.approval_max_age) if each), default=None)
 
 
 def expires_at(rt: Runtime, version: VersionRecord, runbook: Runbook) -> int | None:
     """When the approval of this version ends or ended; None for one that lasts for good or is not approved."""
-    age = max_age(rt, runbook)
+    age = max_age(rt, runbook.approval_max_age_ms)
     if age is None or version.status is not VersionStatus.APPROVED or version.decided_at is None:
         return None
     return version.decided_at + age
@@ -36,7 +36,7 @@ def has_expired(rt: Runtime, version: VersionRecord, runbook: Runbook) -> bool:
 
 def is_near(rt: Runtime, version: VersionRecord, runbook: Runbook) -> bool:
     """Whether it is time to ask for a renewal: a week before the end, or at half of an age that is shorter."""
-    age, until = max_age(rt, runbook), expires_at(rt, version, runbook)
+    age, until = max_age(rt, runbook.approval_max_age_ms), expires_at(rt, version, runbook)
     return age is not None and until is not None and database.now() >= until - min(NOTICE_MS, age // 2)
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from engine.access import auditing
+from engine.access import auditing, reasons
 from engine.access.policy import Action, Actor, Draft, acting, authorise
 from engine.catalog import catalog, notices, version_approval
 from engine.definition import codec
@@ -74,23 +74,25 @@ def patch(
     return update(rt, actor, shown.slug, source, note, was or tag(shown))
 
 
-def delete(rt: Runtime, actor: Actor, slug: str, was: str | None = None) -> None:
+def delete(rt: Runtime, actor: Actor, slug: str, was: str | None = None, reason: str = "") -> None:
     """Withdraw every version and let nobody find the runbook any more; what it ran stays on record.
 
-    Raises `NotAllowed`, `Stale`, and `Conflict` while a run of it is open and for one that comes from a file.
+    Raises `NotAllowed`, `ReasonRequired`, `Stale`, and `Conflict` while a run of it is open and for one that comes from
+    a file.
     """
     shown = catalog.get(rt, slug)
     authorise(rt, actor, Action.EDIT, shown)
     must_be_ours(shown)
+    reasons.must_be_stated(rt, actor, reason)
     with acting(rt, actor, Action.EDIT, shown):
         database.one_at_a_time("sync")
         _unchanged(rt, actor, shown, was)
         running = executions.open_of(shown.id, _SHOWN_RUNS)
         if running:
             raise Conflict(f"Runs of {shown.slug} are open: {', '.join(running)}. Let them end or cancel them first.")
-        version_approval.withdraw(rt, actor, None, shown.id, "The runbook was deleted.")
+        version_approval.withdraw(rt, actor, None, shown.id, f"The runbook was deleted. {reason}".strip())
         runbooks.delete(shown.id)
-        detail = {"version": shown.current_number}
+        detail = {"version": shown.current_number, "reason": reason}
         auditing.by_actor(rt, actor, "runbook.delete", auditing.of_runbook(shown.slug), detail)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import islice
 
-from engine.access import auditing
+from engine.access import auditing, kept_version
 from engine.access.policy import Action, Actor, ruled
 from engine.catalog import approval_expiry, version_quorum
 from engine.definition import codec, gate_graph, graph, lint
@@ -226,12 +226,10 @@ def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None, *, 
 def approved(rt: Runtime, runbook: RunbookRecord, number: int | None = None, *, draft: bool = False) -> VersionRecord:
     """The version that what is under way may run now, expired or not. Needs an open connection; raises `NotApproved`.
 
-    Without `number` that is the current version, or with `ON_EDIT=keep` the last approved one before a newer draft.
+    Without `number` that is the current version, or with `ON_EDIT=keep` the approved one before a newer draft.
     With `draft` that may be a DRAFT where nothing approved runs, or where it is asked for by its number.
     """
-    keep = rt.settings.on_edit == "keep" and runbook.status is VersionStatus.DRAFT
-    current = runbooks.last_approved(runbook.id, runbook.current_number) if keep else None
-    current = current or runbooks.version(runbook.id, runbook.current_number)
+    current = kept_version.of(rt, runbook) or runbooks.version(runbook.id, runbook.current_number)
     assert current is not None
     if draft and runbook.status is VersionStatus.DRAFT and number == runbook.current_number != current.number:
         current = runbooks.version(runbook.id, number)

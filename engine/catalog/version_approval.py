@@ -39,7 +39,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
         else:
             runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
             runbooks.name_successor(found.runbook_id, None)
-            version_approvals.count([each.id for each in said.approvals])
+            version_approvals.count(found.id, [each.id for each in said.approvals])
             detail = {"digest": found.digest, "author": found.author, "approved_by": said.people}
             _audit(rt, actor, "runbook.approve", found, detail)
     return version(rt, slug, number)
@@ -63,7 +63,7 @@ def renew(
         said = version_quorum.vote(rt, actor, found, version_approvals.RENEW)
         if not said.missing:
             runbooks.renew_version(found, actor.user_id)
-            version_approvals.count([each.id for each in said.approvals])
+            version_approvals.count(found.id, [each.id for each in said.approvals])
         detail = {"digest": found.digest, "approved_by": said.people, "missing": list(said.missing)}
         _audit(rt, actor, "runbook.renew" if not said.missing else "runbook.vote", found, detail)
     return version(rt, slug, shown.number), said

@@ -1,7 +1,7 @@
 """Whose approvals a version has, and whose it still needs: platform admins, more than one for high risk, and owners.
 
 Nothing that was said before is taken on trust: standing, role and authorship of everybody are looked at once more
-whenever it is counted, and what was said of another text counts for nothing.
+whenever it is counted, and what was said of another text, or longer ago than an approval lasts, counts for nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from engine.access import account_status, choosers, version_owners
 from engine.access.policy import Action, Actor, ruled
 from engine.access.roles import Members, roles_of
+from engine.catalog import approval_expiry
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, version_approvals
@@ -76,7 +77,9 @@ def _is_among(rt: Runtime, actor: Actor, found: Quorum) -> bool:
 
 def _counts(rt: Runtime, version: VersionRecord, said: VersionApprovalRecord) -> bool:
     now = Actor(said.user_id, email=said.email, standing=account_status.standing_of(rt, said.user_id))
-    return said.digest == version.digest and ruled(rt, now, Action.APPROVE, version).allowed
+    age = approval_expiry.max_age(rt, version.definition.get("approval_max_age_ms"))
+    stands = said.digest == version.digest and (age is None or database.now() < said.at + age)
+    return stands and ruled(rt, now, Action.APPROVE, version).allowed
 
 
 def _one_each(rt: Runtime, said: list[VersionApprovalRecord]) -> list[VersionApprovalRecord]:

@@ -83,6 +83,11 @@ class Checked:
     version: VersionRecord
     runbook: Runbook
 
+    @property
+    def about(self) -> About:
+        """What it is asked with whether somebody may start it."""
+        return About(self.wanted.parameters, self.wanted.incident, self.version)
+
 
 def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     """Raises `NotFound`, `NotAllowed`, `NotApproved`, `InvalidParameters` or `ReasonRequired`."""
@@ -103,9 +108,9 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     if wanted.override is not None and wanted.override.by:
         reason = f"{wanted.override.by}: {reason}"
     wanted = replace(wanted, parameters=values, reason=reason, chosen_by=(*wanted.chosen_by, *chose))
-    about = About(wanted.parameters, wanted.incident)
-    authorise(rt, actor, Action.START, runbook, about, heed_freezes=wanted.is_start)
-    return Checked(wanted, version, definition)
+    checked = Checked(wanted, version, definition)
+    authorise(rt, actor, Action.START, runbook, checked.about, heed_freezes=wanted.is_start)
+    return checked
 
 
 def _version(rt: Runtime, runbook: RunbookRecord, wanted: Wanted) -> VersionRecord:
@@ -141,8 +146,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.share_query(rt.workspace_id, version.slug))
         if not found:
             raise catalog.no_such(version.slug)
-        about = About(wanted.parameters, wanted.incident)
-        authorise(rt, actor, Action.START, found[0], about, heed_freezes=wanted.is_start)
+        authorise(rt, actor, Action.START, found[0], checked.about, heed_freezes=wanted.is_start)
         if not wanted.may_be_draft:
             catalog.must_run(rt, found[0], version.number)
         elif catalog.runnable(rt, found[0], version.number, draft=True).id != version.id:

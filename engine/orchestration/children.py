@@ -141,7 +141,8 @@ def _accept(rt: Runtime, parent: ExecutionRecord, wanted: admission.Wanted) -> E
     first, *others = (_actor(rt, each) for each in choosers.of_values(parent))
     checked = admission.check(rt, first, wanted)
     for each in others:
-        authorise(rt, each, Action.START, catalog.get(rt, wanted.slug), heed_freezes=wanted.is_start)
+        runbook = catalog.get(rt, wanted.slug)
+        authorise(rt, each, Action.START, runbook, checked.about, heed_freezes=wanted.is_start)
     return admission.accept(rt, _actor(rt, parent.requester), checked)
 
 

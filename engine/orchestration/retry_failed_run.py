@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.access.policy import Actor
+from engine.catalog import approval_expiry
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict
@@ -20,7 +21,7 @@ from engine.orchestration import (
 )
 from engine.orchestration.transition import Transition
 from engine.steps import context
-from storage import executions, step_changes, steps
+from storage import executions, runbooks, step_changes, steps
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import ExecutionStatus, Phase, StepStatus
 
@@ -53,9 +54,13 @@ def find_failed(transition: Transition, path: str | None) -> StepRunRecord:
 def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
     """Make a FAILED run go on: its failed step is READY, its containers wait again, what was held back may start.
 
-    What failed beside it in the same branch or round runs again too. Raises `Conflict`.
+    What failed beside it in the same branch or round runs again too. Raises `Conflict`, and `NotApproved` where the
+    approval has expired: this begins anew, and does not only go on.
     """
     execution = transition.execution
+    version = runbooks.version_by_id(execution.version_id)
+    assert version is not None
+    approval_expiry.must_hold(transition.rt, version, transition.runbook)
     why = refusal(execution, transition.runbook, step, steps.of_execution(execution.id))
     if why:
         raise Conflict(why)

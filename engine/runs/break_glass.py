@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.access import auditing, choosers, freeze_facts
 from engine.access import freezes as rules
-from engine.access.policy import Action, Actor, authorise, verdict
+from engine.access.policy import Action, Actor, authorise, authorise_by_rules, verdict
 from engine.catalog import catalog, notices
 from engine.definition.durations import DAY_MS
 from engine.definition.kinds import kind_of
@@ -37,12 +37,12 @@ def ask(rt: Runtime, actor: Actor, wanted: Wanted) -> BreakGlassRecord:
     Raises as `admission.check`, `ReasonRequired`, and `Conflict` where it is off, nothing forbids the run, or a review
     of this person's is overdue.
     """
-    may_start(rt, actor, wanted.slug)
+    authorise_by_rules(rt, actor, Action.START, catalog.get(rt, wanted.slug), heed_freezes=False)
     _must_be_on(rt)
     if not wanted.reason.strip():
         raise ReasonRequired('Break-glass needs a reason: reason="…".')
     found = checked(rt, actor, wanted, _DRAFTS_TOO)
-    runbook = may_start(rt, actor, found.version.slug)
+    runbook = catalog.get(rt, found.version.slug)
     overrides = _overrides(rt, runbook, found.version, found.runbook)
     _must_keep_its_team(runbook, overrides)
     if not any(overrides.values()):
@@ -53,7 +53,7 @@ def ask(rt: Runtime, actor: Actor, wanted: Wanted) -> BreakGlassRecord:
         expires_at=now + AGREE_WITHIN_MS,
     )  # fmt: skip
     with committing("break_glass"):
-        authorise(rt, actor, Action.START, runbook, heed_freezes=False)
+        authorise(rt, actor, Action.START, runbook, found.about, heed_freezes=False)
         _must_have_no_overdue_review(rt, actor.user_id)
         break_glass.create(rt.workspace_id, asked)
         _audit(rt, actor, "break_glass.ask", asked, {"parameters": asked.parameters})
@@ -68,14 +68,14 @@ def agree(rt: Runtime, actor: Actor, asked_id: str) -> Accepted:
     run or be overridden than was shown.
     """
     asked = find(rt, actor, asked_id)
-    may_start(rt, actor, asked.slug)
+    may_start(rt, actor, asked)
     _must_be_on(rt)
     _must_be_somebody_else(rt, actor, asked)
     version = must_be_the_same(rt, asked, Override(asked.overrides["draft"]))
     _must_not_be_the_author(rt, actor, asked, version)
 
     def settle(accepted: Accepted) -> None:
-        authorise(rt, actor, Action.START, catalog.get(rt, asked.slug), heed_freezes=False)
+        may_start(rt, actor, asked)
         _must_be_somebody_else(rt, actor, asked)
         _must_not_be_the_author(rt, actor, asked, version)
         for person in (asked.requester, actor.user_id):

@@ -10,7 +10,6 @@ from typing import Any
 
 from engine.access import auditing, choosers, overrides, reasons
 from engine.access.policy import Action, Actor, RequestedAction, authorise
-from engine.catalog import approval_expiry, catalog
 from engine.definition.parameters import validate
 from engine.errors import Conflict, ReasonRequired
 from engine.orchestration import (
@@ -111,7 +110,6 @@ def retry(
         _must_be_let_on(transition)
         changed = _change_parameters(transition, actor, parameters)
         must_be_approved(transition.execution)
-        _approval_must_hold(rt, transition.execution)
         if changed:
             authorise(rt, actor, Action.RETRY, transition.execution)
             retry_failed_run.restart_unfinished(transition)
@@ -207,13 +205,6 @@ def must_be_approved(execution: ExecutionRecord) -> None:
     assert version is not None
     if version.status is not VersionStatus.APPROVED:
         raise Conflict(f"{version.slug}@{version.number} is {version.status}: {execution.id} can only be cancelled.")
-
-
-def _approval_must_hold(rt: Runtime, execution: ExecutionRecord) -> None:
-    """Raise `NotApproved` where the approval has expired: a retry begins anew, and does not only go on."""
-    version = runbooks.version_by_id(execution.version_id)
-    assert version is not None
-    approval_expiry.must_hold(rt, version, catalog.definition(version))
 
 
 def _past(execution: ExecutionRecord) -> str:

@@ -14,7 +14,7 @@ from engine.errors import Conflict, EngineError, NotFound
 from engine.failpoints import committing
 from engine.orchestration.admission import Override, Wanted
 from engine.runs.executions import Accepted
-from engine.runs.kept_requests import begin, checked, facts_of, gates_of, may_start
+from engine.runs.kept_requests import about_of, begin, checked, facts_of, gates_of, may_start
 from engine.runtime import Runtime
 from engine.text.short_ids import short_id
 from storage import database, held_requests, runbooks
@@ -41,7 +41,7 @@ def hold(rt: Runtime, actor: Actor, wanted: Wanted) -> HeldView:
     It is checked as if it began now. Raises as `admission.check`, and `Conflict` where nothing freezes it.
     """
     found = checked(rt, actor, wanted, Override())
-    runbook = may_start(rt, actor, found.version.slug)
+    runbook = catalog.get(rt, found.version.slug)
     covering = rules.covering(rt, runbook)
     if not covering:
         raise Conflict(f"Nothing freezes {runbook.slug}: run it without hold=yes.")
@@ -49,7 +49,7 @@ def hold(rt: Runtime, actor: Actor, wanted: Wanted) -> HeldView:
     expires = min(covering[0].until + _AFTER_MS, now + LONGEST_MS)
     held = HeldRecord(id=short_id("H"), **facts_of(found), requester=actor.user_id, created_at=now, expires_at=expires)
     with committing("hold"):
-        authorise(rt, actor, Action.START, runbook, heed_freezes=False)
+        authorise(rt, actor, Action.START, runbook, found.about, heed_freezes=False)
         if len(held_requests.waiting(rt.workspace_id, MOST)) >= MOST:
             raise Conflict(f"{MOST} requests are held already. `held` lists them.")
         held_requests.create(rt.workspace_id, held)
@@ -86,12 +86,12 @@ def release(rt: Runtime, actor: Actor, held_id: str) -> Accepted:
     Raises `NotFound`, `NotAllowed` and `Frozen`, and `Conflict` where another version runs or somebody was first.
     """
     held = find(rt, actor, held_id).held
-    may_start(rt, actor, held.slug)
+    may_start(rt, actor, held)
     if held.ended_at is not None:
         raise Conflict(f"{held.id} was released or dropped before.")
 
     def settle(accepted: Accepted) -> None:
-        authorise(rt, actor, Action.START, catalog.get(rt, held.slug))
+        may_start(rt, actor, held, heed_freezes=True)
         if not held_requests.end(held.id, actor.user_id, accepted.execution.id):
             raise Conflict(f"{held.id} was released or dropped meanwhile, or has expired.")
         _audit(rt, actor, "request.release", held, {"execution": accepted.execution.id})
@@ -116,9 +116,9 @@ def release_each(rt: Runtime, actor: Actor, ids: Iterable[str]) -> dict[str, Acc
 def drop(rt: Runtime, actor: Actor, held_id: str) -> HeldRecord:
     """Let it wait no more, as whoever may start it. Raises `NotFound`, `NotAllowed` and `Conflict`."""
     held = find(rt, actor, held_id).held
-    runbook = may_start(rt, actor, held.slug)
+    runbook = may_start(rt, actor, held)
     with committing("drop"):
-        authorise(rt, actor, Action.START, runbook, heed_freezes=False)
+        authorise(rt, actor, Action.START, runbook, about_of(runbook, held), heed_freezes=False)
         if not held_requests.end(held.id, actor.user_id):
             raise Conflict(f"{held.id} was released or dropped meanwhile, or has expired.")
         _audit(rt, actor, "request.drop", held, {})

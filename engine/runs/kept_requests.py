@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.access import channels, people
 from engine.access.account_status import standing_of
-from engine.access.policy import Action, Actor, authorise
+from engine.access.policy import About, Action, Actor, authorise
 from engine.catalog import catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook
@@ -18,7 +18,7 @@ from engine.orchestration.admission import Checked, Override, Wanted
 from engine.runs import executions
 from engine.runs.executions import Accepted
 from engine.runtime import Runtime
-from storage import database
+from storage import database, runbooks
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.freeze_records import BreakGlassRecord, HeldRecord
 
@@ -80,11 +80,18 @@ def must_be_the_same(rt: Runtime, kept: Kept, override: Override | None) -> Vers
     return now
 
 
-def may_start(rt: Runtime, actor: Actor, slug: str) -> RunbookRecord:
-    """The runbook, if its role lets this person start it, frozen or not. Raises `NotFound` and `NotAllowed`."""
-    runbook = catalog.get(rt, slug)
-    authorise(rt, actor, Action.START, runbook, heed_freezes=False)
+def may_start(rt: Runtime, actor: Actor, kept: Kept, *, heed_freezes: bool = False) -> RunbookRecord:
+    """The runbook, if this person may start it as it was asked for. Raises `NotFound` and `NotAllowed`."""
+    runbook = catalog.get(rt, kept.slug)
+    authorise(rt, actor, Action.START, runbook, about_of(runbook, kept), heed_freezes=heed_freezes)
     return runbook
+
+
+def about_of(runbook: RunbookRecord, kept: Kept) -> About:
+    """What a kept request is to be started with."""
+    with database.reading():
+        version = runbooks.version(runbook.id, kept.number)
+    return About(kept.parameters, kept.incident or {}, version)
 
 
 def gates_of(runbook: Runbook) -> tuple[str, ...]:

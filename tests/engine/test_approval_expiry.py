@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from harness import ALICE, BOB, CAROL, DAVE, HOUR, Harness, at_once, errors, gate, http, runbook
+from harness import ALICE, BOB, CAROL, DAVE, HOUR, Harness, Target, at_once, errors, gate, http, runbook
 
 from engine.catalog import catalog, renewals, version_approval
 from engine.errors import Conflict, NotAllowed, NotApproved
-from engine.runs import controls, executions, voting
+from engine.runs import controls, executions, skipping, voting
 from engine.runs.replay_run import replay
 from storage import audit, database
 from storage.states import Decision
@@ -76,6 +76,17 @@ def test_what_is_under_way_goes_on_and_a_retry_or_replay_begins_anew(harness: Ha
         controls.retry(harness.rt, CAROL, waiting)
     with pytest.raises(NotApproved, match="queued@1 expired"):
         replay(harness.rt, CAROL, waiting)
+
+
+def test_a_failed_run_goes_on_by_no_skip(harness: Harness, target: Target) -> None:
+    """That lets it begin anew, as a retry does."""
+    run = harness.begin(http("a"), http("b", target.url("/b"), needs=["a"]))
+    assert harness.run(run) == "FAILED"
+    later(harness, 30 * DAY)
+    with pytest.raises(NotApproved, match="expired"):
+        skipping.skip(harness.rt, CAROL, run, "a", "it is fine")
+    harness.run(run)
+    assert (harness.status(run), target.paths()) == ("FAILED", [])
 
 
 def test_a_run_that_goes_on_starts_its_children(harness: Harness) -> None:

@@ -149,6 +149,25 @@ def test_keep_runs_nothing_that_was_withdrawn(harness: Harness) -> None:
         harness.start("demo")
 
 
+@pytest.mark.parametrize("back", ["edit", "rollback"])
+def test_keep_brings_nothing_back_that_a_withdrawn_version_had_replaced(harness: Harness, back: str) -> None:
+    """Neither an edit nor a rollback does; an approval does."""
+    harness.settle_for(on_edit="keep")
+    version_approval.approve(harness.rt, ALICE, "demo", draft(harness))
+    version_approval.approve(harness.rt, ALICE, "demo", draft(harness, "b"))
+    version_approval.deprecate(harness.rt, ALICE, "demo", 2, "it drops the wrong host")
+    if back == "edit":
+        draft(harness, "c")
+    else:
+        version_approval.rollback(harness.rt, ALICE, "demo")
+    with pytest.raises(NotApproved, match="is a DRAFT"):
+        harness.start("demo")
+    newest = catalog.get(harness.rt, "demo").current_number
+    version_approval.approve(harness.rt, ALICE, "demo", newest)
+    draft(harness, "d")
+    assert harness.execution(harness.start("demo")).number == newest
+
+
 def test_the_diff_is_against_the_last_approved_version(harness: Harness) -> None:
     """Drafts in between that nobody approved are not compared with; a first version is shown whole."""
     first = draft(harness)

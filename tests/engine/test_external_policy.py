@@ -6,19 +6,22 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from harness import ALICE, BOB, CAROL, DAVE, Harness, gate, http, runbook
+from harness import ALICE, BOB, CAROL, DAVE, Harness, Target, gate, http, runbook
 from opa import EXAMPLES, Opa, drip, evaluate, say
 
 from engine import doctor
-from engine.access import external_policy
+from engine.access import external_policy, people
 from engine.access import policy as access
+from engine.access.actions import Team
 from engine.access.policy import SYSTEM, Action
 from engine.catalog import catalog, sync, version_approval
 from engine.config import settings
 from engine.errors import BadSettings, NotAllowed
+from engine.orchestration.admission import Wanted
 from engine.queries.can import can
-from engine.runs import controls, executions, voting
+from engine.runs import break_glass, controls, executions, freezing, held_requests, voting
 from storage import audit, database
+from storage.people_records import PersonRecord
 from storage.states import Decision
 
 ALLOW = (EXAMPLES / "allow.rego").read_text(encoding="utf-8")
@@ -67,6 +70,97 @@ def test_a_deed_is_asked_about_and_its_decision_is_in_the_audit(harness: Harness
     controls.pause(harness.rt, CAROL, run)
     assert opa.asked[1]["thing"]["run"] == run
     assert row(harness, f"execution:{run}", "execution.pause")["policy_decision"] == "d-2"
+
+
+NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+SMALL = """
+package runbook
+
+default allow := false
+
+allow if not big
+
+big if {
+	input.actor.id == "U0BOB0001"
+	input.action == "start"
+	input.thing.runbook == "demo"
+	not input.parameters.n < 100
+}
+"""
+
+
+def test_it_is_told_of_the_version_that_would_run(harness: Harness, opa: Opa) -> None:
+    """With ON_EDIT=keep a draft lowers no risk and drops no tag of what is started; what is edited is the draft."""
+    harness.settle_for(on_edit="keep", policy_url=opa.url())
+    opa.asked.clear()
+    harness.sync(demo=runbook("demo", http("b"), risk="low"))
+    harness.start("demo")
+    access.authorise(harness.rt, CAROL, Action.START, catalog.get(harness.rt, "demo"))
+    access.authorise(harness.rt, BOB, Action.EDIT, catalog.get(harness.rt, "demo"))
+    told = [(each["thing"]["version"], each["thing"]["risk"], each["thing"]["tags"]) for each in opa.asked]
+    assert told == [(1, "medium", ["db"])] * 2 + [(2, "low", [])]
+
+
+def test_it_is_told_what_is_frozen_and_reported_on(harness: Harness, opa: Opa) -> None:
+    """A scope as it is typed, with the team that it belongs to."""
+    frozen = freezing.freeze(harness.rt, BOB, "team:payments", "no", lasting="6h").freeze
+    freezing.unfreeze(harness.rt, BOB, frozen.id)
+    access.authorise(harness.rt, BOB, Action.REPORT, Team("payments"))
+    scope = {"kind": "scope", "scope": "team:payments", "team": "payments"}
+    told = [(each["action"], each["thing"]) for each in opa.asked]
+    assert told == [("freeze", scope), ("unfreeze", scope), ("report", {"kind": "team", "team": "payments"})]
+
+
+def test_kept_requests_are_asked_about_with_their_parameters(harness: Harness, opa: Opa) -> None:
+    """Of who asks, agrees, releases and drops alike: what the policy keeps from Bob he does not do for Carol."""
+    harness.publish(runbook("demo", http("b"), parameters=NUMBER))
+    remember(harness)
+    frozen = freezing.freeze(harness.rt, ALICE, "demo", "no", lasting="6h").freeze
+    harness.settle_for(policy_url=opa.url(), break_glass=True)
+    opa.source = SMALL
+    small, big = (Wanted("demo", {"n": n}, "test", reason="down") for n in (1, 1000))
+    for refused in (held_requests.hold, break_glass.ask):
+        with pytest.raises(NotAllowed, match="external policy"):
+            refused(harness.rt, BOB, big)
+    held = held_requests.hold(harness.rt, CAROL, big).held.id
+    mine = held_requests.hold(harness.rt, BOB, small).held.id
+    asked = break_glass.ask(harness.rt, CAROL, big).id
+    with pytest.raises(NotAllowed, match="external policy"):
+        break_glass.agree(harness.rt, BOB, asked)
+    break_glass.agree(harness.rt, BOB, break_glass.ask(harness.rt, CAROL, small).id)
+    freezing.unfreeze(harness.rt, ALICE, frozen.id)
+    for refused in (held_requests.release, held_requests.drop):
+        with pytest.raises(NotAllowed, match="external policy"):
+            refused(harness.rt, BOB, held)
+    held_requests.release(harness.rt, BOB, mine)
+
+
+def test_a_child_is_asked_about_with_its_parameters_for_all_who_chose_them(
+    harness: Harness, opa: Opa, target: Target
+) -> None:
+    """Bob changes them in a retry of the parent, which Carol has asked for."""
+    harness.publish(runbook("demo", http("a", target.url("/demo")), parameters=NUMBER))
+    call = {"id": "c", "type": "runbook", "with": {"id": "demo", "params": {"n": "{{ params.n }}"}}, "needs": ["x"]}
+    harness.publish(runbook("parent", http("x", target.url("/x")), call, parameters=NUMBER))
+    target.does["/x"] = [answer("400 No"), answer("200 OK")]
+    opa.source = SMALL
+    remember(harness)
+    run = harness.start("parent", n=1)
+    assert harness.run(run) == "FAILED"
+    controls.retry(harness.rt, BOB, run, parameters={"n": 1000})
+    assert harness.run(run) == "FAILED"
+    assert harness.step(run, "c").child is None
+    assert target.paths() == ["/x", "/x"]
+
+
+def remember(harness: Harness) -> None:
+    for each in (ALICE, BOB, CAROL):
+        record = PersonRecord(each.user_id, each.user_id, None, "member", None, harness.clock.time)
+        people.remember(harness.rt, record)
+
+
+def answer(status: str):
+    return lambda conn, _: conn.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
 
 
 def test_it_refuses_with_its_reason(harness: Harness, opa: Opa) -> None:

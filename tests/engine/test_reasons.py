@@ -9,7 +9,7 @@ import pytest
 from harness import ALICE, CAROL, Harness, gate, http, runbook
 
 from engine.access.policy import Actor
-from engine.catalog import version_approval
+from engine.catalog import authoring, version_approval
 from engine.errors import NotAllowed, ReasonRequired
 from engine.orchestration.admission import Wanted
 from engine.runs import controls, executions, handover, replay_run, skipping, voting
@@ -34,6 +34,7 @@ ACTS: dict[str, Act] = {
     "replay": lambda rt, run, why: replay_run.replay(rt, CAROL, _ended(rt, run), reason=why),
     "start": lambda rt, _run, why: executions.request(rt, CAROL, Wanted("strict", {}, trigger="test", reason=why)),
     "deprecate": lambda rt, _run, why: version_approval.deprecate(rt, ALICE, "strict", 1, why),
+    "delete": lambda rt, _run, why: authoring.delete(rt, ALICE, "ours", reason=why),
     "rollback": lambda rt, _run, why: version_approval.rollback(rt, ALICE, "strict", None, why),
 }
 
@@ -47,6 +48,7 @@ def _ended(rt: Runtime, run: str) -> str:
 @pytest.fixture
 def run(harness: Harness) -> str:
     made = harness.begin(gate("ask"), http("call"), slug="strict")
+    authoring.create(harness.rt, ALICE, runbook("ours", http("call")))
     harness.advance(made)
     return made
 
@@ -71,7 +73,9 @@ def test_nothing_is_done_without_the_reason_that_is_wanted(strict: Runtime, run:
     assert (act in ("skip", "resolve", "reject") and not why) or "the change's number" in str(refused.value)
 
 
-@pytest.mark.parametrize("act", ["pause", "cancel", "end", "handover", "approve", "reject", "replay", "deprecate"])
+@pytest.mark.parametrize(
+    "act", ["pause", "cancel", "end", "handover", "approve", "reject", "replay", "deprecate", "delete"]
+)
 def test_with_it_the_act_is_done_and_its_audit_row_has_it(strict: Runtime, run: str, act: str) -> None:
     """As it was said."""
     ACTS[act](strict, run, GOOD)

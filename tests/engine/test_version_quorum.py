@@ -282,6 +282,51 @@ def test_renewing_takes_as_many(harness: Harness) -> None:
         assert version_approvals.waiting(catalog.version(harness.rt, "demo").id) == []
 
 
+@pytest.mark.parametrize("renews", [False, True])
+def test_what_was_said_longer_ago_than_an_approval_lasts_counts_for_nothing(harness: Harness, renews: bool) -> None:
+    """Who said it may say it again."""
+    day = 86_400_000
+    harness.settle_for(approval_max_age=30 * day)
+    draft(harness)
+    if renews:
+        approve(harness, ALICE)
+        approve(harness, DAVE)
+        harness.clock.tick(29 * day)
+        harness.know_groups(DBA)
+
+    def say(who: Actor) -> tuple[str, ...]:
+        if renews:
+            return version_approval.renew(harness.rt, who, "demo")[1].missing
+        approve(harness, who)
+        return missing(harness)
+
+    assert say(ALICE) == ("1 of 2 platform admins",)
+    harness.clock.tick(30 * day)
+    harness.know_groups(DBA)
+    assert say(DAVE) == ("1 of 2 platform admins",)
+    assert say(ALICE) == ()
+
+
+def test_what_a_decision_was_made_without_counts_in_no_later_one(harness: Harness) -> None:
+    """Dave has no role when the others renew, and has it again at the next renewal."""
+    day = 86_400_000
+    three = {**DBA, "S0PLATFORM": ("platform", {ALICE.user_id, DAVE.user_id, BOB.user_id})}
+    two = {**DBA, "S0PLATFORM": ("platform", {ALICE.user_id, BOB.user_id})}
+    harness.settle_for(approval_max_age=10 * day)
+    draft(harness)
+    approve(harness, ALICE)
+    approve(harness, DAVE)
+    harness.clock.tick(6 * day)
+    harness.know_groups(three)
+    version_approval.renew(harness.rt, DAVE, "demo")
+    harness.know_groups(two)
+    version_approval.renew(harness.rt, ALICE, "demo")
+    assert version_approval.renew(harness.rt, BOB, "demo")[1].missing == ()
+    harness.clock.tick(6 * day)
+    harness.know_groups(three)
+    assert version_approval.renew(harness.rt, ALICE, "demo")[1].missing == ("1 of 2 platform admins",)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

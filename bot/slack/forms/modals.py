@@ -43,7 +43,7 @@ from bot.slack.views import fields, form
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
 from engine.access import channels, reasons
-from engine.access.policy import Action, admit, authorise
+from engine.access.policy import Action, admit, authorise_by_rules
 from engine.catalog import catalog
 from engine.definition import parameters
 from engine.definition.model import Runbook
@@ -134,7 +134,7 @@ def _next_part(
         errors = {next(iter(state), REASON_BLOCK): NOT_YET_KNOWN}
     if errors or actor is None:
         return Submission(errors, reply_to)
-    authorise(ctx.rt, actor, Action.START, catalog.get(ctx.rt, ref.slug))
+    authorise_by_rules(ctx.rt, actor, Action.START, catalog.get(ctx.rt, ref.slug))
     kept = form_drafts.keep(ctx.rt, reply_to.user, Draft(known, draft.reason))
     following = replace(ref, page=ref.page + 1, draft=kept)
     return Submission({}, reply_to, following=form.run_form(runbook, following, known, draft.reason, {}))
