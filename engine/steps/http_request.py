@@ -60,12 +60,12 @@ def request_evidence(request: Request, shown: Mapping[str, Json], redact: Redact
     safe = build(shown, request.headers.get("Idempotency-Key", ""))
     headers = {name: safe.headers.get(name, value) for name, value in request.headers.items()}
     body = safe.body.decode("utf-8", "replace")
-    found = redact({"url": _with_plain_marks(safe.url), "headers": headers, "body": body})
+    url, headers, body = redact([_with_plain_marks(safe.url), headers, body])
     return {
         "method": request.method,
-        "url": cut(found["url"]),
-        "headers": headers_shown(found["headers"], request.credentials),
-        **body_evidence(found["body"]),
+        "url": cut(url),
+        "headers": headers_shown(headers, request.credentials),
+        **body_evidence(body),
     }
 
 

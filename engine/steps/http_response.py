@@ -75,17 +75,18 @@ def read(response: Response, redact: Redact) -> Answer:
     text, warning = _decode(body, headers, whole=not response.truncated) if plain else ("", "")
     value = _parse_json(text, headers) if not response.truncated else _NO_JSON
     has_json = value is not _NO_JSON
-    found = redact({"headers": headers, "text": text, "json": value if has_json else None, "warning": warning})
-    shown = bounded(found["headers"])
+    # A list: names of ours among what is masked could be masked with it.
+    masked, text, value, warning = redact([headers, text, value if has_json else None, warning])
+    shown = bounded(masked)
     return Answer(
         response.status,
         shown,
-        clean(found["json"]),
+        clean(value),
         has_json,
-        clean_text(found["text"]),
+        clean_text(text),
         len(response.body),
         "" if plain else shown.get("content-encoding", "something else"),
-        clean_text(found["warning"]),
+        clean_text(warning),
     )
 
 

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_server import Behaviour, LocalServer, answer, egress_to, raw, serving, silence
 
+from engine.egress.client import Response
 from engine.steps import http
-from engine.steps.http_response import retry_after_ms
+from engine.steps.http_response import read, retry_after_ms
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Abandoned, Failed, Outcome, Succeeded, Unknown
 from engine.text.redaction import Redactor
@@ -500,3 +501,18 @@ def test_depth_and_size_are_bounded() -> None:
     with pytest.raises(TooLarge) as error:
         to_storable(["x" * 100], max_bytes=50)
     assert error.value.size == 104
+
+
+def all_masked(value: Any) -> Any:
+    """What a redactor makes of something that it cannot look through: keys are masked as well."""
+    if isinstance(value, dict):
+        return {"‹unseen›": all_masked(each) for each in value.values()}
+    if isinstance(value, list):
+        return [all_masked(each) for each in value]
+    return "‹unseen›" if isinstance(value, str) else value
+
+
+def test_an_answer_that_is_masked_whole_is_still_an_answer() -> None:
+    """A server that echoes a secret in every way it can does not make the bot fail."""
+    found = read(Response(200, (("x-echo", "a"), ("content-type", "application/json")), b'{"a": "b"}', 1), all_masked)
+    assert (found.status, found.headers, found.json) == (200, {"‹unseen›": "‹unseen›"}, {"‹unseen›": "‹unseen›"})
