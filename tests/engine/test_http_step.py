@@ -506,7 +506,7 @@ def test_depth_and_size_are_bounded() -> None:
 def all_masked(value: Any) -> Any:
     """What a redactor makes of something that it cannot look through: keys are masked as well."""
     if isinstance(value, dict):
-        return {"‹unseen›": all_masked(each) for each in value.values()}
+        return {all_masked(key): all_masked(each) for key, each in value.items()}
     if isinstance(value, list):
         return [all_masked(each) for each in value]
     return "‹unseen›" if isinstance(value, str) else value
