@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage import rows, sql
+from storage import rows, rule_files, sql
 from storage.columns import tuples
 from storage.database import is_postgresql, now
 from storage.freeze_records import CalendarRecord, FreezeRecord
@@ -102,11 +102,7 @@ def hold_runbook(runbook_id: int) -> None:
 
 
 def save_calendar(workspace_id: int, digest: str, content: Json) -> bool:
-    """Keep the calendar file's content; False when it is what was kept before."""
-    known = FreezeCalendar.get_or_none(FreezeCalendar.workspace_id == workspace_id)
-    if known.digest == digest if known else not content:
+    """Keep the calendar file's content; False when it is what was kept before, and for none where none was kept."""
+    if not content and FreezeCalendar.get_or_none(FreezeCalendar.workspace_id == workspace_id) is None:
         return False
-    FreezeCalendar.insert(workspace_id=workspace_id, digest=digest, content=content).on_conflict(
-        conflict_target=[FreezeCalendar.workspace_id], update={"digest": digest, "content": content}
-    ).execute()
-    return True
+    return rule_files.save(FreezeCalendar, workspace_id, digest, content)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import peewee as pw
 
-from storage import sql
+from storage import rule_files, sql
 from storage.columns import tuples
 from storage.database import now
 from storage.people_records import GroupRecord, PersonRecord, Workspace
@@ -188,14 +188,7 @@ def _groups(workspace_id: int) -> list[GroupRecord]:
 
 def save_policy(workspace_id: int, digest: str, content: Json) -> bool:
     """Keep the access file's content; False when it is what was kept before."""
-    known = AccessPolicy.get_or_none(AccessPolicy.workspace_id == workspace_id)
-    if known is not None and known.digest == digest:
-        return False
-    AccessPolicy.insert(workspace_id=workspace_id, digest=digest, content=content, loaded_at=now()).on_conflict(
-        conflict_target=[AccessPolicy.workspace_id],
-        update={"digest": digest, "content": content, "loaded_at": now()},
-    ).execute()
-    return True
+    return rule_files.save(AccessPolicy, workspace_id, digest, content)
 
 
 def policy(workspace_id: int) -> Json:

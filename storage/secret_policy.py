@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from storage import sql
-from storage.database import now
+from storage import rule_files, sql
 from storage.records import Json
 from storage.secret_tables import SecretPolicy
 
@@ -17,14 +16,7 @@ class _Policy:
 
 def save(workspace_id: int, digest: str, content: Json) -> bool:
     """Keep the file's content; False when it is what was kept before."""
-    known = SecretPolicy.get_or_none(SecretPolicy.workspace_id == workspace_id)
-    if known is not None and known.digest == digest:
-        return False
-    SecretPolicy.insert(workspace_id=workspace_id, digest=digest, content=content, loaded_at=now()).on_conflict(
-        conflict_target=[SecretPolicy.workspace_id],
-        update={"digest": digest, "content": content, "loaded_at": now()},
-    ).execute()
-    return True
+    return rule_files.save(SecretPolicy, workspace_id, digest, content)
 
 
 def content(workspace_id: int) -> Json:
