@@ -206,11 +206,11 @@ class Postgresql(PooledPostgresqlDatabase):  # type: ignore[misc]
         self._changing.all.clear()
 
     def rollback(self) -> None:
-        """Drop what waits, and undo what was sent."""
+        """Drop what waits, and undo what was sent; the server has done so itself where the connection has ended."""
         begun = _BEGIN not in self._waiting
         self._waiting.clear()
         self._changing.all.clear()
-        if begun:
+        if begun and not self.connection().closed:
             self._send([("ROLLBACK", ())])
 
     def execute_sql(self, statement: str, params: Sequence[Any] | None = None) -> Any:

@@ -117,7 +117,7 @@ def test_reading_heals_after_every_connection_was_killed(rt: Runtime, database_u
 def test_a_transaction_whose_connection_was_killed_raises_and_changes_nothing(
     rt: Runtime, database_url: str, at_commit: bool
 ) -> None:
-    """The error is one that callers know as database trouble."""
+    """The error is one that callers know as database trouble, and says why the server ended it."""
 
     def lose_the_connection() -> None:
         with database.transaction():
@@ -128,7 +128,7 @@ def test_a_transaction_whose_connection_was_killed_raises_and_changes_nothing(
             if not at_commit:
                 workers.register(rt.workspace_id, "w2")
 
-    with pytest.raises(database.DatabaseTrouble):
+    with pytest.raises(database.DatabaseTrouble, match="administrator command"):
         lose_the_connection()
     with database.reading():
         assert workers.alive(0) == 0
