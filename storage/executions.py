@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,14 @@ def parent_of(execution: ExecutionRecord) -> ExecutionRecord | None:
     if execution.parent_step is None:
         return None
     return _first("id = (SELECT execution_id FROM step_run WHERE id = ?)", execution.parent_step)
+
+
+def with_parents(execution: ExecutionRecord) -> Iterator[ExecutionRecord]:
+    """The execution, then each that waits for it, the nearest first; needs an open connection."""
+    each: ExecutionRecord | None = execution
+    while each is not None:
+        yield each
+        each = parent_of(each)
 
 
 def earlier_tries(execution_id: str) -> list[str]:

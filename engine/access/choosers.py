@@ -17,10 +17,8 @@ def of_values(execution: ExecutionRecord) -> list[str]:
 def of_run(execution: ExecutionRecord) -> list[str]:
     """All who chose the parameters or ever owned the run, or one that waits for it; needs an open connection."""
     found: list[str] = []
-    run: ExecutionRecord | None = execution
-    while run is not None:
+    for run in executions.with_parents(execution):
         found += [*of_values(run), *(run.owners or ())]
-        run = executions.parent_of(run)
     return list(dict.fromkeys(found))
 
 

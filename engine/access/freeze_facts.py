@@ -43,14 +43,7 @@ def beginning(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> list[Facts
 def under_way(run: ExecutionRecord) -> list[Facts]:
     """What counts while this goes on: itself, and each run that waits for it."""
     with database.reading():
-        return [of(each) for each in _with_callers(run)]
-
-
-def _with_callers(run: ExecutionRecord) -> Iterator[ExecutionRecord]:
-    each: ExecutionRecord | None = run
-    while each is not None:
-        yield each
-        each = executions.parent_of(each)
+        return [of(each) for each in executions.with_parents(run)]
 
 
 def of(thing: RunbookRecord | ExecutionRecord) -> Facts:

@@ -13,13 +13,8 @@ from storage.states import VersionStatus
 def of(run: ExecutionRecord) -> BreakGlassRecord | None:
     """The break-glass that this run was started by, or one that waits for it; None for a run like any other."""
     with database.reading():
-        each: ExecutionRecord | None = run
-        while each is not None:
-            agreed = break_glass.of_execution(each.id)
-            if agreed is not None:
-                return agreed
-            each = executions.parent_of(each)
-    return None
+        agreed = (break_glass.of_execution(each.id) for each in executions.with_parents(run))
+        return next((each for each in agreed if each is not None), None)
 
 
 def left(run: ExecutionRecord, found: Iterable[FreezeRecord]) -> list[FreezeRecord]:
