@@ -129,6 +129,12 @@ def _accounts_of(workspace_id: int, user_ids: Sequence[str]) -> frozenset[str]:
     return frozenset([*user_ids, *(row[0] for row in tuples(query))])
 
 
+def addresses_of(workspace_id: int, user_ids: Collection[str]) -> frozenset[str]:
+    """Every e-mail address that these accounts have or had, in lower case."""
+    mine = (PersonAddress.workspace_id == workspace_id) & PersonAddress.user_id.in_(list(user_ids))
+    return frozenset(row[0].casefold() for row in tuples(PersonAddress.select(PersonAddress.email).where(mine)))
+
+
 def last_seen_at(workspace_id: int) -> dict[str, int]:
     """When each person was last heard of."""
     query = Person.select(Person.user_id, Person.fetched_at).where(Person.workspace_id == workspace_id)

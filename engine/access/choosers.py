@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from engine.runtime import Runtime
 from storage import database, executions, people
+from storage.catalog_records import VersionRecord
 from storage.records import ApprovalRecord, ExecutionRecord
 
 
@@ -38,6 +39,16 @@ def same_people(rt: Runtime, user_ids: Iterable[str]) -> frozenset[str]:
     """These accounts and all others with one of their e-mail addresses."""
     with database.reading():
         return people.accounts_of(rt.workspace_id, list(user_ids))
+
+
+def wrote(rt: Runtime, user_id: str, email: str | None, version: VersionRecord) -> bool:
+    """Whether a version is this person's edit: by any of their accounts, or any address that these have or had."""
+    accounts = same_people(rt, [user_id])
+    if version.author in accounts:
+        return True
+    with database.reading():
+        addresses = people.addresses_of(rt.workspace_id, accounts) | {(email or "").casefold()}
+    return bool(version.author_email) and str(version.author_email).casefold() in addresses
 
 
 def persons(rt: Runtime, user_ids: Iterable[str]) -> list[str]:

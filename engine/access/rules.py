@@ -136,10 +136,7 @@ def _approve_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Ve
 
 
 def _own_edit(rt: Runtime, actor: Actor, version: VersionRecord, role: str) -> Verdict:
-    mine = version.author in choosers.same_people(rt, [actor.user_id]) or (
-        actor.email is not None and (version.author_email or "").casefold() == actor.email.casefold()
-    )
-    if mine and not rt.settings.allow_self_approval:
+    if choosers.wrote(rt, actor.user_id, actor.email, version) and not rt.settings.allow_self_approval:
         who = f"Version {version.number} of {version.slug} is your own edit"
         others = tuple(each for each in named_in(rt, "platform_admins") if each != actor.user_id)
         rule = "Nobody approves an edit of their own."

@@ -181,9 +181,8 @@ def _must_be_somebody_else(rt: Runtime, actor: Actor, asked: BreakGlassRecord) -
 
 def _must_not_be_the_author(rt: Runtime, actor: Actor, asked: BreakGlassRecord, version: VersionRecord) -> None:
     """A draft's author is not the one who lets it run: nobody approves an edit of their own."""
-    mine = version.author is not None and actor.user_id in choosers.same_people(rt, [version.author])
-    mailed = actor.email is not None and (version.author_email or "").casefold() == actor.email.casefold()
-    if asked.overrides["draft"] and (mine or mailed) and not rt.settings.allow_self_approval:
+    mine = asked.overrides["draft"] and choosers.wrote(rt, actor.user_id, actor.email, version)
+    if mine and not rt.settings.allow_self_approval:
         raise NotAllowed(f"{asked.slug}@{asked.number} is your own edit: somebody else has to agree to {asked.id}.")
 
 

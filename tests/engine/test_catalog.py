@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 from harness import ALICE, BOB, CAROL, DAVE, OSCAR, Harness, http, runbook
 
+from engine.access import people
 from engine.access.policy import Actor
 from engine.catalog import catalog, version_approval
 from engine.errors import Conflict, NotAllowed, NotApproved, NotFound
 from storage import audit, database
+from storage.people_records import PersonRecord
 from storage.tables import RunbookVersion
 
 
@@ -60,6 +62,18 @@ def test_ones_own_edit_is_approved_by_somebody_else(harness: Harness, author: di
         return
     with pytest.raises(NotAllowed, match="your own edit"):
         version_approval.approve(harness.rt, alice, "demo", number)
+    assert version_approval.approve(harness.rt, DAVE, "demo", number).status == "APPROVED"
+
+
+@pytest.mark.parametrize("has", [ALICE.user_id, "U0ALICEOTHER"])
+def test_an_edit_stays_ones_own_by_an_address_of_before(harness: Harness, has: str) -> None:
+    """Known by Git's address alone, which this account, or another of the same person, had; no door said which."""
+    number = draft(harness)
+    written_by(number, author_email="Alice@old.example")
+    for user, mail in ((has, "alice@old.example"), (has, "alice@new.example"), (ALICE.user_id, "alice@new.example")):
+        people.remember(harness.rt, PersonRecord(user, "alice", mail, "member", None, harness.clock.time))
+    with pytest.raises(NotAllowed, match="your own edit"):
+        version_approval.approve(harness.rt, ALICE, "demo", number)
     assert version_approval.approve(harness.rt, DAVE, "demo", number).status == "APPROVED"
 
 
