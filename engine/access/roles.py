@@ -209,3 +209,9 @@ def _in_words(kind: str, name: str, team: str | None) -> str:
         "team_member": f"members of team {team}" if team else "team members",
     }
     return words.get(name, name)
+
+
+def no_such_role(rule: str, *, stale: bool) -> str:
+    """What is said to whoever lacks what a rule asks for; `stale` says that Slack was not heard about a group."""
+    doubt = " Slack could not be asked who is in a group this depends on; try again in a minute." if stale else ""
+    return f"{rule} You have no such role.{doubt} Roles are kept in _access.yaml."

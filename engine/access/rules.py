@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 
 from engine.access import choosers, kept_version, version_owners
 from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, Team, Thing, Verdict
-from engine.access.roles import Roles, approver_ids, describe_approvers, is_approver, named_in, roles_of, runners
+from engine.access.roles import (
+    Roles,
+    approver_ids,
+    describe_approvers,
+    is_approver,
+    named_in,
+    no_such_role,
+    roles_of,
+    runners,
+)
 from engine.runtime import Runtime
 from storage import approvals, database
 from storage.catalog_records import RunbookRecord, VersionRecord
@@ -183,8 +192,7 @@ def _first(*texts: str) -> str:
 def _said(has: str, roles: Roles, rule: str, ask: Callable[[], tuple[str, ...]]) -> Verdict:
     if has:
         return Verdict(True, f"{rule} You are {has}.", rule, has)
-    doubt = " Slack could not be asked who is in a group this depends on; try again in a minute." if roles.stale else ""
-    return Verdict(False, f"{rule} You have no such role.{doubt} Roles are kept in _access.yaml.", rule, "", ask())
+    return Verdict(False, no_such_role(rule, stale=roles.stale), rule, "", ask())
 
 
 _SUBJECTS = {

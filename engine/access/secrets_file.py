@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from engine.config import secrets
 from engine.definition import regular_files
 from engine.definition.yaml_source import MAX_BYTES, Source
 from engine.definition.yaml_source import Path as Where
@@ -18,7 +19,6 @@ from engine.text.words import did_you_mean, listed, shortened
 
 NAME = FILE
 _KEYS = ("teams", "hosts")
-_SECRET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TEAM = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
@@ -58,7 +58,7 @@ def _problems(source: Source) -> Iterator[Problem]:
 
 def _entry_problems(source: Source, name: Any, said: Any) -> Iterator[Problem]:
     where: Where = ("secrets", name)
-    if not isinstance(name, str) or not _SECRET.fullmatch(name):
+    if not isinstance(name, str) or not secrets.NAME.fullmatch(name):
         rule = "lower-case letters, digits and underscores"
         yield source.problem(
             source.location(where, at_key=True), f"`{shortened(str(name))}` is no secret's name: {rule}"

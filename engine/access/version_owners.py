@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.access.actions import Actor, Verdict
-from engine.access.roles import Members, named_in, policy_of
+from engine.access.roles import Members, named_in, no_such_role, policy_of
 from engine.runtime import Runtime
 from storage import database, version_approvals
 from storage.catalog_records import VersionRecord
@@ -52,6 +52,4 @@ def rule(rt: Runtime, actor: Actor, version: VersionRecord) -> Verdict | None:
     if mine is not None:
         return Verdict(True, f"{RULE} You are an owner of tag {mine}.", RULE, f"an owner of tag {mine}")
     asked = (*named_in(rt, "platform_admins"), *(each for ids in found.values() for each in ids))
-    doubt = " Slack could not be asked who is in a group this depends on; try again in a minute." * named.stale
-    why = f"{RULE} You have no such role.{doubt} Roles are kept in _access.yaml."
-    return Verdict(False, why, RULE, "", tuple(dict.fromkeys(asked)))
+    return Verdict(False, no_such_role(RULE, stale=named.stale), RULE, "", tuple(dict.fromkeys(asked)))

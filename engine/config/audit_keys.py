@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from engine.config.derived_keys import derived_key
 from engine.config.setting_values import NamedKey
 from engine.config.settings import Settings, key_of_file
 
@@ -48,19 +49,12 @@ def of(settings: Settings) -> AuditKeys:
 def _of(given: tuple[NamedKey, ...], secret: bytes | None, path: Path, since: int) -> AuditKeys:
     found = {each.id: each.key for each in given}
     if secret is not None:
-        derived = _derived(secret)
+        derived = derived_key(secret, _INFO)
         found.setdefault(_named("derived", derived), derived)
     if path.exists() or not found:
         own = key_of_file(path, "AUDIT_KEY")
         found.setdefault(_named("local", own), own)
     return AuditKeys(next(iter(found)), found, since)
-
-
-def _derived(secret: bytes) -> bytes:
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-    return HKDF(SHA256(), 32, None, _INFO).derive(secret)
 
 
 def _named(kind: str, key: bytes) -> str:

@@ -10,6 +10,7 @@ import secrets
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from engine.config.derived_keys import derived_key
 from engine.config.settings import Settings, secret_key
 from engine.errors import EngineError
 
@@ -54,8 +55,6 @@ def _bound(belongs_to: tuple[str, ...]) -> bytes:
 
 @lru_cache(maxsize=4)
 def _cipher(key: bytes) -> AESGCM:
-    from cryptography.hazmat.primitives import hashes  # loaded where a secret is received, not by every process
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # loaded where a secret is received
 
-    return AESGCM(HKDF(hashes.SHA256(), length=32, salt=None, info=_INFO).derive(key))
+    return AESGCM(derived_key(key, _INFO))

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 
+from engine.config.derived_keys import derived_key
 from engine.config.secrets import SecretMissing
 from engine.config.setting_values import NamedKey
 from engine.config.settings import Settings, secret_key
@@ -79,10 +80,7 @@ class Keyring:
 
     @cached_property
     def _derived(self) -> bytes:
-        from cryptography.hazmat.primitives.hashes import SHA256
-        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-        return HKDF(SHA256(), 32, salt=None, info=_INFO).derive(self._secret_key())
+        return derived_key(self._secret_key(), _INFO)
 
 
 def keyring_of(settings: Settings) -> Keyring:

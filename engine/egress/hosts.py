@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from engine.egress.allowed_addresses import plain_host
@@ -64,6 +65,7 @@ def destination(url: str) -> Destination:
     return Destination(host, target.port or _PORTS[target.scheme])
 
 
+@lru_cache(maxsize=1024)
 def parse_pattern(text: str) -> HostPattern:
     """Read `host`, `host:port` or the same with one `*.` in front. Raises ValueError with what to write instead."""
     found = _PATTERN.fullmatch(text)
