@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
 from typing import Any, get_args
 
 from bot import audit_lines, report_files
-from bot.grammar import GrammarError, verb
 from bot.moments import moment_ms
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.verbs.queries import shared, user
@@ -71,16 +69,13 @@ def _one_of(invocation: Invocation, name: str, known: tuple[Any, ...], said: str
     said = said or invocation.option(name).lower() or str(known[0])
     found = next((each for each in known if str(each) == said), None)
     if found is None:
-        raise _wrong(invocation, f"{name} is one of {', '.join(str(each).lower() for each in known)}.")
+        raise invocation.wrong(f"{name} is one of {', '.join(str(each).lower() for each in known)}.")
     return found
 
 
-def _time(invocation: Invocation, name: str, read: Callable[[str], int] = moment_ms) -> int | None:
+def _time(invocation: Invocation, name: str) -> int | None:
+    text = invocation.option(name)
     try:
-        return read(invocation.option(name)) if invocation.option(name) else None
+        return moment_ms(text) if text else None
     except ValueError as error:
-        raise _wrong(invocation, f"{name}: {error}.") from error
-
-
-def _wrong(invocation: Invocation, sentence: str) -> GrammarError:
-    return GrammarError(sentence, verb(invocation.command.verb).usage)
+        raise invocation.wrong(f"{name}: {error}.") from error

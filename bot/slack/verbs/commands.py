@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bot.grammar import Command, GrammarError, spell, verb
+from bot.grammar import Command, spell
 from bot.help_text import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import DeprecateForm
@@ -74,7 +74,7 @@ def _list(invocation: Invocation) -> Message:
     status = invocation.option("status").upper()
     if status not in ("", *VersionStatus):
         known = ", ".join(each.lower() for each in VersionStatus)
-        raise GrammarError(f"There is no status “{status[:40].lower()}”: it is one of {known}.", verb("list").usage)
+        raise invocation.wrong(f"There is no status “{status[:40].lower()}”: it is one of {known}.")
     tag, team = invocation.option("tag") or None, invocation.option("team") or None
     found = catalog.listing(
         invocation.ctx.rt, " ".join(invocation.command.words), tag, team=team, status=status or None
@@ -193,7 +193,7 @@ def _ask_to_deprecate(invocation: Invocation, version: VersionRecord, reason: st
     name = f"{version.slug}@{version.number}"
     if invocation.reply_to.trigger_id is None:
         how = f'Say which and why: `{name}` is this version, `{version.slug}@all` all of them, and reason="…".'
-        raise GrammarError(how, verb("admin deprecate").usage)
+        raise invocation.wrong(how)
     ref = DeprecateForm(version.slug, version.number, invocation.reply_to.channel)
     running.open_modal(invocation.ctx, invocation.reply_to, form.deprecate_form(ref, reason, successor))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bot.grammar import GrammarError, verb
 from bot.slack.verbs import kept_requests
 from bot.slack.verbs.invocation import Invocation, the_run
 from bot.slack.verbs.kept_requests import BREAK_GLASS_ID
@@ -135,7 +134,7 @@ def replay(invocation: Invocation) -> Message:
     """`replay [RUN]`, from the start or from a step."""
     version = invocation.option("version").lower() or "same"
     if version not in ("same", "latest"):
-        raise GrammarError(f"version=latest or version=same, not “{version[:40]}”.", verb("replay").usage)
+        raise invocation.wrong(f"version=latest or version=same, not “{version[:40]}”.")
     run = the_run(invocation, *(status for status in ExecutionStatus if status.ended))
     old = executions.find(invocation.ctx.rt, run)
     new = replay_run.replay(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bot.grammar import GrammarError, verb
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
 from bot.slack.ids import FreezeRef, decode
@@ -27,7 +26,7 @@ def freeze(invocation: Invocation) -> Message:
     """`freeze SCOPE until=TIME|for=TIME reason="…" [hold=running]`."""
     hold = invocation.option("hold").lower()
     if hold not in ("", "running"):
-        raise GrammarError(f"hold=running, not “{hold[:40]}”.", verb("freeze").usage)
+        raise invocation.wrong(f"hold=running, not “{hold[:40]}”.")
     done = freezing.freeze(
         invocation.ctx.rt, invocation.actor, invocation.command.words[0], invocation.option("reason"),
         until=invocation.option("until"), lasting=invocation.option("for"), hold_running=bool(hold),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bot.grammar import GrammarError, verb
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.views import story
 from bot.slack.views.parts import Message
@@ -40,7 +39,7 @@ def open_one(invocation: Invocation) -> Message:
 def change(invocation: Invocation) -> Message:
     """`incident set KEY=VALUE …`."""
     if not invocation.command.options:
-        raise GrammarError("Say what to set.", verb("incident set").usage)
+        raise invocation.wrong("Say what to set.")
     given = invocation.command.options
     rt, channel = invocation.ctx.rt, invocation.reply_to.channel
     incidents.recognised_by(rt, invocation.actor, channel, *invocation.ctx.channel_facts(channel))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.grammar import Command
+from bot.grammar import Command, GrammarError, verb
 from bot.slack.app_context import AppContext
 from bot.slack.reply import ReplyTo
 from engine.access.policy import Actor
@@ -38,6 +38,10 @@ class Invocation:
     def option(self, name: str) -> str:
         """What was given as `name=…`, "" where it was not."""
         return self.command.options.get(name, "")
+
+    def wrong(self, sentence: str) -> GrammarError:
+        """What to raise for words that do not fit the verb."""
+        return GrammarError(sentence, verb(self.command.verb).usage)
 
 
 class Several(Exception):

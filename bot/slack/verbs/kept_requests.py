@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from bot.grammar import GrammarError, verb
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
 from bot.slack.ids import KeptRef, decode
@@ -24,7 +23,7 @@ def held(invocation: Invocation) -> Message:
     if not words:
         return views.held_list(held_requests.listing(rt, actor), invocation.invoked_as)
     if words[0].lower() != "drop" or len(words) != 2:
-        raise GrammarError("Say which to drop.", verb("held").usage)
+        raise invocation.wrong("Say which to drop.")
     return views.dropped_view(held_requests.drop(rt, actor, words[1]))
 
 

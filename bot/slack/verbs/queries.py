@@ -6,7 +6,6 @@ import json
 import re
 
 from bot import evidence_page, run_filter
-from bot.grammar import GrammarError, verb
 from bot.record_text import log_text
 from bot.slack.app_context import AppContext
 from bot.slack.directory import SLACK_TROUBLE
@@ -55,7 +54,7 @@ def runs(invocation: Invocation) -> Message:
             person=lambda word: user(invocation, word),
         )  # fmt: skip
     except ValueError as error:
-        raise _wrong(invocation, str(error)) from error
+        raise invocation.wrong(str(error)) from error
     return lists.runs_view(executions.recent(invocation.ctx.rt, wanted))
 
 
@@ -65,12 +64,8 @@ def user(invocation: Invocation, word: str) -> str:
         return invocation.actor.user_id
     found = _ID.fullmatch(word)
     if found is None:
-        raise _wrong(invocation, f"“{word[:40]}” is nobody: mention the person with @.")
+        raise invocation.wrong(f"“{word[:40]}” is nobody: mention the person with @.")
     return found[1]
-
-
-def _wrong(invocation: Invocation, sentence: str) -> GrammarError:
-    return GrammarError(sentence, verb(invocation.command.verb).usage)
 
 
 def catch_up(invocation: Invocation) -> Message:
@@ -89,12 +84,12 @@ def may(invocation: Invocation) -> Message:
         else invocation.actor.user_id
     )
     if not words:
-        raise _wrong(invocation, "Say what they would do, such as run.")
+        raise invocation.wrong("Say what they would do, such as run.")
     name = " ".join(
         words.pop(0).lower() for _ in range(2 if words[0].lower() in ("admin", "secret") and len(words) > 1 else 1)
     )
     if len(words) > 1:
-        raise _wrong(invocation, f"“{words[1][:40]}” is one word too many.")
+        raise invocation.wrong(f"“{words[1][:40]}” is one word too many.")
     somebody = invocation.actor if who == invocation.actor.user_id else invocation.ctx.directory.identify(who)
     ruling = policy.can(invocation.ctx.rt, somebody, ALIASES.get(name, name), words[0] if words else "")
     return why.can_view(ruling, own=who == invocation.actor.user_id)

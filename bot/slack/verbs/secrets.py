@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.grammar import UNREAD, GrammarError, verb
+from bot.grammar import UNREAD, verb
 from bot.slack.ids import SecretForm
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.verbs.running import open_modal
@@ -33,12 +33,11 @@ def show(invocation: Invocation) -> Message:
 def ask_for_value(invocation: Invocation) -> None:
     """`secret set NAME`: open the form. A value that was typed is refused, whoever typed it."""
     name, *more = invocation.command.words
-    usage = verb("secret set").usage
     if more or name == UNREAD:
-        raise GrammarError(f"{SEEN} `{invocation.ctx.command} {usage}`.", usage)
+        raise invocation.wrong(f"{SEEN} `{invocation.ctx.command} {verb('secret set').usage}`.")
     authorise(invocation.ctx.rt, invocation.actor, Action.SECRET_SET)
     if invocation.reply_to.trigger_id is None:
-        raise GrammarError(f"{_ONLY_A_FORM} `{invocation.ctx.command} secret set {name}`.", usage)
+        raise invocation.wrong(f"{_ONLY_A_FORM} `{invocation.ctx.command} secret set {name}`.")
     open_modal(invocation.ctx, invocation.reply_to, secret_form(SecretForm(name, invocation.reply_to.channel)))
 
 

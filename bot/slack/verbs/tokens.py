@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.grammar import GrammarError, verb
+from bot.grammar import verb
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.views.parts import Message, message, said, section, sections
 from bot.slack.views.text import code, inline, when
@@ -15,11 +15,11 @@ def token(invocation: Invocation) -> Message:
     what, name = (*invocation.command.words, "", "")[:2]
     what = what.lower() or "list"
     if what not in ("list", "create", "revoke"):
-        raise GrammarError(f"“{what[:40]}” is not one of list, create, revoke.", verb("token").usage)
+        raise invocation.wrong(f"“{what[:40]}” is not one of list, create, revoke.")
     if what == "list":
         return _listed(tokens.listing(invocation.ctx.rt, invocation.actor))
     if not name:
-        raise GrammarError(f"“token {what}” needs something more.", verb("token").usage)
+        raise invocation.wrong(f"“token {what}” needs something more.")
     if what == "revoke":
         ended = tokens.revoke(invocation.ctx.rt, invocation.actor, name)
         return said(f"{code(ended.id)} ({inline(ended.name)}) no longer works.")
