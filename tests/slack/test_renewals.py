@@ -110,6 +110,22 @@ def test_what_no_message_holds_is_read_in_parts_before_it_is_renewed(bot: Stage)
     assert renewals.approval(bot.rt, catalog.version(bot.rt, "long")).expired
 
 
+def test_what_one_form_holds_and_no_message_is_not_renewed_by_its_name(bot: Stage) -> None:
+    """Longer than a message, shorter than two parts: whoever renews it has opened it."""
+    settle_for(bot, approval_max_age=30 * DAY)
+    steps = "".join(f"  - {{id: s{n}, type: message, with: {{text: '{'x' * 1000}'}}}}\n" for n in range(12))
+    (bot.rt.settings.runbooks_dir / "long.yaml").write_text(
+        f"apiVersion: runbook/v1\nid: long\nname: Long\nsteps:\n{steps}"
+    )
+    sync.sync(bot.rt, access.SYSTEM)
+    version_approval.approve(bot.rt, Actor(DAVE, standing="member"), "long", 1)
+    aged(31, "long")
+    assert "Review and renew" in bot.say("admin renew long@1", ALICE)
+    assert renewals.approval(bot.rt, catalog.version(bot.rt, "long")).expired
+    bot.click("version.renewal_part", ALICE, last(bot, ALICE)["ts"])
+    assert "Renew version 1" in str(bot.form(ALICE))
+
+
 @pytest.mark.parametrize("channel", [CHANNEL, None])
 def test_one_card_lists_what_is_to_be_renewed_and_is_kept_up(bot: Stage, channel: str | None) -> None:
     """In the admins' channel or with each admin; posted once, changed with what it lists, done when nothing is left."""

@@ -31,7 +31,7 @@ def renew(invocation: Invocation) -> Message:
 
 def _said(ctx: AppContext, actor: Actor, slug: str, number: int) -> Message:
     """Renew by word; what no message shows whole is to be opened first."""
-    if len(renewal.renewal_parts(version_approval.renewable(ctx.rt, slug, number))) > 1:
+    if renewal.is_cut(version_approval.renewable(ctx.rt, slug, number)):
         return _shown(ctx, actor, slug)
     done, quorum = version_approval.renew(ctx.rt, actor, slug, number)
     return _done(ctx, done, quorum)

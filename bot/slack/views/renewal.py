@@ -89,6 +89,11 @@ def renewal_view(found: Approval) -> Message:
     return message(inline(title), [*blocks, *actions([_renew(version)])])
 
 
+def is_cut(version: VersionRecord) -> bool:
+    """Whether no message shows the whole of a version's file."""
+    return len(list(pieces(version.source, _PIECE))) > _PIECES
+
+
 def renewal_parts(version: VersionRecord) -> list[list[Block]]:
     """The whole file in parts that a modal holds."""
     return in_parts([section(code_block(each)) for each in pieces(version.source, _PIECE)])
