@@ -13,8 +13,7 @@ from typing import Any
 from bot import printable
 from bot.audit_lines import iso
 from engine.queries import evidence
-
-Json = Any
+from storage.records import Json
 
 _DATA = re.compile(r'<script type="application/json" id="evidence">(.*?)</script>', re.DOTALL)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.cli import renewing, show
-from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Usage
 from bot.cli.people_names import Names
+from storage.records import Json
 
 
 def sync(invocation: Invocation) -> Answer:

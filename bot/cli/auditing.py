@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from bot.cli import show
-from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Usage
 from bot.moments import moment_ms
+from storage.records import Json
 
 _MOST = 50
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,8 +24,7 @@ from httpx_sse import EventSource
 from bot.api import PREFIX
 from bot.cli.options import Usage
 from engine.config.settings import Settings
-
-Json = Any
+from storage.records import Json
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """As long as the server waits for a reader (`bot/serving/server_limits.py`); who is there lets one in within 10 s."""

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bot.cli import kept_requests, show
-from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Usage
 from bot.cli.people_names import Names
 from bot.grammar import CHOICES
 from engine.definition import parameters
 from engine.definition.kinds import CONTAINERS, GATES
+from storage.records import Json
 
 _STARTED = {"started": "Started", "open": "It is running already:", "reused": "It was done lately:"}
 

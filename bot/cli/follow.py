@@ -13,12 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TextIO
+from typing import TextIO
 
 from bot.cli.connect import Api, Events, Happened, Refused, Unreachable
 from bot.cli.show import ended, event_line, fitted, run_lines, safe
-
-Json = Any
+from storage.records import Json
 
 DRAW_EVERY_S = 1.0
 ASK_AT_LEAST_S = 0.4

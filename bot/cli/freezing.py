@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from bot.cli import show
-from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
+from storage.records import Json
 
 
 def freezes(invocation: Invocation) -> Answer:

@@ -6,15 +6,13 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from bot.cli import show
 from bot.cli.connect import Api
 from bot.cli.options import Options, Usage
 from bot.grammar import Command, GrammarError, verb
 from engine.definition.durations import parse_duration
-
-Json = Any
+from storage.records import Json
 
 _USER = re.compile(r"<?@?([UW][A-Z0-9]{2,20})>?", re.ASCII)
 

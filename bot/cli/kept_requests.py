@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from bot.cli import show
 from bot.cli.connect import Refused
-from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
+from storage.records import Json
 
 BREAK_GLASS_ID = re.compile(r"B-[0-9A-Z]{2,}", re.IGNORECASE)
 HOW = ("hold", "break_glass")

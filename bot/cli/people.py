@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from bot.cli import admin_verbs, auditing, control_verbs, freezing, kept_requests, query_verbs, renewing, secrets, show
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
-from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Options, Usage
 from bot.grammar import Command
+from storage.records import Json
 
 DONE, FAILED, USAGE, REFUSED, STILL_OPEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _USAGE_CODES = {"invalid_parameters", "reason_required", "malformed", "invalid_definition"}

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from bot import run_filter
 from bot.cli import show
-from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
 from bot.grammar import ALIASES
-from storage.records import Filter
+from storage.records import Filter, Json
 
 _LATEST = 20
 

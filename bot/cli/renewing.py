@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.cli import show
-from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
+from storage.records import Json
 
 
 def renew(invocation: Invocation) -> Answer:

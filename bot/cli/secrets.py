@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 
 from bot.cli import show
 from bot.cli.connect import Refused
-from bot.cli.invocation import Answer, Invocation, Json
+from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Usage
 from bot.cli.people_names import Names
 from bot.grammar import UNREAD
 from engine.config.secrets import MAX_BYTES
+from storage.records import Json
 
 SEEN = (
     "A value is never typed: by now it may stand in the shell's history and in the list of processes. If it was "

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from bot import preview
 from bot.audit_text import action_words, more_words, why_of
@@ -19,8 +18,7 @@ from bot.slack.views.text import cut, duration, one_line
 from engine.access.auditing import kind_and_name
 from engine.definition.kinds import CONTAINERS, GATES
 from engine.text.visible_characters import visible_line
-
-Json = Any
+from storage.records import Json
 
 SIGNS = {
     "SUCCESS": "✓", "FAILED": "✕", "CANCELLED": "–", "SKIPPED": "–", "RUNNING": "▶", "WAITING": "‖", "PAUSED": "‖",

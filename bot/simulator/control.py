@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -16,13 +15,13 @@ from bot.simulator.delivery.http import HttpDelivery
 from bot.simulator.delivery.signing import signed_headers
 from bot.simulator.delivery.socket import SocketDelivery
 from bot.simulator.directory import CHANNELS, GROUPS, PEOPLE, active_people, channel_json, direct_channel_id, group_json
+from bot.simulator.json_value import Json
 from bot.simulator.messages import Posted
 from bot.simulator.people import clicks, commands, modals, shortcuts
 from bot.simulator.people.impossible import Impossible
 from bot.simulator.web_api.faults import Fault, Faults
 from bot.simulator.workspace import Workspace
 
-Json = Any
 Action = Callable[[dict[str, Json]], Awaitable[dict[str, Json]]]
 
 KEEP_ALIVE = ": the workspace is here\n\n"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-Json = Any
+from bot.simulator.json_value import Json
 
 TEAM_ID = "T0PRACTICE"
 OTHER_TEAM_ID = "T0PARTNER1"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-Json = Any
+from bot.simulator.json_value import Json
 
 
 class Feed:

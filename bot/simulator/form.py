@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
-Json = Any
+from bot.simulator.json_value import Json
+
 Block = dict[str, Json]
 Values = dict[str, dict[str, Json]]
 

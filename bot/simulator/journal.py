@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-Json = Any
-
+from bot.simulator.json_value import Json
 
 MISTAKES = frozenset(
     {

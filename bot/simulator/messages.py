@@ -6,12 +6,11 @@ import itertools
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from bot.simulator.directory import SLACKBOT_ID
 from bot.simulator.feed import Feed
+from bot.simulator.json_value import Json
 
-Json = Any
 Blocks = list[dict[str, Json]]
 
 KEPT_VERSIONS = 50

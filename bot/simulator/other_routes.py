@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -13,13 +12,12 @@ from starlette.websockets import WebSocket
 
 from bot.simulator.delivery.ack import Delivery
 from bot.simulator.delivery.socket import SocketDelivery
+from bot.simulator.json_value import Json
 from bot.simulator.people.replies import answer
 from bot.simulator.tickets import TicketRefused
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.web_api.files import MOST_BYTES, mimetype
 from bot.simulator.workspace import Workspace
-
-Json = Any
 
 PAGE = Path(__file__).parent / "page"
 

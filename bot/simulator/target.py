@@ -7,14 +7,13 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-Json = Any
+from bot.simulator.json_value import Json
 
 HEALTHY_AFTER = 2.0
 DELAY = (0.2, 0.8)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from bot.simulator.directory import APP_ID, BOT_ID, TEAM_ID
 from bot.simulator.feed import Feed
 from bot.simulator.form import initial_values
+from bot.simulator.json_value import Json
 from bot.simulator.messages import with_ids
 
-Json = Any
 Values = dict[str, dict[str, Json]]
 
 STACK_LIMIT = 3

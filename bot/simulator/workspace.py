@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from bot.simulator.config import Config
 from bot.simulator.directory import (
@@ -20,11 +19,10 @@ from bot.simulator.directory import (
 )
 from bot.simulator.feed import Feed
 from bot.simulator.journal import Journal
+from bot.simulator.json_value import Json
 from bot.simulator.messages import Messages, Posted
 from bot.simulator.tickets import Tickets
 from bot.simulator.view_store import Views
-
-Json = Any
 
 
 class Workspace:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from engine.egress.hosts import HostPattern, destination, parse_pattern
-
-Json = Any
+from storage.records import Json
 
 FILE = "_secrets.yaml"
 STRICT = "SECRETS_STRICT"

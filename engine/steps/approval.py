@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from engine.definition.kinds import BLOCKS, kind_of
 from engine.definition.model import KINDS_OF_APPROVERS, Runbook, Step
@@ -14,8 +13,7 @@ from engine.definition.rendering import render_known, render_with
 from engine.steps import context
 from engine.steps.outcome import Opened, Outcome
 from engine.text.redaction import Redact
-
-Json = Any
+from storage.records import Json
 
 MAX_SHOWN_CHARS = 262_144
 """How much a gate keeps of what it shows, in characters, all steps together; how much more there was is said."""

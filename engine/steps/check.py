@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from engine.expressions import conditions
 from engine.steps.outcome import Failed, Succeeded
 from engine.text.redaction import MAX_TOLD_BYTES, Redact, outgoing
-
-Json = Any
+from storage.records import Json
 
 CODE = "check_failed"
 _NO_MESSAGE = "What this check asks for does not hold."

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from engine.definition.durations import DAY_MS, SECOND_MS, parse_duration, show_duration
 from engine.steps.outcome import Failed, Later
-
-Json = Any
+from storage.records import Json
 
 MAX_DELAY_MS = 30 * DAY_MS
 

@@ -9,7 +9,6 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 
@@ -27,8 +26,7 @@ from engine.steps.secret_destinations import CODE, Carried
 from engine.text.redaction import MAX_TOLD_BYTES, Redact, outgoing
 from engine.text.redaction import cut as cut_text
 from engine.text.storable import TooLarge, to_storable
-
-Json = Any
+from storage.records import Json
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
 
 import grpc
 
 from engine.egress import CallFailed, Egress
 from engine.egress.allowed_addresses import Address
 from engine.steps.grpc_schema import Schema
-
-Json = Any
+from storage.records import Json
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 POLL_SECONDS = 0.25

@@ -32,8 +32,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 
 from engine.steps.grpc_weight import Malformed, TooHeavy, weigh
 from engine.text.redaction import cut
-
-Json = Any
+from storage.records import Json
 
 MAX_FILES = 1_000
 MAX_BYTES = 4 * 1024 * 1024

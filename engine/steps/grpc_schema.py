@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.descriptor import MethodDescriptor
@@ -15,8 +14,7 @@ from engine.steps.grpc_files import Ask, SchemaProblem, pool_of, shown
 from engine.steps.grpc_weight import TooHeavy, weigh
 from engine.text.storable import MAX_BYTES
 from engine.text.words import did_you_mean, listed
-
-Json = Any
+from storage.records import Json
 
 REFLECTION_PATHS = (
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",

@@ -12,8 +12,6 @@ from grpc import StatusCode
 
 from engine.steps.http_response import MAX_RETRY_AFTER_MS
 
-Json = Any
-
 NOBODY_KNOWS = frozenset(
     {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED, StatusCode.UNKNOWN}
 )

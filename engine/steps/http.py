@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from engine.egress import CallFailed, Egress
 from engine.steps import http_call, http_request, http_response
@@ -18,8 +17,7 @@ from engine.steps.outcome import Abandoned, Evidence, Failed, Outcome, Succeeded
 from engine.steps.secret_destinations import CODE, Carried
 from engine.text.redaction import MAX_TOLD_BYTES, Redact, cut, outgoing
 from engine.text.storable import TooLarge
-
-Json = Any
+from storage.records import Json
 
 MAX_FAILED_TEXT = 16 * 1024
 _FINAL = frozenset({"egress_refused", "bad_request", CODE})  # another attempt would end the same way

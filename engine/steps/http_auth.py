@@ -11,13 +11,12 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import httpx
 
 from engine.steps.http_request import BadRequest, Request, scalar
+from storage.records import Json
 
-Json = Any
 Auth = Mapping[str, Json]
 
 HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}

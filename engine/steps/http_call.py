@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import httpx
 
@@ -15,8 +14,6 @@ from engine.steps import http_auth, oauth2
 from engine.steps.http_auth import Auth
 from engine.steps.http_request import Request
 from engine.steps.secret_destinations import Carried
-
-Json = Any
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -7,13 +7,11 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote_plus, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from engine.text.redaction import Redact, mark
 from engine.text.redaction import cut as cut_text
-
-Json = Any
+from storage.records import Json
 
 MAX_EVIDENCE_BYTES = 4096
 """How much of a body, or of one header, the evidence keeps."""

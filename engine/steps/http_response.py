@@ -13,13 +13,11 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
 
 from engine.egress import Response
 from engine.text.redaction import Redact, cut
 from engine.text.storable import clean, clean_text, shallow, to_storable
-
-Json = Any
+from storage.records import Json
 
 MAX_HEADERS = 64
 MAX_HEADER_CHARS = 2048

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from engine.steps.outcome import Failed, Posted
 from engine.text.redaction import MAX_TOLD_BYTES, Redact, outgoing
 from engine.text.storable import clean_text
-
-Json = Any
+from storage.records import Json
 
 MAX_CHARS = 3_000
 """What one Slack section block holds."""

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote_plus
 
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
@@ -21,7 +20,6 @@ from engine.steps.http_auth import Auth
 from engine.steps.http_request import Request
 from engine.text.redaction import Redactor, tells_nothing
 
-Json = Any
 Send = Callable[[Request], Response]
 
 EARLY_SECONDS = 30.0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-Json = Any
+from storage.records import Json
 
 
 @dataclass(frozen=True, slots=True)

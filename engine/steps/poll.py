@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from engine.errors import EngineError
 from engine.steps import http, http_response
@@ -12,8 +11,7 @@ from engine.steps.http import Exchange, describe, exchange, succeeded
 from engine.steps.outcome import Again, Failed, Outcome
 from engine.steps.secret_destinations import CODE
 from engine.text.redaction import MAX_TOLD_BYTES, Redact, outgoing
-
-Json = Any
+from storage.records import Json
 
 _NEVER_ANSWERED = frozenset({"egress_refused", "bad_request", CODE})
 _NO_ACCESS = frozenset({401, 403})

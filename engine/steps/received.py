@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from engine.definition import secret_outputs
 from engine.definition.model import Runbook, Step
@@ -15,9 +14,8 @@ from engine.steps import context, http_response
 from engine.steps.http_request import MASKED
 from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Outcome, Succeeded, Unknown
 from engine.text.redaction import Redact, mark, tells_nothing
-from storage.records import StepRunRecord
+from storage.records import Json, StepRunRecord
 
-Json = Any
 Mapped = Callable[[Mapping[str, Json]], dict[str, Json]]
 """What outputs, as written, come to over the answer."""
 

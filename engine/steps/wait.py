@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine.steps.outcome import Failed, Waiting
 from engine.text.storable import clean_text
-
-Json = Any
+from storage.records import Json
 
 MAX_KEY_CHARS = 200
 

@@ -12,12 +12,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from engine.text.encodings import views
 from engine.text.secret_matching import Found, Matcher
+from storage.records import Json
 
-Json = Any
 Redact = Callable[[Json], Json]
 
 MIN_LENGTH = 4

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
 
-Json = Any
+from storage.records import Json
 
 MAX_DEPTH = 32
 MAX_BYTES = 256 * 1024

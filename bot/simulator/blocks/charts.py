@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from bot.simulator.blocks.rules import (
-    Json,
-    Problem,
-    anything,
-    array,
-    by_type,
-    enum,
-    number,
-    record,
-    string,
-)
+from bot.simulator.blocks.rules import Problem, anything, array, by_type, enum, number, record, string
+from bot.simulator.json_value import Json
 
 _NAME = "data_visualization"
 

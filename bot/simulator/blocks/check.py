@@ -5,8 +5,9 @@ from __future__ import annotations
 from bot.simulator.blocks.block_kit_limits import LIMITS
 from bot.simulator.blocks.kinds import BLOCKS, SURFACES
 from bot.simulator.blocks.objects import text
-from bot.simulator.blocks.rules import Check, Json, Problem, anything, boolean, enum, record, string
+from bot.simulator.blocks.rules import Check, Problem, anything, boolean, enum, record, string
 from bot.simulator.blocks.tables import text_length
+from bot.simulator.json_value import Json
 
 
 def check_blocks(blocks: Json, surface: str, pointer: str = "/blocks") -> list[Problem]:

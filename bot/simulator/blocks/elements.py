@@ -17,7 +17,6 @@ from bot.simulator.blocks.objects import (
 from bot.simulator.blocks.rich_text import rich_text
 from bot.simulator.blocks.rules import (
     Check,
-    Json,
     Problem,
     anything,
     array,
@@ -30,6 +29,7 @@ from bot.simulator.blocks.rules import (
     requires,
     string,
 )
+from bot.simulator.json_value import Json
 
 PLACEHOLDER = text("placeholder.max_length", plain=True)
 SELECT_PLACEHOLDER = text("select.placeholder.max_length", plain=True)

@@ -9,7 +9,6 @@ from bot.simulator.blocks.objects import slack_file, text
 from bot.simulator.blocks.rich_text import rich_text
 from bot.simulator.blocks.rules import (
     Check,
-    Json,
     Problem,
     anything,
     array,
@@ -21,6 +20,7 @@ from bot.simulator.blocks.rules import (
     requires,
     string,
 )
+from bot.simulator.json_value import Json
 
 
 def block(*required: str, also: Sequence[Check] = (), **fields: Check) -> Check:

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from bot.simulator.blocks.rules import (
-    Check,
-    Json,
-    Problem,
-    anything,
-    array,
-    boolean,
-    enum,
-    record,
-    requires,
-    string,
-)
+from bot.simulator.blocks.rules import Check, Problem, anything, array, boolean, enum, record, requires, string
+from bot.simulator.json_value import Json
 
 
 def text(limit: str = "text.max_length", *, plain: bool = False) -> Check:

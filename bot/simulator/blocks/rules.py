@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bot.simulator.blocks.block_kit_limits import LIMITS
-
-Json = Any
+from bot.simulator.json_value import Json
 
 
 @dataclass(frozen=True, slots=True)

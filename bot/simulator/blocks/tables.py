@@ -6,7 +6,6 @@ from bot.simulator.blocks.block_kit_limits import LIMITS
 from bot.simulator.blocks.rich_text import rich_text
 from bot.simulator.blocks.rules import (
     Check,
-    Json,
     Problem,
     anything,
     array,
@@ -18,6 +17,7 @@ from bot.simulator.blocks.rules import (
     record,
     string,
 )
+from bot.simulator.json_value import Json
 
 
 def _cells(name: str) -> dict[str, Check]:

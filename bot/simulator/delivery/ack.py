@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-Json = Any
+from bot.simulator.json_value import Json
+
 Kind = Literal["events_api", "interactive", "slash_commands"]
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from bot.simulator.delivery.ack import Ack, Delivery
 from bot.simulator.delivery.payloads import event
+from bot.simulator.json_value import Json
 from bot.simulator.workspace import Workspace
-
-Json = Any
 
 
 class Events:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -13,8 +12,7 @@ import httpx
 from bot.simulator.config import Config
 from bot.simulator.delivery.ack import Ack, Kind
 from bot.simulator.delivery.signing import signed_headers
-
-Json = Any
+from bot.simulator.json_value import Json
 
 FORM = "application/x-www-form-urlencoded"
 

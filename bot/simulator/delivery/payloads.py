@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any
 
 from bot.simulator.directory import (
     APP_ID,
@@ -14,8 +13,8 @@ from bot.simulator.directory import (
     TEAM_ID,
     Channel,
 )
+from bot.simulator.json_value import Json
 
-Json = Any
 Payload = dict[str, Json]
 
 VERIFICATION_TOKEN = "practice-verification-token"  # noqa: S105 - the legacy field, which proves nothing

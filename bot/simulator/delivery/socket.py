@@ -7,15 +7,15 @@ import itertools
 import json
 import time
 import uuid
-from typing import Any, Literal
+from typing import Literal
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bot.simulator.config import Config
 from bot.simulator.delivery.ack import Ack, Kind
 from bot.simulator.directory import APP_ID
+from bot.simulator.json_value import Json
 
-Json = Any
 Goodbye = Literal["warning", "refresh_requested", "link_disabled"]
 
 MOST_CONNECTIONS = 10

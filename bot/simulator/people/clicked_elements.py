@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from bot.simulator.json_value import Json
 from bot.simulator.messages import Blocks, Posted
 from bot.simulator.people.impossible import Impossible
 from bot.simulator.view_store import OpenView
 from bot.simulator.workspace import Workspace
 
-Json = Any
 Found = tuple[dict[str, Json], dict[str, Json]]
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bot.simulator.delivery import payloads
 from bot.simulator.delivery.ack import Ack, Delivery
 from bot.simulator.form import UnknownChoice, Values, entry_for, initial_values, stateful_elements
+from bot.simulator.json_value import Json
 from bot.simulator.messages import Blocks, Posted
 from bot.simulator.people.clicked_elements import Found, find_element, find_message, find_view
 from bot.simulator.people.commands import acting, outcome, present
 from bot.simulator.people.impossible import Impossible
 from bot.simulator.workspace import Workspace
-
-Json = Any
 
 NO_ANSWER = "Something went wrong: the app did not answer in time. Try again."
 

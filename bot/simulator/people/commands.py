@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bot.simulator.delivery import payloads
 from bot.simulator.delivery.ack import Ack, Delivery
 from bot.simulator.delivery.events import Events
 from bot.simulator.directory import BOT_USER_ID, PEOPLE, Channel
+from bot.simulator.json_value import Json
 from bot.simulator.messages import Posted
 from bot.simulator.people.impossible import Impossible
 from bot.simulator.people.replies import answer
@@ -15,8 +14,6 @@ from bot.simulator.people.typed import encode
 from bot.simulator.tickets import Hook
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.workspace import Workspace
-
-Json = Any
 
 
 def acting(user: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bot.simulator.delivery import payloads
 from bot.simulator.delivery.ack import Ack, Delivery
 from bot.simulator.form import complaints
+from bot.simulator.json_value import Json
 from bot.simulator.people.clicked_elements import find_view
 from bot.simulator.people.clicks import merge
 from bot.simulator.people.commands import acting, outcome
@@ -15,8 +14,6 @@ from bot.simulator.view_store import OpenView
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.web_api.views import REFUSALS, sound_view
 from bot.simulator.workspace import Workspace
-
-Json = Any
 
 TROUBLE = "We had some trouble connecting. Try again?"
 

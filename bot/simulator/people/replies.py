@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from bot.simulator.json_value import Json
 from bot.simulator.messages import Posted
 from bot.simulator.tickets import Hook
 from bot.simulator.web_api.content import content
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.workspace import Workspace, bot_message
-
-Json = Any
 
 _FIELDS = frozenset(
     {

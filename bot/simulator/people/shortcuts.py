@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bot.simulator.delivery import payloads
 from bot.simulator.delivery.ack import Delivery
+from bot.simulator.json_value import Json
 from bot.simulator.people.clicked_elements import find_message
 from bot.simulator.people.clicks import NO_ANSWER
 from bot.simulator.people.commands import acting, outcome, present
 from bot.simulator.people.impossible import Impossible
 from bot.simulator.workspace import Workspace
-
-Json = Any
 
 
 async def choose(ws: Workspace, delivery: Delivery, user: str, wish: dict[str, Json]) -> dict[str, Json]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl
 
+from bot.simulator.json_value import Json
 from bot.simulator.web_api.errors import SlackError
 
-Json = Any
 Arguments = dict[str, Json]
 
 _ADDED_BY_SDK = frozenset({"token", "team_id"})

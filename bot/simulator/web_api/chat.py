@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bot.simulator.directory import BOT_ID, BOT_USER_ID, PEOPLE, Channel
+from bot.simulator.json_value import Json
 from bot.simulator.messages import Posted
 from bot.simulator.web_api.arguments import Arguments
 from bot.simulator.web_api.content import TEXT_LIMIT, content
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.workspace import Workspace, bot_message
-
-Json = Any
 
 
 def channel_for(ws: Workspace, name: str) -> Channel:

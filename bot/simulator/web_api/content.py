@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from bot.simulator.blocks import check_blocks
 from bot.simulator.blocks.block_kit_limits import LIMITS
+from bot.simulator.json_value import Json
 from bot.simulator.messages import with_ids
 from bot.simulator.web_api.arguments import Arguments
 from bot.simulator.web_api.errors import SlackError
-
-Json = Any
 
 TEXT_CUT = 40_000
 TEXT_LIMIT = 4_000

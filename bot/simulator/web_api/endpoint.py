@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from bot.simulator.json_value import Json
 from bot.simulator.web_api import arguments
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.web_api.faults import Fault, Faults
@@ -16,7 +16,6 @@ from bot.simulator.web_api.rates import Rates
 from bot.simulator.web_api.views import REFUSALS
 from bot.simulator.workspace import Workspace
 
-Json = Any
 Entry = dict[str, Json]
 
 HANG_SECONDS = 600.0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
+from bot.simulator.json_value import Json
 from bot.simulator.web_api.arguments import Arguments, whole
 from bot.simulator.web_api.chat import channel_for
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.workspace import Workspace, bot_message
 
-Json = Any
 MOST_BYTES = 20_000_000
 _SHOWN = ("id", "name", "title", "size", "url_private", "mimetype", "alt_txt")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bot.simulator.directory import (
     APP_ID,
@@ -21,12 +21,12 @@ from bot.simulator.directory import (
     group_json,
     user_json,
 )
+from bot.simulator.json_value import Json
 from bot.simulator.messages import Posted
 from bot.simulator.web_api.arguments import Arguments, truth, whole
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.workspace import Workspace
 
-Json = Any
 T = TypeVar("T")
 MOST = 999
 

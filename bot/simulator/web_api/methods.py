@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from bot.simulator.json_value import Json
 from bot.simulator.web_api import chat, files, lookups, views
 from bot.simulator.web_api.arguments import Arguments
 from bot.simulator.workspace import Workspace
 
-Json = Any
 Handler = Callable[[Workspace, Arguments], dict[str, Json]]
 
 PER_MINUTE = {1: 1, 2: 20, 3: 50, 4: 100}

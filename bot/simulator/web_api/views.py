@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from bot.simulator.blocks import check_view
 from bot.simulator.directory import PEOPLE
+from bot.simulator.json_value import Json
 from bot.simulator.tickets import TicketRefused
 from bot.simulator.view_store import OpenView, ViewRefused
 from bot.simulator.web_api.arguments import Arguments
 from bot.simulator.web_api.errors import SlackError
 from bot.simulator.workspace import Workspace
-
-Json = Any
 
 VIEW_SIZE_LIMIT = 250_000
 """Bytes of a view as JSON. Source: Slack's method reference, view_too_large."""

@@ -21,8 +21,7 @@ from engine.definition.model import Runbook
 from engine.definition.parameters import coerce
 from engine.errors import InvalidParameters
 from engine.text.words import shortened
-
-Json = Any
+from storage.records import Json
 
 
 def read_parameters(

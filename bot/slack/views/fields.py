@@ -40,8 +40,8 @@ from engine.definition.formats import FORMATS
 from engine.definition.model import Runbook
 from engine.definition.parameter_schema import resolved
 from engine.definition.parameters import coerce
+from storage.records import Json
 
-Json = Any
 OPTIONS, VALUE = 100, 150
 """Options in a select, and characters in an option's value."""
 _LONG_TEXT, _LONGEST = 150, 3000

@@ -47,11 +47,11 @@ from bot.slack.views.parts import context, section
 from bot.slack.views.text import channel, code, inline, person
 from engine.definition.model import Runbook
 from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.records import Json
 
 if TYPE_CHECKING:
     from engine.runs.executions import GateView
 
-Json = Any
 FIELDS = 90
 """Inputs in one form; Slack takes 100 blocks in a modal. More of them become a form of several parts."""
 
