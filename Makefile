@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: setup demo check check-deps test test-all chaos mutants bench lock clean
+.PHONY: setup demo check check-deps test test-all chaos mutants bench lock editor clean
 
 setup: .venv/.ready
 
@@ -72,6 +72,10 @@ lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev --group test pyproject.toml -c requirements.lock -o requirements-dev.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group dev --group test --group mutants pyproject.toml -c requirements-dev.lock -o requirements-mutants.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group deps -o requirements-deps.lock
+
+# Needs npm. The editor component of /studio, built of exactly the packages in its lock file, which names no place either.
+editor:
+	cd bot/page/vendor && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build && rm -r node_modules
 
 clean:
 	rm -rf .venv .venv-deps var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
