@@ -75,7 +75,8 @@ lock:
 
 # Needs npm. The editor component of /studio, built of exactly the packages in its lock file, which names no place either.
 editor:
-	cd bot/page/vendor && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build && rm -r node_modules
+	cd .ci/editor && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build && rm -r node_modules
+	mv .ci/editor/codemirror.js bot/page/static/
 
 clean:
 	rm -rf .venv .venv-deps var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
