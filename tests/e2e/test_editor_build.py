@@ -10,6 +10,7 @@ import pytest
 
 HOME = Path(__file__).resolve().parents[2]
 SOURCE = HOME / ".ci/editor"
+AWAY = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT")
 SERVED = HOME / "bot/page/static/codemirror.js"
 
 
@@ -33,6 +34,6 @@ def test_the_lock_file_names_hashes_and_no_place_to_fetch_from() -> None:
 
 def _npm(npm: str, folder: Path, *words: str) -> None:
     done = subprocess.run([npm, *words], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-    if words[0] == "ci" and done.returncode and "ENOTFOUND" in done.stderr + done.stdout:
+    if done.returncode and any(code in done.stderr for code in AWAY):
         pytest.skip("the packages' registry cannot be reached")
     assert done.returncode == 0, done.stderr or done.stdout
