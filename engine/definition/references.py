@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from engine.definition.kinds import KINDS, Treatment
+from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.rendering import target_as_url
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
 from engine.definition.tree import Block, Container
@@ -26,11 +26,17 @@ FACTS: Mapping[str, tuple[str, ...]] = {
 }
 """What a template may read of the execution around it, and `until` and `outputs` of the answer."""
 
-_ROOTS = ("params", "steps", "incident", "execution", "runbook", "secrets", "response", "outputs", "item", "index")
+_ROOTS = (
+    "params", "steps", "incident", "execution", "runbook", "secrets", "response", "outputs", "item", "index", "now",
+)  # fmt: skip
 _BEFORE_START = ("workspace", "team", "requester", "reason")
 """What is known of an execution before it starts."""
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SECRETS_STAND = "secrets may stand in a call's headers, query, auth and body only"
+_NO_MOMENT = (
+    "`now` is not there in what decides a run's way or what people decide about, which has to stay what it was: hand "
+    "it on as an output of a step before, or use `execution.started_at`"
+)
 _HOST_VALUE = re.compile(r"[a-z0-9.-]+")
 _TARGET = re.compile(r"[^/?]+:\d{1,5}")
 
@@ -42,7 +48,7 @@ class Scope:
     `homes` holds every step of the file with the list in which it stands, `upstream` those whose outputs may be read
     here, and `outputs` the names of a step's outputs where they are all known. `within` holds the containers around.
     `started` is False for what is asked before the execution starts; `itself` is the step whose words these are.
-    `held` are the outputs that are secret.
+    `held` are the outputs that are secret. `now` says that there is a moment at which what is asked is done.
     """
 
     parameters: Mapping[str, Mapping[str, Json]] | None
@@ -57,6 +63,7 @@ class Scope:
     started: bool = True
     itself: str = ""
     held: Held = frozenset()
+    now: bool = False
 
 
 def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
@@ -75,7 +82,7 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
     """Everything wrong with what a step of sound shape says in its `with`, `if` and `outputs`."""
     kind = KINDS[step["type"]]
     for key, value in step.get("with", {}).items():
-        location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys)
+        location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys, now=_has_moment(kind))
         match kind.treatment(key):
             case Treatment.URL:
                 yield from _url_findings(value, location, inner)
@@ -85,11 +92,16 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
                 yield from template_findings(value, location, inner)
                 yield from _items_findings(value, location) if key == "items" else ()
             case Treatment.CONDITION:
-                yield from _condition_findings(value, location, _asked(key, scope))
+                yield from _condition_findings(value, location, _asked(key, replace(scope, now=_has_moment(kind))))
     if "if" in step:
         yield from _condition_findings(step["if"], (*path, "if"), scope)
-    mapped = replace(scope, response=kind.answers, own_outputs=True)
+    mapped = replace(scope, response=kind.answers, own_outputs=True, now=True)
     yield from template_findings(step.get("outputs"), (*path, "outputs"), mapped)
+
+
+def _has_moment(kind: Kind) -> bool:
+    """Whether what a kind's `with` says is done at one moment: not what people decide about, nor a run's way."""
+    return not (kind.is_gate or kind.is_container)
 
 
 def _items_findings(items: Json, path: Path) -> Iterator[Finding]:
@@ -248,10 +260,10 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
                 yield "`response` is there in a poll's `until` and in the `outputs` of a call only"
             case root if root in FACTS:
                 yield from _fact_faults(chain)
-            case "outputs" if scope.own_outputs:
-                yield from _own_output_faults(chain, scope)
             case "outputs":
-                yield "`outputs` alone is there in a step's `outputs` only; name the step, as in `steps.drain.outputs`"
+                yield from _own_output_faults(chain, scope)
+            case "now":
+                yield from _now_faults(chain, scope)
             case "item" | "index" as root:
                 yield from _loop_faults(root, scope)
             case root:
@@ -266,7 +278,17 @@ def _loop_faults(name: str, scope: Scope) -> Iterator[str]:
         yield "`item` is there in a loop over `items` only; a `while` has `index`"
 
 
+def _now_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
+    if not scope.now:
+        yield _NO_MOMENT
+    elif len(chain) > 1:
+        yield f"`now` is a text such as 2026-01-31T14:30:00Z, and has no `{chain[1]}`"
+
+
 def _own_output_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
+    if not scope.own_outputs:
+        yield "`outputs` alone is there in a step's `outputs` only; name the step, as in `steps.drain.outputs`"
+        return
     home = scope.homes.get(scope.itself)
     step = next((each for each in home.steps if each.get("id") == scope.itself), {}) if home else {}
     kind = KINDS.get(str(step.get("type")))

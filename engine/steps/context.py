@@ -9,6 +9,7 @@ from typing import Any
 from engine.definition.model import Runbook
 from engine.definition.references import FACTS
 from engine.expressions import conditions, references
+from engine.expressions.times import at_milliseconds
 from storage import people, steps
 from storage.records import ExecutionRecord, Json
 
@@ -16,10 +17,18 @@ INCIDENT_FACTS = FACTS["incident"]
 """Known for a run in an incident's channel; empty text for any other."""
 
 
-def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]], scope: str = "") -> dict[str, Any]:
+def of(
+    execution: ExecutionRecord,
+    runbook: Runbook,
+    chains: set[tuple[str, ...]],
+    scope: str = "",
+    began: int | None = None,
+) -> dict[str, Any]:
     """The context for what reads `chains` in `scope`; only the step outputs that they name are fetched.
 
-    Inside a loop `item` and `index` are the innermost round's. Needs a connection.
+    Inside a loop `item` and `index` are the innermost round's. `began` is when the step that reads began, in epoch
+    milliseconds: its `now`, the same for every attempt, so that a call that is made again says the same. Needs a
+    connection.
     """
     named = {chain[1]: path_of(runbook, chain[1], scope) for chain in chains if chain[0] == "steps" and len(chain) > 1}
     outputs = steps.outputs(execution.id, sorted(named.values()))
@@ -31,6 +40,7 @@ def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]
         "execution": _execution(execution) if "execution" in roots else {},
         "runbook": {"id": runbook.id, "name": runbook.name, "version": execution.number, "team": runbook.team},
         **(_round(execution, scope) if roots & {"item", "index"} else {}),
+        **({"now": at_milliseconds(began)} if began is not None and "now" in roots else {}),
     }
 
 
