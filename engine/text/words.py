@@ -44,6 +44,7 @@ OURS: dict[str, tuple[str, ...]] = {
     "then": ("do", "on_true", "if_true", "yes"),
     "else": ("otherwise", "on_false", "if_false", "default"),
     "items": ("for_each", "foreach", "each", "with_items", "list", "over"),
+    "as": ("item_name", "loop_var", "var", "item_var", "iterator"),
     "while": ("until", "repeat_while"),
     "max_parallel": ("parallel", "parallelism", "max_concurrency", "concurrency", "batch_size"),
     "max_failures": ("max_errors", "fail_fast", "max_fail_percentage"),
