@@ -79,8 +79,8 @@ class Templates:
         else:
             step.clear()
             step |= expanded
-            source.used[name] = self.read_as[name].decode("utf-8")
-            source.used |= template.used
+            source.used |= {name, *template.used}
+            source.depth = max(source.depth, template.depth + 1)
             source.expanded[(*path, "with", "then")] = Origin(template, ("steps",), path)
             if "outputs" not in own and template.data.get("outputs"):
                 source.expanded[(*path, "outputs")] = Origin(template, ("outputs",), path)
@@ -94,14 +94,17 @@ class Templates:
         if name in around:
             ring = " uses ".join(f"`{each}`" for each in (*around[around.index(name) :], name))
             raise _Wrong(location, f"templates use each other in a ring: {ring}")
+        too_deep = _TooDeep(location, f"templates use each other at most {MAX_DEPTH} deep")
         if len(around) >= MAX_DEPTH:
-            raise _TooDeep(location, f"templates use each other at most {MAX_DEPTH} deep")
+            raise too_deep
         if name not in self._sources:
             self._sources[name] = self._read(self.folder / FOLDER, name, location, around)
         template = self._sources[name]
         if template.problems:
             first = min(template.problems)
             raise _Wrong(location, f"the template `{name}` is wrong, first at {first}")
+        if len(around) + template.depth >= MAX_DEPTH:  # it may have been read for a file that stands nearer to it
+            raise too_deep
         return template
 
     def _read(self, folder: FilePath, name: str, location: Path, around: tuple[str, ...]) -> Source:

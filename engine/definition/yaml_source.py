@@ -62,7 +62,8 @@ class Origin:
 class Source:
     """What a file says, and where. `problems` are those that the reader could go on after.
 
-    `expanded` says which parts of `data` other files have put there, `used` the text of each by the name it is used by.
+    `expanded` says which parts of `data` other files have put there, `used` the names of these,
+    and `depth` how many of them stand in each other.
     """
 
     file: str
@@ -71,7 +72,8 @@ class Source:
     values: dict[Path, Location] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     expanded: dict[Path, Origin] = field(default_factory=dict)
-    used: dict[str, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    depth: int = 0
 
     def located(
         self, path: Path, message: str, severity: Literal["error", "warning"] = "error", *, at_key: bool = False

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from git_repositories import CAROL, MALLORY, commit, repository
-from harness import Harness, Target
+from harness import ALICE, Harness, Target
 
 from engine.access.policy import SYSTEM
 from engine.catalog import catalog, sync
 from engine.catalog.folder_watch import signature
+from engine.runs import voting
+from storage import approvals, database
+from storage.records import ApprovalRecord
+from storage.states import Decision
 
 RUNBOOK = """\
 apiVersion: runbook/v1
@@ -51,6 +55,41 @@ def test_an_edited_template_is_a_new_draft(harness: Harness, target: Target) -> 
     assert (change.slug, change.kind, change.number) == ("demo", "changed", 2)
     assert "/b/first" in catalog.diff(harness.rt, "demo", 2)
     assert harness.sync().changes == ()
+
+
+GATED = """\
+apiVersion: runbook/v1
+kind: template
+parameters: {type: object, required: [what], properties: {what: {type: string}}}
+steps:
+  - {id: ask, type: approval, with: {approvers: {roles: [platform_admin]}, message: "%s {{ params.what }}?"}}
+  - {id: act, type: http, with: {method: POST, url: "https://h.example.com/{{ params.what }}"}}
+"""
+
+
+def test_a_gate_in_a_template_holds_what_is_behind_it(harness: Harness) -> None:
+    """It is asked in each use, and what follows the use waits for it too."""
+    put(harness, "_templates/gated.yaml", GATED % "Do")
+    after = "  - {id: after, type: http, with: {url: 'https://h.example.com/after'}}\n"
+    steps = "  - {id: one, uses: gated, with: {what: restart}}\n" + after
+    put(harness, "demo.yaml", "apiVersion: runbook/v1\nid: demo\nname: Demo\nteam: payments\nsteps:\n" + steps)
+    report = harness.sync()
+    assert report.ok, report.problems
+    harness.approve("demo")
+    run = harness.start("demo")
+    harness.advance(run)
+    assert harness.step(run, "one.one-act").status == "BLOCKED"
+    assert harness.step(run, "after").status == "BLOCKED"
+    (gate,) = opened(harness, run)
+    assert gate.message == "Do restart?"
+    voting.vote(harness.rt, ALICE, run, gate.path, Decision.REJECT, "Not now.")
+    assert harness.run(run) == "FAILED"
+    assert harness.step(run, "after").status != "SUCCESS"
+
+
+def opened(harness: Harness, run: str) -> list[ApprovalRecord]:
+    with database.reading():
+        return list(approvals.of_execution(run))
 
 
 def test_a_broken_template_changes_nothing(harness: Harness) -> None:

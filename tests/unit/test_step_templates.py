@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.definition.load import Examined, check_file, examine
@@ -116,7 +116,10 @@ def test_rings_and_depths_are_told(folder: Path) -> None:
     write(folder, **chain, t6=template("  - {id: s, type: delay, with: {for: 1s}}\n"))
     (problem,) = problems(folder, use("{id: one, uses: t0}"))
     assert problem == "x.yaml:6:21: templates use each other at most 4 deep"
-    assert problems(folder, use("{id: one, uses: t3}")) == []
+    templates = Templates(folder)
+    assert examine(use("{id: one, uses: t3}").encode(), "x.yaml", templates=templates).problems == ()
+    (again,) = examine(use("{id: one, uses: t0}").encode(), "x.yaml", templates=templates).problems
+    assert str(again) == problem
 
 
 def test_a_small_file_does_not_become_a_large_one(folder: Path) -> None:
@@ -245,3 +248,69 @@ def test_a_condition_means_what_its_parameters_say(value: Any) -> None:
     known = render(value, around)
     assert evaluate(changed, {**around, **steps}) == [known, known == 3, 1, "params.v", 1]
     assert json.dumps(changed)
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    -1.5,
+    "",
+    "{{",
+    "{{ params.v }}",
+    "{% if x %}",
+    "{{ steps.s }}",
+    [],
+    {},
+    "f",
+    ["a"],
+    {"a": 1},
+]
+SOUND_TEMPLATE = {
+    "apiVersion": "runbook/v1", "kind": "template", "outputs": {"o": "{{ steps.s.outputs.status }}"},
+    "parameters": {"type": "object", "properties": {"v": {}}},
+    "steps": [
+        {"id": "s", "type": "http", "if": "params.v == 1", "with": {"url": "https://h/{{ params.v }}", "json": "{{ params }}"}},
+        {"id": "l", "type": "loop", "needs": ["s"], "with": {"items": "{{ params.v }}", "as": "x", "steps": [
+            {"id": "b", "type": "branch", "with": {"if": {"field": "params.v", "operator": "eq", "value": "{{ x }}"}, "then": [
+                {"id": "m", "type": "message", "with": {"text": "{{ steps.s.outputs }}"}}]}}]}},
+    ],
+}  # fmt: skip
+SOUND_USE = {
+    "apiVersion": "runbook/v1", "id": "x", "name": "X",
+    "steps": [
+        {"id": "one", "uses": "f", "with": {"v": "{{ execution.id }}"}},
+        {"id": "two", "type": "loop", "with": {"items": [1], "as": "y", "steps": [{"id": "in", "uses": "f", "with": {"v": "{{ y }}"}}]}},
+    ],
+    "finally": [{"id": "last", "uses": "f"}],
+}  # fmt: skip
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, item in inner for found in ((*path, key), *places(item, (*path, key)))]
+
+
+def changed(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
+    copied = json.loads(json.dumps(value))
+    holder = copied
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = odd
+    return copied
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_a_file_says_it_is_right_or_told_what_is_wrong(folder: Path, data: st.DataObject) -> None:
+    """Nothing but problems comes of a template or a use that is written in any wrong way."""
+    part, odd = data.draw(st.sampled_from(places(SOUND_TEMPLATE))), data.draw(st.sampled_from(ODD))
+    write(folder, f=json.dumps(changed(SOUND_TEMPLATE, part, odd)))
+    place = data.draw(st.sampled_from(places(SOUND_USE)))
+    for text in (SOUND_USE, changed(SOUND_USE, place, data.draw(st.sampled_from(ODD)))):
+        found = of(folder, json.dumps(text))
+        assert (found.runbook is None) == bool(found.problems)
+
+
+def test_the_sound_ones_are_sound(folder: Path) -> None:
+    write(folder, f=json.dumps(SOUND_TEMPLATE))
+    assert problems(folder, json.dumps(SOUND_USE)) == []
