@@ -14,6 +14,7 @@ from bot.cli import show
 from engine.access import access_file, calendar_file, secret_use, secrets_file, unfillable_gates
 from engine.definition import regular_files
 from engine.definition.load import MAX_BYTES, Rule, check_file, examine
+from engine.definition.step_templates import FOLDER, Templates
 from engine.egress.secret_rules import SecretRules
 from engine.queries import evidence
 from engine.text.problem import Problem
@@ -48,7 +49,8 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     yaml = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
-    return [each for each in yaml if each.name in _RULES or not each.name.startswith(("_", "."))]
+    found = [each for each in yaml if each.name in _RULES or not each.name.startswith(("_", "."))]
+    return found + ([] if path.name == FOLDER else sorted((path / FOLDER).glob("[!._]*.yaml")))
 
 
 def _nothing_in(folder: Path) -> Problem:
@@ -60,8 +62,9 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
     named: dict[str, list[Path]] = {}
     for path in paths:
         with suppress(OSError):  # what cannot be read was said above
-            if not path.name.startswith("_"):
-                runbook = examine(regular_files.read(path, MAX_BYTES + 1), str(path)).runbook
+            if not path.name.startswith("_") and path.parent.name != FOLDER:
+                text, templates = regular_files.read(path, MAX_BYTES + 1), Templates(path.parent)
+                runbook = examine(text, str(path), templates=templates).runbook
                 named.setdefault(runbook.id if runbook else "", []).append(path)
     named.pop("", None)
     return [
@@ -82,6 +85,8 @@ def _check_one(path: Path) -> list[Problem]:
     found_in = _of_evidence(path) if path.suffix in (".json", *_PAGES) else None
     if found_in is not None:
         return found_in
+    if path.parent.name == FOLDER and path.is_file():
+        return _of_template(path)
     if path.name.startswith("_") and path.is_file():
         return []
     policy = access_file.read(path.parent / access_file.NAME)[0]
@@ -92,6 +97,14 @@ def _check_one(path: Path) -> list[Problem]:
         found.append(partial(unfillable_gates.findings, policy=policy))
         warned.append(partial(unfillable_gates.cautions, policy=policy))
     return check_file(path, _all(found), _all(warned))
+
+
+def _of_template(path: Path) -> list[Problem]:
+    try:
+        source = regular_files.read(path, MAX_BYTES + 1)
+    except OSError as error:
+        return [Problem(str(path), 1, 1, f"the file cannot be read: {error.strerror}")]
+    return Templates(path.parent.parent).check_file(source, path.stem, str(path))
 
 
 def _all(rules: Sequence[Rule]) -> Rule:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.access.policy import SYSTEM
 from engine.catalog.sync import FindAuthor, SyncReport, sync
+from engine.definition.step_templates import FOLDER
 from engine.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,15 @@ class FolderWatch:
 
 
 def signature(folder: Path) -> Signature:
-    """Names, sizes and times of the folder's YAML files: equal while nothing was changed. Links are not followed."""
+    """Names, sizes and times of the YAML files in the folder and of its templates: equal while nothing was changed.
+
+    Links are not followed.
+    """
     try:
         paths = sorted(folder.iterdir())
+        templates = folder / FOLDER
+        if templates in paths and not templates.is_symlink() and templates.is_dir():
+            paths += sorted(templates.iterdir())
     except OSError as error:
         return (("unreadable", error.errno or 0, 0),)
     return tuple(_file_signature(path) for path in paths if path.suffix in (".yaml", ".yml"))
@@ -61,8 +68,8 @@ def _file_signature(path: Path) -> tuple[str, int, int]:
     try:
         stat = path.lstat()
     except OSError as error:  # gone since it was listed
-        return path.name, -(error.errno or 1), 0
-    return path.name, stat.st_size, stat.st_mtime_ns
+        return str(path), -(error.errno or 1), 0
+    return str(path), stat.st_size, stat.st_mtime_ns
 
 
 def _log(report: SyncReport) -> None:

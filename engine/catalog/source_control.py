@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dulwich.config import ConfigFile
@@ -35,10 +35,11 @@ _EMAIL = re.compile(r"[^\s<>@\x00-\x1f\x7f]{1,128}@[^\s<>@\x00-\x1f\x7f]{1,255}"
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The last commit of a file and its committer's e-mail address, where that is one."""
+    """The last commit of a file, its committer's e-mail address, where that is one, and its time in seconds."""
 
     id: str
     email: str | None
+    at: int = field(default=0, compare=False)
 
 
 def last_commits(folder: Path, files: Mapping[str, bytes]) -> dict[str, Commit]:
@@ -84,7 +85,7 @@ def _look(
     history = History(repo, map(os.fsencode, folder.relative_to(root).parts))
     clean = {os.fsencode(name): name for name in _clean(repo, folder, root, files, history.entries(head))}
     for raw, commit_id, commit in history.last_changes(head, clean, until):
-        found[clean[raw]] = Commit(commit_id.decode("ascii"), _email(commit.committer))
+        found[clean[raw]] = Commit(commit_id.decode("ascii"), _email(commit.committer), commit.commit_time)
     return sorted(name for name in clean.values() if name not in found)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from engine.access.policy import Action, Actor, acting, authorise
 from engine.catalog import notices, secret_policy, source_control, version_approval
 from engine.catalog.source_control import Commit
 from engine.definition import codec, regular_files
-from engine.definition.load import MAX_BYTES, load
+from engine.definition.load import MAX_BYTES, must_load
 from engine.definition.model import Runbook
+from engine.definition.step_templates import FOLDER, Templates
 from engine.errors import InvalidDefinition
 from engine.runtime import Runtime
 from engine.text.problem import Problem
@@ -71,6 +72,8 @@ class _File:
     path: str
     source: bytes
     runbook: Runbook
+    text: str
+    templates: tuple[str, ...] = ()
     commit: Commit | None = None
 
     @property
@@ -149,22 +152,38 @@ def _read_folder(folder: Path) -> _Folder:
     files: list[_File] = []
     broken: set[str] = set()
     problems: list[Problem] = []
+    templates = Templates(folder)
     for path in paths:
         try:
-            files.append(_read_file(path))
+            files.append(_read_file(path, templates))
         except InvalidDefinition as error:
             broken.add(path.name)
             problems += error.problems
     commits = source_control.last_commits(folder, {each.path: each.source for each in files})
-    files = [replace(each, commit=commits.get(each.path)) for each in files]
+    shared = source_control.last_commits(folder / FOLDER, _template_files(templates)) if templates.read_as else {}
+    files = [replace(each, commit=_last_commit(each, commits, shared)) for each in files]
     return _without_doubles(files, broken, problems)
+
+
+def _template_files(templates: Templates) -> dict[str, bytes]:
+    return {f"{name}.yaml": source for name, source in templates.read_as.items()}
+
+
+def _last_commit(each: _File, commits: Mapping[str, Commit], shared: Mapping[str, Commit]) -> Commit | None:
+    """The latest commit of a runbook's file and its templates; None where that of one of them is not known.
+
+    A template's is taken for the later one within a second.
+    """
+    found = [*(shared.get(f"{name}.yaml") for name in each.templates), commits.get(each.path)]
+    known = [commit for commit in found if commit is not None]
+    return max(known, key=lambda commit: commit.at) if len(known) == len(found) else None
 
 
 def _nothing(folder: Path, message: str) -> _Folder:
     return _Folder([], set(), set(), [Problem(str(folder), 1, 1, message)])
 
 
-def _read_file(path: Path) -> _File:
+def _read_file(path: Path, templates: Templates) -> _File:
     if not path.name.isprintable():  # it is kept with its runbook, and shown
         shown = ascii(str(path))[1:-1]
         raise InvalidDefinition([Problem(shown, 1, 1, "its name is not printable UTF-8: give it another")])
@@ -172,7 +191,8 @@ def _read_file(path: Path) -> _File:
         source = regular_files.read(path, MAX_BYTES + 1)
     except OSError as error:
         raise InvalidDefinition([Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from error
-    return _File(path.name, source, load(source, str(path)))
+    loaded = must_load(source, str(path), templates)
+    return _File(path.name, source, loaded.runbook, loaded.text, loaded.templates)
 
 
 def _without_doubles(files: list[_File], broken: set[str], problems: list[Problem]) -> _Folder:
@@ -221,7 +241,7 @@ def _apply_file(
         "tags": list(runbook.tags), "risk": runbook.risk, "source_path": each.path,
     }  # fmt: skip
     new = {
-        "digest": digest, "definition": canonical, "source": each.source.decode("utf-8"),
+        "digest": digest, "definition": canonical, "source": each.text,
         "author": author, "author_email": each.author_email, "source_commit": commit, "note": "",
     }  # fmt: skip
     added = runbooks.add_version(rt.workspace_id, about, new)

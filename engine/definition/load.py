@@ -21,12 +21,13 @@ from engine.definition.model import (
 from engine.definition.parameters import EMPTY
 from engine.definition.schema import Finding, Path, file_validator, split, value_at
 from engine.definition.schema import findings as schema_findings
+from engine.definition.step_templates import Templates, shown
 from engine.definition.yaml_source import MAX_BYTES, Source, read
 from engine.errors import InvalidDefinition
 from engine.text.problem import Problem
 from storage.records import Json
 
-__all__ = ["MAX_BYTES", "check_file", "examine", "load"]
+__all__ = ["MAX_BYTES", "check_file", "examine", "load", "must_load"]
 
 MAX_PROBLEMS = 50
 """Problems shown for one file; one more says that there are others."""
@@ -41,14 +42,35 @@ class Examined:
     runbook: Runbook | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
+    text: str = ""
+    """What the file says, and behind it what its templates came to."""
+    templates: tuple[str, ...] = ()
+    """The names of the templates that it uses, also by others."""
 
 
 def load(source: bytes, file: str) -> Runbook:
-    """The runbook in `source`; `file` is the name that problems show. Raises InvalidDefinition with all problems."""
-    examined = examine(source, file)
+    """The runbook in `source`; `file` is the name that problems show. Raises InvalidDefinition with all problems.
+
+    It is in no folder, so that it uses no templates.
+    """
+    return must_load(source, file, Templates()).runbook
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A runbook, and its file's text with what its templates came to, whose names these are."""
+
+    runbook: Runbook
+    text: str
+    templates: tuple[str, ...]
+
+
+def must_load(source: bytes, file: str, templates: Templates) -> Loaded:
+    """`load` for a runbook that may use templates. Raises alike."""
+    examined = examine(source, file, templates=templates)
     if examined.runbook is None:
         raise InvalidDefinition(examined.problems)
-    return examined.runbook
+    return Loaded(examined.runbook, examined.text, examined.templates)
 
 
 Rule = Callable[[Runbook], Iterable[Finding]]
@@ -59,12 +81,23 @@ def _nothing(_: Runbook) -> Iterable[Finding]:
     return ()
 
 
-def examine(source: bytes, file: str, also: Rule = _nothing, warned: Rule = _nothing) -> Examined:
+def examine(
+    source: bytes,
+    file: str,
+    also: Rule = _nothing,
+    warned: Rule = _nothing,
+    *,
+    templates: Templates | None = None,
+) -> Examined:
     """As `load`, with the warnings, and with the problems returned rather than raised.
 
-    `also` finds more that is wrong, `warned` more that deserves a second look.
+    `also` finds more that is wrong, `warned` more that deserves a second look. `templates` are those beside the file.
     """
     parsed = read(source, file)
+    if not parsed.problems:
+        (templates or Templates()).expand(parsed)
+        if parsed.problems:
+            return Examined(None, tuple(_tidy(parsed.problems)))
     problems = list(parsed.problems)
     if isinstance(parsed.data, dict) or not problems:
         problems += _problems(parsed)
@@ -73,7 +106,8 @@ def examine(source: bytes, file: str, also: Rule = _nothing, warned: Rule = _not
     runbook = build(parsed.data)
     if more := list(_located(parsed, also(runbook))):
         return Examined(None, tuple(_tidy(more)))
-    return Examined(runbook, (), tuple(_located(parsed, [*lint.findings(runbook), *warned(runbook)], "warning")))
+    warnings = tuple(_located(parsed, [*lint.findings(runbook), *warned(runbook)], "warning"))
+    return Examined(runbook, (), warnings, shown(parsed, source.decode("utf-8")), tuple(sorted(parsed.used)))
 
 
 def check_file(path: FilePath, also: Rule = _nothing, warned: Rule = _nothing) -> list[Problem]:
@@ -88,7 +122,7 @@ def check_file(path: FilePath, also: Rule = _nothing, warned: Rule = _nothing) -
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return [Problem(file, 1, 1, f"the file cannot be read: {reason}")]
-    examined = examine(source, file, also, warned)
+    examined = examine(source, file, also, warned, templates=Templates(path.parent))
     return [*examined.problems, *examined.warnings]
 
 
@@ -108,9 +142,8 @@ def _problems(source: Source) -> Iterator[Problem]:
 
 def _located(source: Source, found: Iterable[Finding], severity: str = "error") -> Iterator[Problem]:
     for each in found:
-        line, column = source.location(each.path, at_key=each.at_key)
         message = _step_label(source.data, each.path) + each.message
-        yield Problem(source.file, line, column, message, "warning" if severity == "warning" else "error")
+        yield source.located(each.path, message, "warning" if severity == "warning" else "error", at_key=each.at_key)
 
 
 def _step_label(data: Json, path: Path) -> str:

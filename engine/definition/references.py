@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from engine.definition.kinds import KINDS, Treatment
+from engine.definition.kinds import KINDS, Kind, Treatment
+from engine.definition.kinds.loop import TEMPLATE_ROOTS, round_names
 from engine.definition.rendering import target_as_url
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
 from engine.definition.tree import Block, Container
@@ -26,11 +27,14 @@ FACTS: Mapping[str, tuple[str, ...]] = {
 }
 """What a template may read of the execution around it, and `until` and `outputs` of the answer."""
 
-_ROOTS = ("params", "steps", "incident", "execution", "runbook", "secrets", "response", "outputs", "item", "index")
 _BEFORE_START = ("workspace", "team", "requester", "reason")
 """What is known of an execution before it starts."""
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SECRETS_STAND = "secrets may stand in a call's headers, query, auth and body only"
+_NO_MOMENT = (
+    "`now` is not there in what decides a run's way or what people decide about, which has to stay what it was: hand "
+    "it on as an output of a step before, or use `execution.started_at`"
+)
 _HOST_VALUE = re.compile(r"[a-z0-9.-]+")
 _TARGET = re.compile(r"[^/?]+:\d{1,5}")
 
@@ -42,7 +46,8 @@ class Scope:
     `homes` holds every step of the file with the list in which it stands, `upstream` those whose outputs may be read
     here, and `outputs` the names of a step's outputs where they are all known. `within` holds the containers around.
     `started` is False for what is asked before the execution starts; `itself` is the step whose words these are.
-    `held` are the outputs that are secret.
+    `held` are the outputs that are secret. `now` says that there is a moment at which what is asked is done,
+    `own_names` what the rounds of the loop that this is are called.
     """
 
     parameters: Mapping[str, Mapping[str, Json]] | None
@@ -57,6 +62,8 @@ class Scope:
     started: bool = True
     itself: str = ""
     held: Held = frozenset()
+    now: bool = False
+    own_names: tuple[str, ...] = ()
 
 
 def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
@@ -73,9 +80,10 @@ def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
 
 def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: Scope) -> Iterator[Finding]:
     """Everything wrong with what a step of sound shape says in its `with`, `if` and `outputs`."""
-    kind = KINDS[step["type"]]
+    kind, names = KINDS[step["type"]], round_names(step.get("with", {}))
+    yield from _shadow_findings(step.get("with", {}), (*with_path, "as"), scope)
     for key, value in step.get("with", {}).items():
-        location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys)
+        location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys, now=_has_moment(kind))
         match kind.treatment(key):
             case Treatment.URL:
                 yield from _url_findings(value, location, inner)
@@ -85,11 +93,18 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
                 yield from template_findings(value, location, inner)
                 yield from _items_findings(value, location) if key == "items" else ()
             case Treatment.CONDITION:
-                yield from _condition_findings(value, location, _asked(key, scope))
+                yield from _condition_findings(
+                    value, location, _asked(key, replace(scope, now=_has_moment(kind), own_names=names))
+                )
     if "if" in step:
         yield from _condition_findings(step["if"], (*path, "if"), scope)
-    mapped = replace(scope, response=kind.answers, own_outputs=True)
+    mapped = replace(scope, response=kind.answers, own_outputs=True, now=True)
     yield from template_findings(step.get("outputs"), (*path, "outputs"), mapped)
+
+
+def _has_moment(kind: Kind) -> bool:
+    """Whether what a kind's `with` says is done at one moment: not what people decide about, nor a run's way."""
+    return not (kind.is_gate or kind.is_container)
 
 
 def _items_findings(items: Json, path: Path) -> Iterator[Finding]:
@@ -107,7 +122,7 @@ def _asked(key: str, scope: Scope) -> Scope:
     if key == "until":
         return replace(scope, response=True)
     if key == "while":
-        itself = Container(scope.itself, repeats=True, each=False)
+        itself = Container(scope.itself, repeats=True, each=False, names=scope.own_names)
         inner = {step for step, home in scope.homes.items() if home.within and home.within[-1].id == scope.itself}
         return replace(scope, upstream=scope.upstream | inner, within=(*scope.within, itself))
     return scope
@@ -248,14 +263,32 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
                 yield "`response` is there in a poll's `until` and in the `outputs` of a call only"
             case root if root in FACTS:
                 yield from _fact_faults(chain)
-            case "outputs" if scope.own_outputs:
-                yield from _own_output_faults(chain, scope)
             case "outputs":
-                yield "`outputs` alone is there in a step's `outputs` only; name the step, as in `steps.drain.outputs`"
+                yield from _own_output_faults(chain, scope)
+            case "now":
+                yield from _now_faults(chain, scope)
             case "item" | "index" as root:
                 yield from _loop_faults(root, scope)
             case root:
-                yield f"unknown name `{root}`{did_you_mean(root, _ROOTS)}"
+                yield from _name_faults(root, scope)
+
+
+def _name_faults(name: str, scope: Scope) -> Iterator[str]:
+    """What is wrong with a name that is no root: a loop around may have given it to its item or number."""
+    for container in scope.within:
+        if name in container.names[:1] and not container.each:
+            yield f"`{name}` is not there in a `while`, which has no items; it has `{container.names[1]}`"
+    names = [name for container in scope.within for name in container.names]
+    if name not in names:
+        yield f"unknown name `{name}`{did_you_mean(name, (*TEMPLATE_ROOTS, *names))}"
+
+
+def _shadow_findings(with_: Mapping[str, Json], path: Path, scope: Scope) -> Iterator[Finding]:
+    """A loop that calls its item or number what a loop around it does: its steps could not tell them apart."""
+    taken = {name: container.id for container in scope.within for name in container.names}
+    holder = next((taken[name] for name in round_names(with_) if name in taken), None)
+    if holder is not None:
+        yield Finding(path, f"{_named(path)}: `{holder}`, a loop around this one, has that name; take another")
 
 
 def _loop_faults(name: str, scope: Scope) -> Iterator[str]:
@@ -266,7 +299,17 @@ def _loop_faults(name: str, scope: Scope) -> Iterator[str]:
         yield "`item` is there in a loop over `items` only; a `while` has `index`"
 
 
+def _now_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
+    if not scope.now:
+        yield _NO_MOMENT
+    elif len(chain) > 1:
+        yield f"`now` is a text such as 2026-01-31T14:30:00Z, and has no `{chain[1]}`"
+
+
 def _own_output_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
+    if not scope.own_outputs:
+        yield "`outputs` alone is there in a step's `outputs` only; name the step, as in `steps.drain.outputs`"
+        return
     home = scope.homes.get(scope.itself)
     step = next((each for each in home.steps if each.get("id") == scope.itself), {}) if home else {}
     kind = KINDS.get(str(step.get("type")))

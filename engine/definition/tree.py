@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.definition.kinds import KINDS
+from engine.definition.kinds.loop import round_names
 from engine.definition.schema import Path
 from storage.records import Json
 
@@ -15,11 +16,15 @@ SECTIONS = ("steps", "on_failure", "finally")
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A branch or loop around steps. `repeats` says that it is a loop, `each` that it is one over items."""
+    """A branch or loop around steps. `repeats` says that it is a loop, `each` that it is one over items.
+
+    `names` are what its steps may call its round's item and number, () where it gives them none.
+    """
 
     id: str
     repeats: bool
     each: bool
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def _blocks(path: Path, items: Sequence[Json], within: tuple[Container, ...]) ->
         kind = KINDS.get(str(step.get("type")))
         if kind is None or not isinstance(with_, dict):
             continue
-        container = Container(str(step.get("id", "")), kind.repeats, "items" in with_)
+        container = Container(str(step.get("id", "")), kind.repeats, "items" in with_, round_names(with_))
         for name in kind.blocks:
             if isinstance(with_.get(name), list):
                 yield from _blocks((*path, index, "with", name), with_[name], (*within, container))

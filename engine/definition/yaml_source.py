@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 import yaml
 
@@ -48,15 +49,43 @@ _MARKS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a part of a file's data was taken from: a path in the source of another file, for the step at `used_by`."""
+
+    source: Source
+    path: Path
+    used_by: Path
+
+
 @dataclass(slots=True)
 class Source:
-    """What a file says, and where. `problems` are those that the reader could go on after."""
+    """What a file says, and where. `problems` are those that the reader could go on after.
+
+    `expanded` says which parts of `data` other files have put there, `used` the names of these,
+    and `depth` how many of them stand in each other.
+    """
 
     file: str
     data: Json = None
     keys: dict[Path, Location] = field(default_factory=dict)
     values: dict[Path, Location] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    expanded: dict[Path, Origin] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    depth: int = 0
+
+    def located(
+        self, path: Path, message: str, severity: Literal["error", "warning"] = "error", *, at_key: bool = False
+    ) -> Problem:
+        """A problem at a path of the data, in the file that says what stands there, with where that is used."""
+        for length in range(len(path) + 1):
+            origin = self.expanded.get(path[:length])
+            if origin is not None:
+                line, column = self.location((*origin.used_by, "uses"))
+                told = f"{message} (used at {self.file}:{line}:{column})"
+                return origin.source.located((*origin.path, *path[length:]), told, severity, at_key=at_key)
+        return Problem(self.file, *self.location(path, at_key=at_key), message, severity)
 
     def problem(self, location: Location, message: str) -> Problem:
         """A problem at this place of the file, not added to `problems`."""

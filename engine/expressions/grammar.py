@@ -1,22 +1,26 @@
 """The grammar of expressions: which part of Jinja a runbook may use, checked on the parsed tree.
 
-No calls, no assignments, no `*`, `**` or `%`, no macros, includes or private names; loops at most two deep.
+No calls but `duration(…)`, no assignments, no `**`, no macros, includes or private names; loops at most two deep.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Literal
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 from jinja2.visitor import NodeTransformer
 
+from engine.expressions.arguments import filter_faults
+from engine.expressions.arguments import unknown as _unknown
+from engine.expressions.filters import FILTERS
+from engine.expressions.numbers import is_number
 from engine.expressions.sandbox import LOOP_FACTS, SANDBOX
-from engine.expressions.values import FILTERS, TESTS
-from engine.text.words import did_you_mean, listed, nearest
+from engine.expressions.values import TESTS, describe
+from engine.text.words import listed
 
 Syntax = Literal["template", "expression"]
 
@@ -25,20 +29,20 @@ MAX_SOURCE = 16_384
 MAX_NODES = 1_000
 MAX_DEPTH = 40
 MAX_LOOPS = 2
+DURATION = "duration"
+"""The one thing that is called: `duration(params.for)`."""
 
 ALLOWED: tuple[type[nodes.Node], ...] = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For,
     nodes.Const, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.List, nodes.Dict, nodes.Pair,
     nodes.Filter, nodes.Test, nodes.Keyword, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
-    nodes.CondExpr, nodes.Concat, nodes.Add, nodes.Sub, nodes.Div, nodes.Neg, nodes.Pos,
+    nodes.CondExpr, nodes.Concat, nodes.Add, nodes.Sub, nodes.Div, nodes.Mul, nodes.FloorDiv, nodes.Mod, nodes.Neg,
+    nodes.Pos,
 )  # fmt: skip
 
 _REFUSED: dict[type[nodes.Node], str] = {
     nodes.Call: "calling something, as in `f()`,",
-    nodes.Mul: "`*`",
     nodes.Pow: "`**`",
-    nodes.Mod: "`%`",
-    nodes.FloorDiv: "`//`",
     nodes.Assign: "`{% set %}`",
     nodes.AssignBlock: "`{% set %}`",
     nodes.Macro: "`{% macro %}`",
@@ -60,15 +64,22 @@ def parse(source: str, syntax: Syntax) -> nodes.Template | nodes.Expr:
         raise ValueError(f"it is longer than {MAX_SOURCE} characters")
     try:
         tree = _parse(source, syntax)
-        return tree if "null" not in source else _Null().visit(tree)
+        return _Written().visit(tree) if "null" in source or DURATION in source else tree
     except TemplateSyntaxError as error:
         raise ValueError(str(error.message).rstrip(".")) from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
-class _Null(NodeTransformer):
-    """`null` is the constant that JSON has; Jinja's own word for it is `none`."""
+class _Written(NodeTransformer):
+    """`null` is the constant that JSON has; Jinja's own word for it is `none`. `duration(x)` is `x | duration`."""
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        plain = not (node.kwargs or node.dyn_args or node.dyn_kwargs) and len(node.args) == 1
+        if plain and isinstance(node.node, nodes.Name) and node.node.name == DURATION:
+            return nodes.Filter(node.args[0], DURATION, [], [], None, None, lineno=node.lineno)
+        return node
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802 - Jinja's name
         return nodes.Const(None, lineno=node.lineno) if (node.name, node.ctx) == ("null", "load") else node
@@ -145,7 +156,7 @@ def _faults_of(node: nodes.Node, loops: int) -> Iterator[str]:
     if not isinstance(node, ALLOWED):
         yield f"{_REFUSED.get(type(node), f'`{type(node).__name__.lower()}`')} is not allowed"
     elif isinstance(node, nodes.Filter):
-        yield from _unknown("filter", node.name, FILTERS)
+        yield from _unknown("filter", node.name, FILTERS) if node.name not in FILTERS else filter_faults(node)
     elif isinstance(node, nodes.Test):
         yield from _unknown("test", node.name, TESTS)
     elif isinstance(node, nodes.For):
@@ -154,14 +165,10 @@ def _faults_of(node: nodes.Node, loops: int) -> Iterator[str]:
         yield f"the name `{node.name}` is not allowed"
     elif isinstance(node, nodes.Getattr):
         yield from _attribute_faults(node)
+    elif isinstance(node, nodes.Mul | nodes.FloorDiv | nodes.Mod):
+        yield from _operand_faults(node)
     elif isinstance(node, nodes.Const):
         yield from _constant_faults(node.value)
-
-
-def _unknown(what: str, name: str, allowed: Mapping[str, object]) -> Iterator[str]:
-    if name not in allowed:
-        hint = did_you_mean(name, allowed) if nearest(name, allowed) else f"; there is {listed(allowed)}"
-        yield f"unknown {what} `{name}`{hint}"
 
 
 def _loop_faults(node: nodes.For, loops: int) -> Iterator[str]:
@@ -178,6 +185,13 @@ def _attribute_faults(node: nodes.Getattr) -> Iterator[str]:
         yield f"the name `{node.attr}` is not allowed"
     if _is_loop_fact(node) and node.attr not in LOOP_FACTS:
         yield f"`loop.{node.attr}` is not allowed; there is {listed('loop.' + fact for fact in LOOP_FACTS)}"
+
+
+def _operand_faults(node: nodes.BinExpr) -> Iterator[str]:
+    for side in (node.left, node.right):
+        odd = side.value if isinstance(side, nodes.Const) else [] if isinstance(side, nodes.List) else 0
+        if not is_number(odd):
+            yield f"`{node.operator}` goes between two numbers, not with {describe(odd)}"
 
 
 def _constant_faults(value: object) -> Iterator[str]:

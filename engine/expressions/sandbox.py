@@ -7,7 +7,6 @@ escape to), no global is defined, and sums, joins and loops are bounded.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,31 +15,14 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from engine.expressions.values import FILTERS, MAX_TEXT, TESTS, Missing, as_text, describe, known
+from engine.expressions.budget import Budget
+from engine.expressions.filters import FILTERS
+from engine.expressions.numbers import arithmetic
+from engine.expressions.times import reckoned
+from engine.expressions.values import MAX_TEXT, TESTS, Missing, as_text, describe, known
 
-MAX_ROUNDS = 10_000
-"""Loop rounds in one rendering, all loops together."""
-MAX_CPU_S = 0.5
-"""Seconds of the thread's own processor time that loops may take: some are rendered while their run is locked."""
+_BOUNDED_SIGNS = frozenset({"*", "//", "%"})
 LOOP_FACTS = ("index", "index0", "first", "last")
-
-
-class Budget:
-    """How many loop rounds and how much processor time one rendering may still take."""
-
-    __slots__ = ("rounds", "until")
-
-    def __init__(self) -> None:
-        self.rounds = MAX_ROUNDS
-        self.until = time.thread_time() + MAX_CPU_S
-
-    def take(self) -> None:
-        """Count one round more. Raises ValueError when the rounds or the processor time are used up."""
-        self.rounds -= 1
-        if self.rounds < 0:
-            raise ValueError(f"the loops take more than {MAX_ROUNDS} rounds")
-        if time.thread_time() > self.until:
-            raise ValueError(f"the loops take more than {MAX_CPU_S} s")
 
 
 @pass_context
@@ -57,7 +39,7 @@ def _rounds(context: Context, items: Any) -> Iterator[Any]:
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja that sees JSON and nothing else."""
 
-    intercepted_binops = frozenset({"+", "-", "/"})
+    intercepted_binops = frozenset({"+", "-", "/", "*", "//", "%"})
 
     def __init__(self) -> None:
         super().__init__(undefined=Missing, finalize=as_text, keep_trailing_newline=True, cache_size=0)
@@ -82,9 +64,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.undefined(obj=obj, name=known(argument))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Arithmetic of numbers, and the sum of two texts or lists. Raises TypeError, ValueError for a sum too long."""
+        """Arithmetic of numbers and of times, and the sum of two texts or lists.
+
+        Raises TypeError, and ValueError for a sum too long or a number too large.
+        """
+        if operator in _BOUNDED_SIGNS:
+            return arithmetic(operator, left, right)
         if all(isinstance(known(side), (int, float)) for side in (left, right)):
             return super().call_binop(context, operator, left, right)
+        if not (isinstance(left, str) and isinstance(right, str) and operator == "+"):
+            moved = reckoned(operator, left, right)
+            if moved is not None:
+                return moved
         if operator == "+" and type(left) is type(right) and isinstance(left, (str, list)):
             if len(left) + len(right) > MAX_TEXT:
                 raise ValueError(f"the sum grows beyond {MAX_TEXT} characters or items")

@@ -9,9 +9,10 @@ from typing import Any
 from jinja2 import Template, TemplateError, UndefinedError, nodes
 
 from engine.errors import EngineError
+from engine.expressions.budget import Budget
 from engine.expressions.error_texts import in_words
 from engine.expressions.grammar import Syntax, faults, parse
-from engine.expressions.sandbox import SANDBOX, Budget, hardened
+from engine.expressions.sandbox import SANDBOX, hardened
 from engine.expressions.truth import parts, strict, surely
 from engine.expressions.values import MAX_TEXT, as_text, plain
 from engine.text.words import shortened
@@ -223,7 +224,7 @@ def compile_value(expression: nodes.Node) -> Compiled:
     template = SANDBOX.from_string(nodes.Template(body, lineno=1))
 
     def value(variables: Variables) -> Json:
-        context = template.new_context(dict(variables))
+        context = template.new_context({**variables, "_budget": Budget()})
         for _ in template.root_render_func(context):
             pass
         return plain(context.vars["result"])

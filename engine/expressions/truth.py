@@ -14,9 +14,13 @@ from engine.expressions.sandbox import SANDBOX
 from engine.expressions.values import describe, known
 
 FILTER = "_truth"
-_TEXTS = frozenset({"tojson", "join", "lower", "upper", "replace", "trim"})
-_NUMBERS = frozenset({"length", "int"})
-_SUMS = (nodes.Add, nodes.Sub, nodes.Div, nodes.Neg, nodes.Pos)
+_SURELY = {
+    "text": "tojson join lower upper replace trim date b64encode b64decode urlencode regex_replace",
+    "a number": "length int duration sum round abs",
+    "a list": "split map select reject selectattr rejectattr sort unique keys values dictsort",
+}
+_KINDS = {name: kind for kind, names in _SURELY.items() for name in names.split()}
+_SUMS = (nodes.Add, nodes.Sub, nodes.Div, nodes.Mul, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos)
 
 
 def truth(value: Any) -> bool:
@@ -69,7 +73,7 @@ def surely(node: nodes.Node) -> str | None:
         case nodes.Filter(name="default", args=arguments):
             return surely(arguments[0]) if arguments else "text where it is missing"
         case nodes.Filter(name=name):
-            return "text" if name in _TEXTS else "a number" if name in _NUMBERS else None
+            return _KINDS.get(name)
         case _ if isinstance(node, _SUMS):
             return "a sum"
     return None

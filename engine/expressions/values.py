@@ -1,4 +1,4 @@
-"""JSON values inside expressions: what is missing, how a value is written as text, and our filters and tests.
+"""JSON values inside expressions: what is missing, how a value is written as text, the first filters and the tests.
 
 Everything that can grow is bounded, and no message ever holds a value, which may be a secret: only what kind it is.
 """
@@ -163,7 +163,7 @@ def _edge(position: int) -> Callable[[Any], Any]:
     return pick
 
 
-FILTERS: dict[str, Callable[..., Any]] = {
+SIMPLE_FILTERS: dict[str, Callable[..., Any]] = {
     "tojson": to_json,
     "default": _default,
     "join": _join,

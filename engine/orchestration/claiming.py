@@ -94,7 +94,8 @@ def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim 
         behind = gate_content.behind(execution, runbook, definition, step.scope)
         chains |= approval.chains_of(definition, behind)
     chains |= context.chains_in(dict(definition.outputs))
-    visible = context.of(execution, runbook, chains, step.scope)
+    began = None if kind.is_gate else taken.started_at  # what a gate shows stays what it is while people look
+    visible = context.of(execution, runbook, chains, step.scope, began)
     time_left = _time_left(execution, transition.at)
     return Claim(execution, runbook, definition, taken, visible, time_left, behind, _secrets(transition, definition))
 

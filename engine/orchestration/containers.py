@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.definition.kinds import kind_of
+from engine.definition.kinds.loop import round_names
 from engine.definition.model import Step
 from engine.expressions import ExpressionError, holds, render
 from engine.expressions.values import describe
@@ -159,7 +160,8 @@ def _wants_round(transition: Transition, step: StepRunRecord, definition: Step, 
     chains = context.chains_in_condition(condition)
     scope = f"{step.path}[{max(0, number - 1)}]"
     seen = context.of(transition.execution, transition.runbook, chains, scope)
-    return holds(condition, {**seen, "index": number})
+    itself = dict.fromkeys(("index", *round_names(definition.with_)[1:]), number)
+    return holds(condition, {**seen, **itself})
 
 
 def _start_inner_steps(transition: Transition, step: StepRunRecord, inner: tuple[Step, ...], scope: str) -> None:

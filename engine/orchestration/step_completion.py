@@ -85,7 +85,8 @@ def mapped(transition: Transition, step: StepRunRecord, outputs: dict[str, Json]
     wanted = dict(transition.runbook.by_id[step.step_id].outputs)
     if not wanted:
         return to_storable(outputs)
-    seen = context.of(transition.execution, transition.runbook, context.chains_in(wanted), step.scope)
+    chains = context.chains_in(wanted)
+    seen = context.of(transition.execution, transition.runbook, chains, step.scope, step.started_at)
     return to_storable(render(wanted, {**seen, "outputs": outputs}))
 
 

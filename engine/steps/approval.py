@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.definition.kinds import BLOCKS, kind_of
+from engine.definition.kinds.loop import round_names
 from engine.definition.model import KINDS_OF_APPROVERS, Runbook, Step
 from engine.definition.rendering import render_known, render_with
 from engine.steps import context
@@ -62,8 +63,7 @@ def _planned(
 
     Of steps inside it that will not be done each has an item of its own, below it.
     """
-    same_round = _loop_around(runbook, step.id) == _loop_around(runbook, gate.id)
-    found = preview(step, visible if same_round else _without_round(visible), behind)
+    found = preview(step, _seen_by(step, gate, runbook, visible), behind)
     if step.id in behind.instead:
         return [{**found, "instead": behind.instead[step.id]}]
     return [found, *behind.inside.get(step.id, ())]
@@ -90,12 +90,23 @@ def _without_round(visible: Mapping[str, Json]) -> dict[str, Json]:
     return {key: value for key, value in visible.items() if key not in ("item", "index")}
 
 
-def _loop_around(runbook: Runbook, step_id: str) -> str | None:
-    """The id of the innermost loop that a step stands in."""
-    holder = runbook.container_of.get(step_id)
-    while holder is not None and not kind_of(runbook.by_id[holder[0]]).repeats:
-        holder = runbook.container_of.get(holder[0])
-    return holder[0] if holder else None
+def _seen_by(step: Step, gate: Step, runbook: Runbook, visible: Mapping[str, Json]) -> Mapping[str, Json]:
+    """What a step may be shown of the rounds that its gate is in: those of the loops around both."""
+    loops, others = _loops_around(runbook, gate.id), _loops_around(runbook, step.id)
+    apart = [each for each in loops if each not in others]
+    hidden = {name for each in apart for name in round_names(runbook.by_id[each].with_)}
+    seen = {key: value for key, value in visible.items() if key not in hidden}
+    return seen if loops[:1] == others[:1] else _without_round(seen)
+
+
+def _loops_around(runbook: Runbook, step_id: str) -> list[str]:
+    """The ids of the loops that a step stands in, the innermost first."""
+    found: list[str] = []
+    while (holder := runbook.container_of.get(step_id)) is not None:
+        step_id = holder[0]
+        if kind_of(runbook.by_id[step_id]).repeats:
+            found.append(step_id)
+    return found
 
 
 def _digest(plan: Json) -> str:

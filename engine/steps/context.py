@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from engine.definition.kinds.loop import round_names
 from engine.definition.model import Runbook
 from engine.definition.references import FACTS
 from engine.expressions import conditions, references
+from engine.expressions.times import at_milliseconds
 from storage import people, steps
 from storage.records import ExecutionRecord, Json
 
@@ -16,10 +18,18 @@ INCIDENT_FACTS = FACTS["incident"]
 """Known for a run in an incident's channel; empty text for any other."""
 
 
-def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]], scope: str = "") -> dict[str, Any]:
+def of(
+    execution: ExecutionRecord,
+    runbook: Runbook,
+    chains: set[tuple[str, ...]],
+    scope: str = "",
+    began: int | None = None,
+) -> dict[str, Any]:
     """The context for what reads `chains` in `scope`; only the step outputs that they name are fetched.
 
-    Inside a loop `item` and `index` are the innermost round's. Needs a connection.
+    Inside a loop `item` and `index` are the innermost round's; each that says `as` has its own names. `began` is when
+    the step that reads began, in epoch milliseconds: its `now`, the same for every attempt, so that a call that is made
+    again says the same. Needs a connection.
     """
     named = {chain[1]: path_of(runbook, chain[1], scope) for chain in chains if chain[0] == "steps" and len(chain) > 1}
     outputs = steps.outputs(execution.id, sorted(named.values()))
@@ -30,7 +40,8 @@ def of(execution: ExecutionRecord, runbook: Runbook, chains: set[tuple[str, ...]
         "incident": {**dict.fromkeys(INCIDENT_FACTS, ""), **(execution.incident or {})},
         "execution": _execution(execution) if "execution" in roots else {},
         "runbook": {"id": runbook.id, "name": runbook.name, "version": execution.number, "team": runbook.team},
-        **(_round(execution, scope) if roots & {"item", "index"} else {}),
+        **_rounds(execution, runbook, scope, roots),
+        **({"now": at_milliseconds(began)} if began is not None and "now" in roots else {}),
     }
 
 
@@ -97,14 +108,21 @@ def _containers(runbook: Runbook, step_id: str) -> list[str]:
     return found
 
 
-def _round(execution: ExecutionRecord, scope: str) -> dict[str, Json]:
-    for each in scopes_of(scope):
-        path, number = container_path(each)
-        if number is not None:
+def _rounds(execution: ExecutionRecord, runbook: Runbook, scope: str, roots: set[str]) -> dict[str, Json]:
+    """What `roots` name of the rounds around a scope: `item` and `index` of the innermost, all by their loop's `as`."""
+    found: dict[str, Json] = {}
+    innermost: tuple[str, ...] = ("item", "index")
+    for path, number in map(container_path, scopes_of(scope)):
+        if number is None:
+            continue
+        names = [innermost, round_names(runbook.by_id[step_of(path)].with_)]
+        innermost = ()
+        if any(roots.intersection(each) for each in names):
             (loop,) = steps.at_paths(execution.id, [path])
             item = loop.items[number] if isinstance(loop.items, list) else None
-            return {"item": item, "index": number}
-    return {}
+            for each in filter(None, names):
+                found |= dict(zip(each, (item, number), strict=True))
+    return found
 
 
 def _execution(execution: ExecutionRecord) -> dict[str, Json]:

@@ -22,7 +22,8 @@ from engine.definition.references import FACTS
 from engine.definition.schema import file_validator
 from engine.egress.allowed_addresses import RANGES, Tier
 from engine.expressions import OPERATORS
-from engine.expressions.values import FILTERS, TESTS
+from engine.expressions.filters import FILTERS
+from engine.expressions.values import TESTS
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 PACKAGES = ("storage", "engine", "bot")

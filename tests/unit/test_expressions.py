@@ -188,7 +188,7 @@ def test_null_is_jsons_word() -> None:
         ("{{ params.x | lowr }}", "unknown filter `lowr`; did you mean `lower`?"),
         ("{{ params.x is defind }}", "unknown test `defind`; did you mean `defined`?"),
         ("{{ range(3) }}", "calling something, as in `f()`, is not allowed"),
-        ("{{ 2 * 3 }}", "`*` is not allowed"),
+        ("{{ 2 ** 3 }}", "`**` is not allowed"),
         ("{% set x = 1 %}", "`{% set %}` is not allowed"),
         ("{{ x", "unexpected end of template, expected 'end of print statement'"),
         ("{% for a in b %}{% endfor", "unexpected end of template, expected 'end of statement block'"),
