@@ -22,7 +22,7 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "execution": ("id", "workspace", "team", "requester", "reason", "started_at"),
     "incident": ("channel", "channel_name", "id", "title", "severity"),
     "runbook": ("id", "name", "version", "team"),
-    "response": ("status", "headers", "json", "text"),
+    "response": ("status", "headers", "json", "text", "xml", "lines"),
 }
 """What a template may read of the execution around it, and `until` and `outputs` of the answer."""
 

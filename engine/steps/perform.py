@@ -102,7 +102,7 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
 
     `abandoned` turns true when the execution was cancelled.
     """
-    with tools.redactor.meanwhile() as also_mask:
+    with tools.egress.large_answers.released_after(), tools.redactor.meanwhile() as also_mask:
         also_mask(each.masked_as for each in claim.secrets.received)
         try:
             rendered = _rendered(claim, tools, also_mask)
@@ -166,6 +166,8 @@ def _response(outputs: Mapping[str, Any]) -> dict[str, Any]:
         "status": status,
         "headers": outputs.get("headers", outputs.get("metadata", {})),
         "json": value,
+        "xml": outputs.get("xml"),
+        "lines": outputs.get("lines"),
         "text": text,
     }
 
@@ -217,6 +219,7 @@ def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], b
         redact=tools.redactor.redact_json,
         abandoned=abandoned,
         carried=_carried(claim, tools),
+        mapped=bool(claim.step.outputs),
     )
 
 

@@ -17,9 +17,12 @@ TREATMENTS = {
     "auth": Treatment.DATA,
     "json": Treatment.DATA,
     "text": Treatment.TEXT,
+    "form": Treatment.DATA,
+    "multipart": Treatment.DATA,
+    "tls": Treatment.DATA,
 }
-SECRET_KEYS = frozenset({"headers", "query", "auth", "json", "text"})
-SHOWN = ("method", "url", "query", "headers", "json", "text")
+SECRET_KEYS = frozenset({"headers", "query", "auth", "json", "text", "form", "multipart", "tls"})
+SHOWN = ("method", "url", "query", "headers", "json", "text", "form", "multipart")
 
 SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""
