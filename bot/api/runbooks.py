@@ -18,6 +18,7 @@ from engine.catalog import authoring, catalog, renewals, secret_policy, version_
 from engine.definition.reaches import reaches
 from engine.queries import visibility
 from engine.runs import executions
+from engine.runtime import Runtime
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import Filter
 from storage.states import ExecutionStatus, VersionStatus
@@ -158,7 +159,7 @@ def get_version(
     found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
     so_far = models.ApprovedVersion.fields(renewals.approval(caller.rt, found))
     warnings = secret_policy.warnings(caller.rt, found)
-    return models.VersionDetail(**so_far, source=found.source, warnings=warnings, reaches=_reaches(found))
+    return models.VersionDetail(**so_far, source=found.source, warnings=warnings, reaches=_reaches(caller.rt, found))
 
 
 @router.get("/{runbook}/diff", responses=documented(404, 422))
@@ -169,7 +170,7 @@ def diff_runbook(
     found = seen(caller, runbook)
     shown = catalog.version(caller.rt, found.slug, version)
     diff = catalog.diff(caller.rt, found.slug, shown.number)
-    return models.Diff(version=shown.number, diff=diff, reaches=_reaches(shown))
+    return models.Diff(version=shown.number, diff=diff, reaches=_reaches(caller.rt, shown))
 
 
 @router.post("/{runbook}/execute", status_code=202, responses=STARTED, **needs(Action.START))
@@ -199,8 +200,8 @@ def seen(caller: Caller, runbook: str) -> RunbookRecord:
     return visibility.runbook(caller.rt, caller.actor, runbook)
 
 
-def _reaches(found: VersionRecord) -> list[models.Reach]:
-    return [models.Reach.of(each) for each in reaches(catalog.definition(found))]
+def _reaches(rt: Runtime, found: VersionRecord) -> list[models.Reach]:
+    return [models.Reach.of(each) for each in reaches(secret_policy.shown_definition(rt, found))]
 
 
 def _source(written: models.Written) -> str:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from engine.definition.kinds import KINDS, Treatment
 from engine.definition.rendering import target_as_url
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
+from engine.definition.target_urls import PLACEHOLDER, with_base
 from engine.definition.tree import Block, Container
 from engine.expressions import ExpressionError, Held, asked, certain, check, has_template, references
 from engine.expressions.conditions import pattern_fault, sources
@@ -78,7 +79,9 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
         location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys)
         match kind.treatment(key):
             case Treatment.URL:
-                yield from _url_findings(value, location, inner)
+                yield from _url_findings(with_base(value), location, inner)
+            case Treatment.PATH:
+                yield from _url_findings(PLACEHOLDER + value, location, inner)
             case Treatment.TARGET:
                 yield from _target_findings(value, location, inner)
             case Treatment.TEXT | Treatment.DATA:
@@ -125,6 +128,13 @@ def template_findings(value: Json, path: Path, scope: Scope) -> Iterator[Finding
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from template_findings(item, (*path, index), scope)
+
+
+def secrets_only(value: Json, path: Path) -> Iterator[Finding]:
+    """Everything wrong with templates that may read secrets and nothing else."""
+    yield from template_findings(value, path, Scope(parameters=None, secrets=True))
+    if any(chain[0] != "secrets" for chain in references(value)):
+        yield Finding(path, f"{_named(path)} may read secrets only, as in {{{{ secrets.lb_token }}}}")
 
 
 def _source_findings(source: str, path: Path, scope: Scope, *, bare: bool = False) -> Iterator[Finding]:
@@ -248,6 +258,8 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
                 yield "`response` is there in a poll's `until` and in the `outputs` of a call only"
             case root if root in FACTS:
                 yield from _fact_faults(chain)
+            case "targets":
+                yield "`targets.NAME.url` stands at the beginning of a `url`, and nowhere else"
             case "outputs" if scope.own_outputs:
                 yield from _own_output_faults(chain, scope)
             case "outputs":

@@ -16,7 +16,8 @@ from engine.definition import secret_outputs
 from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Runbook, Step
 from engine.definition.rendering import render_with, render_with_marks, render_with_secrets, secret_parts
-from engine.egress import Egress
+from engine.definition.targets import OPENS
+from engine.egress import Egress, parse_allow
 from engine.errors import EngineError
 from engine.expressions import conditions, made_of_secrets, render
 from engine.steps import (
@@ -220,6 +221,7 @@ def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], b
         abandoned=abandoned,
         carried=_carried(claim, tools),
         mapped=bool(claim.step.outputs),
+        allowed=parse_allow(",".join(claim.step.with_.get(OPENS, ()))),
     )
 
 
