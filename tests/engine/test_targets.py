@@ -116,15 +116,15 @@ def test_a_change_before_the_first_claim_ends_the_run(harness: Harness, target: 
     assert target.hits == []
 
 
-def test_a_failed_run_is_retried_where_it_was(harness: Harness, target: Target) -> None:
-    """Only once the change is approved does a retry call the new place."""
+def test_a_failed_run_is_retried_only_where_people_agreed_to(harness: Harness, target: Target) -> None:
+    """After a change it waits for the approval of that, and then calls the new place."""
     write(harness, api={"url": "http://127.0.0.1:9"})
     run = harness.begin({**call(), "retry": {"max_attempts": 1}})
     assert harness.run(run) is ExecutionStatus.FAILED
     write(harness, api=site(target))
     harness.sync()
-    controls.retry(harness.rt, CAROL, run)
-    assert harness.run(run) is ExecutionStatus.FAILED
+    with pytest.raises(NotApproved, match="has changed since"):
+        controls.retry(harness.rt, CAROL, run)
     assert target.hits == []
     version_approval.renew(harness.rt, ALICE, "demo")
     controls.retry(harness.rt, CAROL, run)
