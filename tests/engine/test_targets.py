@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.catalog import catalog, renewals, version_approval
 from engine.definition import targets
 from engine.definition.load import examine
 from engine.definition.reaches import reaches
+from engine.egress import CallFailed, Policy, parse_allow
 from engine.errors import Conflict, NotApproved
 from engine.orchestration.admission import Override, Wanted
 from engine.queries import can
@@ -206,12 +208,17 @@ def test_private_places_open_to_their_target_alone(harness: Harness, target: Tar
 
 
 def test_what_never_opens_stays_closed(harness: Harness) -> None:
-    """Metadata by address is wrong in the file; the bot's own database by name is refused by the guard."""
+    """Metadata by address is wrong in the file; the guard refuses it by name, and the bot's own database."""
     for url in ("http://169.254.169.254/latest", "http://[fd00:ec2::254]/", "http://100.100.100.200"):
         write(harness, api={"url": url, "allow_private": True})
         assert any("never opens" in str(each) for each in harness.sync().problems), url
-    policy = harness.egress._backend._policy.also_open(())
-    assert policy is harness.egress._backend._policy
+    opened = Policy(own=(("127.0.0.1", 5432),)).also_open(parse_allow("127.0.0.1:5432,[::1]:5432,meta.internal:80"))
+    own = [ip_address("127.0.0.1")]
+    for host, port, address in (("127.0.0.1", 5432, "127.0.0.1"), ("::1", 5432, "::1")):
+        with pytest.raises(CallFailed, match="own database or Redis"):
+            opened.check(host, port, [ip_address(address)], own)
+    with pytest.raises(CallFailed, match="cloud metadata"):
+        opened.check("meta.internal", 80, [ip_address("169.254.169.254")])
 
 
 WRONG = [
