@@ -1,4 +1,4 @@
-"""The files of rules beside the runbooks (`_access.yaml`, `_secrets.yaml`, `_calendar.yaml`) as last synced."""
+"""The files beside the runbooks (`_access`, `_secrets`, `_calendar` and `_targets.yaml`) as last synced."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from storage.freeze_tables import FreezeCalendar
 from storage.people_tables import AccessPolicy
 from storage.records import Json
 from storage.secret_tables import SecretPolicy
+from storage.target_tables import TargetFile
 
-RuleFile = type[AccessPolicy] | type[SecretPolicy] | type[FreezeCalendar]
+RuleFile = type[AccessPolicy] | type[SecretPolicy] | type[FreezeCalendar] | type[TargetFile]
 
 
 def save(table: RuleFile, workspace_id: int, digest: str, content: Json) -> bool:

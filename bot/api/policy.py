@@ -52,7 +52,8 @@ def list_renewals(caller: AuthenticatedCaller) -> list[models.Renewal]:
     return [
         models.Renewal(
             runbook=each.version.slug, number=each.version.number, digest=each.version.digest,
-            expires_at=moment(each.expires_at or 0), expired=each.expired, approved_by=each.quorum.people,
+            expires_at=None if each.expires_at is None else moment(each.expires_at), expired=each.expired,
+            changed=list(each.changed), approved_by=each.quorum.people,
             missing=list(each.quorum.missing),
         )
         for each in seen

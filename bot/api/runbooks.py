@@ -14,10 +14,11 @@ from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, teams_seen
-from engine.catalog import authoring, catalog, renewals, secret_policy, version_approval
+from engine.catalog import approved_targets, authoring, catalog, renewals, secret_policy, version_approval
 from engine.definition.reaches import reaches
 from engine.queries import visibility
 from engine.runs import executions
+from engine.runtime import Runtime
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import Filter
 from storage.states import ExecutionStatus, VersionStatus
@@ -158,7 +159,10 @@ def get_version(
     found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
     so_far = models.ApprovedVersion.fields(renewals.approval(caller.rt, found))
     warnings = secret_policy.warnings(caller.rt, found)
-    return models.VersionDetail(**so_far, source=found.source, warnings=warnings, reaches=_reaches(found))
+    return models.VersionDetail(
+        **so_far, source=found.source, warnings=warnings, targets=_targets(caller.rt, found),
+        reaches=_reaches(caller.rt, found),
+    )  # fmt: skip
 
 
 @router.get("/{runbook}/diff", responses=documented(404, 422))
@@ -169,7 +173,8 @@ def diff_runbook(
     found = seen(caller, runbook)
     shown = catalog.version(caller.rt, found.slug, version)
     diff = catalog.diff(caller.rt, found.slug, shown.number)
-    return models.Diff(version=shown.number, diff=diff, reaches=_reaches(shown))
+    targets = _targets(caller.rt, shown)
+    return models.Diff(version=shown.number, diff=diff, targets=targets, reaches=_reaches(caller.rt, shown))
 
 
 @router.post("/{runbook}/execute", status_code=202, responses=STARTED, **needs(Action.START))
@@ -199,8 +204,12 @@ def seen(caller: Caller, runbook: str) -> RunbookRecord:
     return visibility.runbook(caller.rt, caller.actor, runbook)
 
 
-def _reaches(found: VersionRecord) -> list[models.Reach]:
-    return [models.Reach.of(each) for each in reaches(catalog.definition(found))]
+def _targets(rt: Runtime, found: VersionRecord) -> list[str]:
+    return approved_targets.in_words(approved_targets.of_version(rt, found))
+
+
+def _reaches(rt: Runtime, found: VersionRecord) -> list[models.Reach]:
+    return [models.Reach.of(each) for each in reaches(secret_policy.shown_definition(rt, found))]
 
 
 def _source(written: models.Written) -> str:

@@ -50,6 +50,7 @@ def _to_approve(slug: str, version: Json, diff: str) -> Iterator[str]:
     yield f"{name} is {version['status'].lower()}, by {version['author'] or 'nobody known'}. {version['digest']}"
     yield from renewing.so_far(version)
     yield from (f"warning: {each}" for each in version["warnings"])
+    yield from version["targets"]
     yield from show.reaches_lines(version["reaches"])
     yield from diff.splitlines()
     if version["status"] == "DRAFT":

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from bot import evidence_page
 from bot.cli import show
-from engine.access import access_file, calendar_file, secret_use, secrets_file, unfillable_gates
+from engine.access import access_file, calendar_file, secret_use, secrets_file, targets_file, unfillable_gates
 from engine.definition import regular_files
 from engine.definition.load import MAX_BYTES, Rule, check_file, examine
 from engine.definition.step_templates import FOLDER, Templates
+from engine.definition.targets import findings as target_findings
+from engine.definition.targets import resolved
 from engine.egress.secret_rules import SecretRules
 from engine.queries import evidence
 from engine.text.problem import Problem
@@ -24,6 +26,7 @@ _RULES: Mapping[str, Callable[[Path], tuple[object, list[Problem]]]] = {
     access_file.NAME: access_file.read,
     secrets_file.NAME: secrets_file.read,
     calendar_file.NAME: calendar_file.read,
+    targets_file.NAME: partial(targets_file.read, environment=targets_file.ANY),
 }
 """How the files of rules are read, by their names."""
 
@@ -91,8 +94,12 @@ def _check_one(path: Path) -> list[Problem]:
         return []
     policy = access_file.read(path.parent / access_file.NAME)[0]
     rules = secrets_file.read(path.parent / secrets_file.NAME)[0] or SecretRules()
-    found = [partial(secret_use.findings, known=rules)]
-    warned = [partial(secret_use.cautions, known=rules)]
+    targets = targets_file.read(path.parent / targets_file.NAME, targets_file.ANY)[0] or {}
+    found: list[Rule] = [
+        partial(target_findings, targets=targets),
+        lambda runbook: secret_use.findings(resolved(runbook, targets), rules),
+    ]
+    warned: list[Rule] = [lambda runbook: secret_use.cautions(resolved(runbook, targets), rules)]
     if policy is not None:
         found.append(partial(unfillable_gates.findings, policy=policy))
         warned.append(partial(unfillable_gates.cautions, policy=policy))

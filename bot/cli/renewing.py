@@ -30,12 +30,17 @@ def renew(invocation: Invocation) -> Answer:
 
 
 def _line(due: Json) -> str:
-    ended = "starts nothing since" if due["expired"] else "expires at"
-    return " ".join([f"{due['runbook']}@{due['number']} {ended} {show.when(due['expires_at'])}.", *so_far(due)])
+    name, changed = f"{due['runbook']}@{due['number']}", due["changed"]
+    if changed:
+        ended = f"starts nothing since its targets have changed: {', '.join(changed)}"
+    else:
+        ended = f"{'starts nothing since' if due['expired'] else 'expires at'} {show.when(due['expires_at'])}"
+    return " ".join([f"{name} {ended}.", *so_far(due)])
 
 
 def _to_renew(due: Json, version: Json) -> Iterator[str]:
     yield f"{_line(due)} {version['digest']}"
+    yield from version["targets"]
     yield from version["source"].splitlines()
     yield f"To renew it: runbook admin renew {due['runbook']}@{due['number']}"
 
@@ -43,7 +48,8 @@ def _to_renew(due: Json, version: Json) -> Iterator[str]:
 def _renewed(slug: str, done: Json) -> str:
     if done["missing"]:
         return _counts(slug, done)
-    return f"The approval of {slug}@{done['number']} is renewed until {show.when(done['expires_at'])}."
+    until = f" until {show.when(done['expires_at'])}" if done["expires_at"] else ""
+    return f"The approval of {slug}@{done['number']} is renewed{until}."
 
 
 def approved(slug: str, done: Json) -> str:

@@ -241,6 +241,7 @@ def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> I
         yield f"  {version_line(runbook['id'], each)}"
     for run in runbook["executions"]:
         yield f"  {headline(run)}"
+    yield from version["targets"]
     yield from reaches_lines(version["reaches"])
     yield ""
     yield from version["source"].splitlines()

@@ -24,6 +24,7 @@ AUDIT = "audit"
 
 
 CALENDAR = "calendar"
+TARGETS = "targets"
 """The thing that a change of the calendar file is about."""
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 
 from engine.access import auditing, kept_version
 from engine.access.policy import Action, Actor, ruled
-from engine.catalog import approval_expiry, version_quorum
+from engine.catalog import approval_expiry, approved_targets, version_quorum
 from engine.definition import codec, gate_graph, graph, lint
 from engine.definition.model import Runbook
 from engine.errors import NotApproved, NotFound, Undecodable
@@ -165,7 +165,7 @@ def shown_at(version_id: int) -> dict[str, tuple[str, ...]]:
 
 def forget_definitions() -> None:
     """Know no version any more: those of another database have the same ids."""
-    for known in (definition_of, successors_of, gates_before, shown_at):
+    for known in (definition_of, successors_of, gates_before, shown_at, approved_targets.named_by):
         known.cache_clear()
 
 
@@ -213,14 +213,16 @@ def open_runs(rt: Runtime, slug: str, numbers: Collection[int]) -> list[str]:
 
 
 def runnable(rt: Runtime, runbook: RunbookRecord, number: int | None = None, *, draft: bool = False) -> VersionRecord:
-    """`approved`, where its approval has not expired either. Needs an open connection; raises `NotApproved`.
+    """`approved`, where its approval has not expired and is for its targets as they are, under the digest of both.
 
+    Needs an open connection; raises `NotApproved`.
     With `draft` it may be a DRAFT where nothing approved runs, or where it is asked for by its number.
     """
     found = approved(rt, runbook, number, draft=draft)
     if found.status is VersionStatus.APPROVED:
         approval_expiry.must_hold(rt, found, definition(found))
-    return found
+        approved_targets.must_hold(rt, found)
+    return approved_targets.as_shown(rt, found)
 
 
 def approved(rt: Runtime, runbook: RunbookRecord, number: int | None = None, *, draft: bool = False) -> VersionRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.access.policy import Action, Actor, ruled
-from engine.catalog import approval_expiry, catalog, version_quorum
+from engine.catalog import approval_expiry, approved_targets, catalog, version_quorum
 from engine.catalog.version_quorum import Quorum
 from engine.errors import NotApproved
 from engine.runtime import Runtime
@@ -19,7 +19,8 @@ from storage.states import VersionStatus
 class Approval:
     """A version with how far its approval or renewal is. `expires_at` is None where an approval lasts for good.
 
-    `due` says that it is to be renewed by now, `expired` that nothing is started until it is.
+    `due` says that it is to be renewed by now, `expired` that nothing is started until it is. `changed` are the targets
+    that stand for something else since it was approved, and `calls` says in words what each of its targets is now.
     """
 
     version: VersionRecord
@@ -27,18 +28,23 @@ class Approval:
     expires_at: int | None = None
     due: bool = False
     expired: bool = False
+    changed: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
 
 
 def approval(rt: Runtime, version: VersionRecord) -> Approval:
     """How far a version is: a draft towards its approval, an approved one towards its renewal where that is due."""
+    version = approved_targets.as_shown(rt, version)
     if version.status is VersionStatus.DRAFT:
         return Approval(version, version_quorum.quorum(rt, version))
-    runbook = catalog.definition(version)
+    runbook, changed = catalog.definition(version), approved_targets.changed(rt, version)
     until = approval_expiry.expires_at(rt, version, runbook)
-    if not approval_expiry.is_near(rt, version, runbook):
+    if not changed and not approval_expiry.is_near(rt, version, runbook):
         return Approval(version, Quorum(version_quorum.admins_needed(rt, version), (), ()), until)
     said = version_quorum.quorum(rt, version, version_approvals.RENEW)
-    return Approval(version, said, until, due=True, expired=approval_expiry.has_expired(rt, version, runbook))
+    expired = bool(changed) or approval_expiry.has_expired(rt, version, runbook)
+    calls = tuple(approved_targets.in_words(approved_targets.of_version(rt, version)))
+    return Approval(version, said, until, due=True, expired=expired, changed=tuple(changed), calls=calls)
 
 
 def due(rt: Runtime) -> list[Approval]:
@@ -67,7 +73,8 @@ def _running(rt: Runtime, runbook: RunbookRecord) -> VersionRecord | None:
 
 
 def _is_near(rt: Runtime, version: VersionRecord) -> bool:
-    return approval_expiry.is_near(rt, version, catalog.definition(version))
+    near = approval_expiry.is_near(rt, version, catalog.definition(version))
+    return near or bool(approved_targets.changed(rt, version))
 
 
 def cards(rt: Runtime) -> list[RenewalCardRecord]:

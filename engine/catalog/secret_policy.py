@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 
 from engine.access import auditing, secret_use, secrets_file
 from engine.access.policy import Actor
-from engine.catalog import catalog
+from engine.catalog import approved_targets, catalog
 from engine.definition.model import Runbook
 from engine.egress.secret_rules import SecretRules
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from engine.text.problem import Problem
-from storage import secret_policy
+from storage import database, secret_policy
 from storage.catalog_records import VersionRecord
 from storage.states import Severity
 
@@ -41,18 +41,36 @@ def problems(rt: Runtime, files: Mapping[str, Runbook], *, gone: bool) -> Iterat
     if gone and rules.known:
         yield secrets_file.missing(rt.settings.runbooks_dir / secrets_file.NAME)
     for file, runbook in files.items():
-        refused = secret_use.refusal(rt, runbook, rules)
+        refused = secret_use.refusal(rt, approved_targets.as_now(rt, runbook), rules)
         if refused:
             yield Problem(file, 1, 1, refused)
 
 
 def warnings(rt: Runtime, version: VersionRecord) -> list[str]:
     """What deserves a second look before this version is approved, its secrets by the rules of now included."""
-    return [*catalog.warnings(version), *secret_use.warnings(rt, catalog.definition(version))]
+    return [*catalog.warnings(version), *secret_use.warnings(rt, shown_definition(rt, version))]
+
+
+def shown_definition(rt: Runtime, version: VersionRecord) -> Runbook:
+    """What a version says, with each call as its target makes it now."""
+    with database.reading():
+        return approved_targets.as_now(rt, catalog.definition(version))
 
 
 def must_allow(rt: Runtime, found: VersionRecord, runbook: Runbook) -> None:
-    """Raise `Conflict` where the rules forbid what a version says of secrets. Needs an open connection."""
-    refused = secret_use.refusal(rt, runbook)
+    """Raise `Conflict` where a target is not known, or the rules forbid what a version says of secrets.
+
+    Needs an open connection.
+    """
+    wrong = approved_targets.faults(rt, runbook)
+    if wrong:
+        raise Conflict(f"{found.slug}@{found.number} cannot call what it names: {'; '.join(wrong)}.")
+    refused = secret_use.refusal(rt, approved_targets.as_now(rt, runbook))
     if refused:
         raise Conflict(f"{found.slug}@{found.number} may not use secrets as it does: {refused}.")
+
+
+def must_allow_targets(rt: Runtime, found: VersionRecord, runbook: Runbook) -> None:
+    """`must_allow` where a version has targets, since these may have other hosts than at its approval."""
+    if approved_targets.named_by(found.id):
+        must_allow(rt, found, runbook)

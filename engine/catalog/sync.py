@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.access import access_file, auditing, calendar_file, secrets_file
+from engine.access import access_file, auditing, calendar_file, secrets_file, targets_file
 from engine.access.policy import Action, Actor, acting, authorise
-from engine.catalog import notices, secret_policy, source_control, version_approval
+from engine.catalog import approved_targets, notices, secret_policy, source_control, version_approval
 from engine.catalog.source_control import Commit
 from engine.definition import codec, regular_files
 from engine.definition.load import MAX_BYTES, must_load
@@ -102,7 +102,8 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     policy, policy_problems = access_file.read(folder / access_file.NAME)
     secret_rules, secret_problems = secrets_file.read(folder / secrets_file.NAME)
     calendar, calendar_problems = calendar_file.read(folder / calendar_file.NAME)
-    problems = [*found.problems, *policy_problems, *secret_problems, *calendar_problems]
+    targets, target_problems = targets_file.read(folder / targets_file.NAME, rt.settings.environment)
+    problems = [*found.problems, *policy_problems, *secret_problems, *calendar_problems, *target_problems]
     emails = {each.author_email for each in found.files if each.author_email}
     authors = {email: find_author(email) for email in emails} if find_author else {}
     with acting(rt, actor, Action.SYNC):
@@ -112,8 +113,10 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
             _apply_policy(rt, actor, policy)
         if calendar is not None and (found.files or found.broken):
             _apply_calendar(rt, actor, calendar)
+        approved_targets.apply(rt, actor, targets)
         secret_policy.apply(rt, actor, secret_rules, broken=bool(secret_problems))
         here = {str(folder / each.path): each.runbook for each in found.files}
+        problems += approved_targets.problems(rt, here, gone=targets is None and not target_problems)
         problems += secret_policy.problems(rt, here, gone=secret_rules is None and not secret_problems)
         unchanged = len(found.files) - sum(each.kind != "deprecated" for each in changes)
         last = None if changes else last_change(rt)

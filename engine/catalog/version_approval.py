@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.access import auditing, reasons
 from engine.access.policy import Action, Actor, authorise
-from engine.catalog import approval_expiry, secret_policy, version_quorum
+from engine.catalog import approval_expiry, approved_targets, secret_policy, version_quorum
 from engine.catalog.catalog import approved, definition, get, no_such, version
 from engine.catalog.version_quorum import Quorum
 from engine.errors import Conflict
@@ -28,6 +28,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
     with database.transaction():
         runbook, found = _locked(rt, shown)
         authorise(rt, actor, Action.APPROVE, found)
+        found = approved_targets.as_shown(rt, found)
         must_be_as_shown(found, digest)
         must_be_draft(found)
         if number != runbook.current_number:
@@ -39,6 +40,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
         else:
             runbooks.move_version(found, VersionStatus.APPROVED, actor.user_id)
             runbooks.name_successor(found.runbook_id, None)
+            approved_targets.keep(rt, found)
             version_approvals.count(found.id, [each.id for each in said.approvals])
             detail = {"digest": found.digest, "author": found.author, "approved_by": said.people}
             _audit(rt, actor, "runbook.approve", found, detail)
@@ -60,9 +62,11 @@ def renew(
         found = renewable(rt, slug, shown.number)
         authorise(rt, actor, Action.APPROVE, found)
         must_be_as_shown(found, digest)
+        secret_policy.must_allow_targets(rt, found, definition(found))
         said = version_quorum.vote(rt, actor, found, version_approvals.RENEW)
         if not said.missing:
             runbooks.renew_version(found, actor.user_id)
+            approved_targets.keep(rt, found)
             version_approvals.count(found.id, [each.id for each in said.approvals])
         detail = {"digest": found.digest, "approved_by": said.people, "missing": list(said.missing)}
         _audit(rt, actor, "runbook.renew" if not said.missing else "runbook.vote", found, detail)
@@ -70,12 +74,15 @@ def renew(
 
 
 def renewable(rt: Runtime, slug: str, number: int | None = None) -> VersionRecord:
-    """The approved version that runs, whose approval is near its end or has expired.
+    """The approved version that runs, whose approval is near its end, has expired or is for other targets.
 
     Raises `Conflict`, saying until when it lasts, and `NotApproved` where there is none or it is not `number`.
     """
     with database.reading():
         found = approved(rt, get(rt, slug), number)
+    found = approved_targets.as_shown(rt, found)
+    if approved_targets.changed(rt, found):
+        return found
     until = approval_expiry.expires_at(rt, found, definition(found))
     name = f"{found.slug}@{found.number}"
     if until is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from engine.access import account_status, choosers, version_owners
 from engine.access.policy import Action, Actor, ruled
 from engine.access.roles import Members, roles_of
-from engine.catalog import approval_expiry
+from engine.catalog import approval_expiry, approved_targets
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, version_approvals
@@ -34,6 +34,7 @@ class Quorum:
 
 def quorum(rt: Runtime, version: VersionRecord, kind: str = version_approvals.APPROVE) -> Quorum:
     """How far a version is towards its approval, or with that `kind` its renewal."""
+    version = approved_targets.as_shown(rt, version)
     with database.reading():
         said = version_approvals.waiting(version.id)
     counting = _one_each(rt, [each for each in said if each.kind == kind and _counts(rt, version, each)])
@@ -55,6 +56,7 @@ def admins_needed(rt: Runtime, version: VersionRecord) -> int:
 
 def vote(rt: Runtime, actor: Actor, version: VersionRecord, kind: str) -> Quorum:
     """Add this person's approval under the runbook's lock; what then is missing. Raises `Conflict` the second time."""
+    version = approved_targets.as_shown(rt, version)
     before = quorum(rt, version, kind)
     if _is_among(rt, actor, before):
         if before.missing:

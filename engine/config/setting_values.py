@@ -170,6 +170,13 @@ def boolean(text: str) -> bool:
     return word in _TRUE
 
 
+def environment(text: str) -> str:
+    """The name of an environment, in lower case. Raises ValueError."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", text):
+        raise ValueError("must be lower-case letters, digits and dashes, such as staging")
+    return text
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """One of the words in any case, returned as listed."""
 

@@ -100,6 +100,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "SECRETS_STRICT", "Whether a secret without an entry in _secrets.yaml is refused.", values.boolean, "false"
     ),
+    Setting("ENVIRONMENT", "Which of the environments in _targets.yaml this deployment is.", values.environment, ""),
     Setting(
         "EGRESS_ALLOW",
         "Private targets that steps may call: host:port or CIDR, separated by commas. Loopback only as host:port.",
@@ -221,6 +222,7 @@ class Settings(VaultSettings):
     definition_approvals: int
     incident_channels: str
     secrets_strict: bool = False
+    environment: str = ""
     egress_allow: tuple[Allowed, ...] = ()
     cors_origins: tuple[str, ...] = ()
     hook_senders: tuple[values.HookSender, ...] = ()

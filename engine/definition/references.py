@@ -11,6 +11,7 @@ from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.kinds.loop import TEMPLATE_ROOTS, round_names
 from engine.definition.rendering import target_as_url
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
+from engine.definition.target_urls import PLACEHOLDER, with_base
 from engine.definition.tree import Block, Container
 from engine.expressions import ExpressionError, Held, asked, certain, check, has_template, references
 from engine.expressions.conditions import pattern_fault, sources
@@ -23,7 +24,7 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "execution": ("id", "workspace", "team", "requester", "reason", "started_at"),
     "incident": ("channel", "channel_name", "id", "title", "severity"),
     "runbook": ("id", "name", "version", "team"),
-    "response": ("status", "headers", "json", "text"),
+    "response": ("status", "headers", "json", "text", "xml", "lines"),
 }
 """What a template may read of the execution around it, and `until` and `outputs` of the answer."""
 
@@ -86,7 +87,9 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
         location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys, now=_has_moment(kind))
         match kind.treatment(key):
             case Treatment.URL:
-                yield from _url_findings(value, location, inner)
+                yield from _url_findings(with_base(value), location, inner)
+            case Treatment.PATH:
+                yield from _url_findings(PLACEHOLDER + value, location, inner)
             case Treatment.TARGET:
                 yield from _target_findings(value, location, inner)
             case Treatment.TEXT | Treatment.DATA:
@@ -140,6 +143,13 @@ def template_findings(value: Json, path: Path, scope: Scope) -> Iterator[Finding
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from template_findings(item, (*path, index), scope)
+
+
+def secrets_only(value: Json, path: Path) -> Iterator[Finding]:
+    """Everything wrong with templates that may read secrets and nothing else."""
+    yield from template_findings(value, path, Scope(parameters=None, secrets=True))
+    if any(chain[0] != "secrets" for chain in references(value)):
+        yield Finding(path, f"{_named(path)} may read secrets only, as in {{{{ secrets.lb_token }}}}")
 
 
 def _source_findings(source: str, path: Path, scope: Scope, *, bare: bool = False) -> Iterator[Finding]:
@@ -263,6 +273,8 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
                 yield "`response` is there in a poll's `until` and in the `outputs` of a call only"
             case root if root in FACTS:
                 yield from _fact_faults(chain)
+            case "targets":
+                yield "`targets.NAME.url` stands at the beginning of a `url`, and nowhere else"
             case "outputs":
                 yield from _own_output_faults(chain, scope)
             case "now":

@@ -62,6 +62,12 @@ def file_validator() -> Any:
 
 
 @cache
+def targets_validator() -> Any:
+    """Checks a file of targets."""
+    return checker({"$ref": "#/$defs/targetsFile", "$defs": document()["$defs"]})
+
+
+@cache
 def parameters_validator() -> Any:
     """Checks a `parameters` schema by itself."""
     return checker({"$ref": "#/$defs/parameters", "$defs": document()["$defs"]})

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -133,6 +133,10 @@ class Policy:
     def own_hosts(self, port: int) -> tuple[str, ...]:
         """The bot's own services on this port: the caller resolves them for `check`."""
         return tuple(host for host, own_port in self.own if own_port == port)
+
+    def also_open(self, allowed: tuple[Allowed, ...]) -> Policy:
+        """The policy that opens these too; what never opens stays closed."""
+        return replace(self, allowed=(*self.allowed, *allowed)) if allowed else self
 
     def check(self, host: str, port: int, addresses: Iterable[Address], own: Iterable[Address] = ()) -> None:
         """Raise `CallFailed("egress_refused")` if any of the addresses may not be called.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from engine.egress.allowed_addresses import Allowed
 from engine.egress.failure import CallFailed
 
 POLL_SECONDS = 0.25
@@ -18,11 +19,12 @@ class Call:
     """One call's state. Used by one thread.
 
     `wrote` turns True just before the first byte of the request is handed to the kernel: from there on nobody can
-    prove that nothing left.
+    prove that nothing left. `allowed` are hosts and ports that are open to this call alone.
     """
 
-    def __init__(self, deadline_ms: int, abandoned: Callable[[], bool]) -> None:
+    def __init__(self, deadline_ms: int, abandoned: Callable[[], bool], allowed: tuple[Allowed, ...] = ()) -> None:
         self.wrote = False
+        self.allowed = allowed
         self._allowed_ms = deadline_ms
         self._deadline = time.monotonic() + deadline_ms / 1000
         self._abandoned = abandoned

@@ -18,12 +18,14 @@ from types import TracebackType
 import httpcore
 import httpx
 
-from engine.egress.allowed_addresses import Address, Policy
+from engine.egress.allowed_addresses import Address, Allowed, Policy
 from engine.egress.call import Call
 from engine.egress.connection_pools import WIDTH, Lanes
 from engine.egress.failure import CallFailed
+from engine.egress.large_answers import FREE_BYTES, LargeAnswers
 from engine.egress.resolver import Resolver
 from engine.egress.sockets import GuardedBackend
+from engine.egress.tls import BadTls, Tls, context_for
 
 DEFAULT_MAX_BYTES = 1024 * 1024
 KEEPALIVE_SECONDS = 4.0
@@ -68,6 +70,7 @@ class Egress:
         self._backend = GuardedBackend(policy, self._resolver)
         self._ssl_context = ssl_context or _default_tls()
         self._lanes = Lanes(lambda: self._new_pool(keep=WIDTH))
+        self.large_answers = LargeAnswers()
 
     def send(
         self,
@@ -80,14 +83,22 @@ class Egress:
         max_bytes: int = DEFAULT_MAX_BYTES,
         fresh: bool,
         abandoned: Callable[[], bool] = lambda: False,
+        tls: Tls | None = None,
+        allowed: tuple[Allowed, ...] = (),
     ) -> Response:
-        """Send one request and read its answer, all within `deadline_ms`. Raises `CallFailed`."""
+        """Send one request and read its answer, all within `deadline_ms`. Raises `CallFailed`.
+
+        `allowed` opens these hosts and ports to this call, as EGRESS_ALLOW does to all. What is more than 1 MiB of an
+        answer takes one of `large_answers`; where none comes free in time it is cut off there.
+        """
         started = time.monotonic()
-        call = Call(deadline_ms, abandoned)
-        request = _request(method, url, headers or {}, content, fresh)
+        call = Call(deadline_ms, abandoned, allowed)
+        # A connection that another call might not make, or not with this certificate, is shared with none.
+        apart = fresh or bool(allowed) or tls is not None
+        request = _request(method, url, headers or {}, content, apart)
         try:
-            with self._pool(fresh=fresh) as pool, self._backend.serving(call):
-                status, received, body, truncated = _exchange(pool, request, call, max_bytes)
+            with self._pool(tls, apart=apart) as pool, self._backend.serving(call):
+                status, received, body, truncated = self._exchange(pool, request, call, max_bytes)
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise _failure(error, call) from error
         return Response(status, received, body, round((time.monotonic() - started) * 1000), truncated)
@@ -119,12 +130,41 @@ class Egress:
     ) -> None:
         self.close()
 
-    def _pool(self, *, fresh: bool) -> AbstractContextManager[httpcore.ConnectionPool]:
-        return closing(self._new_pool(keep=0)) if fresh else self._lanes.one()
+    def _exchange(
+        self, pool: httpcore.ConnectionPool, request: httpcore.Request, call: Call, max_bytes: int
+    ) -> tuple[int, tuple[tuple[str, str], ...], bytes, bool]:
+        call.patience()  # an abandoned call does not even start
+        response = pool.handle_request(request)
+        try:
+            call.head_complete()
+            headers = tuple(
+                (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers
+            )
+            body = bytearray()
+            for chunk in response.iter_stream():
+                call.patience()
+                body += chunk
+                most = (
+                    max_bytes
+                    if len(body) <= FREE_BYTES or max_bytes <= FREE_BYTES or self.large_answers.take(call)
+                    else FREE_BYTES
+                )
+                if len(body) > most:
+                    return response.status, headers, bytes(body[:most]), True
+            return response.status, headers, bytes(body), False
+        finally:
+            response.close()
 
-    def _new_pool(self, *, keep: int) -> httpcore.ConnectionPool:
+    def _pool(self, tls: Tls | None, *, apart: bool) -> AbstractContextManager[httpcore.ConnectionPool]:
+        return closing(self._new_pool(keep=0, tls=tls)) if apart else self._lanes.one()
+
+    def _new_pool(self, *, keep: int, tls: Tls | None = None) -> httpcore.ConnectionPool:
+        try:
+            context = self._ssl_context if tls is None else context_for(tls, self._ssl_context)
+        except BadTls as error:
+            raise _unsendable(f"{error}.") from None
         return httpcore.ConnectionPool(
-            ssl_context=self._ssl_context,
+            ssl_context=context,
             max_connections=None,  # the number of calls under way bounds it
             max_keepalive_connections=keep,
             keepalive_expiry=KEEPALIVE_SECONDS,
@@ -143,14 +183,14 @@ def _default_tls() -> ssl.SSLContext:
     return context
 
 
-def _request(method: str, url: str, headers: Mapping[str, str], content: bytes, fresh: bool) -> httpcore.Request:
+def _request(method: str, url: str, headers: Mapping[str, str], content: bytes, apart: bool) -> httpcore.Request:
     if method not in METHODS:
         raise _unsendable(f"{method!r} is not a method that steps use.")
     target = _parse_url(url)
     lines = [(b"Host", target.netloc), (b"Accept-Encoding", b"identity"), *_header_lines(headers)]
     if content or method in ("POST", "PUT", "PATCH"):
         lines.append((b"Content-Length", str(len(content)).encode()))
-    if fresh:
+    if apart:
         lines.append((b"Connection", b"close"))
     address = httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
     return httpcore.Request(method.encode(), address, headers=lines, content=content)
@@ -187,25 +227,6 @@ def _header_lines(headers: Mapping[str, str]) -> Iterable[tuple[bytes, bytes]]:
 
 def _unsendable(why: str) -> CallFailed:
     return CallFailed("bad_request", f"Nothing was sent: {why}")
-
-
-def _exchange(
-    pool: httpcore.ConnectionPool, request: httpcore.Request, call: Call, max_bytes: int
-) -> tuple[int, tuple[tuple[str, str], ...], bytes, bool]:
-    call.patience()  # an abandoned call does not even start
-    response = pool.handle_request(request)
-    try:
-        call.head_complete()
-        headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
-        body = bytearray()
-        for chunk in response.iter_stream():
-            call.patience()
-            body += chunk
-            if len(body) > max_bytes:
-                return response.status, headers, bytes(body[:max_bytes]), True
-        return response.status, headers, bytes(body), False
-    finally:
-        response.close()
 
 
 def _failure(error: Exception, call: Call) -> CallFailed:

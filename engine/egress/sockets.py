@@ -56,7 +56,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         call = self.current()
         addresses = self._resolver.resolve(host, port, call)
         own = [found for name in self._policy.own_hosts(port) for found in self._resolver.resolve(name, port, call)]
-        self._policy.check(host, port, addresses, own)
+        self._policy.also_open(call.allowed).check(host, port, addresses, own)
         return addresses
 
     def connect_tcp(

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.access import auditing, reasons
 from engine.access.policy import About, Action, Actor, authorise, authorise_by_rules
-from engine.catalog import approval_expiry, catalog
+from engine.catalog import approval_expiry, approved_targets, catalog
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
 from engine.errors import InvalidParameters, ReasonRequired
@@ -153,6 +153,11 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
             raise catalog.no_such(version.slug)
     if wanted.parent_step is None and version.status is VersionStatus.APPROVED:
         approval_expiry.must_hold(rt, version, checked.runbook)
+        approved_targets.must_hold(rt, version)
+    if wanted.parent_step is None:
+        approved_targets.must_be_the_same(rt, version)
+    if version.status is VersionStatus.DRAFT:
+        approved_targets.keep(rt, version)
     execution = _new(rt, actor, checked)
     group, slot = slots.take(rt, actor, execution, checked.runbook)
     execution = replace(execution, slot_group=group, slot=slot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from engine.access import overrides, secret_use
-from engine.catalog import catalog
+from engine.catalog import approved_targets, catalog
 from engine.definition.kinds import Awaits, kind_of
 from engine.definition.model import Step
 from engine.errors import NotApproved
@@ -124,6 +124,7 @@ def still_approved(transition: Transition) -> bool:
         assert runbook is not None
         try:
             catalog.must_run(transition.rt, runbook, execution.number)
+            _must_have_its_targets(transition)
         except NotApproved as error:
             if overrides.lets_draft_run(execution):
                 return True
@@ -135,6 +136,15 @@ def still_approved(transition: Transition) -> bool:
         transition.pause(f"{execution.slug}@{execution.number} was deprecated. {version.note}".strip())
         return False
     return True
+
+
+def _must_have_its_targets(transition: Transition) -> None:
+    """Raise `NotApproved` where a target has changed since the approval; a child goes on with what was agreed to."""
+    version_id = transition.execution.version_id
+    if transition.execution.parent_step is None and approved_targets.named_by(version_id):
+        version = runbooks.version_by_id(version_id)
+        assert version is not None
+        approved_targets.must_hold(transition.rt, version)
 
 
 def _time_left(execution: ExecutionRecord, at: int) -> int:

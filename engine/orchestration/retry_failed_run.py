@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.access.policy import Actor
-from engine.catalog import approval_expiry
+from engine.catalog import approval_expiry, approved_targets
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.errors import Conflict
@@ -61,6 +61,7 @@ def reopen(transition: Transition, actor: Actor, step: StepRunRecord) -> None:
     version = runbooks.version_by_id(execution.version_id)
     assert version is not None
     approval_expiry.must_hold(transition.rt, version, transition.runbook)
+    approved_targets.must_hold(transition.rt, version)
     why = refusal(execution, transition.runbook, step, steps.of_execution(execution.id))
     if why:
         raise Conflict(why)

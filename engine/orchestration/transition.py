@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from engine.catalog import catalog
+from engine.catalog import approved_targets, catalog
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook
 from engine.orchestration import run_status
@@ -38,11 +38,15 @@ class Transition:
         self._begun_attempts: dict[tuple[int, int], AttemptRecord] = {}
         self._ended_attempts: dict[tuple[int, int], Callable[[], None]] = {}
         self._pruned: list[Callable[[], None]] = []
+        self._runbook: Runbook | None = None
 
     @property
     def runbook(self) -> Runbook:
-        """The definition of the run's version, read once a process. Raises `Undecodable`."""
-        return catalog.definition_of(self.execution.version_id)
+        """The definition of the run's version, its targets as they were agreed to. Raises `Undecodable`."""
+        if self._runbook is None:
+            version_id = self.execution.version_id
+            self._runbook = approved_targets.to_run(version_id, catalog.definition_of(version_id))
+        return self._runbook
 
     @property
     def seq(self) -> int:

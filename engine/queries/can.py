@@ -10,7 +10,7 @@ from engine.access import external_policy, secret_use
 from engine.access.actions import Team
 from engine.access.policy import Action, Actor, Gate, Thing, Verdict, ruled
 from engine.access.scopes import scope_of
-from engine.catalog import catalog, renewals
+from engine.catalog import approved_targets, catalog, renewals
 from engine.errors import Conflict, NotApproved
 from engine.runs import executions, skipping
 from engine.runtime import Runtime
@@ -155,7 +155,10 @@ def _forbidden(rt: Runtime, version: VersionRecord) -> str:
     """What the rules for secrets forbid of a version, "" for nothing."""
     definition = catalog.definition(version)
     with database.reading():
-        refused = secret_use.refusal(rt, definition)
+        wrong = approved_targets.faults(rt, definition)
+        if wrong:
+            return f"It cannot call what it names: {'; '.join(wrong)}."
+        refused = secret_use.refusal(rt, approved_targets.as_now(rt, definition))
     return f"It may not use secrets as it does: {refused}." if refused else ""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine.access import policy
 from engine.access.policy import Action, Actor
-from engine.catalog import catalog
+from engine.catalog import approved_targets, catalog
 from engine.definition.rendering import secret_parts
 from engine.errors import EngineError, NotFound
 from engine.runtime import Runtime
@@ -106,9 +106,10 @@ def _uses(rt: Runtime) -> dict[str, tuple[Use, ...]]:
 
 
 def _names(version_id: int) -> frozenset[str]:
-    """The secrets that a version reads; one that cannot be read reads none."""
+    """The secrets that a version reads, those of its targets included; one that cannot be read reads none."""
     try:
-        steps = catalog.definition_of(version_id).by_id.values()
+        with database.reading():
+            steps = approved_targets.to_run(version_id, catalog.definition_of(version_id)).by_id.values()
     except EngineError:
         return frozenset()
     return frozenset(name for step in steps for name in context.secret_names(context.chains_in(secret_parts(step))))

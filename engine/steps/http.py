@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from engine.egress import CallFailed, Egress
+from engine.egress.allowed_addresses import Allowed
+from engine.egress.client import DEFAULT_MAX_BYTES
 from engine.steps import http_call, http_request, http_response
 from engine.steps.http_call import Credential, Hop, Line
 from engine.steps.http_request import MAX_EVIDENCE_BYTES, BadRequest
@@ -20,6 +22,8 @@ from engine.text.storable import TooLarge
 from storage.records import Json
 
 MAX_FAILED_TEXT = 16 * 1024
+"""How much is kept of the text of an answer that is no success, or that could not be unpacked to its end."""
+MAX_MAPPED_BYTES = 8 * 1024 * 1024
 _FINAL = frozenset({"egress_refused", "bad_request", CODE})  # another attempt would end the same way
 
 
@@ -28,7 +32,8 @@ class Call:
     """What a step's call is made with.
 
     `timeout_ms` is for all of it, token and redirects included; `redact` masks secrets in any JSON value; `abandoned`
-    turns True when the execution was cancelled. `carried` are its secrets, and where they may go.
+    turns True when the execution was cancelled. `carried` are its secrets, and where they may go. `mapped` says that
+    the step's own `outputs` choose what is kept, so that more may be read; `allowed` is what its target opens.
     """
 
     idempotent: bool
@@ -39,6 +44,13 @@ class Call:
     redact: Redact
     abandoned: Callable[[], bool]
     carried: Carried = field(default_factory=Carried)
+    mapped: bool = False
+    allowed: tuple[Allowed, ...] = ()
+
+    @property
+    def max_bytes(self) -> int:
+        """How much of an answer is read, as it comes and once it is unpacked."""
+        return MAX_MAPPED_BYTES if self.mapped else DEFAULT_MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,7 @@ class Exchange:
     evidence: Evidence
     redirects: int = 0
     redirected: bool = False
+    mapped: bool = False
 
 
 def run(with_: dict[str, Json], call: Call, shown: Mapping[str, Json] | None = None) -> Outcome:
@@ -73,10 +86,14 @@ def exchange(
 ) -> Exchange | Failed | Unknown | Abandoned:
     """Send and read the answer, whatever its status; without an answer, the outcome that follows."""
     redact = call.redact
-    line = Line(call.egress, call.timeout_ms, fresh=not call.idempotent, abandoned=call.abandoned, carried=call.carried)
+    line = Line(
+        call.egress, call.timeout_ms, fresh=not call.idempotent, abandoned=call.abandoned, carried=call.carried,
+        max_bytes=call.max_bytes, allowed=call.allowed,
+    )  # fmt: skip
     try:
         request = http_request.build(with_, call.idempotency_key)
         credential = Credential(with_.get("auth") or {}, call.tokens, line)
+        tls = http_request.tls_of(with_)
     except BadRequest as error:
         return Failed("bad_request", outgoing(f"Nothing was sent: {error}.", redact, MAX_TOLD_BYTES))
     redirects = with_.get("redirects") or 0
@@ -85,7 +102,7 @@ def exchange(
         return http_request.request_evidence(credential.first or request, with_ if shown is None else shown, redact)
 
     try:
-        response, hops = http_call.send(request, credential, line, redirects)
+        response, hops = http_call.send(request, credential, line, redirects, tls)
     except BadRequest as error:
         return Failed("bad_request", outgoing(f"Nothing was sent: {error}.", redact, MAX_TOLD_BYTES))
     except NoToken as error:
@@ -94,31 +111,31 @@ def exchange(
     except CallFailed as error:
         return _no_answer(error, Evidence(sent()), redact, call.idempotent)
     hidden = (credential.first or request).credentials
-    answer = http_response.read(response, redact)
+    answer = http_response.read(response, redact, str(with_.get("response_format") or ""), call.max_bytes)
     received = _received(answer, hops, line.elapsed_ms(), redact, hidden)
-    return Exchange(answer, response.truncated, Evidence(sent(), received), redirects, redirected=bool(hops))
+    evidence = Evidence(sent(), received)
+    return Exchange(answer, response.truncated, evidence, redirects, redirected=bool(hops), mapped=call.mapped)
 
 
 def succeeded(result: Exchange) -> Succeeded | Failed:
     """The outputs of an answer that counts as success; Failed when they cannot be kept."""
     answer = result.answer
-    made = f"The call was made and the server answered {http_response.status_name(answer.status)}"
-    if answer.encoding:
-        message = f"{made}, but encoded as {answer.encoding}, although an unencoded answer was asked for."
-        return Failed("protocol", cut(message, MAX_TOLD_BYTES), evidence=result.evidence)
     try:
         if result.truncated:
             raise TooLarge(answer.size, answer.size)
-        return Succeeded(answer.outputs(), result.evidence)
+        if result.mapped:
+            return Succeeded(answer.everything(), result.evidence)
+        return Succeeded(answer.outputs(None if answer.whole else MAX_FAILED_TEXT), result.evidence)
     except TooLarge:
-        message = f"{made}, but the response is too large: a step keeps at most 256 KiB of it."
-        return Failed("too_large", message, evidence=result.evidence)
+        made = f"The call was made and the server answered {http_response.status_name(answer.status)}"
+        most = "its `outputs` read at most 8 MiB" if result.mapped else "a step keeps at most 256 KiB of it"
+        return Failed("too_large", f"{made}, but the response is too large: {most}.", evidence=result.evidence)
 
 
 def _received(
     answer: Answer, hops: Sequence[Hop], elapsed_ms: int, redact: Redact, hidden: Collection[str]
 ) -> dict[str, Json]:
-    body = json.dumps(answer.json, ensure_ascii=False) if answer.has_json else answer.text
+    body = json.dumps(answer.value, ensure_ascii=False) if answer.has_json else answer.text
     received = {
         "status": answer.status,
         "headers": http_request.headers_shown(answer.headers, hidden),

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 import httpx
 
 from engine.egress import CallFailed, Egress, Response
+from engine.egress.allowed_addresses import Allowed
+from engine.egress.client import DEFAULT_MAX_BYTES
+from engine.egress.tls import Tls
 from engine.steps import http_auth, oauth2
 from engine.steps.http_auth import Auth
 from engine.steps.http_request import Request
@@ -27,9 +30,12 @@ class Line:
     """The way out for one step's call: whatever is sent on it shares one deadline."""
 
     def __init__(
-        self, egress: Egress, deadline_ms: int, *, fresh: bool, abandoned: Callable[[], bool], carried: Carried
-    ) -> None:
+        self, egress: Egress, deadline_ms: int, *, fresh: bool, abandoned: Callable[[], bool], carried: Carried,
+        max_bytes: int = DEFAULT_MAX_BYTES, allowed: tuple[Allowed, ...] = (),
+    ) -> None:  # fmt: skip
         self.carried = carried
+        self._allowed = allowed
+        self._max_bytes = max_bytes
         self._egress = egress
         self._fresh = fresh
         self._abandoned = abandoned
@@ -40,7 +46,7 @@ class Line:
         """Milliseconds since the line was opened; its deadline is counted from then."""
         return round((time.monotonic() - self._started) * 1000)
 
-    def send(self, request: Request) -> Response:
+    def send(self, request: Request, tls: Tls | None = None) -> Response:
         """Raises `CallFailed`."""
         return self._egress.send(
             request.method,
@@ -48,8 +54,11 @@ class Line:
             headers=request.headers,
             content=request.body,
             deadline_ms=max(0, self._deadline_ms - self.elapsed_ms()),
+            max_bytes=self._max_bytes,
             fresh=self._fresh,
             abandoned=self._abandoned,
+            tls=tls,
+            allowed=self._allowed,
         )
 
 
@@ -98,12 +107,14 @@ class Hop:
     to: str
 
 
-def send(request: Request, credential: Credential, line: Line, redirects: int) -> tuple[Response, tuple[Hop, ...]]:
+def send(
+    request: Request, credential: Credential, line: Line, redirects: int, tls: Tls | None = None
+) -> tuple[Response, tuple[Hop, ...]]:
     """Send a request without its credentials yet, following at most `redirects` redirects.
 
     Each hop passes the guard again. Only GET and HEAD are followed, and a 303 with GET; another origin gets neither
-    credentials nor any header that may hold one. Raises `BadRequest`, `NoToken` and `CallFailed`: after a redirect
-    always with `sent` True, since the first request was sent and answered.
+    credentials, a client certificate included, nor any header that may hold one. Raises `BadRequest`, `NoToken` and
+    `CallFailed`: after a redirect always with `sent` True, since the first request was sent and answered.
     """
     line.carried.to_address(request.url)
     credential.check()
@@ -111,7 +122,7 @@ def send(request: Request, credential: Credential, line: Line, redirects: int) -
     trusted = True
     while True:
         try:
-            response = _send_once(request, credential if trusted else None, line)
+            response = _send_once(request, credential if trusted else None, line, tls)
         except CallFailed as error:
             if not hops:
                 raise
@@ -124,13 +135,13 @@ def send(request: Request, credential: Credential, line: Line, redirects: int) -
         hops = (*hops, Hop(response.status, onward.url))
 
 
-def _send_once(request: Request, credential: Credential | None, line: Line) -> Response:
+def _send_once(request: Request, credential: Credential | None, line: Line, tls: Tls | None) -> Response:
     if credential is None:
         line.carried.to_other_origin(request.url, request.headers.values())
         return line.send(request)
-    response = line.send(credential.sign(request))
+    response = line.send(credential.sign(request), tls)
     if response.status == 401 and credential.renewed():
-        return line.send(credential.sign(request))
+        return line.send(credential.sign(request), tls)
     return response
 
 

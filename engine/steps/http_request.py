@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote_plus, unquote_plus, urlencode, urlsplit, urlunsplit
 
+from engine.egress.tls import Tls
+from engine.steps import http_body
 from engine.text.redaction import Redact, mark
 from engine.text.redaction import cut as cut_text
 from storage.records import Json
@@ -18,6 +20,7 @@ MAX_EVIDENCE_BYTES = 4096
 
 MASKED = "‹masked›"
 _ENCODED_MARK = re.compile(quote_plus(mark("-")).replace("-", "[A-Za-z0-9_.%+2C-]+").replace("secret+", r"secret\+"))
+_BODIES = ("json", "text", "form", "multipart", "payload")
 _ALWAYS_HIDDEN = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
@@ -50,6 +53,14 @@ def build(with_: Mapping[str, Json], idempotency_key: str) -> Request:
     return Request(method, url, merged, body)
 
 
+def tls_of(with_: Mapping[str, Json]) -> Tls | None:
+    """How the step protects its connection, None where it says nothing of that. Raises `BadRequest`."""
+    said = {name: scalar(f"tls.{name}", value) for name, value in _mapping(with_, "tls").items()}
+    if said and not str(with_.get("url")).lower().startswith("https://"):
+        raise BadRequest("`tls` is for https://, and this url is not")
+    return Tls(**said) if said else None
+
+
 def request_evidence(request: Request, shown: Mapping[str, Json], redact: Redact) -> dict[str, Json]:
     """The request as it may be stored and shown: with marks where `shown` has them, masked, then cut.
 
@@ -58,6 +69,7 @@ def request_evidence(request: Request, shown: Mapping[str, Json], redact: Redact
     safe = build(shown, request.headers.get("Idempotency-Key", ""))
     headers = {name: safe.headers.get(name, value) for name, value in request.headers.items()}
     body = safe.body.decode("utf-8", "replace")
+    body = _with_plain_marks(body) if "form" in shown else body
     url, headers, body = redact([_with_plain_marks(safe.url), headers, body])
     return {
         "method": request.method,
@@ -68,7 +80,7 @@ def request_evidence(request: Request, shown: Mapping[str, Json], redact: Redact
 
 
 def _with_plain_marks(url: str) -> str:
-    """A mark in a query can be read as one, and not as percent-encoding."""
+    """A mark in a query or form can be read as one, and not as percent-encoding."""
     return _ENCODED_MARK.sub(lambda found: unquote_plus(found.group()), url)
 
 
@@ -94,9 +106,13 @@ def cut(text: str) -> str:
 
 
 def _body(with_: Mapping[str, Json]) -> tuple[bytes, str]:
-    if (given := [key for key in ("json", "text", "payload") if with_.get(key) is not None])[1:]:
-        raise BadRequest(f"give one of {' and '.join(given)}, not both")
+    if (given := [key for key in _BODIES if with_.get(key) is not None])[1:]:
+        raise BadRequest(f"give one of {' and '.join(given)}: a call has one body")
     try:
+        if "form" in given:
+            return http_body.form(_pairs("form", _mapping(with_, "form"))), http_body.FORM_TYPE
+        if "multipart" in given:
+            return http_body.multipart([_part(each) for each in with_["multipart"]])
         if "text" in given:
             return scalar("text", with_["text"]).encode(), "text/plain; charset=utf-8"
         if "payload" in given and isinstance(with_["payload"], str):
@@ -109,14 +125,24 @@ def _body(with_: Mapping[str, Json]) -> tuple[bytes, str]:
     return b"", ""
 
 
-def _with_query(url: str, query: Mapping[str, Json]) -> str:
-    """The URL with `query` after whatever query it has. A list gives its name several times, None leaves it out."""
-    pairs = [
-        (name, scalar(f"query {name}", item))
-        for name, value in query.items()
+def _part(part: Mapping[str, Json]) -> http_body.Part:
+    named = {key: scalar(f"multipart {key}", value) for key, value in part.items()}
+    return http_body.Part(**named)
+
+
+def _pairs(what: str, values: Mapping[str, Json]) -> list[tuple[str, str]]:
+    """Names with their values as text. A list gives its name several times, None leaves it out."""
+    return [
+        (name, scalar(f"{what} {name}", item))
+        for name, value in values.items()
         for item in (value if isinstance(value, list) else [value])
         if item is not None
     ]
+
+
+def _with_query(url: str, query: Mapping[str, Json]) -> str:
+    """The URL with `query` after whatever query it has."""
+    pairs = _pairs("query", query)
     if not pairs:
         return url
     try:

@@ -15,6 +15,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from engine.egress import Response
+from engine.egress.client import DEFAULT_MAX_BYTES
+from engine.steps import content_encoding, xml_answer
 from engine.text.redaction import Redact, cut
 from engine.text.storable import clean, clean_text, shallow, to_storable
 from storage.records import Json
@@ -31,60 +33,78 @@ _NO_JSON = object()
 class Answer:
     """A response, read, masked and made storable in all but size.
 
-    `json` is None and `has_json` False when the body is not JSON; `text` is the body in either case, `size` its bytes.
-    `encoding` is what the body is encoded as although that was not asked for, or "". `warning` says what of the body
-    could not be read as it was meant, or "".
+    `form` is what its body was read as, json, xml, lines or text, and `value` what it came to; None for text, which is
+    the body in any case. `size` is its bytes as they came. `warning` says what of the body could not be read as it was
+    meant, or "", and `whole` whether all of it could be unpacked.
     """
 
     status: int
     headers: dict[str, str]
-    json: Json
-    has_json: bool
+    form: str
+    value: Json
     text: str
     size: int
-    encoding: str
     warning: str = ""
+    whole: bool = True
+
+    @property
+    def has_json(self) -> bool:
+        """Whether the body was read as JSON."""
+        return self.form == "json"
+
+    @property
+    def json(self) -> Json:
+        """The body as JSON, None where it was not read as such."""
+        return self.value if self.has_json else None
 
     @property
     def ok(self) -> bool:
         """Whether the status is one of success, 200 to 299."""
         return 200 <= self.status < 300
 
-    def outputs(self, max_text: int | None = None) -> dict[str, Json]:
-        """What later steps see: status, headers, bytes, json or text, and any warning. Raises `storable.TooLarge`."""
-        body: dict[str, Json] = {"json": self.json} if self.has_json else {"text": self.text[:max_text]}
+    def everything(self) -> dict[str, Json]:
+        """What a step's own `outputs` read: status, headers, bytes, what the body came to, and any warning."""
+        body: dict[str, Json] = {"text": self.text} if self.form == "text" else {self.form: self.value}
         body |= {"warning": self.warning} if self.warning else {}
-        stored: dict[str, Json] = to_storable(
-            {"status": self.status, "headers": self.headers, "bytes": self.size, **body}
-        )
+        return {"status": self.status, "headers": self.headers, "bytes": self.size, **body}
+
+    def outputs(self, max_text: int | None = None) -> dict[str, Json]:
+        """`everything` as later steps see it, at most so many characters of text. Raises `storable.TooLarge`."""
+        whole = self.everything()
+        stored: dict[str, Json] = to_storable({**whole, "text": whole["text"][:max_text]} if "text" in whole else whole)
         return stored
 
     def view(self) -> dict[str, Json]:
         """The `response` of a poll's `until`: every name is always there."""
-        return {"status": self.status, "headers": self.headers, "json": self.json, "text": self.text}
+        read: dict[str, Json] = {name: self.value if self.form == name else None for name in ("json", "xml", "lines")}
+        return {"status": self.status, "headers": self.headers, "text": self.text, **read}
 
 
-def read(response: Response, redact: Redact) -> Answer:
-    """The response as later steps and people may see it: decoded, masked by `redact`, its headers bounded."""
+def read(response: Response, redact: Redact, form: str = "", most: int = DEFAULT_MAX_BYTES) -> Answer:
+    """The response as later steps and people may see it: unpacked, decoded, masked by `redact`, its headers bounded.
+
+    `form` is what its body is read as, or "" for JSON where it looks like that and text where not; at most `most`
+    bytes of it are unpacked.
+    """
     headers = _joined(response.headers)
-    plain = headers.get("content-encoding", "").strip().lower() in ("", "identity")
+    unpacked = content_encoding.decoded(response.body, headers.get("content-encoding", ""), most)
+    whole = unpacked.whole and not response.truncated
     # Where a body was cut off, half a secret may stand; no more than its first half could ever be kept.
-    body = response.body[: len(response.body) // 2] if response.truncated else response.body
-    text, warning = _decode(body, headers, whole=not response.truncated) if plain else ("", "")
-    value = _parse_json(text, headers) if not response.truncated else _NO_JSON
-    has_json = value is not _NO_JSON
+    body = unpacked.body if whole else unpacked.body[: len(unpacked.body) // 2]
+    text, charset_warning = _decode(body, headers, form, whole=whole)
+    found, value, fault = _parsed(text, headers, form) if whole else ("text", None, "")
+    told = " ".join(filter(None, (unpacked.warning, charset_warning, fault)))
     # A list: names of ours among what is masked could be masked with it.
-    masked, text, value, warning = redact([headers, text, value if has_json else None, warning])
-    shown = bounded(masked)
+    masked, text, value, told = redact([headers, text, value, told])
     return Answer(
         response.status,
-        shown,
+        bounded(masked),
+        found,
         clean(value),
-        has_json,
         clean_text(text),
         len(response.body),
-        "" if plain else shown.get("content-encoding", "something else"),
-        clean_text(warning),
+        clean_text(told),
+        unpacked.whole,
     )
 
 
@@ -127,11 +147,12 @@ def bounded(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: clean_text(value[:MAX_HEADER_CHARS]) for name, value in list(headers.items())[:MAX_HEADERS]}
 
 
-def _decode(body: bytes, headers: dict[str, str], *, whole: bool) -> tuple[str, str]:
+def _decode(body: bytes, headers: dict[str, str], form: str, *, whole: bool) -> tuple[str, str]:
     """The text of a body by the charset that it declares, UTF-8 without one, and what to warn of, or ""."""
     header = Message()
     header["content-type"] = headers.get("content-type", "")
-    charset = header.get_content_charset() or "utf-8"
+    declared = xml_answer.declared_charset(body) if form == "xml" else ""
+    charset = header.get_content_charset() or declared or "utf-8"
     codec = _codec(charset)
     try:
         text, lossy = body.decode(codec or "utf-8-sig"), False
@@ -158,9 +179,24 @@ def _codec(charset: str) -> str | None:
     return "utf-8-sig" if known == "utf-8" else None if known.replace("_", "-") in _NO_CHARSETS else known
 
 
-def _parse_json(text: str, headers: dict[str, str]) -> Json:
+def _parsed(text: str, headers: dict[str, str], form: str) -> tuple[str, Json, str]:
+    """What a body was read as, what it came to, and what to warn of: what cannot be read as asked for is text."""
+    if form == "lines":
+        return "lines", text.splitlines(), ""
+    if form == "xml":
+        try:
+            return "xml", xml_answer.parse(text), ""
+        except xml_answer.NotRead as error:
+            return "text", None, f"The answer is not read as XML: {error}."
+    value = _NO_JSON if form == "text" else _parse_json(text, headers, sure=form == "json")
+    if value is not _NO_JSON:
+        return "json", value, ""
+    return "text", None, "The answer is no JSON." if form == "json" else ""
+
+
+def _parse_json(text: str, headers: dict[str, str], *, sure: bool) -> Json:
     looks_like_it = "json" in headers.get("content-type", "").lower() or text.lstrip()[:1] in ("{", "[")
-    if not looks_like_it:
+    if not (looks_like_it or sure):
         return _NO_JSON
     try:
         return shallow(json.loads(text))

@@ -16,7 +16,8 @@ from engine.definition import secret_outputs
 from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Runbook, Step
 from engine.definition.rendering import render_with, render_with_marks, render_with_secrets, secret_parts
-from engine.egress import Egress
+from engine.definition.targets import OPENS
+from engine.egress import Egress, parse_allow
 from engine.errors import EngineError
 from engine.expressions import conditions, made_of_secrets, render
 from engine.steps import (
@@ -102,7 +103,7 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
 
     `abandoned` turns true when the execution was cancelled.
     """
-    with tools.redactor.meanwhile() as also_mask:
+    with tools.egress.large_answers.released_after(), tools.redactor.meanwhile() as also_mask:
         also_mask(each.masked_as for each in claim.secrets.received)
         try:
             rendered = _rendered(claim, tools, also_mask)
@@ -166,6 +167,8 @@ def _response(outputs: Mapping[str, Any]) -> dict[str, Any]:
         "status": status,
         "headers": outputs.get("headers", outputs.get("metadata", {})),
         "json": value,
+        "xml": outputs.get("xml"),
+        "lines": outputs.get("lines"),
         "text": text,
     }
 
@@ -217,6 +220,8 @@ def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], b
         redact=tools.redactor.redact_json,
         abandoned=abandoned,
         carried=_carried(claim, tools),
+        mapped=bool(claim.step.outputs),
+        allowed=parse_allow(",".join(claim.step.with_.get(OPENS, ()))),
     )
 
 

@@ -92,3 +92,19 @@ def test_a_file_of_secrets_is_checked(text: str, told: str, tmp_path: Path, caps
     (tmp_path / "_secrets.yaml").write_text(text)
     assert main(["check", str(tmp_path / "_secrets.yaml")]) == 1
     assert told in capsys.readouterr().out
+
+
+def test_targets_are_read_beside_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that the file lacks is told with the nearest; secrets of a target are asked of its host."""
+    steps = "steps:\n  - {id: a, type: http, with: {target: alertmanger, path: /x}}\n"
+    book = tmp_path / "hush.yaml"
+    book.write_text(f"apiVersion: runbook/v1\nid: hush\nname: Hush\n{steps}")
+    auth = "auth: {type: bearer, token: '{{ secrets.key }}'}"
+    (tmp_path / "_targets.yaml").write_text(f"targets: {{alertmanager: {{url: 'https://a.example.com', {auth}}}}}")
+    (tmp_path / "_secrets.yaml").write_text("secrets: {key: {hosts: [b.example.com]}}")
+    assert main(["check", str(tmp_path)]) == 1
+    assert "hush.yaml:5:" in (told := capsys.readouterr().out)
+    assert "has no target `alertmanger`; did you mean `alertmanager`?" in told
+    book.write_text(book.read_text().replace("alertmanger", "alertmanager"))
+    assert main(["check", str(tmp_path)]) == 1
+    assert "may not go to a.example.com:443" in capsys.readouterr().out

@@ -58,7 +58,8 @@ _TLS = ssl.create_default_context()  # building one takes longer than most tests
 
 def http(name: str, url: str = "http://127.0.0.1:9/", **keys: Any) -> dict[str, Any]:
     """An http step. `method`, `json`, `headers` … go into its `with`; `if_` is its condition."""
-    with_ = {key: keys.pop(key) for key in ("method", "json", "text", "headers", "query", "auth") if key in keys}
+    known = ("method", "json", "text", "form", "multipart", "headers", "query", "auth")
+    with_ = {key: keys.pop(key) for key in known if key in keys}
     return {"id": name, "type": "http", "with": {"url": url, **with_}, **_renamed(keys)}
 
 

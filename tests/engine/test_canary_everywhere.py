@@ -50,8 +50,12 @@ def positions(ref: str, target: Target, orders: str) -> Iterator[dict[str, Any]]
         yield http(name, target.url(f"/{name}"), method="POST", json={"a": 1}, auth=auth, **ONCE)
     keys = {"header": {"headers": {"X-Key": text}}, "query": {"query": {"key": text}}}
     keys |= {"json": {"json": {"key": text, "in": f"<{text}>"}}, "text": {"text": f"key={text}"}}
+    keys |= {"form": {"form": {"key": [text]}}, "multipart": {"multipart": [{"name": "key", "text": text}]}}
     for name, with_ in keys.items():
         yield http(name, target.url(f"/{name}"), method="POST", **with_, **ONCE)
+    tls = {"cert": text, "key": text}
+    url = target.url("/tls").replace("http:", "https:")
+    yield {"id": "tls", "type": "http", "with": {"url": url, "tls": tls}, **ONCE}
     call = {
         "target": orders, "service": SERVICE, "method": "Cancel", "tls": False, "message": {"order_id": text},
         "metadata": {"authorization": text},
@@ -86,7 +90,9 @@ def behave(target: Target, value: str) -> None:
         answer(packed, "200 OK", JSON, "Content-Encoding: gzip", shown),
         answer(body, "302 Found", f"Location: /x?key={quote(value, safe='')}"),
     ]  # fmt: skip
-    for number, name in enumerate(("basic", "bearer", "hmac", "oauth2", "sigv4", "header", "query", "json", "text")):
+    for number, name in enumerate(
+        ("basic", "bearer", "hmac", "oauth2", "sigv4", "header", "query", "json", "text", "form", "multipart")
+    ):
         target.does[f"/{name}"] = [ways[number % len(ways)]]
     token = json.dumps({"access_token": f"t0k-{value}", "token_type": "Bearer"}).encode()
     target.does["/token"] = [answer(token, "200 OK", JSON)]

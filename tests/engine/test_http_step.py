@@ -229,7 +229,7 @@ def test_credentials_are_sent_and_never_kept(auth: dict[str, str], name: str, va
         ({"headers": {"X": None}}, "header X must be text, not missing"),
         ({"headers": {"Host": "x"}}, "Host is set by the bot"),
         ({"query": {"q": {"a": 1}}}, "query q"),
-        ({"json": 1, "text": "x"}, "not both"),
+        ({"json": 1, "text": "x"}, "one body"),
         ({"json": float("nan")}, "body"),
         ({"text": "\ud800"}, "body"),
         ({"auth": {"type": "bearer"}}, "auth.token"),
@@ -356,7 +356,7 @@ def test_a_cancel_abandons_the_call() -> None:
 
 
 def test_too_much_is_a_clear_failure() -> None:
-    """A successful answer that cannot be kept fails, saying that the call was made; so does a compressed one."""
+    """A successful answer that cannot be kept fails, saying that the call was made."""
     for size in (300_000, 2_000_000):
         outcome = outcome_of(answer(b"x" * size), idempotent=False)
         assert isinstance(outcome, Failed)
@@ -364,10 +364,6 @@ def test_too_much_is_a_clear_failure() -> None:
         assert "The call was made" in outcome.message
         assert "response is too large" in outcome.message
         assert json_size(outcome.evidence.response) < 8192
-    zipped = outcome_of(answer(b"\x1f\x8b", "200 OK", "Content-Encoding: gzip"))
-    assert isinstance(zipped, Failed)
-    assert (zipped.code, zipped.retryable) == ("protocol", False)
-    assert "gzip" in zipped.message
 
 
 def test_a_huge_error_page_is_still_an_error_page() -> None:
@@ -479,8 +475,8 @@ def test_what_is_cut_is_masked_first() -> None:
     redactor.add("spaced", secret)
     told = [f"X-Long: {'v' * 2040}{CANARY}", f"Content-Encoding: {CANARY}"]
     outcome = outcome_of(answer(b"", "200 OK", *told), redactor=redactor)
-    assert isinstance(outcome, Failed)
-    assert "encoded as ‹secret lb_token›" in outcome.message
+    assert isinstance(outcome, Succeeded)
+    assert outcome.outputs["headers"]["content-encoding"] == "‹secret lb_token›"
     assert CANARY[:4] not in repr(outcome)
     cut_off = b" " * (1024 * 1024 - 8) + CANARY.encode()
     outcome = outcome_of(answer(cut_off, "500 Oops"), redactor=redactor)

@@ -56,7 +56,8 @@ def test_until_sees_the_whole_answer() -> None:
     """Status, headers, json and text are always there."""
     seen: list[dict[str, Any]] = []
     ask(answer(b"hi", "404 Not Found", "X-A: b"), lambda response: bool(seen.append(response)))
-    assert seen == [{"status": 404, "headers": {"x-a": "b", "content-length": "2"}, "json": None, "text": "hi"}]
+    read = {"json": None, "xml": None, "lines": None}
+    assert seen == [{"status": 404, "headers": {"x-a": "b", "content-length": "2"}, "text": "hi", **read}]
 
 
 def test_not_yet() -> None:

@@ -157,3 +157,31 @@ def test_one_card_lists_what_is_to_be_renewed_and_is_kept_up(bot: Stage, channel
     (card,) = look()
     assert "No approval is to be renewed" in shown(card)
     assert renewals.cards(bot.rt) == []
+
+
+def test_a_changed_target_is_shown_and_approved_again(bot: Stage) -> None:
+    """The card says what each target stands for; a button that showed another one approves nothing."""
+    folder = bot.rt.settings.runbooks_dir
+
+    def place(host: str) -> None:
+        (folder / "_targets.yaml").write_text(f"targets: {{alerts: {{url: 'https://{host}'}}}}")
+        sync.sync(bot.rt, access.SYSTEM)
+
+    steps = "steps:\n  - {id: a, type: http, with: {target: alerts, path: /x}}\n"
+    (folder / "hush.yaml").write_text(f"apiVersion: runbook/v1\nid: hush\nname: Hush\n{steps}")
+    place("one.example.com")
+    assert "target alerts: https://one.example.com" in bot.say("admin approve hush", ALICE)
+    stale = last(bot, ALICE)["ts"]
+    place("two.example.com")
+    bot.click("version.approve", ALICE, stale)
+    wait_for(lambda: "is not what you were shown" in shown(last(bot, ALICE)))
+    assert "https://two.example.com" in bot.say("admin approve hush", ALICE)
+    bot.click("version.approve", ALICE, last(bot, ALICE)["ts"])
+    wait_for(lambda: catalog.get(bot.rt, "hush").status == "APPROVED")
+    place("three.example.com")
+    assert "What `alerts` in _targets.yaml stands for has changed" in bot.say("run hush", CAROL)
+    assert "its targets have changed" in bot.say("admin renew", ALICE)
+    assert "target alerts: https://three.example.com" in bot.say("admin renew hush", ALICE)
+    bot.click("version.renew", ALICE, last(bot, ALICE)["ts"])
+    wait_for(lambda: f"is renewed by <@{ALICE}>" in shown(last(bot, ALICE)))
+    assert "No approval is to be renewed" in bot.say("admin renew", DAVE)

@@ -81,13 +81,17 @@ class ApprovedVersion(Version):
 
 
 class Renewal(Named):
-    """An approval that is to be renewed; `expired` says that the runbook starts nothing until it is."""
+    """An approval that is to be renewed; `expired` says that the runbook starts nothing until it is.
+
+    `changed` names the targets that stand for something else since; `expires_at` is null where it lasts for good.
+    """
 
     runbook: str
     number: int
     digest: str
-    expires_at: datetime
+    expires_at: datetime | None
     expired: bool
+    changed: list[str]
     approved_by: list[str]
     missing: list[str]
 
@@ -120,18 +124,26 @@ class Reach(BaseModel):
 
 
 class VersionDetail(ApprovedVersion):
-    """A version with its text, with what deserves a second look before it is approved, and with all that it calls."""
+    """A version with its text, with what deserves a second look before it is approved, and with all that it calls.
+
+    `targets` says in words what each of its targets stands for.
+    """
 
     source: str
+    targets: list[str]
     warnings: list[str]
     reaches: list[Reach]
 
 
 class Diff(BaseModel):
-    """What a version changes against the last approved one before it, as a unified diff, and all that it calls."""
+    """What a version changes against the last approved one before it, as a unified diff, and all that it calls.
+
+    `targets` says in words what each of its targets stands for.
+    """
 
     version: int
     diff: str
+    targets: list[str]
     reaches: list[Reach]
 
 
@@ -160,7 +172,7 @@ class Approve(RequestBody):
     """What is approved: a version by its number, by the `digest` of what was shown, or by both."""
 
     version: Annotated[Number | None, Field(description="It has to be the newest one.")] = None
-    digest: Annotated[str | None, Field(min_length=1, max_length=100, description="As the version has it.")] = None
+    digest: Annotated[str | None, Field(min_length=1, max_length=200, description="As the version has it.")] = None
 
     @model_validator(mode="after")
     def _named(self) -> Self:

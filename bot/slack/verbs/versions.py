@@ -12,10 +12,11 @@ from bot.slack.views.parts import Message, context, said
 from bot.slack.views.text import escape
 from engine.access import policy as access
 from engine.access.policy import authorise
-from engine.catalog import catalog, secret_policy, version_approval
+from engine.catalog import approved_targets, catalog, secret_policy, version_approval
 from engine.catalog.renewals import approval
 from engine.definition.reaches import reaches
 from engine.errors import Conflict
+from engine.runtime import Runtime
 from storage.catalog_records import VersionRecord
 from storage.states import VersionStatus
 
@@ -25,7 +26,7 @@ LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the version is comp
 def change(ctx: AppContext, slug: str, number: int | None, *, offer: bool) -> Message:
     """What a version changes; with `offer` to be approved."""
     version, diff, warnings, first = _change(ctx, slug, number)
-    shown = admin.change_view(version, diff, warnings, offer=offer, first=first, calls=_calls(version))
+    shown = admin.change_view(version, diff, warnings, offer=offer, first=first, calls=_calls(ctx.rt, version))
     missing = renewal.missing_line(approval(ctx.rt, version)) if offer else ""
     return Message(shown.text, (*shown.blocks, context(missing).to_dict())) if missing else shown
 
@@ -33,7 +34,7 @@ def change(ctx: AppContext, slug: str, number: int | None, *, offer: bool) -> Me
 def too_long_for_a_message(ctx: AppContext, slug: str, number: int) -> bool:
     """Whether a draft's change is one that no message shows whole, so that nobody approves it by its name alone."""
     version, diff, warnings, _ = _change(ctx, slug, number)
-    return version.status is VersionStatus.DRAFT and admin.is_cut(diff, warnings, _calls(version))
+    return version.status is VersionStatus.DRAFT and admin.is_cut(diff, warnings, _calls(ctx.rt, version))
 
 
 def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -42,7 +43,7 @@ def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     version, diff, warnings, first = _change(ctx, ref.slug, ref.number)
     authorise(ctx.rt, ctx.directory.identify(reply.reply_to.user), access.Action.APPROVE, version)
     same = admin.change_digest(diff, warnings) == ref.digest
-    calls = _calls(version)
+    calls = _calls(ctx.rt, version)
     shown = ref.page if same and 0 <= ref.page < len(admin.change_parts(diff, warnings, calls)) else 0
     note = "" if same else LOOK_AGAIN
     view = form.version_form(version, diff, warnings, shown, first=first, note=note, calls=calls)
@@ -66,19 +67,21 @@ def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     reply.instead(told)
 
 
-def _calls(version: VersionRecord) -> list[str]:
-    """Every host that a version calls and every secret that goes there, in words."""
-    found = reaches(catalog.definition(version))
-    return list(
-        reach_lines(
+def _calls(rt: Runtime, version: VersionRecord) -> list[str]:
+    """What its targets stand for, every host that a version calls and every secret that goes there, in words."""
+    found = reaches(secret_policy.shown_definition(rt, version))
+    named = approved_targets.in_words(approved_targets.of_version(rt, version))
+    return [
+        *named,
+        *reach_lines(
             (each.step, each.host, each.url is not None, secret_words(each.secrets, each.received)) for each in found
-        )
-    )
+        ),
+    ]
 
 
 def _change(ctx: AppContext, slug: str, number: int | None) -> tuple[VersionRecord, str, list[str], bool]:
     """The version, what it changes, what deserves a second look, and whether nothing was approved before."""
-    version = catalog.version(ctx.rt, slug, number)
+    version = approved_targets.as_shown(ctx.rt, catalog.version(ctx.rt, slug, number))
     before = [old for old in catalog.history(ctx.rt, slug) if old.number < version.number]
     first = not any(old.status is VersionStatus.APPROVED for old in before)
     return version, catalog.diff(ctx.rt, slug, version.number), secret_policy.warnings(ctx.rt, version), first

@@ -55,18 +55,21 @@ def renewals_view(found: Sequence[Approval]) -> Message:
 def renewal_line(found: Approval) -> Block:
     """One of them with its button."""
     version = found.version
-    ended = "⚠️ *starts nothing since*" if found.expired else "ends"
     missing = missing_line(found)
-    text = f"{code(f'{version.slug}@{version.number}', 120)} {ended} {when(found.expires_at or 0)}" + (
-        f"\n{missing}" if missing else ""
-    )
+    text = f"{code(f'{version.slug}@{version.number}', 120)} {_end(found)}" + (f"\n{missing}" if missing else "")
     return section(text, button("Renew…", Action.REVIEW_RENEWAL, VersionRef(version.slug, version.number, "")))
+
+
+def _end(found: Approval) -> str:
+    if found.changed:
+        return f"⚠️ *starts nothing since its targets have changed:* {inline(', '.join(found.changed), 200)}"
+    return f"{'⚠️ *starts nothing since*' if found.expired else 'ends'} {when(found.expires_at or 0)}"
 
 
 def shown(found: Sequence[Approval]) -> list[list[str | int | bool]]:
     """What a card of these says, to tell whether another one would say something else."""
     return [
-        [each.version.slug, each.version.number, each.expires_at or 0, each.expired, *each.quorum.people]
+        [each.version.slug, each.version.number, each.expires_at or 0, each.expired, *each.changed, *each.quorum.people]
         for each in found
     ]
 
@@ -115,9 +118,10 @@ def _about(found: Approval) -> list[Block]:
     version = found.version
     author = person(version.author) if version.author else inline(version.author_email or "unknown", 80)
     ended = "expired" if found.expired else "expires"
-    until = f"its approval {ended} {when(found.expires_at or 0)}"
+    until = _end(found) if found.changed else f"its approval {ended} {when(found.expires_at or 0)}"
     by = f"approved by {person(version.decided_by)}" if version.decided_by else ""
-    return [context(f"author {author}", by, until, missing_line(found))]
+    named = [section("\n".join(f"• {inline(line, 400)}" for line in found.calls[:6]))] if found.calls else []
+    return [context(f"author {author}", by, until, missing_line(found)), *named]
 
 
 def _renew(version: VersionRecord) -> ButtonElement:

@@ -12,14 +12,19 @@ from engine.definition.schema import Finding, Path
 
 TREATMENTS = {
     "url": Treatment.URL,
+    "target": Treatment.SITE,
+    "path": Treatment.PATH,
     "headers": Treatment.DATA,
     "query": Treatment.DATA,
     "auth": Treatment.DATA,
     "json": Treatment.DATA,
     "text": Treatment.TEXT,
+    "form": Treatment.DATA,
+    "multipart": Treatment.DATA,
+    "tls": Treatment.DATA,
 }
-SECRET_KEYS = frozenset({"headers", "query", "auth", "json", "text"})
-SHOWN = ("method", "url", "query", "headers", "json", "text")
+SECRET_KEYS = frozenset({"headers", "query", "auth", "json", "text", "form", "multipart", "tls"})
+SHOWN = ("method", "url", "target", "path", "query", "headers", "json", "text", "form", "multipart")
 
 SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""

@@ -11,6 +11,7 @@ from storage.records import Json
 
 TEMPLATE_ROOTS = (
     "params", "steps", "incident", "execution", "runbook", "secrets", "response", "outputs", "item", "index", "now",
+    "targets",
 )  # fmt: skip
 """What templates read without a loop's name for it."""
 _WORDS = (
