@@ -118,6 +118,14 @@ def test_any_single_act_is_named_at_its_first_row(
     assert audit_chain.verify(harness.rt).troubles == ()
 
 
+@pytest.mark.parametrize("column", ["hash", "tag", "mac", "mac_key"])
+def test_a_seal_with_letters_that_no_seal_has_is_named(harness: Harness, chain: Verified, column: str) -> None:
+    """Whoever verifies is told of the row, and not that something went wrong."""
+    with tampering():
+        sql.run(f"UPDATE audit SET {column} = 'é' WHERE seq = 3")
+        assert audit_chain.verify(harness.rt).troubles[0].seq == 3
+
+
 def reseal(harness: Harness) -> None:
     """Seal in the transaction that is open."""
     before = audit_links.place(audit.head(harness.rt.workspace_id))
