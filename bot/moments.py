@@ -6,9 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from engine.definition.durations import parse_duration
-
-_FIRST_YEAR = 1970
-"""That of the first moment that is counted."""
+from engine.text.moments import must_be_shown
 
 
 def moment_ms(text: str, now_ms: int | None = None) -> int:
@@ -31,9 +29,10 @@ def _written(text: str) -> int:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise _no_time(text) from None
-    if found.year < _FIRST_YEAR:
-        raise _no_time(text)
-    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    try:
+        return must_be_shown(round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000))
+    except ValueError:
+        raise _no_time(text) from None
 
 
 def _no_time(text: str) -> ValueError:

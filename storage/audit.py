@@ -7,6 +7,7 @@ ever changes, and the database refuses whoever tries.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 from storage import idempotency, rows, sql
@@ -17,6 +18,14 @@ from storage.records import AuditRecord, Head, Json, Seal
 from storage.states import Severity
 
 _NAMES = AuditRecord.__slots__
+
+
+class Unreadable(ValueError):
+    """A row says what none that was written here does: its details are no JSON, or its severity is none of ours."""
+
+    def __init__(self, row_id: int, seq: int | None) -> None:
+        super().__init__(f"row {row_id} of the audit cannot be read")
+        self.row_id, self.seq = row_id, seq
 
 
 def write(
@@ -94,8 +103,33 @@ def lock_chain(workspace_id: int) -> None:
 
 
 def unsealed(workspace_id: int, limit: int) -> list[AuditRecord]:
-    """The rows that have no place in the chain yet, oldest first."""
-    return _select("workspace_id = ? AND seq IS NULL ORDER BY id LIMIT ?", workspace_id, limit)
+    """The rows that have no place in the chain yet, oldest first, without those that cannot be read."""
+    try:
+        return _select("workspace_id = ? AND seq IS NULL ORDER BY id LIMIT ?", workspace_id, limit)
+    except (KeyError, ValueError):
+        found = (_row(row_id) for row_id in _unsealed_ids(workspace_id))
+        return list(islice((each for each in found if isinstance(each, AuditRecord)), limit))
+
+
+def unsealable(workspace_id: int, limit: int) -> list[int]:
+    """The ids of rows without a place in the chain that can have none, since they cannot be read."""
+    try:
+        _select("workspace_id = ? AND seq IS NULL ORDER BY id", workspace_id)
+    except (KeyError, ValueError):
+        found = (_row(row_id) for row_id in _unsealed_ids(workspace_id))
+        return list(islice((each.row_id for each in found if isinstance(each, Unreadable)), limit))
+    return []
+
+
+def _unsealed_ids(workspace_id: int) -> list[int]:
+    return [row[0] for row in sql.select(Audit, ("id",), "workspace_id = ? AND seq IS NULL ORDER BY id", workspace_id)]
+
+
+def _row(row_id: int) -> AuditRecord | Unreadable:
+    try:
+        return _select("id = ?", row_id)[0]
+    except (KeyError, ValueError):
+        return Unreadable(row_id, sql.select(Audit, ("seq",), "id = ?", row_id)[0][0])
 
 
 def head(workspace_id: int) -> Head | None:
@@ -119,9 +153,20 @@ def seal(places: Sequence[Seal]) -> None:
 
 
 def sealed(workspace_id: int, after: int, up_to: int | None, limit: int) -> list[AuditRecord]:
-    """The chain's rows behind number `after`, in its order, at most up to number `up_to`."""
+    """The chain's rows behind number `after`, in its order, at most up to number `up_to`.
+
+    Raises `Unreadable` where the first of them cannot be read, and ends before any other such row.
+    """
     bound, values = ("", []) if up_to is None else (" AND seq <= ?", [up_to])
-    return _select(f"workspace_id = ? AND seq > ?{bound} ORDER BY seq LIMIT ?", workspace_id, after, *values, limit)
+    where = f"workspace_id = ? AND seq > ?{bound} ORDER BY seq LIMIT ?"
+    try:
+        return _select(where, workspace_id, after, *values, limit)
+    except (KeyError, ValueError):
+        found = [_row(row[0]) for row in sql.select(Audit, ("id",), where, workspace_id, after, *values, limit)]
+        readable = list(takewhile(lambda each: isinstance(each, AuditRecord), found))
+        if not readable and isinstance(found[0], Unreadable):
+            raise found[0] from None
+        return [each for each in readable if isinstance(each, AuditRecord)]
 
 
 def outside(workspace_id: int, limit: int) -> list[AuditRecord]:

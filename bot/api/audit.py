@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -29,8 +28,8 @@ def search_audit(
     action: str | None = None,
     thing: str | None = None,
     severity: Severity | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: models.Moment | None = None,
+    until: models.Moment | None = None,
     limit: paging.Limit = 50,
     cursor: paging.Cursor = None,
 ) -> models.Page[models.AuditRow]:
@@ -67,8 +66,8 @@ async def export_audit(
     action: str | None = None,
     thing: str | None = None,
     severity: Severity | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: models.Moment | None = None,
+    until: models.Moment | None = None,
 ) -> StreamingResponse:
     """Every row that fits, as JSON lines or in the Common Event Format of a SIEM, secrets masked."""
     wanted = audit_export.Wanted(actor, action, thing, severity, models.ms(since), models.ms(until))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
@@ -42,7 +41,7 @@ def list_executions(
     requester: str | None = None,
     channel: str | None = None,
     open: bool | None = None,  # noqa: A002 - the filter's name
-    since: datetime | None = None,
+    since: models.Moment | None = None,
     limit: paging.Limit = 50,
     cursor: paging.Cursor = None,
 ) -> models.Page[models.Execution]:

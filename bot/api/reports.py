@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -33,8 +32,10 @@ _FILES: dict[int | str, dict[str, Any]] = {
 )  # fmt: skip
 def compliance_report(
     caller: AuthenticatedCaller,
-    since: Annotated[datetime | None, Query(alias="from", description="With it; the last whole month's begin.")] = None,
-    until: Annotated[datetime | None, Query(description="Without it; now where only `from` is given.")] = None,
+    since: Annotated[
+        models.Moment | None, Query(alias="from", description="With it; the last whole month's begin.")
+    ] = None,
+    until: Annotated[models.Moment | None, Query(description="Without it; now where only `from` is given.")] = None,
     team: Annotated[str | None, Query(max_length=100, description="Only what belongs to this team.")] = None,
     format: Literal["json", "csv", "html"] = "json",  # noqa: A002 - what callers write
 ) -> Any:

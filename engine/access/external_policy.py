@@ -22,6 +22,7 @@ from engine.access.actions import Action, Actor, Thing, Verdict
 from engine.access.policy_input import About, facts_of
 from engine.access.roles import named_in
 from engine.runtime import Runtime
+from engine.text.storable import clean_text
 from engine.text.words import shortened
 from storage import database
 from storage.records import Json
@@ -126,14 +127,18 @@ def _read(rt: Runtime, body: bytes) -> Decision:
     if not isinstance(answer, dict):
         raise Unclear("answered with something that is no decision")
     result, decision_id = answer.get("result"), answer.get("decision_id")
-    named = decision_id[:100] if isinstance(decision_id, str) else ""
+    named = _told(rt, decision_id)[:100]
     if result is None:  # as OPA says of a rule that is not defined, or not for this
         return Decision(False, "it says nothing about this.", named)
     allowed = result.get("allow") if isinstance(result, dict) else result
     if not isinstance(allowed, bool):
         raise Unclear("answered with something that is no decision")
-    reason = result.get("reason") if isinstance(result, dict) else ""
-    return Decision(allowed, shortened(rt.redactor().redact(reason)) if isinstance(reason, str) else "", named)
+    return Decision(allowed, shortened(_told(rt, result.get("reason"))) if isinstance(result, dict) else "", named)
+
+
+def _told(rt: Runtime, said: Json) -> str:
+    """What the policy says in words, fit to be kept and shown; "" for anything but text."""
+    return clean_text(rt.redactor().redact(said)) if isinstance(said, str) else ""
 
 
 def _refused(rt: Runtime, why: str) -> Verdict:

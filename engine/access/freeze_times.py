@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from engine.access.freezes import at_words
 from engine.definition.durations import DAY_MS, parse_duration
 from engine.errors import InvalidParameters
+from engine.text.moments import must_be_shown
 
 LONGEST_MS = 31 * DAY_MS
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
@@ -25,6 +26,10 @@ def end(until: str, lasting: str, zone: str | None, now: int) -> int:
     if bool(until) == bool(lasting):
         raise InvalidParameters({"until": f"say when it ends, by until= ({_FORMS}) or by for= (2h, 3d), and only once"})
     name, at = ("until", _moment(until, _zone(zone), now)) if until else ("for", now + _duration(lasting))
+    try:
+        must_be_shown(at)
+    except ValueError as error:
+        raise InvalidParameters({name: str(error)}) from error
     if at <= now:
         raise InvalidParameters({name: f"has to be later than now; {at_words(at)} is past"})
     if at - now > LONGEST_MS:

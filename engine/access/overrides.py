@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from storage import break_glass, database, executions, runbooks
+from storage.catalog_records import VersionRecord
 from storage.freeze_records import BreakGlassRecord, FreezeRecord
 from storage.records import ExecutionRecord
 from storage.states import VersionStatus
@@ -24,7 +25,15 @@ def left(run: ExecutionRecord, found: Iterable[FreezeRecord]) -> list[FreezeReco
 
 
 def lets_draft_run(run: ExecutionRecord) -> bool:
-    """Whether this run's version is a DRAFT still, and two people let just this run of it go."""
+    """Whether this run's version is the DRAFT still that two people let just this run of go.
+
+    One that was deprecated since is not, also when it was made a draft again.
+    """
     agreed = break_glass.of_execution(run.id)
-    draft = runbooks.version_state(run.version_id).status is VersionStatus.DRAFT
-    return draft and agreed is not None and bool(agreed.overrides.get("draft"))
+    version = runbooks.version_by_id(run.version_id) if agreed and agreed.overrides.get("draft") else None
+    return agreed is not None and version is not None and is_as_seen(version, agreed)
+
+
+def is_as_seen(version: VersionRecord, asked: BreakGlassRecord) -> bool:
+    """Whether a version is a DRAFT of which nobody has decided anything since it was asked for."""
+    return version.status is VersionStatus.DRAFT and (version.decided_at or 0) <= asked.created_at

@@ -27,6 +27,8 @@ _PART_MS = DAY_MS // 4
 """For so long what was worked out once is good."""
 _FIRST_YEAR, _DAYS_LOOKED_AT = 2000, 40_000
 """A rule that does not fit on so many days, from its start on, is given up: it never will, or not in our time."""
+_MOST_OF_A_MONTH = 5
+"""How often a day of the week comes in a month."""
 _KEYS = frozenset({"FREQ", "INTERVAL", "BYDAY", "BYMONTH", "BYMONTHDAY", "BYSETPOS", "UNTIL", "COUNT", "WKST"})
 _FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 
@@ -78,7 +80,10 @@ def wall(text: str, zone: ZoneInfo) -> datetime:
     if "T" not in text.replace(" ", "T"):
         raise ValueError("no time of day")
     found = datetime.fromisoformat(text)
-    return found.astimezone(zone).replace(tzinfo=None, fold=0) if found.tzinfo else found
+    try:
+        return found.astimezone(zone).replace(tzinfo=None, fold=0) if found.tzinfo else found
+    except OverflowError as error:
+        raise ValueError("a time of no year from 1 to 9999") from error
 
 
 def in_force(calendar: CalendarRecord | None, at: int) -> list[FreezeRecord]:
@@ -110,13 +115,14 @@ _worked_out: dict[tuple[str, int], tuple[Occurrence, ...]] = {}
 def _occurrences(calendar: CalendarRecord, at: int) -> Sequence[Occurrence]:
     """All that may be open or opens within 14 days of then, and somewhat more; worked out a few times a day."""
     key = (calendar.digest, at // _PART_MS)
-    if key not in _worked_out:
+    made = _worked_out.get(key)
+    if made is None:
         begin = at // _PART_MS * _PART_MS
         found = (of_window(each, begin, begin + _PART_MS + AHEAD_MS) for each in calendar.content)
         made = tuple(chain.from_iterable(found))
-        _worked_out.clear()
+        _worked_out.clear()  # other threads do so, too, so that nothing is looked for a second time
         _worked_out[key] = made
-    return _worked_out[key]
+    return made
 
 
 def of_window(window: Window, begin: int, end: int) -> list[Occurrence]:
@@ -207,8 +213,17 @@ def _of_rrule(text: str, start: datetime, since: datetime) -> Iterator[datetime]
         rule: Any = rrulestr(text, dtstart=start)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise ValueError(f"cannot be read: {error}") from error
+    _must_count_in_a_month(parts, rule._bynweekday or ())
     rule._bymonth = _Months(rule._bymonth or range(1, 13))
     return _until_given_up(rule, since)
+
+
+def _must_count_in_a_month(parts: Mapping[str, str], counted: Iterable[tuple[int, int]]) -> None:
+    """Raise ValueError for the 6th Friday of a month, on which the library fails in some months, and for a year's."""
+    if any(abs(which) > _MOST_OF_A_MONTH for _day, which in counted):
+        raise ValueError(f"`BYDAY` counts the days of a month, from -{_MOST_OF_A_MONTH} to {_MOST_OF_A_MONTH}")
+    if counted and parts["FREQ"] == "YEARLY" and "BYMONTH" not in parts:
+        raise ValueError("a number in `BYDAY` counts within a month: say which by `BYMONTH`")
 
 
 def _until_given_up(rule: Iterable[datetime], since: datetime) -> Iterator[datetime]:

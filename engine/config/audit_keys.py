@@ -37,7 +37,7 @@ class AuditKeys:
 
     def fits(self, text: str, mac: str | None, key_id: str | None) -> bool:
         """Whether `mac` is this text's, by a key that is there."""
-        return key_id in self.keys and hmac.compare_digest(self.mac(text, key_id), mac or "")
+        return key_id in self.keys and hmac.compare_digest(self.mac(text, key_id).encode(), (mac or "").encode())
 
 
 def of(settings: Settings) -> AuditKeys:

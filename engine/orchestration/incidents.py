@@ -102,8 +102,11 @@ def recognise(rt: Runtime, channel: str, name: str = "", topic: str = "") -> Inc
 
 def recognised_by(rt: Runtime, actor: Actor, channel: str, name: str = "", topic: str = "") -> IncidentRecord | None:
     """The channel's open incident; as `recognise` for somebody who may open one, who only looks opens none."""
+    found = current(rt, channel)
+    if found is not None or not rt.settings.incident_channels:
+        return found
     may = verdict(rt, as_of_now(rt, actor), Action.INCIDENT).allowed
-    return recognise(rt, channel, name, topic) if may else current(rt, channel)
+    return recognise(rt, channel, name, topic) if may else None
 
 
 def _told(rt: Runtime, name: str, topic: str) -> dict[str, str] | None:

@@ -118,11 +118,16 @@ def verify(
     kept_out, troubles = _kept_out(rt), list[Trouble]()
     before = _before(rt, since)
     rows, keyed_from = 0, None
-    for row in _sealed(rt, since - 1):
-        troubles += _wrong(rt, row, before, noted_at.get(row.seq or 0, ()), first=not troubles)
-        before, rows = place(row), rows + 1
-        keyed_from = keyed_from or (row.seq if row.mac is not None else None)
-        told(rows)
+    try:
+        for row in _sealed(rt, since - 1):
+            troubles += _wrong(rt, row, before, noted_at.get(row.seq or 0, ()), first=not troubles)
+            before, rows = place(row), rows + 1
+            keyed_from = keyed_from or (row.seq if row.mac is not None else None)
+            told(rows)
+    except audit.Unreadable as unreadable:
+        what = "was changed to what cannot be read; the rows from there on were not looked at"
+        troubles.append(Trouble(unreadable.seq or 0, what))
+        noted_at = {}
     if (last := max(noted_at, default=0)) > before.seq:
         troubles.append(Trouble(before.seq + 1, f"was cut off the end: rows up to {last} were noted"))
     told_of = tuple((*kept_out, *troubles)[:MOST_TROUBLES])
@@ -136,7 +141,10 @@ def _seq(anchor: Anchor) -> int:
 def _kept_out(rt: Runtime) -> list[Trouble]:
     with database.reading():
         found = audit.outside(rt.workspace_id, MOST_TROUBLES)
-    return [Trouble(row.seq or 0, "was kept out of the chain, whose first row has the number 1") for row in found]
+        unsealable = audit.unsealable(rt.workspace_id, MOST_TROUBLES)
+    unread = [Trouble(0, f"was inserted with the id {each}, and cannot be read or sealed") for each in unsealable]
+    outside = "was kept out of the chain, whose first row has the number 1"
+    return [*(Trouble(row.seq or 0, outside) for row in found), *unread]
 
 
 def _before(rt: Runtime, since: int) -> Place:
@@ -205,6 +213,6 @@ def _sealed(rt: Runtime, after: int = 0, up_to: int | None = None) -> Iterator[A
         with database.reading():
             found = audit.sealed(rt.workspace_id, after, up_to, BATCH)
         yield from found
-        if len(found) < BATCH:
+        if not found:
             return
         after = found[-1].seq or after

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.access import auditing, choosers, freeze_facts
 from engine.access import freezes as rules
+from engine.access.overrides import is_as_seen
 from engine.access.policy import Action, Actor, authorise, authorise_by_rules, verdict
 from engine.catalog import catalog, notices
 from engine.definition.durations import DAY_MS
@@ -143,9 +144,14 @@ def in_words(overrides: dict[str, Any]) -> str:
 
 
 def _overrides(rt: Runtime, runbook: RunbookRecord, version: VersionRecord, definition: Runbook) -> dict[str, Any]:
-    """What stands in the way of a run now, and what its gates ask for beyond one approval."""
+    """What stands in the way of a run now, and what its gates ask for beyond one approval.
+
+    A window of the calendar, which may be changed in the file under its name, is kept as it was.
+    """
+    covering = rules.covering(rt, runbook)
     return {
-        "freezes": sorted(each.id for each in rules.covering(rt, runbook)),
+        "freezes": sorted(each.id for each in covering),
+        "windows": {each.id: [each.scope, each.reason, each.until] for each in covering if not each.created_by},
         "draft": version.status is VersionStatus.DRAFT,
         "quorum": [step.id for step in definition.by_id.values() if kind_of(step).is_gate and _needs_many(step.with_)],
     }
@@ -168,7 +174,11 @@ def _must_be_as_shown(rt: Runtime, version: VersionRecord, asked: BreakGlassReco
     runbook = catalog.get(rt, asked.slug)
     now = _overrides(rt, runbook, version, catalog.definition(version))
     _must_keep_its_team(runbook, now)
-    new = set(now["freezes"]) - set(asked.overrides["freezes"])
+    was = asked.overrides.get("windows", {})
+    changed = {each for each, window in now["windows"].items() if was.get(each) != window}
+    new = changed | (set(now["freezes"]) - set(asked.overrides["freezes"]))
+    if asked.overrides["draft"] and not is_as_seen(version, asked):
+        raise Conflict(f"{asked.slug}@{asked.number} was decided about since {asked.id} was asked for. Ask anew.")
     if new or (now["draft"] and not asked.overrides["draft"]):
         what = ", ".join(sorted(new)) or f"the missing approval of {asked.slug}@{asked.number}"
         raise Conflict(f"{asked.id} does not override {what}, which stands in the way since. Ask anew.")

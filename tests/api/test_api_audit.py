@@ -7,6 +7,7 @@ import io
 import json
 from datetime import UTC, datetime
 
+import pytest
 from api_client import Api, refused
 from harness import ALICE, BOB, CAROL, HOUR
 from test_api_roles import ACCESS
@@ -53,6 +54,14 @@ def test_the_report_is_data_a_table_or_a_page(api: Api) -> None:
     refused(api.ask("GET", "/reports/compliance", ALICE, until="2001-01-01", **{"from": "2002-01-01"}), 422,
             "invalid_parameters")  # fmt: skip
     refused(api.ask("GET", "/reports/compliance", CAROL, team="payments"), 403, "not_allowed")
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59-14:00", "0001-01-01T00:00+14:00"])
+@pytest.mark.parametrize("path", ["/reports/compliance", "/audit", "/audit/export", "/executions"])
+def test_a_time_that_has_no_date_in_utc_is_refused(api: Api, path: str, at: str) -> None:
+    name = "from" if path == "/reports/compliance" else "since"
+    problem = refused(api.ask("GET", path, ALICE, **{name: at}), 422, "invalid_parameters")
+    assert "from 1970 to 9999" in str(problem["fields"])
 
 
 def _iso(at: int) -> str:

@@ -118,6 +118,36 @@ def test_any_single_act_is_named_at_its_first_row(
     assert audit_chain.verify(harness.rt).troubles == ()
 
 
+@pytest.mark.parametrize("column", ["hash", "tag", "mac", "mac_key"])
+def test_a_seal_with_letters_that_no_seal_has_is_named(harness: Harness, chain: Verified, column: str) -> None:
+    """Whoever verifies is told of the row, and not that something went wrong."""
+    with tampering():
+        sql.run(f"UPDATE audit SET {column} = 'é' WHERE seq = 3")
+        assert audit_chain.verify(harness.rt).troubles[0].seq == 3
+
+
+UNREADABLE = {"severity": "'LOUD'", "detail": "'no json'"}
+
+
+@pytest.mark.parametrize("column", UNREADABLE)
+def test_a_row_that_cannot_be_read_is_named(harness: Harness, chain: Verified, column: str) -> None:
+    with tampering():
+        sql.run(f"UPDATE audit SET {column} = {UNREADABLE[column]} WHERE seq = 3")
+        found = audit_chain.verify(harness.rt, anchors=[Anchor(chain.seq, chain.hash, chain.mac)])
+        assert [(each.seq, "cannot be read" in each.what) for each in found.troubles] == [(3, True)]
+
+
+def test_a_row_that_cannot_be_read_keeps_no_other_from_being_sealed(harness: Harness, chain: Verified) -> None:
+    """What is not sealed could be altered later, and sealed as it is then."""
+    with tampering():
+        sql.run(f"INSERT INTO audit ({COLUMNS}) VALUES (777, 1, 1, 'a', 'b', 'c', 'LOUD', 'null')")
+        audit.write(harness.rt.workspace_id, "U0ALICE01", "test.row", "thing")
+        reseal(harness)
+        found = audit_chain.verify(harness.rt)
+        assert found.seq == chain.seq + 1
+        assert ["777" in each.what for each in found.troubles] == [True]
+
+
 def reseal(harness: Harness) -> None:
     """Seal in the transaction that is open."""
     before = audit_links.place(audit.head(harness.rt.workspace_id))

@@ -125,6 +125,38 @@ def test_what_stands_in_the_way_since_is_not_overridden(harness: Harness) -> Non
     assert count(harness) == 0
 
 
+WINDOW = "windows:\n  - {name: w, scope: %s, reason: %s, from: 2027-01-01T00:00, until: 2027-06-01T00:00}\n"
+
+
+def test_a_window_that_became_another_is_not_overridden(harness: Harness) -> None:
+    """It has the name of the one that two people were shown."""
+    harness.sync(_calendar_yaml=WINDOW % ("pay", "the backup runs"))
+    asked, kept = ask(harness), ask(harness)
+    harness.sync(_calendar_yaml=WINDOW % ("everything", "the year ends"))
+    with pytest.raises(Conflict, match="does not override calendar:w"):
+        agree(harness, asked)
+    assert count(harness) == 0
+    harness.sync(_calendar_yaml=WINDOW % ("pay", "the backup runs"))
+    assert agree(harness, kept)
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+def test_a_draft_that_was_withdrawn_since_does_not_run_or_go_on(harness: Harness, target: Target, agreed: bool) -> None:
+    """Also when it was made a draft again, to be looked at anew."""
+    harness.sync(pay=runbook("pay", http("a", target.url("/new"))))
+    asked = ask(harness)
+    run = agree(harness, asked).execution.id if agreed else ""
+    harness.clock.tick(1000)
+    version_approval.deprecate(harness.rt, ALICE, "pay", 2, "it drops the tables")
+    if agreed:
+        controls.pause(harness.rt, CAROL, run)
+    version_approval.rollback(harness.rt, ALICE, "pay", 2, "to look at it again")
+    with pytest.raises(Conflict):
+        controls.resume(harness.rt, CAROL, run) if agreed else agree(harness, asked)
+    harness.sweep()
+    assert target.paths() == []
+
+
 def test_a_draft_runs_only_as_it_was_shown_and_not_by_its_author(harness: Harness, target: Target) -> None:
     harness.sync(pay=runbook("pay", http("new", target.url("/new"))))
     with pytest.raises(NotApproved):

@@ -207,6 +207,20 @@ def test_whatever_is_no_clear_yes_refuses(harness: Harness, opa: Opa, answer, wo
     assert time.monotonic() - began < 2.0
 
 
+@pytest.mark.parametrize("allow", [b"true", b"false"])
+def test_what_it_says_can_be_kept_and_shown(harness: Harness, opa: Opa, allow: bytes) -> None:
+    """Its words and the id of its decision: half a character can be neither sent nor kept."""
+    canary = harness.rt.settings.secret_variables["RUNBOOK_SECRET_CANARY"]
+    said = b'"\\ud800 %s \\u0000"' % canary.encode()
+    answer = b'{"result": {"allow": %s, "reason": %s}, "decision_id": %s}' % (allow, said, said)
+    opa.instead = lambda request: say(request, answer)
+    told = external_policy.ask(harness.rt, {})
+    for text in (told.reason, told.id):
+        assert text.encode()
+        assert canary not in text
+        assert "\0" not in text
+
+
 def test_with_the_policy_away_nobody_does_anything_and_everybody_looks(harness: Harness, opa: Opa) -> None:
     """The doctor says so; the bot itself goes on reading the folder."""
     opa.close()

@@ -143,6 +143,9 @@ def test_a_freeze_set_between_question_and_commit_counts(harness: Harness) -> No
         ({"lasting": ""}, "say when it ends"), ({"until": "18:00"}, "only once"), ({"lasting": "32d"}, "at most 31"),
         ({"lasting": "", "until": "soon"}, "no time"), ({"lasting": "", "until": "2001-01-01T00:00"}, "is past"),
         ({"lasting": "", "until": "2026-11-28"}, "no time"), ({"lasting": "x"}, "not a duration"),
+        ({"lasting": "", "until": "9999-12-31T23:59-14:00"}, "from 1970 to 9999"),
+        ({"lasting": "99999999d"}, "from 1970 to 9999"),
+        ({"lasting": "", "until": "0001-01-01T00:00+14:00"}, "from 1970 to 9999"),
     ],
 )  # fmt: skip
 def test_an_end_that_cannot_be_is_refused(harness: Harness, keys: dict[str, str], needle: str) -> None:

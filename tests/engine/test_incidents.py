@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from harness import ALICE, BOB, CAROL, DAVE, MINUTE, OSCAR, Harness, Target, at_once, gate, http, runbook
 from local_server import answer
+from opa import Opa
 
 from engine.access import policy as access
 from engine.catalog import catalog, notices, version_approval
@@ -99,6 +100,18 @@ def test_a_run_opens_the_incident_that_its_channels_name_tells_of(harness: Harne
     with pytest.raises(InvalidParameters, match="service"):
         executions.start(harness.rt, CAROL, "demo", {}, trigger="test", incident=dict(about))
     assert incidents.current(harness.rt, "C0INC0007") is None
+
+
+def test_a_run_that_the_external_policy_refuses_opens_no_incident(harness: Harness) -> None:
+    opa = Opa("package runbook\n\nallow := false\n")
+    harness.settle_for(incident_channels=r"^inc-(?P<service>[a-z]+)", policy_url=opa.url())
+    with pytest.raises(NotAllowed):
+        executions.start(
+            harness.rt, CAROL, "demo", {"service": "web"}, trigger="test",
+            incident={"channel": "C0INC0007", "channel_name": "inc-web"},
+        )  # fmt: skip
+    opa.close()
+    assert incidents.recent(harness.rt, CAROL) == []
 
 
 def test_a_replay_takes_nothing_anew(harness: Harness) -> None:

@@ -110,7 +110,16 @@ def test_a_team_cannot_name_a_file_as_it_likes() -> None:
     assert report_files.filename(report, "csv") == "compliance-..-..-x-Set-Cookie-a-b-1970-01-01-1970-01-01.csv"
 
 
-NO_TIMES = ("", "soon", "99999d", "999999999d", "0001-01-01", "2027-13-01", "2027-01-31T25:00")
+NO_TIMES = (
+    "",
+    "soon",
+    "99999d",
+    "999999999d",
+    "0001-01-01",
+    "9999-12-31T23:59-14:00",
+    "2027-13-01",
+    "2027-01-31T25:00",
+)
 
 
 @pytest.mark.parametrize("text", NO_TIMES)

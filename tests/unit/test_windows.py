@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.access import calendar_file, windows
 from storage.freeze_records import CalendarRecord
@@ -80,6 +83,11 @@ WRONG = [
     ({"rrule": "FREQ=DAILY", "start": "1900-01-01T00:00", "for": "1h"}, "2000 or later"),
     ({"rrule": "FREQ=DAILY;X", "start": "2026-01-01T00:00", "for": "1h"}, "`X` is not taken"),
     ({"rrule": "FREQ=DAILY;BYDAY=XX", "start": "2026-01-01T00:00", "for": "1h"}, "cannot be read"),
+    ({"rrule": "FREQ=MONTHLY;BYDAY=-60FR", "start": "2026-01-01T00:00", "for": "1h"}, "`BYDAY` counts"),
+    ({"rrule": "FREQ=MONTHLY;BYDAY=+1MO,+8FR", "start": "2026-01-01T00:00", "for": "1h"}, "`BYDAY` counts"),
+    ({"rrule": "FREQ=YEARLY;BYDAY=-1FR", "start": "2026-01-01T00:00", "for": "1h"}, "say which by `BYMONTH`"),
+    ({"rrule": "FREQ=DAILY", "start": "0001-01-01T00:00+14:00", "for": "1h"}, "must be a time such as"),
+    ({"from": "2026-01-02T00:00", "until": "0001-01-01T00:00+14:00"}, "must be a time such as"),
     ({"rrule": "FREQ=DAILY", "for": "1h"}, "needs `start`"),
     ({"rrule": "FREQ=DAILY", "start": "2026-01-01T00:00", "for": "40d"}, "from 1s to 31d"),
     ({"rrule": "FREQ=DAILY", "start": "soon", "for": "1h"}, "must be a time such as"),
@@ -104,6 +112,38 @@ def test_what_is_wrong_is_said_where_it_stands_and_soon(tmp_path: Path, rule: di
     assert found is None
     assert needle in str(problems[0]), problems
     assert problems[0].line > 1
+
+
+WHICH = st.integers(-60, 60).filter(bool)
+DAYS = st.lists(st.tuples(st.none() | WHICH, st.sampled_from(["MO", "FR", "SU"])), min_size=1, max_size=3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    freq=st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]), days=DAYS,
+    month=st.none() | st.sampled_from([1, 2, 12]), at=st.integers(0, 36),
+)  # fmt: skip
+def test_a_rule_that_is_taken_can_be_asked_about_at_any_time(freq: str, days: list, month: int | None, at: int) -> None:
+    """One that fails only in some month would keep every run from beginning then."""
+    named = ",".join(f"{which or ''}{day}" for which, day in days)
+    text = f"FREQ={freq};BYDAY={named}" + (f";BYMONTH={month}" if month else "")
+    window = {**COMMON, "rrule": text, "start": "2026-01-01T00:00", "for": "1h"}
+    with suppress(ValueError):
+        windows.must_come(window)
+        begin = ms("2026-01-01T00:00Z") + at * 30 * 86_400_000
+        windows.of_window(window, begin, begin + windows.AHEAD_MS)
+
+
+def test_what_is_in_force_is_told_though_others_work_out_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept for the next who ask may be gone before who worked it out has read it."""
+
+    class Forgetful(dict):
+        def __setitem__(self, key: object, value: object) -> None:
+            pass
+
+    monkeypatch.setattr(windows, "_worked_out", Forgetful())
+    calendar = CalendarRecord("d", [{**COMMON, **NIGHTLY}])
+    assert windows.in_force(calendar, ms("2026-06-01T01:00Z"))
 
 
 def test_too_many_windows_and_a_name_twice_are_refused(tmp_path: Path) -> None:

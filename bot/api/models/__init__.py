@@ -1,6 +1,6 @@
 """What the API says and takes, as data."""
 
-from bot.api.models.base import Cancel, Page, Why, ms
+from bot.api.models.base import Cancel, Moment, Page, Why, ms
 from bot.api.models.executions import (
     Agree,
     Attempt,
@@ -81,6 +81,7 @@ __all__ = [
     "LastChange",
     "LeaveOut",
     "Logs",
+    "Moment",
     "NewIncident",
     "Page",
     "ParametersChanged",

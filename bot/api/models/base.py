@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from engine.text.moments import must_be_shown
 from engine.text.storable import clean
 
 Json = Annotated[Any, BeforeValidator(clean)]
@@ -27,6 +28,15 @@ def ms(time: datetime | None) -> int | None:
     if time is None:
         return None
     return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _shown(time: datetime) -> datetime:
+    must_be_shown(ms(time) or 0)
+    return time
+
+
+Moment = Annotated[datetime, AfterValidator(_shown)]
+"""A time that somebody asks for; one that says no zone is in UTC."""
 
 
 def fields_of(model: type[BaseModel], record: object, **more: Any) -> dict[str, Any]:

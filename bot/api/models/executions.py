@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, Why, fields_of, moment
+from bot.api.models.base import Json, Moment, Named, Number, Reason, RequestBody, Text, Values, Why, fields_of, moment
 from bot.api.models.parameter_changes import ParametersChanged
 from engine.access.roles import describe_approvers
 from engine.orchestration import skip_rules
@@ -308,7 +308,7 @@ class Ballot(RequestBody):
 class Agree(RequestBody):
     """An approver's word that a step is skipped. With `asked_at`, a `skip`'s `at`, it counts only for that asking."""
 
-    asked_at: datetime | None = None
+    asked_at: Moment | None = None
 
 
 class Cause(BaseModel):

@@ -53,7 +53,11 @@ class Released(Named):
 
 
 class BreakGlass(Named):
-    """A break-glass. `overrides` are {freezes, draft, quorum}; `execution` is the run, once somebody has agreed."""
+    """A break-glass; `execution` is the run, once somebody has agreed.
+
+    `overrides` are {freezes, windows, draft, quorum}; `windows` has scope, reason and end of those freezes that are the
+    calendar's.
+    """
 
     id: str
     runbook: str
