@@ -32,16 +32,19 @@ class NoSecret(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A secret output of the step at `path`, as the run has it now."""
+    """A secret output of the step at `path`, as the run has it now; `value` is None where `problem` says why."""
 
     path: str
     name: str
-    value: str = field(repr=False)
+    value: str | None = field(repr=False)
+    problem: str = ""
 
-    @property
-    def masked_as(self) -> tuple[str, str]:
-        """The name that a mark shows, and what it stands for."""
-        return held_name(context.step_of(self.path), self.name), self.value
+
+def known_values(received: Iterable[Received]) -> list[tuple[str, str]]:
+    """The names that marks show, and what each stands for, of all that could be opened."""
+    return [
+        (held_name(context.step_of(each.path), each.name), each.value) for each in received if each.value is not None
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +65,21 @@ class ClaimSecrets:
     ) -> dict[str, Json]:
         """The `steps` that the secret parts of a `reader` of `chains` see, with values in the place of marks.
 
-        Raises `NoSecret` where a mark would be sent instead of a secret that is not there any more.
+        Raises `NoSecret` where a mark would be sent instead of a secret that is not there any more, or does not open.
         """
         steps: dict[str, Json] = dict(visible.get("steps", {}))
-        values = {(each.path, each.name): each.value for each in self.received}
+        kept = {(each.path, each.name): each for each in self.received}
         named: set[str] = set().union(*(held_names(chain, self.held) for chain in chains))
         for step_id, name in sorted(each for each in self.held if held_name(*each) in named):
             path = context.path_of(runbook, step_id, reader.scope)
             outputs = steps.get(step_id, {}).get("outputs")
             if not isinstance(outputs, dict) or name not in outputs:
                 continue  # the template says what is missing
-            if (path, name) not in values:
+            if (path, name) not in kept:
                 raise NoSecret(f"The secret `{name}` that {path} received is forgotten: that step has to run again.")
-            steps[step_id] = {"outputs": {**outputs, name: values[path, name]}}
+            if kept[path, name].value is None:
+                raise NoSecret(kept[path, name].problem)
+            steps[step_id] = {"outputs": {**outputs, name: kept[path, name].value}}
         return steps
 
 
