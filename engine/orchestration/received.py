@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from engine.config.secret_keys import SecretUnreadable
 from engine.definition.model import Runbook, Step
 from engine.definition.rendering import secret_parts
-from engine.errors import Conflict, Undecodable
+from engine.errors import Conflict, EngineError, Undecodable
 from engine.expressions import held_name, held_names
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
@@ -36,7 +35,7 @@ def of_run(rt: Runtime, runbook: Runbook, execution_id: str) -> tuple[Received, 
 def _opened(rt: Runtime, row: SealedOutput) -> Received:
     try:
         return Received(row.path, row.name, rt.unsealed(row))
-    except SecretUnreadable as error:  # the step that reads it fails with these words
+    except EngineError as error:  # the step that reads it fails with these words
         log.error("%s", error)
         return Received(row.path, row.name, None, str(error))
 
