@@ -64,6 +64,7 @@ def as_told_now(caller: Caller, asked: KeyedRequest, answer: str) -> str:
         step=asked.path.get("step", ""),
         scope=scope,
         asked_for=begun_id,
+        secret=asked.path.get("secret", ""),
     )
     if asked.shape.model is models.Incident:
         incidents.seen(caller.rt, caller.actor, int(told["id"]))

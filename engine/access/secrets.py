@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from engine.access import auditing
-from engine.access.policy import Action, Actor, acting, authorise
+from engine.access.actions import SecretName
+from engine.access.policy import Action, Actor, acting, authorise, authorise_by_rules
 from engine.config.secret_keys import Keyring, SecretUnreadable, Subject, keyring_of, of_received, of_stored
 from engine.config.secrets import MAX_BYTES, NAME, without_line_break
 from engine.errors import InvalidParameters, NotFound
@@ -18,6 +19,7 @@ from storage import secret_outputs, secrets
 from storage.secret_records import Sealed, SecretVersionRecord
 from storage.states import Severity
 
+_NOT_STORED = "There is no stored secret of that name. `secret list` shows those there are."
 _AT_ONCE = 50
 """Data keys that one transaction looks at."""
 
@@ -36,13 +38,13 @@ def set_value(rt: Runtime, actor: Actor, name: str, value: str) -> SecretVersion
 
     Raises `InvalidParameters` without a word of the value, and `NotAllowed`.
     """
-    authorise(rt, actor, Action.SECRET_SET)
+    authorise_by_rules(rt, actor, Action.SECRET_SET)
     value = without_line_break(value)
     wrong = faults(name, value)
     if wrong:
         raise InvalidParameters(wrong)
     keys = keyring_of(rt.settings)
-    with acting(rt, actor, Action.SECRET_SET):
+    with acting(rt, actor, Action.SECRET_SET, SecretName(name)):
         secrets.lock(rt.workspace_id, name)
         version = _next(rt, name)
         sealed = keys.seal(of_stored(rt.workspace_id, name, version), value)
@@ -67,11 +69,14 @@ def faults(name: str, value: str) -> dict[str, str]:
 
 def delete(rt: Runtime, actor: Actor, name: str) -> SecretVersionRecord:
     """Erase a stored secret; who set it and when stays. Raises `NotFound` where none is set, and `NotAllowed`."""
-    with acting(rt, actor, Action.SECRET_SET):
+    authorise_by_rules(rt, actor, Action.SECRET_SET)
+    if not NAME.fullmatch(name):  # whatever else was typed is told to nobody
+        raise NotFound(_NOT_STORED)
+    with acting(rt, actor, Action.SECRET_SET, SecretName(name)):
         secrets.lock(rt.workspace_id, name)
         newest = secrets.newest(rt.workspace_id, name)
         if newest is None or newest.deleted:
-            raise NotFound("There is no stored secret of that name. `secret list` shows those there are.")
+            raise NotFound(_NOT_STORED)
         secrets.add(rt.workspace_id, name, newest.version + 1, actor.user_id, None)
         return _noted(rt, actor, "secret.delete", name)
 

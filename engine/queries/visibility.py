@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from engine.access import channels
+from engine.access.actions import SecretName
 from engine.access.freezes import parsed
 from engine.access.policy import Action, Actor, Gate, admit, authorise, ruled, teams_seen, verdict
 from engine.catalog import catalog
@@ -47,10 +48,11 @@ def still(
     step: str = "",
     scope: str = "",
     asked_for: str = "",
+    secret: str = "",
 ) -> None:
     """Raise as doing this again would, where the person may no longer see or do it; each of the names may be "".
 
-    A freeze that came later takes nothing back. `scope` is what was frozen or unfrozen.
+    A freeze that came later takes nothing back. `scope` is what was frozen or unfrozen, `secret` what was deleted.
     `step` names the gate where `action` is a vote, or what such gates have released. `asked_for` is the run or kept
     request that a start came to, with whose parameters it is asked about.
     """
@@ -67,7 +69,7 @@ def still(
     elif scope:
         authorise(rt, actor, action, parsed(rt, scope))
     else:
-        authorise(rt, actor, action)
+        authorise(rt, actor, action, SecretName(secret) if secret else None)
 
 
 def _gate(rt: Runtime, actor: Actor, run: ExecutionRecord, path: str) -> Gate:
