@@ -224,7 +224,7 @@ def _carried(claim: Claim, tools: Tools) -> secret_destinations.Carried:
     def shows(text: str) -> bool:
         return tools.redactor.redact(text) != text
 
-    return secret_destinations.carried(claim.step, claim.secrets.rules, claim.secrets.team, shows)
+    return secret_destinations.carried(claim.step, claim.secrets, shows)
 
 
 def _http(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:

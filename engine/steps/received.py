@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from engine.definition import secret_outputs
 from engine.definition.model import Runbook, Step
+from engine.egress.received_rules import ReceivedRules
 from engine.egress.secret_rules import SecretRules
 from engine.errors import EngineError
 from engine.expressions import Held, held_name, held_names
@@ -52,13 +53,14 @@ class ClaimSecrets:
     """What an attempt is told of secrets as it is claimed.
 
     `rules` are for those that a runbook of `team` may use, `held` are the outputs of its steps that are secret, and
-    `received` those that the run has so far.
+    `received` those that the run has so far, which may go where `received_rules` say.
     """
 
     rules: SecretRules = field(default_factory=SecretRules)
     team: str | None = None
     held: Held = frozenset()
     received: tuple[Received, ...] = field(default=(), repr=False)
+    received_rules: ReceivedRules = field(default_factory=ReceivedRules)
 
     def steps_seen(
         self, runbook: Runbook, reader: StepRunRecord, visible: Mapping[str, Json], chains: Iterable[tuple[str, ...]]
