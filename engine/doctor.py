@@ -180,7 +180,8 @@ _HEALTH_ADVICE = {
     "worker": "Start `runbook up` or `runbook worker`; look in the log for why it ended.",
     "queue": "Look in the workers' log for why they are stuck, or start more.",
     "database": "Look at the database and its disk.",
-    "secrets": "Put the key that is named behind the first of SECRET_KEYS, or bring the right one back, or set those anew: runbook secret set NAME.",
+    "secrets": "Put the key that is named behind the first of SECRET_KEYS, or bring the right one back, or set those "
+    "anew: runbook secret set NAME.",
     "slack": "Look at Slack's status page, and in the log for what Slack refuses.",
 }
 
