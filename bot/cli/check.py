@@ -73,7 +73,7 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
     ]
 
 
-def _check_one(path: Path, *, strict: bool) -> list[Problem]:
+def _check_one(path: Path, *, strict: bool = False) -> list[Problem]:
     """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks.
 
     Who may decide at a runbook's gates, and where its secrets may go, is asked of the files of rules beside it.
