@@ -10,9 +10,10 @@ from opa import Opa
 from test_external_policy import NUMBER, SMALL, answer, harness, opa, remember
 
 from engine.access import asked_before, external_policy
+from engine.access import secrets as stored
 from engine.access.policy import About, Action, authorise
 from engine.catalog import catalog
-from engine.errors import NotAllowed
+from engine.errors import InvalidParameters, NotAllowed, NotFound
 from engine.orchestration.admission import Wanted
 from engine.queries import visibility
 from engine.runs import freezing, held_requests, skipping, voting
@@ -182,3 +183,20 @@ def test_a_kept_request_that_is_made_again_is_asked_about_with_its_parameters(ha
             visibility.still(harness.rt, BOB, Action.START, slug="demo", asked_for=thing)
         visibility.still(harness.rt, CAROL, Action.START, slug="demo", asked_for=thing)
     visibility.still(harness.rt, BOB, Action.START, slug="demo", asked_for=small)
+
+
+def test_the_policy_hears_which_secret_is_set_and_nothing_else_that_was_typed(harness: Harness, opa: Opa) -> None:
+    """A name that is none may be a value that was pasted in its place: it is told to nobody."""
+    opa.source = 'package runbook\n\nallow if input.thing.secret == "lb_token"\n'
+    stored.set_value(harness.rt, ALICE, "lb_token", "st0red-canary-v1")
+    told = [each["thing"] for each in opa.asked]
+    assert told == [{"kind": "secret", "secret": "lb_token"}]
+    for act in (lambda name: stored.set_value(harness.rt, ALICE, name, "st0red-canary-v2"),
+                lambda name: stored.delete(harness.rt, ALICE, name)):  # fmt: skip
+        with pytest.raises(NotAllowed, match="external policy"):
+            act("another")
+        with pytest.raises((InvalidParameters, NotFound)):
+            act("P4sted-value!")
+    assert "P4sted" not in str(opa.asked)
+    assert "canary" not in str(opa.asked)
+    stored.delete(harness.rt, ALICE, "lb_token")
