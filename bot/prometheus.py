@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine import health
-from engine.queries import measurements
+from engine.queries import measurements, open_matters
 from engine.runtime import Runtime
 
 _SECONDS = (0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
@@ -31,6 +31,15 @@ class Metrics:
         self._gates = Gauge("runbook_gates_open", "Gates that wait for a decision.", registry=registry)
         self._workers = Gauge("runbook_workers_alive", "Workers that hold a lease.", registry=registry)
         self._sweeps = Gauge("runbook_sweeps", "Rounds of all sweepers, as of their last heartbeat.", registry=registry)
+        self._held = Gauge("runbook_held_requests", "Requests that wait to be released.", registry=registry)
+        self._reviews = Gauge("runbook_break_glass_reviews_open", "Reviews of break-glass to close.", registry=registry)
+        self._overdue = Gauge(
+            "runbook_break_glass_reviews_overdue", "Those open for more than 7 days.", registry=registry
+        )
+        self._unreadable = Gauge(
+            "runbook_secrets_unreadable", "Stored secrets, and runs with received ones, whose key is not there.",
+            registry=registry,
+        )  # fmt: skip
         self._queue = Gauge(
             "runbook_oldest_ready_step_seconds", "How long the oldest due step has waited.", registry=registry
         )
@@ -74,6 +83,11 @@ class Metrics:
         self._sweeps.set(found.sweeps)
         self._queue.set(found.oldest_ready_ms / 1000)
         self._slack.set((found.slack_lag_ms or 0) / 1000)
+        matters = open_matters.of(self._rt)
+        self._held.set(len(matters.held))
+        self._reviews.set(len(matters.reviews))
+        self._overdue.set(len(matters.overdue))
+        self._unreadable.set(len(matters.unreadable))
         happened = self._tail.read()
         for kind, count in happened.events.items():
             self._events.labels(kind).inc(count)

@@ -248,7 +248,12 @@ VERBS: tuple[Verb, ...] = (
         (1, 2),
     ),
     Verb("secret delete", "secret delete NAME", "Erase a stored secret; who set it and when stays on record.", (1, 1)),
-    Verb("secret rotate-keys", "secret rotate-keys", "Put all stored secrets under the first of SECRET_KEYS.", (0, 0)),
+    Verb(
+        "secret rotate-keys",
+        "secret rotate-keys",
+        "Put all stored and received secrets under the first of SECRET_KEYS.",
+        (0, 0),
+    ),
     Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
     Verb(
         "admin approve",

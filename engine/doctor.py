@@ -15,11 +15,13 @@ import redis
 
 from engine import boot, health
 from engine.access import external_policy
+from engine.access.freezes import at_words
 from engine.config import file_descriptors, home
 from engine.config.secrets import SecretMissing
 from engine.config.settings import Settings
 from engine.config.vault import VaultSource
 from engine.errors import BadSettings
+from engine.queries import open_matters
 from engine.runtime import Runtime
 from engine.worker.actors import Hints
 from storage import database, executions, orphans, people, private_files, runbooks, steps
@@ -178,7 +180,8 @@ _HEALTH_ADVICE = {
     "worker": "Start `runbook up` or `runbook worker`; look in the log for why it ended.",
     "queue": "Look in the workers' log for why they are stuck, or start more.",
     "database": "Look at the database and its disk.",
-    "secrets": "Put the missing key behind the first of SECRET_KEYS, or set those anew: runbook secret set NAME.",
+    "secrets": "Put the key that is named behind the first of SECRET_KEYS, or bring the right one back, or set those "
+    "anew: runbook secret set NAME.",
     "slack": "Look at Slack's status page, and in the log for what Slack refuses.",
 }
 
@@ -235,3 +238,38 @@ def of_stuck(rt: Runtime) -> Iterator[Finding]:
         )  # fmt: skip
     if not unsettled and not held:
         yield Finding(Level.OK, "runs", f"{open_runs} open, none of them stuck")
+
+
+def of_open_matters(rt: Runtime) -> Iterator[Finding]:
+    """Held requests, reviews, the calendar and secrets: what waits for somebody and stops nothing."""
+    found = open_matters.of(rt)
+    if found.held:
+        until = at_words(min(each.expires_at for each in found.held))
+        detail = f"{len(found.held)} wait to be released, the first until {until}"
+        yield Finding(Level.OK, "held requests", detail)
+    if found.reviews:
+        level = Level.WARN if found.overdue else Level.OK
+        detail = f"{len(found.reviews)} reviews are open, {len(found.overdue)} of them for more than 7 days"
+        advice = (
+            "A platform admin who had no part in it closes each: `runbook reviews` lists them." if found.overdue else ""
+        )
+        yield Finding(level, "break-glass", detail, advice)
+    window, wrong = open_matters.calendar(rt)
+    if wrong:
+        yield Finding(Level.WARN, "calendar", wrong, "Mend the file; until then the windows of the last good one hold.")
+    elif window is not None:
+        yield Finding(
+            Level.OK, "calendar", f"the next window freezes {window.scope} from {at_words(window.created_at)}"
+        )
+    yield from _of_secrets(rt)
+
+
+def _of_secrets(rt: Runtime) -> Iterator[Finding]:
+    unused, keys = open_matters.unused_secrets(rt), open_matters.unused_keys(rt)
+    if unused:
+        more = f" and {len(unused) - _MOST} more" if len(unused) > _MOST else ""
+        detail = f"no step has read {', '.join(unused[:_MOST])}{more} for 90 days"
+        yield Finding(Level.WARN, "secrets", detail, "`runbook secret delete NAME` erases what nobody needs.")
+    if keys:
+        detail = f"nothing is kept under {', '.join(keys)} any more"
+        yield Finding(Level.OK, "secrets", f"{detail}: SECRET_KEYS may do without")

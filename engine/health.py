@@ -14,9 +14,10 @@ from engine.access.auditing import kind_and_name
 from engine.config.secret_keys import keyring_of
 from engine.runtime import Runtime
 from engine.worker.actors import RedisProbe
-from storage import audit, cards, database, executions, runbooks, secrets, workers
+from storage import audit, cards, database, executions, runbooks, secret_outputs, secrets, workers
 from storage.driver_errors import must_write
 from storage.records import CardRecord
+from storage.secret_records import KeyInUse
 
 PATIENCE_S = 3.0
 MAX_READY_AGE_MS = 30_000
@@ -96,7 +97,7 @@ def _database_checks(rt: Runtime) -> list[Check]:
             unshown = cards.oldest_unshown(rt.workspace_id)
             unreachable = cards.unreachable(rt.workspace_id)
             quarantined = audit.quarantined(rt.workspace_id, at - QUARANTINE_TOLD_MS)
-            sealed = secrets.key_ids(rt.workspace_id)
+            sealed, held = secrets.keys_in_use(rt.workspace_id), secret_outputs.keys_in_use()
         must_write()
     except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering is the answer
         return [Check("database", False, database_errors.describe(error) or f"does not answer: {type(error).__name__}")]
@@ -109,7 +110,7 @@ def _database_checks(rt: Runtime) -> list[Check]:
         Check("worker", alive > 0, f"{alive} alive"),
         queue,
         _definitions(quarantined),
-        _secrets(rt, sealed),
+        _secrets(rt, sealed, held),
         *slack,
     ]
 
@@ -143,12 +144,14 @@ def _definitions(quarantined: list[str]) -> Check:
     return Check("definitions", not quarantined, detail, vital=False)
 
 
-def _secrets(rt: Runtime, sealed: Mapping[str, list[str]]) -> Check:
-    """Whether there is a key for every stored secret; only steps that need one without fail."""
-    known = keyring_of(rt.settings).ids
-    lost = [f"{', '.join(names)} (key {key_id})" for key_id, names in sealed.items() if key_id not in known]
-    detail = f"encrypted with a key that SECRET_KEYS does not name: {'; '.join(lost)}" if lost else "have their keys"
-    return Check("secrets", not lost, detail, vital=False)
+def _secrets(rt: Runtime, stored: Mapping[KeyInUse, list[str]], held: Mapping[KeyInUse, list[str]]) -> Check:
+    """Whether there is the key of every stored and received secret; only steps that need one without fail."""
+    keys = keyring_of(rt.settings)
+    lost = [f"{', '.join(names)} {trouble}" for used, names in stored.items() if (trouble := keys.trouble(used))]
+    lost += [
+        f"what {', '.join(runs)} received {trouble}" for used, runs in held.items() if (trouble := keys.trouble(used))
+    ]
+    return Check("secrets", not lost, "; ".join(lost) or "have their keys", vital=False)
 
 
 def _slack(lag_ms: int, unreachable: list[CardRecord]) -> Check:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from engine.config import sealed
+from engine.config.secret_keys import SecretUnreadable, keyring_of, of_received
 from engine.config.settings import Settings
 from engine.text.redaction import Redactor
 from storage import database, secret_outputs
@@ -65,14 +65,15 @@ def watch(settings: Settings, redactor: Redactor, stop: threading.Event) -> None
 
 
 def unsealed(settings: Settings, row: SealedOutput) -> str:
-    """What a step received. Raises `sealed.Unopenable`."""
-    return sealed.unseal(settings, row.sealed, *row.belongs_to)
+    """What a step received. Raises `SecretUnreadable`."""
+    subject = of_received(row.workspace_id, row.execution_id, row.path, row.name)
+    return keyring_of(settings).open(subject, row.sealed)
 
 
 def _opened(settings: Settings, row: SealedOutput) -> str:
     """The value, "" for one that does not open, which nobody else can show either."""
     try:
         return unsealed(settings, row)
-    except sealed.Unopenable as error:
+    except SecretUnreadable as error:
         log.error("%s", error)
         return ""

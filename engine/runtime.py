@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from engine.config import sealed
+from engine.config.secret_keys import keyring_of, of_received
 from engine.config.secrets import SecretStore, Source, Uses
 from engine.config.settings import Settings
 from engine.conversations import Conversations, NoSlack
 from engine.received_secrets import ReceivedSecrets, unsealed
 from engine.text.redaction import Redactor
 from storage.secret_outputs import SealedOutput
+from storage.secret_records import Sealed
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class Runtime:
         self._received.learn(self.settings, self._redactor)
         return self._redactor
 
-    def sealed(self, value: str, execution_id: str, path: str, name: str) -> str:
+    def sealed(self, value: str, execution_id: str, path: str, name: str) -> Sealed:
         """A secret output of a run's step, sealed for it alone."""
-        return sealed.seal(self.settings, value, str(self.workspace_id), execution_id, path, name)
+        return keyring_of(self.settings).seal(of_received(self.workspace_id, execution_id, path, name), value)
 
     def unsealed(self, row: SealedOutput) -> str:
-        """A secret output that was `sealed`. Raises `Unopenable`."""
+        """A secret output that was `sealed`. Raises `SecretUnreadable`."""
         return unsealed(self.settings, row)
 
     def secrets(self, redactor: Redactor) -> SecretStore:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 from storage import sql
-from storage.database import now
+from storage.database import is_postgresql, now
+from storage.secret_records import KeyInUse, Sealed
 from storage.secret_tables import SecretOutput
 
 _FAMILY = (
@@ -25,12 +26,15 @@ class SealedOutput:
     execution_id: str
     path: str
     name: str
-    sealed: str
+    key_id: str
+    wrapped_key: str = field(repr=False)
+    ciphertext: str = field(repr=False)
+    key_check: str
 
     @property
-    def belongs_to(self) -> tuple[str, str, str, str]:
-        """What it was sealed with."""
-        return str(self.workspace_id), self.execution_id, self.path, self.name
+    def sealed(self) -> Sealed:
+        """The value as it is kept."""
+        return Sealed(self.key_id, self.wrapped_key, self.ciphertext, self.key_check)
 
     @property
     def shown_as(self) -> str:
@@ -38,13 +42,13 @@ class SealedOutput:
         return f"{self.path.rpartition('.')[2]}.{self.name}"
 
 
-def keep(workspace_id: int, execution_id: str, path: str, sealed: Mapping[str, str]) -> None:
+def keep(workspace_id: int, execution_id: str, path: str, sealed: Mapping[str, Sealed]) -> None:
     """Keep what a step received, instead of what an earlier try of it did."""
     earlier = (SecretOutput.execution_id == execution_id) & (SecretOutput.path == path)
     SecretOutput.delete().where(earlier).execute()
     about = {"workspace_id": workspace_id, "execution_id": execution_id, "path": path, "at": now()}
     for name, value in sealed.items():
-        SecretOutput.insert(**about, name=name, sealed=value).execute()
+        SecretOutput.insert(**about, name=name, **asdict(value)).execute()
 
 
 def of_execution(execution_id: str) -> list[SealedOutput]:
@@ -66,6 +70,32 @@ def forget_ended() -> None:
     """Drop what runs received that have ended, should any be left."""
     ended = "SELECT 1 FROM execution WHERE execution.id = secret_output.execution_id AND ended_at IS NOT NULL"
     sql.run(f"DELETE FROM secret_output WHERE EXISTS ({ended})")  # noqa: S608 - both are written here
+
+
+def keys_in_use() -> dict[KeyInUse, list[str]]:
+    """The runs that hold something under each key."""
+    found: dict[KeyInUse, list[str]] = {}
+    columns = "key_id, key_check, execution_id"
+    for key_id, check, run in sql.run(f"SELECT DISTINCT {columns} FROM secret_output ORDER BY {columns}").fetchall():  # noqa: S608
+        found.setdefault(KeyInUse(key_id, check), []).append(run)
+    return found
+
+
+def lock_kept(workspace_id: int, after: int, limit: int) -> list[SealedOutput]:
+    """Those with an id above `after`, held until this transaction ends, but for what somebody else holds right now.
+
+    That is about to go with its run. Who waited for it could keep the run's end waiting in turn.
+    """
+    where = "workspace_id = ? AND id > ? ORDER BY id LIMIT ?"
+    where += " FOR UPDATE SKIP LOCKED" if is_postgresql() else ""
+    return sql.ask(sql.Query(SecretOutput, SealedOutput, where, (workspace_id, after, limit)))
+
+
+def rewrap(before: SealedOutput, after: Sealed) -> bool:
+    """Keep a value's data key under another key; False where it went or was rewrapped meanwhile."""
+    under = {"key_id": after.key_id, "wrapped_key": after.wrapped_key, "key_check": after.key_check}
+    same = (SecretOutput.id == before.id) & (SecretOutput.wrapped_key == before.wrapped_key)
+    return bool(SecretOutput.update(**under).where(same).execute())
 
 
 def changed_since(seen: tuple[int, ...]) -> tuple[tuple[int, ...], list[SealedOutput] | None]:

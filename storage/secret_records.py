@@ -7,11 +7,23 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A value as it is kept: encrypted under a data key, which is encrypted under the key of this id. All base64."""
+    """A value as it is kept: encrypted under a data key, which is encrypted under the key of this id. Both base64.
+
+    `key_check` tells that key from another one of the same id; None for what was kept before there was any.
+    """
 
     key_id: str
     wrapped_key: str = field(repr=False)
     ciphertext: str = field(repr=False)
+    key_check: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInUse:
+    """A key that something is encrypted under: its id, and what tells it from another one of that id."""
+
+    id: str
+    check: str | None
 
 
 @dataclass(frozen=True, slots=True)

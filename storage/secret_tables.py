@@ -24,7 +24,10 @@ class SecretOutput(Table):
     execution_id = Text()
     path = Text()
     name = Text()
-    sealed = Text()
+    key_id = Text()
+    wrapped_key = Text()
+    ciphertext = Text()
+    key_check = Text()
     at = pw.BigIntegerField()
 
 
@@ -41,6 +44,7 @@ class SecretVersion(Table):
     key_id = Text(null=True)
     wrapped_key = Text(null=True)
     ciphertext = Text(null=True)
+    key_check = Text(null=True)
 
 
 class SecretUse(Table):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 import peewee as pw
 
 from storage import rows
 from storage.columns import tuples
 from storage.database import locked, now, one_at_a_time
-from storage.secret_records import Sealed, SealedRow, SecretVersionRecord
+from storage.secret_records import KeyInUse, Sealed, SealedRow, SecretVersionRecord
 from storage.secret_tables import SecretUse, SecretVersion
 
-_ERASED: Mapping[str, None] = {"key_id": None, "wrapped_key": None, "ciphertext": None}
+_ERASED: Mapping[str, None] = {"key_id": None, "wrapped_key": None, "ciphertext": None, "key_check": None}
 
 
 def lock(workspace_id: int, name: str) -> None:
@@ -45,22 +46,19 @@ def find(workspace_id: int, name: str) -> SealedRow | None:
 def add(workspace_id: int, name: str, version: int, by: str, value: Sealed | None) -> None:
     """Set a secret's next version, or with no value delete it; the value that it had is erased. Needs its lock."""
     SecretVersion.update(**_ERASED).where(_of(workspace_id) & (SecretVersion.name == name) & _LIVE).execute()
-    kept = (
-        _ERASED
-        if value is None
-        else {"key_id": value.key_id, "wrapped_key": value.wrapped_key, "ciphertext": value.ciphertext}
-    )
+    kept = _ERASED if value is None else asdict(value)
     SecretVersion.insert(
         workspace_id=workspace_id, name=name, version=version, set_by=by, set_at=now(), deleted=value is None, **kept
     ).execute()
 
 
-def key_ids(workspace_id: int) -> dict[str, list[str]]:
-    """The names of the secrets under each key, by the key's id."""
-    query = SecretVersion.select(SecretVersion.key_id, SecretVersion.name).where(_of(workspace_id) & _LIVE)
-    found: dict[str, list[str]] = {}
-    for key_id, name in tuples(query.order_by(SecretVersion.name)):
-        found.setdefault(key_id, []).append(name)
+def keys_in_use(workspace_id: int) -> dict[KeyInUse, list[str]]:
+    """The names of the secrets under each key."""
+    columns = SecretVersion.key_id, SecretVersion.key_check, SecretVersion.name
+    query = SecretVersion.select(*columns).where(_of(workspace_id) & _LIVE)
+    found: dict[KeyInUse, list[str]] = {}
+    for key_id, check, name in tuples(query.order_by(SecretVersion.name)):
+        found.setdefault(KeyInUse(key_id, check), []).append(name)
     return found
 
 
@@ -71,7 +69,8 @@ def lock_kept(workspace_id: int, after: int, limit: int) -> list[SealedRow]:
 
 def rewrap(before: SealedRow, after: Sealed) -> bool:
     """Keep a value's data key under another key; False where it was set, deleted or rewrapped meanwhile."""
-    query = SecretVersion.update(key_id=after.key_id, wrapped_key=after.wrapped_key)
+    under = {"key_id": after.key_id, "wrapped_key": after.wrapped_key, "key_check": after.key_check}
+    query = SecretVersion.update(**under)
     return bool(
         query.where(
             (SecretVersion.id == before.id) & (SecretVersion.wrapped_key == before.sealed.wrapped_key)
@@ -104,7 +103,7 @@ def _of(workspace_id: int) -> pw.Expression:
 
 
 def _rows(where: pw.Expression, limit: int = 1, *, hold: bool = False) -> list[SealedRow]:
-    kept = SecretVersion.key_id, SecretVersion.wrapped_key, SecretVersion.ciphertext
+    kept = SecretVersion.key_id, SecretVersion.wrapped_key, SecretVersion.ciphertext, SecretVersion.key_check
     query = SecretVersion.select(SecretVersion.id, SecretVersion.name, SecretVersion.version, *kept)
     query = query.where(where & _LIVE).order_by(SecretVersion.id).limit(limit)
     found = tuples(locked(query) if hold else query)

@@ -52,6 +52,8 @@ def as_told_now(caller: Caller, asked: KeyedRequest, answer: str) -> str:
     slug = asked.path.get("runbook") or wanted.get("runbook") or (told.get("id") if action is Action.EDIT else None)
     if slug is None and action is Action.START:  # a request that was kept
         slug = told.get("runbook") or _object(json.dumps(told.get("execution"))).get("runbook")
+    begun = told.get("execution", told)
+    begun_id = str(begun.get("id", "")) if isinstance(begun, dict) else str(told.get("id", ""))
     scope = str(told.get("scope") or "") if action in (Action.FREEZE, Action.UNFREEZE) else ""
     visibility.still(
         caller.rt,
@@ -61,11 +63,12 @@ def as_told_now(caller: Caller, asked: KeyedRequest, answer: str) -> str:
         run=run,
         step=asked.path.get("step", ""),
         scope=scope,
+        asked_for=begun_id,
+        secret=asked.path.get("secret", ""),
     )
     if asked.shape.model is models.Incident:
         incidents.seen(caller.rt, caller.actor, int(told["id"]))
-    begun = told.get("execution", told)
-    if not isinstance(begun, dict) or not str(begun.get("id", "")).startswith("R-"):
+    if not isinstance(begun, dict) or not begun_id.startswith("R-"):
         return answer
     shown = visibility.execution(caller.rt, caller.actor, begun["id"])
     if not begun.get("incident") or shown.incident is not None:

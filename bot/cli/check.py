@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -31,14 +32,14 @@ _RULES: Mapping[str, Callable[[Path], tuple[object, list[Problem]]]] = {
 """How the files of rules are read, by their names."""
 
 
-def run(paths: Sequence[Path]) -> int:
-    """Say everything that is wrong with these files, and with all in these folders.
+def run(paths: Sequence[Path], *, strict: bool = False) -> int:
+    """Say everything that is wrong with these files, and with all in these folders; `strict` as by SECRETS_STRICT.
 
     Returns 1 where that is more than a warning, else 0.
     """
     files = [file for path in paths for file in _files(path)]
     found = [_nothing_in(path) for path in paths if path.is_dir() and not _files(path)]
-    found += [problem for path in files for problem in _check_one(path)] + _same_ids(files)
+    found += [problem for path in files for problem in _check_one(path, strict=strict)] + _same_ids(files)
     for problem in found:
         print(show.safe([str(problem)]))
     wrong = any(problem.severity == "error" for problem in found)
@@ -78,7 +79,7 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
     ]
 
 
-def _check_one(path: Path) -> list[Problem]:
+def _check_one(path: Path, *, strict: bool = False) -> list[Problem]:
     """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks.
 
     Who may decide at a runbook's gates, and where its secrets may go, is asked of the files of rules beside it.
@@ -93,7 +94,7 @@ def _check_one(path: Path) -> list[Problem]:
     if path.name.startswith("_") and path.is_file():
         return []
     policy = access_file.read(path.parent / access_file.NAME)[0]
-    rules = secrets_file.read(path.parent / secrets_file.NAME)[0] or SecretRules()
+    rules = replace(secrets_file.read(path.parent / secrets_file.NAME)[0] or SecretRules(), strict=strict)
     targets = targets_file.read(path.parent / targets_file.NAME, targets_file.ANY)[0] or {}
     found: list[Rule] = [
         partial(target_findings, targets=targets),

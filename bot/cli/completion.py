@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 Offers = dict[str, str]
 """What may be typed, each with what it means or ""."""
 LookUp = Callable[[str, str], Iterable[str]]
-"""The ids of "books" or of open "runs", or the "parameters" of the runbook that is named."""
+"""The ids of "books" or of open "runs", the names of "secrets", or the "parameters" of the runbook that is named."""
+_STORED = ("secret list", "secret set", "secret delete")
+"""The verbs whose first word is a secret's name."""
 _RUNS = 20
 """The newest of them, as many as `runbook runs` shows."""
 
@@ -79,6 +81,8 @@ def _behind(verb: Verb, words: Sequence[str], look_up: LookUp) -> Offers:
     usage = verb.usage.removeprefix(verb.name).strip().removeprefix("[")
     if verb.name == "run" and words:
         found += [f"{name}=" for name in look_up("parameters", words[0])]
+    elif not words and verb.name in _STORED:
+        found += look_up("secrets", "")
     elif not words and usage.startswith(("ID", "RUN")):
         found += look_up("books" if usage.startswith("ID") else "runs", "")
     return dict.fromkeys(found, "")
@@ -114,6 +118,8 @@ def _looked_up(
                 return list(api.get(f"runbooks/{slug.partition('@')[0]}")["parameters"].get("properties", {}))
             if what == "books":
                 return [each["id"] for each in api.all_of("runbooks")]
+            if what == "secrets":
+                return [each["name"] for each in api.get("secrets")]
             found = api.all_of("executions", most=_RUNS, limit=_RUNS, open=True)
             return [each["id"] for each in found]
     except (Usage, Refused, Unreachable, BadSettings, DatabaseAway):

@@ -58,6 +58,7 @@ def _findings(redactor: Redactor) -> Iterator[Finding]:
         yield from doctor.of_policy(rt)
         yield from doctor.of_running(rt)
         yield from doctor.of_stuck(rt)
+        yield from doctor.of_open_matters(rt)
 
 
 def _lines(found: Finding, redactor: Redactor) -> Iterable[str]:

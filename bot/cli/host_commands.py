@@ -47,6 +47,8 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", type=Path)
+    strict = "refuse secrets that no rule names, as SECRETS_STRICT=true does; also where the environment says so"
+    parser.add_argument("--secrets-strict", action="store_true", help=strict)
 
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +73,15 @@ def _completion_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _check(chosen: argparse.Namespace) -> int:
     from bot.cli import check
+    from engine.config.setting_values import boolean
+    from engine.errors import BadSettings
 
-    return check.run(chosen.files)
+    said = os.environ.get("SECRETS_STRICT", "").strip()
+    try:
+        strict = chosen.secrets_strict or (boolean(said) if said else False)
+    except ValueError as error:
+        raise BadSettings([f"SECRETS_STRICT: {said!r} is not right: {error}"]) from error
+    return check.run(chosen.files, strict=strict)
 
 
 def _up(_chosen: argparse.Namespace) -> int:

@@ -34,6 +34,13 @@ class Team:
     name: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class SecretName:
+    """A stored secret, by its name alone."""
+
+    name: str
+
+
 class ScopeKind(StrEnum):
     """What a freeze may name."""
 
@@ -57,7 +64,7 @@ class FreezeScope:
         return f"{self.kind}:{self.name}" if self.name else self.kind
 
 
-Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | Team | FreezeScope | None
+Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | Team | FreezeScope | SecretName | None
 
 
 class Action(StrEnum):

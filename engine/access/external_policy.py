@@ -11,13 +11,15 @@ import json
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine.access import asked_before
 from engine.access.actions import Action, Actor, Thing, Verdict
 from engine.access.policy_input import About, facts_of
 from engine.access.roles import named_in
@@ -30,13 +32,15 @@ from storage.records import Json
 if TYPE_CHECKING:
     import httpx
 
+T = TypeVar("T")
+
 DEADLINE_S = 1.0
 USED_FOR_S = 10.0
 MOST_BYTES = 64 * 1024
 RULE = "An external policy has the last word."
 _KEPT = 1000
 _DECISION: ContextVar[tuple[str, str, float] | None] = ContextVar("policy_decision", default=None)
-_answers: OrderedDict[str, tuple[str, float]] = OrderedDict()
+_answers: OrderedDict[str, tuple[Decision, float]] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -46,11 +50,15 @@ class Unclear(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the policy said. `id` is by which its own log knows the decision, "" where it names none."""
+    """What the policy said. `id` is by which its own log knows the decision, "" where it names none.
+
+    `unclear` says why there is no clear answer, "" where there is one.
+    """
 
     allowed: bool
     reason: str = ""
     id: str = ""
+    unclear: str = ""
 
 
 def is_asked(rt: Runtime, actor: Actor, action: Action) -> bool:
@@ -65,19 +73,40 @@ def refusal(rt: Runtime, actor: Actor, action: Action, thing: Thing, about: Abou
         return None
     facts = rt.redactor().redact_json(facts_of(rt, actor, action, thing, about))
     digest = hashlib.sha256(json.dumps([rt.settings.policy_url, facts], sort_keys=True).encode()).hexdigest()
-    known = _known(digest) if database.in_transaction() else None
-    try:
-        decided = Decision(True, id=known) if known is not None else ask(rt, facts)
-    except Unclear as trouble:
-        return _refused(rt, f"The external policy {trouble}, so this was refused. Try again in a minute.")
+    decided = _decided(rt, digest, facts)
+    if decided.unclear:
+        return _refused(rt, f"The external policy {decided.unclear}, so this was refused. Try again in a minute.")
     if not decided.allowed:
         said = f": {decided.reason}" if decided.reason else ", and gives no reason."
         named = f" Its decision is {decided.id}." if decided.id else ""
         return _refused(rt, f"The external policy refuses this{said}{named}")
-    if known is None:
-        _keep(digest, decided.id)
     _DECISION.set((actor.user_id, decided.id, time.monotonic()))
     return None
+
+
+def asking_before(rt: Runtime, act: Callable[[], T]) -> T:
+    """Do `act`, which opens a transaction, so that whatever it asks the policy is asked while none is open.
+
+    It is done anew for each question that comes up in it, so it may change nothing but the database.
+    """
+    return act() if rt.settings.policy_url is None else asked_before.do(act, partial(_clear_or_refused, rt))
+
+
+def _decided(rt: Runtime, digest: str, facts: Json) -> Decision:
+    before = asked_before.answer(digest, facts) or _known(digest) if database.in_transaction() else None
+    if isinstance(before, Decision):
+        return before
+    decided = _clear_or_refused(rt, facts)
+    if decided.allowed:
+        _keep(digest, decided)
+    return decided
+
+
+def _clear_or_refused(rt: Runtime, facts: Json) -> Decision:
+    try:
+        return ask(rt, facts)
+    except Unclear as trouble:
+        return Decision(False, unclear=str(trouble))
 
 
 def decision_of(user_id: str) -> str:
@@ -145,15 +174,15 @@ def _refused(rt: Runtime, why: str) -> Verdict:
     return Verdict(False, why, RULE, "", named_in(rt, "platform_admins"))
 
 
-def _known(digest: str) -> str | None:
+def _known(digest: str) -> Decision | None:
     with _lock:
         found = _answers.get(digest)
     return found[0] if found is not None and time.monotonic() - found[1] < USED_FOR_S else None
 
 
-def _keep(digest: str, decision_id: str) -> None:
+def _keep(digest: str, allowed: Decision) -> None:
     with _lock:
-        _answers[digest] = (decision_id, time.monotonic())
+        _answers[digest] = (allowed, time.monotonic())
         _answers.move_to_end(digest)
         while len(_answers) > _KEPT:
             _answers.popitem(last=False)

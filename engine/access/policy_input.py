@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.access import kept_version
-from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, Team, Thing
+from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, SecretName, Team, Thing
 from engine.access.roles import roles_of
 from engine.runtime import Runtime
 from storage import database, runbooks
@@ -57,6 +57,8 @@ def _thing(rt: Runtime, action: Action, thing: Thing, about: About | None) -> di
         return {"kind": "draft", "runbook": thing.slug, "team": thing.team}
     if isinstance(thing, FreezeScope):
         return {"kind": "scope", "scope": thing.slug, "team": thing.team}
+    if isinstance(thing, SecretName):
+        return {"kind": "secret", "secret": thing.name}
     return {"kind": "team", "team": thing.name} if isinstance(thing, Team) else None
 
 

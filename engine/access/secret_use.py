@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from engine.definition import secret_outputs
+from engine.definition.lint import every_step
 from engine.definition.model import Runbook, Step
 from engine.definition.reaches import reaches
 from engine.definition.rendering import secret_parts
 from engine.definition.schema import Finding, Path
+from engine.egress.received_rules import ReceivedRules
 from engine.egress.secret_rules import FILE, SecretRules, rules_of
 from engine.runtime import Runtime
 from storage import database, secret_policy
@@ -22,6 +25,11 @@ def rules(rt: Runtime) -> SecretRules:
 def rules_for(rt: Runtime, step: Step) -> SecretRules:
     """The rules as they are now, for a step that reads secrets; none, without a look, for any other."""
     return rules(rt) if secret_parts(step) else SecretRules()
+
+
+def received_rules(rt: Runtime, runbook: Runbook) -> ReceivedRules:
+    """Where what a run of this runbook receives may go."""
+    return ReceivedRules(runbook.held_hosts, rt.settings.secrets_strict)
 
 
 def refusal(rt: Runtime, runbook: Runbook, known: SecretRules | None = None) -> str:
@@ -54,6 +62,9 @@ def cautions(runbook: Runbook, known: SecretRules) -> Iterator[Finding]:
         for name in known.bound(each.secrets) if each.url is None else ():
             message = f"whether `{name}` may be sent to {each.host} is decided when it runs, by {FILE}"
             yield Finding(each.path, message)
+        for name in ReceivedRules(runbook.held_hosts).bound(each.received) if each.url is None else ():
+            message = f"whether `{name}`, which the run receives, may be sent to {each.host} is decided when it runs"
+            yield Finding(each.path, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,13 @@ class _Refused:
 
 
 def _refused(runbook: Runbook, known: SecretRules) -> Iterator[_Refused]:
+    received = ReceivedRules(runbook.held_hosts, known.strict)
     for each in reaches(runbook):
         hosts = known.refused_sending(each.secrets, each.url) if each.url is not None else ()
-        for message in (*known.refused_use(each.secrets, runbook.team), *hosts):
+        told = received.refused_sending(each.received, each.url)
+        for message in (*known.refused_use(each.secrets, runbook.team), *hosts, *told):
             yield _Refused(each.step, each.path, message)
+    for placed in every_step(runbook):
+        for output in secret_outputs.templates(placed.step.outputs):
+            for message in received.faults(secret_outputs.named(placed.step.id, output)):
+                yield _Refused(placed.step.id, (*placed.with_path[:-1], "outputs", output, "hosts"), message)

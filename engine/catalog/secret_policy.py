@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 
 from engine.access import auditing, secret_use, secrets_file
 from engine.access.policy import Actor
 from engine.catalog import approved_targets, catalog
+from engine.definition import codec
 from engine.definition.model import Runbook
 from engine.egress.secret_rules import SecretRules
 from engine.errors import Conflict
@@ -29,7 +28,7 @@ def apply(rt: Runtime, actor: Actor, rules: SecretRules | None, *, broken: bool)
     if rules is None:
         return
     content = rules.as_json()
-    digest = "sha256:" + hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    digest = codec.digest(content)
     if secret_policy.save(rt.workspace_id, digest, content):
         detail = {"digest": digest, "policy": content}
         auditing.by_actor(rt, actor, "secrets.change", auditing.SECRETS, detail, Severity.WARNING)

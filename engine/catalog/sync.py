@@ -5,8 +5,6 @@ A broken file changes nothing of the runbook it held; an empty or unreadable fol
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -265,14 +263,14 @@ def _remove(rt: Runtime, actor: Actor, runbook: RunbookRecord) -> SyncChange:
 
 def _apply_policy(rt: Runtime, actor: Actor, policy: access_file.Policy) -> None:
     content = policy.as_json()
-    digest = "sha256:" + hashlib.sha256(repr(content).encode()).hexdigest()
+    digest = codec.digest(content)
     if people.save_policy(rt.workspace_id, digest, content):
         detail = {"digest": digest, "policy": content}
         auditing.by_actor(rt, actor, "access.change", auditing.ACCESS, detail, Severity.WARNING)
 
 
 def _apply_calendar(rt: Runtime, actor: Actor, windows: list[dict[str, str]]) -> None:
-    digest = "sha256:" + hashlib.sha256(json.dumps(windows).encode()).hexdigest()
+    digest = codec.digest(windows)
     if freezes.save_calendar(rt.workspace_id, digest, windows):
         detail: dict[str, Json] = {"digest": digest, "windows": windows}
         auditing.by_actor(rt, actor, "calendar.change", auditing.CALENDAR, detail, Severity.WARNING)

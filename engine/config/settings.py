@@ -90,8 +90,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SECRET_KEYS",
-        "Keys for stored secrets, id:key with commas between, each key as SECRET_KEY; the first encrypts, all decrypt. "
-        "Without it one is derived from SECRET_KEY.",
+        "Keys for stored and received secrets, id:key with commas between, each key as SECRET_KEY; the first encrypts, "
+        "all decrypt. Without it one is derived from SECRET_KEY.",
         values.secret_keys,
         secret=True,
     ),

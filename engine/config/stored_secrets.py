@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.config.secret_keys import Keyring
+from engine.config.secret_keys import Keyring, of_stored
 from engine.config.secrets import SecretMissing, SecretUnavailable
 from storage import database, secrets
 from storage.secret_records import SealedRow
@@ -52,6 +52,6 @@ class StoredSecrets:
         kept = (found.version, found.sealed.ciphertext)
         opened = self._opened.get(found.name)
         if opened is None or opened[:2] != kept:
-            opened = *kept, self._keys.open(self._workspace_id, found.name, found.version, found.sealed)
+            opened = *kept, self._keys.open(of_stored(self._workspace_id, found.name, found.version), found.sealed)
             self._opened[found.name] = opened
         return opened[2]

@@ -37,8 +37,8 @@ def canonical(runbook: Runbook) -> dict[str, Json]:
     }
 
 
-def digest(data: dict[str, Json]) -> str:
-    """`sha256:` and 64 hex digits over the sorted, compact JSON of a canonical runbook."""
+def digest(data: Json) -> str:
+    """`sha256:` and 64 hex digits over the sorted, compact JSON of a canonical runbook, or of a file of rules."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -90,7 +90,7 @@ class Runbook:
     `outputs` maps names to templates.
     `by_id` holds every step of the file, inner ones, cleanup and undo included; ids are unique in a file.
     `container_of` maps an inner step's id to its container's id and the block it stands in. `held` are the secret
-    outputs of its steps.
+    outputs of its steps, and `held_hosts` the hosts that each may be sent to, as written, by "step.output".
     """
 
     id: str
@@ -112,6 +112,7 @@ class Runbook:
     by_id: dict[str, Step] = field(init=False, repr=False, compare=False)
     container_of: dict[str, tuple[str, str]] = field(init=False, repr=False, compare=False)
     held: Held = field(init=False, repr=False, compare=False)
+    held_hosts: Mapping[str, tuple[str, ...] | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_id: dict[str, Step] = {}
@@ -120,8 +121,9 @@ class Runbook:
             _index(step, by_id, container_of)
         object.__setattr__(self, "by_id", by_id)
         object.__setattr__(self, "container_of", container_of)
-        steps = ({"id": step.id, "outputs": step.outputs} for step in by_id.values())
+        steps = [{"id": step.id, "outputs": step.outputs} for step in by_id.values()]
         object.__setattr__(self, "held", secret_outputs.held_by(steps))
+        object.__setattr__(self, "held_hosts", secret_outputs.hosts_by_name(steps))
 
 
 def _index(step: Step, by_id: dict[str, Step], container_of: dict[str, tuple[str, str]]) -> None:

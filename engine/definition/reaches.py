@@ -35,46 +35,39 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """The names of the secrets of a step: what goes to its own address, and what to the server of its tokens."""
+    """The names of the secrets of a step: what goes to its own address, and what to the server of its tokens.
+
+    Those that the run itself receives, as "step.output", stand apart.
+    """
 
     own: frozenset[str] = frozenset()
     token: frozenset[str] = frozenset()
+    received_own: frozenset[str] = frozenset()
+    received_token: frozenset[str] = frozenset()
 
 
-def carried(step: Step) -> Carried:
+def carried(step: Step, held: Held) -> Carried:
     """Which secrets a call carries, by what is written. Those of an OAuth 2 client go to its `token_url` alone."""
-    parts = secret_parts(step)
+    parts = secret_parts(step, held)
     auth = parts.get("auth")
-    if not isinstance(auth, dict) or auth.get("type") != "oauth2":
-        return Carried(_names(parts))
-    return Carried(_names({key: value for key, value in parts.items() if key != "auth"}), _names(auth))
+    to_token = auth if isinstance(auth, dict) and auth.get("type") == "oauth2" else None
+    own = {key: value for key, value in parts.items() if to_token is None or key != "auth"}
+    return Carried(_names(own), _names(to_token), _received(own, held), _received(to_token, held))
 
 
 def reaches(runbook: Runbook) -> Iterator[Reach]:
     """Every place that a runbook's own steps call, in the file's order; a runbook that it starts has its own."""
     for placed in every_step(runbook):
-        step, names = placed.step, carried(placed.step)
-        own, token = _received(step, runbook.held)
+        step, names = placed.step, carried(placed.step, runbook.held)
         for key, value in step.with_.items():
             treatment = kind_of(step).treatment(key)
             if treatment in (Treatment.URL, Treatment.TARGET):
                 url = target_as_url(value) if treatment is Treatment.TARGET else value
-                yield _reach(step.id, url, names.own, (*placed.with_path, key), own)
+                yield _reach(step.id, url, names.own, (*placed.with_path, key), names.received_own)
         auth = step.with_.get("auth")
         if isinstance(auth, dict) and auth.get("type") == "oauth2":
-            yield _reach(step.id, str(auth["token_url"]), names.token, (*placed.with_path, "auth", "token_url"), token)
-
-
-def _received(step: Step, held: Held) -> tuple[frozenset[str], frozenset[str]]:
-    """The secrets of the run itself that a step sends to its own address, and to the server of its tokens."""
-    parts = secret_parts(step, held)
-    auth = parts.get("auth")
-    to_token = auth if isinstance(auth, dict) and auth.get("type") == "oauth2" else None
-    own = {key: value for key, value in parts.items() if to_token is None or key != "auth"}
-    first, second = (
-        frozenset[str]().union(*(held_names(chain, held) for chain in references(each))) for each in (own, to_token)
-    )
-    return first, second
+            where = (*placed.with_path, "auth", "token_url")
+            yield _reach(step.id, str(auth["token_url"]), names.token, where, names.received_token)
 
 
 def _reach(step: str, url: str, names: frozenset[str], path: Path, received: frozenset[str]) -> Reach:
@@ -87,6 +80,10 @@ def _reach(step: str, url: str, names: frozenset[str], path: Path, received: fro
 def _whole(url: str, host: str) -> str:
     """The URL without what its values might make of the rest: the scheme and the host decide."""
     return f"{url.partition('://')[0]}://{host}/"
+
+
+def _received(value: Json, held: Held) -> frozenset[str]:
+    return frozenset[str]().union(*(held_names(chain, held) for chain in references(value)))
 
 
 def _names(value: Json) -> frozenset[str]:

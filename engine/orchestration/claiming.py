@@ -104,7 +104,8 @@ def _secrets(transition: Transition, step: Step) -> ClaimSecrets:
     """What the attempt is told of secrets; nothing is asked for a step and a run that have none."""
     rt, runbook = transition.rt, transition.runbook
     rules = secret_use.rules_for(rt, step)
-    return ClaimSecrets(rules, runbook.team, runbook.held, received.of_run(rt, runbook, transition.execution.id))
+    held = received.of_run(rt, runbook, transition.execution.id)
+    return ClaimSecrets(rules, runbook.team, runbook.held, held, secret_use.received_rules(rt, runbook))
 
 
 def still_approved(transition: Transition) -> bool:

@@ -15,7 +15,7 @@ from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
 from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Later, Outcome, Succeeded, Unknown
-from engine.steps.received import Received
+from engine.steps.received import Received, known_values
 from engine.text.redaction import Redactor
 from storage import secret_outputs
 from storage.records import Json, StepRunRecord
@@ -28,18 +28,16 @@ _DONE = (StepStatus.SUCCESS, StepStatus.SKIPPED)
 
 
 def of_run(rt: Runtime, runbook: Runbook, execution_id: str) -> tuple[Received, ...]:
-    """What the run holds now, but for what does not open; asks nothing where its runbook has no secret outputs."""
-    return _opened(rt, secret_outputs.of_execution(execution_id)) if runbook.held else ()
+    """What the run holds now, and why what does not open does not; asks nothing where no output is secret."""
+    return tuple(_opened(rt, row) for row in secret_outputs.of_execution(execution_id)) if runbook.held else ()
 
 
-def _opened(rt: Runtime, rows: Iterable[SealedOutput]) -> tuple[Received, ...]:
-    found = []
-    for row in rows:
-        try:
-            found.append(Received(row.path, row.name, rt.unsealed(row)))
-        except EngineError as error:  # the step that reads it says that it is not there
-            log.error("%s", error)
-    return tuple(found)
+def _opened(rt: Runtime, row: SealedOutput) -> Received:
+    try:
+        return Received(row.path, row.name, rt.unsealed(row))
+    except EngineError as error:  # the step that reads it fails with these words
+        log.error("%s", error)
+        return Received(row.path, row.name, None, str(error))
 
 
 def keep(transition: Transition, step: StepRunRecord, values: Mapping[str, str]) -> None:
@@ -90,11 +88,12 @@ def _redactor(transition: Transition) -> Redactor | None:
         asks = execution.parent_step is not None or transition.runbook.held
     except Undecodable:  # the run was ended for that, and what comes late is dropped
         return None
-    known = _opened(transition.rt, secret_outputs.of_family(execution.id)) if asks else ()
+    rows = secret_outputs.of_family(execution.id) if asks else ()
+    known = known_values(_opened(transition.rt, row) for row in rows)
     if not known:
         return None
     redactor = Redactor()
-    redactor.lend(each.masked_as for each in known)
+    redactor.lend(known)
     return redactor
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 
 from engine.access import channels
+from engine.access.actions import SecretName
 from engine.access.freezes import parsed
 from engine.access.policy import Action, Actor, Gate, admit, authorise, ruled, teams_seen, verdict
 from engine.catalog import catalog
 from engine.errors import NotFound
+from engine.queries.asked_for import about as asked_with
 from engine.runs import executions, skipping
 from engine.runtime import Runtime
 from storage import approvals, database
@@ -37,12 +39,22 @@ def execution(rt: Runtime, actor: Actor, execution_id: str) -> ExecutionRecord:
 
 
 def still(
-    rt: Runtime, actor: Actor, action: Action, *, slug: str = "", run: str = "", step: str = "", scope: str = ""
+    rt: Runtime,
+    actor: Actor,
+    action: Action,
+    *,
+    slug: str = "",
+    run: str = "",
+    step: str = "",
+    scope: str = "",
+    asked_for: str = "",
+    secret: str = "",
 ) -> None:
     """Raise as doing this again would, where the person may no longer see or do it; each of the names may be "".
 
-    A freeze that came later takes nothing back. `scope` is what was frozen or unfrozen.
-    `step` names the gate where `action` is a vote, or what such gates have released.
+    A freeze that came later takes nothing back. `scope` is what was frozen or unfrozen, `secret` what was deleted.
+    `step` names the gate where `action` is a vote, or what such gates have released. `asked_for` is the run or kept
+    request that a start came to, with whose parameters it is asked about.
     """
     if run:
         found = execution(rt, actor, run)
@@ -52,11 +64,12 @@ def still(
         known = runbook(rt, actor, slug)
         on_version = action in (Action.APPROVE, Action.DEPRECATE, Action.ROLLBACK)
         subject = catalog.version(rt, known.slug) if on_version else known
-        authorise(rt, actor, action, subject, heed_freezes=False)
+        about = asked_with(rt, actor, asked_for) if action is Action.START else None
+        authorise(rt, actor, action, subject, about, heed_freezes=False)
     elif scope:
         authorise(rt, actor, action, parsed(rt, scope))
     else:
-        authorise(rt, actor, action)
+        authorise(rt, actor, action, SecretName(secret) if secret else None)
 
 
 def _gate(rt: Runtime, actor: Actor, run: ExecutionRecord, path: str) -> Gate:

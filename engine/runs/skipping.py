@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from engine.access import choosers, reasons
 from engine.access.account_status import standing_of
+from engine.access.external_policy import asking_before
 from engine.access.policy import (
     Action,
     Actor,
@@ -100,6 +102,10 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
     """
     admit(actor, Action.VOTE)
     found = allowed(rt, actor, Action.VIEW, execution_id)
+    return _done(rt, actor, asking_before(rt, partial(_agree, rt, actor, found, path, asked_at)))
+
+
+def _agree(rt: Runtime, actor: Actor, found: ExecutionRecord, path: str, asked_at: int | None) -> Transition:
     with change(rt, found.id, "agree_skip", RequestedAction(actor, Action.VIEW)) as transition:
         step = step_at(found, path)
         if not step.skip or skip_rules.skip_agreed(step.skip):
@@ -118,7 +124,7 @@ def agree(rt: Runtime, actor: Actor, execution_id: str, path: str, asked_at: int
         audited(rt, actor, "step.skip_agree", found, {"step": path, "by": wish["by"], "reason": wish["reason"]})
         if skip_rules.skip_agreed(wish):
             _do(transition, asked, step, wish)
-    return _done(rt, actor, transition)
+    return transition
 
 
 def skippable(view: ExecutionView) -> list[StepRunRecord]:

@@ -104,7 +104,7 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
     `abandoned` turns true when the execution was cancelled.
     """
     with tools.egress.large_answers.released_after(), tools.redactor.meanwhile() as also_mask:
-        also_mask(each.masked_as for each in claim.secrets.received)
+        also_mask(received.known_values(claim.secrets.received))
         try:
             rendered = _rendered(claim, tools, also_mask)
             outcome = ACTS[claim.step.kind](claim, rendered, tools, abandoned)
@@ -199,7 +199,7 @@ def _rendered(claim: Claim, tools: Tools, also_mask: Callable[[Iterable[tuple[st
     values = {name: tools.secrets.resolve(name) for name in sorted(context.secret_names(chains))}
     steps = claim.secrets.steps_seen(claim.runbook, claim.step_run, claim.visible, chains)
     seen = {**claim.visible, "secrets": values, "steps": steps}
-    known = {**values, **dict(each.masked_as for each in claim.secrets.received)}
+    known = {**values, **dict(received.known_values(claim.secrets.received))}
     made = made_of_secrets(parts, seen, held)
     also_mask(
         (", ".join(read), text)
@@ -229,7 +229,7 @@ def _carried(claim: Claim, tools: Tools) -> secret_destinations.Carried:
     def shows(text: str) -> bool:
         return tools.redactor.redact(text) != text
 
-    return secret_destinations.carried(claim.step, claim.secrets.rules, claim.secrets.team, shows)
+    return secret_destinations.carried(claim.step, claim.secrets, shows)
 
 
 def _http(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from engine.definition import secret_outputs
 from engine.definition.model import Runbook, Step
+from engine.egress.received_rules import ReceivedRules
 from engine.egress.secret_rules import SecretRules
 from engine.errors import EngineError
 from engine.expressions import Held, held_name, held_names
@@ -32,16 +33,19 @@ class NoSecret(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A secret output of the step at `path`, as the run has it now."""
+    """A secret output of the step at `path`, as the run has it now; `value` is None where `problem` says why."""
 
     path: str
     name: str
-    value: str = field(repr=False)
+    value: str | None = field(repr=False)
+    problem: str = ""
 
-    @property
-    def masked_as(self) -> tuple[str, str]:
-        """The name that a mark shows, and what it stands for."""
-        return held_name(context.step_of(self.path), self.name), self.value
+
+def known_values(received: Iterable[Received]) -> list[tuple[str, str]]:
+    """The names that marks show, and what each stands for, of all that could be opened."""
+    return [
+        (held_name(context.step_of(each.path), each.name), each.value) for each in received if each.value is not None
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +53,35 @@ class ClaimSecrets:
     """What an attempt is told of secrets as it is claimed.
 
     `rules` are for those that a runbook of `team` may use, `held` are the outputs of its steps that are secret, and
-    `received` those that the run has so far.
+    `received` those that the run has so far, which may go where `received_rules` say.
     """
 
     rules: SecretRules = field(default_factory=SecretRules)
     team: str | None = None
     held: Held = frozenset()
     received: tuple[Received, ...] = field(default=(), repr=False)
+    received_rules: ReceivedRules = field(default_factory=ReceivedRules)
 
     def steps_seen(
         self, runbook: Runbook, reader: StepRunRecord, visible: Mapping[str, Json], chains: Iterable[tuple[str, ...]]
     ) -> dict[str, Json]:
         """The `steps` that the secret parts of a `reader` of `chains` see, with values in the place of marks.
 
-        Raises `NoSecret` where a mark would be sent instead of a secret that is not there any more.
+        Raises `NoSecret` where a mark would be sent instead of a secret that is not there any more, or does not open.
         """
         steps: dict[str, Json] = dict(visible.get("steps", {}))
-        values = {(each.path, each.name): each.value for each in self.received}
+        kept = {(each.path, each.name): each for each in self.received}
         named: set[str] = set().union(*(held_names(chain, self.held) for chain in chains))
         for step_id, name in sorted(each for each in self.held if held_name(*each) in named):
             path = context.path_of(runbook, step_id, reader.scope)
             outputs = steps.get(step_id, {}).get("outputs")
             if not isinstance(outputs, dict) or name not in outputs:
                 continue  # the template says what is missing
-            if (path, name) not in values:
+            if (path, name) not in kept:
                 raise NoSecret(f"The secret `{name}` that {path} received is forgotten: that step has to run again.")
-            steps[step_id] = {"outputs": {**outputs, name: values[path, name]}}
+            if kept[path, name].value is None:
+                raise NoSecret(kept[path, name].problem)
+            steps[step_id] = {"outputs": {**outputs, name: kept[path, name].value}}
         return steps
 
 

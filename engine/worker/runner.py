@@ -16,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from engine.access.external_policy import asking_before
 from engine.catalog import catalog
 from engine.definition.kinds import CALLS_NOTHING
 from engine.errors import Undecodable
@@ -194,8 +195,7 @@ class Runner:
     def _claim(self, execution_id: str, *, placed: float | None = None) -> Claim | None:
         more = self._heartbeat is None or self._heartbeat.ensure()
         while more and not self._draining.is_set():
-            with self._holding_claims(placed=placed) as taken:
-                done = commit("claim", execution_id, partial(self._claim_first, execution_id, taken))
+            done = asking_before(self.rt, partial(self._commit_claim, execution_id, placed=placed))
             if done is None:
                 return None
             if done.claim is not None:
@@ -207,6 +207,10 @@ class Runner:
                 self.rt.hint([execution_id])
                 return None
         return None
+
+    def _commit_claim(self, execution_id: str, *, placed: float | None) -> _Committed | None:
+        with self._holding_claims(placed=placed) as taken:
+            return commit("claim", execution_id, partial(self._claim_first, execution_id, taken))
 
     @contextmanager
     def _holding_claims(self, *, placed: float | None) -> Iterator[_Claimed]:
@@ -248,11 +252,7 @@ class Runner:
         step_run, again = claim.step_run, False
         while True:
             try:
-                with self._holding_claims(placed=placed) as taken:
-                    if self._heartbeat is not None:
-                        self._heartbeat.ensure()  # what follows is claimed only by a worker with a lease
-                    act = partial(self._record_and_claim, claim, outcome, taken, again)
-                    done = commit("record", step_run.execution_id, act)
+                done = asking_before(self.rt, partial(self._commit_record, claim, outcome, again, placed=placed))
                 break
             except database.DatabaseTrouble:
                 if self._given_up.is_set() or time.monotonic() > deadline:
@@ -267,6 +267,13 @@ class Runner:
             self.rt.hint([step_run.execution_id])
             return None
         return self._after_commit(done)
+
+    def _commit_record(self, claim: Claim, outcome: Outcome, again: bool, *, placed: float | None) -> _Committed:
+        with self._holding_claims(placed=placed) as taken:
+            if self._heartbeat is not None:
+                self._heartbeat.ensure()  # what follows is claimed only by a worker with a lease
+            act = partial(self._record_and_claim, claim, outcome, taken, again)
+            return commit("record", claim.step_run.execution_id, act)
 
     def _record_and_claim(self, done: Claim, outcome: Outcome, taken: _Claimed, again: bool) -> _Committed:
         step_run = done.step_run

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.cli import host_commands
 from bot.cli.entry import main
+from engine.errors import BadSettings
 
 GOOD = "apiVersion: runbook/v1\nid: ID\nname: Good\nsteps:\n  - {id: say, type: message, with: {text: Hello}}\n"
 
@@ -108,3 +110,40 @@ def test_targets_are_read_beside_the_file(tmp_path: Path, capsys: pytest.Capture
     book.write_text(book.read_text().replace("alertmanger", "alertmanager"))
     assert main(["check", str(tmp_path)]) == 1
     assert "may not go to a.example.com:443" in capsys.readouterr().out
+
+
+STRICT = """
+apiVersion: runbook/v1
+id: demo
+name: Demo
+steps:
+  - id: rotate
+    type: http
+    with: {url: "https://vault.example/", method: PUT}
+    outputs: {key: {value: "{{ response.json.key }}", secret: true}}
+  - id: use
+    type: http
+    with:
+      url: "https://deploy.example/"
+      headers: {X-Key: "{{ steps.rotate.outputs.key }}", X-Own: "{{ secrets.own }}"}
+"""
+
+
+def test_what_strict_would_refuse_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By an option and by the environment; without either both secrets go on."""
+    file = tmp_path / "demo.yaml"
+    file.write_text(STRICT)
+    monkeypatch.delenv("SECRETS_STRICT", raising=False)
+    assert host_commands.main(["check", str(file)]) == 0
+    for option, environ in ((["--secrets-strict"], ""), ([], "true"), (["--secrets-strict"], "no")):
+        monkeypatch.setenv("SECRETS_STRICT", environ)
+        capsys.readouterr()
+        assert host_commands.main(["check", *option, str(file)]) == 1
+        told = capsys.readouterr().out
+        assert "no entry for the secret `own`" in told
+        assert "`outputs.key` of step `rotate` has no `hosts`" in told
+    monkeypatch.setenv("SECRETS_STRICT", "perhaps")
+    with pytest.raises(BadSettings, match="SECRETS_STRICT"):
+        host_commands.main(["check", str(file)])

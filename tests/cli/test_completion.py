@@ -26,6 +26,8 @@ from bot.cli import completion, connect
 
 class Api:
     def get(self, path):
+        if path == "secrets":
+            return [{{"name": "lb_token"}}, {{"name": "deploy_key"}}]
         known = dict.fromkeys(("service", "grace"), {{}}) if path == "runbooks/restart-api" else {{}}
         return {{"parameters": {{"properties": known}}}}
 
@@ -80,6 +82,9 @@ def completed(tmp_path: Path, shell: str, line: str) -> set[str]:
         ("runbook pause ", {"R-7K2M9Q", "reason="}),
         ("runbook cancel R-7K2M9Q f", {"force="}),
         ("runbook admin appr", {"approve"}),
+        ("runbook secret set ", {"lb_token", "deploy_key"}),
+        ("runbook secret delete lb", {"lb_token"}),
+        ("runbook secret delete lb_token ", set()),
         ("runbook admin approve p", {"purge"}),
         ("runbook completion z", {"zsh"}),
         ("runbook help ad", {"admin"}),

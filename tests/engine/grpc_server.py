@@ -120,6 +120,12 @@ class OrderService:
                 return Order(blob=b"x" * int(rest))
             case "crash":
                 raise RuntimeError("a bug in the service")
+            case "mint":
+                order.tags.append(rest[::-1])
+                context.set_trailing_metadata((("x-key", rest[::-1]),))
+            case "mint-and-fail":
+                context.set_trailing_metadata((("x-key", rest[::-1]),))
+                context.abort(grpc.StatusCode.INTERNAL, f"no, and the key is {rest[::-1]}")
             case "echo-metadata":
                 order.tags.append(str(self.seen[-1].get("authorization")))
                 context.set_trailing_metadata((("x-echo", str(self.seen[-1].get("authorization"))),))

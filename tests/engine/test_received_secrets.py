@@ -7,7 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from local_server import answer
 from test_canary import logged, ways_out
 
 from engine.catalog import catalog
-from engine.config import sealed
+from engine.config.secret_keys import SecretUnreadable, keyring_of, of_received, of_stored
 from engine.definition.load import examine
 from engine.definition.reaches import reaches
 from engine.errors import Conflict
@@ -320,12 +320,15 @@ def test_a_row_that_was_moved_opens_no_more(harness: Harness, target: Target) ->
     harness.run(other)
     with database.transaction():
         mine, theirs = (secret_outputs.of_execution(each)[0] for each in (run, other))
-        SecretOutput.update(sealed=theirs.sealed).where(SecretOutput.id == mine.id).execute()
+        taken = asdict(theirs.sealed)
+        SecretOutput.update(**taken).where(SecretOutput.id == mine.id).execute()
     with database.reading():
         claim_of = catalog.definition_of(harness.execution(run).version_id)
     assert ("rotate", "key") in claim_of.held
     with database.reading():
-        assert received.of_run(harness.rt, claim_of, run) == ()
+        (opened,) = received.of_run(harness.rt, claim_of, run)
+    assert opened.value is None
+    assert "cannot be decrypted" in opened.problem
 
 
 def test_each_round_has_its_own(harness: Harness, target: Target) -> None:
@@ -404,22 +407,24 @@ def test_it_stays_inside_of_what_holds_the_step() -> None:
 
 
 def test_what_is_sealed_opens_for_its_own_thing_and_key_only(harness: Harness) -> None:
-    settings = harness.rt.settings
-    kept = sealed.seal(settings, KEY, "1", "R-1", "rotate", "key")
-    assert KEY not in kept
-    assert sealed.unseal(settings, kept, "1", "R-1", "rotate", "key") == KEY
-    assert sealed.seal(settings, KEY, "1", "R-1", "rotate", "key") != kept
-    other = replace(settings, secret_key=b"k" * 32)
-    for given, text, about in (
-        (settings, kept, ("1", "R-2", "rotate", "key")),
-        (settings, kept, ("1", "R-1", "rotat", "ekey")),
-        (settings, kept[:-4], ("1", "R-1", "rotate", "key")),
-        (settings, "", ("1", "R-1", "rotate", "key")),
-        (settings, "no base64", ("1", "R-1", "rotate", "key")),
-        (other, kept, ("1", "R-1", "rotate", "key")),
+    ring, mine = keyring_of(harness.rt.settings), of_received(1, "R-1", "rotate", "key")
+    kept = ring.seal(mine, KEY)
+    assert KEY not in str(asdict(kept))
+    assert ring.open(mine, kept) == KEY
+    assert ring.seal(mine, KEY) != kept
+    other = keyring_of(replace(harness.rt.settings, secret_key=b"k" * 32))
+    for given, text, subject in (
+        (ring, kept.ciphertext, of_received(1, "R-2", "rotate", "key")),
+        (ring, kept.ciphertext, of_received(1, "R-1", "rotat", "ekey")),
+        (ring, kept.ciphertext, of_received(2, "R-1", "rotate", "key")),
+        (ring, kept.ciphertext, of_stored(1, "key", 1)),
+        (ring, kept.ciphertext[:-4], mine),
+        (ring, "", mine),
+        (ring, "no base64", mine),
+        (other, kept.ciphertext, mine),
     ):
-        with pytest.raises(sealed.Unopenable) as refused:
-            sealed.unseal(given, text, *about)
+        with pytest.raises(SecretUnreadable) as refused:
+            given.open(subject, replace(kept, ciphertext=text))
         assert KEY not in str(refused.value)
 
 

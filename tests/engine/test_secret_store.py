@@ -15,7 +15,7 @@ from harness import ALICE, BOB, CAROL, OSCAR, Harness, Target, http, runbook
 
 from engine.access import secrets as stored
 from engine.access.policy import Actor
-from engine.config.secret_keys import Keyring, SecretUnreadable, keyring_of
+from engine.config.secret_keys import Keyring, SecretUnreadable, keyring_of, of_stored
 from engine.config.setting_values import NamedKey
 from engine.errors import InvalidParameters, NotAllowed, NotFound
 from engine.queries import secrets as views
@@ -183,23 +183,23 @@ def test_the_environment_hides_the_store(harness: Harness) -> None:
 def test_what_is_kept_cannot_be_moved(harness: Harness) -> None:
     """To another name, version or workspace, nor a data key to another row: all of it is bound to where it stands."""
     ring = Keyring((OLD,), lambda: b"")
-    sealed = ring.seal(1, "a", 1, VALUE)
-    assert ring.open(1, "a", 1, sealed) == VALUE
+    sealed = ring.seal(of_stored(1, "a", 1), VALUE)
+    assert ring.open(of_stored(1, "a", 1), sealed) == VALUE
     for elsewhere in ((1, "b", 1), (1, "a", 2), (2, "a", 1)):
         with pytest.raises(SecretUnreadable, match="cannot be decrypted"):
-            ring.open(*elsewhere, sealed)
+            ring.open(of_stored(*elsewhere), sealed)
         with pytest.raises(SecretUnreadable):
-            ring.rewrap(*elsewhere, sealed)
-    other = ring.seal(1, "a", 1, OTHER)
+            ring.rewrap(of_stored(*elsewhere), sealed)
+    other = ring.seal(of_stored(1, "a", 1), OTHER)
     for mixed in (replace(sealed, wrapped_key=other.wrapped_key), replace(sealed, ciphertext=other.ciphertext)):
         with pytest.raises(SecretUnreadable):
-            ring.open(1, "a", 1, mixed)
+            ring.open(of_stored(1, "a", 1), mixed)
     for broken in ("", "AAAA", "%", sealed.ciphertext[:-4] + "AAA="):
         with pytest.raises(SecretUnreadable):
-            ring.open(1, "a", 1, replace(sealed, ciphertext=broken))
+            ring.open(of_stored(1, "a", 1), replace(sealed, ciphertext=broken))
     renamed = Keyring((NamedKey("k9", OLD.key),), lambda: b"")
     with pytest.raises(SecretUnreadable):
-        renamed.open(1, "a", 1, replace(sealed, key_id="k9"))
+        renamed.open(of_stored(1, "a", 1), replace(sealed, key_id="k9"))
 
 
 def test_a_row_that_was_moved_in_the_database_is_refused(harness: Harness) -> None:
@@ -216,7 +216,7 @@ def test_a_row_that_was_moved_in_the_database_is_refused(harness: Harness) -> No
 
 def test_nothing_shows_what_is_kept(harness: Harness) -> None:
     """Neither the key nor the wrapped key stands in a repr."""
-    sealed = Keyring((OLD,), lambda: b"").seal(1, "a", 1, VALUE)
+    sealed = Keyring((OLD,), lambda: b"").seal(of_stored(1, "a", 1), VALUE)
     assert sealed.wrapped_key not in repr(sealed)
     assert sealed.ciphertext not in repr(sealed)
     assert repr(OLD) == "NamedKey(id='k1')"
@@ -310,7 +310,7 @@ def test_rotating_twice_and_while_secrets_are_set(harness: Harness) -> None:
     assert wrong == []
     assert [each.problems for each in done] == [(), ()]
     with database.reading():
-        assert set(rows.key_ids(harness.rt.workspace_id)) == {"k2"}
+        assert {each.id for each in rows.keys_in_use(harness.rt.workspace_id)} == {"k2"}
     assert value_of(harness, "s1") == f"{VALUE} 1"
     assert value_of(harness, "s3") == f"{OTHER} 3"
 

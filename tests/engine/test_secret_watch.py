@@ -131,7 +131,7 @@ def test_keys_are_rotated_under_a_worker_that_works(harness: Harness, target: Ta
         until(lambda: {harness.status(run) for run in runs} == {"SUCCESS"}, 40)
         until(lambda: "lb_token" in last_used(harness))
     with database.reading():
-        assert set(secrets.key_ids(harness.rt.workspace_id)) == {"k2"}
+        assert {each.id for each in secrets.keys_in_use(harness.rt.workspace_id)} == {"k2"}
     sent = b"".join(target.server.requests)
     assert VALUE.encode() in sent
     assert VALUE.upper().encode() in sent

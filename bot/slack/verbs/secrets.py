@@ -11,7 +11,7 @@ from bot.slack.views.form import secret_form
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code
 from engine.access import secrets
-from engine.access.policy import Action, authorise
+from engine.access.policy import Action, authorise_by_rules
 from engine.queries import secrets as queries
 
 SEEN = (
@@ -35,7 +35,7 @@ def ask_for_value(invocation: Invocation) -> None:
     name, *more = invocation.command.words
     if more or name == UNREAD:
         raise invocation.wrong(f"{SEEN} `{invocation.ctx.command} {verb('secret set').usage}`.")
-    authorise(invocation.ctx.rt, invocation.actor, Action.SECRET_SET)
+    authorise_by_rules(invocation.ctx.rt, invocation.actor, Action.SECRET_SET)
     if invocation.reply_to.trigger_id is None:
         raise invocation.wrong(f"{_ONLY_A_FORM} `{invocation.ctx.command} secret set {name}`.")
     open_modal(invocation.ctx, invocation.reply_to, secret_form(SecretForm(name, invocation.reply_to.channel)))
