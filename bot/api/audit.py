@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from bot import audit_lines
 from bot.api import models, paging
-from bot.api.caller import AuthenticatedCaller, Caller
+from bot.api.caller import ApiContext, AuthenticatedCaller
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
@@ -74,9 +74,12 @@ async def export_audit(
     wanted = audit_export.Wanted(actor, action, thing, severity, models.ms(since), models.ms(until))
     pages = await caller.context.in_reader_thread(audit_export.export, caller.rt, caller.actor, wanted)
     media_type = f"{audit_lines.MEDIA_TYPES[format]}; charset=utf-8"
-    return StreamingResponse(_lines(caller, pages, format), media_type=media_type)
+    return StreamingResponse(lines(caller.context, pages, format), media_type=media_type)
 
 
-async def _lines(caller: Caller, pages: Iterator[list[AuditRecord]], format_: audit_lines.Format) -> AsyncIterator[str]:
-    while (rows := await caller.context.in_reader_thread(next, pages, None)) is not None:
+async def lines(
+    context: ApiContext, pages: Iterator[list[AuditRecord]], format_: audit_lines.Format
+) -> AsyncIterator[str]:
+    """The rows of these pages as text, a page at a time, each read off the event loop."""
+    while (rows := await context.in_reader_thread(next, pages, None)) is not None:
         yield "".join(audit_lines.line(row, format_) for row in rows)

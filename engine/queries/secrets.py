@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.access import policy
+from engine.access import policy, secret_use
 from engine.access.policy import Action, Actor
 from engine.catalog import catalog
 from engine.definition.rendering import secret_parts
+from engine.egress.secret_rules import Entry
 from engine.errors import EngineError, NotFound
 from engine.runtime import Runtime
 from engine.steps import context
@@ -32,7 +33,7 @@ class SecretView:
 
     `source` is environment, file, store or vault, "" where there is none, and `hides` are the sources behind it that
     have it too. `stored` is the version that the store has. `senders` prove by it who they are. `problem` says why it
-    cannot be used.
+    cannot be used. `teams` are those whose runbooks may use it, and `hosts` where it may be sent; None for all.
     """
 
     name: str
@@ -43,6 +44,8 @@ class SecretView:
     senders: tuple[str, ...]
     last_used_at: int | None
     problem: str
+    teams: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
 
 
 def listing(rt: Runtime, actor: Actor) -> list[SecretView]:
@@ -55,6 +58,7 @@ def listing(rt: Runtime, actor: Actor) -> list[SecretView]:
     with database.reading():
         stored = {each.name: each for each in secrets.live(rt.workspace_id)}
         last_used = secrets.last_used(rt.workspace_id)
+        rules = secret_use.rules(rt)
     senders = _senders(rt)
     seen = policy.teams_seen(rt, actor)
     found = []
@@ -63,8 +67,14 @@ def listing(rt: Runtime, actor: Actor) -> list[SecretView]:
         if seen is None or shown:
             (first, *rest), problem = _looked_at(*store.look(name))
             found.append(SecretView(name, first, tuple(rest), stored.get(name), shown, senders.get(name, ()),
-                                    last_used.get(name), problem))  # fmt: skip
+                                    last_used.get(name), problem, *_allowed(rules.entry(name), seen)))  # fmt: skip
     return found
+
+
+def _allowed(entry: Entry, seen: frozenset[str] | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """The teams that may use a secret, as far as they are seen, and the hosts that it may be sent to."""
+    teams = entry.teams if entry.teams is None else tuple(each for each in entry.teams if seen is None or each in seen)
+    return teams, entry.hosts if entry.hosts is None else tuple(map(str, entry.hosts))
 
 
 def versions(rt: Runtime, actor: Actor, name: str) -> list[SecretVersionRecord]:

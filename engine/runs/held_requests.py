@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.access import auditing
@@ -18,7 +18,7 @@ from engine.runs.kept_requests import about_of, begin, checked, facts_of, gates_
 from engine.runtime import Runtime
 from engine.text.short_ids import short_id
 from storage import database, held_requests, runbooks
-from storage.freeze_records import HeldRecord
+from storage.freeze_records import FreezeRecord, HeldRecord
 
 LONGEST_MS = 7 * DAY_MS
 _AFTER_MS = DAY_MS
@@ -66,7 +66,8 @@ def listing(rt: Runtime, actor: Actor) -> list[HeldView]:
         found = held_requests.waiting(rt.workspace_id, MOST)
         known = {each.slug: each for each in runbooks.listing(rt.workspace_id)}
     seen = {slug for slug, runbook in known.items() if verdict(rt, actor, Action.VIEW, runbook).allowed}
-    return [_view(rt, each) for each in found if each.slug in seen]
+    in_force = rules.in_force(rt) if found else []
+    return [_view(rt, each, in_force) for each in found if each.slug in seen]
 
 
 def find(rt: Runtime, actor: Actor, held_id: str) -> HeldView:
@@ -125,11 +126,11 @@ def drop(rt: Runtime, actor: Actor, held_id: str) -> HeldRecord:
     return held
 
 
-def _view(rt: Runtime, held: HeldRecord) -> HeldView:
+def _view(rt: Runtime, held: HeldRecord, in_force: Sequence[FreezeRecord] | None = None) -> HeldView:
     with database.reading():
         runbook = runbooks.find(rt.workspace_id, held.slug)
         version = runbooks.version(runbook.id, held.number) if runbook else None
-    found = rules.covering(rt, runbook) if runbook else []
+    found = rules.covering(rt, runbook, in_force) if runbook else []
     gates = gates_of(catalog.definition(version)) if version else ()
     return HeldView(held, gates, rules.sentence(rt, found[0]) if found else "")
 

@@ -23,7 +23,6 @@ from storage.records import Head, Json
 log = logging.getLogger(__name__)
 
 EVERY_MS = 3_600_000
-_KIND = "head"
 _DEVICES = ("/dev/log", "/var/run/syslog")
 
 
@@ -36,19 +35,19 @@ def note_due(rt: Runtime) -> None:
         if _due(rt) is None:
             return
     with database.transaction():
-        audit_jobs.lock(rt.workspace_id, _KIND)
+        audit_jobs.lock(rt.workspace_id, audit_jobs.HEAD)
         head = _due(rt)
         if head is None:
             return
         said = _said(head)
-        audit_jobs.note(rt.workspace_id, _KIND, database.now(), head.seq)
+        audit_jobs.note(rt.workspace_id, audit_jobs.HEAD, database.now(), head.seq)
         if settings.audit_channel:
             notices.of_head(rt, said)
     _write(settings.audit_anchor_file, settings.audit_syslog, said)
 
 
 def _due(rt: Runtime) -> Head | None:
-    head, last = audit.head(rt.workspace_id), audit_jobs.last(rt.workspace_id, _KIND)
+    head, last = audit.head(rt.workspace_id), audit_jobs.last(rt.workspace_id, audit_jobs.HEAD)
     if head is None or last is None:
         return head
     return head if database.now() >= last[0] + EVERY_MS and head.seq > last[1] else None
