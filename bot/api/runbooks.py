@@ -28,8 +28,9 @@ _EDITED = documented(400, 403, 404, 409, 412, 413, 415, 422, 428)
 _CREATED = {
     **documented(400, 403, 409, 413, 415, 422),
     **leading_to(
-        201, "runbook", "id", "get_runbook", "approve_runbook", "renew_runbook", "deprecate_runbook",
-        "roll_back_runbook", "execute_runbook", "diff_runbook", "list_versions", "list_runbook_executions",
+        201, "runbook", "id", "get_runbook", "approve_runbook", "renew_runbook", "withdraw_approval",
+        "deprecate_runbook", "roll_back_runbook", "execute_runbook", "diff_runbook", "list_versions",
+        "list_runbook_executions",
     ),
 }  # fmt: skip
 IfMatch = Annotated[
@@ -124,6 +125,16 @@ def renew_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Approv
     slug = seen(caller, runbook).slug
     number = what.version or version_approval.renewable(caller.rt, slug).number
     done, quorum = version_approval.renew(caller.rt, caller.actor, slug, number, what.digest)
+    return models.ApprovedVersion.of_approval(replace(renewals.approval(caller.rt, done), quorum=quorum))
+
+
+@router.post("/{runbook}/withdraw", responses=STEERED, **needs(Action.APPROVE))
+def withdraw_approval(
+    caller: AuthenticatedCaller, runbook: str, what: models.WithdrawApproval | None = None
+) -> models.ApprovedVersion:
+    """Take back your own approval or renewal of a version while it still waits for others."""
+    number = what.version if what else None
+    done, quorum = version_approval.withdraw_vote(caller.rt, caller.actor, seen(caller, runbook).slug, number)
     return models.ApprovedVersion.of_approval(replace(renewals.approval(caller.rt, done), quorum=quorum))
 
 

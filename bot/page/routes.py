@@ -1,4 +1,4 @@
-"""The pages: runs, the catalogue, freezes, secrets and the audit. For whoever holds a signed link, its cookie, or an access token."""
+"""The pages: runs, the catalogue, freezes, secrets and the audit. For holders of a link, its cookie, or a token."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ class Action(StrEnum):
     RENEW_VERSION = "version.renew"
     REVIEW_RENEWAL = "version.renewal"
     RENEWAL_PAGE = "version.renewal_part"
+    WITHDRAW_VERSION = "version.withdraw"
     DEPRECATE = "version.deprecate"
     ROLLBACK = "version.rollback"
     HISTORY = "version.history"

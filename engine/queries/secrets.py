@@ -8,7 +8,6 @@ from engine.access import policy, secret_use
 from engine.access.policy import Action, Actor
 from engine.catalog import catalog
 from engine.definition.rendering import secret_parts
-from engine.egress.secret_rules import Entry
 from engine.errors import EngineError, NotFound
 from engine.runtime import Runtime
 from engine.steps import context
@@ -66,15 +65,17 @@ def listing(rt: Runtime, actor: Actor) -> list[SecretView]:
         shown = tuple(each for each in uses.get(name, ()) if seen is None or each.team is None or each.team in seen)
         if seen is None or shown:
             (first, *rest), problem = _looked_at(*store.look(name))
-            found.append(SecretView(name, first, tuple(rest), stored.get(name), shown, senders.get(name, ()),
-                                    last_used.get(name), problem, *_allowed(rules.entry(name), seen)))  # fmt: skip
+            allowed = rules.entry(name)
+            hosts = None if allowed.hosts is None else tuple(map(str, allowed.hosts))
+            found.append(SecretView(
+                name, first, tuple(rest), stored.get(name), shown, senders.get(name, ()), last_used.get(name), problem,
+                _visible(allowed.teams, seen), hosts,
+            ))  # fmt: skip
     return found
 
 
-def _allowed(entry: Entry, seen: frozenset[str] | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """The teams that may use a secret, as far as they are seen, and the hosts that it may be sent to."""
-    teams = entry.teams if entry.teams is None else tuple(each for each in entry.teams if seen is None or each in seen)
-    return teams, entry.hosts if entry.hosts is None else tuple(map(str, entry.hosts))
+def _visible(teams: tuple[str, ...] | None, seen: frozenset[str] | None) -> tuple[str, ...] | None:
+    return teams if teams is None or seen is None else tuple(each for each in teams if each in seen)
 
 
 def versions(rt: Runtime, actor: Actor, name: str) -> list[SecretVersionRecord]:

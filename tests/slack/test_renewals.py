@@ -157,3 +157,27 @@ def test_one_card_lists_what_is_to_be_renewed_and_is_kept_up(bot: Stage, channel
     (card,) = look()
     assert "No approval is to be renewed" in shown(card)
     assert renewals.cards(bot.rt) == []
+
+
+def test_a_word_for_a_version_is_taken_back(bot: Stage) -> None:
+    """By the button below it and by word; an old button takes nothing back that others have completed."""
+    settle_for(bot, definition_approvals=2)
+    path = bot.rt.settings.runbooks_dir / "careful.yaml"
+    path.write_text(path.read_text().replace("name: Restart with care", "name: Restart with more care"))
+    sync.sync(bot.rt, access.SYSTEM)
+    digest = catalog.version(bot.rt, "careful").digest
+    assert "not what you were shown" in bot.say("admin approve careful digest=sha256:other", ALICE)
+    assert "It still needs 1 of 2" in bot.say(f"admin approve careful digest={digest}", ALICE)
+    button = last(bot, ALICE)["ts"]
+    bot.click("version.withdraw", ALICE, button)
+    wait_for(lambda: "is withdrawn. It needs 2 of 2 platform admins." in shown(last(bot, ALICE)))
+    assert "It still needs 1 of 2" in bot.say("admin approve careful@2", ALICE)
+    assert "is withdrawn" in bot.say("admin withdraw careful", ALICE)
+    assert "none to withdraw" in bot.say("admin withdraw careful", DAVE)
+    assert "Only a platform admin" in bot.say("admin withdraw careful", CAROL)
+    bot.say("admin approve careful@2", ALICE)
+    stale = last(bot, ALICE)["ts"]
+    bot.say("admin approve careful@2", DAVE)
+    bot.click("version.withdraw", ALICE, stale)
+    wait_for(lambda: "none to withdraw" in shown(last(bot, ALICE)))
+    assert catalog.get(bot.rt, "careful").status == "APPROVED"

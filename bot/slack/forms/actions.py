@@ -225,6 +225,7 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.RENEW_VERSION: renewals.click,
     Action.REVIEW_RENEWAL: renewals.review,
     Action.RENEWAL_PAGE: renewals.page,
+    Action.WITHDRAW_VERSION: renewals.click_withdraw,
     Action.OPEN_FORM: _open_form,
     Action.REVIEW_VERSION: _say_for("admin approve {}"),
     Action.ROLLBACK: _say_for("admin rollback {}"),

@@ -155,13 +155,14 @@ def _sync(invocation: Invocation) -> Message:
 def _admin_approve(invocation: Invocation) -> Message:
     if not invocation.command.words:
         return admin.drafts_view(catalog.drafts(invocation.ctx.rt, invocation.actor, _DRAFTS), invocation.invoked_as)
-    slug, number = invocation.command.target
-    if number is not None:
-        if versions.too_long_for_a_message(invocation.ctx, slug, number):
-            return _to_be_approved(invocation, slug)
-        done = version_approval.approve(invocation.ctx.rt, invocation.actor, slug, number)
-        return renewals.approved(invocation.ctx, done)
-    return _to_be_approved(invocation, slug)
+    (slug, number), digest = invocation.command.target, invocation.option("digest") or None
+    if number is None and digest is None:
+        return _to_be_approved(invocation, slug)
+    number = number or catalog.version(invocation.ctx.rt, slug).number
+    if versions.too_long_for_a_message(invocation.ctx, slug, number):
+        return _to_be_approved(invocation, slug)
+    done = version_approval.approve(invocation.ctx.rt, invocation.actor, slug, number, digest)
+    return renewals.approved(invocation.ctx, done)
 
 
 def _to_be_approved(invocation: Invocation, slug: str) -> Message:
@@ -261,6 +262,7 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "admin sync": _sync,
     "admin approve": _admin_approve,
     "admin renew": renewals.renew,
+    "admin withdraw": renewals.withdraw,
     "admin deprecate": _admin_deprecate,
     "admin rollback": _admin_rollback,
     "admin history": _admin_history,
