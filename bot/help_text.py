@@ -24,7 +24,7 @@ _PARTS = {
     "retry|done|failed": "call again, take it as done, or take it as failed",
     "@all": "all versions of it",
     "ID|RUN": "a runbook's id or a run's",
-    "status": "only those in this state: runs such as failed, runbooks such as draft",
+    "status": "only those in this state: runs such as failed, runbooks such as draft or expiring",
     "runbook": "only runs of this runbook",
     "by": "only runs that this person asked for or answers for",
     "since": "only runs since then: 2h, 30m or 1d",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import time as clock
 from datetime import UTC, datetime
 
 from engine.definition.durations import parse_duration
@@ -16,7 +16,7 @@ def moment_ms(text: str, now_ms: int | None = None) -> int:
 
     Raises `ValueError` with a sentence for anything else.
     """
-    now_ms = int(time.time() * 1000) if now_ms is None else now_ms
+    now_ms = int(clock.time() * 1000) if now_ms is None else now_ms
     try:
         ago = parse_duration(text)
     except ValueError:
@@ -33,7 +33,12 @@ def _written(text: str) -> int:
         raise _no_time(text) from None
     if found.year < _FIRST_YEAR:
         raise _no_time(text)
-    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    return in_ms(found)
+
+
+def in_ms(time: datetime) -> int:
+    """A time as epoch milliseconds; one that says no zone is in UTC."""
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _no_time(text: str) -> ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
@@ -42,7 +42,7 @@ IfMatch = Annotated[
 def list_runbooks(
     caller: AuthenticatedCaller,
     team: str | None = None,
-    status: VersionStatus | None = None,
+    status: VersionStatus | Literal["EXPIRING"] | None = None,
     tag: str | None = None,
     text: Annotated[str, Query(description="Words that the id, the name or the description has to hold.")] = "",
     limit: paging.Limit = 50,
@@ -51,7 +51,7 @@ def list_runbooks(
     """The runbooks that you may see, by id."""
     after = paging.decode(cursor, str)[0] if cursor else ""
     teams = teams_seen(caller.rt, caller.actor)
-    found = catalog.listing(caller.rt, text, tag, team=team, status=status, seen=teams)
+    found = renewals.listing(caller.rt, text, tag, team=team, status=status, seen=teams)
     found = [each for each in found if each.slug > after]
     more = paging.encode(found[limit - 1].slug) if len(found) > limit else None
     return models.Page(items=[models.Runbook.of(each) for each in found[:limit]], next=more)

@@ -11,7 +11,7 @@ from bot.page.states import Look
 from bot.slack.views.words import version_words
 from engine.access import freezes
 from engine.access.policy import Action, Actor, ruled, verdict
-from engine.catalog import catalog
+from engine.catalog import catalog, renewals
 from engine.runs import executions
 from engine.runtime import Runtime
 from storage.catalog_records import RunbookRecord
@@ -76,7 +76,7 @@ def catalogue(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
     """
     wanted = {name: asked.get(name, "").strip()[:_LONGEST] for name in ("text", "tag", "team", "status")}
     status = wanted["status"].upper()
-    found = catalog.listing(
+    found = renewals.listing(
         rt, wanted["text"], wanted["tag"] or None, team=wanted["team"] or None, status=status or None
     )
     seen = [each for each in found if verdict(rt, actor, Action.VIEW, each).allowed]
@@ -88,7 +88,7 @@ def catalogue(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
         _entry(rt, actor, each, _latest(rt, each), in_force) for each in seen[(page - 1) * PAGE : page * PAGE]
     )
     turn = f"/runbooks?{urlencode({name: value for name, value in wanted.items() if value})}"
-    statuses = tuple(each.value.lower() for each in VersionStatus)
+    statuses = tuple(each.lower() for each in renewals.STATUSES)
     return Found(entries, wanted, statuses, page, pages, len(seen), f"{turn}&page=", banner(rt, in_force))
 
 

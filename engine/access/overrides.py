@@ -28,3 +28,9 @@ def lets_draft_run(run: ExecutionRecord) -> bool:
     agreed = break_glass.of_execution(run.id)
     draft = runbooks.version_state(run.version_id).status is VersionStatus.DRAFT
     return draft and agreed is not None and bool(agreed.overrides.get("draft"))
+
+
+def reason_of(run: ExecutionRecord) -> str:
+    """Why a run was asked for; who overrode something for it did so for that run alone."""
+    agreed = of(run)
+    return agreed.reason if agreed is not None else run.reason

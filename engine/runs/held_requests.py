@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.access import auditing
+from engine.access import auditing, channels, choosers, overrides
 from engine.access import freezes as rules
 from engine.access.policy import Action, Actor, authorise, verdict
 from engine.catalog import catalog
@@ -14,6 +14,7 @@ from engine.errors import Conflict, EngineError, NotFound
 from engine.failpoints import committing
 from engine.orchestration.admission import Override, Wanted
 from engine.runs.executions import Accepted
+from engine.runs.executions import find as find_run
 from engine.runs.kept_requests import about_of, begin, checked, facts_of, gates_of, may_start
 from engine.runtime import Runtime
 from engine.text.short_ids import short_id
@@ -57,6 +58,23 @@ def hold(rt: Runtime, actor: Actor, wanted: Wanted) -> HeldView:
             rt, actor, "request.hold", held, {"parameters": held.parameters, "freezes": [each.id for each in covering]}
         )
     return _view(rt, held)
+
+
+def hold_again(rt: Runtime, actor: Actor, execution_id: str) -> HeldView:
+    """Keep a request for a new run like one that has ended, from its start, with its parameters, version and reason.
+
+    Whoever chose what the old one did has chosen it for the new one. Raises as `hold`, and `Conflict` where it is open.
+    """
+    old = find_run(rt, execution_id)
+    authorise(rt, actor, Action.REPLAY, old, heed_freezes=False)
+    if not old.status.ended:
+        raise Conflict(f"{old.id} has not ended: it is {old.status}.")
+    channels.must_be_in_that_of(rt, actor, old)
+    wanted = Wanted(
+        old.slug, old.parameters, trigger=actor.door, number=old.number, reason=overrides.reason_of(old),
+        incident=old.incident or {}, prefill=False, chosen_by=tuple(choosers.of_run(old)), were=old.parameters,
+    )  # fmt: skip
+    return hold(rt, actor, wanted)
 
 
 def listing(rt: Runtime, actor: Actor) -> list[HeldView]:

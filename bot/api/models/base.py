@@ -24,9 +24,7 @@ def moment(milliseconds: int) -> datetime:
 
 def ms(time: datetime | None) -> int | None:
     """A time as epoch milliseconds; one that says no zone is in UTC."""
-    if time is None:
-        return None
-    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    return in_ms(time) if time is not None else None
 
 
 def fields_of(model: type[BaseModel], record: object, **more: Any) -> dict[str, Any]:

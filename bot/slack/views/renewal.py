@@ -86,8 +86,8 @@ def renewal_view(found: Approval) -> Message:
     blocks: list[Block] = [header(title), *_about(found)]
     texts = list(pieces(version.source, _PIECE))
     blocks += [section(code_block(each)) for each in texts[:_PIECES]]
-    rest = sum(map(len, texts[_PIECES:]))
-    if rest:
+    if is_cut(version):
+        rest = sum(map(len, texts[_PIECES:]))
         blocks.append(section(f"⚠️ *{rest:,} more characters are not shown here.* Read the whole before you renew it."))
         page = VersionPage(version.slug, version.number, version.digest, 0)
         return message(
