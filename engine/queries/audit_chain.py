@@ -17,7 +17,7 @@ from engine.config import audit_keys
 from engine.queries import audit_trouble
 from engine.queries.audit_links import START, Place, as_json, content, digest, link, place, sealed
 from engine.runtime import Runtime
-from storage import audit, database
+from storage import audit, audit_jobs, database
 from storage.records import AuditRecord, Json
 
 __all__ = ["START", "Anchor", "Trouble", "Verified", "as_json", "check", "content", "link", "proof", "seal", "verify"]
@@ -110,6 +110,7 @@ def verify(
 
     `expected` is the place and hash of a head that was noted earlier, `anchors` are any number of them; of several with
     one number each counts.
+    The head that was noted last counts by its number too, so that a chain which is shorter than it is told of.
     `told` hears of every row that was looked at how many these were.
     """
     seal(rt)
@@ -123,7 +124,7 @@ def verify(
         before, rows = place(row), rows + 1
         keyed_from = keyed_from or (row.seq if row.mac is not None else None)
         told(rows)
-    if (last := max(noted_at, default=0)) > before.seq:
+    if (last := max([*noted_at, _last_noted(rt)])) > before.seq:
         troubles.append(Trouble(before.seq + 1, f"was cut off the end: rows up to {last} were noted"))
     told_of = tuple((*kept_out, *troubles)[:MOST_TROUBLES])
     return Verified(rows, before.seq, before.hash, told_of, before.mac, keyed_from, len(noted))
@@ -131,6 +132,13 @@ def verify(
 
 def _seq(anchor: Anchor) -> int:
     return anchor.seq
+
+
+def _last_noted(rt: Runtime) -> int:
+    """The number of the head that was noted elsewhere last, as the database knows it; 0 for none."""
+    with database.reading():
+        last = audit_jobs.last(rt.workspace_id, audit_jobs.HEAD)
+    return last[1] if last is not None else 0
 
 
 def _kept_out(rt: Runtime) -> list[Trouble]:
