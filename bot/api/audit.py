@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
@@ -12,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from bot import audit_lines
 from bot.api import models, paging
 from bot.api.caller import ApiContext, AuthenticatedCaller
-from bot.api.problems import documented
+from bot.api.problems import documented, file_answer
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
 from engine.queries import audit, audit_export
@@ -50,12 +49,7 @@ def check_audit(caller: AuthenticatedCaller) -> models.Chain:
     return models.Chain.of(audit.check(caller.rt, caller.actor))
 
 
-_LINES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "One row a line, the oldest first.",
-        "content": {media: {"schema": {"type": "string"}} for media in audit_lines.MEDIA_TYPES.values()},
-    }
-}
+_LINES = file_answer("One row a line, the oldest first.", *audit_lines.MEDIA_TYPES.values())
 
 
 @router.get("/export", responses={**_LINES, **documented(403, 422)}, response_class=StreamingResponse,

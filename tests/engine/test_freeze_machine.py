@@ -121,4 +121,6 @@ def test_no_order_of_acts_leads_past_a_freeze(harness: Harness, database_kind: s
     harness.publish(runbook("pay", http("a")), runbook("free", http("a"), team=None))
     harness.settle_for(break_glass=True)
     machine = type("Machine", (People,), {"harness": harness})
-    run_state_machine_as_test(machine, settings=settings(max_examples=EXAMPLES[database_kind], stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=EXAMPLES[database_kind], stateful_step_count=20, deadline=None)
+    )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from bot.moments import in_ms
 from engine.text.storable import clean
 
 Json = Annotated[Any, BeforeValidator(clean)]
