@@ -25,7 +25,7 @@ _IN_BANNER = 3
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """One freeze. `by` is who set it, "" for the calendar; `lifters` who may lift it, and `how` the words for that.
+    """One freeze. `by` is who set it, "" for the calendar; `lifters` who may lift it.
 
     `ended` is who lifted it, "" where its time was over, or None while it is in force or still to come.
     """
@@ -38,7 +38,6 @@ class Freeze:
     until: Moment
     holds: bool
     lifters: str
-    how: str
     paused: tuple[str, ...]
     ended: str | None
 
@@ -112,7 +111,6 @@ def _freeze(rt: Runtime, names: Names, view: FreezeView) -> Freeze:
         until=moment(each.until),
         holds=each.hold_running,
         lifters=rules.lifters(rt, each),
-        how=f"unfreeze {each.id}" if each.created_by else "in _calendar.yaml",
         paused=view.paused,
         ended=(names(each.ended_by) if each.ended_by else "") if over else None,
     )
@@ -129,5 +127,5 @@ def _held(names: Names, view: HeldView) -> Held:
         gates=view.gates,
         since=moment(held.created_at),
         until=moment(held.expires_at),
-        frozen=_PERSON.sub(lambda found: names(found[1]), view.frozen),
+        frozen=_PERSON.sub(lambda found: names(found[1]), view.frozen.replace("`", "")),
     )

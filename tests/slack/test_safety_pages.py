@@ -58,7 +58,14 @@ def test_a_freeze_is_told_with_who_why_until_when_and_who_lifts_it(
 ) -> None:
     """On its own page, above the catalogue, and at the runbook; and nowhere once it is lifted."""
     told = page(bot, browser, "/freezes", CAROL)
-    for word in (frozen, "team:payments", "migration", "Set by bob", "admins of team payments and platform admins"):
+    for word in (
+        frozen,
+        "team:payments",
+        "migration",
+        "Set by bob",
+        "admins of team payments and platform admins",
+        f"<code>unfreeze {frozen}</code>",
+    ):
         assert word in told
     listed = page(bot, browser, "/runbooks", CAROL)
     assert "team:payments is frozen" in listed
