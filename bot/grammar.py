@@ -45,6 +45,9 @@ _YES, _NO = frozenset({"yes", "true", "y", "1"}), frozenset({"no", "false", "n",
 _BY_NAME = {verb.name: verb for verb in VERBS}
 _SLACK = re.compile(r"<([@#!]?)([^<>|\s]+)(?:\|([^<>]*))?>")
 _RUN = re.compile(r"R-[0-9A-Z]{2,}", re.IGNORECASE)
+BREAK_GLASS_ID = re.compile(r"B-[0-9A-Z]{2,}", re.IGNORECASE)
+HOLD, BREAK_GLASS = "hold", "break_glass"
+"""The options of `run` by which a request is kept instead of begun at once."""
 _NEEDED = re.compile(r"(?:^|\s)(?!\S*[\"=])([^\s\[\]]+)")
 """The first part of a usage that may not be left out."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

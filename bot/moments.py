@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import time as clock
 from datetime import UTC, datetime
 
 from engine.definition.durations import parse_duration
@@ -14,7 +14,7 @@ def moment_ms(text: str, now_ms: int | None = None) -> int:
 
     Raises `ValueError` with a sentence for anything else.
     """
-    now_ms = int(time.time() * 1000) if now_ms is None else now_ms
+    now_ms = int(clock.time() * 1000) if now_ms is None else now_ms
     try:
         ago = parse_duration(text)
     except ValueError:
@@ -26,13 +26,14 @@ def moment_ms(text: str, now_ms: int | None = None) -> int:
 
 def _written(text: str) -> int:
     try:
-        found = datetime.fromisoformat(text)
+        return must_be_shown(in_ms(datetime.fromisoformat(text)))
     except ValueError:
         raise _no_time(text) from None
-    try:
-        return must_be_shown(round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000))
-    except ValueError:
-        raise _no_time(text) from None
+
+
+def in_ms(time: datetime) -> int:
+    """A time as epoch milliseconds; one that says no zone is in UTC."""
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _no_time(text: str) -> ValueError:

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from bot import printable
+from engine.access import people
 from engine.queries.compliance import SECTIONS, Report, Row
+from engine.runtime import Runtime
 from engine.text.visible_characters import visible_line
 
 Format = Literal["csv", "html"]
@@ -32,8 +34,13 @@ def title(report: Report) -> str:
     return f"Compliance report{of_team}, {_day(report.since)} to {_day(report.until - 1)}"
 
 
-def written(report: Report, format_: Format, names: Mapping[str, str]) -> str:
-    """The report in a format; `names` are people's by their ids."""
+def written(rt: Runtime, report: Report, format_: Format) -> str:
+    """The report in a format, people by their names where those are known."""
+    return with_names(report, format_, people.names(rt, {row.who for row in report.rows}))
+
+
+def with_names(report: Report, format_: Format, names: Mapping[str, str]) -> str:
+    """The same with these names of people, by their ids."""
     return _html(report, names) if format_ == "html" else _csv(report, names)
 
 

@@ -23,6 +23,7 @@ class Verb:
 
 _REASON = frozenset({"reason"})
 _COMMENT = frozenset({"comment"})
+_DIGEST = frozenset({"digest"})
 _AUDIT = frozenset({"who", "action", "thing", "severity", "since", "until"})
 
 VERBS: tuple[Verb, ...] = (
@@ -257,15 +258,23 @@ VERBS: tuple[Verb, ...] = (
     Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
     Verb(
         "admin approve",
-        "admin approve [ID[@VERSION]]",
+        "admin approve [ID[@VERSION]] [digest=DIGEST]",
         "Show what would change, to approve exactly that; with @VERSION, approve it at once. Alone: what waits.",
         (0, 1),
+        _DIGEST,
     ),
     Verb(
         "admin renew",
-        "admin renew [ID[@VERSION]]",
+        "admin renew [ID[@VERSION]] [digest=DIGEST]",
         "Show what runs, to renew its approval for exactly that; with @VERSION, at once. Alone: what is to be renewed.",
         (0, 1),
+        _DIGEST,
+    ),
+    Verb(
+        "admin withdraw",
+        "admin withdraw ID[@VERSION]",
+        "Take your approval or renewal of a version back while it still waits for others.",
+        (1, 1),
     ),
     Verb(
         "admin deprecate",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from storage.audit_tables import AuditJob
 from storage.database import one_at_a_time
 
+HEAD = "head"
+"""The job that notes the head of the chain elsewhere."""
+
 
 def lock(workspace_id: int, kind: str) -> None:
     """Hold the job until this transaction ends."""

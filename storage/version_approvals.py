@@ -38,6 +38,11 @@ def count(version_id: int, ids: Collection[int]) -> None:
     drop_waiting(version_id)
 
 
+def withdraw(ids: Collection[int]) -> None:
+    """Forget these, which wait for others. Needs the runbook's lock."""
+    VersionApproval.delete().where(VersionApproval.id.in_(list(ids)) & VersionApproval.counted_at.is_null()).execute()
+
+
 def drop_waiting(version_id: int) -> None:
     """What waits for others counts for nothing any more."""
     VersionApproval.delete().where(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from bot import audit_lines
 from bot.api import models, paging
-from bot.api.caller import AuthenticatedCaller, Caller
-from bot.api.problems import documented
+from bot.api.caller import ApiContext, AuthenticatedCaller
+from bot.api.problems import documented, file_answer
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
 from engine.queries import audit, audit_export
@@ -49,12 +48,7 @@ def check_audit(caller: AuthenticatedCaller) -> models.Chain:
     return models.Chain.of(audit.check(caller.rt, caller.actor))
 
 
-_LINES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "One row a line, the oldest first.",
-        "content": {media: {"schema": {"type": "string"}} for media in audit_lines.MEDIA_TYPES.values()},
-    }
-}
+_LINES = file_answer("One row a line, the oldest first.", *audit_lines.MEDIA_TYPES.values())
 
 
 @router.get("/export", responses={**_LINES, **documented(403, 422)}, response_class=StreamingResponse,
@@ -73,9 +67,12 @@ async def export_audit(
     wanted = audit_export.Wanted(actor, action, thing, severity, models.ms(since), models.ms(until))
     pages = await caller.context.in_reader_thread(audit_export.export, caller.rt, caller.actor, wanted)
     media_type = f"{audit_lines.MEDIA_TYPES[format]}; charset=utf-8"
-    return StreamingResponse(_lines(caller, pages, format), media_type=media_type)
+    return StreamingResponse(lines(caller.context, pages, format), media_type=media_type)
 
 
-async def _lines(caller: Caller, pages: Iterator[list[AuditRecord]], format_: audit_lines.Format) -> AsyncIterator[str]:
-    while (rows := await caller.context.in_reader_thread(next, pages, None)) is not None:
+async def lines(
+    context: ApiContext, pages: Iterator[list[AuditRecord]], format_: audit_lines.Format
+) -> AsyncIterator[str]:
+    """The rows of these pages as text, a page at a time, each read off the event loop."""
+    while (rows := await context.in_reader_thread(next, pages, None)) is not None:
         yield "".join(audit_lines.line(row, format_) for row in rows)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from bot import evidence_page
 from bot.api import models, paging
 from bot.api.caller import AuthenticatedCaller, Caller
-from bot.api.problems import documented, leading_to
+from bot.api.problems import documented, file_answer, leading_to
 from bot.api.reports import download
 from bot.api.route import Operation, needs
 from engine.access import channels, people
@@ -179,12 +179,7 @@ def get_execution_logs(caller: AuthenticatedCaller, execution: str, step: str | 
     return models.Logs.of(found, time_spent.of_steps(found.execution, [each.step for each in found.steps]))
 
 
-_EVIDENCE: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The evidence: as JSON, or as a page.",
-        "content": {"text/html": {"schema": {"type": "string"}}},
-    }
-}
+_EVIDENCE = file_answer("The evidence: as JSON, or as a page.", "text/html")
 
 
 @router.get("/{execution}/evidence", response_model=dict[str, Any], responses={**_EVIDENCE, **documented(404, 422)})

@@ -51,7 +51,7 @@ def as_told_now(caller: Caller, asked: KeyedRequest, answer: str) -> str:
     run, action = asked.path.get("execution", ""), asked.action
     slug = asked.path.get("runbook") or wanted.get("runbook") or (told.get("id") if action is Action.EDIT else None)
     if slug is None and action is Action.START:  # a request that was kept
-        slug = told.get("runbook") or _object(json.dumps(told.get("execution"))).get("runbook")
+        slug = told.get("runbook") or (told.get("execution") or {}).get("runbook")
     begun = told.get("execution", told)
     begun_id = str(begun.get("id", "")) if isinstance(begun, dict) else str(told.get("id", ""))
     scope = str(told.get("scope") or "") if action in (Action.FREEZE, Action.UNFREEZE) else ""

@@ -81,6 +81,12 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {each: {"description": _TITLES[each], "content": {MEDIA_TYPE: schema}} for each in statuses}
 
 
+def file_answer(description: str, *media_types: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's entry for an answer that is, or may be, a file of one of these types."""
+    content = {media: {"schema": {"type": "string"}} for media in media_types}
+    return {200: {"description": description, "content": content}}
+
+
 def leading_to(status: int, parameter: str, pointer: str, *operations: str) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's links: what of an answer with this status goes into `parameter` of these operations."""
     links = {

@@ -10,20 +10,14 @@ from bot import report_files
 from bot.api import models
 from bot.api.caller import AuthenticatedCaller
 from bot.api.models.reports import ComplianceReport
-from bot.api.problems import documented
+from bot.api.problems import documented, file_answer
 from bot.api.route import Operation, needs
-from engine.access import people
 from engine.access.policy import Action
 from engine.queries import compliance
 
 router = APIRouter(prefix="/reports", tags=["audit"], route_class=Operation)
 
-_FILES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The report: as JSON, or as the file that was asked for.",
-        "content": {media: {"schema": {"type": "string"}} for media in report_files.MEDIA_TYPES.values()},
-    }
-}
+_FILES = file_answer("The report: as JSON, or as the file that was asked for.", *report_files.MEDIA_TYPES.values())
 
 
 @router.get(
@@ -46,7 +40,7 @@ def compliance_report(
     found = compliance.report(caller.rt, caller.actor, models.ms(since), models.ms(until), team)
     if format == "json":
         return ComplianceReport.of(found)
-    text = report_files.written(found, format, people.names(caller.rt, {row.who for row in found.rows}))
+    text = report_files.written(caller.rt, found, format)
     return download(text, report_files.MEDIA_TYPES[format], report_files.filename(found, format))
 
 

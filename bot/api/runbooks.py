@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
@@ -29,8 +29,9 @@ _EDITED = documented(400, 403, 404, 409, 412, 413, 415, 422, 428)
 _CREATED = {
     **documented(400, 403, 409, 413, 415, 422),
     **leading_to(
-        201, "runbook", "id", "get_runbook", "approve_runbook", "renew_runbook", "deprecate_runbook",
-        "roll_back_runbook", "execute_runbook", "diff_runbook", "list_versions", "list_runbook_executions",
+        201, "runbook", "id", "get_runbook", "approve_runbook", "renew_runbook", "withdraw_approval",
+        "deprecate_runbook", "roll_back_runbook", "execute_runbook", "diff_runbook", "list_versions",
+        "list_runbook_executions",
     ),
 }  # fmt: skip
 IfMatch = Annotated[
@@ -42,7 +43,7 @@ IfMatch = Annotated[
 def list_runbooks(
     caller: AuthenticatedCaller,
     team: str | None = None,
-    status: VersionStatus | None = None,
+    status: VersionStatus | Literal["EXPIRING"] | None = None,
     tag: str | None = None,
     text: Annotated[str, Query(description="Words that the id, the name or the description has to hold.")] = "",
     limit: paging.Limit = 50,
@@ -51,7 +52,7 @@ def list_runbooks(
     """The runbooks that you may see, by id."""
     after = paging.decode(cursor, str)[0] if cursor else ""
     teams = teams_seen(caller.rt, caller.actor)
-    found = catalog.listing(caller.rt, text, tag, team=team, status=status, seen=teams)
+    found = renewals.listing(caller.rt, text, tag, team=team, status=status, seen=teams)
     found = [each for each in found if each.slug > after]
     more = paging.encode(found[limit - 1].slug) if len(found) > limit else None
     return models.Page(items=[models.Runbook.of(each) for each in found[:limit]], next=more)
@@ -125,6 +126,16 @@ def renew_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Approv
     slug = seen(caller, runbook).slug
     number = what.version or version_approval.renewable(caller.rt, slug).number
     done, quorum = version_approval.renew(caller.rt, caller.actor, slug, number, what.digest)
+    return models.ApprovedVersion.of_approval(replace(renewals.approval(caller.rt, done), quorum=quorum))
+
+
+@router.post("/{runbook}/withdraw", responses=STEERED, **needs(Action.APPROVE))
+def withdraw_approval(
+    caller: AuthenticatedCaller, runbook: str, what: models.WithdrawApproval | None = None
+) -> models.ApprovedVersion:
+    """Take back your own approval or renewal of a version while it still waits for others."""
+    number = what.version if what else None
+    done, quorum = version_approval.withdraw_vote(caller.rt, caller.actor, seen(caller, runbook).slug, number)
     return models.ApprovedVersion.of_approval(replace(renewals.approval(caller.rt, done), quorum=quorum))
 
 

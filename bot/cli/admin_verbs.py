@@ -30,14 +30,14 @@ def _synced(found: Json) -> Iterator[str]:
 def approve(invocation: Invocation) -> Answer:
     """`admin approve ID` shows what would change and how to approve exactly that; `ID@VERSION` acts at once.
 
-    Alone it lists the drafts.
+    So does `digest=`, for what it is the digest of. Alone it lists the drafts.
     """
     if not invocation.command.words:
         waiting = invocation.api.all_of("runbooks", status="DRAFT")
         return Answer(waiting, show.runbooks_lines(waiting))
-    slug, number = invocation.command.target
-    if number is not None:
-        done = invocation.api.post(f"runbooks/{slug}/approve", {"version": number})
+    slug, _ = invocation.command.target
+    if named := renewing.named(invocation):
+        done = invocation.api.post(f"runbooks/{slug}/approve", named)
         return Answer(done, [renewing.approved(slug, done)])
     found = invocation.api.get(f"runbooks/{slug}")
     version = invocation.api.get(f"runbooks/{slug}/versions/{found['version']}")
@@ -54,7 +54,7 @@ def _to_approve(slug: str, version: Json, diff: str) -> Iterator[str]:
     yield from show.reaches_lines(version["reaches"])
     yield from diff.splitlines()
     if version["status"] == "DRAFT":
-        yield f"To approve it: runbook admin approve {name}"
+        yield f"To approve exactly that: runbook admin approve {name} digest={version['digest']}"
 
 
 def deprecate(invocation: Invocation) -> Answer:

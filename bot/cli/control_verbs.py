@@ -9,7 +9,7 @@ from bot.cli import kept_requests, show
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Usage
 from bot.cli.people_names import Names
-from bot.grammar import CHOICES
+from bot.grammar import BREAK_GLASS, BREAK_GLASS_ID, CHOICES, HOLD
 from engine.definition import parameters
 from engine.definition.kinds import CONTAINERS, GATES
 from storage.records import Json
@@ -30,7 +30,7 @@ def run(invocation: Invocation) -> Answer:
             given.pop(word)
             body |= {"force": invocation.command.says_yes("force")} if word == "force" else {}
             body |= {"reuse_within_ms": invocation.time_ms(word)} if word == "reuse_within" else {}
-    how = [name for name in kept_requests.HOW if name in given and name not in schema.get("properties", {})]
+    how = [name for name in (HOLD, BREAK_GLASS) if name in given and name not in schema.get("properties", {})]
     kept = [name for name in how if given.pop(name) and invocation.command.says_yes(name)]
     if len(kept) > 1:
         raise invocation.wrong("hold=yes or break_glass=yes, not both.")
@@ -128,7 +128,7 @@ def skip(invocation: Invocation) -> Answer:
 
 def agree(invocation: Invocation) -> Answer:
     """`agree [RUN|BREAK_GLASS] [STEP]`; a request that was made anew meanwhile is not agreed to."""
-    if invocation.command.words and kept_requests.BREAK_GLASS_ID.fullmatch(invocation.command.words[0]):
+    if invocation.command.words and BREAK_GLASS_ID.fullmatch(invocation.command.words[0]):
         return kept_requests.agree(invocation)
     found, rest = invocation.run()
     path = rest[0] if rest else _the_step(invocation, found, "agree to skipping", _asked)

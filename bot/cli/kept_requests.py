@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 
 from bot.cli import show
 from bot.cli.connect import Refused
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
+from bot.grammar import HOLD
 from storage.records import Json
-
-BREAK_GLASS_ID = re.compile(r"B-[0-9A-Z]{2,}", re.IGNORECASE)
-HOW = ("hold", "break_glass")
-"""The options of `run` by which a request is kept."""
 
 
 def keep(invocation: Invocation, how: str, slug: str, body: Json) -> Answer:
@@ -23,7 +19,7 @@ def keep(invocation: Invocation, how: str, slug: str, body: Json) -> Answer:
         "runbook": slug, "version": body["version"], "parameters": body["parameters"], "reason": body["reason"],
         "channel": invocation.options.channel or "",
     }  # fmt: skip
-    if how == "hold":
+    if how == HOLD:
         held = invocation.api.post("held-requests", wanted)
         return Answer(held, [f"Held as {held['id']}, to be released until {show.when(held['expires_at'])}."])
     asked = invocation.api.post("break-glass", wanted)

@@ -65,6 +65,7 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "admin sync": admin_verbs.sync,
     "admin approve": admin_verbs.approve,
     "admin renew": renewing.renew,
+    "admin withdraw": renewing.withdraw,
     "admin deprecate": admin_verbs.deprecate,
     "admin rollback": admin_verbs.rollback,
     "admin history": admin_verbs.history,

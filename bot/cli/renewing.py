@@ -1,4 +1,4 @@
-"""Approvals that take several people, and renewing those that end."""
+"""Approvals that take several people, renewing those that end, and taking one back."""
 
 from __future__ import annotations
 
@@ -13,20 +13,34 @@ from storage.records import Json
 def renew(invocation: Invocation) -> Answer:
     """`admin renew ID` shows the whole file and how to renew exactly that; `ID@VERSION` acts at once.
 
-    Alone it lists what is to be renewed.
+    So does `digest=`, for what it is the digest of. Alone it lists what is to be renewed.
     """
     if not invocation.command.words:
         due = invocation.api.get("renewals")
         return Answer(due, (_line(each) for each in due) if due else ["No approval is to be renewed."])
-    slug, number = invocation.command.target
-    if number is not None:
-        done = invocation.api.post(f"runbooks/{slug}/renew", {"version": number})
+    slug, _ = invocation.command.target
+    if said := named(invocation):
+        done = invocation.api.post(f"runbooks/{slug}/renew", said)
         return Answer(done, [_renewed(slug, done)])
     for each in invocation.api.get("renewals"):
         if each["runbook"] == slug:
             version = invocation.api.get(f"runbooks/{slug}/versions/{each['number']}")
             return Answer({**each, "version": version}, _to_renew(each, version))
     raise invocation.wrong(f"The approval of {slug} is not to be renewed now.")
+
+
+def withdraw(invocation: Invocation) -> Answer:
+    """`admin withdraw ID[@VERSION]`."""
+    slug, number = invocation.command.target
+    done = invocation.api.post(f"runbooks/{slug}/withdraw", {"version": number})
+    told = [f"Your approval of {slug}@{done['number']} is withdrawn.", *so_far(done)]
+    return Answer(done, [" ".join(told)])
+
+
+def named(invocation: Invocation) -> Json:
+    """What is to be approved, by its version, its digest or both; {} where neither is said."""
+    (_, number), digest = invocation.command.target, invocation.option("digest")
+    return {**({"version": number} if number else {}), **({"digest": digest} if digest else {})}
 
 
 def _line(due: Json) -> str:
@@ -42,7 +56,7 @@ def _to_renew(due: Json, version: Json) -> Iterator[str]:
     yield f"{_line(due)} {version['digest']}"
     yield from version["targets"]
     yield from version["source"].splitlines()
-    yield f"To renew it: runbook admin renew {due['runbook']}@{due['number']}"
+    yield f"To renew exactly that: runbook admin renew {due['runbook']}@{due['number']} digest={version['digest']}"
 
 
 def _renewed(slug: str, done: Json) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from bot.page.freezes import Banner, banner
 from bot.page.states import Look
 from bot.slack.views.words import version_words
+from engine.access import freezes
 from engine.access.policy import Action, Actor, ruled, verdict
-from engine.catalog import catalog
+from engine.catalog import catalog, renewals
 from engine.runs import executions
 from engine.runtime import Runtime
 from storage.catalog_records import RunbookRecord
+from storage.freeze_records import FreezeRecord
 from storage.records import ExecutionRecord, Filter, Json
 from storage.states import VersionStatus
 
@@ -32,7 +35,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A runbook; `yours` says that who looks may run it."""
+    """A runbook; `yours` says that who looks may run it, `frozen` that a freeze keeps everybody from it."""
 
     slug: str
     name: str
@@ -44,6 +47,7 @@ class Entry:
     look: Look
     words: str
     yours: bool
+    frozen: bool
     parameters: tuple[Parameter, ...]
     runs: tuple[ExecutionRecord, ...]
 
@@ -52,7 +56,7 @@ class Entry:
 class Found:
     """The runbooks that fit what was looked for, in part: `page` of `pages`, counted from 1, of `total` runbooks.
 
-    `turn` is the address of another page, without its number.
+    `turn` is the address of another page, without its number, and `frozen` what is frozen at all.
     """
 
     entries: tuple[Entry, ...]
@@ -62,6 +66,7 @@ class Found:
     pages: int
     total: int
     turn: str
+    frozen: Banner
 
 
 def catalogue(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
@@ -71,24 +76,33 @@ def catalogue(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
     """
     wanted = {name: asked.get(name, "").strip()[:_LONGEST] for name in ("text", "tag", "team", "status")}
     status = wanted["status"].upper()
-    found = catalog.listing(
+    found = renewals.listing(
         rt, wanted["text"], wanted["tag"] or None, team=wanted["team"] or None, status=status or None
     )
     seen = [each for each in found if verdict(rt, actor, Action.VIEW, each).allowed]
     pages = max(1, -(-len(seen) // PAGE))
     said = asked.get("page", "")
     page = min(int(said), pages) if said.isascii() and said.isdigit() and 0 < len(said) < 7 and int(said) else 1
-    entries = tuple(_entry(rt, actor, each, _latest(rt, each)) for each in seen[(page - 1) * PAGE : page * PAGE])
+    in_force = freezes.in_force(rt)
+    entries = tuple(
+        _entry(rt, actor, each, _latest(rt, each), in_force) for each in seen[(page - 1) * PAGE : page * PAGE]
+    )
     turn = f"/runbooks?{urlencode({name: value for name, value in wanted.items() if value})}"
-    statuses = tuple(each.value.lower() for each in VersionStatus)
-    return Found(entries, wanted, statuses, page, pages, len(seen), f"{turn}&page=")
+    statuses = tuple(each.lower() for each in renewals.STATUSES)
+    return Found(entries, wanted, statuses, page, pages, len(seen), f"{turn}&page=", banner(rt, in_force))
 
 
 def _latest(rt: Runtime, runbook: RunbookRecord) -> list[ExecutionRecord]:
     return executions.recent(rt, Filter(slug=runbook.slug), _RUNS)
 
 
-def _entry(rt: Runtime, actor: Actor, runbook: RunbookRecord, runs: Iterable[ExecutionRecord]) -> Entry:
+def _entry(
+    rt: Runtime,
+    actor: Actor,
+    runbook: RunbookRecord,
+    runs: Iterable[ExecutionRecord],
+    in_force: Sequence[FreezeRecord],
+) -> Entry:
     schema = catalog.definition(catalog.version(rt, runbook.slug)).parameters
     required = schema.get("required", ())
     approved = runbook.status is VersionStatus.APPROVED
@@ -102,7 +116,8 @@ def _entry(rt: Runtime, actor: Actor, runbook: RunbookRecord, runs: Iterable[Exe
         number=runbook.current_number,
         look=_LOOKS[runbook.status],
         words=version_words(runbook.status),
-        yours=approved and ruled(rt, actor, Action.START, runbook).allowed,
+        yours=approved and ruled(rt, actor, Action.START, runbook, heed_freezes=False).allowed,
+        frozen=bool(freezes.covering(rt, runbook, in_force)),
         parameters=tuple(
             Parameter(name, _kind(given), name in required, given.get("description") or given.get("title") or "")
             for name, given in schema.get("properties", {}).items()

@@ -1,4 +1,4 @@
-"""The pages: a run, and the catalogue beside it. For whoever holds a signed link, its cookie, or an access token."""
+"""The pages: runs, the catalogue, freezes, secrets and the audit. For holders of a link, its cookie, or a token."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from bot import audit_lines
+from bot.api.audit import lines
 from bot.api.caller import ApiContext
 from bot.api.event_feed import AccessTimer
+from bot.page import audit, secrets
 from bot.page.catalogue import catalogue
+from bot.page.freezes import covering, freezes
 from bot.page.graph_picture import path_of
 from bot.page.runs import runs
 from bot.page.signed_links import COOKIE_S, Purpose, sign, verify
@@ -23,9 +27,9 @@ from bot.page.states import SIGNS
 from bot.page.story import story
 from bot.serving.headers import HEADERS
 from bot.serving.streams import EventStream
-from engine.access.policy import Action, Actor, authorise
+from engine.access.policy import Action, Actor, authorise, ruled
 from engine.errors import EngineError, NotAllowed, NotAuthenticated, NotFound
-from engine.queries import visibility
+from engine.queries import audit_export, visibility
 from engine.text.visible_characters import visible
 from storage.records import ExecutionRecord
 
@@ -59,6 +63,11 @@ class Pages:
             Route("/executions/{execution_id}", self._execution),
             Route("/executions/{execution_id}/events", self._events),
             Route("/runbooks", self._catalogue),
+            Route("/freezes", self._freezes),
+            Route("/secrets", self._secrets),
+            Route("/secrets/{secret}", self._secret),
+            Route("/audit", self._audit),
+            Route("/audit/export", self._audit_file),
             Mount("/page", _Files(directory=_HERE / "static")),
         ]
 
@@ -67,15 +76,44 @@ class Pages:
         proof = request.query_params.get("pass")
         if proof is not None:
             return await self._admitted(request, execution_id, proof)
-        return await self._answered(request, lambda actor: _page(200, self._run(actor, execution_id)))
+        return await self._answered(request, lambda actor: self._run(actor, execution_id))
 
     async def _catalogue(self, request: Request) -> Response:
         asked = dict(request.query_params)
-        return await self._answered(request, lambda actor: _page(200, self._runbooks(actor, asked)))
+        return await self._answered(request, lambda actor: self._runbooks(actor, asked))
 
     async def _runs(self, request: Request) -> Response:
         asked = dict(request.query_params)
-        return await self._answered(request, lambda actor: _page(200, self._found_runs(actor, asked)))
+        return await self._answered(
+            request, lambda actor: self._page("runs.html", actor, found=runs(self._rt, actor, asked))
+        )
+
+    async def _freezes(self, request: Request) -> Response:
+        return await self._answered(
+            request, lambda actor: self._page("freezes.html", actor, found=freezes(self._rt, actor))
+        )
+
+    async def _secrets(self, request: Request) -> Response:
+        return await self._answered(
+            request, lambda actor: self._page("secrets.html", actor, found=secrets.secrets(self._rt, actor))
+        )
+
+    async def _secret(self, request: Request) -> Response:
+        name = request.path_params["secret"]
+        return await self._answered(
+            request, lambda actor: self._page("secret.html", actor, found=secrets.story(self._rt, actor, name))
+        )
+
+    async def _audit(self, request: Request) -> Response:
+        asked = dict(request.query_params)
+        return await self._answered(
+            request, lambda actor: self._page("audit.html", actor, found=audit.found(self._rt, actor, asked))
+        )
+
+    async def _audit_file(self, request: Request) -> Response:
+        """Every row that fits, as a file; that it was taken is audited, as at every door."""
+        asked = dict(request.query_params)
+        return await self._answered(request, lambda actor: self._exported(actor, asked))
 
     async def _events(self, request: Request) -> Response:
         """Says, as server-sent events, that something happened in a run; what it was the page itself tells."""
@@ -122,16 +160,31 @@ class Pages:
     async def _identified(self, person: str) -> Actor:
         return replace(await self._context.in_reader_thread(self._identify, person), door="page")
 
-    def _run(self, actor: Actor, execution_id: str) -> str:
+    def _run(self, actor: Actor, execution_id: str) -> Response:
         found = self._seen(actor, execution_id)
-        return _PAGES.get_template("execution.html").render(story=story(self._rt, found.id, actor), actor=actor)
+        return self._page(
+            "execution.html", actor, story=story(self._rt, found.id, actor), frozen=covering(self._rt, found)
+        )
 
-    def _runbooks(self, actor: Actor, asked: Mapping[str, str]) -> str:
+    def _runbooks(self, actor: Actor, asked: Mapping[str, str]) -> Response:
         authorise(self._rt, actor, Action.VIEW, None)
-        return _PAGES.get_template("catalogue.html").render(found=catalogue(self._rt, actor, asked), actor=actor)
+        return self._page("catalogue.html", actor, found=catalogue(self._rt, actor, asked))
 
-    def _found_runs(self, actor: Actor, asked: Mapping[str, str]) -> str:
-        return _PAGES.get_template("runs.html").render(found=runs(self._rt, actor, asked), actor=actor, signs=SIGNS)
+    def _exported(self, actor: Actor, asked: Mapping[str, str]) -> Response:
+        authorise(self._rt, actor, Action.AUDIT)
+        format_ = audit.format_of(asked)
+        rows = audit_export.export(self._rt, actor, audit.wanted(asked))
+        headers = {**HEADERS, "content-disposition": f'attachment; filename="audit.{format_}"'}
+        media_type = f"{audit_lines.MEDIA_TYPES[format_]}; charset=utf-8"
+        return StreamingResponse(lines(self._context, rows, format_), headers=headers, media_type=media_type)
+
+    def _page(self, template: str, actor: Actor, **shown: object) -> Response:
+        """A page as this person sees it, with the names of those that they may open."""
+        text = _PAGES.get_template(template).render(actor=actor, signs=SIGNS, pages=self._pages(actor), **shown)
+        return _page(200, text)
+
+    def _pages(self, actor: Actor) -> list[tuple[str, str, str]]:
+        return [each[:3] for each in _MENU if ruled(self._rt, actor, each[3]).allowed]
 
     def _seen(self, actor: Actor, execution_id: str) -> ExecutionRecord:
         authorise(self._rt, actor, Action.VIEW, None)
@@ -162,6 +215,14 @@ class Pages:
         return True
 
 
+_MENU = (
+    ("runbooks", "/runbooks", "Runbooks", Action.VIEW),
+    ("runs", "/executions", "Runs", Action.VIEW),
+    ("freezes", "/freezes", "Freezes", Action.VIEW),
+    ("secrets", "/secrets", "Secrets", Action.SECRETS),
+    ("audit", "/audit", "Audit", Action.AUDIT),
+)
+"""The pages by their names, with their addresses, titles, and the right that each takes."""
 _STATUS = {NotAuthenticated: 401, NotFound: 404, NotAllowed: 403}
 _ASK_AGAIN = "In Slack, press “Open its page” on the card of a run, and follow the link that only you are shown."
 

@@ -8,9 +8,11 @@ from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
 from bot.slack.ids import BadValue, HomeState, decode
 from bot.slack.views.home import ANY, DRAFTS, GATES, RUNS, HomeContent, home_view
-from engine.access.policy import Action, FreezeScope, authorise, verdict
-from engine.catalog import catalog
+from engine.access.policy import Action, Actor, FreezeScope, authorise, ruled, verdict
+from engine.catalog import catalog, renewals
+from engine.catalog.renewals import Approval
 from engine.runs import executions, freezing, voting
+from engine.runtime import Runtime
 from storage.records import Filter
 
 HOUR_MS = 3_600_000
@@ -27,7 +29,7 @@ def publish(ctx: AppContext, user: str, state: HomeState | None = None) -> None:
     actor = ctx.directory.identify(user)
     authorise(rt, actor, Action.VIEW, None)
     everything = catalog.listing(rt)
-    found = catalog.listing(rt, state.text, state.tag or None, team=state.team or None, status=state.status or None)
+    found = renewals.listing(rt, state.text, state.tag or None, team=state.team or None, status=state.status or None)
     may_run = catalog.startable(rt, actor, found)
     content = HomeContent(
         waiting=voting.waiting_for(rt, actor, GATES + 1),
@@ -37,11 +39,18 @@ def publish(ctx: AppContext, user: str, state: HomeState | None = None) -> None:
         may_run=may_run,
         teams=sorted({runbook.team for runbook in everything if runbook.team}),
         drafts=catalog.drafts(rt, actor, DRAFTS + 1),
+        renewals=_renewals(rt, actor),
         may_stop=verdict(rt, actor, Action.FREEZE, FreezeScope("everything")).allowed,
         frozen=freezing.listing(rt, actor),
         tags=sorted({tag for runbook in everything for tag in runbook.tags}),
     )
     ctx.client.views_publish(user_id=user, view=home_view(content, state, ctx.command))
+
+
+def _renewals(rt: Runtime, actor: Actor) -> list[Approval]:
+    """What this person may renew; only platform admins are shown it here, as reading all that runs takes a while."""
+    may = ruled(rt, actor, Action.APPROVE).allowed
+    return renewals.for_person(rt, actor, renewals.due(rt)) if may else []
 
 
 def looked_for(action: Click, value: str, metadata: str) -> HomeState:

@@ -35,6 +35,7 @@ class Action(StrEnum):
     RENEW_VERSION = "version.renew"
     REVIEW_RENEWAL = "version.renewal"
     RENEWAL_PAGE = "version.renewal_part"
+    WITHDRAW_VERSION = "version.withdraw"
     DEPRECATE = "version.deprecate"
     ROLLBACK = "version.rollback"
     HISTORY = "version.history"
@@ -53,6 +54,8 @@ class Action(StrEnum):
     HOME_PAGE = "home.page"
     STOP_EVERYTHING = "freeze.everything"
     HOLD = "request.hold"
+    HOLD_FILLED = "request.hold_filled"
+    HOLD_AGAIN = "request.hold_again"
     RELEASE = "request.release"
     DROP_HELD = "request.drop"
     AGREE_BREAK_GLASS = "break_glass.agree"
@@ -173,7 +176,8 @@ class RunForm:
     `force` is 1 where the run is wanted even while the same one is open, else 0. A form of several parts is at `page`,
     counted from 0, and keeps what is known so far as `draft`, 0 where there is none. `about` is the ts of the message
     in `channel` that the run is about, "" where there is none. Without a channel the form asks for one. `reuse_ms` is
-    how long ago the same run may have succeeded to be taken instead. `why` is 1 where every run has to say why.
+    how long ago the same run may have succeeded to be taken instead. `why` is 1 where every run has to say why. `keep`
+    is `hold` or `break_glass` where the request is to be kept, "" where it is to begin at once.
     """
 
     slug: str
@@ -186,6 +190,7 @@ class RunForm:
     about: str = ""
     reuse_ms: int = 0
     why: int = 0
+    keep: str = ""
 
 
 @dataclass(frozen=True, slots=True)

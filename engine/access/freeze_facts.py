@@ -30,13 +30,14 @@ class Facts:
 def beginning(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> list[Facts]:
     """What counts when this is started, retried or replayed: itself, and each runbook that it calls, however deep."""
     with database.reading():
-        found, called = {thing.slug: of(thing)}, _called_by(thing)
+        facts, called = _with_calls(thing)
+        found = {thing.slug: facts}
         while called:
             slug = called.pop()
             runbook = runbooks.find(rt.workspace_id, slug) if slug not in found else None
             if runbook is not None:
-                found[slug] = of(runbook)
-                called |= _called_by(runbook)
+                found[slug], more = _with_calls(runbook)
+                called |= more
     return list(found.values())
 
 
@@ -52,9 +53,34 @@ def of(thing: RunbookRecord | ExecutionRecord) -> Facts:
     Nobody escapes a freeze by an edit that waits for its approval.
     """
     with database.reading():
-        runbook = runbooks.by_id(thing.runbook_id) if isinstance(thing, ExecutionRecord) else thing
-        versions = _running(thing) + (_approved_before(runbook) if runbook else [])
-    said = [each.definition for each in versions]
+        return _facts(thing, *_read(thing))
+
+
+def _with_calls(thing: RunbookRecord | ExecutionRecord) -> tuple[Facts, set[str]]:
+    """Its own facts, and the ids of the runbooks that it calls itself."""
+    runbook, running, before = _read(thing)
+    calling = running
+    if isinstance(thing, RunbookRecord):
+        current = runbooks.version(thing.id, thing.current_number)
+        calling = [*([current] if current else ()), *before]
+    return _facts(thing, runbook, running, before), {slug for each in calling for slug in _calls(each)}
+
+
+def _read(
+    thing: RunbookRecord | ExecutionRecord,
+) -> tuple[RunbookRecord | None, list[VersionRecord], list[VersionRecord]]:
+    """Its runbook, the version that it runs, and the one that is approved beside a draft."""
+    runbook = runbooks.by_id(thing.runbook_id) if isinstance(thing, ExecutionRecord) else thing
+    return runbook, _running(thing), _approved_before(runbook) if runbook else []
+
+
+def _facts(
+    thing: RunbookRecord | ExecutionRecord,
+    runbook: RunbookRecord | None,
+    running: list[VersionRecord],
+    before: list[VersionRecord],
+) -> Facts:
+    said = [each.definition for each in (*running, *before)]
     teams = {thing.team, *([runbook.team] if runbook else ()), *(each.get("team") for each in said)}
     tags = {*(runbook.tags if runbook else ()), *(tag for each in said for tag in each.get("tags") or ())}
     return Facts(thing.slug, frozenset(teams), frozenset(tags))
@@ -70,15 +96,6 @@ def _approved_before(runbook: RunbookRecord) -> list[VersionRecord]:
     draft = runbook.status is VersionStatus.DRAFT
     found = runbooks.last_approved(runbook.id, runbook.current_number) if draft else None
     return [found] if found is not None else []
-
-
-def _called_by(thing: RunbookRecord | ExecutionRecord) -> set[str]:
-    if isinstance(thing, ExecutionRecord):
-        versions = _running(thing)
-    else:
-        current = runbooks.version(thing.id, thing.current_number)
-        versions = [*([current] if current else ()), *_approved_before(thing)]
-    return {slug for each in versions for slug in _calls(each)}
 
 
 def _calls(version: VersionRecord) -> Iterator[str]:

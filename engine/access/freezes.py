@@ -7,7 +7,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 from engine.access import freeze_facts, overrides, windows
@@ -40,9 +40,14 @@ def upcoming(rt: Runtime) -> list[FreezeRecord]:
     return windows.upcoming(calendar, at)
 
 
-def covering(rt: Runtime, thing: RunbookRecord | ExecutionRecord) -> list[FreezeRecord]:
-    """The freezes in force that keep this runbook or run from beginning, the one that ends last first."""
-    found = in_force(rt)
+def covering(
+    rt: Runtime, thing: RunbookRecord | ExecutionRecord, found: Sequence[FreezeRecord] | None = None
+) -> list[FreezeRecord]:
+    """The freezes that keep this runbook or run from beginning, the one that ends last first.
+
+    They are looked for among `found`, or where that is None among all in force.
+    """
+    found = in_force(rt) if found is None else found
     return _among(found, freeze_facts.beginning(rt, thing)) if found else []
 
 
@@ -79,11 +84,15 @@ def refusal(rt: Runtime, action: Action, thing: Thing) -> Verdict | None:
 def sentence(rt: Runtime, freeze: FreezeRecord) -> str:
     """What a freeze says to somebody whom it keeps from something: who, why, until when and who may lift it."""
     by = f"set by @{freeze.created_by}" if freeze.created_by else "set by the calendar"
-    scope = parsed(rt, freeze.scope)
-    who = f"admins of team {scope.team} and platform admins" if scope.team else "platform admins"
     how = f" (`unfreeze {freeze.id}`)" if freeze.created_by else ", in _calendar.yaml"
     what = f"{freeze.id} freezes {freeze.scope} until {at_words(freeze.until)}: {freeze.reason} ({by})."
-    return f"{what} Only {who} may lift it{how}."
+    return f"{what} Only {lifters(rt, freeze)} may lift it{how}."
+
+
+def lifters(rt: Runtime, freeze: FreezeRecord) -> str:
+    """Who may lift a freeze, by their role."""
+    team = parsed(rt, freeze.scope).team
+    return f"admins of team {team} and platform admins" if team else "platform admins"
 
 
 def at_words(at: int) -> str:

@@ -37,3 +37,9 @@ def lets_draft_run(run: ExecutionRecord) -> bool:
 def is_as_seen(version: VersionRecord, asked: BreakGlassRecord) -> bool:
     """Whether a version is a DRAFT of which nobody has decided anything since it was asked for."""
     return version.status is VersionStatus.DRAFT and (version.decided_at or 0) <= asked.created_at
+
+
+def reason_of(run: ExecutionRecord) -> str:
+    """Why a run was asked for; who overrode something for it did so for that run alone."""
+    agreed = of(run)
+    return agreed.reason if agreed is not None else run.reason

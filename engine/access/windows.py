@@ -65,13 +65,9 @@ class Occurrence:
     window: Window
 
 
+@lru_cache(maxsize=1)
 def zones() -> frozenset[str]:
     """The names of all time zones."""
-    return _zones()
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
 
 

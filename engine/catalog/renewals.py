@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine.access.policy import Action, Actor, ruled
@@ -13,6 +14,10 @@ from storage import database, renewal_cards, version_approvals
 from storage.catalog_records import RenewalCardRecord, RunbookRecord, VersionRecord
 from storage.records import Json
 from storage.states import VersionStatus
+
+EXPIRING = "EXPIRING"
+STATUSES = (*(each.value for each in VersionStatus), EXPIRING)
+"""What a list of runbooks can be narrowed to: how far they are, or that their approval ends soon or has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,17 @@ def due(rt: Runtime) -> list[Approval]:
     running = (_running(rt, each) for each in catalog.listing(rt))
     found = [approval(rt, each) for each in running if each is not None and _is_near(rt, each)]
     return sorted(found, key=lambda each: each.expires_at or 0)
+
+
+def listing(
+    rt: Runtime, text: str = "", tag: str | None = None, *, team: str | None = None, status: str | None = None,
+    seen: Collection[str] | None = None,
+) -> list[RunbookRecord]:  # fmt: skip
+    """As `catalog.listing`, with EXPIRING as a status too: those whose approval ends within the week, or has ended."""
+    if status != EXPIRING:
+        return catalog.listing(rt, text, tag, team=team, status=status, seen=seen)
+    ending = {each.version.runbook_id for each in due(rt)}
+    return [each for each in catalog.listing(rt, text, tag, team=team, seen=seen) if each.id in ending]
 
 
 def for_person(rt: Runtime, actor: Actor, found: list[Approval]) -> list[Approval]:

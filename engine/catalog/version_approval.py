@@ -9,11 +9,15 @@ from engine.access.policy import Action, Actor, authorise
 from engine.catalog import approval_expiry, approved_targets, secret_policy, version_quorum
 from engine.catalog.catalog import approved, definition, get, no_such, version
 from engine.catalog.version_quorum import Quorum
+from engine.definition.changes import changed_keys
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, runbooks, version_approvals
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.states import VersionStatus
+
+_KEYS = 8
+"""Keys that are named of what changed."""
 
 
 def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | None = None) -> VersionRecord:
@@ -94,11 +98,42 @@ def renewable(rt: Runtime, slug: str, number: int | None = None) -> VersionRecor
     return found
 
 
+def withdraw_vote(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> tuple[VersionRecord, Quorum]:
+    """Take back one's own word for a version, the newest without `number`, while others are missing; what then is.
+
+    Raises `NotAllowed` as `approve`, and `Conflict` where there is none to take back or it was decided by then.
+    """
+    shown = version(rt, slug, number)
+    authorise(rt, actor, Action.APPROVE, shown)
+    with database.transaction():
+        _, found = _locked(rt, shown)
+        authorise(rt, actor, Action.APPROVE, found)
+        kind = version_approvals.APPROVE if found.status is VersionStatus.DRAFT else version_approvals.RENEW
+        mine = version_quorum.said_by(rt, actor, found, kind)
+        if not mine:
+            name = f"{found.slug}@{found.number}"
+            raise Conflict(f"No approval of {name} by you waits for others, so there is none to withdraw.")
+        version_approvals.withdraw([each.id for each in mine])
+        left = version_quorum.quorum(rt, found, kind)
+        _audit(rt, actor, "runbook.withdraw", found, {"digest": found.digest, "missing": list(left.missing)})
+    return found, left
+
+
 def must_be_as_shown(found: VersionRecord, digest: str | None) -> None:
-    """Raise `Conflict` where a person was shown another text than this version's; None for who names the version."""
-    if digest is not None and digest != found.digest:
-        name = f"{found.slug}@{found.number}"
-        raise Conflict(f"{name} is not what you were shown. Look at it again before you approve it.")
+    """Raise `Conflict`, saying what changed, where a person was shown another text than this version's.
+
+    None is for who names the version alone. Needs an open connection.
+    """
+    if digest is None or digest == found.digest:
+        return
+    name, before = f"{found.slug}@{found.number}", runbooks.versions(found.runbook_id)
+    shown = next((each for each in before if each.digest == digest), None)
+    what = "no version of it reads so"
+    if shown is not None:
+        keys = changed_keys(shown.definition, found.definition)
+        more = f" and {len(keys) - _KEYS} more" if len(keys) > _KEYS else ""
+        what = f"that was {shown.slug}@{shown.number}, and what changed is {', '.join(keys[:_KEYS])}{more}"
+    raise Conflict(f"{name} is not what you were shown: {what}. Look at it again before you approve it.")
 
 
 def must_be_draft(found: VersionRecord) -> None:

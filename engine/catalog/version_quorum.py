@@ -61,7 +61,9 @@ def vote(rt: Runtime, actor: Actor, version: VersionRecord, kind: str) -> Quorum
     if _is_among(rt, actor, before):
         if before.missing:
             name, again = f"{version.slug}@{version.number}", ", ".join(before.missing)
-            raise Conflict(f"You have approved {name} already. It still needs {again}.")
+            raise Conflict(
+                f"You have approved {name} already. It still needs {again}. `admin withdraw {name}` takes it back."
+            )
         return before
     version_approvals.add(version, rt.workspace_id, kind, actor.user_id, actor.email)
     return quorum(rt, version, kind)
@@ -72,9 +74,17 @@ def has_said(rt: Runtime, actor: Actor, version: VersionRecord, kind: str = vers
     return _is_among(rt, actor, quorum(rt, version, kind))
 
 
+def said_by(rt: Runtime, actor: Actor, version: VersionRecord, kind: str) -> list[VersionApprovalRecord]:
+    """What this person has said of a version and what waits for others, under whichever of their accounts."""
+    return [each for each in version_approvals.waiting(version.id) if each.kind == kind and _is_by(rt, actor, each)]
+
+
+def _is_by(rt: Runtime, actor: Actor, said: VersionApprovalRecord) -> bool:
+    return said.user_id in choosers.same_people(rt, [actor.user_id]) or _same(said.email, actor.email)
+
+
 def _is_among(rt: Runtime, actor: Actor, found: Quorum) -> bool:
-    mine = choosers.same_people(rt, [actor.user_id])
-    return any(each.user_id in mine or _same(each.email, actor.email) for each in found.approvals)
+    return any(_is_by(rt, actor, each) for each in found.approvals)
 
 
 def _counts(rt: Runtime, version: VersionRecord, said: VersionApprovalRecord) -> bool:

@@ -63,6 +63,12 @@ class SecretRules:
             listed = _listed(map(str, entry.hosts))
             yield f"`secrets.{name}.hosts` of {FILE} is {listed}: it may not go to {to or 'what is no valid host'}"
 
+    def entry(self, name: str) -> Entry:
+        """What holds of a secret, whether or not the file says anything of it."""
+        if self.unreadable:
+            return Entry((), ())
+        return self.entries.get(name) or Entry(() if self.strict else None)
+
     def unlisted(self, names: Iterable[str]) -> list[str]:
         """Those of these secrets of which the file says nothing, where there is one and that is not refused anyway."""
         return sorted(name for name in names if name not in self.entries) if self.known and not self.strict else []

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from engine.access import channels
 from engine.access.policy import Action, Actor, authorise
 from engine.queries import audit_chain
 from engine.queries.audit_chain import Verified
 from engine.runtime import Runtime
-from storage import audit, database
-from storage.records import AuditRecord
+from storage import audit, audit_jobs, database
+from storage.records import AuditRecord, Head
 from storage.states import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The last row of the chain, None while there is none, and when and of which row a head was noted elsewhere."""
+
+    last: Head | None
+    noted: tuple[int, int] | None
 
 
 def search(
@@ -44,3 +54,10 @@ def check(rt: Runtime, actor: Actor) -> Verified:
     """Recompute the whole chain, for platform admins."""
     authorise(rt, actor, Action.AUDIT)
     return audit_chain.verify(rt)
+
+
+def head(rt: Runtime, actor: Actor) -> ChainHead:
+    """Where the chain ends, and which head was noted elsewhere last, for platform admins."""
+    authorise(rt, actor, Action.AUDIT)
+    with database.reading():
+        return ChainHead(audit.head(rt.workspace_id), audit_jobs.last(rt.workspace_id, audit_jobs.HEAD))

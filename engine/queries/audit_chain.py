@@ -17,7 +17,7 @@ from engine.config import audit_keys
 from engine.queries import audit_trouble
 from engine.queries.audit_links import START, Place, as_json, content, digest, link, place, sealed
 from engine.runtime import Runtime
-from storage import audit, database
+from storage import audit, audit_jobs, database
 from storage.records import AuditRecord, Json
 
 __all__ = ["START", "Anchor", "Trouble", "Verified", "as_json", "check", "content", "link", "proof", "seal", "verify"]
@@ -110,6 +110,7 @@ def verify(
 
     `expected` is the place and hash of a head that was noted earlier, `anchors` are any number of them; of several with
     one number each counts.
+    The head that was noted last counts by its number too, so that a chain which is shorter than it is told of.
     `told` hears of every row that was looked at how many these were.
     """
     seal(rt)
@@ -118,6 +119,7 @@ def verify(
     kept_out, troubles = _kept_out(rt), list[Trouble]()
     before = _before(rt, since)
     rows, keyed_from = 0, None
+    last = max([*noted_at, _last_noted(rt)])
     try:
         for row in _sealed(rt, since - 1):
             troubles += _wrong(rt, row, before, noted_at.get(row.seq or 0, ()), first=not troubles)
@@ -127,8 +129,8 @@ def verify(
     except audit.Unreadable as unreadable:
         what = "was changed to what cannot be read; the rows from there on were not looked at"
         troubles.append(Trouble(unreadable.seq or 0, what))
-        noted_at = {}
-    if (last := max(noted_at, default=0)) > before.seq:
+        last = 0
+    if last > before.seq:
         troubles.append(Trouble(before.seq + 1, f"was cut off the end: rows up to {last} were noted"))
     told_of = tuple((*kept_out, *troubles)[:MOST_TROUBLES])
     return Verified(rows, before.seq, before.hash, told_of, before.mac, keyed_from, len(noted))
@@ -136,6 +138,13 @@ def verify(
 
 def _seq(anchor: Anchor) -> int:
     return anchor.seq
+
+
+def _last_noted(rt: Runtime) -> int:
+    """The number of the head that was noted elsewhere last, as the database knows it; 0 for none."""
+    with database.reading():
+        last = audit_jobs.last(rt.workspace_id, audit_jobs.HEAD)
+    return last[1] if last is not None else 0
 
 
 def _kept_out(rt: Runtime) -> list[Trouble]:

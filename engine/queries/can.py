@@ -50,6 +50,7 @@ VERBS: Mapping[str, Action] = {
     "admin sync": Action.SYNC,
     "admin approve": Action.APPROVE,
     "admin renew": Action.APPROVE,
+    "admin withdraw": Action.APPROVE,
     "admin deprecate": Action.DEPRECATE,
     "admin rollback": Action.ROLLBACK,
 }

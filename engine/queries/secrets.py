@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.access import policy
+from engine.access import policy, secret_use
 from engine.access.policy import Action, Actor
 from engine.catalog import approved_targets, catalog
 from engine.definition.rendering import secret_parts
@@ -32,7 +32,7 @@ class SecretView:
 
     `source` is environment, file, store or vault, "" where there is none, and `hides` are the sources behind it that
     have it too. `stored` is the version that the store has. `senders` prove by it who they are. `problem` says why it
-    cannot be used.
+    cannot be used. `teams` are those whose runbooks may use it, and `hosts` where it may be sent; None for all.
     """
 
     name: str
@@ -43,6 +43,8 @@ class SecretView:
     senders: tuple[str, ...]
     last_used_at: int | None
     problem: str
+    teams: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
 
 
 def listing(rt: Runtime, actor: Actor) -> list[SecretView]:
@@ -55,6 +57,7 @@ def listing(rt: Runtime, actor: Actor) -> list[SecretView]:
     with database.reading():
         stored = {each.name: each for each in secrets.live(rt.workspace_id)}
         last_used = secrets.last_used(rt.workspace_id)
+        rules = secret_use.rules(rt)
     senders = _senders(rt)
     seen = policy.teams_seen(rt, actor)
     found = []
@@ -62,9 +65,17 @@ def listing(rt: Runtime, actor: Actor) -> list[SecretView]:
         shown = tuple(each for each in uses.get(name, ()) if seen is None or each.team is None or each.team in seen)
         if seen is None or shown:
             (first, *rest), problem = _looked_at(*store.look(name))
-            found.append(SecretView(name, first, tuple(rest), stored.get(name), shown, senders.get(name, ()),
-                                    last_used.get(name), problem))  # fmt: skip
+            allowed = rules.entry(name)
+            hosts = None if allowed.hosts is None else tuple(map(str, allowed.hosts))
+            found.append(SecretView(
+                name, first, tuple(rest), stored.get(name), shown, senders.get(name, ()), last_used.get(name), problem,
+                _visible(allowed.teams, seen), hosts,
+            ))  # fmt: skip
     return found
+
+
+def _visible(teams: tuple[str, ...] | None, seen: frozenset[str] | None) -> tuple[str, ...] | None:
+    return teams if teams is None or seen is None else tuple(each for each in teams if each in seen)
 
 
 def versions(rt: Runtime, actor: Actor, name: str) -> list[SecretVersionRecord]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engine.access import auditing
+from engine.access import auditing, channels, choosers, overrides
 from engine.access import freezes as rules
 from engine.access.policy import Action, Actor, authorise, verdict
 from engine.catalog import catalog
@@ -14,11 +14,12 @@ from engine.errors import Conflict, EngineError, NotFound
 from engine.failpoints import committing
 from engine.orchestration.admission import Override, Wanted
 from engine.runs.executions import Accepted
+from engine.runs.executions import find as find_run
 from engine.runs.kept_requests import about_of, begin, checked, facts_of, gates_of, may_start
 from engine.runtime import Runtime
 from engine.text.short_ids import short_id
 from storage import database, held_requests, runbooks
-from storage.freeze_records import HeldRecord
+from storage.freeze_records import FreezeRecord, HeldRecord
 
 LONGEST_MS = 7 * DAY_MS
 _AFTER_MS = DAY_MS
@@ -59,6 +60,23 @@ def hold(rt: Runtime, actor: Actor, wanted: Wanted) -> HeldView:
     return _view(rt, held)
 
 
+def hold_again(rt: Runtime, actor: Actor, execution_id: str) -> HeldView:
+    """Keep a request for a new run like one that has ended, from its start, with its parameters, version and reason.
+
+    Whoever chose what the old one did has chosen it for the new one. Raises as `hold`, and `Conflict` where it is open.
+    """
+    old = find_run(rt, execution_id)
+    authorise(rt, actor, Action.REPLAY, old, heed_freezes=False)
+    if not old.status.ended:
+        raise Conflict(f"{old.id} has not ended: it is {old.status}.")
+    channels.must_be_in_that_of(rt, actor, old)
+    wanted = Wanted(
+        old.slug, old.parameters, trigger=actor.door, number=old.number, reason=overrides.reason_of(old),
+        incident=old.incident or {}, prefill=False, chosen_by=tuple(choosers.of_run(old)), were=old.parameters,
+    )  # fmt: skip
+    return hold(rt, actor, wanted)
+
+
 def listing(rt: Runtime, actor: Actor) -> list[HeldView]:
     """The requests that wait, the oldest first, as far as this person may see what they are for."""
     authorise(rt, actor, Action.VIEW)
@@ -66,7 +84,8 @@ def listing(rt: Runtime, actor: Actor) -> list[HeldView]:
         found = held_requests.waiting(rt.workspace_id, MOST)
         known = {each.slug: each for each in runbooks.listing(rt.workspace_id)}
     seen = {slug for slug, runbook in known.items() if verdict(rt, actor, Action.VIEW, runbook).allowed}
-    return [_view(rt, each) for each in found if each.slug in seen]
+    in_force = rules.in_force(rt) if found else []
+    return [_view(rt, each, in_force) for each in found if each.slug in seen]
 
 
 def find(rt: Runtime, actor: Actor, held_id: str) -> HeldView:
@@ -125,11 +144,11 @@ def drop(rt: Runtime, actor: Actor, held_id: str) -> HeldRecord:
     return held
 
 
-def _view(rt: Runtime, held: HeldRecord) -> HeldView:
+def _view(rt: Runtime, held: HeldRecord, in_force: Sequence[FreezeRecord] | None = None) -> HeldView:
     with database.reading():
         runbook = runbooks.find(rt.workspace_id, held.slug)
         version = runbooks.version(runbook.id, held.number) if runbook else None
-    found = rules.covering(rt, runbook) if runbook else []
+    found = rules.covering(rt, runbook, in_force) if runbook else []
     gates = gates_of(catalog.definition(version)) if version else ()
     return HeldView(held, gates, rules.sentence(rt, found[0]) if found else "")
 

@@ -47,7 +47,7 @@ def replay(
     channels.must_be_in_that_of(rt, actor, old)
     wanted = Wanted(
         old.slug, old.parameters, trigger=f"replay:{old.id}", number=None if latest else old.number,
-        reason=reason or _reason_of(old), incident=old.incident or {}, replay_of=old.id, prefill=False,
+        reason=reason or overrides.reason_of(old), incident=old.incident or {}, replay_of=old.id, prefill=False,
         chosen_by=tuple(choosers.of_run(old)), were=old.parameters,
     )  # fmt: skip
     checked = admission.check(rt, actor, wanted)
@@ -70,12 +70,6 @@ def replay(
             continue
     rt.hint([execution.id])
     return execution
-
-
-def _reason_of(old: ExecutionRecord) -> str:
-    """Why a run was asked for; who overrode something for it did so for that run alone."""
-    agreed = overrides.of(old)
-    return agreed.reason if agreed is not None else old.reason
 
 
 def _kept(rt: Runtime, old: ExecutionRecord, checked: Checked, start_from: str) -> list[str]:

@@ -23,12 +23,15 @@ from storage.records import Head, Json
 log = logging.getLogger(__name__)
 
 EVERY_MS = 3_600_000
-_KIND = "head"
 _DEVICES = ("/dev/log", "/var/run/syslog")
 
 
 def note_due(rt: Runtime) -> None:
-    """Note the head elsewhere if that was not done for an hour and rows were added since; one worker does."""
+    """Note the head elsewhere if that was not done for an hour and rows were added since; one worker does.
+
+    Where the chain is shorter than the head that was noted last, the channel, the syslog and the log are told that
+    instead, every hour until it is as long again: its end was cut off.
+    """
     settings = rt.settings
     if not (settings.audit_channel or settings.audit_anchor_file or settings.audit_syslog):
         return
@@ -36,27 +39,38 @@ def note_due(rt: Runtime) -> None:
         if _due(rt) is None:
             return
     with database.transaction():
-        audit_jobs.lock(rt.workspace_id, _KIND)
-        head = _due(rt)
-        if head is None:
+        audit_jobs.lock(rt.workspace_id, audit_jobs.HEAD)
+        due = _due(rt)
+        if due is None:
             return
-        said = _said(head)
-        audit_jobs.note(rt.workspace_id, _KIND, database.now(), head.seq)
+        head, noted = due
+        said = _said(head, noted)
+        audit_jobs.note(rt.workspace_id, audit_jobs.HEAD, database.now(), max(head.seq if head else 0, noted))
         if settings.audit_channel:
             notices.of_head(rt, said)
-    _write(settings.audit_anchor_file, settings.audit_syslog, said)
+    is_head = "seq" in said  # what is no head has no place among the anchors, where the last one speaks for itself
+    _write(settings.audit_anchor_file if is_head else None, settings.audit_syslog, said)
 
 
-def _due(rt: Runtime) -> Head | None:
-    head, last = audit.head(rt.workspace_id), audit_jobs.last(rt.workspace_id, _KIND)
-    if head is None or last is None:
-        return head
-    return head if database.now() >= last[0] + EVERY_MS and head.seq > last[1] else None
+def _due(rt: Runtime) -> tuple[Head | None, int] | None:
+    """The head to be told of and the number of the last that was noted, 0 for none; None where nothing is due."""
+    head, last = audit.head(rt.workspace_id), audit_jobs.last(rt.workspace_id, audit_jobs.HEAD)
+    if last is None:
+        return (head, 0) if head is not None else None
+    at, noted = last
+    is_new = (head.seq if head else 0) != noted
+    return (head, noted) if is_new and database.now() >= at + EVERY_MS else None
 
 
-def _said(head: Head) -> dict[str, Json]:
+def _said(head: Head | None, noted: int) -> dict[str, Json]:
+    """The head as it is noted, or where rows up to `noted` should be there, how many are left."""
     at = datetime.fromtimestamp(database.now() / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {"at": at, "seq": head.seq, "hash": head.hash, "mac": head.mac, "key": head.mac_key}
+    seq = head.seq if head else 0
+    if seq < noted:
+        log.critical("the audit's chain ends at row %s, and row %s was noted: its end was cut off", seq, noted)
+        return {"at": at, "cut_off_after": seq, "noted": noted}
+    assert head is not None
+    return {"at": at, "seq": seq, "hash": head.hash, "mac": head.mac, "key": head.mac_key}
 
 
 def _write(file: Path | None, address: str | tuple[str, int] | None, said: dict[str, Json]) -> None:

@@ -9,10 +9,11 @@ from api_client import Api
 from harness import ALICE, BOB, CAROL, DAVE, Target, gate, hang_up, http, runbook
 
 from engine.access import people, secrets, tokens
+from engine.catalog import catalog
 from engine.orchestration import incidents
 from engine.orchestration.admission import Wanted
 from engine.runs import break_glass, controls, freezing, handover, held_requests, skipping, voting
-from storage import database
+from storage import database, version_approvals
 from storage.people_records import PersonRecord
 from storage.states import Decision
 from storage.tables import RunbookVersion
@@ -47,6 +48,7 @@ CHANGING_REQUESTS = [
     ChangingRequest("DELETE /runbooks/fresh", None, '"1-draft"'),
     ChangingRequest("POST /runbooks/fresh/approve", {"version": 1}),
     ChangingRequest("POST /runbooks/aging/renew", {"version": 1}),
+    ChangingRequest("POST /runbooks/spoken/withdraw", {"version": 1}),
     ChangingRequest("POST /runbooks/old/rollback", {"version": 1}),
     ChangingRequest("POST /runbooks/drain/execute", {"parameters": {"service": "api"}}),
     ChangingRequest("POST /executions", {"runbook": "ping", "force": True, **WORDS}),
@@ -125,6 +127,10 @@ def prepare(api: Api, target: Target) -> dict[str, Any]:
         for n in (3, 4)
     )
     break_glass.agree(harness.rt, BOB, second.id)
+    harness.sync(spoken=runbook("spoken", http("a")))
+    with database.transaction():
+        version = catalog.version(harness.rt, "spoken")
+        version_approvals.add(version, 1, version_approvals.APPROVE, ALICE.user_id, None)
     incident = incidents.open_incident(harness.rt, CAROL, "C0INC0001").id
     return {
         **runs,

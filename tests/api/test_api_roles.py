@@ -63,6 +63,7 @@ CASES = [
     Case("DELETE /runbooks/{runbook}", EDITS, headers=EDIT),
     Case("POST /runbooks/{runbook}/approve", ADMINS, {"version": 1}),
     Case("POST /runbooks/{runbook}/renew", "yyyhh", {"version": 1}),
+    Case("POST /runbooks/{runbook}/withdraw", ADMINS, {"version": 1}),
     Case("POST /runbooks/{runbook}/deprecate", ADMINS, {"reason": "x"}),
     Case("POST /runbooks/{runbook}/rollback", ADMINS),
     Case("POST /runbooks/{runbook}/execute", RUNS, {"parameters": {"service": "api"}}),

@@ -82,16 +82,16 @@ def test_the_practice_page(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_of_runs(browser: Browser, deployment: Deployment, scheme: str) -> None:  # noqa: F811
-    """A run with a step open, the list of runs, and the catalogue."""
+    """A run with a step open, and every page that the menu leads to."""
     start(deployment)
     expect.set_options(timeout=PATIENCE_MS)
     page, _ = opened(deployment, browser.new_context(color_scheme=scheme, viewport=PHONE))  # type: ignore[arg-type]
     expect(page.locator("#connection")).to_have_text("Live")
     page.locator("#steps summary").first.click()
     assert found(page) == []
-    for name, heading in (("Runbooks", "Runbooks"), ("Runs", "Runs")):
+    for name in ("Runbooks", "Runs", "Freezes", "Secrets", "Audit"):
         page.get_by_role("link", name=name, exact=True).first.click()
-        expect(page.locator("h1")).to_have_text(heading)
+        expect(page.locator("h1")).to_have_text(name)
         assert found(page) == []
         assert fits(page, PHONE["width"])
     page.context.close()

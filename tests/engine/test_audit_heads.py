@@ -19,6 +19,7 @@ from engine.queries import audit_chain
 from engine.queries.compliance import last_month
 from engine.runtime import Runtime
 from engine.worker import audit_heads, audit_reports
+from storage import audit_jobs, database
 
 CHANNEL = "C0AUDIT01"
 
@@ -57,6 +58,35 @@ def test_it_is_noted_hourly_while_rows_are_added(harness: Harness) -> None:
     sealed(harness)
     audit_heads.note_due(rt)
     assert len(told(rt)) == 3
+
+
+def test_a_chain_that_is_shorter_than_what_was_noted_is_told(
+    harness: Harness, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every hour, in the channel and the log; the anchors stay heads alone, and verifying says it without them."""
+    file = tmp_path / "heads.jsonl"
+    rt = noting(harness, audit_channel=CHANNEL, audit_anchor_file=file)
+    sealed(harness)
+    audit_heads.note_due(rt)
+    (seq,) = told(rt)
+    assert audit_chain.verify(rt).troubles == ()
+    with database.transaction():
+        audit_jobs.note(1, audit_jobs.HEAD, harness.clock.time, seq + 3)
+    for hours in (1, 2):
+        harness.clock.tick(HOUR)
+        audit_heads.note_due(rt)
+        audit_heads.note_due(rt)
+        cut = [each.content for each in notices.pending(rt) if "noted" in each.content]
+        assert [(each["cut_off_after"], each["noted"]) for each in cut] == [(seq, seq + 3)] * hours
+    assert len(file.read_text().splitlines()) == 1
+    assert f"ends at row {seq}, and row {seq + 3} was noted" in caplog.text
+    (trouble,) = audit_chain.verify(rt).troubles
+    assert (trouble.seq, trouble.what) == (seq + 1, f"was cut off the end: rows up to {seq + 3} were noted")
+    while audit_chain.verify(rt).seq <= seq + 3:
+        sealed(harness)
+    harness.clock.tick(HOUR)
+    audit_heads.note_due(rt)
+    assert len(file.read_text().splitlines()) == 2
 
 
 def test_one_of_many_workers_notes_it(harness: Harness, tmp_path: Path) -> None:

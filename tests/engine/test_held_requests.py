@@ -6,11 +6,12 @@ import pytest
 from harness import ALICE, BOB, CAROL, HOUR, OSCAR, Harness, Target, at_once, gate, http, runbook
 
 from engine.access import people
-from engine.errors import Conflict, Frozen, NotAllowed, NotFound
+from engine.errors import Conflict, Frozen, NotAllowed, NotApproved, NotFound
 from engine.orchestration.admission import Wanted
-from engine.runs import executions, freezing, held_requests
+from engine.runs import controls, executions, freezing, held_requests, voting
 from storage.people_records import PersonRecord
 from storage.records import Filter
+from storage.states import Decision
 
 DAY = 24 * HOUR
 
@@ -111,3 +112,35 @@ def test_only_what_is_frozen_and_may_be_started_is_held(harness: Harness) -> Non
     thaw(harness)
     with pytest.raises(Conflict, match="Nothing freezes pay"):
         hold(harness)
+
+
+def test_a_new_run_like_an_old_one_is_held_with_its_choosers(harness: Harness) -> None:
+    """Whoever asked for the old one decides at no gate of the new one, whoever has it held."""
+    thaw(harness)
+    run = executions.start(harness.rt, ALICE, "pay", {}, trigger="test", reason="old")
+    freezing.freeze(harness.rt, ALICE, "pay", "again", lasting="2h")
+    with pytest.raises(Conflict, match="has not ended"):
+        held_requests.hold_again(harness.rt, CAROL, run.id)
+    controls.cancel(harness.rt, ALICE, run.id, force=True)
+    with pytest.raises(NotAllowed):
+        held_requests.hold_again(harness.rt, OSCAR, run.id)
+    held = held_requests.hold_again(harness.rt, CAROL, run.id).held
+    assert (held.requester, held.number, held.reason) == (CAROL.user_id, run.number, "old")
+    thaw(harness)
+    with pytest.raises(Conflict, match="Nothing freezes pay"):
+        held_requests.hold_again(harness.rt, CAROL, run.id)
+    new = held_requests.release(harness.rt, BOB, held.id).execution
+    harness.run(new.id)
+    with pytest.raises(NotAllowed, match="so others have to decide"):
+        voting.vote(harness.rt, ALICE, new.id, "ask", Decision.APPROVE)
+
+
+def test_an_old_run_of_a_version_that_is_replaced_is_not_held(harness: Harness, target: Target) -> None:
+    """What would run then is not what ran."""
+    thaw(harness)
+    run = executions.start(harness.rt, ALICE, "pay", {}, trigger="test")
+    controls.cancel(harness.rt, ALICE, run.id, force=True)
+    harness.publish(runbook("pay", http("a", target.url("/other"))))
+    freezing.freeze(harness.rt, ALICE, "pay", "again", lasting="2h")
+    with pytest.raises(NotApproved):
+        held_requests.hold_again(harness.rt, CAROL, run.id)

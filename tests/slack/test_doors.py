@@ -67,6 +67,7 @@ DOORS: dict[str, set[str]] = {
     "admin sync": {"POST /sync"},
     "admin approve": {f"POST {RUNBOOK}/approve"},
     "admin renew": {f"POST {RUNBOOK}/renew", "GET /renewals"},
+    "admin withdraw": {f"POST {RUNBOOK}/withdraw"},
     "admin deprecate": {f"POST {RUNBOOK}/deprecate"},
     "admin rollback": {f"POST {RUNBOOK}/rollback"},
     "admin history": {f"GET {RUNBOOK}/versions", "GET /audit"},

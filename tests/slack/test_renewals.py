@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from stage import ALICE, CAROL, CHANNEL, DAVE, Stage, is_private, ready, shown, stage, wait_for
+from stage import ALICE, CAROL, CHANNEL, DAVE, Stage, is_private, ready, shown, stage, texts, wait_for
 
 from bot.slack.client import web_client
 from bot.slack.projector.pacing import Pace
@@ -185,3 +185,53 @@ def test_a_changed_target_is_shown_and_approved_again(bot: Stage) -> None:
     bot.click("version.renew", ALICE, last(bot, ALICE)["ts"])
     wait_for(lambda: f"is renewed by <@{ALICE}>" in shown(last(bot, ALICE)))
     assert "No approval is to be renewed" in bot.say("admin renew", DAVE)
+
+
+def test_a_word_for_a_version_is_taken_back(bot: Stage) -> None:
+    """By the button below it and by word; an old button takes nothing back that others have completed."""
+    settle_for(bot, definition_approvals=2)
+    path = bot.rt.settings.runbooks_dir / "careful.yaml"
+    path.write_text(path.read_text().replace("name: Restart with care", "name: Restart with more care"))
+    sync.sync(bot.rt, access.SYSTEM)
+    digest = catalog.version(bot.rt, "careful").digest
+    assert "not what you were shown" in bot.say("admin approve careful digest=sha256:other", ALICE)
+    assert "It still needs 1 of 2" in bot.say(f"admin approve careful digest={digest}", ALICE)
+    button = last(bot, ALICE)["ts"]
+    bot.click("version.withdraw", ALICE, button)
+    wait_for(lambda: "is withdrawn. It needs 2 of 2 platform admins." in shown(last(bot, ALICE)))
+    assert "It still needs 1 of 2" in bot.say("admin approve careful@2", ALICE)
+    assert "is withdrawn" in bot.say("admin withdraw careful", ALICE)
+    assert "none to withdraw" in bot.say("admin withdraw careful", DAVE)
+    assert "Only a platform admin" in bot.say("admin withdraw careful", CAROL)
+    bot.say("admin approve careful@2", ALICE)
+    stale = last(bot, ALICE)["ts"]
+    bot.say("admin approve careful@2", DAVE)
+    bot.click("version.withdraw", ALICE, stale)
+    wait_for(lambda: "none to withdraw" in shown(last(bot, ALICE)))
+    assert catalog.get(bot.rt, "careful").status == "APPROVED"
+
+
+def test_what_ends_is_in_a_list_and_on_the_home_tab(bot: Stage) -> None:
+    """The list is for everybody; the tab has it for who may renew it, and no longer once they have."""
+    settle_for(bot, approval_max_age=30 * DAY)
+    assert "No runbook" in bot.say("list status=expiring", CAROL)
+    aged(25)
+    listed = bot.say("list status=expiring", CAROL)
+    assert "drain" in listed
+    assert "careful" not in listed
+    assert "is one of draft, approved, deprecated, expiring" in bot.say("list status=ending", CAROL)
+    aged(31)
+    assert "drain" in bot.say("list status=expiring", CAROL)
+    bot.post("home", user=ALICE)
+    wait_for(lambda: "Renew…" in tab_text(bot, ALICE))
+    bot.post("home", user=CAROL)
+    wait_for(lambda: tab_text(bot, CAROL))
+    assert "Renew…" not in tab_text(bot, CAROL)
+    assert "is renewed" in bot.say("admin renew drain@1", ALICE)
+    bot.post("home", user=ALICE)
+    wait_for(lambda: "Renew…" not in tab_text(bot, ALICE))
+
+
+def tab_text(bot: Stage, user: str) -> str:
+    home = bot.http.get("views", params={"user": user}).json()["home"]
+    return "\n".join(texts(home["blocks"])) if home else ""

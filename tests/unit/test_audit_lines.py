@@ -88,7 +88,7 @@ def test_json_lines_are_read_back(row: AuditRecord) -> None:
 def test_no_cell_of_a_report_is_a_formula(who: str, detail: str) -> None:
     """Nor two cells, nor two lines."""
     report = Report(0, 1, None, 1, (Row(RUNS, who=who, detail=detail),))
-    text = report_files.written(report, "csv", {})
+    text = report_files.with_names(report, "csv", {})
     (_, row) = csv.reader(io.StringIO(text))
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
     assert len(row) == len(report_files.COLUMNS)
@@ -98,7 +98,7 @@ def test_no_cell_of_a_report_is_a_formula(who: str, detail: str) -> None:
 def test_no_table_program_takes_a_cell_for_a_formula(cell: str) -> None:
     """Whatever it ends cells at, with spaces before it and in full-width characters."""
     report = Report(0, 1, None, 1, (Row(RUNS, who=cell, detail=cell),))
-    text = report_files.written(report, "csv", {})
+    text = report_files.with_names(report, "csv", {})
     for delimiter in ",;\t":
         for each in (cell for row in csv.reader(io.StringIO(text), delimiter=delimiter) for cell in row):
             assert not each.strip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")), each

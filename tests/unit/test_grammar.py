@@ -115,7 +115,7 @@ def test_what_is_typed_is_understood(text: str, command: Command | None) -> None
         ("run x a=1 a=2", "given twice", ""),
         ('run x a="b', "never closed", ""),
         ("list colour=red", "takes no “colour”", "list"),
-        ("admin", "sync, approve, renew, deprecate, rollback", "help admin"),
+        ("admin", "sync, approve, renew, withdraw, deprecate", "help admin"),
         ("admin aprove x", "There is no “admin aprove”. What admins can do: sync, approve", "help admin"),
         ("admin foo", "There is no “admin foo”. What admins can do: sync, approve", "help admin"),
         ('run x a=“b"', "never closed", ""),

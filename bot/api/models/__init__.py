@@ -51,6 +51,7 @@ from bot.api.models.runbooks import (
     Synced,
     Version,
     VersionDetail,
+    WithdrawApproval,
     Written,
     runbook_fields,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "Version",
     "VersionDetail",
     "Why",
+    "WithdrawApproval",
     "Written",
     "execution_fields",
     "ms",

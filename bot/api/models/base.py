@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from bot.moments import in_ms
 from engine.text.moments import must_be_shown
 from engine.text.storable import clean
 
@@ -25,9 +26,7 @@ def moment(milliseconds: int) -> datetime:
 
 def ms(time: datetime | None) -> int | None:
     """A time as epoch milliseconds; one that says no zone is in UTC."""
-    if time is None:
-        return None
-    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    return in_ms(time) if time is not None else None
 
 
 def _shown(time: datetime) -> datetime:

@@ -168,6 +168,12 @@ class Changes(RequestBody):
     note: Text = ""
 
 
+class WithdrawApproval(RequestBody):
+    """Whose approval is taken back: that of a `version`, left out of the newest."""
+
+    version: Number | None = None
+
+
 class Approve(RequestBody):
     """What is approved: a version by its number, by the `digest` of what was shown, or by both."""
 

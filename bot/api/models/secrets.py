@@ -41,6 +41,7 @@ class Secret(Named):
 
     `source` is where it comes from, null where it is missing, and `hides` the sources behind that have it too. `stored`
     is the version in the store. `senders` are those of events that it proves. `problem` says why it cannot be used.
+    `teams` are those whose runbooks `_secrets.yaml` lets use it, `hosts` where it may be sent; null for all.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Secret(Named):
     senders: list[str]
     last_used_at: datetime | None
     problem: str | None
+    teams: list[str] | None
+    hosts: list[str] | None
 
     @staticmethod
     def of(found: SecretView) -> Secret:
@@ -60,6 +63,8 @@ class Secret(Named):
             stored=SecretVersion.of(found.stored) if found.stored else None, runbooks=readers,
             senders=list(found.senders), problem=found.problem or None,
             last_used_at=moment(found.last_used_at) if found.last_used_at else None,
+            teams=None if found.teams is None else list(found.teams),
+            hosts=None if found.hosts is None else list(found.hosts),
         )  # fmt: skip
 
 

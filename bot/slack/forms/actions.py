@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bot.grammar import parse, quote
+from bot.grammar import HOLD, parse, quote
 from bot.page import signed_links
 from bot.slack import home
 from bot.slack.app_context import AppContext
@@ -26,7 +26,7 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, freezing, kept_requests, queries, renewals, running, versions
+from bot.slack.verbs import deciding, freezing, holding, kept_requests, queries, renewals, running, versions
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.control_verbs import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
@@ -37,7 +37,7 @@ from engine.access import reasons
 from engine.access.policy import admit, authorise
 from engine.catalog import catalog
 from engine.config.settings import secret_key
-from engine.errors import Conflict
+from engine.errors import Conflict, Frozen
 from engine.orchestration import incidents
 from engine.queries import explain
 from engine.runs import controls, executions, skipping
@@ -106,7 +106,11 @@ def _cancel(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
 def _retry_failed(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(StepRef, value)
     actor = ctx.directory.identify(reply.reply_to.user)
-    done = controls.retry(ctx.rt, actor, ref.execution_id, ref.path, reason=reply.reply_to.why, attempt=ref.attempt)
+    try:
+        done = controls.retry(ctx.rt, actor, ref.execution_id, ref.path, reason=reply.reply_to.why, attempt=ref.attempt)
+    except Frozen as refusal:
+        reply.privately(holding.again_offer(ref.execution_id, refusal, ctx.invoked_as(reply.reply_to)))
+        return
     reply.privately(said(f"{code(done.id)} goes on from {code(ref.path, 120)}.{asks_again(done)}"))
 
 
@@ -169,11 +173,14 @@ def _deprecate(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 def _open_form(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
     actor = ctx.directory.identify(reply.reply_to.user)
-    version, runbook = executions.prepare(ctx.rt, actor, ref.slug, ref.number)
+    version, runbook, frozen = holding.prepared(ctx, actor, ref.slug, ref.number)
     name = running.must_be_reachable(ctx, actor, reply.reply_to)
-    metadata = RunForm(version.slug, version.number, reply.reply_to.channel, name, why=int(reasons.wanted(ctx.rt)))
+    metadata = RunForm(
+        version.slug, version.number, reply.reply_to.channel, name, why=int(reasons.wanted(ctx.rt)),
+        keep=HOLD if frozen else "",
+    )  # fmt: skip
     filled = running.prefilled(ctx, runbook, reply.reply_to.channel)
-    running.open_form(ctx, reply.reply_to, runbook, metadata, filled, "", {})
+    running.open_form(ctx, reply.reply_to, runbook, metadata, filled, "", frozen)
 
 
 def _why(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -225,6 +232,7 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.RENEW_VERSION: renewals.click,
     Action.REVIEW_RENEWAL: renewals.review,
     Action.RENEWAL_PAGE: renewals.page,
+    Action.WITHDRAW_VERSION: renewals.click_withdraw,
     Action.OPEN_FORM: _open_form,
     Action.REVIEW_VERSION: _say_for("admin approve {}"),
     Action.ROLLBACK: _say_for("admin rollback {}"),
@@ -244,6 +252,8 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.HOME_PAGE: _look_for,
     Action.STOP_EVERYTHING: freezing.stop_everything,
     Action.HOLD: _hold,
+    Action.HOLD_FILLED: holding.click_filled,
+    Action.HOLD_AGAIN: holding.click_again,
     Action.RELEASE: kept_requests.click_release,
     Action.DROP_HELD: kept_requests.click_drop,
     Action.AGREE_BREAK_GLASS: kept_requests.click_agree,

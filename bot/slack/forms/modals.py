@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from bot.grammar import Command
+from bot.grammar import HOLD, Command
 from bot.slack.app_context import AppContext, Work
 from bot.slack.forms import actions, secret_form, shortcuts
 from bot.slack.ids import (
@@ -29,7 +29,7 @@ from bot.slack.ids import (
     parameter_of,
 )
 from bot.slack.reply import Reply, ReplyTo
-from bot.slack.verbs import control_verbs, deciding, running
+from bot.slack.verbs import control_verbs, deciding, holding, running
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.form_values import (
     read_all_versions,
@@ -47,8 +47,8 @@ from engine.access.policy import Action, admit, authorise_by_rules
 from engine.catalog import catalog
 from engine.definition import parameters
 from engine.definition.model import Runbook
-from engine.errors import InvalidParameters
-from engine.runs import controls, executions, form_drafts, skipping
+from engine.errors import Frozen, InvalidParameters
+from engine.runs import controls, form_drafts, skipping
 from engine.runs.form_drafts import Draft
 from storage.states import Decision
 
@@ -112,7 +112,10 @@ def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) ->
         ctx.directory.refresh_groups()
         name = running.must_be_reachable(ctx, actor, reply_to)
         about = replace(ref, channel=channel, channel_name=ref.channel_name or name)
-        reply.privately(running.started(ctx, running.start(ctx, actor, about, values, reason), channel))
+        try:
+            reply.privately(running.begun(ctx, actor, about, values, reason))
+        except Frozen as refusal:
+            reply.privately(holding.instead_of(ctx, user, about, values, reason, refusal))
 
     return Submission({}, reply_to, work)
 
@@ -134,7 +137,7 @@ def _next_part(
         errors = {next(iter(state), REASON_BLOCK): NOT_YET_KNOWN}
     if errors or actor is None:
         return Submission(errors, reply_to)
-    authorise_by_rules(ctx.rt, actor, Action.START, catalog.get(ctx.rt, ref.slug))
+    authorise_by_rules(ctx.rt, actor, Action.START, catalog.get(ctx.rt, ref.slug), heed_freezes=not ref.keep)
     kept = form_drafts.keep(ctx.rt, reply_to.user, Draft(known, draft.reason))
     following = replace(ref, page=ref.page + 1, draft=kept)
     return Submission({}, reply_to, following=form.run_form(runbook, following, known, draft.reason, {}))
@@ -168,13 +171,14 @@ def _pick(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -
     actor = ctx.known(user)
     if actor is None:
         return Submission({RUNBOOK_BLOCK: NOT_YET_KNOWN}, reply_to)
-    version, runbook = executions.prepare(ctx.rt, actor, slug)
+    version, runbook, frozen = holding.prepared(ctx, actor, slug)
     following = RunForm(
-        version.slug, version.number, ref.channel, ref.channel_name, about=ref.about, why=int(reasons.wanted(ctx.rt))
-    )
+        version.slug, version.number, ref.channel, ref.channel_name, about=ref.about, why=int(reasons.wanted(ctx.rt)),
+        keep=HOLD if frozen else "",
+    )  # fmt: skip
     filled = running.prefilled(ctx, runbook, ref.channel)
     following = running.kept(ctx, user, runbook, following, filled)
-    return Submission({}, reply_to, following=form.run_form(runbook, following, filled, "", {}))
+    return Submission({}, reply_to, following=form.run_form(runbook, following, filled, "", frozen))
 
 
 def _deprecate(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:

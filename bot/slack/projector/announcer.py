@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
@@ -12,7 +12,7 @@ from bot.slack.client import error_code
 from bot.slack.directory import Directory
 from bot.slack.projector import audit_notices
 from bot.slack.projector.poster import Mark, NotNow, Poster
-from bot.slack.projector.renewal_cards import RenewalCards
+from bot.slack.projector.renewal_cards import MOST, RenewalCards
 from bot.slack.views.kept_requests import break_glass_notice
 from bot.slack.views.notice import drafts_notice, incident_notice
 from bot.slack.views.parts import Message
@@ -29,8 +29,6 @@ from storage.states import VersionStatus
 
 log = logging.getLogger(__name__)
 
-MOST = 10
-"""Platform admins who are told directly, where no channel is set: with more of them, being told means nothing."""
 _RUN = "notices"
 
 
@@ -44,21 +42,21 @@ class Announcer:
         self._directory = Directory(rt, client)
         self._audit = audit_notices.AuditNotices(rt, poster)
         self._renewals = RenewalCards(rt, client, poster)
+        self._one_by_one: tuple[tuple[Collection[str], Callable[[NoticeRecord], None]], ...] = (
+            ((notices.INCIDENT,), self._of_incident),
+            (audit_notices.KINDS, self._of_audit),
+            ((notices.BREAK_GLASS,), self._of_break_glass),
+        )
 
     def announce(self) -> None:
         """Tell what there is to tell as far as budgets allow. Raises as `Poster.post` for an outage."""
         self._renewals.keep_up()
         waiting = notices.pending(self._rt)
         try:
-            for each in (notice for notice in waiting if notice.kind == notices.INCIDENT):
-                self._of_incident(each)
-                notices.mark_announced(self._rt, [each.id])
-            for each in (notice for notice in waiting if notice.kind in audit_notices.KINDS):
-                self._of_audit(each)
-                notices.mark_announced(self._rt, [each.id])
-            for each in (notice for notice in waiting if notice.kind == notices.BREAK_GLASS):
-                self._of_break_glass(each)
-                notices.mark_announced(self._rt, [each.id])
+            for kinds, tell in self._one_by_one:
+                for each in (notice for notice in waiting if notice.kind in kinds):
+                    tell(each)
+                    notices.mark_announced(self._rt, [each.id])
             batch = [notice for notice in waiting if notice.kind == notices.DRAFT]
             if batch:
                 self._of_drafts(batch)

@@ -7,7 +7,7 @@ from bot.slack.projector.poster import Mark, Poster
 from bot.slack.views.notice import head_notice
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import inline
-from engine.access import channels, people
+from engine.access import channels
 from engine.catalog import notices
 from engine.queries import compliance
 from engine.runtime import Runtime
@@ -38,7 +38,7 @@ class AuditNotices:
         title = report_files.title(report)
         ts = self._posted.get(notice.id) or self._post(channel, said(f"📋 *{inline(title)}*"), notice)
         self._posted[notice.id] = ts
-        text = report_files.written(report, "html", people.names(self._rt, {row.who for row in report.rows}))
+        text = report_files.written(self._rt, report, "html")
         mark = Mark(_RUN, f"{notice.id}:file", notice.at)
         self._poster.share(channel, ts, mark, report_files.filename(report, "html"), title, text.encode(), title)
         del self._posted[notice.id]

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 60.0
 MOST = 10
-"""Platform admins who are told directly, as of drafts."""
+"""Platform admins who are told directly, where no channel is set: with more of them, being told means nothing."""
 
 
 class RenewalCards:

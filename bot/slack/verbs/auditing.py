@@ -11,7 +11,6 @@ from bot.slack.verbs.invocation import Invocation
 from bot.slack.verbs.queries import shared, user
 from bot.slack.views.audit import MOST, audit_view
 from bot.slack.views.parts import Message, said
-from engine.access import people
 from engine.queries import audit, audit_export, compliance
 from storage.states import Severity
 
@@ -47,7 +46,7 @@ def report(invocation: Invocation) -> Message:
     format_, rt = _one_of(invocation, "format", get_args(report_files.Format)), invocation.ctx.rt
     since, until, team = _time(invocation, "from"), _time(invocation, "until"), invocation.option("team") or None
     found = compliance.report(rt, invocation.actor, since, until, team)
-    text = report_files.written(found, format_, people.names(rt, {row.who for row in found.rows}))
+    text = report_files.written(rt, found, format_)
     name = report_files.filename(found, format_)
     return shared(invocation.ctx, invocation.reply_to, name, report_files.title(found), text.encode())
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bot.grammar import Command, spell
+from bot.grammar import HOLD, Command, spell
 from bot.help_text import verbs_about
 from bot.slack.app_context import AppContext
-from bot.slack.ids import DeprecateForm
+from bot.slack.ids import Action as Click
+from bot.slack.ids import CommandRef, DeprecateForm
 from bot.slack.reply import Reply
 from bot.slack.verbs import (
     auditing,
     control_verbs,
     freezing,
+    holding,
     incident,
     kept_requests,
     queries,
@@ -27,11 +29,12 @@ from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_m
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
 from bot.slack.views.errors import refused
-from bot.slack.views.kept_requests import frozen_view
+from bot.slack.views.kept_requests import LONGEST_LINE, hold_offer
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code
 from engine.access.policy import Action, abilities, authorise
 from engine.catalog import catalog, sync, version_approval
+from engine.catalog.renewals import STATUSES, listing
 from engine.errors import Frozen, NotApproved
 from engine.queries import audit_chain, projection
 from engine.queries import can as policy
@@ -72,13 +75,11 @@ def _help(invocation: Invocation) -> Message:
 
 def _list(invocation: Invocation) -> Message:
     status = invocation.option("status").upper()
-    if status not in ("", *VersionStatus):
-        known = ", ".join(each.lower() for each in VersionStatus)
+    if status not in ("", *STATUSES):
+        known = ", ".join(each.lower() for each in STATUSES)
         raise invocation.wrong(f"There is no status “{status[:40].lower()}”: it is one of {known}.")
     tag, team = invocation.option("tag") or None, invocation.option("team") or None
-    found = catalog.listing(
-        invocation.ctx.rt, " ".join(invocation.command.words), tag, team=team, status=status or None
-    )
+    found = listing(invocation.ctx.rt, " ".join(invocation.command.words), tag, team=team, status=status or None)
     return lists.runbooks_view(
         found, invocation.invoked_as, catalog.startable(invocation.ctx.rt, invocation.actor, found)
     )
@@ -110,8 +111,9 @@ def _run(invocation: Invocation) -> Message | None:
     try:
         return running.run(invocation.ctx, invocation.actor, invocation.reply_to, invocation.command)
     except Frozen as refusal:
-        line = spell(replace(invocation.command, options={**invocation.command.options, "hold": "yes"}))
-        return frozen_view(refused(refusal, invocation.invoked_as), line)
+        line = spell(replace(invocation.command, options={**invocation.command.options, HOLD: "yes"}))
+        told = refused(refusal, invocation.invoked_as)
+        return hold_offer(told, Click.HOLD, CommandRef(line)) if len(line) <= LONGEST_LINE else said(told)
     except NotApproved as refusal:
         waiting = catalog.version(invocation.ctx.rt, invocation.command.target[0])
         if waiting.status is VersionStatus.APPROVED and (offered := renewals.offered(invocation, refusal)):
@@ -155,13 +157,14 @@ def _sync(invocation: Invocation) -> Message:
 def _admin_approve(invocation: Invocation) -> Message:
     if not invocation.command.words:
         return admin.drafts_view(catalog.drafts(invocation.ctx.rt, invocation.actor, _DRAFTS), invocation.invoked_as)
-    slug, number = invocation.command.target
-    if number is not None:
-        if versions.too_long_for_a_message(invocation.ctx, slug, number):
-            return _to_be_approved(invocation, slug)
-        done = version_approval.approve(invocation.ctx.rt, invocation.actor, slug, number)
-        return renewals.approved(invocation.ctx, done)
-    return _to_be_approved(invocation, slug)
+    (slug, number), digest = invocation.command.target, invocation.option("digest") or None
+    if number is None and digest is None:
+        return _to_be_approved(invocation, slug)
+    number = number or catalog.version(invocation.ctx.rt, slug).number
+    if versions.too_long_for_a_message(invocation.ctx, slug, number):
+        return _to_be_approved(invocation, slug)
+    done = version_approval.approve(invocation.ctx.rt, invocation.actor, slug, number, digest)
+    return renewals.approved(invocation.ctx, done)
 
 
 def _to_be_approved(invocation: Invocation, slug: str) -> Message:
@@ -233,11 +236,11 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "pause": control_verbs.pause,
     "resume": control_verbs.resume,
     "cancel": control_verbs.cancel,
-    "retry": control_verbs.retry,
+    "retry": holding.or_hold(control_verbs.retry, ExecutionStatus.FAILED),
     "skip": control_verbs.skip,
     "agree": control_verbs.agree,
     "resolve": control_verbs.resolve,
-    "replay": control_verbs.replay,
+    "replay": holding.or_hold(control_verbs.replay, *control_verbs.ENDED),
     "handover": control_verbs.hand_over,
     "takeover": control_verbs.take_over,
     "approve": _approve,
@@ -261,6 +264,7 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "admin sync": _sync,
     "admin approve": _admin_approve,
     "admin renew": renewals.renew,
+    "admin withdraw": renewals.withdraw,
     "admin deprecate": _admin_deprecate,
     "admin rollback": _admin_rollback,
     "admin history": _admin_history,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bot.grammar import BREAK_GLASS_ID
 from bot.slack.verbs import kept_requests
 from bot.slack.verbs.invocation import Invocation, the_run
-from bot.slack.verbs.kept_requests import BREAK_GLASS_ID
 from bot.slack.verbs.queries import user
 from bot.slack.verbs.running import as_given
 from bot.slack.views.parts import Message, said
@@ -17,6 +17,7 @@ from engine.runtime import Runtime
 from storage.records import ExecutionRecord
 from storage.states import ExecutionStatus, StepStatus
 
+ENDED = tuple(status for status in ExecutionStatus if status.ended)
 _MOST = 5
 """Gates that are named in one sentence."""
 CANCELLING = "{} is being cancelled."
@@ -135,7 +136,7 @@ def replay(invocation: Invocation) -> Message:
     version = invocation.option("version").lower() or "same"
     if version not in ("same", "latest"):
         raise invocation.wrong(f"version=latest or version=same, not “{version[:40]}”.")
-    run = the_run(invocation, *(status for status in ExecutionStatus if status.ended))
+    run = the_run(invocation, *ENDED)
     old = executions.find(invocation.ctx.rt, run)
     new = replay_run.replay(
         invocation.ctx.rt,

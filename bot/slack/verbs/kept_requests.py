@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
 from bot.slack.ids import KeptRef, decode
@@ -12,9 +10,8 @@ from bot.slack.verbs.invocation import Invocation
 from bot.slack.verbs.running import started
 from bot.slack.views import kept_requests as views
 from bot.slack.views.parts import Message
+from engine.access.policy import Actor
 from engine.runs import break_glass, held_requests
-
-BREAK_GLASS_ID = re.compile(r"B-[0-9A-Z]{2,}", re.IGNORECASE)
 
 
 def held(invocation: Invocation) -> Message:
@@ -48,8 +45,12 @@ def review(invocation: Invocation) -> Message:
 
 def agree(invocation: Invocation) -> Message:
     """`agree BREAK_GLASS`."""
-    accepted = break_glass.agree(invocation.ctx.rt, invocation.actor, invocation.command.words[0])
-    return started(invocation.ctx, accepted, str((accepted.execution.incident or {}).get("channel") or ""))
+    return _agreed(invocation.ctx, invocation.actor, invocation.command.words[0])
+
+
+def _agreed(ctx: AppContext, actor: Actor, asked_id: str) -> Message:
+    accepted = break_glass.agree(ctx.rt, actor, asked_id)
+    return started(ctx, accepted, str((accepted.execution.incident or {}).get("channel") or ""))
 
 
 def click_release(ctx: AppContext, _: Click, value: str, reply: Reply) -> None:
@@ -67,5 +68,4 @@ def click_drop(ctx: AppContext, _: Click, value: str, reply: Reply) -> None:
 def click_agree(ctx: AppContext, _: Click, value: str, reply: Reply) -> None:
     """The button of a break-glass that is asked for."""
     actor = ctx.directory.identify(reply.reply_to.user)
-    accepted = break_glass.agree(ctx.rt, actor, decode(KeptRef, value).kept_id)
-    reply.privately(started(ctx, accepted, str((accepted.execution.incident or {}).get("channel") or "")))
+    reply.privately(_agreed(ctx, actor, decode(KeptRef, value).kept_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, VersionPage, VersionRef, decode
 from bot.slack.reply import Reply
-from bot.slack.verbs import running
+from bot.slack.verbs import version_modal
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.views import admin, form, renewal
 from bot.slack.views.errors import refused
@@ -25,16 +25,37 @@ def renew(invocation: Invocation) -> Message:
     rt, actor = invocation.ctx.rt, invocation.actor
     if not invocation.command.words:
         return renewal.renewals_view(renewals.for_person(rt, actor, renewals.due(rt)))
-    slug, number = invocation.command.target
-    return _said(invocation.ctx, actor, slug, number) if number is not None else _shown(invocation.ctx, actor, slug)
+    (slug, number), digest = invocation.command.target, invocation.option("digest") or None
+    if number is None and digest is None:
+        return _shown(invocation.ctx, actor, slug)
+    return _said(invocation.ctx, actor, slug, number, digest)
 
 
-def _said(ctx: AppContext, actor: Actor, slug: str, number: int) -> Message:
+def _said(ctx: AppContext, actor: Actor, slug: str, number: int | None, digest: str | None) -> Message:
     """Renew by word; what no message shows whole is to be opened first."""
     if renewal.is_cut(version_approval.renewable(ctx.rt, slug, number)):
         return _shown(ctx, actor, slug)
-    done, quorum = version_approval.renew(ctx.rt, actor, slug, number)
+    done, quorum = version_approval.renew(ctx.rt, actor, slug, number, digest)
     return _done(ctx, done, quorum)
+
+
+def withdraw(invocation: Invocation) -> Message:
+    """`admin withdraw ID[@VERSION]`."""
+    slug, number = invocation.command.target
+    done, left = version_approval.withdraw_vote(invocation.ctx.rt, invocation.actor, slug, number)
+    return renewal.withdrawn_view(done, left.missing)
+
+
+def click_withdraw(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
+    """Take back what was said by the button above; what came of it takes its place."""
+    ref = decode(VersionRef, value)
+    actor = ctx.directory.identify(reply.reply_to.user)
+    try:
+        done, left = version_approval.withdraw_vote(ctx.rt, actor, ref.slug, ref.number)
+    except Conflict as conflict:
+        reply.instead(said(escape(str(conflict))))
+        return
+    reply.instead(renewal.withdrawn_view(done, left.missing))
 
 
 def _shown(ctx: AppContext, actor: Actor, slug: str) -> Message:
@@ -55,11 +76,7 @@ def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     authorise(ctx.rt, ctx.directory.identify(reply.reply_to.user), access.Action.APPROVE, found)
     known = found.digest == ref.digest and 0 <= ref.page < len(renewal.renewal_parts(found))
     blocks = renewal.renewal_part(renewals.approval(ctx.rt, found), ref.page if known else 0)
-    view = form.read_only("A version", blocks)
-    if reply.reply_to.in_modal and reply.reply_to.view_id:
-        ctx.client.views_update(view_id=reply.reply_to.view_id, view=view)
-    else:
-        running.open_modal(ctx, reply.reply_to, view)
+    version_modal.turned(ctx, reply, form.read_only(version_modal.TITLE, blocks))
 
 
 def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -71,10 +88,7 @@ def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
         told = _done(ctx, done, quorum)
     except Conflict as conflict:
         told = said(escape(str(conflict)))
-    if reply.reply_to.in_modal and reply.reply_to.view_id:
-        ctx.client.views_update(view_id=reply.reply_to.view_id, view=form.refused_view("A version", told.text))
-        return
-    reply.instead(told)
+    version_modal.settled(ctx, reply, told)
 
 
 def _done(ctx: AppContext, version: VersionRecord, quorum: Quorum) -> Message:

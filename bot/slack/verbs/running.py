@@ -9,11 +9,11 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
-from bot.grammar import Command, GrammarError, verb
+from bot.grammar import BREAK_GLASS, HOLD, Command, GrammarError, verb
 from bot.slack.app_context import AppContext
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
-from bot.slack.ids import RunForm
+from bot.slack.ids import BadValue, RunForm
 from bot.slack.reply import ReplyTo
 from bot.slack.verbs.form_values import survives
 from bot.slack.views import fields, form, kept_requests
@@ -34,7 +34,8 @@ from engine.runs.form_drafts import Draft
 
 log = logging.getLogger(__name__)
 
-HOLD, BREAK_GLASS = "hold", "break_glass"
+HELD = Override()
+"""What is left out of a check of what is only to be held: the freezes."""
 
 
 def run(ctx: AppContext, actor: Actor, reply_to: ReplyTo, command: Command) -> Message | None:
@@ -61,6 +62,7 @@ def run(ctx: AppContext, actor: Actor, reply_to: ReplyTo, command: Command) -> M
         int(force),
         reuse_ms=reuse_ms,
         why=int(reasons.wanted(ctx.rt)),
+        keep=keep,
     )
     about = incidents.bound(ctx.rt, {"channel": reply_to.channel})
     filled = incidents.prefill(runbook.parameters, about)
@@ -68,18 +70,23 @@ def run(ctx: AppContext, actor: Actor, reply_to: ReplyTo, command: Command) -> M
     try:
         values = admission.complete(runbook, typed, about)
     except InvalidParameters as wrong:
-        if reply_to.trigger_id is None or keep:
+        if reply_to.trigger_id is None:
             raise
         worth_saying = {name: why for name, why in wrong.fields.items() if name in given or not name}
         open_form(ctx, reply_to, runbook, ref, {**filled, **typed}, reason, worth_saying)
         return None
-    if keep:
-        return kept_instead(ctx, actor, ref, values, reason, keep)
     lacks = not reason or reasons.wrong(ctx.rt, reason)
     if form.wants_reason(runbook, ref) and lacks and reply_to.trigger_id is not None:
         open_form(ctx, reply_to, runbook, ref, {**filled, **typed}, reason, {})
         return None
-    return started(ctx, start(ctx, actor, ref, values, reason), reply_to.channel)
+    return begun(ctx, actor, ref, values, reason)
+
+
+def begun(ctx: AppContext, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Message:
+    """Start what was asked for, or keep it where `ref` says so."""
+    if ref.keep:
+        return _kept_instead(ctx, actor, ref, values, reason)
+    return started(ctx, start(ctx, actor, ref, values, reason), ref.channel)
 
 
 def kept_how(command: Command) -> str:
@@ -90,12 +97,14 @@ def kept_how(command: Command) -> str:
     return next(iter(found), "")
 
 
-def kept_instead(ctx: AppContext, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str, how: str) -> Message:
-    """Keep the request until the freeze ends, or until a second person agrees."""
+def _kept_instead(ctx: AppContext, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Message:
+    """Keep the request until the freeze ends, or until a second person agrees. Raises BadValue for anything else."""
     wanted = _wanted(ctx, ref, values, reason)
-    if how == HOLD:
+    if ref.keep == HOLD:
         return kept_requests.held_view(held_requests.hold(ctx.rt, actor, wanted))
-    return kept_requests.asked_view(break_glass.ask(ctx.rt, actor, wanted))
+    if ref.keep == BREAK_GLASS:
+        return kept_requests.asked_view(break_glass.ask(ctx.rt, actor, wanted))
+    raise BadValue("no way to keep a request")
 
 
 def prefilled(ctx: AppContext, runbook: Runbook, channel: str) -> dict[str, Any]:

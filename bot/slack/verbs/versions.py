@@ -6,7 +6,7 @@ from bot.reach_words import reach_lines, secret_words
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, VersionPage, VersionRef, decode
 from bot.slack.reply import Reply
-from bot.slack.verbs import renewals, running
+from bot.slack.verbs import renewals, version_modal
 from bot.slack.views import admin, form, renewal
 from bot.slack.views.parts import Message, context, said
 from bot.slack.views.text import escape
@@ -47,10 +47,7 @@ def page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     shown = ref.page if same and 0 <= ref.page < len(admin.change_parts(diff, warnings, calls)) else 0
     note = "" if same else LOOK_AGAIN
     view = form.version_form(version, diff, warnings, shown, first=first, note=note, calls=calls)
-    if reply.reply_to.in_modal and reply.reply_to.view_id:
-        ctx.client.views_update(view_id=reply.reply_to.view_id, view=view)
-    else:
-        running.open_modal(ctx, reply.reply_to, view)
+    version_modal.turned(ctx, reply, view)
 
 
 def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -61,10 +58,7 @@ def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
         told = renewals.approved(ctx, version_approval.approve(ctx.rt, actor, ref.slug, ref.number, ref.digest))
     except Conflict as conflict:
         told = said(escape(str(conflict)))
-    if reply.reply_to.in_modal and reply.reply_to.view_id:
-        ctx.client.views_update(view_id=reply.reply_to.view_id, view=form.refused_view("A version", told.text))
-        return
-    reply.instead(told)
+    version_modal.settled(ctx, reply, told)
 
 
 def _calls(rt: Runtime, version: VersionRecord) -> list[str]:

@@ -253,6 +253,7 @@ _DEEDS = {
     "runbook.rollback": "rolled back",
     "runbook.vote": "approved, as one of several,",
     "runbook.renew": "renewed",
+    "runbook.withdraw": "took an approval back of",
 }
 
 

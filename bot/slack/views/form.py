@@ -17,6 +17,7 @@ from slack_sdk.models.blocks import (
     StaticSelectElement,
 )
 
+from bot.grammar import BREAK_GLASS, HOLD
 from bot.slack.ids import (
     ALL_VERSIONS,
     CHANNEL_BLOCK,
@@ -52,6 +53,11 @@ from storage.records import Json
 if TYPE_CHECKING:
     from engine.runs.executions import GateView
 
+_KEPT = {
+    HOLD: ("is held until the freeze ends, and then runs when somebody releases it", "Hold"),
+    BREAK_GLASS: ("runs in spite of what forbids it, once a second person agrees", "Ask for it"),
+}
+"""What becomes of a request that is kept, and the word on the button."""
 FIELDS = 90
 """Inputs in one form; Slack takes 100 blocks in a modal. More of them become a form of several parts."""
 
@@ -63,10 +69,11 @@ def run_form(
     required = set(runbook.parameters.get("required", []))
     parts = pages(runbook)
     last = ref.page == len(parts) - 1
+    will, submit = _KEPT.get(ref.keep, ("will run", "Run"))
     where = f" in {channel(ref.channel)}" if ref.channel else ""
     part = f" Part {ref.page + 1} of {len(parts)}." if len(parts) > 1 else ""
     blocks: list[Block] = [
-        context(f"{code(f'{ref.slug}@{ref.number}')} will run{where}.{part}", inline(runbook.description, 500))
+        context(f"{code(f'{ref.slug}@{ref.number}')} {will}{where}.{part}", inline(runbook.description, 500))
     ]
     told = [f"⚠️ {code(name, 80)}: {inline(why, 300)}" if name else f"⚠️ {inline(why)}" for name, why in problems.items()]
     blocks += [context(*told[:10])] if told else []
@@ -79,7 +86,7 @@ def run_form(
         why = "Why run it twice at the same time?" if ref.force else "It goes into the record."
         why = "This runbook is high risk: why now?" if runbook.risk == "high" else why
         blocks.append(_reason("Reason", why, reason))
-    return _modal(Form.RUN, runbook.name, "Run" if last else "Next", blocks, ref)
+    return _modal(Form.RUN, runbook.name, submit if last else "Next", blocks, ref)
 
 
 def pick_form(ref: PickForm) -> dict[str, Any]:
@@ -140,7 +147,7 @@ def pages(runbook: Runbook) -> list[list[str]]:
 
 def wants_reason(runbook: Runbook, ref: RunForm) -> bool:
     """Whether a run asked for in this way needs a reason."""
-    return runbook.risk == "high" or bool(ref.force) or bool(ref.why)
+    return runbook.risk == "high" or bool(ref.force) or bool(ref.why) or ref.keep == BREAK_GLASS
 
 
 def why_form(ref: WhyForm, hint: str) -> dict[str, Any]:

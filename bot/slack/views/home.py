@@ -23,18 +23,20 @@ from bot.slack.views.freezes import freeze_line, stop_button
 from bot.slack.views.lists import run_line, runbook_line
 from bot.slack.views.notice import draft_line
 from bot.slack.views.parts import actions, button, context, header, section, sections
+from bot.slack.views.renewal import renewal_line
 from bot.slack.views.text import code, inline, person, plain, when
+from engine.catalog.renewals import STATUSES
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import ExecutionRecord
-from storage.states import VersionStatus
 
 if TYPE_CHECKING:
+    from engine.catalog.renewals import Approval
     from engine.runs.freezing import FreezeView
     from engine.runs.voting import Waiting
 
 PAGE = 15
 """Runbooks on one page of the catalogue."""
-GATES, RUNS, DRAFTS, FREEZES = 8, 10, 5, 5
+GATES, RUNS, DRAFTS, RENEWALS, FREEZES = 8, 10, 5, 5, 5
 ANY = "*"
 _CHOICES = 99
 
@@ -42,7 +44,7 @@ _CHOICES = 99
 @dataclass(frozen=True, slots=True)
 class HomeContent:
     """What somebody's Home tab shows. `found` are the runbooks that fit, `may_run` the ids that this person may run,
-    `drafts` what they may approve, `may_stop` whether they may freeze everything."""
+    `drafts` what they may approve, `renewals` what they may renew, `may_stop` whether they may freeze everything."""
 
     waiting: Sequence[Waiting]
     mine: Sequence[ExecutionRecord]
@@ -52,6 +54,7 @@ class HomeContent:
     teams: Sequence[str]
     tags: Sequence[str]
     drafts: Sequence[VersionRecord] = ()
+    renewals: Sequence[Approval] = ()
     frozen: Sequence[FreezeView] = ()
     may_stop: bool = False
 
@@ -60,11 +63,14 @@ def home_view(content: HomeContent, state: HomeState, command: str) -> dict[str,
     """A view of type home; what is looked for in it travels as its private_metadata."""
     blocks: list[Block] = [header("Waiting for you")]
     asked = [*map(_gate_line, content.waiting[:GATES]), *map(draft_line, content.drafts[:DRAFTS])]
+    asked += map(renewal_line, content.renewals[:RENEWALS])
     blocks += asked or [section("No gate and no draft waits for your decision.")]
     if len(content.waiting) > GATES:
         blocks.append(context(f"{len(content.waiting) - GATES} or more others wait too; these are the most urgent."))
     if len(content.drafts) > DRAFTS:
         blocks.append(context(f"More drafts wait: {code(f'{command} admin approve')} lists them."))
+    if len(content.renewals) > RENEWALS:
+        blocks.append(context(f"More approvals end soon: {code(f'{command} admin renew')} lists them."))
     blocks += _frozen(content)
     blocks += [header("Your runs"), *_runs(content.mine, "You have started nothing lately.")]
     blocks += [header("The last hour"), *_runs(content.lately, "Nothing was started in the last hour.")]
@@ -101,7 +107,7 @@ def _filters(content: HomeContent, state: HomeState) -> list[Block]:
         initial_value=state.text or None,
         dispatch_action_config=DispatchActionConfig(trigger_actions_on=["on_enter_pressed"]),
     )
-    statuses = [status.value for status in VersionStatus]
+    statuses = list(STATUSES)
     selects: list[InteractiveElement] = [
         _select(Action.HOME_TEAM, "Any team", content.teams, state.team),
         _select(Action.HOME_TAG, "Any tag", content.tags, state.tag),

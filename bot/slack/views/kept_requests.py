@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from slack_sdk.models.blocks import Block
 
-from bot.slack.ids import Action, CommandRef, KeptRef
-from bot.slack.views.parts import Message, actions, button, confirm, message, said, section, sections
+from bot.slack.ids import Action, KeptRef, Ref
+from bot.slack.views.parts import Message, actions, button, confirm, context, message, said, section, sections
 from bot.slack.views.text import code, inline, person, when
 from engine.runs.break_glass import in_words
 from engine.runs.executions import Accepted
@@ -17,16 +17,14 @@ from storage.freeze_records import BreakGlassRecord, HeldRecord
 from storage.records import Json
 
 _MOST = 20
-_LINE = 1900
+LONGEST_LINE = 1900
 """Characters of a command that a button holds."""
 
 
-def frozen_view(refusal: str, line: str) -> Message:
-    """A refusal by a freeze, with the button that keeps the request until it ends."""
-    if len(line) > _LINE:
-        return said(refusal)
-    kept = button("Hold until the freeze ends", Action.HOLD, CommandRef(line))
-    return message(refusal, [section(refusal), *actions([kept])])
+def hold_offer(refusal: str, action: Action, ref: Ref, what: str = "") -> Message:
+    """A refusal by a freeze, with the button that keeps the request until it ends; `what` says what that holds."""
+    kept = button("Hold until the freeze ends", action, ref)
+    return message(refusal, [section(refusal), *([context(what)] if what else []), *actions([kept])])
 
 
 def held_view(view: HeldView) -> Message:

@@ -33,7 +33,10 @@ def incident_notice(incident: IncidentRecord, content: Mapping[str, Json]) -> Me
 
 
 def head_notice(head: Json) -> Message:
-    """The end of the audit's chain, as `runbook audit verify --anchor` takes it."""
+    """The end of the audit's chain, as `runbook audit verify --anchor` takes it, or that rows were cut off there."""
+    if "noted" in head:
+        left = f"It ends at row {head['cut_off_after']:,}, and row {head['noted']:,} was noted here or elsewhere."
+        return said(f"🚨 *Rows were cut off the end of the audit.* {left} `runbook audit verify` tells more.")
     title = f"🔏 *The audit has {head['seq']:,} rows.* Its head, by which rows that are cut off later are found:"
     return said(f"{title}\n{code_block(json.dumps(head))}")
 

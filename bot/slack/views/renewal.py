@@ -30,9 +30,17 @@ def missing_line(found: Approval) -> str:
 
 
 def counted_view(found: Approval) -> Message:
-    """That somebody's approval counts, and what is still missing."""
-    name = code(f"{found.version.slug}@{found.version.number}")
-    return said(f"👍 Your approval of {name} counts. {missing_line(found)}")
+    """That somebody's approval counts, what is still missing, and a button to take it back."""
+    version = found.version
+    text = f"👍 Your approval of {code(f'{version.slug}@{version.number}')} counts. {missing_line(found)}"
+    ref = VersionRef(version.slug, version.number, version.digest)
+    return message(text, [section(text), *actions([button("Withdraw it", Action.WITHDRAW_VERSION, ref)])])
+
+
+def withdrawn_view(version: VersionRecord, missing: Sequence[str]) -> Message:
+    """What took the place of a Withdraw button."""
+    name = code(f"{version.slug}@{version.number}")
+    return said(f"↩️ Your approval of {name} is withdrawn. It needs {inline(', '.join(missing), 500)}.")
 
 
 def renewed_view(found: Approval) -> Message:
@@ -81,8 +89,8 @@ def renewal_view(found: Approval) -> Message:
     blocks: list[Block] = [header(title), *_about(found)]
     texts = list(pieces(version.source, _PIECE))
     blocks += [section(code_block(each)) for each in texts[:_PIECES]]
-    rest = sum(map(len, texts[_PIECES:]))
-    if rest:
+    if is_cut(version):
+        rest = sum(map(len, texts[_PIECES:]))
         blocks.append(section(f"⚠️ *{rest:,} more characters are not shown here.* Read the whole before you renew it."))
         page = VersionPage(version.slug, version.number, version.digest, 0)
         return message(
