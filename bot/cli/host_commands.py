@@ -46,7 +46,16 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    from bot.cli import check_formats
+
     parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", type=Path)
+    parser.add_argument(
+        "--format",
+        choices=check_formats.FORMATS,
+        default="text",
+        help="text, JSON, GitHub's annotations or SARIF 2.1.0",
+    )
+    parser.add_argument("--strict", action="store_true", help="warnings count as errors")
 
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +81,7 @@ def _completion_arguments(parser: argparse.ArgumentParser) -> None:
 def _check(chosen: argparse.Namespace) -> int:
     from bot.cli import check
 
-    return check.run(chosen.files)
+    return check.run(chosen.files, chosen.format, strict=chosen.strict)
 
 
 def _up(_chosen: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
 
-from engine.definition import checks, lint, regular_files, structure, tree
+from engine.definition import checks, lint, lint_ignores, regular_files, structure, tree
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
@@ -26,7 +26,7 @@ from engine.errors import InvalidDefinition
 from engine.text.problem import Problem
 from storage.records import Json
 
-__all__ = ["MAX_BYTES", "check_file", "examine", "load"]
+__all__ = ["MAX_BYTES", "check_file", "examine", "examine_file", "load"]
 
 MAX_PROBLEMS = 50
 """Problems shown for one file; one more says that there are others."""
@@ -36,11 +36,15 @@ WEBHOOK_STEP = "webhook"
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a file came to: a runbook and its warnings, or no runbook and at least one problem."""
+    """What a file came to: a runbook and its warnings, or no runbook and at least one problem.
+
+    `ignored` are the warnings that the file ignores, each with its reason.
+    """
 
     runbook: Runbook | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
+    ignored: tuple[Problem, ...] = ()
 
 
 def load(source: bytes, file: str) -> Runbook:
@@ -73,23 +77,36 @@ def examine(source: bytes, file: str, also: Rule = _nothing, warned: Rule = _not
     runbook = build(parsed.data)
     if more := list(_located(parsed, also(runbook))):
         return Examined(None, tuple(_tidy(more)))
-    return Examined(runbook, (), tuple(_located(parsed, [*lint.findings(runbook), *warned(runbook)], "warning")))
+    found = list(_located(parsed, [*lint.findings(runbook), *warned(runbook)], "warning"))
+    told = lint_ignores.apply(source, file, found)
+    return Examined(
+        runbook, (), tuple(each for each in told if not each.ignored), tuple(each for each in told if each.ignored)
+    )
 
 
 def check_file(path: FilePath, also: Rule = _nothing, warned: Rule = _nothing) -> list[Problem]:
     """Errors and warnings of the file at `path`, for `runbook check`; empty when all is well. Raises nothing."""
+    examined = examine_file(path, also, warned)
+    return [*examined.problems, *examined.warnings]
+
+
+def examine_file(path: FilePath, also: Rule = _nothing, warned: Rule = _nothing) -> Examined:
+    """As `examine`, of the file at `path`; that it cannot be read is a problem of it. Raises nothing."""
     file = str(path)
     try:
         source = regular_files.read(path, MAX_BYTES + 1)
     except regular_files.NotRegular:
         if path.is_symlink():
-            return [Problem(file, 1, 1, "this is a symbolic link, and links are not followed; name the file itself")]
-        return [Problem(file, 1, 1, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))]
+            return _unread(file, "this is a symbolic link, and links are not followed; name the file itself")
+        return _unread(file, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return [Problem(file, 1, 1, f"the file cannot be read: {reason}")]
-    examined = examine(source, file, also, warned)
-    return [*examined.problems, *examined.warnings]
+        return _unread(file, f"the file cannot be read: {reason}")
+    return examine(source, file, also, warned)
+
+
+def _unread(file: str, message: str) -> Examined:
+    return Examined(None, (Problem(file, 1, 1, message),))
 
 
 def _problems(source: Source) -> Iterator[Problem]:
@@ -110,7 +127,7 @@ def _located(source: Source, found: Iterable[Finding], severity: str = "error") 
     for each in found:
         line, column = source.location(each.path, at_key=each.at_key)
         message = _step_label(source.data, each.path) + each.message
-        yield Problem(source.file, line, column, message, "warning" if severity == "warning" else "error")
+        yield Problem(source.file, line, column, message, "warning" if severity == "warning" else "error", each.rule)
 
 
 def _step_label(data: Json, path: Path) -> str:
