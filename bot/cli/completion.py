@@ -61,7 +61,7 @@ def offered(words: Sequence[str], prefix: str, look_up: LookUp) -> Offers:
     if first == "check":
         return _of_check(words, prefix)
     if prefix.startswith("-"):
-        return dict.fromkeys(NAMES, "")
+        return dict.fromkeys(_OWN_OPTIONS.get(first, NAMES), "")
     if first in _AFTER:
         return _AFTER[first](prefix)
     seconds = {verb.name.partition(" ")[2]: verb.help for verb in VERBS if verb.name.startswith(f"{first} ")}
@@ -109,6 +109,12 @@ _AFTER: Mapping[str, Callable[[str], Offers]] = {
     "help": _first_words,
     "completion": lambda _prefix: dict.fromkeys(host_commands.SHELLS, ""),
 }
+
+
+_OWN_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "new": ("--id", "--name", "--team", "--risk", "--steps", "--folder", "--yes", "--force"),
+}
+"""The options of operators' verbs that have some of their own, instead of those that stand anywhere."""
 
 
 def _looked_up(

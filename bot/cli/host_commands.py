@@ -58,6 +58,12 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
 
 
+def _new_arguments(parser: argparse.ArgumentParser) -> None:
+    from bot.cli import new
+
+    new.add_arguments(parser)
+
+
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="say it as JSON")
 
@@ -82,6 +88,18 @@ def _check(chosen: argparse.Namespace) -> int:
     from bot.cli import check
 
     return check.run(chosen.files, chosen.format, strict=chosen.strict)
+
+
+def _new(chosen: argparse.Namespace) -> int:
+    from bot.cli import new
+
+    return new.run(chosen)
+
+
+def _schema(_chosen: argparse.Namespace) -> int:
+    from bot.cli import schema
+
+    return schema.run()
 
 
 def _up(_chosen: argparse.Namespace) -> int:
@@ -174,6 +192,8 @@ def load(*, quietly: bool = False) -> tuple[Settings, Redactor]:
 
 
 VERBS: Mapping[str, str] = {
+    "new": "ask a few questions and write a new runbook",
+    "schema": "print the JSON Schema of runbook files, for editors",
     "check": "say everything that is wrong with runbook files; needs no settings",
     "up": "run the whole bot: migrate, Redis, web and worker",
     "web": "run the web process alone",
@@ -188,6 +208,8 @@ VERBS: Mapping[str, str] = {
 """What operators do, on the bot's own host."""
 
 _ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "new": _new,
+    "schema": _schema,
     "check": _check,
     "up": _up,
     "web": _web,
@@ -200,6 +222,7 @@ _ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "completion": _completion,
 }
 _ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
+    "new": _new_arguments,
     "check": _check_arguments,
     "token": _token_arguments,
     "audit": _audit_arguments,

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.cli import check_formats
@@ -71,6 +71,7 @@ def test_github_gets_a_line_for_each(folder: Path, capsys: pytest.CaptureFixture
     )
 
 
+@settings(deadline=None)
 @given(PROBLEMS)
 def test_no_annotation_ends_early_or_begins_another(problem: Problem) -> None:
     """One line that reads back as what it was made of, whatever a file or a sentence is called."""
@@ -115,6 +116,7 @@ def sarif(problems: list[Problem]) -> dict[str, Any]:
     return run
 
 
+@settings(deadline=None)
 @given(st.lists(PROBLEMS, max_size=3))
 def test_sarif_is_sound_whatever_is_told(problems: list[Problem]) -> None:
     """Every problem is a result at its place, and every path a URI."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.definition.lint_rules import RULES
@@ -103,6 +103,7 @@ def test_what_only_the_files_of_rules_tell_is_not_called_unused() -> None:
     assert warnings == ["9:12 plain-http"]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(RULES)),
     st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126), max_size=40),

@@ -19,7 +19,7 @@ id: x
 name: X
 team: {team}
 steps:
-  - {{id: hold, type: branch, with: {{if: "execution.reason == 'x'", then: [{{id: ok, type: approval, with: {gate}}}]}}}}
+  - {{id: hold, type: branch, with: {{if: "execution.reason == ''", then: [{{id: ok, type: approval, with: {gate}}}]}}}}
 """
 
 
