@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from pages import ROOT, read, rows, section, words
 
+from bot.cli import host_commands
 from engine.access import secret_use, unfillable_gates
 from engine.access.access_file import Policy
 from engine.definition.lint_rules import RULES
@@ -161,3 +163,27 @@ def test_a_written_secret_is_not_said_again() -> None:
 def test_the_runbooks_that_ship_ignore_nothing(path: Path) -> None:
     examined = examine(path.read_bytes(), path.name)
     assert examined.warnings == examined.ignored == ()
+
+
+def test_the_hook_checks_runbooks_and_nothing_else() -> None:
+    """What pre-commit reads: a verb that there is, for files that a sync would read."""
+    (hook,) = yaml.safe_load(read(".pre-commit-hooks.yaml"))
+    assert hook["entry"].split() == ["runbook", "check"]
+    assert f"- id: {hook['id']}\n" in read("docs/lint.md")
+    taken = [
+        name
+        for name in ("runbooks.d/a.yaml", "runbooks.d/_access.yaml", "runbooks.d/b.yml")
+        if re.search(hook["files"], name)
+    ]
+    assert len(taken) == 3
+    assert not any(
+        re.search(hook["files"], name) for name in ("docs/a.yaml", "runbooks.d/x/a.yaml", "runbooks.d/a.json")
+    )
+
+
+def test_the_commands_of_the_examples_for_ci_are_understood() -> None:
+    asked = re.findall(r"runbook check ((?:--\w+(?: (?:github|sarif))? )*runbooks\.d)", read("docs/lint.md"))
+    assert len(asked) == 3
+    for words_of_it in asked:
+        chosen = host_commands._parser("check").parse_args(["check", *words_of_it.split()])
+        assert chosen.files == [Path("runbooks.d")]
