@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
 from bot import evidence_page
-from bot.cli import show
+from bot.cli import check_formats
 from engine.access import access_file, calendar_file, secret_use, secrets_file, targets_file, unfillable_gates
 from engine.definition import regular_files
-from engine.definition.load import MAX_BYTES, Rule, check_file, examine
+from engine.definition.load import MAX_BYTES, Rule, examine_file
 from engine.definition.step_templates import FOLDER, Templates
 from engine.definition.targets import findings as target_findings
 from engine.definition.targets import resolved
@@ -32,20 +31,19 @@ _RULES: Mapping[str, Callable[[Path], tuple[object, list[Problem]]]] = {
 """How the files of rules are read, by their names."""
 
 
-def run(paths: Sequence[Path], *, strict: bool = False) -> int:
-    """Say everything that is wrong with these files, and with all in these folders; `strict` as by SECRETS_STRICT.
+def run(paths: Sequence[Path], form: str = "text", *, strict: bool = False, secrets_strict: bool = False) -> int:
+    """Say everything that is wrong with these files, and with all in these folders, in one of `check_formats.FORMATS`.
 
-    Returns 1 where that is more than a warning, else 0.
+    Returns 1 where that is more than a warning, or with `strict` where it is anything, else 0. `secrets_strict` as by
+    SECRETS_STRICT.
     """
-    files = [file for path in paths for file in _files(path)]
-    found = [_nothing_in(path) for path in paths if path.is_dir() and not _files(path)]
-    found += [problem for path in files for problem in _check_one(path, strict=strict)] + _same_ids(files)
-    for problem in found:
-        print(show.safe([str(problem)]))
+    of_paths = {path: _files(path) for path in paths}
+    files = [file for found in of_paths.values() for file in found]
+    found = [_nothing_in(path) for path, inside in of_paths.items() if path.is_dir() and not inside]
+    found += _of_files(files, secrets_strict=secrets_strict)
     wrong = any(problem.severity == "error" for problem in found)
-    if not wrong:
-        print(f"{len(files)} file{'s are' if len(files) > 1 else ' is'} fine")
-    return 1 if wrong else 0
+    print(check_formats.FORMATS[form](found, len(files)), end="")
+    return 1 if wrong or (strict and found) else 0
 
 
 def _files(path: Path) -> list[Path]:
@@ -61,17 +59,17 @@ def _nothing_in(folder: Path) -> Problem:
     return Problem(str(folder), 1, 1, "there is no runbook in this folder")
 
 
-def _same_ids(paths: Sequence[Path]) -> list[Problem]:
-    """A problem for each file whose runbook's id another of the files has too."""
+def _of_files(files: Iterable[Path], *, secrets_strict: bool = False) -> list[Problem]:
+    """The problems of each file, and one for each whose runbook's id another of them has too."""
+    asked = cache(partial(_asked, secrets_strict=secrets_strict))
+    found: list[Problem] = []
     named: dict[str, list[Path]] = {}
-    for path in paths:
-        with suppress(OSError):  # what cannot be read was said above
-            if not path.name.startswith("_") and path.parent.name != FOLDER:
-                text, templates = regular_files.read(path, MAX_BYTES + 1), Templates(path.parent)
-                runbook = examine(text, str(path), templates=templates).runbook
-                named.setdefault(runbook.id if runbook else "", []).append(path)
-    named.pop("", None)
-    return [
+    for path in files:
+        problems, runbook_id = _check_one(path, asked)
+        found += problems
+        if runbook_id:
+            named.setdefault(runbook_id, []).append(path)
+    return found + [
         Problem(str(path), 1, 1, f"the id {runbook_id} is used by {' and '.join(each.name for each in same)}")
         for runbook_id, same in named.items()
         for path in same
@@ -79,23 +77,33 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
     ]
 
 
-def _check_one(path: Path, *, strict: bool = False) -> list[Problem]:
-    """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks.
+def _check_one(path: Path, asked: Callable[[Path], tuple[Rule, Rule]]) -> tuple[list[Problem], str]:
+    """A file's problems, and its runbook's id, "" where it is no runbook or a broken one.
 
-    Who may decide at a runbook's gates, and where its secrets may go, is asked of the files of rules beside it.
+    Files that start with `_` are no runbooks, but for those of rules.
     """
     if path.name in _RULES and path.is_file():
-        return _RULES[path.name](path)[1]
+        return _RULES[path.name](path)[1], ""
     found_in = _of_evidence(path) if path.suffix in (".json", *_PAGES) else None
     if found_in is not None:
-        return found_in
+        return found_in, ""
     if path.parent.name == FOLDER and path.is_file():
-        return _of_template(path)
+        return _of_template(path), ""
     if path.name.startswith("_") and path.is_file():
-        return []
-    policy = access_file.read(path.parent / access_file.NAME)[0]
-    rules = replace(secrets_file.read(path.parent / secrets_file.NAME)[0] or SecretRules(), strict=strict)
-    targets = targets_file.read(path.parent / targets_file.NAME, targets_file.ANY)[0] or {}
+        return [], ""
+    examined = examine_file(path, *asked(path.parent))
+    return [*examined.problems, *examined.warnings], examined.runbook.id if examined.runbook else ""
+
+
+def _asked(folder: Path, *, secrets_strict: bool) -> tuple[Rule, Rule]:
+    """What is asked of a runbook besides itself: who may decide at its gates, where its secrets may go,
+    what its targets are.
+
+    The files of rules in its folder say that; first comes what is wrong, then what deserves a second look.
+    """
+    policy = access_file.read(folder / access_file.NAME)[0]
+    rules = replace(secrets_file.read(folder / secrets_file.NAME)[0] or SecretRules(), strict=secrets_strict)
+    targets = targets_file.read(folder / targets_file.NAME, targets_file.ANY)[0] or {}
     found: list[Rule] = [
         partial(target_findings, targets=targets),
         lambda runbook: secret_use.findings(resolved(runbook, targets), rules),
@@ -104,7 +112,7 @@ def _check_one(path: Path, *, strict: bool = False) -> list[Problem]:
     if policy is not None:
         found.append(partial(unfillable_gates.findings, policy=policy))
         warned.append(partial(unfillable_gates.cautions, policy=policy))
-    return check_file(path, _all(found), _all(warned))
+    return _all(found), _all(warned)
 
 
 def _of_template(path: Path) -> list[Problem]:

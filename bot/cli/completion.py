@@ -59,9 +59,11 @@ def answer(connected: Callable[[Options], AbstractContextManager[Api]]) -> None:
 
 def offered(words: Sequence[str], prefix: str, look_up: LookUp) -> Offers:
     """What may stand behind `words`, where `prefix` has been typed; not all of it begins so."""
-    if prefix.startswith("-"):
-        return dict.fromkeys(NAMES, "")
     first = words[0].lower() if words else "help"
+    if first == "check":
+        return _of_check(words, prefix)
+    if prefix.startswith("-"):
+        return dict.fromkeys(_OWN_OPTIONS.get(first, NAMES), "")
     if first in _AFTER:
         return _AFTER[first](prefix)
     seconds = {verb.name.partition(" ")[2]: verb.help for verb in VERBS if verb.name.startswith(f"{first} ")}
@@ -94,6 +96,14 @@ def _first_words(_prefix: str) -> Offers:
     return {**aliases, **people, **host_commands.VERBS}
 
 
+def _of_check(words: Sequence[str], prefix: str) -> Offers:
+    from bot.cli import check_formats
+
+    if words[-1] == "--format":
+        return dict.fromkeys(check_formats.FORMATS, "")
+    return dict.fromkeys(("--format", "--strict"), "") if prefix.startswith("-") else _files(prefix)
+
+
 def _files(prefix: str) -> Offers:
     found = glob.glob(glob.escape(prefix) + "*")
     return dict.fromkeys((f"{path}/" if os.path.isdir(path) else path for path in found), "")
@@ -101,9 +111,14 @@ def _files(prefix: str) -> Offers:
 
 _AFTER: Mapping[str, Callable[[str], Offers]] = {
     "help": _first_words,
-    "check": _files,
     "completion": lambda _prefix: dict.fromkeys(host_commands.SHELLS, ""),
 }
+
+
+_OWN_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "new": ("--id", "--name", "--team", "--risk", "--steps", "--folder", "--yes", "--force"),
+}
+"""The options of operators' verbs that have some of their own, instead of those that stand anywhere."""
 
 
 def _looked_up(

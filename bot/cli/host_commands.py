@@ -46,9 +46,24 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    from bot.cli import check_formats
+
     parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", type=Path)
-    strict = "refuse secrets that no rule names, as SECRETS_STRICT=true does; also where the environment says so"
-    parser.add_argument("--secrets-strict", action="store_true", help=strict)
+    parser.add_argument(
+        "--format",
+        choices=check_formats.FORMATS,
+        default="text",
+        help="text, JSON, GitHub's annotations or SARIF 2.1.0",
+    )
+    parser.add_argument("--strict", action="store_true", help="warnings count as errors")
+    secrets = "refuse secrets that no rule names, as SECRETS_STRICT=true does; also where the environment says so"
+    parser.add_argument("--secrets-strict", action="store_true", help=secrets)
+
+
+def _new_arguments(parser: argparse.ArgumentParser) -> None:
+    from bot.cli import new
+
+    new.add_arguments(parser)
 
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,10 +93,22 @@ def _check(chosen: argparse.Namespace) -> int:
 
     said = os.environ.get("SECRETS_STRICT", "").strip()
     try:
-        strict = chosen.secrets_strict or (boolean(said) if said else False)
+        secrets = chosen.secrets_strict or (boolean(said) if said else False)
     except ValueError as error:
         raise BadSettings([f"SECRETS_STRICT: {said!r} is not right: {error}"]) from error
-    return check.run(chosen.files, strict=strict)
+    return check.run(chosen.files, chosen.format, strict=chosen.strict, secrets_strict=secrets)
+
+
+def _new(chosen: argparse.Namespace) -> int:
+    from bot.cli import new
+
+    return new.run(chosen)
+
+
+def _schema(_chosen: argparse.Namespace) -> int:
+    from bot.cli import schema
+
+    return schema.run()
 
 
 def _up(_chosen: argparse.Namespace) -> int:
@@ -174,6 +201,8 @@ def load(*, quietly: bool = False) -> tuple[Settings, Redactor]:
 
 
 VERBS: Mapping[str, str] = {
+    "new": "ask a few questions and write a new runbook",
+    "schema": "print the JSON Schema of runbook files, for editors",
     "check": "say everything that is wrong with runbook files; needs no settings",
     "up": "run the whole bot: migrate, Redis, web and worker",
     "web": "run the web process alone",
@@ -188,6 +217,8 @@ VERBS: Mapping[str, str] = {
 """What operators do, on the bot's own host."""
 
 _ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "new": _new,
+    "schema": _schema,
     "check": _check,
     "up": _up,
     "web": _web,
@@ -200,6 +231,7 @@ _ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "completion": _completion,
 }
 _ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
+    "new": _new_arguments,
     "check": _check_arguments,
     "token": _token_arguments,
     "audit": _audit_arguments,

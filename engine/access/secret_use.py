@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.definition import secret_outputs
-from engine.definition.lint import every_step
 from engine.definition.model import Runbook, Step
+from engine.definition.placed import every_step
 from engine.definition.reaches import reaches
 from engine.definition.rendering import secret_parts
 from engine.definition.schema import Finding, Path
 from engine.egress.received_rules import ReceivedRules
 from engine.egress.secret_rules import FILE, SecretRules, rules_of
 from engine.runtime import Runtime
+from engine.text.problem import with_rule
 from storage import database, secret_policy
 
 
@@ -45,7 +46,7 @@ def warnings(rt: Runtime, runbook: Runbook) -> list[str]:
     """What deserves a second look by the rules as they are now, and what they forbid."""
     with database.reading():
         known = rules(rt)
-    return [each.message for each in (*findings(runbook, known), *cautions(runbook, known))]
+    return [with_rule(each.message, each.rule) for each in (*findings(runbook, known), *cautions(runbook, known))]
 
 
 def findings(runbook: Runbook, known: SecretRules) -> Iterator[Finding]:
@@ -58,13 +59,17 @@ def cautions(runbook: Runbook, known: SecretRules) -> Iterator[Finding]:
     """Secrets without an entry, and hosts of which only the run will tell whether they may be sent a secret."""
     for each in reaches(runbook):
         for name in known.unlisted(each.secrets):
-            yield Finding(each.path, f"{FILE} has no entry for the secret `{name}`: it may go anywhere")
+            message = f"{FILE} has no entry for the secret `{name}`: it may go anywhere"
+            yield Finding(each.path, message, rule="unlisted-secret")
+        for name in known.boundless(each.secrets):
+            message = f"{FILE} names no `hosts` for the secret `{name}`: it may go anywhere"
+            yield Finding(each.path, message, rule="secret-without-hosts")
         for name in known.bound(each.secrets) if each.url is None else ():
             message = f"whether `{name}` may be sent to {each.host} is decided when it runs, by {FILE}"
-            yield Finding(each.path, message)
+            yield Finding(each.path, message, rule="secret-host-by-value")
         for name in ReceivedRules(runbook.held_hosts).bound(each.received) if each.url is None else ():
             message = f"whether `{name}`, which the run receives, may be sent to {each.host} is decided when it runs"
-            yield Finding(each.path, message)
+            yield Finding(each.path, message, rule="secret-host-by-value")
 
 
 @dataclass(frozen=True, slots=True)

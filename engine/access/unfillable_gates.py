@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from engine.access.access_file import Policy
 from engine.definition.kinds import kind_of
-from engine.definition.lint import every_step
 from engine.definition.model import Runbook
+from engine.definition.placed import every_step
 from engine.definition.schema import Finding, Path
 from storage.records import Json
 
@@ -38,13 +38,15 @@ def _cautions(
     needed = _needed(_everyone(approvers, policy, team), with_["min_approvals"], runs)
     if needed:
         message = f"all {with_['min_approvals']} who may approve have to" if with_["min_approvals"] > 1 else _ONLY
-        yield Finding((*path, "approvers"), message.format(needed[0]) + _COULD.format(" or ".join(needed)))
+        told = message.format(needed[0]) + _COULD.format(" or ".join(needed))
+        yield Finding((*path, "approvers"), told, rule="needs-requester")
     for index, each in enumerate(approvers.get("minima", ())):
         wanted = _named(policy, each["role"], team) if "role" in each else (each.get("user") or each.get("group", ""),)
         asking = _needed(_people(wanted), each["count"], runs)
         if asking and asking != needed:
             whom = f"this minimum needs {' and '.join(asking)}"
-            yield Finding((*path, "approvers", "minima", index), whom + _COULD.format(" or ".join(asking)))
+            told = whom + _COULD.format(" or ".join(asking))
+            yield Finding((*path, "approvers", "minima", index), told, rule="needs-requester")
 
 
 _ONLY = "only {} may approve"

@@ -11,7 +11,7 @@ from itertools import islice
 from engine.access import auditing, kept_version
 from engine.access.policy import Action, Actor, ruled
 from engine.catalog import approval_expiry, approved_targets, version_quorum
-from engine.definition import codec, gate_graph, graph, lint
+from engine.definition import codec, gate_graph, graph, lint, load
 from engine.definition.model import Runbook
 from engine.errors import NotApproved, NotFound, Undecodable
 from engine.runtime import Runtime
@@ -112,9 +112,16 @@ def definition(record: VersionRecord) -> Runbook:
 
 
 def warnings(version: VersionRecord) -> list[str]:
-    """What deserves a second look before this version is approved: in its text, and in who wrote it."""
+    """What deserves a second look before this version is approved: in its text, and in who wrote it.
+
+    What the file ignores is told too, with the author's reason: who approves judges that.
+    """
     nobody = [] if version.author else [_NOBODY]
-    return [*nobody, *(each.message for each in lint.warnings(definition(version)))]
+    examined = load.examine(version.source.encode(), version.slug)
+    if examined.runbook is None:  # a release before this one took it
+        return [*nobody, *(each.told for each in lint.warnings(definition(version)))]
+    ignored = [f"{each.told}; the file ignores this: {each.ignored}" for each in examined.ignored]
+    return [*nobody, *(each.told for each in examined.warnings), *ignored]
 
 
 @lru_cache(maxsize=512)

@@ -302,6 +302,13 @@ def load(environ: Mapping[str, str], cwd: Path) -> Settings:
     )
 
 
+def runbooks_dir(environ: Mapping[str, str], cwd: Path) -> Path:
+    """The folder with the runbooks, for who needs no other setting. A `.env` that cannot be read says nothing."""
+    setting = next(each for each in SETTINGS if each.name == "RUNBOOKS_DIR")
+    given = _read_dotenv(cwd, []) | dict(environ)
+    return values.path(given.get(setting.name, "").strip() or setting.default, cwd)
+
+
 def secret_key(settings: Settings) -> bytes:
     """The configured key, else that of `var/secret.key`, which is made when absent.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from engine.definition import lints
 from engine.definition.kinds import Treatment, kind_of
 from engine.definition.kinds.message import channel_is_value
-from engine.definition.model import Concurrency, Runbook, Step
+from engine.definition.model import Concurrency, Runbook
+from engine.definition.placed import Placed, every_step, readers
 from engine.definition.references import FACTS
 from engine.definition.schema import Finding, Path
 from engine.expressions import references
@@ -21,20 +22,9 @@ _GUARDED = re.compile(r"\bdefault\b|\bis (not )?(un)?defined\b")
 _OWN_CHANNEL = re.compile(r"\{\{\s*incident\.channel\s*\}\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A step with its paths in the file. `in_loop` says that it may run more than once."""
-
-    step: Step
-    path: Path
-    with_path: Path
-    is_undo: bool = False
-    in_loop: bool = False
-
-
 def warnings(runbook: Runbook, file: str = "") -> list[Problem]:
     """The warnings for a runbook whose file is not at hand; `load.examine` gives them with their places."""
-    return [Problem(file, 1, 1, each.message, "warning") for each in findings(runbook)]
+    return [Problem(file, 1, 1, each.message, "warning", each.rule) for each in findings(runbook)]
 
 
 def findings(runbook: Runbook) -> Iterator[Finding]:
@@ -48,30 +38,12 @@ def findings(runbook: Runbook) -> Iterator[Finding]:
         yield from _channel_findings(placed)
         if kind_of(placed.step).parks and _others_queue(runbook.concurrency):
             message = "while this waits, its run holds the only slot of its `concurrency` group, and others queue"
-            yield Finding(placed.path, message)
+            yield Finding(placed.path, message, rule="slot-held-while-waiting")
+    yield from lints.findings(runbook)
 
 
 def _others_queue(concurrency: Concurrency | None) -> bool:
     return concurrency is not None and concurrency.limit == 1 and concurrency.on_conflict == "queue"
-
-
-def every_step(runbook: Runbook) -> Iterator[Placed]:
-    """All steps of a runbook, inner ones and what undoes them included."""
-    if runbook.is_webhook:
-        yield Placed(runbook.steps[0], (), ("webhook",))
-        return
-    for section, steps in (("steps", runbook.steps), ("on_failure", runbook.on_failure), ("finally", runbook.finally_)):
-        yield from _placed(steps, (section,), in_loop=False)
-
-
-def _placed(steps: Sequence[Step], path: Path, *, in_loop: bool) -> Iterator[Placed]:
-    for index, step in enumerate(steps):
-        here: Path = (*path, index)
-        yield Placed(step, here, (*here, "with"), in_loop=in_loop)
-        if step.undo:
-            yield Placed(step.undo, (*here, "undo"), (*here, "undo", "with"), is_undo=True)
-        for block, inner in step.blocks.items():
-            yield from _placed(inner, (*here, "with", block), in_loop=in_loop or kind_of(step).repeats)
 
 
 def _step_findings(placed: Placed) -> Iterator[Finding]:
@@ -83,13 +55,13 @@ def _step_findings(placed: Placed) -> Iterator[Finding]:
             "arrived or the server asked for it; say `idempotent: true` if the target may safely get it twice"
         )
         in_rounds = "; each round that stops at an unknown outcome waits for a person" if placed.in_loop else ""
-        yield Finding((*path, "retry"), message + in_rounds)
+        yield Finding((*path, "retry"), message + in_rounds, rule="retry-without-idempotency")
     if placed.is_undo and not step.idempotent:
         message = (
             "an undo whose call is not `idempotent` stops for a person when its outcome is not seen; say "
             "`idempotent: true` if the target may safely get it twice"
         )
-        yield Finding(path, message)
+        yield Finding(path, message, rule="undo-without-idempotency")
 
 
 def _optional(schema: dict[str, Json]) -> frozenset[str]:
@@ -111,7 +83,7 @@ def _optional_findings(placed: Placed, optional: frozenset[str]) -> Iterator[Fin
             if names and not _GUARDED.search(leaf):
                 name = min(names)
                 message = f"`params.{name}` may be missing, which fails the step: give it a `default`, or require it"
-                yield Finding((*placed.with_path, key), message)
+                yield Finding((*placed.with_path, key), message, rule="parameter-may-be-missing")
 
 
 def _unsure_findings(placed: Placed, runbook: Runbook) -> Iterator[Finding]:
@@ -119,7 +91,7 @@ def _unsure_findings(placed: Placed, runbook: Runbook) -> Iterator[Finding]:
     step, cleanup = placed.step, placed.path[:1] in {("on_failure",), ("finally",)}
     earlier = (*runbook.steps, *(runbook.on_failure if placed.path[:1] == ("finally",) else ()))
     main = frozenset(each.id for each in earlier)
-    for location, value, is_condition in _readers(placed) if cleanup else ():
+    for location, value, is_condition in readers(placed) if cleanup else ():
         yield from _unguarded(location, value, is_condition, main, "need not have run")
     if "while" in step.with_:
         location, inner = (*placed.with_path, "while"), frozenset(each.id for each in step.blocks["steps"])
@@ -128,13 +100,14 @@ def _unsure_findings(placed: Placed, runbook: Runbook) -> Iterator[Finding]:
 
 def _incident_findings(placed: Placed) -> Iterator[Finding]:
     """Fields that people give an incident, which the next one may not have."""
-    for location, value, is_condition in _readers(placed):
+    for location, value, is_condition in readers(placed):
         for text, syntax in _sources(value, is_condition):
             chains = frozenset() if "incident" not in text or _GUARDED.search(text) else references(text, syntax)
             names = {chain[1] for chain in chains if chain[0] == "incident" and len(chain) > 1} - set(FACTS["incident"])
             if names:
                 message = f"`incident.{min(names)}` is there only where people gave the incident that field: "
-                yield Finding(location, f"{message}give it a `default`, or take it by a parameter's `x-prefill`")
+                message += "give it a `default`, or take it by a parameter's `x-prefill`"
+                yield Finding(location, message, rule="incident-fact-may-be-missing")
 
 
 def _channel_findings(placed: Placed) -> Iterator[Finding]:
@@ -145,17 +118,7 @@ def _channel_findings(placed: Placed) -> Iterator[Finding]:
             "`channel` is not written down as a channel's id: the message is posted only where who asked for the run "
             "is in that channel, as Slack says then, and fails the step where they are not"
         )
-        yield Finding((*placed.with_path, "channel"), message)
-
-
-def _readers(placed: Placed) -> Iterator[tuple[Path, Json, bool]]:
-    """Every place of a step that reads something, with what it says and whether that is a condition."""
-    kind = kind_of(placed.step)
-    yield (*placed.path, "if"), placed.step.condition, True
-    yield (*placed.path, "outputs"), dict(placed.step.outputs), False
-    for key, value in placed.step.with_.items():
-        if kind.treatment(key) is not Treatment.FIXED:
-            yield (*placed.with_path, key), value, kind.treatment(key) is Treatment.CONDITION
+        yield Finding((*placed.with_path, "channel"), message, rule="channel-by-value")
 
 
 def _unguarded(location: Path, value: Json, is_condition: bool, steps: frozenset[str], why: str) -> Iterator[Finding]:
@@ -163,7 +126,8 @@ def _unguarded(location: Path, value: Json, is_condition: bool, steps: frozenset
         chains = frozenset() if _GUARDED.search(text) else references(text, syntax)
         names = {chain[1] for chain in chains if chain[0] == "steps" and len(chain) > 1} & steps
         if names:
-            yield Finding(location, f"`steps.{min(names)}` {why}: give what is read of it a `default`")
+            message = f"`steps.{min(names)}` {why}: give what is read of it a `default`"
+            yield Finding(location, message, rule="output-may-be-missing")
 
 
 def _sources(value: Json, is_condition: bool) -> Iterator[tuple[str, Syntax]]:

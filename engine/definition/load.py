@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path as FilePath
+from typing import Literal
 
-from engine.definition import checks, lint, regular_files, structure, tree
+from engine.definition import checks, lint, lint_ignores, regular_files, structure, tree
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
@@ -27,7 +28,7 @@ from engine.errors import InvalidDefinition
 from engine.text.problem import Problem
 from storage.records import Json
 
-__all__ = ["MAX_BYTES", "check_file", "examine", "load", "must_load"]
+__all__ = ["MAX_BYTES", "check_file", "examine", "examine_file", "load", "must_load"]
 
 MAX_PROBLEMS = 50
 """Problems shown for one file; one more says that there are others."""
@@ -37,11 +38,15 @@ WEBHOOK_STEP = "webhook"
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a file came to: a runbook and its warnings, or no runbook and at least one problem."""
+    """What a file came to: a runbook and its warnings, or no runbook and at least one problem.
+
+    `ignored` are the warnings that the file ignores, each with its reason.
+    """
 
     runbook: Runbook | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
+    ignored: tuple[Problem, ...] = ()
     text: str = ""
     """What the file says, and behind it what its templates came to."""
     templates: tuple[str, ...] = ()
@@ -106,24 +111,51 @@ def examine(
     runbook = build(parsed.data)
     if more := list(_located(parsed, also(runbook))):
         return Examined(None, tuple(_tidy(more)))
-    warnings = tuple(_located(parsed, [*lint.findings(runbook), *warned(runbook)], "warning"))
-    return Examined(runbook, (), warnings, shown(parsed, source.decode("utf-8")), tuple(sorted(parsed.used)))
+    told = _ignored(parsed, source, templates or Templates(), [*lint.findings(runbook), *warned(runbook)])
+    return Examined(
+        runbook,
+        (),
+        tuple(each for each in told if not each.ignored),
+        tuple(each for each in told if each.ignored),
+        shown(parsed, source.decode("utf-8")),
+        tuple(sorted(parsed.used)),
+    )
+
+
+def _ignored(parsed: Source, text: bytes, templates: Templates, found: Iterable[Finding]) -> list[Problem]:
+    """These warnings; each that a comment in its own file ignores has the reason."""
+    warned = list(_located(parsed, found, "warning"))
+    told = lint_ignores.apply(text, parsed.file, [each for each in warned if each.file == parsed.file])
+    for name in sorted(parsed.used):
+        file = templates.file(name)
+        theirs = [each for each in warned if each.file == file]
+        told += lint_ignores.apply(templates.read_as[name], file, theirs)[: len(theirs)]
+    return told
 
 
 def check_file(path: FilePath, also: Rule = _nothing, warned: Rule = _nothing) -> list[Problem]:
     """Errors and warnings of the file at `path`, for `runbook check`; empty when all is well. Raises nothing."""
+    examined = examine_file(path, also, warned)
+    return [*examined.problems, *examined.warnings]
+
+
+def examine_file(path: FilePath, also: Rule = _nothing, warned: Rule = _nothing) -> Examined:
+    """As `examine`, of the file at `path`; that it cannot be read is a problem of it. Raises nothing."""
     file = str(path)
     try:
         source = regular_files.read(path, MAX_BYTES + 1)
     except regular_files.NotRegular:
         if path.is_symlink():
-            return [Problem(file, 1, 1, "this is a symbolic link, and links are not followed; name the file itself")]
-        return [Problem(file, 1, 1, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))]
+            return _unread(file, "this is a symbolic link, and links are not followed; name the file itself")
+        return _unread(file, "this is not a file" + ("; name the files in it" if path.is_dir() else ""))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return [Problem(file, 1, 1, f"the file cannot be read: {reason}")]
-    examined = examine(source, file, also, warned, templates=Templates(path.parent))
-    return [*examined.problems, *examined.warnings]
+        return _unread(file, f"the file cannot be read: {reason}")
+    return examine(source, file, also, warned, templates=Templates(path.parent))
+
+
+def _unread(file: str, message: str) -> Examined:
+    return Examined(None, (Problem(file, 1, 1, message),))
 
 
 def _problems(source: Source) -> Iterator[Problem]:
@@ -140,10 +172,12 @@ def _problems(source: Source) -> Iterator[Problem]:
     return _located(source, found)
 
 
-def _located(source: Source, found: Iterable[Finding], severity: str = "error") -> Iterator[Problem]:
+def _located(
+    source: Source, found: Iterable[Finding], severity: Literal["error", "warning"] = "error"
+) -> Iterator[Problem]:
     for each in found:
         message = _step_label(source.data, each.path) + each.message
-        yield source.located(each.path, message, "warning" if severity == "warning" else "error", at_key=each.at_key)
+        yield replace(source.located(each.path, message, severity, at_key=each.at_key), rule=each.rule)
 
 
 def _step_label(data: Json, path: Path) -> str:

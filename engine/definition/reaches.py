@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.definition.kinds import Treatment, kind_of
-from engine.definition.lint import every_step
 from engine.definition.model import Runbook, Step
+from engine.definition.placed import every_step
 from engine.definition.rendering import secret_parts, target_as_url
 from engine.definition.schema import Path
 from engine.expressions import Held, has_template, held_names, references

@@ -35,11 +35,15 @@ _INNER_LISTS = frozenset({"then", "else", "steps"})
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong at a path of the data. `at_key` means the key itself rather than what it holds."""
+    """One thing wrong at a path of the data. `at_key` means the key itself rather than what it holds.
+
+    `rule` is the id of a warning's rule in `engine/definition/lint_rules.py`.
+    """
 
     path: Path
     message: str
     at_key: bool = False
+    rule: str = ""
 
 
 def subject(path: Path) -> str:

@@ -121,6 +121,10 @@ class Templates:
             raise _Wrong(location, f"the template `{name}` cannot be read: {error.strerror}") from None
         return self._examined(self.read_as[name], str(path), (*around, name))
 
+    def file(self, name: str) -> str:
+        """The path of a template's file, as problems name it."""
+        return str((self.folder or FilePath()) / FOLDER / f"{name}.yaml")
+
     def check_file(self, text: bytes, name: str, file: str) -> list[Problem]:
         """Everything that is wrong with a template's file by itself."""
         if not is_name(name):

@@ -11,8 +11,8 @@ from typing import Final
 
 from engine.definition import calls
 from engine.definition.kinds import Treatment, kind_of
-from engine.definition.lint import every_step
 from engine.definition.model import Runbook, Step
+from engine.definition.placed import every_step
 from engine.definition.schema import Finding
 from engine.definition.target_urls import target_in, with_base
 from engine.text.words import did_you_mean, listed

@@ -77,6 +77,10 @@ class SecretRules:
         """Those of these secrets whose hosts are listed."""
         return sorted(name for name in names if name in self.entries and self.entries[name].hosts is not None)
 
+    def boundless(self, names: Iterable[str]) -> list[str]:
+        """Those of these secrets that have an entry which names no hosts."""
+        return sorted(name for name in names if name in self.entries and self.entries[name].hosts is None)
+
     def as_json(self) -> dict[str, Json]:
         """What is stored and compared, in the order of the names."""
         entries = {name: _entry_json(entry) for name, entry in sorted(self.entries.items())}

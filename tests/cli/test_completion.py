@@ -93,6 +93,8 @@ def completed(tmp_path: Path, shell: str, line: str) -> set[str]:
         ("runbook --url ", set()),
         ("runbook nonsense x", set()),
         ("runbook check sc", {"script"}),
+        ("runbook check --f", {"--format"}),
+        ("runbook check --format sa", {"sarif"}),
     ],
 )
 def test_what_fits_is_offered(tmp_path: Path, shell: str, line: str, offered: set[str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.access import secrets_file
+from engine.access import secrets_file, targets_file
 from engine.access.secret_use import cautions, findings
 from engine.definition import codec, graph, lint
 from engine.definition.durations import parse_duration, show_duration
@@ -27,6 +27,7 @@ from engine.definition.model import Concurrency, Retry, Runbook, Step
 from engine.definition.reaches import reaches
 from engine.definition.rendering import render_with
 from engine.definition.schema import document
+from engine.definition.targets import resolved
 from engine.errors import InvalidDefinition
 
 ROOT = Path(__file__).parents[2]
@@ -451,7 +452,8 @@ def test_the_secrets_that_ship_are_those_that_are_read() -> None:
     """`_secrets.yaml` lists each secret of the runbooks beside it and no other, and forbids and warns of nothing."""
     rules, problems = secrets_file.read(ROOT / "runbooks.d" / "_secrets.yaml")
     assert problems == []
-    shipped = [load(path.read_bytes(), path.name) for path in SHIPPED]
+    targets = targets_file.read(ROOT / "runbooks.d" / "_targets.yaml", targets_file.ANY)[0] or {}
+    shipped = [resolved(load(path.read_bytes(), path.name), targets) for path in SHIPPED]
     found = [each for one in shipped for each in (*findings(one, rules), *cautions(one, rules))]
     assert [each.message for each in found] == []
     assert {name for one in shipped for each in reaches(one) for name in each.secrets} == set(rules.entries)

@@ -209,7 +209,7 @@ def test_a_runbook_in_no_folder_uses_none(folder: Path) -> None:
 
 def test_check_finds_the_templates_beside_a_file(folder: Path) -> None:
     path = folder / "x.yaml"
-    path.write_text(use("{id: one, uses: drain, with: {host: a}}"))
+    path.write_text(use("{id: one, uses: drain, with: {host: '{{ params.host }}'}}"))
     assert check_file(path) == []
 
 

@@ -19,14 +19,14 @@ id: x
 name: X
 team: {team}
 steps:
-  - {{id: hold, type: branch, with: {{if: "true", then: [{{id: ok, type: approval, with: {gate}}}]}}}}
+  - {{id: hold, type: branch, with: {{if: "execution.reason == ''", then: [{{id: ok, type: approval, with: {gate}}}]}}}}
 """
 
 
 def problems(folder: Path, gate: str, access: str = ACCESS, team: str = "payments") -> list[str]:
     (folder / "_access.yaml").write_text(access)
     (folder / "x.yaml").write_text(RUNBOOK.format(gate=gate, team=team))
-    return [f"{each.line} {each.message}" for each in check._check_one(folder / "x.yaml") if each.severity == "error"]
+    return [f"{each.line} {each.message}" for each in check._of_files([folder / "x.yaml"]) if each.severity == "error"]
 
 
 END = "nobody could ever start what follows"
@@ -79,7 +79,7 @@ def test_without_an_access_file_only_the_runbook_counts(tmp_path: Path) -> None:
     gate = "{approvers: {roles: [platform_admin]}, min_approvals: 20}"
     assert problems(tmp_path, gate, access="platform_admins: 5\n") == []
     (tmp_path / "_access.yaml").unlink()
-    assert check._check_one(tmp_path / "x.yaml") == []
+    assert check._of_files([tmp_path / "x.yaml"]) == []
 
 
 NOBODY_ELSE = "and nobody decides about a run that they asked for: one that {} asks for could not go on"
@@ -110,5 +110,5 @@ NOBODY_ELSE = "and nobody decides about a run that they asked for: one that {} a
 def test_a_gate_that_needs_who_may_ask_is_warned_of(tmp_path: Path, gate: str, told: list[str]) -> None:
     """What the files show: who is needed, and that they may run it; Dave may not run what is a team's."""
     assert problems(tmp_path, gate) == []
-    found = [each.message for each in check._check_one(tmp_path / "x.yaml") if each.severity == "warning"]
+    found = [each.message for each in check._of_files([tmp_path / "x.yaml"]) if each.severity == "warning"]
     assert [each.removeprefix("step `ok`: ") for each in found if "`allow_self`" not in each] == told

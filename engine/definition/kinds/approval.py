@@ -74,9 +74,10 @@ def _minima_findings(minima: Sequence[Mapping[str, Json]], place: Path) -> Itera
 def _caution(step: Step, path: Path, with_path: Path) -> Iterator[Finding]:
     if step.with_.get("allow_self"):
         message = "`allow_self` lets whoever asked for the run, or chose its values, decide about it alone"
-        yield Finding((*with_path, "allow_self"), message)
+        yield Finding((*with_path, "allow_self"), message, rule="self-approval")
     if step.on_timeout == "approve":
-        yield Finding((*path, "on_timeout"), "`on_timeout: approve` lets the steps behind it run when nobody looked")
+        message = "`on_timeout: approve` lets the steps behind it run when nobody looked"
+        yield Finding((*path, "on_timeout"), message, rule="approve-on-timeout")
 
 
 KIND = Kind(
@@ -88,6 +89,7 @@ KIND = Kind(
     timeout_ms=HOUR_MS,
     normalised=_with_minima,
     shown=("message",),
+    gives=("approved_by", "approvals", "on_timeout"),
     rule=_rule,
     caution=_caution,
 )

@@ -25,6 +25,8 @@ TREATMENTS = {
 }
 SECRET_KEYS = frozenset({"headers", "query", "auth", "json", "text", "form", "multipart", "tls"})
 SHOWN = ("method", "url", "target", "path", "query", "headers", "json", "text", "form", "multipart")
+GIVES = ("status", "headers", "json", "text", "xml", "lines", "bytes", "warning")
+"""What an answer hands on."""
 
 SAFE_TWICE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """HTTP methods whose repetition changes nothing more (RFC 9110, 9.2.2)."""
@@ -36,7 +38,8 @@ def readable_on_the_way(step: Step, _path: Path, with_path: Path) -> Iterator[Fi
     """A call that is not encrypted and leaves this machine."""
     url = step.with_.get("url", "")
     if url.startswith("http://") and not _is_loopback(url):
-        yield Finding((*with_path, "url"), "`url` is plain http: what is sent, secrets too, can be read on the way")
+        message = "`url` is plain http: what is sent, secrets too, can be read on the way"
+        yield Finding((*with_path, "url"), message, rule="plain-http")
 
 
 def breakable_json(step: Step, with_path: Path) -> Iterator[Finding]:
@@ -47,7 +50,7 @@ def breakable_json(step: Step, with_path: Path) -> Iterator[Finding]:
             message = (
                 f"`{key}` is JSON written as text: a quote in a value breaks it unless `| tojson` stands behind it"
             )
-            yield Finding((*with_path, key), message)
+            yield Finding((*with_path, key), message, rule="unquoted-json")
 
 
 def _is_loopback(url: str) -> bool:

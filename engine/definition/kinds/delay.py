@@ -25,4 +25,5 @@ KIND = Kind(
     bounds={"for": (1, MAX_RUN_MS)},
     normalised=_with_length,
     shown=("for",),
+    gives=("waited",),
 )

@@ -14,6 +14,7 @@ KIND = Kind(
     timeout_ms=DEFAULT_ATTEMPT_TIMEOUT_MS,
     idempotent=lambda _: False,
     answers=True,
+    gives=("code", "json", "metadata", "message"),
     shown=("target", "service", "method", "message", "metadata"),
     summary=("kind", "target", "service", "method"),
 )

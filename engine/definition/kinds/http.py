@@ -24,6 +24,7 @@ KIND = Kind(
     timeout_ms=DEFAULT_ATTEMPT_TIMEOUT_MS,
     idempotent=lambda with_: with_["method"] in call.SAFE_TWICE,
     answers=True,
+    gives=call.GIVES,
     shown=(*call.SHOWN, "payload"),
     summary=("method", "url"),
     caution=_caution,

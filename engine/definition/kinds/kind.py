@@ -68,9 +68,10 @@ class Kind:
     `secret_keys` only. `bounds` are the least and most of keys that are durations, `durations` those of them that the
     model has in milliseconds, as `<key>_ms`; `normalised` gives a `with` the one form that the model has of it.
     `blocks` are the keys of `with` that hold steps, each with its heading: a kind that has any is a container, which
-    `repeats` them or not, and `outputs` names all that it hands on. `answers` says that there is a `response` to map
-    outputs from. `shown` are the keys of `with` that a gate shows of such a step behind it, in that order, `summary`
-    those that say in short what is done. `rule` and `caution` are what only this kind can have wrong.
+    `repeats` them or not, and `outputs` names all that it hands on. `gives` names all that any other kind
+    may hand on, None where it hands on nothing. `answers` says that there is a `response` to map outputs from. `shown`
+    are the keys of `with` that a gate shows of such a step behind it, in that order, `summary` those that say in short
+    what is done. `rule` and `caution` are what only this kind can have wrong.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Kind:
     blocks: Mapping[str, str] = field(default_factory=dict)
     repeats: bool = False
     outputs: tuple[str, ...] = ()
+    gives: tuple[str, ...] | None = None
     answers: bool = False
     rule: WrittenRule = _no_rule
     caution: Caution = _no_caution

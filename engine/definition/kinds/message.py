@@ -13,6 +13,7 @@ KIND = Kind(
     treatments={"text": Treatment.TEXT, "channel": Treatment.TEXT},
     timeout_ms=None,
     shown=("channel", "text"),
+    gives=("text",),
 )
 
 

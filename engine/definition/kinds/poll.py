@@ -18,6 +18,7 @@ KIND = Kind(
     bounds={"interval": (SECOND_MS, MAX_STEP_MS)},
     durations=frozenset({"interval"}),
     answers=True,
+    gives=call.GIVES,
     shown=(*call.SHOWN, "until"),
     summary=("kind", "method", "url"),
     caution=call.readable_on_the_way,

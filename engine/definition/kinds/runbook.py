@@ -18,7 +18,7 @@ def _rule(file: Mapping[str, Json], step: Mapping[str, Json], path: Path) -> Ite
 def _caution(step: Step, path: Path, _with_path: Path) -> Iterator[Finding]:
     if step.continue_on_error:
         message = "`continue_on_error` does not hold where the other runbook has a gate: nothing goes on without that"
-        yield Finding((*path, "continue_on_error"), message)
+        yield Finding((*path, "continue_on_error"), message, rule="tolerated-gate")
 
 
 KIND = Kind(
@@ -29,6 +29,7 @@ KIND = Kind(
     treatments={"params": Treatment.DATA},
     timeout_ms=None,
     shown=("id", "params"),
+    gives=("execution", "status", "outputs"),
     summary=("kind", "id"),
     rule=_rule,
     caution=_caution,

@@ -1,0 +1,43 @@
+"""How long `runbook check` takes over a folder of many runbooks, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+FILES = 1_000
+ROOT = Path(__file__).parents[1]
+
+
+def of_many_files(files: int = FILES) -> str:
+    """So many runbooks, each the text of one that ships with an id and steps of its own, beside an access file."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        size = written(folder, files)
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "bot.cli", "check", str(folder)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        seconds = time.perf_counter() - began
+    assert done.stdout == f"{files + 1} files are fine\n", done.stdout[:2000]
+    return f"{files} files, {size / 1024:.0f} KiB, in {seconds:.1f} s: {1000 * seconds / files:.1f} ms each"
+
+
+def written(folder: Path, files: int) -> int:
+    """Write the runbooks and return how many bytes they have together."""
+    (folder / "_access.yaml").write_text((ROOT / "runbooks.d" / "_access.yaml").read_text())
+    shipped = [path.read_text() for path in sorted((ROOT / "runbooks.d").glob("[!_]*.yaml"))]
+    size = 0
+    for number in range(files):
+        text = shipped[number % len(shipped)]
+        slug = text.partition("\nid: ")[2].partition("\n")[0]
+        own = text.replace(f"id: {slug}", f"id: {slug}-{number}").replace("example.com", f"s{number}.example.com")
+        size += (folder / f"{slug}-{number}.yaml").write_text(own)
+    return size

@@ -1,0 +1,41 @@
+"""Secrets that are no secrets: written into the file, or taken from what everybody may read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.definition.model import Runbook
+from engine.definition.placed import Placed, every_step
+from engine.definition.schema import Finding, Path
+from engine.expressions import references
+from storage.records import Json
+
+_IN_AUTH = frozenset({"password", "token", "secret", "value", "client_secret", "secret_key", "session_token"})
+_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})
+_OPEN_ROOTS = frozenset({"params", "incident", "execution", "runbook"})
+"""What is stored and shown with the run."""
+
+
+def findings(runbook: Runbook) -> Iterator[Finding]:
+    """Each place of a call that holds a secret, and where the file or a parameter says it instead. Never says what."""
+    for placed in every_step(runbook):
+        for path, value in _secret_places(placed):
+            named = f"`{'.'.join(map(str, path[len(placed.with_path) :]))}`"
+            chains = references(value)
+            if value and not chains:
+                message = f"{named} is written into the file, where everybody reads it: set a secret and write "
+                yield Finding(path, message + "{{ secrets.NAME }}", rule="written-secret")
+            elif chains and {chain[0] for chain in chains} <= _OPEN_ROOTS:
+                message = f"{named} is taken from `{'.'.join(min(chains))}`, which is stored and shown: use a secret"
+                yield Finding(path, message, rule="written-secret")
+
+
+def _secret_places(placed: Placed) -> Iterator[tuple[Path, Json]]:
+    auth = placed.step.with_.get("auth")
+    for key, value in auth.items() if isinstance(auth, dict) else ():
+        if key in _IN_AUTH:
+            yield (*placed.with_path, "auth", key), value
+    for key in ("headers", "metadata"):
+        for name, value in placed.step.with_.get(key, {}).items():
+            if name.lower() in _HEADERS:
+                yield (*placed.with_path, key, name), value
