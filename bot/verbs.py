@@ -136,6 +136,22 @@ VERBS: tuple[Verb, ...] = (
         about_run=True,
     ),
     Verb(
+        "done",
+        'done [RUN] [STEP] [KEY=VALUE …] [note="…"]',
+        "Say that a manual step is done, with the answers that its form asks for.",
+        (0, 2),
+        None,
+        about_run=True,
+    ),
+    Verb(
+        "could-not",
+        'could-not [RUN] [STEP] note="…"',
+        "Say that a manual step could not be done, which fails it.",
+        (0, 2),
+        frozenset({"note"}),
+        about_run=True,
+    ),
+    Verb(
         "handover",
         'handover [RUN] @USER [reason="…"]',
         "Offer a run to somebody else, who answers for it from when they take it over.",

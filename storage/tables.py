@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import peewee as pw
 
-from storage import audit_tables, freeze_tables, people_tables, request_tables, secret_tables, version_tables
+from storage import (
+    audit_tables,
+    freeze_tables,
+    people_tables,
+    request_tables,
+    secret_tables,
+    task_tables,
+    version_tables,
+)
 from storage.columns import JsonText, Table, Text
 
 
@@ -376,5 +384,5 @@ class HostClock(Table):
 ALL: tuple[type[Table], ...] = (
     Runbook, RunbookVersion, SyncReport, Worker, Execution, StepRun, Attempt, Approval, Vote, Event, Card, Post,
     Lease, WaitEvent, WaitFor, WaitTaken, HostClock, Incident, Notice, Probe, *people_tables.ALL, *request_tables.ALL,
-    *audit_tables.ALL, *secret_tables.ALL, *version_tables.ALL, *freeze_tables.ALL,
+    *audit_tables.ALL, *secret_tables.ALL, *version_tables.ALL, *freeze_tables.ALL, *task_tables.ALL,
 )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from engine.definition.forms import names_in
 from engine.definition.kinds import KINDS, Treatment
 from engine.definition.rendering import target_as_url
 from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
@@ -60,12 +61,14 @@ class Scope:
 
 
 def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
-    """The names of all outputs of each step that maps its own or is a container."""
+    """The names of all outputs of each step that maps its own, is a container or asks people."""
     found: dict[str, tuple[str, ...]] = {}
     for block in blocks:
         for step in block.steps:
             mapped, kind = step.get("outputs"), KINDS.get(str(step.get("type")))
             names = tuple(mapped) if isinstance(mapped, dict) and mapped else kind.outputs if kind else ()
+            if not names and kind and kind.form_outputs and isinstance(step.get("with"), dict):
+                names = (*kind.form_outputs, *names_in(step["with"].get("form")))
             if names:
                 found[str(step.get("id", ""))] = names
     return found

@@ -16,6 +16,7 @@ from engine.orchestration import (
     event_waits,
     gate_content,
     gate_reminders,
+    manual_tasks,
     received,
     retry_backoff,
     step_completion,
@@ -25,6 +26,7 @@ from engine.steps import secret_destinations
 from engine.steps.outcome import (
     Abandoned,
     Again,
+    Assigned,
     Begun,
     Evidence,
     Failed,
@@ -146,6 +148,15 @@ def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> boo
     return True
 
 
+def _assigned(transition: Transition, step: StepRunRecord, outcome: Assigned) -> bool:
+    if not transition.may_start_steps:
+        return _abandoned(transition, step, Abandoned("the run ended before anybody was asked to do it"))
+    if not manual_tasks.open_task(transition, step, outcome):
+        return False
+    _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
+    return True
+
+
 def take_over(transition: Transition, step: StepRunRecord) -> bool:
     """Settle a step run whose worker is gone: run it again if that is safe, else let a person decide."""
     recoveries = step.recoveries + 1
@@ -259,6 +270,7 @@ _RECORDERS: Mapping[type, Callable[[Transition, StepRunRecord, Any], bool]] = {
     Unknown: _unknown,
     Abandoned: _abandoned,
     Opened: _opened,
+    Assigned: _assigned,
     Later: _later,
     Posted: _posted,
     Waiting: _waiting,

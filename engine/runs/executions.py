@@ -17,11 +17,12 @@ from engine.orchestration import admission, gate_checks, incidents, parameter_ch
 from engine.orchestration.admission import Checked, Override, Wanted
 from engine.orchestration.parameter_changes import Changed
 from engine.runtime import Runtime
-from storage import approvals, database, executions, idempotency, slot_queue, steps
+from storage import approvals, database, executions, idempotency, manual_tasks, slot_queue, steps
 from storage import attempts as tries
 from storage.catalog_records import VersionRecord
 from storage.records import ApprovalRecord, AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, ExecutionStatus, Phase
+from storage.task_records import TaskRecord
 
 if TYPE_CHECKING:
     from engine.runs.time_spent import Spent
@@ -50,15 +51,17 @@ class GateView:
 class ExecutionView:
     """An execution with all that is shown of it.
 
-    `ahead` are those that hold the slots it is queued for, `holding` the ids of the steps that are or hold a gate,
-    `changes` how its parameters were changed, in order. `spent` is how long its steps took, by the step run's id, where
-    `engine.runs.time_spent` was asked.
+    `tasks` are what its manual steps have asked of people, the oldest first. `ahead` are those that hold the slots
+    it is queued for, `holding` the ids of the steps that are or hold a gate, `changes` how its parameters were
+    changed, in order. `spent` is how long its steps took, by the step run's id, where `engine.runs.time_spent` was
+    asked.
     """
 
     execution: ExecutionRecord
     runbook: Runbook
     steps: tuple[StepRunRecord, ...]
     gates: tuple[GateView, ...]
+    tasks: tuple[TaskRecord, ...] = ()
     ahead: tuple[str, ...] = ()
     holding: frozenset[str] = frozenset()
     changes: tuple[Changed, ...] = ()
@@ -238,6 +241,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
             runbook=runbook,
             steps=tuple(steps.of_execution(execution.id)),
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
+            tasks=tuple(manual_tasks.of_execution(execution.id)),
             ahead=tuple(named(rt, actor, ahead) if actor else ahead),
             holding=frozenset(holding),
             changes=parameter_changes.of_run(execution),

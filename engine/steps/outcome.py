@@ -84,6 +84,19 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class Assigned:
+    """Something is to be done by hand, at most `timeout_ms` from here on; secrets in `instructions` are masked.
+
+    `assignees` and `form` are as in `TaskRecord`.
+    """
+
+    instructions: str
+    assignees: dict[str, Json]
+    form: dict[str, Json]
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """A poll's round ended and what it waits for is not there yet: ask again after `after_ms`."""
 
@@ -137,4 +150,4 @@ class Begun:
     parameters: dict[str, Json]
 
 
-Outcome = Succeeded | Failed | Unknown | Abandoned | Opened | Again | Later | Posted | Waiting | Begun
+Outcome = Succeeded | Failed | Unknown | Abandoned | Opened | Assigned | Again | Later | Posted | Waiting | Begun

@@ -26,6 +26,7 @@ from engine.steps import (
     delay,
     grpc,
     http,
+    manual,
     message,
     poll,
     received,
@@ -281,6 +282,10 @@ def _approval(claim: Claim, _rendered: Rendered, tools: Tools, _abandoned: Calla
     return approval.run(claim.step, claim.runbook, claim.visible, claim.behind, redact=tools.redactor.redact_json)
 
 
+def _manual(claim: Claim, rendered: Rendered, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return manual.run(claim.step, rendered.with_, redact=tools.redactor.redact_json)
+
+
 def _runbook(_claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
     return Begun(rendered.with_["id"], rendered.with_.get("params") or {})
 
@@ -289,6 +294,7 @@ ACTS: Mapping[str, Callable[[Claim, Rendered, Tools, Callable[[], bool]], Outcom
     "http": _http,
     "poll": _poll,
     "approval": _approval,
+    "manual": _manual,
     "grpc": _grpc,
     "delay": _delay,
     "message": _message,

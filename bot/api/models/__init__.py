@@ -24,6 +24,7 @@ from bot.api.models.executions import (
     execution_fields,
     step_fields,
 )
+from bot.api.models.manual_tasks import CouldNot, Done, ManualTask
 from bot.api.models.parameter_changes import ParametersChanged
 from bot.api.models.records import (
     AuditRow,
@@ -66,8 +67,10 @@ __all__ = [
     "Cancel",
     "Chain",
     "Changes",
+    "CouldNot",
     "Deprecate",
     "Diff",
+    "Done",
     "EditedIncident",
     "Event",
     "Execute",
@@ -81,6 +84,7 @@ __all__ = [
     "LastChange",
     "LeaveOut",
     "Logs",
+    "ManualTask",
     "NewIncident",
     "Page",
     "ParametersChanged",

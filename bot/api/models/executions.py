@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, Values, Why, fields_of, moment
+from bot.api.models.manual_tasks import ManualTask
 from bot.api.models.parameter_changes import ParametersChanged
 from engine.access.roles import describe_approvers
 from engine.orchestration import skip_rules
@@ -203,13 +204,14 @@ class Gate(Named):
 
 
 class ExecutionDetail(Execution):
-    """A run with its steps and gates; `behind` are the runs that hold the slots it waits for.
+    """A run with its steps, gates and manual steps; `behind` are the runs that hold the slots it waits for.
 
     `changes` are the changes of its parameters, in order.
     """
 
     steps: list[Step]
     gates: list[Gate]
+    tasks: list[ManualTask]
     behind: list[str]
     changes: list[ParametersChanged]
 

@@ -26,7 +26,7 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, freezing, kept_requests, queries, renewals, running, versions
+from bot.slack.verbs import deciding, freezing, kept_requests, manual_tasks, queries, renewals, running, versions
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.control_verbs import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
@@ -220,6 +220,8 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.RETRY: _resolve,
     Action.MARK_DONE: _resolve,
     Action.MARK_FAILED: _resolve,
+    Action.TASK_DONE: manual_tasks.click,
+    Action.TASK_FAILED: manual_tasks.click,
     Action.APPROVE_VERSION: versions.approve,
     Action.VERSION_PAGE: versions.page,
     Action.RENEW_VERSION: renewals.click,

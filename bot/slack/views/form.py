@@ -36,6 +36,7 @@ from bot.slack.ids import (
     RunForm,
     SecretForm,
     SkipForm,
+    TaskForm,
     WhyForm,
     encode,
 )
@@ -161,6 +162,13 @@ def resolve_form(ref: ResolveForm) -> dict[str, Any]:
     return _modal(
         Form.RESOLVE, does, "Confirm", [*blocks, _reason("What did you see?", "It goes into the record.")], ref
     )
+
+
+def note_form(ref: TaskForm, title: str, blocks: list[Block], *, optional: bool) -> dict[str, Any]:
+    """Asks for a note below what `blocks` show and ask."""
+    note = _reason("Note", "It goes into the record.")
+    note.optional = optional
+    return _modal(Form.TASK, title, title, [*blocks, note], ref)
 
 
 def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:

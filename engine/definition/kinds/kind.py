@@ -37,9 +37,13 @@ class Effect(StrEnum):
 
 
 class Awaits(StrEnum):
-    """What a step waits for once it is begun: people, an event, its time, an answer that is as wanted, a run."""
+    """What a step waits for once it is begun.
+
+    That is a decision of people, somebody who does it by hand, an event, its time, an answer that is as wanted, a run.
+    """
 
     PEOPLE = "people"
+    ASSIGNEE = "assignee"
     EVENT = "event"
     TIME = "time"
     ANSWER = "answer"
@@ -58,14 +62,15 @@ def _no_caution(_step: Step, _path: Path, _with_path: Path) -> Iterator[Finding]
 class Kind:
     """What is known of a kind.
 
-    A key of `with` that `treatments` does not name is FIXED: no templates there. `timeout_ms` is None where only the
-    run's own limit holds; `whole_timeout` says that it counts for all attempts together. Secrets may stand in
-    `secret_keys` only. `bounds` are the least and most of keys that are durations, `durations` those of them that the
-    model has in milliseconds, as `<key>_ms`; `normalised` gives a `with` the one form that the model has of it.
-    `blocks` are the keys of `with` that hold steps, each with its heading: a kind that has any is a container, which
-    `repeats` them or not, and `outputs` names all that it hands on. `answers` says that there is a `response` to map
-    outputs from. `shown` are the keys of `with` that a gate shows of such a step behind it, in that order, `summary`
-    those that say in short what is done. `rule` and `caution` are what only this kind can have wrong.
+    A key of `with` that `treatments` does not name is FIXED: no templates there. `timeout_ms` is None where only
+    the run's own limit holds; `whole_timeout` says that it counts for all attempts together. Secrets may stand in
+    `secret_keys` only. `bounds` are the least and most of keys that are durations, `durations` those of them that
+    the model has in milliseconds, as `<key>_ms`; `normalised` gives a `with` the one form that the model has of it.
+    `blocks` are the keys of `with` that hold steps, each with its heading: a kind that has any is a container,
+    which `repeats` them or not, and `outputs` names all that it hands on. `form_outputs` are what one with a `form`
+    hands on beside its answers. `answers` says that there is a `response` to map outputs from. `shown` are the keys
+    of `with` that a gate shows of such a step behind it, in that order, `summary` those that say in short what is
+    done. `rule` and `caution` are what only this kind can have wrong.
     """
 
     name: str
@@ -85,6 +90,7 @@ class Kind:
     blocks: Mapping[str, str] = field(default_factory=dict)
     repeats: bool = False
     outputs: tuple[str, ...] = ()
+    form_outputs: tuple[str, ...] = ()
     answers: bool = False
     rule: WrittenRule = _no_rule
     caution: Caution = _no_caution
@@ -134,9 +140,14 @@ class Kind:
         return self.awaits is Awaits.PEOPLE
 
     @property
+    def is_manual(self) -> bool:
+        """Whether somebody does it by hand."""
+        return self.awaits is Awaits.ASSIGNEE
+
+    @property
     def parks(self) -> bool:
         """Whether its step is WAITING until somebody outside acts."""
-        return self.awaits in (Awaits.PEOPLE, Awaits.EVENT)
+        return self.awaits in (Awaits.PEOPLE, Awaits.ASSIGNEE, Awaits.EVENT)
 
     @property
     def is_wait(self) -> bool:
