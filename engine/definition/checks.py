@@ -64,8 +64,14 @@ def _resolved_safely(schema: dict[str, Json], rules: dict[str, Json]) -> dict[st
 def _webhook_findings(data: Mapping[str, Json], broken: Broken, scope: references.Scope) -> Iterator[Finding]:
     call = _sound_with(data["webhook"], KINDS["http"], ("webhook",), broken)
     yield from calls.findings(call, ("webhook",))
-    yield from references.step_findings({"type": "http", "with": call}, (), ("webhook",), scope)
+    yield from references.step_findings(
+        {"type": "http", "with": call, **_sound_retry(data, broken)}, (), ("webhook",), scope
+    )
     yield from _retry_findings(data, ())
+
+
+def _sound_retry(data: Mapping[str, Json], broken: Broken) -> dict[str, Json]:
+    return {"retry": data["retry"]} if "retry" in data and ("retry",) not in broken else {}
 
 
 def _whole_findings(data: Mapping[str, Json], blocks: Sequence[Block], scope: references.Scope) -> Iterator[Finding]:

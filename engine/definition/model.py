@@ -28,13 +28,15 @@ class Retry:
     """How often and how soon a step is tried again.
 
     `max_attempts` counts the first try. The pause before attempt n+1 is `delay_ms * backoff ** (n - 1)`,
-    at most `max_delay_ms`, with jitter added by whoever schedules it.
+    at most `max_delay_ms`, with jitter added by whoever schedules it. `condition` is asked of an unwanted answer that
+    was seen: whether the call may be made again; None leaves that to what the call is.
     """
 
     max_attempts: int = 4
     delay_ms: int = 1_000
     backoff: float = 2.0
     max_delay_ms: int = 30_000
+    condition: Json = None
 
 
 @dataclass(frozen=True, slots=True)

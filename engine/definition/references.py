@@ -25,7 +25,7 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "runbook": ("id", "name", "version", "team"),
     "response": ("status", "headers", "json", "text"),
 }
-"""What a template may read of the execution around it, and `until` and `outputs` of the answer."""
+"""What a template may read of the execution around it, and the conditions and `outputs` of a call of the answer."""
 
 _ROOTS = ("params", "steps", "incident", "execution", "runbook", "secrets", "response", "outputs", "item", "index")
 _BEFORE_START = ("workspace", "team", "requester", "reason")
@@ -75,7 +75,7 @@ def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
 
 
 def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: Scope) -> Iterator[Finding]:
-    """Everything wrong with what a step of sound shape says in its `with`, `if` and `outputs`."""
+    """Everything wrong with what a step of sound shape says in its `with`, `if`, `retry` and `outputs`."""
     kind = KINDS[step["type"]]
     for key, value in step.get("with", {}).items():
         location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys)
@@ -91,6 +91,9 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
                 yield from _condition_findings(value, location, _asked(key, scope))
     if "if" in step:
         yield from _condition_findings(step["if"], (*path, "if"), scope)
+    retry = step.get("retry")
+    if isinstance(retry, dict) and "if" in retry:
+        yield from _condition_findings(retry["if"], (*path, "retry", "if"), replace(scope, response=True))
     mapped = replace(scope, response=kind.answers, own_outputs=True)
     yield from template_findings(step.get("outputs"), (*path, "outputs"), mapped)
 
@@ -106,8 +109,8 @@ def _items_findings(items: Json, path: Path) -> Iterator[Finding]:
 
 
 def _asked(key: str, scope: Scope) -> Scope:
-    """What a condition inside `with` may read: `until` of the answer, `while` of the round before."""
-    if key == "until":
+    """What a condition inside `with` may read: `until` and `expect` of the answer, `while` of the round before."""
+    if key in ("until", "expect"):
         return replace(scope, response=True)
     if key == "while":
         itself = Container(scope.itself, repeats=True, each=False)
@@ -248,7 +251,7 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
             case "secrets":
                 yield from _secret_faults(chain, scope)
             case "response" if not scope.response:
-                yield "`response` is there in a poll's `until` and in the `outputs` of a call only"
+                yield "`response` is there in the `until`, `expect`, `retry.if` and `outputs` of a call only"
             case root if root in FACTS:
                 yield from _fact_faults(chain)
             case "outputs" if scope.own_outputs:

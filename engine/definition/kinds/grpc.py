@@ -9,11 +9,16 @@ KIND = Kind(
     name="grpc",
     effect=Effect.CALL,
     defaults={"message": {}, "metadata": {}, "tls": True},
-    treatments={"target": Treatment.TARGET, "message": Treatment.DATA, "metadata": Treatment.DATA},
+    treatments={
+        "target": Treatment.TARGET,
+        "message": Treatment.DATA,
+        "metadata": Treatment.DATA,
+        "expect": Treatment.CONDITION,
+    },
     secret_keys=frozenset({"message", "metadata"}),
     timeout_ms=DEFAULT_ATTEMPT_TIMEOUT_MS,
     idempotent=lambda _: False,
     answers=True,
-    shown=("target", "service", "method", "message", "metadata"),
+    shown=("target", "service", "method", "message", "metadata", "expect"),
     summary=("kind", "target", "service", "method"),
 )
