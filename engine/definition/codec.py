@@ -110,7 +110,7 @@ def _retry_data(retry: Retry) -> dict[str, Json]:
 
 def _step_extras(step: Step) -> Iterator[tuple[str, Json]]:
     if step.continue_on_error:
-        yield "continue_on_error", True
+        yield "continue_on_error", step.continue_on_error
     if step.notify is not None:
         yield "notify", step.notify
     if step.skippable is not None:

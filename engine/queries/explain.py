@@ -12,6 +12,7 @@ from engine.access import choosers
 from engine.access.policy import Actor, named
 from engine.access.roles import approver_ids, runners
 from engine.definition.kinds import Awaits, kind_of
+from engine.orchestration import tolerated_failures
 from engine.orchestration.parameter_changes import Changed
 from engine.runs import executions, skipping
 from engine.runs.executions import ExecutionView, GateView
@@ -211,7 +212,8 @@ def _failed(rt: Runtime, view: ExecutionView, step: StepRunRecord | None, skip: 
     run = view.execution
     error = step.error if step is not None else run.error
     undone = any(each.phase is Phase.UNDO for each in view.steps)
-    verbs: tuple[str, ...] = ("replay",) if undone or step is None else ("retry", *skip, "replay")
+    went_on = step is not None and tolerated_failures.tolerated(view.runbook, step.step_id, step.error)
+    verbs: tuple[str, ...] = ("replay",) if undone or step is None or went_on else ("retry", *skip, "replay")
     facts: dict[str, Json] = {"code": error.get("code", "") if isinstance(error, dict) else "", "undone": undone}
     if step is not None:
         last = attempts.last(step.id)

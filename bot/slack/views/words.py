@@ -51,6 +51,7 @@ _TASK = {
 """Slack's four words have none for waiting, unknown, skipped and cancelled; "pending" is the one that claims neither
 work nor a failure nor a success. An icon and the step's own words say which it is."""
 TOLERATED = ("⚠️", "failed, which the run tolerates")
+REPORTED = ("⚠️", "failed; the run goes on, and ends failed for it")
 _ENDING = {ExecutionStatus.FAILED: "Failing", ExecutionStatus.CANCELLED: "Cancelling"}
 PHASES = {
     Phase.MAIN: "",
