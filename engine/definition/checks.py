@@ -37,11 +37,18 @@ def findings(data: Mapping[str, Json], blocks: Sequence[Block], broken: Broken) 
             yield Finding(("parameters", *each.path), each.message, each.at_key)
     held = secret_outputs.held_by(step for block in blocks for step in block.steps)
     scope = replace(scope, homes=structure.homes_of(blocks), outputs=references.known_outputs(blocks), held=held)
+    scope = replace(scope, tolerated=_tolerated(blocks))
     yield from structure.findings(blocks)
     yield from _steps_findings(data, blocks, broken, scope)
     if isinstance(data.get("webhook"), dict):
         yield from _webhook_findings(data, broken, scope)
     yield from _whole_findings(data, blocks, scope)
+
+
+def _tolerated(blocks: Sequence[Block]) -> frozenset[str]:
+    """The ids of the steps that may fail without ending the run."""
+    found = (step for block in blocks for step in block.steps)
+    return frozenset(str(step.get("id")) for step in found if step.get("continue_on_error"))
 
 
 def _scope(schema: Json) -> references.Scope:
@@ -100,10 +107,11 @@ def _steps_findings(
             path: Path = (*block.path, index)
             seen_from[path] = around | upstream[step_id]
             here = replace(scope, upstream=seen_from[path], itself=step_id, within=block.within)
+            here = replace(here, any_end=block.section != SECTIONS[0])
             yield from _step_findings(data, _sound_part(step, path, broken), path, here)
             if isinstance(step.get("undo"), dict):
                 undo = _sound_part(step["undo"], (*path, "undo"), broken)
-                after = replace(here, upstream=here.upstream | {step_id}, itself="")
+                after = replace(here, upstream=here.upstream | {step_id}, itself="", any_end=True)
                 yield from _step_findings(data, undo, (*path, "undo"), after)
 
 

@@ -28,6 +28,8 @@ FACTS: Mapping[str, tuple[str, ...]] = {
 """What a template may read of the execution around it, and the conditions and `outputs` of a call of the answer."""
 
 _ROOTS = ("params", "steps", "incident", "execution", "runbook", "secrets", "response", "outputs", "item", "index")
+_END, _ERROR = ("status", "error"), ("code", "message")
+"""What says how a step ended, and what an error has."""
 _BEFORE_START = ("workspace", "team", "requester", "reason")
 """What is known of an execution before it starts."""
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -40,10 +42,11 @@ _TARGET = re.compile(r"[^/?]+:\d{1,5}")
 class Scope:
     """What may be named at one place. `parameters` is None when the schema is broken, and is then not checked against.
 
-    `homes` holds every step of the file with the list in which it stands, `upstream` those whose outputs may be read
-    here, and `outputs` the names of a step's outputs where they are all known. `within` holds the containers around.
-    `started` is False for what is asked before the execution starts; `itself` is the step whose words these are.
-    `held` are the outputs that are secret.
+    `homes` holds every step of the file with the list in which it stands, `upstream` those whose outputs may be
+    read here, and `outputs` the names of a step's outputs where they are all known. `within` holds the containers
+    around. `started` is False for what is asked before the execution starts; `itself` is the step whose words these
+    are. `held` are the outputs that are secret. How a step ended may be read of those that are `tolerated`, since
+    it may have failed, and in cleanup, where `any_end` is True, of every one.
     """
 
     parameters: Mapping[str, Mapping[str, Json]] | None
@@ -58,6 +61,8 @@ class Scope:
     started: bool = True
     itself: str = ""
     held: Held = frozenset()
+    tolerated: frozenset[str] = frozenset()
+    any_end: bool = False
 
 
 def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
@@ -170,8 +175,10 @@ def _never_boolean(chain: tuple[str, ...], scope: Scope) -> str | None:
             schema = scope.parameters.get(name, {})
             types = schema.get("type") if isinstance(schema, Mapping) else None
             return _TYPES.get(types) if isinstance(types, str) else None
-        case ("steps", _, "outputs"):
+        case ("steps", _, "outputs" | "error"):
             return "a mapping, or not there"
+        case ("steps", _, "status") | ("steps", _, "error", _):
+            return "text"
         case ("execution" | "incident" | "runbook" as root, name) if name in FACTS[root]:
             return "a number" if name == "version" else "text"
         case ("response", "status" | "headers" | "text" as name):
@@ -293,14 +300,31 @@ def _step_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
         yield "name the step that is meant, as in `steps.drain.outputs.status`"
     elif chain[1] not in scope.upstream:
         yield _out_of_sight(chain[1], scope)
+    elif len(chain) > 2 and chain[2] in _END:
+        yield from _end_faults(chain, scope)
     elif len(chain) > 2 and chain[2] != "outputs":
-        yield f"`steps.{chain[1]}` has `outputs` and nothing else, not `{chain[2]}`"
+        known = ("outputs", *_END)
+        yield f"`steps.{chain[1]}` has `outputs`, `status` and `error`, not `{chain[2]}`{did_you_mean(chain[2], known)}"
     elif len(chain) > 3 and chain[3] not in scope.outputs.get(chain[1], (chain[3],)):
         yield f"`steps.{chain[1]}` has no output `{chain[3]}`{_hint(chain[3], scope.outputs[chain[1]])}"
     elif len(chain) > 3 and (chain[1], chain[3]) in scope.held and not scope.secrets:
         yield f"`{'.'.join(chain[:4])}` is secret: {_SECRETS_STAND}"
     elif any(pair in scope.held for pair in pairwise(chain[4:])):
         yield f"`{'.'.join(chain)}` is secret and stays inside `{chain[1]}`: use it there"
+
+
+def _end_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
+    """What is wrong with reading how a step ended: its `status`, and its `error` with `code` and `message`."""
+    named = ".".join(chain[:3])
+    if not scope.any_end and chain[1] not in scope.tolerated:
+        yield (
+            f"`{named}` is not there: this step starts only if `{chain[1]}` has not failed. It is for `on_failure`, "
+            "`finally` and `undo`, and behind a step with `continue_on_error`"
+        )
+    elif chain[2] == "status" and len(chain) > 3:
+        yield f"`{named}` is text and has no `{chain[3]}`"
+    elif chain[2] == "error" and len(chain) > 3 and chain[3] not in _ERROR:
+        yield f"`{named}` has no `{chain[3]}`{_hint(chain[3], _ERROR)}"
 
 
 def _out_of_sight(step_id: str, scope: Scope) -> str:

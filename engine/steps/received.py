@@ -74,7 +74,7 @@ class ClaimSecrets:
                 continue  # the template says what is missing
             if (path, name) not in values:
                 raise NoSecret(f"The secret `{name}` that {path} received is forgotten: that step has to run again.")
-            steps[step_id] = {"outputs": {**outputs, name: values[path, name]}}
+            steps[step_id] = {**steps[step_id], "outputs": {**outputs, name: values[path, name]}}
         return steps
 
 

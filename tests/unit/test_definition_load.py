@@ -238,7 +238,8 @@ MISTAKES = {
             "5:41 step `drain`: `with.url`: `steps.later` has not ended when this step starts; add it to `needs`",
             "6:69 step `side`: `if`: `steps.drain` has not ended when this step starts; add it to `needs`",
             "7:33 step `later`: `if`: `steps.later` is this step itself, which has not ended yet",
-            "7:33 step `later`: `if`: `steps.side` has `outputs` and nothing else, not `status`",
+            "7:33 step `later`: `if`: `steps.side.status` is not there: this step starts only if `side` has not failed. It is "
+            "for `on_failure`, `finally` and `undo`, and behind a step with `continue_on_error`",
             "7:33 step `later`: `if`: there is no step `drian`; did you mean `drain`?",
         ],
     ),
