@@ -84,7 +84,7 @@ _HOLD = {
 _FACT = "a fact of the incident and its value, such as service=checkout; runbooks take parameters from it"
 _SECRET = "the secret's name, as in `secrets.lb_token` without `secrets.`"  # noqa: S105 - words
 _ANSWER = "an answer that the step's form asks for, in quotes where it has spaces"
-_VALUE = {"incident open": _FACT, "incident set": _FACT, "done": _ANSWER}
+_VALUE = {"incident open": _FACT, "incident set": _FACT, "done": _ANSWER, "approve": _ANSWER}
 _ANY_VALUE = "a parameter and its value, in quotes where it has spaces"
 _EXAMPLES = {
     "help": "help resolve",

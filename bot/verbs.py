@@ -162,10 +162,10 @@ VERBS: tuple[Verb, ...] = (
     Verb("takeover", "takeover [RUN]", "Take over a run that is offered to you.", (0, 1), about_run=True),
     Verb(
         "approve",
-        'approve [RUN] [STEP] [comment="…"]',
-        "Approve what a run waits for.",
+        'approve [RUN] [STEP] [KEY=VALUE …] [comment="…"]',
+        "Approve what a run waits for, with the answers that its form asks for.",
         (0, 2),
-        _COMMENT,
+        None,
         about_run=True,
     ),
     Verb("reject", 'reject [RUN] [STEP] comment="…"', "Reject what a run waits for.", (0, 2), _COMMENT, about_run=True),

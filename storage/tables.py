@@ -230,6 +230,7 @@ class Approval(Table):
     decided_at = pw.BigIntegerField(null=True)
     remind_at = pw.BigIntegerField(null=True)
     barred = JsonText()
+    form = JsonText(null=True)
 
 
 class Vote(Table):
@@ -242,6 +243,7 @@ class Vote(Table):
     decision = Text()
     comment = Text()
     at = pw.BigIntegerField()
+    answers = JsonText(null=True)
 
 
 class Event(Table):

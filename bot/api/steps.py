@@ -101,5 +101,5 @@ def _vote(
     caller: AuthenticatedCaller, execution: str, step: str, decision: Decision, ballot: models.Ballot
 ) -> models.Gate:
     run = seen(caller, execution)
-    gate = voting.vote(caller.rt, caller.actor, run.id, step, decision, ballot.comment, ballot.digest)
+    gate = voting.vote(caller.rt, caller.actor, run.id, step, decision, ballot.comment, ballot.digest, ballot.answers)
     return models.Gate.of(gate, run.team)

@@ -35,7 +35,7 @@ from engine.queries import events
 from engine.runs import executions, time_spent
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
-from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, TaskStatus
 from storage.task_records import TaskRecord
 
@@ -329,9 +329,15 @@ def _gate(gate: GateView, names: Names) -> GateStory:
         expires=moment(approval.expires_at) if approval.status is ApprovalStatus.PENDING else None,
         digest=approval.digest,
         votes=tuple(
-            VoteStory(names(vote.person), _VOTED[vote.decision], vote.comment, moment(vote.at)) for vote in gate.votes
+            VoteStory(names(vote.person), _VOTED[vote.decision], _commented(vote), moment(vote.at))
+            for vote in gate.votes
         ),
     )
+
+
+def _commented(vote: VoteRecord) -> str:
+    """What somebody answered and said with their vote."""
+    return "; ".join([*map(_named, (vote.answers or {}).items()), *filter(None, [vote.comment])])
 
 
 def _task(task: TaskRecord, names: Names) -> TaskStory:

@@ -65,6 +65,7 @@ class Form(StrEnum):
 
     RUN = "form.run"
     REJECT = "form.reject"
+    APPROVE = "form.approve"
     RESOLVE = "form.resolve"
     TASK = "form.task"
     SKIP = "form.skip"

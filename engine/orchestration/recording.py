@@ -142,6 +142,7 @@ def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> boo
         on_timeout=outcome.on_timeout, opened_at=transition.at, expires_at=expires, decided_at=None,
         remind_at=gate_reminders.next_reminder(transition.at, expires, transition.at),
         barred=gate_content.barred(transition.execution, transition.runbook, definition, step.scope),
+        form=outcome.form,
     )  # fmt: skip
     approval_id = approvals.create(transition.rt.workspace_id, gate)
     transition.record_event("gate_opened", step.path, approval_id=approval_id)

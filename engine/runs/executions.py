@@ -16,12 +16,13 @@ from engine.failpoints import commit
 from engine.orchestration import admission, gate_checks, incidents, parameter_changes
 from engine.orchestration.admission import Checked, Override, Wanted
 from engine.orchestration.parameter_changes import Changed
+from engine.runs import vote_answers
 from engine.runtime import Runtime
 from storage import approvals, database, executions, idempotency, manual_tasks, slot_queue, steps
 from storage import attempts as tries
 from storage.catalog_records import VersionRecord
 from storage.records import ApprovalRecord, AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
-from storage.states import ApprovalStatus, Decision, ExecutionStatus, Phase
+from storage.states import ApprovalStatus, ExecutionStatus, Phase
 from storage.task_records import TaskRecord
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateVi
     if approval.status is not ApprovalStatus.PENDING:
         return GateView(approval, votes, 0)
     before = tuple(approvals.rejections(executions.earlier_tries(approval.execution_id), approval.path, approval.id))
-    approving = [vote.person for vote in votes if vote.decision is Decision.APPROVE]
+    approving = [vote.person for vote in vote_answers.leading(votes)]
     lacking = tuple(unmet(rt, approval.approvers, approving, team))
     # At least one while the gate is open: somebody who approved may have lost the right to since.
     return GateView(approval, votes, max(1, approval.min_approvals - len(approving)), lacking, before)

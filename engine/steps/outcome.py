@@ -81,6 +81,7 @@ class Opened:
     timeout_ms: int
     on_timeout: str
     allow_self: bool = False
+    form: Json = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Manual steps as people meet them: what is shown, what the buttons ask, and what is left of them."""
+"""Manual steps, and gates with a form, as people meet them: what is shown and asked, and what is left of it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,24 @@ steps:
     with: {text: "slot {{ steps.swap.outputs.slot }}"}
 """
 
+PICK = """\
+steps:
+  - id: ask
+    type: approval
+    with:
+      approvers: {roles: [platform_admin]}
+      form: {type: object, required: [region], properties: {region: {type: string, enum: [eu, us]}}}
+  - id: tell
+    type: message
+    with: {text: "in {{ steps.ask.outputs.region }}"}
+"""
+
 
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The bot in HTTP mode, with a runbook that has a manual step."""
     with stage(tmp_path_factory.mktemp("manual"), socket_mode=False) as running:
-        ready_with(running, {"swap": SWAP})
+        ready_with(running, {"swap": SWAP, "pick": PICK})
         yield running
 
 
@@ -91,3 +103,20 @@ def test_words_do_as_well(bot: Stage) -> None:
     assert "may" in bot.say(f"done {run} swap slot=3", "U0OSCAR01")
     assert "by hand" in bot.say(f"why {run}", CAROL)
     assert "could not be done" in bot.say(f'could-not {run} note="it is locked"', CAROL, CHANNEL)
+
+
+def test_who_approves_answers_the_gate(bot: Stage) -> None:
+    """The button opens its form; who may not decide gets none, and by word the answers are typed."""
+    run = bot.start("run pick", CAROL)
+    card = wait_for(lambda: (c := bot.card(run)) and "Waiting for approval" in shown(c) and c)
+    message = bot.gate(card["ts"])
+    assert not bot.click("gate.approve", BOB, message["ts"]).get("view")
+    assert "region" in bot.say(f"approve {run}", ALICE)
+    bot.click("gate.approve", ALICE, message["ts"])
+    form = wait_for(lambda: bot.form(ALICE))
+    assert form["callback_id"] == "form.approve"
+    bot.post("submit", user=ALICE, view_id=form["id"], values={"param:region": "0", "reason": "the other is full"})
+    card = wait_for(lambda: "Succeeded" in shown(bot.card(run)) and bot.card(run))
+    over = wait_for(lambda: (m := bot.find(lambda m: m["ts"] == message["ts"])) and "Approved" in shown(m) and m)
+    assert "region=" in shown(over)
+    assert "the other is full" in shown(over)

@@ -160,6 +160,7 @@ class Vote(BaseModel):
     decision: Decision
     comment: str
     at: datetime
+    answers: Json
 
     @staticmethod
     def of(record: VoteRecord) -> Vote:
@@ -178,6 +179,7 @@ class Gate(Named):
     step: str
     status: ApprovalStatus
     message: str
+    form: Json
     preview: Json
     digest: str
     min_approvals: int
@@ -301,7 +303,9 @@ class Resolve(RequestBody):
 
 
 class Ballot(RequestBody):
-    """A vote. With `digest` it counts only for what was shown; a reject needs a comment."""
+    """A vote. With `digest` it counts only for what was shown; a reject needs a comment, a gate's `form` answers."""
+
+    answers: Annotated[Values, Field(default_factory=dict, description="Answers to the gate's `form`.")]
 
     comment: Text = ""
     digest: Annotated[str | None, Field(max_length=100)] = None

@@ -71,6 +71,9 @@ def click_with_reason(ctx: AppContext, action: str, value: str, reply: Reply) ->
 def _ask_why(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
     """Ask why, if this person may do what the button says."""
     right = _SAY_WHY[action]
+    if right is access.Action.VOTE and deciding.asks(ctx, value):  # its own form asks why, too
+        deciding.approve(ctx, action, value, reply)
+        return
     if right is access.Action.VOTE:
         deciding.must_decide(ctx, value, reply)
     elif right is access.Action.ROLLBACK:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.grammar import Command
 from bot.slack.app_context import AppContext, Work
-from bot.slack.forms import actions, secret_form, shortcuts, task_form
+from bot.slack.forms import actions, approve_form, secret_form, shortcuts, task_form
 from bot.slack.ids import (
     CHANNEL_BLOCK,
     REASON_BLOCK,
@@ -277,6 +277,7 @@ _FORMS: Mapping[Form, Callable[[AppContext, str, str, Mapping[str, Any]], Submis
     Form.PICK: _pick,
     Form.DEPRECATE: _deprecate,
     Form.WHY: _why,
+    Form.APPROVE: lambda *form: Submission(*approve_form.read(*form)),
     Form.TASK: lambda *form: Submission(*task_form.read(*form)),
     Form.SECRET: lambda *form: Submission(*secret_form.read(*form)),
 }

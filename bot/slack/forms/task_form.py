@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.slack.app_context import AppContext, Work
-from bot.slack.ids import REASON_BLOCK, Form, TaskForm, decode, parameter_block, parameter_of
+from bot.slack.forms.complaints import by_block
+from bot.slack.ids import REASON_BLOCK, Form, GateRef, RejectForm, TaskForm, decode, parameter_of
 from bot.slack.reply import Reply, ReplyTo
-from bot.slack.verbs import manual_tasks
+from bot.slack.verbs import deciding, manual_tasks
 from bot.slack.verbs.deciding import show_answered
 from bot.slack.verbs.form_values import read_parameters, read_reason
-from bot.slack.views import fields
+from bot.slack.views import fields, gate_form
 from bot.slack.views.task import as_runbook
 from engine.access import reasons
 from engine.definition import forms
@@ -39,7 +40,7 @@ def read(
         try:
             answers = forms.answered(task.form, read_parameters(as_runbook(view.runbook, task), state))
         except InvalidParameters as invalid:
-            errors |= _by_block(invalid, state)
+            errors |= by_block(invalid, state)
     if errors:
         return errors, place, None
 
@@ -60,23 +61,19 @@ def read(
     return {}, place, work
 
 
-def _by_block(wrong: InvalidParameters, state: Mapping[str, Any]) -> dict[str, str]:
-    """Every complaint under an input that exists; one without goes under the note."""
-    errors: dict[str, str] = {}
-    for name, why in wrong.fields.items():
-        block = parameter_block(name)
-        here = block in state
-        text = why[:1].upper() + why[1:] if here else f"{name}: {why}"
-        errors.setdefault(block if here else REASON_BLOCK, text)
-    return errors
-
-
 def options(ctx: AppContext, view: Mapping[str, Any], block: str, typed: str) -> list[dict[str, Any]] | None:
-    """The options of a long select in such a form that fit what was typed; None where the view is none."""
-    if view.get("callback_id") != Form.TASK:
+    """The options of a long select in a form of answers that fit what was typed; None where the view is none."""
+    metadata = str(view.get("private_metadata", ""))
+    if view.get("callback_id") == Form.TASK:
+        ref = decode(TaskForm, metadata)
+        run = executions.view(ctx.rt, ref.execution_id)
+        runbook = as_runbook(run.runbook, manual_tasks.task_of(run, ref.path, ref.task_id))
+    elif view.get("callback_id") == Form.APPROVE:
+        about = decode(RejectForm, metadata)
+        run = executions.view(ctx.rt, about.execution_id)
+        gate = deciding.gate_now(run, GateRef(about.execution_id, about.path, about.digest))
+        runbook = gate_form.as_runbook(run.runbook, gate.approval)
+    else:
         return None
-    ref = decode(TaskForm, str(view.get("private_metadata", "")))
-    run = executions.view(ctx.rt, ref.execution_id)
-    runbook = as_runbook(run.runbook, manual_tasks.task_of(run, ref.path, ref.task_id))
     schema = fields.properties(runbook).get(parameter_of(block), {})
     return fields.suggestions(fields.choices(schema) or fields.many(schema), typed)

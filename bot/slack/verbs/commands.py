@@ -24,7 +24,7 @@ from bot.slack.verbs import (
     tokens,
     versions,
 )
-from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
+from bot.slack.verbs.deciding import answers_of, more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
 from bot.slack.views.errors import refused
@@ -136,7 +136,9 @@ def _vote(invocation: Invocation, decision: Decision) -> Message:
     run, path = the_run(invocation, ExecutionStatus.WAITING), rest[0] if rest else None
     if decision is Decision.APPROVE and (unseen := too_long_for_a_message(invocation.ctx, invocation.actor, run, path)):
         return to_be_opened(unseen)
-    gate = voting.vote(invocation.ctx.rt, invocation.actor, run, path, decision, invocation.option("comment"))
+    given = {name: value for name, value in invocation.command.options.items() if name != "comment"}
+    comment, answers = invocation.option("comment"), answers_of(invocation.ctx, run, path, given)
+    gate = voting.vote(invocation.ctx.rt, invocation.actor, run, path, decision, comment, answers=answers)
     return voted(gate, decision)
 
 

@@ -36,7 +36,6 @@ from bot.slack.ids import (
     RunForm,
     SecretForm,
     SkipForm,
-    TaskForm,
     WhyForm,
     encode,
 )
@@ -164,11 +163,11 @@ def resolve_form(ref: ResolveForm) -> dict[str, Any]:
     )
 
 
-def note_form(ref: TaskForm, title: str, blocks: list[Block], *, optional: bool) -> dict[str, Any]:
-    """Asks for a note below what `blocks` show and ask."""
-    note = _reason("Note", "It goes into the record.")
+def noted_form(kind: Form, ref: Ref, title: str, blocks: list[Block], label: str, *, optional: bool) -> dict[str, Any]:
+    """Asks for a note, called `label`, below what `blocks` show and ask."""
+    note = _reason(label, "It goes into the record.")
     note.optional = optional
-    return _modal(Form.TASK, title, title, [*blocks, note], ref)
+    return _modal(kind, title, title, [*blocks, note], ref)
 
 
 def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from slack_sdk.models.blocks import Block
 
-from bot.slack.ids import Action, TaskForm, TaskRef
+from bot.slack.ids import Action, Form, TaskForm, TaskRef
 from bot.slack.views import fields, form
 from bot.slack.views.parts import Message, actions, button, context, message, said, section
 from bot.slack.views.text import as_json, code, duration, escape, inline, person, when
@@ -70,7 +70,7 @@ def task_form(view: ExecutionView, task: TaskRecord, ref: TaskForm) -> dict[str,
     known = fields.properties(as_runbook(view.runbook, task)) if done else {}
     required = set(task.form.get("required", ()))
     blocks += [fields.field(name, known[name], name in required, known[name].get("default")) for name in known]
-    return form.note_form(ref, "Done" if done else "Could not", blocks, optional=done)
+    return form.noted_form(Form.TASK, ref, "Done" if done else "Could not", blocks, "Note", optional=done)
 
 
 def as_runbook(runbook: Runbook, task: TaskRecord) -> Runbook:
