@@ -39,7 +39,7 @@ _PARTS = {
     "expires": "how long it lasts, up to 366d; left out, 90d",
     "reason": "why; it goes into the record",
     "comment": "what the others should know; it goes into the record",
-    "note": "what you saw; it goes into the record",
+    "note": "what you saw or did; it goes into the record",
     "HELD": "a held request's id, such as H-7K2M9QXY",
     "HELD|all": "the ids of held requests, or all of them",
     "BREAK_GLASS": "a break-glass's id, such as B-7K2M9QXY",
@@ -84,7 +84,8 @@ _HOLD = {
 }
 _FACT = "a fact of the incident and its value, such as service=checkout; runbooks take parameters from it"
 _SECRET = "the secret's name, as in `secrets.lb_token` without `secrets.`"  # noqa: S105 - words
-_VALUE = {"incident open": _FACT, "incident set": _FACT}
+_ANSWER = "an answer that the step's form asks for, in quotes where it has spaces"
+_VALUE = {"incident open": _FACT, "incident set": _FACT, "done": _ANSWER, "approve": _ANSWER}
 _ANY_VALUE = "a parameter and its value, in quotes where it has spaces"
 _EXAMPLES = {
     "help": "help resolve",
@@ -107,6 +108,8 @@ _EXAMPLES = {
     "agree": "agree R-7K2M9Q restart",
     "replay": 'replay R-7K2M9Q from=restart reason="the host is back"',
     "resolve": 'resolve R-7K2M9Q restart done note="uptime is 2 minutes"',
+    "done": 'done R-7K2M9Q swap-disk slot=3 note="the new one is in"',
+    "could-not": 'could-not R-7K2M9Q swap-disk note="no spare part"',
     "handover": 'handover R-7K2M9Q <@U0BOB0001> reason="end of my shift"',
     "takeover": "takeover R-7K2M9Q",
     "approve": "approve R-7K2M9Q",
@@ -145,7 +148,9 @@ _EXAMPLES = {
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Find a runbook and run it", ("list", "show", "run", "replay")),
     ("See how it goes", ("status", "why", "runs", "catchup", "logs", "evidence")),
-    ("Steer a run", ("pause", "resume", "cancel", "retry", "skip", "resolve", "handover", "takeover")),
+    ("Steer a run", (
+        "pause", "resume", "cancel", "retry", "skip", "resolve", "done", "could-not", "handover", "takeover",
+    )),
     ("Decide what waits", ("approve", "reject", "withdraw", "agree")),
     ("Keep the incident", ("incident", "incident open", "incident set", "incident close")),
     ("Keep the runbooks", (

@@ -217,8 +217,9 @@ class AttemptRecord:
 class ApprovalRecord:
     """A gate in an execution. `digest` binds every vote to what was shown when the gate opened.
 
-    `remind_at` is when people are next reminded of it, None when not again. `barred` are the people who chose what it
-    shows beside those who chose the run's parameters: who had a step skipped that it releases.
+    `remind_at` is when people are next reminded of it, None when not again. `barred` are the people who chose what
+    it shows beside those who chose the run's parameters: who had a step skipped that it releases. `form` is the
+    JSON Schema of what an approval has to answer, None where that is nothing.
     """
 
     id: int
@@ -238,6 +239,7 @@ class ApprovalRecord:
     decided_at: int | None
     remind_at: int | None = None
     barred: Json = ()
+    form: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,7 @@ class VoteRecord:
     decision: Decision
     comment: str
     at: int
+    answers: Json = None
 
 
 @dataclass(frozen=True, slots=True)

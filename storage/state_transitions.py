@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from storage.states import ApprovalStatus, ExecutionStatus, StepStatus, VersionStatus
+from storage.states import ApprovalStatus, ExecutionStatus, StepStatus, TaskStatus, VersionStatus
 
 State = TypeVar("State", bound=StrEnum)
 
-E, S, V, A = ExecutionStatus, StepStatus, VersionStatus, ApprovalStatus
+E, S, V, A, T = ExecutionStatus, StepStatus, VersionStatus, ApprovalStatus, TaskStatus
 
 EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     E.PENDING: frozenset({E.RUNNING, E.WAITING, E.PAUSED, E.SUCCESS, E.FAILED, E.CANCELLED}),
@@ -53,6 +53,13 @@ APPROVAL_TRANSITIONS: Mapping[ApprovalStatus, frozenset[ApprovalStatus]] = {
     A.REJECTED: frozenset(),
     A.EXPIRED: frozenset(),
     A.CANCELLED: frozenset(),
+}
+TASK_TRANSITIONS: Mapping[TaskStatus, frozenset[TaskStatus]] = {
+    T.OPEN: frozenset({T.DONE, T.FAILED, T.EXPIRED, T.CANCELLED}),
+    T.DONE: frozenset(),
+    T.FAILED: frozenset(),
+    T.EXPIRED: frozenset(),
+    T.CANCELLED: frozenset(),
 }
 
 

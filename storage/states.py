@@ -88,6 +88,19 @@ class ApprovalStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+class TaskStatus(StrEnum):
+    """How a manual step's task stands: FAILED is what somebody could not do, EXPIRED was not done in time.
+
+    CANCELLED is not asked any more.
+    """
+
+    OPEN = "OPEN"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+    CANCELLED = "CANCELLED"
+
+
 class Decision(StrEnum):
     """What a vote says at a gate."""
 

@@ -67,6 +67,15 @@ def outputs(execution_id: str, paths: Collection[str]) -> dict[str, Json]:
     return dict(sql.select(StepRun, ("path", "outputs"), where, execution_id, *paths, StepStatus.SKIPPED))
 
 
+def ends(execution_id: str, paths: Collection[str]) -> dict[str, tuple[StepStatus, Json]]:
+    """Status and error of the named step runs, by path."""
+    if not paths:
+        return {}
+    where = f"execution_id = ? AND path IN ({sql.marks(paths)})"
+    found = sql.select(StepRun, ("path", "status", "error"), where, execution_id, *paths)
+    return {path: (StepStatus(status), error) for path, status, error in found}
+
+
 def by_id(step_run_id: int) -> StepRunRecord | None:
     """The step run, as this transaction has left it so far; None where there is none."""
     return sql.first(query("id = ?", step_run_id))

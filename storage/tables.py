@@ -14,6 +14,7 @@ from storage import (
     request_tables,
     secret_tables,
     target_tables,
+    task_tables,
     version_tables,
 )
 from storage.columns import JsonText, Table, Text
@@ -230,6 +231,7 @@ class Approval(Table):
     decided_at = pw.BigIntegerField(null=True)
     remind_at = pw.BigIntegerField(null=True)
     barred = JsonText()
+    form = JsonText(null=True)
 
 
 class Vote(Table):
@@ -242,6 +244,7 @@ class Vote(Table):
     decision = Text()
     comment = Text()
     at = pw.BigIntegerField()
+    answers = JsonText(null=True)
 
 
 class Event(Table):
@@ -385,4 +388,5 @@ ALL: tuple[type[Table], ...] = (
     Runbook, RunbookVersion, SyncReport, Worker, Execution, StepRun, Attempt, Approval, Vote, Event, Card, Post,
     Lease, WaitEvent, WaitFor, WaitTaken, HostClock, Incident, Notice, Probe, *people_tables.ALL, *request_tables.ALL,
     *audit_tables.ALL, *secret_tables.ALL, *version_tables.ALL, *freeze_tables.ALL, *target_tables.ALL,
+    *task_tables.ALL,
 )  # fmt: skip

@@ -105,6 +105,7 @@ def get_execution(caller: AuthenticatedCaller, execution: str) -> models.Executi
         **models.execution_fields(view.execution),
         steps=[models.Step.of(each, view.spent) for each in view.steps],
         gates=[models.Gate.of(each, found.team) for each in view.gates],
+        tasks=[models.ManualTask.of(each, found.team) for each in view.tasks],
         behind=list(view.ahead),
         changes=[models.ParametersChanged.of(each) for each in view.changes],
     )

@@ -1,4 +1,4 @@
-"""The steps of a run: looking at them, repairing them, deciding at gates."""
+"""The steps of a run: looking at them, repairing them, doing them by hand, deciding at gates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.api.executions import STEERED, answer_of, seen
 from bot.api.problems import documented
 from bot.api.route import Operation, needs
 from engine.access.policy import Action
-from engine.runs import controls, executions, skipping, time_spent, voting
+from engine.runs import controls, executions, manual_tasks, skipping, time_spent, voting
 from storage.states import Decision
 
 router = APIRouter(prefix="/executions/{execution}/steps", tags=["steps"], route_class=Operation)
@@ -62,6 +62,22 @@ def resolve_step(caller: AuthenticatedCaller, execution: str, step: str, how: mo
     return answer_of(caller, controls.resolve(caller.rt, caller.actor, run.id, step, how.choice, how.note, how.attempt))
 
 
+@router.post("/{step}/done", responses=STEERED, **needs(Action.DO))
+def finish_step(caller: AuthenticatedCaller, execution: str, step: str, said: models.Done) -> models.ManualTask:
+    """Say that a manual step is done, with the answers that its form asks for."""
+    run = seen(caller, execution)
+    task = manual_tasks.done(caller.rt, caller.actor, run.id, step, said.note, said.answers, said.task)
+    return models.ManualTask.of(task, run.team)
+
+
+@router.post("/{step}/could-not", responses=STEERED, **needs(Action.DO))
+def give_up_step(caller: AuthenticatedCaller, execution: str, step: str, said: models.CouldNot) -> models.ManualTask:
+    """Say that a manual step could not be done, which fails it. The note is required."""
+    run = seen(caller, execution)
+    task = manual_tasks.could_not(caller.rt, caller.actor, run.id, step, said.note, said.task)
+    return models.ManualTask.of(task, run.team)
+
+
 @router.post("/{step}/approve", responses=STEERED, **needs(Action.VOTE))
 def approve_step(caller: AuthenticatedCaller, execution: str, step: str, ballot: models.Ballot) -> models.Gate:
     """Approve what the run waits for at this gate."""
@@ -85,5 +101,5 @@ def _vote(
     caller: AuthenticatedCaller, execution: str, step: str, decision: Decision, ballot: models.Ballot
 ) -> models.Gate:
     run = seen(caller, execution)
-    gate = voting.vote(caller.rt, caller.actor, run.id, step, decision, ballot.comment, ballot.digest)
+    gate = voting.vote(caller.rt, caller.actor, run.id, step, decision, ballot.comment, ballot.digest, ballot.answers)
     return models.Gate.of(gate, run.team)

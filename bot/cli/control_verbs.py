@@ -163,7 +163,13 @@ def gate(what: str) -> Callable[[Invocation], Answer]:
         lines = show.gate_in_full(shown) if shown else []
         if shown and not invocation.sure(lines, f"{what.capitalize()} this?"):
             return Answer(shown, ["Nothing was decided."], found)
-        body = {"comment": invocation.option("comment"), "digest": shown["digest"] if shown else None}
+        given = {name: value for name, value in invocation.command.options.items() if name != "comment"}
+        answers = parameters.coerce(shown["form"] or {}, given) if shown else given
+        body = {
+            "comment": invocation.option("comment"),
+            "digest": shown["digest"] if shown else None,
+            "answers": answers,
+        }
         done = _at_step(invocation, found, path, what, _asks, body)
         return done if invocation.asks_first else replace(done, lines=[*lines, *done.lines])
 

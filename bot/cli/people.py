@@ -5,7 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from bot.cli import admin_verbs, auditing, control_verbs, freezing, kept_requests, query_verbs, renewing, secrets, show
+from bot.cli import (
+    admin_verbs,
+    auditing,
+    control_verbs,
+    freezing,
+    kept_requests,
+    manual_tasks,
+    query_verbs,
+    renewing,
+    secrets,
+    show,
+)
 from bot.cli.connect import Api, Refused
 from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation
@@ -36,6 +47,8 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "skip": control_verbs.skip,
     "agree": control_verbs.agree,
     "resolve": control_verbs.resolve,
+    "done": manual_tasks.done,
+    "could-not": manual_tasks.could_not,
     "replay": control_verbs.replay,
     "handover": control_verbs.hand_over,
     "takeover": control_verbs.take_over,

@@ -16,7 +16,7 @@ from bot.parameter_change_text import change_words
 from bot.reach_words import reach_lines, secret_words
 from bot.slack.views.text import cut, duration, one_line
 from engine.access.auditing import kind_and_name
-from engine.definition.kinds import CONTAINERS, GATES
+from engine.definition.kinds import CONTAINERS, GATES, KINDS
 from engine.text.visible_characters import visible_line
 from storage.records import Json
 
@@ -82,6 +82,9 @@ def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | No
     for gate in run.get("gates", []):
         if gate["status"] == "PENDING":
             lines += gate_lines(gate)
+    for task in run.get("tasks", []):
+        if task["status"] == "OPEN":
+            lines += task_lines(task, run["id"])
     if ended(run) and run.get("ended_at"):
         lines.append(f"  took {duration(_ms(run['created_at'], run['ended_at']))}{_spent(run)}")
     return lines
@@ -156,6 +159,8 @@ def _step(step: Mapping[str, Json], width: int, now: float | None, names: Names,
     words = _STEP.get(status, status.lower())
     if step["kind"] in GATES and status == "WAITING":
         words = "waiting for approval"
+    elif step["status"] == "WAITING" and KINDS[step["kind"]].is_manual:
+        words = "to be done by hand"
     took = _took(step, now, run)
     tries = f"try {step['attempts']}" if step["attempts"] > 1 else ""
     said = (step.get("error") or {}).get("message") or names.noted(step.get("note") or "")
@@ -194,6 +199,15 @@ def gate_lines(gate: Mapping[str, Json]) -> list[str]:
             for step, why in preview.settled(gate["preview"])
         ),
         *(f"    rejected before by {_commented(vote, names)}" for vote in gate["rejected_before"]),
+    ]
+
+
+def task_lines(task: Mapping[str, Json], run: str) -> list[str]:
+    """A manual step that is open: what is to be done, by whom, until when, and what to type."""
+    said = f"`runbook done {run} {task['step']}` or `runbook could-not {run} {task['step']} note=…`"
+    return [
+        f"  {task['step']} is to be done by hand: {one_line(task['instructions'])}",
+        f"    by {Names(task).in_sentence(task['assignees'])}, until {when(task['expires_at'])}: {said}",
     ]
 
 

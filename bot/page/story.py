@@ -18,6 +18,7 @@ from bot.parameter_change_text import change_words
 from bot.slack.views.gate import barred_words
 from bot.slack.views.parts import Person, by_name
 from bot.slack.views.steps import folded, note_of, ordered, step_title
+from bot.slack.views.task import doers_words, task_words
 from bot.slack.views.text import duration
 from bot.slack.views.words import (
     approver_words,
@@ -34,8 +35,9 @@ from engine.queries import events
 from engine.runs import executions, time_spent
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
-from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
-from storage.states import ApprovalStatus, Decision
+from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, VoteRecord
+from storage.states import ApprovalStatus, Decision, TaskStatus
+from storage.task_records import TaskRecord
 
 MAX_STEPS = 200
 """Step runs that are told one by one; of a loop with more rounds those worth looking at."""
@@ -118,6 +120,20 @@ class GateStory:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskStory:
+    path: str
+    look: Look
+    words: str
+    instructions: str
+    who: str
+    opened: Moment
+    expires: Moment | None
+    outcome: str
+    ended: Moment | None
+    answers: str
+
+
+@dataclass(frozen=True, slots=True)
 class Happening:
     seq: int
     at: Moment
@@ -141,6 +157,7 @@ class Story:
     steps: tuple[StepStory, ...]
     steps_left_out: int
     gates: tuple[GateStory, ...]
+    tasks: tuple[TaskStory, ...]
     happenings: tuple[Happening, ...]
     signs: dict[Look, str]
 
@@ -191,6 +208,7 @@ def story(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Story:
         steps=tuple(_step(view, step, attempts.get(step.id, []), names) for step in shown),
         steps_left_out=len(everything) - len(shown),
         gates=tuple(_gate(gate, names) for gate in view.gates),
+        tasks=tuple(_task(task, names) for task in view.tasks),
         happenings=tuple(_happening(event, names) for event in reversed(happened)),
         signs=SIGNS,
     )
@@ -311,8 +329,30 @@ def _gate(gate: GateView, names: Names) -> GateStory:
         expires=moment(approval.expires_at) if approval.status is ApprovalStatus.PENDING else None,
         digest=approval.digest,
         votes=tuple(
-            VoteStory(names(vote.person), _VOTED[vote.decision], vote.comment, moment(vote.at)) for vote in gate.votes
+            VoteStory(names(vote.person), _VOTED[vote.decision], _commented(vote), moment(vote.at))
+            for vote in gate.votes
         ),
+    )
+
+
+def _commented(vote: VoteRecord) -> str:
+    """What somebody answered and said with their vote."""
+    return "; ".join([*map(_named, (vote.answers or {}).items()), *filter(None, [vote.comment])])
+
+
+def _task(task: TaskRecord, names: Names) -> TaskStory:
+    looks = {TaskStatus.OPEN: Look.WAIT, TaskStatus.DONE: Look.GOOD, TaskStatus.CANCELLED: Look.LEFT}
+    return TaskStory(
+        path=task.path,
+        look=looks.get(task.status, Look.BAD),
+        words=task_words(task)[1],
+        instructions=task.instructions,
+        who=names.unmarked(doers_words(task)),
+        opened=moment(task.opened_at),
+        expires=moment(task.expires_at) if task.status is TaskStatus.OPEN else None,
+        outcome=": ".join(part for part in (names(task.ended_by), task.note) if part),
+        ended=moment(task.ended_at) if task.ended_at else None,
+        answers=_pretty(task.answers) if task.answers else "",
     )
 
 

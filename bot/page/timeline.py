@@ -15,7 +15,11 @@ _STEPS_MS = [
     each * unit for unit in (1, 1_000, 60_000, 3_600_000) for each in (1, 2, 5, 10, 15, 20, 30, 60, 120, 240)
 ] + [day * 86_400_000 for day in (1, 2, 7, 30, 90, 365)]
 _TICKS = 6
-_AWAITED = {Awaits.PEOPLE: "waiting for approval", Awaits.EVENT: "waiting for an event"}
+_AWAITED = {
+    Awaits.PEOPLE: "waiting for approval",
+    Awaits.ASSIGNEE: "to be done by hand",
+    Awaits.EVENT: "waiting for an event",
+}
 _THIN = 0.3
 """The least width of a bar in percent: what took no time is seen too."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import astuple, dataclass, fields
 from enum import StrEnum
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 
 class Action(StrEnum):
@@ -29,6 +29,8 @@ class Action(StrEnum):
     RETRY = "step.retry"
     MARK_DONE = "step.done"
     MARK_FAILED = "step.failed"
+    TASK_DONE = "task.done"
+    TASK_FAILED = "task.failed"
     APPROVE_VERSION = "version.approve"
     REVIEW_VERSION = "version.review"
     VERSION_PAGE = "version.part"
@@ -66,7 +68,9 @@ class Form(StrEnum):
 
     RUN = "form.run"
     REJECT = "form.reject"
+    APPROVE = "form.approve"
     RESOLVE = "form.resolve"
+    TASK = "form.task"
     SKIP = "form.skip"
     PICK = "form.pick"
     DEPRECATE = "form.deprecate"
@@ -139,6 +143,15 @@ class StepRef:
     execution_id: str
     path: str
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRef:
+    """A manual step; `task_id` says which asking was shown."""
+
+    execution_id: str
+    path: str
+    task_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +245,20 @@ class ResolveForm:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskForm:
+    """The asking of a manual step that was shown, what is said of it (`DONE` or `FAILED`), and where to answer."""
+
+    DONE: ClassVar[str] = "done"
+    FAILED: ClassVar[str] = "failed"
+
+    execution_id: str
+    path: str
+    task_id: int
+    choice: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
 class SkipForm:
     """The run in which a step is to be skipped and where to answer."""
 
@@ -320,6 +347,8 @@ Ref = (
     | GatePage
     | StepRef
     | SkipRef
+    | TaskRef
+    | TaskForm
     | VersionRef
     | VersionPage
     | RunForm

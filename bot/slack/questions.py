@@ -1,7 +1,7 @@
-"""What a run asks of people: gates, skips that need an approver's word, offers to take the run over.
+"""What a run asks of people: gates, manual steps, skips that need an approver's word, offers to take the run over.
 
-Each is a message of its own in the run's thread, known by its key: `gate:` with the gate's id, `skip:` and `offer:`
-with the number of the event that tells of it.
+Each is a message of its own in the run's thread, known by its key: `gate:` with the gate's id, `task:` with the task's,
+`skip:` and `offer:` with the number of the event that tells of it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from bot.slack.views import skip_and_handover
 from bot.slack.views.gate import gate_post
 from bot.slack.views.parts import Message
 from bot.slack.views.reminder import direct_gate_message, direct_gate_question
+from bot.slack.views.task import task_post
 from bot.slack.views.text import is_person
 from engine.queries import events
-from engine.runs import skipping, voting
+from engine.runs import manual_tasks, skipping, voting
 from engine.runs.executions import ExecutionView, GateView
-from engine.runs.gate_notifications import calling
+from engine.runs.gate_notifications import calling, notified
 from engine.runtime import Runtime
 from storage.records import EventRecord, Json
-from storage.states import ApprovalStatus
+from storage.states import ApprovalStatus, TaskStatus
+from storage.task_records import TaskRecord
 
 Who = Callable[[int, Collection[str]], list[str]]
 """At most so many people who can answer, without those."""
 
-_KINDS = {"gate_opened": "gate", "skip_requested": "skip", "handover_offered": "offer"}
+_KINDS = {"gate_opened": "gate", "task_opened": "task", "skip_requested": "skip", "handover_offered": "offer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,9 @@ def of_event(rt: Runtime, view: ExecutionView, event: EventRecord) -> Question |
     if kind == "gate":
         gate = gate_of(view, event)
         return of_gate(rt, view, gate) if gate is not None else None
+    if kind == "task":
+        task = task_of(view, event)
+        return _of_task(rt, view, task) if task is not None else None
     if kind == "skip":
         return _of_skip(rt, view, event)
     return _of_offer(rt, view, event) if kind == "offer" and _fact(event, "to") else None
@@ -64,6 +69,9 @@ def of_key(rt: Runtime, view: ExecutionView, key: str) -> Question | None:
     if kind == "gate":
         gate = next((each for each in view.gates if str(each.approval.id) == number), None)
         return of_gate(rt, view, gate) if gate is not None else None
+    if kind == "task":
+        task = next((each for each in view.tasks if str(each.id) == number), None)
+        return _of_task(rt, view, task) if task is not None else None
     if kind not in _KINDS.values() or not number.isdigit():
         return None
     told = events.after(rt, view.execution.id, int(number) - 1, 1)
@@ -88,6 +96,25 @@ def gate_of(view: ExecutionView, event: EventRecord) -> GateView | None:
     """The gate that an event is about."""
     wanted = _fact(event, "approval_id")
     return next((each for each in view.gates if each.approval.id == wanted), None)
+
+
+def task_of(view: ExecutionView, event: EventRecord) -> TaskRecord | None:
+    """The task that an event is about."""
+    wanted = _fact(event, "task_id")
+    return next((each for each in view.tasks if each.id == wanted), None)
+
+
+def _of_task(rt: Runtime, view: ExecutionView, task: TaskRecord) -> Question:
+    drawn, over = task_post(task), task.status is not TaskStatus.OPEN
+    typed = "" if over else f"{rt.settings.slack_command} done {task.execution_id} {task.path}"
+    return Question(
+        f"task:{task.id}",
+        drawn,
+        over,
+        lambda limit, beside: [] if over else manual_tasks.doers(rt, task, limit, beside=beside),
+        lambda permalink: direct_gate_question(drawn, view, permalink, typed),
+        "none" if over else notified(rt, view, task.step_run_id),
+    )
 
 
 def _of_skip(rt: Runtime, view: ExecutionView, event: EventRecord) -> Question:

@@ -9,6 +9,7 @@ from engine.access import account_status
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import ApprovalRecord, ExecutionRecord
 from storage.states import Scope
+from storage.task_records import TaskRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,14 @@ class Gate:
     """A gate together with the execution it stands in: who may decide depends on both."""
 
     approval: ApprovalRecord
+    execution: ExecutionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to be done by hand together with the execution it stands in: who may do it depends on both."""
+
+    task: TaskRecord
     execution: ExecutionRecord
 
 
@@ -64,7 +73,7 @@ class FreezeScope:
         return f"{self.kind}:{self.name}" if self.name else self.kind
 
 
-Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Draft | Team | FreezeScope | SecretName | None
+Thing = RunbookRecord | VersionRecord | ExecutionRecord | Gate | Task | Draft | Team | FreezeScope | SecretName | None
 
 
 class Action(StrEnum):
@@ -74,6 +83,7 @@ class Action(StrEnum):
     START = "run"
     CANCEL = "cancel"
     RESOLVE = "resolve"
+    DO = "do a step of"
     PAUSE = "pause"
     RESUME = "resume"
     RETRY = "retry"

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from engine.access import account_status, external_policy, freezes, version_owners
-from engine.access.actions import SYSTEM, Action, Actor, Draft, FreezeScope, Gate, RequestedAction, Thing, Verdict
+from engine.access.actions import SYSTEM, Action, Actor, Draft, FreezeScope, Gate, RequestedAction, Task, Thing, Verdict
 from engine.access.policy_input import About
 from engine.access.roles import roles_of
 from engine.access.rules import RULES, incident_rule, run_rule, teams_seen
 from engine.errors import Frozen, NotAllowed
 from engine.runtime import Runtime
-from storage import approvals, database, executions, people
+from storage import approvals, database, executions, manual_tasks, people
 from storage.states import Scope
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "FreezeScope",
     "Gate",
     "RequestedAction",
+    "Task",
     "Thing",
     "Verdict",
     "abilities",
@@ -54,12 +55,16 @@ def abilities(rt: Runtime, actor: Actor) -> frozenset[Action]:
         return frozenset(Action)
     found = {Action.VIEW, Action.TOKEN}
     if roles.responder or roles.admin_of or roles.member_of:
-        found |= {action for action, rule in RULES.items() if rule in (run_rule, incident_rule)} | {Action.VOTE}
+        found |= {action for action, rule in RULES.items() if rule in (run_rule, incident_rule)} | {
+            Action.VOTE,
+            Action.DO,
+        }
     if roles.admin_of:
         found |= {Action.EDIT, Action.REPORT, Action.FREEZE, Action.UNFREEZE}
     if version_owners.owns_any(rt, actor.user_id):
         found.add(Action.APPROVE)
-    return frozenset(found | ({Action.VOTE} if _is_asked(rt, actor) else set()))
+    found |= {Action.VOTE} if _is_asked(rt, actor) else set()
+    return frozenset(found | ({Action.DO} if _is_assigned(rt, actor) else set()))
 
 
 def _is_asked(rt: Runtime, actor: Actor) -> bool:
@@ -68,6 +73,14 @@ def _is_asked(rt: Runtime, actor: Actor) -> bool:
         gates = approvals.soonest_open(rt.workspace_id, _GATES)
         runs = executions.by_ids({gate.execution_id for gate in gates})
         return any(ruled(rt, actor, Action.VOTE, Gate(gate, runs[gate.execution_id])).allowed for gate in gates)
+
+
+def _is_assigned(rt: Runtime, actor: Actor) -> bool:
+    """Whether something that is to be done by hand now names this person."""
+    with database.reading(), people.reads_cached():
+        tasks = manual_tasks.soonest_open(rt.workspace_id, _GATES)
+        runs = executions.by_ids({task.execution_id for task in tasks})
+        return any(ruled(rt, actor, Action.DO, Task(task, runs[task.execution_id])).allowed for task in tasks)
 
 
 def authorise(
@@ -193,7 +206,7 @@ _STANDING = {
 }
 
 _GATES = 200
-"""Open gates that are looked at when it is asked what somebody may do at all."""
+"""Open gates, and open tasks, that are looked at when it is asked what somebody may do at all."""
 _SYSTEM = frozenset({Action.SYNC, Action.VIEW, Action.TOKEN, Action.TOKENS})
 SCOPE_OF: Mapping[Action, Scope] = {
     Action.VIEW: Scope.READ,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.access import kept_version
-from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, SecretName, Team, Thing
+from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, SecretName, Task, Team, Thing
 from engine.access.roles import roles_of
 from engine.runtime import Runtime
 from storage import database, runbooks
@@ -24,7 +24,7 @@ class About:
 
 def facts_of(rt: Runtime, actor: Actor, action: Action, thing: Thing, about: About | None) -> dict[str, Json]:
     """Everything but the time, as JSON: the same for the same deed."""
-    run = thing.execution if isinstance(thing, Gate) else thing
+    run = thing.execution if isinstance(thing, Gate | Task) else thing
     if about is None and isinstance(run, ExecutionRecord):
         about = About(run.parameters, run.incident)
     return {
@@ -46,6 +46,8 @@ def _actor(rt: Runtime, actor: Actor) -> dict[str, Json]:
 def _thing(rt: Runtime, action: Action, thing: Thing, about: About | None) -> dict[str, Json] | None:
     if isinstance(thing, Gate):
         return {"kind": "gate", "gate": thing.approval.path, **_run(thing.execution)}
+    if isinstance(thing, Task):
+        return {"kind": "task", "step": thing.task.path, **_run(thing.execution)}
     if isinstance(thing, ExecutionRecord):
         return {"kind": "run", **_run(thing)}
     if isinstance(thing, RunbookRecord):

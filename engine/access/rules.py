@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from engine.access import choosers, kept_version, version_owners
-from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, Team, Thing, Verdict
+from engine.access.actions import Action, Actor, Draft, FreezeScope, Gate, Task, Team, Thing, Verdict
 from engine.access.roles import (
     Roles,
     approver_ids,
@@ -20,7 +20,7 @@ from engine.access.roles import (
     runners,
 )
 from engine.runtime import Runtime
-from storage import approvals, database
+from storage import approvals, database, manual_tasks
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import ApprovalRecord, ExecutionRecord
 
@@ -48,11 +48,12 @@ def _view_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verd
 
 
 def _decides(rt: Runtime, actor: Actor, execution: ExecutionRecord) -> bool:
-    """Whether a gate of this execution asks for this person."""
+    """Whether a gate or a manual step of this execution asks for this person."""
     with database.reading():
-        gates = approvals.of_execution(execution.id)
+        asked = [gate.approvers for gate in approvals.of_execution(execution.id)]
+        asked += [task.assignees for task in manual_tasks.of_execution(execution.id)]
     roles = roles_of(rt, actor.user_id)
-    return any(is_approver(rt, actor.user_id, roles, gate.approvers, execution.team)[0] for gate in gates)
+    return any(is_approver(rt, actor.user_id, roles, each, execution.team)[0] for each in asked)
 
 
 def _edit_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
@@ -170,6 +171,19 @@ def _vote_rule(rt: Runtime, actor: Actor, _action: Action, thing: Thing) -> Verd
     return _said("among them" * allowed, asked, rule, lambda: approver_ids(rt, approval.approvers, execution.team))
 
 
+def _do_rule(rt: Runtime, actor: Actor, action: Action, thing: Thing) -> Verdict:
+    """Whom a manual step names, and where it names nobody whoever may steer the run; who asked for the run too."""
+    assert isinstance(thing, Task)
+    assignees, run = thing.task.assignees, thing.execution
+    if not assignees:
+        return run_rule(rt, actor, action, run)
+    roles = roles_of(rt, actor.user_id)
+    allowed, stale = is_approver(rt, actor.user_id, roles, assignees, run.team)
+    rule = f"Only {describe_approvers(assignees, run.team)} may do this."
+    asked = Roles(stale=stale or roles.stale)
+    return _said("among them" * allowed, asked, rule, lambda: approver_ids(rt, assignees, run.team))
+
+
 def _chose(rt: Runtime, actor: Actor, gate: ApprovalRecord, execution: ExecutionRecord) -> str:
     """What this person did to choose what a gate is about, "" for anybody else."""
     if actor.user_id not in choosers.of_gate(rt, gate, execution):
@@ -220,6 +234,7 @@ RULES: Mapping[Action, Callable[[Runtime, Actor, Action, Thing], Verdict]] = {
     Action.DEPRECATE: _admin_rule,
     Action.ROLLBACK: _admin_rule,
     Action.VOTE: _vote_rule,
+    Action.DO: _do_rule,
     Action.REPORT: _report_rule,
     Action.SECRETS: incident_rule,
     Action.SECRET_SET: _admin_rule,

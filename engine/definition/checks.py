@@ -37,11 +37,18 @@ def findings(data: Mapping[str, Json], blocks: Sequence[Block], broken: Broken) 
             yield Finding(("parameters", *each.path), each.message, each.at_key)
     held = secret_outputs.held_by(step for block in blocks for step in block.steps)
     scope = replace(scope, homes=structure.homes_of(blocks), outputs=references.known_outputs(blocks), held=held)
+    scope = replace(scope, tolerated=_tolerated(blocks))
     yield from structure.findings(blocks)
     yield from _steps_findings(data, blocks, broken, scope)
     if isinstance(data.get("webhook"), dict):
         yield from _webhook_findings(data, broken, scope)
     yield from _whole_findings(data, blocks, scope)
+
+
+def _tolerated(blocks: Sequence[Block]) -> frozenset[str]:
+    """The ids of the steps that may fail without ending the run."""
+    found = (step for block in blocks for step in block.steps)
+    return frozenset(str(step.get("id")) for step in found if step.get("continue_on_error"))
 
 
 def _scope(schema: Json) -> references.Scope:
@@ -64,8 +71,14 @@ def _resolved_safely(schema: dict[str, Json], rules: dict[str, Json]) -> dict[st
 def _webhook_findings(data: Mapping[str, Json], broken: Broken, scope: references.Scope) -> Iterator[Finding]:
     call = _sound_with(data["webhook"], KINDS["http"], ("webhook",), broken)
     yield from calls.findings(call, ("webhook",))
-    yield from references.step_findings({"type": "http", "with": call}, (), ("webhook",), scope)
+    yield from references.step_findings(
+        {"type": "http", "with": call, **_sound_retry(data, broken)}, (), ("webhook",), scope
+    )
     yield from _retry_findings(data, ())
+
+
+def _sound_retry(data: Mapping[str, Json], broken: Broken) -> dict[str, Json]:
+    return {"retry": data["retry"]} if "retry" in data and ("retry",) not in broken else {}
 
 
 def _whole_findings(data: Mapping[str, Json], blocks: Sequence[Block], scope: references.Scope) -> Iterator[Finding]:
@@ -94,10 +107,11 @@ def _steps_findings(
             path: Path = (*block.path, index)
             seen_from[path] = around | upstream[step_id]
             here = replace(scope, upstream=seen_from[path], itself=step_id, within=block.within)
+            here = replace(here, any_end=block.section != SECTIONS[0])
             yield from _step_findings(data, _sound_part(step, path, broken), path, here)
             if isinstance(step.get("undo"), dict):
                 undo = _sound_part(step["undo"], (*path, "undo"), broken)
-                after = replace(here, upstream=here.upstream | {step_id}, itself="")
+                after = replace(here, upstream=here.upstream | {step_id}, itself="", any_end=True)
                 yield from _step_findings(data, undo, (*path, "undo"), after)
 
 

@@ -97,16 +97,20 @@ def _step_data(step: Step) -> dict[str, Json]:
         "with": step.with_,
         "condition": step.condition,
         "timeout_ms": step.timeout_ms,
-        "retry": asdict(step.retry) if step.retry else None,
+        "retry": _retry_data(step.retry) if step.retry else None,
         "idempotent": step.idempotent,
         "on_timeout": step.on_timeout,
         **dict(_step_extras(step)),
     }
 
 
+def _retry_data(retry: Retry) -> dict[str, Json]:
+    return {key: value for key, value in asdict(retry).items() if key != "condition" or value is not None}
+
+
 def _step_extras(step: Step) -> Iterator[tuple[str, Json]]:
     if step.continue_on_error:
-        yield "continue_on_error", True
+        yield "continue_on_error", step.continue_on_error
     if step.notify is not None:
         yield "notify", step.notify
     if step.skippable is not None:

@@ -293,4 +293,5 @@ def _retry(data: dict[str, Json] | None) -> Retry | None:
         delay_ms=parse_duration(data["delay"]) if "delay" in data else plain.delay_ms,
         backoff=float(data.get("backoff", plain.backoff)),
         max_delay_ms=parse_duration(data["max_delay"]) if "max_delay" in data else plain.max_delay_ms,
+        condition=data.get("if"),
     )

@@ -28,13 +28,15 @@ class Retry:
     """How often and how soon a step is tried again.
 
     `max_attempts` counts the first try. The pause before attempt n+1 is `delay_ms * backoff ** (n - 1)`,
-    at most `max_delay_ms`, with jitter added by whoever schedules it.
+    at most `max_delay_ms`, with jitter added by whoever schedules it. `condition` is asked of an unwanted answer that
+    was seen: whether the call may be made again; None leaves that to what the call is.
     """
 
     max_attempts: int = 4
     delay_ms: int = 1_000
     backoff: float = 2.0
     max_delay_ms: int = 30_000
+    condition: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Step:
     `blocks` holds a container's inner steps: `then` and `else` of a branch, `steps` of a loop; their `needs` name
     siblings only. `undo` is the step that reverses this one, with the id `<id>.undo` and no needs.
     `notify` says how those who can decide a gate are called, None where the settings say.
+    `continue_on_error` says whether the run goes on when it fails; with "report" it goes on and ends FAILED.
     `skippable` says whether a person may have it skipped behind a gate that has released it: True without asking the
     gate's approvers, False not at all (nor before), None where one of them has to agree.
     """
@@ -66,7 +69,7 @@ class Step:
     on_timeout: str = "fail"
     notify: str | None = None
     name: str = ""
-    continue_on_error: bool = False
+    continue_on_error: bool | Literal["report"] = False
     skippable: bool | None = None
     outputs: Mapping[str, Json] = field(default_factory=dict)
     blocks: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from engine.definition.forms import names_in
 from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.kinds.loop import TEMPLATE_ROOTS, round_names
 from engine.definition.rendering import target_as_url
@@ -26,8 +27,10 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "runbook": ("id", "name", "version", "team"),
     "response": ("status", "headers", "json", "text", "xml", "lines"),
 }
-"""What a template may read of the execution around it, and `until` and `outputs` of the answer."""
+"""What a template may read of the execution around it, and the conditions and `outputs` of a call of the answer."""
 
+_END, _ERROR = ("status", "error"), ("code", "message")
+"""What says how a step ended, and what an error has."""
 _BEFORE_START = ("workspace", "team", "requester", "reason")
 """What is known of an execution before it starts."""
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -49,6 +52,8 @@ class Scope:
     `started` is False for what is asked before the execution starts; `itself` is the step whose words these are.
     `held` are the outputs that are secret. `now` says that there is a moment at which what is asked is done,
     `own_names` what the rounds of the loop that this is are called.
+    How a step ended may be read of those that are `tolerated`, since it may have failed, and in cleanup, where
+    `any_end` is True, of every one.
     """
 
     parameters: Mapping[str, Mapping[str, Json]] | None
@@ -65,22 +70,26 @@ class Scope:
     held: Held = frozenset()
     now: bool = False
     own_names: tuple[str, ...] = ()
+    tolerated: frozenset[str] = frozenset()
+    any_end: bool = False
 
 
 def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
-    """The names of all outputs of each step that maps its own or is a container."""
+    """The names of all outputs of each step that maps its own, is a container or asks people."""
     found: dict[str, tuple[str, ...]] = {}
     for block in blocks:
         for step in block.steps:
             mapped, kind = step.get("outputs"), KINDS.get(str(step.get("type")))
             names = tuple(mapped) if isinstance(mapped, dict) and mapped else kind.outputs if kind else ()
+            if not names and kind and kind.form_outputs and isinstance(step.get("with"), dict):
+                names = (*kind.form_outputs, *names_in(step["with"].get("form")))
             if names:
                 found[str(step.get("id", ""))] = names
     return found
 
 
 def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: Scope) -> Iterator[Finding]:
-    """Everything wrong with what a step of sound shape says in its `with`, `if` and `outputs`."""
+    """Everything wrong with what a step of sound shape says in its `with`, `if`, `retry` and `outputs`."""
     kind, names = KINDS[step["type"]], round_names(step.get("with", {}))
     yield from _shadow_findings(step.get("with", {}), (*with_path, "as"), scope)
     for key, value in step.get("with", {}).items():
@@ -101,6 +110,9 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
                 )
     if "if" in step:
         yield from _condition_findings(step["if"], (*path, "if"), scope)
+    retry = step.get("retry")
+    if isinstance(retry, dict) and "if" in retry:
+        yield from _condition_findings(retry["if"], (*path, "retry", "if"), replace(scope, response=True, now=True))
     mapped = replace(scope, response=kind.answers, own_outputs=True, now=True)
     yield from template_findings(step.get("outputs"), (*path, "outputs"), mapped)
 
@@ -121,8 +133,8 @@ def _items_findings(items: Json, path: Path) -> Iterator[Finding]:
 
 
 def _asked(key: str, scope: Scope) -> Scope:
-    """What a condition inside `with` may read: `until` of the answer, `while` of the round before."""
-    if key == "until":
+    """What a condition inside `with` may read: `until` and `expect` of the answer, `while` of the round before."""
+    if key in ("until", "expect"):
         return replace(scope, response=True)
     if key == "while":
         itself = Container(scope.itself, repeats=True, each=False, names=scope.own_names)
@@ -189,8 +201,10 @@ def _never_boolean(chain: tuple[str, ...], scope: Scope) -> str | None:
             schema = scope.parameters.get(name, {})
             types = schema.get("type") if isinstance(schema, Mapping) else None
             return _TYPES.get(types) if isinstance(types, str) else None
-        case ("steps", _, "outputs"):
+        case ("steps", _, "outputs" | "error"):
             return "a mapping, or not there"
+        case ("steps", _, "status") | ("steps", _, "error", _):
+            return "text"
         case ("execution" | "incident" | "runbook" as root, name) if name in FACTS[root]:
             return "a number" if name == "version" else "text"
         case ("response", "status" | "headers" | "text" as name):
@@ -270,7 +284,7 @@ def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Itera
             case "secrets":
                 yield from _secret_faults(chain, scope)
             case "response" if not scope.response:
-                yield "`response` is there in a poll's `until` and in the `outputs` of a call only"
+                yield "`response` is there in the `until`, `expect`, `retry.if` and `outputs` of a call only"
             case root if root in FACTS:
                 yield from _fact_faults(chain)
             case "targets":
@@ -342,14 +356,31 @@ def _step_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
         yield "name the step that is meant, as in `steps.drain.outputs.status`"
     elif chain[1] not in scope.upstream:
         yield _out_of_sight(chain[1], scope)
+    elif len(chain) > 2 and chain[2] in _END:
+        yield from _end_faults(chain, scope)
     elif len(chain) > 2 and chain[2] != "outputs":
-        yield f"`steps.{chain[1]}` has `outputs` and nothing else, not `{chain[2]}`"
+        known = ("outputs", *_END)
+        yield f"`steps.{chain[1]}` has `outputs`, `status` and `error`, not `{chain[2]}`{did_you_mean(chain[2], known)}"
     elif len(chain) > 3 and chain[3] not in scope.outputs.get(chain[1], (chain[3],)):
         yield f"`steps.{chain[1]}` has no output `{chain[3]}`{_hint(chain[3], scope.outputs[chain[1]])}"
     elif len(chain) > 3 and (chain[1], chain[3]) in scope.held and not scope.secrets:
         yield f"`{'.'.join(chain[:4])}` is secret: {_SECRETS_STAND}"
     elif any(pair in scope.held for pair in pairwise(chain[4:])):
         yield f"`{'.'.join(chain)}` is secret and stays inside `{chain[1]}`: use it there"
+
+
+def _end_faults(chain: tuple[str, ...], scope: Scope) -> Iterator[str]:
+    """What is wrong with reading how a step ended: its `status`, and its `error` with `code` and `message`."""
+    named = ".".join(chain[:3])
+    if not scope.any_end and chain[1] not in scope.tolerated:
+        yield (
+            f"`{named}` is not there: this step starts only if `{chain[1]}` has not failed. It is for `on_failure`, "
+            "`finally` and `undo`, and behind a step with `continue_on_error`"
+        )
+    elif chain[2] == "status" and len(chain) > 3:
+        yield f"`{named}` is text and has no `{chain[3]}`"
+    elif chain[2] == "error" and len(chain) > 3 and chain[3] not in _ERROR:
+        yield f"`{named}` has no `{chain[3]}`{_hint(chain[3], _ERROR)}"
 
 
 def _out_of_sight(step_id: str, scope: Scope) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 from engine.access import overrides, secret_use
 from engine.catalog import approved_targets, catalog
@@ -25,7 +26,7 @@ from engine.steps import approval, context
 from engine.steps.perform import Claim
 from engine.steps.received import ClaimSecrets
 from storage import runbooks
-from storage.records import ExecutionRecord, StepRunRecord, changed
+from storage.records import ExecutionRecord, Json, StepRunRecord, changed
 from storage.states import StepStatus, VersionStatus
 
 log = logging.getLogger(__name__)
@@ -88,8 +89,8 @@ def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim 
     execution = transition.execution
     chains = context.chains_in(definition.with_)
     behind = approval.Behind()
-    for key in kind.conditions:
-        chains |= context.chains_in_condition(definition.with_[key])
+    for condition in _asked(definition):
+        chains |= context.chains_in_condition(condition)
     if kind.is_gate:
         behind = gate_content.behind(execution, runbook, definition, step.scope)
         chains |= approval.chains_of(definition, behind)
@@ -98,6 +99,13 @@ def claim(transition: Transition, step: StepRunRecord, worker_id: str) -> Claim 
     visible = context.of(execution, runbook, chains, step.scope, began)
     time_left = _time_left(execution, transition.at)
     return Claim(execution, runbook, definition, taken, visible, time_left, behind, _secrets(transition, definition))
+
+
+def _asked(step: Step) -> Iterator[Json]:
+    """The conditions that an attempt at a step asks itself."""
+    yield from (step.with_[key] for key in kind_of(step).conditions if key in step.with_)
+    if step.retry is not None and step.retry.condition is not None:
+        yield step.retry.condition
 
 
 def _secrets(transition: Transition, step: Step) -> ClaimSecrets:

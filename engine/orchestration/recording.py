@@ -16,6 +16,7 @@ from engine.orchestration import (
     event_waits,
     gate_content,
     gate_reminders,
+    manual_tasks,
     received,
     retry_backoff,
     step_completion,
@@ -25,6 +26,7 @@ from engine.steps import secret_destinations
 from engine.steps.outcome import (
     Abandoned,
     Again,
+    Assigned,
     Begun,
     Evidence,
     Failed,
@@ -140,9 +142,19 @@ def _opened(transition: Transition, step: StepRunRecord, outcome: Opened) -> boo
         on_timeout=outcome.on_timeout, opened_at=transition.at, expires_at=expires, decided_at=None,
         remind_at=gate_reminders.next_reminder(transition.at, expires, transition.at),
         barred=gate_content.barred(transition.execution, transition.runbook, definition, step.scope),
+        form=outcome.form,
     )  # fmt: skip
     approval_id = approvals.create(transition.rt.workspace_id, gate)
     transition.record_event("gate_opened", step.path, approval_id=approval_id)
+    return True
+
+
+def _assigned(transition: Transition, step: StepRunRecord, outcome: Assigned) -> bool:
+    if not transition.may_start_steps:
+        return _abandoned(transition, step, Abandoned("the run ended before anybody was asked to do it"))
+    if not manual_tasks.open_task(transition, step, outcome):
+        return False
+    _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
     return True
 
 
@@ -259,6 +271,7 @@ _RECORDERS: Mapping[type, Callable[[Transition, StepRunRecord, Any], bool]] = {
     Unknown: _unknown,
     Abandoned: _abandoned,
     Opened: _opened,
+    Assigned: _assigned,
     Later: _later,
     Posted: _posted,
     Waiting: _waiting,

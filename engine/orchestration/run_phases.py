@@ -5,7 +5,7 @@ Failure or cancel fixes the result and ends main; cleanup never changes the resu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ from engine.runtime import Runtime
 from engine.steps import context
 from engine.text.storable import TooLarge, to_storable
 from storage import freezes, run_state, step_changes, steps
-from storage.records import ExecutionRecord, Json
+from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase
 
 CLEANUP_MS = 3_600_000
@@ -38,6 +38,8 @@ CLEANUP_MS = 3_600_000
 GATES_ONLY = "asks:"
 """How the trigger of a child begins that only asks gates again: it does nothing, so it has nothing to clean up."""
 
+_NAMED = 10
+"""Failed steps that are named in one sentence."""
 _AFTER_SUCCESS = (Phase.MAIN, Phase.FINALLY)
 _AFTER_FAILURE = (Phase.MAIN, Phase.UNDO, Phase.ON_FAILURE, Phase.FINALLY)
 
@@ -95,12 +97,27 @@ def _phase_over(transition: Transition) -> bool:
 
 
 def _set_result(transition: Transition) -> None:
-    """Main has come to its end by itself: as a success, unless after a retry another failed step is still there."""
+    """Main has come to its end by itself: as a success, unless a failure is to be reported.
+
+    Or, after a retry, another failed step is still there.
+    """
     if transition.execution.unfinished == 0 and not tolerated_failures.scope_failed(transition, "", Phase.MAIN):
-        transition.edit(pending_result=ExecutionStatus.SUCCESS)
+        if reported := tolerated_failures.reported_failures(transition):
+            _report(transition, reported)
+        else:
+            transition.edit(pending_result=ExecutionStatus.SUCCESS)
         return
     failed = tolerated_failures.untolerated_failures(transition)[0]
     transition.fail_run(failed.error["code"], failed.error["message"], failed.path)
+
+
+def _report(transition: Transition, failed: Sequence[StepRunRecord]) -> None:
+    """Fix the result as FAILED for what the run went on in spite of; the first of it gives the code."""
+    first = failed[0]
+    more = f", and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    named = ", ".join(each.path for each in failed[:_NAMED])
+    told = f"The run went on in spite of {named}{more}, and fails for it. {first.error['message']}"
+    transition.fail_run(first.error["code"], told, first.path)
 
 
 def _next_phase(transition: Transition) -> bool:

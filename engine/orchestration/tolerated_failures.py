@@ -11,6 +11,8 @@ from storage import steps
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
 
+REPORT = "report"
+"""The word of `continue_on_error` for a run that goes on and ends FAILED."""
 HELD_GATE = "held_gate"
 """The key of an error that says that the step was or held a gate: no runbook tolerates its failure."""
 
@@ -18,7 +20,23 @@ HELD_GATE = "held_gate"
 def tolerated(runbook: Runbook, step_id: str, error: Json) -> bool:
     """Whether a step that has failed with this error is tolerated."""
     step = runbook.by_id.get(step_id)
-    return step is not None and step.continue_on_error and not (error or {}).get(HELD_GATE)
+    return step is not None and bool(step.continue_on_error) and not (error or {}).get(HELD_GATE)
+
+
+def reported(runbook: Runbook, step: StepRunRecord) -> bool:
+    """Whether a step has failed, the run goes on in spite of that, and is to end FAILED for it."""
+    said = runbook.by_id[step.step_id].continue_on_error if step.step_id in runbook.by_id else False
+    failed = step.status is StepStatus.FAILED and step.phase is Phase.MAIN
+    return failed and said == REPORT and tolerated(runbook, step.step_id, step.error)
+
+
+def reported_failures(transition: Transition) -> list[StepRunRecord]:
+    """The failed steps of main that the run went on in spite of and ends FAILED for, in the order of their failing."""
+    runbook = transition.runbook
+    if all(step.continue_on_error != REPORT for step in runbook.by_id.values()):
+        return []
+    failed = [each for each in transition.run.of_phase(Phase.MAIN) if reported(runbook, each)]
+    return sorted(failed, key=lambda each: each.ended_seq)
 
 
 def scope_failed(transition: Transition, scope: str, phase: Phase) -> bool:

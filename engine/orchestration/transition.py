@@ -15,7 +15,7 @@ from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook
 from engine.orchestration import run_status
 from engine.runtime import Runtime
-from storage import approvals, attempts, cards, database, events, executions, step_changes
+from storage import approvals, attempts, cards, database, events, executions, manual_tasks, step_changes
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, changed
 from storage.run_state import RunState
 from storage.states import AttemptStatus, ExecutionStatus, Phase, StepStatus
@@ -112,24 +112,28 @@ class Transition:
         self.count(StepStatus.READY, StepStatus.BLOCKED, step_changes.block_ready(run, phase, scope))
         self.count(StepStatus.WAITING, StepStatus.CANCELLED, step_changes.cancel_waiting(run, phase, self.at, scope))
         approvals.cancel_orphaned(run.id, self.at)
+        manual_tasks.cancel_orphaned(run.id, self.at)
 
     def cancel_idle(self) -> None:
         """End everything of the phase that is not being run right now as CANCELLED."""
         self.count_all(step_changes.cancel_idle(self.run, self.execution.phase, self.at), StepStatus.CANCELLED)
         approvals.cancel_open(self.before.id, self.at)
+        manual_tasks.cancel_open(self.before.id, self.at)
 
     def abandon_all(self, code: str, message: str) -> None:
         """End every step run of the execution, also what is being run right now, and fix the result as FAILED."""
         error = {"code": code, "message": message}
         step_changes.abandon_all(self.run, self.at, error)
         approvals.cancel_open(self.before.id, self.at)
+        manual_tasks.cancel_open(self.before.id, self.at)
         result = self.execution.pending_result or ExecutionStatus.FAILED
         counters = dict.fromkeys(("live", "running", "waiting_steps", "unfinished", "reopened_gates"), 0)
         self.edit(pending_result=result, error={**error, "step": None}, **counters)
 
     def close_gates(self) -> None:
-        """Close the gates whose steps no longer wait."""
+        """Close the gates and manual tasks whose steps no longer wait."""
         approvals.cancel_orphaned(self.execution.id, self.at)
+        manual_tasks.cancel_orphaned(self.execution.id, self.at)
 
     def reopen(self, census: list[tuple[StepStatus, str, int]], *, slot_group: str | None, slot: str | None) -> None:
         """Let a FAILED run go on with its main phase; its counters are made anew from its step runs."""

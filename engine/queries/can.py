@@ -8,11 +8,11 @@ from difflib import get_close_matches
 
 from engine.access import external_policy, secret_use
 from engine.access.actions import Team
-from engine.access.policy import Action, Actor, Gate, Thing, Verdict, ruled
+from engine.access.policy import Action, Actor, Gate, Task, Thing, Verdict, ruled
 from engine.access.scopes import scope_of
 from engine.catalog import approved_targets, catalog, renewals
 from engine.errors import Conflict, NotApproved
-from engine.runs import executions, skipping
+from engine.runs import executions, manual_tasks, skipping
 from engine.runtime import Runtime
 from storage import approvals, database
 from storage.catalog_records import VersionRecord
@@ -31,6 +31,7 @@ VERBS: Mapping[str, Action] = {
     "skip": Action.SKIP,
     "agree": Action.VOTE,
     "resolve": Action.RESOLVE,
+    **dict.fromkeys(("done", "could-not"), Action.DO),
     "replay": Action.REPLAY,
     "handover": Action.HANDOVER,
     "held": Action.VIEW,
@@ -127,6 +128,9 @@ def _thing(rt: Runtime, action: Action, target: str) -> tuple[Thing, str]:
     if action is Action.VOTE:
         gate = _gate(rt, target)
         return gate, f"{gate.approval.path} of {gate.execution.id}"
+    if action is Action.DO:
+        waiting = manual_tasks.open_at(rt, target, None)
+        return Task(waiting.task, waiting.execution), f"{waiting.task.path} of {waiting.execution.id}"
     if not target.upper().startswith("R-"):  # any run of a runbook is under the rule of the runbook
         return catalog.get(rt, slug), f"a run of {slug}"
     run = executions.find(rt, target)

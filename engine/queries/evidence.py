@@ -15,7 +15,7 @@ from engine.errors import Conflict
 from engine.queries import audit_chain
 from engine.runs import executions
 from engine.runtime import Runtime
-from storage import approvals, attempts, audit, database, events, people, runbooks, steps
+from storage import approvals, attempts, audit, database, events, manual_tasks, people, runbooks, steps
 from storage.records import AttemptRecord, AuditRecord, EventRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import Severity
 
@@ -144,6 +144,7 @@ def _of_run(run: ExecutionRecord) -> dict[str, Json]:
             {**asdict(step), "tries": [asdict(each) for each in tries.get(step.id, ())]}
             for step in steps.of_execution(run.id)
         ],
+        "manual_tasks": [asdict(task) for task in manual_tasks.of_execution(run.id)],
         "gates": [
             {**asdict(gate), "votes": [asdict(vote) for vote in approvals.votes(gate.id)]}
             for gate in approvals.of_execution(run.id)

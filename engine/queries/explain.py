@@ -12,13 +12,15 @@ from engine.access import choosers
 from engine.access.policy import Actor, named
 from engine.access.roles import approver_ids, runners
 from engine.definition.kinds import Awaits, kind_of
+from engine.orchestration import tolerated_failures
 from engine.orchestration.parameter_changes import Changed
 from engine.runs import executions, skipping
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
 from storage import attempts, database, events, slot_queue, workers
 from storage.records import AttemptRecord, ExecutionRecord, Json, StepRunRecord
-from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
+from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, TaskStatus
+from storage.task_records import TaskRecord
 
 MOST = 20
 """Reasons in one explanation; a run with more in flight says how many are left out."""
@@ -28,10 +30,11 @@ MOST = 20
 class Reason:
     """One thing that a run does or waits for, or how it ended.
 
-    `kind` is one of queued, starting, no_worker, running, checking, delayed, retrying, child, gate, event, unknown,
-    skip_asked, offered, paused, ending, failed, cancelled, succeeded. `path` is the step's, None for the run as a
-    whole. `message` is the last thing that was said of it: an error, a pause's reason, a gate's question. `who` are the
-    people and user groups (ids) who can act, and `verbs` by which words. `facts` are what only this kind has, as JSON.
+    `kind` is one of queued, starting, no_worker, running, checking, delayed, retrying, child, gate, manual, event,
+    unknown, skip_asked, offered, paused, ending, failed, cancelled, succeeded. `path` is the step's, None for the
+    run as a whole. `message` is the last thing that was said of it: an error, a pause's reason, a gate's question.
+    `who` are the people and user groups (ids) who can act, and `verbs` by which words. `facts` are what only this
+    kind has, as JSON.
     """
 
     kind: str
@@ -113,6 +116,7 @@ def _asked(rt: Runtime, view: ExecutionView) -> list[Reason]:
 def _of_steps(rt: Runtime, view: ExecutionView) -> Iterator[Reason]:
     skippable = {step.id for step in skipping.skippable(view)}
     gates = {gate.approval.step_run_id: gate for gate in view.gates if gate.approval.status is ApprovalStatus.PENDING}
+    tasks = {task.step_run_id: task for task in view.tasks if task.status is TaskStatus.OPEN}
     for step in view.steps:
         if step.status is StepStatus.UNKNOWN:
             verbs, who = ("resolve", *_skip(step, skippable)), runners(rt, view.execution.team)
@@ -120,6 +124,10 @@ def _of_steps(rt: Runtime, view: ExecutionView) -> Iterator[Reason]:
     for step in view.steps:
         if step.status is StepStatus.WAITING and not kind_of(step).is_container:
             gate = gates.get(step.id)
+            task = tasks.get(step.id)
+            if task is not None:
+                yield _manual(rt, view, task, _skip(step, skippable))
+                continue
             yield _gate(rt, view, gate) if gate else _event(rt, view, step, _skip(step, skippable))
     for step in view.steps:
         if step.status is StepStatus.RUNNING and not kind_of(step).is_container:
@@ -144,6 +152,13 @@ def _gate(rt: Runtime, view: ExecutionView, gate: GateView) -> Reason:
     who = tuple(each for each in approver_ids(rt, asked.approvers, run.team) if each not in voted | own)
     verbs = ("approve", "reject")
     return Reason("gate", asked.path, asked.opened_at, asked.expires_at, asked.message, who, verbs, facts)
+
+
+def _manual(rt: Runtime, view: ExecutionView, task: TaskRecord, skip: tuple[str, ...]) -> Reason:
+    team = view.execution.team
+    who = approver_ids(rt, task.assignees, team) if task.assignees else runners(rt, team)
+    verbs = ("done", "could-not", *skip)
+    return Reason("manual", task.path, task.opened_at, task.expires_at, task.instructions, who, verbs)
 
 
 def _event(rt: Runtime, view: ExecutionView, step: StepRunRecord, verbs: tuple[str, ...]) -> Reason:
@@ -197,7 +212,8 @@ def _failed(rt: Runtime, view: ExecutionView, step: StepRunRecord | None, skip: 
     run = view.execution
     error = step.error if step is not None else run.error
     undone = any(each.phase is Phase.UNDO for each in view.steps)
-    verbs: tuple[str, ...] = ("replay",) if undone or step is None else ("retry", *skip, "replay")
+    went_on = step is not None and tolerated_failures.tolerated(view.runbook, step.step_id, step.error)
+    verbs: tuple[str, ...] = ("replay",) if undone or step is None or went_on else ("retry", *skip, "replay")
     facts: dict[str, Json] = {"code": error.get("code", "") if isinstance(error, dict) else "", "undone": undone}
     if step is not None:
         last = attempts.last(step.id)

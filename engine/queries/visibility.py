@@ -7,13 +7,13 @@ import difflib
 from engine.access import channels
 from engine.access.actions import SecretName
 from engine.access.freezes import parsed
-from engine.access.policy import Action, Actor, Gate, admit, authorise, ruled, teams_seen, verdict
+from engine.access.policy import Action, Actor, Gate, Task, Thing, admit, authorise, ruled, teams_seen, verdict
 from engine.catalog import catalog
 from engine.errors import NotFound
 from engine.queries.asked_for import about as asked_with
 from engine.runs import executions, skipping
 from engine.runtime import Runtime
-from storage import approvals, database
+from storage import approvals, database, manual_tasks
 from storage.catalog_records import RunbookRecord
 from storage.records import ExecutionRecord
 
@@ -53,12 +53,16 @@ def still(
     """Raise as doing this again would, where the person may no longer see or do it; each of the names may be "".
 
     A freeze that came later takes nothing back. `scope` is what was frozen or unfrozen, `secret` what was deleted.
-    `step` names the gate where `action` is a vote, or what such gates have released. `asked_for` is the run or kept
-    request that a start came to, with whose parameters it is asked about.
+    `step` names the gate where `action` is a vote, or what such gates have released, and a step that is done by hand.
+    `asked_for` is the run or kept request that a start came to, with whose parameters it is asked about.
     """
     if run:
         found = execution(rt, actor, run)
-        thing = _gate(rt, actor, found, step) if action is Action.VOTE else found
+        thing: Thing = found
+        if action is Action.VOTE:
+            thing = _gate(rt, actor, found, step)
+        elif action is Action.DO:
+            thing = _task(found, step)
         authorise(rt, actor, action, thing, heed_freezes=False)
     elif slug:
         known = runbook(rt, actor, slug)
@@ -80,3 +84,12 @@ def _gate(rt: Runtime, actor: Actor, run: ExecutionRecord, path: str) -> Gate:
     if not found:
         raise NotFound(f"{run.id} has no gate {path}.")
     return next((each for each in found if ruled(rt, actor, Action.VOTE, each).allowed), found[0])
+
+
+def _task(run: ExecutionRecord, path: str) -> Task:
+    """The manual step at a path as it was asked last."""
+    with database.reading():
+        own = [Task(each, run) for each in manual_tasks.of_execution(run.id) if each.path == path]
+    if not own:
+        raise NotFound(f"{run.id} has no manual step {path}.")
+    return own[-1]

@@ -16,12 +16,14 @@ from engine.failpoints import commit
 from engine.orchestration import admission, gate_checks, incidents, parameter_changes
 from engine.orchestration.admission import Checked, Override, Wanted
 from engine.orchestration.parameter_changes import Changed
+from engine.runs import vote_answers
 from engine.runtime import Runtime
-from storage import approvals, database, executions, idempotency, slot_queue, steps
+from storage import approvals, database, executions, idempotency, manual_tasks, slot_queue, steps
 from storage import attempts as tries
 from storage.catalog_records import VersionRecord
 from storage.records import ApprovalRecord, AttemptRecord, ExecutionRecord, Filter, StepRunRecord, VoteRecord
-from storage.states import ApprovalStatus, Decision, ExecutionStatus, Phase
+from storage.states import ApprovalStatus, ExecutionStatus, Phase
+from storage.task_records import TaskRecord
 
 if TYPE_CHECKING:
     from engine.runs.time_spent import Spent
@@ -50,15 +52,17 @@ class GateView:
 class ExecutionView:
     """An execution with all that is shown of it.
 
-    `ahead` are those that hold the slots it is queued for, `holding` the ids of the steps that are or hold a gate,
-    `changes` how its parameters were changed, in order. `spent` is how long its steps took, by the step run's id, where
-    `engine.runs.time_spent` was asked.
+    `tasks` are what its manual steps have asked of people, the oldest first. `ahead` are those that hold the slots
+    it is queued for, `holding` the ids of the steps that are or hold a gate, `changes` how its parameters were
+    changed, in order. `spent` is how long its steps took, by the step run's id, where `engine.runs.time_spent` was
+    asked.
     """
 
     execution: ExecutionRecord
     runbook: Runbook
     steps: tuple[StepRunRecord, ...]
     gates: tuple[GateView, ...]
+    tasks: tuple[TaskRecord, ...] = ()
     ahead: tuple[str, ...] = ()
     holding: frozenset[str] = frozenset()
     changes: tuple[Changed, ...] = ()
@@ -238,6 +242,7 @@ def view(rt: Runtime, execution_id: str, actor: Actor | None = None) -> Executio
             runbook=runbook,
             steps=tuple(steps.of_execution(execution.id)),
             gates=tuple(gate_view(rt, gate, execution.team) for gate in approvals.of_execution(execution.id)),
+            tasks=tuple(manual_tasks.of_execution(execution.id)),
             ahead=tuple(named(rt, actor, ahead) if actor else ahead),
             holding=frozenset(holding),
             changes=parameter_changes.of_run(execution),
@@ -268,7 +273,7 @@ def gate_view(rt: Runtime, approval: ApprovalRecord, team: str | None) -> GateVi
     if approval.status is not ApprovalStatus.PENDING:
         return GateView(approval, votes, 0)
     before = tuple(approvals.rejections(executions.earlier_tries(approval.execution_id), approval.path, approval.id))
-    approving = [vote.person for vote in votes if vote.decision is Decision.APPROVE]
+    approving = [vote.person for vote in vote_answers.leading(votes)]
     lacking = tuple(unmet(rt, approval.approvers, approving, team))
     # At least one while the gate is open: somebody who approved may have lost the right to since.
     return GateView(approval, votes, max(1, approval.min_approvals - len(approving)), lacking, before)

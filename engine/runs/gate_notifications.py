@@ -57,7 +57,12 @@ def calling(rt: Runtime, view: ExecutionView, gate: GateView) -> Calling:
 
 def how(rt: Runtime, view: ExecutionView, gate: GateView) -> str:
     """How a gate calls people: as its step says, else as the settings do."""
-    run_step = next((each for each in view.steps if each.id == gate.approval.step_run_id), None)
+    return notified(rt, view, gate.approval.step_run_id)
+
+
+def notified(rt: Runtime, view: ExecutionView, step_run_id: int) -> str:
+    """How the step of this step run calls people: as it says, else as the settings do."""
+    run_step = next((each for each in view.steps if each.id == step_run_id), None)
     step = view.runbook.by_id.get(run_step.step_id) if run_step is not None else None
     return (step.notify if step is not None else None) or rt.settings.gate_calls
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from engine.access import auditing, choosers, reasons
 from engine.access.account_status import MEMBER, UNKNOWN, judged, standing_of
 from engine.access.policy import Action, Actor, Gate, authorise, ruled
 from engine.access.roles import candidates, unmet
+from engine.definition import forms
 from engine.errors import Conflict, ReasonRequired
 from engine.expressions import ExpressionError
-from engine.orchestration import gate_content, gate_reminders, step_completion
+from engine.orchestration import gate_content, gate_reminders, received, step_completion
 from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
+from engine.runs import vote_answers
 from engine.runs.executions import GateView, find, gate_view
 from engine.runtime import Runtime
 from storage import approvals, database, executions, people, steps
-from storage.records import ApprovalRecord, ExecutionRecord, StepRunRecord, VoteRecord
+from storage.records import ApprovalRecord, ExecutionRecord, Json, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, Severity
 
 _LOOKED_AT = 200
@@ -40,12 +42,14 @@ def vote(
     decision: Decision,
     comment: str = "",
     digest: str | None = None,
+    answers: Mapping[str, Json] | None = None,
 ) -> GateView:
     """Give one person's vote on a gate. One reject decides at once; enough approvals of distinct people do.
 
     `path` may be left out while only one gate is open; `digest` is that of what the person was shown. A reject needs a
     comment. Raises `NotAllowed`, `ReasonRequired`, and `Conflict` when the gate is decided, has expired, shows
-    something else than it did, or this person has voted, under whichever account. What would be done is worked out once
+    something else than it did, or this person has voted, under whichever account. An approval takes `answers` to the
+    gate's form, and raises `InvalidParameters` for wrong ones. What would be done is worked out once
     more before the vote counts: where that has changed, the gate shows it and nobody has voted on it yet.
     """
     found = find(rt, execution_id)
@@ -55,12 +59,15 @@ def vote(
     if decision is Decision.REJECT and not comment.strip():
         raise ReasonRequired('Say why it is rejected: comment="…".')
     reasons.must_be_stated(rt, actor, comment, "comment")
+    said = forms.answered(shown.form or {}, answers or {}) if decision is Decision.APPROVE else None
     with change(rt, found.id, "vote") as transition:
         gate = _still_open(transition, shown, digest)
         authorise(rt, actor, Action.VOTE, Gate(gate, transition.execution))
         changed = _shows_something_else(transition, gate)
         if not changed:
-            _give(transition, actor, gate, VoteRecord(gate.id, actor.user_id, decision, comment.strip(), transition.at))
+            kept = received.mask(transition, rt.redactor().redact_json(said)) if said else None
+            given = VoteRecord(gate.id, actor.user_id, decision, comment.strip(), transition.at, kept)
+            _give(transition, actor, gate, given)
     if changed:
         raise _changed(gate)
     rt.hint([found.id])
@@ -87,6 +94,7 @@ def _give(transition: Transition, actor: Actor, gate: ApprovalRecord, given: Vot
         raise Conflict(f"You have voted on {gate.path} of {gate.execution_id} already{account}.")
     _count(rt, transition, gate, given)
     detail = {"step": gate.path, "decision": given.decision, "comment": given.comment, "digest": gate.digest}
+    detail |= {"answers": given.answers} if given.answers else {}
     auditing.by_actor(rt, actor, "approval.vote", auditing.of_execution(gate.execution_id), detail)
 
 
@@ -198,7 +206,8 @@ def unknown_person_may_vote(rt: Runtime, gate: GateView) -> bool:
 
 def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: VoteRecord) -> None:
     """Decide the gate if this vote settles it."""
-    counted = _counted(rt, gate, transition.execution)
+    counting = _counting(rt, gate, transition.execution, given.answers)
+    counted = choosers.persons(rt, [each.person for each in counting])
     needed = gate.min_approvals
     transition.record_event(
         "vote",
@@ -217,17 +226,20 @@ def _count(rt: Runtime, transition: Transition, gate: ApprovalRecord, given: Vot
     elif len(counted) >= needed and not unmet(rt, gate.approvers, counted, transition.execution.team):
         approvals.decide(gate, ApprovalStatus.APPROVED, transition.at)
         transition.record_event("gate_approved", gate.path)
-        step_completion.succeed(transition, _step(gate), {"approved_by": counted, "approvals": len(counted)})
+        comments = [{"by": each.person, "comment": each.comment} for each in counting if each.comment]
+        outputs = {**(given.answers or {}), "approved_by": counted, "approvals": len(counted), "comments": comments}
+        step_completion.succeed(transition, _step(gate), outputs)
 
 
-def _counted(rt: Runtime, gate: ApprovalRecord, execution: ExecutionRecord) -> list[str]:
-    """Who has approved and may still do so at this moment: somebody who lost the role no longer counts."""
-    counted = []
-    for each in approvals.votes(gate.id):
-        actor = Actor(each.person, standing=standing_of(rt, each.person))
-        if each.decision is Decision.APPROVE and ruled(rt, actor, Action.VOTE, Gate(gate, execution)).allowed:
-            counted.append(each.person)
-    return choosers.persons(rt, counted)
+def _counting(rt: Runtime, gate: ApprovalRecord, execution: ExecutionRecord, answers: Json) -> list[VoteRecord]:
+    """The approvals with these answers of who may still give one: somebody who lost the role no longer counts."""
+    return [
+        each
+        for each in vote_answers.alike(approvals.votes(gate.id), answers)
+        if ruled(
+            rt, Actor(each.person, standing=standing_of(rt, each.person)), Action.VOTE, Gate(gate, execution)
+        ).allowed
+    ]
 
 
 def _the_gate(found: ExecutionRecord, path: str | None) -> ApprovalRecord:

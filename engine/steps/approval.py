@@ -53,6 +53,7 @@ def run(step: Step, runbook: Runbook, visible: Mapping[str, Json], behind: Behin
         timeout_ms=step.timeout_ms or 0,
         on_timeout=step.on_timeout,
         allow_self=with_["allow_self"],
+        form=with_.get("form"),
     )
 
 

@@ -13,6 +13,7 @@ from engine.expressions import conditions, references
 from engine.expressions.times import at_milliseconds
 from storage import people, steps
 from storage.records import ExecutionRecord, Json
+from storage.states import Phase, StepStatus
 
 INCIDENT_FACTS = FACTS["incident"]
 """Known for a run in an incident's channel; empty text for any other."""
@@ -33,10 +34,16 @@ def of(
     """
     named = {chain[1]: path_of(runbook, chain[1], scope) for chain in chains if chain[0] == "steps" and len(chain) > 1}
     outputs = steps.outputs(execution.id, sorted(named.values()))
+    asked = {chain[1] for chain in chains if chain[0] == "steps" and chain[2:3] in _ENDS}
+    ends = steps.ends(execution.id, sorted(named[each] for each in asked))
     roots = {chain[0] for chain in chains}
     return {
         "params": execution.parameters,
-        "steps": {step_id: _step(outputs[path]) for step_id, path in named.items() if path in outputs},
+        "steps": {
+            step_id: {**_step(outputs.get(path)), **_end(execution, ends.get(path))}
+            for step_id, path in named.items()
+            if path in outputs or path in ends
+        },
         "incident": {**dict.fromkeys(INCIDENT_FACTS, ""), **(execution.incident or {})},
         "execution": _execution(execution) if "execution" in roots else {},
         "runbook": {"id": runbook.id, "name": runbook.name, "version": execution.number, "team": runbook.team},
@@ -48,6 +55,20 @@ def of(
 def _step(outputs: Json) -> dict[str, Json]:
     """What is seen of a step: without outputs, because it was skipped or has none, these are not defined."""
     return {} if outputs is None else {"outputs": outputs}
+
+
+_ENDS = (("status",), ("error",))
+
+
+def _end(execution: ExecutionRecord, end: tuple[StepStatus, Json] | None) -> dict[str, Json]:
+    """How a step ended, as `status` and `error`; nothing of one that has not, before the run cleans up."""
+    if end is None or (execution.phase is Phase.MAIN and end[0] not in _ENDED):
+        return {}
+    error = end[1] if isinstance(end[1], dict) else None
+    return {"status": end[0].value, "error": error and {key: error.get(key, "") for key in ("code", "message")}}
+
+
+_ENDED = (StepStatus.SUCCESS, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.CANCELLED)
 
 
 def join(scope: str, step_id: str) -> str:

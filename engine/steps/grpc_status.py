@@ -50,6 +50,11 @@ def may_retry(code: StatusCode, retry_after: int | None, idempotent: bool) -> bo
     return retry_after is not None or (idempotent and code in NOBODY_KNOWS | WORTH_A_RETRY)
 
 
+def is_answer(code: str) -> bool:
+    """Whether a status by this name is the server's own word, and not what a lost connection looks like too."""
+    return StatusCode[code] not in NOBODY_KNOWS
+
+
 def metadata_json(pairs: Metadata) -> dict[str, str]:
     """Metadata as plain values, whole: repeated keys joined, binary ones in base64."""
     merged: dict[str, list[str]] = {}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from engine.egress import CallFailed, Egress
 from engine.egress.allowed_addresses import Allowed
 from engine.egress.client import DEFAULT_MAX_BYTES
 from engine.steps import http_call, http_request, http_response
+from engine.steps.expectations import UNEXPECTED, Expectations, judged, unexpected
 from engine.steps.http_call import Credential, Hop, Line
 from engine.steps.http_request import MAX_EVIDENCE_BYTES, BadRequest
 from engine.steps.http_response import Answer
@@ -68,17 +69,27 @@ class Exchange:
     mapped: bool = False
 
 
-def run(with_: dict[str, Json], call: Call, shown: Mapping[str, Json] | None = None) -> Outcome:
+def run(
+    with_: dict[str, Json],
+    call: Call,
+    shown: Mapping[str, Json] | None = None,
+    wants: Expectations = Expectations(),  # noqa: B008 - it is frozen
+) -> Outcome:
     """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret.
 
     `shown` is the same with marks instead of what templates made of secrets; left out, it is masked by value alone.
+    `wants` says which answers are success; those of 200 to 299 where its author did not.
     """
     result = exchange(with_, call, shown)
     if not isinstance(result, Exchange):
         return result
-    if result.answer.ok:
+    answer = result.answer
+    if answer.ok and wants.expect is None:
         return succeeded(result)
-    return _answered_badly(result, call.idempotent)
+    bad = _answered_badly(result, call.idempotent)
+    if answer.ok:
+        bad = replace(bad, code=UNEXPECTED, message=unexpected(bad.message, call.redact), retryable=False)
+    return judged(wants, answer.view(), succeeded(result), bad, ok=answer.ok, redact=call.redact)
 
 
 def exchange(

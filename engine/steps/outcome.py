@@ -81,6 +81,20 @@ class Opened:
     timeout_ms: int
     on_timeout: str
     allow_self: bool = False
+    form: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Something is to be done by hand, at most `timeout_ms` from here on; secrets in `instructions` are masked.
+
+    `assignees` and `form` are as in `TaskRecord`.
+    """
+
+    instructions: str
+    assignees: dict[str, Json]
+    form: dict[str, Json]
+    timeout_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +151,4 @@ class Begun:
     parameters: dict[str, Json]
 
 
-Outcome = Succeeded | Failed | Unknown | Abandoned | Opened | Again | Later | Posted | Waiting | Begun
+Outcome = Succeeded | Failed | Unknown | Abandoned | Opened | Assigned | Again | Later | Posted | Waiting | Begun

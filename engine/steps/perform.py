@@ -26,13 +26,16 @@ from engine.steps import (
     context,
     delay,
     grpc,
+    grpc_expectations,
     http,
+    manual,
     message,
     poll,
     received,
     secret_destinations,
     wait,
 )
+from engine.steps.expectations import Expectations
 from engine.steps.grpc_channel import Channels
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Begun, Evidence, Failed, Later, Outcome, Succeeded, Unknown
@@ -234,7 +237,12 @@ def _carried(claim: Claim, tools: Tools) -> secret_destinations.Carried:
 
 def _http(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
     call = _call(claim, tools, claim.step.timeout_ms or 0, abandoned)
-    return http.run(rendered.with_, call, rendered.shown)
+    return http.run(rendered.with_, call, rendered.shown, _expectations(claim))
+
+
+def _expectations(claim: Claim) -> Expectations:
+    retry_if = claim.step.retry.condition if claim.step.retry is not None else None
+    return Expectations(claim.step.with_.get("expect"), retry_if, claim.visible)
 
 
 def _poll(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
@@ -253,7 +261,7 @@ def _poll(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[]
 
 
 def _grpc(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
-    return grpc.run(
+    outcome = grpc.run(
         rendered.with_,
         shown=rendered.shown,
         idempotent=claim.step.idempotent,
@@ -264,6 +272,7 @@ def _grpc(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[]
         abandoned=abandoned,
         carried=_carried(claim, tools),
     )
+    return grpc_expectations.judge(outcome, _expectations(claim), tools.redactor.redact_json)
 
 
 def _delay(_claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
@@ -286,6 +295,10 @@ def _approval(claim: Claim, _rendered: Rendered, tools: Tools, _abandoned: Calla
     return approval.run(claim.step, claim.runbook, claim.visible, claim.behind, redact=tools.redactor.redact_json)
 
 
+def _manual(claim: Claim, rendered: Rendered, tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
+    return manual.run(claim.step, rendered.with_, redact=tools.redactor.redact_json)
+
+
 def _runbook(_claim: Claim, rendered: Rendered, _tools: Tools, _abandoned: Callable[[], bool]) -> Outcome:
     return Begun(rendered.with_["id"], rendered.with_.get("params") or {})
 
@@ -294,6 +307,7 @@ ACTS: Mapping[str, Callable[[Claim, Rendered, Tools, Callable[[], bool]], Outcom
     "http": _http,
     "poll": _poll,
     "approval": _approval,
+    "manual": _manual,
     "grpc": _grpc,
     "delay": _delay,
     "message": _message,

@@ -81,7 +81,7 @@ class ClaimSecrets:
                 raise NoSecret(f"The secret `{name}` that {path} received is forgotten: that step has to run again.")
             if kept[path, name].value is None:
                 raise NoSecret(kept[path, name].problem)
-            steps[step_id] = {"outputs": {**outputs, name: kept[path, name].value}}
+            steps[step_id] = {**steps[step_id], "outputs": {**outputs, name: kept[path, name].value}}
         return steps
 
 

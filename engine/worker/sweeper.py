@@ -14,6 +14,7 @@ from engine.orchestration import children, event_waits, recording, run_ending, s
 from engine.orchestration.run_phases import change
 from engine.queries import audit_chain
 from engine.runs import incoming_events
+from engine.runs import manual_tasks as tasks
 from engine.runs import voting as gates
 from engine.runtime import Runtime
 from engine.worker import audit_heads, audit_reports
@@ -24,6 +25,7 @@ from storage import (
     database,
     executions,
     idempotency,
+    manual_tasks,
     orphans,
     secret_outputs,
     steps,
@@ -31,6 +33,7 @@ from storage import (
     worker_lock,
     workers,
 )
+from storage.task_records import TaskRecord
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +112,8 @@ class Sweeper:
         self._for_each("take over", self._orphans(), self._take_over)
         self._for_each("expire", self._expired(at), lambda gate: gates.expire(self._rt, gate))
         self._for_each("remind people of", self._unreminded(at), lambda gate: gates.remind(self._rt, gate))
+        self._for_each("expire", self._expired_tasks(at), lambda task: tasks.expire(self._rt, task))
+        self._for_each("remind people of", self._unreminded_tasks(at), lambda task: tasks.remind(self._rt, task))
         self._for_each("give an event to", self._receivable(at), lambda wait: incoming_events.give(self._rt, *wait))
         self._for_each("end", self._waits(at), self._expire_wait)
         self._for_each("time out", self._overdue(at), self._time_out)
@@ -161,6 +166,14 @@ class Sweeper:
     def _unreminded(self, at: int) -> list[object]:
         with database.reading():
             return list(approvals.to_remind(at, BATCH))
+
+    def _expired_tasks(self, at: int) -> list[TaskRecord]:
+        with database.reading():
+            return manual_tasks.expired(at, BATCH)
+
+    def _unreminded_tasks(self, at: int) -> list[TaskRecord]:
+        with database.reading():
+            return manual_tasks.to_remind(at, BATCH)
 
     def _waits(self, at: int) -> list[tuple[str, int]]:
         with database.reading():

@@ -63,6 +63,8 @@ CHANGING_REQUESTS = [
     ChangingRequest("POST /executions/{skipped}/steps/call/skip", WORDS),
     ChangingRequest("POST /executions/{asked}/steps/call/skip/agree", {}),
     ChangingRequest("POST /executions/{unknown}/steps/once/resolve", {"choice": "done", "note": "x"}),
+    ChangingRequest("POST /executions/{by_hand}/steps/swap/done", {"note": "x"}),
+    ChangingRequest("POST /executions/{given_up}/steps/swap/could-not", {"note": "x"}),
     ChangingRequest("POST /executions/{approve}/steps/ask/approve", {"comment": "x"}),
     ChangingRequest("POST /executions/{reject}/steps/ask/reject", {"comment": "x"}),
     ChangingRequest("POST /executions/{voted}/steps/ask/withdraw", {}),
@@ -99,9 +101,11 @@ def prepare(api: Api, target: Target) -> dict[str, Any]:
         runbook("gated", gate("ask", min_approvals=2)), runbook("fails", http("call", target.url("/fails"))),
         runbook("asks", gate("ask"), http("call", target.url("/fails"))),
         runbook("lost", http("once", target.url("/once"), method="POST")), runbook("old", http("a")),
+        runbook("by-hand", {"id": "swap", "type": "manual", "with": {"instructions": "Swap it."}}),
     )  # fmt: skip
     runs = {name: harness.start("gated") for name in GATED}
     runs |= {name: harness.start("fails") for name in ("failed", "retried", "skipped")}
+    runs |= {name: harness.start("by-hand") for name in ("by_hand", "given_up")}
     runs |= {"unknown": harness.start("lost"), "asked": harness.start("asks")}
     for run in runs.values():
         harness.run(run)

@@ -84,6 +84,8 @@ CASES = [
     Case("POST /executions/{execution}/steps/ask/skip", RUNS, {"reason": "x"}),
     Case("POST /executions/{execution}/steps/ask/skip/agree", SEEN, {}),
     Case("POST /executions/{execution}/steps/ask/resolve", RUNS, {"choice": "done", "note": "x"}),
+    Case("POST /executions/{execution}/steps/ask/done", RUNS, {}),
+    Case("POST /executions/{execution}/steps/ask/could-not", RUNS, {"note": "x"}),
     Case("POST /executions/{execution}/steps/ask/withdraw", "yrrhh"),
     Case("POST /executions/{execution}/steps/ask/approve", "yrrhh", {}),
     Case("POST /executions/{execution}/steps/ask/reject", "yrrhh", {}),

@@ -50,7 +50,9 @@ def test_it_takes_as_many_people_as_the_gate_says(harness: Harness, target: Targ
     assert (view.approval.status, view.missing) == ("APPROVED", 0)
     harness.advance(run)
     assert harness.status(run) == "SUCCESS"
-    assert harness.step(run, "ask").outputs == {"approved_by": [ALICE.user_id, DAVE.user_id], "approvals": 2}
+    assert harness.step(run, "ask").outputs == {
+        "approved_by": [ALICE.user_id, DAVE.user_id], "approvals": 2, "comments": [],
+    }  # fmt: skip
     assert target.paths() == ["/after"]
     with database.reading():
         rows = audit.of_thing(1, f"execution:{run}")

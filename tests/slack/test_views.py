@@ -845,6 +845,7 @@ def test_everything_that_happens_is_told_somewhere() -> None:
     assert {"started", "gate_reminder", "ended"} <= kinds
     assert kinds <= set(event_text._SAID)
     own_messages = {"gate_opened", "gate_changed", "gate_reminder", "skip_requested", "message", "ended"}
+    own_messages |= {"task_opened", "task_reminder"}
     on_the_card = {
         "step_started", "step_succeeded", "step_reused", "gate_approved", "gate_rejected", "branch_taken",
         "wait_started",

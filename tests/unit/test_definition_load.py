@@ -242,7 +242,8 @@ MISTAKES = {
             "5:41 step `drain`: `with.url`: `steps.later` has not ended when this step starts; add it to `needs`",
             "6:69 step `side`: `if`: `steps.drain` has not ended when this step starts; add it to `needs`",
             "7:33 step `later`: `if`: `steps.later` is this step itself, which has not ended yet",
-            "7:33 step `later`: `if`: `steps.side` has `outputs` and nothing else, not `status`",
+            "7:33 step `later`: `if`: `steps.side.status` is not there: this step starts only if `side` has not failed. It is "
+            "for `on_failure`, `finally` and `undo`, and behind a step with `continue_on_error`",
             "7:33 step `later`: `if`: there is no step `drian`; did you mean `drain`?",
         ],
     ),
@@ -267,7 +268,7 @@ MISTAKES = {
         steps("{id: a, type: http, with: {url: 'https://h', json: ['{{ execution.user }}', '{{ response.json }}', '{{ item }}']}}"),
         [
             "5:57 step `a`: `with.json[0]`: there is no `execution.user`; did you mean `requester`?",
-            "5:81 step `a`: `with.json[1]`: `response` is there in a poll's `until` and in the `outputs` of a call only",
+            "5:81 step `a`: `with.json[1]`: `response` is there in the `until`, `expect`, `retry.if` and `outputs` of a call only",
             "5:104 step `a`: `with.json[2]`: `item` is not there outside a loop",
         ],
     ),
@@ -329,7 +330,7 @@ MISTAKES = {
             "{id: c, type: approval, idempotent: true, with: {approvers: {users: [U123]}}}",
         ),
         [
-            "5:25 step `a`: `on_timeout` is for approval steps only",
+            "5:25 step `a`: `on_timeout` is for approval and manual steps only",
             "6:25 step `b`: `retry` is for http and grpc steps only; a poll asks again every `interval` until its `timeout`",
             "7:29 step `c`: `idempotent` is for http and grpc steps only",
         ],

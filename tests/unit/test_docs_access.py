@@ -159,7 +159,7 @@ def test_every_action_is_in_the_matrix() -> None:
         Action.SECRETS,
         Action.SECRET_SET,
     }
-    rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.INCIDENT} | administering
+    rows_of_their_own = {Action.VIEW, Action.START, Action.VOTE, Action.DO, Action.INCIDENT} | administering
     assert rows_of_their_own | set(STEERING) == set(Action)
     told = re.search(
         r"To steer a run is to (.*?) it, or to hand it over\.",

@@ -112,4 +112,5 @@ def test_the_schema_says_what_the_table_says() -> None:
     others = {name for name, kind in KINDS.items() if not kind.calls_out}
     assert forbidden["retry"] == others
     assert forbidden["idempotent"] == others | {"poll"}
-    assert forbidden["on_timeout"] == forbidden["notify"] == {name for name, kind in KINDS.items() if not kind.is_gate}
+    asks_nobody = {name for name, kind in KINDS.items() if not (kind.is_gate or kind.is_manual)}
+    assert forbidden["on_timeout"] == forbidden["notify"] == asks_nobody

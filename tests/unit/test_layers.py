@@ -65,7 +65,7 @@ ROOMS = {
 """The packages of `engine`, lowest first, and which of the others each may import."""
 NOUNS = (
     "storage.records", "storage.catalog_records", "storage.people_records", "storage.secret_records",
-    "storage.freeze_records", "storage.states",
+    "storage.task_records", "storage.freeze_records", "storage.states",
 )  # fmt: skip
 """What storage hands out, which every layer may name."""
 SHARED = ("errors", "failpoints", "runtime", "database_errors", "local_redis", "conversations", "received_secrets")

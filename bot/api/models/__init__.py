@@ -24,6 +24,7 @@ from bot.api.models.executions import (
     execution_fields,
     step_fields,
 )
+from bot.api.models.manual_tasks import CouldNot, Done, ManualTask
 from bot.api.models.parameter_changes import ParametersChanged
 from bot.api.models.records import (
     AuditRow,
@@ -67,8 +68,10 @@ __all__ = [
     "Cancel",
     "Chain",
     "Changes",
+    "CouldNot",
     "Deprecate",
     "Diff",
+    "Done",
     "EditedIncident",
     "Event",
     "Execute",
@@ -82,6 +85,7 @@ __all__ = [
     "LastChange",
     "LeaveOut",
     "Logs",
+    "ManualTask",
     "Moment",
     "NewIncident",
     "Page",

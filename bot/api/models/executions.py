@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bot.api.models.base import Json, Moment, Named, Number, Reason, RequestBody, Text, Values, Why, fields_of, moment
+from bot.api.models.manual_tasks import ManualTask
 from bot.api.models.parameter_changes import ParametersChanged
 from engine.access.roles import describe_approvers
 from engine.orchestration import skip_rules
@@ -159,6 +160,7 @@ class Vote(BaseModel):
     decision: Decision
     comment: str
     at: datetime
+    answers: Json
 
     @staticmethod
     def of(record: VoteRecord) -> Vote:
@@ -177,6 +179,7 @@ class Gate(Named):
     step: str
     status: ApprovalStatus
     message: str
+    form: Json
     preview: Json
     digest: str
     min_approvals: int
@@ -203,13 +206,14 @@ class Gate(Named):
 
 
 class ExecutionDetail(Execution):
-    """A run with its steps and gates; `behind` are the runs that hold the slots it waits for.
+    """A run with its steps, gates and manual steps; `behind` are the runs that hold the slots it waits for.
 
     `changes` are the changes of its parameters, in order.
     """
 
     steps: list[Step]
     gates: list[Gate]
+    tasks: list[ManualTask]
     behind: list[str]
     changes: list[ParametersChanged]
 
@@ -299,7 +303,9 @@ class Resolve(RequestBody):
 
 
 class Ballot(RequestBody):
-    """A vote. With `digest` it counts only for what was shown; a reject needs a comment."""
+    """A vote. With `digest` it counts only for what was shown; a reject needs a comment, a gate's `form` answers."""
+
+    answers: Annotated[Values, Field(default_factory=dict, description="Answers to the gate's `form`.")]
 
     comment: Text = ""
     digest: Annotated[str | None, Field(max_length=100)] = None

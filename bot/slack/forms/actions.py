@@ -26,7 +26,17 @@ from bot.slack.ids import (
     decode,
 )
 from bot.slack.reply import Reply
-from bot.slack.verbs import deciding, freezing, holding, kept_requests, queries, renewals, running, versions
+from bot.slack.verbs import (
+    deciding,
+    freezing,
+    holding,
+    kept_requests,
+    manual_tasks,
+    queries,
+    renewals,
+    running,
+    versions,
+)
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.control_verbs import CANCELLING, ENDED_NOW, asks_again
 from bot.slack.views import form, story, why
@@ -71,6 +81,9 @@ def click_with_reason(ctx: AppContext, action: str, value: str, reply: Reply) ->
 def _ask_why(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
     """Ask why, if this person may do what the button says."""
     right = _SAY_WHY[action]
+    if right is access.Action.VOTE and deciding.asks(ctx, value):  # its own form asks why, too
+        deciding.approve(ctx, action, value, reply)
+        return
     if right is access.Action.VOTE:
         deciding.must_decide(ctx, value, reply)
     elif right is access.Action.ROLLBACK:
@@ -227,6 +240,8 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.RETRY: _resolve,
     Action.MARK_DONE: _resolve,
     Action.MARK_FAILED: _resolve,
+    Action.TASK_DONE: manual_tasks.click,
+    Action.TASK_FAILED: manual_tasks.click,
     Action.APPROVE_VERSION: versions.approve,
     Action.VERSION_PAGE: versions.page,
     Action.RENEW_VERSION: renewals.click,

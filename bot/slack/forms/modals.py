@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.grammar import HOLD, Command
 from bot.slack.app_context import AppContext, Work
-from bot.slack.forms import actions, secret_form, shortcuts
+from bot.slack.forms import actions, approve_form, secret_form, shortcuts, task_form
 from bot.slack.ids import (
     CHANNEL_BLOCK,
     REASON_BLOCK,
@@ -220,6 +220,9 @@ def suggest(ctx: AppContext, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         return form.runbook_options(shortcuts.runnable(ctx, actor, str(body.get("value", ""))))
     if view.get("callback_id") == Form.DEPRECATE:
         return form.runbook_options(catalog.listing(ctx.rt, str(body.get("value", "")), status="APPROVED")[:100])
+    of_task = task_form.options(ctx, view, str(body.get("block_id", "")), str(body.get("value", "")))
+    if of_task is not None:
+        return of_task
     ref = decode(RunForm, str(view.get("private_metadata", "")))
     runbook = catalog.definition(catalog.version(ctx.rt, ref.slug, ref.number))
     schema = fields.properties(runbook).get(parameter_of(str(body.get("block_id", ""))), {})
@@ -278,5 +281,7 @@ _FORMS: Mapping[Form, Callable[[AppContext, str, str, Mapping[str, Any]], Submis
     Form.PICK: _pick,
     Form.DEPRECATE: _deprecate,
     Form.WHY: _why,
+    Form.APPROVE: lambda *form: Submission(*approve_form.read(*form)),
+    Form.TASK: lambda *form: Submission(*task_form.read(*form)),
     Form.SECRET: lambda *form: Submission(*secret_form.read(*form)),
 }

@@ -9,6 +9,7 @@ from bot.slack.client import error_code
 from bot.slack.projector.direct_notifier import DirectNotifier
 from bot.slack.projector.poster import Draw, Mark, NotNow, Poster
 from bot.slack.questions import Question
+from bot.slack.views import task as task_views
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
 from bot.slack.views.reminder import reminder
@@ -18,7 +19,7 @@ from engine.runs.executions import ExecutionView
 from engine.runs.gate_notifications import calling
 from engine.runtime import Runtime
 from storage.records import CardRecord, EventRecord, PostRecord
-from storage.states import ApprovalStatus
+from storage.states import ApprovalStatus, TaskStatus
 
 MESSAGE_GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"}
 
@@ -87,6 +88,13 @@ class QuestionPosts:
         drawn = reminder(gate, left, calling(self._rt, view, gate) if last else None)
         self._poster.post(card.channel, _fixed(drawn), _event_mark(view, event), ts)
         self._notifier.remind(view, gate, left, f"event:{event.seq}")
+
+    def remind_of_task(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
+        """Say once more that something is to be done by hand, unless it has ended meanwhile."""
+        task = questions.task_of(view, event)
+        if task is not None and task.status is TaskStatus.OPEN:
+            drawn = task_views.reminder(task, int(event.data["left_ms"]))
+            self._poster.post(card.channel, _fixed(drawn), _event_mark(view, event), ts)
 
     def _redraw(self, post: PostRecord, question: Question) -> None:
         if not self._poster.may_update(post.channel, post.ts):

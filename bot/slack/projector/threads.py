@@ -96,6 +96,8 @@ class Threads:
             return
         if event.kind == "gate_reminder":
             self._questions.remind(card, ts, view, event)
+        elif event.kind == "task_reminder":
+            self._questions.remind_of_task(card, ts, view, event)
         elif event.kind == "gate_changed":
             self._questions.post_gate_change(card, ts, view, event)
         elif event.kind == "message":

@@ -18,6 +18,7 @@ from bot.slack.verbs import (
     holding,
     incident,
     kept_requests,
+    manual_tasks,
     queries,
     renewals,
     running,
@@ -25,7 +26,7 @@ from bot.slack.verbs import (
     tokens,
     versions,
 )
-from bot.slack.verbs.deciding import more_needed, to_be_opened, too_long_for_a_message, voted
+from bot.slack.verbs.deciding import answers_of, more_needed, to_be_opened, too_long_for_a_message, voted
 from bot.slack.verbs.invocation import Invocation, Several, the_run
 from bot.slack.views import admin, form, lists
 from bot.slack.views.errors import refused
@@ -137,7 +138,9 @@ def _vote(invocation: Invocation, decision: Decision) -> Message:
     run, path = the_run(invocation, ExecutionStatus.WAITING), rest[0] if rest else None
     if decision is Decision.APPROVE and (unseen := too_long_for_a_message(invocation.ctx, invocation.actor, run, path)):
         return to_be_opened(unseen)
-    gate = voting.vote(invocation.ctx.rt, invocation.actor, run, path, decision, invocation.option("comment"))
+    given = {name: value for name, value in invocation.command.options.items() if name != "comment"}
+    comment, answers = invocation.option("comment"), answers_of(invocation.ctx, run, path, given)
+    gate = voting.vote(invocation.ctx.rt, invocation.actor, run, path, decision, comment, answers=answers)
     return voted(gate, decision)
 
 
@@ -240,6 +243,8 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "skip": control_verbs.skip,
     "agree": control_verbs.agree,
     "resolve": control_verbs.resolve,
+    "done": manual_tasks.done,
+    "could-not": manual_tasks.could_not,
     "replay": holding.or_hold(control_verbs.replay, *control_verbs.ENDED),
     "handover": control_verbs.hand_over,
     "takeover": control_verbs.take_over,

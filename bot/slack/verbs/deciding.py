@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from slack_sdk.models.blocks import Block
 
 from bot.slack import home, questions
@@ -9,16 +11,18 @@ from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, GatePage, GateRef, RejectForm, RunRef, SkipRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs import control_verbs, running
-from bot.slack.views import form
+from bot.slack.views import form, gate_form
 from bot.slack.views.gate import gate_blocks, hidden, parts
 from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, inline
 from engine.access import policy as access
 from engine.access.policy import authorise
+from engine.definition import parameters
 from engine.errors import Conflict
 from engine.queries import projection
 from engine.runs import executions, handover, skipping, voting
 from engine.runs.executions import ExecutionView, GateView
+from storage.records import Json
 from storage.states import ApprovalStatus, Decision
 
 LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the gate asks has changed: look again, then decide."
@@ -26,6 +30,9 @@ LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the gate asks has c
 
 def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Approve what the button showed; where the gate shows something else by now, show that instead."""
+    if asks(ctx, value):
+        _ask(ctx, decode(GateRef, value), reply)
+        return
     done = vote(ctx, decode(GateRef, value), Decision.APPROVE, reply.reply_to.why, reply)
     if done is None:
         return
@@ -36,14 +43,45 @@ def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     reply.privately(voted(done, Decision.APPROVE))
 
 
+def asks(ctx: AppContext, value: str) -> bool:
+    """Whether to approve what a button showed something has to be answered."""
+    ref = decode(GateRef, value)
+    return bool(gate_now(executions.view(ctx.rt, ref.execution_id), ref).approval.form)
+
+
+def _ask(ctx: AppContext, ref: GateRef, reply: Reply) -> None:
+    """Ask for the answers, if this person may decide about what the button showed."""
+    view = executions.view(ctx.rt, ref.execution_id)
+    gate = _open_now(ctx, view, ref, reply)
+    _must_decide(ctx, reply, gate, view)
+    if gate.approval.digest != ref.digest:
+        _show_anew(ctx, gate, reply)
+        return
+    asking = RejectForm(ref.execution_id, ref.path, ref.digest, reply.reply_to.channel)
+    running.open_modal(ctx, reply.reply_to, gate_form.approve_form(view.runbook, gate.approval, asking))
+
+
+def _open_now(ctx: AppContext, view: ExecutionView, ref: GateRef, reply: Reply) -> GateView:
+    """The gate while it is open. Raises Conflict where it is not, and shows what came of it."""
+    gate = gate_now(view, ref)
+    if gate.approval.status is not ApprovalStatus.PENDING:
+        show_answered(ctx, view, reply)
+        raise Conflict(f"{ref.path} of {ref.execution_id} is {gate.approval.status.lower()} already.")
+    return gate
+
+
+def answers_of(ctx: AppContext, run: str, path: str | None, given: Mapping[str, str]) -> dict[str, Json]:
+    """What was typed as answers to the one open gate that is meant, each as its form has it."""
+    pending = [each.approval for each in executions.view(ctx.rt, run).gates]
+    pending = [each for each in pending if each.status is ApprovalStatus.PENDING and path in (None, each.path)]
+    return parameters.coerce((pending[0].form if len(pending) == 1 else None) or {}, given)
+
+
 def reject(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Ask why, if this person may decide about what the button showed."""
     ref = decode(GateRef, value)
     view = executions.view(ctx.rt, ref.execution_id)
-    gate = _gate_now(view, ref)
-    if gate.approval.status is not ApprovalStatus.PENDING:
-        show_answered(ctx, view, reply)
-        raise Conflict(f"{ref.path} of {ref.execution_id} is {gate.approval.status.lower()} already.")
+    gate = _open_now(ctx, view, ref, reply)
     _must_decide(ctx, reply, gate, view)
     if gate.approval.digest != ref.digest:
         _show_anew(ctx, gate, reply)
@@ -56,7 +94,7 @@ def review(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Show a gate, as it is by now, where it can be read and decided without going to its channel."""
     ref = decode(GateRef, value)
     view = executions.view(ctx.rt, ref.execution_id)
-    gate = _gate_now(view, ref)
+    gate = gate_now(view, ref)
     _must_decide(ctx, reply, gate, view)
     running.open_modal(ctx, reply.reply_to, form.gate_form(gate, view.execution.requester))
 
@@ -65,7 +103,7 @@ def review_page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Show the next part of a gate in full; where it asks something else by now, that from its beginning."""
     ref = decode(GatePage, value)
     view = executions.view(ctx.rt, ref.execution_id)
-    gate = _gate_now(view, GateRef(ref.execution_id, ref.path, ref.digest))
+    gate = gate_now(view, GateRef(ref.execution_id, ref.path, ref.digest))
     _must_decide(ctx, reply, gate, view)
     if gate.approval.digest != ref.digest or not 0 <= ref.page < len(parts(gate.approval)):
         _show_in_modal(ctx, gate, reply, LOOK_AGAIN)
@@ -73,17 +111,20 @@ def review_page(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     _show_in_modal(ctx, gate, reply, page=ref.page)
 
 
-def vote(ctx: AppContext, ref: GateRef, decision: Decision, comment: str, reply: Reply) -> GateView | None:
+def vote(
+    ctx: AppContext, ref: GateRef, decision: Decision, comment: str, reply: Reply,
+    answers: Mapping[str, Json] | None = None,
+) -> GateView | None:  # fmt: skip
     """The gate after this vote on what was shown; None where it shows something else by now, which is shown instead.
 
     Raises as `voting.vote` where the vote is refused for anything else.
     """
     actor = ctx.directory.identify(reply.reply_to.user)
     try:
-        return voting.vote(ctx.rt, actor, ref.execution_id, ref.path, decision, comment, ref.digest)
+        return voting.vote(ctx.rt, actor, ref.execution_id, ref.path, decision, comment, ref.digest, answers)
     except Conflict:
         view = executions.view(ctx.rt, ref.execution_id)
-        gate = _gate_now(view, ref)
+        gate = gate_now(view, ref)
         if gate.approval.status is ApprovalStatus.PENDING and gate.approval.digest != ref.digest:
             _show_anew(ctx, gate, reply)
             return None
@@ -166,7 +207,7 @@ def show_answered(ctx: AppContext, view: ExecutionView, reply: Reply) -> None:
         )  # fmt: skip
 
 
-def _gate_now(view: ExecutionView, ref: GateRef) -> GateView:
+def gate_now(view: ExecutionView, ref: GateRef) -> GateView:
     """The gate at a path that is open, else the latest. Raises Conflict where there is none."""
     found = [each for each in view.gates if each.approval.path == ref.path]
     if not found:
@@ -178,7 +219,7 @@ def must_decide(ctx: AppContext, value: str, reply: Reply) -> None:
     """Raise NotAllowed where this person may not decide the gate that a button showed."""
     ref = decode(GateRef, value)
     view = executions.view(ctx.rt, ref.execution_id)
-    _must_decide(ctx, reply, _gate_now(view, ref), view)
+    _must_decide(ctx, reply, gate_now(view, ref), view)
 
 
 def _must_decide(ctx: AppContext, reply: Reply, gate: GateView, view: ExecutionView) -> None:

@@ -10,12 +10,13 @@ from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, ConfirmO
 from bot.slack.ids import Action, RunRef, StepRef
 from bot.slack.views import available_actions, steps
 from bot.slack.views import gate as gates
+from bot.slack.views import task as tasks
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section
 from bot.slack.views.text import ago, as_json, code, duration, escape, inline, is_permalink, link, person, when
 from bot.slack.views.words import error_field, execution_words, last_changes, spent_words
 from engine.definition.kinds import kind_of
 from storage.records import ExecutionRecord, StepRunRecord
-from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus
+from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, TaskStatus
 
 if TYPE_CHECKING:
     from engine.definition.model import Runbook
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Called = Mapping[int, "Calling"]
 """Whom open gates call, by the gate's id."""
 GATES = 2
-"""Open gates that one card shows."""
+"""Open gates, and open tasks, that one card shows."""
 _RETRIES = 3
 """Buttons for failed steps in one card."""
 
@@ -46,6 +47,7 @@ def card(
     blocks += [steps.plan(view)] if plan and view.steps else steps.lines(view)
     blocks += _trouble(view)
     blocks += _open_gates(view, called or {})
+    blocks += _open_tasks(view)
     blocks += _unknown_steps(view)
     blocks.append(context(*_small_print(view)))
     return message(f"{icon} {inline(title)}", blocks if live else [b for b in blocks if b.type != ActionsBlock.type])
@@ -84,6 +86,14 @@ def _open_gates(view: ExecutionView, called: Called) -> list[Block]:
         blocks += gates.gate_blocks(gate, called.get(gate.approval.id), brief=True)
     if len(waiting) > GATES:
         blocks.append(context(f"{len(waiting) - GATES} more gates wait in the thread."))
+    return blocks
+
+
+def _open_tasks(view: ExecutionView) -> list[Block]:
+    waiting = [task for task in view.tasks if task.status is TaskStatus.OPEN]
+    blocks = [block for task in waiting[:GATES] for block in tasks.task_blocks(task)]
+    if len(waiting) > GATES:
+        blocks.append(context(f"{len(waiting) - GATES} more steps wait in the thread to be done by hand."))
     return blocks
 
 

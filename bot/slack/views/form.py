@@ -170,6 +170,13 @@ def resolve_form(ref: ResolveForm) -> dict[str, Any]:
     )
 
 
+def noted_form(kind: Form, ref: Ref, title: str, blocks: list[Block], label: str, *, optional: bool) -> dict[str, Any]:
+    """Asks for a note, called `label`, below what `blocks` show and ask."""
+    note = _reason(label, "It goes into the record.")
+    note.optional = optional
+    return _modal(kind, title, title, [*blocks, note], ref)
+
+
 def skip_form(ref: SkipForm, paths: Sequence[str]) -> dict[str, Any]:
     """Asks which one of these steps is skipped, one or more to choose from, and why."""
     fitting = [path for path in paths if len(path) <= fields.VALUE][: fields.OPTIONS]

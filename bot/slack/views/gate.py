@@ -21,7 +21,20 @@ from bot.slack.views.parts import (
     sections,
     within,
 )
-from bot.slack.views.text import clean, code, code_block, cut, escape, group, inline, one_line, person, pieces, when
+from bot.slack.views.text import (
+    as_json,
+    clean,
+    code,
+    code_block,
+    cut,
+    escape,
+    group,
+    inline,
+    one_line,
+    person,
+    pieces,
+    when,
+)
 from bot.slack.views.words import approver_words, gate_words
 from storage.records import ApprovalRecord, Json, VoteRecord
 from storage.states import ApprovalStatus, Decision
@@ -189,7 +202,9 @@ def _rejected_before(gate: GateView) -> list[Block]:
 
 def _vote(vote: VoteRecord) -> str:
     did = "approved" if vote.decision is Decision.APPROVE else "rejected"
-    return f"{person(vote.person)} {did}" + (f": “{inline(vote.comment, 200)}”" if vote.comment else "")
+    answers = ", ".join(f"{name}={as_json(value, 60)}" for name, value in (vote.answers or {}).items())
+    told = f" with {code(answers, 200)}" if answers else ""
+    return f"{person(vote.person)} {did}{told}" + (f": “{inline(vote.comment, 200)}”" if vote.comment else "")
 
 
 def _preview(shown: Json) -> list[Block]:

@@ -11,7 +11,16 @@ from slack_sdk.models.blocks import Block, PlanBlock, TaskCardBlock
 
 from bot.slack.views.parts import Person, by_name, noted, rich, sections
 from bot.slack.views.text import as_json, code, cut, inline, is_person, one_line, person, plain
-from bot.slack.views.words import PHASES, TOLERATED, error_field, never_started, skip_wish, step_words, task_status
+from bot.slack.views.words import (
+    PHASES,
+    REPORTED,
+    TOLERATED,
+    error_field,
+    never_started,
+    skip_wish,
+    step_words,
+    task_status,
+)
 from engine.definition.kinds import kind_of
 from engine.orchestration import tolerated_failures
 from storage.records import Json, StepRunRecord
@@ -149,6 +158,8 @@ def tolerated(view: ExecutionView, step: StepRunRecord) -> bool:
 
 
 def _words(view: ExecutionView, step: StepRunRecord) -> tuple[str, str]:
+    if tolerated_failures.reported(view.runbook, step):
+        return REPORTED
     return TOLERATED if tolerated(view, step) else step_words(step, run_ended=view.execution.status.ended)
 
 

@@ -18,7 +18,7 @@ from storage.states import Decision, ExecutionStatus, Phase
 if TYPE_CHECKING:
     from engine.runs.executions import ExecutionView
 
-_TOLD_BY_OTHERS = {"rejected", "approval_timeout", "marked_failed"}
+_TOLD_BY_OTHERS = {"rejected", "approval_timeout", "marked_failed", "could_not", "manual_timeout"}
 """Failures that a person's vote, a gate's end or a person's word has told of already."""
 _WORTH_TELLING_MS = 1_000
 _LONG_RETRY_MS = 30_000
@@ -164,6 +164,9 @@ _ICONS = {
     "step_taken_over": "🔧",
     "vote": "👎",
     "gate_expired": "⌛",
+    "task_done": "🖐️",
+    "task_failed": "❌",
+    "task_expired": "⌛",
     "late_result": "📨",
     "vote_withdrawn": "↩️",
     "step_retried": "🔁",

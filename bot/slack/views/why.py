@@ -20,7 +20,7 @@ MOST_NAMED, _ROOM = 8, 9_000
 """People that are named, and characters for all reasons: Slack refuses messages of about 13,000."""
 _THEN = {"approve": "it counts as approved", "reject": "it counts as rejected"}
 _PHASES = {"main": "its running steps finish", "undo": "undoing what was done", "on_failure": "handling the failure"}
-_AT_STEPS = ("approve", "reject", "retry", "skip", "agree", "resolve")
+_AT_STEPS = ("approve", "reject", "retry", "skip", "agree", "resolve", "done", "could-not")
 _RESULTS = {"FAILED": "failing", "CANCELLED": "being cancelled", "SUCCESS": "finishing"}
 
 
@@ -68,7 +68,7 @@ def _spoken(verb: str, reason: Reason, run: ExecutionRecord, command: str) -> st
     """The words to type, with what the verb needs."""
     step = f" {reason.path}" if reason.path and verb in _AT_STEPS else ""
     name, _, option = verb.partition(" ")
-    tail = {"resolve": ' done note="…"', "skip": ' reason="…"', "reject": ' comment="…"'}.get(
+    tail = {"resolve": ' done note="…"', "skip": ' reason="…"', "reject": ' comment="…"', "could-not": ' note="…"'}.get(
         name, f" {option}" if option else ""
     )
     return f"{command} {name} {run.id}{step}{tail}"
@@ -192,6 +192,7 @@ _SENTENCES: Mapping[str, Callable[[Reason], str]] = {
     "retrying": _retrying,
     "child": _child,
     "gate": _gate,
+    "manual": lambda reason: f"🖐️ {_step(reason)} is to be done by hand{_since(reason)}{_until(reason, 'until')}.",
     "event": _event,
     "unknown": lambda reason: f"❓ {_step(reason)} was sent and nobody saw how it ended: a person has to say.",
     "skip_asked": _skip_asked,

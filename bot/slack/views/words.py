@@ -51,6 +51,7 @@ _TASK = {
 """Slack's four words have none for waiting, unknown, skipped and cancelled; "pending" is the one that claims neither
 work nor a failure nor a success. An icon and the step's own words say which it is."""
 TOLERATED = ("⚠️", "failed, which the run tolerates")
+REPORTED = ("⚠️", "failed; the run goes on, and ends failed for it")
 _ENDING = {ExecutionStatus.FAILED: "Failing", ExecutionStatus.CANCELLED: "Cancelling"}
 PHASES = {
     Phase.MAIN: "",
@@ -104,7 +105,9 @@ def execution_words(execution: ExecutionRecord, steps: Sequence[StepRunRecord] =
     if execution.status is ExecutionStatus.PENDING and execution.slot == "queued":
         words = "Queued"
     elif execution.status is ExecutionStatus.WAITING and steps:
-        words = "Waiting for a decision" if any(_asks(step) for step in steps) else "Waiting for an event"
+        words = "Waiting for an event"
+        words = "Waiting for somebody to do a step" if any(map(_is_by_hand, steps)) else words
+        words = "Waiting for a decision" if any(map(_asks, steps)) else words
     if execution.pending_result is None or execution.status.ended:
         return icon, words
     paused = "paused" if execution.status is ExecutionStatus.PAUSED else ""
@@ -145,6 +148,10 @@ def last_changes(changes: Sequence[Changed]) -> list[str]:
 def _asks(step: StepRunRecord) -> bool:
     """Whether a person is asked something by this step."""
     return step.status is StepStatus.UNKNOWN or (step.status is StepStatus.WAITING and kind_of(step).is_gate)
+
+
+def _is_by_hand(step: StepRunRecord) -> bool:
+    return step.status is StepStatus.WAITING and kind_of(step).is_manual
 
 
 def step_words(step: StepRunRecord, *, run_ended: bool = False) -> tuple[str, str]:
@@ -189,6 +196,8 @@ def _waiting(step: StepRunRecord) -> tuple[str, str]:
     kind = kind_of(step)
     if kind.is_gate:
         return icon, "waiting for approval"
+    if kind.is_manual:
+        return icon, "to be done by hand"
     if kind.awaits is Awaits.EVENT:
         return icon, f"waiting for the event {step.wait_key}" if step.wait_key else words
     if kind.repeats:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from engine.definition.kinds import approval, branch, check, delay, grpc, http, loop, message, poll, runbook, wait
+from engine.definition.kinds import (
+    approval,
+    branch,
+    check,
+    delay,
+    grpc,
+    http,
+    loop,
+    manual,
+    message,
+    poll,
+    runbook,
+    wait,
+)
 from engine.definition.kinds.kind import Awaits, Effect, Kind, Treatment
 
 __all__ = [
@@ -23,7 +36,7 @@ __all__ = [
 
 KINDS: Mapping[str, Kind] = {
     each.KIND.name: each.KIND
-    for each in (http, grpc, poll, approval, wait, branch, loop, runbook, delay, message, check)
+    for each in (http, grpc, poll, approval, manual, wait, branch, loop, runbook, delay, message, check)
 }
 
 CONTAINERS = frozenset(name for name, kind in KINDS.items() if kind.is_container)

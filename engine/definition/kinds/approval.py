@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine.definition.durations import HOUR_MS
+from engine.definition.forms import form_findings
 from engine.definition.kinds.kind import Awaits, Effect, Kind, Treatment
 from engine.definition.model import Step
 from engine.definition.schema import Finding, Path
 from storage.records import Json
+
+OUTPUTS = ("approved_by", "approvals", "comments", "on_timeout")
+"""What a gate hands on beside its answers."""
 
 
 def _with_minima(with_: dict[str, Json]) -> dict[str, Json]:
@@ -27,6 +31,7 @@ def _with_minima(with_: dict[str, Json]) -> dict[str, Json]:
 
 def _rule(file: Mapping[str, Json], step: Mapping[str, Json], path: Path) -> Iterator[Finding]:
     with_, place = step.get("with", {}), (*path, "with", "approvers")
+    yield from form_findings(with_.get("form"), (*path, "with", "form"), OUTPUTS)
     if "approvers" not in with_:
         return
     yield from _timeout_findings(file, step, path)
@@ -44,6 +49,10 @@ def _rule(file: Mapping[str, Json], step: Mapping[str, Json], path: Path) -> Ite
 
 
 def _timeout_findings(file: Mapping[str, Json], step: Mapping[str, Json], path: Path) -> Iterator[Finding]:
+    if step.get("on_timeout") == "approve" and step["with"].get("form"):
+        yield Finding(
+            (*path, "on_timeout"), "`on_timeout`: approve is not allowed beside `form`: nobody would answer it"
+        )
     if step.get("on_timeout") == "approve" and file.get("risk") == "high":
         yield Finding((*path, "on_timeout"), "`on_timeout`: approve is not allowed where `risk` is high")
     elif step.get("on_timeout") == "approve" and path[0] != "steps":
@@ -88,8 +97,8 @@ KIND = Kind(
     treatments={"message": Treatment.TEXT},
     timeout_ms=HOUR_MS,
     normalised=_with_minima,
-    shown=("message",),
-    gives=("approved_by", "approvals", "on_timeout"),
+    form_outputs=OUTPUTS,
+    shown=("message", "form"),
     rule=_rule,
     caution=_caution,
 )

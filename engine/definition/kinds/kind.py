@@ -42,9 +42,13 @@ class Effect(StrEnum):
 
 
 class Awaits(StrEnum):
-    """What a step waits for once it is begun: people, an event, its time, an answer that is as wanted, a run."""
+    """What a step waits for once it is begun.
+
+    That is a decision of people, somebody who does it by hand, an event, its time, an answer that is as wanted, a run.
+    """
 
     PEOPLE = "people"
+    ASSIGNEE = "assignee"
     EVENT = "event"
     TIME = "time"
     ANSWER = "answer"
@@ -68,10 +72,11 @@ class Kind:
     `secret_keys` only. `bounds` are the least and most of keys that are durations, `durations` those of them that the
     model has in milliseconds, as `<key>_ms`; `normalised` gives a `with` the one form that the model has of it.
     `blocks` are the keys of `with` that hold steps, each with its heading: a kind that has any is a container, which
-    `repeats` them or not, and `outputs` names all that it hands on. `gives` names all that any other kind
-    may hand on, None where it hands on nothing. `answers` says that there is a `response` to map outputs from. `shown`
-    are the keys of `with` that a gate shows of such a step behind it, in that order, `summary` those that say in short
-    what is done. `rule` and `caution` are what only this kind can have wrong.
+    `repeats` them or not, and `outputs` names all that it hands on. `gives` names all that any other kind may hand on,
+    None where it hands on nothing; `form_outputs` are what one with a `form` hands on beside its answers. `answers`
+    says that there is a `response` to map outputs from. `shown` are the keys of `with` that a gate shows of such a step
+    behind it, in that order, `summary` those that say in short what is done. `rule` and `caution` are what only this
+    kind can have wrong.
     """
 
     name: str
@@ -92,6 +97,7 @@ class Kind:
     repeats: bool = False
     outputs: tuple[str, ...] = ()
     gives: tuple[str, ...] | None = None
+    form_outputs: tuple[str, ...] = ()
     answers: bool = False
     rule: WrittenRule = _no_rule
     caution: Caution = _no_caution
@@ -141,9 +147,14 @@ class Kind:
         return self.awaits is Awaits.PEOPLE
 
     @property
+    def is_manual(self) -> bool:
+        """Whether somebody does it by hand."""
+        return self.awaits is Awaits.ASSIGNEE
+
+    @property
     def parks(self) -> bool:
         """Whether its step is WAITING until somebody outside acts."""
-        return self.awaits in (Awaits.PEOPLE, Awaits.EVENT)
+        return self.awaits in (Awaits.PEOPLE, Awaits.ASSIGNEE, Awaits.EVENT)
 
     @property
     def is_wait(self) -> bool:
