@@ -12,7 +12,7 @@ from pathlib import Path
 from bot import evidence_page
 from bot.cli import show
 from engine.access import access_file, calendar_file, secret_use, secrets_file, unfillable_gates
-from engine.definition import regular_files
+from engine.definition import regular_files, rehearsals
 from engine.definition.load import MAX_BYTES, Rule, check_file, examine
 from engine.egress.secret_rules import SecretRules
 from engine.queries import evidence
@@ -60,7 +60,7 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
     named: dict[str, list[Path]] = {}
     for path in paths:
         with suppress(OSError):  # what cannot be read was said above
-            if not path.name.startswith("_"):
+            if not path.name.startswith("_") and not rehearsals.is_rehearsal(path):
                 runbook = examine(regular_files.read(path, MAX_BYTES + 1), str(path)).runbook
                 named.setdefault(runbook.id if runbook else "", []).append(path)
     named.pop("", None)
@@ -73,12 +73,14 @@ def _same_ids(paths: Sequence[Path]) -> list[Problem]:
 
 
 def _check_one(path: Path) -> list[Problem]:
-    """A runbook's problems, the access file's or an evidence file's; others that start with `_` are no runbooks.
+    """A runbook's problems, a rehearsal's, the access file's or an evidence file's; others in `_` are no runbooks.
 
     Who may decide at a runbook's gates, and where its secrets may go, is asked of the files of rules beside it.
     """
     if path.name in _RULES and path.is_file():
         return _RULES[path.name](path)[1]
+    if rehearsals.is_rehearsal(path):
+        return rehearsals.check_file(path)
     found_in = _of_evidence(path) if path.suffix in (".json", *_PAGES) else None
     if found_in is not None:
         return found_in

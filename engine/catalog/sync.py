@@ -15,7 +15,7 @@ from engine.access import access_file, auditing, calendar_file, secrets_file
 from engine.access.policy import Action, Actor, acting, authorise
 from engine.catalog import notices, secret_policy, source_control, version_approval
 from engine.catalog.source_control import Commit
-from engine.definition import codec, regular_files
+from engine.definition import codec, regular_files, rehearsals
 from engine.definition.load import MAX_BYTES, load
 from engine.definition.model import Runbook
 from engine.errors import InvalidDefinition
@@ -143,7 +143,7 @@ def _read_folder(folder: Path) -> _Folder:
         paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
     except OSError as error:
         return _nothing(folder, f"the folder cannot be read ({error.strerror}): nothing was changed")
-    paths = [path for path in paths if not path.name.startswith(("_", "."))]
+    paths = [path for path in paths if not path.name.startswith(("_", ".")) and not rehearsals.is_rehearsal(path)]
     if not paths:
         return _nothing(folder, "there is no runbook in this folder: nothing was changed")
     files: list[_File] = []

@@ -86,11 +86,20 @@ class Egress:
         call = Call(deadline_ms, abandoned)
         request = _request(method, url, headers or {}, content, fresh)
         try:
-            with self._pool(fresh=fresh) as pool, self._backend.serving(call):
-                status, received, body, truncated = _exchange(pool, request, call, max_bytes)
+            status, received, body, truncated = self.exchange(request, call, max_bytes, fresh=fresh)
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise _failure(error, call) from error
         return Response(status, received, body, round((time.monotonic() - started) * 1000), truncated)
+
+    def exchange(
+        self, request: httpcore.Request, call: Call, max_bytes: int, *, fresh: bool
+    ) -> tuple[int, tuple[tuple[str, str], ...], bytes, bool]:
+        """Put one request on the wire: the status, headers and body of its answer, and whether that was cut off.
+
+        Whatever answers calls without a network, as in a rehearsal, does so here.
+        """
+        with self._pool(fresh=fresh) as pool, self._backend.serving(call):
+            return _exchange(pool, request, call, max_bytes)
 
     def addresses(
         self, host: str, port: int, *, deadline_ms: int, abandoned: Callable[[], bool] = lambda: False
