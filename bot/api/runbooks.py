@@ -14,7 +14,7 @@ from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, teams_seen
-from engine.catalog import authoring, catalog, renewals, secret_policy, version_approval
+from engine.catalog import authoring, catalog, rehearsals, renewals, secret_policy, version_approval
 from engine.definition.reaches import reaches
 from engine.queries import visibility
 from engine.runs import executions
@@ -158,7 +158,10 @@ def get_version(
     found = catalog.version(caller.rt, seen(caller, runbook).slug, version)
     so_far = models.ApprovedVersion.fields(renewals.approval(caller.rt, found))
     warnings = secret_policy.warnings(caller.rt, found)
-    return models.VersionDetail(**so_far, source=found.source, warnings=warnings, reaches=_reaches(found))
+    rehearsal = _rehearsal(caller, found)
+    return models.VersionDetail(
+        **so_far, source=found.source, warnings=warnings, reaches=_reaches(found), rehearsal=rehearsal
+    )
 
 
 @router.get("/{runbook}/diff", responses=documented(404, 422))
@@ -169,7 +172,7 @@ def diff_runbook(
     found = seen(caller, runbook)
     shown = catalog.version(caller.rt, found.slug, version)
     diff = catalog.diff(caller.rt, found.slug, shown.number)
-    return models.Diff(version=shown.number, diff=diff, reaches=_reaches(shown))
+    return models.Diff(version=shown.number, diff=diff, reaches=_reaches(shown), rehearsal=_rehearsal(caller, shown))
 
 
 @router.post("/{runbook}/execute", status_code=202, responses=STARTED, **needs(Action.START))
@@ -201,6 +204,10 @@ def seen(caller: Caller, runbook: str) -> RunbookRecord:
 
 def _reaches(found: VersionRecord) -> list[models.Reach]:
     return [models.Reach.of(each) for each in reaches(catalog.definition(found))]
+
+
+def _rehearsal(caller: Caller, found: VersionRecord) -> models.Rehearsal | None:
+    return models.Rehearsal.of(rehearsals.of_version(caller.rt, found), rehearsals.path_changes(caller.rt, found))
 
 
 def _source(written: models.Written) -> str:

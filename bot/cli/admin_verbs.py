@@ -51,6 +51,7 @@ def _to_approve(slug: str, version: Json, diff: str) -> Iterator[str]:
     yield from renewing.so_far(version)
     yield from (f"warning: {each}" for each in version["warnings"])
     yield from show.reaches_lines(version["reaches"])
+    yield from show.rehearsal_lines(version["rehearsal"])
     yield from diff.splitlines()
     if version["status"] == "DRAFT":
         yield f"To approve it: runbook admin approve {name}"

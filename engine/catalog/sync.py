@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.access import access_file, auditing, calendar_file, secrets_file
 from engine.access.policy import Action, Actor, acting, authorise
-from engine.catalog import notices, secret_policy, source_control, version_approval
+from engine.catalog import notices, rehearsing, secret_policy, source_control, version_approval
 from engine.catalog.source_control import Commit
 from engine.definition import codec, regular_files, rehearsals
 from engine.definition.load import MAX_BYTES, load
@@ -102,9 +102,12 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     problems = [*found.problems, *policy_problems, *secret_problems, *calendar_problems]
     emails = {each.author_email for each in found.files if each.author_email}
     authors = {email: find_author(email) for email in emails} if find_author else {}
+    rehearsed = rehearsing.rehearse(rt, folder, {each.path: each.runbook for each in found.files})
+    problems += rehearsed.problems
     with acting(rt, actor, Action.SYNC):
         database.one_at_a_time("sync")
         changes = _apply(rt, actor, found, authors)
+        rehearsing.keep(rt, rehearsed)
         if policy is not None:
             _apply_policy(rt, actor, policy)
         if calendar is not None and (found.files or found.broken):
