@@ -84,6 +84,8 @@ def _rehearse_arguments(parser: argparse.ArgumentParser) -> None:
 def _rehearse(chosen: argparse.Namespace) -> int:
     from bot.cli import rehearse
 
+    if chosen.run:
+        return rehearse.recorded(chosen)
     return rehearse.run(chosen.files, chosen.format, coverage=chosen.coverage)
 
 

@@ -7,13 +7,22 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
 
 from bot.cli import rehearsal_report, show
+from bot.cli.options import Options
 from engine.definition import regular_files, rehearsals
 from engine.definition.load import MAX_BYTES, examine
 from engine.rehearsal import world
+from engine.rehearsal.record import record
 from engine.rehearsal.rehearse import FileResult, read_folder, rehearse
 from engine.rehearsal.world import Published, World
+from storage.records import Json
+
+if TYPE_CHECKING:
+    from bot.cli.connect import Api
 
 PASSED, FAILED, NOTHING = 0, 1, 2
 FORMATS = ("text", "junit", "json")
@@ -24,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files", nargs="*", metavar="FILE|FOLDER", type=Path, help="rehearsals, runbooks, or folders of them"
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="how the results are told")
+    parser.add_argument("--from", dest="run", metavar="RUN", help="write a rehearsal of a real run instead")
+    for option in ("--url", "--token", "--token-file"):
+        parser.add_argument(option, help="with --from, as for every verb of people")
     parser.add_argument("--coverage", action="store_true", help="say which steps and ways no case has gone")
 
 
@@ -40,6 +52,42 @@ def run(paths: Sequence[Path], how: str, *, coverage: bool) -> int:
         results = [_rehearsed(made, file, beside) for file in files]
     _tell(results, how, coverage=coverage)
     return PASSED if all(each.passed for each in results) else FAILED
+
+
+def recorded(chosen: argparse.Namespace) -> int:
+    """Print the rehearsal of a real run, and below `#` what of it a rehearsal cannot hold."""
+    from bot.cli import connect, entry, people
+
+    token_file = Path(chosen.token_file) if chosen.token_file else None
+    options = Options(url=chosen.url, token=chosen.token, token_file=token_file)
+    try:
+        with entry._connected(options) as api:
+            made, notes = record(_evidence(api, chosen.run), lambda run_id: _evidence(api, run_id))
+    except connect.Refused as error:
+        return people.refused(error, options)
+    except connect.Unreachable as error:
+        print(show.said(str(error)), file=sys.stderr)
+        return FAILED
+    print("\n".join([*(f"# {note}" for note in notes), as_yaml(made)]), end="")
+    return PASSED
+
+
+def _evidence(api: Api, run_id: str) -> Mapping[str, Json]:
+    found: Mapping[str, Json] = api.get(f"executions/{run_id}/evidence")
+    return found
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes each value out: our reader takes no aliases."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
+def as_yaml(made: Json) -> str:
+    """A rehearsal as its file."""
+    text: str = yaml.dump(made, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return text
 
 
 def _files(path: Path) -> Iterator[Path]:

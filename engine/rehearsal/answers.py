@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from engine.access.policy import Actor
+from engine.catalog import catalog
 from engine.rehearsal.world import SOMEBODY, World
-from engine.runs import controls, incoming_events, voting
+from engine.runs import controls, executions, incoming_events, voting
 from storage.records import Json, StepRunRecord
 from storage.states import Decision, StepStatus
 
@@ -46,8 +47,10 @@ def _resolve(world: World, step: StepRunRecord, answer: Json) -> None:
 def _deliver(world: World, step: StepRunRecord, answer: Json) -> None:
     if "event" not in answer:
         raise Unanswerable(f"`{step.path}` waits for an event: {{event: …}} or {{expire: true}} answers that")
-    event_id = f"{step.execution_id}-{step.path}-{step.attempts}"[:200]
-    incoming_events.deliver(world.rt, str(step.wait_key), event_id, "rehearsal", answer["event"])
+    execution = executions.find(world.rt, step.execution_id)
+    heard = catalog.definition_of(execution.version_id).by_id[step.step_id].with_.get("from") or ("rehearsal",)
+    event_id = f"{step.execution_id} {next(world.numbers)}"
+    incoming_events.deliver(world.rt, str(step.wait_key), event_id, heard[0], answer["event"])
 
 
 def _vote(world: World, step: StepRunRecord, answer: Json) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from engine.runs import executions
 from engine.steps.context import container_path, scopes_of
 from storage import database, events, steps
 from storage.executions import family
-from storage.records import EventRecord, Json, StepRunRecord
+from storage.records import Json
 from storage.states import StepStatus
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def of(world: World, run_id: str, script: Script, trouble: str) -> Observed:
     run = executions.find(world.rt, run_id)
     with database.reading():
         ids = family(run_id)
-        path, messages = _told(run_id)
+        path, messages = told(run_id)
         rows = steps.of_execution(run_id)
         points = points_of(catalog.definition_of(run.version_id), rows)
 
@@ -79,29 +80,28 @@ def _without(value: Any, ids: list[str]) -> Any:
     return [_without(each, ids) for each in value] if isinstance(value, list) else value
 
 
-def _told(run_id: str, prefix: str = "") -> tuple[list[tuple[str, str]], list[str]]:
+def told(run_id: str, prefix: str = "") -> tuple[list[tuple[str, str]], list[str]]:
     """The steps of a run and those below it in the order in which they began, and what was said. Needs a connection."""
     rows = {row.path: row for row in steps.of_execution(run_id)}
-    told, path, messages = events.after(run_id, 0, _MOST_EVENTS), list[tuple[str, str]](), list[str]()
-    for row in _in_order(rows, told):
+    scopes = {row.path: row.scope for row in rows.values()}
+    happened, path, messages = events.after(run_id, 0, _MOST_EVENTS), list[tuple[str, str]](), list[str]()
+    for row in map(rows.__getitem__, in_order(scopes, (event.path for event in happened))):
         if row.status in _ENDED:
             path.append((f"{prefix}{row.path}", str(row.status)))
         if row.child is not None:
-            below, said = _told(row.child, f"{prefix}{row.path}/")
+            below, said = told(row.child, f"{prefix}{row.path}/")
             path += below
             messages += said
-    return path, [*(event.data["text"] for event in told if event.kind == "message"), *messages]
+    return path, [*(event.data["text"] for event in happened if event.kind == "message"), *messages]
 
 
-def _in_order(rows: dict[str, StepRunRecord], told: list[EventRecord]) -> list[StepRunRecord]:
-    """Each step that an event names, by its first one; what holds a step stands before it."""
-    found: dict[str, StepRunRecord] = {}
-    for event in told:
-        row = rows.get(event.path or "")
-        if row is None:
+def in_order(scopes: Mapping[str, str], named: Iterable[str | None]) -> list[str]:
+    """Each step that an event names, by its first one; what holds a step stands before it. `scopes` are by path."""
+    found: dict[str, None] = {}
+    for path in named:
+        if path is None or path not in scopes:
             continue
-        for scope in reversed(scopes_of(row.scope)):
-            holder = container_path(scope)[0]
-            found.setdefault(holder, rows[holder])
-        found.setdefault(row.path, row)
-    return list(found.values())
+        for scope in reversed(scopes_of(scopes[path])):
+            found.setdefault(container_path(scope)[0])
+        found.setdefault(path)
+    return list(found)

@@ -127,9 +127,10 @@ def _answered(world: World, run_id: str, answers: Mapping[str, list[Json]], give
         asked = f"{step.execution_id} {step.path} {step.status} {step.attempts}"
         if given[asked]:
             continue
-        given[asked] += 1
         answer = answers[key][min(given[key], len(answers[key]) - 1)]
         given[key] += 1
+        if "event" not in answer:  # which goes to whoever has waited longest for it, and that may be another step
+            given[asked] += 1
         if give(world, step, answer):
             return True
     return False

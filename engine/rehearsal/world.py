@@ -6,6 +6,7 @@ It takes the place of this process's database, so that it belongs into a process
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -119,6 +120,7 @@ class World:
         self.stage = Stage(rt, _WORKER, Tools(self.egress, rt.secrets(self.redactor), self.redactor))
         self.stage.egress = self.egress
         self._snapshot = snapshot
+        self.numbers = itertools.count(1)
         self._groups: list[GroupRecord] = []
 
     def begin(self, published: Iterable[Published], cast: Iterable[str], at: int) -> None:

@@ -144,3 +144,12 @@ def test_a_link_is_not_followed(folder: Path, capsys: pytest.CaptureFixture[str]
     (folder / "hello.rehearsal.yaml").rename(folder / "elsewhere")
     os.symlink(folder / "elsewhere", folder / "hello.rehearsal.yaml")
     assert "it is a symbolic link, and links are not followed" in told(capsys, ".", code=1)
+
+
+def test_the_runbooks_that_ship_pass_theirs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each has a rehearsal, and hardly anything in them is never gone through."""
+    shipped = Path(__file__).parents[2] / "runbooks.d"
+    results = json.loads(told(capsys, str(shipped), "--format", "json"))
+    runbooks = [path for path in shipped.glob("[!_]*.yaml") if ".rehearsal." not in path.name]
+    assert len(results) == len(runbooks)
+    assert sum(len(each["missed"]) for each in results) <= 2
