@@ -9,7 +9,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import acks, api, costs, fairness, machine_ceiling, masking, outage, posts, scale, stalled, workloads
+from bench import (
+    acks,
+    api,
+    costs,
+    fairness,
+    machine_ceiling,
+    masking,
+    outage,
+    posts,
+    rehearsals,
+    scale,
+    stalled,
+    workloads,
+)  # fmt: skip
 from bench.rig import DATABASES, Rig, built
 
 
@@ -150,6 +163,10 @@ def masked(_rig: Rig, _chosen: argparse.Namespace) -> str:
     return masking.of_many_secrets()
 
 
+def authors(_rig: Rig, _chosen: argparse.Namespace) -> str:
+    return rehearsals.of_files()
+
+
 def fair(rig: Rig, _chosen: argparse.Namespace) -> str:
     return fairness.measured(rig)
 
@@ -171,7 +188,7 @@ SIZES = (10, 190)
 MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
     "W1": w1, "W1c": w1c, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
     "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "loops": loops,
-    "history": history, "waiting": waiting, "recovery": recovery, "masking": masked,
+    "history": history, "waiting": waiting, "recovery": recovery, "masking": masked, "rehearse": authors,
     "fairness": fair, "outage": away, "stalled": redis_stalled, "posts": shown,
 }  # fmt: skip
 

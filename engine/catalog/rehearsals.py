@@ -24,7 +24,13 @@ def of_version(_rt: Runtime, found: VersionRecord) -> RehearsalRecord | None:
 
 
 def must_have_passed(rt: Runtime, found: VersionRecord) -> None:
-    """Raise `Conflict`, saying what to do, where a rehearsal that is required is missing or has failed.
+    """Raise `Conflict`, saying what to do, where a rehearsal that is required is missing or has failed."""
+    if why := lacking(rt, found):
+        raise Conflict(why)
+
+
+def lacking(rt: Runtime, found: VersionRecord) -> str:
+    """What keeps a version from being approved, and what to do, where a rehearsal is required; else "".
 
     What was of higher risk when it was last approved needs one, too, to become of less.
     """
@@ -33,10 +39,10 @@ def must_have_passed(rt: Runtime, found: VersionRecord) -> None:
         kept = version_rehearsals.of_version(found.id)
     risk = max(_RISKS.index(each.definition.get("risk", "low")) for each in (found, before) if each is not None)
     if risk < _FROM[rt.settings.require_rehearsal] or (kept is not None and kept.passed):
-        return
+        return ""
     why = _why_not(kept.result) if kept is not None else f"it has none: {_where(found)}"
     name = f"{found.slug}@{found.number}"
-    raise Conflict(f"{name} is not approved without a rehearsal that passes (REQUIRE_REHEARSAL), and {why}")
+    return f"{name} is not approved without a rehearsal that passes (REQUIRE_REHEARSAL), and {why}"
 
 
 def _where(found: VersionRecord) -> str:
