@@ -18,9 +18,9 @@ from engine.rehearsal.observed import Observed
 from engine.rehearsal.stubs import Script
 from engine.rehearsal.world import Published, World, full_path
 from engine.runs import executions
-from engine.worker.sweeper import Sweeper
 from storage import database, steps
 from storage.executions import by_id, family, heads
+from storage.executions import due as executions_due
 from storage.moments import next_moment
 from storage.records import Json, StepRunRecord
 from storage.states import StepStatus
@@ -29,6 +29,7 @@ CASE_LIMIT_S = 20.0
 """How long one case may take, however much time passes in it."""
 MAX_MOVES = 20_000
 """How often a run may be moved on in one case."""
+_MOST_RUNS = 200
 _ASKING = (StepStatus.WAITING, StepStatus.UNKNOWN)
 
 
@@ -95,10 +96,11 @@ def _run(world: World, run_id: str, case: Case, script: Script, until: float) ->
 
 def _move(world: World, run_id: str) -> None:
     """Do what is due, else let time pass until something is. Raises `Stopped` where nothing ever will be."""
-    due: list[str] = []
     world.beat()
     before = _heads(run_id)
-    Sweeper(world.rt, due.extend, grace_ms=0).sweep()
+    world.sweeper.sweep()
+    with database.reading():
+        due = executions_due(world.clock.time, world.clock.time, _MOST_RUNS)
     for execution_id in due:
         world.stage.advance(execution_id)
     if _heads(run_id) == before:

@@ -58,11 +58,23 @@ def record(evidence: Mapping[str, Json], find_child: FindChild) -> tuple[dict[st
     expect: dict[str, Json] = {"outcome": run["status"], "path": [_path_item(*each) for each in found.path]}
     if found.whole:
         expect["calls"] = [call for _, call in sorted(found.calls, key=lambda each: each[0])]
-    expect |= {"outputs": run["result"]} if run["result"] else {}
+    outputs = _without_event_ids(run["result"], evidence["events"])
+    expect |= {"outputs": outputs} if outputs else {}
     expect["messages"] = found.messages
     parts = {"stubs": _singles(found.stubs), "answers": _singles(found.answers)}
     case = {**_about(run), **{key: value for key, value in parts.items() if value}, "expect": expect}
     return {"cases": [_without(case, found.ids)]}, list(dict.fromkeys(found.notes))
+
+
+def _without_event_ids(value: Json, events: Sequence[Json]) -> Json:
+    """The outputs without the ids of events, which their senders make up and a rehearsal does as well."""
+    if isinstance(value, list):
+        return [_without_event_ids(each, events) for each in value]
+    if not isinstance(value, dict):
+        return value
+    made_up = {event["data"]["event_id"] for event in events if event["kind"] == "event_received"}
+    kept = {key: each for key, each in value.items() if not (isinstance(each, str) and each in made_up)}
+    return {key: _without_event_ids(each, events) for key, each in kept.items()}
 
 
 def _about(run: Mapping[str, Json]) -> dict[str, Json]:

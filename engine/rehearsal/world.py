@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import itertools
 import os
+import random
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from engine.steps.outcome import Outcome
 from engine.steps.perform import Claim, Tools
 from engine.text.redaction import Redactor
 from engine.worker.runner import Runner
+from engine.worker.sweeper import Sweeper
 from storage import database, executions, hostclock, memory, people, runbooks, steps, workers
 from storage.people_records import GroupRecord
 from storage.states import VersionStatus
@@ -120,6 +122,7 @@ class World:
         self.stage = Stage(rt, _WORKER, Tools(self.egress, rt.secrets(self.redactor), self.redactor))
         self.stage.egress = self.egress
         self._snapshot = snapshot
+        self.sweeper = Sweeper(rt, lambda _due: None)  # what is due is looked up by whoever plays: it repeats no hint
         self.numbers = itertools.count(1)
         self._groups: list[GroupRecord] = []
 
@@ -128,6 +131,7 @@ class World:
         memory.restore(self._snapshot)
         catalog.forget_definitions()
         self.clock.time = at
+        random.seed(0)  # pauses before retries are drawn by lot, and are to be the same each time
         everybody, known = sorted({*cast, SOMEBODY}), list(published)
         teams = {each.runbook.team for each in known if each.runbook.team}
         groups = {name for each in known for name in _groups_in(each.runbook)}

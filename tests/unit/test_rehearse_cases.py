@@ -177,7 +177,7 @@ def test_what_is_in_a_stub_is_no_template(made: World) -> None:
 
 def test_what_goes_on_for_ever_is_ended(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the run's own time, by the most moves, and by a deadline of real time."""
-    poll = {"id": "x", "type": "poll", "with": {"url": URL, "until": "false", "interval": "1s"}, "timeout": "10m"}
+    poll = {"id": "x", "type": "poll", "with": {"url": URL, "until": "false", "interval": "1s"}, "timeout": "1m"}
     stubs, expect = {"x": {"status": 200}}, {"outcome": "FAILED"}
     assert played(made, book(poll), stubs=stubs, expect=expect).failures == ()
     monkeypatch.setattr(play, "MAX_MOVES", 20)

@@ -119,7 +119,7 @@ class Reach(BaseModel):
         return Reach(step=found.step, host=found.host, known=known, secrets=list(found.secrets), received=received)
 
 
-class RehearsedCase(Named):
+class RehearsedCase(BaseModel):
     """One case of a rehearsal. `path` has each step that ended, with how; `failures` are empty if it has passed."""
 
     name: str
@@ -128,7 +128,7 @@ class RehearsedCase(Named):
     failures: list[str]
 
 
-class Rehearsal(Named):
+class Rehearsal(BaseModel):
     """What a version's rehearsal came to when it was synced last.
 
     `problems` are why it was not played. `points` are the steps and ways that there are, and `missed` those that no
