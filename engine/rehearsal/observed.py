@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 RUN_ID = "R-REHEARSED"
 """What the ids of runs are shown as, since they are drawn by lot."""
 _ENDED = (StepStatus.SUCCESS, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.CANCELLED)
+SAID = "message"
+"""The kind of the event that something was said."""
 _MOST_EVENTS = 100_000
 
 
@@ -92,7 +94,7 @@ def told(run_id: str, prefix: str = "") -> tuple[list[tuple[str, str]], list[str
             below, said = told(row.child, f"{prefix}{row.path}/")
             path += below
             messages += said
-    return path, [*(event.data["text"] for event in happened if event.kind == "message"), *messages]
+    return path, [*(event.data["text"] for event in happened if event.kind == SAID), *messages]
 
 
 def in_order(scopes: Mapping[str, str], named: Iterable[str | None]) -> list[str]:

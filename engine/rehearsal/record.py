@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.definition.kinds import KINDS
-from engine.rehearsal.observed import RUN_ID, in_order
+from engine.rehearsal.observed import RUN_ID, SAID, in_order
 from engine.steps.http_request import MASKED
 from storage.records import Json
 
@@ -95,7 +95,7 @@ def _gather(found: _Recorded, evidence: Mapping[str, Json], prefix: str, find_ch
     found.ids.append(run["id"])
     _note_by_hand(found, events)
     rows = {row["path"]: row for row in evidence["steps"]}
-    found.messages += [event["data"]["text"] for event in events if event["kind"] == "message"]
+    found.messages += [event["data"]["text"] for event in events if event["kind"] == SAID]
     gates = evidence["gates"]
     for path in in_order({path: row["scope"] for path, row in rows.items()}, (event["path"] for event in events)):
         row = rows[path]
@@ -119,7 +119,7 @@ def _calls(found: _Recorded, row: Mapping[str, Json], prefix: str) -> None:
     if not KINDS[row["kind"]].calls_out:
         return
     path = prefix + row["path"]
-    if row["kind"] == "grpc":
+    if "url" not in KINDS[row["kind"]].treatments:
         found.notes.append(f"`{path}` calls by gRPC, which no stub answers")
     if row["attempts"] > len(row["tries"]):
         found.whole = False  # of a poll that asks often not every try is kept
