@@ -19,6 +19,7 @@ from bench import (
     masking,
     outage,
     posts,
+    rehearsals,
     scale,
     stalled,
     workloads,
@@ -167,6 +168,10 @@ def checked(_rig: Rig, _chosen: argparse.Namespace) -> str:
     return checking.of_many_files()
 
 
+def authors(_rig: Rig, _chosen: argparse.Namespace) -> str:
+    return rehearsals.of_files()
+
+
 def fair(rig: Rig, _chosen: argparse.Namespace) -> str:
     return fairness.measured(rig)
 
@@ -189,6 +194,7 @@ MEASURES: dict[str, Callable[[Rig, argparse.Namespace], str]] = {
     "W1": w1, "W1c": w1c, "W1h": w1h, "W2": w2, "W3": w3, "W3i": w3i, "two": two, "flat": flat, "step": costs_of_a_step,
     "reads": status_reads, "follow": follow, "idle": idle, "acks": commands, "loops": loops,
     "history": history, "waiting": waiting, "recovery": recovery, "masking": masked, "check": checked,
+    "rehearse": authors,
     "fairness": fair, "outage": away, "stalled": redis_stalled, "posts": shown,
 }  # fmt: skip
 

@@ -79,6 +79,17 @@ class VersionApprovalRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RehearsalRecord:
+    """What came of a version's rehearsal: `result` is as `engine.rehearsal` tells it."""
+
+    version_id: int
+    digest: str
+    passed: bool
+    at: int
+    result: Json
+
+
+@dataclass(frozen=True, slots=True)
 class RenewalCardRecord:
     """The message in a channel that lists the approvals to renew, and what it shows."""
 

@@ -79,7 +79,7 @@ def migrate() -> list[Migration]:
         if missing and missing[0].number > 1 and not database.is_postgresql():
             log.info("the database was copied to %s before it is changed", backup.make(_file(), _reached(missing)))
         for migration in missing:
-            _apply(migration)
+            apply(migration)
     return missing
 
 
@@ -90,7 +90,8 @@ def _applied() -> list[tuple[int, str]]:
     return [(int(number), str(checksum)) for number, checksum in rows]
 
 
-def _apply(migration: Migration) -> None:
+def apply(migration: Migration) -> None:
+    """Run one migration and note that it was; the caller sees to it that nobody else migrates."""
     with database.transaction():
         run = proxy.obj.execute_sql
         run("CREATE TABLE IF NOT EXISTS schema_history (number INTEGER PRIMARY KEY, name TEXT NOT NULL, "

@@ -1,4 +1,4 @@
-"""The tables of who approved which version, and of the cards that ask to renew. As in `tables`."""
+"""The tables of who approved which version, what its rehearsal came to, and who is asked to renew. As in `tables`."""
 
 from __future__ import annotations
 
@@ -30,4 +30,15 @@ class RenewalCard(Table):
     shown = JsonText()
 
 
-ALL: tuple[type[Table], ...] = (VersionApproval, RenewalCard)
+class VersionRehearsal(Table):
+    """What came of a version's rehearsal. `digest` is that of all that was rehearsed."""
+
+    version_id = pw.BigIntegerField(primary_key=True)
+    workspace_id = pw.BigIntegerField()
+    digest = Text()
+    passed = pw.BooleanField()
+    at = pw.BigIntegerField()
+    result = JsonText()
+
+
+ALL: tuple[type[Table], ...] = (VersionApproval, RenewalCard, VersionRehearsal)

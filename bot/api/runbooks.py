@@ -14,7 +14,15 @@ from bot.api.executions import STARTED, STEERED, page, started
 from bot.api.problems import Refused, documented, leading_to
 from bot.api.route import Operation, needs
 from engine.access.policy import Action, teams_seen
-from engine.catalog import approved_targets, authoring, catalog, renewals, secret_policy, version_approval
+from engine.catalog import (
+    approved_targets,
+    authoring,
+    catalog,
+    rehearsals,
+    renewals,
+    secret_policy,
+    version_approval,
+)
 from engine.definition.reaches import reaches
 from engine.queries import visibility
 from engine.runs import executions
@@ -172,7 +180,7 @@ def get_version(
     warnings = secret_policy.warnings(caller.rt, found)
     return models.VersionDetail(
         **so_far, source=found.source, warnings=warnings, targets=_targets(caller.rt, found),
-        reaches=_reaches(caller.rt, found),
+        reaches=_reaches(caller.rt, found), rehearsal=_rehearsal(caller, found),
     )  # fmt: skip
 
 
@@ -184,8 +192,9 @@ def diff_runbook(
     found = seen(caller, runbook)
     shown = catalog.version(caller.rt, found.slug, version)
     diff = catalog.diff(caller.rt, found.slug, shown.number)
-    targets = _targets(caller.rt, shown)
-    return models.Diff(version=shown.number, diff=diff, targets=targets, reaches=_reaches(caller.rt, shown))
+    targets, reached = _targets(caller.rt, shown), _reaches(caller.rt, shown)
+    rehearsal = _rehearsal(caller, shown)
+    return models.Diff(version=shown.number, diff=diff, targets=targets, reaches=reached, rehearsal=rehearsal)
 
 
 @router.post("/{runbook}/execute", status_code=202, responses=STARTED, **needs(Action.START))
@@ -221,6 +230,10 @@ def _targets(rt: Runtime, found: VersionRecord) -> list[str]:
 
 def _reaches(rt: Runtime, found: VersionRecord) -> list[models.Reach]:
     return [models.Reach.of(each) for each in reaches(secret_policy.shown_definition(rt, found))]
+
+
+def _rehearsal(caller: Caller, found: VersionRecord) -> models.Rehearsal | None:
+    return models.Rehearsal.of(rehearsals.of_version(caller.rt, found), rehearsals.path_changes(caller.rt, found))
 
 
 def _source(written: models.Written) -> str:

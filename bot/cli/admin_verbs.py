@@ -52,6 +52,7 @@ def _to_approve(slug: str, version: Json, diff: str) -> Iterator[str]:
     yield from (f"warning: {each}" for each in version["warnings"])
     yield from version["targets"]
     yield from show.reaches_lines(version["reaches"])
+    yield from show.rehearsal_lines(version["rehearsal"])
     yield from diff.splitlines()
     if version["status"] == "DRAFT":
         yield f"To approve exactly that: runbook admin approve {name} digest={version['digest']}"

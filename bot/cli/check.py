@@ -12,7 +12,7 @@ from pathlib import Path
 from bot import evidence_page
 from bot.cli import check_formats
 from engine.access import access_file, calendar_file, secret_use, secrets_file, targets_file, unfillable_gates
-from engine.definition import regular_files
+from engine.definition import regular_files, rehearsals
 from engine.definition.load import MAX_BYTES, Rule, examine_file
 from engine.definition.step_templates import FOLDER, Templates
 from engine.definition.targets import findings as target_findings
@@ -84,6 +84,8 @@ def _check_one(path: Path, asked: Callable[[Path], tuple[Rule, Rule]]) -> tuple[
     """
     if path.name in _RULES and path.is_file():
         return _RULES[path.name](path)[1], ""
+    if rehearsals.is_rehearsal(path):
+        return rehearsals.check_file(path), ""
     found_in = _of_evidence(path) if path.suffix in (".json", *_PAGES) else None
     if found_in is not None:
         return found_in, ""

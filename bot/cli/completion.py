@@ -111,6 +111,7 @@ def _files(prefix: str) -> Offers:
 
 _AFTER: Mapping[str, Callable[[str], Offers]] = {
     "help": _first_words,
+    "rehearse": _files,
     "completion": lambda _prefix: dict.fromkeys(host_commands.SHELLS, ""),
 }
 

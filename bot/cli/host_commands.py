@@ -1,4 +1,4 @@
-"""What operators do on the bot's own host: check, up, web, worker, migrate, sync, token, audit and more.
+"""What operators do on the bot's own host: check, rehearse, up, web, worker, migrate, sync, token, audit and more.
 
 Exit codes: 0 done, 1 something is wrong with what was looked at, 2 usage or settings. What only one verb needs is
 imported when that is asked for: a command line has to answer at once.
@@ -111,6 +111,20 @@ def _schema(_chosen: argparse.Namespace) -> int:
     return schema.run()
 
 
+def _rehearse_arguments(parser: argparse.ArgumentParser) -> None:
+    from bot.cli import rehearse
+
+    rehearse.add_arguments(parser)
+
+
+def _rehearse(chosen: argparse.Namespace) -> int:
+    from bot.cli import rehearse
+
+    if chosen.run:
+        return rehearse.recorded(chosen)
+    return rehearse.run(chosen.files, chosen.format, coverage=chosen.coverage)
+
+
 def _up(_chosen: argparse.Namespace) -> int:
     from bot import up_command
 
@@ -204,6 +218,7 @@ VERBS: Mapping[str, str] = {
     "new": "ask a few questions and write a new runbook",
     "schema": "print the JSON Schema of runbook files, for editors",
     "check": "say everything that is wrong with runbook files; needs no settings",
+    "rehearse": "play the rehearsals beside runbook files, in which nothing is called; needs no settings",
     "up": "run the whole bot: migrate, Redis, web and worker",
     "web": "run the web process alone",
     "worker": "run a worker process alone",
@@ -220,6 +235,7 @@ _ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "new": _new,
     "schema": _schema,
     "check": _check,
+    "rehearse": _rehearse,
     "up": _up,
     "web": _web,
     "worker": _worker,
@@ -233,6 +249,7 @@ _ACTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
 _ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "new": _new_arguments,
     "check": _check_arguments,
+    "rehearse": _rehearse_arguments,
     "token": _token_arguments,
     "audit": _audit_arguments,
     "doctor": _doctor_arguments,

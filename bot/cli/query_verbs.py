@@ -38,7 +38,8 @@ def diff(invocation: Invocation) -> Answer:
     slug, number = invocation.command.target
     found = invocation.api.get(f"runbooks/{slug}/diff", version=number)
     lines = (found["diff"] or "Nothing differs from the last approved version.").splitlines()
-    return Answer(found, [*lines, *found["targets"], *show.reaches_lines(found["reaches"])])
+    more = [*show.reaches_lines(found["reaches"]), *show.rehearsal_lines(found["rehearsal"])]
+    return Answer(found, [*lines, *found["targets"], *more])
 
 
 def runs(invocation: Invocation) -> Answer:

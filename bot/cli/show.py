@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from bot import preview
+from bot import preview, rehearsal_words
 from bot.audit_text import action_words, more_words, why_of
 from bot.cli.people_names import Names
 from bot.duration_text import parts_words, run_parts, step_took
@@ -257,8 +257,15 @@ def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> I
         yield f"  {headline(run)}"
     yield from version["targets"]
     yield from reaches_lines(version["reaches"])
+    yield from rehearsal_lines(version["rehearsal"])
     yield ""
     yield from version["source"].splitlines()
+
+
+def rehearsal_lines(rehearsal: Mapping[str, Json] | None) -> Iterator[str]:
+    """What the rehearsal of a version came to, if it has one."""
+    if rehearsal is not None:
+        yield from (f"  rehearsed: {line}" for line in rehearsal_words.lines(rehearsal, rehearsal["changed"]))
 
 
 def reaches_lines(reaches: list[Mapping[str, Json]]) -> Iterator[str]:

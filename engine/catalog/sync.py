@@ -11,9 +11,9 @@ from pathlib import Path
 
 from engine.access import access_file, auditing, calendar_file, secrets_file, targets_file
 from engine.access.policy import Action, Actor, acting, authorise
-from engine.catalog import approved_targets, notices, secret_policy, source_control, version_approval
+from engine.catalog import approved_targets, notices, rehearsing, secret_policy, source_control, version_approval
 from engine.catalog.source_control import Commit
-from engine.definition import codec, regular_files
+from engine.definition import codec, regular_files, rehearsals
 from engine.definition.load import MAX_BYTES, must_load
 from engine.definition.model import Runbook
 from engine.definition.step_templates import FOLDER, Templates
@@ -104,9 +104,12 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     problems = [*found.problems, *policy_problems, *secret_problems, *calendar_problems, *target_problems]
     emails = {each.author_email for each in found.files if each.author_email}
     authors = {email: find_author(email) for email in emails} if find_author else {}
+    rehearsed = rehearsing.rehearse(rt, folder, {each.path: each.runbook for each in found.files}, targets or {})
+    problems += rehearsed.problems
     with acting(rt, actor, Action.SYNC):
         database.one_at_a_time("sync")
         changes = _apply(rt, actor, found, authors)
+        rehearsing.keep(rt, rehearsed)
         if policy is not None:
             _apply_policy(rt, actor, policy)
         if calendar is not None and (found.files or found.broken):
@@ -147,7 +150,7 @@ def _read_folder(folder: Path) -> _Folder:
         paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
     except OSError as error:
         return _nothing(folder, f"the folder cannot be read ({error.strerror}): nothing was changed")
-    paths = [path for path in paths if not path.name.startswith(("_", "."))]
+    paths = [path for path in paths if not path.name.startswith(("_", ".")) and not rehearsals.is_rehearsal(path)]
     if not paths:
         return _nothing(folder, "there is no runbook in this folder: nothing was changed")
     files: list[_File] = []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.access import auditing, reasons
 from engine.access.policy import Action, Actor, authorise
-from engine.catalog import approval_expiry, approved_targets, secret_policy, version_quorum
+from engine.catalog import approval_expiry, approved_targets, rehearsals, secret_policy, version_quorum
 from engine.catalog.catalog import approved, definition, get, no_such, version
 from engine.catalog.version_quorum import Quorum
 from engine.definition.changes import changed_keys
@@ -24,7 +24,8 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
     """DRAFT → APPROVED for the current version, by a platform admin who did not write it.
 
     Where it takes several people it stays a DRAFT until the last of them has said so (`version_quorum`). `digest` is
-    that of what was shown. Raises `NotAllowed`, and `Conflict` when what was shown is not what is there.
+    that of what was shown. Raises `NotAllowed`, and `Conflict` when what was shown is not what is there, or a rehearsal
+    is lacking that is required.
     """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.APPROVE, shown)
@@ -38,6 +39,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
         if number != runbook.current_number:
             raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
         secret_policy.must_allow(rt, found, says)
+        rehearsals.must_have_passed(rt, found)
         said = version_quorum.vote(rt, actor, found, version_approvals.APPROVE)
         if said.missing:
             _audit(rt, actor, "runbook.vote", found, {"digest": found.digest, "missing": list(said.missing)})

@@ -179,6 +179,12 @@ SETTINGS: tuple[Setting, ...] = (
         "1",
     ),
     Setting(
+        "REQUIRE_REHEARSAL",
+        "From which risk on a version is approved only with a rehearsal that passes: off, high, medium or all.",
+        values.one_of("off", "high", "medium", "all"),
+        "off",
+    ),
+    Setting(
         "POLICY_URL",
         "The data endpoint of an Open Policy Agent that is asked about each deed which our own rules allow.",
         values.policy_url,
@@ -220,6 +226,7 @@ class Settings(VaultSettings):
     gate_calls: Literal["all", "channel", "direct", "none"]
     allow_self_approval: bool
     definition_approvals: int
+    require_rehearsal: Literal["off", "high", "medium", "all"]
     incident_channels: str
     secrets_strict: bool = False
     environment: str = ""

@@ -97,11 +97,20 @@ class Egress:
         apart = fresh or bool(allowed) or tls is not None
         request = _request(method, url, headers or {}, content, apart)
         try:
-            with self._pool(tls, apart=apart) as pool, self._backend.serving(call):
-                status, received, body, truncated = self._exchange(pool, request, call, max_bytes)
+            status, received, body, truncated = self.exchange(request, call, max_bytes, apart=apart, tls=tls)
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise _failure(error, call) from error
         return Response(status, received, body, round((time.monotonic() - started) * 1000), truncated)
+
+    def exchange(
+        self, request: httpcore.Request, call: Call, max_bytes: int, *, apart: bool, tls: Tls | None
+    ) -> tuple[int, tuple[tuple[str, str], ...], bytes, bool]:
+        """Put one request on the wire: the status, headers and body of its answer, and whether that was cut off.
+
+        Whatever answers calls without a network, as in a rehearsal, does so here.
+        """
+        with self._pool(tls, apart=apart) as pool, self._backend.serving(call):
+            return self._exchange(pool, request, call, max_bytes)
 
     def addresses(
         self, host: str, port: int, *, deadline_ms: int, abandoned: Callable[[], bool] = lambda: False

@@ -10,7 +10,7 @@ from engine.access import external_policy, secret_use
 from engine.access.actions import Team
 from engine.access.policy import Action, Actor, Gate, Task, Thing, Verdict, ruled
 from engine.access.scopes import scope_of
-from engine.catalog import approved_targets, catalog, renewals
+from engine.catalog import approved_targets, catalog, rehearsals, renewals
 from engine.errors import Conflict, NotApproved
 from engine.runs import executions, manual_tasks, skipping
 from engine.runtime import Runtime
@@ -99,7 +99,7 @@ def can(rt: Runtime, person: Actor, verb: str, target: str = "") -> Ruling:
     decided = ruled(rt, person, action, thing)
     but = _in_the_way(rt, target) if action is Action.START and decided.allowed else ""
     if action is Action.APPROVE and isinstance(thing, VersionRecord) and decided.allowed:
-        but = " ".join(filter(None, (_forbidden(rt, thing), _still_missing(rt, thing))))
+        but = " ".join(filter(None, (_forbidden(rt, thing), rehearsals.lacking(rt, thing), _still_missing(rt, thing))))
     if decided.allowed and external_policy.is_asked(rt, person, action):
         but = f"{but} {external_policy.RULE}".strip()
     if verb == "takeover" and isinstance(thing, ExecutionRecord) and thing.offered_to != person.user_id:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from api_client import Api, refused
 from harness import ALICE, CAROL, DAVE, HOUR, http, runbook
 
-from bot.cli import renewing
+from bot.cli import renewing, show
 from storage import database
 from storage.tables import RunbookVersion
 
@@ -49,3 +49,27 @@ def test_an_approval_that_ends_is_listed_and_renewed(api: Api) -> None:
     assert done["expires_at"] > due["expires_at"]
     assert api.get("/renewals", CAROL) == []
     assert api.post("/runbooks/aging/execute", CAROL, {"parameters": {}}).status_code == 202
+
+
+def test_a_rehearsal_is_told_and_asked_for(api: Api) -> None:
+    """REST and the command line show what it came to, and both refuse without one that passes."""
+    harness = api.harness
+    harness.settle_for(require_rehearsal="high")
+    with Api(harness) as strict:
+        harness.sync(risky=runbook("risky", http("a", "https://api.example.com/a"), risk="high"))
+        assert strict.get("/runbooks/risky/versions/1", CAROL)["rehearsal"] is None
+        answer = strict.post("/runbooks/risky/approve", ALICE, {"version": 1})
+        assert "write risky.rehearsal.yaml beside risky.yaml" in refused(answer, 409, "conflict")["detail"]
+        failing = '{"cases": [{"name": "It works", "stubs": {"a": {"status": 404}}, "expect": {"outcome": "SUCCESS"}}]}'
+        (harness.folder / "risky.rehearsal.yaml").write_text(failing)
+        harness.sync()
+        answer = strict.post("/runbooks/risky/approve", ALICE, {"version": 1})
+        assert "1 of its 1 cases fail: “It works”" in refused(answer, 409, "conflict")["detail"]
+        shown = strict.get("/runbooks/risky/diff", CAROL)["rehearsal"]
+        assert (shown["passed"], shown["cases"][0]["path"]) == (False, [["a", "FAILED"]])
+        lines = list(show.rehearsal_lines(shown))
+        assert lines[0] == "  rehearsed: 0 passed, 1 failed; 1 of 1 steps and ways covered"
+        assert lines[1].startswith("  rehearsed: ✕ It works: outcome: expected SUCCESS, and it was FAILED")
+        (harness.folder / "risky.rehearsal.yaml").write_text(failing.replace("404", "200"))
+        harness.sync()
+        assert strict.post("/runbooks/risky/approve", ALICE, {"version": 1}).json()["status"] == "APPROVED"

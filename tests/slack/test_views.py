@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sample_records import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
 
-from bot import event_text, grammar
+from bot import event_text, grammar, rehearsal_words
 from bot.grammar import GrammarError
 from bot.record_text import log_text
 from bot.simulator.blocks import check_blocks, check_view
@@ -491,6 +491,18 @@ def test_a_refusal_says_what_to_type_here() -> None:
     refused = Conflict("demo@1 is deprecated. `admin rollback demo` brings `demo` back, `runs all` lists runs.")
     told = words(errors.refusal(refused, "@runbook"))
     assert "`@runbook admin rollback demo` brings `demo` back, `@runbook runs all` lists" in told
+
+
+def test_a_card_says_what_the_rehearsal_came_to() -> None:
+    """How many passed, which failed, what is covered, and how the way has changed; however much that is."""
+    case = {"name": "<!here> fails", "failures": ["outcome: expected SUCCESS, and it was FAILED " + "x" * 3_000]}
+    result = {"cases": [case] * 200, "problems": [], "points": 9, "missed": ["a"] * 2}
+    told = list(rehearsal_words.lines(result, [f"“case {n}”: + drained" for n in range(200)]))
+    shown = words(check(admin.change_view(version(), "a", [], offer=True, rehearsed=told)))
+    for part in ("Rehearsed", "0 passed, 200 failed; 7 of 9 steps", "195 cases more fail", "“case 4”: + drained"):
+        assert part in shown
+    assert "<!here>" not in shown
+    assert "Rehearsed" not in words(admin.change_view(version(), "a", [], offer=True))
 
 
 def test_a_first_version_says_that_it_is_the_whole_file() -> None:

@@ -25,13 +25,16 @@ from engine.definition.kinds import KINDS
 from engine.definition.load import check_file, examine, load
 from engine.definition.model import Concurrency, Retry, Runbook, Step
 from engine.definition.reaches import reaches
+from engine.definition.rehearsals import is_rehearsal
 from engine.definition.rendering import render_with
 from engine.definition.schema import document
 from engine.definition.targets import resolved
 from engine.errors import InvalidDefinition
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = sorted(path for path in (ROOT / "runbooks.d").glob("*.yaml") if not path.name.startswith("_"))
+SHIPPED = sorted(
+    path for path in (ROOT / "runbooks.d").glob("*.yaml") if path.name[0] != "_" and not is_rehearsal(path)
+)
 
 HEAD = "apiVersion: runbook/v1\nid: x\nname: X\n"
 

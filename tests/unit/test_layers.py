@@ -61,6 +61,7 @@ ROOMS = {
     "runs": "orchestration access catalog definition expressions steps config text",
     "queries": "runs orchestration access catalog definition expressions steps config text",
     "worker": "queries runs orchestration access catalog definition expressions steps config egress text",
+    "rehearsal": "worker queries runs orchestration access catalog definition expressions steps config egress text",
 }
 """The packages of `engine`, lowest first, and which of the others each may import."""
 NOUNS = (

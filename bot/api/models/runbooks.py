@@ -11,7 +11,7 @@ from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, 
 from bot.api.models.executions import Execution
 from engine.catalog.renewals import Approval
 from engine.definition import reaches
-from storage.catalog_records import RunbookRecord, VersionRecord
+from storage.catalog_records import RehearsalRecord, RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
 
@@ -123,6 +123,42 @@ class Reach(BaseModel):
         return Reach(step=found.step, host=found.host, known=known, secrets=list(found.secrets), received=received)
 
 
+class RehearsedCase(BaseModel):
+    """One case of a rehearsal. `path` has each step that ended, with how; `failures` are empty if it has passed."""
+
+    name: str
+    outcome: str
+    path: list[tuple[str, str]]
+    failures: list[str]
+
+
+class Rehearsal(BaseModel):
+    """What a version's rehearsal came to when it was synced last.
+
+    `problems` are why it was not played. `points` are the steps and ways that there are, and `missed` those that no
+    case has gone through. `changed` says in which cases the way differs from that of the approved version before.
+    """
+
+    passed: bool
+    at: datetime
+    cases: list[RehearsedCase]
+    problems: list[str]
+    points: int
+    missed: list[str]
+    changed: list[str]
+
+    @staticmethod
+    def of(found: RehearsalRecord | None, changed: list[str]) -> Rehearsal | None:
+        if found is None:
+            return None
+        said = found.result
+        return Rehearsal(
+            passed=found.passed, at=moment(found.at), changed=changed, problems=said["problems"],
+            points=said["points"], missed=said["missed"],
+            cases=[RehearsedCase(**{key: each[key] for key in RehearsedCase.model_fields}) for each in said["cases"]],
+        )  # fmt: skip
+
+
 class VersionDetail(ApprovedVersion):
     """A version with its text, with what deserves a second look before it is approved, and with all that it calls.
 
@@ -133,6 +169,7 @@ class VersionDetail(ApprovedVersion):
     targets: list[str]
     warnings: list[str]
     reaches: list[Reach]
+    rehearsal: Rehearsal | None
 
 
 class Diff(BaseModel):
@@ -145,6 +182,7 @@ class Diff(BaseModel):
     diff: str
     targets: list[str]
     reaches: list[Reach]
+    rehearsal: Rehearsal | None
 
 
 class Written(RequestBody):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot import rehearsal_words
 from bot.reach_words import reach_lines, secret_words
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, VersionPage, VersionRef, decode
@@ -12,7 +13,7 @@ from bot.slack.views.parts import Message, context, said
 from bot.slack.views.text import escape
 from engine.access import policy as access
 from engine.access.policy import authorise
-from engine.catalog import approved_targets, catalog, secret_policy, version_approval
+from engine.catalog import approved_targets, catalog, rehearsals, secret_policy, version_approval
 from engine.catalog.renewals import approval
 from engine.definition.reaches import reaches
 from engine.errors import Conflict
@@ -26,7 +27,8 @@ LOOK_AGAIN = "⚠️ *This is not what you were shown.* What the version is comp
 def change(ctx: AppContext, slug: str, number: int | None, *, offer: bool) -> Message:
     """What a version changes; with `offer` to be approved."""
     version, diff, warnings, first = _change(ctx, slug, number)
-    shown = admin.change_view(version, diff, warnings, offer=offer, first=first, calls=_calls(ctx.rt, version))
+    calls, rehearsed = _calls(ctx.rt, version), _rehearsed(ctx, version)
+    shown = admin.change_view(version, diff, warnings, offer=offer, first=first, calls=calls, rehearsed=rehearsed)
     missing = renewal.missing_line(approval(ctx.rt, version)) if offer else ""
     return Message(shown.text, (*shown.blocks, context(missing).to_dict())) if missing else shown
 
@@ -59,6 +61,12 @@ def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     except Conflict as conflict:
         told = said(escape(str(conflict)))
     version_modal.settled(ctx, reply, told)
+
+
+def _rehearsed(ctx: AppContext, version: VersionRecord) -> list[str]:
+    """What the version's rehearsal came to, in words."""
+    kept = rehearsals.of_version(ctx.rt, version)
+    return list(rehearsal_words.lines(kept.result, rehearsals.path_changes(ctx.rt, version))) if kept else []
 
 
 def _calls(rt: Runtime, version: VersionRecord) -> list[str]:

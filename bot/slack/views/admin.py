@@ -43,6 +43,7 @@ _WARNINGS, _WARNING = 8, 300
 """Warnings in one message, and characters of each."""
 _WORTH_A_LOOK = "⚠️ *Worth a second look*"
 _CALLS = "🔑 *What it calls, and with which secrets*"
+_REHEARSED, _REHEARSED_LINE = "🎭 *Rehearsed*", 180
 _NOTHING_CHANGED = "Nothing changed against the last approved version."
 _RUNS = 20
 """Open runs that are named."""
@@ -51,12 +52,13 @@ _CHANGES = {"new": "new", "changed": "changed", "deprecated": "gone from the fol
 
 def change_view(
     version: VersionRecord, diff: str, warnings: Sequence[str], *, offer: bool, first: bool = False,
-    calls: Sequence[str] = (),
+    calls: Sequence[str] = (), rehearsed: Sequence[str] = (),
 ) -> Message:  # fmt: skip
     """What a version changes. With `offer`, a button that approves exactly what is shown, by its digest.
 
     Where something is left out the button opens all of it in parts instead. `first` says that nothing was approved
-    before, so that `diff` is the whole file. `calls` are the hosts that it calls with their secrets.
+    before, so that `diff` is the whole file. `calls` are the hosts that it calls with their secrets, `rehearsed` says
+    what its rehearsal came to.
     """
     title = f"{version.slug}@{version.number}, {version_words(version.status)}"
     blocks: list[Block] = [header(title), *_about(version, first)]
@@ -67,6 +69,8 @@ def change_view(
         blocks.append(section("\n".join([*lines, *([f"… and {more} more, not shown here"] if more > 0 else [])])))
     if calls and not _calls_cut(calls):
         blocks.append(section(_calls_text(calls)))
+    if rehearsed:
+        blocks.append(section("\n".join([_REHEARSED, *(f"• {inline(line, _REHEARSED_LINE)}" for line in rehearsed)])))
     if offer and version.status is VersionStatus.DRAFT:
         others = [each for each in _next_acts(version) if each is not Action.REVIEW_VERSION]
         page = VersionPage(version.slug, version.number, change_digest(diff, warnings), 0)
