@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine.definition.durations import HOUR_MS
 from engine.definition.kinds.kind import Awaits, Effect, Kind, Treatment
+from engine.definition.markup_cautions import only_text
 from engine.definition.model import Step
 from engine.definition.schema import Finding, Path
 from storage.records import Json
@@ -77,6 +78,7 @@ def _caution(step: Step, path: Path, with_path: Path) -> Iterator[Finding]:
         yield Finding((*with_path, "allow_self"), message)
     if step.on_timeout == "approve":
         yield Finding((*path, "on_timeout"), "`on_timeout: approve` lets the steps behind it run when nobody looked")
+    yield from only_text(step, with_path)
 
 
 KIND = Kind(

@@ -17,11 +17,15 @@ Caution = Callable[[Step, Path, Path], Iterator[Finding]]
 
 
 class Treatment(StrEnum):
-    """How a key of `with` is rendered: as a URL, the target of a gRPC call, text or data; a condition is asked."""
+    """How a key of `with` is rendered: as a URL, the target of a gRPC call, text, Slack's markup or data.
+
+    A condition is asked.
+    """
 
     URL = "url"
     TARGET = "target"
     TEXT = "text"
+    MARKUP = "markup"
     DATA = "data"
     CONDITION = "condition"
     FIXED = "fixed"
