@@ -72,7 +72,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "evidence",
         "evidence [RUN] [html=yes]",
-        "Everything on record of a run as one file that can be checked by itself, or with html=yes as a page to print.",
+        "Everything on record of a run as one file that can be checked by itself; with html=yes as a page.",
         (0, 1),
         frozenset({"html"}),
         about_run=True,
@@ -226,7 +226,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "token",
         "token [list|create|revoke] [NAME] [scopes=read,run] [expires=30d]",
-        "Your tokens for the REST API and the command line: list them, make one, or end one by its id.",
+        "Your tokens for the REST API and the command line: list, create or revoke them.",
         (0, 2),
         frozenset({"scopes", "expires"}),
     ),
@@ -248,27 +248,27 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "report",
         "report [from=TIME] [until=TIME] [team=TEAM] [format=csv|html]",
-        "What ran, who approved what, overrides, failures and secrets used; left out, of the last whole month.",
+        "What ran, who approved what, overrides, failures and secrets used; left out, of the last month.",
         (0, 0),
         frozenset({"from", "until", "team", "format"}),
     ),
     Verb(
         "secret list",
         "secret list [NAME]",
-        "The secrets there are: where each comes from and what uses it; of one, who set it and when. Never a value.",
+        "The secrets there are, where each comes from and what uses it; of one, who set it. Never a value.",
         (0, 1),
     ),
     Verb(
         "secret set",
         "secret set NAME",
-        "Set a secret in a form that only you see; on the command line from standard input. Its value is never typed.",
+        "Set a secret in a form that only you see; on the command line from standard input.",
         (1, 2),
     ),
     Verb("secret delete", "secret delete NAME", "Erase a stored secret; who set it and when stays on record.", (1, 1)),
     Verb(
         "secret rotate-keys",
         "secret rotate-keys",
-        "Put all stored and received secrets under the first of SECRET_KEYS.",
+        "Put all secrets under the first of SECRET_KEYS.",
         (0, 0),
     ),
     Verb("admin sync", "admin sync", "Read the runbooks folder again.", (0, 0)),
@@ -282,7 +282,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "admin renew",
         "admin renew [ID[@VERSION]] [digest=DIGEST]",
-        "Show what runs, to renew its approval for exactly that; with @VERSION, at once. Alone: what is to be renewed.",
+        "Show what runs, to renew its approval; with @VERSION, at once. Alone: what is to be renewed.",
         (0, 1),
         _DIGEST,
     ),
@@ -295,7 +295,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "admin deprecate",
         'admin deprecate ID[@VERSION|@all] [successor=ID] [reason="…"]',
-        "Withdraw one version or all: they no longer run. What is not said, which and why, is asked for.",
+        "Withdraw one version or all: they no longer run. What is not said is asked for.",
         (1, 1),
         frozenset({"reason", "successor"}),
     ),

@@ -128,6 +128,8 @@ def _of_run(caller: Caller, asked: KeyedRequest, run: ExecutionRecord) -> BaseMo
     if asked.shape.model is models.Gate:
         gates = executions.view(caller.rt, run.id).gates
         return models.Gate.of([each for each in gates if each.approval.path == asked.path["step"]][-1], run.team)
+    if asked.shape.model is models.ManualTask:
+        return models.ManualTask.of(visibility.task(run, asked.path["step"]).task, run.team)
     if asked.shape.model is Released:
         return Released(execution=models.Execution.of(run))
     return models.Execution.of(run) if asked.shape.model is models.Execution else None

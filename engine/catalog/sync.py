@@ -11,7 +11,15 @@ from pathlib import Path
 
 from engine.access import access_file, auditing, calendar_file, secrets_file, targets_file
 from engine.access.policy import Action, Actor, acting, authorise
-from engine.catalog import approved_targets, notices, rehearsing, secret_policy, source_control, version_approval
+from engine.catalog import (
+    approved_targets,
+    notices,
+    rehearsing,
+    secret_policy,
+    source_control,
+    unused_templates,
+    version_approval,
+)
 from engine.catalog.source_control import Commit
 from engine.definition import codec, regular_files, rehearsals
 from engine.definition.load import MAX_BYTES, must_load
@@ -163,6 +171,7 @@ def _read_folder(folder: Path) -> _Folder:
         except InvalidDefinition as error:
             broken.add(path.name)
             problems += error.problems
+    problems += unused_templates.problems(folder, templates)
     commits = source_control.last_commits(folder, {each.path: each.source for each in files})
     shared = source_control.last_commits(folder / FOLDER, _template_files(templates)) if templates.read_as else {}
     files = [replace(each, commit=_last_commit(each, commits, shared)) for each in files]

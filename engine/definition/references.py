@@ -90,8 +90,9 @@ def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
 
 def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: Scope) -> Iterator[Finding]:
     """Everything wrong with what a step of sound shape says in its `with`, `if`, `retry` and `outputs`."""
-    kind, names = KINDS[step["type"]], round_names(step.get("with", {}))
-    yield from _shadow_findings(step.get("with", {}), (*with_path, "as"), scope)
+    kind = KINDS[step["type"]]
+    names = round_names(step.get("with", {})) if kind.repeats else ()
+    yield from _shadow_findings(names, (*with_path, "as"), scope)
     for key, value in step.get("with", {}).items():
         location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys, now=_has_moment(kind))
         match kind.treatment(key):
@@ -101,7 +102,7 @@ def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: 
                 yield from _url_findings(PLACEHOLDER + value, location, inner)
             case Treatment.TARGET:
                 yield from _target_findings(value, location, inner)
-            case Treatment.TEXT | Treatment.DATA:
+            case Treatment.TEXT | Treatment.MARKUP | Treatment.DATA:
                 yield from template_findings(value, location, inner)
                 yield from _items_findings(value, location) if key == "items" else ()
             case Treatment.CONDITION:
@@ -309,10 +310,10 @@ def _name_faults(name: str, scope: Scope) -> Iterator[str]:
         yield f"unknown name `{name}`{did_you_mean(name, (*TEMPLATE_ROOTS, *names))}"
 
 
-def _shadow_findings(with_: Mapping[str, Json], path: Path, scope: Scope) -> Iterator[Finding]:
+def _shadow_findings(names: tuple[str, ...], path: Path, scope: Scope) -> Iterator[Finding]:
     """A loop that calls its item or number what a loop around it does: its steps could not tell them apart."""
     taken = {name: container.id for container in scope.within for name in container.names}
-    holder = next((taken[name] for name in round_names(with_) if name in taken), None)
+    holder = next((taken[name] for name in names if name in taken), None)
     if holder is not None:
         yield Finding(path, f"{_named(path)}: `{holder}`, a loop around this one, has that name; take another")
 

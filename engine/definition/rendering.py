@@ -7,7 +7,16 @@ from dataclasses import replace
 
 from engine.definition.kinds import Treatment, kind_of
 from engine.definition.model import Step
-from engine.expressions import ExpressionError, Held, reads_secrets, render, render_shown, render_text, render_url
+from engine.expressions import (
+    ExpressionError,
+    Held,
+    reads_secrets,
+    render,
+    render_markup,
+    render_shown,
+    render_text,
+    render_url,
+)
 from storage.records import Json
 
 _TARGET_SCHEME = "https://"
@@ -27,8 +36,11 @@ _RENDER: Mapping[Treatment, Callable[..., Json]] = {
     Treatment.URL: render_url,
     Treatment.TARGET: _render_target,
     Treatment.TEXT: render_text,
+    Treatment.MARKUP: render_markup,
     Treatment.DATA: render,
 }
+_RENDER_KNOWN = {**_RENDER, Treatment.MARKUP: render_text}
+"""The same for a gate, which shows markup as its author wrote it."""
 
 
 def render_with(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
@@ -69,7 +81,7 @@ def render_known(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
     """What a gate shows of a step's `with`: each leaf rendered by itself, or as written if `context` is too little."""
     kind = kind_of(step)
     return {
-        key: _known(step.with_[key], _RENDER.get(kind.treatment(key)), context)
+        key: _known(step.with_[key], _RENDER_KNOWN.get(kind.treatment(key)), context)
         for key in kind.shown
         if key in step.with_
     }

@@ -5,6 +5,7 @@ and nothing else (`sandbox`), and everything is bounded. Text is what comes out;
 """
 
 from engine.expressions.conditions import OPERATORS, holds
+from engine.expressions.markup import render_markup, written_in
 from engine.expressions.shown import (
     Held,
     held_name,
@@ -45,8 +46,10 @@ __all__ = [
     "reads_secrets",
     "references",
     "render",
+    "render_markup",
     "render_shown",
     "render_text",
     "render_url",
     "secrets_read",
+    "written_in",
 ]

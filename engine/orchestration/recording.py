@@ -232,7 +232,8 @@ def _later(transition: Transition, step: StepRunRecord, outcome: Later) -> bool:
 def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> bool:
     """A message: an event that whoever shows executions posts, once this is committed.
 
-    A run without a channel of its own is shown nowhere: its messages are kept with it, and are in the log.
+    A run without a channel of its own is shown nowhere: its messages are kept with it, and are in the log. A file is
+    kept with the attempt.
     """
     text, channel = outcome.text, outcome.channel
     shown = bool((transition.execution.incident or {}).get("channel"))
@@ -241,11 +242,13 @@ def _posted(transition: Transition, step: StepRunRecord, outcome: Posted) -> boo
         return False
     transition.record_event(
         "message", step.path, text=text, channel=channel, thread=outcome.thread, by_value=outcome.by_value,
-        posted=shown and not why, unposted=outcome.unposted,
+        posted=shown and not why, unposted=outcome.unposted, said=outcome.said, file=bool(outcome.file),
+        attempt=step.attempts,
     )  # fmt: skip
     if not shown:
         log.info("%s of %s says, with no channel to say it in: %s", step.path, step.execution_id, text)
-    _end_attempt(transition, step, AttemptStatus.SUCCESS, Evidence())
+    kept = Evidence({"body": outcome.file}) if outcome.file else Evidence()
+    _end_attempt(transition, step, AttemptStatus.SUCCESS, kept)
     return True
 
 

@@ -62,7 +62,7 @@ def still(
         if action is Action.VOTE:
             thing = _gate(rt, actor, found, step)
         elif action is Action.DO:
-            thing = _task(found, step)
+            thing = task(found, step)
         authorise(rt, actor, action, thing, heed_freezes=False)
     elif slug:
         known = runbook(rt, actor, slug)
@@ -86,8 +86,8 @@ def _gate(rt: Runtime, actor: Actor, run: ExecutionRecord, path: str) -> Gate:
     return next((each for each in found if ruled(rt, actor, Action.VOTE, each).allowed), found[0])
 
 
-def _task(run: ExecutionRecord, path: str) -> Task:
-    """The manual step at a path as it was asked last."""
+def task(run: ExecutionRecord, path: str) -> Task:
+    """The manual step at a path as it was asked last. Raises `NotFound`."""
     with database.reading():
         own = [Task(each, run) for each in manual_tasks.of_execution(run.id) if each.path == path]
     if not own:

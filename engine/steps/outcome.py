@@ -120,7 +120,8 @@ class Posted:
 
     `channel` is a Slack channel's id, or None for the run's own; `thread` asks for the run's thread there. `by_value`
     says that no author wrote the id: who asked for the run has to be in that channel. `unposted` is why it is not to
-    be posted, "" where it is.
+    be posted, "" where it is. `said` is what is posted as mrkdwn, "" where that is the text and nothing more; `file` is
+    the whole text where that is shared as a file, of which `text` and `said` are the beginning.
     """
 
     text: str
@@ -128,6 +129,8 @@ class Posted:
     thread: bool
     by_value: bool = False
     unposted: str = ""
+    said: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

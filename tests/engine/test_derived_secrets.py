@@ -167,7 +167,8 @@ def test_it_is_masked_only_while_the_attempt_lasts(monkeypatch: pytest.MonkeyPat
         raise RuntimeError(f"could not handle {made!r}\nERROR engine: all is well")
 
     monkeypatch.setattr("engine.steps.http.run", broken)
-    outcome = performed(calling("http://127.0.0.1:1/", text="{{ secrets.token | upper }}"), None, redactor)
+    with egress_to() as egress:
+        outcome = performed(calling("http://127.0.0.1:1/", text="{{ secrets.token | upper }}"), egress, redactor)
     assert isinstance(outcome, Failed)
     for shown in (repr(outcome), stream.getvalue()):
         assert made not in shown

@@ -130,3 +130,31 @@ def test_who_edits_a_template_is_the_author(harness: Harness) -> None:
     put(harness, "_templates/call.yaml", TEMPLATE % "https://h.example.com/c/")
     sync.sync(harness.rt, SYSTEM, {CAROL: "U0CAROL01", MALLORY: "U0DAVE001"}.get)
     assert catalog.version(harness.rt, "demo").author is None
+
+
+def test_a_broken_template_that_nobody_uses_is_told(harness: Harness) -> None:
+    """With its file and line, and once; the runbooks are taken in all the same."""
+    put(harness, "_templates/call.yaml", TEMPLATE % "https://h.example.com/")
+    put(harness, "demo.yaml", RUNBOOK)
+    lonely = put(harness, "_templates/lonely.yaml", TEMPLATE.replace("type: http", "type: htp"))
+    (harness.folder / "_templates" / "link.yaml").symlink_to(lonely)
+    report = harness.sync()
+    assert [each.slug for each in report.changes] == ["demo"]
+    link, typo = sorted(report.problems)
+    assert (link.file, "symbolic link" in link.message) == (str(lonely.with_name("link.yaml")), True)
+    assert (typo.file, typo.line) == (str(lonely), 5)
+    assert "http" in typo.message
+    lonely.write_text(TEMPLATE % "https://h.example.com/")
+    lonely.with_name("link.yaml").unlink()
+    assert harness.sync().ok
+
+
+def test_a_folder_of_templates_that_is_a_link_is_told(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (harness.folder / "_templates").symlink_to(tmp_path / "elsewhere")
+    put(
+        harness, "demo.yaml", "apiVersion: runbook/v1\nid: demo\nname: Demo\nwebhook: {url: 'https://h.example.com/'}\n"
+    )
+    (problem,) = harness.sync().problems
+    assert problem.file.endswith("_templates")
+    assert "links are not followed" in problem.message

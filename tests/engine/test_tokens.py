@@ -10,10 +10,10 @@ from harness import ALICE, BOB, CAROL, HOUR, OSCAR, Harness, gate, http, runbook
 
 from engine.access import account_status, people, tokens
 from engine.access import policy as access
-from engine.access.policy import SCOPE_OF, SYSTEM, Action, Actor, Gate
+from engine.access.policy import SCOPE_OF, SYSTEM, Action, Actor, Gate, Task
 from engine.catalog import catalog
 from engine.errors import Conflict, InvalidParameters, NotAllowed, NotAuthenticated, NotFound
-from engine.runs import executions
+from engine.runs import executions, manual_tasks
 from engine.text.logs import RedactingHandler
 from engine.text.redaction import Redactor
 from storage import audit, database
@@ -123,7 +123,8 @@ def test_people_see_their_own_and_admins_everybodys(harness: Harness) -> None:
 @pytest.mark.parametrize("scope", Scope)
 def test_a_scope_narrows_and_never_widens(harness: Harness, scope: Scope) -> None:
     """With a token, each action needs its scope and its person's role."""
-    harness.publish(runbook("gated", gate("ask", approvers={"roles": ["platform_admin"]})))
+    by_hand = {"id": "swap", "type": "manual", "needs": [], "with": {"instructions": "Swap the disk."}}
+    harness.publish(runbook("gated", gate("ask", approvers={"roles": ["platform_admin"]}), by_hand))
     run = harness.start("gated")
     harness.advance(run)
     execution = harness.execution(run)
@@ -132,6 +133,7 @@ def test_a_scope_narrows_and_never_widens(harness: Harness, scope: Scope) -> Non
         Action.VOTE: opened, Action.START: catalog.get(harness.rt, "gated"),
         Action.EDIT: catalog.get(harness.rt, "gated"),
         Action.APPROVE: catalog.version(harness.rt, "gated"), Action.SYNC: None,
+        Action.DO: Task(manual_tasks.open_at(harness.rt, run, "swap").task, execution),
     }  # fmt: skip
     for who in (ALICE, OSCAR):
         acting = by_token(harness, who, scope)

@@ -39,6 +39,8 @@ DOORS: dict[str, set[str]] = {
     "skip": {f"POST {RUN}/steps/{{step}}/skip"},
     "agree": {f"POST {RUN}/steps/{{step}}/skip/agree", "POST /break-glass/{asked}/agree"},
     "resolve": {f"POST {RUN}/steps/{{step}}/resolve"},
+    "done": {f"POST {RUN}/steps/{{step}}/done"},
+    "could-not": {f"POST {RUN}/steps/{{step}}/could-not"},
     "replay": {f"POST {RUN}/replay"},
     "handover": {f"POST {RUN}/handover"},
     "takeover": {f"POST {RUN}/handover/accept"},

@@ -47,6 +47,7 @@ parameters:
     last: {{type: string}}
 steps:
   - {{id: say, type: message, with: {{text: "{{{{ params.p0 + params.p94 }}}} {{{{ params.last }}}}"}}}}
+  - {{id: count, type: message, with: {{text: "{{{{ params | length }}}}"}}}}
 """,
 }
 

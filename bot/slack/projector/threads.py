@@ -12,6 +12,7 @@ from bot.slack.directory import SLACK_TROUBLE
 from bot.slack.projector.direct_notifier import DirectNotifier
 from bot.slack.projector.poster import UNSURE, Draw, LeaseLost, Mark, NotNow, Poster
 from bot.slack.projector.question_posts import MESSAGE_GONE, QuestionPosts
+from bot.slack.projector.text_files import TextFiles
 from bot.slack.projector.timeline_pictures import Pictures
 from bot.slack.views import thread
 from bot.slack.views.parts import Message, said
@@ -44,6 +45,7 @@ class Threads:
         self._poster = poster
         self._questions = QuestionPosts(rt, poster, notifier)
         self._pictures = Pictures(rt, poster)
+        self._files = TextFiles(rt, poster)
         self._tried: Counter[tuple[str, int]] = Counter()
 
     def catch_up(self, card: CardRecord, ts: str, view: ExecutionView, *, pictures: bool) -> None:
@@ -114,20 +116,34 @@ class Threads:
         in the thread, and the run's own card goes on.
         """
         channel = event.data.get("channel") or card.channel
-        mark = _mark(view, f"event:{event.seq}")
         if channel == card.channel and event.data.get("thread", True):
-            self._poster.post(channel, _fixed(thread.message(event)), mark, ts)
+            self._say(view, event, thread.message(event), channel, ts)
             return
         why = message_channels.why_not(self._rt, view.execution, event.data) if channel != card.channel else ""
         if why:
-            self._poster.post(card.channel, _fixed(thread.unposted(event, channel, why)), mark, ts)
+            self._say(view, event, thread.unposted(event, channel, why), card.channel, ts)
             return
         try:
-            self._poster.post(channel, _fixed(thread.message(event)), mark)
+            self._say(view, event, thread.message(event), channel)
         except SlackApiError as trouble:
             if channel == card.channel or error_code(trouble) not in CHANNEL_GONE:
                 raise
-            self._poster.post(card.channel, _fixed(thread.unposted(event, channel)), mark, ts)
+            self._say(view, event, thread.unposted(event, channel), card.channel, ts)
+
+    def _say(self, view: ExecutionView, event: EventRecord, what: Message, channel: str, ts: str | None = None) -> None:
+        """Post a message, and its file in the same thread, or else in the one that it begins."""
+        key = f"event:{event.seq}"
+        if not thread.has_file(event):
+            self._poster.post(channel, _fixed(what), _mark(view, key), ts)
+            return
+        found = next((post for post in projection.posts(self._rt, view.execution.id) if post.key == key), None)
+        if found is None:  # the file may have to be tried again, and its message not be posted again
+            said_ts = self._poster.post(channel, _fixed(what), _mark(view, key), ts)
+            projection.add_post(self._rt, view.execution.id, key, channel, said_ts)
+            projection.settle_post(self._rt, view.execution.id, key)
+        else:
+            channel, said_ts = found.channel, found.ts
+        self._files.share(view, channel, ts or said_ts, event)
 
     def _post_end(self, card: CardRecord, ts: str, view: ExecutionView, event: EventRecord) -> None:
         """The summary."""

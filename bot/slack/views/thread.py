@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bot.event_text import sentence
 from bot.sentences import THE_BOT, Part, Role, Sentence
-from bot.slack.views.parts import Message, said
+from bot.slack.views.parts import Message, said, sections
+from bot.slack.views.parts import message as message_of
 from bot.slack.views.text import channel, code, duration, escape, inline, person
 from bot.slack.views.words import changed_here, spent_words, step_took
 from engine.definition.kinds import kind_of
@@ -71,15 +72,37 @@ def _with_stop(told: Sentence) -> str:
 
 
 def message(event: EventRecord) -> Message:
-    """What a `message` step says."""
-    return said(_text(event, "text", 3000) or "–")
+    """What a `message` step says, or how it begins where the rest is a file."""
+    if not has_file(event):
+        return said(_marked_up(event) or _text(event, "text", 3000) or "–")
+    return said("\n".join(filter(None, [_marked_up(event), f"📎 {_step(event)} says it in the file below."])))
+
+
+def has_file(event: EventRecord) -> bool:
+    """Whether what a message says is shared as a file."""
+    return isinstance(event.data, dict) and event.data.get("file") is True
+
+
+def _marked_up(event: EventRecord) -> str:
+    """The mrkdwn of a message, which the engine has made safe; "" where its text is all."""
+    value = event.data.get("said") if isinstance(event.data, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def file_missing(event: EventRecord, why: str) -> Message:
+    """The word that the file of a message could not be shared, `why` in Slack's words."""
+    where = f"`logs` of this run with {code(event.path or '', 120)} shows all of it"
+    return said(f"⚠️ What {_step(event)} says could not be shared as a file ({code(why, 100)}): {where}.")
 
 
 def unposted(event: EventRecord, where: str, why: str = "") -> Message:
     """The same, where it could not be posted in its channel: `why` is a sentence, "" where the bot is not there."""
     because = f". {escape(why, 600)}" if why else ": this bot is not there."
-    trouble = f"⚠️ {_step(event)} could not be posted in {channel(where)}{because} It says:"
-    return said(f"{trouble}\n{_text(event, 'text', 2800)}")
+    trouble = f"⚠️ {_step(event)} could not be posted in {channel(where)}{because} It says"
+    if has_file(event):
+        return said(f"{trouble} what is in the file below.")
+    text = _text(event, "text", 3000)
+    return message_of(f"{trouble}:\n{text}", sections([f"{trouble}:", text]))
 
 
 def _text(event: EventRecord, name: str, limit: int = 1200) -> str:

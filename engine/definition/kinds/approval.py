@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from engine.definition.durations import HOUR_MS
 from engine.definition.forms import form_findings
 from engine.definition.kinds.kind import Awaits, Effect, Kind, Treatment
+from engine.definition.markup_cautions import only_text
 from engine.definition.model import Step
 from engine.definition.schema import Finding, Path
 from storage.records import Json
@@ -87,6 +88,7 @@ def _caution(step: Step, path: Path, with_path: Path) -> Iterator[Finding]:
     if step.on_timeout == "approve":
         message = "`on_timeout: approve` lets the steps behind it run when nobody looked"
         yield Finding((*path, "on_timeout"), message, rule="approve-on-timeout")
+    yield from only_text(step, with_path)
 
 
 KIND = Kind(

@@ -17,14 +17,16 @@ Caution = Callable[[Step, Path, Path], Iterator[Finding]]
 
 
 class Treatment(StrEnum):
-    """How a key of `with` is rendered: as a URL, the target of a gRPC call, text or data; a condition is asked.
+    """How a key of `with` is rendered: as a URL, the target of a gRPC call, text, Slack's markup or data.
 
-    SITE names a target of `_targets.yaml`, and PATH is the rest of its URL: both are a URL before it is rendered.
+    A condition is asked. SITE names a target of `_targets.yaml`, and PATH is the rest of its URL: both are a URL before
+    it is rendered.
     """
 
     URL = "url"
     TARGET = "target"
     TEXT = "text"
+    MARKUP = "markup"
     DATA = "data"
     CONDITION = "condition"
     SITE = "site"

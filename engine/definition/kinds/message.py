@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from engine.definition.kinds.kind import Effect, Kind, Treatment
+from engine.definition.markup_cautions import AS_TEXT, shown
 from engine.definition.model import Step
-from engine.expressions import has_template
+from engine.definition.schema import Finding, Path
+from engine.expressions import has_template, written_in
+from engine.text import mrkdwn
+
+_WHAT_IS_MARKUP = (
+    "a mention is an id, as in `<@U0123ABC>` or `<!subteam^S0123ABC>`, or one value; a link begins with https:// and "
+    "its whole host"
+)
+
+
+def _caution(step: Step, _path: Path, with_path: Path) -> Iterator[Finding]:
+    """Markup that rings everybody, that is none, or that a file does not have."""
+    where, written = (*with_path, "text"), written_in(str(step.with_["text"]))
+    if step.with_.get("as") == "file":
+        for token in mrkdwn.markup(written):
+            yield Finding(where, f"`{shown(token)}` is only text in a file, which rings nobody", rule=AS_TEXT)
+        return
+    for token in mrkdwn.calls_everybody(written):
+        message = f"`{token}` rings everybody in the channel: a group, as `<!subteam^S0123ABC>`, rings fewer"
+        yield Finding(where, message, rule="rings-everybody")
+    for token in mrkdwn.mistaken(written):
+        yield Finding(where, f"`{shown(token)}` is shown as text: {_WHAT_IS_MARKUP}", rule=AS_TEXT)
+
 
 KIND = Kind(
     name="message",
     effect=Effect.ROWS,
     defaults={"thread": True},
-    treatments={"text": Treatment.TEXT, "channel": Treatment.TEXT},
+    treatments={"text": Treatment.MARKUP, "channel": Treatment.TEXT},
     timeout_ms=None,
-    shown=("channel", "text"),
+    shown=("channel", "as", "text"),
     gives=("text",),
+    caution=_caution,
 )
 
 
