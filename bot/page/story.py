@@ -35,6 +35,7 @@ from engine.queries import events
 from engine.runs import executions, time_spent
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
+from engine.text.mrkdwn import readable
 from storage.records import AttemptRecord, EventRecord, ExecutionRecord, Json, StepRunRecord, VoteRecord
 from storage.states import ApprovalStatus, Decision, TaskStatus
 from storage.task_records import TaskRecord
@@ -346,7 +347,7 @@ def _task(task: TaskRecord, names: Names) -> TaskStory:
         path=task.path,
         look=looks.get(task.status, Look.BAD),
         words=task_words(task)[1],
-        instructions=task.instructions,
+        instructions=readable(task.instructions),
         who=names.unmarked(doers_words(task)),
         opened=moment(task.opened_at),
         expires=moment(task.expires_at) if task.status is TaskStatus.OPEN else None,

@@ -17,6 +17,7 @@ from engine.orchestration.parameter_changes import Changed
 from engine.runs import executions, skipping
 from engine.runs.executions import ExecutionView, GateView
 from engine.runtime import Runtime
+from engine.text.mrkdwn import readable
 from storage import attempts, database, events, slot_queue, workers
 from storage.records import AttemptRecord, ExecutionRecord, Json, StepRunRecord
 from storage.states import ApprovalStatus, ExecutionStatus, Phase, StepStatus, TaskStatus
@@ -158,7 +159,7 @@ def _manual(rt: Runtime, view: ExecutionView, task: TaskRecord, skip: tuple[str,
     team = view.execution.team
     who = approver_ids(rt, task.assignees, team) if task.assignees else runners(rt, team)
     verbs = ("done", "could-not", *skip)
-    return Reason("manual", task.path, task.opened_at, task.expires_at, task.instructions, who, verbs)
+    return Reason("manual", task.path, task.opened_at, task.expires_at, readable(task.instructions), who, verbs)
 
 
 def _event(rt: Runtime, view: ExecutionView, step: StepRunRecord, verbs: tuple[str, ...]) -> Reason:

@@ -212,3 +212,15 @@ def test_an_answer_that_is_not_asked_for_is_a_typo() -> None:
     step = http("act", "http://127.0.0.1:9/{{ steps.swap.outputs.regio }}")
     problems = examine(runbook("demo", manual(form=FORM), step).encode(), "demo.yaml").problems
     assert "has no output `regio`" in str(problems)
+
+
+def test_its_author_mentions_people_and_values_do_not(harness: Harness) -> None:
+    """What the author wrote is markup; a value in it is text, whatever it holds."""
+    words = "Ask <!subteam^S0ONCALL> about {{ params.what }}"
+    parameters = {"type": "object", "properties": {"what": {"type": "string"}}}
+    harness.publish(runbook("by-hand", manual(instructions=words), parameters=parameters))
+    run = harness.start("by-hand", what="<!channel> & <@U0OSCAR01>")
+    harness.advance(run)
+    assert task_of(harness, run).instructions == (
+        "Ask <!subteam^S0ONCALL> about &lt;!channel&gt; &amp; &lt;@U0OSCAR01&gt;"
+    )

@@ -141,7 +141,8 @@ def warnings(step: str) -> list[str]:
         ("{id: a, type: message, with: {text: 'See <@bob>'}}", "`<@bob>` is shown as text"),
         ("{id: a, type: message, with: {text: '<{{ execution.id }}|it>'}}", "`<{{ … }}|it>` is shown as text"),
         ("{id: a, type: message, with: {text: 'Hi <@U0123ABC>', as: file}}", "only text in a file"),
-        ("{id: a, type: check, with: {that: 'execution.team is none', message: 'Ask <@U0123ABC>'}}", "is shown as text here"),
+        ("{id: a, type: check, with: {that: 'execution.team is none', message: 'Ask <@U0123ABC>'}}", "as text here"),
+        ("{id: a, type: manual, with: {instructions: 'Swap it, <!here>'}}", "`<!here>` rings everybody"),
         ("{id: a, type: approval, with: {approvers: {users: [U0123ABC]}, message: 'Ok <!here>?'}}", "as text here"),
     ],
 )  # fmt: skip

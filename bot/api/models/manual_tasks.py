@@ -9,6 +9,7 @@ from pydantic import Field
 
 from bot.api.models.base import Json, Named, Number, RequestBody, Text, Values, fields_of
 from engine.access.roles import describe_approvers
+from engine.text.mrkdwn import readable
 from storage.states import TaskStatus
 from storage.task_records import TaskRecord
 
@@ -35,7 +36,9 @@ class ManualTask(Named):
     @staticmethod
     def of(task: TaskRecord, team: str | None) -> ManualTask:
         who = describe_approvers(task.assignees, team) if task.assignees else "whoever may steer the run"
-        return ManualTask(**fields_of(ManualTask, task, step=task.path, assignees=who))
+        return ManualTask(
+            **fields_of(ManualTask, task, step=task.path, assignees=who, instructions=readable(task.instructions))
+        )
 
 
 class CouldNot(RequestBody):

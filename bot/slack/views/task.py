@@ -11,9 +11,10 @@ from slack_sdk.models.blocks import Block
 from bot.slack.ids import Action, Form, TaskForm, TaskRef
 from bot.slack.views import fields, form
 from bot.slack.views.parts import Message, actions, button, context, message, said, section
-from bot.slack.views.text import as_json, code, duration, escape, inline, person, when
+from bot.slack.views.text import as_json, code, duration, inline, person, when
 from bot.slack.views.words import approver_words
 from engine.definition.model import Runbook
+from engine.text import mrkdwn
 from storage.states import TaskStatus
 from storage.task_records import TaskRecord
 
@@ -50,7 +51,7 @@ def task_post(task: TaskRecord) -> Message:
 def task_blocks(task: TaskRecord) -> list[Block]:
     """The task as blocks."""
     icon, words = task_words(task)
-    asked = section(f"{icon} *{words}: {inline(task.path, 120)}*\n{escape(task.instructions, _ROOM)}")
+    asked = section(f"{icon} *{words}: {inline(task.path, 120)}*\n{mrkdwn.head(task.instructions, _ROOM)}")
     if task.status is not TaskStatus.OPEN:
         return [asked, context(*_outcome(task))]
     ref = TaskRef(task.execution_id, task.path, task.id)
@@ -65,7 +66,7 @@ def task_blocks(task: TaskRecord) -> list[Block]:
 def task_form(view: ExecutionView, task: TaskRecord, ref: TaskForm) -> dict[str, Any]:
     """Asks what came of it: a note, and where it is done what the step's form asks for."""
     done = ref.choice == TaskForm.DONE
-    told = escape(task.instructions, _ROOM)
+    told = mrkdwn.head(task.instructions, _ROOM)
     blocks: list[Block] = [context(f"{code(task.path, 120)} in {code(task.execution_id)}"), section(told)]
     known = fields.properties(as_runbook(view.runbook, task)) if done else {}
     required = set(task.form.get("required", ()))

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from engine.definition.durations import HOUR_MS
 from engine.definition.forms import form_findings
 from engine.definition.kinds.kind import Awaits, Effect, Kind, Treatment
+from engine.definition.markup_cautions import in_markup
+from engine.definition.model import Step
 from engine.definition.schema import Finding, Path
+from engine.expressions import written_in
 from storage.records import Json
 
 OUTPUTS = ("by", "at", "note")
@@ -31,14 +34,19 @@ def _rule(file: Mapping[str, Json], step: Mapping[str, Json], path: Path) -> Ite
             yield Finding(place, f"`{role}` has nobody in it here: the runbook belongs to no `team`")
 
 
+def _caution(step: Step, _path: Path, with_path: Path) -> Iterator[Finding]:
+    yield from in_markup(written_in(str(step.with_["instructions"])), (*with_path, "instructions"))
+
+
 KIND = Kind(
     name="manual",
     effect=Effect.ROWS,
     awaits=Awaits.ASSIGNEE,
     defaults={"assignees": {}, "form": {}},
-    treatments={"instructions": Treatment.TEXT},
+    treatments={"instructions": Treatment.MARKUP},
     timeout_ms=HOUR_MS,
     form_outputs=OUTPUTS,
     shown=("instructions", "assignees", "form"),
     rule=_rule,
+    caution=_caution,
 )

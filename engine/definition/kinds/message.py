@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.definition.kinds.kind import Effect, Kind, Treatment
-from engine.definition.markup_cautions import AS_TEXT, shown
+from engine.definition.markup_cautions import AS_TEXT, in_markup, shown
 from engine.definition.model import Step
 from engine.definition.schema import Finding, Path
 from engine.expressions import has_template, written_in
 from engine.text import mrkdwn
-
-_WHAT_IS_MARKUP = (
-    "a mention is an id, as in `<@U0123ABC>` or `<!subteam^S0123ABC>`, or one value; a link begins with https:// and "
-    "its whole host"
-)
 
 
 def _caution(step: Step, _path: Path, with_path: Path) -> Iterator[Finding]:
@@ -24,11 +19,7 @@ def _caution(step: Step, _path: Path, with_path: Path) -> Iterator[Finding]:
         for token in mrkdwn.markup(written):
             yield Finding(where, f"`{shown(token)}` is only text in a file, which rings nobody", rule=AS_TEXT)
         return
-    for token in mrkdwn.calls_everybody(written):
-        message = f"`{token}` rings everybody in the channel: a group, as `<!subteam^S0123ABC>`, rings fewer"
-        yield Finding(where, message, rule="rings-everybody")
-    for token in mrkdwn.mistaken(written):
-        yield Finding(where, f"`{shown(token)}` is shown as text: {_WHAT_IS_MARKUP}", rule=AS_TEXT)
+    yield from in_markup(written, where)
 
 
 KIND = Kind(
