@@ -92,9 +92,15 @@ def _with_changes(template: str) -> _Said:
         changed = event.listed("changes")
         which: Sentence = (" (", Part(Role.CHANGES, changed), ")") if changed else ()
         how = (" with other parameters", *which) if changed or event.facts.get("changed") else ()
-        return (*event.filled(template), *how, *event.because("reason"))
+        return (*event.filled(template), *how, *_unchecked(event), *event.because("reason"))
 
     return say
+
+
+def _unchecked(event: _Event) -> Sentence:
+    """The parameters whose systems could not say whether they offer what was given."""
+    names = event.listed("unchecked")
+    return (" with ", *_names(names), " unchecked, as what offers it could not be asked") if names else ()
 
 
 def _heard(event: _Event) -> Sentence:

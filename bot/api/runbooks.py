@@ -17,7 +17,7 @@ from engine.access.policy import Action, teams_seen
 from engine.catalog import approved_targets, authoring, catalog, renewals, secret_policy, version_approval
 from engine.definition.reaches import reaches
 from engine.queries import visibility
-from engine.runs import executions
+from engine.runs import executions, parameter_options
 from engine.runtime import Runtime
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import Filter
@@ -175,6 +175,19 @@ def diff_runbook(
     diff = catalog.diff(caller.rt, found.slug, shown.number)
     targets = _targets(caller.rt, shown)
     return models.Diff(version=shown.number, diff=diff, targets=targets, reaches=_reaches(caller.rt, shown))
+
+
+@router.get("/{runbook}/parameters/{name}/options", responses=documented(403, 404, 409, 422), **needs(Action.START))
+def list_parameter_options(
+    caller: AuthenticatedCaller,
+    runbook: str,
+    name: str,
+    search: Annotated[str, Query(max_length=200, description="What was typed: a part of a label or value.")] = "",
+    version: Annotated[int | None, Query(ge=1, le=2**31)] = None,
+) -> models.Options:
+    """What a system offers for a parameter with `x-options`, for whoever may run it. 200 also while it is away."""
+    slug = seen(caller, runbook).slug
+    return models.Options.of(parameter_options.options(caller.rt, caller.actor, slug, name, search, version))
 
 
 @router.post("/{runbook}/execute", status_code=202, responses=STARTED, **needs(Action.START))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from engine.definition.kinds import Treatment, kind_of
 from engine.definition.kinds.message import channel_is_value
 from engine.definition.model import Concurrency, Runbook, Step
+from engine.definition.parameter_options import KEY, parameter_of
 from engine.definition.references import FACTS
 from engine.definition.schema import Finding, Path
 from engine.expressions import references
@@ -56,7 +57,10 @@ def _others_queue(concurrency: Concurrency | None) -> bool:
 
 
 def every_step(runbook: Runbook) -> Iterator[Placed]:
-    """All steps of a runbook, inner ones and what undoes them included."""
+    """All steps of a runbook, inner ones and what undoes them included, after the calls that ask for choices."""
+    for each in runbook.lookups:
+        path: Path = ("parameters", "properties", parameter_of(each), KEY)
+        yield Placed(each, path, path)
     if runbook.is_webhook:
         yield Placed(runbook.steps[0], (), ("webhook",))
         return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path as FilePath
 
-from engine.definition import checks, lint, regular_files, structure, tree
+from engine.definition import checks, lint, parameter_options, regular_files, structure, tree
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
@@ -190,6 +190,8 @@ def build(data: Mapping[str, Json]) -> Runbook:
         outputs=data.get("outputs", {}),
         concurrency=_concurrency(data.get("concurrency")),
         approval_max_age_ms=parse_duration(data["approval_max_age"]) if "approval_max_age" in data else None,
+        expected_ms=parse_duration(data["expected"]) if "expected" in data else None,
+        lookups=parameter_options.lookups(data.get("parameters", EMPTY)),
     )
 
 

@@ -143,6 +143,10 @@ def _void(event: EventRecord) -> bool:
     return isinstance(event.data, dict) and bool(event.data.get("void"))
 
 
+def _is_unchecked(event: EventRecord) -> bool:
+    return isinstance(event.data, dict) and bool(event.data.get("unchecked"))
+
+
 def _icon(event: EventRecord) -> str:
     by_fact = {"vote": _VOTES, "phase_started": _PHASES}.get(event.kind, {})
     fact = {"vote": "decision", "phase_started": "phase"}.get(event.kind, "")
@@ -187,7 +191,7 @@ _ICONS = {
 }
 """The events that have a line, each with what stands before it."""
 _WORTH: dict[str, Callable[[EventRecord], bool]] = {
-    "started": lambda event: bool(parameter_changes.of_event(event)),
+    "started": lambda event: bool(parameter_changes.of_event(event)) or _is_unchecked(event),
     "step_retrying": _retry_is_news,
     "step_failed": lambda event: _text(event, "code") not in _TOLD_BY_OTHERS,
     "step_skipped": lambda event: event.actor is not None,
