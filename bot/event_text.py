@@ -188,6 +188,13 @@ def _child(event: _Event) -> Sentence:
     return event.filled("{step} started {run}" + (" ({slug})" if slug.value else ""), run=run, slug=slug)
 
 
+def _longer(event: _Event) -> Sentence:
+    """Named for whoever answers for the run, so that they are called."""
+    expected = duration(event.number("expected_ms"))
+    whose = Part(Role.PERSON, event.text("responsible") or None)
+    return event.filled(f"this run of {{whose}} takes longer than expected, which is at most {expected}", whose=whose)
+
+
 def _phase(event: _Event) -> Sentence:
     phase = event.text("phase")
     return ((_PHASES.get(Phase(phase), "") if phase in set(Phase) else "") or f"cleanup begins: {phase}",)
@@ -242,6 +249,7 @@ _SAID: dict[str, _Said] = {
     "resumed": _plain("{who} resumed this run", "reason"),
     "cancel_requested": _plain("{who} asked to cancel", "reason"),
     "cleanup_ended": _plain("{who} ended the cleanup", "reason"),
+    "longer_than_expected": _longer,
     "timed_out": _plain("the time for running is used up"),
     "phase_started": _phase,
     "ended": _ended,

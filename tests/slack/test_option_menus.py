@@ -140,6 +140,8 @@ def test_what_came_last_is_offered_while_the_system_is_away(there: Stage, invent
     (group,) = modals.suggest(there.door.ctx, body)["option_groups"]
     assert group["label"]["text"].startswith("As of ")
     assert texts(group["options"]) == ["The *API* ‹!channel›"]
+    asked = {"view_id": form["id"], "block_id": block["block_id"], "action_id": block["element"]["action_id"]}
+    assert there.post("options", user=CAROL, value="api", **asked)["headings"] == [group["label"]["text"]]
     forget(there)
     (note,) = options(there, form, "service")
     refused = there.post("submit", user=CAROL, view_id=form["id"], values={"service": note["value"]})

@@ -179,6 +179,7 @@ _ICONS = {
     "child_started": "🧩",
     "event_received": "📨",
     "quarantined": "❌",
+    "longer_than_expected": "🐢",
     "timed_out": "⌛",
     "cleanup_ended": "⛔",
     "handover_offered": "🤝",

@@ -106,7 +106,8 @@ def execution_words(execution: ExecutionRecord, steps: Sequence[StepRunRecord] =
     elif execution.status is ExecutionStatus.WAITING and steps:
         words = "Waiting for a decision" if any(_asks(step) for step in steps) else "Waiting for an event"
     if execution.pending_result is None or execution.status.ended:
-        return icon, words
+        late = execution.overran_at is not None and not execution.status.ended
+        return icon, f"{words}, longer than expected" if late else words
     paused = "paused" if execution.status is ExecutionStatus.PAUSED else ""
     told = ", ".join(part for part in (_ENDING.get(execution.pending_result), _DOING[execution.phase], paused) if part)
     return icon, told[:1].upper() + told[1:]
