@@ -27,6 +27,8 @@ DEFAULT_CACHE_MS, LEAST_CACHE_MS, MOST_CACHE_MS = 30 * SECOND_MS, SECOND_MS, HOU
 _PREFIX = "parameters."
 _CALL = ("url", "target", "path", "query", "headers", "auth", "tls", "redirects")
 _SECRET_KEYS = frozenset({"query", "headers", "auth", "tls"})
+_OF_A_RUN = frozenset({"params", "steps", "execution", "incident", "runbook", "now", "outputs", "index"})
+_TOO_EARLY = "a system is asked for choices while the form is still open, and before there is a run"
 _SCALARS = frozenset({"string", "integer", "number", "boolean"})
 
 
@@ -123,33 +125,39 @@ def _call_findings(said: Mapping[str, Json], path: Path) -> Iterator[Finding]:
     foreign = list(_foreign(said, path))
     yield from foreign or references.step_findings(step, path, path, references.Scope(parameters=None))
     if said.get("search") in said.get("query", {}):
-        yield Finding(
-            (*path, "search"), f"`{said['search']}` stands in `query` already: what is typed would replace it"
-        )
+        yield Finding((*path, "search"), f"`{said['search']}` stands in `query` too: what is typed would replace it")
 
 
 def _foreign(said: Mapping[str, Json], path: Path) -> Iterator[Finding]:
     for key in _CALL:
-        try:
-            roots = {chain[0] for chain in names_in(said.get(key))}
-        except ExpressionError:  # told of as wrong by itself
-            continue
-        odd = sorted(roots - ({"secrets"} if key in _SECRET_KEYS else set()) - {"targets"})
+        odd = _roots(said.get(key)) - ({"secrets"} if key in _SECRET_KEYS else set()) - {"targets"}
         if odd:
-            why = "a system is asked for choices while the form is still open, and before there is a run"
-            told = f"`{odd[0]}` is not there: {why}; only `secrets` may be read, in {listed(sorted(_SECRET_KEYS))}"
-            yield Finding((*path, key), f"{subject((*path, key))}: {told}")
+            told = f"only `secrets` may be read, in {listed(sorted(_SECRET_KEYS))}"
+            yield Finding((*path, key), f"{subject((*path, key))}: `{min(odd)}` is not there: {_TOO_EARLY}; {told}")
 
 
 def _reading_findings(said: Mapping[str, Json], path: Path) -> Iterator[Finding]:
-    answer = references.Scope(parameters={}, response=True)
-    one = references.Scope(parameters={}, response=True, within=(Container("", repeats=True, each=True),))
+    answer = references.Scope(parameters=None, response=True)
+    one = references.Scope(parameters=None, response=True, within=(Container("", repeats=True, each=True),))
     for key, scope in (("items", answer), ("value", one), ("label", one)):
-        yield from references.template_findings(said.get(key), (*path, key), scope)
+        odd = _roots(said.get(key)) & _OF_A_RUN
+        if odd:
+            told = f"`{min(odd)}` is not there: {_TOO_EARLY}; it reads `response`, and `item` in `value` and `label`"
+            yield Finding((*path, key), f"{subject((*path, key))}: {told}")
+        else:
+            yield from references.template_findings(said.get(key), (*path, key), scope)
     if isinstance(said.get("items"), str) and not _is_one_expression(said["items"]):
         yield Finding((*path, "items"), "`items` must be one expression that gives a list, as in {{ response.json }}")
     if "cache" in said:
         yield from _cache_findings(said["cache"], (*path, "cache"))
+
+
+def _roots(value: Json) -> set[str]:
+    """The first names that templates read; none where one is wrong, which is told by itself."""
+    try:
+        return {chain[0] for chain in names_in(value)}
+    except ExpressionError:
+        return set()
 
 
 def _is_one_expression(template: str) -> bool:

@@ -1,10 +1,13 @@
 """Runs that take longer than their runbook expects: told once, by a change like any other.
 
+The thread of a run tells it; of one without a channel, whoever answers for it is told directly.
+
 Time is counted as for the run's `timeout`: only while it is RUNNING, and while main may still succeed.
 """
 
 from __future__ import annotations
 
+from engine.catalog import notices
 from engine.orchestration.run_phases import change
 from engine.runtime import Runtime
 from storage.records import ExecutionRecord
@@ -18,6 +21,8 @@ def tell(rt: Runtime, execution_id: str) -> None:
         now = transition.execution
         if _is_due(now, transition.at):
             transition.edit(overran_at=transition.at)
+            if not (now.incident or {}).get("channel"):
+                notices.of_long_run(rt, now.id, now.responsible)
             transition.record_event(EVENT, expected_ms=now.expected_ms, responsible=now.responsible)
 
 

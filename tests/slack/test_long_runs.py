@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stage import CAROL, Stage, ready_with, shown, stage, until, wait_for
+from stage import ALICE, CAROL, Stage, ready_with, shown, stage, until, wait_for
+
+from engine.runs import executions
 
 SLOW = """
 expected: 500ms
@@ -34,3 +36,16 @@ def test_whoever_asked_for_it_is_called_once(there: Stage) -> None:
     assert f"<@{CAROL}>" in told[0]
     assert "longer than expected" not in shown(there.card(run))
     assert "longer than expected" not in there.say("runs all")
+
+
+def test_without_a_channel_they_are_told_directly(there: Stage) -> None:
+    """As of a run over REST, and only those who answer for it."""
+    actor = there.door.ctx.directory.identify(CAROL)
+    run = executions.start(there.rt, actor, "slow", {}, trigger="rest").id
+
+    def direct(user: str) -> list[str]:
+        return [told for each in there.messages(user, f"D{user[1:]}") if run in (told := shown(each))]
+
+    (told,) = wait_for(lambda: direct(CAROL))
+    assert "takes longer than expected, which is at most" in told
+    assert direct(ALICE) == []
