@@ -92,6 +92,14 @@ def findings(schema: Json) -> Iterator[Finding]:
         yield from _reading_findings(node[KEY], here)
 
 
+def refused(schema: Json) -> Iterator[Finding]:
+    """Every `x-options` in the parameters of a step template, where it would say nothing."""
+    for path, node in _nodes(schema, ("parameters",)):
+        if KEY in node:
+            told = f"`{KEY}` is for the parameters of a runbook: those of a template are filled in by its steps"
+            yield Finding((*path, KEY), told, at_key=True)
+
+
 def _nodes(node: Json, path: Path) -> Iterator[tuple[Path, dict[str, Json]]]:
     if not isinstance(node, dict):
         return

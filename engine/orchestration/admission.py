@@ -135,8 +135,10 @@ def _unchecked(rt: Runtime, checked: Checked) -> tuple[str, ...]:
     Raises `InvalidParameters` for what is not offered.
     """
     wanted = checked.wanted
-    if wanted.parent_step is not None or checked.version.status is not VersionStatus.APPROVED:
+    if wanted.parent_step is not None:
         return ()
+    if checked.version.status is not VersionStatus.APPROVED:
+        return tuple(name for name in wanted.parameters if option_checks.has(checked.runbook, name))
     were = wanted.were
     names = None if were is None else [name for name, value in wanted.parameters.items() if were.get(name) != value]
     return option_checks.must_be_offered(rt, checked.version, wanted.parameters, names)

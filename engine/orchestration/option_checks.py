@@ -23,7 +23,8 @@ from engine.errors import InvalidParameters
 from engine.option_cache import Offered, Option, Source
 from engine.runtime import Runtime
 from engine.steps import options_call
-from engine.text.words import listed, shortened
+from engine.text.storable import clean_text
+from engine.text.words import LONGEST_WORD, listed, shortened
 from storage import database
 from storage.catalog_records import VersionRecord
 from storage.records import Json
@@ -46,7 +47,7 @@ def offered(rt: Runtime, version: VersionRecord, name: str, typed: str = "", *, 
         as_agreed = approved_targets.to_run(version.id, runbook)
         lookup = next(each for each in as_agreed.lookups if parameter_options.parameter_of(each) == name)
         known = secret_use.rules_for(rt, lookup)
-    search = typed.strip()[:MAX_SEARCH] if reading.search else ""
+    search = clean_text(typed.strip()[:MAX_SEARCH]) if reading.search else ""
     return rt.options.ask(
         (_source(version, as_agreed, name), search), reading.cache_ms,
         lambda: options_call.ask(rt, lookup, reading, rules, (known, runbook.team), search), patient=patient,
@@ -119,7 +120,8 @@ def _not_offered(value: Json, found: Offered) -> str:
     texts = [_text(one.value) for one in found.options]
     labels = {one.label.casefold(): _text(one.value) for one in found.options}
     text = _text(value)
-    near = labels.get(text.casefold()) or next(iter(get_close_matches(text[:100], texts, n=1)), "")
+    alike = get_close_matches(text[:LONGEST_WORD], [each for each in texts if len(each) <= LONGEST_WORD], n=1)
+    near = labels.get(text.casefold()) or next(iter(alike), "")
     hint = f"; did you mean `{shortened(near)}`?" if near else ""
     known = f"; there is {listed(shortened(each) for each in texts[:_TOLD])}" if texts and not hint else ""
     more = f" and {len(texts) - _TOLD} more" if known and len(texts) > _TOLD else ""
@@ -147,8 +149,9 @@ def _among(value: Json, options: Iterable[Option]) -> bool:
 
 
 def _exactly(value: Json) -> str:
-    """A value with its type: 1 and true are two."""
-    return json.dumps(value, sort_keys=True)
+    """A value with its type: 1 and true are two, 1 and 1.0 are one."""
+    whole = isinstance(value, float) and value.is_integer()
+    return json.dumps(int(value) if whole else value, sort_keys=True)
 
 
 def _text(value: Json) -> str:

@@ -54,7 +54,7 @@ def ask(
             if not isinstance(items, list):
                 raise Unavailable("its answer has no list where `items` looks for one")
             found = list(_options(items[:MAX_OPTIONS], response, reading, rules, redactor))
-        except (EngineError, ExpressionError) as error:
+        except EngineError as error:
             raise Unavailable(outgoing(str(error), redactor.redact, MAX_TOLD_BYTES, fold=True)) from None
     return Offered(tuple(found), database.now(), more=len(items) > MAX_OPTIONS)
 

@@ -8,12 +8,13 @@ import time
 from typing import Any
 
 import pytest
-from harness import CAROL, OSCAR, Harness, http, runbook
+from harness import ALICE, CAROL, OSCAR, Harness, http, runbook
 from local_server import answer, raw, silence
 
+from engine.catalog import catalog
 from engine.errors import InvalidParameters, NotAllowed, NotApproved, NotFound
 from engine.orchestration.admission import Wanted
-from engine.runs import controls, executions, replay_run
+from engine.runs import break_glass, controls, executions, freezing, held_requests, replay_run
 from engine.runs import parameter_options as menus
 from engine.runs.executions import request
 from storage.records import ExecutionRecord
@@ -234,3 +235,75 @@ def test_many_people_ask_a_system_once(harness: Harness, target: Any) -> None:
         each.join()
     assert found == [["The API", "The web shop"]] * 5
     assert target.paths() == ["/services"]
+
+
+def test_what_is_gone_when_it_is_started_is_refused(harness: Harness, target: Any) -> None:
+    """What a form offered long ago is no promise."""
+    target.does["/services"] = [says({"services": SERVICES}), says({"services": SERVICES[:1]})]
+    published(harness, target, cache="1s")
+    assert "The web shop" in labels(harness)
+    time.sleep(1.05)
+    with pytest.raises(InvalidParameters, match="“web” is not offered"):
+        begun(harness, "web")
+    assert begun(harness, "api").parameters == {"service": "api"}
+
+
+def test_a_system_that_searches_is_asked_for_the_value_itself(harness: Harness, target: Any) -> None:
+    target.does["/services"] = [says({"services": []}), says({"services": SERVICES[1:]}), says({"services": []})]
+    published(harness, target, search="q")
+    assert labels(harness, "\ud800nothing\x00") == []
+    assert begun(harness, "web").parameters == {"service": "web"}
+    with pytest.raises(InvalidParameters, match="“wob” is not offered"):
+        begun(harness, "wob")
+    assert [path.partition("q=")[2] for path in target.paths()][1:] == ["web", "wob"]
+
+
+def test_no_redirect_and_no_address_leads_inside(harness: Harness, target: Any) -> None:
+    """The guard of steps holds for what a form asks."""
+    inside = answer(b"", "302 Found", "Location: http://169.254.169.254/latest/meta-data")
+    target.does["/services"] = [inside]
+    published(harness, target, redirects=3)
+    assert menus.options(harness.rt, CAROL, "demo", "service").trouble
+    published(harness, target, url="http://127.0.0.1:1/services")
+    assert menus.options(harness.rt, CAROL, "demo", "service").trouble
+    assert target.paths() == ["/services"]
+
+
+def test_a_held_request_is_checked_again_when_it_is_released(harness: Harness, target: Any) -> None:
+    target.does["/services"] = [says({"services": SERVICES}), says({"services": []})]
+    published(harness, target, cache="1s")
+    freezing.freeze(harness.rt, ALICE, "demo", "quiet", lasting="1h")
+    wanted = Wanted("demo", {"service": "web"}, trigger="test")
+    held = held_requests.hold(harness.rt, CAROL, wanted).held
+    freezing.unfreeze(harness.rt, ALICE, "demo")
+    time.sleep(1.05)
+    with pytest.raises(InvalidParameters, match="“web” is not offered"):
+        held_requests.release(harness.rt, CAROL, held.id)
+    target.does["/services"] = [says({"services": SERVICES})]
+    time.sleep(1.05)
+    assert held_requests.release(harness.rt, CAROL, held.id).execution.parameters == {"service": "web"}
+
+
+def test_a_child_is_not_asked_for(harness: Harness, target: Any) -> None:
+    """It is started while its parent is locked, with what an approved step says."""
+    published(harness, target)
+    step = {"id": "child", "type": "runbook", "with": {"id": "demo", "params": {"service": "anything"}}}
+    harness.publish(runbook("parent", step))
+    run = harness.start("parent")
+    harness.advance(run)
+    assert "child_started" in harness.event_kinds(run)
+    assert "/services" not in target.paths()
+
+
+def test_a_draft_that_two_people_let_run_asks_nobody(harness: Harness, target: Any) -> None:
+    """Nobody approved whom it asks, and what it sends there; its values are told of as unchecked."""
+    published(harness, target)
+    harness.settle_for(break_glass=True, audit_channel="C0AUDIT01")
+    changed = json.loads(catalog.version(harness.rt, "demo").source)
+    changed["description"] = "Another one."
+    harness.sync(demo=json.dumps(changed))
+    wanted = Wanted("demo", {"service": "typed"}, trigger="test", number=2, reason="It burns.")
+    asked = break_glass.ask(harness.rt, CAROL, wanted)
+    run = break_glass.agree(harness.rt, ALICE, asked.id).execution
+    assert harness.events(run.id)[0].data["unchecked"] == ["service"]
+    assert target.paths() == []

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from bot.slack.views import offered
 from engine import option_cache
+from engine.definition import template_file
 from engine.definition.load import examine
+from engine.definition.yaml_source import read
 from engine.option_cache import MOST_TEXT, MOST_WAITING, Offered, Option, OptionCache, Unavailable
 
 SOURCE = (1, "call", "service")
@@ -155,6 +157,7 @@ MISTAKES = {
     "url: https://a.example, headers: {Host: x}": "is set by the bot itself",
     "url: https://a.example, search: q, query: {q: 1}": "stands in `query` too",
 }
+STEP = "{id: d, type: delay, with: {for: 1s}}"
 FILE = """apiVersion: runbook/v1
 id: a
 name: A
@@ -199,3 +202,10 @@ def test_targets_and_secrets_are_right() -> None:
         problems("type: string, x-options: {target: cmdb, path: /hosts, headers: {X-Key: '{{ secrets.key }}'}}") == []
     )
     assert problems("type: [integer, 'null'], x-options: {url: '{{ targets.cmdb.url }}/hosts'}") == []
+
+
+def test_a_template_has_none() -> None:
+    """Nobody fills its parameters in."""
+    parameters = "{type: object, properties: {x: {type: string, x-options: {url: https://a.example}}}}"
+    text = f"apiVersion: runbook/v1\nkind: template\nparameters: {parameters}\nsteps: [{STEP}]\n"
+    assert any("those of a template" in each.message for each in template_file.check(read(text.encode(), "a.yaml")))
