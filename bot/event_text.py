@@ -92,9 +92,15 @@ def _with_changes(template: str) -> _Said:
         changed = event.listed("changes")
         which: Sentence = (" (", Part(Role.CHANGES, changed), ")") if changed else ()
         how = (" with other parameters", *which) if changed or event.facts.get("changed") else ()
-        return (*event.filled(template), *how, *event.because("reason"))
+        return (*event.filled(template), *how, *_unchecked(event), *event.because("reason"))
 
     return say
+
+
+def _unchecked(event: _Event) -> Sentence:
+    """The parameters whose systems could not say whether they offer what was given."""
+    names = event.listed("unchecked")
+    return (" with ", *_names(names), " unchecked, as what offers it could not be asked") if names else ()
 
 
 def _heard(event: _Event) -> Sentence:
@@ -182,6 +188,13 @@ def _child(event: _Event) -> Sentence:
     return event.filled("{step} started {run}" + (" ({slug})" if slug.value else ""), run=run, slug=slug)
 
 
+def _longer(event: _Event) -> Sentence:
+    """Named for whoever answers for the run, so that they are called."""
+    expected = duration(event.number("expected_ms"))
+    whose = Part(Role.PERSON, event.text("responsible") or None)
+    return event.filled(f"this run of {{whose}} takes longer than expected, which is at most {expected}", whose=whose)
+
+
 def _phase(event: _Event) -> Sentence:
     phase = event.text("phase")
     return ((_PHASES.get(Phase(phase), "") if phase in set(Phase) else "") or f"cleanup begins: {phase}",)
@@ -241,6 +254,7 @@ _SAID: dict[str, _Said] = {
     "resumed": _plain("{who} resumed this run", "reason"),
     "cancel_requested": _plain("{who} asked to cancel", "reason"),
     "cleanup_ended": _plain("{who} ended the cleanup", "reason"),
+    "longer_than_expected": _longer,
     "timed_out": _plain("the time for running is used up"),
     "phase_started": _phase,
     "ended": _ended,

@@ -28,6 +28,9 @@ class Metrics:
         self._tail = measurements.EventTail()
         self._registry = registry = CollectorRegistry()
         self._open = Gauge("runbook_runs_open", "Runs that have not ended.", ["status"], registry=registry)
+        self._overrunning = Gauge(
+            "runbook_runs_longer_than_expected", "Open runs that take longer than expected.", registry=registry
+        )
         self._gates = Gauge("runbook_gates_open", "Gates that wait for a decision.", registry=registry)
         self._workers = Gauge("runbook_workers_alive", "Workers that hold a lease.", registry=registry)
         self._sweeps = Gauge("runbook_sweeps", "Rounds of all sweepers, as of their last heartbeat.", registry=registry)
@@ -78,6 +81,7 @@ class Metrics:
         found = measurements.snapshot(self._rt)
         for status, count in found.open_runs.items():
             self._open.labels(status).set(count)
+        self._overrunning.set(found.overrunning)
         self._gates.set(found.open_gates)
         self._workers.set(found.workers)
         self._sweeps.set(found.sweeps)

@@ -9,6 +9,7 @@ from engine.config.secret_keys import keyring_of, of_received
 from engine.config.secrets import SecretStore, Source, Uses
 from engine.config.settings import Settings
 from engine.conversations import Conversations, NoSlack
+from engine.option_cache import OptionCache
 from engine.received_secrets import ReceivedSecrets, unsealed
 from engine.text.redaction import Redactor
 from storage.secret_outputs import SealedOutput
@@ -20,7 +21,7 @@ class Runtime:
     """`hint` says that these executions may have work now. It never raises and may do nothing: a sweep follows.
 
     `conversations` answers for Slack's channels. `sources` are those of secrets behind the environment and files, and
-    `uses` is when which secret was handed out in this process.
+    `uses` is when which secret was handed out in this process. `options` are the choices that systems offered lately.
     """
 
     settings: Settings
@@ -29,6 +30,7 @@ class Runtime:
     conversations: Conversations = field(default_factory=NoSlack)
     sources: tuple[Source, ...] = field(default=(), repr=False, compare=False)
     uses: Uses = field(default_factory=Uses, repr=False, compare=False)
+    options: OptionCache = field(default_factory=OptionCache, init=False, repr=False, compare=False)
     _redactor: Redactor = field(default_factory=Redactor, init=False, repr=False, compare=False)
     _received: ReceivedSecrets = field(default_factory=ReceivedSecrets, init=False, repr=False, compare=False)
 

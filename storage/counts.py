@@ -17,6 +17,12 @@ def open_by_status(workspace_id: int) -> dict[str, int]:
     return {str(status): int(count) for status, count in tuples(query.group_by(Execution.status))}
 
 
+def longer_than_expected(workspace_id: int) -> int:
+    """How many executions that have not ended take longer than expected."""
+    query = Execution.select().where((Execution.workspace_id == workspace_id) & Execution.ended_at.is_null())
+    return int(query.where(Execution.overran_at.is_null(False)).count())
+
+
 def open_gates(workspace_id: int) -> int:
     """How many gates wait for a decision."""
     query = Approval.select().where((Approval.workspace_id == workspace_id) & (Approval.status == "PENDING"))

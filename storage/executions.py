@@ -202,6 +202,14 @@ def overdue(at: int, limit: int) -> list[str]:
     return [row[0] for row in tuples(query.order_by(Execution.deadline_at).limit(limit))]
 
 
+def beyond_expected(at: int, limit: int) -> list[str]:
+    """Ids of executions that have taken longer than expected since, and of which that is not noted."""
+    due = Execution.deadline_at - Execution.timeout_ms + Execution.expected_ms <= at
+    unnoted = Execution.expected_ms.is_null(False) & Execution.overran_at.is_null()
+    query = Execution.select(Execution.id).where(Execution.deadline_at.is_null(False) & unnoted & due)
+    return [row[0] for row in tuples(query.order_by(Execution.deadline_at).limit(limit))]
+
+
 def to_abandon(execution_ids: Iterable[str], at: int) -> set[str]:
     """Those of `execution_ids` whose attempts under way nobody wants any more.
 

@@ -69,7 +69,8 @@ class ExecutionRecord:
     `owners` all who ever did so, and `offered_to` to whom it is offered until they take it. `chosen_by` are all who
     chose its parameters: who asked for it, changed them, replayed it, and those of the run that it replays or is a
     child of.
-    `revision` counts how often its parameters were changed.
+    `revision` counts how often its parameters were changed. `expected_ms` is the running time after which it takes
+    longer than expected, and `overran_at` when that was noted, None before.
     """
 
     id: str
@@ -119,6 +120,8 @@ class ExecutionRecord:
     chosen_by: Json = ()
     owners: Json = ()
     offered_to: str | None = None
+    expected_ms: int | None = None
+    overran_at: int | None = None
 
     @property
     def responsible(self) -> str:

@@ -128,6 +128,8 @@ class Execution(Table):
     running_ms = pw.BigIntegerField()
     running_since = pw.BigIntegerField(null=True)
     deadline_at = pw.BigIntegerField(null=True)
+    expected_ms = pw.BigIntegerField(null=True)
+    overran_at = pw.BigIntegerField(null=True)
     max_concurrent = pw.BigIntegerField()
     live = pw.BigIntegerField()
     running = pw.BigIntegerField()

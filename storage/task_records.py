@@ -12,9 +12,10 @@ from storage.states import TaskStatus
 class TaskRecord:
     """A manual step each time that it was asked. It leaves OPEN once, for good.
 
-    `instructions` are mrkdwn. `assignees` names who may do it as a gate's approvers are named; empty, whoever may steer the run. `form` is the
-    JSON Schema of the answers, empty where there are none. Times are epoch milliseconds; `remind_at` is when people are
-    next reminded, None when not again. `ended_by` is the Slack user id of whoever ended it, None for the bot.
+    `instructions` are mrkdwn. `assignees` names who may do it as a gate's approvers are named; empty, whoever may steer
+    the run. `form` is the JSON Schema of the answers, empty where there are none. Times are epoch milliseconds;
+    `remind_at` is when people are next reminded, None when not again. `ended_by` is the Slack user id of whoever ended
+    it, None for the bot.
     """
 
     id: int

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -25,6 +26,10 @@ from storage.tables import ALL
 
 # Where the suite is started in the background, Ctrl-C is ignored, and would be by the processes that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is; pytest's own timeout ends one that hangs.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 _UNSAFE_BUT_FAST = ("fsync = off", "full_page_writes = off")
 _names = (f"test_{number}" for number in itertools.count())

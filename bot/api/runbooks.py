@@ -25,7 +25,7 @@ from engine.catalog import (
 )
 from engine.definition.reaches import reaches
 from engine.queries import visibility
-from engine.runs import executions
+from engine.runs import executions, parameter_options
 from engine.runtime import Runtime
 from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import Filter
@@ -195,6 +195,19 @@ def diff_runbook(
     targets, reached = _targets(caller.rt, shown), _reaches(caller.rt, shown)
     rehearsal = _rehearsal(caller, shown)
     return models.Diff(version=shown.number, diff=diff, targets=targets, reaches=reached, rehearsal=rehearsal)
+
+
+@router.get("/{runbook}/parameters/{name}/options", responses=documented(403, 404, 409, 422), **needs(Action.START))
+def list_parameter_options(
+    caller: AuthenticatedCaller,
+    runbook: str,
+    name: str,
+    search: Annotated[str, Query(max_length=200, description="What was typed: a part of a label or value.")] = "",
+    version: Annotated[int | None, Query(ge=1, le=2**31)] = None,
+) -> models.Options:
+    """What a system offers for a parameter with `x-options`, for whoever may run it. 200 also while it is away."""
+    slug = seen(caller, runbook).slug
+    return models.Options.of(parameter_options.options(caller.rt, caller.actor, slug, name, search, version))
 
 
 @router.post("/{runbook}/execute", status_code=202, responses=STARTED, **needs(Action.START))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import glob
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import argcomplete
 from argcomplete.shell_integration import shellcode
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 Offers = dict[str, str]
 """What may be typed, each with what it means or ""."""
 LookUp = Callable[[str, str], Iterable[str]]
-"""The ids of "books" or of open "runs", the names of "secrets", or the "parameters" of the runbook that is named."""
+"""The ids of "books" or of open "runs", the names of "secrets", the "parameters" of the runbook that is named, or the
+"options" of one of them that is named as `runbook parameter=typed`.
+"""
 _STORED = ("secret list", "secret set", "secret delete")
 """The verbs whose first word is a secret's name."""
 _RUNS = 20
@@ -74,7 +78,11 @@ def offered(words: Sequence[str], prefix: str, look_up: LookUp) -> Offers:
         verb = grammar.verb(ALIASES.get(name, name))
     except KeyError:
         return {}
-    return _behind(verb, words[2 if seconds else 1 :], look_up)
+    behind = words[2 if seconds else 1 :]
+    if verb.name == "run" and behind and "=" in prefix:
+        name = prefix.partition("=")[0]
+        return {f"{name}={each}": "" for each in look_up("options", f"{behind[0]} {prefix}")}
+    return _behind(verb, behind, look_up)
 
 
 def _behind(verb: Verb, words: Sequence[str], look_up: LookUp) -> Offers:
@@ -122,6 +130,10 @@ _OWN_OPTIONS: Mapping[str, tuple[str, ...]] = {
 """The options of operators' verbs that have some of their own, instead of those that stand anywhere."""
 
 
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _looked_up(
     connected: Callable[[Options], AbstractContextManager[Api]], options: Options, what: str, slug: str
 ) -> list[str]:
@@ -132,6 +144,11 @@ def _looked_up(
         with connected(options) as api:
             if what == "parameters":
                 return list(api.get(f"runbooks/{slug.partition('@')[0]}")["parameters"].get("properties", {}))
+            if what == "options":
+                book, _, typed = slug.partition(" ")
+                name, _, search = typed.partition("=")
+                path = f"runbooks/{quote(book.partition('@')[0], safe='')}/parameters/{quote(name, safe='')}/options"
+                return [_written(each["value"]) for each in api.get(path, search=search)["options"]]
             if what == "books":
                 return [each["id"] for each in api.all_of("runbooks")]
             if what == "secrets":

@@ -61,7 +61,7 @@ def run_words(run: Mapping[str, Json]) -> str:
     words = _RUN.get(status, status.lower())
     if run.get("ending") and not ended(run):
         return f"{words}; it will end as {run['ending'].lower()}"
-    return words
+    return f"{words}, longer than expected" if run.get("overran_at") and not ended(run) else words
 
 
 def headline(run: Mapping[str, Json]) -> str:

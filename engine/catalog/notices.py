@@ -1,4 +1,4 @@
-"""What people should hear of that is no part of a run: what becomes of an incident, a new draft, the audit.
+"""What people should hear of that no thread tells: what becomes of an incident, a new draft, the audit, a long run.
 
 Noted in the transaction in which it happens, told later by whoever shows runs in Slack, at least once.
 """
@@ -17,7 +17,7 @@ from storage import database, notices, people
 from storage.catalog_records import NoticeRecord
 from storage.records import IncidentRecord, Json
 
-INCIDENT, DRAFT, BREAK_GLASS = "incident", "draft", "break_glass"
+INCIDENT, DRAFT, BREAK_GLASS, LONG_RUN = "incident", "draft", "break_glass", "long_run"
 AUDIT_HEAD, AUDIT_REPORT = "audit_head", notices.LASTING
 _MOST = 200
 
@@ -52,6 +52,11 @@ def of_break_glass(rt: Runtime, did: str, asked_id: str, channels: Collection[st
     """Note that somebody has asked for a break-glass, or agreed to one, for these channels."""
     for channel in channels:
         notices.add(rt.workspace_id, BREAK_GLASS, {"did": did, "id": asked_id, "channel": channel})
+
+
+def of_long_run(rt: Runtime, execution_id: str, person: str) -> None:
+    """Note that a run which no channel shows takes longer than expected, for who answers for it."""
+    notices.add(rt.workspace_id, LONG_RUN, {"execution": execution_id, "person": person})
 
 
 def admins(rt: Runtime, limit: int) -> list[Actor]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from engine.definition import calls, references, secret_outputs, structure
+from engine.definition import calls, parameter_options, references, secret_outputs, structure
 from engine.definition.durations import HOUR_MS, MAX_APPROVAL_MS, MAX_RUN_MS, MAX_STEP_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
+from engine.definition.model import DEFAULT_RUN_TIMEOUT_MS, DEFAULT_WEBHOOK_TIMEOUT_MS
 from engine.definition.parameter_schema import check_schema, resolved
 from engine.definition.schema import Finding, Path, path_in_step, subject
 from engine.definition.tree import SECTIONS, Block, needs_in
@@ -27,6 +28,7 @@ def findings(data: Mapping[str, Json], blocks: Sequence[Block], broken: Broken) 
     `blocks` are the lists of steps in `data`.
     """
     yield from _duration("timeout", data, (), MAX_RUN_MS)
+    yield from _expected_findings(data)
     yield from _duration("approval_max_age", data, (), MAX_APPROVAL_MS, HOUR_MS)
     schema = data.get("parameters", {})
     scope = _scope(schema)
@@ -35,6 +37,7 @@ def findings(data: Mapping[str, Json], blocks: Sequence[Block], broken: Broken) 
     else:
         for each in check_schema(schema) if schema else ():
             yield Finding(("parameters", *each.path), each.message, each.at_key)
+        yield from parameter_options.findings(schema)
     held = secret_outputs.held_by(step for block in blocks for step in block.steps)
     scope = replace(scope, homes=structure.homes_of(blocks), outputs=references.known_outputs(blocks), held=held)
     scope = replace(scope, tolerated=_tolerated(blocks))
@@ -178,6 +181,18 @@ def _duration(key: str, holder: Mapping[str, Json], path: Path, most: int, least
     if not least <= length <= most:
         bounds = f"between {show_duration(least)} and {show_duration(most)}"
         yield Finding(location, f"{subject(path_in_step(location))} must be {bounds}")
+
+
+def _expected_findings(data: Mapping[str, Json]) -> Iterator[Finding]:
+    """`expected` is a duration like `timeout`, and says nothing where the run is ended before."""
+    wrong = [*_duration("expected", data, (), MAX_RUN_MS), *_duration("timeout", data, (), MAX_RUN_MS)]
+    yield from (each for each in wrong if each.path == ("expected",))
+    if wrong or not isinstance(data.get("expected"), (str, int)):
+        return
+    default = DEFAULT_WEBHOOK_TIMEOUT_MS if "webhook" in data else DEFAULT_RUN_TIMEOUT_MS
+    most = parse_duration(data["timeout"]) if isinstance(data.get("timeout"), (str, int)) else default
+    if parse_duration(data["expected"]) >= most:
+        yield Finding(("expected",), f"`expected` must be shorter than `timeout`, which is {show_duration(most)}")
 
 
 def _bounds_findings(kind: Kind, with_: Mapping[str, Json], path: Path) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from engine.definition import parameter_options
 from engine.definition.model import Concurrency, Retry, Runbook, Step
 from storage.records import Json
 
@@ -64,6 +65,8 @@ def from_canonical(data: dict[str, Json]) -> Runbook:
         outputs=data.get("outputs", {}),
         concurrency=Concurrency(**data["concurrency"]) if "concurrency" in data else None,
         approval_max_age_ms=data.get("approval_max_age_ms"),
+        expected_ms=data.get("expected_ms"),
+        lookups=parameter_options.lookups(data["parameters"]),
     )
 
 
@@ -78,6 +81,8 @@ def _runbook_extras(runbook: Runbook) -> Iterator[tuple[str, Json]]:
         yield "concurrency", asdict(runbook.concurrency)
     if runbook.approval_max_age_ms is not None:
         yield "approval_max_age_ms", runbook.approval_max_age_ms
+    if runbook.expected_ms is not None:
+        yield "expected_ms", runbook.expected_ms
 
 
 def _steps_data(steps: Sequence[Step]) -> list[dict[str, Json]]:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Literal
 
-from engine.definition import checks, lint, lint_ignores, regular_files, structure, tree
+from engine.definition import checks, lint, lint_ignores, parameter_options, regular_files, structure, tree
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
@@ -224,6 +224,8 @@ def build(data: Mapping[str, Json]) -> Runbook:
         outputs=data.get("outputs", {}),
         concurrency=_concurrency(data.get("concurrency")),
         approval_max_age_ms=parse_duration(data["approval_max_age"]) if "approval_max_age" in data else None,
+        expected_ms=parse_duration(data["expected"]) if "expected" in data else None,
+        lookups=parameter_options.lookups(data.get("parameters", EMPTY)),
     )
 
 

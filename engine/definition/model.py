@@ -94,6 +94,8 @@ class Runbook:
     `by_id` holds every step of the file, inner ones, cleanup and undo included; ids are unique in a file.
     `container_of` maps an inner step's id to its container's id and the block it stands in. `held` are the secret
     outputs of its steps, and `held_hosts` the hosts that each may be sent to, as written, by "step.output".
+    `expected_ms` is after how much running time a run takes longer than expected. `lookups` are the calls that ask for
+    the choices of parameters, as `definition.parameter_options` makes them of `x-options`.
     """
 
     id: str
@@ -112,6 +114,8 @@ class Runbook:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     concurrency: Concurrency | None = None
     approval_max_age_ms: int | None = None
+    expected_ms: int | None = None
+    lookups: tuple[Step, ...] = ()
     by_id: dict[str, Step] = field(init=False, repr=False, compare=False)
     container_of: dict[str, tuple[str, str]] = field(init=False, repr=False, compare=False)
     held: Held = field(init=False, repr=False, compare=False)

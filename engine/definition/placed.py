@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.definition.kinds import Treatment, kind_of
 from engine.definition.model import Runbook, Step
+from engine.definition.parameter_options import KEY, parameter_of
 from engine.definition.schema import Path
 from storage.records import Json
 
@@ -23,7 +24,10 @@ class Placed:
 
 
 def every_step(runbook: Runbook) -> Iterator[Placed]:
-    """All steps of a runbook, inner ones and what undoes them included."""
+    """All steps of a runbook, inner ones and what undoes them included, after the calls that ask for choices."""
+    for each in runbook.lookups:
+        options: Path = ("parameters", "properties", parameter_of(each), KEY)
+        yield Placed(each, options, options)
     if runbook.is_webhook:
         yield Placed(runbook.steps[0], (), ("webhook",))
         return

@@ -34,8 +34,8 @@ def named_by(step: Step) -> str | None:
 
 
 def names(runbook: Runbook) -> frozenset[str]:
-    """The targets that a runbook's own steps call."""
-    return frozenset(filter(None, map(named_by, runbook.by_id.values())))
+    """The targets that a runbook's own steps and the choices of its parameters call."""
+    return frozenset(filter(None, map(named_by, (*runbook.by_id.values(), *runbook.lookups))))
 
 
 def resolved(runbook: Runbook, targets: Targets) -> Runbook:
@@ -45,6 +45,7 @@ def resolved(runbook: Runbook, targets: Targets) -> Runbook:
         steps=_all(runbook.steps, targets),
         on_failure=_all(runbook.on_failure, targets),
         finally_=_all(runbook.finally_, targets),
+        lookups=_all(runbook.lookups, targets),
     )
 
 

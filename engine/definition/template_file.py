@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from engine.definition import checks, structure, tree
+from engine.definition import checks, parameter_options, structure, tree
 from engine.definition.schema import Finding, checker, document
 from engine.definition.schema import findings as schema_findings
 from engine.definition.yaml_source import Source
@@ -52,6 +52,7 @@ def _rule_findings(data: dict[str, Json]) -> Iterator[Finding]:
         **_AROUND,
         **{key: data[key] for key in ("parameters", "steps", "outputs") if key in data},
     }
+    yield from parameter_options.refused(data.get("parameters"))
     blocks = tuple(tree.blocks(around))
     excess = structure.too_many(blocks)
     if excess:

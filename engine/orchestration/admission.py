@@ -17,7 +17,15 @@ from engine.catalog import approval_expiry, approved_targets, catalog
 from engine.definition.model import Runbook
 from engine.definition.parameters import validate
 from engine.errors import InvalidParameters, ReasonRequired
-from engine.orchestration import incidents, parameter_changes, run_phases, slots, step_completion, step_runs
+from engine.orchestration import (
+    incidents,
+    option_checks,
+    parameter_changes,
+    run_phases,
+    slots,
+    step_completion,
+    step_runs,
+)
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from storage import database, people, run_state, runbooks
@@ -77,11 +85,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A run that may be accepted: `wanted` with its parameters completed, and the version that it will run."""
+    """A run that may be accepted: `wanted` with its parameters completed, and the version that it will run.
+
+    `unchecked` are the parameters whose systems could not be asked whether they offer what was given.
+    """
 
     wanted: Wanted
     version: VersionRecord
     runbook: Runbook
+    unchecked: tuple[str, ...] = ()
 
     @property
     def about(self) -> About:
@@ -90,7 +102,10 @@ class Checked:
 
 
 def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
-    """Raises `NotFound`, `NotAllowed`, `NotApproved`, `InvalidParameters` or `ReasonRequired`."""
+    """Raises `NotFound`, `NotAllowed`, `NotApproved`, `InvalidParameters` or `ReasonRequired`.
+
+    Systems that offer choices may be asked, so that it is not for a transaction, but for a child's.
+    """
     with database.reading(), people.reads_cached():
         (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.find_query(rt.workspace_id, wanted.slug))
         runbook = found[0] if found else catalog.get(rt, wanted.slug)
@@ -110,7 +125,23 @@ def check(rt: Runtime, actor: Actor, wanted: Wanted) -> Checked:
     wanted = replace(wanted, parameters=values, reason=reason, chosen_by=(*wanted.chosen_by, *chose))
     checked = Checked(wanted, version, definition)
     authorise(rt, actor, Action.START, runbook, checked.about, heed_freezes=wanted.is_start)
-    return checked
+    return replace(checked, unchecked=_unchecked(rt, checked)) if definition.lookups else checked
+
+
+def _unchecked(rt: Runtime, checked: Checked) -> tuple[str, ...]:
+    """What could not be checked of the values that are new: a replay's are what they were.
+
+    Nothing is asked of a child, which is started under its parent's lock, nor by a version that nobody has approved.
+    Raises `InvalidParameters` for what is not offered.
+    """
+    wanted = checked.wanted
+    if wanted.parent_step is not None:
+        return ()
+    if checked.version.status is not VersionStatus.APPROVED:
+        return tuple(name for name in wanted.parameters if option_checks.has(checked.runbook, name))
+    were = wanted.were
+    names = None if were is None else [name for name, value in wanted.parameters.items() if were.get(name) != value]
+    return option_checks.must_be_offered(rt, checked.version, wanted.parameters, names)
 
 
 def _version(rt: Runtime, runbook: RunbookRecord, wanted: Wanted) -> VersionRecord:
@@ -165,6 +196,8 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     conditions = step_runs.make_main(transition, checked.runbook.steps)
     differs = parameter_changes.between(wanted.were, wanted.parameters) if wanted.were is not None else []
     told: dict[str, Any] = {"changes": parameter_changes.kept(rt.redactor().redact_json(differs))} if differs else {}
+    if checked.unchecked:
+        told["unchecked"] = list(checked.unchecked)
     transition.record_event("started", actor=actor.user_id, reason=wanted.reason, **told)
     if slot == "queued":
         transition.record_event("queued", group=group, behind=slots.ahead_of(execution, str(group)))
@@ -194,7 +227,8 @@ def _new(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
         pending_result=None,
         parameters=wanted.parameters, trigger=wanted.trigger, requester=actor.user_id, reason=wanted.reason,
         incident=wanted.incident, result=None, error=None, created_at=at, started_at=None, ended_at=None,
-        timeout_ms=definition.timeout_ms, running_ms=0, running_since=None, deadline_at=None,
+        expected_ms=definition.expected_ms, timeout_ms=definition.timeout_ms,
+        running_ms=0, running_since=None, deadline_at=None,
         max_concurrent=definition.max_concurrent_steps or rt.settings.max_concurrent_steps, live=0, running=0,
         waiting_steps=0,
         unfinished=len(definition.steps), event_seq=0, paused_reason=None, status_since=at,

@@ -18,9 +18,13 @@ _STEP_ENDS = frozenset({"step_succeeded", "step_failed", "step_skipped"})
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How things stand. Ages are milliseconds; `slack_lag_ms` is None where nothing is shown in Slack."""
+    """How things stand. `overrunning` are open runs that take longer than expected.
+
+    Ages are milliseconds; `slack_lag_ms` is None where nothing is shown in Slack.
+    """
 
     open_runs: dict[str, int]
+    overrunning: int
     open_gates: int
     workers: int
     sweeps: int
@@ -54,6 +58,7 @@ def snapshot(rt: Runtime) -> Snapshot:
         known = counts.open_by_status(rt.workspace_id)
         return Snapshot(
             open_runs={status: known.get(status, 0) for status in ExecutionStatus if not status.ended},
+            overrunning=counts.longer_than_expected(rt.workspace_id),
             open_gates=counts.open_gates(rt.workspace_id),
             workers=workers.alive(at),
             sweeps=counts.sweeps(rt.workspace_id),

@@ -120,9 +120,10 @@ def _names(version_id: int) -> frozenset[str]:
     """The secrets that a version reads, those of its targets included; one that cannot be read reads none."""
     try:
         with database.reading():
-            steps = approved_targets.to_run(version_id, catalog.definition_of(version_id)).by_id.values()
+            runbook = approved_targets.to_run(version_id, catalog.definition_of(version_id))
     except EngineError:
         return frozenset()
+    steps = (*runbook.by_id.values(), *runbook.lookups)
     return frozenset(name for step in steps for name in context.secret_names(context.chains_in(secret_parts(step))))
 
 

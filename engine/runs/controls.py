@@ -16,6 +16,7 @@ from engine.orchestration import (
     admission,
     children,
     gate_checks,
+    option_checks,
     parameter_changes,
     retry_failed_run,
     run_ending,
@@ -25,7 +26,7 @@ from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
 from engine.runtime import Runtime
-from storage import events, freezes, runbooks, steps
+from storage import database, events, freezes, runbooks, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
 
@@ -104,6 +105,7 @@ def retry(
     reasons.must_be_stated(rt, actor, reason)
     if parameters:  # asked before the run is locked, and again once they are the run's
         authorise(rt, actor, Action.RETRY, replace(found, parameters={**found.parameters, **parameters}))
+    unchecked = _unchecked(rt, found, parameters or {})
     with change(rt, found.id, "retry", RequestedAction(actor, Action.RETRY)) as transition:
         step = retry_failed_run.find_failed(transition, path)
         must_be_the_last(step, attempt)
@@ -117,7 +119,8 @@ def retry(
         if changed:
             retry_failed_run.reopen_gates(transition)
         facts: dict[str, Json] = {"reason": reason.strip(), "changed": bool(changed)}
-        told = {"changes": changed} if changed else {}
+        told: dict[str, Json] = {"changes": changed} if changed else {}
+        told |= {"unchecked": list(unchecked)} if unchecked else {}
         transition.record_event("step_retried", step.path, actor.user_id, **facts, **told)
         detail = {"step": step.path, "parameters": parameters, "reason": reason, **told}
         audited(rt, actor, "step.retry", found, detail)
@@ -175,6 +178,19 @@ def _change_parameters(transition: Transition, actor: Actor, given: dict[str, An
         parameter_changes.between(run.parameters, values)
     )
     return parameter_changes.kept(masked)
+
+
+def _unchecked(rt: Runtime, run: ExecutionRecord, given: dict[str, Any]) -> tuple[str, ...]:
+    """Those of the changed values that no system could be asked for; asked before the run is locked.
+
+    Raises `InvalidParameters` for what is not offered.
+    """
+    changed = [name for name, value in given.items() if run.parameters.get(name) != value]
+    with database.reading():
+        version = runbooks.version_by_id(run.version_id) if changed else None
+    if version is None or version.status is not VersionStatus.APPROVED:
+        return ()  # the retry itself is refused
+    return option_checks.must_be_offered(rt, version, given, changed)
 
 
 def _must_be_let_on(transition: Transition) -> None:

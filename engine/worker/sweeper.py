@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from engine.orchestration import children, event_waits, recording, run_ending, step_timeouts
+from engine.orchestration import children, event_waits, expected_time, recording, run_ending, step_timeouts
 from engine.orchestration.run_phases import change
 from engine.queries import audit_chain
 from engine.runs import incoming_events
@@ -117,6 +117,9 @@ class Sweeper:
         self._for_each("give an event to", self._receivable(at), lambda wait: incoming_events.give(self._rt, *wait))
         self._for_each("end", self._waits(at), self._expire_wait)
         self._for_each("time out", self._overdue(at), self._time_out)
+        self._for_each(
+            "tell of the length of", self._beyond_expected(at), lambda run: expected_time.tell(self._rt, run)
+        )
         self._for_each("end for its limit", self._past_deadline(at), self._end_past_deadline)
         self._for_each(
             "cancel the children of",
@@ -215,6 +218,10 @@ class Sweeper:
     def _overdue(self, at: int) -> list[str]:
         with database.reading():
             return executions.overdue(at, BATCH)
+
+    def _beyond_expected(self, at: int) -> list[str]:
+        with database.reading():
+            return executions.beyond_expected(at, BATCH)
 
     def _take_over(self, execution_id: str) -> None:
         with change(self._rt, execution_id, "take_over") as transition:

@@ -57,6 +57,7 @@ CASES = [
     Case("GET /runbooks/{runbook}/versions/1", SEEN),
     Case("GET /runbooks/{runbook}/diff", SEEN),
     Case("GET /runbooks/{runbook}/executions", SEEN),
+    Case("GET /runbooks/sized/parameters/size/options", RUNS),
     Case("POST /runbooks", "yyrrr", {"definition": WRITTEN}),
     Case("PUT /runbooks/{runbook}", EDITS, {"definition": WRITTEN}, headers=EDIT),
     Case("PATCH /runbooks/{runbook}", EDITS, {"definition": {"name": "x"}}, headers=EDIT),
@@ -133,6 +134,8 @@ def things(api: Api) -> dict[str, str]:
     harness = api.harness
     harness.write(_access_yaml=ACCESS)
     harness.publish(runbook("gated", gate("ask")))
+    size = {"type": "string", "x-options": {"url": "http://127.0.0.1:9/sizes"}}
+    harness.publish(runbook("sized", gate("ask"), parameters={"type": "object", "properties": {"size": size}}))
     run = harness.start("gated", DAVE)
     people.remember(harness.rt, PersonRecord(BOB.user_id, "bob", None, "member", None, harness.clock.time))
     harness.advance(run)
@@ -185,6 +188,7 @@ def test_every_operation_is_in_the_table(api: Api) -> None:
     document = api.client.get("/api/v1/openapi.json").json()
     offered = {f"{method.upper()} {path}" for path, found in document["paths"].items() for method in found}
     named = {"/versions/1": "/versions/{version}", "/steps/ask": "/steps/{step}"}
+    named["/runbooks/sized/parameters/size/"] = "/runbooks/{runbook}/parameters/{name}/"
     cases = {case.operation for case in CASES}
     for name, pattern in named.items():
         cases = {each.replace(name, pattern) for each in cases}

@@ -25,9 +25,11 @@ from contextlib import contextmanager
 from bot.cli import completion, connect
 
 class Api:
-    def get(self, path):
+    def get(self, path, **query):
         if path == "secrets":
             return [{{"name": "lb_token"}}, {{"name": "deploy_key"}}]
+        if path == "runbooks/restart-api/parameters/service/options":
+            return {{"options": [{{"value": "web" if query["search"] == "w" else "api"}}, {{"value": 7}}]}}
         known = dict.fromkeys(("service", "grace"), {{}}) if path == "runbooks/restart-api" else {{}}
         return {{"parameters": {{"properties": known}}}}
 
@@ -124,3 +126,21 @@ def test_the_program_itself_answers(tmp_path: Path) -> None:
         ["sh", "-c", asked, sys.executable], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
     )
     assert (done.stdout.strip(), done.stderr) == ("reason=", "")
+
+
+def test_the_choices_of_a_parameter_are_asked_for() -> None:
+    """Behind `name=` what its system offers for what was typed so far, and nothing is asked for before."""
+    asked: list[tuple[str, str]] = []
+
+    def look_up(what: str, which: str) -> list[str]:
+        asked.append((what, which))
+        return ["web", "api"]
+
+    offers = completion.offered(["run", "restart-api", "grace=3"], "service=w", look_up)
+    assert list(offers) == ["service=web", "service=api"]
+    assert asked == [("options", "restart-api service=w")]
+
+
+def test_choices_are_offered_in_a_shell(tmp_path: Path) -> None:
+    """As the shell cuts words at `=`, what it offers is the value alone."""
+    assert completed(tmp_path, "bash", "runbook run restart-api service=w") <= {"web", "service=web"} != set()

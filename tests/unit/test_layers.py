@@ -69,7 +69,10 @@ NOUNS = (
     "storage.task_records", "storage.freeze_records", "storage.states",
 )  # fmt: skip
 """What storage hands out, which every layer may name."""
-SHARED = ("errors", "failpoints", "runtime", "database_errors", "local_redis", "conversations", "received_secrets")
+SHARED = (
+    "errors", "failpoints", "runtime", "database_errors", "local_redis", "conversations", "received_secrets",
+    "option_cache",
+)  # fmt: skip
 """Modules of `engine` itself that every package may import; the other ones stand above all of them."""
 SLACK_ROOMS = {
     "views": "",

@@ -53,6 +53,8 @@ class Execution(Named):
     running_ms: int
     waiting_ms: int
     paused_ms: int
+    expected_ms: int | None = Field(description="The running time that its runbook expects at most.")
+    overran_at: datetime | None = Field(description="Since when it takes, or took, longer than that.")
 
     @staticmethod
     def of(record: ExecutionRecord) -> Execution:

@@ -11,6 +11,7 @@ from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Text, 
 from bot.api.models.executions import Execution
 from engine.catalog.renewals import Approval
 from engine.definition import reaches
+from engine.option_cache import Offered
 from storage.catalog_records import RehearsalRecord, RunbookRecord, VersionRecord
 from storage.states import VersionStatus
 
@@ -183,6 +184,32 @@ class Diff(BaseModel):
     targets: list[str]
     reaches: list[Reach]
     rehearsal: Rehearsal | None
+
+
+class Option(BaseModel):
+    """One choice: the value that the parameter takes, and what people read."""
+
+    value: Json
+    label: str
+
+
+class Options(BaseModel):
+    """The choices that a system offers for a parameter.
+
+    `as_of` is when they came; null where none ever did. `trouble` says why the system could not be asked now, "" where
+    it could. `more` says that it has more than these: search for the others.
+    """
+
+    options: list[Option]
+    as_of: datetime | None
+    trouble: str
+    more: bool
+
+    @staticmethod
+    def of(found: Offered) -> Options:
+        as_of = None if found.as_of is None else moment(found.as_of)
+        options = [Option(value=one.value, label=one.label) for one in found.options]
+        return Options(options=options, as_of=as_of, trouble=found.trouble, more=found.more)
 
 
 class Written(RequestBody):

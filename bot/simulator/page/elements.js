@@ -180,7 +180,8 @@ const externalSelect = (multiple) => (element, entry, context) => {
       const found = await post("options", { user: context.user, view_id: context.viewId, block_id: context.blockId, action_id: element.action_id, value: search.value });
       const kept = multiple ? [...list.node.selectedOptions] : [];
       const fresh = (found.options ?? []).map(asOption).filter((each) => !kept.some((old) => old.value === each.value));
-      const counted = multiple ? [] : [h("option", { value: "" }, `${fresh.length} found`)];
+      const told = [`${fresh.length} found`, ...(found.headings ?? [])].join(" · ");
+      const counted = multiple && !found.headings?.length ? [] : [h("option", { value: "", disabled: multiple }, told)];
       list.node.replaceChildren(...counted, ...kept, ...fresh.map((each) => h("option", { value: each.value }, each.label)));
     }, 200);
   });

@@ -42,7 +42,8 @@ async def options(ws: Workspace, delivery: Delivery, user: str, wish: dict[str, 
     _tell_missing_options(ws, ack, wish["action_id"])
     body = ack.body if isinstance(ack.body, dict) else {}
     grouped = [option for group in body.get("option_groups", []) for option in group["options"]]
-    return outcome(ack) | {"options": [*body.get("options", []), *grouped]}
+    headings = [group["label"]["text"] for group in body.get("option_groups", [])]
+    return outcome(ack) | {"options": [*body.get("options", []), *grouped], "headings": headings}
 
 
 def merge(blocks: Blocks, values: Values, given: dict[str, Json]) -> None:

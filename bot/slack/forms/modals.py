@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.grammar import HOLD, Command
 from bot.slack.app_context import AppContext, Work
-from bot.slack.forms import actions, approve_form, secret_form, shortcuts, task_form
+from bot.slack.forms import actions, approve_form, option_menus, secret_form, shortcuts, task_form
 from bot.slack.ids import (
     CHANNEL_BLOCK,
     REASON_BLOCK,
@@ -39,7 +39,7 @@ from bot.slack.verbs.form_values import (
     read_runbook,
     read_step,
 )
-from bot.slack.views import fields, form
+from bot.slack.views import fields, form, offered
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
 from engine.access import channels, reasons
@@ -88,6 +88,7 @@ def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) ->
     runbook = catalog.definition(catalog.version(ctx.rt, ref.slug, ref.number))
     parts = form.pages(runbook)
     draft = form_drafts.find(ctx.rt, user, ref.draft)
+    state = option_menus.with_long_values(ctx, ctx.known(user), ref, runbook, state, draft.values)
     if ref.page < len(parts) - 1:
         return _next_part(ctx, reply_to, runbook, ref, draft, state)
     reason = read_reason(state)
@@ -207,7 +208,20 @@ def _why(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) ->
     return Submission(lacking, reply_to, None if lacking else work)
 
 
-def suggest(ctx: AppContext, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def suggest(ctx: AppContext, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to Slack: `option_groups` where a system could not be asked, else the `options` of `_options`."""
+    view, actor = body["view"], ctx.known(str(body["user"]["id"]))
+    name = parameter_of(str(body.get("block_id", "")))
+    if actor is not None and view.get("callback_id") == Form.RUN:
+        ref = decode(RunForm, str(view.get("private_metadata", "")))
+        runbook = catalog.definition(catalog.version(ctx.rt, ref.slug, ref.number))
+        if offered.asks(fields.properties(runbook).get(name, {})):
+            admit(actor, Action.VIEW)
+            return option_menus.suggest(ctx, actor, ref, runbook, name, str(body.get("value") or ""))
+    return {"options": _options(ctx, body)}
+
+
+def _options(ctx: AppContext, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The options of a long select that fit what was typed: of a run's form, or of all runbooks. Raises as `read`.
 
     Asks Slack nothing; whoever is not known by now gets no options until Slack has said who it is.

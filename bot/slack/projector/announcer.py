@@ -1,4 +1,7 @@
-"""Telling people what no run tells: incidents, drafts to platform admins, the audit. Used by the projector."""
+"""Telling people what no thread tells: incidents, drafts to platform admins, the audit, long runs without a channel.
+
+Used by the projector.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,16 @@ from bot.slack.projector import audit_notices
 from bot.slack.projector.poster import Mark, NotNow, Poster
 from bot.slack.projector.renewal_cards import MOST, RenewalCards
 from bot.slack.views.kept_requests import break_glass_notice
-from bot.slack.views.notice import drafts_notice, incident_notice
+from bot.slack.views.notice import drafts_notice, incident_notice, long_run_notice
 from bot.slack.views.parts import Message
+from bot.slack.views.text import is_person
 from engine.access import channels
 from engine.access.policy import SYSTEM
 from engine.catalog import catalog, notices
 from engine.conversations import Unasked
 from engine.errors import NotFound
 from engine.orchestration import incidents
-from engine.runs import break_glass
+from engine.runs import break_glass, executions
 from engine.runtime import Runtime
 from storage.catalog_records import NoticeRecord, VersionRecord
 from storage.states import VersionStatus
@@ -46,6 +50,7 @@ class Announcer:
             ((notices.INCIDENT,), self._of_incident),
             (audit_notices.KINDS, self._of_audit),
             ((notices.BREAK_GLASS,), self._of_break_glass),
+            ((notices.LONG_RUN,), self._of_long_run),
         )
 
     def announce(self) -> None:
@@ -80,6 +85,12 @@ class Announcer:
         asked = break_glass.find(self._rt, SYSTEM, str(notice.content["id"]))
         self._post(str(notice.content["channel"]), break_glass_notice(asked, str(notice.content["did"])), notice)
 
+    def _of_long_run(self, notice: NoticeRecord) -> None:
+        """Nothing of a run that has ended meanwhile, and nobody but a person."""
+        run, person = executions.find(self._rt, str(notice.content["execution"])), str(notice.content["person"])
+        if not run.status.ended and is_person(person):
+            self._direct(person, long_run_notice(run, self._rt.settings.slack_command), notice)
+
     def _of_drafts(self, batch: Sequence[NoticeRecord]) -> None:
         """One message for all of them, in the channel that is set, else to each admin who may approve any."""
         drafts = [found for each in batch if (found := self._draft(each)) is not None]
@@ -107,7 +118,7 @@ class Announcer:
         try:
             direct = str(self._client.conversations_open(users=user)["channel"]["id"])
         except SlackApiError as trouble:
-            log.info("%s could not be told of drafts: %s", user, error_code(trouble))
+            log.info("%s could not be told directly: %s", user, error_code(trouble))
             return
         self._post(direct, drawn, notice)
 

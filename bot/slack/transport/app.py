@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, BoltRequest, BoltResponse
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 KEY = "request_key"
 """Where a request's key travels in Bolt's context: whoever received it knows what makes it the same request again."""
+LISTENERS = 16
+"""Threads that ack: more than may wait for a system that offers choices, so that what else comes is acked at once."""
 _ANY = re.compile(r".*", re.DOTALL)
 _LEADING_MENTION = re.compile(r"^\s*(?:<@[A-Z0-9]+(?:\|[^>]*)?>[\s,:]*)+")
 
@@ -90,6 +93,7 @@ def _app(ctx: AppContext) -> App:
         ssl_check_enabled=False,
         attaching_conversation_kwargs_enabled=False,
         process_before_response=False,
+        listener_executor=ThreadPoolExecutor(LISTENERS, thread_name_prefix="bolt"),
     )
     _listen(app, ctx)
     return app
@@ -127,7 +131,7 @@ def _listen(app: App, ctx: AppContext) -> None:
 
     @app.options(_ANY)
     def on_options(ack: Ack, body: dict[str, Any]) -> None:
-        ack(options=_suggested(ctx, body))
+        ack(**_suggested(ctx, body))
 
     @app.view_closed(_ANY)
     def on_close(ack: Ack) -> None:
@@ -190,15 +194,15 @@ def _refused_form(text: str) -> dict[str, Any]:
     return {"response_action": "update", "view": refused_view("Not possible", text)}
 
 
-def _suggested(ctx: AppContext, body: dict[str, Any]) -> list[dict[str, Any]]:
+def _suggested(ctx: AppContext, body: dict[str, Any]) -> dict[str, Any]:
     """Options for a menu; none where the form is not understood, which its submission will say."""
     try:
         return modals.suggest(ctx, body)
     except (EngineError, BadValue, KeyError):
-        return []
+        return {"options": []}
     except Exception:
         log.exception("A menu could not be filled")
-        return []
+        return {"options": []}
 
 
 def reply_to_command(body: Mapping[str, Any]) -> ReplyTo:

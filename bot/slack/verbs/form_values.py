@@ -16,6 +16,7 @@ from bot.slack.ids import (
     STEP_BLOCK,
     parameter_block,
 )
+from bot.slack.views import offered
 from bot.slack.views.fields import Choice, choices, element, kind, many, moment, properties, too_long, typed, written
 from engine.definition.model import Runbook
 from engine.definition.parameters import coerce
@@ -72,18 +73,26 @@ def _read(schema: dict[str, Json], entry: Mapping[str, Any], filled: Mapping[str
 
     Raises ValueError with what is wrong, as the rest of a sentence.
     """
+    if filled and offered.asks(schema) and _chosen_keys(entry) == _chosen_keys(_untouched(schema, filled["value"])):
+        return [typed(schema, filled["value"])]
     found = _value(schema, entry)
-    if filled and _same(found, _value(schema, _untouched(schema, filled["value"]))):
+    if filled and not offered.asks(schema) and _same(found, _value(schema, _untouched(schema, filled["value"]))):
         kept = found not in (None, []) or filled["value"] in (None, "", [], {}) or too_long(filled["value"])
         if kept:
             return [typed(schema, filled["value"])]
     if found in (None, []):
         return _cleared(schema)
-    if not isinstance(found, str) or choices(schema):
+    if not isinstance(found, str) or choices(schema) or offered.asks(schema):
         return [found]
     if why := _broken_json(schema, found):
         raise ValueError(why)
     return [coerce({"properties": {"it": schema}}, {"it": found})["it"]]
+
+
+def _chosen_keys(entry: Mapping[str, Any]) -> list[str]:
+    """What the options that are chosen carry."""
+    chosen = entry.get("selected_options") or [entry.get("selected_option")]
+    return sorted(str(each["value"]) for each in chosen if each)
 
 
 def _cleared(schema: Mapping[str, Json]) -> list[Json]:
@@ -96,7 +105,12 @@ def _cleared(schema: Mapping[str, Json]) -> list[Json]:
     if "null" in types:
         return [None]
     empty: dict[str, Json] = {"array": [], "object": {}, "string": ""}
-    if kind(schema) in empty and not choices(schema) and schema.get("format") in (None, "multiline"):
+    if (
+        kind(schema) in empty
+        and not choices(schema)
+        and not offered.asks(schema)
+        and schema.get("format") in (None, "multiline")
+    ):
         return [empty[kind(schema)]]
     raise ValueError(f"cannot be empty, as it has a default, {shortened(written(default), 60)}: choose a value")
 
@@ -164,6 +178,10 @@ def read_step(state: Mapping[str, Any]) -> str:
 
 
 def _value(schema: Mapping[str, Json], entry: Mapping[str, Any]) -> Json:
+    if offered.asks(schema):
+        several = entry.get("selected_options")
+        one = entry.get("selected_option")
+        return [offered.value_of(each) for each in several] if several else offered.value_of(one) if one else None
     if entry.get("selected_option"):
         return _chosen(choices(schema), [entry["selected_option"]])[0]
     if entry.get("selected_options"):

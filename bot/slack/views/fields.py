@@ -35,6 +35,7 @@ from slack_sdk.models.blocks import (
 )
 
 from bot.slack.ids import INPUT, parameter_block
+from bot.slack.views import offered
 from bot.slack.views.text import as_json, cut, plain
 from engine.definition.formats import FORMATS
 from engine.definition.model import Runbook
@@ -153,6 +154,8 @@ def _not_held(schema: dict[str, Json], element: InputInteractiveElement, value: 
 
 def _hint(schema: dict[str, Json], made: InputInteractiveElement) -> str:
     parts = [str(schema.get("description", ""))]
+    if offered.asks(schema):
+        parts.append("Open the menu or type: a system is asked what there is.")
     found = choices(schema) or many(schema)
     listed = kind(schema) == "array"
     if len(found) > OPTIONS:
@@ -183,6 +186,8 @@ def _bounds(low: float | None, high: float | None) -> str:
 def element(schema: dict[str, Json], value: Json) -> InputInteractiveElement:
     """The input for a value, filled with it: Slack's own where that keeps every character of it, else a text input."""
     value = typed(schema, value)
+    if offered.asks(schema):
+        return offered.menu(schema, value)
     if one := choices(schema):
         return _select(one, value)
     if several := many(schema):

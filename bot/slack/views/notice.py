@@ -9,10 +9,10 @@ from slack_sdk.models.blocks import Block
 
 from bot.slack.ids import Action, VersionRef
 from bot.slack.views.parts import Message, button, context, message, said, section
-from bot.slack.views.text import code, code_block, inline, person
+from bot.slack.views.text import code, code_block, duration, inline, person
 from bot.slack.views.why import fact
 from storage.catalog_records import VersionRecord
-from storage.records import IncidentRecord, Json
+from storage.records import ExecutionRecord, IncidentRecord, Json
 
 MOST = 10
 """Drafts that one message offers to review."""
@@ -48,6 +48,13 @@ def drafts_notice(drafts: Sequence[tuple[VersionRecord, bool]], command: str) ->
     lines = [draft_line(version, stops=stops) for version, stops in drafts[:MOST]]
     more = f"{len(drafts) - MOST} more: {code(f'{command} admin approve')} lists them." if len(drafts) > MOST else ""
     return message(title, [section(title), *lines, *([context(more)] if more else [])])
+
+
+def long_run_notice(run: ExecutionRecord, command: str) -> Message:
+    """That a run takes longer than expected, for who answers for it."""
+    expected = f", which is at most {duration(run.expected_ms)}" if run.expected_ms is not None else ""
+    what = f"{code(run.id)} ({code(f'{run.slug}@{run.number}', 120)})"
+    return said(f"🐢 {what} takes longer than expected{expected}. {code(f'{command} why {run.id}')} says what it does.")
 
 
 def draft_line(version: VersionRecord, *, stops: bool = False) -> Block:

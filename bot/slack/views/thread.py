@@ -166,6 +166,10 @@ def _void(event: EventRecord) -> bool:
     return isinstance(event.data, dict) and bool(event.data.get("void"))
 
 
+def _is_unchecked(event: EventRecord) -> bool:
+    return isinstance(event.data, dict) and bool(event.data.get("unchecked"))
+
+
 def _icon(event: EventRecord) -> str:
     by_fact = {"vote": _VOTES, "phase_started": _PHASES}.get(event.kind, {})
     fact = {"vote": "decision", "phase_started": "phase"}.get(event.kind, "")
@@ -201,6 +205,7 @@ _ICONS = {
     "child_started": "🧩",
     "event_received": "📨",
     "quarantined": "❌",
+    "longer_than_expected": "🐢",
     "timed_out": "⌛",
     "cleanup_ended": "⛔",
     "handover_offered": "🤝",
@@ -213,7 +218,7 @@ _ICONS = {
 }
 """The events that have a line, each with what stands before it."""
 _WORTH: dict[str, Callable[[EventRecord], bool]] = {
-    "started": lambda event: bool(parameter_changes.of_event(event)),
+    "started": lambda event: bool(parameter_changes.of_event(event)) or _is_unchecked(event),
     "step_retrying": _retry_is_news,
     "step_failed": lambda event: _text(event, "code") not in _TOLD_BY_OTHERS,
     "step_skipped": lambda event: event.actor is not None,

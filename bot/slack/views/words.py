@@ -109,7 +109,8 @@ def execution_words(execution: ExecutionRecord, steps: Sequence[StepRunRecord] =
         words = "Waiting for somebody to do a step" if any(map(_is_by_hand, steps)) else words
         words = "Waiting for a decision" if any(map(_asks, steps)) else words
     if execution.pending_result is None or execution.status.ended:
-        return icon, words
+        late = execution.overran_at is not None and not execution.status.ended
+        return icon, f"{words}, longer than expected" if late else words
     paused = "paused" if execution.status is ExecutionStatus.PAUSED else ""
     told = ", ".join(part for part in (_ENDING.get(execution.pending_result), _DOING[execution.phase], paused) if part)
     return icon, told[:1].upper() + told[1:]

@@ -1,0 +1,158 @@
+"""Whether what somebody wants to run with is among the choices that its parameters' systems offer.
+
+A value that is not offered is refused. Where a system cannot be asked, what came last decides; where nothing ever came,
+the value is taken and the run says that nobody checked it, but for a high-risk runbook, which is refused. Nothing here
+is asked inside a transaction, nor of a child: its values are what the run that starts it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
+
+from engine.access import secret_use
+from engine.catalog import approved_targets, catalog
+from engine.definition import parameter_options
+from engine.definition.model import Runbook
+from engine.definition.parameter_options import Reading
+from engine.definition.parameter_schema import resolved
+from engine.errors import InvalidParameters
+from engine.option_cache import Offered, Option, Source
+from engine.runtime import Runtime
+from engine.steps import options_call
+from engine.text.storable import clean_text
+from engine.text.words import LONGEST_WORD, listed, shortened
+from storage import database
+from storage.catalog_records import VersionRecord
+from storage.records import Json
+
+MAX_SEARCH = 200
+"""Characters of what is typed that a system is asked with."""
+PATIENCE_S = 10.0
+"""How long a start may take to ask for all of its values."""
+_TOLD = 10
+
+
+def offered(rt: Runtime, version: VersionRecord, name: str, typed: str = "", *, patient: bool = False) -> Offered:
+    """The choices for a parameter with `x-options` of a version that may run, as they are or came last.
+
+    Those that fit `typed`, where the system searches by itself; else all. Needs no open connection and no transaction.
+    """
+    runbook = catalog.definition(version)
+    rules, reading = _rules(runbook, name)
+    with database.reading():
+        as_agreed = approved_targets.to_run(version.id, runbook)
+        lookup = next(each for each in as_agreed.lookups if parameter_options.parameter_of(each) == name)
+        known = secret_use.rules_for(rt, lookup)
+    search = clean_text(typed.strip()[:MAX_SEARCH]) if reading.search else ""
+    return rt.options.ask(
+        (_source(version, as_agreed, name), search), reading.cache_ms,
+        lambda: options_call.ask(rt, lookup, reading, rules, (known, runbook.team), search), patient=patient,
+    )  # fmt: skip
+
+
+def has(runbook: Runbook, name: str) -> bool:
+    """Whether a system offers the choices of this parameter."""
+    return parameter_options.KEY in runbook.parameters.get("properties", {}).get(name, {})
+
+
+def searches_itself(runbook: Runbook, name: str) -> bool:
+    """Whether the system is told what was typed, and answers with what fits."""
+    return bool(_rules(runbook, name)[1].search)
+
+
+def must_be_offered(
+    rt: Runtime, version: VersionRecord, values: Mapping[str, Json], names: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """The names of those parameters whose values nobody could check. `names` are those to be looked at, all if None.
+
+    Raises `InvalidParameters` for what is not offered, naming the nearest.
+    """
+    runbook = catalog.definition(version)
+    until = time.monotonic() + PATIENCE_S
+    wrong: dict[str, str] = {}
+    unchecked: list[str] = []
+    for name in map(parameter_options.parameter_of, runbook.lookups):
+        if values.get(name) is None or (names is not None and name not in names):
+            continue
+        value = values[name]
+        for each in value if isinstance(value, list) else [value]:
+            why = _wrong(rt, version, name, each, until)
+            if why and name not in wrong:
+                wrong[name] = why
+            elif why is None and name not in unchecked:
+                unchecked.append(name)
+    if runbook.risk == "high":
+        told = "its choices cannot be asked for now, and nothing unchecked runs at high risk: try again in a moment"
+        wrong |= {name: told for name in unchecked if name not in wrong}
+    if wrong:
+        raise InvalidParameters(wrong)
+    return tuple(unchecked)
+
+
+def _wrong(rt: Runtime, version: VersionRecord, name: str, value: Json, until: float) -> str | None:
+    """What is wrong with one value, "" for nothing, None where nobody can say."""
+    runbook = catalog.definition(version)
+    _, reading = _rules(runbook, name)
+    found = offered(rt, version, name, _text(value), patient=time.monotonic() < until)
+    if _among(value, found.options):
+        return ""
+    if found.trouble or reading.search:
+        with database.reading():
+            source = _source(version, approved_targets.to_run(version.id, runbook), name)
+        known = [each for each in rt.options.lists(source) if _is_good(each, reading, found)]
+        if any(_among(value, each.options) for each in known):
+            return ""
+        if found.trouble and (reading.search or not known):
+            return None
+    return _not_offered(value, found)
+
+
+def _is_good(each: Offered, reading: Reading, found: Offered) -> bool:
+    """Whether a list that is kept still counts: a fresh one, or any while its system cannot be asked."""
+    return bool(found.trouble) or database.now() - (each.as_of or 0) < reading.cache_ms
+
+
+def _not_offered(value: Json, found: Offered) -> str:
+    texts = [_text(one.value) for one in found.options]
+    labels = {one.label.casefold(): _text(one.value) for one in found.options}
+    text = _text(value)
+    alike = get_close_matches(text[:LONGEST_WORD], [each for each in texts if len(each) <= LONGEST_WORD], n=1)
+    near = labels.get(text.casefold()) or next(iter(alike), "")
+    hint = f"; did you mean `{shortened(near)}`?" if near else ""
+    known = f"; there is {listed(shortened(each) for each in texts[:_TOLD])}" if texts and not hint else ""
+    more = f" and {len(texts) - _TOLD} more" if known and len(texts) > _TOLD else ""
+    late = " (by what was offered last: its system cannot be asked now)" if found.trouble else ""
+    return f"“{shortened(text)}” is not offered{late}{hint}{known}{more}"
+
+
+def _rules(runbook: Runbook, name: str) -> tuple[dict[str, Json], Reading]:
+    """What one value has to be like, and how the choices are read."""
+    schema = runbook.parameters
+    rules = resolved(schema, schema["properties"][name])
+    one = resolved(schema, rules.get("items", {})) if rules.get("type") == "array" else rules
+    plain = {key: said for key, said in one.items() if key not in ("default", parameter_options.KEY)}
+    return {**plain, "$defs": schema.get("$defs", {})}, parameter_options.reading(rules)
+
+
+def _source(version: VersionRecord, as_agreed: Runbook, name: str) -> Source:
+    """Names the call as it is now: a target that stands for something else is another source."""
+    with_ = [each.with_ for each in as_agreed.lookups if parameter_options.parameter_of(each) == name]
+    return version.id, hashlib.sha256(json.dumps(with_, sort_keys=True).encode()).hexdigest(), name
+
+
+def _among(value: Json, options: Iterable[Option]) -> bool:
+    return any(_exactly(value) == _exactly(one.value) for one in options)
+
+
+def _exactly(value: Json) -> str:
+    """A value with its type: 1 and true are two, 1 and 1.0 are one."""
+    whole = isinstance(value, float) and value.is_integer()
+    return json.dumps(int(value) if whole else value, sort_keys=True)
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
