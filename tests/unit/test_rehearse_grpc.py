@@ -10,6 +10,7 @@ import pytest
 from test_rehearse_cases import book, call, made, played  # noqa: F401 - `made` is a fixture
 
 from engine.definition import rehearsals
+from engine.rehearsal import record_grpc
 from engine.rehearsal.world import World
 
 WITH = {
@@ -92,3 +93,21 @@ def test_what_is_wrong_with_a_stub_is_said_before(step: dict[str, Any], stub: An
     subject = book(step, parameters=PARAMETERS)
     (found,) = rehearsals.load(json.dumps({"cases": [case]}).encode(), "f", subject.runbook).problems
     assert said in found.message
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "stub"),
+    [
+        ({"code": "OK", "metadata": {"x-by": "a"}, "message": '{"n": 1}'}, None,
+         {"json": {"n": 1}, "headers": {"x-by": "a"}}),
+        ({"code": "NOT_FOUND", "metadata": {}, "details": "gone"}, None, {"code": "NOT_FOUND", "message": "gone"}),
+        (None, {"code": "connect"}, {"error": "connection_refused"}),
+    ],
+)  # fmt: skip
+def test_a_recorded_answer_is_a_stub(response: Any, error: Any, stub: Any) -> None:
+    """Of what the evidence of a real run holds; nothing is left to be written."""
+    notes: list[str] = []
+    request = {"target": "pay.example.com:443", "service": "shop.v1.Orders", "method": "Cancel", "message": '{"id": 7}'}
+    assert record_grpc.stub(notes, "x", {"response": response, "error": error, "request": request}) == stub
+    assert record_grpc.call("x", request) == {"step": "x", "method": "GRPC", "url": URL, "json": {"id": 7}}
+    assert notes == []
