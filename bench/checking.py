@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from engine.definition.rehearsals import is_rehearsal
+
 FILES = 1_000
 ROOT = Path(__file__).parents[1]
+BOOKS = ROOT / "runbooks.d"
+RULES = len(list(BOOKS.glob("_*.yaml")))
 
 
 def of_many_files(files: int = FILES) -> str:
-    """So many runbooks, each the text of one that ships with an id and steps of its own, beside an access file."""
+    """So many runbooks, each the text of one that ships with an id and hosts of its own, beside the files of rules."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = written(folder, files)
@@ -23,17 +28,18 @@ def of_many_files(files: int = FILES) -> str:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
         seconds = time.perf_counter() - began
-    assert done.stdout == f"{files + 1} files are fine\n", done.stdout[:2000]
+    assert done.returncode == 0, done.stdout[:2000]
+    assert done.stdout == f"{files + RULES} files are fine\n", done.stdout[:2000]
     return f"{files} files, {size / 1024:.0f} KiB, in {seconds:.1f} s: {1000 * seconds / files:.1f} ms each"
 
 
 def written(folder: Path, files: int) -> int:
     """Write the runbooks and return how many bytes they have together."""
-    (folder / "_access.yaml").write_text((ROOT / "runbooks.d" / "_access.yaml").read_text())
-    shipped = [path.read_text() for path in sorted((ROOT / "runbooks.d").glob("[!_]*.yaml"))]
+    shutil.copytree(BOOKS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("[!_]*.yaml"))
+    shipped = [path.read_text() for path in sorted(BOOKS.glob("[!_]*.yaml")) if not is_rehearsal(path)]
     size = 0
     for number in range(files):
         text = shipped[number % len(shipped)]

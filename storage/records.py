@@ -221,8 +221,8 @@ class ApprovalRecord:
     """A gate in an execution. `digest` binds every vote to what was shown when the gate opened.
 
     `remind_at` is when people are next reminded of it, None when not again. `barred` are the people who chose what
-    it shows beside those who chose the run's parameters: who had a step skipped that it releases. `form` is the
-    JSON Schema of what an approval has to answer, None where that is nothing.
+    it shows beside those who chose the run's parameters: who had a step skipped that it releases, or answered what it
+    shows. `form` is the JSON Schema of what an approval has to answer, None where that is nothing.
     """
 
     id: int

@@ -193,7 +193,10 @@ def gate_lines(gate: Mapping[str, Json]) -> list[str]:
         f"  {gate['step']} asks: {one_line(gate['message'])}",
         f"    {gate['missing']} more needed{among}, by {may}, until {when(gate['expires_at'])}"
         + (f" ({', '.join(said)})" if said else ""),
-        *(f"    not {names(each)} either, who had a step of it skipped" for each in gate["barred"]),
+        *(
+            f"    not {names(each)} either, who had a step of it skipped or gave answers that it shows"
+            for each in gate["barred"]
+        ),
         *(
             f"    {step} is not done, or not again: {one_line(names.noted(why))}"
             for step, why in preview.settled(gate["preview"])

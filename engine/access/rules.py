@@ -193,7 +193,7 @@ def _chose(rt: Runtime, actor: Actor, gate: ApprovalRecord, execution: Execution
     if actor.user_id in (execution.owners or ()):
         return "took this run over"
     if actor.user_id in (gate.barred or ()):
-        return "had a step skipped that this is about"
+        return "had a step skipped that this is about, or gave answers that it shows"
     if choosers.chose_values(execution, actor.user_id):
         return "chose values of this run or of one that it belongs to"
     return "have the e-mail address of somebody who chose what this run does"

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any
 
-from engine.definition import regular_files
+from engine.definition import regular_files, rehearsal_fit
 from engine.definition.formats import FORMATS
 from engine.definition.load import MAX_BYTES, MAX_PROBLEMS, examine
 from engine.definition.model import Runbook
@@ -144,6 +144,7 @@ def _findings(data: Json, runbook: Runbook) -> Iterator[Finding]:
                 yield from _unknown_step(runbook, key, (*at, "stubs", key), at_key=True)
         for key in case.get("answers", {}):
             yield from _unknown_step(runbook, key, (*at, "answers", key), at_key=True)
+        yield from rehearsal_fit.findings(runbook, case, at)
         expect = case["expect"]
         for place, item in enumerate(expect.get("path", ())):
             step, _ = path_item(item)

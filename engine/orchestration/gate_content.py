@@ -17,7 +17,7 @@ from engine.definition import gate_graph
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook, Step
 from engine.expressions import ExpressionError, holds
-from engine.orchestration import skip_rules, tolerated_failures
+from engine.orchestration import answerers, skip_rules, tolerated_failures
 from engine.orchestration.transition import Transition
 from engine.steps import approval, context
 from engine.steps.approval import Behind
@@ -48,10 +48,10 @@ def behind(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str)
 
 
 def barred(execution: ExecutionRecord, runbook: Runbook, gate: Step, scope: str) -> list[str]:
-    """Who had steps behind a gate skipped, or steps inside these: they chose what it shows."""
-    shown = gate_graph.shown_by(runbook, gate, _Conditions(execution, runbook, scope).not_met)
-    rows = _rows(execution, runbook, shown, scope)
-    return list(dict.fromkeys(row.skip["by"] for row in rows if skip_rules.skip_agreed(row.skip)))
+    """Who had steps behind a gate skipped, or steps inside these, or answered what it shows: they chose that."""
+    shown = list(gate_graph.shown_by(runbook, gate, _Conditions(execution, runbook, scope).not_met))
+    skipped = [row.skip["by"] for row in _rows(execution, runbook, shown, scope) if skip_rules.skip_agreed(row.skip)]
+    return list(dict.fromkeys([*skipped, *answerers.of_gate(execution, runbook, gate, shown)]))
 
 
 def releases(execution: ExecutionRecord, runbook: Runbook, gate: StepRunRecord, step_id: str) -> bool:
@@ -103,17 +103,18 @@ def refresh_all(transition: Transition) -> None:
 def refresh(transition: Transition, gate: ApprovalRecord) -> bool:
     """Let an open gate show what would be done now; True when that is something else, for which nobody has voted yet.
 
+    It is something else too where it is now known to be by the choice of somebody who may have voted.
     Raises `ExpressionError` where its message cannot be rendered any more.
     """
     step_run = steps.by_id(gate.step_run_id)
     assert step_run is not None
     digest = digest_of(transition.execution, gate.path, _shown(transition, step_run, _unmasked))
-    if digest == gate.digest:
+    step = transition.runbook.by_id[step_run.step_id]
+    bars = barred(transition.execution, transition.runbook, step, step_run.scope)
+    if digest == gate.digest and set(bars) == set(gate.barred or ()):
         return False
     shown = _shown(transition, step_run, transition.rt.redactor().redact_json)
     void = [vote.person for vote in approvals.votes(gate.id)]
-    step = transition.runbook.by_id[step_run.step_id]
-    bars = barred(transition.execution, transition.runbook, step, step_run.scope)
     approvals.show_anew(gate, shown.message, shown.preview, digest, bars)
     transition.record_event("gate_changed", gate.path, approval_id=gate.id, void=void)
     detail = {"step": gate.path, "was": gate.digest, "digest": digest, "void": void}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from engine.access.policy import Actor
 from engine.catalog import catalog
+from engine.definition.kinds import kind_of
+from engine.definition.kinds.kind import Awaits
 from engine.rehearsal.world import SOMEBODY, World
-from engine.runs import controls, executions, incoming_events, voting
+from engine.runs import controls, executions, incoming_events, manual_tasks, voting
 from storage.records import Json, StepRunRecord
 from storage.states import Decision, StepStatus
 
@@ -29,6 +31,8 @@ def give(world: World, step: StepRunRecord, answer: Json) -> bool:
         _resolve(world, step, answer)
     elif step.wait_key is not None:
         _deliver(world, step, answer)
+    elif kind_of(step).awaits is Awaits.ASSIGNEE:
+        _by_hand(world, step, answer)
     else:
         _vote(world, step, answer)
     return True
@@ -53,6 +57,17 @@ def _deliver(world: World, step: StepRunRecord, answer: Json) -> None:
     incoming_events.deliver(world.rt, str(step.wait_key), event_id, heard[0], answer["event"])
 
 
+def _by_hand(world: World, step: StepRunRecord, answer: Json) -> None:
+    if "could_not" in answer:
+        why = answer.get("note", _NOTE)
+        manual_tasks.could_not(world.rt, _actor(answer["could_not"]), step.execution_id, step.path, why)
+    elif "done" in answer:
+        who, note, answers = _actor(answer["done"]), answer.get("note", ""), answer.get("answers")
+        manual_tasks.done(world.rt, who, step.execution_id, step.path, note, answers)
+    else:
+        raise Unanswerable(f"`{step.path}` is done by hand: done, could_not or {{expire: true}} answers that")
+
+
 def _vote(world: World, step: StepRunRecord, answer: Json) -> None:
     if "reject" in answer:
         comment = answer.get("comment", _NOTE)
@@ -60,6 +75,6 @@ def _vote(world: World, step: StepRunRecord, answer: Json) -> None:
         return
     if "approve" not in answer:
         raise Unanswerable(f"`{step.path}` asks for approval: approve, reject or {{expire: true}} answers that")
-    people = answer["approve"]
+    people, comment, said = answer["approve"], answer.get("comment", ""), answer.get("answers")
     for person in [people] if isinstance(people, str) else people:
-        voting.vote(world.rt, _actor(person), step.execution_id, step.path, Decision.APPROVE, _NOTE)
+        voting.vote(world.rt, _actor(person), step.execution_id, step.path, Decision.APPROVE, comment, answers=said)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from engine.access.policy import Actor
 from engine.definition.kinds import kind_of
+from engine.definition.kinds.kind import Awaits
 from engine.definition.rehearsals import Case
 from engine.errors import EngineError, InvalidParameters
 from engine.orchestration.admission import Wanted
@@ -45,16 +46,21 @@ def play(world: World, subject: Published, others: Iterable[Published], case: Ca
     try:
         run_id = _start(world, subject, case)
     except InvalidParameters as error:
-        wrong = "; ".join(f"{name} {why}" for name, why in error.fields.items())
-        return observed.not_started(f"the parameters are not right: {wrong}")
+        return observed.not_started(f"the parameters are not right: {_named(error)}")
     except EngineError as error:
         return observed.not_started(f"the run was refused: {error}")
     trouble = ""
     try:
         _run(world, run_id, case, script, until=began + CASE_LIMIT_S)
+    except InvalidParameters as error:
+        trouble = f"the answers are not right: {_named(error)}"
     except (Stopped, Unanswerable, EngineError) as error:
         trouble = str(error)
     return observed.of(world, run_id, script, trouble)
+
+
+def _named(wrong: InvalidParameters) -> str:
+    return "; ".join(f"{name} {why}" for name, why in wrong.fields.items())
 
 
 def _epoch_ms(at: str) -> int:
@@ -67,7 +73,7 @@ def _cast(case: Case) -> set[str]:
     for answer in (each for answers in case.answers.values() for each in answers):
         approving = answer.get("approve", [])
         named |= {approving} if isinstance(approving, str) else set(approving)
-        named |= {answer[key] for key in ("reject", "cancel") if key in answer}
+        named |= {answer[key] for key in ("reject", "cancel", "done", "could_not") if key in answer}
     return named
 
 
@@ -155,4 +161,6 @@ def _unanswered(step: StepRunRecord, path: str) -> str:
         return f"nobody saw how `{path}` ended: say in `answers` what it is taken for, such as {{resolve: done}}"
     if step.wait_key is not None:
         return f"`{path}` waits for the event {step.wait_key}: give it in `answers`, or say {{expire: true}}"
+    if kind_of(step).awaits is Awaits.ASSIGNEE:
+        return f"`{path}` is done by hand: give it in `answers`, as in {{done: U0ALICE01}}, or say {{expire: true}}"
     return f"`{path}` asks for approval: give it in `answers`, as in {{approve: U0ALICE01}}, or say {{expire: true}}"

@@ -6,18 +6,19 @@ Evidence is masked already, and so is what a rehearsal compares. What a rehearsa
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.definition.kinds import KINDS
+from engine.definition.rehearsal_fit import speaks_grpc
+from engine.rehearsal import record_grpc, record_people
 from engine.rehearsal.observed import RUN_ID, SAID, in_order
+from engine.rehearsal.record_grpc import CUT
 from engine.steps.http_request import MASKED
 from storage.records import Json
 
-_CUT = "… (cut)"
 _JSON = "application/json"
 _ENDED = ("SUCCESS", "FAILED", "SKIPPED", "CANCELLED")
 _ERRORS: Mapping[str, str] = {
@@ -28,7 +29,6 @@ _BY_HAND: Mapping[str, str] = {
     "step_retried": "had a failed step tried again", "step_skipped": "had a step skipped",
     "paused": "paused the run",
 }  # fmt: skip
-_PERSON = re.compile(r"[UW][A-Z0-9]{2,20}")
 
 FindChild = Callable[[str], Mapping[str, Json]]
 
@@ -80,7 +80,7 @@ def _without_event_ids(value: Json, events: Sequence[Json]) -> Json:
 def _about(run: Mapping[str, Json]) -> dict[str, Json]:
     began = datetime.fromtimestamp((run["started_at"] or run["created_at"]) // 1000, UTC)
     about: dict[str, Json] = {"name": f"As in {run['id']}", "parameters": run["parameters"]}
-    if _PERSON.fullmatch(str(run["requester"])):
+    if record_people.PERSON.fullmatch(str(run["requester"])):
         about["started_by"] = run["requester"]
     about |= {"reason": run["reason"]} if run["reason"] else {}
     facts = {key: value for key, value in (run["incident"] or {}).items() if isinstance(value, str) and value}
@@ -102,7 +102,8 @@ def _gather(found: _Recorded, evidence: Mapping[str, Json], prefix: str, find_ch
         if row["status"] in _ENDED:
             found.path.append((prefix + path, row["status"]))
         _calls(found, row, prefix)
-        _answers(found, row, prefix, [gate for gate in gates if gate["path"] == path], events)
+        asked = [each for each in (*gates, *evidence["manual_tasks"]) if each["path"] == path]
+        _answers(found, row, prefix, asked, events)
         if row["child"] is not None:
             _gather(found, find_child(row["child"]), f"{prefix}{path}/", find_child)
 
@@ -119,8 +120,6 @@ def _calls(found: _Recorded, row: Mapping[str, Json], prefix: str) -> None:
     if not KINDS[row["kind"]].calls_out:
         return
     path = prefix + row["path"]
-    if "url" not in KINDS[row["kind"]].treatments:
-        found.notes.append(f"`{path}` calls by gRPC, which no stub answers")
     if row["attempts"] > len(row["tries"]):
         found.whole = False  # of a poll that asks often not every try is kept
     for each in row["tries"]:
@@ -128,11 +127,14 @@ def _calls(found: _Recorded, row: Mapping[str, Json], prefix: str) -> None:
         if stub is not None:
             found.stubs.setdefault(path, []).append(stub)
         if each["request"]:
-            found.calls.append(((each["started_at"], each["id"]), _call(path, each["request"])))
+            call = record_grpc.call if speaks_grpc(KINDS[row["kind"]]) else _call
+            found.calls.append(((each["started_at"], each["id"]), call(path, each["request"])))
 
 
 def _stub(found: _Recorded, path: str, row: Mapping[str, Json], each: Mapping[str, Json]) -> dict[str, Json] | None:
     response = each["response"]
+    if speaks_grpc(KINDS[row["kind"]]):
+        return record_grpc.stub(found.notes, path, each)
     if response is None or "status" not in response:
         error = _ERRORS.get((each["error"] or {}).get("code", ""))
         if error is None and each["request"]:
@@ -140,10 +142,10 @@ def _stub(found: _Recorded, path: str, row: Mapping[str, Json], each: Mapping[st
         return {"error": error} if error else None
     if response.get("redirects"):
         found.notes.append(f"`{path}` was redirected: stub each address")
-    headers = {key: value for key, value in response["headers"].items() if value != MASKED and not value.endswith(_CUT)}
+    headers = {key: value for key, value in response["headers"].items() if value != MASKED and not value.endswith(CUT)}
     stub: dict[str, Json] = {"status": response["status"]}
     body = response.get("body", "")
-    if body.endswith(_CUT):
+    if body.endswith(CUT):
         whole = (row["outputs"] or {}).get("json")
         if whole is None or each is not row["tries"][-1]:
             found.notes.append(f"an answer to `{path}` is longer than what is kept of it: write the rest")
@@ -167,16 +169,16 @@ def _as_json(text: str) -> dict[str, Json] | None:
 
 def _call(path: str, request: Mapping[str, Json]) -> dict[str, Json]:
     call: dict[str, Json] = {"step": path, "method": request.get("method"), "url": request.get("url")}
-    call = {key: value for key, value in call.items() if value and not str(value).endswith(_CUT)}
+    call = {key: value for key, value in call.items() if value and not str(value).endswith(CUT)}
     body = request.get("body", "")
-    return call if not body or body.endswith(_CUT) else {**call, **(_as_json(body) or {"text": body})}
+    return call if not body or body.endswith(CUT) else {**call, **(_as_json(body) or {"text": body})}
 
 
 def _answers(
-    found: _Recorded, row: Mapping[str, Json], prefix: str, gates: Sequence[Json], events: Sequence[Json]
+    found: _Recorded, row: Mapping[str, Json], prefix: str, asked: Sequence[Json], events: Sequence[Json]
 ) -> None:
     path = prefix + row["path"]
-    given = [each for gate in gates for each in _of_gate(gate, events)]
+    given = [record_people.answer(found.notes, path, each, events) for each in asked]
     for event in events:
         if event["path"] == row["path"] and event["kind"] == "step_resolved":
             given.append({"resolve": event["data"]["choice"]})
@@ -186,29 +188,9 @@ def _answers(
         found.answers[path] = given
 
 
-def _of_gate(gate: Mapping[str, Json], events: Sequence[Json]) -> Iterator[Json]:
-    for vote in gate["votes"]:
-        if vote["decision"] == "REJECT":
-            yield {"reject": vote["person"], **({"comment": vote["comment"]} if vote["comment"] else {})}
-            return
-    people = [vote["person"] for vote in gate["votes"]]
-    if people and gate["status"] == "APPROVED":
-        yield {"approve": people}
-    elif gate["status"] == "CANCELLED":
-        yield _cancelled(events)
-    else:
-        yield {"expire": True}
-
-
-def _cancelled(events: Sequence[Json]) -> Json:
-    """Who ended the run while something was asked, where somebody did."""
-    by = next((event["actor"] for event in events if event["kind"] == "cancel_requested"), None)
-    return {"cancel": by} if by is not None and _PERSON.fullmatch(by) else {"expire": True}
-
-
 def _of_wait(found: _Recorded, row: Mapping[str, Json], path: str, events: Sequence[Json]) -> Json:
     if row["status"] == "CANCELLED":
-        return _cancelled(events)
+        return record_people.cancelled(events)
     if row["status"] != "SUCCESS":
         return {"expire": True}
     if "data" not in (row["outputs"] or {}):

@@ -22,7 +22,7 @@ from engine.text.words import shortened
 from storage.records import Json
 
 _ROUND = re.compile(r"\[[0-9]+\]")
-_FAILURES: Mapping[str, tuple[Code, str, bool]] = {
+FAILURES: Mapping[str, tuple[Code, str, bool]] = {
     "timeout": ("timeout", "The request was sent, but no full answer came within {seconds:g} s.", True),
     "connection_refused": ("connect", "Nothing was sent: the connection was refused.", False),
     "connection_lost": ("connection_lost", "The connection was lost before the answer was complete.", True),
@@ -30,6 +30,8 @@ _FAILURES: Mapping[str, tuple[Code, str, bool]] = {
     "tls": ("tls", "Nothing was sent: the server's certificate is not to be trusted.", False),
 }
 """For each `error` its code, what is said of it, and whether the request may have arrived."""
+
+NO_STUB = "Nothing was sent: no stub answers this call."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class StubbedEgress(Egress):
         made = _made(request, self.script.step)
         stub = self.script.answer(made.method, made.url)
         if stub is None:
-            raise CallFailed("egress_refused", "Nothing was sent: no stub answers this call.")
+            raise CallFailed("egress_refused", NO_STUB)
         self.script.made.append(made)
         if "error" in stub:
             self._fail(stub["error"], call)
@@ -104,7 +106,7 @@ class StubbedEgress(Egress):
         return stub.get("status", 200), tuple(headers.items()), body[:max_bytes], len(body) > max_bytes
 
     def _fail(self, error: str, call: Call) -> NoReturn:
-        code, message, sent = _FAILURES[error]
+        code, message, sent = FAILURES[error]
         left = call.remaining()
         if error == "timeout":
             self._tick(round(left * 1000))
@@ -119,8 +121,8 @@ class StubbedEgress(Egress):
         abandoned: Callable[[], bool] = lambda: False,  # noqa: ARG002
     ) -> tuple[Address, ...]:
         """Refuse: what connects by itself would get out."""
-        self.script.unstubbed.append(f"`{self.script.step}` calls {host}:{port} by gRPC, which no stub answers")
-        raise CallFailed("egress_refused", "Nothing was sent: no stub answers this call.")
+        self.script.unstubbed.append(f"`{self.script.step}` connects to {host}:{port}, which no stub answers")
+        raise CallFailed("egress_refused", NO_STUB)
 
     def close(self) -> None:
         """Nothing was opened."""

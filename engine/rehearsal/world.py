@@ -21,10 +21,11 @@ from engine.config import settings
 from engine.conversations import Conversation
 from engine.definition import codec
 from engine.definition.model import Runbook
+from engine.rehearsal.grpc_stubs import StubbedTools
 from engine.rehearsal.stubs import StubbedEgress
 from engine.runtime import Runtime
 from engine.steps.outcome import Outcome
-from engine.steps.perform import Claim, Tools
+from engine.steps.perform import Claim
 from engine.text.redaction import Redactor
 from engine.worker.runner import Runner
 from engine.worker.sweeper import Sweeper
@@ -119,7 +120,9 @@ class World:
         self.clock = clock
         self.redactor = Redactor()
         self.egress = StubbedEgress(clock.tick)
-        self.stage = Stage(rt, _WORKER, Tools(self.egress, rt.secrets(self.redactor), self.redactor))
+        tools = StubbedTools(self.egress, rt.secrets(self.redactor), self.redactor)
+        tools.answer_by(lambda: self.egress.script, clock.tick)
+        self.stage = Stage(rt, _WORKER, tools)
         self.stage.egress = self.egress
         self._snapshot = snapshot
         self.sweeper = Sweeper(rt, lambda _due: None)  # what is due is looked up by whoever plays: it repeats no hint

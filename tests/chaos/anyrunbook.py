@@ -1,4 +1,4 @@
-"""Any runbook at all: graphs of leaves, branches and loops, with undo, cleanup and tolerated failures."""
+"""Any runbook at all: graphs of leaves, branches and loops, with undo, cleanup, forms and tolerated failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ APPROVERS = {"roles": ["platform_admin", "team_admin", "team_member"]}
 BY_STEP = "by a step"
 """Stands for a condition that reads what a step before it came to."""
 Steps = list[dict[str, Any]]
-LEAVES = ("http", "http", "http", "http", "approval", "wait", "delay", "message", "runbook")
+LEAVES = ("http", "http", "http", "http", "approval", "wait", "delay", "message", "runbook", "manual", "check")
+FORM = {"type": "object", "required": ["slot"], "properties": {"slot": {"type": "integer", "maximum": 24}}}
+EXPECTED = ("response.status in [200, 404]", "response.status == 200")
 
 
 @st.composite
@@ -71,11 +73,18 @@ def _step(draw: st.DrawFn, names: Any, depth: int) -> dict[str, Any]:
         return _http(draw, name)
     if kind == "approval":
         needed = draw(st.sampled_from([1, 1, 2]))
-        on_timeout = draw(st.sampled_from(["fail", "reject", "approve"]))
+        form = draw(st.sampled_from([None, None, FORM]))
+        on_timeout = draw(st.sampled_from(["fail", "reject", "fail" if form else "approve"]))
         asked = gate(name, timeout="10m", on_timeout=on_timeout, min_approvals=needed, approvers=APPROVERS)
+        asked["with"] |= {"form": form} if form else {}
         return {**asked, **draw(st.sampled_from([{}, {}, {"if": "params.n == 0"}, {"if": BY_STEP}]))}
     if kind == "message" and draw(st.booleans()):
         return {"id": name, "type": kind, "with": {"text": "n is {{ params.n }}"}, "if": "params.n < 2"}
+    if kind == "manual":
+        return _tolerated(draw, _manual(draw, name))
+    if kind == "check":
+        that = draw(st.sampled_from(["true", "params.n == 0", "params.n > 0"]))
+        return _tolerated(draw, {"id": name, "type": kind, "with": {"that": that, "message": "It is not so."}})
     with_: dict[str, Any] = {
         "wait": {"key": "k"}, "delay": {"for": "5s"}, "message": {"text": "Hello"}, "runbook": {"id": "child"},
     }[kind]  # fmt: skip
@@ -86,10 +95,23 @@ def _step(draw: st.DrawFn, names: Any, depth: int) -> dict[str, Any]:
 def _http(draw: st.DrawFn, name: str, *, main: bool = True) -> dict[str, Any]:
     step = http(name, method="POST", idempotent=draw(st.booleans()))
     if draw(st.integers(0, 3)) == 0:
-        step["continue_on_error"] = True
+        step["with"]["expect"] = draw(st.sampled_from(EXPECTED))
+    _tolerated(draw, step)
     if main and draw(st.integers(0, 3)) == 0:
         step["undo"] = {"type": "http", "with": {"method": "DELETE", "url": "http://127.0.0.1:9/"}}
     step["retry"] = {"max_attempts": draw(st.integers(1, 2)), "delay": "1s"}
+    return step
+
+
+def _manual(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    form = draw(st.sampled_from([{}, {"form": FORM}]))
+    return {"id": name, "type": "manual", "with": {"instructions": "Swap it.", **form}, "timeout": "10m"}
+
+
+def _tolerated(draw: st.DrawFn, step: dict[str, Any]) -> dict[str, Any]:
+    """Sometimes with a failure that the run goes on in spite of, as a success or as a failure at its end."""
+    if draw(st.integers(0, 3)) == 0:
+        step["continue_on_error"] = draw(st.sampled_from([True, "report"]))
     return step
 
 
@@ -111,8 +133,8 @@ def _limited(draw: st.DrawFn, step: dict[str, Any]) -> dict[str, Any]:
     """Sometimes with a limit for the whole step, sometimes with its failure tolerated."""
     if draw(st.integers(0, 2)) == 0:
         step["timeout"] = draw(st.sampled_from(["4s", "20s", "11m"]))
-    if draw(st.integers(0, 3)) == 0 and not _holds_gate(step):
-        step["continue_on_error"] = True
+    if not _holds_gate(step):
+        _tolerated(draw, step)
     step |= draw(st.sampled_from([{}, {}, {"skippable": False}]))
     return step
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from storage import approvals, attempts, audit, database, events, executions, steps
+from storage import approvals, attempts, audit, database, events, executions, manual_tasks, steps
 from storage.attempts import KEPT_FIRST, KEPT_LAST
 from storage.records import EventRecord, ExecutionRecord, StepRunRecord
 from storage.states import ApprovalStatus, AttemptStatus
@@ -21,12 +21,15 @@ def check(execution_id: str) -> None:
         rows = steps.of_execution(run.id)
         told = events.after(run.id, 0, 100_000)
         open_gates = [each.step_run_id for each in approvals.of_execution(run.id) if each.status == "PENDING"]
+        open_tasks = [each.step_run_id for each in manual_tasks.of_execution(run.id) if each.status == "OPEN"]
         tries = {each.id: attempts.of_step(each.id) for each in rows}
     _counters(run, rows)
     _status(run, rows)
     assert [each.seq for each in told] == list(range(1, run.event_seq + 1)), f"{run.id}: its events have a gap"
     waiting = [each.id for each in rows if each.kind == "approval" and each.status == "WAITING"]
     assert sorted(open_gates) == sorted(waiting), f"{run.id}: gates and the steps that wait for them differ"
+    by_hand = [each.id for each in rows if each.kind == "manual" and each.status == "WAITING"]
+    assert sorted(open_tasks) == sorted(by_hand), f"{run.id}: tasks and the steps that wait for them differ"
     for row in rows:
         _numbers(row, [each.number for each in tries[row.id]])
         under_way = sum(each.status is AttemptStatus.RUNNING for each in tries[row.id])
@@ -86,9 +89,10 @@ def check_audit(workspace_id: int, execution_id: str) -> None:
 _AUDITED = {
     "started": "execution.start", "vote": "approval.vote", "vote_withdrawn": "approval.withdraw",
     "paused": "execution.pause", "resumed": "execution.resume", "cancel_requested": "execution.cancel",
+    "task_done": "step.done", "task_failed": "step.could_not", "task_expired": "step.expire",
     "step_retried": "step.retry", "step_resolved": "step.resolve", "gate_expired": "approval.expire",
 }  # fmt: skip
 
 
 def _by_a_person(event: EventRecord) -> bool:
-    return event.actor is not None or event.kind == "gate_expired"
+    return event.actor is not None or event.kind in ("gate_expired", "task_expired")

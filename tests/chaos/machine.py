@@ -25,7 +25,7 @@ from engine.config import settings
 from engine.errors import EngineError
 from engine.orchestration import skip_rules
 from engine.orchestration.admission import Wanted
-from engine.runs import controls, executions, handover, incoming_events, replay_run, skipping, voting
+from engine.runs import controls, executions, handover, incoming_events, manual_tasks, replay_run, skipping, voting
 from engine.steps.outcome import Failed, Outcome, Succeeded, Unknown
 from engine.steps.perform import Claim
 from engine.worker import worker_process
@@ -220,10 +220,18 @@ class EngineMachine(RuleBasedStateMachine):
             digest = self.shown.get((run, path))
             with database.reading():
                 chose = gate_invariants.choosers(executions.find(self.harness.rt, run))
+            answers = {"slot": 3} if self.gate(run, path).form else None
             with suppress(EngineError):
-                voting.vote(self.harness.rt, who, run, path, decision, "as I see it", digest)
+                voting.vote(self.harness.rt, who, run, path, decision, "as I see it", digest, answers)
                 assert digest in (None, self.gate(run, path).digest), "a vote on what was shown before has counted"
                 assert who.user_id not in chose, f"{who.user_id} chose what {path} of {run} does, and voted"
+
+    @rule(pick=PICK, who=PEOPLE, done=st.booleans(), slot=st.sampled_from([3, 3, 99]))
+    def do_by_hand(self, pick: int, who: Any, done: bool, slot: int) -> None:
+        """Sometimes with answers that its form does not take."""
+        for run, path in self.some(self.steps_that(status="WAITING", kind="manual"), pick):
+            with suppress(EngineError):
+                self.say_of(run, path, who, done=done, slot=slot)
 
     @rule(pick=PICK, who=PEOPLE)
     def withdraw(self, pick: int, who: Any) -> None:
@@ -296,8 +304,12 @@ class EngineMachine(RuleBasedStateMachine):
                 controls.resolve(self.harness.rt, CAROL, run.id, step.path, "done", "I looked.")
             elif step.status == "WAITING" and step.kind == "approval":
                 for who in (ALICE, DAVE, BOB, CAROL):
+                    answers = {"slot": 3} if self.gate(run.id, step.path).form else None
                     with suppress(EngineError):  # they chose, or a vote before it, or the time, has decided it
-                        voting.vote(self.harness.rt, who, run.id, step.path, Decision.APPROVE)
+                        voting.vote(self.harness.rt, who, run.id, step.path, Decision.APPROVE, answers=answers)
+            elif step.status == "WAITING" and step.kind == "manual":
+                with suppress(EngineError):  # its time is up
+                    self.say_of(run.id, step.path, CAROL, done=True, slot=3)
             elif step.status == "WAITING" and step.kind == "wait":
                 incoming_events.deliver(self.harness.rt, "k", f"drain-{run.id}-{step.path}", "ci", {})
 
@@ -313,6 +325,14 @@ class EngineMachine(RuleBasedStateMachine):
 
     def open_runs(self) -> list[ExecutionRecord]:
         return executions.recent(self.harness.rt, Filter(open=True), 100)
+
+    def say_of(self, run: str, path: str, who: Any, *, done: bool, slot: int) -> None:
+        """Say that a manual step is done, with what its form asks for, or that it could not be."""
+        if not done:
+            manual_tasks.could_not(self.harness.rt, who, run, path, "it is locked")
+            return
+        task = manual_tasks.open_at(self.harness.rt, run, path).task
+        manual_tasks.done(self.harness.rt, who, run, path, "", {"slot": slot} if task.form else {}, task.id)
 
     def gate(self, run: str, path: str) -> ApprovalRecord:
         """The gate that stands there now, or stood there last."""

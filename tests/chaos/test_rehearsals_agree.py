@@ -22,7 +22,7 @@ from engine.definition.load import load
 from engine.queries import evidence
 from engine.rehearsal import observed
 from engine.rehearsal.record import record
-from engine.runs import controls, executions, incoming_events, voting
+from engine.runs import controls, executions, incoming_events, manual_tasks, voting
 from storage import database, moments
 from storage import executions as runs
 from storage.records import StepRunRecord
@@ -59,8 +59,13 @@ def plans(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, list[Plan]], dict[
             stubs[step["id"]] = draw(st.lists(LIKELY, min_size=1, max_size=2))
             answers[step["id"]] = {"resolve": draw(st.sampled_from(["done", "failed"]))}
         elif step["type"] == "approval":
-            approve = {"approve": ["U0ALICE01", "U0DAVE001"][: step["with"].get("min_approvals", 1)]}
+            approve: Plan = {"approve": ["U0ALICE01", "U0DAVE001"][: step["with"].get("min_approvals", 1)]}
+            approve |= {"answers": {"slot": 3}} if "form" in step["with"] else {}
             answers[step["id"]] = draw(st.sampled_from([approve, approve, {"reject": "U0DAVE001"}, {"expire": True}]))
+        elif step["type"] == "manual":
+            done = {"done": "U0CAROL01", **({"answers": {"slot": 3}} if "form" in step["with"] else {})}
+            could_not = {"could_not": "U0CAROL01", "note": "No spare part"}
+            answers[step["id"]] = draw(st.sampled_from([done, {**done, "note": "In"}, could_not, {"expire": True}]))
         elif step["type"] == "wait":
             answers[step["id"]] = draw(st.sampled_from([{"event": {"n": 1}}, {"expire": True}]))
     return body, stubs, answers
@@ -142,9 +147,15 @@ def give(harness: Harness, step: StepRunRecord, said: Plan, number: int) -> None
         incoming_events.deliver(harness.rt, "k", f"{step.execution_id} {number}", "tests", said["event"])
     elif "reject" in said:
         voting.vote(harness.rt, DAVE, step.execution_id, step.path, Decision.REJECT, "No")
+    elif "done" in said:
+        note, answers = said.get("note", ""), said.get("answers")
+        manual_tasks.done(harness.rt, CAROL, step.execution_id, step.path, note, answers)
+    elif "could_not" in said:
+        manual_tasks.could_not(harness.rt, CAROL, step.execution_id, step.path, said["note"])
     else:
         for who in (ALICE, DAVE)[: len(said["approve"])]:
-            voting.vote(harness.rt, who, step.execution_id, step.path, Decision.APPROVE)
+            answers = said.get("answers")
+            voting.vote(harness.rt, who, step.execution_id, step.path, Decision.APPROVE, answers=answers)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -183,10 +183,11 @@ def texts(value: Any) -> list[str]:
 
 
 @contextmanager
-def stage(folder: Path, *, socket_mode: bool, pages: bool = False, shows: bool = True) -> Iterator[Stage]:
+def stage(folder: Path, *, socket_mode: bool, pages: bool = False, shows: bool = True, **more: str) -> Iterator[Stage]:
     """Everything of one deployment, the worker and the projector in threads of this process.
 
-    `pages` says that people reach its pages: PUBLIC_URL is set. Unless it `shows` there is no projector.
+    `pages` says that people reach its pages: PUBLIC_URL is set. Unless it `shows` there is no projector. `more` are
+    other settings.
     """
     base = settings.load({"HOST": "127.0.0.1", "PORT": "0", "DATABASE_URL": f"sqlite:///{folder}/test.db"}, folder)
     listening = web.bind(base)
@@ -195,7 +196,7 @@ def stage(folder: Path, *, socket_mode: bool, pages: bool = False, shows: bool =
     sim.start()
     stop = threading.Event()
     threads: list[threading.Thread] = []
-    rt, tools, worker, door = _engine(folder, sim, base, bot_url.removesuffix("/slack/events") if pages else "")
+    rt, tools, worker, door = _engine(folder, sim, base, bot_url.removesuffix("/slack/events") if pages else "", more)
     connection = SocketTransport(door, rt.settings) if socket_mode else None
     server = _serve(rt, door, listening, threads)
     projector = Projector(rt, web_client(rt.settings), pace=Pace(lambda: 30 * time.monotonic()))
@@ -227,7 +228,7 @@ def stage(folder: Path, *, socket_mode: bool, pages: bool = False, shows: bool =
 
 
 def _engine(
-    folder: Path, sim: Simulator, base: settings.Settings, public_url: str
+    folder: Path, sim: Simulator, base: settings.Settings, public_url: str, more: dict[str, str]
 ) -> tuple[Runtime, Tools, Worker, SlackApp]:
     books = folder / "books"
     books.mkdir()
@@ -246,6 +247,7 @@ def _engine(
         "PUBLIC_URL": public_url,
         "RUNBOOK_SECRET_LB_TOKEN": sim.config.target_token,
         **({"SLACK_APP_TOKEN": sim.config.app_token} if sim.config.socket_mode else {}),
+        **more,
     }
     known = replace(settings.load(environ, folder), port=base.port)
     boot.migrate_database(known)

@@ -87,7 +87,7 @@ def test_no_call_leaves(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
     got = played(made, book(call("one"), call("two"), on_failure=[call("tell")]), stubs={"tell": {"status": 200}})
     assert got.failures == ("there is no stub for GET https://api.example.com/x, which `one` calls",)
     grpc = {"id": "g", "type": "grpc", "with": {"target": "a.example.com:1", "service": "a.B", "method": "C"}}
-    assert "by gRPC, which no stub answers" in played(made, book(grpc)).failures[0]
+    assert "there is no stub for GRPC a.example.com:1/a.B/C" in played(made, book(grpc)).failures[0]
 
 
 @pytest.mark.parametrize(

@@ -173,9 +173,10 @@ class Gate(Named):
     """What a run waits for people to decide. Send `digest` along with a vote to decide about exactly what was shown.
 
     `missing` is how many more approvals it needs; `unmet` says which of its minima nobody meets yet. `barred` are those
-    who had a step of `preview` skipped and so may not decide; nor may who asked for the run, owned it or chose its
-    values. An entry of `preview` with `instead` is not done, or not done again, and says why. `rejected_before` are the
-    rejections of an open gate when it was asked earlier, also in a run that this one replays, the newest first.
+    who had a step of `preview` skipped, or gave answers that it shows, and so may not decide; nor may who asked for the
+    run, owned it or chose its values. An entry of `preview` with `instead` is not done, or not done again, and says
+    why. `rejected_before` are the rejections of an open gate when it was asked earlier, also in a run that this one
+    replays, the newest first.
     """
 
     step: str

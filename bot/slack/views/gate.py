@@ -188,7 +188,7 @@ def barred_words(approval: ApprovalRecord) -> str:
     if approval.allow_self:
         return ""
     skipped = ", ".join(person(each) for each in (approval.barred or ())[:_REJECTIONS])
-    nor = f", nor {skipped}, who had a step of it skipped" if skipped else ""
+    nor = f", nor {skipped}, who had a step of it skipped or gave answers that it shows" if skipped else ""
     return f"; not who asked for the run, owned it or chose its values{nor}"
 
 
