@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from engine.errors import Stale
@@ -30,8 +30,9 @@ class Plan:
     """What a run of a version with these parameters would do.
 
     `steps`, `on_failure` and `finally_` are what would be done, step by step, as `planned_steps` has it, with secrets
-    masked. `destinations` says which secrets go where, `obstacles` why it cannot be started by this person now, and
-    `warnings` what would hold it up. `digest` changes with anything that the run would do otherwise.
+    masked; `values` are the parameters as they are. `destinations` says which secrets go where, `obstacles` why it
+    cannot be started by this person now, and `warnings` what would hold it up. `digest` changes with anything that the
+    run would do otherwise.
     """
 
     slug: str
@@ -46,7 +47,14 @@ class Plan:
     destinations: tuple[Json, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
     warnings: tuple[str, ...] = ()
-    reason: str = field(default="")
+    reason: str = ""
+    values: Mapping[str, Json] = field(default_factory=dict, repr=False)
+
+    def as_json(self) -> dict[str, Json]:
+        """The same in plain JSON, by the names that the REST API has."""
+        found = {key: value for key, value in asdict(self).items() if key != "values"}
+        named = {"runbook": found.pop("slug"), "version": found.pop("number"), "finally": found.pop("finally_")}
+        return {**named, **found}
 
     def every_step(self) -> Iterator[Json]:
         """All that would or might be done, inner steps, what takes steps back and what child runs do included."""

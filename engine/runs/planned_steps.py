@@ -1,7 +1,7 @@
 """The steps of a plan: each as the worker would render it, and as written where only the run will know.
 
-What reads something that is not known yet is open: it is shown as its author wrote it, and a condition or loop that does
-so is shown with every way that it may go. Nothing is guessed: a text that reads one open value is open as a whole.
+What reads something that is not known yet is open: it is shown as its author wrote it, and a condition or loop that
+does so is shown with every way that it may go. Nothing is guessed: a text that reads one open value is open as a whole.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ class Planner:
         for number, item in enumerate(items or ()):
             if self.left[0] <= 0:
                 break
-            blocks.append({"of": f"[{number}]", "steps": self.steps(step.blocks["steps"], seen.in_round(step, item, number))})
+            blocks.append(
+                {"of": f"[{number}]", "steps": self.steps(step.blocks["steps"], seen.in_round(step, item, number))}
+            )
         if items is None or len(blocks) < len(items):
             blocks.append({"of": "[…]", "steps": self.steps(step.blocks["steps"], seen.in_open_round(step))})
         return {"rounds": "open" if items is None else len(items), "blocks": blocks}

@@ -49,10 +49,15 @@ def make(rt: Runtime, actor: Actor, wanted: Wanted) -> Plan:
     return replace(found, obstacles=(*obstacles, *_obstacles(rt, actor, runbook, checked)))
 
 
-def start(rt: Runtime, actor: Actor, wanted: Wanted, digest: str, **how: Any) -> Accepted:
-    """`executions.request`, where that is what was planned under this digest. Raises `PlanChanged`, and as that."""
+def request(rt: Runtime, actor: Actor, wanted: Wanted, digest: str | None, **how: Any) -> Accepted:
+    """`executions.request`, with a `digest` only where that is exactly what was planned under it.
+
+    Raises `PlanChanged`, and as that.
+    """
 
     def agreed(checked: Checked) -> None:
+        if digest is None:
+            return
         now = of(rt, actor, checked)
         if changes := tuple(differences(digest, now.digest)):
             raise PlanChanged(changes, now)
@@ -76,6 +81,7 @@ def of(rt: Runtime, actor: Actor, checked: Checked) -> Plan:
         parameters=rt.redactor().redact_json(wanted.parameters), timeout_ms=runbook.timeout_ms, steps=shown[0],
         on_failure=shown[1], finally_=shown[2], concurrency=group, destinations=tuple(_destinations(runbook)),
         warnings=tuple(gate_notifications.foreseen(rt, execution)), reason=wanted.reason,
+        values=wanted.parameters,
     )  # fmt: skip
 
 
