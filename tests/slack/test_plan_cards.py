@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from stage import ALICE, BOB, CAROL, OSCAR, Stage, ready, shown, stage, wait_for
+from stage import ALICE, BOB, CAROL, CHANNEL, OSCAR, Stage, ready, shown, stage, wait_for
 
+from bot.slack.ids import Action
+from bot.slack.reply import ReplyTo
+from bot.slack.verbs import plans
+from engine.errors import Conflict
 from engine.runs import executions
 from storage.records import Filter
 
@@ -74,8 +80,28 @@ def test_a_freeze_leaves_no_button(bot: Stage) -> None:
         bot.say("unfreeze team:payments", BOB)
 
 
+def test_the_button_is_of_use_to_who_asked_alone(bot: Stage) -> None:
+    """What it keeps is that person's, and nobody else's click finds it, whoever they are."""
+    bot.command("plan note shop=mine", CAROL)
+    card = newest(bot, "Run exactly this")
+    before = len(runs(bot))
+    ref = next(each for block in card["blocks"] for each in block.get("elements", ()) if "value" in each)["value"]
+    reply = SimpleNamespace(reply_to=ReplyTo(ALICE, CHANNEL), instead=lambda _: None)
+    with pytest.raises(Conflict, match="left open for too long"):
+        plans.click(bot.door.ctx, Action.RUN_PLAN, ref, reply)  # type: ignore[arg-type]
+    assert len(runs(bot)) == before
+
+
+def test_words_can_name_the_plan_too(bot: Stage) -> None:
+    bot.command("plan note shop=words", CAROL)
+    digest = re.search(r"P\d+-[0-9a-f-]+", shown(newest(bot, "Run exactly this")))
+    assert digest is not None
+    assert "the parameters differ" in bot.say(f"run note shop=others plan={digest[0]}", CAROL)
+    assert "does not go with hold=yes" in bot.say(f"run note shop=words hold=yes plan={digest[0]}", CAROL)
+    assert "Started" in bot.say(f"run note shop=words plan={digest[0]}", CAROL)
+
+
 def test_who_may_not_run_it_is_told_who_may_and_has_no_button(bot: Stage) -> None:
-    """Nor does anybody else's button work for them: what it keeps is another person's."""
     told = bot.say("plan note", OSCAR)
     assert "You cannot start it now" in told
     assert "Run exactly this" not in told
