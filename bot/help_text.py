@@ -48,6 +48,7 @@ _PARTS = {
     "SCOPE": "everything, team:NAME, tag:NAME or a runbook's id",
     "SCOPE|FREEZE": "everything, team:NAME, tag:NAME, a runbook's id, or the id of one freeze",
     "for": "how long it lasts instead: 2h or 3d",
+    "plan": "the digest of a plan: what would not be exactly that is refused",
     "digest": "that of what was shown: what reads otherwise by now is refused",
     "resume": "yes lets go on what it has paused",
     "from": "the step to start at; what comes before is taken over",
@@ -93,6 +94,7 @@ _EXAMPLES = {
     "show": "show restart-checkout",
     "diff": "diff restart-checkout@3",
     "run": 'run restart-checkout service=checkout reason="hangs since 9:12"',
+    "plan": "plan restart-checkout service=checkout",
     "status": "status R-7K2M9Q",
     "why": "why R-7K2M9Q",
     "runs": "runs here status=failed since=2h",
@@ -146,7 +148,7 @@ _EXAMPLES = {
 
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Find a runbook and run it", ("list", "show", "run", "replay")),
+    ("Find a runbook and run it", ("list", "show", "plan", "run", "replay")),
     ("See how it goes", ("status", "why", "runs", "catchup", "logs", "evidence")),
     ("Steer a run", (
         "pause", "resume", "cancel", "retry", "skip", "resolve", "done", "could-not", "handover", "takeover",
@@ -211,7 +213,7 @@ _VALUES = {
     "report": ("TEAM", "TIME"),
     **dict.fromkeys(("audit", "audit export"), ("@USER", "SEVERITY", "TIME", "ACTION", "THING")),
     "replay": ("STEP",),
-    "run": ("TIME",),
+    "run": ("TIME", "DIGEST"),
     "runs": ("STATUS", "ID", "TIME", "@USER"),
     "incident open": ("SEVERITY",),
     "incident set": ("SEVERITY",),

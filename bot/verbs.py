@@ -39,8 +39,16 @@ VERBS: tuple[Verb, ...] = (
     Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
     Verb(
         "run",
-        'run ID[@VERSION] [KEY=VALUE …] [reason="…"] [reuse_within=TIME] [force=yes] [hold=yes] [break_glass=yes]',
+        'run ID[@VERSION] [KEY=VALUE …] [reason="…"] [reuse_within=TIME] [force=yes] [hold=yes] [break_glass=yes] '
+        "[plan=DIGEST]",
         "Run a runbook; a form asks for what is missing. With force=yes and a reason even while the same run is open.",
+        (1, 1),
+        None,
+    ),
+    Verb(
+        "plan",
+        'plan ID[@VERSION] [KEY=VALUE …] [reason="…"]',
+        "Show everything that a run would do, with nothing done; its button, or run … plan=DIGEST, runs exactly that.",
         (1, 1),
         None,
     ),

@@ -16,6 +16,7 @@ from bot.api import (
     freezes,
     incidents,
     kept_requests,
+    plans,
     policy,
     problems,
     reports,
@@ -55,8 +56,8 @@ def application(
     app.add_api_route("/docs", _reference(app, base), include_in_schema=False)
     app.state.context = ApiContext(rt, base, refresh, find_author)
     problems.install(app)
-    routers = (runbooks, executions, steps, events, incidents, freezes, kept_requests, tokens, secrets, audit, reports)
-    for each in (*routers, policy):
+    routers = (runbooks, plans, executions, steps, events, incidents, freezes, kept_requests, tokens, secrets, audit)
+    for each in (*routers, reports, policy):
         app.include_router(each.router)
     if rt.settings.cors_origins:
         app.add_middleware(

@@ -16,7 +16,7 @@ from engine.access import channels, people
 from engine.access.policy import Action
 from engine.orchestration.admission import Wanted
 from engine.queries import evidence, explain, visibility
-from engine.runs import controls, executions, gate_notifications, handover, replay_run, time_spent
+from engine.runs import controls, executions, gate_notifications, handover, plans, replay_run, time_spent
 from storage.records import ExecutionRecord, Filter
 from storage.states import ExecutionStatus
 
@@ -77,10 +77,11 @@ def started(caller: Caller, runbook: str, asked: models.Execute, answer: Respons
         reason=asked.reason,
         incident=asked.incident.facts(),
     )
-    accepted = executions.request(
+    accepted = plans.request(
         caller.rt,
         caller.actor,
         wanted,
+        asked.plan_digest,
         force=asked.force,
         reuse_within_ms=asked.reuse_within_ms,
         key=caller.key,

@@ -13,7 +13,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from bot.api.models.plans import Plan
 from engine import database_errors, errors
+from engine.runs.plan_records import PlanChanged
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,8 @@ class Problem(BaseModel):
     fields: dict[str, str] | None = None
     problems: list[str] | None = Field(None, description="Every place of a runbook's definition that is wrong.")
     ask: list[str] | None = Field(None, description="The people and user groups, by id, who may do it instead.")
+    changes: list[str] | None = Field(None, description="How what would run differs from what was planned.")
+    plan: dict[str, Any] | None = Field(None, description="What would be done now, as `POST …/plan` answers.")
     error_id: str | None = Field(None, description="What the server's log calls this accident.")
 
 
@@ -155,6 +159,8 @@ async def _refusal(request: Request, error: Exception) -> JSONResponse:
         more["ask"] = list(error.ask)
     if isinstance(error, errors.InvalidDefinition):
         more["problems"] = [str(each) for each in error.problems]
+    if isinstance(error, PlanChanged):
+        more |= {"changes": list(error.changes), "plan": Plan.of(error.plan).model_dump(mode="json", by_alias=True)}
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return response(request, status, error.code, str(error), headers, **more)
 

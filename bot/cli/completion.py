@@ -85,11 +85,15 @@ def offered(words: Sequence[str], prefix: str, look_up: LookUp) -> Offers:
     return _behind(verb, behind, look_up)
 
 
+_RUN_LIKE = ("run", "plan")
+"""Verbs that take the parameters of the runbook that is named."""
+
+
 def _behind(verb: Verb, words: Sequence[str], look_up: LookUp) -> Offers:
     """The keys of the verb, and what its first word may be; behind a runbook that is to run, its parameters."""
-    found = [f"{key}=" for key in sorted(verb.options or ({"reason"} if verb.name == "run" else ()))]
+    found = [f"{key}=" for key in sorted(verb.options or ({"reason"} if verb.name in _RUN_LIKE else ()))]
     usage = verb.usage.removeprefix(verb.name).strip().removeprefix("[")
-    if verb.name == "run" and words:
+    if verb.name in _RUN_LIKE and words:
         found += [f"{name}=" for name in look_up("parameters", words[0])]
     elif not words and verb.name in _STORED:
         found += look_up("secrets", "")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bot.cli import kept_requests, show
+from bot.cli import kept_requests, plans, show
+from bot.cli.connect import Refused
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Usage
 from bot.cli.people_names import Names
@@ -34,10 +35,17 @@ def run(invocation: Invocation) -> Answer:
     kept = [name for name in how if given.pop(name) and invocation.command.says_yes(name)]
     if len(kept) > 1:
         raise invocation.wrong("hold=yes or break_glass=yes, not both.")
+    if "plan" in given and "plan" not in schema.get("properties", {}):
+        body["plan_digest"] = given.pop("plan")
+        if kept:
+            raise invocation.wrong(f"plan=DIGEST starts what was planned: it does not go with {kept[0]}=yes.")
     body["parameters"] = parameters.coerce(schema, given)
     if kept:
         return kept_requests.keep(invocation, kept[0], slug, body)
-    begun = invocation.api.post(f"runbooks/{slug}/execute", body)
+    try:
+        begun = invocation.api.post(f"runbooks/{slug}/execute", body)
+    except Refused as refusal:
+        return plans.changed(refusal)
     new, names = begun["execution"], Names(begun)
     said = f"{_STARTED[begun['how']]} {new['id']} ({new['runbook']}@{new['version']})."
     return Answer(begun, [said, *(f"  ! {names.in_sentence(each)}" for each in begun.get("warnings", ()))], new["id"])

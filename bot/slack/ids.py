@@ -61,6 +61,7 @@ class Action(StrEnum):
     RELEASE = "request.release"
     DROP_HELD = "request.drop"
     AGREE_BREAK_GLASS = "break_glass.agree"
+    RUN_PLAN = "plan.run"
 
 
 class Form(StrEnum):
@@ -316,6 +317,18 @@ class KeptRef:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanRef:
+    """A plan as it was shown: `digest` says what the person saw, `draft` keeps what they gave, for them alone."""
+
+    slug: str
+    number: int
+    channel: str
+    channel_name: str
+    draft: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommandRef:
     """A command, as Slack delivers one."""
 
@@ -342,6 +355,7 @@ Ref = (
     | FreezeRef
     | KeptRef
     | CommandRef
+    | PlanRef
     | RunRef
     | GateRef
     | GatePage

@@ -87,6 +87,37 @@ def render_known(step: Step, context: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
+def render_planned(
+    step: Step, context: Mapping[str, Json], is_open: Callable[[str], bool], held: Held = frozenset()
+) -> dict[str, Json]:
+    """What a plan shows of a step's `with`: as `render_with_marks` gives it, but each text that `is_open` as written.
+
+    Raises alike.
+    """
+    kind = kind_of(step)
+    return {
+        key: _planned(step.with_[key], _RENDER.get(kind.treatment(key)), context, is_open, held)
+        for key in kind.shown
+        if key in step.with_
+    }
+
+
+def _planned(
+    value: Json,
+    render_as: Callable[..., Json] | None,
+    context: Mapping[str, Json],
+    is_open: Callable[[str], bool],
+    held: Held,
+) -> Json:
+    if isinstance(value, dict):
+        return {key: _planned(item, render_as, context, is_open, held) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_planned(item, render_as, context, is_open, held) for item in value]
+    if render_as is None or not isinstance(value, str) or is_open(value):
+        return value
+    return render_shown(value, context, held) if reads_secrets(value, held) else render_as(value, context)
+
+
 def _known(value: Json, render_as: Callable[..., Json] | None, context: Mapping[str, Json]) -> Json:
     if isinstance(value, dict):
         return {key: _known(item, render_as, context) for key, item in value.items()}

@@ -217,6 +217,11 @@ def same_as(digest: str, parameters: dict[str, Any], incident: dict[str, Any]) -
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
+def foreseen(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
+    """The run that `accept` would write, for a look at it: nothing is written, and it will have another id."""
+    return _new(rt, actor, checked)
+
+
 def _new(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     version, wanted, definition = checked.version, checked.wanted, checked.runbook
     at = database.now()

@@ -38,7 +38,7 @@ class GateView:
     `missing` is how many more approvals it needs, 0 once it is decided; `unmet` says in words which of its minima those
     who have approved do not meet yet ("1 of group db-owners"). `rejected_before` are the rejections of the same gate
     when it was asked earlier, in this run, in one that it replays or in an earlier child of the same step, the newest
-    first.
+    first. `foreseen_in` is the run of a gate that is only looked forward to, which may not be on record.
     """
 
     approval: ApprovalRecord
@@ -46,6 +46,7 @@ class GateView:
     missing: int
     unmet: tuple[str, ...] = ()
     rejected_before: tuple[VoteRecord, ...] = ()
+    foreseen_in: ExecutionRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def start(
 
 def request(
     rt: Runtime, actor: Actor, wanted: Wanted, *, force: bool = False, reuse_within_ms: int = 0,
-    key: str | None = None, then: Then | None = None,
+    key: str | None = None, then: Then | None = None, agreed: Callable[[Checked], None] | None = None,
 ) -> Accepted:  # fmt: skip
     """Accept a run: when this returns it is committed, and it will be run.
 
@@ -118,10 +119,12 @@ def request(
     the same person gives the same answer again, and raises `Conflict` for a different request. `incident` may hold
     channel, channel_name and permalink; with a channel the run gets a card there, and the channel becomes an incident
     where its name tells of one: it must be one that the person is in. `then` is done with what came of it, in the same
-    transaction. Raises as `accepting.check`, and
-    `ChannelNotAllowed` and `ChannelUnknown`.
+    transaction. `agreed` is asked with exactly what would be accepted, and raises to refuse that.
+    Raises as `accepting.check`, and `ChannelNotAllowed` and `ChannelUnknown`.
     """
     checked = admission.check(rt, actor, replace(wanted, incident=_bound(rt, actor, wanted), forced=force))
+    if agreed is not None:
+        agreed(checked)
     if force and not checked.wanted.reason:
         raise ReasonRequired('Starting the same run twice needs a reason: reason="…".')
     for left in reversed(range(_ID_TRIES)):

@@ -68,7 +68,7 @@ def notified(rt: Runtime, view: ExecutionView, step_run_id: int) -> str:
 
 
 def foreseen(rt: Runtime, execution: ExecutionRecord) -> list[str]:
-    """Which gates of a run that has just begun cannot pass as things stand, each as a sentence.
+    """Which gates of a run that has just begun, or would begin, cannot pass as things stand, each as a sentence.
 
     Asked by the rule for open gates, before they open. Gates of runs that it may start itself are not looked at.
     """
@@ -76,7 +76,7 @@ def foreseen(rt: Runtime, execution: ExecutionRecord) -> list[str]:
     found = []
     with database.reading(), people.reads_cached():
         for step in gates[:_FORESEEN]:
-            gate = GateView(_to_come(execution, step), (), step.with_["min_approvals"])
+            gate = GateView(_to_come(execution, step), (), step.with_["min_approvals"], foreseen_in=execution)
             groups = [
                 each for each in roles.approver_ids(rt, gate.approval.approvers, execution.team) if _is_group(each)
             ]

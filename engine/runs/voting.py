@@ -176,7 +176,7 @@ def deciders(
     Those in `beside` are left out, under whichever account. Of several accounts of one person the first is named, with
     `accounts` each of them.
     """
-    execution = find(rt, gate.approval.execution_id)
+    execution = gate.foreseen_in or find(rt, gate.approval.execution_id)
     found: list[str] = []
     with database.reading(), people.reads_cached():
         done = set(choosers.same_people(rt, {*(vote.person for vote in gate.votes), *beside}))
@@ -196,7 +196,7 @@ def deciders(
 
 def unknown_person_may_vote(rt: Runtime, gate: GateView) -> bool:
     """Whether anybody may vote on an open gate if only Slack says that they are a member, which it did not lately."""
-    execution = find(rt, gate.approval.execution_id)
+    execution = gate.foreseen_in or find(rt, gate.approval.execution_id)
     with database.reading(), people.reads_cached():
         asked = candidates(rt, gate.approval.approvers)
         known = people.recall_all(rt.workspace_id, asked)

@@ -246,6 +246,10 @@ class Execute(RequestBody):
     reuse_within_ms: Annotated[
         int, Field(ge=0, le=86_400_000, description="Take a run that succeeded so lately instead.")
     ] = 0
+    plan_digest: Annotated[
+        str | None,
+        Field(min_length=1, max_length=200, description="Of a plan: what would not be exactly that is refused."),
+    ] = None
 
 
 class Start(Execute):

@@ -32,6 +32,7 @@ from bot.slack.verbs import (
     holding,
     kept_requests,
     manual_tasks,
+    plans,
     queries,
     renewals,
     running,
@@ -272,6 +273,7 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.RELEASE: kept_requests.click_release,
     Action.DROP_HELD: kept_requests.click_drop,
     Action.AGREE_BREAK_GLASS: kept_requests.click_agree,
+    Action.RUN_PLAN: plans.click,
 }
 _SAY_WHY: Mapping[Action, access.Action] = {
     Action.PAUSE: access.Action.PAUSE,

@@ -19,6 +19,7 @@ from bot.slack.verbs import (
     incident,
     kept_requests,
     manual_tasks,
+    plans,
     queries,
     renewals,
     running,
@@ -109,6 +110,8 @@ def _change(invocation: Invocation, *, offer: bool) -> Message:
 
 
 def _run(invocation: Invocation) -> Message | None:
+    if plans.is_planned(invocation):
+        return plans.run_planned(invocation)
     try:
         return running.run(invocation.ctx, invocation.actor, invocation.reply_to, invocation.command)
     except Frozen as refusal:
@@ -228,6 +231,7 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "list": _list,
     "show": _show,
     "diff": _diff,
+    "plan": plans.plan,
     "run": _run,
     "status": queries.status,
     "why": queries.because,
@@ -293,7 +297,7 @@ _NEEDS: Mapping[str, Action] = {
 _DRAFTS = 20
 """Drafts that are listed for a platform admin."""
 _DECISIONS = frozenset(_VERBS) - {
-    "help", "list", "show", "diff", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
+    "help", "list", "show", "plan", "diff", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
     "freezes", "reviews",
 }  # fmt: skip
 """Verbs whose right may hang on a user group."""

@@ -1,0 +1,38 @@
+"""`plan`, and runs that are to be exactly what was planned."""
+
+from __future__ import annotations
+
+from bot import plan_text
+from bot.cli.connect import Refused
+from bot.cli.invocation import Answer, Invocation
+from bot.cli.people_names import Names
+from engine.definition import parameters
+from storage.records import Json
+
+
+def plan(invocation: Invocation) -> Answer:
+    """`plan ID[@VERSION] [KEY=VALUE …]`."""
+    slug, number = invocation.command.target
+    schema = invocation.api.get(f"runbooks/{slug}")["parameters"]
+    named = schema.get("properties", {})
+    given = {name: value for name, value in invocation.command.options.items() if name != "reason" or name in named}
+    body: dict[str, Json] = {"version": number, "reason": invocation.option("reason").strip()}
+    body["parameters"] = parameters.coerce(schema, given)
+    if invocation.options.channel:
+        body["incident"] = {"channel": invocation.options.channel}
+    found = invocation.api.look(f"runbooks/{slug}/plan", body)
+    return Answer(found, _lines(found))
+
+
+def changed(refusal: Refused) -> Answer:
+    """What differs from what was planned, and what would be done now. Raises any other refusal again."""
+    if refusal.code != "plan_changed":
+        raise refusal
+    now = refusal.problem["plan"]
+    return Answer(refusal.problem, [str(refusal), "", *_lines(now)], failed=True)
+
+
+def _lines(found: Json) -> list[str]:
+    names = Names(found)
+    told = [names.in_sentence(each) for each in plan_text.lines(found)]
+    return [*told, f"To run exactly this: run {found['runbook']} … plan={found['digest']}"]

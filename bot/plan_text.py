@@ -1,0 +1,111 @@
+"""What a plan says, as lines of plain text: for the terminal, and for a file or message in Slack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from bot.slack.views.text import clean, duration
+from engine.definition.kinds import KINDS
+from storage.records import Json
+
+_BESIDE = ("step", "name", "kind", "with", "blocks", "undo", "child", "gate", "needs", "if", "when", "fails", "dry_run")
+"""What a step's lines say in words of their own."""
+
+
+def lines(plan: Json) -> Iterator[str]:
+    """A plan as the REST API has it, whole."""
+    yield f"Plan {plan['digest']}"
+    given = ", ".join(f"{name}={_written(value)}" for name, value in plan["parameters"].items())
+    most = duration(plan["timeout_ms"])
+    yield f"{plan['runbook']}@{plan['version']} with {given or 'no parameters'}, for at most {most}"
+    yield from obstacle_lines(plan)
+    yield from (f"  ! {each}" for each in plan["warnings"])
+    if plan["concurrency"]:
+        yield f"  concurrency: {plan['concurrency']}"
+    for title, key in (("Steps", "steps"), ("On failure or cancel", "on_failure"), ("At the end, always", "finally")):
+        if plan[key]:
+            yield f"{title}:"
+            yield from _further_in(_steps(plan[key]))
+    if plan["destinations"]:
+        yield "Secrets go to:"
+        yield from (f"  {each['host']}: {', '.join(each['secrets'])} ({each['step']})" for each in plan["destinations"])
+
+
+def obstacle_lines(plan: Json) -> Iterator[str]:
+    """Whether the person who asks may start it now, and if not, why and who can."""
+    if not plan["obstacles"]:
+        yield "  You may start it now."
+    for each in plan["obstacles"]:
+        ask = f" Ask: {', '.join(each['ask'])}." if each["ask"] else ""
+        yield f"  You cannot start it now: {each['why']}{ask}"
+
+
+def _steps(steps: Iterable[Json]) -> Iterator[str]:
+    for each in steps:
+        yield from _step(each)
+
+
+def _step(step: Json) -> Iterator[str]:
+    with_ = step.get("with", {})
+    kind = KINDS.get(step["kind"])
+    summary = [str(with_[key]) for key in (kind.summary if kind else ()) if with_.get(key)]
+    yield f"{step['step']}: {clean(' '.join(summary)) or step['kind']}{_doubt(step)}"
+    yield from _further_in(_details(step, with_, kind.summary if kind else ()))
+
+
+def _doubt(step: Json) -> str:
+    if "fails" in step:
+        return f" — fails: {clean(step['fails'])}"
+    condition = _written(step.get("if"))
+    return {
+        "no": f" — not done, since it asks for {condition}",
+        "open": f" — only if {condition}, which the run will tell",
+    }.get(step.get("when", ""), "")
+
+
+def _details(step: Json, with_: Json, said: Iterable[str]) -> Iterator[str]:
+    for key, value in with_.items():
+        if key not in said and value not in (None, "", [], {}):
+            yield f"{key}: {_written(value)}"
+    if "gate" in step:
+        gate = step["gate"]
+        own = ", who asked for the run too" if gate.get("allow_self") else ""
+        yield f"decided by: {gate.get('min_approvals', 1)} of {_written(gate.get('approvers'))}{own}"
+        yield f"without a decision: {gate['on_timeout']}"
+    if step.get("when") != "no":
+        yield from _rules(step)
+    for block in step.get("blocks", ()):
+        yield f"{block['of']}:"
+        yield from _further_in(_steps(block["steps"]))
+    if "child" in step:
+        yield from _child(step["child"])
+    if "undo" in step:
+        yield "undo:"
+        yield from _further_in(_step(step["undo"]))
+
+
+def _rules(step: Json) -> Iterator[str]:
+    for key, value in step.items():
+        if key == "timeout_ms":
+            yield f"timeout: {duration(value)}"
+        elif key not in _BESIDE:
+            yield f"{key}: {_written(value)}"
+
+
+def _child(child: Json) -> Iterator[str]:
+    if "left_out" in child:
+        yield f"runs {child['runbook']}: {child['left_out']}"
+        return
+    yield f"runs {child['runbook']}@{child['version']}:"
+    yield from _further_in(_steps(child["steps"]))
+
+
+def _further_in(inner: Iterable[str]) -> Iterator[str]:
+    return (f"  {line}" for line in inner)
+
+
+def _written(value: Json) -> str:
+    """A value on one line: a text as it is, or as JSON where it has line breaks."""
+    plain = isinstance(value, str) and " ".join(value.split()) == value
+    return clean(value if plain else json.dumps(value, ensure_ascii=False, default=str))

@@ -1,0 +1,99 @@
+"""`plan`, and the button that runs exactly what was planned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bot.slack.app_context import AppContext
+from bot.slack.ids import Action, PlanRef, decode
+from bot.slack.reply import Reply, ReplyTo
+from bot.slack.verbs import running
+from bot.slack.verbs.invocation import Invocation
+from bot.slack.verbs.queries import shared
+from bot.slack.views import plans as views
+from bot.slack.views.parts import Message
+from engine.catalog import catalog
+from engine.definition import parameters
+from engine.orchestration.admission import Wanted
+from engine.runs import form_drafts, plans
+from engine.runs.form_drafts import Draft
+from engine.runs.plan_records import Plan, PlanChanged
+
+
+def plan(invocation: Invocation) -> Message:
+    """`plan ID[@VERSION] [KEY=VALUE …]`."""
+    ctx, actor, reply_to = invocation.ctx, invocation.actor, invocation.reply_to
+    made = plans.make(ctx.rt, actor, _asked(invocation, reply_to.channel_name))
+    return _shown(ctx, reply_to, made, ())
+
+
+def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
+    """Run exactly what was planned, once; or say what has changed and show the plan of now."""
+    ref, user = decode(PlanRef, value), reply.reply_to.user
+    draft = form_drafts.find(ctx.rt, user, ref.draft)
+    actor = ctx.actor_at(reply.reply_to)
+    # Whatever version runs now: that it is another one than was planned is told as a change.
+    wanted = _wanted(ref.slug, None, draft.values, draft.reason, ref.channel, ref.channel_name)
+    try:
+        accepted = plans.request(ctx.rt, actor, wanted, ref.digest, key=f"plan-{ref.draft}")
+    except PlanChanged as changed:
+        now = plans.make(ctx.rt, actor, wanted)
+        reply.instead(_shown(ctx, reply.reply_to, now, changed.changes, ref.channel, ref.channel_name))
+        return
+    reply.instead(running.started(ctx, accepted, ref.channel))
+
+
+def is_planned(invocation: Invocation) -> bool:
+    """Whether a `run` names the plan that it is to be, and not a parameter of that name."""
+    if "plan" not in invocation.command.options:
+        return False
+    found = catalog.definition(catalog.version(invocation.ctx.rt, invocation.command.target[0]))
+    return "plan" not in found.parameters.get("properties", {})
+
+
+def run_planned(invocation: Invocation) -> Message:
+    """`run … plan=DIGEST`: what would not be exactly that is refused with what would be."""
+    ctx, actor, reply_to = invocation.ctx, invocation.actor, invocation.reply_to
+    if keep := running.kept_how(invocation.command):
+        raise invocation.wrong(f"plan=DIGEST starts what was planned: it does not go with {keep}=yes.")
+    options = {name: value for name, value in invocation.command.options.items() if name != "plan"}
+    name = running.must_be_reachable(ctx, actor, reply_to)
+    wanted = _asked(replace(invocation, command=replace(invocation.command, options=options)), name)
+    try:
+        accepted = plans.request(ctx.rt, actor, wanted, invocation.option("plan"))
+    except PlanChanged as changed:
+        return _shown(ctx, reply_to, plans.make(ctx.rt, actor, wanted), changed.changes)
+    return running.started(ctx, accepted, reply_to.channel)
+
+
+def _asked(invocation: Invocation, channel_name: str) -> Wanted:
+    """What the words of a command ask for."""
+    slug, number = invocation.command.target
+    schema = catalog.definition(catalog.version(invocation.ctx.rt, slug, number))
+    given, reason = running.as_given(schema, invocation.command.options)
+    values = parameters.coerce(schema.parameters, given)
+    return _wanted(slug, number, values, reason, invocation.reply_to.channel, channel_name)
+
+
+def _wanted(
+    slug: str, number: int | None, values: dict[str, Any], reason: str, channel: str, channel_name: str
+) -> Wanted:
+    incident = {"channel": channel, "channel_name": channel_name} if channel else {}
+    return Wanted(slug, values, trigger="slack", number=number, reason=reason, incident=incident)
+
+
+def _shown(
+    ctx: AppContext, reply_to: ReplyTo, made: Plan, changes: tuple[str, ...], channel: str = "", name: str = ""
+) -> Message:
+    """The plan as a message to one person, with a file in their messages where it is long."""
+    channel, name = channel or reply_to.channel, name or reply_to.channel_name
+    file = ""
+    if views.is_long(made):
+        whole = views.text(made).encode("utf-8", "replace")
+        file = shared(ctx, reply_to, f"plan-{made.slug}.txt", f"The plan of {made.slug}", whole).text
+    ref = None
+    if not made.obstacles:
+        draft = form_drafts.keep(ctx.rt, reply_to.user, Draft(dict(made.values), made.reason))
+        ref = PlanRef(made.slug, made.number, channel, name, draft, made.digest)
+    return views.plan_view(made, ref, changes=changes, file=file)
