@@ -115,11 +115,12 @@ def test_traffic_moves_and_moves_back(harness: Harness, target: Target, url: str
 
 
 def test_a_database_is_restored(harness: Harness, url: str) -> None:
-    rds = aws.client(url, "rds")
+    ec2, rds = aws.client(url, "ec2"), aws.client(url, "rds")
+    subnets = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]]
+    rds.create_db_subnet_group(DBSubnetGroupName="private", DBSubnetGroupDescription="Private", SubnetIds=subnets)
     source = {"DBInstanceClass": "db.t3.micro", "Engine": "postgres", "AllocatedStorage": 20, "MasterUsername": "u"}
-    rds.create_db_instance(
-        DBInstanceIdentifier="orders", MasterUserPassword="not-a-password", BackupRetentionPeriod=7, **source
-    )
+    kept = {"DBSubnetGroupName": "private", "BackupRetentionPeriod": 7}
+    rds.create_db_instance(DBInstanceIdentifier="orders", MasterUserPassword="not-a-password", **source, **kept)
     slug = aws.approved(harness, url, "aws-rds-restore")
     moment = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     execution, status = aws.run(harness, slug, source="orders", restored="orders-restored", moment=moment)
@@ -129,6 +130,7 @@ def test_a_database_is_restored(harness: Harness, url: str) -> None:
     for name in ("orders-restored", "orders"):
         rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False)
         rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+    rds.delete_db_subnet_group(DBSubnetGroupName="private")
 
 
 def _online(_self: Any) -> str:
@@ -136,9 +138,7 @@ def _online(_self: Any) -> str:
     return json.dumps({"InstanceInformationList": [{"InstanceId": "i-0abc1234def567890", "PingStatus": "Online"}]})
 
 
-def test_a_command_is_run(
-    harness: Harness, url: str, instance: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_is_run(harness: Harness, url: str, instance: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from moto.ssm.responses import SimpleSystemManagerResponse
 
     monkeypatch.setattr(SimpleSystemManagerResponse, "describe_instance_information", _online, raising=False)
@@ -162,7 +162,9 @@ def function(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     iam, lambda_ = aws.client(url, "iam"), aws.client(url, "lambda")
     role = iam.create_role(RoleName="runs-functions", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     code = {"ZipFile": package.getvalue()}
-    lambda_.create_function(FunctionName="drain-queue", Runtime="python3.11", Role=role, Handler="main.handle", Code=code)
+    lambda_.create_function(
+        FunctionName="drain-queue", Runtime="python3.11", Role=role, Handler="main.handle", Code=code
+    )
     yield "drain-queue"
     lambda_.delete_function(FunctionName="drain-queue")
     iam.delete_role(RoleName="runs-functions")
@@ -175,9 +177,9 @@ def test_a_function_is_invoked(
     """One that raises is answered with 200 and a header, and fails the run."""
     from moto.awslambda_simple.models import LambdaSimpleBackend
 
-    def raised(*args: Any, **_named: Any) -> bytes:
-        next(each for each in args if isinstance(each, dict) and each is not args[0])
-        return b"{}"
+    def raised(_self: Any, _name: str, _qualifier: str, _body: Any, _headers: Any, answered: dict[str, str]) -> bytes:
+        answered["x-amz-function-error"] = "Unhandled"
+        return b'{"errorMessage": "no such queue", "errorType": "KeyError"}'
 
     if failing:
         monkeypatch.setattr(LambdaSimpleBackend, "invoke", raised)
