@@ -49,7 +49,7 @@ def _others_queue(concurrency: Concurrency | None) -> bool:
 def _step_findings(placed: Placed) -> Iterator[Finding]:
     step, path = placed.step, placed.path
     yield from kind_of(step).caution(step, path, placed.with_path)
-    if step.retry and step.retry.max_attempts > 1 and not step.idempotent:
+    if step.retry and step.retry.max_attempts > 1 and step.retry.condition is None and not step.idempotent:
         message = (
             "`retry` does little here: a call that is not `idempotent` is tried again only when it surely never "
             "arrived or the server asked for it; say `idempotent: true` if the target may safely get it twice"

@@ -153,6 +153,13 @@ def test_what_is_warned_about_and_what_is_not(steps: list[Any], rest: dict[str, 
     assert sorted(rules_of(file({"steps": steps, **rest}))) == wanted
 
 
+@pytest.mark.parametrize(("more", "warned"), [({}, True), ({"if": "response.status == 420"}, False)])
+def test_a_retry_that_says_of_which_answers_does_much(more: dict[str, str], warned: bool) -> None:
+    step = {"id": "a", "type": "http", "with": {"method": "POST", "url": "https://h.example"}}
+    said = rules_of(file({**step, "retry": {"max_attempts": 3, **more}}))
+    assert ("retry-without-idempotency" in said) is warned
+
+
 def test_a_written_secret_is_not_said_again() -> None:
     step = {**LOOK, "with": {**LOOK["with"], "auth": {"type": "bearer", "token": "hunter2-abc"}}}
     (warning,) = examine(file({"steps": [step]}).encode(), "x.yaml").warnings
