@@ -112,12 +112,9 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
     problems = [*found.problems, *policy_problems, *secret_problems, *calendar_problems, *target_problems]
     emails = {each.author_email for each in found.files if each.author_email}
     authors = {email: find_author(email) for email in emails} if find_author else {}
-    rehearsed = rehearsing.rehearse(rt, folder, {each.path: each.runbook for each in found.files}, targets or {})
-    problems += rehearsed.problems
     with acting(rt, actor, Action.SYNC):
         database.one_at_a_time("sync")
         changes = _apply(rt, actor, found, authors)
-        rehearsing.keep(rt, rehearsed)
         if policy is not None:
             _apply_policy(rt, actor, policy)
         if calendar is not None and (found.files or found.broken):
@@ -131,7 +128,19 @@ def sync(rt: Runtime, actor: Actor, find_author: FindAuthor | None = None) -> Sy
         last = None if changes else last_change(rt)
         report = SyncReport(tuple(changes), tuple(sorted(problems)), unchanged, last)
         runbooks.save_sync(rt.workspace_id, report.ok, _summary(report, actor))
-    return report
+    files = {each.path: each.runbook for each in found.files}
+    return _rehearsed(rt, actor, report, rehearsing.rehearse(rt, folder, files, targets or {}))
+
+
+def _rehearsed(rt: Runtime, actor: Actor, report: SyncReport, rehearsed: rehearsing.Rehearsed) -> SyncReport:
+    """Keep what the rehearsals came to. All else holds by then: nothing that was taken away waits for them."""
+    told = replace(report, problems=tuple(sorted((*report.problems, *rehearsed.problems))))
+    with database.transaction():
+        database.one_at_a_time("sync")
+        rehearsing.keep(rt, rehearsed)
+        if rehearsed.problems:
+            runbooks.save_sync(rt.workspace_id, told.ok, _summary(told, actor))
+    return told
 
 
 def last_change(rt: Runtime) -> LastChange | None:

@@ -24,6 +24,7 @@ DOORS: dict[str, set[str]] = {
     "list": {"GET /runbooks"},
     "show": {f"GET {RUNBOOK}", f"GET {RUNBOOK}/versions/{{version}}"},
     "diff": {f"GET {RUNBOOK}/diff"},
+    "plan": {f"POST {RUNBOOK}/plan"},
     "run": {f"POST {RUNBOOK}/execute", "POST /executions", "POST /held-requests", "POST /break-glass"},
     "status": {f"GET {RUN}", f"GET {RUN}/steps", f"GET {RUN}/steps/{{step}}", f"GET {RUN}/events"},
     "why": {f"GET {RUN}/why"},

@@ -12,6 +12,7 @@ OPENERS = {"change", "transaction", "committing"}
 NO_DEED = {
     "children.cancel_orphans": "the bot follows up on a cancel that was asked about",
     "evidence.bundle": "it reads, and asks just before",
+    "sync._rehearsed": "it notes what rehearsals came to, of the sync that was asked about",
 }
 
 
