@@ -25,6 +25,7 @@ from bot.page.runs import runs
 from bot.page.signed_links import COOKIE_S, Purpose, sign, verify
 from bot.page.states import SIGNS
 from bot.page.story import story
+from bot.page.studio import Doors, Studio
 from bot.serving.headers import HEADERS
 from bot.serving.streams import EventStream
 from engine.access.policy import Action, Actor, authorise, ruled
@@ -68,6 +69,7 @@ class Pages:
             Route("/secrets/{secret}", self._secret),
             Route("/audit", self._audit),
             Route("/audit/export", self._audit_file),
+            *Studio(self._context, self._key, Doors(self._who, self._page, _refusal, _trouble, COOKIE)).routes(),
             Mount("/page", _Files(directory=_HERE / "static")),
         ]
 
@@ -217,6 +219,7 @@ class Pages:
 
 _MENU = (
     ("runbooks", "/runbooks", "Runbooks", Action.VIEW),
+    ("studio", "/studio", "Studio", Action.VIEW),
     ("runs", "/executions", "Runs", Action.VIEW),
     ("freezes", "/freezes", "Freezes", Action.VIEW),
     ("secrets", "/secrets", "Secrets", Action.SECRETS),

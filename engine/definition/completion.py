@@ -144,7 +144,8 @@ def _keys(place: Place) -> Iterator[Suggestion]:
     for key, said in _properties(node).items():
         schema = _resolved(said)
         opens = schema.get("type") in ("object", "array") or "properties" in schema
-        yield Suggestion(key, f"{key}:" if opens else f"{key}: ", "needed" if key in required else "key", _described(said))
+        sort = "needed" if key in required else "key"
+        yield Suggestion(key, f"{key}:" if opens else f"{key}: ", sort, _described(said))
 
 
 def _values(place: Place, key: str, above: Sequence[str], names: Names) -> Iterator[Suggestion]:

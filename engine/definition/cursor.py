@@ -15,7 +15,7 @@ ITEM = "[]"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line as far as its indentation tells: `column` is where its key begins, `dashes` how wide its list marks are."""
+    """A line as far as its indentation tells; `dashes` is how wide its list marks are."""
 
     indent: int
     dashes: int
@@ -24,6 +24,7 @@ class Line:
 
     @property
     def column(self) -> int:
+        """Where its key begins."""
         return self.indent + self.dashes
 
 

@@ -30,7 +30,8 @@ def main() -> None:
             print(json.dumps(result.as_json()), flush=True)
         for file, slug, source in asked.get("walks", ()):
             others = [each for other, each in known.items() if other != slug]
-            print(json.dumps(walk(made, file, source.encode("utf-8", "surrogatepass"), known[slug], others)), flush=True)
+            told = walk(made, file, source.encode("utf-8", "surrogatepass"), known[slug], others)
+            print(json.dumps(told), flush=True)
 
 
 main()

@@ -31,7 +31,8 @@ _MOST_EVENTS = 100_000
 class Observed:
     """`trouble` is why the case could not be played to its end, "" where it was. `points` are what it covered.
 
-    `outcome` is how the run stood then, and `error` why it failed; `run_id` is in this world's tables, "" where it did not start. `path` has each step that ended, with how.
+    `outcome` is how the run stood then, and `error` why it failed. `path` has each step that ended, with how. `run_id`
+    is the run in this world's tables, "" where it did not start.
     """
 
     outcome: str
@@ -66,7 +67,8 @@ def of(world: World, run_id: str, script: Script, trouble: str) -> Observed:
     error = shown((run.error or {}).get("message") or "")
     calls = tuple(shown(_call(made)) for made in script.made)
     outputs, messages = shown(run.result or {}), shown(messages)
-    return Observed(str(run.status), error, tuple(path), calls, outputs, tuple(messages), points, shown(trouble), run_id)
+    said = tuple(messages)
+    return Observed(str(run.status), error, tuple(path), calls, outputs, said, points, shown(trouble), run_id)
 
 
 def _call(made: Made) -> dict[str, Json]:

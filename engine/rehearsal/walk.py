@@ -18,7 +18,7 @@ _MOST_EVENTS = 100_000
 
 
 def walk(world: World, file: str, rehearsal: bytes, subject: Published, others: Iterable[Published]) -> dict[str, Json]:
-    """Each case with its steps in the order in which they began, or what is wrong with the rehearsal. Raises nothing."""
+    """Each case with its steps in the order in which they began, or what is wrong. Raises nothing."""
     found = rehearsals.load(rehearsal, file, subject.runbook)
     wrong = [{"line": each.line, "column": each.column, "message": each.message} for each in found.problems]
     known = list(others)
@@ -70,4 +70,3 @@ def _gather(run_id: str, prefix: str, found: dict[str, dict[str, Json]]) -> None
 def _shown(world: World, told: dict[str, Json], runs: list[str]) -> dict[str, Json]:
     masked: dict[str, Json] = world.redactor.redact_json(told)
     return {key: without_ids(value, runs) for key, value in masked.items()}
-
