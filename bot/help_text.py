@@ -154,7 +154,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Decide what waits", ("approve", "reject", "withdraw", "agree")),
     ("Keep the incident", ("incident", "incident open", "incident set", "incident close")),
     ("Keep the runbooks", (
-        "admin sync", "diff", "admin approve", "admin renew", "admin withdraw", "admin deprecate", "admin rollback",
+        "studio", "admin sync", "diff", "admin approve", "admin renew", "admin withdraw", "admin deprecate", "admin rollback",
         "admin history", "admin verify",
     )),
     ("Freeze, and run all the same", ("freeze", "unfreeze", "freezes", "held", "release", "reviews", "review")),

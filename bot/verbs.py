@@ -36,6 +36,7 @@ VERBS: tuple[Verb, ...] = (
         frozenset({"tag", "team", "status"}),
     ),
     Verb("show", "show ID[@VERSION]", "What a runbook does, its parameters and its versions.", (1, 1)),
+    Verb("studio", "studio [ID]", "A page to write a runbook on, a new one or this one: checked as you type.", (0, 1)),
     Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
     Verb(
         "run",

@@ -21,7 +21,8 @@ from storage.states import ApprovalStatus
 
 VERBS: Mapping[str, Action] = {
     **dict.fromkeys(
-        ("list", "show", "diff", "status", "why", "runs", "logs", "evidence", "catchup", "freezes"), Action.VIEW
+        ("list", "show", "diff", "studio", "status", "why", "runs", "logs", "evidence", "catchup", "freezes"),
+        Action.VIEW,
     ),
     "run": Action.START,
     "pause": Action.PAUSE,

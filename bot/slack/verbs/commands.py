@@ -23,6 +23,7 @@ from bot.slack.verbs import (
     renewals,
     running,
     secrets,
+    studio,
     tokens,
     versions,
 )
@@ -228,6 +229,7 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "list": _list,
     "show": _show,
     "diff": _diff,
+    "studio": studio.studio,
     "run": _run,
     "status": queries.status,
     "why": queries.because,
@@ -293,7 +295,7 @@ _NEEDS: Mapping[str, Action] = {
 _DRAFTS = 20
 """Drafts that are listed for a platform admin."""
 _DECISIONS = frozenset(_VERBS) - {
-    "help", "list", "show", "diff", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
+    "help", "list", "show", "diff", "studio", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
     "freezes", "reviews",
 }  # fmt: skip
 """Verbs whose right may hang on a user group."""
