@@ -154,8 +154,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Decide what waits", ("approve", "reject", "withdraw", "agree")),
     ("Keep the incident", ("incident", "incident open", "incident set", "incident close")),
     ("Keep the runbooks", (
-        "studio", "admin sync", "diff", "admin approve", "admin renew", "admin withdraw", "admin deprecate", "admin rollback",
-        "admin history", "admin verify",
+        "studio", "admin sync", "diff", "admin approve", "admin renew", "admin withdraw", "admin deprecate",
+        "admin rollback", "admin history", "admin verify",
     )),
     ("Freeze, and run all the same", ("freeze", "unfreeze", "freezes", "held", "release", "reviews", "review")),
     ("Audit", ("audit", "audit export", "report")),

@@ -38,8 +38,6 @@ steps:
     with: {text: "{{ params.service }} is looked at."}
 """
 """The text of a runbook that nobody has begun yet."""
-TO_DRAW = "not run here"
-"""What the picture says of each step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +153,12 @@ def _forms(runbook: Runbook) -> list[Part]:
 
 def _part(view: dict[str, Any]) -> Part:
     blocks = view["blocks"]
-    told = [unescape(each["text"]) for block in blocks if block["type"] == "context" for each in block["elements"]]
+    told = [
+        unescape(each["text"]).replace("`", "")
+        for block in blocks
+        if block["type"] == "context"
+        for each in block["elements"]
+    ]
     fields = [_field(block) for block in blocks if block["type"] == "input"]
     return Part(view["title"]["text"], view["submit"]["text"], tuple(told), tuple(fields))
 

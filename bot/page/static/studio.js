@@ -86,7 +86,7 @@ if (before !== null && before !== saved && !document.querySelector("#told .state
   text.value = before;
   document.getElementById("kept").hidden = false;
 }
-const view = editor(document.getElementById("editor"), text.value, { changed, ask, save: () => press("save") });
+const view = editor(document.getElementById("editor"), text.value, { changed, ask, save: () => tell("save") });
 document.getElementById("editor").hidden = false;
 document.getElementById("keys").hidden = false;
 document.getElementById("plain").hidden = true;
@@ -94,10 +94,6 @@ document.getElementById("check").hidden = true;
 marks();
 if (text.value !== saved) tell("check");
 stepThrough(document.getElementById("walk"), document.getElementById("picture"));
-
-function press(what) {
-  form.querySelector(`button[value="${what}"]`)?.click();
-}
 
 form.addEventListener("submit", (event) => {
   const what = event.submitter?.value ?? "check";
