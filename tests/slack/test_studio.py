@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 from stage import ALICE, CAROL, GUEST, Stage, ready, stage
 
 from bot.page.signed_links import Pass, Purpose, sign, studio_link
+from engine.access.policy import Actor
 from engine.catalog import catalog
 from engine.config.settings import secret_key
-from engine.errors import NotFound
+from engine.errors import NotAllowed, NotFound
+from engine.queries import secrets
 
 TEXT = """\
 apiVersion: runbook/v1
@@ -41,10 +44,17 @@ class Person:
     def __init__(self, bot: Stage, user: str) -> None:
         admitted = Pass(user, "studio", int(time.time()) + 60)
         self.cookie = {"runbook_page": sign(secret_key(bot.rt.settings), Purpose.COOKIE, admitted)}
-        self.http = httpx.Client(base_url=str(bot.rt.settings.public_url), trust_env=False, cookies=self.cookie)
+        self.base = str(bot.rt.settings.public_url)
 
     def get(self, path: str = "/studio") -> httpx.Response:
-        return self.http.get(path)
+        return self.ask("GET", path)
+
+    def post(self, path: str, fields: dict[str, str], headers: dict[str, str] | None = None) -> httpx.Response:
+        return self.ask("POST", path, data=fields, headers=headers)
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        with httpx.Client(base_url=self.base, trust_env=False, cookies=self.cookie) as client:
+            return client.request(method, path, **more)
 
     def token(self) -> str:
         found = re.search(r'name="token" value="([0-9a-f]{64})"', self.get().text)
@@ -54,7 +64,7 @@ class Person:
     def send(
         self, do: str, path: str = "/studio", headers: dict[str, str] | None = None, **more: str
     ) -> httpx.Response:
-        return self.http.post(path, data={"token": self.token(), "do": do, **more}, headers=headers or {})
+        return self.post(path, {"token": self.token(), "do": do, **more}, headers)
 
 
 def is_there(bot: Stage, slug: str) -> bool:
@@ -70,8 +80,8 @@ def test_a_form_of_another_site_or_person_saves_nothing(bot: Stage) -> None:
     alice, carol = Person(bot, ALICE), Person(bot, CAROL)
     fields = {"text": TEXT.format(id="forged", said="x")}
     for answer in (
-        alice.http.post("/studio", data={"do": "save", **fields}),
-        alice.http.post("/studio", data={"do": "save", "token": carol.token(), **fields}),
+        alice.post("/studio", {"do": "save", **fields}),
+        alice.post("/studio", {"do": "save", "token": carol.token(), **fields}),
         alice.send("save", headers={"sec-fetch-site": "cross-site"}, **fields),
         alice.send("save", headers={"sec-fetch-site": "same-site"}, **fields),
         alice.send("save", headers={"origin": "https://evil.example"}, **fields),
@@ -143,12 +153,22 @@ def test_a_text_that_is_too_large_is_a_problem_and_no_accident(bot: Stage) -> No
     assert "256" in answer.text
 
 
-def test_names_that_one_may_not_know_are_not_completed(bot: Stage) -> None:
-    """Secrets are named to those who may list them, and never with their values."""
+def test_secrets_are_completed_by_name_and_only_for_who_may_list_them(
+    bot: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is forbidden is as if it were not there, and no value is anywhere."""
     asked = {"text": 'a: "{{ secrets."', "row": "0", "before": 'a: "{{ secrets.'}
-    assert Person(bot, CAROL).send("complete", **asked).json()["suggestions"] == []
-    assert Person(bot, ALICE).send("complete", **asked).status_code == 200
-    assert Person(bot, ALICE).send("complete", text="", row="-1", before="").status_code == 409
+    carol = Person(bot, CAROL)
+    known = [each.name for each in secrets.listing(bot.rt, Actor(CAROL, standing="member"))]
+    assert known
+    assert [each["label"] for each in carol.send("complete", **asked).json()["suggestions"]] == known
+
+    def refuse(*_: object) -> None:
+        raise NotAllowed("You may not.")
+
+    monkeypatch.setattr("bot.page.desk.secrets.listing", refuse)
+    assert carol.send("complete", **asked).json()["suggestions"] == []
+    assert carol.send("complete", text="", row="-1", before="").status_code == 409
 
 
 def test_a_link_is_for_its_page_and_person_alone(bot: Stage) -> None:
@@ -167,10 +187,8 @@ def test_a_link_is_for_its_page_and_person_alone(bot: Stage) -> None:
 
 def test_a_rehearsal_calls_nothing(bot: Stage) -> None:
     """A call without a stub ends the case and says which; the person's own text is what is played."""
-    text = TEXT.format(id="calls", said="x").replace("type: message", "type: http").replace(
-        '{text: "x"}', '{url: "https://example.com/{{ secrets.token }}"}'
-    )  # fmt: skip
-    text = text.replace('{url: "https://example.com/{{ secrets.token }}"}', '{url: "https://example.com/a"}')
+    text = TEXT.format(id="calls", said="x").replace("type: message", "type: http")
+    text = text.replace('{text: "x"}', '{url: "https://example.com/a"}')
     answer = Person(bot, CAROL).send(
         "rehearse", text=text, rehearsal="cases: [{name: One, expect: {outcome: SUCCESS}}]"
     )

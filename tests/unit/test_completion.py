@@ -107,7 +107,10 @@ def test_no_text_is_an_accident(text: str, row: int, before: str) -> None:
 @given(
     st.recursive(
         st.integers(0, 9),
-        lambda inner: st.dictionaries(KEYS, inner, min_size=1, max_size=3) | st.lists(inner, min_size=1, max_size=3),
+        lambda inner: (
+            st.dictionaries(KEYS, inner, min_size=1, max_size=3)
+            | st.lists(inner.filter(lambda each: not isinstance(each, list)), min_size=1, max_size=3)
+        ),
         max_leaves=12,
     )
 )
@@ -118,8 +121,7 @@ def test_the_place_of_a_key_is_what_a_reader_of_yaml_says(data: Json) -> None:
     lines = text.rstrip("\n").split("\n")
     node = yaml.compose(text)
     for row, path in _places(node, ()):
-        if "- -" not in lines[row]:
-            assert place_of(lines, row).path == path, (text, row)
+        assert place_of(lines, row).path == path, (text, row)
 
 
 def _places(node: yaml.Node, path: tuple[str, ...]) -> list[tuple[int, tuple[str, ...]]]:
