@@ -92,6 +92,7 @@ _EXAMPLES = {
     "list": "list restart tag=checkout",
     "show": "show restart-checkout",
     "diff": "diff restart-checkout@3",
+    "studio": "studio restart-checkout",
     "run": 'run restart-checkout service=checkout reason="hangs since 9:12"',
     "status": "status R-7K2M9Q",
     "why": "why R-7K2M9Q",
