@@ -93,6 +93,7 @@ _EXAMPLES = {
     "list": "list restart tag=checkout",
     "show": "show restart-checkout",
     "diff": "diff restart-checkout@3",
+    "studio": "studio restart-checkout",
     "run": 'run restart-checkout service=checkout reason="hangs since 9:12"',
     "plan": "plan restart-checkout service=checkout",
     "status": "status R-7K2M9Q",
@@ -156,8 +157,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Decide what waits", ("approve", "reject", "withdraw", "agree")),
     ("Keep the incident", ("incident", "incident open", "incident set", "incident close")),
     ("Keep the runbooks", (
-        "admin sync", "diff", "admin approve", "admin renew", "admin withdraw", "admin deprecate", "admin rollback",
-        "admin history", "admin verify",
+        "studio", "admin sync", "diff", "admin approve", "admin renew", "admin withdraw", "admin deprecate",
+        "admin rollback", "admin history", "admin verify",
     )),
     ("Freeze, and run all the same", ("freeze", "unfreeze", "freezes", "held", "release", "reviews", "review")),
     ("Audit", ("audit", "audit export", "report")),

@@ -27,7 +27,7 @@ _DIGEST = frozenset({"digest"})
 _AUDIT = frozenset({"who", "action", "thing", "severity", "since", "until"})
 
 VERBS: tuple[Verb, ...] = (
-    Verb("help", "help [VERB]", "What you can type here, or the parts of one verb; help all lists every verb.", (0, 2)),
+    Verb("help", "help [VERB]", "What you can type, or the parts of one verb; help all lists every verb.", (0, 2)),
     Verb(
         "list",
         "list [TEXT] [tag=TAG] [team=TEAM] [status=STATUS]",
@@ -36,19 +36,20 @@ VERBS: tuple[Verb, ...] = (
         frozenset({"tag", "team", "status"}),
     ),
     Verb("show", "show ID[@VERSION]", "What a runbook does, its parameters and its versions.", (1, 1)),
+    Verb("studio", "studio [ID]", "A page to write a runbook on, checked as you type.", (0, 1)),
     Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
     Verb(
         "run",
         'run ID[@VERSION] [KEY=VALUE …] [reason="…"] [reuse_within=TIME] [force=yes] [hold=yes] [break_glass=yes] '
         "[plan=DIGEST]",
-        "Run a runbook; a form asks for what is missing. With force=yes and a reason even while the same run is open.",
+        "Run a runbook; a form asks for what is missing. With force=yes even while the same run is open.",
         (1, 1),
         None,
     ),
     Verb(
         "plan",
         'plan ID[@VERSION] [KEY=VALUE …] [reason="…"]',
-        "Show everything that a run would do, with nothing done; its button, or run … plan=DIGEST, runs exactly that.",
+        "Show everything that a run would do, with nothing done.",
         (1, 1),
         None,
     ),
@@ -116,7 +117,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "skip",
         'skip [RUN] STEP reason="…"',
-        "Leave out a step in its turn; what a gate has released, when one of its approvers agrees.",
+        "Leave out a step; what a gate has released, when one of its approvers agrees.",
         (1, 2),
         _REASON,
         about_run=True,
@@ -163,7 +164,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "handover",
         'handover [RUN] @USER [reason="…"]',
-        "Offer a run to somebody else, who answers for it from when they take it over.",
+        "Offer a run to somebody else, who answers for it once they take it over.",
         (1, 2),
         _REASON,
         about_run=True,
@@ -249,7 +250,7 @@ VERBS: tuple[Verb, ...] = (
         "audit export",
         "audit export [format=jsonl|cef] [who=@USER] [action=ACTION] [thing=THING] [severity=SEVERITY] [since=TIME] "
         "[until=TIME]",
-        "The audit as a file for another system: JSON lines, or CEF for a SIEM.",
+        "The audit as a file: JSON lines, or CEF for a SIEM.",
         (0, 0),
         _AUDIT | {"format"},
     ),
@@ -283,7 +284,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "admin approve",
         "admin approve [ID[@VERSION]] [digest=DIGEST]",
-        "Show what would change, to approve exactly that; with @VERSION, approve it at once. Alone: what waits.",
+        "Show what would change, to approve exactly that; with @VERSION, at once. Alone: what waits.",
         (0, 1),
         _DIGEST,
     ),

@@ -5,9 +5,10 @@ export {
 } from "@codemirror/view";
 export { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 export {
-  defaultHighlightStyle, syntaxHighlighting, indentOnInput, bracketMatching, foldGutter, foldKeymap, syntaxTree,
+  HighlightStyle, syntaxHighlighting, indentOnInput, bracketMatching, foldGutter, foldKeymap, syntaxTree,
 } from "@codemirror/language";
 export { autocompletion, completionKeymap, startCompletion } from "@codemirror/autocomplete";
 export { linter, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
 export { searchKeymap, highlightSelectionMatches } from "@codemirror/search";
 export { yaml } from "@codemirror/lang-yaml";
+export { tags } from "@lezer/highlight";

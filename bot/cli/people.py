@@ -34,6 +34,7 @@ VERBS: Mapping[str, Callable[[Invocation], Answer]] = {
     "list": query_verbs.runbooks,
     "show": query_verbs.runbook,
     "diff": query_verbs.diff,
+    "studio": query_verbs.studio,
     "runs": query_verbs.runs,
     "status": query_verbs.status,
     "why": query_verbs.why,

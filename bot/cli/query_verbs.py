@@ -42,6 +42,15 @@ def diff(invocation: Invocation) -> Answer:
     return Answer(found, [*lines, *found["targets"], *more])
 
 
+def studio(invocation: Invocation) -> Answer:
+    """`studio [ID]`: where it is; a token is not made into a link, which would open more than its scopes do."""
+    words = invocation.command.words
+    slug = invocation.api.get(f"runbooks/{words[0]}")["id"] if words else ""
+    path = f"/studio/{slug}" if slug else "/studio"
+    told = f"{path} below the bot's PUBLIC_URL. In Slack, `{f'studio {slug}'.strip()}` gives a link that lets you in."
+    return Answer({"path": path}, [told])
+
+
 def runs(invocation: Invocation) -> Answer:
     """`runs [here|mine|open|all]`, narrowed by options."""
     which = (invocation.command.words or ("here" if invocation.options.channel else "all",))[0]

@@ -22,9 +22,10 @@ from bot.page.catalogue import catalogue
 from bot.page.freezes import covering, freezes
 from bot.page.graph_picture import path_of
 from bot.page.runs import runs
-from bot.page.signed_links import COOKIE_S, Purpose, sign, verify
+from bot.page.signed_links import COOKIE_S, Pass, Purpose, sign, verify
 from bot.page.states import SIGNS
 from bot.page.story import story
+from bot.page.studio import Doors, Studio
 from bot.serving.headers import HEADERS
 from bot.serving.streams import EventStream
 from engine.access.policy import Action, Actor, authorise, ruled
@@ -68,6 +69,11 @@ class Pages:
             Route("/secrets/{secret}", self._secret),
             Route("/audit", self._audit),
             Route("/audit/export", self._audit_file),
+            *Studio(
+                self._context,
+                self._key,
+                Doors(self._who, self._page, _refusal, _trouble, COOKIE, self._admitted_to_studio),
+            ).routes(),
             Mount("/page", _Files(directory=_HERE / "static")),
         ]
 
@@ -132,7 +138,23 @@ class Pages:
             await self._context.in_reader_thread(self._seen, await self._identified(admitted.person), execution_id)
         except EngineError as error:
             return _refusal(error)
-        answer = RedirectResponse(f"/executions/{execution_id}", status_code=303, headers=dict(HEADERS))
+        return self._with_cookie(request, admitted, f"/executions/{execution_id}")
+
+    async def _admitted_to_studio(self, request: Request, proof: str) -> Response:
+        """As `_admitted`, for a link into the studio."""
+        path = request.url.path.strip("/")
+        admitted = verify(self._key, Purpose.LINK, proof, int(time.time()))
+        if admitted is None or admitted.execution_id != path:
+            return _trouble(403, "This link has expired, or something of it is missing.", _ASK_FOR_STUDIO)
+        try:
+            actor = await self._identified(admitted.person)
+            await self._context.in_reader_thread(authorise, self._rt, actor, Action.VIEW, None)
+        except EngineError as error:
+            return _refusal(error)
+        return self._with_cookie(request, admitted, f"/{path}")
+
+    def _with_cookie(self, request: Request, admitted: Pass, address: str) -> Response:
+        answer = RedirectResponse(address, status_code=303, headers=dict(HEADERS))
         kept = replace(admitted, until=int(time.time()) + COOKIE_S)
         secure = request.url.scheme == "https" or (self._rt.settings.public_url or "").startswith("https:")
         answer.set_cookie(
@@ -217,6 +239,7 @@ class Pages:
 
 _MENU = (
     ("runbooks", "/runbooks", "Runbooks", Action.VIEW),
+    ("studio", "/studio", "Studio", Action.VIEW),
     ("runs", "/executions", "Runs", Action.VIEW),
     ("freezes", "/freezes", "Freezes", Action.VIEW),
     ("secrets", "/secrets", "Secrets", Action.SECRETS),
@@ -225,6 +248,8 @@ _MENU = (
 """The pages by their names, with their addresses, titles, and the right that each takes."""
 _STATUS = {NotAuthenticated: 401, NotFound: 404, NotAllowed: 403}
 _ASK_AGAIN = "In Slack, press “Open its page” on the card of a run, and follow the link that only you are shown."
+
+_ASK_FOR_STUDIO = "In Slack, type `/runbook studio`, and follow the link that only you are shown."
 
 
 class _Files(StaticFiles):

@@ -27,7 +27,10 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Who may look at which run, until when in epoch seconds. What they may see of it is still the engine's to say."""
+    """Who may look at which run, until when in epoch seconds. What they may see of it is still the engine's to say.
+
+    A link into the studio has its path in the place of the run's id.
+    """
 
     person: str
     execution_id: str
@@ -52,6 +55,13 @@ def link(base: str, key: bytes, person: str, execution_id: str) -> str:
     """The address by which this person may open a run's page for the next `LINK_S` seconds; `base` is PUBLIC_URL."""
     proof = sign(key, Purpose.LINK, Pass(person, execution_id, int(time.time()) + LINK_S))
     return f"{base.rstrip('/')}/executions/{execution_id}?pass={proof}"
+
+
+def studio_link(base: str, key: bytes, person: str, slug: str) -> str:
+    """The address by which this person may open the studio, with this runbook in it unless `slug` is ""."""
+    path = f"studio/{slug}" if slug else "studio"
+    proof = sign(key, Purpose.LINK, Pass(person, path, int(time.time()) + LINK_S))
+    return f"{base.rstrip('/')}/{path}?pass={proof}"
 
 
 def _serializer(key: bytes, purpose: Purpose) -> URLSafeSerializer:

@@ -141,7 +141,7 @@ def _play(tasks: Sequence[_Task], known: Mapping[str, Runbook]) -> list[Json]:
         "rehearsals": [[task.path, task.runbook.id, task.source] for task in tasks],
         "runbooks": {slug: codec.canonical(runbook) for slug, runbook in known.items()},
     }
-    played, why = _ask(json.dumps(asked).encode())
+    played, why = ask(json.dumps(asked).encode(), LIMIT_S)
     missing = [_unfinished(task, why) for task in tasks[len(played) :]]
     return [*played, *missing]
 
@@ -151,14 +151,14 @@ def _unfinished(task: _Task, why: str) -> Json:
     return {**about, "problems": [f"{task.path}: {why}"], "passed": False, "unfinished": True}
 
 
-def _ask(asked: bytes) -> tuple[list[Json], str]:
-    """What the process has told before it ended, and why there is no more of it."""
-    why = f"it was not played to its end within the {LIMIT_S:g} s of a sync: sync again, or make it shorter"
+def ask(asked: bytes, limit_s: float) -> tuple[list[Json], str]:
+    """What the process has told before it ended, after `limit_s` seconds at the latest, and why there is no more."""
+    why = f"it was not played to its end within the {limit_s:g} s of a sync: sync again, or make it shorter"
     with subprocess.Popen(  # noqa: S603 - our own module
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}, cwd="/"
     ) as process:
         try:
-            told, said = process.communicate(asked, LIMIT_S)
+            told, said = process.communicate(asked, limit_s)
         except subprocess.TimeoutExpired:
             process.kill()
             told, said = process.communicate()

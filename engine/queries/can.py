@@ -21,7 +21,21 @@ from storage.states import ApprovalStatus
 
 VERBS: Mapping[str, Action] = {
     **dict.fromkeys(
-        ("list", "show", "plan", "diff", "status", "why", "runs", "logs", "evidence", "catchup", "freezes"), Action.VIEW
+        (
+            "list",
+            "show",
+            "plan",
+            "diff",
+            "studio",
+            "status",
+            "why",
+            "runs",
+            "logs",
+            "evidence",
+            "catchup",
+            "freezes",
+        ),
+        Action.VIEW,
     ),
     "run": Action.START,
     "pause": Action.PAUSE,

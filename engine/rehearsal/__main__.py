@@ -1,4 +1,4 @@
-"""The process that plays rehearsals for a sync: texts come in on one line, a line with each result goes out."""
+"""The process that plays rehearsals: texts come in on one line, a line with each result goes out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from engine.definition import codec
 from engine.rehearsal import world
 from engine.rehearsal.rehearse import rehearse
+from engine.rehearsal.walk import walk
 from engine.rehearsal.world import Published
 
 MAX_MEMORY = 1 << 30
@@ -27,6 +28,10 @@ def main() -> None:
         for file, slug, source in asked["rehearsals"]:
             result = rehearse(made, file, source.encode(), known[slug], lambda: known)
             print(json.dumps(result.as_json()), flush=True)
+        for file, slug, source in asked.get("walks", ()):
+            others = [each for other, each in known.items() if other != slug]
+            told = walk(made, file, source.encode("utf-8", "surrogatepass"), known[slug], others)
+            print(json.dumps(told), flush=True)
 
 
 main()

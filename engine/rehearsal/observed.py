@@ -31,7 +31,8 @@ _MOST_EVENTS = 100_000
 class Observed:
     """`trouble` is why the case could not be played to its end, "" where it was. `points` are what it covered.
 
-    `outcome` is how the run stood then, and `error` why it failed. `path` has each step that ended, with how.
+    `outcome` is how the run stood then, and `error` why it failed. `path` has each step that ended, with how. `run_id`
+    is the run in this world's tables, "" where it did not start.
     """
 
     outcome: str
@@ -42,6 +43,7 @@ class Observed:
     messages: tuple[str, ...]
     points: frozenset[str]
     trouble: str
+    run_id: str = ""
 
 
 def not_started(trouble: str) -> Observed:
@@ -60,26 +62,28 @@ def of(world: World, run_id: str, script: Script, trouble: str) -> Observed:
 
     def shown(value: Any) -> Any:
         masked = world.redactor.redact_json(value)
-        return _without(masked, ids)
+        return without_ids(masked, ids)
 
     error = shown((run.error or {}).get("message") or "")
     calls = tuple(shown(_call(made)) for made in script.made)
     outputs, messages = shown(run.result or {}), shown(messages)
-    return Observed(str(run.status), error, tuple(path), calls, outputs, tuple(messages), points, shown(trouble))
+    said = tuple(messages)
+    return Observed(str(run.status), error, tuple(path), calls, outputs, said, points, shown(trouble), run_id)
 
 
 def _call(made: Made) -> dict[str, Json]:
     return {"step": made.step, "method": made.method, "url": made.url, "headers": made.headers, "text": made.body}
 
 
-def _without(value: Any, ids: list[str]) -> Any:
+def without_ids(value: Any, ids: list[str]) -> Any:
+    """A value with `RUN_ID` for the id of every run in it."""
     if isinstance(value, str):
         for each in ids:
             value = value.replace(each, RUN_ID)
         return value
     if isinstance(value, dict):
-        return {key: _without(each, ids) for key, each in value.items()}
-    return [_without(each, ids) for each in value] if isinstance(value, list) else value
+        return {key: without_ids(each, ids) for key, each in value.items()}
+    return [without_ids(each, ids) for each in value] if isinstance(value, list) else value
 
 
 def told(run_id: str, prefix: str = "") -> tuple[list[tuple[str, str]], list[str]]:

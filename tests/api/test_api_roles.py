@@ -67,6 +67,7 @@ CASES = [
     Case("POST /runbooks/{runbook}/withdraw", ADMINS, {"version": 1}),
     Case("POST /runbooks/{runbook}/deprecate", ADMINS, {"reason": "x"}),
     Case("POST /runbooks/{runbook}/rollback", ADMINS),
+    Case("POST /runbooks/{runbook}/plan", SEEN, {"parameters": {"service": "api"}}),
     Case("POST /runbooks/{runbook}/execute", RUNS, {"parameters": {"service": "api"}}),
     Case("POST /sync", "yrrrr"),
     Case("POST /executions", RUNS, _RUN),

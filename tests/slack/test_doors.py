@@ -25,6 +25,7 @@ DOORS: dict[str, set[str]] = {
     "show": {f"GET {RUNBOOK}", f"GET {RUNBOOK}/versions/{{version}}"},
     "diff": {f"GET {RUNBOOK}/diff"},
     "plan": {f"POST {RUNBOOK}/plan"},
+    "studio": set(),
     "run": {f"POST {RUNBOOK}/execute", "POST /executions", "POST /held-requests", "POST /break-glass"},
     "status": {f"GET {RUN}", f"GET {RUN}/steps", f"GET {RUN}/steps/{{step}}", f"GET {RUN}/events"},
     "why": {f"GET {RUN}/why"},

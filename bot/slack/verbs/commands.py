@@ -24,6 +24,7 @@ from bot.slack.verbs import (
     renewals,
     running,
     secrets,
+    studio,
     tokens,
     versions,
 )
@@ -232,6 +233,7 @@ _VERBS: Mapping[str, Callable[[Invocation], Message | None]] = {
     "show": _show,
     "diff": _diff,
     "plan": plans.plan,
+    "studio": studio.studio,
     "run": _run,
     "status": queries.status,
     "why": queries.because,
@@ -297,7 +299,8 @@ _NEEDS: Mapping[str, Action] = {
 _DRAFTS = 20
 """Drafts that are listed for a platform admin."""
 _DECISIONS = frozenset(_VERBS) - {
-    "help", "list", "show", "plan", "diff", "status", "why", "runs", "catchup", "logs", "evidence", "incident",
+    "help", "list", "show", "plan", "diff", "studio", "status", "why", "runs", "catchup", "logs", "evidence",
+    "incident",
     "freezes", "reviews",
 }  # fmt: skip
 """Verbs whose right may hang on a user group."""
