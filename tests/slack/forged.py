@@ -262,7 +262,7 @@ def _hold(made: World) -> None:
     for shop in ("one", "two"):
         bot.say(f"run note shop={shop} hold=yes")
         told = bot.say(f"run note shop={shop} break_glass=yes reason=down")
-        made.emergencies += ("B-" + told.split("B-")[1][:6],)
+        made.emergencies += ("B-" + told.split("B-")[1][:8],)
     made.held = tuple(each.held.id for each in held_requests.listing(bot.rt, bot.door.ctx.directory.identify(ALICE)))
     made.incident = int(incidents.bound(bot.rt, {"channel": CHANNEL})["case"])
     made.draft = form_drafts.keep(bot.rt, CAROL, Draft({"shop": "filled"}, "here"))
