@@ -7,6 +7,7 @@ from harness import ALICE, HOUR, Harness, gate, runbook
 from tampering import tampering
 
 from engine.queries import audit, audit_chain, audit_export, compliance, evidence
+from engine.runs import executions
 from storage import audit as kept
 from storage import database, sql
 
@@ -52,12 +53,12 @@ def test_evidence_is_made_and_its_check_says_that_it_does_not_hold(harness: Harn
     audit_chain.seal(harness.rt)
     with database.reading():
         row = kept.of_thing(harness.rt.workspace_id, f"execution:{run}")[0]
-    assert evidence.check(evidence.bundle(harness.rt, ALICE, run)) == []
+    found = executions.find(harness.rt, run)
     with tampering():
         sql.run(f"{changed}{row.seq}")
-        made = evidence.bundle(harness.rt, ALICE, run)
-        assert f"Row {row.seq} " in str(made["audit"]["rows"])
-        assert f"link {row.seq} does not follow the one before it" in evidence.check(made)
+        made = evidence._of_audit(harness.rt, ALICE, found, lambda value: value)
+    assert f"Row {row.seq} " in str(made["rows"])
+    assert f"link {row.seq} does not follow the one before it" in audit_chain.check(made["rows"], made["proof"])
 
 
 def test_verifying_behind_it_looks_at_all_that_follow(harness: Harness, changed: str) -> None:
