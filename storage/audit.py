@@ -28,6 +28,26 @@ class Unreadable(ValueError):
         self.row_id, self.seq = row_id, seq
 
 
+def shown(query: Any) -> list[AuditRecord]:
+    """The rows that a query for `AuditRecord` finds, to be looked at: one that cannot be read says only that.
+
+    Such a row is `CRITICAL`, whatever it says itself, and its hash is not the one of what stands in its place.
+    """
+    try:
+        return rows.read(query, AuditRecord)
+    except (KeyError, ValueError):
+        return [_stand_in(_row(row[0])) for row in tuples(query.select(Audit.id))]
+
+
+def _stand_in(found: AuditRecord | Unreadable) -> AuditRecord:
+    if isinstance(found, AuditRecord):
+        return found
+    names = tuple(name for name in _NAMES if name not in ("severity", "detail"))
+    known = dict(zip(names, sql.select(Audit, names, "id = ?", found.row_id)[0], strict=True))
+    what = f"Row {found.seq or 'without a number'} (id {found.row_id}) was changed to what cannot be read."
+    return AuditRecord(**known, severity=Severity.CRITICAL, detail={"unreadable": what})
+
+
 def write(
     workspace_id: int, actor: str, action: str, thing: str, severity: Severity = Severity.INFO, detail: Json = None
 ) -> None:
@@ -43,13 +63,13 @@ def write(
 def of_thing(workspace_id: int, thing: str, limit: int = 100) -> list[AuditRecord]:
     """The rows about one thing, oldest first."""
     query = rows.select(Audit, AuditRecord).where((Audit.workspace_id == workspace_id) & (Audit.thing == thing))
-    return rows.read(query.order_by(Audit.id).limit(limit), AuditRecord)
+    return shown(query.order_by(Audit.id).limit(limit))
 
 
 def of_things(workspace_id: int, things: Collection[str], limit: int = 100) -> list[AuditRecord]:
     """The newest rows about any of these things, newest first."""
     query = rows.select(Audit, AuditRecord).where((Audit.workspace_id == workspace_id) & Audit.thing.in_(list(things)))
-    return rows.read(query.order_by(Audit.id.desc()).limit(limit), AuditRecord) if things else []
+    return shown(query.order_by(Audit.id.desc()).limit(limit)) if things else []
 
 
 def count_of_things(workspace_id: int, things: Collection[str]) -> int:
@@ -61,7 +81,7 @@ def count_of_things(workspace_id: int, things: Collection[str]) -> int:
 def recent(workspace_id: int, limit: int = 100) -> list[AuditRecord]:
     """The newest rows first."""
     query = rows.select(Audit, AuditRecord).where(Audit.workspace_id == workspace_id)
-    return rows.read(query.order_by(Audit.id.desc()).limit(limit), AuditRecord)
+    return shown(query.order_by(Audit.id.desc()).limit(limit))
 
 
 def search(
@@ -87,7 +107,7 @@ def search(
         query = query.where(Audit.at < until)
     if before is not None:
         query = query.where(Audit.id < before)
-    return rows.read(query.order_by(Audit.id.desc()).limit(limit), AuditRecord)
+    return shown(query.order_by(Audit.id.desc()).limit(limit))
 
 
 def quarantined(workspace_id: int, since: int) -> list[str]:
@@ -167,6 +187,12 @@ def sealed(workspace_id: int, after: int, up_to: int | None, limit: int) -> list
         if not readable and isinstance(found[0], Unreadable):
             raise found[0] from None
         return [each for each in readable if isinstance(each, AuditRecord)]
+
+
+def placed(workspace_id: int, after: int, up_to: int, limit: int) -> list[AuditRecord]:
+    """The same, to be looked at: with what stands in for rows that cannot be read."""
+    query = rows.select(Audit, AuditRecord).where((Audit.workspace_id == workspace_id) & (Audit.seq > after))
+    return shown(query.where(Audit.seq <= up_to).order_by(Audit.seq).limit(limit))
 
 
 def outside(workspace_id: int, limit: int) -> list[AuditRecord]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storage import rows, sql
-from storage.database import now
+from storage.database import now, one_at_a_time
 from storage.freeze_records import HeldRecord
 from storage.freeze_tables import HeldRequest
 
@@ -23,6 +23,22 @@ def waiting(workspace_id: int, limit: int) -> list[HeldRecord]:
     still = (HeldRequest.workspace_id == workspace_id) & HeldRequest.ended_at.is_null()
     query = rows.select(HeldRequest, HeldRecord).where(still & (HeldRequest.expires_at > now()))
     return rows.read(query.order_by(HeldRequest.created_at, HeldRequest.id).limit(limit), HeldRecord)
+
+
+def like(workspace_id: int, wanted: HeldRecord, limit: int) -> HeldRecord | None:
+    """The request that waits and asks for the same as `wanted` does, of the same person and card.
+
+    Whoever looks while somebody else does waits until that one's transaction has ended.
+    """
+    one_at_a_time(f"held:{workspace_id}:{wanted.requester}")
+    return next((each for each in waiting(workspace_id, limit) if _asked(each) == _asked(wanted)), None)
+
+
+def _asked(held: HeldRecord) -> tuple[object, ...]:
+    about = held.incident or {}
+    who = (held.requester, sorted(held.chosen_by), held.reason)
+    card = (about.get("channel"), about.get("permalink"), about.get("case"))
+    return who, card, held.slug, held.number, held.digest, held.parameters
 
 
 def end(held_id: str, by: str, execution_id: str | None = None) -> bool:

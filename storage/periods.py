@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage import rows
+from storage import audit, rows
 from storage.audit_tables import Audit
 from storage.records import AuditRecord, ExecutionRecord
 from storage.states import Severity
@@ -40,7 +40,7 @@ def audit_rows(
         for family in families:
             wanted |= Audit.action.startswith(f"{family}.")
         query = query.where(wanted)
-    return rows.read(query.order_by(Audit.id).limit(limit), AuditRecord)
+    return audit.shown(query.order_by(Audit.id).limit(limit))
 
 
 def runs(

@@ -263,11 +263,3 @@ def _why_not(found: VersionRecord, successor: str | None) -> str:
     why = f" {found.note}" if found.note else ""
     instead = f" Use `run {successor}` instead." if successor else ""
     return f"{name} is DEPRECATED and does not run any more.{why}{instead}"
-
-
-def _locked(rt: Runtime, shown: VersionRecord) -> tuple[RunbookRecord, VersionRecord]:
-    runbook = runbooks.lock(rt.workspace_id, shown.slug)
-    found = runbooks.version(shown.runbook_id, shown.number)
-    if runbook is None or found is None or runbook.id != found.runbook_id:  # it was deleted, or made anew, meanwhile
-        raise no_such(shown.slug)
-    return runbook, found

@@ -21,6 +21,7 @@ from engine.runtime import Runtime
 from engine.text.regex import found_in
 from engine.text.storable import clean_text
 from storage import audit, database, executions, incidents
+from storage.catalog_records import RunbookRecord
 from storage.records import AuditRecord, ExecutionRecord, Filter, IncidentRecord, Json
 from storage.states import Severity
 
@@ -100,12 +101,20 @@ def recognise(rt: Runtime, channel: str, name: str = "", topic: str = "") -> Inc
     return _add(rt, SYSTEM, channel, name, title, severity, fields)
 
 
-def recognised_by(rt: Runtime, actor: Actor, channel: str, name: str = "", topic: str = "") -> IncidentRecord | None:
-    """The channel's open incident; as `recognise` for somebody who may open one, who only looks opens none."""
+def recognised_by(
+    rt: Runtime, actor: Actor, channel: str, name: str = "", topic: str = "", wanted: RunbookRecord | None = None
+) -> IncidentRecord | None:
+    """The channel's open incident; as `recognise` for somebody who may open one, who only looks opens none.
+
+    Who wants to run something there opens one only where they may start it, whatever freezes it.
+    """
     found = current(rt, channel)
     if found is not None or not rt.settings.incident_channels:
         return found
-    may = verdict(rt, as_of_now(rt, actor), Action.INCIDENT).allowed
+    asking = as_of_now(rt, actor)
+    may = verdict(rt, asking, Action.INCIDENT).allowed and (
+        wanted is None or verdict(rt, asking, Action.START, wanted, heed_freezes=False).allowed
+    )
     return recognise(rt, channel, name, topic) if may else None
 
 

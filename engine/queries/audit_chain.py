@@ -161,7 +161,7 @@ def _before(rt: Runtime, since: int) -> Place:
     if since <= 1:
         return Place()
     with database.reading():
-        found = audit.sealed(rt.workspace_id, since - 2, since - 1, 1)
+        found = audit.placed(rt.workspace_id, since - 2, since - 1, 1)
     return place(found[0]) if found else Place(since - 2)
 
 
@@ -192,8 +192,8 @@ def proof(rt: Runtime, rows: Sequence[AuditRecord]) -> dict[str, Json]:
         return {"before": START, "links": [], "head": None}
     with database.reading():
         first, last = min(places), max(places)
-        ahead = audit.sealed(rt.workspace_id, first - 2, first - 1, 1)
-        between = list(_sealed(rt, first - 1, last))
+        ahead = audit.placed(rt.workspace_id, first - 2, first - 1, 1)
+        between = list(_placed(rt, first - 1, last))
         head = audit.head(rt.workspace_id)
     links = [{"seq": row.seq, "content": content(row), "hash": row.hash} for row in between]
     told = {"seq": head.seq, "hash": head.hash, "mac": head.mac, "key": head.mac_key} if head else None
@@ -217,10 +217,17 @@ def check(rows: Sequence[Json], told: Json) -> list[str]:
     return found
 
 
-def _sealed(rt: Runtime, after: int = 0, up_to: int | None = None) -> Iterator[AuditRecord]:
+def _placed(rt: Runtime, after: int, up_to: int) -> Iterator[AuditRecord]:
+    """The rows to be shown: of one that cannot be read the link does not fit, as the file's check will say."""
+    while found := audit.placed(rt.workspace_id, after, up_to, BATCH):
+        yield from found
+        after = found[-1].seq or after
+
+
+def _sealed(rt: Runtime, after: int = 0) -> Iterator[AuditRecord]:
     while True:
         with database.reading():
-            found = audit.sealed(rt.workspace_id, after, up_to, BATCH)
+            found = audit.sealed(rt.workspace_id, after, None, BATCH)
         yield from found
         if not found:
             return

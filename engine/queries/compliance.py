@@ -31,7 +31,16 @@ BREAK_GLASS, FREEZE = FAMILIES = ("break_glass", "freeze")
 _BY_FORCE = ("execution.start", "execution.cancel")
 _SECTION_OF = {
     **dict.fromkeys(
-        ("approval.vote", "approval.withdraw", "runbook.approve", "runbook.deprecate", "runbook.rollback"), APPROVALS
+        (
+            "approval.vote",
+            "approval.withdraw",
+            "runbook.vote",
+            "runbook.withdraw",
+            "runbook.approve",
+            "runbook.deprecate",
+            "runbook.rollback",
+        ),
+        APPROVALS,
     ),
     **dict.fromkeys(("step.skip", "step.skip_agree", "step.resolve", "gate.bypassed", *_BY_FORCE), OVERRIDES),
     **dict.fromkeys(("approval.expire", "runbook.approval_expired", "runbook.renew"), EXPIRED),

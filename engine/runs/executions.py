@@ -146,11 +146,12 @@ def _bound(rt: Runtime, actor: Actor, wanted: Wanted) -> dict[str, Any]:
     if not channel:
         return dict(wanted.incident)
     # Who may not run it opens no incident either.
-    authorise_by_rules(rt, actor, Action.START, catalog.get(rt, wanted.slug), heed_freezes=wanted.is_start)
+    runbook = catalog.get(rt, wanted.slug)
+    authorise_by_rules(rt, actor, Action.START, runbook, heed_freezes=wanted.is_start)
     channels.must_be_in(rt, actor, channel)
     name = channels.name_of(rt, channel) or said
     if name:
-        incidents.recognised_by(rt, actor, channel, name)
+        incidents.recognised_by(rt, actor, channel, name, wanted=runbook)
     return incidents.bound(rt, {**wanted.incident, **({"channel_name": name} if name else {})})
 
 

@@ -39,7 +39,8 @@ class HeldView:
 def hold(rt: Runtime, actor: Actor, wanted: Wanted) -> HeldView:
     """Keep a request until the freeze that it meets is over, and a day longer, at most seven days from now.
 
-    It is checked as if it began now. Raises as `admission.check`, and `Conflict` where nothing freezes it.
+    It is checked as if it began now. The same of the same person for the same card is kept once: asked for again while
+    it waits, it is the one that waits. Raises as `admission.check`, and `Conflict` where nothing freezes it.
     """
     found = checked(rt, actor, wanted, Override())
     runbook = catalog.get(rt, found.version.slug)
@@ -51,6 +52,8 @@ def hold(rt: Runtime, actor: Actor, wanted: Wanted) -> HeldView:
     held = HeldRecord(id=short_id("H"), **facts_of(found), requester=actor.user_id, created_at=now, expires_at=expires)
     with committing("hold"):
         authorise(rt, actor, Action.START, runbook, found.about, heed_freezes=False)
+        if (same := held_requests.like(rt.workspace_id, held, MOST)) is not None:
+            return _view(rt, same)
         if len(held_requests.waiting(rt.workspace_id, MOST)) >= MOST:
             raise Conflict(f"{MOST} requests are held already. `held` lists them.")
         held_requests.create(rt.workspace_id, held)

@@ -135,3 +135,14 @@ def test_it_tells_nothing_of_a_channel_that_is_not_theirs(harness: Harness, targ
     assert "the-merger" not in str(compliance.report(harness.rt, BOB, at - HOUR, at + HOUR, "payments"))
     assert "the-merger" not in str(compliance.compiled(harness.rt, at - HOUR, at + HOUR))
     assert "the-merger" in str(compliance.report(harness.rt, DAVE, at - HOUR, at + HOUR))
+
+
+def test_what_single_people_said_of_a_version_is_in_it(lived: Harness) -> None:
+    """Not only the approval that their words came to."""
+    for deed in ("runbook.vote", "runbook.withdraw"):
+        with database.transaction():
+            auditing.by_actor(lived.rt, ALICE, deed, auditing.of_version("careful", 1), {"missing": ["1 of 2"]})
+    found = [row for row in of(whole(lived), compliance.APPROVALS) if row.what in ("runbook.vote", "runbook.withdraw")]
+    assert [(row.what, row.runbook, row.version) for row in found] == [
+        ("runbook.vote", "careful", 1), ("runbook.withdraw", "careful", 1),
+    ]  # fmt: skip

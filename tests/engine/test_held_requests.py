@@ -85,7 +85,7 @@ def test_another_version_is_not_what_was_asked_for(harness: Harness, target: Tar
 def test_it_expires_a_day_after_the_freeze_and_within_seven(harness: Harness) -> None:
     first = hold(harness)
     freezing.freeze(harness.rt, ALICE, "pay", "long", lasting="30d")
-    second = hold(harness)
+    second = hold(harness, reason="for longer")
     ends = {each.held.id: each.held.expires_at - harness.clock.time for each in held_requests.listing(harness.rt, BOB)}
     assert ends == {first: 26 * HOUR, second: 7 * DAY}
     freezing.unfreeze(harness.rt, ALICE, "pay")
@@ -144,3 +144,15 @@ def test_an_old_run_of_a_version_that_is_replaced_is_not_held(harness: Harness, 
     freezing.freeze(harness.rt, ALICE, "pay", "again", lasting="2h")
     with pytest.raises(NotApproved):
         held_requests.hold_again(harness.rt, CAROL, run.id)
+
+
+def test_the_same_asked_for_twice_at_once_is_held_once(harness: Harness) -> None:
+    """Two presses of one button; by others, or for another reason, it is another."""
+    first = hold(harness)
+    again = at_once(*[lambda: hold(harness) for _ in range(4)])
+    assert set(again) == {first}
+    assert len({first, hold(harness, BOB), hold(harness, reason="another")}) == 3
+    assert hold(harness, chosen_by=(ALICE.user_id,)) != first
+    assert len(held_requests.listing(harness.rt, ALICE)) == 4
+    held_requests.drop(harness.rt, ALICE, first)
+    assert hold(harness) != first

@@ -25,6 +25,17 @@ parameters:
 steps:
   - {id: say, type: message, with: {text: Hello}}
 """
+GRIP = """
+apiVersion: runbook/v1
+id: grip
+name: Grip
+team: payments
+parameters:
+  type: object
+  properties: {hold: {type: string}, break_glass: {type: string}}
+steps:
+  - {id: say, type: message, with: {text: "{{ params.hold }}"}}
+"""
 FAILS = """
 apiVersion: runbook/v1
 id: fails
@@ -41,9 +52,10 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         folder = running.rt.settings.runbooks_dir
         target = re.search(r"http://[^/]+(?=/lb)", (folder / "drain.yaml").read_text())
         (folder / "note.yaml").write_text(NOTE)
+        (folder / "grip.yaml").write_text(GRIP)
         (folder / "fails.yaml").write_text(FAILS.replace("TARGET", target[0]))
         ready(running)
-        for slug in ("note", "fails"):
+        for slug in ("note", "fails", "grip"):
             assert "is approved" in running.say(f"admin approve {slug}@1", ALICE)
         yield running
 
@@ -168,6 +180,18 @@ def test_the_button_of_another_persons_refusal_holds_nothing(bot: Stage) -> None
     for user in (BOB, OSCAR):
         bot.click("request.hold_filled", user, offer["ts"], value=stolen)
     assert held(bot) == []
+
+
+def test_a_parameter_called_hold_is_meant_by_that_word(bot: Stage) -> None:
+    """As on the command line: nothing is kept, and where it is frozen no button says the option by that word."""
+    run = bot.start("run grip hold=yes break_glass=yes reason=both")
+    assert executions.find(bot.rt, run).parameters == {"hold": "yes", "break_glass": "yes"}
+    bot.say('freeze team:payments for=1h reason="release night"', BOB)
+    before = len(bot.private())
+    assert "release night" in bot.say("run grip hold=no")
+    assert "request.hold" not in str(bot.private()[before:])
+    assert held(bot) == []
+    bot.say("unfreeze team:payments", BOB)
 
 
 def a_message(bot: Stage) -> str:

@@ -188,7 +188,7 @@ def _open_form(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
     actor = ctx.directory.identify(reply.reply_to.user)
     version, runbook, frozen = holding.prepared(ctx, actor, ref.slug, ref.number)
-    name = running.must_be_reachable(ctx, actor, reply.reply_to)
+    name = running.must_be_reachable(ctx, actor, reply.reply_to, version.slug)
     metadata = RunForm(
         version.slug, version.number, reply.reply_to.channel, name, why=int(reasons.wanted(ctx.rt)),
         keep=HOLD if frozen else "",
@@ -220,7 +220,10 @@ def _hold(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 def _close_incident(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(ChannelRef, value)
     actor = ctx.actor_at(reply.reply_to)
-    if incidents.seen(ctx.rt, actor, ref.incident_id).closed_at is not None:
+    shown = incidents.seen(ctx.rt, actor, ref.incident_id)
+    if shown.channel != ref.channel:
+        raise BadValue("an incident of another channel")
+    if shown.closed_at is not None:
         raise Conflict(f"Incident {ref.incident_id} is closed already.")
     done = incidents.close(ctx.rt, actor, ref.channel, ref.reason, force=True)
     reply.instead(story.closed_view(done.incident, done.open_runs))

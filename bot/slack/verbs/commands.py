@@ -116,9 +116,7 @@ def _run(invocation: Invocation) -> Message | None:
     try:
         return running.run(invocation.ctx, invocation.actor, invocation.reply_to, invocation.command)
     except Frozen as refusal:
-        line = spell(replace(invocation.command, options={**invocation.command.options, HOLD: "yes"}))
-        told = refused(refusal, invocation.invoked_as)
-        return hold_offer(told, Click.HOLD, CommandRef(line)) if len(line) <= LONGEST_LINE else said(told)
+        return _or_hold(invocation, refusal)
     except NotApproved as refusal:
         waiting = catalog.version(invocation.ctx.rt, invocation.command.target[0])
         if waiting.status is VersionStatus.APPROVED and (offered := renewals.offered(invocation, refusal)):
@@ -126,6 +124,15 @@ def _run(invocation: Invocation) -> Message | None:
         if not catalog.may_approve(invocation.ctx.rt, invocation.actor, waiting):
             raise
         return admin.not_approved_view(refusal, waiting, invocation.invoked_as)
+
+
+def _or_hold(invocation: Invocation, refusal: Frozen) -> Message:
+    """The refusal, with a button that says the same with `hold=yes`, unless that is a parameter or too long."""
+    line = spell(replace(invocation.command, options={**invocation.command.options, HOLD: "yes"}))
+    told = refused(refusal, invocation.invoked_as)
+    schema = catalog.definition(catalog.version(invocation.ctx.rt, *invocation.command.target)).parameters
+    sayable = HOLD not in schema.get("properties", {}) and len(line) <= LONGEST_LINE
+    return hold_offer(told, Click.HOLD, CommandRef(line)) if sayable else said(told)
 
 
 def _approve(invocation: Invocation) -> Message:

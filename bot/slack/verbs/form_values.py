@@ -197,5 +197,8 @@ def _value(schema: Mapping[str, Json], entry: Mapping[str, Any]) -> Json:
 
 
 def _chosen(found: list[Choice], options: list[dict[str, Any]]) -> list[Json]:
-    """The values behind options; Slack only sends back options that the form offered, so an index always fits."""
-    return [found[int(option["value"])].value for option in options]
+    """The values behind options. Raises ValueError for one that the form did not offer."""
+    places = [str(option["value"]) for option in options]
+    if not all(place.isdecimal() and len(place) < 6 and int(place) < len(found) for place in places):
+        raise ValueError("is none of the choices that there are: choose again")
+    return [found[int(place)].value for place in places]

@@ -21,6 +21,7 @@ from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline, person, when
 from engine.access import reasons
 from engine.access.policy import Actor
+from engine.catalog import catalog
 from engine.conversations import Unasked
 from engine.definition import parameters
 from engine.definition.durations import parse_duration
@@ -43,10 +44,10 @@ def run(ctx: AppContext, actor: Actor, reply_to: ReplyTo, command: Command) -> M
 
     Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
     """
-    keep = kept_how(command)
+    keep = kept_how(command, catalog.definition(catalog.version(ctx.rt, *command.target)))
     override = Override(draft=keep == BREAK_GLASS) if keep else None
     version, runbook = executions.prepare(ctx.rt, actor, *command.target, override)
-    name = must_be_reachable(ctx, actor, reply_to)
+    name = must_be_reachable(ctx, actor, reply_to, version.slug)
     given, reason = as_given(runbook, command.options)
     keep = keep if given.pop(keep, None) else ""
     reuse_ms = _reuse(runbook, given)
@@ -89,9 +90,14 @@ def begun(ctx: AppContext, actor: Actor, ref: RunForm, values: dict[str, Any], r
     return started(ctx, start(ctx, actor, ref, values, reason), ref.channel)
 
 
-def kept_how(command: Command) -> str:
-    """The option by which a request is kept instead of begun at once, "" for neither. Raises GrammarError."""
-    found = [name for name in (HOLD, BREAK_GLASS) if name in command.options and command.says_yes(name)]
+def kept_how(command: Command, runbook: Runbook) -> str:
+    """The option by which a request is kept instead of begun at once, "" for neither. Raises GrammarError.
+
+    A parameter of the runbook that has such a name is the parameter.
+    """
+    named = runbook.parameters.get("properties", {})
+    free = [name for name in (HOLD, BREAK_GLASS) if name in command.options and name not in named]
+    found = [name for name in free if command.says_yes(name)]
     if len(found) > 1:
         raise GrammarError("hold=yes or break_glass=yes, not both.", verb("run").usage)
     return next(iter(found), "")
@@ -122,8 +128,8 @@ def _reuse(runbook: Runbook, given: dict[str, str]) -> int:
         raise GrammarError(f"reuse_within: {error}.", verb("run").usage) from error
 
 
-def must_be_reachable(ctx: AppContext, actor: Actor, reply_to: ReplyTo) -> str:
-    """The channel's name; opens its incident where that or the topic tells of one, for who may open it.
+def must_be_reachable(ctx: AppContext, actor: Actor, reply_to: ReplyTo, slug: str = "") -> str:
+    """The channel's name; opens its incident where that or the topic tells of one, for who may open it and run `slug`.
 
     Refuses to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on.
     """
@@ -140,7 +146,8 @@ def must_be_reachable(ctx: AppContext, actor: Actor, reply_to: ReplyTo) -> str:
         invite = f"Type /invite @{ctx.directory.my_name()} and try again."
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
     name, topic = found.name, found.topic
-    incidents.recognised_by(ctx.rt, actor, reply_to.channel, name, topic)
+    wanted = catalog.get(ctx.rt, slug) if slug else None
+    incidents.recognised_by(ctx.rt, actor, reply_to.channel, name, topic, wanted)
     return name or reply_to.channel_name
 
 
