@@ -49,6 +49,10 @@ def record(harness: Harness) -> list[tuple[str, str]]:
     return [(each.action, each.thing) for each in rows if each.actor == ALICE.user_id]
 
 
+CHANGES_NOTHING = {"plan_runbook"}
+"""What is sent with a body, and only looks."""
+
+
 def test_every_operation_that_changes_something_is_among_the_deeds(api: Api) -> None:
     """A new one has to be thought about here."""
     document = api.client.get("/api/v1/openapi.json").json()
@@ -56,7 +60,7 @@ def test_every_operation_that_changes_something_is_among_the_deeds(api: Api) -> 
         f"{method.upper()} {said['operationId']}"
         for found in document["paths"].values()
         for method, said in found.items()
-        if method != "get"
+        if method != "get" and said["operationId"] not in CHANGES_NOTHING
     }
     assert len(changing) == len(CHANGING_REQUESTS)
 

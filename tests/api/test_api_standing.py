@@ -19,7 +19,7 @@ from storage.states import Scope
 EMPTY: dict[str, Any] = {}
 VALUES = {
     "runbook": "drain", "execution": "R-AAAAAA", "step": "ask", "version": "1", "incident": "1", "token": "T-NOSUCH22",
-    "secret": "lb_token", "freeze": "F-NOSUCH22", "held": "H-NOSUCH22", "asked": "B-NOSUCH22",
+    "secret": "lb_token", "name": "service", "freeze": "F-NOSUCH22", "held": "H-NOSUCH22", "asked": "B-NOSUCH22",
 }  # fmt: skip
 PUBLIC = ("/openapi.json", "/docs")
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,13 +49,21 @@ def _nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert not _started
 
 
-def _note(event: str, arguments: object) -> None:
-    if event in STARTS_A_PROGRAM and getattr(_reading, "now", False):
-        _started.append((event, arguments))
-
-
 STARTS_A_PROGRAM = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
-sys.addaudithook(_note)
+
+
+def _hook() -> Callable[[str, object], None]:
+    """A hook cannot be taken away, and is called when the names of this module are gone already: it keeps its own."""
+    programs, reading, started, held = STARTS_A_PROGRAM, _reading, _started, getattr
+
+    def note(event: str, arguments: object) -> None:
+        if event in programs and held(reading, "now", False):
+            started.append((event, arguments))
+
+    return note
+
+
+sys.addaudithook(_hook())
 
 
 def test_a_program_that_is_started_while_reading_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

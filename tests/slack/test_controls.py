@@ -261,7 +261,7 @@ def test_message_steps_are_posted_once_and_in_order(bot: Stage) -> None:
     card = until(bot, run, "Succeeded")
     thread = told(bot, card["ts"], "Succeeded after")
     assert [line for line in thread if line.startswith(("One", "⚠️", "Five"))] == [
-        "One *bold* &lt;!channel&gt;",
+        "One *bold* <!channel>",
         f"⚠️ *fourth* could not be posted in <#{UNHEARD}>: this bot is not there. It says:\nFour",
         "Five",
     ]

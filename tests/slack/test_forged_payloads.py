@@ -31,6 +31,7 @@ from bot.slack.ids import (
     KeptRef,
     Pick,
     PickForm,
+    PlanRef,
     RejectForm,
     ResolveForm,
     RunForm,
@@ -48,7 +49,10 @@ from bot.slack.ids import (
 )
 from engine.catalog import catalog
 from engine.errors import EngineError
+from engine.orchestration.admission import Wanted
+from engine.runs import plans
 
+HERE = {"channel": CHANNEL, "channel_name": ""}
 Value = Callable[[World, int, int], str]
 """What a button or form carries: of the nth of two things, with what was shown of the mth."""
 
@@ -119,6 +123,12 @@ def of_note(w: World, n: int, _m: int) -> str:
     return encode(RunForm("note", 1, CHANNEL, "", draft=w.draft + n, keep="hold"))
 
 
+def planned(w: World, n: int, m: int) -> str:
+    actor, shop = w.bot.door.ctx.directory.identify(CAROL), ("filled", "another")[m]
+    digest = plans.make(w.bot.rt, actor, Wanted("note", {"shop": shop}, trigger="slack", incident=HERE)).digest
+    return encode(PlanRef("note", 1, CHANNEL, "", w.draft + n, digest))
+
+
 ACTIONS: dict[Action, Row] = {
     Action.PAGE: Row(run("parked"), looked=True),
     Action.WHY: Row(run("parked"), looked=True),
@@ -151,6 +161,7 @@ ACTIONS: dict[Action, Row] = {
     Action.DEPRECATE: Row(version("twice", "again")),
     Action.ROLLBACK: Row(version("gone", "lapsed")),
     Action.OPEN_FORM: Row(version("drain", "pick"), CAROL),
+    Action.RUN_PLAN: Row(planned, CAROL, thawed=True),
     Action.PICK: Row(lambda w, n, _m: encode(Pick(w.runs["picked"][n], "pause")), CAROL),
     Action.CLOSE_INCIDENT: Row(
         lambda w, n, m: encode(ChannelRef((CHANNEL, "C0SECRET1")[n], w.incident + m, "over")), CAROL, any_role=True

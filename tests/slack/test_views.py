@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from sample_records import AT, event, execution, gate, make, runbook, runbook_record, step, version, view, vote
 
@@ -217,6 +217,7 @@ def words_of_the_channel(text: str, name: str) -> list[Message]:
 @example("\ud800")
 def test_nothing_that_people_write_comes_alive(text: str) -> None:
     """Whatever is in a name, reason, comment, output or error, Slack takes the message and finds no mention or link."""
+    assume(not re.fullmatch(r"S[A-Z0-9]{2,20}", text))  # as a group that its author names it is one, and is mentioned
     for message in all_views(text):
         check(message)
         for _, found in strings(message.blocks):

@@ -175,6 +175,14 @@ def _say_for(line: str) -> Callable[[AppContext, Action, str, Reply], None]:
     return click
 
 
+def _roll_back(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
+    """Of the version that the button stands below, and of no other one that is the newest by now."""
+    ref = decode(VersionRef, value)
+    if catalog.version(ctx.rt, ref.slug, ref.number).digest != ref.digest:
+        raise Conflict(f"{ref.slug}@{ref.number} is not what this button stood below. Ask for its history anew.")
+    _say_for(f"admin rollback {{}}@{ref.number}")(ctx, action, value, reply)
+
+
 def _deprecate(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref = decode(VersionRef, value)
     actor = ctx.directory.identify(reply.reply_to.user)
@@ -254,7 +262,7 @@ _CLICKS: Mapping[Action, Callable[[AppContext, Action, str, Reply], None]] = {
     Action.WITHDRAW_VERSION: renewals.click_withdraw,
     Action.OPEN_FORM: _open_form,
     Action.REVIEW_VERSION: _say_for("admin approve {}"),
-    Action.ROLLBACK: _say_for("admin rollback {}"),
+    Action.ROLLBACK: _roll_back,
     Action.HISTORY: _say_for("admin history {}"),
     Action.DEPRECATE: _deprecate,
     Action.WHY: _why,

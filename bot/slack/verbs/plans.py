@@ -55,7 +55,8 @@ def is_planned(invocation: Invocation) -> bool:
 def run_planned(invocation: Invocation) -> Message:
     """`run … plan=DIGEST`: what would not be exactly that is refused with what would be."""
     ctx, actor, reply_to = invocation.ctx, invocation.actor, invocation.reply_to
-    if keep := running.kept_how(invocation.command):
+    planned = catalog.definition(catalog.version(ctx.rt, *invocation.command.target))
+    if keep := running.kept_how(invocation.command, planned):
         raise invocation.wrong(f"plan=DIGEST starts what was planned: it does not go with {keep}=yes.")
     options = {name: value for name, value in invocation.command.options.items() if name != "plan"}
     name = running.must_be_reachable(ctx, actor, reply_to)
