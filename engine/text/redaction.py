@@ -183,7 +183,13 @@ def cut(text: str, limit: int) -> str:
 
 
 def _matcher(known: Known, *, in_parts: bool = True) -> Matcher:
-    return Matcher(((value, mark(name).encode()) for name, value in known), in_parts=in_parts)
+    secrets = ((each, mark(name).encode()) for name, value in known for each in _in_each_case(value))
+    return Matcher(secrets, in_parts=in_parts)
+
+
+def _in_each_case(value: str) -> set[str]:
+    """The value, and in capitals and in small letters where that hides no ordinary word: a server may echo it so."""
+    return {value, value.upper(), value.lower()} if tells_nothing(value) else {value}
 
 
 def _merged(raw: bytes, found: list[Found]) -> list[Found]:
