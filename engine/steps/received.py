@@ -14,7 +14,7 @@ from engine.expressions import Held, held_name, held_names
 from engine.steps import context, http_response
 from engine.steps.http_request import MASKED
 from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Outcome, Succeeded, Unknown
-from engine.text.redaction import Redact, mark, tells_nothing
+from engine.text.redaction import Redact, mark, shows_mark, tells_nothing
 from storage.records import Json, StepRunRecord
 
 Mapped = Callable[[Mapping[str, Json]], dict[str, Json]]
@@ -141,6 +141,12 @@ def _values(step: Step, mapped: Mapped) -> dict[str, str]:
             raise NoSecret(
                 f"`outputs.{name}` came to what cannot be masked: a secret is text of at least 8 characters, "
                 "5 of them different, and among fewer than 16 a digit."
+            )
+        # The steps behind would send the mark, perhaps as a new key.
+        if shows_mark(value):
+            raise NoSecret(
+                f"`outputs.{name}` came to a secret that is masked already: one of the bot's own, or one that another "
+                "run received, which is masked until an hour after that run. Have a new one made, or wait for that."
             )
     return values
 

@@ -38,6 +38,7 @@ UNSEEN = "‹not shown: encoded too often to be searched for secrets›".encode(
 _APART = b"\0\0\0\0"
 """Between the texts of a JSON value, which are searched as one."""
 
+_MARK = re.compile("‹secret [^›]*›")
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
 Known = Counter[tuple[str, str]]
@@ -46,6 +47,11 @@ Known = Counter[tuple[str, str]]
 def mark(*names: str) -> str:
     """What is shown instead of a secret, or of what was made of several."""
     return f"‹secret {', '.join(names)}›"
+
+
+def shows_mark(text: str) -> bool:
+    """Whether something in a text was masked, so that it is not what it was."""
+    return _MARK.search(text) is not None or UNSEEN.decode() in text
 
 
 def tells_nothing(value: str) -> bool:
