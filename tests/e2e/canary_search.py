@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -63,20 +63,23 @@ def client(deployment: Deployment) -> redis.Redis:
 
 
 def in_redis(deployment: Deployment) -> Iterator[tuple[str, bytes]]:
-    """Every value, read by its type: a dump may be packed."""
+    """Every key with its value, which is read by its type: a dump may be packed."""
     with client(deployment) as kept:
         for key in kept.scan_iter():
-            reads = {
-                b"string": lambda: kept.get(key),
-                b"list": lambda: kept.lrange(key, 0, -1),
-                b"set": lambda: kept.smembers(key),
-                b"hash": lambda: kept.hgetall(key),
-                b"zset": lambda: kept.zrange(key, 0, -1, withscores=True),
-            }  # fmt: skip
-            kind = kept.type(key)
-            # It may have expired since it was listed.
-            value = reads[kind]() if kind != b"none" else None
-            yield f"redis {key!r}", key + repr(value).encode() + str(kept.dump(key)).encode()
+            yield f"redis {key!r}", repr((key, value_of(kept, key), kept.dump(key))).encode()
+
+
+def value_of(kept: redis.Redis, key: bytes) -> object:
+    """None for one that has expired since it was listed."""
+    reads: dict[bytes, Callable[[], object]] = {
+        b"string": lambda: kept.get(key),
+        b"list": lambda: kept.lrange(key, 0, -1),
+        b"set": lambda: kept.smembers(key),
+        b"hash": lambda: kept.hgetall(key),
+        b"zset": lambda: kept.zrange(key, 0, -1, withscores=True),
+    }
+    kind = kept.type(key)
+    return None if kind == b"none" else reads[kind]()
 
 
 def on_disk(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -90,7 +93,13 @@ def in_api(asks: httpx.Client, run: str) -> Iterator[tuple[str, bytes]]:
     """Each answer whole, its head included."""
     steps = [step["id"] for step in asks.get(f"/executions/{run}").json()["steps"]]
     paths = [f"/executions/{run}{path}" for path in API] + [f"/executions/{run}/steps/{step}" for step in steps]
-    paths += ["/executions", "/runbooks/canary", "/runbooks/canary/versions/1", "/secrets", "/secrets/edge_key/versions"]
+    paths += [
+        "/executions",
+        "/runbooks/canary",
+        "/runbooks/canary/versions/1",
+        "/secrets",
+        "/secrets/edge_key/versions",
+    ]
     for path in (*paths, "/audit", "/audit/export", "/audit/export?format=cef"):
         yield f"api {path}", told(asks.get(path))
     yield "api events", events(asks, run)

@@ -8,21 +8,26 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from threading import Thread
 
 WAYS = ("plain", "json", "upper", "base64", "gzip")
 
 
 class Echo(ThreadingHTTPServer):
-    """`requests` holds what came, head and body. `/make` gives `key` as JSON, `/<way>/…` echoes in that way."""
+    """`requests` holds what came, head and body. `/make` gives a new key as JSON, `/<way>/…` echoes in that way."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, key: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.key = key
+        self._key, self._made = key, count(1)
         self.requests: list[bytes] = []
+
+    def new_key(self) -> str:
+        """Another one each time, as whoever rotates keys gives them; all begin alike."""
+        return f"{self._key}-{next(self._made)}"
 
     @property
     def host(self) -> str:
@@ -38,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         came = f"{self.requestline}\r\n{self.headers}".encode() + body
         self.server.requests.append(came)
         if self.path == "/make":
-            self._answer(json.dumps({"key": self.server.key}).encode(), "application/json")
+            self._answer(json.dumps({"key": self.server.new_key()}).encode(), "application/json")
         else:
             self._echo(self.path.split("/")[1], came)
 
