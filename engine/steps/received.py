@@ -14,7 +14,7 @@ from engine.expressions import Held, held_name, held_names
 from engine.steps import context, http_response
 from engine.steps.http_request import MASKED
 from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Outcome, Succeeded, Unknown
-from engine.text.redaction import Redact, mark, tells_nothing
+from engine.text.redaction import Redact, mark, shows_mark, tells_nothing
 from storage.records import Json, StepRunRecord
 
 Mapped = Callable[[Mapping[str, Json]], dict[str, Json]]
@@ -137,6 +137,12 @@ def _was_sent(outcome: Failed | Unknown | Abandoned | Again) -> bool:
 def _values(step: Step, mapped: Mapped) -> dict[str, str]:
     values = mapped(secret_outputs.templates(step.outputs))
     for name, value in values.items():
+        # The steps behind would send the mark, perhaps as a new key.
+        if isinstance(value, str) and shows_mark(value):
+            raise NoSecret(
+                f"`outputs.{name}` came to a secret that is masked already: one of the bot's own, or one that another "
+                "run received, which is masked until an hour after that run. Have a new one made, or wait for that."
+            )
         if not isinstance(value, str) or not tells_nothing(value):
             raise NoSecret(
                 f"`outputs.{name}` came to what cannot be masked: a secret is text of at least 8 characters, "

@@ -38,6 +38,7 @@ UNSEEN = "‹not shown: encoded too often to be searched for secrets›".encode(
 _APART = b"\0\0\0\0"
 """Between the texts of a JSON value, which are searched as one."""
 
+_MARK = re.compile("‹secret [^›]*›")
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
 Known = Counter[tuple[str, str]]
@@ -46,6 +47,11 @@ Known = Counter[tuple[str, str]]
 def mark(*names: str) -> str:
     """What is shown instead of a secret, or of what was made of several."""
     return f"‹secret {', '.join(names)}›"
+
+
+def shows_mark(text: str) -> bool:
+    """Whether something in a text was masked, so that it is not what it was."""
+    return _MARK.search(text) is not None or UNSEEN.decode() in text
 
 
 def tells_nothing(value: str) -> bool:
@@ -183,7 +189,13 @@ def cut(text: str, limit: int) -> str:
 
 
 def _matcher(known: Known, *, in_parts: bool = True) -> Matcher:
-    return Matcher(((value, mark(name).encode()) for name, value in known), in_parts=in_parts)
+    secrets = ((each, mark(name).encode()) for name, value in known for each in _in_each_case(value))
+    return Matcher(secrets, in_parts=in_parts)
+
+
+def _in_each_case(value: str) -> set[str]:
+    """The value, and in capitals and in small letters where that hides no ordinary word: a server may echo it so."""
+    return {value, value.upper(), value.lower()} if tells_nothing(value) else {value}
 
 
 def _merged(raw: bytes, found: list[Found]) -> list[Found]:

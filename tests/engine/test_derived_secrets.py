@@ -161,18 +161,20 @@ def test_it_is_masked_only_while_the_attempt_lasts(monkeypatch: pytest.MonkeyPat
     handler.setStream(stream)
     log = logging.getLogger("engine.steps.perform")
     monkeypatch.setattr(log, "handlers", [handler])
-    made = CANARY.upper()
+    made = CANARY.replace("/", "_")
 
     def broken(*_args: Any, **_more: Any) -> Any:
         raise RuntimeError(f"could not handle {made!r}\nERROR engine: all is well")
 
     monkeypatch.setattr("engine.steps.http.run", broken)
     with egress_to() as egress:
-        outcome = performed(calling("http://127.0.0.1:1/", text="{{ secrets.token | upper }}"), egress, redactor)
+        outcome = performed(
+            calling("http://127.0.0.1:1/", text="{{ secrets.token | replace('/', '_') }}"), egress, redactor
+        )
     assert isinstance(outcome, Failed)
     for shown in (repr(outcome), stream.getvalue()):
         assert made not in shown
-        assert "CAN4RY" not in shown
+        assert CANARY[:6] not in shown
         assert "‹secret token›" in shown
     assert all(line.startswith("  ") for line in stream.getvalue().splitlines()[1:])
     assert redactor.redact(made) == made

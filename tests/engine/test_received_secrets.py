@@ -178,6 +178,18 @@ def test_what_cannot_be_a_secret_fails_the_step(
         assert KEY not in shown, name
 
 
+def test_what_is_masked_already_is_not_taken_for_the_secret(harness: Harness, target: Target) -> None:
+    """The steps behind would send the mark, as if it were the key."""
+    harness.tools.redactor.add("other", KEY)
+    gives(target)
+    run = harness.begin(rotate(target), http("use", target.url("/use"), auth=BEARER))
+    assert harness.run(run) == "FAILED"
+    assert harness.step(run, "rotate").error["code"] == "outputs"
+    assert "`outputs.key` came to a secret that is masked already" in harness.step(run, "rotate").error["message"]
+    assert rows() == []
+    assert len(target.server.requests) == 1
+
+
 def test_a_call_that_began_before_does_not_show_what_came_meanwhile(harness: Harness, target: Target) -> None:
     """Its answer echoes a secret that it was not told of; it is masked as it is recorded."""
     gives(target)

@@ -276,3 +276,15 @@ def test_many_long_secrets_cost_little() -> None:
     assert cost(redactor) < 0.1
     assert cost(redactor) < 8 * cost(alone)
     assert redactor.redact(f"x {secrets['s500']} y") == "x ‹secret s500› y"
+
+
+def test_in_capitals_and_in_small_letters() -> None:
+    """As a server may echo it, inside any encoding; of what may be an ordinary word only what it is."""
+    redactor = Redactor()
+    redactor.add_all({"key": 'C4nary"of/Mine', "word": "Changeme"})
+    for echoed in ('C4NARY"OF/MINE', 'c4nary"of/mine'):
+        for encode in ENCODINGS.values():
+            shown = redactor.redact(f"x {encode(echoed, 1)} y")
+            assert "‹secret key›" in shown
+            assert not [piece for piece in ("4NARY", "4nary", "MINE", "mine") if piece in shown]
+    assert redactor.redact("CHANGEME changeme Changeme") == "CHANGEME changeme ‹secret word›"
