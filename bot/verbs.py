@@ -27,7 +27,7 @@ _DIGEST = frozenset({"digest"})
 _AUDIT = frozenset({"who", "action", "thing", "severity", "since", "until"})
 
 VERBS: tuple[Verb, ...] = (
-    Verb("help", "help [VERB]", "What you can type, or the parts of one verb; help all lists every verb.", (0, 2)),
+    Verb("help", "help [VERB]", "What you can type, or the parts of one verb; help all has every verb.", (0, 2)),
     Verb(
         "list",
         "list [TEXT] [tag=TAG] [team=TEAM] [status=STATUS]",
@@ -125,7 +125,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "agree",
         "agree [RUN|BREAK_GLASS] [STEP]",
-        "Agree that a step is skipped which your gate has released; or to a break-glass.",
+        "Agree to a skip that your gate has released, or to a break-glass.",
         (0, 2),
         about_run=True,
     ),
@@ -184,14 +184,14 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "incident open",
         "incident open [TITLE] [severity=SEVERITY] [KEY=VALUE …]",
-        "Make this channel an incident; runs here take their parameters from its facts.",
+        "Make this channel an incident; runs here take parameters from its facts.",
         (0, 40),
         None,
     ),
     Verb(
         "incident set",
         'incident set [title="…"] [severity=SEVERITY] [KEY=VALUE …]',
-        "Change what is known of this channel's incident; an empty value drops a fact.",
+        "Change what is known of this channel's incident.",
         (0, 0),
         None,
     ),
@@ -298,7 +298,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "admin withdraw",
         "admin withdraw ID[@VERSION]",
-        "Take your approval or renewal of a version back while it still waits for others.",
+        "Take your approval or renewal of a version back while it waits.",
         (1, 1),
     ),
     Verb(
@@ -315,7 +315,7 @@ VERBS: tuple[Verb, ...] = (
         (1, 1),
         _REASON,
     ),
-    Verb("admin history", "admin history ID", "Every version of a runbook, and who did what with it.", (1, 1)),
+    Verb("admin history", "admin history ID", "Every version of a runbook, and who did what.", (1, 1)),
     Verb("admin verify", "admin verify", "Check the chain of audit rows from its first to its last.", (0, 0)),
 )
 """Every verb there is. The help view, the command line and the README's table are made from this."""

@@ -63,7 +63,7 @@ def place_of(lines: Sequence[str], row: int) -> Place:
         if not lines[above].strip() or lines[above].lstrip().startswith("#"):
             continue
         line = line_of(lines[above])
-        if line.key and (line.column < column or (in_item and line.column == column and not line.dashes)):
+        if line.key and (line.column < column or (in_item and line.column == column)):
             if not path and _SCALAR.fullmatch(line.rest):
                 return Place((), in_text=True)
             path.append(line.key)
