@@ -13,6 +13,7 @@ from engine.definition.schema import document
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "engine" / "definition" / "schema.json"
+REHEARSAL = SCHEMA.with_name("rehearsal.schema.json")
 HEAD = f"# yaml-language-server: $schema={SCHEMA.as_uri()}\napiVersion: runbook/v1\nid: a\nname: A\n"
 NUMBERS = itertools.count()
 
@@ -105,8 +106,10 @@ def test_what_is_wrong_is_marked(server: LanguageServer, text: str, words: str) 
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "runbooks.d").glob("[!_]*.yaml")), ids=lambda path: path.stem)
-def test_the_runbooks_that_ship_have_no_mark(server: LanguageServer, path: Path) -> None:
-    text = f"# yaml-language-server: $schema={SCHEMA.as_uri()}\n{path.read_text('utf-8')}"
+def test_what_ships_has_no_mark(server: LanguageServer, path: Path) -> None:
+    """Runbooks and their rehearsals, each by its own schema."""
+    schema = REHEARSAL if path.stem.endswith(".rehearsal") else SCHEMA
+    text = f"# yaml-language-server: $schema={schema.as_uri()}\n{path.read_text('utf-8')}"
     assert server.open(f"file:///runbooks/{next(NUMBERS)}.yaml", text) == []
 
 
