@@ -169,7 +169,7 @@ def _act(version: VersionRecord, action: Action) -> ButtonElement:
         sure = confirm(
             "Roll it back?", f"{version.slug}@{version.number} becomes a draft, to be approved.", "Roll back"
         )
-    return button(_ACTS[action], action, VersionRef(version.slug, version.number, ""), confirm=sure)
+    return button(_ACTS[action], action, VersionRef(version.slug, version.number, version.digest), confirm=sure)
 
 
 _ACTS = {
