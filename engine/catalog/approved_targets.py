@@ -64,14 +64,14 @@ def as_now(rt: Runtime, runbook: Runbook) -> Runbook:
 
 
 def as_shown(rt: Runtime, version: VersionRecord) -> VersionRecord:
-    """The version under the digest that people agree to: its own, and that of what its targets stand for now."""
+    """The version under the digest that people agree to: its own, and that of what its targets come to at present."""
     used = of_version(rt, version)
     plain = version.digest.partition("+")[0]
     return replace(version, digest=f"{plain}+{_digest(used)}") if named_by(version.id) else version
 
 
 def of_version(rt: Runtime, version: VersionRecord) -> Targets:
-    """What the targets that a version calls stand for now; those that are not known are left out."""
+    """What the targets that a version calls stand for at this moment; those that are not known are left out."""
     names = named_by(version.id)
     if not names:
         return {}

@@ -86,7 +86,7 @@ def must_be_offered(
             elif why is None and name not in unchecked:
                 unchecked.append(name)
     if runbook.risk == "high":
-        told = "its choices cannot be asked for now, and nothing unchecked runs at high risk: try again in a moment"
+        told = "nobody could be asked for its choices, and nothing unchecked runs at high risk: try again in a moment"
         wrong |= {name: told for name in unchecked if name not in wrong}
     if wrong:
         raise InvalidParameters(wrong)
