@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.cli import renewing, show
+from bot.cli import renewing, show, show_history, show_runbooks
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Usage
 from bot.cli.people_names import Names
@@ -34,7 +34,7 @@ def approve(invocation: Invocation) -> Answer:
     """
     if not invocation.command.words:
         waiting = invocation.api.all_of("runbooks", status="DRAFT")
-        return Answer(waiting, show.runbooks_lines(waiting))
+        return Answer(waiting, show_runbooks.runbooks_lines(waiting))
     slug, _ = invocation.command.target
     if named := renewing.named(invocation):
         done = invocation.api.post(f"runbooks/{slug}/approve", named)
@@ -51,8 +51,8 @@ def _to_approve(slug: str, version: Json, diff: str) -> Iterator[str]:
     yield from renewing.so_far(version)
     yield from (f"warning: {each}" for each in version["warnings"])
     yield from version["targets"]
-    yield from show.reaches_lines(version["reaches"])
-    yield from show.rehearsal_lines(version["rehearsal"])
+    yield from show_runbooks.reaches_lines(version["reaches"])
+    yield from show_runbooks.rehearsal_lines(version["rehearsal"])
     yield from diff.splitlines()
     if version["status"] == "DRAFT":
         yield f"To approve exactly that: runbook admin approve {name} digest={version['digest']}"
@@ -86,7 +86,7 @@ def history(invocation: Invocation) -> Answer:
     """`admin history ID`."""
     slug, _ = invocation.command.target
     found = invocation.api.get(f"runbooks/{slug}/versions")
-    return Answer(found, (show.version_line(slug, each) for each in found))
+    return Answer(found, (show_runbooks.version_line(slug, each) for each in found))
 
 
 def verify(invocation: Invocation) -> Answer:
@@ -100,7 +100,7 @@ def verify(invocation: Invocation) -> Answer:
 def incident(invocation: Invocation) -> Answer:
     """`incident`: the one of the channel that was named."""
     found = _incident(invocation)
-    return Answer(found, show.incident_lines(found))
+    return Answer(found, show_history.incident_lines(found))
 
 
 def open_incident(invocation: Invocation) -> Answer:
@@ -112,7 +112,7 @@ def open_incident(invocation: Invocation) -> Answer:
         "severity": facts.pop("severity", ""),
     }
     made = invocation.api.post("incidents", {**body, "fields": facts})
-    return Answer(made, show.incident_lines(made))
+    return Answer(made, show_history.incident_lines(made))
 
 
 def edit_incident(invocation: Invocation) -> Answer:
@@ -120,20 +120,20 @@ def edit_incident(invocation: Invocation) -> Answer:
     facts = dict(invocation.command.options)
     body = {name: facts.pop(name) for name in ("title", "severity") if name in facts}
     done = invocation.api.patch(f"incidents/{_incident(invocation)['id']}", {**body, "fields": facts})
-    return Answer(done, show.incident_lines(done))
+    return Answer(done, show_history.incident_lines(done))
 
 
 def close_incident(invocation: Invocation) -> Answer:
     """`incident close`."""
     body = {"reason": invocation.option("reason"), "force": invocation.command.says_yes("force")}
     done = invocation.api.post(f"incidents/{_incident(invocation)['id']}/close", body)
-    return Answer(done, show.incident_lines(done))
+    return Answer(done, show_history.incident_lines(done))
 
 
 def catch_up(invocation: Invocation) -> Answer:
     """`catchup`."""
     found = invocation.api.get(f"incidents/{_incident(invocation)['id']}/story")
-    return Answer(found, show.story_lines(found))
+    return Answer(found, show_history.story_lines(found))
 
 
 def _incident(invocation: Invocation) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from bot.cli import show
+from bot.cli import show_history
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Usage
 from bot.moments import moment_ms
@@ -23,7 +23,7 @@ def search(invocation: Invocation) -> Answer:
 def _shown(rows: list[Json]) -> Iterator[str]:
     for row in rows:
         kind = f"{row['severity'].lower():<8}"
-        yield f"{kind}  {show.deed_line(row)}  ({row['action']} {row['thing']})"
+        yield f"{kind}  {show_history.deed_line(row)}  ({row['action']} {row['thing']})"
     if len(rows) == _MOST:
         yield "There may be older ones: narrow it, or take all of them with `runbook audit export`."
     if not rows:

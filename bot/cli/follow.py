@@ -16,7 +16,8 @@ from functools import partial
 from typing import TextIO
 
 from bot.cli.connect import Api, Events, Happened, Refused, Unreachable
-from bot.cli.show import ended, event_line, fitted, run_lines, safe
+from bot.cli.show import ended, fitted, run_lines, safe
+from bot.cli.show_history import event_line
 from storage.records import Json
 
 DRAW_EVERY_S = 1.0

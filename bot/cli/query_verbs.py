@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from bot import run_filter
-from bot.cli import show
+from bot.cli import show, show_history, show_runbooks
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
 from bot.grammar import ALIASES
@@ -22,7 +22,7 @@ def runbooks(invocation: Invocation) -> Answer:
     found = invocation.api.all_of(
         "runbooks", text=" ".join(invocation.command.words), tag=tag, team=team, status=status
     )
-    return Answer(found, show.runbooks_lines(found))
+    return Answer(found, show_runbooks.runbooks_lines(found))
 
 
 def runbook(invocation: Invocation) -> Answer:
@@ -30,7 +30,7 @@ def runbook(invocation: Invocation) -> Answer:
     slug, number = invocation.command.target
     found = invocation.api.get(f"runbooks/{slug}")
     version = invocation.api.get(f"runbooks/{slug}/versions/{number or found['version']}")
-    return Answer({**found, "shown": version}, show.runbook_lines(found, version))
+    return Answer({**found, "shown": version}, show_runbooks.runbook_lines(found, version))
 
 
 def diff(invocation: Invocation) -> Answer:
@@ -38,7 +38,7 @@ def diff(invocation: Invocation) -> Answer:
     slug, number = invocation.command.target
     found = invocation.api.get(f"runbooks/{slug}/diff", version=number)
     lines = (found["diff"] or "Nothing differs from the last approved version.").splitlines()
-    more = [*show.reaches_lines(found["reaches"]), *show.rehearsal_lines(found["rehearsal"])]
+    more = [*show_runbooks.reaches_lines(found["reaches"]), *show_runbooks.rehearsal_lines(found["rehearsal"])]
     return Answer(found, [*lines, *found["targets"], *more])
 
 
@@ -89,14 +89,14 @@ def why(invocation: Invocation) -> Answer:
     """`why [RUN]`."""
     run, _ = invocation.run()
     found = invocation.api.get(f"executions/{run}/why")
-    return Answer(found, show.reason_lines(found))
+    return Answer(found, show_history.reason_lines(found))
 
 
 def logs(invocation: Invocation) -> Answer:
     """`logs [RUN] [STEP]`."""
     run, rest = invocation.run()
     found = invocation.api.get(f"executions/{run}/logs", step=rest[0] if rest else None)
-    return Answer(found, show.log_lines(found))
+    return Answer(found, show_history.log_lines(found))
 
 
 def evidence(invocation: Invocation) -> Answer:

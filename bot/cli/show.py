@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from bot import preview, rehearsal_words
-from bot.audit_text import action_words, more_words, why_of
+from bot import preview
 from bot.cli.people_names import Names
 from bot.duration_text import parts_words, run_parts, step_took
-from bot.event_text import DECIDED, told
+from bot.event_text import DECIDED
 from bot.parameter_change_text import change_words
-from bot.reach_words import reach_lines, secret_words
 from bot.slack.views.text import cut, duration, one_line
-from engine.access.auditing import kind_and_name
 from engine.definition.kinds import CONTAINERS, GATES, KINDS
 from engine.text.visible_characters import visible_line
 from storage.records import Json
@@ -77,7 +73,7 @@ def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | No
     lines += [f"  {line}" for line in changed(run)]
     shown, left = _fitting(run["steps"], steps)
     width = min(40, max((len(each["step"]) for each in shown), default=0))
-    lines += [f"  {_step(each, width, now, names, run['status'])}" for each in shown]
+    lines += [f"  {step_line(each, width, now, names, run['status'])}" for each in shown]
     lines += [f"  … and {left} more steps"] if left else []
     for gate in run.get("gates", []):
         if gate["status"] == "PENDING":
@@ -86,7 +82,7 @@ def run_lines(run: Mapping[str, Json], now: float | None = None, steps: int | No
         if task["status"] == "OPEN":
             lines += task_lines(task, run["id"])
     if ended(run) and run.get("ended_at"):
-        lines.append(f"  took {duration(_ms(run['created_at'], run['ended_at']))}{_spent(run)}")
+        lines.append(f"  took {duration(between_ms(run['created_at'], run['ended_at']))}{_spent(run)}")
     return lines
 
 
@@ -154,7 +150,7 @@ def _took(step: Mapping[str, Json], now: float | None, run: str) -> str:
     return step_took(step["kind"], *spent)
 
 
-def _step(step: Mapping[str, Json], width: int, now: float | None, names: Names, run: str = "") -> str:
+def step_line(step: Mapping[str, Json], width: int, now: float | None, names: Names, run: str = "") -> str:
     status = str(step["status"])
     words = _STEP.get(status, status.lower())
     if step["kind"] in GATES and status == "WAITING":
@@ -188,7 +184,7 @@ def gate_lines(gate: Mapping[str, Json]) -> list[str]:
     names = Names(gate)
     may = names.in_sentence(gate["approvers"])
     among = f", among them {names.in_sentence(', '.join(gate['unmet']))}" if gate["unmet"] else ""
-    said = _votes(gate["votes"], names)
+    said = votes_words(gate["votes"], names)
     return [
         f"  {gate['step']} asks: {one_line(gate['message'])}",
         f"    {gate['missing']} more needed{among}, by {may}, until {when(gate['expires_at'])}"
@@ -214,7 +210,7 @@ def task_lines(task: Mapping[str, Json], run: str) -> list[str]:
     ]
 
 
-def _votes(votes: Iterable[Mapping[str, Json]], names: Names) -> list[str]:
+def votes_words(votes: Iterable[Mapping[str, Json]], names: Names) -> list[str]:
     return [f"{names(vote['person'])} {DECIDED[vote['decision']]}" for vote in votes]
 
 
@@ -232,173 +228,11 @@ def runs_lines(runs: Iterable[Mapping[str, Json]]) -> list[str]:
     return lines or ["No runs."]
 
 
-def runbooks_lines(runbooks: list[Mapping[str, Json]]) -> list[str]:
-    width = max((len(each["id"]) for each in runbooks), default=0)
-    lines = [
-        f"{each['id']:<{width}}  {each['status'].lower():<10}  {each['team'] or 'global'}  {one_line(each['name'])}"
-        for each in runbooks
-    ]
-    return lines or ["No runbooks."]
-
-
-def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> Iterator[str]:
-    """A runbook, one version of it in full, and what runs there were."""
-    yield f"{runbook['id']}  {one_line(runbook['name'])}"
-    yield f"  {runbook['status'].lower()}, version {runbook['version']}, {runbook['risk']} risk, " + (
-        f"team {runbook['team']}" if runbook["team"] else "global"
-    )
-    if runbook["description"]:
-        yield f"  {one_line(runbook['description'])}"
-    required = runbook["parameters"].get("required", ())
-    for name, schema in runbook["parameters"].get("properties", {}).items():
-        fits = "|".join(map(str, schema["enum"])) if "enum" in schema else schema.get("type", "anything")
-        default = f", {json.dumps(schema['default'])} when left out" if "default" in schema else ""
-        yield f"  {name}={fits}{' (required)' if name in required else ''}{default}"
-    for each in runbook["versions"]:
-        yield f"  {version_line(runbook['id'], each)}"
-    for run in runbook["executions"]:
-        yield f"  {headline(run)}"
-    yield from version["targets"]
-    yield from reaches_lines(version["reaches"])
-    yield from rehearsal_lines(version["rehearsal"])
-    yield ""
-    yield from version["source"].splitlines()
-
-
-def rehearsal_lines(rehearsal: Mapping[str, Json] | None) -> Iterator[str]:
-    """What the rehearsal of a version came to, if it has one."""
-    if rehearsal is not None:
-        yield from (f"  rehearsed: {line}" for line in rehearsal_words.lines(rehearsal, rehearsal["changed"]))
-
-
-def reaches_lines(reaches: list[Mapping[str, Json]]) -> Iterator[str]:
-    """What a version calls, and with which secrets."""
-    called = (
-        (each["step"], each["host"], each["known"], secret_words(each["secrets"], each["received"])) for each in reaches
-    )
-    yield from (f"  calls {line}" for line in reach_lines(called))
-
-
-def version_line(slug: str, version: Mapping[str, Json]) -> str:
-    names = Names(version)
-    by = names(version["author"]) or "nobody known"
-    decided = (
-        f", decided by {names(version['decided_by'])} {when(version['decided_at'])}" if version["decided_by"] else ""
-    )
-    note = f": {one_line(version['note'])}" if version["note"] else ""
-    made = when(version["created_at"])
-    return f"{slug}@{version['number']}  {version['status'].lower()}  {made} by {by}{decided}{note}"
-
-
-def reason_lines(explained: Mapping[str, Json]) -> Iterator[str]:
-    """Why a run is where it is."""
-    run, names = explained["execution"], Names(explained)
-    for reason in explained["reasons"]:
-        since = f" since {when(reason['since'])}" if reason["since"] else ""
-        until = f", until {when(reason['until'])}" if reason["until"] else ""
-        where = f"{reason['step']}: " if reason["step"] else ""
-        said = f": {one_line(reason['message'])}" if reason["message"] else ""
-        votes = ", ".join(_votes(reason["facts"].get("votes", ()), names))
-        had = f" ({votes})" if votes else ""
-        yield f"{where}{reason['kind'].replace('_', ' ')}{since}{until}{had}{said}"
-        if reason["verbs"]:
-            who = f" ({', '.join(map(names, reason['who']))})" if reason["who"] else ""
-            step = f" {reason['step']}" if reason["step"] else ""
-            yield f"  what can be done{who}: " + ", ".join(f"runbook {verb} {run}{step}" for verb in reason["verbs"])
-    if explained["more"]:
-        yield f"… and {explained['more']} more reasons"
-    yield from changed(explained)
-
-
-def log_lines(logs: Mapping[str, Json]) -> Iterator[str]:
-    """What is on record of a run's steps, each with its tries."""
-    for event in logs["events"]:
-        yield event_line(event)
-    for step in logs["steps"]:
-        yield _step(step, 0, None, Names(logs))
-        yield from (f"  {event_line(event)}" for event in step["events"])
-        for attempt in step["tries"]:
-            yield from try_lines(attempt)
-
-
-def incident_lines(incident: Mapping[str, Json]) -> Iterator[str]:
-    state = f"closed {when(incident['closed_at'])}" if incident["closed_at"] else "open"
-    severity = f", {incident['severity']}" if incident["severity"] else ""
-    yield f"incident {incident['id']} in {incident['channel_name'] or incident['channel']}: {state}{severity}"
-    if incident["title"]:
-        yield f"  {one_line(incident['title'])}"
-    yield from (f"  {name}={one_line(value)}" for name, value in incident["fields"].items())
-
-
-def story_lines(story: Mapping[str, Json]) -> Iterator[str]:
-    """What happened in a channel, for whoever comes late."""
-    left: Counter[str] = Counter(story.get("left_out"))
-    yield f"since {when(story['since'])}:"
-    yield from _if_any(more_words(left["runs"], "run", " before these"), "  ")
-    yield from (f"  {line}" for line in runs_lines(story["runs"]))
-    for title, explained, more in (("open", story["open"], "open"), ("failed", story["failures"], "failures")):
-        for each in explained:
-            yield f"{title}: {each['execution']}"
-            yield from (f"  {line}" for line in reason_lines(each))
-        yield from _if_any(more_words(left[more], f"more {title} run"))
-    yield from _if_any(more_words(left["deeds"], "act", " before these"))
-    yield from map(deed_line, story["deeds"])
-
-
-def _if_any(line: str, indent: str = "") -> Iterator[str]:
-    if line:
-        yield f"{indent}{line}"
-
-
-def deed_line(deed: Mapping[str, Json]) -> str:
-    """Who did what, one row of the audit."""
-    names = Names(deed)
-    detail = deed["detail"] if isinstance(deed["detail"], dict) else {}
-    kind, name = kind_and_name(deed["thing"])
-    what = "the incident" if kind == "incident" else name
-    step = f" ({detail['step']})" if detail.get("step") else ""
-    to = f" to {names(detail['to'])}" if detail.get("to") not in (None, "", deed["actor"]) else ""
-    changes = change_words(detail.get("changes") or ())
-    how = f" with {changes}" if changes else ""
-    why = f": {one_line(because)}" if (because := why_of(detail)) else ""
-    who = "the bot" if deed["actor"] == "system" else names(deed["actor"])
-    return f"{when(deed['at'])}  {who} {action_words(deed['action'], detail)} {what}{step}{to}{how}{why}"
-
-
 def token_line(token: Mapping[str, Json]) -> str:
     state = "revoked" if token["revoked_at"] else f"until {when(token['expires_at'])}"
     used = f"last used {when(token['last_used_at'])}" if token["last_used_at"] else "never used"
     who, scopes = Names(token)(token["person"]), ",".join(token["scopes"])
     return f"{token['id']}  {who}  {scopes}  {state}  {used}  {one_line(token['name'])}"
-
-
-def event_line(event: Mapping[str, Json]) -> str:
-    """One event behind its time."""
-    names = Names(event)
-    sentence = told(event["kind"], event["step"], event["actor"], event["data"], names)
-    return f"{when(event['at'], seconds=True)}  {one_line(sentence)}"
-
-
-def try_lines(attempt: Mapping[str, Json]) -> Iterator[str]:
-    """One try of a step: what was sent and what came back."""
-    took = f", {duration(_ms(attempt['started_at'], attempt['ended_at']))}" if attempt["ended_at"] else ""
-    yield f"  try {attempt['number']}: {attempt['status'].lower()}{took}, {when(attempt['started_at'], seconds=True)}"
-    for mark, kept in ((">", attempt["request"]), ("<", attempt["response"])):
-        if isinstance(kept, dict):
-            yield from (f"    {mark} {line}" for line in _kept(kept))
-    if isinstance(attempt["error"], dict):
-        yield f"    ! {one_line(str(attempt['error'].get('message', '')))}"
-
-
-def _kept(kept: Mapping[str, Json]) -> Iterator[str]:
-    head = [str(value) for name, value in kept.items() if name not in ("headers", "body", "digest")]
-    yield one_line(" ".join(head))
-    headers = kept.get("headers")
-    for name, value in headers.items() if isinstance(headers, dict) else ():
-        yield f"{name}: {one_line(str(value))}"
-    body = kept.get("body")
-    if body:
-        yield from (body if isinstance(body, str) else json.dumps(body)).splitlines()
 
 
 def when(at: str, *, seconds: bool = False) -> str:
@@ -417,5 +251,5 @@ def _epoch_ms(at: str) -> int:
     return int(datetime.fromisoformat(at).timestamp() * 1000)
 
 
-def _ms(begun: str, over: str) -> int:
+def between_ms(begun: str, over: str) -> int:
     return max(0, _epoch_ms(over) - _epoch_ms(begun))

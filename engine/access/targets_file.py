@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.definition import calls, regular_files
-from engine.definition.references import secrets_only
 from engine.definition.schema import Finding, targets_validator
 from engine.definition.schema import findings as schema_findings
 from engine.definition.targets import FILE, Targets
+from engine.definition.template_checks import secrets_only
 from engine.definition.yaml_source import MAX_BYTES, Source
 from engine.definition.yaml_source import Path as Where
 from engine.definition.yaml_source import read as read_yaml

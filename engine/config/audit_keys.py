@@ -14,8 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from engine.config.derived_keys import derived_key
+from engine.config.key_files import key_of_file
 from engine.config.setting_values import NamedKey
-from engine.config.settings import Settings, key_of_file
+from engine.config.settings import Settings
 
 _INFO = b"runbook audit chain"
 

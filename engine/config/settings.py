@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import difflib
-import os
-import secrets
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +11,13 @@ from dotenv import dotenv_values
 
 from engine.config import audit_settings, vault_settings
 from engine.config import setting_values as values
+from engine.config.key_files import encode_key, key_of_file
+from engine.config.near_misses import near_misses
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import DatabaseUrl
 from engine.config.vault_settings import VaultSettings
 from engine.egress.allowed_addresses import Allowed, parse_allow
 from engine.errors import BadSettings
-from storage import private_files
 
 Parse = Callable[[str], Any]
 
@@ -275,14 +271,14 @@ class Settings(VaultSettings):
             "SLACK_BOT_TOKEN": self.slack_bot_token,
             "SLACK_APP_TOKEN": self.slack_app_token,
             "SLACK_SIGNING_SECRET": self.slack_signing_secret,
-            "SECRET_KEY": _encode_key(self.secret_key) if self.secret_key else None,
-            **{f"AUDIT_KEY {each.id}": _encode_key(each.key) for each in self.audit_key},
+            "SECRET_KEY": encode_key(self.secret_key) if self.secret_key else None,
+            **{f"AUDIT_KEY {each.id}": encode_key(each.key) for each in self.audit_key},
             "POLICY_TOKEN": self.policy_token,
             "DATABASE_URL": self.database_url.password,
             "REDIS_URL": values.url_password(self.redis_url) if self.redis_url else None,
         }
         found |= self.vault_secrets()
-        found |= {f"SECRET_KEYS {each.id}": _encode_key(each.key) for each in self.secret_keys}
+        found |= {f"SECRET_KEYS {each.id}": encode_key(each.key) for each in self.secret_keys}
         return {name: value for name, value in found.items() if value and len(value) >= 4}
 
 
@@ -304,7 +300,7 @@ def load(environ: Mapping[str, str], cwd: Path) -> Settings:
     return Settings(
         home=cwd,
         secret_variables={name: value for name, value in given.items() if name.startswith(VARIABLE_PREFIX)},
-        warnings=tuple(_near_misses(given)),
+        warnings=tuple(near_misses(given, (setting.name for setting in SETTINGS))),
         **found,
     )
 
@@ -324,38 +320,6 @@ def secret_key(settings: Settings) -> bytes:
     if settings.secret_key is not None:
         return settings.secret_key
     return key_of_file(settings.home / "var" / "secret.key", "SECRET_KEY")
-
-
-def key_of_file(path: Path, name: str) -> bytes:
-    """The key in a file, which is made when absent; `name` is the setting that it stands for. Raises `BadSettings`."""
-    try:
-        if not path.exists():
-            _create_key(path)
-        return values.secret_key(path.read_text("ascii").strip())
-    except OSError as error:
-        raise BadSettings([f"{name}: {path} cannot be read or made ({error.strerror})."]) from error
-    except ValueError as error:
-        raise BadSettings([f"{name}: {path} does not hold a key: {error}."]) from error
-
-
-def _create_key(path: Path) -> None:
-    private_files.make_folder(path.parent)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(_encode_key(secrets.token_bytes(32)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # fails, unlike a rename, when another process was first
-        except FileExistsError:
-            return
-    finally:
-        os.unlink(draft)
-
-
-def _encode_key(key: bytes) -> str:
-    return base64.urlsafe_b64encode(key).decode("ascii")
 
 
 def _read_dotenv(cwd: Path, problems: list[str]) -> dict[str, str]:
@@ -391,24 +355,3 @@ def _slack_problems(given: Mapping[str, str]) -> list[str]:
     if bot and not others:
         return ["SLACK_BOT_TOKEN needs SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP mode) beside it."]
     return []
-
-
-def _near_misses(given: Mapping[str, str]) -> list[str]:
-    """Only names that clearly mean one of ours: an environment is full of other programs' variables."""
-    ours = [setting.name for setting in SETTINGS if len(setting.name) > len("PORT")]
-    known = {setting.name for setting in SETTINGS}
-    found = []
-    for name in sorted(given):
-        if name in known or name.startswith(VARIABLE_PREFIX):
-            continue
-        stem = VARIABLE_PREFIX if _close(name[: len(VARIABLE_PREFIX)], VARIABLE_PREFIX) else ""
-        if not stem and (close := difflib.get_close_matches(name.upper(), ours, n=1, cutoff=0.85)):
-            stem = close[0]
-        if stem:
-            meant = f"{stem}<NAME>" if stem == VARIABLE_PREFIX else stem
-            found.append(f"{name} is not a setting; did you mean {meant}?")
-    return found
-
-
-def _close(text: str, other: str) -> bool:
-    return difflib.SequenceMatcher(None, text.upper(), other).ratio() >= 0.85

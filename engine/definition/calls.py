@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.definition.schema import Finding, Path, path_in_step, subject
+from engine.definition.schema import Finding, Path, subject_in_step
 from engine.expressions import has_template
 from engine.expressions.urls import parse_url
 from storage.records import Json
@@ -31,7 +31,7 @@ def findings(with_: Mapping[str, Json], path: Path) -> Iterator[Finding]:
     yield from _header_findings(with_.get("headers"), path, taken)
     if taken in OUR_HEADERS:
         location = (*path, "auth", named_by)
-        yield Finding(location, f"{subject(path_in_step(location))} cannot be a header that the bot sets itself")
+        yield Finding(location, f"{subject_in_step(location)} cannot be a header that the bot sets itself")
     if auth.get("type") == "oauth2":
         yield from _token_url_findings(auth.get("token_url"), (*path, "auth", "token_url"))
     yield from _metadata_findings(with_.get("metadata"), path)
@@ -52,7 +52,7 @@ def _header_findings(headers: Json, path: Path, taken: str) -> Iterator[Finding]
     seen: set[str] = set()
     for name in headers if isinstance(headers, dict) else ():
         location, lower = (*path, "headers", name), name.lower()
-        named = subject(path_in_step(location))
+        named = subject_in_step(location)
         if lower in OUR_HEADERS:
             yield Finding(location, f"{named} is set by the bot itself; leave it out", at_key=True)
         elif lower == taken:
@@ -66,7 +66,7 @@ def _token_url_findings(url: Json, location: Path) -> Iterator[Finding]:
     """Where the client's secret is sent is written out: no parameter decides it."""
     if not isinstance(url, str):
         return
-    named = subject(path_in_step(location))
+    named = subject_in_step(location)
     if has_template(url):
         yield Finding(location, f"{named} must be written out, without values: the client's secret is sent there")
         return
@@ -79,6 +79,6 @@ def _token_url_findings(url: Json, location: Path) -> Iterator[Finding]:
 def _metadata_findings(metadata: Json, path: Path) -> Iterator[Finding]:
     for name in metadata if isinstance(metadata, dict) else ():
         location = (*path, "metadata", name)
-        named = subject(path_in_step(location))
+        named = subject_in_step(location)
         if name in OUR_HEADERS or name.startswith("grpc-"):
             yield Finding(location, f"{named} is set by the bot itself; leave it out", at_key=True)

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from engine.definition import calls, parameter_options, references, secret_outputs, structure
+from engine.definition import (
+    calls,
+    parameter_options,
+    references,
+    secret_outputs,
+    step_checks,
+    structure,
+    template_checks,
+)
 from engine.definition.durations import HOUR_MS, MAX_APPROVAL_MS, MAX_RUN_MS, MAX_STEP_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.model import DEFAULT_RUN_TIMEOUT_MS, DEFAULT_WEBHOOK_TIMEOUT_MS
 from engine.definition.parameter_schema import check_schema, resolved
-from engine.definition.schema import Finding, Path, path_in_step, subject
+from engine.definition.schema import Finding, Path, subject_in_step
 from engine.definition.tree import SECTIONS, Block, needs_in
 from engine.expressions import has_template
 from storage.records import Json
@@ -74,7 +82,7 @@ def _resolved_safely(schema: dict[str, Json], rules: dict[str, Json]) -> dict[st
 def _webhook_findings(data: Mapping[str, Json], broken: Broken, scope: references.Scope) -> Iterator[Finding]:
     call = _sound_with(data["webhook"], KINDS["http"], ("webhook",), broken)
     yield from calls.findings(call, ("webhook",))
-    yield from references.step_findings(
+    yield from step_checks.step_findings(
         {"type": "http", "with": call, **_sound_retry(data, broken)}, (), ("webhook",), scope
     )
     yield from _retry_findings(data, ())
@@ -90,12 +98,12 @@ def _whole_findings(data: Mapping[str, Json], blocks: Sequence[Block], scope: re
     if "webhook" in data:
         main = frozenset({"webhook"})
         scope = replace(scope, homes={"webhook": Block(("steps",), ({"id": "webhook"},))})
-    yield from references.template_findings(data.get("outputs"), ("outputs",), replace(scope, upstream=main))
+    yield from template_checks.template_findings(data.get("outputs"), ("outputs",), replace(scope, upstream=main))
     yield from secret_outputs.findings(data.get("outputs"), ("outputs",), received=False)
     concurrency = data.get("concurrency")
     if isinstance(concurrency, dict):
         location = ("concurrency", "group")
-        yield from references.template_findings(concurrency.get("group"), location, replace(scope, started=False))
+        yield from template_checks.template_findings(concurrency.get("group"), location, replace(scope, started=False))
 
 
 def _steps_findings(
@@ -165,7 +173,7 @@ def _step_findings(
     if "undo" in step and path[0] != "steps":
         yield Finding((*path, "undo"), f"`undo` is for the main steps: what runs in `{path[0]}` stays", at_key=True)
     if "type" in step:
-        yield from references.step_findings(step, path, with_path, scope)
+        yield from step_checks.step_findings(step, path, with_path, scope)
 
 
 def _duration(key: str, holder: Mapping[str, Json], path: Path, most: int, least: int = 1) -> Iterator[Finding]:
@@ -176,11 +184,11 @@ def _duration(key: str, holder: Mapping[str, Json], path: Path, most: int, least
     try:
         length = parse_duration(value)
     except ValueError as error:
-        yield Finding(location, f"{subject(path_in_step(location))}: {error}")
+        yield Finding(location, f"{subject_in_step(location)}: {error}")
         return
     if not least <= length <= most:
         bounds = f"between {show_duration(least)} and {show_duration(most)}"
-        yield Finding(location, f"{subject(path_in_step(location))} must be {bounds}")
+        yield Finding(location, f"{subject_in_step(location)} must be {bounds}")
 
 
 def _expected_findings(data: Mapping[str, Json]) -> Iterator[Finding]:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from engine.definition import calls, references
+from engine.definition import calls, step_checks, template_checks
 from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration, show_duration
 from engine.definition.model import Step
+from engine.definition.references import Scope
 from engine.definition.schema import Finding, Path, subject
 from engine.definition.tree import Container
 from engine.expressions import ExpressionError, has_template
@@ -131,7 +132,7 @@ def _call_findings(said: Mapping[str, Json], path: Path) -> Iterator[Finding]:
     step = {"type": "http", "with": with_}
     yield from calls.findings(with_, path)
     foreign = list(_foreign(said, path))
-    yield from foreign or references.step_findings(step, path, path, references.Scope(parameters=None))
+    yield from foreign or step_checks.step_findings(step, path, path, Scope(parameters=None))
     if said.get("search") in said.get("query", {}):
         yield Finding((*path, "search"), f"`{said['search']}` stands in `query` too: what is typed would replace it")
 
@@ -145,15 +146,15 @@ def _foreign(said: Mapping[str, Json], path: Path) -> Iterator[Finding]:
 
 
 def _reading_findings(said: Mapping[str, Json], path: Path) -> Iterator[Finding]:
-    answer = references.Scope(parameters=None, response=True)
-    one = references.Scope(parameters=None, response=True, within=(Container("", repeats=True, each=True),))
+    answer = Scope(parameters=None, response=True)
+    one = Scope(parameters=None, response=True, within=(Container("", repeats=True, each=True),))
     for key, scope in (("items", answer), ("value", one), ("label", one)):
         odd = _roots(said.get(key)) & _OF_A_RUN
         if odd:
             told = f"`{min(odd)}` is not there: {_TOO_EARLY}; it reads `response`, and `item` in `value` and `label`"
             yield Finding((*path, key), f"{subject((*path, key))}: {told}")
         else:
-            yield from references.template_findings(said.get(key), (*path, key), scope)
+            yield from template_checks.template_findings(said.get(key), (*path, key), scope)
     if isinstance(said.get("items"), str) and not _is_one_expression(said["items"]):
         yield Finding((*path, "items"), "`items` must be one expression that gives a list, as in {{ response.json }}")
     if "cache" in said:

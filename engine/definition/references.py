@@ -1,23 +1,17 @@
-"""What a step's templates and conditions use, checked when the runbook is loaded, so that no run finds a typo."""
+"""What may be named in a template or condition at one place, and what is wrong with a name that may not."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from engine.definition.forms import names_in
-from engine.definition.kinds import KINDS, Kind, Treatment
-from engine.definition.kinds.loop import TEMPLATE_ROOTS, round_names
-from engine.definition.rendering import target_as_url
-from engine.definition.schema import Finding, Path, of_type, path_in_step, subject
-from engine.definition.target_urls import PLACEHOLDER, with_base
+from engine.definition.kinds import KINDS
+from engine.definition.kinds.loop import TEMPLATE_ROOTS
 from engine.definition.tree import Block, Container
-from engine.expressions import ExpressionError, Held, asked, certain, check, has_template, references
-from engine.expressions.conditions import pattern_fault, sources
-from engine.expressions.grammar import Syntax
-from engine.expressions.urls import parse_url
+from engine.expressions import Held
 from engine.text.words import did_you_mean, listed, nearest
 from storage.records import Json
 
@@ -39,8 +33,6 @@ _NO_MOMENT = (
     "`now` is not there in what decides a run's way or what people decide about, which has to stay what it was: hand "
     "it on as an output of a step before, or use `execution.started_at`"
 )
-_HOST_VALUE = re.compile(r"[a-z0-9.-]+")
-_TARGET = re.compile(r"[^/?]+:\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,192 +80,8 @@ def known_outputs(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def step_findings(step: Mapping[str, Json], path: Path, with_path: Path, scope: Scope) -> Iterator[Finding]:
-    """Everything wrong with what a step of sound shape says in its `with`, `if`, `retry` and `outputs`."""
-    kind = KINDS[step["type"]]
-    names = round_names(step.get("with", {})) if kind.repeats else ()
-    yield from _shadow_findings(names, (*with_path, "as"), scope)
-    for key, value in step.get("with", {}).items():
-        location, inner = (*with_path, key), replace(scope, secrets=key in kind.secret_keys, now=_has_moment(kind))
-        match kind.treatment(key):
-            case Treatment.URL:
-                yield from _url_findings(with_base(value), location, inner)
-            case Treatment.PATH:
-                yield from _url_findings(PLACEHOLDER + value, location, inner)
-            case Treatment.TARGET:
-                yield from _target_findings(value, location, inner)
-            case Treatment.TEXT | Treatment.MARKUP | Treatment.DATA:
-                yield from template_findings(value, location, inner)
-                yield from _items_findings(value, location) if key == "items" else ()
-            case Treatment.CONDITION:
-                yield from _condition_findings(
-                    value, location, _asked(key, replace(scope, now=_has_moment(kind), own_names=names))
-                )
-    if "if" in step:
-        yield from _condition_findings(step["if"], (*path, "if"), scope)
-    retry = step.get("retry")
-    if isinstance(retry, dict) and "if" in retry:
-        yield from _condition_findings(retry["if"], (*path, "retry", "if"), replace(scope, response=True, now=True))
-    mapped = replace(scope, response=kind.answers, own_outputs=True, now=True)
-    yield from template_findings(step.get("outputs"), (*path, "outputs"), mapped)
-
-
-def _has_moment(kind: Kind) -> bool:
-    """Whether what a kind's `with` says is done at one moment: not what people decide about, nor a run's way."""
-    return not (kind.is_gate or kind.is_container)
-
-
-def _items_findings(items: Json, path: Path) -> Iterator[Finding]:
-    """What a loop goes over, where that is certain already."""
-    try:
-        known = certain(items) if isinstance(items, str) else items
-    except ExpressionError:  # it depends on values, or is told of as wrong already
-        return
-    if not isinstance(known, list):
-        yield Finding(path, f"{_named(path)} must be a list, not {of_type(known)}")
-
-
-def _asked(key: str, scope: Scope) -> Scope:
-    """What a condition inside `with` may read: `until` and `expect` of the answer, `while` of the round before."""
-    if key in ("until", "expect"):
-        return replace(scope, response=True)
-    if key == "while":
-        itself = Container(scope.itself, repeats=True, each=False, names=scope.own_names)
-        inner = {step for step, home in scope.homes.items() if home.within and home.within[-1].id == scope.itself}
-        return replace(scope, upstream=scope.upstream | inner, within=(*scope.within, itself))
-    return scope
-
-
-def template_findings(value: Json, path: Path, scope: Scope) -> Iterator[Finding]:
-    """Everything wrong with the templates in a JSON value."""
-    if isinstance(value, str) and has_template(value):
-        yield from _source_findings(value, path, scope)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if has_template(key):
-                yield Finding((*path, key), f"{_named((*path, key))}: keys are not rendered, only values", at_key=True)
-            yield from template_findings(item, (*path, key), scope)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from template_findings(item, (*path, index), scope)
-
-
-def secrets_only(value: Json, path: Path) -> Iterator[Finding]:
-    """Everything wrong with templates that may read secrets and nothing else."""
-    yield from template_findings(value, path, Scope(parameters=None, secrets=True))
-    if any(chain[0] != "secrets" for chain in references(value)):
-        yield Finding(path, f"{_named(path)} may read secrets only, as in {{{{ secrets.lb_token }}}}")
-
-
-def _source_findings(source: str, path: Path, scope: Scope, *, bare: bool = False) -> Iterator[Finding]:
-    if bare and "{{" in source:
-        yield Finding(path, f"{_named(path)} is a bare expression: leave the {{{{ }}}} out")
-        return
-    kind: Syntax = "expression" if bare else "template"
-    wrong = check(source, kind)
-    for message in wrong or _reference_faults(references(source, kind), scope):
-        yield Finding(path, f"{_named(path)}: {message}")
-
-
-def _condition_findings(condition: Json, path: Path, scope: Scope) -> Iterator[Finding]:
-    for location, source, bare in sources(condition, path):
-        if bare:
-            found = list(_source_findings(source, location, scope, bare=True))
-            yield from found or (_truth_findings(source, location, scope) if location[-1] != "field" else ())
-        else:
-            yield from template_findings(source, location, scope)
-    yield from _operator_findings(condition, path)
-
-
-def _truth_findings(source: str, path: Path, scope: Scope) -> Iterator[Finding]:
-    """What a sound condition asks that can be neither true nor false, where that is certain already."""
-    for surely, chain in asked(source):
-        found = surely or _never_boolean(chain, scope)
-        if found:
-            told = f" `{'.'.join(chain)}`" if chain else ""
-            rule = f"a condition must be true or false, and{told or ' this'} is {found}: compare it with something"
-            yield Finding(path, f"{_named(path)}: {rule}")
-
-
-def _never_boolean(chain: tuple[str, ...], scope: Scope) -> str | None:
-    """What a name stands for where that is certain and is neither true nor false, in words."""
-    match chain:
-        case ("params", name) if scope.parameters is not None:
-            schema = scope.parameters.get(name, {})
-            types = schema.get("type") if isinstance(schema, Mapping) else None
-            return _TYPES.get(types) if isinstance(types, str) else None
-        case ("steps", _, "outputs" | "error"):
-            return "a mapping, or not there"
-        case ("steps", _, "status") | ("steps", _, "error", _):
-            return "text"
-        case ("execution" | "incident" | "runbook" as root, name) if name in FACTS[root]:
-            return "a number" if name == "version" else "text"
-        case ("response", "status" | "headers" | "text" as name):
-            return {"status": "a number", "headers": "a mapping", "text": "text"}[name]
-    return None
-
-
-_TYPES = {
-    "string": "text", "integer": "a number", "number": "a number", "array": "a list", "object": "a mapping",
-    "null": "null",
-}  # fmt: skip
-
-
-def _operator_findings(condition: Json, path: Path) -> Iterator[Finding]:
-    if not isinstance(condition, dict):
-        return
-    for word in ("all", "any"):
-        for index, part in enumerate(condition.get(word, ())):
-            yield from _operator_findings(part, (*path, word, index))
-    yield from _operator_findings(condition.get("not"), (*path, "not"))
-    operator, value = condition.get("operator"), condition.get("value")
-    fault = pattern_fault(condition)
-    if fault:
-        yield Finding((*path, "value"), f"{_named((*path, 'value'))}: {fault}")
-    elif operator == "exists" and not isinstance(condition.get("value", True), bool):
-        yield Finding((*path, "value"), f"{_named((*path, 'value'))} must be true or false for `exists`")
-    elif operator not in {"exists", None} and "value" not in condition:
-        yield Finding(path, f"{_named(path)}: `{operator}` needs a `value`")
-    elif operator == "in" and not isinstance(value, (list, str)):
-        yield Finding((*path, "value"), f"{_named((*path, 'value'))} must be a list for `in`")
-
-
-def _target_findings(template: str, path: Path, scope: Scope) -> Iterator[Finding]:
-    """A target is the host and port of a URL, and the same values may stand in it."""
-    if _TARGET.fullmatch(template) and not has_template(template[template.rindex(":") :]):
-        yield from _url_findings(target_as_url(template), path, scope)
-    else:
-        yield Finding(path, f"{_named(path)} must be a host and a port, as in orders.internal:443")
-
-
-def _url_findings(template: str, path: Path, scope: Scope) -> Iterator[Finding]:
-    try:
-        url = parse_url(template)
-    except ValueError as error:
-        yield Finding(path, f"{_named(path)}: {error}")
-        return
-    yield from _source_findings(template, path, scope)
-    for value in url.host_values:
-        fault = _host_fault(value.path, scope)
-        if fault:
-            yield Finding(path, f"{_named(path)}: {fault}")
-
-
-def _host_fault(names: tuple[str, ...] | None, scope: Scope) -> str | None:
-    """What speaks against a value inside a host name: only what the author has listed may decide where a call goes."""
-    rule = "inside the host name only a parameter with an `enum` may stand, as in https://{{ params.region }}.example"
-    if names is None or len(names) != 2 or names[0] != "params":
-        return rule
-    if scope.parameters is None or names[1] not in scope.parameters:
-        return None
-    allowed = scope.parameters[names[1]].get("enum")
-    if not isinstance(allowed, list):
-        return rule
-    odd = next((word for word in map(str, allowed) if not _HOST_VALUE.fullmatch(word)), None)
-    return odd and f"`{odd}` cannot be part of a host name: lower-case letters, digits, dots and dashes only"
-
-
-def _reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Iterator[str]:
+def reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Iterator[str]:
+    """What is wrong with names that are read at a place, each as its parts: `steps`, `drain`, `outputs`."""
     for chain in sorted(chains):
         match chain[0]:
             case "params":
@@ -308,14 +116,6 @@ def _name_faults(name: str, scope: Scope) -> Iterator[str]:
     names = [name for container in scope.within for name in container.names]
     if name not in names:
         yield f"unknown name `{name}`{did_you_mean(name, (*TEMPLATE_ROOTS, *names))}"
-
-
-def _shadow_findings(names: tuple[str, ...], path: Path, scope: Scope) -> Iterator[Finding]:
-    """A loop that calls its item or number what a loop around it does: its steps could not tell them apart."""
-    taken = {name: container.id for container in scope.within for name in container.names}
-    holder = next((taken[name] for name in names if name in taken), None)
-    if holder is not None:
-        yield Finding(path, f"{_named(path)}: `{holder}`, a loop around this one, has that name; take another")
 
 
 def _loop_faults(name: str, scope: Scope) -> Iterator[str]:
@@ -432,7 +232,3 @@ def _hint(word: str, known: Iterable[str]) -> str:
     if nearest(word, words):
         return did_you_mean(word, words)
     return f"; there is {listed(words[:20])}" if words else ""
-
-
-def _named(path: Path) -> str:
-    return subject(path_in_step(path))

@@ -240,7 +240,7 @@ def _finding(error: ValidationError, data: Json, base: Path) -> Finding:
     elif "propertyNames" in error.absolute_schema_path:
         path, at_key = (*path, str(error.instance)), True
     misplaced = error.validator == "additionalProperties" and _misplaced(path, data)
-    named = subject(path_in_step((*base, *path)))
+    named = subject_in_step((*base, *path))
     return Finding(path, f"{named} {misplaced or predicate(error)}", at_key)
 
 
@@ -275,6 +275,11 @@ def path_in_step(path: Path) -> Path:
     """The path without the part that says which step, unless that is all of it."""
     at, rest = split(path)
     return rest or at[-3:] or path
+
+
+def subject_in_step(path: Path) -> str:
+    """What a sentence about a place in a step begins with, as `subject` puts it."""
+    return subject(path_in_step(path))
 
 
 def value_at(data: Json, path: Path) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from api_client import Api, refused
 from harness import ALICE, CAROL, DAVE, HOUR, http, runbook
 
-from bot.cli import renewing, show
+from bot.cli import renewing, show_runbooks
 from storage import database
 from storage.tables import RunbookVersion
 
@@ -67,7 +67,7 @@ def test_a_rehearsal_is_told_and_asked_for(api: Api) -> None:
         assert "1 of its 1 cases fail: “It works”" in refused(answer, 409, "conflict")["detail"]
         shown = strict.get("/runbooks/risky/diff", CAROL)["rehearsal"]
         assert (shown["passed"], shown["cases"][0]["path"]) == (False, [["a", "FAILED"]])
-        lines = list(show.rehearsal_lines(shown))
+        lines = list(show_runbooks.rehearsal_lines(shown))
         assert lines[0] == "  rehearsed: 0 passed, 1 failed; 1 of 1 steps and ways covered"
         assert lines[1].startswith("  rehearsed: ✕ It works: outcome: expected SUCCESS, and it was FAILED")
         (harness.folder / "risky.rehearsal.yaml").write_text(failing.replace("404", "200"))

@@ -8,7 +8,7 @@ from api_client import Api
 from harness import ALICE, BOB, CAROL, DAVE, Target, gate, http, runbook
 from httpx_sse import connect_sse
 
-from bot.cli import show
+from bot.cli import show, show_history, show_runbooks
 from bot.cli.people_names import Names
 from bot.page import story
 from engine.access import people
@@ -52,11 +52,11 @@ def test_the_command_line_shows_names_and_no_ids(api: Api, target: Target) -> No
     incident = api.post("/incidents", CAROL, {"channel": "C0INC0001", "title": "slow"}).json()["id"]
     shown: dict[str, list[str]] = {
         "status": show.run_lines(api.get(f"/executions/{run}", CAROL)),
-        "why": list(show.reason_lines(api.get(f"/executions/{run}/why", CAROL))),
-        "logs": list(show.log_lines(api.get(f"/executions/{run}/logs", CAROL))),
+        "why": list(show_history.reason_lines(api.get(f"/executions/{run}/why", CAROL))),
+        "logs": list(show_history.log_lines(api.get(f"/executions/{run}/logs", CAROL))),
         "runs": show.runs_lines(api.get("/executions", CAROL)["items"]),
-        "history": [show.version_line("held", each) for each in api.get("/runbooks/held/versions", CAROL)],
-        "story": list(show.story_lines(api.get(f"/incidents/{incident}/story", CAROL))),
+        "history": [show_runbooks.version_line("held", each) for each in api.get("/runbooks/held/versions", CAROL)],
+        "story": list(show_history.story_lines(api.get(f"/incidents/{incident}/story", CAROL))),
         "tokens": [show.token_line(each) for each in api.get("/tokens", CAROL)],
     }
     told = {what: "\n".join(lines) for what, lines in shown.items()}
@@ -101,7 +101,7 @@ def test_events_that_are_followed_have_names(api: Api, target: Target) -> None:
     with connect_sse(api.client, "GET", f"/api/v1/executions/{run}/events", headers=headers) as source:
         event = next(told.json() for told in source.iter_sse() if '"paused"' in told.data)
     assert event["people"] == {BOB.user_id: "Bob Bell"}
-    assert show.event_line(event).endswith("Bob Bell paused this run: let me look")
+    assert show_history.event_line(event).endswith("Bob Bell paused this run: let me look")
 
 
 def test_a_word_in_an_answer_that_looks_like_an_id_names_nobody(api: Api, target: Target) -> None:
@@ -146,7 +146,7 @@ def test_who_calls_himself_like_somebody_else_is_told_from_them(api: Api, target
             people.remember(api.harness.rt, PersonRecord(who.user_id, name, None, "member", None, people.now()))
         shown = [
             show.runs_lines(api.get("/executions", CAROL)["items"]),
-            show.log_lines(api.get(f"/executions/{run}/logs", CAROL)),
+            show_history.log_lines(api.get(f"/executions/{run}/logs", CAROL)),
             [each.text for each in story.story(api.harness.rt, run).happenings],
         ]
         for lines in shown:

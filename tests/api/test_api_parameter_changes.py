@@ -9,7 +9,7 @@ from api_client import Api
 from harness import BOB, CAROL, Target, http, runbook
 from local_server import answer
 
-from bot.cli import show
+from bot.cli import show, show_history
 from bot.page import story as page
 from bot.parameter_change_text import change_words
 from bot.slack.views import card, thread, why
@@ -65,8 +65,8 @@ def test_a_retry_tells_what_it_changed_everywhere(api: Api, target: Target) -> N
     assert ("Parameters changed", f"{WORDS}, by {BOB.user_id}") in paged.facts
     assert any(WORDS in each.text for each in paged.happenings)
     status = show.run_lines(api.get(f"/executions/{run}", CAROL))
-    reasons = list(show.reason_lines(api.get(f"/executions/{run}/why", CAROL)))
-    logs = list(show.log_lines(api.get(f"/executions/{run}/logs", CAROL)))
+    reasons = list(show_history.reason_lines(api.get(f"/executions/{run}/why", CAROL)))
+    logs = list(show_history.log_lines(api.get(f"/executions/{run}/logs", CAROL)))
     for lines in (status, reasons, logs):
         assert any(WORDS in line and BOB.user_id in line for line in lines), lines
 
@@ -77,7 +77,7 @@ def test_the_story_of_an_incident_tells_it_on_the_command_line(api: Api, target:
     incident = api.post("/incidents", CAROL, {**HERE, "title": "slow"}).json()["id"]
     run = failed(api, target, "cellar")
     controls.retry(harness.rt, BOB, run, "drain", {"service": "web"})
-    lines = list(show.story_lines(api.get(f"/incidents/{incident}/story", CAROL)))
+    lines = list(show_history.story_lines(api.get(f"/incidents/{incident}/story", CAROL)))
     assert any(f"retried a step of {run} (drain) with {WORDS}" in line for line in lines), lines
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_server import answer
 
-from bot.cli import show
+from bot.cli import show, show_history
 from bot.duration_text import parts_words, run_parts, step_took
 from bot.page import story as page
 from bot.slack.views import card, thread
@@ -72,7 +72,7 @@ def test_tries_waits_and_pauses_are_told_apart_at_every_door(api: Api, target: T
     assert f"go done {took}, 2 tries" in alt_text(view)
     assert page.story(api.harness.rt, run).steps[0].took == took
     assert f"try 2, {took}" in show.run_lines(found)[1]
-    assert any(f"try 2, {took}" in line for line in show.log_lines(logs))
+    assert any(f"try 2, {took}" in line for line in show_history.log_lines(logs))
     of_run = dict(page.story(api.harness.rt, run).facts)["Took"]
     assert "1 min waiting, 2 min paused)" in str(of_run)
     for text in (summary, str(card.card(view).blocks), show.run_lines(found)[-1]):

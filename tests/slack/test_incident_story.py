@@ -6,7 +6,7 @@ import pytest
 from sample_records import AT, execution
 
 from bot.audit_text import action_words
-from bot.cli import show
+from bot.cli import show_history
 from bot.event_text import told
 from bot.record_text import _event
 from bot.slack.views.story import catchup_view
@@ -51,7 +51,7 @@ def test_the_command_line_counts_it_too() -> None:
     """From what the API says."""
     left = {"runs": 30, "open": 7, "failures": 2, "deeds": 1}
     said = {"since": "2026-01-01T10:00:00Z", "runs": [], "open": [], "failures": [], "deeds": [], "left_out": left}
-    lines = list(show.story_lines(said))
+    lines = list(show_history.story_lines(said))
     for words in (
         "… 30 runs before these",
         "… and 7 more open runs",

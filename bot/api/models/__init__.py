@@ -1,23 +1,25 @@
 """What the API says and takes, as data."""
 
 from bot.api.models.base import Cancel, Moment, Page, Why, ms
-from bot.api.models.executions import (
+from bot.api.models.execution_requests import (
     Agree,
-    Attempt,
     Ballot,
-    Event,
     Execute,
-    Execution,
-    ExecutionDetail,
-    Explanation,
-    Gate,
     Handover,
     LeaveOut,
-    Logs,
     Replay,
     Resolve,
     Retry,
     Start,
+)
+from bot.api.models.executions import (
+    Attempt,
+    Event,
+    Execution,
+    ExecutionDetail,
+    Explanation,
+    Gate,
+    Logs,
     Started,
     Step,
     StepDetail,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 
 from bot.api.models.base import Json, Named, Number, Reason, RequestBody, Values
-from bot.api.models.executions import About
+from bot.api.models.execution_requests import About
 from engine.runs import plan_records
 
 
