@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from storage.records import Json
@@ -16,7 +17,7 @@ def changed_keys(old: Json, new: Json) -> list[str]:
 
 
 def _changed(old: Json, new: Json, path: str) -> Iterator[str]:
-    if type(old) is type(new) and old == new:
+    if _written(old) == _written(new):  # to Python `false` is 0, and a list of the one is a list of the other
         return
     before, after = _by_key(old), _by_key(new)
     if before is None or after is None:
@@ -29,6 +30,10 @@ def _changed(old: Json, new: Json, path: str) -> Iterator[str]:
     yield from inside
     if not differing and not inside:  # the same things in another order
         yield path
+
+
+def _written(value: Json) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _by_key(value: Json) -> dict[str, Json] | None:

@@ -23,6 +23,7 @@ def test_the_keys_that_lead_there() -> None:
     swapped = {**old, "steps": old["steps"][::-1]}
     assert changed_keys(old, swapped) == ["steps"]
     assert changed_keys(1, True) == [""]
+    assert changed_keys({"body": [False, {"on": 1}]}, {"body": [0, {"on": True}]}) == ["body"]
 
 
 @given(JSON, JSON)
