@@ -113,13 +113,14 @@ class Egress:
             return self._exchange(pool, request, call, max_bytes)
 
     def addresses(
-        self, host: str, port: int, *, deadline_ms: int, abandoned: Callable[[], bool] = lambda: False
-    ) -> tuple[Address, ...]:
+        self, host: str, port: int, *, deadline_ms: int, abandoned: Callable[[], bool] = lambda: False,
+        allowed: tuple[Allowed, ...] = (),
+    ) -> tuple[Address, ...]:  # fmt: skip
         """The host's addresses, resolved once and all allowed, for a client that connects by itself.
 
-        Raises `CallFailed` (egress_refused, dns, timeout, abandoned).
+        `allowed` is as in `send`. Raises `CallFailed` (egress_refused, dns, timeout, abandoned).
         """
-        with self._backend.serving(Call(deadline_ms, abandoned)):
+        with self._backend.serving(Call(deadline_ms, abandoned, allowed)):
             return self._backend.checked_addresses(host, port)
 
     def trusted_authorities(self) -> bytes:

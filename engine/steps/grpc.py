@@ -8,12 +8,13 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 
 from engine.definition.rendering import target_as_url
-from engine.egress import CallFailed
+from engine.definition.targets import OPENS
+from engine.egress import CallFailed, parse_allow, tls_trouble
 from engine.steps import grpc_channel, grpc_schema, grpc_status
 from engine.steps.grpc_channel import Call, Channels, Connection, Target
 from engine.steps.grpc_files import SchemaProblem
@@ -102,6 +103,7 @@ def build(with_: Mapping[str, Json], idempotency_key: str) -> Request:
     """Raises `BadRequest`. Metadata that the runbook sets wins over the bot's own."""
     try:
         target = grpc_channel.parse_target(str(with_.get("target")), with_.get("tls", True))
+        target = replace(target, allowed=parse_allow(",".join(with_.get(OPENS, ()))))
     except ValueError as error:
         raise BadRequest(str(error)) from error
     service, method = scalar("service", with_.get("service")), scalar("method", with_.get("method"))
@@ -195,7 +197,13 @@ def _unreachable(error: grpc.RpcError, request: Request) -> NotSent:
         return NotSent("bad_request", f"{request.target} describes its types with more than 4 MiB", retryable=False)
     passing = code in grpc_status.NOBODY_KNOWS | grpc_status.WORTH_A_RETRY
     word = "connect" if code is grpc.StatusCode.UNAVAILABLE else "grpc_status"
-    return NotSent(word, f"{request.target} could not be asked ({code.name}: {error.details()})", retryable=passing)
+    said = f"{request.target} could not be asked ({code.name}: {error.details()})"
+    if word == "connect" and request.target.tls:
+        told = tls_trouble.advice(error.details() or "")
+        word = "tls" if told else word
+        told = told or tls_trouble.hung_up(error.details() or "", shown=bool(request.target.given.cert))
+        said += f"; {told}" if told else ""
+    return NotSent(word, said, retryable=passing)
 
 
 def _succeeded(
