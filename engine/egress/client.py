@@ -113,14 +113,13 @@ class Egress:
             return self._exchange(pool, request, call, max_bytes)
 
     def addresses(
-        self, host: str, port: int, *, deadline_ms: int, abandoned: Callable[[], bool] = lambda: False,
-        allowed: tuple[Allowed, ...] = (),
-    ) -> tuple[Address, ...]:  # fmt: skip
+        self, host: str, port: int, *, deadline_ms: int, abandoned: Callable[[], bool] = lambda: False
+    ) -> tuple[Address, ...]:
         """The host's addresses, resolved once and all allowed, for a client that connects by itself.
 
-        `allowed` is as in `send`. Raises `CallFailed` (egress_refused, dns, timeout, abandoned).
+        Raises `CallFailed` (egress_refused, dns, timeout, abandoned).
         """
-        with self._backend.serving(Call(deadline_ms, abandoned, allowed)):
+        with self._backend.serving(Call(deadline_ms, abandoned)):
             return self._backend.checked_addresses(host, port)
 
     def trusted_authorities(self) -> bytes:

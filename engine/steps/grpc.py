@@ -8,13 +8,12 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import grpc
 
 from engine.definition.rendering import target_as_url
-from engine.definition.targets import OPENS
-from engine.egress import CallFailed, parse_allow, tls_trouble
+from engine.egress import CallFailed, tls_trouble
 from engine.steps import grpc_channel, grpc_schema, grpc_status
 from engine.steps.grpc_channel import Call, Channels, Connection, Target
 from engine.steps.grpc_files import SchemaProblem
@@ -103,7 +102,6 @@ def build(with_: Mapping[str, Json], idempotency_key: str) -> Request:
     """Raises `BadRequest`. Metadata that the runbook sets wins over the bot's own."""
     try:
         target = grpc_channel.parse_target(str(with_.get("target")), with_.get("tls", True))
-        target = replace(target, allowed=parse_allow(",".join(with_.get(OPENS, ()))))
     except ValueError as error:
         raise BadRequest(str(error)) from error
     service, method = scalar("service", with_.get("service")), scalar("method", with_.get("method"))

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 import grpc
 
 from engine.egress import CallFailed, Egress
-from engine.egress.allowed_addresses import Address, Allowed
+from engine.egress.allowed_addresses import Address
 from engine.egress.tls import Tls, must_be_usable
 from engine.steps.grpc_schema import Schema
 from storage.records import Json
@@ -34,7 +34,7 @@ class Target:
     """Where a service is, and how its connection is protected.
 
     With `tls` the certificate must be for `server_name`, or the host when that is "". `given` is the certificate of our
-    own and whom we trust; where it names no authority, those that the bot trusts. What is `allowed` opens to this call.
+    own and whom we trust; where it names no authority, those that the bot trusts.
     """
 
     host: str
@@ -42,12 +42,11 @@ class Target:
     tls: bool = True
     server_name: str = ""
     given: Tls = field(default_factory=Tls, repr=False)
-    allowed: tuple[Allowed, ...] = ()
 
     @property
     def is_apart(self) -> bool:
-        """Whether a connection there is shared with no other call, since that might not make it, or not as ours."""
-        return bool(self.allowed or self.given.cert)
+        """Whether a connection there is shared with no other call, since that might not make it as ours."""
+        return bool(self.given.cert)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -179,9 +178,8 @@ class Channels:
 
     def _new(self, target: Target, call: Call) -> Connection:
         addresses = self._egress.addresses(
-            target.host, target.port, deadline_ms=round(call.remaining() * 1000), abandoned=call.abandoned,
-            allowed=target.allowed,
-        )  # fmt: skip
+            target.host, target.port, deadline_ms=round(call.remaining() * 1000), abandoned=call.abandoned
+        )
         trusted = target.given.ca.encode() or (self._egress.trusted_authorities() if target.tls else b"")
         return Connection(_open(target, addresses, trusted), users=1)
 

@@ -291,7 +291,7 @@ def test_a_vote_at_a_gate_sees_the_place(harness: Harness, target: Target) -> No
 
 
 def test_a_target_in_plain_http_is_warned_of_where_it_is_called() -> None:
-    """By name and by URL, as a step's own `url` is; not on this machine, nor a target that is encrypted or not called."""
+    """By name and by URL, as a step's own `url` is; not on this machine, nor one that is encrypted or idle."""
     steps = [call("a", "plain"), call("b", "safe"), call("c", "here")]
     steps.append({"id": "d", "type": "http", "with": {"url": "{{ targets.plain.url }}/z"}})
     places = {"plain": "http://cache.example.com:8080", "safe": "https://api.example.com", "here": "http://[::1]:80"}
